@@ -1,0 +1,1 @@
+-- Undoes nothing: version 1 has these columns NOT NULL already, and only a database that an ORM made lacked it.

@@ -1,0 +1,3 @@
+-- Forgets how the platform runs an agent.
+
+ALTER TABLE agent DROP COLUMN IF EXISTS workload_type;

@@ -1,0 +1,1 @@
+-- Undoes nothing: version 1 has this primary key already, and only a database that an ORM made had the wider one.

@@ -1,0 +1,3 @@
+-- Drops the memories of agents; the extension stays, because others may use it.
+
+DROP TABLE IF EXISTS memory;

@@ -1,0 +1,3 @@
+-- Goes back to reading all memories for a search.
+
+DROP INDEX IF EXISTS idx_memory_embedding_hnsw;
