@@ -1,0 +1,77 @@
+"""The tracks that come with the library, and what the server must have for them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+import asyncpg
+
+from agentrows.errors import ConfigError
+from agentrows.migrate import ledger
+from agentrows.migrate.track import Track, migrations_root
+
+if TYPE_CHECKING:
+    from agentrows.migrate.ledger import Extension
+
+OLDEST_PGVECTOR: Final = (0, 5)  # the first with HNSW
+WITHOUT: Final = "To go without the memory store, set AGENTROWS_VECTOR_ENABLED=false"
+
+
+def builtin_tracks(*, vector: bool = True) -> tuple[Track, ...]:
+    """Return the tracks core, vector (unless it is switched off) and agentrows, in that order."""
+    root = migrations_root()
+    core = Track("core", root / "core", "schema_migrations")
+    memory = Track(
+        "vector",
+        root / "vector",
+        "vector_schema_migrations",
+        precheck=require_pgvector,
+        extensions=("vector",),
+    )
+    ours = Track(
+        "agentrows", root / "agentrows", "agentrows_schema_migrations", extensions=("vector",)
+    )
+    return (core, memory, ours) if vector else (core, ours)
+
+
+async def require_pgvector(db: asyncpg.Connection) -> None:
+    """Raise ConfigError unless pgvector with HNSW is in this database or can be created."""
+    extension = await ledger.find_extension(db, "vector")
+    problem = _problem(extension)
+    if problem:
+        raise ConfigError(f"{problem}. {WITHOUT}")
+    if extension and not extension.installed and not extension.may_create:
+        await _try_to_create(db)
+
+
+def _problem(extension: Extension | None) -> str | None:
+    """Say what is wrong with what the server offers of pgvector; None if it will do."""
+    if extension is None:
+        return (
+            "the server does not have pgvector: install it there (Debian: the package "
+            "postgresql-NN-pgvector, containers: the image pgvector/pgvector)"
+        )
+    if extension.installed and _version(extension.installed) < OLDEST_PGVECTOR:
+        return (
+            f"pgvector {extension.installed} in this database is older than 0.5: have a superuser "
+            "run `ALTER EXTENSION vector UPDATE`"
+        )
+    if not extension.installed and _version(extension.default) < OLDEST_PGVECTOR:
+        return f"the server's pgvector {extension.default} is older than 0.5: upgrade it there"
+    return None
+
+
+async def _try_to_create(db: asyncpg.Connection) -> None:
+    """Create pgvector and undo it: managed servers hand out this right in ways of their own."""
+    try:
+        await ledger.create_and_forget(db, "vector")
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise ConfigError(
+            "pgvector is not in this database, and this role may not create it: have a superuser "
+            f"run `CREATE EXTENSION vector` there. {WITHOUT}"
+        ) from error
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"[0-9]+", text)[:2])

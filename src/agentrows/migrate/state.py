@@ -1,0 +1,130 @@
+"""What a database holds of each track, and how that compares with the files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agentrows.errors import InvalidTrack
+from agentrows.migrate import ledger
+from agentrows.migrate.ledger import Place
+from agentrows.migrate.plan import Entry, Mover, Row, check_unchanged, moved_by
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import asyncpg
+
+    from agentrows.migrate.ledger import Session
+    from agentrows.migrate.track import LoadedTrack, Track
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A track's files, where its tables are, and what they hold."""
+
+    known: LoadedTrack
+    place: Place
+    row: Row | None
+    history: tuple[Entry, ...]
+
+    @property
+    def mover(self) -> Mover:
+        """Who wrote the tracking row last."""
+        return moved_by(self.row, self.history)
+
+
+@dataclass(frozen=True, slots=True)
+class TrackStatus:
+    """Where one track of a database stands.
+
+    `version` is None if nothing is applied, `newest` is the last file's; `pending` are the labels
+    of the files above `version`. `changed` says which applied file is no longer what it was.
+    """
+
+    name: str
+    table: str
+    version: int | None
+    newest: int
+    dirty: bool
+    moved_by: Mover
+    pending: tuple[str, ...]
+    changed: str | None
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether a newer release has migrated the database; that one works with this code."""
+        return self.version is not None and self.version > self.newest
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Where every track of a database stands, in the order in which they are applied."""
+
+    tracks: tuple[TrackStatus, ...]
+
+    @property
+    def is_current(self) -> bool:
+        """Whether there is nothing to apply, to heal or to object to."""
+        return not any(track.pending or track.dirty or track.changed for track in self.tracks)
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether another tool wrote a tracking row since our last run."""
+        return any(track.moved_by == "another tool" for track in self.tracks)
+
+
+async def read_states(
+    db: asyncpg.Connection, loaded: Sequence[LoadedTrack], session: Session
+) -> tuple[State, ...]:
+    """Read every track's row and history; raise InvalidTrack if two tracks share a table."""
+    places = locate([each.track for each in loaded], session)
+    return tuple(
+        [
+            State(
+                known=known,
+                place=place,
+                row=await ledger.read_row(db, place),
+                history=await ledger.read_history(db, place),
+            )
+            for known, place in zip(loaded, places, strict=True)
+        ]
+    )
+
+
+def locate(tracks: Sequence[Track], session: Session) -> tuple[Place, ...]:
+    """Return where each track's tables are; raise InvalidTrack if two tracks share one."""
+    owners: dict[str, str] = {}
+    places = tuple(Place(track.schema or session.schema, track.table) for track in tracks)
+    for track, place in zip(tracks, places, strict=True):
+        for table in (place.tracking, place.history):
+            if table in owners:
+                raise InvalidTrack(
+                    f"the tracks {owners[table]!r} and {track.name!r} both use the table {table}"
+                )
+            owners[table] = track.name
+    return places
+
+
+def describe(state: State) -> TrackStatus:
+    """Say where a track stands."""
+    row, known = state.row, state.known
+    version = row.version if row and row.version > 0 else None
+    return TrackStatus(
+        name=known.track.name,
+        table=state.place.tracking,
+        version=version,
+        newest=known.newest,
+        dirty=row is not None and row.dirty,
+        moved_by=state.mover,
+        pending=tuple(m.up.label for m in known.migrations if m.version > (version or 0)),
+        changed=_changed(state),
+    )
+
+
+def _changed(state: State) -> str | None:
+    try:
+        check_unchanged(state.history, state.known)
+    except InvalidTrack as error:
+        return str(error)
+    return None

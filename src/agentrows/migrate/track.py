@@ -1,0 +1,216 @@
+"""From files to a `Track`: an ordered list of migrations with a tracking table of its own.
+
+File names are golang-migrate's (`000001_initial.up.sql`), read more strictly: six digits,
+contiguous from 1, every up with its down, nothing else in the directory. What golang-migrate would
+ignore in silence, or take although nobody meant it (`000001_x.up.sql.orig`), is an error here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal, Self
+
+from agentrows.errors import InvalidTrack
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+    import asyncpg
+
+    Precheck = Callable[[asyncpg.Connection], Awaitable[None]]
+
+FILE_NAME: Final = re.compile(r"(?P<version>[0-9]{6})_(?P<name>[a-z0-9_]+)\.(?P<way>up|down)\.sql")
+IDENTIFIER: Final = re.compile(r"[a-z_][a-z0-9_]*")
+NO_TRANSACTION: Final = re.compile(r"--\s*no-transaction\b:?[ \t]*(?P<reason>.*)")
+BLOCK_COMMENT_MARK: Final = re.compile(r"/\*|\*/")
+# PostgreSQL cuts names at 63 bytes, and `<table>_history` has to fit as well.
+LONGEST_TABLE: Final = 63 - len("_history")
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One SQL file: its label (`core/000001_initial.up.sql`), its text, the hash of its bytes."""
+
+    label: str
+    sql: str
+    sha256: str
+
+    @property
+    def no_transaction(self) -> str | None:
+        """The reason why the file cannot run in a transaction; None if it can."""
+        found = NO_TRANSACTION.match(self.sql)
+        return found["reason"].strip() if found else None
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether there is nothing to execute: only spaces, comments and semicolons."""
+        return _skip_blank(self.sql) == len(self.sql)
+
+    @classmethod
+    def read(cls, path: Path, label: str) -> Self:
+        """Read a file; raise InvalidTrack if it is not plain UTF-8 with LF line ends."""
+        data = path.read_bytes()
+        try:
+            sql = data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise InvalidTrack(f"{label}: is not UTF-8 (byte {error.start})") from None
+        for character, what in (("\ufeff", "a byte order mark"), ("\r", "CR"), ("\0", "NUL")):
+            if character in sql:
+                raise InvalidTrack(f"{label}: holds {what}; save it as plain UTF-8 with LF")
+        file = cls(label=label, sql=sql, sha256=hashlib.sha256(data).hexdigest())
+        if file.no_transaction == "":
+            raise InvalidTrack(f"{label}: `-- no-transaction: <reason>` lacks its reason")
+        return file
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One version: the way up to it, and the way down from it."""
+
+    version: int
+    name: str
+    up: File
+    down: File
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """A directory of migrations, and the table that says how far a database has come.
+
+    `schema=None` is the connection's current schema; a named one is created if it is missing, and
+    is the search_path while the track's files run, followed by the schemas that hold the
+    installed ones of `extensions`. `precheck` gets the connection before the first statement of
+    a run that has files of this track to apply; what it raises stops the run.
+    """
+
+    name: str
+    directory: Path
+    table: str
+    schema: str | None = None
+    precheck: Precheck | None = None
+    extensions: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raise InvalidTrack if a name cannot be used unquoted in PostgreSQL."""
+        for what, name in (("table", self.table), ("schema", self.schema)):
+            if name is not None and not IDENTIFIER.fullmatch(name):
+                raise InvalidTrack(
+                    f"track {self.name!r}: the {what} {name!r} is not of the form [a-z_][a-z0-9_]*"
+                )
+        if len(self.table) > LONGEST_TABLE:
+            raise InvalidTrack(
+                f"track {self.name!r}: the table's name is longer than {LONGEST_TABLE} characters"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedTrack:
+    """A track and its migrations, in order; the last one is what this code needs."""
+
+    track: Track
+    migrations: tuple[Migration, ...]
+
+    @property
+    def newest(self) -> int:
+        """The version of the last file."""
+        return self.migrations[-1].version
+
+
+def load(track: Track) -> LoadedTrack:
+    """Read a track's files; raise InvalidTrack naming the file or number that is wrong."""
+    if not track.directory.is_dir():
+        raise InvalidTrack(f"track {track.name!r}: there is no directory {track.directory}")
+    ups, downs = _files(track, "up"), _files(track, "down")
+    _refuse_strays(track, {*ups.values(), *downs.values()})
+    for version in sorted(ups.keys() ^ downs.keys()):
+        path, lacks = (ups[version], "down") if version in ups else (downs[version], "up")
+        raise InvalidTrack(f"{_label(track, path)}: has no .{lacks}.sql beside it")
+    if not ups:
+        raise InvalidTrack(f"track {track.name!r}: {track.directory} holds no migration")
+    return LoadedTrack(track, tuple(_migrations(track, ups, downs)))
+
+
+def load_all(tracks: Sequence[Track]) -> tuple[LoadedTrack, ...]:
+    """Read every track's files; raise InvalidTrack also for two tracks of one name."""
+    for name, count in Counter(track.name for track in tracks).items():
+        if count > 1:
+            raise InvalidTrack(f"{count} tracks are named {name!r}")
+    return tuple(load(track) for track in tracks)
+
+
+def migrations_root() -> Path:
+    """Return the directory of the built-in tracks: in an installed wheel, or in a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    installed = package / "migrations"
+    return installed if installed.is_dir() else package.parent.parent / "migrations"
+
+
+def _skip_blank(sql: str) -> int:
+    """Return where the first statement starts; the length of the text if there is none."""
+    at = 0
+    while at < len(sql):
+        if sql[at] in " \t\n\f\v;":
+            at += 1
+        elif sql.startswith("--", at):
+            at = (sql.find("\n", at) + 1) or len(sql)
+        elif sql.startswith("/*", at):
+            at = _skip_block_comment(sql, at)
+        else:
+            return at
+    return at
+
+
+def _skip_block_comment(sql: str, start: int) -> int:
+    depth = 0
+    for mark in BLOCK_COMMENT_MARK.finditer(sql, start):  # PostgreSQL's block comments nest
+        depth += 1 if mark[0] == "/*" else -1
+        if depth == 0:
+            return mark.end()
+    return len(sql)
+
+
+def _label(track: Track, path: Path) -> str:
+    return f"{track.name}/{path.name}"
+
+
+def _files(track: Track, way: Literal["up", "down"]) -> dict[int, Path]:
+    found: dict[int, Path] = {}
+    for path in sorted(track.directory.iterdir()):
+        name = FILE_NAME.fullmatch(path.name)
+        if name and name["way"] == way and path.is_file():
+            version = int(name["version"])
+            if version in found:
+                raise InvalidTrack(
+                    f"{_label(track, path)}: {found[version].name} has the same number"
+                )
+            found[version] = path
+    return found
+
+
+def _refuse_strays(track: Track, taken: Iterable[Path]) -> None:
+    for stray in sorted(set(track.directory.iterdir()) - set(taken)):
+        raise InvalidTrack(
+            f"{_label(track, stray)}: is not named NNNNNN_name.up.sql or NNNNNN_name.down.sql"
+        )
+
+
+def _migrations(track: Track, ups: dict[int, Path], downs: dict[int, Path]) -> Iterable[Migration]:
+    for expected, version in enumerate(sorted(ups), start=1):
+        if version != expected:
+            raise InvalidTrack(
+                f"track {track.name!r}: {expected:06} is missing before {ups[version].name}"
+            )
+        up, down = ups[version], downs[version]
+        stem = up.name.removesuffix(".up.sql")
+        if down.name != f"{stem}.down.sql":
+            raise InvalidTrack(f"{_label(track, down)}: its up is named {up.name}")
+        yield Migration(
+            version=version,
+            name=stem,
+            up=File.read(up, _label(track, up)),
+            down=File.read(down, _label(track, down)),
+        )

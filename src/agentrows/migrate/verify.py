@@ -1,0 +1,90 @@
+"""How far a database has come: read-only, without a lock, by a role that may only SELECT.
+
+Every statement here takes a snapshot of its own, on purpose: golang-migrate rewrites its row with
+TRUNCATE, and to a snapshot that is older a truncated table is empty.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from agentrows.db.pool import connect
+from agentrows.errors import DirtySchema, InvalidTrack, SchemaBehind
+from agentrows.migrate import ledger
+from agentrows.migrate.session import closing, driver_errors
+from agentrows.migrate.state import Status, TrackStatus, describe, read_states
+from agentrows.migrate.track import load_all
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agentrows.migrate.track import Track
+
+logger = logging.getLogger(__name__)
+
+
+async def status(dsn: str, tracks: Sequence[Track]) -> Status:
+    """Return where the database stands; an empty one, and a dirty one, is no error.
+
+    Raises InvalidTrack for malformed files, MigrationError for a tracking table that is not
+    golang-migrate's, Unavailable and ConfigError as connecting does.
+    """
+    loaded = load_all(tracks)
+    async with closing(await connect(dsn, application_name="agentrows migrate")) as db:
+        with driver_errors():
+            session = await ledger.read_session(db)
+            states = await read_states(db, loaded, session)
+    return Status(tuple(describe(state) for state in states))
+
+
+async def verify(dsn: str, tracks: Sequence[Track]) -> Status:
+    """Return where the database stands if this code can work on it; ahead is fine.
+
+    Raises SchemaBehind naming what is missing, DirtySchema for a version half applied,
+    InvalidTrack for an applied file that was changed since; and what `status` raises.
+    """
+    found = await status(dsn, tracks)
+    refuse_unsound(found)
+    behind = "; ".join(_lack(track) for track in found.tracks if track.pending)
+    if behind:
+        raise SchemaBehind(f"{behind}; run `agentrows migrate up`")
+    log_ahead(found)
+    return found
+
+
+def refuse_unsound(found: Status) -> None:
+    """Raise DirtySchema or InvalidTrack for the first track that is dirty or was changed."""
+    for track in found.tracks:
+        if track.dirty:
+            raise DirtySchema(
+                f"track {track.name!r}: an earlier run broke off in version {track.version}; "
+                "`agentrows migrate up` runs that version again and goes on"
+            )
+        if track.changed:
+            raise InvalidTrack(track.changed)
+
+
+def log_ahead(found: Status) -> None:
+    """Log the tracks that a newer release has migrated."""
+    for track in found.tracks:
+        if track.is_ahead:
+            logger.info(
+                "track %r is at %s, this code knows %s: served in compatibility mode",
+                *(track.name, track.version, track.newest),
+            )
+
+
+def log_behind(found: Status) -> None:
+    """Log the tracks that lack files."""
+    for track in found.tracks:
+        if track.pending:
+            logger.warning("%s; served as it is, because another tool migrates it", _lack(track))
+
+
+def _lack(track: TrackStatus) -> str:
+    files = ", ".join(track.pending)
+    return (
+        f"track {track.name!r} is at {track.version or 'nothing'}, this code needs {track.newest} "
+        f"({files})"
+    )
