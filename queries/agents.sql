@@ -1,0 +1,49 @@
+-- Agents: one row each, known to every user.
+
+-- name: UpsertAgent :one
+-- Store an agent under its id and bring a deleted one back; nothing if that changes nothing.
+INSERT INTO agent (id, type, config, workload_type, created_at, updated_at)
+VALUES (
+    @id,
+    @type,
+    sqlc.narg('config')::json,
+    coalesce(sqlc.narg('workload_type')::text, 'deployment'),
+    statement_timestamp(),
+    statement_timestamp()
+)
+ON CONFLICT (id) DO UPDATE SET
+    type = excluded.type,
+    config = CASE WHEN @set_config::boolean THEN excluded.config ELSE agent.config END,
+    workload_type = CASE
+        WHEN sqlc.narg('workload_type')::text IS NULL THEN agent.workload_type
+        ELSE excluded.workload_type
+    END,
+    updated_at = excluded.updated_at,
+    deleted_at = NULL
+WHERE
+    agent.deleted_at IS NOT NULL
+    OR agent.type <> excluded.type
+    OR (@set_config::boolean AND agent.config::text IS DISTINCT FROM excluded.config::text)
+    OR agent.workload_type <> coalesce(sqlc.narg('workload_type')::text, agent.workload_type)
+RETURNING *;
+
+-- name: GetAgent :one
+-- The agent with this id, unless it is deleted.
+SELECT * FROM agent
+WHERE id = @id AND deleted_at IS NULL;
+
+-- name: ListAgents :many
+-- Agents in the order of their creation, from the given place on.
+SELECT * FROM agent
+WHERE
+    deleted_at IS NULL
+    AND (coalesce(created_at, '-infinity'::timestamptz), id)
+    > (coalesce(sqlc.narg('after_created_at')::timestamptz, '-infinity'::timestamptz), @after_id::text)
+ORDER BY coalesce(created_at, '-infinity'::timestamptz), id
+LIMIT sqlc.narg('limit')::bigint;
+
+-- name: DeleteAgent :execrows
+-- Mark an agent as deleted.
+UPDATE agent
+SET deleted_at = statement_timestamp()
+WHERE id = @id AND deleted_at IS NULL;

@@ -1,0 +1,124 @@
+-- Events: what was said and done in a session, in order.
+
+-- name: InsertEvents :one
+-- Store events in the order given, all or none, and mark their sessions as active; the answer is
+-- how many. Times within one batch differ by a microsecond each, so the order survives; rows are
+-- written in the order of their keys, so that two batches cannot lock each other out.
+-- py: batch events NewEvent
+-- py: param session_id text?[]
+WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now),
+input AS (
+    SELECT
+        unnest(@id::text[]) AS id,
+        unnest(@user_id::text[]) AS user_id,
+        unnest(@session_id::text[]) AS session_id,
+        unnest(@data::text[]) AS data,
+        generate_series(1, cardinality(@id)) AS ordinal
+),
+active AS (
+    SELECT id, user_id FROM session
+    WHERE
+        (id, user_id) IN (SELECT session_id, user_id FROM input)
+        AND deleted_at IS NULL
+    ORDER BY id, user_id
+    FOR NO KEY UPDATE
+),
+touched AS (
+    UPDATE session
+    SET updated_at = clock.now
+    FROM active, clock
+    WHERE session.id = active.id AND session.user_id = active.user_id
+),
+stored AS (
+    INSERT INTO event (id, user_id, session_id, data, created_at, updated_at)
+    SELECT
+        input.id,
+        input.user_id,
+        input.session_id,
+        input.data,
+        clock.now + (input.ordinal - 1) * interval '1 microsecond',
+        clock.now + (input.ordinal - 1) * interval '1 microsecond'
+    FROM input, clock
+    ORDER BY input.id, input.user_id
+    RETURNING 1
+)
+SELECT count(*) AS stored FROM stored;
+
+-- name: InsertNewEvents :one
+-- Store those events whose id is new to their user, as InsertEvents does; the answer is how many.
+-- py: batch events NewEvent
+-- py: param session_id text?[]
+WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now),
+input AS (
+    SELECT
+        unnest(@id::text[]) AS id,
+        unnest(@user_id::text[]) AS user_id,
+        unnest(@session_id::text[]) AS session_id,
+        unnest(@data::text[]) AS data,
+        generate_series(1, cardinality(@id)) AS ordinal
+),
+active AS (
+    SELECT id, user_id FROM session
+    WHERE
+        (id, user_id) IN (SELECT session_id, user_id FROM input)
+        AND deleted_at IS NULL
+    ORDER BY id, user_id
+    FOR NO KEY UPDATE
+),
+touched AS (
+    UPDATE session
+    SET updated_at = clock.now
+    FROM active, clock
+    WHERE session.id = active.id AND session.user_id = active.user_id
+),
+stored AS (
+    INSERT INTO event (id, user_id, session_id, data, created_at, updated_at)
+    SELECT
+        input.id,
+        input.user_id,
+        input.session_id,
+        input.data,
+        clock.now + (input.ordinal - 1) * interval '1 microsecond',
+        clock.now + (input.ordinal - 1) * interval '1 microsecond'
+    FROM input, clock
+    ORDER BY input.id, input.user_id
+    ON CONFLICT (id, user_id) DO NOTHING
+    RETURNING 1
+)
+SELECT count(*) AS stored FROM stored;
+
+-- name: GetEvent :one
+-- A user's event, unless it is deleted.
+SELECT * FROM event
+WHERE id = @id AND user_id = @user_id AND deleted_at IS NULL;
+
+-- name: ListEventsOldestFirst :many
+-- The events of a session in the order they happened, from the given place on.
+-- py: iterator
+SELECT * FROM event
+WHERE
+    user_id = @user_id
+    AND session_id = @session_id::text
+    AND deleted_at IS NULL
+    AND (coalesce(created_at, '-infinity'::timestamptz), id)
+    > (coalesce(sqlc.narg('after_created_at')::timestamptz, '-infinity'::timestamptz), @after_id::text)
+ORDER BY coalesce(created_at, '-infinity'::timestamptz), id
+LIMIT sqlc.narg('limit')::bigint;
+
+-- name: ListEventsNewestFirst :many
+-- The events of a session, the last one first, from the given place on.
+SELECT * FROM event
+WHERE
+    user_id = @user_id
+    AND session_id = @session_id::text
+    AND deleted_at IS NULL
+    AND (coalesce(created_at, '-infinity'::timestamptz), id)
+    < (coalesce(sqlc.narg('after_created_at')::timestamptz, '-infinity'::timestamptz), @after_id::text)
+ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC
+LIMIT sqlc.narg('limit')::bigint;
+
+-- name: DeleteEvent :execrows
+-- Mark a user's event as deleted.
+UPDATE event
+SET deleted_at = statement_timestamp()
+WHERE id = @id AND user_id = @user_id AND deleted_at IS NULL;

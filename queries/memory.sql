@@ -1,0 +1,325 @@
+-- Memories: what an agent remembers of a user, searched by the similarity of embeddings. An agent's
+-- name matches with `_` for `-` too, as other writers on the same table spell it.
+
+-- name: UpsertMemory :one
+-- Store a memory under its id, keeping what is not set; no row if the id is another owner's.
+INSERT INTO memory (
+    id, agent_name, user_id, content, embedding, metadata, created_at, expires_at, access_count
+)
+VALUES (
+    @id::text,
+    @agent_name::text,
+    @user_id::text,
+    @content::text,
+    sqlc.narg('embedding')::vector,
+    sqlc.narg('metadata')::text,
+    statement_timestamp(),
+    sqlc.narg('expires_at')::timestamptz,
+    0
+)
+ON CONFLICT (id) DO UPDATE SET
+    content = excluded.content,
+    embedding = CASE
+        WHEN @set_embedding::boolean THEN excluded.embedding ELSE memory.embedding
+    END,
+    metadata = CASE WHEN @set_metadata::boolean THEN excluded.metadata ELSE memory.metadata END,
+    expires_at = CASE
+        WHEN @set_expires_at::boolean THEN excluded.expires_at ELSE memory.expires_at
+    END
+WHERE
+    memory.user_id = excluded.user_id
+    AND memory.agent_name IN (excluded.agent_name, replace(excluded.agent_name, '-', '_'))
+RETURNING *;
+
+-- name: UpsertMemories :execrows
+-- Store memories under their ids, whole; a row that is another owner's is left out of the count.
+-- py: batch memories NewMemory
+-- py: param embedding vector?[]
+-- py: param metadata text?[]
+-- py: param expires_at timestamptz?[]
+INSERT INTO memory (
+    id, agent_name, user_id, content, embedding, metadata, created_at, expires_at, access_count
+)
+SELECT
+    input.id,
+    input.agent_name,
+    input.user_id,
+    input.content,
+    input.embedding,
+    input.metadata,
+    statement_timestamp() + (input.ordinal - 1) * interval '1 microsecond',
+    input.expires_at,
+    0
+FROM (
+    SELECT
+        unnest(@id::text[]) AS id,
+        unnest(@agent_name::text[]) AS agent_name,
+        unnest(@user_id::text[]) AS user_id,
+        unnest(@content::text[]) AS content,
+        unnest(@embedding::vector[]) AS embedding,
+        unnest(@metadata::text[]) AS metadata,
+        unnest(@expires_at::timestamptz[]) AS expires_at,
+        generate_series(1, cardinality(@id)) AS ordinal
+) AS input
+ORDER BY input.id
+ON CONFLICT (id) DO UPDATE SET
+    content = excluded.content,
+    embedding = excluded.embedding,
+    metadata = excluded.metadata,
+    expires_at = excluded.expires_at
+WHERE
+    memory.user_id = excluded.user_id
+    AND memory.agent_name IN (excluded.agent_name, replace(excluded.agent_name, '-', '_'));
+
+-- name: SearchMemories :many
+-- The memories of an agent and user that are nearest to an embedding by cosine similarity, best
+-- first, those without an embedding last; exactly `limit` of them where the owner has as many.
+--
+-- An owner with at most `exact_up_to` rows is scanned exactly. A larger one goes through the HNSW
+-- index, which goes on until `limit` rows pass the filter (pgvector 0.8 and later); should it give
+-- up, the exact scan runs after all. The settings last until the end of the transaction. The CASE
+-- hides the filter from the planner, which would take the owner for a small one in a generic plan
+-- and sort all of its rows.
+-- py: row MemoryHit
+WITH owned AS NOT MATERIALIZED (
+    SELECT id, embedding FROM memory
+    WHERE
+        user_id = @user_id::text
+        AND agent_name IN (@agent_name::text, replace(@agent_name, '-', '_'))
+        AND (expires_at IS NULL OR expires_at > statement_timestamp())
+        AND (
+            sqlc.narg('metadata')::jsonb IS NULL
+            OR CASE WHEN pg_input_is_valid(metadata, 'jsonb') THEN metadata::jsonb END
+            @> sqlc.narg('metadata')
+        )
+),
+size AS MATERIALIZED (
+    SELECT count(*) > @exact_up_to::bigint AS is_large
+    FROM (SELECT 1 FROM owned LIMIT @exact_up_to + 1) AS counted
+),
+near AS MATERIALIZED (
+    SELECT id, score
+    FROM (
+        SELECT id, 1 - (embedding <=> @embedding::vector) AS score FROM memory
+        WHERE
+            (SELECT is_large FROM size)
+            AND sqlc.narg('limit')::bigint <= 500
+            AND coalesce(sqlc.narg('min_score')::float8, 1) > 0
+            AND current_setting('hnsw.iterative_scan', true) IS NOT NULL
+            AND (SELECT set_config('hnsw.iterative_scan', 'strict_order', true)) IS NOT NULL
+            AND (SELECT set_config('hnsw.max_scan_tuples', '1000000', true)) IS NOT NULL
+            AND (
+                SELECT set_config(
+                    'hnsw.ef_search', least(greatest(sqlc.narg('limit') * 2, 100), 1000)::text, true
+                )
+            ) IS NOT NULL
+            AND CASE
+                WHEN
+                    user_id = @user_id::text
+                    AND agent_name IN (@agent_name::text, replace(@agent_name, '-', '_'))
+                    AND (expires_at IS NULL OR expires_at > statement_timestamp())
+                    AND (
+                        sqlc.narg('metadata')::jsonb IS NULL
+                        OR CASE WHEN pg_input_is_valid(metadata, 'jsonb') THEN metadata::jsonb END
+                        @> sqlc.narg('metadata')
+                    )
+                    THEN true
+                ELSE false
+            END
+        ORDER BY embedding <=> @embedding
+        LIMIT 500
+    ) AS nearest
+    LIMIT sqlc.narg('limit')
+),
+exact AS MATERIALIZED (
+    SELECT id, score
+    FROM (
+        SELECT id, 1 - nullif(embedding <=> @embedding, 'NaN'::float8) AS score FROM owned
+        WHERE coalesce((SELECT count(*) FROM near) < sqlc.narg('limit'), true)
+    ) AS ranked
+    WHERE coalesce(score, 0) >= coalesce(sqlc.narg('min_score'), -2)
+    ORDER BY score DESC NULLS LAST, id
+    LIMIT sqlc.narg('limit')
+),
+hit AS MATERIALIZED (
+    SELECT id, score FROM near
+    WHERE
+        (SELECT count(*) FROM near) = sqlc.narg('limit')
+        AND score >= coalesce(sqlc.narg('min_score'), -2)
+    UNION ALL
+    SELECT id, score FROM exact
+)
+SELECT
+    m.id,
+    m.agent_name,
+    m.user_id,
+    m.content,
+    CASE WHEN @with_embedding::boolean THEN m.embedding END::vector AS "embedding?",
+    m.metadata,
+    m.created_at,
+    m.expires_at,
+    m.access_count,
+    greatest(-1, least(1, coalesce(hit.score, 0)))::float8 AS "score!"
+FROM hit
+JOIN memory AS m ON m.id = hit.id
+ORDER BY hit.score DESC NULLS LAST, m.id;
+
+-- name: SearchAndTouchMemories :many
+-- SearchMemories, and each hit counted as read. Rows are locked in the order of their ids, so that
+-- searches that overlap wait for each other and never in a circle.
+-- py: row MemoryHit
+WITH owned AS NOT MATERIALIZED (
+    SELECT id, embedding FROM memory
+    WHERE
+        user_id = @user_id::text
+        AND agent_name IN (@agent_name::text, replace(@agent_name, '-', '_'))
+        AND (expires_at IS NULL OR expires_at > statement_timestamp())
+        AND (
+            sqlc.narg('metadata')::jsonb IS NULL
+            OR CASE WHEN pg_input_is_valid(metadata, 'jsonb') THEN metadata::jsonb END
+            @> sqlc.narg('metadata')
+        )
+),
+size AS MATERIALIZED (
+    SELECT count(*) > @exact_up_to::bigint AS is_large
+    FROM (SELECT 1 FROM owned LIMIT @exact_up_to + 1) AS counted
+),
+near AS MATERIALIZED (
+    SELECT id, score
+    FROM (
+        SELECT id, 1 - (embedding <=> @embedding::vector) AS score FROM memory
+        WHERE
+            (SELECT is_large FROM size)
+            AND sqlc.narg('limit')::bigint <= 500
+            AND coalesce(sqlc.narg('min_score')::float8, 1) > 0
+            AND current_setting('hnsw.iterative_scan', true) IS NOT NULL
+            AND (SELECT set_config('hnsw.iterative_scan', 'strict_order', true)) IS NOT NULL
+            AND (SELECT set_config('hnsw.max_scan_tuples', '1000000', true)) IS NOT NULL
+            AND (
+                SELECT set_config(
+                    'hnsw.ef_search', least(greatest(sqlc.narg('limit') * 2, 100), 1000)::text, true
+                )
+            ) IS NOT NULL
+            AND CASE
+                WHEN
+                    user_id = @user_id::text
+                    AND agent_name IN (@agent_name::text, replace(@agent_name, '-', '_'))
+                    AND (expires_at IS NULL OR expires_at > statement_timestamp())
+                    AND (
+                        sqlc.narg('metadata')::jsonb IS NULL
+                        OR CASE WHEN pg_input_is_valid(metadata, 'jsonb') THEN metadata::jsonb END
+                        @> sqlc.narg('metadata')
+                    )
+                    THEN true
+                ELSE false
+            END
+        ORDER BY embedding <=> @embedding
+        LIMIT 500
+    ) AS nearest
+    LIMIT sqlc.narg('limit')
+),
+exact AS MATERIALIZED (
+    SELECT id, score
+    FROM (
+        SELECT id, 1 - nullif(embedding <=> @embedding, 'NaN'::float8) AS score FROM owned
+        WHERE coalesce((SELECT count(*) FROM near) < sqlc.narg('limit'), true)
+    ) AS ranked
+    WHERE coalesce(score, 0) >= coalesce(sqlc.narg('min_score'), -2)
+    ORDER BY score DESC NULLS LAST, id
+    LIMIT sqlc.narg('limit')
+),
+hit AS MATERIALIZED (
+    SELECT id, score FROM near
+    WHERE
+        (SELECT count(*) FROM near) = sqlc.narg('limit')
+        AND score >= coalesce(sqlc.narg('min_score'), -2)
+    UNION ALL
+    SELECT id, score FROM exact
+),
+locked AS MATERIALIZED (
+    SELECT id FROM memory
+    WHERE id IN (SELECT id FROM hit)
+    ORDER BY id
+    FOR NO KEY UPDATE
+),
+touched AS (
+    UPDATE memory
+    SET access_count = coalesce(memory.access_count, 0) + 1
+    FROM locked
+    WHERE memory.id = locked.id
+    RETURNING memory.id, memory.access_count
+)
+SELECT
+    m.id,
+    m.agent_name,
+    m.user_id,
+    m.content,
+    CASE WHEN @with_embedding::boolean THEN m.embedding END::vector AS "embedding?",
+    m.metadata,
+    m.created_at,
+    m.expires_at,
+    touched.access_count,
+    greatest(-1, least(1, coalesce(hit.score, 0)))::float8 AS "score!"
+FROM hit
+JOIN touched ON touched.id = hit.id
+JOIN memory AS m ON m.id = hit.id
+ORDER BY hit.score DESC NULLS LAST, m.id;
+
+-- name: ListMemories :many
+-- What an agent remembers of a user and has not expired, newest first, from the given place on.
+-- py: row Memory
+SELECT
+    id,
+    agent_name,
+    user_id,
+    content,
+    CASE WHEN @with_embedding::boolean THEN embedding END::vector AS "embedding?",
+    metadata,
+    created_at,
+    expires_at,
+    access_count
+FROM memory
+WHERE
+    user_id = @user_id::text
+    AND agent_name IN (@agent_name::text, replace(@agent_name, '-', '_'))
+    AND (expires_at IS NULL OR expires_at > statement_timestamp())
+    AND (coalesce(created_at, '-infinity'::timestamptz), id)
+    < (coalesce(sqlc.narg('after_created_at')::timestamptz, '-infinity'::timestamptz), @after_id::text)
+ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC
+LIMIT sqlc.narg('limit')::bigint;
+
+-- name: DeleteMemories :execrows
+-- Remove one memory of an agent and user, or all of them where no id is given.
+DELETE FROM memory
+WHERE
+    user_id = @user_id::text
+    AND agent_name IN (@agent_name::text, replace(@agent_name, '-', '_'))
+    AND (sqlc.narg('id')::text IS NULL OR id = sqlc.narg('id'));
+
+-- name: PruneMemories :one
+-- Remove expired memories; one read at least 10 times lives 15 days more, its count back at 0.
+-- Rows in use by somebody are left for the next time.
+-- unscoped: retention is for every user
+-- py: row PrunedMemories
+WITH expired AS MATERIALIZED (
+    SELECT id, coalesce(access_count, 0) >= 10 AS is_popular FROM memory
+    WHERE expires_at <= statement_timestamp()
+    ORDER BY id
+    FOR UPDATE SKIP LOCKED
+),
+extended AS (
+    UPDATE memory
+    SET expires_at = statement_timestamp() + interval '15 days', access_count = 0
+    FROM expired
+    WHERE memory.id = expired.id AND expired.is_popular
+    RETURNING 1
+),
+deleted AS (
+    DELETE FROM memory
+    USING expired
+    WHERE memory.id = expired.id AND NOT expired.is_popular
+    RETURNING 1
+)
+SELECT
+    (SELECT count(*) FROM deleted)::bigint AS "deleted!",
+    (SELECT count(*) FROM extended)::bigint AS "extended!";

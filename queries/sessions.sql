@@ -1,0 +1,325 @@
+-- Sessions: the conversations of a user with an agent. Their key is the id and the user together.
+
+-- name: UpsertSession :one
+-- Store a session, keeping what is not set; no row if its id is deleted.
+INSERT INTO session (id, user_id, name, agent_id, source, created_at, updated_at)
+VALUES (
+    @id,
+    @user_id,
+    sqlc.narg('name'),
+    sqlc.narg('agent_id'),
+    sqlc.narg('source'),
+    statement_timestamp(),
+    statement_timestamp()
+)
+ON CONFLICT (id, user_id) DO UPDATE SET
+    name = CASE WHEN @set_name::boolean THEN excluded.name ELSE session.name END,
+    agent_id = CASE WHEN @set_agent_id::boolean THEN excluded.agent_id ELSE session.agent_id END,
+    source = CASE WHEN @set_source::boolean THEN excluded.source ELSE session.source END,
+    updated_at = excluded.updated_at
+WHERE session.deleted_at IS NULL
+RETURNING *;
+
+-- name: InsertSession :one
+-- Store a new session; no row if its id is taken, even by a deleted one.
+INSERT INTO session (id, user_id, name, agent_id, source, created_at, updated_at)
+VALUES (
+    @id,
+    @user_id,
+    sqlc.narg('name'),
+    sqlc.narg('agent_id'),
+    sqlc.narg('source'),
+    statement_timestamp(),
+    statement_timestamp()
+)
+ON CONFLICT (id, user_id) DO NOTHING
+RETURNING *;
+
+-- name: IsSessionDeleted :one
+-- Whether a user's session was deleted; no row if its id was never used.
+SELECT (deleted_at IS NOT NULL)::boolean AS "is_deleted!" FROM session
+WHERE id = @id AND user_id = @user_id;
+
+-- name: GetSession :one
+-- A user's session, unless it is deleted.
+SELECT * FROM session
+WHERE id = @id AND user_id = @user_id AND deleted_at IS NULL;
+
+-- name: ListSessionsByActivity :many
+-- A user's sessions, the most recently active first, from the given place on.
+SELECT * FROM session
+WHERE
+    user_id = @user_id
+    AND deleted_at IS NULL
+    AND (coalesce(updated_at, '-infinity'::timestamptz), id)
+    < (coalesce(sqlc.narg('after_updated_at')::timestamptz, '-infinity'::timestamptz), @after_id::text)
+ORDER BY coalesce(updated_at, '-infinity'::timestamptz) DESC, id DESC
+LIMIT sqlc.narg('limit')::bigint;
+
+-- name: ListSessionsByCreation :many
+-- A user's sessions, the newest first, from the given place on.
+SELECT * FROM session
+WHERE
+    user_id = @user_id
+    AND deleted_at IS NULL
+    AND (coalesce(created_at, '-infinity'::timestamptz), id)
+    < (coalesce(sqlc.narg('after_created_at')::timestamptz, '-infinity'::timestamptz), @after_id::text)
+ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC
+LIMIT sqlc.narg('limit')::bigint;
+
+-- name: ListAgentSessionsByActivity :many
+-- A user's sessions with an agent that no agent started, the most recently active first.
+SELECT * FROM session
+WHERE
+    user_id = @user_id
+    AND agent_id = @agent_id::text
+    AND source IS DISTINCT FROM 'agent'
+    AND deleted_at IS NULL
+    AND (coalesce(updated_at, '-infinity'::timestamptz), id)
+    < (coalesce(sqlc.narg('after_updated_at')::timestamptz, '-infinity'::timestamptz), @after_id::text)
+ORDER BY coalesce(updated_at, '-infinity'::timestamptz) DESC, id DESC
+LIMIT sqlc.narg('limit')::bigint;
+
+-- name: ListAgentSessionsByCreation :many
+-- A user's sessions with an agent that no agent started, the newest first.
+SELECT * FROM session
+WHERE
+    user_id = @user_id
+    AND agent_id = @agent_id::text
+    AND source IS DISTINCT FROM 'agent'
+    AND deleted_at IS NULL
+    AND (coalesce(created_at, '-infinity'::timestamptz), id)
+    < (coalesce(sqlc.narg('after_created_at')::timestamptz, '-infinity'::timestamptz), @after_id::text)
+ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC
+LIMIT sqlc.narg('limit')::bigint;
+
+-- name: ListAllAgentSessionsByActivity :many
+-- Every user's sessions with an agent that no agent started, the most recently active first.
+-- unscoped: for the operator of the agent
+SELECT * FROM session
+WHERE
+    agent_id = @agent_id::text
+    AND source IS DISTINCT FROM 'agent'
+    AND deleted_at IS NULL
+    AND (coalesce(updated_at, '-infinity'::timestamptz), id, user_id)
+    < (coalesce(sqlc.narg('after_updated_at')::timestamptz, '-infinity'::timestamptz), @after_id::text, @after_user_id::text)
+ORDER BY coalesce(updated_at, '-infinity'::timestamptz) DESC, id DESC, user_id DESC
+LIMIT sqlc.narg('limit')::bigint;
+
+-- name: ListAllAgentSessionsByCreation :many
+-- Every user's sessions with an agent that no agent started, the newest first.
+-- unscoped: for the operator of the agent
+SELECT * FROM session
+WHERE
+    agent_id = @agent_id::text
+    AND source IS DISTINCT FROM 'agent'
+    AND deleted_at IS NULL
+    AND (coalesce(created_at, '-infinity'::timestamptz), id, user_id)
+    < (coalesce(sqlc.narg('after_created_at')::timestamptz, '-infinity'::timestamptz), @after_id::text, @after_user_id::text)
+ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC, user_id DESC
+LIMIT sqlc.narg('limit')::bigint;
+
+-- name: DeleteSession :execrows
+-- Mark a user's session as deleted; its id stays taken.
+UPDATE session
+SET deleted_at = statement_timestamp()
+WHERE id = @id AND user_id = @user_id AND deleted_at IS NULL;
+
+-- name: PruneSessions :one
+-- Remove at most `batch` sessions in which nothing happened for as long as the retention, deleted
+-- ones included, with all that belongs to them. Sessions in use are left for the next time. A task
+-- without owner belongs to a session whose id only one user ever had.
+-- unscoped: retention is for every user
+-- py: row PrunedSessions
+WITH expired AS MATERIALIZED (
+    SELECT s.id, s.user_id FROM session AS s
+    WHERE
+        greatest(s.updated_at, s.created_at) < statement_timestamp() - @retention::interval
+        AND NOT EXISTS (
+            SELECT 1 FROM event AS e
+            WHERE
+                e.user_id = s.user_id
+                AND e.session_id = s.id
+                AND coalesce(e.created_at, '-infinity'::timestamptz)
+                >= statement_timestamp() - @retention::interval
+        )
+        AND NOT EXISTS (
+            SELECT 1 FROM task AS t
+            WHERE
+                t.session_id = s.id
+                AND greatest(t.updated_at, t.created_at)
+                >= statement_timestamp() - @retention::interval
+        )
+        AND NOT EXISTS (
+            SELECT 1 FROM lg_checkpoint AS c
+            WHERE
+                c.user_id = s.user_id
+                AND c.thread_id = s.id
+                AND c.created_at >= statement_timestamp() - @retention::interval
+        )
+    ORDER BY greatest(s.updated_at, s.created_at), s.id, s.user_id
+    LIMIT @batch::bigint
+    FOR UPDATE SKIP LOCKED
+),
+pruned_tasks AS (
+    DELETE FROM task USING expired
+    WHERE
+        task.session_id = expired.id
+        AND (
+            task.user_id = expired.user_id
+            OR (
+                task.user_id IS NULL
+                AND NOT EXISTS (
+                    SELECT 1 FROM session AS other
+                    WHERE other.id = expired.id AND other.user_id <> expired.user_id
+                )
+            )
+        )
+    RETURNING task.id
+),
+pruned_push_notifications AS (
+    DELETE FROM push_notification
+    WHERE task_id IN (SELECT id FROM pruned_tasks)
+    RETURNING 1
+),
+pruned_events AS (
+    DELETE FROM event USING expired
+    WHERE
+        event.session_id = expired.id AND event.user_id = expired.user_id
+    RETURNING 1
+),
+pruned_checkpoints AS (
+    DELETE FROM lg_checkpoint USING expired
+    WHERE
+        lg_checkpoint.thread_id = expired.id AND lg_checkpoint.user_id = expired.user_id
+    RETURNING 1
+),
+pruned_checkpoint_writes AS (
+    DELETE FROM lg_checkpoint_write USING expired
+    WHERE
+        lg_checkpoint_write.thread_id = expired.id
+        AND lg_checkpoint_write.user_id = expired.user_id
+    RETURNING 1
+),
+pruned_crewai_memories AS (
+    DELETE FROM crewai_agent_memory USING expired
+    WHERE
+        crewai_agent_memory.thread_id = expired.id
+        AND crewai_agent_memory.user_id = expired.user_id
+    RETURNING 1
+),
+pruned_crewai_flow_states AS (
+    DELETE FROM crewai_flow_state USING expired
+    WHERE
+        crewai_flow_state.thread_id = expired.id
+        AND crewai_flow_state.user_id = expired.user_id
+    RETURNING 1
+),
+pruned_shares AS (
+    DELETE FROM session_share USING expired
+    WHERE
+        session_share.session_id = expired.id AND session_share.user_id = expired.user_id
+    RETURNING 1
+),
+pruned_sessions AS (
+    DELETE FROM session USING expired
+    WHERE session.id = expired.id AND session.user_id = expired.user_id
+    RETURNING 1
+)
+SELECT
+    (SELECT count(*) FROM pruned_sessions)::bigint AS "sessions!",
+    (SELECT count(*) FROM pruned_tasks)::bigint AS "tasks!",
+    (SELECT count(*) FROM pruned_push_notifications)::bigint AS "push_notifications!",
+    (SELECT count(*) FROM pruned_events)::bigint AS "events!",
+    (SELECT count(*) FROM pruned_checkpoints)::bigint AS "checkpoints!",
+    (SELECT count(*) FROM pruned_checkpoint_writes)::bigint AS "checkpoint_writes!",
+    (SELECT count(*) FROM pruned_crewai_memories)::bigint AS "crewai_memories!",
+    (SELECT count(*) FROM pruned_crewai_flow_states)::bigint AS "crewai_flow_states!",
+    (SELECT count(*) FROM pruned_shares)::bigint AS "shares!";
+
+-- name: CountExpiredSessions :one
+-- What PruneSessions would remove in all.
+-- unscoped: retention is for every user
+-- py: row PrunedSessions
+WITH expired AS MATERIALIZED (
+    SELECT s.id, s.user_id FROM session AS s
+    WHERE
+        greatest(s.updated_at, s.created_at) < statement_timestamp() - @retention::interval
+        AND NOT EXISTS (
+            SELECT 1 FROM event AS e
+            WHERE
+                e.user_id = s.user_id
+                AND e.session_id = s.id
+                AND coalesce(e.created_at, '-infinity'::timestamptz)
+                >= statement_timestamp() - @retention::interval
+        )
+        AND NOT EXISTS (
+            SELECT 1 FROM task AS t
+            WHERE
+                t.session_id = s.id
+                AND greatest(t.updated_at, t.created_at)
+                >= statement_timestamp() - @retention::interval
+        )
+        AND NOT EXISTS (
+            SELECT 1 FROM lg_checkpoint AS c
+            WHERE
+                c.user_id = s.user_id
+                AND c.thread_id = s.id
+                AND c.created_at >= statement_timestamp() - @retention::interval
+        )
+),
+expired_tasks AS MATERIALIZED (
+    SELECT DISTINCT task.id FROM task, expired
+    WHERE
+        task.session_id = expired.id
+        AND (
+            task.user_id = expired.user_id
+            OR (
+                task.user_id IS NULL
+                AND NOT EXISTS (
+                    SELECT 1 FROM session AS other
+                    WHERE other.id = expired.id AND other.user_id <> expired.user_id
+                )
+            )
+        )
+)
+SELECT
+    (SELECT count(*) FROM expired)::bigint AS "sessions!",
+    (SELECT count(*) FROM expired_tasks)::bigint AS "tasks!",
+    (
+        SELECT count(*) FROM push_notification
+        WHERE task_id IN (SELECT id FROM expired_tasks)
+    )::bigint AS "push_notifications!",
+    (
+        SELECT count(*) FROM event, expired
+        WHERE
+            event.session_id = expired.id AND event.user_id = expired.user_id
+    )::bigint AS "events!",
+    (
+        SELECT count(*) FROM lg_checkpoint, expired
+        WHERE
+            lg_checkpoint.thread_id = expired.id AND lg_checkpoint.user_id = expired.user_id
+    )::bigint AS "checkpoints!",
+    (
+        SELECT count(*) FROM lg_checkpoint_write, expired
+        WHERE
+            lg_checkpoint_write.thread_id = expired.id
+            AND lg_checkpoint_write.user_id = expired.user_id
+    )::bigint AS "checkpoint_writes!",
+    (
+        SELECT count(*) FROM crewai_agent_memory, expired
+        WHERE
+            crewai_agent_memory.thread_id = expired.id
+            AND crewai_agent_memory.user_id = expired.user_id
+    )::bigint AS "crewai_memories!",
+    (
+        SELECT count(*) FROM crewai_flow_state, expired
+        WHERE
+            crewai_flow_state.thread_id = expired.id
+            AND crewai_flow_state.user_id = expired.user_id
+    )::bigint AS "crewai_flow_states!",
+    (
+        SELECT count(*) FROM session_share, expired
+        WHERE
+            session_share.session_id = expired.id AND session_share.user_id = expired.user_id
+    )::bigint AS "shares!";

