@@ -1,0 +1,38 @@
+"""The process plugin: a request on stdin, the files on stdout, problems on stderr.
+
+Bytes on both sides: sqlc gives a plugin no LANG. Exit code 1 means that nothing was generated, and
+stderr has one line per problem.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from sqlc_gen_asyncpg import wire
+from sqlc_gen_asyncpg.build import build
+from sqlc_gen_asyncpg.errors import GeneratorError
+from sqlc_gen_asyncpg.render import render
+
+__all__ = ["generate", "main"]
+
+
+def generate(raw: bytes) -> bytes:
+    """Return the response to a request; GeneratorError with all that is wrong."""
+    return wire.encode(render(build(wire.decode(raw))))
+
+
+def main() -> None:
+    """Serve one request of sqlc's."""
+    try:
+        response = generate(sys.stdin.buffer.read())
+    except GeneratorError as error:
+        sys.stderr.buffer.write(f"{error}\n".encode())
+        sys.exit(1)
+    except Exception as error:  # noqa: BLE001  # sqlc would show the user a traceback
+        sys.stderr.buffer.write(f"sqlc-gen-asyncpg: internal error: {error!r}\n".encode())
+        sys.exit(1)
+    sys.stdout.buffer.write(response)
+
+
+if __name__ == "__main__":
+    main()

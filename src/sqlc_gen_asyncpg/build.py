@@ -1,0 +1,158 @@
+"""From sqlc's request to the plan of what is written, or to all that is wrong with it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from sqlc_gen_asyncpg import SQLC_VERSION, ir, naming
+from sqlc_gen_asyncpg.catalog import read_catalog
+from sqlc_gen_asyncpg.errors import GeneratorError, Report
+from sqlc_gen_asyncpg.options import parse_options
+from sqlc_gen_asyncpg.queries import Built, Names, build_query
+from sqlc_gen_asyncpg.words import words
+
+if TYPE_CHECKING:
+    from sqlc_gen_asyncpg import wire
+    from sqlc_gen_asyncpg.catalog import Catalog
+    from sqlc_gen_asyncpg.options import Options
+
+__all__ = ["RESERVED", "build"]
+
+MODULES: Final = frozenset({"__init__", "dbtx", "enums", "models", "pgvectors"})
+
+# What generated modules import; nothing in them may have the same name.
+RESERVED: Final = words(
+    "Annotated AsyncIterator AwareDatetime BaseModel ConfigDict CursorDBTX DBTX Decimal Field "
+    "Final IPv4Address IPv4Interface IPv4Network IPv6Address IPv6Interface IPv6Network "
+    "JsonValue NaiveDatetime PgVector Row Sequence TypeAdapter UUID Vector affected by_name dt "
+    "enum enums models nested require_aware required"
+)
+
+
+@dataclass(slots=True)
+class _Taken:
+    """The names of one module, and what has them."""
+
+    report: Report
+    module: str
+    names: dict[str, str] = field(default_factory=dict[str, str])
+
+    def add(self, name: str, what: str, key: str) -> None:
+        """Note a name; one that is taken is a problem, and `key` is what to rename."""
+        other = "an import of the generated code" if name in RESERVED else self.names.get(name)
+        if other:
+            self.report.add(
+                f"{self.module}",
+                f"{what} would be called {name}, as {other} is; rename one: rename: {{{key}: …}}",
+            )
+        self.names[name] = what
+
+
+def build(request: wire.Request) -> ir.Package:
+    """Return the package to write; GeneratorError with all that is wrong."""
+    options = parse_options(request.options)
+    _check_request(request, options)
+    report = Report()
+    catalog = read_catalog(request, options, report)
+    tables = {table.model.name: table.model for table in catalog.tables.values()}
+    names = Names(dict(tables))
+    modules = _modules(request, catalog, names, report)
+    named = [model for name, model in sorted(names.models.items()) if name not in tables]
+    _check_models(catalog, named, report)
+    report.raise_if_any()
+    models = [tables[name] for name in sorted(tables)]
+    if options.omit_unused_models:
+        text = _annotations(named, modules)
+        models = [each for each in models if re.search(rf"\bmodels\.{each.name}\b", text)]
+    return ir.Package(
+        name=options.package,
+        sqlc_version=request.sqlc_version,
+        str_enum=options.emit_str_enum,
+        enums=tuple(catalog.enums[name] for name in sorted(catalog.enums)),
+        models=(*models, *named),
+        modules=modules,
+        imports=dict(sorted(catalog.imports.items())),
+    )
+
+
+def _check_request(request: wire.Request, options: Options) -> None:
+    if request.engine != "postgresql":
+        raise GeneratorError([f"sqlc.yaml: engine must be postgresql, not {request.engine}"])
+    if options.strict and request.sqlc_version.removeprefix("v") != SQLC_VERSION.removeprefix("v"):
+        raise GeneratorError(
+            [
+                (
+                    f"sqlc: this is {request.sqlc_version}, the generator knows {SQLC_VERSION}; "
+                    "install that one, or set the option strict: false"
+                )
+            ]
+        )
+
+
+def _modules(
+    request: wire.Request, catalog: Catalog, names: Names, report: Report
+) -> tuple[ir.Module, ...]:
+    files: dict[str, list[Built]] = {}
+    modules: dict[str, str] = {}
+    for query in request.queries:
+        module = naming.module_name(query.filename)
+        if modules.setdefault(module, query.filename) != query.filename or module in MODULES:
+            other = modules[module] if module not in MODULES else "a generated module"
+            report.add(
+                query.filename,
+                f"its module would be {module}.py, as that of {other}; rename the file",
+            )
+        built = build_query(query, catalog, names, report)
+        if built:
+            files.setdefault(query.filename, []).append(built)
+    found = [
+        _module(filename, builts, catalog.imports, report)
+        for filename, builts in sorted(files.items())
+    ]
+    return tuple(found)
+
+
+def _module(
+    filename: str, builts: list[Built], imports: dict[str, str], report: Report
+) -> ir.Module:
+    taken = _Taken(report, filename, {name: f"{name} of an override" for name in imports})
+    for built in builts:
+        function = built.function
+        what = f"query {function.query}"
+        taken.add(function.name, what, function.query)
+        taken.add(function.constant, what, function.query)
+        if function.iterator:
+            taken.add(f"iter_{function.name}", f"the iterator of {function.query}", function.query)
+        for model in built.models:
+            taken.add(model.name, f"a model of query {function.query}", function.query)
+    return ir.Module(
+        name=naming.module_name(filename),
+        filename=filename,
+        functions=tuple(built.function for built in builts),
+        models=tuple(model for built in builts for model in built.models),
+    )
+
+
+def _check_models(catalog: Catalog, named: list[ir.Model], report: Report) -> None:
+    taken = _Taken(report, "models", {name: f"{name} of an override" for name in catalog.imports})
+    for schema, table in sorted(catalog.tables):
+        full = table if schema == catalog.default_schema else f"{schema}.{table}"
+        taken.add(catalog.tables[schema, table].model.name, f"table {full}", full)
+    for model in named:
+        taken.add(model.name, f"the model {model.name} of a -- py: line", model.name)
+    taken = _Taken(report, "enums")
+    for name in sorted(catalog.enums):
+        taken.add(name, f"enum {name}", name)
+
+
+def _annotations(named: list[ir.Model], modules: tuple[ir.Module, ...]) -> str:
+    """Every annotation outside of the tables' own models."""
+    found = [field.annotation for model in named for field in model.fields]
+    for module in modules:
+        found += [each.annotation for model in module.models for each in model.fields]
+        found += [
+            each.result.model for each in module.functions if isinstance(each.result, ir.Record)
+        ]
+    return "\n".join(found)

@@ -1,0 +1,243 @@
+"""The application's tables, views and enums, and the Python type of each of their columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from sqlc_gen_asyncpg import ir, naming, wire
+from sqlc_gen_asyncpg.errors import Refused
+from sqlc_gen_asyncpg.pgtypes import (
+    PG_TYPES,
+    PYTHON_NAMES,
+    PyType,
+    Type,
+    builtin,
+    is_serial,
+    normal_name,
+)
+
+if TYPE_CHECKING:
+    from sqlc_gen_asyncpg.errors import Report
+    from sqlc_gen_asyncpg.options import Options, Override
+    from sqlc_gen_asyncpg.pgtypes import TypeText
+
+__all__ = ["Catalog", "TableModel", "make_field", "read_catalog"]
+
+
+@dataclass(frozen=True, slots=True)
+class TableModel:
+    """A table's model; `comments` are its columns' comments by SQL name."""
+
+    model: ir.Model
+    comments: dict[str, str]
+
+
+@dataclass(slots=True)
+class Catalog:
+    """What the schema and the options say about types and names."""
+
+    options: Options
+    default_schema: str
+    tables: dict[tuple[str, str], TableModel] = field(
+        default_factory=dict[tuple[str, str], TableModel]
+    )
+    enums: dict[str, ir.Enum] = field(default_factory=dict[str, ir.Enum])
+    enum_types: dict[str, PyType] = field(default_factory=dict[str, PyType])
+    declared: dict[str, PyType] = field(default_factory=dict[str, PyType])
+    composites: set[str] = field(default_factory=set[str])
+    imports: dict[str, str] = field(default_factory=dict[str, str])
+
+    def key(self, name: wire.Name) -> tuple[str, str]:
+        """Return a table's key; a name without schema is in the default one."""
+        return name.schema or self.default_schema, name.name
+
+    def column_type(self, column: wire.Column) -> Type:
+        """Return the type of a column or a parameter; Refused if there is none."""
+        nullable = not (column.not_null or is_serial(column.type))
+        override = self._override(column, nullable=nullable)
+        base = self._overridden(override, column) if override else self._base(column.type)
+        return Type(base, nullable=nullable, dims=column.dims)
+
+    def text_type(self, text: TypeText, current: Type | None) -> Type:
+        """Return the type that a directive names; Python's `datetime` keeps a type that is one."""
+        base = self.declared.get(text.name)
+        if base is None and text.name in PYTHON_NAMES:
+            base = PG_TYPES[PYTHON_NAMES[text.name]]
+            if current is not None and current.base.hint == base.hint:
+                base = current.base
+        if base is None:
+            base = self._base(wire.Name("", text.name))
+        return Type(base, text.nullable, text.dims, text.nullable_element)
+
+    def comment(self, column: wire.Column) -> str:
+        """Return the comment of a table's column, also where a result selects it."""
+        if column.comment:
+            return column.comment
+        table = self.tables.get(self.key(column.table)) if column.table else None
+        return table.comments.get(column.original_name or column.name, "") if table else ""
+
+    def _base(self, name: wire.Name) -> PyType:
+        normal = normal_name(name)
+        if normal in self.enum_types:
+            return self.enum_types[normal]
+        if normal in self.composites:
+            raise Refused(
+                f"type {normal} is composite, which is not supported yet; list its fields"
+            )
+        return builtin(normal)
+
+    def _override(self, column: wire.Column, *, nullable: bool) -> Override | None:
+        """Return the first override by column that matches, else the first by type."""
+        table = self.key(column.table) if column.table else ("", "")
+        path = (table[0], table[1], column.original_name or column.name)
+        for each in self.options.overrides:
+            if each.column and column.table and _matches(each.column, path, self.default_schema):
+                return each
+        normal = normal_name(column.type)
+        for each in self.options.overrides:
+            same = each.db_type and normal_name(wire.Name("", each.db_type)) == normal
+            if same and each.nullable in {None, nullable}:
+                return each
+        return None
+
+    def _overridden(self, override: Override, column: wire.Column) -> PyType:
+        normal = normal_name(column.type)
+        if override.enum:
+            return self.declared[override.enum.name]
+        if "." not in override.py_type:
+            return self._known(override.py_type, normal)
+        if normal in {"json", "jsonb", "vector"}:
+            raise Refused(f"another type for {normal} is not supported yet; leave it out")
+        module, _, name = override.py_type.rpartition(".")
+        if self.imports.setdefault(name, module) != module:
+            raise Refused(f"two overrides import {name}, from {self.imports[name]} and {module}")
+        return PyType.same(name)
+
+    def _known(self, py_type: str, normal: str) -> PyType:
+        hints = {each.hint.removeprefix("dt."): each for each in PG_TYPES.values()}
+        if normal in PG_TYPES and PG_TYPES[normal].hint.removeprefix("dt.") == py_type:
+            return PG_TYPES[normal]
+        if py_type in self.declared:
+            return self.declared[py_type]
+        if py_type == "datetime":
+            return PG_TYPES["timestamptz"]
+        if py_type not in hints:
+            raise Refused(f"py_type {py_type} is not known; write package.module.Name")
+        return hints[py_type]
+
+
+def _matches(pattern: str, path: tuple[str, str, str], default_schema: str) -> bool:
+    parts = pattern.split(".")
+    if len(parts) == 2:  # noqa: PLR2004  # table.column
+        parts = [default_schema if parts[0] != "*" else "*", *parts]
+    return all(fnmatchcase(name, part) for name, part in zip(path, parts, strict=True))
+
+
+def read_catalog(request: wire.Request, options: Options, report: Report) -> Catalog:
+    """All enums first, then the tables, whose columns refer to them."""
+    catalog = Catalog(options, request.default_schema)
+    for schema in request.schemas:
+        prefix = "" if schema.name == request.default_schema else f"{schema.name}."
+        catalog.composites.update(prefix + each for each in schema.composites)
+        for enum in schema.enums:
+            with report.catch(f"enum {prefix}{enum.name}"):
+                _add_enum(catalog, prefix, enum)
+    for override in options.overrides:
+        if override.enum:
+            with report.catch(f"options: enum {override.enum.name}"):
+                _declare_enum(catalog, override.enum.name, override.enum.values)
+    for schema in request.schemas:
+        for table in schema.tables:
+            with report.catch(f"table {schema.name}.{table.name}"):
+                catalog.tables[schema.name, table.name] = _table(
+                    catalog, schema.name, table, report
+                )
+    return catalog
+
+
+def _add_enum(catalog: Catalog, prefix: str, enum: wire.Enum) -> None:
+    normal = prefix + enum.name
+    name = catalog.options.rename.get(normal)
+    name = name or naming.camel(normal.replace(".", "_"), catalog.options.initialisms)
+    doc = _lines(enum.comment) or (f"The values of type {normal}.",)
+    _put_enum(catalog, normal, ir.Enum(name, doc, _members(catalog, normal, enum.values)))
+    catalog.enum_types[normal] = PyType.same(f"enums.{name}")
+
+
+def _declare_enum(catalog: Catalog, name: str, values: tuple[str, ...]) -> None:
+    doc = ("Values of a text column, which the database does not enforce.",)
+    enum = ir.Enum(name, doc, _members(catalog, name, values), enforced=False)
+    if catalog.enums.get(name) != enum:
+        _put_enum(catalog, name, enum)
+        _put_enum(catalog, name, ir.Enum(f"Open{name}", (), (), enforced=False))
+    catalog.declared[name] = PyType(
+        hint=f"enums.Open{name}",
+        row=f"enums.Open{name}",
+        argument=f"enums.{name}",
+        field=f"enums.{name}",
+    )
+
+
+def _put_enum(catalog: Catalog, normal: str, enum: ir.Enum) -> None:
+    if enum.name in catalog.enums:
+        raise Refused(
+            f"a second enum would be called {enum.name}; rename one: rename: {{{normal}: …}}"
+        )
+    catalog.enums[enum.name] = enum
+
+
+def _members(catalog: Catalog, normal: str, values: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    found: dict[str, str] = {}
+    for value in values:
+        key = f"{normal}.{value}"
+        name = catalog.options.rename.get(key) or naming.enum_member(value)
+        if name in found:
+            raise Refused(
+                f"{found[name]!r} and {value!r} would both be {name}; "
+                f"rename one: rename: {{{key}: …}}"
+            )
+        found[name] = value
+    return tuple(found.items())
+
+
+def _table(catalog: Catalog, schema: str, table: wire.Table, report: Report) -> TableModel:
+    options = catalog.options
+    default = schema == catalog.default_schema
+    full = table.name if default else f"{schema}.{table.name}"
+    name = options.rename.get(full) or options.rename.get(f"{schema}.{table.name}", "")
+    if not name:
+        one = table.name
+        if not options.emit_exact_table_names:
+            one = naming.singular(one, options.inflection_exclude_table_names)
+        name = naming.camel(one if default else f"{schema}_{one}", options.initialisms)
+    fields: dict[str, ir.Field] = {}
+    for column in table.columns:
+        with report.catch(f"table {full}: column {column.name}"):
+            made = make_field(catalog, column, column.name, catalog.column_type(column))
+            if made.name in fields:
+                raise Refused(
+                    f"a second field would be called {made.name}; "
+                    f"rename one: rename: {{{full}.{column.name}: …}}"
+                )
+            fields[made.name] = made
+    doc = _lines(table.comment) or (f"A row of {full}.",)
+    comments = {each.name: each.comment for each in table.columns}
+    return TableModel(ir.Model(name, doc, tuple(fields.values())), comments)
+
+
+def make_field(catalog: Catalog, column: wire.Column, name: str, of: Type) -> ir.Field:
+    """Return the field of a row for a column that is called `name` there."""
+    renamed = ""
+    if column.table and name == (column.original_name or column.name):
+        schema, table = catalog.key(column.table)
+        rename = catalog.options.rename
+        renamed = rename.get(f"{table}.{name}") or rename.get(f"{schema}.{table}.{name}", "")
+    python = renamed or naming.field_name(name)
+    alias = name if python != name else ""
+    return ir.Field(python, of.row, alias, " ".join(catalog.comment(column).split()))
+
+
+def _lines(comment: str) -> tuple[str, ...]:
+    return tuple(line.rstrip() for line in comment.strip().split("\n")) if comment.strip() else ()

@@ -1,0 +1,82 @@
+"""The comment of a query: its documentation, and the lines `-- py: …` that steer the generator.
+
+-- py: batch ARGUMENT MODEL    the arrays are columns of MODEL; the function takes a sequence
+-- py: param NAME TYPE         the type of a parameter: datetime?  text[]?  text?[]
+-- py: row NAME                the name of the row model; queries with equal rows may share it
+-- py: one!                    a :one that always has a row
+-- py: iterator                also write iter_<name>, which streams over a cursor
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sqlc_gen_asyncpg.errors import Refused
+from sqlc_gen_asyncpg.pgtypes import TypeText, parse_type
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Batch", "Directives", "parse_comments"]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows that travel as one array per column."""
+
+    argument: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Directives:
+    """What the comment of one query says."""
+
+    doc: tuple[str, ...] = ()
+    batch: Batch | None = None
+    params: Mapping[str, TypeText] = field(default_factory=dict[str, TypeText])
+    row: str = ""
+    one: bool = False
+    iterator: bool = False
+
+
+def parse_comments(comments: tuple[str, ...]) -> Directives:
+    """Split a comment into documentation and directives; Refused if a directive is not known."""
+    lines = [line.removeprefix(" ").rstrip() for each in comments for line in each.split("\n")]
+    doc: list[str] = []
+    batch: Batch | None = None
+    params: dict[str, TypeText] = {}
+    row = ""
+    flags: set[str] = set()
+    for line in lines:
+        if not line.lstrip().startswith("py:"):
+            doc.append(line)
+            continue
+        match line.strip().removeprefix("py:").split():
+            case ["batch", argument, model] if batch is None:
+                batch = Batch(_name(argument), _name(model))
+            case ["param", name, *words] if words and name not in params:
+                params[name] = parse_type(" ".join(words))
+            case ["row", name] if not row:
+                row = _name(name)
+            case ["one!" | "iterator" as flag] if flag not in flags:
+                flags.add(flag)
+            case _:
+                raise Refused(
+                    f"-- {line.strip()} is not understood, or is said twice; there are: batch "
+                    "ARGUMENT MODEL, param NAME TYPE, row NAME, one!, iterator"
+                )
+    return Directives(_trim(doc), batch, params, row, "one!" in flags, "iterator" in flags)
+
+
+def _name(text: str) -> str:
+    if not text.isidentifier():
+        raise Refused(f"{text!r} in a -- py: line is not a name in Python")
+    return text
+
+
+def _trim(lines: list[str]) -> tuple[str, ...]:
+    """Without empty lines at both ends."""
+    text = "\n".join(lines).strip("\n")
+    return tuple(text.split("\n")) if text.strip() else ()

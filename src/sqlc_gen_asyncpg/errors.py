@@ -1,0 +1,60 @@
+"""What the generator refuses, collected: every problem of a run is reported, one per line.
+
+sqlc shows a plugin's stderr only when it exits with another code than 0, so there are no warnings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+__all__ = ["GeneratorError", "Refused", "Report"]
+
+
+class Refused(Exception):
+    """One thing that cannot be generated; the message says which one, and the cure."""
+
+
+class GeneratorError(Exception):
+    """Everything that was refused; `str()` gives one line per problem."""
+
+    def __init__(self, problems: list[str]) -> None:
+        """Take the lines, at least one."""
+        super().__init__("\n".join(problems))
+
+
+@dataclass(slots=True)
+class Report:
+    """The problems met so far, in the order they were met."""
+
+    problems: list[str] = field(default_factory=list[str])
+
+    def add(self, where: str, message: object) -> None:
+        """Note a problem; the same one twice is reported once."""
+        line = " ".join(f"{where}: {message}".split())
+        if line not in self.problems:
+            self.problems.append(line)
+
+    def raise_if_any(self) -> None:
+        """Raise GeneratorError if anything was refused."""
+        if self.problems:
+            raise GeneratorError(self.problems)
+
+    def catch(self, where: str) -> _Catch:
+        """Return a context that notes a Refused as a problem of `where` and ends it."""
+        return _Catch(self, where)
+
+
+@dataclass(slots=True)
+class _Catch:
+    report: Report
+    where: str
+
+    def __enter__(self) -> None:
+        """Do nothing."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
+        """Note a Refused and go on behind the context."""
+        if not isinstance(error, Refused):
+            return False
+        self.report.add(self.where, error)
+        return True

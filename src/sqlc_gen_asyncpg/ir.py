@@ -1,0 +1,137 @@
+"""What will be written, decided in full: the renderer only spells it out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "Argument",
+    "Bind",
+    "Command",
+    "Enum",
+    "Field",
+    "Function",
+    "Model",
+    "Module",
+    "Package",
+    "Record",
+    "Scalar",
+    "Shape",
+]
+
+Command = Literal[":one", ":many", ":exec", ":execrows", ":execresult"]
+
+# The fields that a row's values fill, in order; a pair is an embedded model with its own fields.
+Shape = tuple[str | tuple[str, tuple[str, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A model's field; `alias` is the column's own name where Python does not allow it."""
+
+    name: str
+    annotation: str
+    alias: str = ""
+    description: str = ""
+    default_none: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A pydantic model; an input model refuses fields it does not know."""
+
+    name: str
+    doc: tuple[str, ...]
+    fields: tuple[Field, ...]
+    is_input: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Enum:
+    """An enum; one that the database does not enforce is also emitted as Open<name>."""
+
+    name: str
+    doc: tuple[str, ...]
+    members: tuple[tuple[str, str], ...]
+    enforced: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """A function's argument, or the field of its Params model."""
+
+    name: str
+    annotation: str
+    field: Field
+    aware: Literal["", "one", "many"] = ""
+    nullable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """What `$n` is bound to: an argument, or one field of each row of a batch."""
+
+    argument: str
+    column: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """One column: what it is validated against, and what a reader sees."""
+
+    row: str
+    hint: str
+    nullable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A model, and how a row's values fill it."""
+
+    model: str
+    shape: Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """One query."""
+
+    query: str
+    command: Command
+    name: str
+    constant: str
+    sql: str
+    doc: tuple[str, ...]
+    arguments: tuple[Argument, ...]
+    binds: tuple[Bind, ...]
+    params: Model | None
+    result: Scalar | Record | None
+    always_row: bool
+    iterator: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """The functions of one query file, in its order, and the models only they use."""
+
+    name: str
+    filename: str
+    functions: tuple[Function, ...]
+    models: tuple[Model, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """Everything."""
+
+    name: str
+    sqlc_version: str
+    str_enum: bool
+    enums: tuple[Enum, ...]
+    models: tuple[Model, ...]
+    modules: tuple[Module, ...]
+    imports: Mapping[str, str]

@@ -1,0 +1,166 @@
+"""Names: from SQL to Python. Pure text; whoever calls decides what happens on a collision."""
+
+from __future__ import annotations
+
+import keyword
+import re
+import unicodedata
+from typing import TYPE_CHECKING, Final
+
+from sqlc_gen_asyncpg.words import words
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+__all__ = [
+    "argument_name",
+    "camel",
+    "constant_name",
+    "enum_member",
+    "field_name",
+    "module_name",
+    "singular",
+    "snake",
+]
+
+# Words that a query's name may hold in capitals; one with capitals inside counts as a single word.
+INITIALISMS: Final = words(
+    "ACL API ASCII CPU CSS CSV DB DNS EOF GUID HTML HTTP HTTPS ID IP JSON JWT LLM MCP QPS RAM RPC "
+    "SLA SMTP SQL SSH TCP TLS TTL UDP UI UID URI URL UTF8 UUID VM XML XMPP XSRF XSS YAML "
+    "CrewAI GitHub GitLab GraphQL LangGraph OAuth OpenAI PostgreSQL"
+)
+
+# Attributes of pydantic's BaseModel; a field of that name would hide the method.
+MODEL_ATTRIBUTES: Final = words(
+    "construct copy dict from_orm json model_computed_fields model_config model_construct "
+    "model_copy model_dump model_dump_json model_extra model_fields model_fields_set "
+    "model_json_schema model_parametrized_name model_post_init model_rebuild model_validate "
+    "model_validate_json model_validate_strings parse_file parse_obj parse_raw schema "
+    "schema_json update_forward_refs validate"
+)
+
+# Names that an annotation of the same class body may need.
+ANNOTATION_NAMES: Final = words("bool bytes dict dt enums float int list models self str")
+
+# Names that the body of a generated function uses.
+BODY_NAMES: Final = words("cls db dict dt enums list models next self tuple zip")
+
+_UNINFLECTED: Final = words(
+    "analytics bias canvas chaos corps data feedback gas information "
+    "kubernetes lens media metadata mathematics news redis series species status sms "
+    "atlas address access process progress"
+)
+_IRREGULAR: Final = {
+    "aliases": "alias",
+    "analyses": "analysis",
+    "biases": "bias",
+    "bonuses": "bonus",
+    "buses": "bus",
+    "campuses": "campus",
+    "children": "child",
+    "cookies": "cookie",
+    "indices": "index",
+    "men": "man",
+    "movies": "movie",
+    "people": "person",
+    "statuses": "status",
+    "vertices": "vertex",
+    "viruses": "virus",
+    "women": "woman",
+}
+_ES_ENDINGS: Final = ("sses", "shes", "tches", "nches", "rches", "xes", "zzes")
+_KEPT_ENDINGS: Final = ("ss", "us", "is", "ics")
+
+
+def singular(table: str, exclude: Collection[str] = ()) -> str:
+    """Return the singular of a table's last word; a word that is not surely a plural stays."""
+    if table in exclude:
+        return table
+    head, separator, word = table.rpartition("_")
+    lowered = word.lower()
+    if lowered in _IRREGULAR:
+        word = _IRREGULAR[lowered]
+    elif lowered in _UNINFLECTED or lowered.endswith(_KEPT_ENDINGS):
+        pass
+    elif lowered.endswith("ies") and len(lowered) > len("ties"):
+        word = word[:-3] + "y"
+    elif lowered.endswith(_ES_ENDINGS):
+        word = word[:-2]
+    elif lowered.endswith("s") and len(lowered) > len("os"):
+        word = word[:-1]
+    return head + separator + word
+
+
+def camel(name: str, initialisms: Collection[str] = ()) -> str:
+    """`lg_checkpoint_write` as `LgCheckpointWrite`; capitals that are there stay."""
+    upper = {each.lower(): each for each in initialisms}
+    words = [each for each in re.split(r"[^0-9A-Za-z\u0080-\U0010ffff]+", _nfkc(name)) if each]
+    joined = "".join(upper.get(each.lower(), each[:1].upper() + each[1:]) for each in words)
+    return _identifier(joined, "T") or "T"
+
+
+def snake(name: str, initialisms: Iterable[str] = ()) -> str:
+    """`GetHTTPURL` as `get_http_url`, `SearchCrewAIMemory` as `search_crewai_memory`."""
+    known = sorted({*INITIALISMS, *initialisms}, key=lambda each: (-len(each), each))
+    pattern = "|".join(
+        [
+            *(re.escape(each) + r"(?![a-z])" for each in known),
+            r"[A-Z]+(?![a-z])[0-9]*",
+            r"[A-Z]?[^A-Z_\W]+",
+            r"[A-Z]",
+        ]
+    )
+    words = re.findall(pattern, _nfkc(name))
+    return "_".join(words).lower()
+
+
+def argument_name(name: str) -> str:
+    """Return a parameter's name as a function's argument."""
+    found = _identifier(name, "p")
+    return found + "_" if keyword.iskeyword(found) or found in BODY_NAMES else found
+
+
+def field_name(name: str) -> str:
+    """Return a column's name as a field: no keyword, no method of BaseModel, no leading `_`."""
+    stripped = name.lstrip("_")
+    found = _identifier(stripped, "column_")
+    taken = (
+        stripped != name
+        or keyword.iskeyword(found)
+        or found in MODEL_ATTRIBUTES
+        or found in ANNOTATION_NAMES
+        or found.startswith(("model_validate", "model_dump"))
+    )
+    return found + "_" if taken and not found.endswith("_") else found
+
+
+def enum_member(value: str) -> str:
+    """Return a value of an enum as a member's name."""
+    found = re.sub(r"\W+", "_", _nfkc(value)).strip("_").upper()
+    if not found:
+        return "EMPTY" if not value else "VALUE"
+    return _identifier(found, "VALUE_")
+
+
+def constant_name(function: str) -> str:
+    """Return the constant that holds the SQL of a function."""
+    return function.rstrip("_").upper()
+
+
+def module_name(filename: str) -> str:
+    """`user-events.sql` as `user_events`."""
+    stem = filename.rpartition(".")[0] or filename
+    found = _identifier(stem, "m_").lower()
+    return found + "_" if keyword.iskeyword(found) else found
+
+
+def _identifier(name: str, prefix: str) -> str:
+    """`name` with everything replaced that Python does not allow in one."""
+    found = re.sub(r"\W", "_", _nfkc(name))
+    if found and not found.isidentifier():
+        found = prefix + found
+    return found
+
+
+def _nfkc(name: str) -> str:
+    return unicodedata.normalize("NFKC", name)

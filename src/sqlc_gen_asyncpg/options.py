@@ -1,0 +1,195 @@
+"""The options of the plugin block, parsed once. An unknown key or a wrong type is an error.
+
+The options of sqlc-gen-python keep their names and their meaning; one that asks for what this
+generator does not write (a synchronous querier) is refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, cast
+
+from sqlc_gen_asyncpg.errors import Refused, Report
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["EnumSpec", "Options", "Override", "parse_options"]
+
+_NOT_YET: Final = ("composites", "converters", "docstrings", "domains", "json", "vector")
+_ONLY: Final = {
+    "emit_async_querier": (True, "the functions are asynchronous"),
+    "emit_pydantic_models": (True, "the models are pydantic models"),
+    "emit_sync_querier": (False, "the functions are asynchronous"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EnumSpec:
+    """An enum declared for a text column, which the database does not enforce."""
+
+    name: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """Another type for the columns that match; exactly one of py_type and enum is given."""
+
+    column: str = ""
+    db_type: str = ""
+    nullable: bool | None = None
+    py_type: str = ""
+    enum: EnumSpec | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """All options, with their defaults."""
+
+    package: str
+    emit_exact_table_names: bool = False
+    emit_iterators: bool = False
+    emit_str_enum: bool = True
+    inflection_exclude_table_names: tuple[str, ...] = ()
+    initialisms: tuple[str, ...] = ()
+    omit_unused_models: bool = False
+    overrides: tuple[Override, ...] = ()
+    query_parameter_limit: int | None = None
+    rename: Mapping[str, str] = field(default_factory=dict[str, str])
+    strict: bool = True
+
+
+def parse_options(raw: Mapping[str, object]) -> Options:
+    """Return the options; GeneratorError with a line per wrong key."""
+    report = Report()
+    given: dict[str, object] = {}
+    for key, value in raw.items():
+        with report.catch("options"):
+            if key in _ONLY:
+                _check_only(key, value)
+            elif key in _READERS:
+                given[key] = _READERS[key](key, value)
+            elif key in _NOT_YET:
+                raise Refused(f"{key} is not supported yet; leave it out")
+            else:
+                known = ", ".join(sorted({*_READERS, *_ONLY}))
+                raise Refused(f"{key} is not an option; there are {known}")
+    if "package" not in raw:
+        report.add("options", "package is missing; give the import name of the output folder")
+    report.raise_if_any()
+    return Options(**given)  # type: ignore[arg-type]  # each reader gives its field's type
+
+
+def _check_only(key: str, value: object) -> None:
+    allowed, reason = _ONLY[key]
+    if _bool(key, value) is not allowed:
+        raise Refused(f"{key}: {str(value).lower()} cannot hold, {reason}; leave it out")
+
+
+def _bool(key: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise Refused(f"{key} must be true or false, not {value!r}")
+    return value
+
+
+def _limit(key: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise Refused(f"{key} must be a number of parameters, 0 or more, not {value!r}")
+    return value
+
+
+def _text(key: str, value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise Refused(f"{key} must be a text, not {value!r}")
+    return value
+
+
+def _texts(key: str, value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise Refused(f"{key} must be a list of texts, not {value!r}")
+    return tuple(_text(f"{key}[{i}]", each) for i, each in enumerate(cast("list[object]", value)))
+
+
+def _package(key: str, value: object) -> str:
+    package = _text(key, value)
+    if not all(part.isidentifier() for part in package.split(".")):
+        raise Refused(f"{key} must be an import name such as app.gen, not {package!r}")
+    return package
+
+
+def _mapping(key: str, value: object) -> dict[str, object]:
+    if not isinstance(value, dict):
+        raise Refused(f"{key} must be a mapping, not {value!r}")
+    return cast("dict[str, object]", value)
+
+
+def _rename(key: str, value: object) -> dict[str, str]:
+    renamed = {old: _text(f"{key}.{old}", new) for old, new in _mapping(key, value).items()}
+    for old, new in renamed.items():
+        if not new.isidentifier():
+            raise Refused(f"{key}.{old}: {new!r} is not a name in Python")
+    return renamed
+
+
+def _overrides(key: str, value: object) -> tuple[Override, ...]:
+    if not isinstance(value, list):
+        raise Refused(f"{key} must be a list, not {value!r}")
+    items = cast("list[object]", value)
+    return tuple(
+        _override(f"{key}[{i}]", _mapping(f"{key}[{i}]", each)) for i, each in enumerate(items)
+    )
+
+
+def _override(where: str, raw: Mapping[str, object]) -> Override:
+    unknown = sorted(set(raw) - {"column", "db_type", "nullable", "py_type", "enum"})
+    if unknown:
+        raise Refused(f"{where}: {unknown[0]} is not a key of an override")
+    if ("column" in raw) == ("db_type" in raw):
+        raise Refused(f"{where}: give either column or db_type")
+    if ("py_type" in raw) == ("enum" in raw):
+        raise Refused(f"{where}: give either py_type or enum")
+    if "nullable" in raw and "db_type" not in raw:
+        raise Refused(f"{where}: nullable goes with db_type")
+    return Override(
+        column=_column(where, raw["column"]) if "column" in raw else "",
+        db_type=_text(f"{where}.db_type", raw["db_type"]) if "db_type" in raw else "",
+        nullable=_bool(f"{where}.nullable", raw["nullable"]) if "nullable" in raw else None,
+        py_type=_text(f"{where}.py_type", raw["py_type"]) if "py_type" in raw else "",
+        enum=_enum(f"{where}.enum", raw["enum"]) if "enum" in raw else None,
+    )
+
+
+def _column(where: str, value: object) -> str:
+    column = _text(f"{where}.column", value)
+    if column.count(".") not in {1, 2}:
+        raise Refused(f"{where}.column must be table.column, with * for any, not {column!r}")
+    return column
+
+
+def _enum(where: str, value: object) -> EnumSpec:
+    raw = _mapping(where, value)
+    if set(raw) != {"name", "values"}:
+        raise Refused(f"{where} must have the keys name and values")
+    name = _text(f"{where}.name", raw["name"])
+    if not name.isidentifier():
+        raise Refused(f"{where}.name: {name!r} is not a name in Python")
+    values = _texts(f"{where}.values", raw["values"])
+    if not values or len(set(values)) != len(values):
+        raise Refused(f"{where}.values must be different texts, at least one")
+    return EnumSpec(name, values)
+
+
+_READERS: Final = {
+    "emit_exact_table_names": _bool,
+    "emit_iterators": _bool,
+    "emit_str_enum": _bool,
+    "inflection_exclude_table_names": _texts,
+    "initialisms": _texts,
+    "omit_unused_models": _bool,
+    "overrides": _overrides,
+    "package": _package,
+    "query_parameter_limit": _limit,
+    "rename": _rename,
+    "strict": _bool,
+}

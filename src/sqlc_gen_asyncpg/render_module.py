@@ -1,0 +1,273 @@
+"""The functions of one query file as text."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sqlc_gen_asyncpg import ir
+from sqlc_gen_asyncpg.imports import Imports
+from sqlc_gen_asyncpg.layout import call, docstring, sort_names, sql_literal, string
+from sqlc_gen_asyncpg.naming import snake
+from sqlc_gen_asyncpg.render_model import render_model
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["render_module"]
+
+
+@dataclass(slots=True)
+class _Module:
+    """A module in the making: its imports, and the private constants its functions share."""
+
+    imports: Imports
+    constants: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    named: dict[str, str] = field(default_factory=dict[str, str])
+
+    def constant(self, wanted: str, value: list[str], annotation: str = "Final") -> str:
+        """Return the name of a private constant with this value; the same value has one name."""
+        key = "\n".join([annotation, *value])
+        if key in self.named:
+            return self.named[key]
+        name, number = wanted, 2
+        while name in self.constants:
+            name, number = f"{wanted}_{number}", number + 1
+        self.imports.use("Final", annotation)
+        head, *items, tail = value
+        self.constants[name] = call(f"{name}: {annotation} = {head}", items, tail)
+        self.named[key] = name
+        return name
+
+    def rows_adapter(self, model: str) -> str:
+        """Return a TypeAdapter of a list of this model."""
+        self.imports.use("TypeAdapter", model)
+        return self.constant(_screaming(model, "ROWS"), ["TypeAdapter(", f"list[{model}]", ")"])
+
+    def adapter(self, annotation: str) -> str:
+        """Return a TypeAdapter of this type; of a union a type checker needs to be told."""
+        slug = re.sub(r"\W+", "_", annotation.replace("models.", "").replace("enums.", ""))
+        self.imports.use("TypeAdapter", annotation)
+        value = ["TypeAdapter(", annotation, ")"]
+        if "Decimal" in annotation:
+            self.imports.use("ConfigDict")
+            value.insert(2, "config=ConfigDict(allow_inf_nan=True)")
+        typed = f"Final[TypeAdapter[{annotation}]]"
+        return self.constant(f"_{slug.strip('_').upper()}", value, typed)
+
+    def columns(self, model: str, names: tuple[str, ...]) -> str:
+        """Return the names of a row's values."""
+        return self.constant(_screaming(model, "COLUMNS"), _tuple([string(each) for each in names]))
+
+    def shape(self, record: ir.Record) -> tuple[str, str]:
+        """Return the function that names a row's values, and the names it takes."""
+        if all(isinstance(each, str) for each in record.shape):
+            flat = tuple(each for each in record.shape if isinstance(each, str))
+            return "by_name", self.columns(record.model, flat)
+        parts = [
+            string(each)
+            if isinstance(each, str)
+            else f"({string(each[0])}, {self.columns(record.model + '_' + each[0], each[1])})"
+            for each in record.shape
+        ]
+        return "nested", self.constant(_screaming(record.model, "SHAPE"), _tuple(parts))
+
+
+def _tuple(items: list[str]) -> list[str]:
+    return ["(", f"{items[0]},", ")"] if len(items) == 1 else ["(", *items, ")"]
+
+
+def _screaming(model: str, suffix: str) -> str:
+    return f"_{snake(model.removeprefix('models.'))}_{suffix}".upper()
+
+
+def render_module(module: ir.Module, custom: Mapping[str, str]) -> list[str]:
+    """All lines of the module."""
+    made = _Module(Imports(custom))
+    names: list[str] = [model.name for model in module.models]
+    body: list[str] = []
+    for function in module.functions:
+        names += [function.constant, function.name]
+        made.imports.use("Final")
+        literal = f"{function.constant}: Final = {sql_literal(function.sql)}"
+        body += ["", *literal.split("\n"), "", "", *_function(function, made), ""]
+        if function.iterator:
+            names.append(f"iter_{function.name}")
+            body += ["", *_iterator(function, made), ""]
+    models: list[str] = []
+    for model in module.models:
+        models += ["", "", *render_model(model, made.imports)]
+    constants = [line for lines in made.constants.values() for line in lines]
+    return [
+        *docstring([f"Queries of {module.filename}."]),
+        *made.imports.lines(),
+        "",
+        *call("__all__ = [", [string(name) for name in sort_names(names)], "]"),
+        *models,
+        *(["", *(["", *constants] if models else constants)] if constants else []),
+        *_after(body, gap=bool(models) and not constants),
+    ]
+
+
+def _after(body: list[str], *, gap: bool) -> list[str]:
+    trimmed = body[:-1] if body and not body[-1] else body
+    return ["", *trimmed] if gap else trimmed
+
+
+def _signature(function: ir.Function, made: _Module, name: str, db: str, result: str) -> list[str]:
+    made.imports.use(db, result)
+    items = [f"db: {db}", "/"]
+    if function.params:
+        items.append(f"params: {function.params.name}")
+    elif function.arguments:
+        items.append("*")
+        for each in function.arguments:
+            made.imports.use(each.annotation)
+            items.append(f"{each.name}: {each.annotation}")
+    return call(f"async def {name}(", items, f") -> {result}:")
+
+
+def _values(function: ir.Function) -> list[str]:
+    """Return what follows the SQL in the call of the driver."""
+    arguments = {each.name: each for each in function.arguments}
+    item = _local("item", function)
+    values: list[str] = []
+    for bind in function.binds:
+        argument = arguments[bind.argument]
+        value = f"params.{argument.field.name}" if function.params else argument.name
+        values.append(f"[{item}.{bind.column} for {item} in {value}]" if bind.column else value)
+    return [function.constant, *values]
+
+
+def _local(name: str, function: ir.Function) -> str:
+    """Return a local variable that no argument is called like."""
+    while name in {each.name for each in function.arguments} | {"params"}:
+        name += "_"
+    return name
+
+
+def _checks(function: ir.Function, made: _Module) -> list[str]:
+    lines: list[str] = []
+    for each in function.arguments if not function.params else ():
+        if each.aware:
+            made.imports.use("require_aware")
+            value = each.name
+            if each.aware == "many":
+                value = f"*({each.name} or ())" if each.nullable else f"*{each.name}"
+            lines += call("require_aware(", [string(each.name), value], ")", 4)
+    return lines
+
+
+def _function(function: ir.Function, made: _Module) -> list[str]:
+    result, body = _body(function, made)
+    return [
+        *_signature(function, made, function.name, "DBTX", result),
+        *docstring(function.doc, 4),
+        *_checks(function, made),
+        *body,
+    ]
+
+
+def _body(function: ir.Function, made: _Module) -> tuple[str, list[str]]:
+    """Return the type of the result, and the statements that get it."""
+    values = _values(function)
+    match function.command:
+        case ":exec":
+            return "None", call("await db.execute(", values, ")", 4)
+        case ":execresult":
+            return "str", call("return await db.execute(", values, ")", 4)
+        case ":execrows":
+            made.imports.use("affected")
+            status = _local("status", function)
+            line = f"    return affected({status})"
+            return "int", [*call(f"{status} = await db.execute(", values, ")", 4), line]
+        case ":one" if isinstance(function.result, ir.Scalar):
+            return _one_scalar(function, function.result, made, values)
+        case ":one" if isinstance(function.result, ir.Record):
+            return _one_record(function, function.result, made, values)
+        case _:
+            return _many(function, made, values)
+
+
+def _one_scalar(
+    function: ir.Function, scalar: ir.Scalar, made: _Module, values: list[str]
+) -> tuple[str, list[str]]:
+    value = _local("value", function)
+    lines = call(f"{value} = await db.fetchval(", values, ")", 4)
+    optional = not (function.always_row or scalar.nullable)
+    none = " | None" if optional else ""
+    if function.always_row and not scalar.nullable:
+        made.imports.use("required")
+        value = f"required({value}, {string(function.query)})"
+    adapter = made.adapter(scalar.row + none)
+    return scalar.hint + none, [
+        *lines,
+        *call(f"return {adapter}.validate_python(", [value], ")", 4),
+    ]
+
+
+def _one_record(
+    function: ir.Function, record: ir.Record, made: _Module, values: list[str]
+) -> tuple[str, list[str]]:
+    row = _local("row", function)
+    lines = call(f"{row} = await db.fetchrow(", values, ")", 4)
+    naming, names = made.shape(record)
+    made.imports.use(naming)
+    if function.always_row:
+        made.imports.use("required")
+        value = f"{naming}({names}, required({row}, {string(function.query)}))"
+    else:
+        lines += [f"    if {row} is None:", "        return None"]
+        value = f"{naming}({names}, {row})"
+    lines += call(f"return {record.model}.model_validate(", [value], ")", 4)
+    return record.model + ("" if function.always_row else " | None"), lines
+
+
+def _many(function: ir.Function, made: _Module, values: list[str]) -> tuple[str, list[str]]:
+    """One call of pydantic for all rows: per 1,000 rows of 10 columns it takes 1.9 ms.
+
+    The keyword constructor takes 2.3, model_validate per row 2.5, model_construct 4.9.
+    """
+    rows, row = _local("rows", function), _local("row", function)
+    lines = call(f"{rows} = await db.fetch(", values, ")", 4)
+    if isinstance(function.result, ir.Record):
+        naming, names = made.shape(function.result)
+        made.imports.use(naming)
+        adapter = made.rows_adapter(function.result.model)
+        result, value = function.result.model, f"{naming}({names}, {row}) for {row} in {rows}"
+    elif function.result:
+        adapter = made.adapter(f"list[{function.result.row}]")
+        result, value = function.result.hint, f"{row}[0] for {row} in {rows}"
+    else:
+        raise AssertionError(function.query)
+    found = _local("found", function)
+    lines += call(f"{found} = [", [value], "]", 4)
+    lines += call(f"return {adapter}.validate_python(", [found], ")", 4)
+    return f"list[{result}]", lines
+
+
+def _iterator(function: ir.Function, made: _Module) -> list[str]:
+    row = _local("row", function)
+    values = _values(function)
+    if isinstance(function.result, ir.Record):
+        naming, names = made.shape(function.result)
+        made.imports.use(naming)
+        result = function.result.model
+        value = call(f"yield {result}.model_validate(", [f"{naming}({names}, {row})"], ")", 8)
+    elif function.result:
+        result = function.result.hint
+        value = call(
+            f"yield {made.adapter(function.result.row)}.validate_python(", [f"{row}[0]"], ")", 8
+        )
+    else:
+        raise AssertionError(function.query)
+    doc = (f"Like {function.name}, one row at a time over a cursor; needs a transaction.",)
+    name = f"iter_{function.name}"
+    return [
+        *_signature(function, made, name, "CursorDBTX", f"AsyncIterator[{result}]"),
+        *docstring(doc, 4),
+        *_checks(function, made),
+        *call(f"async for {row} in db.cursor(", values, "):", 4),
+        *value,
+    ]

@@ -1,0 +1,232 @@
+"""sqlc's plugin protocol: the request as frozen dataclasses, the response as bytes.
+
+This module alone knows the field names of sqlc's JSON. The request is protojson with the proto's
+own names and every field present; options are base64 of JSON, and empty if there are none.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, cast
+
+from sqlc_gen_asyncpg.errors import GeneratorError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "Column",
+    "Enum",
+    "Name",
+    "Parameter",
+    "Query",
+    "Request",
+    "Schema",
+    "Table",
+    "decode",
+    "encode",
+]
+
+# Megabytes of pg_catalog that no query of an application names a row of.
+SYSTEM_SCHEMAS: Final = frozenset({"pg_catalog", "information_schema", "pg_toast", "pg_temp"})
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A table's or a type's name; `schema` is empty where the SQL did not give one."""
+
+    schema: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A table's column, a column of a result, or what is known of a parameter."""
+
+    name: str
+    type: Name
+    not_null: bool
+    dims: int
+    comment: str
+    table: Name | None
+    original_name: str
+    embed: Name | None
+    is_call: bool
+    is_slice: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """`$number` of a query."""
+
+    number: int
+    column: Column
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One query; macros and `*` in its text are expanded."""
+
+    name: str
+    cmd: str
+    text: str
+    comments: tuple[str, ...]
+    filename: str
+    parameters: tuple[Parameter, ...]
+    columns: tuple[Column, ...]
+    insert_into: Name | None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table or a view."""
+
+    name: str
+    comment: str
+    columns: tuple[Column, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Enum:
+    """A CREATE TYPE … AS ENUM."""
+
+    name: str
+    comment: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """A schema of the application (not PostgreSQL's own)."""
+
+    name: str
+    tables: tuple[Table, ...]
+    enums: tuple[Enum, ...]
+    composites: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """All that sqlc says."""
+
+    sqlc_version: str
+    engine: str
+    default_schema: str
+    schemas: tuple[Schema, ...]
+    queries: tuple[Query, ...]
+    options: Mapping[str, object]
+
+
+def decode(raw: bytes) -> Request:
+    """Read a request; GeneratorError if these bytes are not one."""
+    try:
+        root = cast("Mapping[str, object]", json.loads(raw))
+        catalog = _node(root, "catalog")
+        return Request(
+            sqlc_version=_text(root, "sqlc_version"),
+            engine=_text(_node(root, "settings"), "engine"),
+            default_schema=_text(catalog, "default_schema") or "public",
+            schemas=tuple(
+                _schema(each)
+                for each in _nodes(catalog, "schemas")
+                if _text(each, "name") not in SYSTEM_SCHEMAS
+            ),
+            queries=tuple(_query(each) for each in _nodes(root, "queries")),
+            options=_options(root, "global_options") | _options(root, "plugin_options"),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, binascii.Error) as error:
+        raise GeneratorError(
+            [f"request: not a code generation request of sqlc in JSON ({error!r})"]
+        ) from error
+
+
+def encode(files: Mapping[str, str]) -> bytes:
+    """Return the response with these files, sorted by name."""
+    entries = [
+        {"name": name, "contents": base64.b64encode(files[name].encode()).decode()}
+        for name in sorted(files)
+    ]
+    return json.dumps({"files": entries}).encode()
+
+
+def _node(parent: Mapping[str, object], key: str) -> Mapping[str, object]:
+    return cast("Mapping[str, object]", parent[key] or {})
+
+
+def _nodes(parent: Mapping[str, object], key: str) -> list[Mapping[str, object]]:
+    return cast("list[Mapping[str, object]]", parent[key] or [])
+
+
+def _text(parent: Mapping[str, object], key: str) -> str:
+    return cast("str", parent.get(key) or "")
+
+
+def _texts(parent: Mapping[str, object], key: str) -> tuple[str, ...]:
+    return tuple(cast("list[str]", parent[key] or []))
+
+
+def _options(root: Mapping[str, object], key: str) -> dict[str, object]:
+    raw = base64.b64decode(_text(root, key))
+    return dict(cast("Mapping[str, object]", json.loads(raw) or {})) if raw else {}
+
+
+def _name(parent: Mapping[str, object], key: str) -> Name | None:
+    node = parent.get(key)
+    if not node:
+        return None
+    found = cast("Mapping[str, object]", node)
+    return Name(_text(found, "schema"), _text(found, "name"))
+
+
+def _column(node: Mapping[str, object]) -> Column:
+    dims = cast("int", node.get("array_dims") or 0)
+    return Column(
+        name=_text(node, "name"),
+        type=_name(node, "type") or Name("", ""),
+        not_null=bool(node.get("not_null")),
+        dims=max(dims, 1) if node.get("is_array") else 0,
+        comment=_text(node, "comment"),
+        table=_name(node, "table"),
+        original_name=_text(node, "original_name"),
+        embed=_name(node, "embed_table"),
+        is_call=bool(node.get("is_func_call")),
+        is_slice=bool(node.get("is_sqlc_slice")),
+    )
+
+
+def _table(node: Mapping[str, object]) -> Table:
+    columns = tuple(_column(each) for each in _nodes(node, "columns"))
+    return Table(_text(_node(node, "rel"), "name"), _text(node, "comment"), columns)
+
+
+def _enum(node: Mapping[str, object]) -> Enum:
+    return Enum(_text(node, "name"), _text(node, "comment"), _texts(node, "vals"))
+
+
+def _schema(node: Mapping[str, object]) -> Schema:
+    return Schema(
+        name=_text(node, "name"),
+        tables=tuple(_table(each) for each in _nodes(node, "tables")),
+        enums=tuple(_enum(each) for each in _nodes(node, "enums")),
+        composites=tuple(_text(each, "name") for each in _nodes(node, "composite_types")),
+    )
+
+
+def _query(node: Mapping[str, object]) -> Query:
+    parameters = [
+        Parameter(cast("int", each["number"]), _column(_node(each, "column")))
+        for each in _nodes(node, "params")
+    ]
+    return Query(
+        name=_text(node, "name"),
+        cmd=_text(node, "cmd"),
+        text=_text(node, "text"),
+        comments=_texts(node, "comments"),
+        filename=_text(node, "filename"),
+        parameters=tuple(sorted(parameters, key=lambda each: each.number)),
+        columns=tuple(_column(each) for each in _nodes(node, "columns")),
+        insert_into=_name(node, "insert_into_table"),
+    )
