@@ -127,9 +127,14 @@ def _module(
             taken.add(f"iter_{function.name}", f"the iterator of {function.query}", function.query)
         for model in built.models:
             taken.add(model.name, f"a model of query {function.query}", function.query)
+    for built in builts[1:]:
+        if built.file_doc:
+            message = "-- py: file goes above the first query of a file"
+            report.add(f"{filename}: {built.function.query}", message)
     return ir.Module(
         name=naming.module_name(filename),
         filename=filename,
+        doc=builts[0].file_doc or (f"Queries of {filename}.",),
         functions=tuple(built.function for built in builts),
         models=tuple(model for built in builts for model in built.models),
     )

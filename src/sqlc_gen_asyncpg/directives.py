@@ -5,6 +5,7 @@
 -- py: row NAME                the name of the row model; queries with equal rows may share it
 -- py: one!                    a :one that always has a row
 -- py: iterator                also write iter_<name>, which streams over a cursor
+-- py: file                    what stands above is the documentation of the whole file
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class Directives:
     """What the comment of one query says."""
 
     doc: tuple[str, ...] = ()
+    file_doc: tuple[str, ...] = ()
     batch: Batch | None = None
     params: Mapping[str, TypeText] = field(default_factory=dict[str, TypeText])
     row: str = ""
@@ -45,6 +47,7 @@ def parse_comments(comments: tuple[str, ...]) -> Directives:
     """Split a comment into documentation and directives; Refused if a directive is not known."""
     lines = [line.removeprefix(" ").rstrip() for each in comments for line in each.split("\n")]
     doc: list[str] = []
+    file_doc: list[str] = []
     batch: Batch | None = None
     params: dict[str, TypeText] = {}
     row = ""
@@ -60,14 +63,24 @@ def parse_comments(comments: tuple[str, ...]) -> Directives:
                 params[name] = parse_type(" ".join(words))
             case ["row", name] if not row:
                 row = _name(name)
+            case ["file"] if doc and not file_doc:
+                file_doc, doc = doc, []
             case ["one!" | "iterator" as flag] if flag not in flags:
                 flags.add(flag)
             case _:
                 raise Refused(
                     f"-- {line.strip()} is not understood, or is said twice; there are: batch "
-                    "ARGUMENT MODEL, param NAME TYPE, row NAME, one!, iterator"
+                    "ARGUMENT MODEL, param NAME TYPE, row NAME, one!, iterator, file"
                 )
-    return Directives(_trim(doc), batch, params, row, "one!" in flags, "iterator" in flags)
+    return Directives(
+        doc=_trim(doc),
+        file_doc=_trim(file_doc),
+        batch=batch,
+        params=params,
+        row=row,
+        one="one!" in flags,
+        iterator="iterator" in flags,
+    )
 
 
 def _name(text: str) -> str:

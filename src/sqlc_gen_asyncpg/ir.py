@@ -120,6 +120,7 @@ class Module:
 
     name: str
     filename: str
+    doc: tuple[str, ...]
     functions: tuple[Function, ...]
     models: tuple[Model, ...]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, cast, get_args
 
@@ -56,6 +57,7 @@ class Built:
 
     function: ir.Function
     models: tuple[ir.Model, ...]
+    file_doc: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -83,7 +85,7 @@ def build_query(query: wire.Query, catalog: Catalog, names: Names, report: Repor
         title = naming.camel(query.name)
         builder = _Builder(catalog, names, report, query, says, title, [])
         _check(builder)
-        built = Built(_function(builder), tuple(builder.models))
+        built = Built(_function(builder), tuple(builder.models), says.file_doc)
     return built if len(report.problems) == before else None
 
 
@@ -99,6 +101,11 @@ def _check(self: _Builder) -> None:
         raise Refused(f"-- py: iterator goes with :many, not with {cmd}")
     if says.row and cmd not in {":one", ":many"}:
         raise Refused(f"-- py: row goes with :one and :many, not with {cmd}")
+    if self.query.text[:1] in {"\n", "\r"} and says.doc and not says.file_doc:
+        raise Refused(
+            "a blank line stands above or in its comment; end a comment on the whole file with the "
+            "line -- py: file, and leave no blank line between the query's comment and its SQL"
+        )
     if len(self.query.parameters) > MOST_PARAMETERS:
         raise Refused(f"more than {MOST_PARAMETERS:,} parameters; pass arrays and unnest them")
 
@@ -116,7 +123,7 @@ def _function(self: _Builder) -> ir.Function:
         command=cast("ir.Command", query.cmd),
         name=name,
         constant=naming.constant_name(name),
-        sql=f"-- name: {query.name} {query.cmd}\n{sqltext.rewrite_slices(query.text, slices)}",
+        sql=f"-- name: {query.name} {query.cmd}\n{sqltext.rewrite_slices(query.text, slices).lstrip()}",
         doc=self.says.doc or _default_doc(query),
         arguments=tuple(arguments),
         binds=tuple(binds),
@@ -232,6 +239,11 @@ def _parameter(self: _Builder, parameter: wire.Parameter) -> tuple[str, Type]:
     column = parameter.column
     if not column.name:
         raise Refused(f"parameter ${parameter.number} has no name; write sqlc.arg(name) for it")
+    if not re.match(r"\w", column.name):
+        raise Refused(
+            f"sqlc reads the name of ${parameter.number} as {column.name!r}; write sqlc.arg(name) "
+            "in place of @name"
+        )
     said = self.says.params.get(column.name)
     try:
         of: Type | None = self.catalog.column_type(column)

@@ -100,7 +100,7 @@ def render_module(module: ir.Module, custom: Mapping[str, str]) -> list[str]:
         models += ["", "", *render_model(model, made.imports)]
     constants = [line for lines in made.constants.values() for line in lines]
     return [
-        *docstring([f"Queries of {module.filename}."]),
+        *docstring(module.doc),
         *made.imports.lines(),
         "",
         *call("__all__ = [", [string(name) for name in sort_names(names)], "]"),

@@ -47,42 +47,10 @@ TRUSTED_FUNCTIONS: Final = words(
     "version pg_advisory_xact_lock pg_try_advisory_lock pg_try_advisory_xact_lock "
     "pg_advisory_unlock pg_backend_pid starts_with"
 )
-_SYNTAX: Final = frozenset(
-    [
-        "all",
-        "and",
-        "any",
-        "array",
-        "as",
-        "between",
-        "case",
-        "cast",
-        "coalesce",
-        "distinct",
-        "else",
-        "end",
-        "exists",
-        "filter",
-        "from",
-        "greatest",
-        "in",
-        "is",
-        "least",
-        "like",
-        "not",
-        "null",
-        "nullif",
-        "or",
-        "over",
-        "partition",
-        "row",
-        "select",
-        "some",
-        "then",
-        "when",
-        "where",
-        "with",
-    ]
+_SYNTAX: Final = words(
+    "all and any array as between case cast coalesce distinct else end exists filter from "
+    "greatest in is least like not null nullif or over partition row select some then when where "
+    "with"
 )
 _AGGREGATES: Final = (
     "array_agg|avg|bit_and|bit_or|bool_and|bool_or|count|every|json_agg|json_object_agg|jsonb_agg|"
