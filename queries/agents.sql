@@ -1,4 +1,5 @@
 -- Agents: one row each, known to every user.
+-- py: file
 
 -- name: UpsertAgent :one
 -- Store an agent under its id and bring a deleted one back; nothing if that changes nothing.
@@ -38,7 +39,7 @@ SELECT * FROM agent
 WHERE
     deleted_at IS NULL
     AND (coalesce(created_at, '-infinity'::timestamptz), id)
-    > (coalesce(sqlc.narg('after_created_at')::timestamptz, '-infinity'::timestamptz), @after_id::text)
+    > (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::text)
 ORDER BY coalesce(created_at, '-infinity'::timestamptz), id
 LIMIT sqlc.narg('limit')::bigint;
 

@@ -1,4 +1,5 @@
 -- What the client asks of the database itself.
+-- py: file
 
 -- name: Ping :one
 -- Answers 1.

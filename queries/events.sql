@@ -1,4 +1,5 @@
 -- Events: what was said and done in a session, in order.
+-- py: file
 
 -- name: InsertEvents :one
 -- Store events in the order given, all or none, and mark their sessions as active; the answer is
@@ -101,7 +102,7 @@ WHERE
     AND session_id = @session_id::text
     AND deleted_at IS NULL
     AND (coalesce(created_at, '-infinity'::timestamptz), id)
-    > (coalesce(sqlc.narg('after_created_at')::timestamptz, '-infinity'::timestamptz), @after_id::text)
+    > (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::text)
 ORDER BY coalesce(created_at, '-infinity'::timestamptz), id
 LIMIT sqlc.narg('limit')::bigint;
 
@@ -113,7 +114,7 @@ WHERE
     AND session_id = @session_id::text
     AND deleted_at IS NULL
     AND (coalesce(created_at, '-infinity'::timestamptz), id)
-    < (coalesce(sqlc.narg('after_created_at')::timestamptz, '-infinity'::timestamptz), @after_id::text)
+    < (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::text)
 ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC
 LIMIT sqlc.narg('limit')::bigint;
 

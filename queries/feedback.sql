@@ -1,4 +1,5 @@
 -- Feedback: what users say of an agent's messages.
+-- py: file
 
 -- name: InsertFeedback :one
 -- Store one user's verdict on a message.
@@ -23,7 +24,7 @@ WHERE
     user_id = @user_id
     AND deleted_at IS NULL
     AND (coalesce(created_at, '-infinity'::timestamptz), id)
-    < (coalesce(sqlc.narg('after_created_at')::timestamptz, '-infinity'::timestamptz), @after_id::bigint)
+    < (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::bigint)
 ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC
 LIMIT sqlc.narg('limit')::bigint;
 

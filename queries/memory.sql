@@ -1,5 +1,6 @@
 -- Memories: what an agent remembers of a user, searched by the similarity of embeddings. An agent's
 -- name matches with `_` for `-` too, as other writers on the same table spell it.
+-- py: file
 
 -- name: UpsertMemory :one
 -- Store a memory under its id, keeping what is not set; no row if the id is another owner's.
@@ -94,8 +95,8 @@ WITH owned AS NOT MATERIALIZED (
         )
 ),
 size AS MATERIALIZED (
-    SELECT count(*) > @exact_up_to::bigint AS is_large
-    FROM (SELECT 1 FROM owned LIMIT @exact_up_to + 1) AS counted
+    SELECT count(*) > sqlc.arg('exact_up_to')::bigint AS is_large
+    FROM (SELECT 1 FROM owned LIMIT sqlc.arg('exact_up_to')::bigint + 1) AS counted
 ),
 near AS MATERIALIZED (
     SELECT id, score
@@ -181,8 +182,8 @@ WITH owned AS NOT MATERIALIZED (
         )
 ),
 size AS MATERIALIZED (
-    SELECT count(*) > @exact_up_to::bigint AS is_large
-    FROM (SELECT 1 FROM owned LIMIT @exact_up_to + 1) AS counted
+    SELECT count(*) > sqlc.arg('exact_up_to')::bigint AS is_large
+    FROM (SELECT 1 FROM owned LIMIT sqlc.arg('exact_up_to')::bigint + 1) AS counted
 ),
 near AS MATERIALIZED (
     SELECT id, score
@@ -284,7 +285,7 @@ WHERE
     AND agent_name IN (@agent_name::text, replace(@agent_name, '-', '_'))
     AND (expires_at IS NULL OR expires_at > statement_timestamp())
     AND (coalesce(created_at, '-infinity'::timestamptz), id)
-    < (coalesce(sqlc.narg('after_created_at')::timestamptz, '-infinity'::timestamptz), @after_id::text)
+    < (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::text)
 ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC
 LIMIT sqlc.narg('limit')::bigint;
 
@@ -299,6 +300,7 @@ WHERE
 -- name: PruneMemories :one
 -- Remove expired memories; one read at least 10 times lives 15 days more, its count back at 0.
 -- Rows in use by somebody are left for the next time.
+--
 -- unscoped: retention is for every user
 -- py: row PrunedMemories
 WITH expired AS MATERIALIZED (

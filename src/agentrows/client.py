@@ -1,0 +1,194 @@
+"""PostgresClient: every store on a pool; Transaction: the same methods on one connection.
+
+::
+
+    async with PostgresClient.open("postgresql://…") as client:
+        await client.store_feedback(user_id="mira", is_positive=False, feedback_text="Wrong city.")
+        async with client.transaction() as tx:
+            await tx.store_session("s-41", user_id="mira", agent_id="travel")
+            await tx.store_events([NewEvent(id="e-1", user_id="mira", session_id="s-41", data="…")])
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from pydantic import ValidationError
+
+from agentrows import migrate
+from agentrows.config import Settings
+from agentrows.db.codecs import register_codecs
+from agentrows.db.executor import Executor, PoolSource
+from agentrows.db.pool import close_pool, create_pool, wait_until_ready
+from agentrows.errors import ConfigError
+from agentrows.gen import database
+from agentrows.stores.agents import AgentStore
+from agentrows.stores.events import EventStore
+from agentrows.stores.feedback import FeedbackStore
+from agentrows.stores.memory import MemoryStore
+from agentrows.stores.sessions import SessionStore
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from typing import Self
+
+    import asyncpg
+
+    from agentrows.config import MigrationMode
+    from agentrows.db.executor import Isolation
+    from agentrows.migrate import MigrationRunner
+
+__all__ = ["PostgresClient", "Stores", "Transaction", "init_connection"]
+
+NO_PGVECTOR: Final = (
+    "the extension pgvector is not installed in this database; run `agentrows migrate up`, "
+    "or switch vectors off with AGENTROWS_VECTOR_ENABLED=false"
+)
+NO_CODECS: Final = (
+    "the pool's connections lack the codecs; create it with init=agentrows.init_connection"
+)
+CLOSE_TIMEOUT_S: Final = 10.0
+"""How long `close` waits for calls that still run."""
+
+
+async def init_connection(connection: asyncpg.Connection, *, vector: bool = True) -> None:
+    """Give a connection of the application's own pool what the stores need: the codecs.
+
+    Raises ConfigError if vectors are wanted and pgvector is not installed in the database.
+    """
+    schema = await database.find_vector_schema(connection) if vector else None
+    if vector and schema is None:
+        raise ConfigError(NO_PGVECTOR)
+    await register_codecs(connection, vector_schema=schema)
+
+
+@dataclass(frozen=True)
+class Stores(AgentStore, SessionStore, EventStore, FeedbackStore, MemoryStore):
+    """Every method of every store, on one executor.
+
+    `db` runs an application's own generated functions: `await my_query(tx.db, …)`.
+    """
+
+    def with_timeout(self, timeout_s: float) -> Stores:
+        """Return the same stores, where a statement may take no longer than `timeout_s`."""
+        return Stores(self.db.with_timeout(timeout_s))
+
+
+@dataclass(frozen=True)
+class Transaction(Stores):
+    """Every method of every store, in one transaction: all of it happens, or nothing."""
+
+
+@dataclass(frozen=True)
+class PostgresClient(Stores):
+    """Every method of every store, on a pool of connections."""
+
+    _close: Callable[[], Awaitable[None]]
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(
+        cls,
+        dsn: str | None = None,
+        *,
+        settings: Settings | None = None,
+        migrations: MigrationMode | MigrationRunner | None = None,
+    ) -> AsyncGenerator[Self]:
+        """Open a client for a block, and close it at its end.
+
+        The DSN comes from the argument, else from the settings, else from the environment
+        (AGENTROWS_DATABASE_URL_FILE, AGENTROWS_DATABASE_URL); `embedded:` starts a PostgreSQL of
+        its own. Waits until the server answers, then brings the schema up (`migrations`: apply,
+        verify, off, or a runner of your own), then opens the pool. If any step fails, what was
+        opened is closed.
+
+        Raises ConfigError for settings, credentials or a missing pgvector; Unavailable if the
+        server does not answer in time; SchemaBehind under `verify`; MigrationError.
+        """
+        client = await cls.connect(dsn, settings=settings, migrations=migrations)
+        try:
+            yield client
+        finally:
+            await client.close()
+
+    @classmethod
+    async def connect(
+        cls,
+        dsn: str | None = None,
+        *,
+        settings: Settings | None = None,
+        migrations: MigrationMode | MigrationRunner | None = None,
+    ) -> Self:
+        """Do what `open` does, for an application that calls `close` itself."""
+        settings = settings or Settings.load()
+        ready = await wait_until_ready(settings.resolve_dsn(dsn), settings)
+        await _migrate(ready, settings, migrations or settings.migrations)
+        pool = await create_pool(
+            ready, settings, init=partial(init_connection, vector=settings.vector_enabled)
+        )
+        source = PoolSource(pool, acquire_timeout_s=settings.acquire_timeout_s)
+        return cls(Executor(source), lambda: close_pool(pool, timeout_s=CLOSE_TIMEOUT_S))
+
+    @classmethod
+    async def from_pool(cls, pool: asyncpg.Pool, *, settings: Settings | None = None) -> Self:
+        """Return a client on a pool that the application owns; `close` leaves it open.
+
+        Its connections must have the codecs (`init=agentrows.init_connection`): ConfigError if not.
+        """
+        settings = settings or Settings.load()
+        client = cls(
+            Executor(PoolSource(pool, acquire_timeout_s=settings.acquire_timeout_s)), _nothing
+        )
+        await _check_codecs(client.db, vector=settings.vector_enabled)
+        return client
+
+    @contextlib.asynccontextmanager
+    async def transaction(
+        self, *, isolation: Isolation | None = None, readonly: bool = False
+    ) -> AsyncGenerator[Transaction]:
+        """Run a block in one transaction: committed at its end, undone by any exception.
+
+        Several tasks may use it, their statements run one after another. After a statement failed
+        the transaction is lost, whatever the block does (Aborted): let the error leave the block.
+        """
+        async with self.db.transaction(isolation=isolation, readonly=readonly) as scope:
+            yield Transaction(scope)
+
+    async def ping(self) -> None:
+        """Ask the database for an answer; raise Unavailable if there is none."""
+        await database.ping(self.db.repeatable)
+
+    async def close(self) -> None:
+        """Close the pool, cutting off calls that still run after 10 s; twice does no harm."""
+        await self._close()
+
+
+async def _nothing() -> None:
+    """Close nothing: the pool is the application's."""
+
+
+async def _migrate(dsn: str, settings: Settings, mode: MigrationMode | MigrationRunner) -> None:
+    tracks = migrate.builtin_tracks(vector=settings.vector_enabled)
+    if callable(mode):
+        await mode(migrate.MigrationContext(dsn, tracks))
+    elif mode == "apply":
+        await migrate.apply(dsn, tracks)
+    elif mode == "verify":
+        await migrate.verify(dsn, tracks)
+
+
+async def _check_codecs(db: Executor, *, vector: bool) -> None:
+    """Raise ConfigError unless JSON and vectors arrive as values."""
+    problem = (
+        "the pool's connections lack the codecs: create it with init=agentrows.init_connection"
+    )
+    try:
+        if await database.probe_json(db.repeatable) != [1]:
+            raise ConfigError(NO_CODECS)
+        if vector:
+            await database.probe_vector(db.repeatable)
+    except ValidationError as error:
+        raise ConfigError(NO_CODECS) from error

@@ -1,0 +1,37 @@
+"""The models that applications use, as the generator wrote them.
+
+A table's row is the table's model; `New…` models are what a batch takes; the others are what a
+query returns that is not a table's row.
+"""
+
+from __future__ import annotations
+
+from agentrows.gen.enums import FeedbackIssueType
+from agentrows.gen.models import (
+    Agent,
+    Event,
+    Feedback,
+    FeedbackSummary,
+    Memory,
+    MemoryHit,
+    NewEvent,
+    NewMemory,
+    PrunedMemories,
+    PrunedSessions,
+    Session,
+)
+
+__all__ = [
+    "Agent",
+    "Event",
+    "Feedback",
+    "FeedbackIssueType",
+    "FeedbackSummary",
+    "Memory",
+    "MemoryHit",
+    "NewEvent",
+    "NewMemory",
+    "PrunedMemories",
+    "PrunedSessions",
+    "Session",
+]

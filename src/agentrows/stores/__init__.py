@@ -1,0 +1,1 @@
+"""One store per query file: small classes over an executor, each usable alone."""

@@ -1,0 +1,152 @@
+"""Arguments checked by name before anything is sent, and where a page begins."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from datetime import UTC, datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from pgvector import Vector
+
+from agentrows.errors import InvalidValue
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pydantic import JsonValue
+
+DIMENSIONS: Final = 768
+LONGEST_ID: Final = 512
+"""In bytes; a longer one does not fit PostgreSQL's index rows."""
+INT64: Final = range(-(2**63), 2**63)
+NORMS: Final = (1e-18, 1e18)
+"""pgvector adds up squares in float32: outside of this a similarity is not a number."""
+NUL_ESCAPE: Final = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
+
+
+class Unset(Enum):
+    """The type of UNSET: an argument that was left out, so that the stored value stays."""
+
+    UNSET = "UNSET"
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+UNSET: Final = Unset.UNSET
+VectorLike: TypeAlias = "Vector | Sequence[float]"
+Place: TypeAlias = tuple[datetime | None, str]
+"""Where a page begins: the time (None is the oldest) and the id of the row before it."""
+OLDEST: Final[Place] = (None, "")
+NEWEST: Final[Place] = (END_OF_TIME, "")
+
+
+def given(value: object) -> bool:
+    """Whether an optional argument was passed at all; None counts as passed."""
+    return value is not UNSET
+
+
+def check_text(name: str, value: str) -> str:
+    """Return text that PostgreSQL can hold; raise InvalidValue for NUL and lone surrogates."""
+    if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidValue(f"{name} must be text, not {type(value).__name__}")
+    if "\0" in value:
+        raise InvalidValue(f"{name} holds a NUL character, which PostgreSQL cannot store")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidValue(f"{name} holds a lone surrogate, which is not text") from error
+    return value
+
+
+def check_id(name: str, value: str) -> str:
+    """Return an id of 1 to 512 bytes; raise InvalidValue for another."""
+    size = len(check_text(name, value).encode())
+    if not 1 <= size <= LONGEST_ID:
+        raise InvalidValue(f"{name} must have 1 to {LONGEST_ID} bytes, this has {size}")
+    return value
+
+
+def check_optional_text(name: str, value: str | Unset | None) -> str | None:
+    """Return the text to send: None for an argument that is absent or None."""
+    return None if value is None or value is UNSET else check_text(name, value)
+
+
+def check_limit(name: str, value: int | None) -> int | None:
+    """Return a limit of at least 1, or None for all; raise InvalidValue for another."""
+    if value is None:
+        return None
+    if not (_is_integer(value) and 1 <= value < INT64.stop):
+        raise InvalidValue(f"{name} must be a whole number of at least 1, or None for all")
+    return value
+
+
+def check_int64(name: str, value: int | None) -> int | None:
+    """Return an integer of 64 bits, or None; raise InvalidValue for another."""
+    if value is None:
+        return None
+    if not (_is_integer(value) and value in INT64):
+        raise InvalidValue(f"{name} must be an integer of 64 bits")
+    return value
+
+
+def check_moment(name: str, value: datetime) -> datetime:
+    """Return a moment; raise InvalidValue for one without time zone, which would be a guess."""
+    if not _is_aware(value):
+        raise InvalidValue(f"{name} must be a datetime with a time zone")
+    return value
+
+
+def check_json(name: str, value: JsonValue) -> str:
+    """Return compact JSON text; raise InvalidValue for what JSON cannot say."""
+    try:
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidValue(f"{name} cannot be written as JSON: {error}") from error
+    return check_text(name, text)
+
+
+def check_jsonb(name: str, value: JsonValue) -> None:
+    """Raise InvalidValue for what JSON cannot say, and for NUL, which jsonb cannot hold."""
+    if NUL_ESCAPE.search(check_json(name, value)):
+        raise InvalidValue(f"{name} holds a NUL character, which PostgreSQL cannot store")
+
+
+def check_embedding(name: str, value: VectorLike) -> Vector:
+    """Return a (768,) float32 vector that has a direction; raise InvalidValue for another."""
+    try:
+        vector = value if isinstance(value, Vector) else Vector(_floats(value))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidValue(f"{name} must be a sequence of numbers") from error
+    if vector.dimensions() != DIMENSIONS:
+        raise InvalidValue(f"{name} must have {DIMENSIONS} numbers, this has {vector.dimensions()}")
+    norm = math.hypot(*vector.to_list())
+    if not NORMS[0] < norm < NORMS[1]:
+        raise InvalidValue(
+            f"{name} must be finite and not zero, for a cosine to exist (its norm is {norm:g})"
+        )
+    return vector
+
+
+def _floats(value: Sequence[float]) -> list[float]:
+    if isinstance(value, str | bytes):
+        raise TypeError("text is not a sequence of numbers")
+    return [float(number) for number in value]
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_aware(value: object) -> bool:
+    return isinstance(value, datetime) and value.utcoffset() is not None
+
+
+def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    """Raise InvalidValue for a value that is none of the choices."""
+    if value not in choices:
+        raise InvalidValue(f"{name} must be one of {', '.join(choices)}")

@@ -1,0 +1,236 @@
+"""Sessions: the conversations of a user with an agent, by id and user together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, Literal
+
+from agentrows.errors import AlreadyExists, Deleted, NotFound
+from agentrows.gen import sessions as queries
+from agentrows.gen.models import PrunedSessions
+from agentrows.stores._arguments import (
+    NEWEST,
+    UNSET,
+    check_choice,
+    check_id,
+    check_limit,
+    check_optional_text,
+    given,
+)
+
+if TYPE_CHECKING:
+    from agentrows.db.executor import Executor
+    from agentrows.gen.models import Session
+    from agentrows.stores._arguments import Place, Unset
+
+    Order = Literal["activity", "created"]
+
+PRUNE_BATCH: Final = 1000
+
+
+@dataclass(frozen=True)
+class SessionStore:
+    """The sessions of each user."""
+
+    db: Executor
+
+    async def store_session(
+        self,
+        id: str,
+        *,
+        user_id: str,
+        name: str | Unset | None = UNSET,
+        agent_id: str | Unset | None = UNSET,
+        source: str | Unset | None = UNSET,
+    ) -> Session:
+        """Store a session and return it; it counts as active now.
+
+        An argument left out keeps the stored value, None clears it. Raises Deleted for an id that
+        this user has deleted.
+        """
+        session = await queries.upsert_session(
+            self.db.repeatable,
+            id=check_id("id", id),
+            user_id=check_id("user_id", user_id),
+            name=check_optional_text("name", name),
+            set_name=given(name),
+            agent_id=check_optional_text("agent_id", agent_id),
+            set_agent_id=given(agent_id),
+            source=check_optional_text("source", source),
+            set_source=given(source),
+        )
+        if session is None:
+            raise Deleted(f"session {id!r} was deleted, its id stays taken")
+        return session
+
+    async def create_session(
+        self,
+        id: str,
+        *,
+        user_id: str,
+        name: str | None = None,
+        agent_id: str | None = None,
+        source: str | None = None,
+    ) -> Session:
+        """Store a new session and return it.
+
+        Raises AlreadyExists if this user has one with the id, and Deleted if they had one.
+        """
+        session = await queries.insert_session(
+            self.db.once,
+            id=check_id("id", id),
+            user_id=check_id("user_id", user_id),
+            name=check_optional_text("name", name),
+            agent_id=check_optional_text("agent_id", agent_id),
+            source=check_optional_text("source", source),
+        )
+        if session is not None:
+            return session
+        if await queries.is_session_deleted(self.db.repeatable, id=id, user_id=user_id):
+            raise Deleted(f"session {id!r} was deleted, its id stays taken")
+        raise AlreadyExists(f"session {id!r} exists already")
+
+    async def get_session(self, id: str, *, user_id: str) -> Session:
+        """Return a user's session; raise NotFound if it is deleted or somebody else's."""
+        session = await queries.get_session(
+            self.db.repeatable, id=check_id("id", id), user_id=check_id("user_id", user_id)
+        )
+        if session is None:
+            raise NotFound(f"no session {id!r} of this user")
+        return session
+
+    async def list_sessions(
+        self,
+        *,
+        user_id: str,
+        limit: int | None = None,
+        after: Session | None = None,
+        order: Order = "activity",
+    ) -> list[Session]:
+        """Return a user's sessions, the most recently active (or `created`) first.
+
+        At most `limit`; a page goes on `after` its last row.
+        """
+        after_time, after_id = _place(after, order)
+        page = (
+            queries.list_sessions_by_activity
+            if order == "activity"
+            else queries.list_sessions_by_creation
+        )
+        return await page(
+            self.db.repeatable,
+            user_id=check_id("user_id", user_id),
+            after_time=after_time,
+            after_id=after_id,
+            limit=check_limit("limit", limit),
+        )
+
+    async def list_sessions_for_agent(
+        self,
+        agent_id: str,
+        *,
+        user_id: str,
+        limit: int | None = None,
+        after: Session | None = None,
+        order: Order = "activity",
+    ) -> list[Session]:
+        """Return a user's sessions with an agent, without those that an agent started.
+
+        Order, `limit` and `after` are those of `list_sessions`.
+        """
+        after_time, after_id = _place(after, order)
+        page = (
+            queries.list_agent_sessions_by_activity
+            if order == "activity"
+            else queries.list_agent_sessions_by_creation
+        )
+        return await page(
+            self.db.repeatable,
+            agent_id=check_id("agent_id", agent_id),
+            user_id=check_id("user_id", user_id),
+            after_time=after_time,
+            after_id=after_id,
+            limit=check_limit("limit", limit),
+        )
+
+    async def list_sessions_for_agent_all_users(
+        self,
+        agent_id: str,
+        *,
+        limit: int | None = None,
+        after: Session | None = None,
+        order: Order = "activity",
+    ) -> list[Session]:
+        """Return every user's sessions with an agent: for its operator, not for its users.
+
+        Without those that an agent started; order, `limit` and `after` as in `list_sessions`.
+        """
+        after_time, after_id = _place(after, order)
+        page = (
+            queries.list_all_agent_sessions_by_activity
+            if order == "activity"
+            else queries.list_all_agent_sessions_by_creation
+        )
+        return await page(
+            self.db.repeatable,
+            agent_id=check_id("agent_id", agent_id),
+            after_time=after_time,
+            after_id=after_id,
+            after_user_id=after.user_id if after else "",
+            limit=check_limit("limit", limit),
+        )
+
+    async def delete_session(self, id: str, *, user_id: str) -> bool:
+        """Mark a user's session as deleted, for good; say whether there was one."""
+        deleted = await queries.delete_session(
+            self.db.repeatable, id=check_id("id", id), user_id=check_id("user_id", user_id)
+        )
+        return deleted > 0
+
+    async def prune_expired_sessions(
+        self, retention: timedelta, *, dry_run: bool = False
+    ) -> PrunedSessions:
+        """Remove every user's sessions that were idle for longer than `retention`, for good.
+
+        Their events, tasks, push notification configs, checkpoints, writes, CrewAI rows and shares
+        go with them. A session is idle when it, its events, its tasks and its checkpoints are. Runs
+        in batches of 1000, each committed on its own (inside a transaction: with it), passing over
+        sessions in use. A retention of zero or less does nothing. Returns how many rows went, by
+        table; `dry_run` counts them and removes none.
+        """
+        if retention <= timedelta(0):
+            return _sum([])
+        if dry_run:
+            return await queries.count_expired_sessions(self.db.repeatable, retention=retention)
+        batches: list[PrunedSessions] = []
+        while not batches or batches[-1].sessions:
+            batches.append(
+                await queries.prune_sessions(
+                    self.db.repeatable, retention=retention, batch=PRUNE_BATCH
+                )
+            )
+        return _sum(batches)
+
+
+def _place(after: Session | None, order: Order) -> Place:
+    """Return where a page begins that goes on after this row."""
+    check_choice("order", order, ("activity", "created"))
+    if after is None:
+        return NEWEST
+    return (after.updated_at if order == "activity" else after.created_at), after.id
+
+
+def _sum(batches: list[PrunedSessions]) -> PrunedSessions:
+    """Add up what the batches removed, table by table."""
+    return PrunedSessions(
+        sessions=sum(batch.sessions for batch in batches),
+        tasks=sum(batch.tasks for batch in batches),
+        push_notifications=sum(batch.push_notifications for batch in batches),
+        events=sum(batch.events for batch in batches),
+        checkpoints=sum(batch.checkpoints for batch in batches),
+        checkpoint_writes=sum(batch.checkpoint_writes for batch in batches),
+        crewai_memories=sum(batch.crewai_memories for batch in batches),
+        crewai_flow_states=sum(batch.crewai_flow_states for batch in batches),
+        shares=sum(batch.shares for batch in batches),
+    )
