@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sqlc_gen_asyncpg.layout import call, sort_names
+from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +31,7 @@ _LOCAL: Final = {
     ".dbtx": "CursorDBTX DBTX affected by_name nested require_aware required",
     ".pgvectors": "PgVector",
 }
+_INSTALLED: Final = words("annotated_types asyncpg numpy pgvector pydantic pydantic_extra_types")
 _PLAIN: Final = {"dt": "import datetime as dt", "enum": "import enum"}
 
 
@@ -46,20 +49,27 @@ class Imports:
 
     def lines(self) -> list[str]:
         """Return the import statements, in sections."""
-        standard = [_PLAIN[name] for name in sorted(self.names & set(_PLAIN))]
-        standard += self._section(_STANDARD)
-        custom: dict[str, str] = {}
+        sections = [dict(_STANDARD), dict(_THIRD_PARTY), {}, dict(_LOCAL)]
         for name, module in self.custom.items():
-            custom[module] = f"{custom.get(module, '')} {name}".strip()
-        third = self._section(dict(sorted({**_THIRD_PARTY, **custom}.items())))
-        sections = [standard, third, self._section(_LOCAL)]
-        return [line for section in sections if section for line in ["", *section]]
+            section = sections[_section_of(module)]
+            section[module] = f"{section.get(module, '')} {name}".strip()
+        blocks = [self._statements(each) for each in sections]
+        blocks[0] = [_PLAIN[name] for name in sorted(self.names & set(_PLAIN))] + blocks[0]
+        return [line for block in blocks if block for line in ["", *block]]
 
-    def _section(self, modules: Mapping[str, str]) -> list[str]:
+    def _statements(self, modules: Mapping[str, str]) -> list[str]:
         lines: list[str] = []
-        for module, names in modules.items():
-            used = sort_names(self.names & set(names.split()))
+        for module, names in sorted(modules.items()):
+            used = sort_names(self.names & set(names.split()), fold=True)
             if used:
                 one = call(f"from {module} import ", used, "")
                 lines += one if len(one) == 1 else call(f"from {module} import (", used, ")")
         return lines
+
+
+def _section_of(module: str) -> int:
+    """Say where an override's module is imported; one that is not known is the application's."""
+    top = module.partition(".")[0]
+    if top in sys.stdlib_module_names:
+        return 0
+    return 1 if top in _INSTALLED else 2

@@ -6,6 +6,7 @@ formatter keeps.
 
 from __future__ import annotations
 
+import re
 import textwrap
 import unicodedata
 from typing import TYPE_CHECKING, Final
@@ -78,29 +79,30 @@ def docstring(lines: Sequence[str], indent: int = 0) -> list[str]:
     """Return a docstring of these lines; a first line that is a sentence stands alone."""
     margin = " " * indent
     rest = textwrap.dedent("\n".join(line.rstrip().expandtabs() for line in lines[1:]))
-    shown = [lines[0].strip().expandtabs(), *(rest.split("\n") if lines[1:] else ())]
+    shown = [_printable(each) for each in (lines[0].strip(), *(rest.split("\n") if rest else ()))]
     if len(shown) == 1 and not shown[0].endswith((*_SENTENCE_ENDS, ":")):
         shown[0] += "."
     if len(shown) > 1 and shown[1] and shown[0].endswith(_SENTENCE_ENDS):
         shown.insert(1, "")
     text = "\n".join(margin + line if index and line else line for index, line in enumerate(shown))
-    raw = "\\" in text and '"""' not in text
-    if not raw:
-        text = text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
-    single = len(shown) == 1
-    if single and text.endswith('"'):
-        text += " "
-    opening = f'{margin}r"""' if raw else f'{margin}"""'
-    whole = opening + text + ('"""' if single else f'\n{margin}"""')
-    return whole.split("\n")
+    opening = f'{margin}r"""' if "\\" in text else f'{margin}"""'
+    closing = '"""' if len(shown) == 1 else f'\n{margin}"""'
+    return f"{opening}{text}{closing}".split("\n")
 
 
-def sort_names(names: Iterable[str]) -> list[str]:
-    """In the order that ruff wants for imports and `__all__`: CONSTANTS, Classes, functions."""
+def _printable(line: str) -> str:
+    """Make a line of documentation fit for a docstring, raw or not."""
+    clean = "".join(each if each.isprintable() else " " for each in line.expandtabs())
+    return clean.replace('"""', "'''").rstrip()
 
-    def key(name: str) -> tuple[int, str, str]:
-        bare = name.lstrip("_")
-        kind = 0 if bare.isupper() and len(bare) > 1 else 1 if bare[:1].isupper() else 2
-        return kind, name.lower(), name
+
+def sort_names(names: Iterable[str], *, fold: bool = False) -> list[str]:
+    """Sort as ruff wants `__all__` (and, with `fold`, imports): CONSTANTS, Classes, functions."""
+
+    def key(name: str) -> tuple[int, list[tuple[int, str]], str]:
+        kind = 0 if name.isupper() and len(name) > 1 else 1 if name[:1].isupper() else 2
+        chunks = re.findall(r"\d+|\D", name.lower() if fold else name)
+        natural = [(int(each), "") if each.isdecimal() else (0, each) for each in chunks]
+        return kind, natural, name
 
     return sorted(set(names), key=key)

@@ -118,12 +118,13 @@ def _function(self: _Builder) -> ir.Function:
     params = _params(self, arguments)
     result = _result(self) if query.cmd in {":one", ":many"} else None
     slices = {each.number for each in query.parameters if each.column.is_slice}
+    text = sqltext.rewrite_slices(query.text, slices)
     return ir.Function(
         query=query.name,
         command=cast("ir.Command", query.cmd),
         name=name,
         constant=naming.constant_name(name),
-        sql=f"-- name: {query.name} {query.cmd}\n{sqltext.rewrite_slices(query.text, slices).lstrip()}",
+        sql=f"-- name: {query.name} {query.cmd}\n{text.lstrip()}",
         doc=self.says.doc or _default_doc(query),
         arguments=tuple(arguments),
         binds=tuple(binds),
