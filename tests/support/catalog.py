@@ -28,7 +28,7 @@ FACTS: Final = """
     WITH ours AS (
         SELECT class.oid, class.relname, class.relkind FROM pg_class AS class
         JOIN pg_namespace AS namespace ON namespace.oid = class.relnamespace
-        WHERE namespace.nspname = 'public' AND class.relname NOT LIKE '%schema_migrations%'
+        WHERE namespace.nspname = 'public' AND class.relname !~ '(schema_migrations|_versions)'
             AND NOT EXISTS (
                 SELECT FROM pg_depend WHERE objid = class.oid AND deptype = 'e'
             )

@@ -3,51 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
-import pytest_asyncio
 
 from agentrows.migrate import builtin_tracks
 from agentrows.migrate.track import File, Migration, load_all
 from support.catalog import catalog, columns, dump, fingerprint, shared
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-
-    from support.postgres import Server
-
 SUPPORT = Path(__file__).parents[2] / "support"
 LADDER = [migration for track in load_all(builtin_tracks()) for migration in track.migrations]
 NAMES = [migration.up.label for migration in LADDER]
-
-
-@pytest.fixture
-def fresh_database(server: Server) -> Iterator[str]:
-    """The DSN of a second empty database."""
-    name = server.create_database()
-    yield server.dsn(name)
-    server.drop_database(name)
-
-
-@pytest_asyncio.fixture
-async def db(database: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(database)
-    yield connection
-    await connection.close()
-
-
-@pytest_asyncio.fixture
-async def orm_made(db: asyncpg.Connection) -> asyncpg.Connection:
-    """A database that an ORM made, with rows in every table."""
-    for name in ("orm_baseline.sql", "baseline_rows.sql"):
-        await db.execute((SUPPORT / name).read_text())
-    await db.execute(
-        "UPDATE feedback SET is_positive = NULL WHERE user_id = 'juno';"
-        "UPDATE lg_checkpoint SET version = NULL WHERE checkpoint_id = 'c-1'"
-    )
-    return db
 
 
 async def run(db: asyncpg.Connection, file: File) -> None:

@@ -1,0 +1,252 @@
+"""Databases that golang-migrate, or a program built on it, has migrated before us."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agentrows import migrate
+from agentrows.errors import DirtySchema, MigrationError, MigrationFailed, SchemaBehind
+from agentrows.migrate import Track, builtin_tracks
+from agentrows.migrate.track import load_all
+from support.catalog import catalog
+from support.tracks import write_track
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import asyncpg
+
+TRACKING = (
+    "CREATE TABLE IF NOT EXISTS {} (version bigint not null primary key, dirty boolean not null)"
+)
+
+
+async def golang_migrate(
+    db: asyncpg.Connection, track: Track, version: int, *, dirty: bool = False
+) -> None:
+    """Do what golang-migrate does to get a track from nothing to a version."""
+    (loaded,) = load_all([track])
+    await db.execute(TRACKING.format(track.table))
+    for migration in loaded.migrations:
+        if migration.version <= version and not migration.up.is_blank:
+            await db.execute(migration.up.sql)
+    await set_row(db, track.table, version, dirty=dirty)
+
+
+async def set_row(db: asyncpg.Connection, table: str, version: int, *, dirty: bool) -> None:
+    await db.execute(TRACKING.format(table))
+    await db.execute(f"TRUNCATE {table}")
+    await db.execute(f"INSERT INTO {table} VALUES ($1, $2)", version, dirty)  # noqa: S608
+
+
+async def history(db: asyncpg.Connection, table: str) -> list[tuple[object, ...]]:
+    query = f"SELECT version, direction, outcome, sha256 IS NULL FROM {table}_history ORDER BY id"  # noqa: S608
+    return [tuple(row) for row in await db.fetch(query)]
+
+
+CORE, VECTOR, OURS = builtin_tracks()
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Track:
+    """A track of three files that can be applied twice."""
+    return write_track(
+        tmp_path,
+        "t",
+        "CREATE TABLE IF NOT EXISTS a (id int);",
+        "ALTER TABLE a ADD COLUMN IF NOT EXISTS n int;",
+        "CREATE TABLE IF NOT EXISTS b (id int);",
+    )
+
+
+async def test_up_goes_on_from_where_another_tool_stopped(
+    database: str, db: asyncpg.Connection
+) -> None:
+    await golang_migrate(db, CORE, 5)
+    report = await migrate.up(database, builtin_tracks())
+    assert [run.file for run in report.files][:3] == [
+        "core/000006_session_shares.up.sql",
+        "core/000007_task_owner.up.sql",
+        "vector/000001_vector_support.up.sql",
+    ]
+    assert await history(db, "schema_migrations") == [
+        (5, "up", "external", True),
+        (6, "up", "applied", False),
+        (7, "up", "applied", False),
+    ]
+
+
+async def test_golang_migrate_goes_on_from_where_we_stopped(
+    database: str, db: asyncpg.Connection
+) -> None:
+    await migrate.up(database, builtin_tracks())
+    await set_row(db, "schema_migrations", 13, dirty=False)
+    assert (await migrate.up(database, builtin_tracks())).files == ()
+    assert (await history(db, "schema_migrations"))[-1] == (13, "up", "external", True)
+    await set_row(db, "schema_migrations", 6, dirty=False)
+    report = await migrate.up(database, builtin_tracks())
+    assert [run.file for run in report.files] == ["core/000007_task_owner.up.sql"]
+    assert (await history(db, "schema_migrations"))[-2] == (6, "down", "external", True)
+
+
+async def test_apply_leaves_a_database_that_another_tool_migrates_as_it_is(
+    database: str, db: asyncpg.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    await golang_migrate(db, CORE, 5)
+    before = await catalog(db)
+    report = await migrate.apply(database, builtin_tracks())
+    assert report.files == ()
+    assert await catalog(db) == before
+    assert await db.fetchval("SELECT to_regclass('schema_migrations_history')") is None
+    assert "track 'core' is at 5, this code needs 7" in caplog.text
+
+
+async def test_apply_migrates_that_database_once_somebody_ran_up(
+    database: str, db: asyncpg.Connection, three: Track
+) -> None:
+    await golang_migrate(db, three, 3)
+    await migrate.up(database, [three])
+    for way in ("up", "down"):
+        text = "CREATE TABLE IF NOT EXISTS c (id int);"
+        (three.directory / f"000004_step.{way}.sql").write_text(text)
+    assert len((await migrate.apply(database, [three])).files) == 1
+
+    await set_row(db, "t_versions", 3, dirty=False)
+    assert (await migrate.apply(database, [three])).files == (), "it moved it again: it is theirs"
+
+
+@pytest.mark.usefixtures("orm_made")
+async def test_apply_migrates_an_empty_database_and_one_that_an_orm_made(
+    database: str, fresh_database: str
+) -> None:
+    for dsn in (database, fresh_database):
+        assert (await migrate.apply(dsn, builtin_tracks())).status.is_current
+        assert (await migrate.apply(dsn, builtin_tracks())).files == ()
+
+
+async def test_apply_takes_no_lock_when_there_is_nothing_to_do(
+    database: str, db: asyncpg.Connection, three: Track
+) -> None:
+    await migrate.apply(database, [three])
+    await db.execute("SELECT pg_advisory_lock(id) FROM generate_series(0, 1) AS id")
+    await migrate.apply(database, [three], runner_lock_timeout_s=0.0)
+
+
+async def test_apply_sees_under_the_lock_that_another_tool_came_first(
+    database: str, db: asyncpg.Connection, three: Track, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty = await migrate.status(database, [three])
+
+    async def as_it_was(_dsn: str, _tracks: object) -> migrate.Status:
+        return empty
+
+    monkeypatch.setattr("agentrows.migrate.runner.status", as_it_was)
+    await golang_migrate(db, three, 1)
+    assert (await migrate.apply(database, [three])).files == ()
+    assert await db.fetchval("SELECT to_regclass('b')") is None
+
+
+async def test_a_foreign_database_has_to_be_whole_for_apply(
+    database: str, db: asyncpg.Connection, three: Track
+) -> None:
+    await golang_migrate(db, three, 2, dirty=True)
+    with pytest.raises(DirtySchema, match="`agentrows migrate up` runs that version again"):
+        await migrate.apply(database, [three])
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.parametrize("reached", ["nothing", "half", "all"])
+async def test_a_dirty_version_is_run_again_and_the_run_goes_on(
+    database: str, db: asyncpg.Connection, three: Track, version: int, reached: str
+) -> None:
+    applied = version if reached == "all" else version - 1
+    await golang_migrate(db, three, applied)
+    await set_row(db, "t_versions", version, dirty=True)
+
+    report = await migrate.up(database, [three])
+
+    assert [run.file[2:8] for run in report.files] == [f"{v:06}" for v in range(version, 4)]
+    assert report.status.is_current
+    assert (await history(db, "t_versions"))[0] == (version, "up", "healed", False)
+
+
+async def test_a_failed_first_way_down_starts_from_the_first_file(
+    database: str, db: asyncpg.Connection, three: Track
+) -> None:
+    await golang_migrate(db, three, 1)
+    await set_row(db, "t_versions", -1, dirty=True)
+    assert len((await migrate.up(database, [three])).files) == 3
+    assert (await migrate.status(database, [three])).is_current
+
+
+async def test_every_built_in_version_can_be_healed_after_a_failed_up_and_a_failed_down(
+    database: str, db: asyncpg.Connection
+) -> None:
+    """A row (v, true) is left by an up to v, or by a down from v + 1; either may be half done."""
+    await migrate.up(database, builtin_tracks())
+    whole = await catalog(db)
+    for track in load_all(builtin_tracks()):
+        for migration in track.migrations:
+            for sql in (None, migration.down):
+                if sql and not sql.is_blank and migration.version == track.newest:
+                    await db.execute(sql.sql)
+                await set_row(db, track.track.table, migration.version, dirty=True)
+                await migrate.up(database, builtin_tracks())
+                assert await catalog(db) == whole, migration.up.label
+
+
+async def test_a_version_that_cannot_be_healed_keeps_its_row_and_says_what_to_do(
+    database: str, db: asyncpg.Connection, tmp_path: Path
+) -> None:
+    track = write_track(tmp_path, "t", "CREATE TABLE a (id int);", "CREATE TABLE b (id int);")
+    await golang_migrate(db, track, 2, dirty=True)
+    with pytest.raises(MigrationFailed, match=r"already exists .*\"t_versions\" still says") as e:
+        await migrate.up(database, [track])
+    assert "set its row to the version that the schema has" in str(e.value)
+    assert [tuple(row) for row in await db.fetch("SELECT * FROM t_versions")] == [(2, True)]
+
+
+async def test_a_newer_database_is_served_and_not_changed(
+    database: str, db: asyncpg.Connection, three: Track
+) -> None:
+    await golang_migrate(db, three, 3)
+    await set_row(db, "t_versions", 9, dirty=False)
+    before = await catalog(db)
+    assert (await migrate.verify(database, [three])).tracks[0].is_ahead
+    assert (await migrate.apply(database, [three])).files == ()
+    assert (await migrate.up(database, [three])).files == ()
+    assert await catalog(db) == before
+    assert await db.fetchval("SELECT version FROM t_versions") == 9
+
+
+async def test_a_newer_and_dirty_database_is_refused(
+    database: str, db: asyncpg.Connection, three: Track
+) -> None:
+    await set_row(db, "t_versions", 9, dirty=True)
+    for act in (migrate.up, migrate.apply, migrate.verify):
+        with pytest.raises(DirtySchema, match="9"):
+            await act(database, [three])
+
+
+async def test_the_table_of_dbmate_is_refused(database: str, db: asyncpg.Connection) -> None:
+    await db.execute("CREATE TABLE schema_migrations (version varchar(128) PRIMARY KEY)")
+    for act in (migrate.up, migrate.apply, migrate.verify, migrate.status):
+        with pytest.raises(MigrationError, match=r"version character varying\(128\).* dbmate"):
+            await act(database, builtin_tracks())
+
+
+async def test_two_rows_are_refused(database: str, db: asyncpg.Connection, three: Track) -> None:
+    await set_row(db, "t_versions", 1, dirty=False)
+    await db.execute("INSERT INTO t_versions VALUES (2, false)")
+    for act in (migrate.up, migrate.apply, migrate.verify, migrate.status):
+        with pytest.raises(MigrationError, match=r"has 2 rows \(versions 1, 2\)"):
+            await act(database, [three])
+
+
+async def test_verify_says_what_is_missing(database: str, three: Track) -> None:
+    with pytest.raises(SchemaBehind, match=r"'t' is at nothing, this code needs 3 \(t/000001"):
+        await migrate.verify(database, [three])
+    await migrate.up(database, [three])
+    assert (await migrate.verify(database, [three])).is_current

@@ -1,0 +1,185 @@
+"""Other runners, other tools and other sessions in the way."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from agentrows import migrate
+from agentrows.errors import ConfigError, LockTimeout, MigrationFailed
+from agentrows.migrate import builtin_tracks, runner
+from agentrows.migrate.ledger import Session
+from agentrows.migrate.lock import lock_id
+from support.tracks import write_track
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+
+@pytest_asyncio.fixture
+async def other(database: str) -> AsyncIterator[asyncpg.Connection]:
+    """Somebody else's session."""
+    connection = await asyncpg.connect(
+        database, server_settings={"application_name": "the other one"}
+    )
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries without long pauses."""
+    monkeypatch.setattr(runner, "FIRST_PAUSE_S", 0.01)
+
+
+async def advisory_locks(db: asyncpg.Connection) -> int:
+    return int(await db.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"))
+
+
+@pytest.mark.parametrize("table", ["schema_migrations", "agentrows_schema_migrations"])
+@pytest.mark.parametrize("slash", ["", "/"])
+async def test_either_lock_of_any_track_keeps_us_out(
+    database: str, db: asyncpg.Connection, other: asyncpg.Connection, table: str, slash: str
+) -> None:
+    name = await db.fetchval("SELECT current_database()")
+    await other.execute(f"SELECT pg_advisory_lock({lock_id('public', table, slash + name)})")
+    with pytest.raises(LockTimeout) as caught:
+        await migrate.up(database, builtin_tracks(), runner_lock_timeout_s=0.1)
+    assert f"pid {other.get_server_pid()} (the other one)" in str(caught.value)
+    assert await db.fetchval("SELECT to_regclass('agent')") is None
+    assert await advisory_locks(db) == 1, "we hold none of our other ids"
+
+
+async def test_we_hold_every_id_while_we_work_and_none_afterwards(
+    database: str, db: asyncpg.Connection, tmp_path: Path
+) -> None:
+    track = write_track(
+        tmp_path,
+        "t",
+        "CREATE TABLE held AS SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory'",
+    )
+    await migrate.up(database, [track])
+    name = await db.fetchval("SELECT current_database()")
+    held = {row[0] for row in await db.fetch("SELECT objid FROM held")}
+    assert held == {lock_id("public", "t_versions", n) for n in (name, f"/{name}")}
+    assert await advisory_locks(db) == 0
+
+
+async def test_a_failed_run_gives_the_locks_back(
+    database: str, db: asyncpg.Connection, tmp_path: Path
+) -> None:
+    with pytest.raises(MigrationFailed):
+        await migrate.up(database, [write_track(tmp_path, "t", "SELECT nope;")])
+    assert await advisory_locks(db) == 0
+
+
+async def test_we_go_on_when_the_other_runner_is_done(
+    database: str, db: asyncpg.Connection, other: asyncpg.Connection
+) -> None:
+    name = await db.fetchval("SELECT current_database()")
+    held = lock_id("public", "schema_migrations", name)
+    await other.execute(f"SELECT pg_advisory_lock({held})")
+    run = asyncio.create_task(migrate.up(database, builtin_tracks()))
+    await asyncio.sleep(0.1)
+    assert not run.done()
+    await other.execute(f"SELECT pg_advisory_unlock({held})")
+    assert (await run).files
+
+
+async def test_a_cancel_ends_the_wait_for_the_lock_at_once(
+    database: str, db: asyncpg.Connection, other: asyncpg.Connection
+) -> None:
+    name = await db.fetchval("SELECT current_database()")
+    held = lock_id("public", "schema_migrations", name)
+    await other.execute(f"SELECT pg_advisory_lock({held})")
+    run = asyncio.create_task(migrate.up(database, builtin_tracks()))
+    await asyncio.sleep(0.1)
+    started = time.monotonic()
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    assert time.monotonic() - started < 0.5
+
+
+async def test_what_another_runner_did_while_we_waited_is_seen(
+    database: str, db: asyncpg.Connection, other: asyncpg.Connection, tmp_path: Path
+) -> None:
+    """The versions are read under the lock, so golang-migrate's work is not done again."""
+    track = write_track(tmp_path, "t", "CREATE TABLE a (id int);")
+    name = await db.fetchval("SELECT current_database()")
+    held = lock_id("public", "t_versions", name)
+    await other.execute(f"SELECT pg_advisory_lock({held})")
+    run = asyncio.create_task(migrate.up(database, [track]))
+    await asyncio.sleep(0.1)
+    await other.execute(
+        "CREATE TABLE t_versions (version bigint not null primary key, dirty boolean not null);"
+        "CREATE TABLE a (id int); INSERT INTO t_versions VALUES (1, false);"
+    )
+    await other.execute(f"SELECT pg_advisory_unlock({held})")
+    assert (await run).files == ()
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_table_in_use_is_tried_again_until_it_is_free(
+    database: str, other: asyncpg.Connection, tmp_path: Path
+) -> None:
+    await other.execute("CREATE TABLE a (id int)")
+    track = write_track(tmp_path, "t", "CREATE TABLE b (id int); ALTER TABLE a ADD COLUMN n int;")
+    transaction = other.transaction()
+    await transaction.start()
+    await other.execute("SELECT FROM a")
+    run = asyncio.create_task(migrate.up(database, [track], ddl_lock_timeout_s=0.1))
+    await asyncio.sleep(0.15)
+    await transaction.rollback()
+    assert len((await run).files) == 1
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_table_that_stays_in_use_is_given_up_naming_who_uses_it(
+    database: str,
+    db: asyncpg.Connection,
+    other: asyncpg.Connection,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await db.execute("CREATE TABLE a (id int)")
+    track = write_track(tmp_path, "t", "CREATE TABLE b (id int); ALTER TABLE a ADD COLUMN n int;")
+    async with other.transaction():
+        await other.execute("SELECT FROM a")
+        with pytest.raises(MigrationFailed, match="SQLSTATE 55P03") as caught:
+            await migrate.up(database, [track], ddl_lock_timeout_s=0.02)
+    who = f"pid {other.get_server_pid()} (the other one)"
+    assert who in str(caught.value)
+    assert caplog.text.count(who) == runner.ATTEMPTS - 1
+    assert await db.fetchval("SELECT to_regclass('b')") is None
+
+
+async def test_a_reader_of_the_tracking_table_is_not_waited_for(
+    database: str, other: asyncpg.Connection, tmp_path: Path
+) -> None:
+    await migrate.up(database, [write_track(tmp_path, "t", "SELECT 1;")])
+    async with other.transaction():
+        await other.execute("SELECT * FROM t_versions")
+        longer = write_track(tmp_path, "t", "SELECT 1;", "SELECT 2;")
+        report = await migrate.up(database, [longer], ddl_lock_timeout_s=0.1)
+    assert len(report.files) == 1
+
+
+async def test_a_pooler_is_refused(
+    database: str, db: asyncpg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process that answers is another one than the connection was made to."""
+
+    async def read_session(_db: asyncpg.Connection) -> Session:
+        return Session("d", "public", "public", backend_pid=1)
+
+    monkeypatch.setattr("agentrows.migrate.ledger.read_session", read_session)
+    with pytest.raises(ConfigError, match="through a pooler"):
+        await migrate.up(database, [write_track(tmp_path, "t", "CREATE TABLE a (id int);")])
+    assert await db.fetchval("SELECT to_regclass('a')") is None

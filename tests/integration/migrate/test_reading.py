@@ -1,0 +1,162 @@
+"""`status` and `verify` only read: no table, no lock, no rights beyond SELECT."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+import pytest_asyncio
+
+from agentrows import migrate
+from agentrows.errors import AgentRowsError, ConfigError, SchemaBehind
+from agentrows.migrate import MigrationContext, builtin, builtin_tracks
+from agentrows.migrate.ledger import Extension
+from support.catalog import catalog
+from support.tracks import write_track
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    import asyncpg
+
+
+def as_role(dsn: str, role: str) -> str:
+    parts = urlsplit(dsn)
+    return urlunsplit(parts._replace(netloc=f"{role}:secret-word@"))
+
+
+@pytest_asyncio.fixture
+async def limited(database: str, db: asyncpg.Connection) -> AsyncIterator[str]:
+    """The DSN of a role that may read the public schema and nothing more."""
+    role = re.sub(r"\W", "_", await db.fetchval("SELECT 'limited_' || current_database()"))
+    await db.execute(
+        f"CREATE ROLE {role} LOGIN PASSWORD 'secret-word';"
+        f"GRANT USAGE ON SCHEMA public TO {role};"
+        f"ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO {role};"
+    )
+    yield as_role(database, role)
+    await db.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+async def test_a_role_that_may_only_select_can_ask(
+    database: str, limited: str, db: asyncpg.Connection
+) -> None:
+    assert not (await migrate.status(limited, builtin_tracks())).is_current
+    with pytest.raises(SchemaBehind):
+        await migrate.verify(limited, builtin_tracks())
+    assert await catalog(db) == []
+    assert await db.fetchval("SELECT to_regclass('schema_migrations')") is None
+
+    await migrate.up(database, builtin_tracks())
+
+    assert (await migrate.verify(limited, builtin_tracks())).is_current
+    assert (await migrate.apply(limited, builtin_tracks())).files == ()
+    assert (await migrate.up(limited, builtin_tracks())).files == ()
+
+
+async def test_a_role_without_select_is_told_so(
+    database: str, limited: str, db: asyncpg.Connection
+) -> None:
+    await migrate.up(database, builtin_tracks())
+    role = urlsplit(limited).username
+    await db.execute(f"REVOKE ALL ON schema_migrations FROM {role}")
+    with pytest.raises(ConfigError, match="permission denied for table schema_migrations"):
+        await migrate.status(limited, builtin_tracks())
+
+
+async def test_asking_takes_no_lock(database: str, db: asyncpg.Connection, tmp_path: Path) -> None:
+    track = write_track(tmp_path, "t", "SELECT 1;")
+    await migrate.up(database, [track])
+    async with db.transaction():
+        await db.execute("LOCK TABLE t_versions IN SHARE ROW EXCLUSIVE MODE")
+        await db.execute("SELECT pg_advisory_xact_lock(1)")
+        assert (await migrate.verify(database, [track])).is_current
+
+
+async def test_a_status_says_where_each_track_stands(
+    database: str, db: asyncpg.Connection, tmp_path: Path
+) -> None:
+    track = write_track(tmp_path, "t", "SELECT 1;", "SELECT 2;")
+    await migrate.up(database, [track])
+    await db.execute("UPDATE t_versions SET version = 1, dirty = true")
+    (found,) = (await migrate.status(database, [track])).tracks
+    assert (found.name, found.version, found.newest, found.dirty) == ("t", 1, 2, True)
+    assert found.table == '"public"."t_versions"'
+    assert found.pending == ("t/000002_step.up.sql",)
+    assert found.moved_by == "another tool"
+
+
+async def test_a_search_path_without_a_schema_is_a_configuration_error(
+    database: str, db: asyncpg.Connection, tmp_path: Path
+) -> None:
+    name = await db.fetchval("SELECT current_database()")
+    await db.execute(f'ALTER DATABASE "{name}" SET search_path = nowhere')
+    track = write_track(tmp_path, "t", "SELECT 1;")
+    with pytest.raises(ConfigError, match="search_path 'nowhere' names no schema"):
+        await migrate.up(database, [track])
+
+
+async def test_no_message_holds_the_password(limited: str, tmp_path: Path) -> None:
+    track = write_track(tmp_path, "t", "SELECT 1;")
+    errors: list[str] = []
+    for dsn in (limited, limited.replace("/test_", "/missing_"), "postgresql://u:secret-word@["):
+        try:
+            await migrate.up(dsn, [track])
+        except AgentRowsError as error:
+            errors.append(repr(error) + repr(error.__cause__))
+    assert len(errors) == 3
+    assert not any("secret-word" in error for error in errors)
+    assert "secret-word" not in repr(MigrationContext(limited, (track,)))
+
+
+async def test_a_role_that_may_not_create_pgvector_is_told_what_to_do(
+    limited: str, db: asyncpg.Connection
+) -> None:
+    role = urlsplit(limited).username
+    await db.execute(f"GRANT CREATE ON SCHEMA public TO {role}")
+    with pytest.raises(ConfigError, match="superuser run `CREATE EXTENSION vector`") as caught:
+        await migrate.up(limited, builtin_tracks())
+    assert "AGENTROWS_VECTOR_ENABLED=false" in str(caught.value)
+    assert await catalog(db) == []
+
+    assert (await migrate.up(limited, builtin_tracks(vector=False))).status.is_current
+
+
+async def test_pgvector_that_is_there_already_is_enough(
+    limited: str, db: asyncpg.Connection
+) -> None:
+    await db.execute(f"GRANT CREATE ON SCHEMA public TO {urlsplit(limited).username}")
+    await db.execute("CREATE EXTENSION vector")
+    assert (await migrate.up(limited, builtin_tracks())).status.is_current
+
+
+@pytest.mark.parametrize(
+    ("offered", "problem"),
+    [
+        (None, "does not have pgvector"),
+        (Extension("0.4.4", None, may_create=True), r"pgvector 0.4.4 is older than 0.5"),
+        (Extension("0.8.0", "0.4.4", may_create=True), "ALTER EXTENSION vector UPDATE"),
+        (Extension("0.5.0", None, may_create=True), None),
+        (Extension("0.10.1", "0.10.0", may_create=False), None),
+        (Extension("1.0", "1.0", may_create=False), None),
+    ],
+)
+async def test_a_server_without_a_usable_pgvector_is_refused(
+    offered: Extension | None,
+    problem: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+    db: asyncpg.Connection,
+) -> None:
+    async def find(_db: asyncpg.Connection, _name: str) -> Extension | None:
+        return offered
+
+    monkeypatch.setattr("agentrows.migrate.ledger.find_extension", find)
+    if problem is None:
+        await builtin.require_pgvector(db)
+        return
+    with pytest.raises(ConfigError, match=problem) as caught:
+        await builtin.require_pgvector(db)
+    assert "AGENTROWS_VECTOR_ENABLED=false" in str(caught.value)
