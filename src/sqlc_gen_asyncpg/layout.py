@@ -36,7 +36,7 @@ def call(head: str, items: Sequence[str], tail: str, indent: int = 0) -> list[st
 
 def string(value: str) -> str:
     """Return a string in the quotes that the formatter prefers."""
-    quote = "'" if '"' in value and "'" not in value else '"'
+    quote = "'" if value.count('"') > value.count("'") else '"'
     return quote + _escape(value, quote) + quote
 
 
@@ -67,12 +67,9 @@ def sql_literal(text: str) -> str:
         return f'"""{text}"""'
     if quotable and not text.endswith("\\"):
         return f'r"""{text}"""'
-    lines = (
-        "".join(each if each in "\n\t\"'" else _escape_char(each, '"') for each in line)
-        for line in text.split("\n")
-    )
-    escaped = "\n".join(lines).replace('"""', '\\"\\"\\"')
-    return '"""' + (escaped[:-1] + '\\"' if escaped.endswith('"') else escaped) + '"""'
+    escaped = "".join(each if each in '\n\t"' else _escape_char(each, "") for each in text)
+    quotes = re.sub(r'"{3,}|"+\Z', lambda match: '\\"' * len(match[0]), escaped)
+    return f'"""{quotes}"""'
 
 
 def docstring(lines: Sequence[str], indent: int = 0) -> list[str]:

@@ -46,7 +46,7 @@ ANNOTATION_NAMES: Final = words("bool bytes dict dt enums float int list models 
 BODY_NAMES: Final = words("cls db dict dt enums list models next self tuple zip")
 
 _UNINFLECTED: Final = words(
-    "analytics bias canvas chaos corps data feedback gas information "
+    "analytics statistics physics ethics bias canvas chaos corps data feedback gas information "
     "kubernetes lens media metadata mathematics news redis series species status sms "
     "atlas address access process progress"
 )
@@ -69,7 +69,7 @@ _IRREGULAR: Final = {
     "women": "woman",
 }
 _ES_ENDINGS: Final = ("sses", "shes", "tches", "nches", "rches", "xes", "zzes")
-_KEPT_ENDINGS: Final = ("ss", "us", "is", "ics")
+_KEPT_ENDINGS: Final = ("ss", "us", "is")
 
 
 def singular(table: str, exclude: Collection[str] = ()) -> str:
@@ -104,7 +104,7 @@ def snake(name: str, initialisms: Iterable[str] = ()) -> str:
     known = sorted({*INITIALISMS, *initialisms}, key=lambda each: (-len(each), each))
     pattern = "|".join(
         [
-            *(re.escape(each) + r"(?![a-z])" for each in known),
+            *(re.escape(each) + r"s?(?![a-z])" for each in known),
             r"[A-Z]+(?![a-z])[0-9]*",
             r"[A-Z]?[^A-Z_\W]+",
             r"[A-Z]",
@@ -122,10 +122,9 @@ def argument_name(name: str) -> str:
 
 def field_name(name: str) -> str:
     """Return a column's name as a field: no keyword, no method of BaseModel, no leading `_`."""
-    stripped = name.lstrip("_")
-    found = _identifier(stripped, "column_")
+    found = _identifier(_allowed(name).lstrip("_"), "column_") or "column"
     taken = (
-        stripped != name
+        name.startswith("_")
         or keyword.iskeyword(found)
         or found in MODEL_ATTRIBUTES
         or found in ANNOTATION_NAMES
@@ -136,7 +135,7 @@ def field_name(name: str) -> str:
 
 def enum_member(value: str) -> str:
     """Return a value of an enum as a member's name."""
-    found = re.sub(r"\W+", "_", _nfkc(value)).strip("_").upper()
+    found = re.sub("_+", "_", _allowed(value)).strip("_").upper()
     if not found:
         return "EMPTY" if not value else "VALUE"
     return _identifier(found, "VALUE_")
@@ -155,11 +154,13 @@ def module_name(filename: str) -> str:
 
 
 def _identifier(name: str, prefix: str) -> str:
-    """`name` with everything replaced that Python does not allow in one."""
-    found = re.sub(r"\W", "_", _nfkc(name))
-    if found and not found.isidentifier():
-        found = prefix + found
-    return found
+    """Return `name` with every character replaced that Python does not allow in one."""
+    found = _allowed(name)
+    return prefix + found if found and not found.isidentifier() else found
+
+
+def _allowed(name: str) -> str:
+    return "".join(each if ("a" + each).isidentifier() else "_" for each in _nfkc(name))
 
 
 def _nfkc(name: str) -> str:

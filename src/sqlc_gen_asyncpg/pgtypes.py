@@ -233,7 +233,7 @@ class TypeText:
 def parse_type(text: str) -> TypeText:
     """Read a type as a directive writes it; Refused if it is not one."""
     match = re.fullmatch(r"([\w. \"]*[\w\"])(\?)?((?:\[\])*)(\?)?", text.strip())
-    if match is None:
+    if match is None or (match[2] and match[4] and not match[3]):
         raise Refused(f"{text!r} is not a type; write it like text, text?, text[]? or text?[]")
     name, first, brackets, last = match.groups()
     dims = len(brackets) // 2

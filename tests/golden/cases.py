@@ -3,7 +3,7 @@
     tests/golden/<case>/sqlc.yaml, schema.sql, query files      the input
     tests/golden/<case>/expected/gen_<case>/                    the output, byte for byte
 
-After a change that is meant: `python tests/golden/golden.py`, then read the diff.
+After a change that is meant: `python tests/golden/cases.py`, then read the diff.
 """
 
 from __future__ import annotations
@@ -25,14 +25,15 @@ CASES = sorted(each.parent.name for each in HERE.glob("*/sqlc.yaml"))
 BIN = Path(sys.executable).parent
 
 
-def sqlc(
-    directory: Path, environment: Mapping[str, str] | None = None
+def run(
+    directory: Path, *command: str, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run `sqlc generate` with this environment's plugin; nothing is raised if it fails."""
-    return subprocess.run(
-        [BIN / "sqlc", "generate"],
+    """Run a tool of this Python environment in a folder; nothing is raised if it fails."""
+    path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(  # noqa: S603  # the commands are those of the tests
+        [BIN / command[0], *command[1:]],
         cwd=directory,
-        env={**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", **(environment or {})},
+        env={**os.environ, "PATH": path, **(environment or {})},
         capture_output=True,
         text=True,
         check=False,
@@ -42,7 +43,7 @@ def sqlc(
 def generate(case: str, into: Path, environment: Mapping[str, str] | None = None) -> Path:
     """Generate a case in a copy of its input; the folder of the package."""
     shutil.copytree(HERE / case, into, ignore=shutil.ignore_patterns("expected"))
-    done = sqlc(into, environment)
+    done = run(into, "sqlc", "generate", environment=environment)
     assert done.returncode == 0, done.stderr
     return into / "expected" / f"gen_{case}"
 
@@ -60,9 +61,7 @@ def write_project(
         codegen["options"] = options
     config = {
         "version": "2",
-        "plugins": [
-            {"name": "asyncpg", "process": {"cmd": "sqlc-gen-asyncpg", "format": "json"}}
-        ],
+        "plugins": [{"name": "asyncpg", "process": {"cmd": "sqlc-gen-asyncpg", "format": "json"}}],
         "sql": [
             {
                 "engine": "postgresql",

@@ -1,0 +1,1 @@
+"""Generated packages, byte for byte; see cases.py."""
