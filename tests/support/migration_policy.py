@@ -1,0 +1,393 @@
+"""The rules that every migration keeps, checked on PostgreSQL's own parse tree.
+
+Each rule returns its problems as `file: message`; no problem is an empty list. A statement is the
+tree as plain dictionaries, as pglast serialises it: "@" is a node's type.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import pglast
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Node = dict[str, Any]
+
+TRACKS: Final = ("core", "vector", "agentrows")
+SHARED: Final = ("core", "vector")
+"""The tracks that a Go controller has as well: its numbers, its tables."""
+PREFIX: Final = "agentrows_"
+NAME: Final = re.compile(r"([0-9]{6})_([a-z0-9_]+)\.(up|down)\.sql")
+HEADER: Final = re.compile(r"-- no-transaction: \S")
+TOP_LEVEL_FILES: Final = ("frozen.sum",)
+
+REPEATABLE_ALTERATIONS: Final = {
+    "AT_ColumnDefault",
+    "AT_SetNotNull",
+    "AT_DropNotNull",
+    "AT_AlterColumnType",
+    "AT_SetStatistics",
+    "AT_SetStorage",
+}
+# Repeatable, or looked at by a rule of their own.
+HARMLESS: Final = {
+    "CommentStmt",
+    "DeleteStmt",
+    "InsertStmt",
+    "ReindexStmt",
+    "SelectStmt",
+    "UpdateStmt",
+    "VacuumStmt",
+    "VariableSetStmt",
+}
+WHY_NOT: Final = {
+    "DoStmt": "DO hides its statements from sqlc and from these rules",
+    "TransactionStmt": "BEGIN, COMMIT and the like end the transaction of the run",
+}
+GUARDED_CREATE: Final = {
+    "CreateStmt": "if_not_exists",
+    "IndexStmt": "if_not_exists",
+    "CreateExtensionStmt": "if_not_exists",
+    "CreateSeqStmt": "if_not_exists",
+    "CreateTableAsStmt": "if_not_exists",
+    "ViewStmt": "replace",
+    "CreateFunctionStmt": "replace",
+    "CreateTrigStmt": "replace",
+}
+NEVER_IN_A_TRANSACTION: Final = {
+    "CreatedbStmt",
+    "DropdbStmt",
+    "CreateTableSpaceStmt",
+    "DropTableSpaceStmt",
+    "AlterSystemStmt",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A migration file: its track, its label (`core/000001_initial.up.sql`), text and tree."""
+
+    track: str
+    label: str
+    text: str
+    statements: tuple[Node, ...]
+
+
+Rule = Callable[[list[File]], list[str]]
+
+
+def check(root: Path) -> list[str]:
+    """Every problem of the migrations in a directory; the rules on trees wait for clean files."""
+    return check_files(root) or check_statements(read(root))
+
+
+def check_files(root: Path) -> list[str]:
+    """Names, pairs, numbers and bytes."""
+    problems = [
+        f"{path.name}: is not a track or frozen.sum"
+        for path in sorted(root.iterdir())
+        if path.name not in (*TRACKS, *TOP_LEVEL_FILES)
+    ]
+    for track in TRACKS:
+        files = sorted((root / track).iterdir()) if (root / track).is_dir() else []
+        problems += check_names(track, [path.name for path in files])
+        for path in files:
+            problems += check_bytes(f"{track}/{path.name}", path.read_bytes())
+    return problems
+
+
+def check_names(track: str, names: list[str]) -> list[str]:
+    """Six digits, an up with every down, contiguous from 1, and nothing else."""
+    problems = [
+        f"{track}/{name}: is not named NNNNNN_name.up.sql or NNNNNN_name.down.sql"
+        for name in names
+        if not NAME.fullmatch(name)
+    ]
+    ways: dict[str, set[str]] = {}
+    for found in filter(None, map(NAME.fullmatch, names)):
+        ways.setdefault(f"{found[1]}_{found[2]}", set()).add(found[3])
+    for number, stem in enumerate(sorted(ways), start=1):
+        lacking = sorted({"up", "down"} - ways[stem])
+        problems += [f"{track}/{stem}: has no .{way}.sql" for way in lacking]
+        if int(stem[:6]) != number:
+            problems.append(f"{track}/{stem}: stands where {number:06} should")
+    return problems
+
+
+def check_bytes(label: str, data: bytes) -> list[str]:
+    """UTF-8 without a byte order mark, LF, and the one reason on the first line."""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        return [f"{label}: is not UTF-8"]
+    problems: list[str] = []
+    if text.startswith("\ufeff"):
+        problems.append(f"{label}: starts with a byte order mark")
+    if "\r" in text:
+        problems.append(f"{label}: has CR in its line ends")
+    if not text.endswith("\n"):
+        problems.append(f"{label}: does not end with a line end")
+    if not re.match(r"-- \S", text.removeprefix("\ufeff")):
+        problems.append(f"{label}: does not give its reason on the first line")
+    return problems
+
+
+def read(root: Path) -> list[File]:
+    """Parse every file, in the order of the tracks and of their numbers."""
+    return [
+        parse(track, f"{track}/{path.name}", path.read_text(encoding="utf-8"))
+        for track in TRACKS
+        if (root / track).is_dir()
+        for path in sorted((root / track).iterdir())
+    ]
+
+
+def parse(track: str, label: str, text: str) -> File:
+    """Parse one file."""
+    tree: tuple[Any, ...] = pglast.parse_sql(text)
+    return File(track, label, text, tuple(raw.stmt(skip_none=True) for raw in tree))
+
+
+def check_statements(files: list[File]) -> list[str]:
+    """Every rule on trees."""
+    return [problem for rule in RULES for problem in rule(files)]
+
+
+def unguarded(files: list[File]) -> list[str]:
+    """Whatever would fail, or do something else, when it is applied a second time."""
+    return [
+        f"{file.label}: {problem}"
+        for file in files
+        for at, statement in enumerate(file.statements)
+        for problem in _unguarded(statement, file.statements[:at])
+    ]
+
+
+def _unguarded(statement: Node, before: tuple[Node, ...]) -> Iterator[str]:
+    yield from _unguarded_rows(statement)
+    kind = statement["@"]
+    if kind in GUARDED_CREATE:
+        if not statement.get(GUARDED_CREATE[kind]):
+            yield f"{kind} without IF NOT EXISTS or OR REPLACE"
+    elif kind == "DropStmt":
+        if not statement["missing_ok"]:
+            yield "DROP without IF EXISTS"
+    elif kind == "AlterTableStmt":
+        for command in statement["cmds"]:
+            yield from _unguarded_alteration(statement, command, before)
+    elif kind not in HARMLESS:
+        yield WHY_NOT.get(kind, f"{kind} cannot be applied twice, as far as these rules know")
+
+
+def _unguarded_rows(statement: Node) -> Iterator[str]:
+    for node in walk(statement):
+        if node["@"] == "InsertStmt" and "onConflictClause" not in node:
+            yield "INSERT without ON CONFLICT"
+        if node["@"] == "UpdateStmt" and "whereClause" not in node:
+            yield "UPDATE without WHERE finds its rows again the second time"
+
+
+def _unguarded_alteration(
+    statement: Node, command: Node, before: tuple[Node, ...]
+) -> Iterator[str]:
+    kind = command["subtype"]["name"]
+    table = statement["relation"]["relname"]
+    if kind in ("AT_AddColumn", "AT_DropColumn", "AT_DropConstraint"):
+        if not command["missing_ok"]:
+            yield f"{kind} on {table} without IF (NOT) EXISTS"
+    elif kind == "AT_AddConstraint":
+        name = command["def_"].get("conname")
+        if ("AT_DropConstraint", table, name) not in set(_alterations(before)):
+            yield f"ADD CONSTRAINT {name} on {table} without a DROP CONSTRAINT before it"
+    elif kind not in REPEATABLE_ALTERATIONS:
+        yield f"{kind} on {table} cannot be applied twice, as far as these rules know"
+
+
+def _alterations(statements: tuple[Node, ...]) -> Iterator[tuple[str, str, str | None]]:
+    for statement in statements:
+        for command in statement.get("cmds", ()) if statement["@"] == "AlterTableStmt" else ():
+            yield (
+                command["subtype"]["name"],
+                statement["relation"]["relname"],
+                command.get("name"),
+            )
+
+
+def trespassing(files: list[File]) -> list[str]:
+    """Statements on another track's table; `agentrows` may index, and add columns of its own."""
+    owners = _owners(files)
+    problems: list[str] = []
+    for file in files:
+        for statement in file.statements:
+            for table in _touched(statement):
+                owner = owners.get(table, file.track)
+                if owner != file.track and not _is_allowed_abroad(file, statement):
+                    problems.append(f"{file.label}: {statement['@']} on {table} of {owner}")
+            for table in _referenced(statement):
+                owner = owners.get(table, file.track)
+                if owner != file.track:
+                    problems.append(f"{file.label}: a foreign key into {table} of {owner}")
+    return problems
+
+
+def _owners(files: list[File]) -> dict[str, str]:
+    """Which track made each table, index and view."""
+    owners: dict[str, str] = {}
+    for file in files:
+        for statement in file.statements:
+            if statement["@"] == "CreateStmt":
+                owners.setdefault(statement["relation"]["relname"], file.track)
+            elif statement["@"] == "IndexStmt":
+                owners.setdefault(statement.get("idxname", ""), file.track)
+            elif statement["@"] == "ViewStmt":
+                owners.setdefault(statement["view"]["relname"], file.track)
+    return owners
+
+
+def _touched(statement: Node) -> list[str]:
+    """The tables and indexes that a statement changes; what it only reads is not touched."""
+    kind = statement["@"]
+    if kind == "DropStmt":
+        of_table = statement["removeType"]["name"] in ("OBJECT_TRIGGER", "OBJECT_RULE")
+        return [names[-2 if of_table else -1] for names in map(_names, statement["objects"])]
+    if kind == "CommentStmt":
+        names = _names(statement["object"])
+        inner = ("OBJECT_COLUMN", "OBJECT_TRIGGER", "OBJECT_TABCONSTRAINT")
+        return [names[-2 if statement["objtype"]["name"] in inner else -1]]
+    if kind == "TruncateStmt":
+        return [relation["relname"] for relation in statement["relations"]]
+    changing = ("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt")
+    touched = [n["relation"]["relname"] for n in walk(statement) if n["@"] in changing]
+    if kind not in changing and isinstance(statement.get("relation"), dict):
+        touched.append(statement["relation"]["relname"])
+    return touched
+
+
+def _referenced(statement: Node) -> list[str]:
+    return [n["pktable"]["relname"] for n in walk(statement) if "pktable" in n]
+
+
+def _is_allowed_abroad(file: File, statement: Node) -> bool:
+    """What a Go controller on the same database cannot notice."""
+    if file.track != "agentrows":
+        return False
+    if statement["@"] == "IndexStmt":
+        return statement.get("idxname", "").startswith(PREFIX) and not statement.get("unique")
+    if statement["@"] == "CommentStmt":
+        column = statement["objtype"]["name"] == "OBJECT_COLUMN"
+        return column and _names(statement["object"])[-1].startswith(PREFIX)
+    if statement["@"] == "AlterTableStmt":
+        return all(map(_is_own_column, statement["cmds"]))
+    return False
+
+
+def _is_own_column(command: Node) -> bool:
+    if command["subtype"]["name"] == "AT_DropColumn":
+        return str(command["name"]).startswith(PREFIX)
+    if command["subtype"]["name"] != "AT_AddColumn":
+        return False
+    column = command["def_"]
+    return column["colname"].startswith(PREFIX) and not column.get("constraints")
+
+
+def qualified_names(files: list[File]) -> list[str]:
+    """Names with a schema: a track in a schema of its own would miss its tables."""
+    return [
+        f"{file.label}: names a schema: {name}"
+        for file in files
+        for statement in file.statements
+        for name in _qualified(statement)
+    ]
+
+
+def _qualified(statement: Node) -> Iterator[str]:
+    for node in walk(statement):
+        if "schemaname" in node:
+            yield f"{node['schemaname']}.{node['relname']}"
+        # The grammar itself writes pg_catalog for types and functions with a keyword of their own.
+        names = _names(node.get("funcname", node.get("names", ())))
+        if len(names) > 1 and names[0] != "pg_catalog" and node["@"] in ("FuncCall", "TypeName"):
+            yield ".".join(names)
+    if statement["@"] == "DropStmt":
+        plain = 2 if statement["removeType"]["name"] in ("OBJECT_TRIGGER", "OBJECT_RULE") else 1
+        yield from (".".join(n) for n in map(_names, statement["objects"]) if len(n) > plain)
+    if statement["@"] == "CommentStmt":
+        names = _names(statement["object"])
+        if len(names) > (2 if statement["objtype"]["name"] == "OBJECT_COLUMN" else 1):
+            yield ".".join(names)
+
+
+def lasting_settings(files: list[File]) -> list[str]:
+    """Settings outlive their file, SET LOCAL too: the whole run is one transaction."""
+    return [
+        f"{file.label}: SET or set_config, which the next file would see"
+        for file in files
+        for statement in file.statements
+        for node in walk(statement)
+        if node["@"] == "VariableSetStmt"
+        or (node["@"] == "FuncCall" and _names(node["funcname"])[-1] == "set_config")
+    ]
+
+
+def outside_transactions(files: list[File]) -> list[str]:
+    """A statement that no transaction takes stands alone, under the header, in a track of ours."""
+    problems: list[str] = []
+    for file in files:
+        needs = any(map(_needs_no_transaction, file.statements))
+        header = HEADER.match(file.text) is not None
+        if needs and not header:
+            problems.append(f"{file.label}: lacks the first line `-- no-transaction: <reason>`")
+        if header and not needs:
+            problems.append(f"{file.label}: could run in a transaction, but says no-transaction")
+        if needs and len(file.statements) > 1:
+            problems.append(f"{file.label}: the statement must be alone in its file")
+        if (needs or header) and file.track in SHARED:
+            problems.append(f"{file.label}: the track {file.track} runs in one transaction")
+    return problems
+
+
+def _needs_no_transaction(statement: Node) -> bool:
+    kind = statement["@"]
+    return (
+        kind in NEVER_IN_A_TRANSACTION
+        or (kind == "VacuumStmt" and statement["is_vacuumcmd"])
+        or any(node.get("concurrent") for node in walk(statement) if node["@"] in _CONCURRENT)
+        or (
+            kind == "ReindexStmt"
+            and any(option["defname"] == "concurrently" for option in statement.get("params", ()))
+        )
+    )
+
+
+_CONCURRENT: Final = ("IndexStmt", "DropStmt", "PartitionCmd")
+
+RULES: Final[tuple[Rule, ...]] = (
+    unguarded,
+    trespassing,
+    qualified_names,
+    lasting_settings,
+    outside_transactions,
+)
+
+
+def walk(value: Any) -> Iterator[Node]:  # noqa: ANN401  a tree of whatever pglast makes
+    """Every node of a tree, the root first."""
+    if isinstance(value, dict):
+        node = cast("Node", value)
+        if "@" in node:
+            yield node
+        for inner in node.values():
+            yield from walk(inner)
+    elif isinstance(value, tuple):
+        for item in cast("Iterable[Any]", value):
+            yield from walk(item)
+
+
+def _names(value: Any) -> list[str]:  # noqa: ANN401  a node, or a tuple of them
+    """The strings of a dotted name, whatever node holds them."""
+    return [str(node["sval"]) for node in walk(value) if node["@"] == "String"]
