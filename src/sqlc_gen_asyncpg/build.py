@@ -39,15 +39,16 @@ class _Taken:
     module: str
     names: dict[str, str] = field(default_factory=dict[str, str])
 
-    def add(self, name: str, what: str, key: str) -> None:
-        """Note a name; one that is taken is a problem, and `key` is what to rename."""
+    def add(self, name: str, what: str, key: str) -> bool:
+        """Note a name; if it is taken, that is a problem, and `key` is what to rename."""
         other = "an import of the generated code" if name in RESERVED else self.names.get(name)
         if other:
             self.report.add(
-                f"{self.module}",
+                self.module,
                 f"{what} would be called {name}, as {other} is; rename one: rename: {{{key}: …}}",
             )
         self.names[name] = what
+        return not other
 
 
 def build(request: wire.Request) -> ir.Package:
@@ -60,21 +61,30 @@ def build(request: wire.Request) -> ir.Package:
     names = Names(dict(tables))
     modules = _modules(request, catalog, names, report)
     named = [model for name, model in sorted(names.models.items()) if name not in tables]
-    _check_models(catalog, named, report)
+    written = _written(catalog, named, modules)
+    _check_models(catalog, written, named, report)
     report.raise_if_any()
-    models = [tables[name] for name in sorted(tables)]
-    if options.omit_unused_models:
-        text = _annotations(named, modules)
-        models = [each for each in models if re.search(rf"\bmodels\.{each.name}\b", text)]
+    models = [catalog.tables[key].model for key in written]
     return ir.Package(
         name=options.package,
         sqlc_version=request.sqlc_version,
         str_enum=options.emit_str_enum,
         enums=tuple(catalog.enums[name] for name in sorted(catalog.enums)),
-        models=(*models, *named),
+        models=(*sorted(models, key=lambda each: each.name), *named),
         modules=modules,
         imports=dict(sorted(catalog.imports.items())),
     )
+
+
+def _written(
+    catalog: Catalog, named: list[ir.Model], modules: tuple[ir.Module, ...]
+) -> list[tuple[str, str]]:
+    """Return the tables whose models are written: all, or those that a query returns."""
+    keys = sorted(catalog.tables)
+    if not catalog.options.omit_unused_models:
+        return keys
+    used = set(re.findall(r"\bmodels\.(\w+)", _annotations(named, modules)))
+    return [key for key in keys if catalog.tables[key].model.name in used]
 
 
 def _check_request(request: wire.Request, options: Options) -> None:
@@ -121,8 +131,8 @@ def _module(
     for built in builts:
         function = built.function
         what = f"query {function.query}"
-        taken.add(function.name, what, function.query)
-        taken.add(function.constant, what, function.query)
+        if taken.add(function.name, what, function.query):
+            taken.add(function.constant, what, function.query)
         if function.iterator:
             taken.add(f"iter_{function.name}", f"the iterator of {function.query}", function.query)
         for model in built.models:
@@ -140,11 +150,16 @@ def _module(
     )
 
 
-def _check_models(catalog: Catalog, named: list[ir.Model], report: Report) -> None:
+def _check_models(
+    catalog: Catalog, written: list[tuple[str, str]], named: list[ir.Model], report: Report
+) -> None:
     taken = _Taken(report, "models", {name: f"{name} of an override" for name in catalog.imports})
-    for schema, table in sorted(catalog.tables):
-        full = table if schema == catalog.default_schema else f"{schema}.{table}"
-        taken.add(catalog.tables[schema, table].model.name, f"table {full}", full)
+    for schema, name in written:
+        table = catalog.tables[schema, name]
+        for problem in table.problems:
+            report.add_line(problem)
+        full = name if schema == catalog.default_schema else f"{schema}.{name}"
+        taken.add(table.model.name, f"table {full}", full)
     for model in named:
         taken.add(model.name, f"the model {model.name} of a -- py: line", model.name)
     taken = _Taken(report, "enums")

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from sqlc_gen_asyncpg import ir, naming, wire
-from sqlc_gen_asyncpg.errors import Refused
+from sqlc_gen_asyncpg.errors import Refused, Report
 from sqlc_gen_asyncpg.pgtypes import (
     PG_TYPES,
     PYTHON_NAMES,
@@ -19,7 +19,6 @@ from sqlc_gen_asyncpg.pgtypes import (
 )
 
 if TYPE_CHECKING:
-    from sqlc_gen_asyncpg.errors import Report
     from sqlc_gen_asyncpg.options import Options, Override
     from sqlc_gen_asyncpg.pgtypes import TypeText
 
@@ -28,10 +27,14 @@ __all__ = ["Catalog", "TableModel", "make_field", "read_catalog"]
 
 @dataclass(frozen=True, slots=True)
 class TableModel:
-    """A table's model; `comments` are its columns' comments by SQL name."""
+    """A table's model; `comments` are its columns' comments by SQL name.
+
+    Its problems count only if the model is written.
+    """
 
     model: ir.Model
     comments: dict[str, str]
+    problems: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -150,10 +153,7 @@ def read_catalog(request: wire.Request, options: Options, report: Report) -> Cat
                 _declare_enum(catalog, override.enum.name, override.enum.values)
     for schema in request.schemas:
         for table in schema.tables:
-            with report.catch(f"table {schema.name}.{table.name}"):
-                catalog.tables[schema.name, table.name] = _table(
-                    catalog, schema.name, table, report
-                )
+            catalog.tables[schema.name, table.name] = _table(catalog, schema.name, table)
     return catalog
 
 
@@ -202,7 +202,8 @@ def _members(catalog: Catalog, normal: str, values: tuple[str, ...]) -> tuple[tu
     return tuple(found.items())
 
 
-def _table(catalog: Catalog, schema: str, table: wire.Table, report: Report) -> TableModel:
+def _table(catalog: Catalog, schema: str, table: wire.Table) -> TableModel:
+    report = Report()
     options = catalog.options
     default = schema == catalog.default_schema
     full = table.name if default else f"{schema}.{table.name}"
@@ -224,7 +225,8 @@ def _table(catalog: Catalog, schema: str, table: wire.Table, report: Report) -> 
             fields[made.name] = made
     doc = _lines(table.comment) or (f"A row of {full}.",)
     comments = {each.name: each.comment for each in table.columns}
-    return TableModel(ir.Model(name, doc, tuple(fields.values())), comments)
+    model = ir.Model(name, doc, tuple(fields.values()))
+    return TableModel(model, comments, tuple(report.problems))
 
 
 def make_field(catalog: Catalog, column: wire.Column, name: str, of: Type) -> ir.Field:

@@ -29,8 +29,11 @@ class Report:
     problems: list[str] = field(default_factory=list[str])
 
     def add(self, where: str, message: object) -> None:
-        """Note a problem; the same one twice is reported once."""
-        line = " ".join(f"{where}: {message}".split())
+        """Note a problem of `where`."""
+        self.add_line(" ".join(f"{where}: {message}".split()))
+
+    def add_line(self, line: str) -> None:
+        """Note a problem as it will be printed; the same one twice is reported once."""
         if line not in self.problems:
             self.problems.append(line)
 

@@ -1,0 +1,288 @@
+"""What is refused, through the real sqlc: exit code 1 and one line per problem, with the cure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from golden.cases import run, write_project
+
+from sqlc_gen_asyncpg.__main__ import generate
+from sqlc_gen_asyncpg.build import build
+from sqlc_gen_asyncpg.errors import GeneratorError
+from sqlc_gen_asyncpg.wire import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+SCHEMA = """
+CREATE EXTENSION vector;
+CREATE SCHEMA app;
+CREATE TYPE mood AS ENUM ('sad', 'ok');
+CREATE TYPE pair AS (a int, b int);
+CREATE TABLE item (
+    id text PRIMARY KEY,
+    note text,
+    size int,
+    span int4range,
+    pair pair,
+    embedding vector(3),
+    at timestamptz
+);
+CREATE TABLE other (id text PRIMARY KEY, item_id text);
+"""
+
+# A query, and what its line must say.
+REFUSED = {
+    "Unnamed": (
+        ":many",
+        "SELECT id FROM item WHERE id = ANY($1::text[])",
+        "$1 has no name; write sqlc.arg(name)",
+    ),
+    "SameName": (
+        ":many",
+        "SELECT i.id FROM item AS i, other AS o WHERE i.id = $1 AND o.id = $2",
+        "two parameters would be called id; name",
+    ),
+    "AnyParameter": (
+        ":many",
+        "SELECT id FROM item WHERE @x IS NULL",
+        "parameter x: the type is any; cast it",
+    ),
+    "AnyColumn": (":many", "SELECT note || 'a' AS x FROM item", "column x: the type is any; cast"),
+    "ScalarInAny": (
+        ":many",
+        "SELECT id FROM item WHERE id = ANY(@ids)",
+        "$1 in ANY(…) is not known as an array; cast it",
+    ),
+    "Range": (":many", "SELECT span FROM item", "column span: type int4range is not supported yet"),
+    "Composite": (":many", "SELECT pair FROM item", "column pair: type pair is composite"),
+    "Arithmetic": (
+        ":many",
+        "SELECT id, 1 - (embedding <=> @e::vector) AS score FROM item",
+        "column score: the type of an expression is not sure; cast all of it",
+    ),
+    "Function": (
+        ":many",
+        "SELECT id, date_trunc('day', at) AS day FROM item",
+        "column day: the type of date_trunc(…) is not sure; cast it",
+    ),
+    "Sum": (
+        ":one",
+        "SELECT sum(size)::bigint AS total FROM item",
+        'column total: sum(…) may be NULL; say it: AS "total?"',
+    ),
+    "Nullif": (
+        ":many",
+        "SELECT id, NULLIF(note, '')::text AS note FROM item",
+        'column note: nullif(…) may be NULL; say it: AS "note?"',
+    ),
+    "NoColumns": (":many", "SELECT FROM item", ":many needs a result"),
+    "SameColumn": (
+        ":many",
+        "SELECT i.id, o.id FROM item AS i JOIN other AS o ON o.item_id = i.id",
+        "two columns would be called id; name one with AS",
+    ),
+    "OuterEmbed": (
+        ":many",
+        "SELECT i.id, sqlc.embed(o) FROM item AS i LEFT JOIN other AS o ON o.item_id = i.id",
+        "sqlc.embed beside an outer join is not supported yet",
+    ),
+    "LastId": (":execlastid", "DELETE FROM item", "use :one with RETURNING"),
+    "BatchExec": (":batchexec", "DELETE FROM item WHERE id = $1", ":batchexec is not supported"),
+    "CopyFrom": (
+        ":copyfrom",
+        "INSERT INTO other (id, item_id) VALUES ($1, $2)",
+        ":copyfrom is not supported yet",
+    ),
+    "Slice": (
+        ":many",
+        "SELECT id FROM item WHERE id IN (sqlc.slice('ids'), 'a')",
+        "sqlc.slice must stand alone",
+    ),
+    "Lowest": (
+        ":many",
+        "-- py: one!\nSELECT id FROM item",
+        "-- py: one! goes with :one, not with :many",
+    ),
+    "Iterator": (":one", "-- py: iterator\nSELECT id FROM item", "-- py: iterator goes with :many"),
+    "RowOfExec": (":exec", "-- py: row A\nDELETE FROM item", "-- py: row goes with :one and :many"),
+    "RowOfScalar": (
+        ":many",
+        "-- py: row A\nSELECT id FROM item",
+        "one column is returned as it is",
+    ),
+    "Unknown": (":many", "-- py: rows A\nSELECT id FROM item", "is not understood"),
+    "NoParameter": (
+        ":many",
+        "-- py: param i text\nSELECT id FROM item",
+        "-- py: param i: there is no parameter of that name",
+    ),
+    "BadType": (
+        ":many",
+        "-- py: param id txt\nSELECT id FROM item WHERE id = @id",
+        "type txt is not known",
+    ),
+    "NoArrays": (
+        ":exec",
+        "-- py: batch items NewItem\nDELETE FROM item WHERE id = @id",
+        "-- py: batch items: the query has no array parameters",
+    ),
+    "RowOne": (":many", "-- py: row Shared\nSELECT id, note FROM item", ""),
+    "RowTwo": (
+        ":many",
+        "-- py: row Shared\nSELECT id, size FROM item",
+        "there is another Shared with other fields",
+    ),
+    "RowOfTable": (
+        ":many",
+        "-- py: row Item\nSELECT id, size FROM item",
+        "there is another Item with other fields",
+    ),
+    "Plus": (
+        ":many",
+        "SELECT id FROM item LIMIT @x + 1",
+        "write sqlc.arg(name) in place of @name",
+    ),
+    "Blank": (":many", "-- A comment.\n\nSELECT id FROM item", "a blank line stands above or in"),
+    "LateFile": (":many", "-- A.\n-- py: file\nSELECT id FROM item", "above the first query"),
+}
+
+
+def lines_of(stderr: str) -> list[str]:
+    """The plugin's lines in what sqlc printed."""
+    text = stderr.partition("error running command ")[2]
+    return [line for line in text.split("\n") if line.strip()]
+
+
+def refused(
+    directory: Path,
+    query: str,
+    *,
+    schema: str = SCHEMA,
+    options: Mapping[str, object] | None = None,
+    package: bool = True,
+) -> list[str]:
+    """The problems of a project that sqlc itself accepts."""
+    given = {"package": "gen", **(options or {})} if package else (options or None)
+    write_project(directory, query=query, schema=schema, options=given)
+    done = run(directory, "sqlc", "generate")
+    assert done.returncode == 1, done.stdout
+    assert "Traceback" not in done.stderr
+    assert not (directory / "gen").exists()
+    lines = lines_of(done.stderr)
+    assert lines, done.stderr
+    return lines
+
+
+@pytest.fixture(scope="module")
+def problems(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """All refused queries in one file, so that sqlc runs once."""
+    texts = [f"-- name: {name} {cmd}\n{sql};\n" for name, (cmd, sql, _) in REFUSED.items()]
+    return refused(tmp_path_factory.mktemp("refused"), "\n".join(texts))
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_a_query_is_refused_with_its_cure(name: str, problems: list[str]) -> None:
+    message = REFUSED[name][2]
+    mine = [line for line in problems if line.startswith(f"query.sql: {name}: ")]
+    assert len(mine) == bool(message), mine
+    assert message in "".join(mine)
+
+
+def test_the_tables_columns_are_refused_too(problems: list[str]) -> None:
+    assert [line.split(":")[:2] for line in problems if line.startswith("table ")] == [
+        ["table item", " column span"],
+        ["table item", " column pair"],
+    ]
+
+
+PLAIN = "-- name: A :exec\nDELETE FROM item;"
+
+TAKEN_QUERIES = ["GetURL", "GetUrl", "Lower", "lower", "Required"]
+TAKEN_SCHEMA = """
+CREATE SCHEMA app;
+CREATE TYPE sign AS ENUM ('+', '-');
+CREATE TABLE item (id text PRIMARY KEY, _x int, x_ int);
+CREATE TABLE items (id text);
+CREATE TABLE app.item (id int);
+CREATE TABLE app_items (id int, data jsonb);
+CREATE TABLE fields (id int);
+"""
+TAKEN = [
+    "query GetUrl would be called get_url, as query GetURL is; rename one: rename: {GetUrl: …}",
+    "query lower would be called lower, as query Lower is",
+    "query Required would be called required, as an import of the generated code is",
+    "table items would be called Item, as table item is; rename one: rename: {items: …}",
+    "would be called AppItem, as table",
+    "table fields would be called Field, as an import",
+    "a second field would be called x_; rename one: rename: {item.x_: …}",
+    "'+' and '-' would both be VALUE; rename one: rename: {sign.-: …}",
+    "py_type Nope is not known; write package.module.Name",
+    "another type for jsonb is not supported yet",
+]
+
+
+@pytest.fixture(scope="module")
+def taken(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """A project in which every name is taken."""
+    queries = [f"-- name: {name} :exec\nDELETE FROM item;\n" for name in TAKEN_QUERIES]
+    overrides = [
+        {"column": "item.id", "py_type": "Nope"},
+        {"db_type": "jsonb", "py_type": "app.Type"},
+    ]
+    return refused(
+        tmp_path_factory.mktemp("taken"),
+        "\n".join(queries),
+        schema=TAKEN_SCHEMA,
+        options={"overrides": overrides},
+    )
+
+
+@pytest.mark.parametrize("message", TAKEN)
+def test_a_name_that_is_taken_is_refused_with_its_cure(message: str, taken: list[str]) -> None:
+    assert [line for line in taken if message in line], taken
+
+
+def test_a_table_that_cannot_be_written_is_left_out_with_the_unused(tmp_path: Path) -> None:
+    options = {"package": "gen", "omit_unused_models": True}
+    query = "-- name: A :many\nSELECT * FROM other;"
+    write_project(tmp_path, query=query, schema=SCHEMA, options=options)
+    done = run(tmp_path, "sqlc", "generate")
+    assert done.returncode == 0, done.stderr
+    assert "class Item" not in (tmp_path / "gen" / "models.py").read_text()
+
+
+def test_a_wrong_option_is_refused_through_sqlc(tmp_path: Path) -> None:
+    problems = refused(tmp_path, PLAIN, options={"packag": "x"})
+    assert len(problems) == 1
+    assert "packag is not an option" in problems[0]
+
+
+def test_a_package_must_be_named(tmp_path: Path) -> None:
+    problems = refused(tmp_path, PLAIN, package=False)
+    assert problems == ["options: package is missing; give the import name of the output folder"]
+
+
+def test_another_sqlc_is_refused_and_both_versions_are_named() -> None:
+
+    request = Request("v1.30.0", "postgresql", "public", (), (), {"package": "gen"})
+    with pytest.raises(GeneratorError, match=r"v1\.30\.0, the generator knows v1\.31\.1"):
+        build(request)
+    lax = Request("v1.30.0", "postgresql", "public", (), (), {"package": "gen", "strict": False})
+    assert build(lax).name == "gen"
+
+
+def test_another_engine_is_refused() -> None:
+
+    request = Request("v1.31.1", "sqlite", "main", (), (), {"package": "gen"})
+    with pytest.raises(GeneratorError, match="engine must be postgresql, not sqlite"):
+        build(request)
+
+
+@pytest.mark.parametrize("raw", [b"", b"{}", b"[]", b"\xff", b'{"catalog": 1}'])
+def test_what_is_not_a_request_is_refused(raw: bytes) -> None:
+
+    with pytest.raises(GeneratorError, match="not a code generation request"):
+        generate(raw)
