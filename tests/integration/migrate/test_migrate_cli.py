@@ -1,0 +1,213 @@
+"""`agentrows migrate …`: what it prints where, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+COMMAND = Path(sys.executable).parent / "agentrows"
+TRACK = """
+from pathlib import Path
+from agentrows.migrate import Track
+TRACKS = [Track("app", Path(__file__).parent / "sql", "app_versions")]
+NOTHING = [1]
+"""
+
+
+@pytest.fixture
+def environment(database: str) -> dict[str, str]:
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("AGENTROWS_")}
+    return {**ours, "AGENTROWS_DATABASE_URL": database}
+
+
+@pytest.fixture
+def cli(
+    environment: dict[str, str], tmp_path: Path
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run `agentrows migrate` in an empty directory."""
+
+    def run(*arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(  # noqa: S603  our own command
+            [COMMAND, "migrate", *arguments],
+            cwd=tmp_path,
+            env={**environment, **extra},
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+
+    return run
+
+
+@pytest.fixture
+def app_track(tmp_path: Path) -> Path:
+    """A module of an application that has a track of its own."""
+    (tmp_path / "app.py").write_text(TRACK)
+    (tmp_path / "sql").mkdir()
+    up = tmp_path / "sql" / "000001_notes.up.sql"
+    up.write_text("CREATE TABLE note (id int);")
+    (tmp_path / "sql" / "000001_notes.down.sql").write_text("DROP TABLE note;")
+    return up
+
+
+def test_up_says_what_it_does_on_stderr_and_what_came_of_it_on_stdout(
+    cli: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    done = cli("up")
+    assert done.returncode == 0
+    assert done.stdout.startswith("applied ")
+    assert "core/000001_initial.up.sql done in " in done.stderr
+    again = cli("up")
+    assert (again.returncode, again.stdout, again.stderr) == (0, "nothing to do\n", "")
+
+
+def test_status_is_a_table_of_tabs_for_a_pipe(
+    cli: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    before = cli("status")
+    assert before.returncode == 0
+    assert before.stdout.splitlines()[:2] == [
+        "track\tapplied\tnewest\tstate",
+        "core\t-\t7\t7 pending",
+    ]
+    cli("up")
+    assert "core\t7\t7\tcurrent\n" in cli("status").stdout
+
+
+def test_status_is_json_for_a_program(
+    cli: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    found = json.loads(cli("status", "--json").stdout)
+    assert found["is_current"] is False
+    assert found["tracks"][1]["name"] == "vector"
+    assert found["tracks"][1]["pending"][0] == "vector/000001_vector_support.up.sql"
+
+
+def test_pending_files_are_exit_code_3(
+    cli: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    assert cli("status", "--check").returncode == 3
+    behind = cli("verify")
+    assert behind.returncode == 3
+    assert behind.stdout == ""
+    assert behind.stderr.startswith("agentrows: track 'core' is at nothing, this code needs 7")
+    assert behind.stderr.count("\n") == 1
+    cli("up")
+    assert cli("status", "--check").returncode == 0
+    assert cli("verify").returncode == 0
+
+
+def test_a_dirty_database_is_exit_code_1(
+    cli: Callable[..., subprocess.CompletedProcess[str]], database: str
+) -> None:
+    import asyncio  # noqa: PLC0415
+
+    import asyncpg  # noqa: PLC0415
+
+    async def spoil() -> None:
+        db = await asyncpg.connect(database)
+        await db.execute("UPDATE schema_migrations SET dirty = true")
+        await db.close()
+
+    cli("up")
+    asyncio.run(spoil())
+    assert cli("status", "--check").returncode == 1
+    assert cli("verify").returncode == 1
+
+
+def test_a_failure_is_one_line_and_exit_code_1(
+    cli: Callable[..., subprocess.CompletedProcess[str]], app_track: Path
+) -> None:
+    app_track.write_text("CREATE TABLE note (id int);\nSELECT nope;")
+    done = cli("up", "--tracks", "app:TRACKS")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    last = done.stderr.splitlines()[-1]
+    assert last == (
+        'agentrows: app/000001_notes.up.sql: column "nope" does not exist '
+        "(SQLSTATE 42703, line 2); the run was rolled back"
+    )
+    assert "Traceback" not in done.stderr
+
+
+def test_a_wrong_option_is_exit_code_2(
+    cli: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    assert cli("up", "--sideways").returncode == 2
+    assert cli("sideways").returncode == 2
+
+
+def test_without_a_database_the_error_says_how_to_name_one(
+    cli: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    done = cli("status", AGENTROWS_DATABASE_URL="")
+    assert done.returncode == 1
+    assert "AGENTROWS_DATABASE_URL" in done.stderr
+
+
+def test_a_dsn_on_the_command_line_wins_and_is_never_shown(
+    cli: Callable[..., subprocess.CompletedProcess[str]], database: str
+) -> None:
+    assert cli("status", "--dsn", database, AGENTROWS_DATABASE_URL="nonsense").returncode == 0
+    done = cli("status", "--dsn", "postgresql://u:secret-word@localhost:1/nowhere")
+    assert done.returncode == 1
+    assert "secret-word" not in done.stderr + done.stdout
+
+
+def test_the_vector_track_can_be_switched_off(
+    cli: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    assert "vector" not in cli("status", AGENTROWS_VECTOR_ENABLED="false").stdout
+
+
+def test_an_applications_tracks_come_after_the_built_in_ones(
+    cli: Callable[..., subprocess.CompletedProcess[str]], app_track: Path
+) -> None:
+    assert cli("status", "--tracks", "app:TRACKS").stdout.splitlines()[-1].startswith("app\t-\t1")
+    pyproject = app_track.parents[1] / "pyproject.toml"
+    pyproject.write_text('[tool.agentrows]\ntracks = "app:TRACKS"\n')
+    assert cli("up").returncode == 0
+    assert cli("status").stdout.splitlines()[-1] == "app\t1\t1\tcurrent"
+
+
+@pytest.mark.usefixtures("app_track")
+@pytest.mark.parametrize("spec", ["app", "app:MISSING", "missing:TRACKS", "app:NOTHING", ":"])
+def test_tracks_that_cannot_be_found_are_named(
+    cli: Callable[..., subprocess.CompletedProcess[str]], spec: str
+) -> None:
+    done = cli("status", "--tracks", spec)
+    assert done.returncode == 1
+    assert f"tracks: '{spec}'" in done.stderr
+
+
+def test_sigterm_rolls_back(
+    cli: Callable[..., subprocess.CompletedProcess[str]],
+    environment: dict[str, str],
+    app_track: Path,
+) -> None:
+    app_track.write_text("CREATE TABLE note (id int); SELECT pg_sleep(60);")
+    process = subprocess.Popen(  # noqa: S603  our own command
+        [COMMAND, "migrate", "up", "--tracks", "app:TRACKS"],
+        cwd=app_track.parents[1],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr
+    while "app/000001_notes.up.sql" not in process.stderr.readline():
+        pass
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=5)
+    assert process.returncode == 1
+    assert "rolled back" in errors
+    assert "core\t-\t7\t7 pending" in cli("status").stdout
