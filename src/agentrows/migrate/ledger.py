@@ -145,9 +145,10 @@ class Backend:
     seconds: float | None
 
     def __str__(self) -> str:
-        """Say it for an error message: pid 41 (psql), 3.2 s."""
+        """Say it for an error message: pid 41 (psql), at it for 3.2 s."""
         name = f" ({self.application_name})" if self.application_name else ""
-        return f"pid {self.pid}{name}" + (f", {self.seconds:.1f} s" if self.seconds else "")
+        since = "" if self.seconds is None else f", at it for {self.seconds:.1f} s"
+        return f"pid {self.pid}{name}{since}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +257,11 @@ async def enter_external(
     )
 
 
+async def limit_lock_waits(db: asyncpg.Connection, seconds: float) -> None:
+    """Let each statement of this transaction wait so long for a table in use."""
+    await db.execute("SELECT set_config('lock_timeout', $1, true)", _milliseconds(seconds))
+
+
 async def begin_file(
     db: asyncpg.Connection, place: Place, version: int, *, search_path: str, lock_timeout_s: float
 ) -> Mark:
@@ -264,14 +270,14 @@ async def begin_file(
     The settings are made anew for every file, because the one before may have changed them. The
     dirty mark commits only if the file ends our transaction, and then it tells the truth.
     """
-    await write_row(db, place, Row(version, dirty=True))
     _, _, transaction_id, started_at = await _fetch_one(
         db,
         "SELECT set_config('search_path', $1, true), set_config('lock_timeout', $2, true),"
         " pg_current_xact_id()::text, clock_timestamp()",
         search_path,
-        f"{lock_timeout_s * 1000:.0f}ms",
+        _milliseconds(lock_timeout_s),
     )
+    await write_row(db, place, Row(version, dirty=True))
     return Mark(transaction_id=transaction_id, started_at=started_at)
 
 
@@ -341,6 +347,11 @@ async def _fetch_one(db: asyncpg.Connection, query: str, *arguments: object) -> 
     if row is None:  # pragma: no cover  the queries have no FROM
         raise AssertionError(query)
     return tuple(row)
+
+
+def _milliseconds(seconds: float) -> str:
+    """Write a duration as a setting; at least 1 ms, because 0 would mean no limit."""
+    return f"{max(1, round(seconds * 1000))}ms"
 
 
 def _on(place: Place, statement: str) -> str:

@@ -196,6 +196,7 @@ class _Run:
 
     async def work(self) -> Report:
         """Read, decide, and only then act."""
+        await ledger.limit_lock_waits(self.db, self.options.ddl_lock_timeout_s)
         states = await read_states(self.db, self.loaded, self.session)
         found = Status(tuple(describe(state) for state in states))
         if found.is_foreign and not self.takes_over:

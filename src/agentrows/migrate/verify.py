@@ -58,7 +58,7 @@ def refuse_unsound(found: Status) -> None:
     for track in found.tracks:
         if track.dirty:
             raise DirtySchema(
-                f"track {track.name!r}: an earlier run broke off in version {track.version}; "
+                f"track {track.name!r}: an earlier run broke off in version {track.version or 1}; "
                 "`agentrows migrate up` runs that version again and goes on"
             )
         if track.changed:

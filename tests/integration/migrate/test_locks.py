@@ -160,6 +160,19 @@ async def test_a_table_that_stays_in_use_is_given_up_naming_who_uses_it(
     assert await db.fetchval("SELECT to_regclass('b')") is None
 
 
+@pytest.mark.usefixtures("quick")
+async def test_a_tracking_table_in_use_is_not_waited_for_for_ever(
+    database: str, other: asyncpg.Connection, tmp_path: Path
+) -> None:
+    await migrate.up(database, [write_track(tmp_path, "t", "SELECT 1;")])
+    async with other.transaction():
+        await other.execute("LOCK TABLE t_versions")
+        with pytest.raises(MigrationFailed, match="tried 5 times"):
+            await migrate.up(
+                database, [write_track(tmp_path, "t", "SELECT 1;")], ddl_lock_timeout_s=0.02
+            )
+
+
 async def test_a_reader_of_the_tracking_table_is_not_waited_for(
     database: str, other: asyncpg.Connection, tmp_path: Path
 ) -> None:

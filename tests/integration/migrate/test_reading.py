@@ -133,6 +133,17 @@ async def test_pgvector_that_is_there_already_is_enough(
     assert (await migrate.up(limited, builtin_tracks())).status.is_current
 
 
+async def test_a_right_that_the_catalog_does_not_show_is_tried_out(
+    db: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def find(_db: asyncpg.Connection, _name: str) -> Extension:
+        return Extension("0.8.0", None, may_create=False)
+
+    monkeypatch.setattr("agentrows.migrate.ledger.find_extension", find)
+    await builtin.require_pgvector(db)
+    assert await db.fetchval("SELECT count(*) FROM pg_extension WHERE extname = 'vector'") == 0
+
+
 @pytest.mark.parametrize(
     ("offered", "problem"),
     [
