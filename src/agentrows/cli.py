@@ -1,4 +1,4 @@
-"""The command line: `agentrows migrate up | status | verify`.
+"""The command line: `agentrows migrate up | status | verify` and `agentrows demo`.
 
 Results go to stdout, progress and errors to stderr. Exit codes: 0 done, 1 failed, 2 usage,
 3 pending or behind.
@@ -7,12 +7,17 @@ Results go to stdout, progress and errors to stderr. Exit codes: 0 done, 1 faile
 from __future__ import annotations
 
 import asyncio
+import atexit
 import dataclasses
 import importlib
 import json
 import logging
+import os
+import runpy
+import shutil
 import signal
 import sys
+import tempfile
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
@@ -23,7 +28,7 @@ from rich.table import Table
 
 from agentrows import migrate
 from agentrows.config import Settings
-from agentrows.db.embedded import is_embedded, start_embedded
+from agentrows.db.embedded import SCHEME, is_embedded, start_embedded
 from agentrows.db.pool import wait_until_ready
 from agentrows.errors import AgentRowsError, ConfigError, SchemaBehind
 
@@ -133,6 +138,28 @@ def verify(dsn: Dsn = None, tracks: Tracks = None) -> None:
         return await migrate.verify(await _resolve(dsn, settings), known)
 
     _show(_run(work()))
+
+
+@app.command()
+def demo(dsn: Dsn = None) -> None:
+    """Store, list, search and prune this project's documents, on an embedded PostgreSQL.
+
+    With --dsn on a database of yours: its schema is brought up, and the demo's rows stay there.
+    """
+    if dsn is None:
+        folder = Path(tempfile.mkdtemp(prefix="agentrows-"))
+        # Handlers run last in, first out: the server, started later, is stopped before this.
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        dsn = f"{SCHEME}//{folder}/postgres"
+    os.environ["AGENTROWS_DATABASE_URL"] = dsn
+    runpy.run_path(str(_quickstart()), run_name="__main__")
+
+
+def _quickstart() -> Path:
+    """Return the quickstart's path, in an installed wheel or in a checkout."""
+    package = Path(__file__).parent
+    installed = package / "quickstart.py"
+    return installed if installed.exists() else package.parents[1] / "examples" / "quickstart.py"
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

@@ -1,0 +1,93 @@
+"""What the documents say works as written: the README's quickstart, CONTRIBUTING's five steps."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = Path(sys.executable).parent
+
+
+def code_blocks(document: str, language: str) -> list[str]:
+    """Return the fenced blocks of a document, without the indentation of a list around them."""
+    found = re.findall(
+        rf"^( *)```{language}\n(.*?)^ *```$", (ROOT / document).read_text(), flags=re.DOTALL | re.MULTILINE
+    )
+    return [re.sub(rf"^{indent}", "", block, flags=re.MULTILINE) for indent, block in found]
+
+
+def run(*command: str | Path, folder: Path, **environment: str) -> str:
+    """Run a command in a folder and return what it printed; fail with all of it."""
+    path = f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(  # noqa: S603  our own commands
+        command,
+        cwd=folder,
+        env={**os.environ, "PATH": path, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_quickstart_of_the_readme_runs_word_for_word(tmp_path: Path) -> None:
+    [quickstart] = code_blocks("README.md", "python")
+    (tmp_path / "quickstart.py").write_text(quickstart)
+
+    out = run(
+        sys.executable, "quickstart.py", folder=tmp_path, XDG_DATA_HOME=str(tmp_path / "data")
+    )
+
+    assert '{"text": "Rome?"}' in out
+
+
+def test_the_readme_names_the_two_commands() -> None:
+    commands = "\n".join(code_blocks("README.md", "sh"))
+
+    assert "make demo" in commands
+    assert "make test" in commands
+
+
+def test_the_example_runs_and_finds_what_it_asks_for() -> None:
+    out = run("agentrows", "demo", folder=ROOT, COLUMNS="100")
+
+    assert "CONTRIBUTING.md  Add a table in five steps" in out
+    assert "prune_expired_sessions" in out
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of what a contributor changes."""
+    for name in ("src", "migrations", "queries", "tests"):
+        shutil.copytree(
+            ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "golden")
+        )
+    for name in ("sqlc.yaml", "pyproject.toml", "README.md"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+def test_adding_a_table_works_in_the_five_steps_of_contributing(checkout: Path) -> None:
+    steps = [
+        *code_blocks("CONTRIBUTING.md", "sql"),
+        *code_blocks("CONTRIBUTING.md", "python"),
+    ]
+    assert len(steps) == 5
+    for step in steps:
+        first, _, rest = step.partition("\n")
+        (checkout / first.lstrip("-# ")).write_text(rest)
+
+    run("sqlc", "generate", folder=checkout)
+
+    package = str(checkout / "src")
+    run("mypy", "src/agentrows", folder=checkout, MYPYPATH=package)
+    run("pytest", "-q", "tests/integration/test_notes.py", folder=checkout, PYTHONPATH=package)
+    run("pytest", "-q", "tests/policy/test_migrations.py", folder=checkout, PYTHONPATH=package)
