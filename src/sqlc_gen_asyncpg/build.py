@@ -11,24 +11,15 @@ from sqlc_gen_asyncpg.catalog import read_catalog
 from sqlc_gen_asyncpg.errors import GeneratorError, Report
 from sqlc_gen_asyncpg.options import parse_options
 from sqlc_gen_asyncpg.queries import Built, Names, build_query
-from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
     from sqlc_gen_asyncpg import wire
     from sqlc_gen_asyncpg.catalog import Catalog
     from sqlc_gen_asyncpg.options import Options
 
-__all__ = ["RESERVED", "build"]
+__all__ = ["build"]
 
 MODULES: Final = frozenset({"__init__", "dbtx", "enums", "models", "pgvectors"})
-
-# What generated modules import; nothing in them may have the same name.
-RESERVED: Final = words(
-    "Annotated AsyncIterator AwareDatetime BaseModel ConfigDict CursorDBTX DBTX Decimal Field "
-    "Final IPv4Address IPv4Interface IPv4Network IPv6Address IPv6Interface IPv6Network "
-    "JsonValue NaiveDatetime PgVector Row Sequence TypeAdapter UUID Vector affected by_name dt "
-    "enum enums models nested require_aware required"
-)
 
 
 @dataclass(slots=True)
@@ -41,7 +32,9 @@ class _Taken:
 
     def add(self, name: str, what: str, key: str) -> bool:
         """Note a name; if it is taken, that is a problem, and `key` is what to rename."""
-        other = "an import of the generated code" if name in RESERVED else self.names.get(name)
+        other = (
+            "an import of the generated code" if name in naming.RESERVED else self.names.get(name)
+        )
         if other:
             self.report.add(
                 self.module,

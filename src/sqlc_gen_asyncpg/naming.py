@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
 __all__ = [
+    "RESERVED",
     "argument_name",
     "camel",
     "constant_name",
     "enum_member",
     "field_name",
+    "function_name",
     "module_name",
     "singular",
     "snake",
@@ -39,11 +41,22 @@ MODEL_ATTRIBUTES: Final = words(
     "schema_json update_forward_refs validate"
 )
 
+# What generated modules import; nothing in them may have the same name.
+RESERVED: Final = words(
+    "Annotated AsyncIterator AwareDatetime BaseModel ConfigDict CursorDBTX DBTX Decimal Field "
+    "Final IPv4Address IPv4Interface IPv4Network IPv6Address IPv6Interface IPv6Network "
+    "JsonValue NaiveDatetime PgVector Row Sequence TypeAdapter UUID Vector affected by_name dt "
+    "enum enums models nested require_aware required"
+)
+
 # Names that an annotation of the same class body may need.
 ANNOTATION_NAMES: Final = words("bool bytes dict dt enums float int list models self str")
 
 # Names that the body of a generated function uses.
-BODY_NAMES: Final = words("cls db dict dt enums list models next self tuple zip")
+BODY_NAMES: Final = words(
+    "affected by_name cls db dict dt enums list models nested next require_aware required self "
+    "tuple zip"
+)
 
 _UNINFLECTED: Final = words(
     "analytics statistics physics ethics bias canvas chaos corps data feedback gas information "
@@ -120,6 +133,12 @@ def argument_name(name: str) -> str:
     return found + "_" if keyword.iskeyword(found) or found in BODY_NAMES else found
 
 
+def function_name(query: str, initialisms: Iterable[str] = ()) -> str:
+    """Return the name of a query's function, which hides no built-in type."""
+    found = argument_name(snake(query, initialisms))
+    return found + "_" if found in ANNOTATION_NAMES else found
+
+
 def field_name(name: str) -> str:
     """Return a column's name as a field: no keyword, no method of BaseModel, no leading `_`."""
     found = _identifier(_allowed(name).lstrip("_"), "column_") or "column"
@@ -128,7 +147,7 @@ def field_name(name: str) -> str:
         or keyword.iskeyword(found)
         or found in MODEL_ATTRIBUTES
         or found in ANNOTATION_NAMES
-        or found.startswith(("model_validate", "model_dump"))
+        or (found in RESERVED and found[:1].isupper())
     )
     return found + "_" if taken and not found.endswith("_") else found
 

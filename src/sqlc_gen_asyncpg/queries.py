@@ -112,8 +112,8 @@ def _check(self: _Builder) -> None:
 
 def _function(self: _Builder) -> ir.Function:
     query, options = self.query, self.catalog.options
-    name = options.rename.get(query.name) or naming.snake(query.name, options.initialisms)
-    name = naming.argument_name(name)
+    name = options.rename.get(query.name)
+    name = name or naming.function_name(query.name, options.initialisms)
     arguments, binds = _arguments(self)
     params = _params(self, arguments)
     result = _result(self) if query.cmd in {":one", ":many"} else None

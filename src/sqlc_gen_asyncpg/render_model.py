@@ -39,6 +39,8 @@ def _config(model: ir.Model) -> list[str]:
         config += ["validate_by_alias=True", "validate_by_name=True"]
     if any("Decimal" in field.annotation for field in model.fields):
         config.append("allow_inf_nan=True")
+    if any(field.name.startswith(("model_dump", "model_validate")) for field in model.fields):
+        config.append("protected_namespaces=()")
     return config
 
 

@@ -80,7 +80,7 @@ def test_an_excluded_table_keeps_its_name() -> None:
         ("schema", "schema_"),
         ("copy", "copy_"),
         ("model_config", "model_config_"),
-        ("model_dump_x", "model_dump_x_"),
+        ("model_dump_x", "model_dump_x"),
         ("model_name", "model_name"),
         ("self", "self_"),
         ("_x", "x_"),
@@ -131,3 +131,8 @@ def test_a_file_becomes_a_module() -> None:
     assert naming.module_name("user-events.sql") == "user_events"
     assert naming.module_name("class.sql") == "class_"
     assert naming.module_name("1.sql") == "m_1"
+
+
+@pytest.mark.parametrize("query", ["List", "Str", "Models", "Class", "Required"])
+def test_a_function_hides_no_name_that_its_module_needs(query: str) -> None:
+    assert naming.function_name(query) == f"{query.lower()}_"

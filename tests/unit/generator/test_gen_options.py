@@ -38,42 +38,42 @@ def test_a_text_column_can_have_an_enum() -> None:
     assert options.overrides[0].enum == EnumSpec("Kind", ("a", "b"))
 
 
-@pytest.mark.parametrize(
-    ("option", "message"),
-    [
-        ({"packge": "x"}, "packge is not an option"),
-        ({"package": ""}, "package must be a text"),
-        ({"package": "a-b"}, "package must be an import name"),
-        ({"emit_sync_querier": True}, "emit_sync_querier: true cannot hold"),
-        ({"emit_async_querier": False}, "emit_async_querier: false cannot hold"),
-        ({"emit_pydantic_models": False}, "emit_pydantic_models: false cannot hold"),
-        ({"emit_str_enum": "yes"}, "emit_str_enum must be true or false"),
-        ({"query_parameter_limit": -1}, "query_parameter_limit must be a number"),
-        ({"query_parameter_limit": True}, "query_parameter_limit must be a number"),
-        ({"initialisms": "API"}, "initialisms must be a list"),
-        ({"initialisms": [1]}, r"initialisms\[0\] must be a text"),
-        ({"rename": {"a": "1"}}, "rename.a: '1' is not a name"),
-        ({"rename": []}, "rename must be a mapping"),
-        ({"converters": {}}, "converters is not supported yet"),
-        ({"overrides": {}}, "overrides must be a list"),
-        ({"overrides": [{"column": "a.b"}]}, r"overrides\[0\]: give either py_type or enum"),
-        ({"overrides": [{"py_type": "str"}]}, "give either column or db_type"),
-        ({"overrides": [{"column": "b", "py_type": "str"}]}, "must be table.column"),
-        ({"overrides": [{"column": "a.b", "type": "str"}]}, "type is not a key of an override"),
-        (
-            {"overrides": [{"column": "a.b", "nullable": True, "py_type": "str"}]},
-            "nullable goes with db_type",
-        ),
-        (
-            {"overrides": [{"column": "a.b", "enum": {"name": "K", "values": []}}]},
-            "different texts, at least one",
-        ),
-        (
-            {"overrides": [{"column": "a.b", "enum": {"name": "K-", "values": ["a"]}}]},
-            "'K-' is not a name",
-        ),
-    ],
-)
+WRONG: list[tuple[dict[str, object], str]] = [
+    ({"packge": "x"}, "packge is not an option"),
+    ({"package": ""}, "package must be a text"),
+    ({"package": "a-b"}, "package must be an import name"),
+    ({"emit_sync_querier": True}, "emit_sync_querier: true cannot hold"),
+    ({"emit_async_querier": False}, "emit_async_querier: false cannot hold"),
+    ({"emit_pydantic_models": False}, "emit_pydantic_models: false cannot hold"),
+    ({"emit_str_enum": "yes"}, "emit_str_enum must be true or false"),
+    ({"query_parameter_limit": -1}, "query_parameter_limit must be a number"),
+    ({"query_parameter_limit": True}, "query_parameter_limit must be a number"),
+    ({"initialisms": "API"}, "initialisms must be a list"),
+    ({"initialisms": [1]}, r"initialisms\[0\] must be a text"),
+    ({"rename": {"a": "1"}}, "rename.a: '1' is not a name"),
+    ({"rename": []}, "rename must be a mapping"),
+    ({"converters": {}}, "converters is not supported yet"),
+    ({"overrides": {}}, "overrides must be a list"),
+    ({"overrides": [{"column": "a.b"}]}, r"overrides\[0\]: give either py_type or enum"),
+    ({"overrides": [{"py_type": "str"}]}, "give either column or db_type"),
+    ({"overrides": [{"column": "b", "py_type": "str"}]}, "must be table.column"),
+    ({"overrides": [{"column": "a.b", "type": "str"}]}, "type is not a key of an override"),
+    (
+        {"overrides": [{"column": "a.b", "nullable": True, "py_type": "str"}]},
+        "nullable goes with db_type",
+    ),
+    (
+        {"overrides": [{"column": "a.b", "enum": {"name": "K", "values": []}}]},
+        "different texts, at least one",
+    ),
+    (
+        {"overrides": [{"column": "a.b", "enum": {"name": "K-", "values": ["a"]}}]},
+        "'K-' is not a name",
+    ),
+]
+
+
+@pytest.mark.parametrize(("option", "message"), WRONG)
 def test_a_wrong_option_is_named(option: dict[str, object], message: str) -> None:
     with pytest.raises(GeneratorError, match=message):
         parse_options({"package": "gen", **option})

@@ -200,7 +200,7 @@ def test_the_tables_columns_are_refused_too(problems: list[str]) -> None:
 
 PLAIN = "-- name: A :exec\nDELETE FROM item;"
 
-TAKEN_QUERIES = ["GetURL", "GetUrl", "Lower", "lower", "Required"]
+TAKEN_QUERIES = ["GetURL", "GetUrl", "Lower", "lower"]
 TAKEN_SCHEMA = """
 CREATE SCHEMA app;
 CREATE TYPE sign AS ENUM ('+', '-');
@@ -213,7 +213,6 @@ CREATE TABLE fields (id int);
 TAKEN = [
     "query GetUrl would be called get_url, as query GetURL is; rename one: rename: {GetUrl: …}",
     "query lower would be called lower, as query Lower is",
-    "query Required would be called required, as an import of the generated code is",
     "table items would be called Item, as table item is; rename one: rename: {items: …}",
     "would be called AppItem, as table",
     "table fields would be called Field, as an import",

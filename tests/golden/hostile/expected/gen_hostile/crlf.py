@@ -19,7 +19,7 @@ _ODD_COLUMNS: Final = (
     "copy_",
     "json_",
     "model_config_",
-    "model_dump_it_",
+    "model_dump_it",
     "x_",
     "two_words",
     "column_1st",

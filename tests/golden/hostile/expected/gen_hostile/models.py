@@ -12,7 +12,11 @@ __all__ = ["Odd", "OddPair"]
 class Odd(BaseModel):
     """A row of odd."""
 
-    model_config = ConfigDict(validate_by_alias=True, validate_by_name=True)
+    model_config = ConfigDict(
+        validate_by_alias=True,
+        validate_by_name=True,
+        protected_namespaces=(),
+    )
 
     id: str
     self_: str = Field(validation_alias="self", serialization_alias="self")
@@ -24,10 +28,7 @@ class Odd(BaseModel):
         validation_alias="model_config",
         serialization_alias="model_config",
     )
-    model_dump_it_: str | None = Field(
-        validation_alias="model_dump_it",
-        serialization_alias="model_dump_it",
-    )
+    model_dump_it: str | None
     x_: str | None = Field(validation_alias="_x", serialization_alias="_x")
     two_words: str | None = Field(validation_alias="two words", serialization_alias="two words")
     column_1st: str | None = Field(validation_alias="1st", serialization_alias="1st")
