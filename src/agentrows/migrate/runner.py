@@ -36,6 +36,8 @@ from agentrows.migrate.verify import log_ahead, log_behind, refuse_unsound, stat
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from asyncpg.transaction import Transaction
+
     from agentrows.migrate.ledger import Place, Session
 
 logger = logging.getLogger(__name__)
@@ -89,8 +91,8 @@ async def up(
 
     Waits up to `runner_lock_timeout_s` for other runners, and in each statement up to
     `ddl_lock_timeout_s` for a table in use; such a wait that fails is tried again, five times in
-    all. `on_progress` is called when a file starts, and again when it is done. A version that an
-    earlier run left half applied is run again first.
+    all. `on_progress` is called when a file starts and when it is done, in each try anew. A version
+    that an earlier run left half applied is run again first.
 
     Raises InvalidTrack, ConfigError, Unavailable and LockTimeout before anything was done;
     MigrationFailed, DirtySchema, MigrationError after a rollback; OutcomeUnknown if the connection
@@ -132,7 +134,8 @@ class _Options:
 
     def tell(self, run: FileRun) -> None:
         if self.on_progress:
-            self.on_progress(run)
+            with contextlib.suppress(OSError):  # a closed stderr is no reason to stop
+                self.on_progress(run)
 
 
 async def _run(
@@ -190,8 +193,7 @@ class _Run:
             with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
                 await transaction.rollback()
             raise
-        with driver_errors(lost=OutcomeUnknown):
-            await transaction.commit()
+        await _commit(transaction)
         return report
 
     async def work(self) -> Report:
@@ -235,8 +237,8 @@ class _Run:
         if not await ledger.is_still_in(self.db, mark):
             raise MigrationFailed(
                 f"{migration.up.label} ends the transaction that it runs in (a COMMIT or ROLLBACK "
-                f"of its own): what it committed stays, and {place.tracking} says so; take that "
-                "statement out"
+                "of its own): take that statement out. What it committed stays; see `agentrows "
+                "migrate status`"
             )
         await ledger.write_row(self.db, place, Row(migration.version, dirty=False))
         seconds = await ledger.enter_step(self.db, place, step, mark)
@@ -289,15 +291,22 @@ async def _execute(db: asyncpg.Connection, step: Step, place: Place) -> None:
         raise MigrationFailed(_failure(step, place, error)) from error
 
 
+async def _commit(transaction: Transaction) -> None:
+    """Commit; a deferred constraint may still fail here."""
+    try:
+        await transaction.commit()
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        ours = translate(error, lost=OutcomeUnknown)
+        if isinstance(ours, OutcomeUnknown):
+            raise ours from error
+        raise MigrationFailed(f"COMMIT: {_words(error)}; the run was rolled back") from error
+
+
 def _failure(step: Step, place: Place, error: Exception) -> str:
     up = step.migration.up
-    what, where = str(error), ""
-    if isinstance(error, asyncpg.PostgresError):
-        what = str(error.args[0])
-        where = f" (SQLSTATE {error.sqlstate}"
-        if error.position:
-            where += f", line {_line(up.sql, int(error.position))}"
-        where += ")"
+    line = ""
+    if isinstance(error, asyncpg.PostgresError) and error.position:
+        line = f", line {_line(up.sql, int(error.position))}"
     advice = (
         f"; {place.tracking} still says that version {step.migration.version} is half applied: "
         "finish or undo that by hand, then set its row to the version that the schema has, with "
@@ -305,7 +314,14 @@ def _failure(step: Step, place: Place, error: Exception) -> str:
         if step.heals
         else ""
     )
-    return f"{up.label}: {what}{where}; the run was rolled back{advice}"
+    return f"{up.label}{line}: {_words(error)}; the run was rolled back{advice}"
+
+
+def _words(error: Exception) -> str:
+    """Say what the server said, without the detail that quotes rows."""
+    if isinstance(error, asyncpg.PostgresError):
+        return f"{error.args[0]} (SQLSTATE {error.sqlstate})"
+    return str(error)
 
 
 def _line(sql: str, position: int) -> int:

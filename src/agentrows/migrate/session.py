@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
-from agentrows.errors import OutcomeUnknown, Unavailable, translate
+from agentrows.errors import translate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
@@ -28,15 +28,12 @@ async def closing(db: asyncpg.Connection) -> AsyncGenerator[asyncpg.Connection]:
 
 
 @contextlib.contextmanager
-def driver_errors(*, lost: type[Unavailable | OutcomeUnknown] = Unavailable) -> Generator[None]:
-    """Turn the driver's errors into ours; those that can only be a bug stay as they are.
-
-    `lost` is what a lost connection means here.
-    """
+def driver_errors() -> Generator[None]:
+    """Turn the driver's errors into ours; those that can only be a bug stay as they are."""
     try:
         yield
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-        ours = translate(error, lost=lost)
+        ours = translate(error)
         if ours is None:
             raise
         raise ours from error

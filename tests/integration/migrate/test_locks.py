@@ -92,6 +92,30 @@ async def test_we_go_on_when_the_other_runner_is_done(
     assert (await run).files
 
 
+async def test_a_replica_that_gives_up_undoes_nothing_of_the_one_that_works(
+    database: str, tmp_path: Path
+) -> None:
+    track = write_track(tmp_path, "t", "CREATE TABLE a (id int);", "SELECT pg_sleep(0.5);")
+    winner = asyncio.create_task(migrate.up(database, [track]))
+    await asyncio.sleep(0.15)
+    with pytest.raises(LockTimeout, match="agentrows migrate"):
+        await migrate.up(database, [track], runner_lock_timeout_s=0.1)
+    assert (await winner).status.is_current
+    assert (await migrate.verify(database, [track])).is_current
+
+
+async def test_golang_migrate_waits_for_us_and_finds_our_version(
+    database: str, other: asyncpg.Connection, tmp_path: Path
+) -> None:
+    track = write_track(tmp_path, "t", "SELECT pg_sleep(0.3);")
+    run = asyncio.create_task(migrate.up(database, [track]))
+    await asyncio.sleep(0.15)
+    name = await other.fetchval("SELECT current_database()")
+    await other.execute(f"SELECT pg_advisory_lock({lock_id('public', 't_versions', name)})")
+    assert tuple(await other.fetch("SELECT version, dirty FROM t_versions")) == ((1, False),)
+    assert (await run).files
+
+
 async def test_a_cancel_ends_the_wait_for_the_lock_at_once(
     database: str, db: asyncpg.Connection, other: asyncpg.Connection
 ) -> None:

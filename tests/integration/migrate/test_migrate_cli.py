@@ -134,8 +134,8 @@ def test_a_failure_is_one_line_and_exit_code_1(
     assert done.stdout == ""
     last = done.stderr.splitlines()[-1]
     assert last == (
-        'agentrows: app/000001_notes.up.sql: column "nope" does not exist '
-        "(SQLSTATE 42703, line 2); the run was rolled back"
+        'agentrows: app/000001_notes.up.sql, line 2: column "nope" does not exist '
+        "(SQLSTATE 42703); the run was rolled back"
     )
     assert "Traceback" not in done.stderr
 

@@ -39,7 +39,7 @@ async def history(db: asyncpg.Connection, table: str = "t_versions") -> list[tup
 
 
 async def until(db: asyncpg.Connection, query: str) -> None:
-    while not await db.fetchval(query):  # noqa: ASYNC110  another process decides
+    while not await db.fetchval(query):
         await asyncio.sleep(0.01)
 
 
@@ -140,7 +140,10 @@ async def test_a_failure_in_the_last_track_leaves_the_database_as_it_was(
     with pytest.raises(MigrationFailed, match=r"app/000002_step\.up\.sql") as caught:
         await migrate.up(database, [*builtin_tracks(), last])
 
-    assert 'column "nope" does not exist (SQLSTATE 42703, line 2)' in str(caught.value)
+    assert str(caught.value) == (
+        'app/000002_step.up.sql, line 2: column "nope" does not exist (SQLSTATE 42703); '
+        "the run was rolled back"
+    )
     assert isinstance(caught.value.__cause__, asyncpg.UndefinedColumnError)
     assert (await catalog(orm_made), await tables(orm_made)) == before
     assert await fingerprint(orm_made, await columns(orm_made)) == rows_before
@@ -313,6 +316,31 @@ async def test_a_connection_lost_in_commit_has_an_unknown_outcome(
     )
     with pytest.raises(OutcomeUnknown):
         await migrate.up(database, [track])
+
+
+async def test_a_constraint_that_fails_in_commit_is_a_failed_migration(
+    database: str, db: asyncpg.Connection, tmp_path: Path
+) -> None:
+    track = write_track(
+        tmp_path,
+        "t",
+        "CREATE TABLE a (id int PRIMARY KEY, up int REFERENCES a DEFERRABLE INITIALLY DEFERRED);"
+        "INSERT INTO a VALUES (1, 2);",
+    )
+    with pytest.raises(MigrationFailed, match=r"COMMIT: .*SQLSTATE 23503") as caught:
+        await migrate.up(database, [track])
+    assert "(2)" not in str(caught.value), "no values of rows"
+    assert await tables(db) == set()
+
+
+async def test_a_progress_display_that_fails_does_not_stop_the_run(
+    database: str, tmp_path: Path
+) -> None:
+    def closed(_run: FileRun) -> None:
+        raise BrokenPipeError
+
+    track = write_track(tmp_path, "t", "SELECT 1;")
+    assert (await migrate.up(database, [track], on_progress=closed)).files
 
 
 async def test_a_cancelled_run_is_rolled_back_within_a_second(
