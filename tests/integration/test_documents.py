@@ -17,10 +17,9 @@ SCRIPTS = Path(sys.executable).parent
 
 def code_blocks(document: str, language: str) -> list[str]:
     """Return the fenced blocks of a document, without the indentation of a list around them."""
-    found = re.findall(
-        rf"^( *)```{language}\n(.*?)^ *```$", (ROOT / document).read_text(), flags=re.DOTALL | re.MULTILINE
-    )
-    return [re.sub(rf"^{indent}", "", block, flags=re.MULTILINE) for indent, block in found]
+    text = (ROOT / document).read_text()
+    found = re.findall(rf"(?ms)^( *)```{language}\n(.*?)^ *```$", text)
+    return [re.sub(rf"(?m)^{indent}", "", block) for indent, block in found]
 
 
 def run(*command: str | Path, folder: Path, **environment: str) -> str:

@@ -392,30 +392,33 @@ WITH expired AS MATERIALIZED (
     SELECT s.id, s.user_id FROM session AS s
     WHERE
         greatest(s.updated_at, s.created_at) < statement_timestamp() - $1::interval
-        AND NOT EXISTS (
+        AND (
             SELECT 1 FROM event AS e
             WHERE
                 e.user_id = s.user_id
                 AND e.session_id = s.id
                 AND coalesce(e.created_at, '-infinity'::timestamptz)
                 >= statement_timestamp() - $1::interval
-        )
-        AND NOT EXISTS (
+            LIMIT 1
+        ) IS NULL
+        AND (
             SELECT 1 FROM task AS t
             WHERE
                 t.session_id = s.id
                 AND greatest(t.updated_at, t.created_at)
                 >= statement_timestamp() - $1::interval
-        )
-        AND NOT EXISTS (
+            LIMIT 1
+        ) IS NULL
+        AND (
             SELECT 1 FROM lg_checkpoint AS c
             WHERE
                 c.user_id = s.user_id
                 AND c.thread_id = s.id
                 AND c.created_at >= statement_timestamp() - $1::interval
-        )
+            LIMIT 1
+        ) IS NULL
     ORDER BY greatest(s.updated_at, s.created_at), s.id, s.user_id
-    LIMIT $2::bigint
+    LIMIT 1000
     FOR UPDATE SKIP LOCKED
 ),
 pruned_tasks AS (
@@ -495,20 +498,14 @@ SELECT
     (SELECT count(*) FROM pruned_shares)::bigint AS "shares!\""""
 
 
-async def prune_sessions(
-    db: DBTX,
-    /,
-    *,
-    retention: dt.timedelta,
-    batch: int,
-) -> models.PrunedSessions:
-    """Remove at most `batch` sessions in which nothing happened for as long as the retention, deleted
+async def prune_sessions(db: DBTX, /, *, retention: dt.timedelta) -> models.PrunedSessions:
+    """Remove at most 1000 sessions in which nothing happened for as long as the retention, deleted
     ones included, with all that belongs to them. Sessions in use are left for the next time. A task
     without owner belongs to a session whose id only one user ever had.
 
     unscoped: retention is for every user
     """
-    row = await db.fetchrow(PRUNE_SESSIONS, retention, batch)
+    row = await db.fetchrow(PRUNE_SESSIONS, retention)
     return models.PrunedSessions.model_validate(
         by_name(_PRUNED_SESSIONS_COLUMNS, required(row, "PruneSessions")),
     )
@@ -519,28 +516,31 @@ WITH expired AS MATERIALIZED (
     SELECT s.id, s.user_id FROM session AS s
     WHERE
         greatest(s.updated_at, s.created_at) < statement_timestamp() - $1::interval
-        AND NOT EXISTS (
+        AND (
             SELECT 1 FROM event AS e
             WHERE
                 e.user_id = s.user_id
                 AND e.session_id = s.id
                 AND coalesce(e.created_at, '-infinity'::timestamptz)
                 >= statement_timestamp() - $1::interval
-        )
-        AND NOT EXISTS (
+            LIMIT 1
+        ) IS NULL
+        AND (
             SELECT 1 FROM task AS t
             WHERE
                 t.session_id = s.id
                 AND greatest(t.updated_at, t.created_at)
                 >= statement_timestamp() - $1::interval
-        )
-        AND NOT EXISTS (
+            LIMIT 1
+        ) IS NULL
+        AND (
             SELECT 1 FROM lg_checkpoint AS c
             WHERE
                 c.user_id = s.user_id
                 AND c.thread_id = s.id
                 AND c.created_at >= statement_timestamp() - $1::interval
-        )
+            LIMIT 1
+        ) IS NULL
 ),
 expired_tasks AS MATERIALIZED (
     SELECT DISTINCT task.id FROM task, expired

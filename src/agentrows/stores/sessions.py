@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
 from agentrows.errors import AlreadyExists, Deleted, NotFound
 from agentrows.gen import sessions as queries
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from agentrows.stores._arguments import Place, Unset
 
     Order = Literal["activity", "created"]
-
-PRUNE_BATCH: Final = 1000
 
 
 @dataclass(frozen=True)
@@ -205,11 +203,7 @@ class SessionStore:
             return await queries.count_expired_sessions(self.db.repeatable, retention=retention)
         batches: list[PrunedSessions] = []
         while not batches or batches[-1].sessions:
-            batches.append(
-                await queries.prune_sessions(
-                    self.db.repeatable, retention=retention, batch=PRUNE_BATCH
-                )
-            )
+            batches.append(await queries.prune_sessions(self.db.repeatable, retention=retention))
         return _sum(batches)
 
 

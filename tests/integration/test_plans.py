@@ -1,0 +1,133 @@
+"""No page, look-up or prune reads a whole table: plans at 200,000 rows, custom and generic."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import TYPE_CHECKING
+
+import asyncpg
+import pytest
+
+from agentrows.gen import agents, events, feedback, memory, sessions
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from support.postgres import Server
+
+ROWS = 200_000
+LOAD = f"""
+INSERT INTO agent (id, type, created_at)
+SELECT 'a-' || n, 'Declarative', now() - n * interval '1 second'
+FROM generate_series(1, {ROWS}) AS n;
+
+INSERT INTO session (id, user_id, agent_id, created_at, updated_at)
+SELECT 's-' || n, 'u-' || n % 1000, 'a-' || n % 100, now() - n * interval '1 s', now()
+FROM generate_series(1, {ROWS}) AS n;
+
+INSERT INTO event (id, user_id, session_id, data, created_at)
+SELECT 'e-' || n, 'u-' || n % 1000, 's-' || n, '', now() - n * interval '1 s'
+FROM generate_series(1, {ROWS}) AS n;
+
+INSERT INTO feedback (user_id, feedback_text, created_at)
+SELECT 'u-' || n % 1000, 'x', now() - n * interval '1 s' FROM generate_series(1, {ROWS}) AS n;
+
+INSERT INTO memory (id, agent_name, user_id, content, created_at, expires_at)
+SELECT 'm-' || n, 'a-' || n % 10, 'u-' || n % 1000, 'x', now(), now() + interval '1 day'
+FROM generate_series(1, {ROWS}) AS n;
+
+ANALYZE agent; ANALYZE session; ANALYZE event; ANALYZE feedback; ANALYZE memory;
+"""  # noqa: S608  a number of ours
+# The SQL, and its arguments in order.
+STATEMENTS = {
+    "get_agent": (agents.GET_AGENT, "'a-1'"),
+    "list_agents": (agents.LIST_AGENTS, "now(), '', 10"),
+    "get_session": (sessions.GET_SESSION, "'s-1', 'u-1'"),
+    "list_sessions_by_activity": (sessions.LIST_SESSIONS_BY_ACTIVITY, "'u-1', now(), '', 10"),
+    "list_sessions_by_creation": (sessions.LIST_SESSIONS_BY_CREATION, "'u-1', now(), '', 10"),
+    "list_agent_sessions_by_activity": (
+        sessions.LIST_AGENT_SESSIONS_BY_ACTIVITY,
+        "'u-1', 'a-1', now(), '', 10",
+    ),
+    "list_agent_sessions_by_creation": (
+        sessions.LIST_AGENT_SESSIONS_BY_CREATION,
+        "'u-1', 'a-1', now(), '', 10",
+    ),
+    "list_all_agent_sessions_by_activity": (
+        sessions.LIST_ALL_AGENT_SESSIONS_BY_ACTIVITY,
+        "'a-1', now(), '', '', 10",
+    ),
+    "list_all_agent_sessions_by_creation": (
+        sessions.LIST_ALL_AGENT_SESSIONS_BY_CREATION,
+        "'a-1', now(), '', '', 10",
+    ),
+    "prune_sessions": (sessions.PRUNE_SESSIONS, "interval '365 days'"),
+    "get_event": (events.GET_EVENT, "'e-1', 'u-1'"),
+    "list_events_oldest_first": (
+        events.LIST_EVENTS_OLDEST_FIRST,
+        "'u-1', 's-1', now(), '', 10",
+    ),
+    "list_events_newest_first": (
+        events.LIST_EVENTS_NEWEST_FIRST,
+        "'u-1', 's-1', now(), '', 10",
+    ),
+    "list_feedback": (feedback.LIST_FEEDBACK, "'u-1', now(), 0, 10"),
+    "summarize_feedback": (feedback.SUMMARIZE_FEEDBACK, "'u-1'"),
+    "list_memories": (memory.LIST_MEMORIES, "false, 'u-1', 'a-1', now(), '', 10"),
+    "delete_memories": (memory.DELETE_MEMORIES, "'u-1', 'a-1', NULL"),
+    "prune_memories": (memory.PRUNE_MEMORIES, ""),
+}
+
+
+@pytest.fixture(scope="module")
+def full(server: Server, template: str) -> str:
+    """The DSN of a database with 200,000 rows in each table."""
+    name = server.create_database(template)
+
+    async def load() -> None:
+        connection = await asyncpg.connect(server.dsn(name))
+        await connection.execute(LOAD)
+        await connection.close()
+
+    asyncio.run(load())
+    return server.dsn(name)
+
+
+@pytest.fixture
+async def connection(full: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection to it."""
+    connection = await asyncpg.connect(full)
+    yield connection
+    await connection.close()
+
+
+async def plan(connection: asyncpg.Connection, name: str, mode: str) -> str:
+    sql, arguments = STATEMENTS[name]
+    call = f"({arguments})" if arguments else ""
+    await connection.execute(f"SET plan_cache_mode = force_{mode}_plan")
+    await connection.execute(f"PREPARE statement AS {sql}")
+    lines = await connection.fetch(f"EXPLAIN (COSTS OFF) EXECUTE statement {call}")
+    return "\n".join(line[0] for line in lines)
+
+
+@pytest.mark.parametrize("mode", ["custom", "generic"])
+@pytest.mark.parametrize("name", STATEMENTS)
+async def test_no_statement_reads_a_whole_table(
+    name: str, mode: str, connection: asyncpg.Connection
+) -> None:
+    shown = await plan(connection, name, mode)
+
+    scanned = set(re.findall(r"Seq Scan on (\w+)", shown))
+    assert not scanned & {"agent", "session", "event", "feedback", "memory"}, shown
+
+
+async def test_a_list_without_its_index_is_seen(connection: asyncpg.Connection) -> None:
+    transaction = connection.transaction()
+    await transaction.start()
+    await connection.execute("DROP INDEX agentrows_agent_created")
+
+    shown = await plan(connection, "list_agents", "custom")
+
+    await transaction.rollback()
+    assert "Seq Scan on agent" in shown
