@@ -112,7 +112,7 @@ async def test_golang_migrate_waits_for_us_and_finds_our_version(
     await asyncio.sleep(0.15)
     name = await other.fetchval("SELECT current_database()")
     await other.execute(f"SELECT pg_advisory_lock({lock_id('public', 't_versions', name)})")
-    assert tuple(await other.fetch("SELECT version, dirty FROM t_versions")) == ((1, False),)
+    assert await other.fetchval("SELECT version FROM t_versions WHERE NOT dirty") == 1
     assert (await run).files
 
 
