@@ -6,6 +6,7 @@ generator does not write (a synchronous querier) is refused.
 
 from __future__ import annotations
 
+import keyword
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, cast
 
@@ -105,6 +106,11 @@ def _text(key: str, value: object) -> str:
     return value
 
 
+def _python_name(key: str, name: str) -> None:
+    if not name.isidentifier() or keyword.iskeyword(name):
+        raise Refused(f"{key}: {name!r} is not a name in Python")
+
+
 def _texts(key: str, value: object) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise Refused(f"{key} must be a list of texts, not {value!r}")
@@ -127,8 +133,7 @@ def _mapping(key: str, value: object) -> dict[str, object]:
 def _rename(key: str, value: object) -> dict[str, str]:
     renamed = {old: _text(f"{key}.{old}", new) for old, new in _mapping(key, value).items()}
     for old, new in renamed.items():
-        if not new.isidentifier():
-            raise Refused(f"{key}.{old}: {new!r} is not a name in Python")
+        _python_name(f"{key}.{old}", new)
     return renamed
 
 
@@ -172,8 +177,7 @@ def _enum(where: str, value: object) -> EnumSpec:
     if set(raw) != {"name", "values"}:
         raise Refused(f"{where} must have the keys name and values")
     name = _text(f"{where}.name", raw["name"])
-    if not name.isidentifier():
-        raise Refused(f"{where}.name: {name!r} is not a name in Python")
+    _python_name(f"{where}.name", name)
     values = _texts(f"{where}.values", raw["values"])
     if not values or len(set(values)) != len(values):
         raise Refused(f"{where}.values must be different texts, at least one")

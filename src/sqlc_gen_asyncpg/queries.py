@@ -162,7 +162,9 @@ def _arguments(self: _Builder) -> tuple[list[ir.Argument], list[ir.Bind]]:
     for name, of in types.items():
         if batch and of.dims == 1:
             made = _input_field(name, of.element())
-            arguments.setdefault(batch.argument, _batch_argument(batch.argument, batch.model))
+            if not columns:
+                _refuse_twice(batch.argument, arguments)
+                arguments[batch.argument] = _batch_argument(batch.argument, batch.model)
             _refuse_twice(made.name, columns)
             columns[made.name] = made
             binds.append(ir.Bind(batch.argument, made.name))
@@ -185,6 +187,8 @@ def _refuse_twice(name: str, there: Container[str]) -> None:
 
 
 def _batch_argument(name: str, model: str) -> ir.Argument:
+    if naming.argument_name(name) != name:
+        raise Refused(f"-- py: batch {name}: an argument cannot be called that")
     annotation = f"Sequence[models.{model}]"
     return ir.Argument(name, annotation, ir.Field(naming.field_name(name), f"list[models.{model}]"))
 
@@ -245,18 +249,23 @@ def _parameter(self: _Builder, parameter: wire.Parameter) -> tuple[str, Type]:
             f"sqlc reads the name of ${parameter.number} as {column.name!r}; write sqlc.arg(name) "
             "in place of @name"
         )
-    said = self.says.params.get(column.name)
     try:
-        of: Type | None = self.catalog.column_type(column)
+        of = _said_type(self, column)
     except Refused as error:
-        if said is None:
-            raise Refused(f"parameter {column.name}: {error}") from None
-        of = None
-    if said is not None or of is None:
-        of = self.catalog.text_type(said, of) if said else of
-    if of is None:  # pragma: no cover
-        raise Refused(f"parameter {column.name} has no type")
+        raise Refused(f"parameter {column.name}: {error}") from None
     return column.name, Type(of.base, dims=1) if column.is_slice else of
+
+
+def _said_type(self: _Builder, column: wire.Column) -> Type:
+    """Return the type of a parameter; one that a directive gives need not be known to sqlc."""
+    said = self.says.params.get(column.name)
+    if said is None:
+        return self.catalog.column_type(column)
+    try:
+        known = self.catalog.column_type(column)
+    except Refused:
+        known = None
+    return self.catalog.text_type(said, known)
 
 
 def _params(self: _Builder, arguments: list[ir.Argument]) -> ir.Model | None:

@@ -193,17 +193,31 @@ def _body(function: ir.Function, made: _Module) -> tuple[str, list[str]]:
 def _one_scalar(
     function: ir.Function, scalar: ir.Scalar, made: _Module, values: list[str]
 ) -> tuple[str, list[str]]:
+    if function.always_row and scalar.nullable:
+        return _one_nullable(function, scalar, made, values)
     value = _local("value", function)
     lines = call(f"{value} = await db.fetchval(", values, ")", 4)
-    optional = not (function.always_row or scalar.nullable)
-    none = " | None" if optional else ""
-    if function.always_row and not scalar.nullable:
+    none = "" if function.always_row or scalar.nullable else " | None"
+    if function.always_row:
         made.imports.use("required")
         value = f"required({value}, {string(function.query)})"
     adapter = made.adapter(scalar.row + none)
     return scalar.hint + none, [
         *lines,
         *call(f"return {adapter}.validate_python(", [value], ")", 4),
+    ]
+
+
+def _one_nullable(
+    function: ir.Function, scalar: ir.Scalar, made: _Module, values: list[str]
+) -> tuple[str, list[str]]:
+    """Tell a row that holds NULL from no row."""
+    made.imports.use("required")
+    row = _local("row", function)
+    value = f"required({row}, {string(function.query)})[0]"
+    return scalar.hint, [
+        *call(f"{row} = await db.fetchrow(", values, ")", 4),
+        *call(f"return {made.adapter(scalar.row)}.validate_python(", [value], ")", 4),
     ]
 
 

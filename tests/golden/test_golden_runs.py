@@ -94,6 +94,7 @@ async def test_a_row_of_nulls_comes_back_as_it_was(pool: asyncpg.Pool[asyncpg.Re
     assert await notes.get_embedding(pool, id=KEYS[0]) is None
     assert await notes.get_mood(pool, id=KEYS[0]) is None
     assert await notes.list_moods(pool) == [None]
+    assert await notes.ensure_body(pool, id=KEYS[0]) is None
 
 
 async def test_a_full_row_comes_back_as_it_was(pool: asyncpg.Pool[asyncpg.Record]) -> None:
@@ -148,6 +149,8 @@ async def test_a_row_that_must_be_there_is_missed(pool: asyncpg.Pool[asyncpg.Rec
     notes = module("gen_basics.notes")
     with pytest.raises(LookupError, match="EnsureNote returned nothing"):
         await notes.ensure_note(pool, id=KEYS[0])
+    with pytest.raises(LookupError, match="EnsureBody returned nothing"):
+        await notes.ensure_body(pool, id=KEYS[0])
     with pytest.raises(LookupError, match="EnsureNoteRow returned nothing"):
         await notes.ensure_note_row(pool, id=KEYS[0])
 

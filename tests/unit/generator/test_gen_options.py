@@ -51,6 +51,7 @@ WRONG: list[tuple[dict[str, object], str]] = [
     ({"initialisms": "API"}, "initialisms must be a list"),
     ({"initialisms": [1]}, r"initialisms\[0\] must be a text"),
     ({"rename": {"a": "1"}}, "rename.a: '1' is not a name"),
+    ({"rename": {"a": "class"}}, "rename.a: 'class' is not a name"),
     ({"rename": []}, "rename must be a mapping"),
     ({"converters": {}}, "converters is not supported yet"),
     ({"overrides": {}}, "overrides must be a list"),

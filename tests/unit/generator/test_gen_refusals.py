@@ -129,6 +129,16 @@ REFUSED = {
         "-- py: batch items NewItem\nDELETE FROM item WHERE id = @id",
         "-- py: batch items: the query has no array parameters",
     ),
+    "BatchTwice": (
+        ":exec",
+        "-- py: batch items NewItem\nDELETE FROM item WHERE id = @items OR id = ANY(@ids::text[])",
+        "two parameters would be called items",
+    ),
+    "BatchName": (
+        ":exec",
+        "-- py: batch list NewItem\nDELETE FROM item WHERE id = ANY(@ids::text[])",
+        "-- py: batch list: an argument cannot be called that",
+    ),
     "RowOne": (":many", "-- py: row Shared\nSELECT id, note FROM item", ""),
     "RowTwo": (
         ":many",

@@ -101,6 +101,10 @@ SELECT id FROM notes WHERE mood = ANY(@moods::mood[]) AND created_at = ANY(@time
 -- py: one!
 SELECT title FROM notes WHERE id = @id;
 
+-- name: EnsureBody :one
+-- py: one!
+SELECT body FROM notes WHERE id = @id;
+
 -- name: EnsureNoteRow :one
 -- py: one!
 SELECT * FROM titles WHERE id = @id;

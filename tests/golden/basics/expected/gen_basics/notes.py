@@ -20,6 +20,7 @@ __all__ = [
     "COUNT_NOTES",
     "DELETE_NOTE",
     "DELETE_NOTES",
+    "ENSURE_BODY",
     "ENSURE_NOTE",
     "ENSURE_NOTE_ROW",
     "FIRST_MOODS",
@@ -50,6 +51,7 @@ __all__ = [
     "count_notes",
     "delete_note",
     "delete_notes",
+    "ensure_body",
     "ensure_note",
     "ensure_note_row",
     "first_moods",
@@ -307,8 +309,8 @@ SELECT max(price)::numeric AS "last?" FROM notes"""
 
 async def last_price(db: DBTX, /) -> Decimal | None:
     """Run LastPrice and return its row."""
-    value = await db.fetchval(LAST_PRICE)
-    return _DECIMAL_NONE.validate_python(value)
+    row = await db.fetchrow(LAST_PRICE)
+    return _DECIMAL_NONE.validate_python(required(row, "LastPrice")[0])
 
 
 SUMMARY: Final = """-- name: Summary :one
@@ -499,6 +501,16 @@ async def ensure_note(db: DBTX, /, *, id: UUID) -> str:
     """Run EnsureNote and return its row."""
     value = await db.fetchval(ENSURE_NOTE, id)
     return _STR.validate_python(required(value, "EnsureNote"))
+
+
+ENSURE_BODY: Final = """-- name: EnsureBody :one
+SELECT body FROM notes WHERE id = $1"""
+
+
+async def ensure_body(db: DBTX, /, *, id: UUID) -> str | None:
+    """Run EnsureBody and return its row."""
+    row = await db.fetchrow(ENSURE_BODY, id)
+    return _STR_NONE.validate_python(required(row, "EnsureBody")[0])
 
 
 ENSURE_NOTE_ROW: Final = """-- name: EnsureNoteRow :one
