@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,9 +18,12 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One embedded PostgreSQL for the whole run."""
-    directory = tmp_path_factory.mktemp("postgres")
+def server() -> Iterator[Server]:
+    """One embedded PostgreSQL for the whole run.
+
+    Not in pytest's folder: another run would take away the rights of the server's user there.
+    """
+    directory = Path(tempfile.mkdtemp(prefix="agentrows-tests-"))
     postgres = get_server(directory, cleanup_mode="delete", start=False)
     postgres.ensure_pgdata_inited()
     with (directory / "postgresql.conf").open("a") as conf:
