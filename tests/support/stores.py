@@ -1,0 +1,82 @@
+"""What the tests of the stores share: rows to store, rows written by another program, paging."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from agentrows import NewEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    import asyncpg
+
+T = TypeVar("T")
+
+EARLY: Final = datetime(2024, 3, 1, 12, tzinfo=UTC)
+BEFORE_ALL: Final = datetime.min.replace(tzinfo=UTC)
+"""Where a NULL time sorts: it is the oldest."""
+DIMENSIONS: Final = 768
+NO_DIRECTION: Final = f"[{','.join('0' * DIMENSIONS)}]"
+"""A zero vector as another program may have written it."""
+TIMES: Final[tuple[datetime | None, ...]] = (
+    None,
+    EARLY,
+    EARLY,
+    EARLY + timedelta(microseconds=1),
+    EARLY,
+    None,
+    EARLY + timedelta(microseconds=1),
+    EARLY + timedelta(days=1),
+    None,
+)
+"""Times with ties, also of NULL, for rows that are paged over."""
+
+
+def event(
+    id: str,  # noqa: A002  a column is called id
+    *,
+    user_id: str = "mira",
+    session_id: str | None = "s-1",
+    data: str = "{}",
+) -> NewEvent:
+    return NewEvent(id=id, user_id=user_id, session_id=session_id, data=data)
+
+
+def towards(*numbers: float) -> list[float]:
+    """A vector that begins so; the rest is zero."""
+    return [*numbers, *[0.0] * (DIMENSIONS - len(numbers))]
+
+
+async def visit(row: type[T], page: Callable[[T | None], Awaitable[Sequence[T]]]) -> list[T]:
+    """Read a list page by page, each `after` the last row of the one before, until one is empty."""
+    seen: list[T] = []
+    while found := await page(seen[-1] if seen else None):
+        assert all(isinstance(each, row) for each in found)
+        seen += found
+        assert len(seen) < 1000, "the pages go round in a circle"
+    return seen
+
+
+async def spread(
+    db: asyncpg.Connection, table: str, column: str, times: Sequence[datetime | None] = TIMES
+) -> None:
+    """Give the rows of a table these times, one each, in the order of their ids."""
+    user = ", user_id" if table == "session" else ""
+    ids = await db.fetch(f"SELECT ctid FROM {table} ORDER BY id{user}")  # noqa: S608
+    assert len(ids) == len(times)
+    for place, time in zip(ids, times, strict=True):
+        await db.execute(f"UPDATE {table} SET {column} = $2 WHERE ctid = $1", place[0], time)  # noqa: S608
+
+
+async def versions(db: asyncpg.Connection, table: str) -> list[tuple[object, ...]]:
+    """Where and by which transaction each row was written: equal only if nothing wrote them."""
+    found = await db.fetch(f"SELECT ctid, xmin::text FROM {table} ORDER BY ctid")  # noqa: S608
+    return [tuple(row) for row in found]
+
+
+async def count(db: asyncpg.Connection, table: str, where: str = "true") -> int:
+    value = await db.fetchval(f"SELECT count(*) FROM {table} WHERE {where}")  # noqa: S608
+    assert isinstance(value, int)
+    return value
