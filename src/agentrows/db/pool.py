@@ -12,11 +12,11 @@ from agentrows.db.embedded import is_embedded, start_embedded
 from agentrows.errors import ConfigError, Unavailable, translate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Awaitable, Callable
 
     from agentrows.config import Settings
 
-    Prepare = Callable[[asyncpg.Connection], Coroutine[object, object, None]]
+    Prepare = Callable[[asyncpg.Connection], Awaitable[None]]
 
 BAD_DSN: Final = "the DSN is not understood; it reads postgresql://user:password@host:port/database"
 FIRST_WAIT_S: Final = 0.5
@@ -70,6 +70,9 @@ async def create_pool(dsn: str, settings: Settings, *, init: Prepare) -> asyncpg
     nothing to do.
     """
 
+    async def prepare(connection: asyncpg.Connection) -> None:
+        await init(connection)
+
     async def leave_as_it_is(_connection: asyncpg.Connection) -> None:
         pass
 
@@ -81,7 +84,7 @@ async def create_pool(dsn: str, settings: Settings, *, init: Prepare) -> asyncpg
             timeout=settings.connect_timeout_s,
             command_timeout=settings.statement_timeout_s,
             server_settings={"application_name": "agentrows"},
-            init=init,
+            init=prepare,
             reset=leave_as_it_is,
         )
     except Exception as error:
