@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 import re
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 import pytest
@@ -401,6 +401,27 @@ async def test_a_moment_without_time_zone_is_refused_by_name(
             await client.list_events_for_session("s-1", user_id="mira", after=NAIVE, order=order)
     with pytest.raises(InvalidValue, match=named("after")):
         await anext(client.stream_events_for_session("s-1", user_id="mira", after=NAIVE))
+    assert await count(db, "memory") == 0
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        datetime.min.replace(tzinfo=timezone(timedelta(hours=2))),
+        datetime.max.replace(tzinfo=timezone(timedelta(hours=-2))),
+    ],
+    ids=["before all time", "after all time"],
+)
+async def test_a_moment_that_utc_cannot_say_is_refused_by_name(
+    client: PostgresClient, db: asyncpg.Connection, moment: datetime
+) -> None:
+    with pytest.raises(InvalidValue, match=named("expires_at")):
+        await client.store_agent_memory(
+            agent_name="travel", user_id="mira", content="", expires_at=moment
+        )
+    for order in ("oldest_first", "newest_first"):
+        with pytest.raises(InvalidValue, match=named("after")):
+            await client.list_events_for_session("s-1", user_id="mira", after=moment, order=order)
     assert await count(db, "memory") == 0
 
 
