@@ -101,7 +101,7 @@ size AS MATERIALIZED (
 near AS MATERIALIZED (
     SELECT id, score
     FROM (
-        SELECT id, 1 - (embedding <=> @embedding::vector) AS score FROM memory
+        SELECT id, 1 - nullif(embedding <=> @embedding::vector, 'NaN'::float8) AS score FROM memory
         WHERE
             (SELECT is_large FROM size)
             AND sqlc.narg('limit')::bigint <= 500
@@ -146,7 +146,7 @@ hit AS MATERIALIZED (
     SELECT id, score FROM near
     WHERE
         (SELECT count(*) FROM near) = sqlc.narg('limit')
-        AND score >= coalesce(sqlc.narg('min_score'), -2)
+        AND coalesce(score, 0) >= coalesce(sqlc.narg('min_score'), -2)
     UNION ALL
     SELECT id, score FROM exact
 )
@@ -188,7 +188,7 @@ size AS MATERIALIZED (
 near AS MATERIALIZED (
     SELECT id, score
     FROM (
-        SELECT id, 1 - (embedding <=> @embedding::vector) AS score FROM memory
+        SELECT id, 1 - nullif(embedding <=> @embedding::vector, 'NaN'::float8) AS score FROM memory
         WHERE
             (SELECT is_large FROM size)
             AND sqlc.narg('limit')::bigint <= 500
@@ -233,7 +233,7 @@ hit AS MATERIALIZED (
     SELECT id, score FROM near
     WHERE
         (SELECT count(*) FROM near) = sqlc.narg('limit')
-        AND score >= coalesce(sqlc.narg('min_score'), -2)
+        AND coalesce(score, 0) >= coalesce(sqlc.narg('min_score'), -2)
     UNION ALL
     SELECT id, score FROM exact
 ),

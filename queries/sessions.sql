@@ -131,12 +131,14 @@ WHERE id = @id AND user_id = @user_id AND deleted_at IS NULL;
 -- name: PruneSessions :one
 -- Remove at most 1000 sessions in which nothing happened for as long as the retention, deleted
 -- ones included, with all that belongs to them. Sessions in use are left for the next time. A task
--- without owner belongs to a session whose id only one user ever had.
+-- without owner belongs to a session that is not younger and whose id only one user ever had. Where
+-- several had it the task stays hidden for good, with an empty owner, because the rows that say so
+-- are going.
 --
 -- unscoped: retention is for every user
 -- py: row PrunedSessions
 WITH expired AS MATERIALIZED (
-    SELECT s.id, s.user_id FROM session AS s
+    SELECT s.id, s.user_id, s.created_at FROM session AS s
     WHERE
         greatest(s.updated_at, s.created_at) < statement_timestamp() - @retention::interval
         AND (
@@ -152,6 +154,7 @@ WITH expired AS MATERIALIZED (
             SELECT 1 FROM task AS t
             WHERE
                 t.session_id = s.id
+                AND (t.user_id = s.user_id OR t.user_id IS NULL)
                 AND greatest(t.updated_at, t.created_at)
                 >= statement_timestamp() - @retention::interval
             LIMIT 1
@@ -176,6 +179,8 @@ pruned_tasks AS (
             task.user_id = expired.user_id
             OR (
                 task.user_id IS NULL
+                AND coalesce(expired.created_at, '-infinity'::timestamptz)
+                <= coalesce(task.created_at, '-infinity'::timestamptz)
                 AND NOT EXISTS (
                     SELECT 1 FROM session AS other
                     WHERE other.id = expired.id AND other.user_id <> expired.user_id
@@ -183,6 +188,17 @@ pruned_tasks AS (
             )
         )
     RETURNING task.id
+),
+hidden_tasks AS (
+    UPDATE task SET user_id = ''
+    FROM expired
+    WHERE
+        task.session_id = expired.id
+        AND task.user_id IS NULL
+        AND EXISTS (
+            SELECT 1 FROM session AS other
+            WHERE other.id = expired.id AND other.user_id <> expired.user_id
+        )
 ),
 pruned_push_notifications AS (
     DELETE FROM push_notification
@@ -250,7 +266,7 @@ SELECT
 -- unscoped: retention is for every user
 -- py: row PrunedSessions
 WITH expired AS MATERIALIZED (
-    SELECT s.id, s.user_id FROM session AS s
+    SELECT s.id, s.user_id, s.created_at FROM session AS s
     WHERE
         greatest(s.updated_at, s.created_at) < statement_timestamp() - @retention::interval
         AND (
@@ -266,6 +282,7 @@ WITH expired AS MATERIALIZED (
             SELECT 1 FROM task AS t
             WHERE
                 t.session_id = s.id
+                AND (t.user_id = s.user_id OR t.user_id IS NULL)
                 AND greatest(t.updated_at, t.created_at)
                 >= statement_timestamp() - @retention::interval
             LIMIT 1
@@ -287,6 +304,8 @@ expired_tasks AS MATERIALIZED (
             task.user_id = expired.user_id
             OR (
                 task.user_id IS NULL
+                AND coalesce(expired.created_at, '-infinity'::timestamptz)
+                <= coalesce(task.created_at, '-infinity'::timestamptz)
                 AND NOT EXISTS (
                     SELECT 1 FROM session AS other
                     WHERE other.id = expired.id AND other.user_id <> expired.user_id

@@ -29,3 +29,21 @@ ON event (user_id, session_id, coalesce(created_at, '-infinity'::timestamptz), i
 CREATE INDEX IF NOT EXISTS agentrows_feedback_created
 ON feedback (user_id, coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC)
 WHERE deleted_at IS NULL;
+
+CREATE INDEX IF NOT EXISTS agentrows_task_order
+ON task (session_id, coalesce(created_at, '-infinity'::timestamptz), id)
+WHERE deleted_at IS NULL;
+
+CREATE INDEX IF NOT EXISTS agentrows_tool_server
+ON tool (server_name, group_kind, id)
+WHERE deleted_at IS NULL;
+
+CREATE INDEX IF NOT EXISTS agentrows_checkpoint_order
+ON lg_checkpoint (
+    user_id,
+    thread_id,
+    checkpoint_ns,
+    coalesce(created_at, '-infinity'::timestamptz) DESC,
+    checkpoint_id DESC
+)
+WHERE deleted_at IS NULL;

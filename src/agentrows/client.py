@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -23,13 +24,19 @@ from agentrows.config import Settings
 from agentrows.db.codecs import register_codecs
 from agentrows.db.executor import Executor, PoolSource
 from agentrows.db.pool import close_pool, create_pool, wait_until_ready
-from agentrows.errors import ConfigError
+from agentrows.errors import ConfigError, InvalidValue
 from agentrows.gen import database
 from agentrows.stores.agents import AgentStore
+from agentrows.stores.checkpoints import CheckpointStore
+from agentrows.stores.crewai import CrewAIStore
 from agentrows.stores.events import EventStore
 from agentrows.stores.feedback import FeedbackStore
 from agentrows.stores.memory import MemoryStore
+from agentrows.stores.push_notifications import PushNotificationStore
 from agentrows.stores.sessions import SessionStore
+from agentrows.stores.shares import ShareStore
+from agentrows.stores.tasks import TaskStore
+from agentrows.stores.tools import ToolStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -66,14 +73,32 @@ async def init_connection(connection: asyncpg.Connection, *, vector: bool = True
 
 
 @dataclass(frozen=True)
-class Stores(AgentStore, SessionStore, EventStore, FeedbackStore, MemoryStore):
+class Stores(
+    AgentStore,
+    SessionStore,
+    ShareStore,
+    EventStore,
+    TaskStore,
+    PushNotificationStore,
+    FeedbackStore,
+    ToolStore,
+    CheckpointStore,
+    CrewAIStore,
+    MemoryStore,
+):
     """Every method of every store, on one executor.
 
     `db` runs an application's own generated functions: `await my_query(tx.db, …)`.
     """
 
     def with_timeout(self, timeout_s: float) -> Stores:
-        """Return the same stores, where a statement may take no longer than `timeout_s`."""
+        """Return the same stores, where a statement may take no longer than `timeout_s`.
+
+        In a statement that must not run twice, a time-out raises OutcomeUnknown outside of a
+        transaction: the server may have been faster than the cancellation. Else: StatementTimeout.
+        """
+        if not 0 < timeout_s < math.inf:
+            raise InvalidValue("timeout_s must be a positive number of seconds")
         return Stores(self.db.with_timeout(timeout_s))
 
 
@@ -125,12 +150,13 @@ class PostgresClient(Stores):
         """Do what `open` does, for an application that calls `close` itself."""
         settings = settings or Settings.load()
         ready = await wait_until_ready(settings.resolve_dsn(dsn), settings)
-        await _migrate(ready, settings, migrations or settings.migrations)
+        status = await _migrate(ready, settings, migrations or settings.migrations)
         pool = await create_pool(
             ready, settings, init=partial(init_connection, vector=settings.vector_enabled)
         )
         source = PoolSource(pool, acquire_timeout_s=settings.acquire_timeout_s)
-        return cls(Executor(source), lambda: close_pool(pool, timeout_s=CLOSE_TIMEOUT_S))
+        db = Executor(source, versions=status.versions)
+        return cls(db, lambda: close_pool(pool, timeout_s=CLOSE_TIMEOUT_S))
 
     @classmethod
     async def from_pool(cls, pool: asyncpg.Pool, *, settings: Settings | None = None) -> Self:
@@ -139,11 +165,11 @@ class PostgresClient(Stores):
         Its connections must have the codecs (`init=agentrows.init_connection`): ConfigError if not.
         """
         settings = settings or Settings.load()
-        client = cls(
-            Executor(PoolSource(pool, acquire_timeout_s=settings.acquire_timeout_s)), _nothing
-        )
-        await _check_codecs(client.db, vector=settings.vector_enabled)
-        return client
+        source = PoolSource(pool, acquire_timeout_s=settings.acquire_timeout_s)
+        await _check_codecs(Executor(source), vector=settings.vector_enabled)
+        async with pool.acquire() as connection:
+            status = await migrate.status_on(connection, _tracks(settings))
+        return cls(Executor(source, versions=status.versions), _nothing)
 
     @contextlib.asynccontextmanager
     async def transaction(
@@ -170,14 +196,22 @@ async def _nothing() -> None:
     """Close nothing: the pool is the application's."""
 
 
-async def _migrate(dsn: str, settings: Settings, mode: MigrationMode | MigrationRunner) -> None:
-    tracks = migrate.builtin_tracks(vector=settings.vector_enabled)
+def _tracks(settings: Settings) -> tuple[migrate.Track, ...]:
+    return migrate.builtin_tracks(vector=settings.vector_enabled)
+
+
+async def _migrate(
+    dsn: str, settings: Settings, mode: MigrationMode | MigrationRunner
+) -> migrate.Status:
+    """Do what the mode says, and return how far the schema is then."""
+    tracks = _tracks(settings)
+    if mode == "apply":
+        return (await migrate.apply(dsn, tracks)).status
+    if mode == "verify":
+        return await migrate.verify(dsn, tracks)
     if callable(mode):
         await mode(migrate.MigrationContext(dsn, tracks))
-    elif mode == "apply":
-        await migrate.apply(dsn, tracks)
-    elif mode == "verify":
-        await migrate.verify(dsn, tracks)
+    return await migrate.status(dsn, tracks)
 
 
 async def _check_codecs(db: Executor, *, vector: bool) -> None:

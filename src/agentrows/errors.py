@@ -198,6 +198,7 @@ _MEANING: Final[dict[type[BaseException], type[AgentRowsError] | None]] = {
     asyncpg.UndefinedTableError: SchemaBehind,
     asyncpg.UndefinedColumnError: SchemaBehind,
     asyncpg.InvalidSchemaNameError: SchemaBehind,
+    asyncpg.UndefinedFunctionError: ConfigError,  # an older server, or an extension is missing
     # The driver refuses before anything is sent: a closed pool, a closed connection.
     asyncpg.InterfaceError: Unavailable,
     asyncpg.ClientConfigurationError: ConfigError,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from agentrows.errors import OutcomeUnknown, PoolTimeout, Unavailable, translate
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         Awaitable,
         Callable,
         Iterable,
+        Mapping,
         Sequence,
     )
 
@@ -169,12 +171,20 @@ class Executor(Statements):
     """What stores run on: statements, transactions and cursors.
 
     It is a `DBTX` for statements that must not run twice (`once` names that default);
-    `repeatable` is one for those that may.
+    `repeatable` is one for those that may. `versions` says how far the schema of the database was
+    when it was opened, by track, for those who need to know.
     """
 
-    def __init__(self, source: Source, *, timeout_s: float | None = None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        *,
+        timeout_s: float | None = None,
+        versions: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
         super().__init__(source, repeatable=False, timeout_s=timeout_s)
         self.repeatable = Statements(source, repeatable=True, timeout_s=timeout_s)
+        self.versions = versions
 
     @property
     def once(self) -> Statements:
@@ -183,7 +193,7 @@ class Executor(Statements):
 
     def with_timeout(self, timeout_s: float) -> Executor:
         """Return this executor with another time limit for each statement."""
-        return Executor(self._source, timeout_s=timeout_s)
+        return Executor(self._source, timeout_s=timeout_s, versions=self.versions)
 
     @contextlib.asynccontextmanager
     async def transaction(
@@ -198,7 +208,11 @@ class Executor(Statements):
             transaction = connection.transaction(isolation=isolation, readonly=readonly)
             await _translated(transaction.start(), lost=Unavailable)
             try:
-                yield Executor(TransactionSource(connection), timeout_s=self._timeout_s)
+                yield Executor(
+                    TransactionSource(connection),
+                    timeout_s=self._timeout_s,
+                    versions=self.versions,
+                )
             except BaseException:
                 # What went wrong in the block matters, not that a lost connection cannot undo it.
                 with contextlib.suppress(Exception):

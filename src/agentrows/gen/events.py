@@ -73,7 +73,7 @@ stored AS (
         clock.now + (input.ordinal - 1) * interval '1 microsecond',
         clock.now + (input.ordinal - 1) * interval '1 microsecond'
     FROM input, clock
-    ORDER BY input.id, input.user_id
+    ORDER BY input.id, input.user_id, input.ordinal
     RETURNING 1
 )
 SELECT count(*) AS stored FROM stored"""
@@ -128,7 +128,7 @@ stored AS (
         clock.now + (input.ordinal - 1) * interval '1 microsecond',
         clock.now + (input.ordinal - 1) * interval '1 microsecond'
     FROM input, clock
-    ORDER BY input.id, input.user_id
+    ORDER BY input.id, input.user_id, input.ordinal
     ON CONFLICT (id, user_id) DO NOTHING
     RETURNING 1
 )

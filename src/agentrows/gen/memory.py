@@ -194,7 +194,7 @@ size AS MATERIALIZED (
 near AS MATERIALIZED (
     SELECT id, score
     FROM (
-        SELECT id, 1 - (embedding <=> $6::vector) AS score FROM memory
+        SELECT id, 1 - nullif(embedding <=> $6::vector, 'NaN'::float8) AS score FROM memory
         WHERE
             (SELECT is_large FROM size)
             AND $7::bigint <= 500
@@ -239,7 +239,7 @@ hit AS MATERIALIZED (
     SELECT id, score FROM near
     WHERE
         (SELECT count(*) FROM near) = $7
-        AND score >= coalesce($8, -2)
+        AND coalesce(score, 0) >= coalesce($8, -2)
     UNION ALL
     SELECT id, score FROM exact
 )
@@ -316,7 +316,7 @@ size AS MATERIALIZED (
 near AS MATERIALIZED (
     SELECT id, score
     FROM (
-        SELECT id, 1 - (embedding <=> $6::vector) AS score FROM memory
+        SELECT id, 1 - nullif(embedding <=> $6::vector, 'NaN'::float8) AS score FROM memory
         WHERE
             (SELECT is_large FROM size)
             AND $7::bigint <= 500
@@ -361,7 +361,7 @@ hit AS MATERIALIZED (
     SELECT id, score FROM near
     WHERE
         (SELECT count(*) FROM near) = $7
-        AND score >= coalesce($8, -2)
+        AND coalesce(score, 0) >= coalesce($8, -2)
     UNION ALL
     SELECT id, score FROM exact
 ),

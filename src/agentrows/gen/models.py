@@ -11,26 +11,29 @@ from .pgvectors import PgVector
 
 __all__ = [
     "Agent",
-    "CrewaiAgentMemory",
-    "CrewaiFlowState",
+    "Checkpoint",
+    "CheckpointWrite",
+    "CrewAIFlowState",
+    "CrewAIMemory",
     "Event",
     "Feedback",
     "FeedbackSummary",
-    "LgCheckpoint",
-    "LgCheckpointWrite",
     "Memory",
     "MemoryHit",
+    "NewCheckpointWrite",
     "NewEvent",
     "NewMemory",
+    "NewTool",
     "PrunedMemories",
     "PrunedSessions",
     "PushNotification",
+    "RefreshedTools",
     "Session",
     "SessionShare",
     "SessionShareAccess",
     "Task",
     "Tool",
-    "Toolserver",
+    "ToolServer",
 ]
 
 
@@ -52,24 +55,70 @@ class Agent(BaseModel):
     )
 
 
-class CrewaiAgentMemory(BaseModel):
-    """What a CrewAI agent remembers of a thread."""
+class Checkpoint(BaseModel):
+    """The state of a LangGraph thread after one step."""
 
     user_id: str
     thread_id: str
-    memory_data: str = Field(description="The memory as JSON text.")
+    checkpoint_ns: str = Field(
+        description="The namespace of the graph: empty for the root graph, a path for a subgraph.",
+    )
+    checkpoint_id: str = Field(description="Sorts as text in the order of creation.")
+    parent_checkpoint_id: str | None = Field(
+        description="The checkpoint before this one; NULL for the first of a thread.",
+    )
+    metadata: str = Field(description="Base64 of a JSON object.")
+    checkpoint: str = Field(description="Base64 of the serialised checkpoint.")
+    checkpoint_type: str = Field(
+        description="The serialiser's name for the format of checkpoint, such as msgpack.",
+    )
+    version: int = Field(description="The version of the row's format.")
     created_at: dt.datetime | None
     updated_at: dt.datetime | None
     deleted_at: dt.datetime | None = Field(description="NULL while the row is live.")
 
 
-class CrewaiFlowState(BaseModel):
+class CheckpointWrite(BaseModel):
+    """A write to a LangGraph channel that is pending at a checkpoint."""
+
+    user_id: str
+    thread_id: str
+    checkpoint_ns: str = Field(
+        description="The namespace of the graph: empty for the root graph, a path for a subgraph.",
+    )
+    checkpoint_id: str
+    write_idx: int = Field(
+        description="The position of the write among those of its checkpoint, and with it part of the key.",
+    )
+    value: str = Field(description="Base64 of the serialised value.")
+    value_type: str = Field(
+        description="The serialiser's name for the format of value, such as msgpack.",
+    )
+    channel: str = Field(description="The channel that is written to.")
+    task_id: str = Field(description="The LangGraph task that wrote; not a row of the table task.")
+    created_at: dt.datetime | None
+    updated_at: dt.datetime | None
+    deleted_at: dt.datetime | None = Field(description="NULL while the row is live.")
+
+
+class CrewAIFlowState(BaseModel):
     """The state of a CrewAI flow after one of its methods."""
 
     user_id: str
     thread_id: str
     method_name: str = Field(description="The method of the flow after which the state was stored.")
     state_data: str = Field(description="The state as JSON text.")
+    created_at: dt.datetime | None
+    updated_at: dt.datetime | None
+    deleted_at: dt.datetime | None = Field(description="NULL while the row is live.")
+
+
+class CrewAIMemory(BaseModel):
+    """What a CrewAI agent remembers of a thread."""
+
+    user_id: str
+    thread_id: str
+    memory_data: str = Field(description="The memory as JSON text.")
     created_at: dt.datetime | None
     updated_at: dt.datetime | None
     deleted_at: dt.datetime | None = Field(description="NULL while the row is live.")
@@ -100,52 +149,6 @@ class Feedback(BaseModel):
     issue_type: enums.OpenFeedbackIssueType | None = Field(
         description="What was wrong: instructions, factual, incomplete or tool. NULL if nothing was named.",
     )
-    created_at: dt.datetime | None
-    updated_at: dt.datetime | None
-    deleted_at: dt.datetime | None = Field(description="NULL while the row is live.")
-
-
-class LgCheckpoint(BaseModel):
-    """The state of a LangGraph thread after one step."""
-
-    user_id: str
-    thread_id: str
-    checkpoint_ns: str = Field(
-        description="The namespace of the graph: empty for the root graph, a path for a subgraph.",
-    )
-    checkpoint_id: str = Field(description="Sorts as text in the order of creation.")
-    parent_checkpoint_id: str | None = Field(
-        description="The checkpoint before this one; NULL for the first of a thread.",
-    )
-    metadata: str = Field(description="Base64 of a JSON object.")
-    checkpoint: str = Field(description="Base64 of the serialised checkpoint.")
-    checkpoint_type: str = Field(
-        description="The serialiser's name for the format of checkpoint, such as msgpack.",
-    )
-    version: int = Field(description="The version of the row's format.")
-    created_at: dt.datetime | None
-    updated_at: dt.datetime | None
-    deleted_at: dt.datetime | None = Field(description="NULL while the row is live.")
-
-
-class LgCheckpointWrite(BaseModel):
-    """A write to a LangGraph channel that is pending at a checkpoint."""
-
-    user_id: str
-    thread_id: str
-    checkpoint_ns: str = Field(
-        description="The namespace of the graph: empty for the root graph, a path for a subgraph.",
-    )
-    checkpoint_id: str
-    write_idx: int = Field(
-        description="The position of the write among those of its checkpoint, and with it part of the key.",
-    )
-    value: str = Field(description="Base64 of the serialised value.")
-    value_type: str = Field(
-        description="The serialiser's name for the format of value, such as msgpack.",
-    )
-    channel: str = Field(description="The channel that is written to.")
-    task_id: str = Field(description="The LangGraph task that wrote; not a row of the table task.")
     created_at: dt.datetime | None
     updated_at: dt.datetime | None
     deleted_at: dt.datetime | None = Field(description="NULL while the row is live.")
@@ -264,7 +267,7 @@ class Tool(BaseModel):
     deleted_at: dt.datetime | None = Field(description="NULL while the row is live.")
 
 
-class Toolserver(BaseModel):
+class ToolServer(BaseModel):
     """A server that offers tools to agents."""
 
     name: str
@@ -313,6 +316,17 @@ class MemoryHit(BaseModel):
     score: float
 
 
+class NewCheckpointWrite(BaseModel):
+    """One of the `writes` of UpsertCheckpointWrites."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    idx: int
+    channel: str
+    value_type: str
+    value: str
+
+
 class NewEvent(BaseModel):
     """One of the `events` of InsertEvents."""
 
@@ -338,6 +352,15 @@ class NewMemory(BaseModel):
     expires_at: AwareDatetime | None = None
 
 
+class NewTool(BaseModel):
+    """One of the `tools` of RefreshToolsForServer."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str
+    description: str | None = None
+
+
 class PrunedMemories(BaseModel):
     """A row of PruneMemories."""
 
@@ -357,3 +380,10 @@ class PrunedSessions(BaseModel):
     crewai_memories: int
     crewai_flow_states: int
     shares: int
+
+
+class RefreshedTools(BaseModel):
+    """A row of RefreshToolsForServer."""
+
+    stored: int
+    deleted: int

@@ -389,7 +389,7 @@ async def delete_session(db: DBTX, /, *, id: str, user_id: str) -> int:
 
 PRUNE_SESSIONS: Final = """-- name: PruneSessions :one
 WITH expired AS MATERIALIZED (
-    SELECT s.id, s.user_id FROM session AS s
+    SELECT s.id, s.user_id, s.created_at FROM session AS s
     WHERE
         greatest(s.updated_at, s.created_at) < statement_timestamp() - $1::interval
         AND (
@@ -405,6 +405,7 @@ WITH expired AS MATERIALIZED (
             SELECT 1 FROM task AS t
             WHERE
                 t.session_id = s.id
+                AND (t.user_id = s.user_id OR t.user_id IS NULL)
                 AND greatest(t.updated_at, t.created_at)
                 >= statement_timestamp() - $1::interval
             LIMIT 1
@@ -429,6 +430,8 @@ pruned_tasks AS (
             task.user_id = expired.user_id
             OR (
                 task.user_id IS NULL
+                AND coalesce(expired.created_at, '-infinity'::timestamptz)
+                <= coalesce(task.created_at, '-infinity'::timestamptz)
                 AND NOT EXISTS (
                     SELECT 1 FROM session AS other
                     WHERE other.id = expired.id AND other.user_id <> expired.user_id
@@ -436,6 +439,17 @@ pruned_tasks AS (
             )
         )
     RETURNING task.id
+),
+hidden_tasks AS (
+    UPDATE task SET user_id = ''
+    FROM expired
+    WHERE
+        task.session_id = expired.id
+        AND task.user_id IS NULL
+        AND EXISTS (
+            SELECT 1 FROM session AS other
+            WHERE other.id = expired.id AND other.user_id <> expired.user_id
+        )
 ),
 pruned_push_notifications AS (
     DELETE FROM push_notification
@@ -501,7 +515,9 @@ SELECT
 async def prune_sessions(db: DBTX, /, *, retention: dt.timedelta) -> models.PrunedSessions:
     """Remove at most 1000 sessions in which nothing happened for as long as the retention, deleted
     ones included, with all that belongs to them. Sessions in use are left for the next time. A task
-    without owner belongs to a session whose id only one user ever had.
+    without owner belongs to a session that is not younger and whose id only one user ever had. Where
+    several had it the task stays hidden for good, with an empty owner, because the rows that say so
+    are going.
 
     unscoped: retention is for every user
     """
@@ -513,7 +529,7 @@ async def prune_sessions(db: DBTX, /, *, retention: dt.timedelta) -> models.Prun
 
 COUNT_EXPIRED_SESSIONS: Final = """-- name: CountExpiredSessions :one
 WITH expired AS MATERIALIZED (
-    SELECT s.id, s.user_id FROM session AS s
+    SELECT s.id, s.user_id, s.created_at FROM session AS s
     WHERE
         greatest(s.updated_at, s.created_at) < statement_timestamp() - $1::interval
         AND (
@@ -529,6 +545,7 @@ WITH expired AS MATERIALIZED (
             SELECT 1 FROM task AS t
             WHERE
                 t.session_id = s.id
+                AND (t.user_id = s.user_id OR t.user_id IS NULL)
                 AND greatest(t.updated_at, t.created_at)
                 >= statement_timestamp() - $1::interval
             LIMIT 1
@@ -550,6 +567,8 @@ expired_tasks AS MATERIALIZED (
             task.user_id = expired.user_id
             OR (
                 task.user_id IS NULL
+                AND coalesce(expired.created_at, '-infinity'::timestamptz)
+                <= coalesce(task.created_at, '-infinity'::timestamptz)
                 AND NOT EXISTS (
                     SELECT 1 FROM session AS other
                     WHERE other.id = expired.id AND other.user_id <> expired.user_id

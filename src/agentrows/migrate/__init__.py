@@ -18,7 +18,7 @@ from agentrows.migrate.runner import (
 )
 from agentrows.migrate.state import Status, TrackStatus
 from agentrows.migrate.track import Track
-from agentrows.migrate.verify import status, verify
+from agentrows.migrate.verify import status, status_on, verify
 
 __all__ = [
     "FileRun",
@@ -31,6 +31,7 @@ __all__ = [
     "apply",
     "builtin_tracks",
     "status",
+    "status_on",
     "up",
     "verify",
 ]

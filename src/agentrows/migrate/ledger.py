@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
+    from agentrows.db.executor import Connection
     from agentrows.migrate.plan import Step
     from agentrows.migrate.track import Track
 
@@ -165,7 +166,7 @@ def quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-async def read_session(db: asyncpg.Connection) -> Session:
+async def read_session(db: Connection) -> Session:
     """Read what the connection starts with; raise ConfigError if it has no schema to create in."""
     database, schema, search_path, pid = await _fetch_one(
         db,
@@ -177,7 +178,7 @@ async def read_session(db: asyncpg.Connection) -> Session:
     return Session(database=database, schema=schema, search_path=search_path, backend_pid=pid)
 
 
-async def read_row(db: asyncpg.Connection, place: Place) -> Row | None:
+async def read_row(db: Connection, place: Place) -> Row | None:
     """Return the tracking row; None if there is no table, or no row.
 
     Raises MigrationError for another tool's table (dbmate's and Rails' have this name too), and
@@ -203,7 +204,7 @@ async def read_row(db: asyncpg.Connection, place: Place) -> Row | None:
     return Row(version=rows[0]["version"], dirty=rows[0]["dirty"]) if rows else None
 
 
-async def read_history(db: asyncpg.Connection, place: Place) -> tuple[Entry, ...]:
+async def read_history(db: Connection, place: Place) -> tuple[Entry, ...]:
     """Return the history, oldest first; empty if there is no table."""
     if not await _columns(db, place.schema, f"{place.table}_history"):
         return ()
@@ -336,12 +337,12 @@ async def create_and_forget(db: asyncpg.Connection, extension: str) -> None:
         await savepoint.rollback()
 
 
-async def _columns(db: asyncpg.Connection, schema: str, table: str) -> dict[str, str]:
+async def _columns(db: Connection, schema: str, table: str) -> dict[str, str]:
     """Return a table's columns and their types; empty if there is no such table."""
     return {str(row[0]): str(row[1]) for row in await db.fetch(_COLUMNS, schema, table)}
 
 
-async def _fetch_one(db: asyncpg.Connection, query: str, *arguments: object) -> tuple[Any, ...]:
+async def _fetch_one(db: Connection, query: str, *arguments: object) -> tuple[Any, ...]:
     """Return the row of a SELECT that always has one."""
     row = await db.fetchrow(query, *arguments)
     if row is None:  # pragma: no cover  the queries have no FROM

@@ -13,8 +13,7 @@ from agentrows.migrate.plan import Entry, Mover, Row, check_unchanged, moved_by
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import asyncpg
-
+    from agentrows.db.executor import Connection
     from agentrows.migrate.ledger import Session
     from agentrows.migrate.track import LoadedTrack, Track
 
@@ -69,13 +68,22 @@ class Status:
         return not any(track.pending or track.dirty or track.changed for track in self.tracks)
 
     @property
+    def versions(self) -> dict[str, int]:
+        """The version of each track that has one, by name; a dirty one counts as not there yet."""
+        return {
+            track.name: track.version - track.dirty
+            for track in self.tracks
+            if track.version is not None
+        }
+
+    @property
     def is_foreign(self) -> bool:
         """Whether another tool wrote a tracking row since our last run."""
         return any(track.moved_by == "another tool" for track in self.tracks)
 
 
 async def read_states(
-    db: asyncpg.Connection, loaded: Sequence[LoadedTrack], session: Session
+    db: Connection, loaded: Sequence[LoadedTrack], session: Session
 ) -> tuple[State, ...]:
     """Read every track's row and history; raise InvalidTrack if two tracks share a table."""
     places = locate([each.track for each in loaded], session)

@@ -19,6 +19,7 @@ from agentrows.migrate.track import load_all
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from agentrows.db.executor import Connection
     from agentrows.migrate.track import Track
 
 logger = logging.getLogger(__name__)
@@ -30,11 +31,16 @@ async def status(dsn: str, tracks: Sequence[Track]) -> Status:
     Raises InvalidTrack for malformed files, MigrationError for a tracking table that is not
     golang-migrate's, Unavailable and ConfigError as connecting does.
     """
-    loaded = load_all(tracks)
     async with closing(await connect(dsn, application_name="agentrows migrate")) as db:
-        with driver_errors():
-            session = await ledger.read_session(db)
-            states = await read_states(db, loaded, session)
+        return await status_on(db, tracks)
+
+
+async def status_on(db: Connection, tracks: Sequence[Track]) -> Status:
+    """Return what `status` does, on a connection of the caller's."""
+    loaded = load_all(tracks)
+    with driver_errors():
+        session = await ledger.read_session(db)
+        states = await read_states(db, loaded, session)
     return Status(tuple(describe(state) for state in states))
 
 

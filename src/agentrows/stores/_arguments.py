@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 DIMENSIONS: Final = 768
 LONGEST_ID: Final = 512
 """In bytes; a longer one does not fit PostgreSQL's index rows."""
+LONGEST_INDEXED: Final = 2000
+"""In bytes; an index row holds about 2,700."""
 INT64: Final = range(-(2**63), 2**63)
 NORMS: Final = (1e-18, 1e18)
 """pgvector adds up squares in float32: outside of this a similarity is not a number."""
 NUL_ESCAPE: Final = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+START_OF_TIME: Final = datetime.min.replace(tzinfo=UTC)
 END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
 
 
@@ -43,6 +46,11 @@ Place: TypeAlias = tuple[datetime | None, str]
 """Where a page begins: the time (None is the oldest) and the id of the row before it."""
 OLDEST: Final[Place] = (None, "")
 NEWEST: Final[Place] = (END_OF_TIME, "")
+
+
+def page_after(time: datetime | None, id: str) -> Place:
+    """Return where a page begins behind a row; infinity comes from the driver without a zone."""
+    return (time.replace(tzinfo=UTC) if time and time.tzinfo is None else time), id
 
 
 def given(value: object) -> bool:
@@ -76,6 +84,11 @@ def check_optional_text(name: str, value: str | Unset | None) -> str | None:
     return None if value is None or value is UNSET else check_text(name, value)
 
 
+def check_optional_id(name: str, value: str | Unset | None) -> str | None:
+    """Return the id to send: None for an argument that is absent or None."""
+    return None if value is None or value is UNSET else check_id(name, value)
+
+
 def check_limit(name: str, value: int | None) -> int | None:
     """Return a limit of at least 1, or None for all; raise InvalidValue for another."""
     if value is None:
@@ -94,11 +107,35 @@ def check_int64(name: str, value: int | None) -> int | None:
     return value
 
 
-def check_moment(name: str, value: datetime) -> datetime:
-    """Return a moment; raise InvalidValue for one without time zone, which would be a guess."""
+def check_aware(name: str, value: datetime) -> datetime:
+    """Return a moment in UTC; raise InvalidValue for one without time zone: it would be a guess."""
     if not _is_aware(value):
         raise InvalidValue(f"{name} must be a datetime with a time zone")
-    return value
+    try:
+        return value.astimezone(UTC)
+    except OverflowError as error:
+        raise InvalidValue(f"{name} is beyond the years 1 to 9999 in UTC") from error
+
+
+def check_moment(name: str, value: datetime) -> datetime:
+    """Return a moment to store, in UTC; the first and last there are would become infinity."""
+    moment = check_aware(name, value)
+    if moment in (START_OF_TIME, END_OF_TIME):
+        raise InvalidValue(f"{name} must not be the first or the last moment there is")
+    return moment
+
+
+def check_optional_moment(name: str, value: datetime | Unset | None) -> datetime | None:
+    """Return the moment to send: None for an argument that is absent or None."""
+    return None if value is None or value is UNSET else check_moment(name, value)
+
+
+def check_indexed_text(name: str, value: str | Unset | None) -> str | None:
+    """Return the text of an indexed column: None for absent or None, at most 2,000 bytes."""
+    text = check_optional_text(name, value)
+    if text is not None and len(text.encode()) > LONGEST_INDEXED:
+        raise InvalidValue(f"{name} must have at most {LONGEST_INDEXED} bytes")
+    return text
 
 
 def check_json(name: str, value: JsonValue) -> str:
@@ -133,7 +170,7 @@ def check_embedding(name: str, value: VectorLike) -> Vector:
 
 
 def _floats(value: Sequence[float]) -> list[float]:
-    if isinstance(value, str | bytes):
+    if isinstance(value, str | bytes) or any(isinstance(number, str | bytes) for number in value):
         raise TypeError("text is not a sequence of numbers")
     return [float(number) for number in value]
 

@@ -16,7 +16,9 @@ from agentrows.stores._arguments import (
     check_optional_text,
     check_text,
     given,
+    page_after,
 )
+from agentrows.stores._schema import needs
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -45,6 +47,7 @@ class AgentStore:
         An argument left out keeps the stored value (a new agent has no config, and the workload
         type `deployment`). If nothing changes, nothing is written, `updated_at` included.
         """
+        needs(self.db, "core", 3)
         check_id("id", id)
         if config is not UNSET:
             check_json("config", config)
@@ -64,6 +67,7 @@ class AgentStore:
 
     async def get_agent(self, id: str) -> Agent:
         """Return an agent; raise NotFound if there is none, or it is deleted."""
+        needs(self.db, "core", 3)
         agent = await queries.get_agent(self.db.repeatable, id=check_id("id", id))
         if agent is None:
             raise NotFound(f"no agent {id!r}")
@@ -73,7 +77,8 @@ class AgentStore:
         self, *, limit: int | None = None, after: Agent | None = None
     ) -> list[Agent]:
         """Return agents, oldest first, at most `limit`; a page goes on `after` its last row."""
-        after_time, after_id = (after.created_at, after.id) if after else OLDEST
+        needs(self.db, "core", 3)
+        after_time, after_id = page_after(after.created_at, after.id) if after else OLDEST
         return await queries.list_agents(
             self.db.repeatable,
             after_time=after_time,
@@ -83,4 +88,5 @@ class AgentStore:
 
     async def delete_agent(self, id: str) -> bool:
         """Mark an agent as deleted; say whether there was one."""
+        needs(self.db, "core", 3)
         return await queries.delete_agent(self.db.repeatable, id=check_id("id", id)) > 0

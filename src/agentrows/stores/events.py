@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING, Final, Literal
 from agentrows.errors import InvalidValue, NotFound
 from agentrows.gen import events as queries
 from agentrows.stores._arguments import (
+    END_OF_TIME,
     NEWEST,
     OLDEST,
+    check_aware,
     check_choice,
     check_id,
     check_limit,
-    check_moment,
     check_text,
+    page_after,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     from agentrows.db.executor import Executor
     from agentrows.gen.models import Event, NewEvent
@@ -105,7 +107,7 @@ class EventStore:
 
     async def stream_events_for_session(
         self, session_id: str, *, user_id: str, after: Event | datetime | None = None
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event]:
         """Stream the events of a user's session in the order they happened.
 
         For sessions too large for a list: rows come from a server-side cursor, which holds a
@@ -135,6 +137,6 @@ def _place(after: Event | datetime | None, *, newest_first: bool) -> Place:
     if after is None:
         return NEWEST if newest_first else OLDEST
     if isinstance(after, datetime):
-        moment = check_moment("after", after)
-        return (moment if newest_first else moment + TICK), ""
-    return after.created_at, after.id
+        moment = check_aware("after", after)
+        return (moment if newest_first or moment == END_OF_TIME else moment + TICK), ""
+    return page_after(after.created_at, after.id)

@@ -15,6 +15,7 @@ from agentrows.stores._arguments import (
     check_int64,
     check_limit,
     check_text,
+    page_after,
 )
 
 if TYPE_CHECKING:
@@ -60,10 +61,11 @@ class FeedbackStore:
         self, *, user_id: str, limit: int | None = None, after: Feedback | None = None
     ) -> list[Feedback]:
         """Return a user's feedback, newest first, at most `limit`; pages go on `after` a row."""
+        after_time, _ = page_after(after.created_at, "") if after else NEWEST
         return await queries.list_feedback(
             self.db.repeatable,
             user_id=check_id("user_id", user_id),
-            after_time=after.created_at if after else NEWEST[0],
+            after_time=after_time,
             after_id=after.id if after else 0,
             limit=check_limit("limit", limit),
         )

@@ -22,9 +22,13 @@ from agentrows.stores._arguments import (
     check_jsonb,
     check_limit,
     check_moment,
+    check_optional_id,
+    check_optional_moment,
     check_text,
     given,
+    page_after,
 )
+from agentrows.stores._schema import needs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,6 +66,7 @@ class MemoryStore:
         With the id of a stored one, an argument left out keeps its value and None clears it; an id
         of another agent or user raises OwnedByAnother. `metadata` is a JSON object, or its text.
         """
+        needs(self.db, "vector", 1)
         memory_id = str(uuid.uuid4()) if id is None else check_id("id", id)
         memory = await queries.upsert_memory(
             self.db.repeatable,
@@ -81,11 +86,7 @@ class MemoryStore:
                 else _check_metadata("metadata", metadata)
             ),
             set_metadata=given(metadata),
-            expires_at=(
-                None
-                if expires_at is None or expires_at is UNSET
-                else check_moment("expires_at", expires_at)
-            ),
+            expires_at=check_optional_moment("expires_at", expires_at),
             set_expires_at=given(expires_at),
         )
         if memory is None:
@@ -98,6 +99,7 @@ class MemoryStore:
         A stored one with the same id is replaced whole; one of another agent or user raises
         OwnedByAnother, and an id that comes twice InvalidValue.
         """
+        needs(self.db, "vector", 1)
         for place, memory in enumerate(memories):
             _check_new(f"memories[{place}]", memory)
         ids = {memory.id for memory in memories}
@@ -130,6 +132,7 @@ class MemoryStore:
         keeps those whose JSON contains it, `min_score` those that score as much. The embeddings
         stay behind unless asked for. Each hit counts as read; `touch=False` only reads.
         """
+        needs(self.db, "vector", 1)
         if min_score is not None and not -1 <= min_score <= 1:
             raise InvalidValue("min_score must be between -1 and 1")
         if metadata is not None:
@@ -161,7 +164,8 @@ class MemoryStore:
         At most `limit`; a page goes on `after` its last row. `embedding` is None in every row
         unless asked for.
         """
-        after_time, after_id = (after.created_at, after.id) if after else NEWEST
+        needs(self.db, "vector", 1)
+        after_time, after_id = page_after(after.created_at, after.id) if after else NEWEST
         return await queries.list_memories(
             self.db.repeatable,
             agent_name=check_id("agent_name", agent_name),
@@ -179,11 +183,12 @@ class MemoryStore:
 
         Says whether there was something to remove.
         """
+        needs(self.db, "vector", 1)
         deleted = await queries.delete_memories(
             self.db.repeatable,
             agent_name=check_id("agent_name", agent_name),
             user_id=check_id("user_id", user_id),
-            id=None if id is None else check_id("id", id),
+            id=check_optional_id("id", id),
         )
         return deleted > 0
 
@@ -192,19 +197,25 @@ class MemoryStore:
 
         One read at least 10 times is extended instead: it lives 15 days more, unread again.
         """
+        needs(self.db, "vector", 1)
         return await queries.prune_memories(self.db.repeatable)
 
 
 def _check_metadata(name: str, value: dict[str, JsonValue] | str) -> str:
-    """Return the text of a JSON object; raise InvalidValue for anything else."""
+    """Return the text of a JSON object that a filter can find; raise InvalidValue otherwise."""
     text = check_text(name, value) if isinstance(value, str) else check_json(name, value)
     try:
-        parsed = json.loads(text)
+        parsed = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise InvalidValue(f"{name} is not JSON: {error}") from error
+    check_jsonb(name, parsed)
     if not isinstance(parsed, dict):
         raise InvalidValue(f"{name} must be a JSON object")
     return text
+
+
+def _refuse_constant(constant: str) -> None:
+    raise ValueError(f"JSON has no {constant}")
 
 
 def _check_new(name: str, memory: NewMemory) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-from agentrows.errors import AlreadyExists, Deleted, NotFound
+from agentrows.errors import AlreadyExists, Deleted, InvalidValue, NotFound
 from agentrows.gen import sessions as queries
 from agentrows.gen.models import PrunedSessions
 from agentrows.stores._arguments import (
@@ -14,10 +14,13 @@ from agentrows.stores._arguments import (
     UNSET,
     check_choice,
     check_id,
+    check_indexed_text,
     check_limit,
-    check_optional_text,
+    check_optional_id,
     given,
+    page_after,
 )
+from agentrows.stores._schema import needs
 
 if TYPE_CHECKING:
     from agentrows.db.executor import Executor
@@ -25,6 +28,10 @@ if TYPE_CHECKING:
     from agentrows.stores._arguments import Place, Unset
 
     Order = Literal["activity", "created"]
+
+
+LONGEST_RETENTION: Final = timedelta(days=365_000)
+"""What PostgreSQL can still subtract from now, and by far."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +58,11 @@ class SessionStore:
             self.db.repeatable,
             id=check_id("id", id),
             user_id=check_id("user_id", user_id),
-            name=check_optional_text("name", name),
+            name=check_indexed_text("name", name),
             set_name=given(name),
-            agent_id=check_optional_text("agent_id", agent_id),
+            agent_id=check_optional_id("agent_id", agent_id),
             set_agent_id=given(agent_id),
-            source=check_optional_text("source", source),
+            source=check_indexed_text("source", source),
             set_source=given(source),
         )
         if session is None:
@@ -79,9 +86,9 @@ class SessionStore:
             self.db.once,
             id=check_id("id", id),
             user_id=check_id("user_id", user_id),
-            name=check_optional_text("name", name),
-            agent_id=check_optional_text("agent_id", agent_id),
-            source=check_optional_text("source", source),
+            name=check_indexed_text("name", name),
+            agent_id=check_optional_id("agent_id", agent_id),
+            source=check_indexed_text("source", source),
         )
         if session is not None:
             return session
@@ -197,6 +204,9 @@ class SessionStore:
         sessions in use. A retention of zero or less does nothing. Returns how many rows went, by
         table; `dry_run` counts them and removes none.
         """
+        needs(self.db, "core", 7)
+        if retention > LONGEST_RETENTION:
+            raise InvalidValue(f"retention must be at most {LONGEST_RETENTION.days:,} days")
         if retention <= timedelta(0):
             return _sum([])
         if dry_run:
@@ -212,7 +222,7 @@ def _place(after: Session | None, order: Order) -> Place:
     check_choice("order", order, ("activity", "created"))
     if after is None:
         return NEWEST
-    return (after.updated_at if order == "activity" else after.created_at), after.id
+    return page_after(after.updated_at if order == "activity" else after.created_at, after.id)
 
 
 def _sum(batches: list[PrunedSessions]) -> PrunedSessions:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
@@ -13,8 +13,6 @@ from agentrows import AlreadyExists, Event, InvalidValue, NotFound, PostgresClie
 from support.stores import BEFORE_ALL, EARLY, TIMES, count, event, spread, versions, visit
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-
     import asyncpg
 
 Order = Literal["oldest_first", "newest_first"]
@@ -352,9 +350,7 @@ async def test_a_stream_that_is_closed_early_gives_its_only_connection_back(
     async with PostgresClient.open(migrated, settings=ONE_CONNECTION, migrations="off") as client:
         await client.store_events([event(each) for each in scrambled(2000)])
         for _ in range(3):
-            stream = cast(
-                "AsyncGenerator[Event]", client.stream_events_for_session("s-1", user_id="mira")
-            )
+            stream = client.stream_events_for_session("s-1", user_id="mira")
             async with contextlib.aclosing(stream) as events:
                 first = await anext(events)
             assert first == await client.get_event(first.id, user_id="mira")

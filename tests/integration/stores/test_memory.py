@@ -292,16 +292,14 @@ async def test_an_expired_memory_is_neither_found_nor_listed(
     assert [hit.id for hit in touched] == ["m-new"]
 
 
-async def test_an_expiry_at_the_end_of_time_comes_back_as_it_was_given(
-    client: PostgresClient,
+@pytest.mark.parametrize(
+    "moment", [datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)]
+)
+async def test_an_expiry_that_would_become_infinity_is_refused(
+    client: PostgresClient, moment: datetime
 ) -> None:
-    never = datetime.max.replace(tzinfo=UTC)
-    stored = await client.store_agent_memory(**MINE, id="m-1", content="a", expires_at=never)
-    assert stored.expires_at == never
-    again = await client.store_agent_memory(
-        **MINE, id="m-1", content="b", expires_at=stored.expires_at
-    )
-    assert [again.model_copy(update={"content": "a"})] == [stored]
+    with pytest.raises(InvalidValue, match="expires_at"):
+        await client.store_agent_memory(**MINE, content="a", expires_at=moment.replace(tzinfo=UTC))
 
 
 async def test_embeddings_come_only_when_asked_for(client: PostgresClient) -> None:

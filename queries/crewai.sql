@@ -1,0 +1,76 @@
+-- CrewAI: the long-term memory of a crew, and the state of its flows, by user and thread.
+-- py: file
+
+-- name: UpsertCrewAIMemory :one
+-- Store the memory of a thread and bring a deleted one back.
+INSERT INTO crewai_agent_memory (user_id, thread_id, memory_data, created_at, updated_at)
+VALUES (@user_id, @thread_id, @memory_data, statement_timestamp(), statement_timestamp())
+ON CONFLICT (user_id, thread_id) DO UPDATE SET
+    memory_data = excluded.memory_data,
+    updated_at = excluded.updated_at,
+    deleted_at = NULL
+RETURNING *;
+
+-- name: SearchCrewAIMemoryByTask :many
+-- A user's memories whose task description has this text, literally and in any case; newest first,
+-- then by score, the lowest first. Where memory_data is not JSON, all of its text is searched.
+SELECT memory.* FROM crewai_agent_memory AS memory
+WHERE
+    memory.user_id = @user_id
+    AND (sqlc.narg('thread_id')::text IS NULL OR memory.thread_id = sqlc.narg('thread_id'))
+    AND memory.deleted_at IS NULL
+    AND strpos(
+        lower(
+            coalesce(
+                CASE
+                    WHEN pg_input_is_valid(memory.memory_data, 'jsonb')
+                        THEN memory.memory_data::jsonb ->> 'task_description'
+                END,
+                memory.memory_data
+            )
+        ),
+        lower(@task_description::text)
+    ) > 0
+ORDER BY
+    coalesce(memory.created_at, '-infinity'::timestamptz) DESC,
+    CASE
+        WHEN pg_input_is_valid(memory.memory_data, 'jsonb')
+            THEN CASE
+                WHEN pg_input_is_valid(memory.memory_data::jsonb ->> 'score', 'float8')
+                    THEN (memory.memory_data::jsonb ->> 'score')::float8
+            END
+    END,
+    memory.thread_id
+LIMIT sqlc.narg('limit')::bigint;
+
+-- name: DeleteCrewAIMemory :execrows
+-- Mark the memory of a thread as deleted.
+UPDATE crewai_agent_memory
+SET deleted_at = statement_timestamp()
+WHERE user_id = @user_id AND thread_id = @thread_id AND deleted_at IS NULL;
+
+-- name: UpsertCrewAIFlowState :one
+-- Store the state that a method of a flow left, and bring a deleted one back.
+INSERT INTO crewai_flow_state (
+    user_id, thread_id, method_name, state_data, created_at, updated_at
+)
+VALUES (
+    @user_id,
+    @thread_id,
+    @method_name,
+    @state_data,
+    statement_timestamp(),
+    statement_timestamp()
+)
+ON CONFLICT (user_id, thread_id, method_name) DO UPDATE SET
+    state_data = excluded.state_data,
+    updated_at = excluded.updated_at,
+    deleted_at = NULL
+RETURNING *;
+
+-- name: FindLatestCrewAIFlowState :one
+-- The state of a flow that was stored last.
+SELECT * FROM crewai_flow_state
+WHERE user_id = @user_id AND thread_id = @thread_id AND deleted_at IS NULL
+ORDER BY coalesce(updated_at, '-infinity'::timestamptz) DESC, method_name DESC
+LIMIT 1;

@@ -1,0 +1,108 @@
+-- Push notification configs: where to report on a task. A config belongs to its task, and through
+-- it to a user. The table's key is the id alone; a config whose id another task's config has
+-- already is stored as `id<US>task_id` (US is the unit separator, U+001F), and read back as `id`.
+-- py: file
+
+-- name: UpsertPushNotification :one
+-- Store a config of a user's task and bring a deleted one back. No row if the user has no such task,
+-- or if somebody took the id just now.
+-- py: row PushNotification
+INSERT INTO push_notification AS config (
+    id, task_id, data, created_at, updated_at, protocol_version
+)
+SELECT
+    CASE
+        WHEN EXISTS (
+            SELECT 1 FROM push_notification AS other
+            WHERE
+                (other.id = @id::text AND other.task_id <> @task_id::text)
+                OR other.id = @id || E'\x1f' || @task_id
+        ) THEN @id || E'\x1f' || @task_id
+        ELSE @id
+    END,
+    @task_id,
+    @data::text,
+    statement_timestamp(),
+    statement_timestamp(),
+    '1.0'
+WHERE EXISTS (
+        SELECT 1 FROM task
+        WHERE task.id = @task_id AND task.user_id = @user_id::text AND task.deleted_at IS NULL
+    )
+ON CONFLICT (id) DO UPDATE SET
+    data = excluded.data,
+    updated_at = excluded.updated_at,
+    deleted_at = NULL,
+    protocol_version = excluded.protocol_version
+WHERE config.task_id = excluded.task_id
+RETURNING
+    split_part(config.id, E'\x1f', 1)::text AS "id!",
+    config.task_id,
+    config.data,
+    config.created_at,
+    config.updated_at,
+    config.deleted_at,
+    config.protocol_version;
+
+-- name: HasTask :one
+-- Whether a user has this task.
+SELECT EXISTS (
+        SELECT 1 FROM task
+        WHERE task.id = @task_id::text AND task.user_id = @user_id::text AND task.deleted_at IS NULL
+    )::boolean AS "has_task!";
+
+-- name: GetPushNotification :one
+-- A config of a user's task, unless it is deleted.
+-- py: row PushNotification
+SELECT
+    @id::text AS "id!", task_id, data, created_at, updated_at, deleted_at, protocol_version
+FROM push_notification AS config
+WHERE
+    config.id IN (@id, @id || E'\x1f' || @task_id::text)
+    AND config.task_id = @task_id
+    AND config.deleted_at IS NULL
+    AND EXISTS (
+        SELECT 1 FROM task
+        WHERE task.id = config.task_id AND task.user_id = @user_id::text AND task.deleted_at IS NULL
+    );
+
+-- name: ListPushNotifications :many
+-- The configs of a user's task in the order of their creation, from the given place on.
+-- py: row PushNotification
+SELECT
+    split_part(config.id, E'\x1f', 1)::text AS "id!",
+    task_id,
+    data,
+    created_at,
+    updated_at,
+    deleted_at,
+    protocol_version
+FROM push_notification AS config
+WHERE
+    config.task_id = @task_id::text
+    AND config.deleted_at IS NULL
+    AND EXISTS (
+        SELECT 1 FROM task
+        WHERE task.id = config.task_id AND task.user_id = @user_id::text AND task.deleted_at IS NULL
+    )
+    AND (coalesce(config.created_at, '-infinity'::timestamptz), split_part(config.id, E'\x1f', 1))
+    > (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::text)
+ORDER BY
+    coalesce(config.created_at, '-infinity'::timestamptz), split_part(config.id, E'\x1f', 1)
+LIMIT sqlc.narg('limit')::bigint;
+
+-- name: DeletePushNotifications :execrows
+-- Mark one config of a user's task as deleted, or all of them where no id is given.
+UPDATE push_notification AS config
+SET deleted_at = statement_timestamp()
+WHERE
+    config.task_id = @task_id::text
+    AND (
+        sqlc.narg('id')::text IS NULL
+        OR config.id IN (sqlc.narg('id'), sqlc.narg('id') || E'\x1f' || @task_id)
+    )
+    AND config.deleted_at IS NULL
+    AND EXISTS (
+        SELECT 1 FROM task
+        WHERE task.id = config.task_id AND task.user_id = @user_id::text AND task.deleted_at IS NULL
+    );

@@ -1,0 +1,50 @@
+-- Shares: a token that lets others see a session.
+-- py: file
+
+-- name: InsertSessionShare :one
+-- Share a user's session; no row if the user has no such session.
+INSERT INTO session_share (token, session_id, user_id, read_only, created_at)
+SELECT
+    @token::text,
+    session.id,
+    session.user_id,
+    @read_only::boolean,
+    statement_timestamp() AT TIME ZONE 'UTC'
+FROM session
+WHERE session.id = @session_id AND session.user_id = @user_id AND session.deleted_at IS NULL
+RETURNING *;
+
+-- name: GetSessionShare :one
+-- The share of a token, unless its session is deleted.
+--
+-- unscoped: who has the token may see it
+SELECT share.* FROM session_share AS share
+JOIN session ON session.id = share.session_id AND session.user_id = share.user_id
+WHERE share.token = @token AND session.deleted_at IS NULL;
+
+-- name: ListSessionShares :many
+-- The shares of a user's session, oldest first, from the given place on; none of a deleted session.
+SELECT share.* FROM session_share AS share
+JOIN session ON session.id = share.session_id AND session.user_id = share.user_id
+WHERE
+    share.session_id = @session_id
+    AND share.user_id = @user_id
+    AND session.deleted_at IS NULL
+    AND share.id > @after_id::bigint
+ORDER BY share.id
+LIMIT sqlc.narg('limit')::bigint;
+
+-- name: DeleteSessionShare :execrows
+-- Take a share of a user's session back, with the record of who used it.
+DELETE FROM session_share
+WHERE token = @token AND user_id = @user_id;
+
+-- name: RecordShareAccess :one
+-- Note that a user opened a share now; no row if the token shares nothing.
+INSERT INTO session_share_access (user_id, share_id, accessed_at)
+SELECT @user_id::text, share.id, statement_timestamp() AT TIME ZONE 'UTC'
+FROM session_share AS share
+JOIN session ON session.id = share.session_id AND session.user_id = share.user_id
+WHERE share.token = @token AND session.deleted_at IS NULL
+ON CONFLICT (user_id, share_id) DO UPDATE SET accessed_at = excluded.accessed_at
+RETURNING *;

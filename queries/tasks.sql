@@ -1,0 +1,125 @@
+-- Tasks: what an agent was asked to do, in a session of one user. A task without owner, of an older
+-- release, belongs to the only user its session's id ever had, if the session is not younger.
+-- py: file
+
+-- name: UpsertTask :one
+-- Store a user's task and mark its session as active; no row if the id is burned or another's.
+-- py: row Task
+WITH stored AS (
+    INSERT INTO task (
+        id, data, session_id, created_at, updated_at, protocol_version, user_id
+    )
+    VALUES (
+        @id::text,
+        @data::text,
+        sqlc.narg('session_id')::text,
+        statement_timestamp(),
+        statement_timestamp(),
+        '1.0',
+        @user_id::text
+    )
+    ON CONFLICT (id) DO UPDATE SET
+        data = excluded.data,
+        session_id = CASE
+            WHEN @set_session_id::boolean THEN excluded.session_id ELSE task.session_id
+        END,
+        updated_at = excluded.updated_at,
+        protocol_version = excluded.protocol_version,
+        user_id = excluded.user_id
+    WHERE
+        task.deleted_at IS NULL
+        AND (
+            task.user_id = excluded.user_id
+            OR (task.user_id IS NULL AND EXISTS (
+                SELECT 1 FROM session AS s
+                WHERE s.id = task.session_id
+                HAVING
+                    count(*) = 1
+                    AND min(s.user_id) = excluded.user_id
+                    AND min(coalesce(s.created_at, '-infinity'::timestamptz))
+                    <= coalesce(task.created_at, '-infinity'::timestamptz)
+            ))
+        )
+    RETURNING
+        id, data, session_id, created_at, updated_at, deleted_at, protocol_version, user_id
+),
+touched AS (
+    UPDATE session
+    SET updated_at = statement_timestamp()
+    FROM stored
+    WHERE
+        session.id = stored.session_id
+        AND session.user_id = stored.user_id
+        AND session.deleted_at IS NULL
+)
+SELECT id, data, session_id, created_at, updated_at, deleted_at, protocol_version, user_id
+FROM stored;
+
+-- name: IsTaskDeleted :one
+-- Whether the task with this id was deleted; no row if the id was never used.
+--
+-- unscoped: says why an id cannot be stored, and nothing else of the row
+SELECT (deleted_at IS NOT NULL)::boolean AS "is_deleted!" FROM task
+WHERE task.id = @id;
+
+-- name: GetTask :one
+-- A user's task, unless it is deleted.
+SELECT * FROM task
+WHERE
+    task.id = @id
+    AND task.deleted_at IS NULL
+    AND (
+        task.user_id = @user_id::text
+        OR (task.user_id IS NULL AND EXISTS (
+            SELECT 1 FROM session AS s
+            WHERE s.id = task.session_id
+            HAVING
+                count(*) = 1
+                AND min(s.user_id) = @user_id::text
+                AND min(coalesce(s.created_at, '-infinity'::timestamptz))
+                <= coalesce(task.created_at, '-infinity'::timestamptz)
+        ))
+    );
+
+-- name: ListTasks :many
+-- A user's tasks in a session in the order of their creation, from the given place on.
+SELECT * FROM task
+WHERE
+    task.session_id = @session_id::text
+    AND task.deleted_at IS NULL
+    AND (
+        task.user_id = @user_id::text
+        OR (task.user_id IS NULL AND EXISTS (
+            SELECT 1 FROM session AS s
+            WHERE s.id = task.session_id
+            HAVING
+                count(*) = 1
+                AND min(s.user_id) = @user_id::text
+                AND min(coalesce(s.created_at, '-infinity'::timestamptz))
+                <= coalesce(task.created_at, '-infinity'::timestamptz)
+        ))
+    )
+    AND (coalesce(task.created_at, '-infinity'::timestamptz), task.id)
+    > (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::text)
+ORDER BY coalesce(task.created_at, '-infinity'::timestamptz), task.id
+LIMIT sqlc.narg('limit')::bigint;
+
+-- name: DeleteTask :execrows
+-- Mark a user's task as deleted; its id stays burned.
+UPDATE task
+SET deleted_at = statement_timestamp()
+WHERE
+    task.id = @id
+    AND task.deleted_at IS NULL
+    AND (
+        task.user_id = @user_id::text
+        OR (task.user_id IS NULL AND EXISTS (
+            SELECT 1 FROM session AS s
+            WHERE s.id = task.session_id
+            HAVING
+                count(*) = 1
+                AND min(s.user_id) = @user_id::text
+                AND min(coalesce(s.created_at, '-infinity'::timestamptz))
+                <= coalesce(task.created_at, '-infinity'::timestamptz)
+        ))
+    );

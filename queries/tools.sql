@@ -1,0 +1,160 @@
+-- Tools and the servers that offer them. A tool's key is its id, server and group kind together, a
+-- server's its name and group kind.
+-- py: file
+
+-- name: UpsertTool :one
+-- Store a tool, keeping what is not set, and bring a deleted one back.
+INSERT INTO tool (id, server_name, group_kind, description, created_at, updated_at)
+VALUES (
+    @id,
+    @server_name,
+    @group_kind,
+    sqlc.narg('description'),
+    statement_timestamp(),
+    statement_timestamp()
+)
+ON CONFLICT (id, server_name, group_kind) DO UPDATE SET
+    description = CASE
+        WHEN @set_description::boolean THEN excluded.description ELSE tool.description
+    END,
+    updated_at = excluded.updated_at,
+    deleted_at = NULL
+RETURNING *;
+
+-- name: FindTools :many
+-- The tools with this id, of one server and group kind or of any; at most two, to see whether there
+-- is only one.
+SELECT * FROM tool
+WHERE
+    id = @id
+    AND (sqlc.narg('server_name')::text IS NULL OR server_name = sqlc.narg('server_name'))
+    AND (sqlc.narg('group_kind')::text IS NULL OR group_kind = sqlc.narg('group_kind'))
+    AND deleted_at IS NULL
+ORDER BY server_name, group_kind
+LIMIT 2;
+
+-- name: ListTools :many
+-- All tools in the order of their keys, from the given place on.
+SELECT * FROM tool
+WHERE
+    deleted_at IS NULL
+    AND (id, server_name, group_kind)
+    > (@after_id::text, @after_server_name::text, @after_group_kind::text)
+ORDER BY id, server_name, group_kind
+LIMIT sqlc.narg('limit')::bigint;
+
+-- name: ListToolsForServer :many
+-- The tools of one server in the order of their ids, from the given place on.
+SELECT * FROM tool
+WHERE
+    server_name = @server_name
+    AND group_kind = @group_kind
+    AND deleted_at IS NULL
+    AND id > @after_id::text
+ORDER BY id
+LIMIT sqlc.narg('limit')::bigint;
+
+-- name: DeleteToolsForServer :execrows
+-- Mark the tools of one server as deleted.
+UPDATE tool
+SET deleted_at = statement_timestamp()
+WHERE server_name = @server_name AND group_kind = @group_kind AND deleted_at IS NULL;
+
+-- name: LockToolsOfServer :exec
+-- Wait until nobody else refreshes this server's tools, until the end of the transaction. A
+-- statement of its own, because the snapshot of the one that also refreshes would be older than
+-- the lock.
+SELECT pg_advisory_xact_lock(
+    hashtextextended(@group_kind::text || E'\x1f' || @server_name::text, 7237405416)
+);
+
+-- name: RefreshToolsForServer :one
+-- Make the tools of one server exactly these, writing only the rows that differ.
+-- py: batch tools NewTool
+-- py: param description text?[]
+-- py: row RefreshedTools
+WITH input AS (
+    SELECT unnest(@id::text[]) AS id, unnest(@description::text[]) AS description
+),
+deleted AS (
+    UPDATE tool
+    SET deleted_at = statement_timestamp()
+    WHERE
+        server_name = @server_name::text
+        AND group_kind = @group_kind::text
+        AND deleted_at IS NULL
+        AND id NOT IN (SELECT id FROM input)
+    RETURNING 1
+),
+stored AS (
+    INSERT INTO tool (id, server_name, group_kind, description, created_at, updated_at)
+    SELECT
+        input.id,
+        @server_name,
+        @group_kind,
+        input.description,
+        statement_timestamp(),
+        statement_timestamp()
+    FROM input
+    ORDER BY input.id
+    ON CONFLICT (id, server_name, group_kind) DO UPDATE SET
+        description = excluded.description,
+        updated_at = excluded.updated_at,
+        deleted_at = NULL
+    WHERE
+        tool.deleted_at IS NOT NULL
+        OR tool.description IS DISTINCT FROM excluded.description
+    RETURNING 1
+)
+SELECT
+    (SELECT count(*) FROM stored)::bigint AS "stored!",
+    (SELECT count(*) FROM deleted)::bigint AS "deleted!";
+
+-- name: UpsertToolServer :one
+-- Store a tool server, keeping what is not set, and bring a deleted one back.
+INSERT INTO toolserver (name, group_kind, description, last_connected, created_at, updated_at)
+VALUES (
+    @name,
+    @group_kind,
+    sqlc.narg('description'),
+    sqlc.narg('last_connected'),
+    statement_timestamp(),
+    statement_timestamp()
+)
+ON CONFLICT (name, group_kind) DO UPDATE SET
+    description = CASE
+        WHEN @set_description::boolean THEN excluded.description ELSE toolserver.description
+    END,
+    last_connected = CASE
+        WHEN @set_last_connected::boolean THEN excluded.last_connected
+        ELSE toolserver.last_connected
+    END,
+    updated_at = excluded.updated_at,
+    deleted_at = NULL
+RETURNING *;
+
+-- name: FindToolServers :many
+-- The servers with this name, of one group kind or of any; at most two, to see whether there is
+-- only one.
+SELECT * FROM toolserver
+WHERE
+    name = @name
+    AND (sqlc.narg('group_kind')::text IS NULL OR group_kind = sqlc.narg('group_kind'))
+    AND deleted_at IS NULL
+ORDER BY group_kind
+LIMIT 2;
+
+-- name: ListToolServers :many
+-- All servers in the order of their keys, from the given place on.
+SELECT * FROM toolserver
+WHERE
+    deleted_at IS NULL
+    AND (name, group_kind) > (@after_name::text, @after_group_kind::text)
+ORDER BY name, group_kind
+LIMIT sqlc.narg('limit')::bigint;
+
+-- name: DeleteToolServer :execrows
+-- Mark a server as deleted; its tools stay.
+UPDATE toolserver
+SET deleted_at = statement_timestamp()
+WHERE name = @name AND group_kind = @group_kind AND deleted_at IS NULL;

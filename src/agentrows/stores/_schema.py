@@ -1,0 +1,24 @@
+"""Which migration a method needs, said before the statement is sent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agentrows.errors import SchemaBehind
+
+if TYPE_CHECKING:
+    from agentrows.db.executor import Executor
+
+
+def needs(db: Executor, track: str, version: int) -> None:
+    """Raise SchemaBehind if the database is known to be behind this version of a track.
+
+    Versions are those read when the client was opened. Of a track that was not there to read
+    nothing is known, and the statement itself will tell.
+    """
+    applied = db.versions.get(track, version)
+    if applied < version:
+        raise SchemaBehind(
+            f"this needs migration {version} of track {track!r}, the database is at {applied}; "
+            "run `agentrows migrate up`, and open the client anew"
+        )

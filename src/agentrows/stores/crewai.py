@@ -1,0 +1,83 @@
+"""CrewAI: the long-term memory of a crew, and the state of its flows, by user and thread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agentrows.gen import crewai as queries
+from agentrows.stores._arguments import check_id, check_limit, check_optional_id, check_text
+
+if TYPE_CHECKING:
+    from agentrows.db.executor import Executor
+    from agentrows.gen.models import CrewAIFlowState, CrewAIMemory
+
+
+@dataclass(frozen=True)
+class CrewAIStore:
+    """What each user's crews remember."""
+
+    db: Executor
+
+    async def store_crewai_memory(
+        self, thread_id: str, *, user_id: str, memory_data: str
+    ) -> CrewAIMemory:
+        """Store the memory of a thread, in place of the one before, and return it."""
+        return await queries.upsert_crewai_memory(
+            self.db.repeatable,
+            user_id=check_id("user_id", user_id),
+            thread_id=check_id("thread_id", thread_id),
+            memory_data=check_text("memory_data", memory_data),
+        )
+
+    async def search_crewai_memory_by_task(
+        self,
+        task_description: str,
+        *,
+        user_id: str,
+        thread_id: str | None = None,
+        limit: int | None = None,
+    ) -> list[CrewAIMemory]:
+        """Return a user's memories whose task description has this text, at most `limit`.
+
+        Newest first, then by `score` as a number, the lowest first. The text is literal, in any
+        case. Of memory_data that is not JSON, all is searched. Needs PostgreSQL 16.
+        """
+        return await queries.search_crewai_memory_by_task(
+            self.db.repeatable,
+            task_description=check_text("task_description", task_description),
+            user_id=check_id("user_id", user_id),
+            thread_id=check_optional_id("thread_id", thread_id),
+            limit=check_limit("limit", limit),
+        )
+
+    async def reset_crewai_memory(self, thread_id: str, *, user_id: str) -> bool:
+        """Mark the memory of a thread as deleted; say whether there was one."""
+        deleted = await queries.delete_crewai_memory(
+            self.db.repeatable,
+            user_id=check_id("user_id", user_id),
+            thread_id=check_id("thread_id", thread_id),
+        )
+        return deleted > 0
+
+    async def store_crewai_flow_state(
+        self, thread_id: str, *, user_id: str, method_name: str, state_data: str
+    ) -> CrewAIFlowState:
+        """Store the state that a method of a flow left, and return it."""
+        return await queries.upsert_crewai_flow_state(
+            self.db.repeatable,
+            user_id=check_id("user_id", user_id),
+            thread_id=check_id("thread_id", thread_id),
+            method_name=check_id("method_name", method_name),
+            state_data=check_text("state_data", state_data),
+        )
+
+    async def find_crewai_flow_state(
+        self, thread_id: str, *, user_id: str
+    ) -> CrewAIFlowState | None:
+        """Return the state of a flow that was stored last; None if there is none."""
+        return await queries.find_latest_crewai_flow_state(
+            self.db.repeatable,
+            user_id=check_id("user_id", user_id),
+            thread_id=check_id("thread_id", thread_id),
+        )
