@@ -1,13 +1,14 @@
-"""The main job, end to end: documents become sessions, events, feedback and memories.
+"""The main job, end to end: documents become sessions, events and memories, and are talked about.
 
 Reads the project's own documents, one session each with a paragraph per event, stores what there
-is to remember, and then lists, searches and prunes it. `AGENTROWS_DATABASE_URL` says where;
-`agentrows demo` runs it on an embedded PostgreSQL.
+is to remember, holds a conversation with tools, a task and a checkpoint, and then lists, searches
+and prunes. `AGENTROWS_DATABASE_URL` says where; `agentrows demo` runs it on an embedded PostgreSQL.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import json
 import re
@@ -22,14 +23,26 @@ from uuid import uuid4
 from rich.console import Console
 from rich.table import Table
 
-from agentrows import Memory, MemoryHit, NewEvent, NewMemory, PostgresClient, Vector
+from agentrows import (
+    Memory,
+    MemoryHit,
+    NewCheckpointWrite,
+    NewEvent,
+    NewMemory,
+    NewTool,
+    PostgresClient,
+    Vector,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
+    from pydantic import JsonValue
+
 T = TypeVar("T")
 
 USER = f"mira-{uuid4().hex[:4]}"  # somebody new in every run
+TASK = f"task-{uuid4().hex[:8]}"
 AGENT = "docs-reader"
 QUESTION = "how do I add a table?"
 HERE = Path(__file__).resolve().parent
@@ -56,6 +69,16 @@ def embed(text: str) -> Vector:
             number = int.from_bytes(hashlib.blake2b(part.encode(), digest_size=4).digest())
             vector[number % 768] += 1.0 if number & 0x10000 else -1.0
     return Vector(vector)
+
+
+def to_json(value: JsonValue) -> str:
+    """Return compact JSON text."""
+    return json.dumps(value, separators=(",", ":"))
+
+
+def to_base64(value: JsonValue) -> str:
+    """Return base64 of JSON, which is how a checkpoint and its writes are stored."""
+    return base64.b64encode(to_json(value).encode()).decode()
 
 
 def document_of(memory: Memory | MemoryHit) -> str:
@@ -114,7 +137,7 @@ async def remember(client: PostgresClient, timed: Stopwatch, documents: list[Pat
                 user_id=USER,
                 content=text,
                 embedding=embed(text),
-                metadata=json.dumps({"document": name}),
+                metadata=to_json({"document": name}),
                 expires_at=yesterday if name == "CHANGELOG.md" else None,
             )
             for text in texts
@@ -123,19 +146,49 @@ async def remember(client: PostgresClient, timed: Stopwatch, documents: list[Pat
 
 
 async def converse(client: PostgresClient, timed: Stopwatch) -> None:
-    """Ask and answer in one transaction, both events or none; then rate the answer."""
-    async with client.transaction() as tx:
+    """Hold a conversation: a question, a task with tools, a checkpoint, an answer, a verdict."""
+    tools = [NewTool(id="search", description="Search the documents"), NewTool(id="open")]
+    refresh = client.refresh_tools_for_server("docs", group_kind="MCPServer", tools=tools)
+    await timed("refresh_tools_for_server", refresh, rows=lambda changed: changed.stored)
+
+    async with client.transaction() as tx:  # all of it is stored, or nothing
         await tx.store_session("chat", user_id=USER, agent_id=AGENT)
-        turns = {"ask": QUESTION, "answer": "In five steps: CONTRIBUTING.md has them."}
-        events = [
-            NewEvent(id=f"chat#{turn}", user_id=USER, session_id="chat", data=text)
-            for turn, text in turns.items()
-        ]
-        await timed("tx.store_events", tx.store_events(events), rows=int)
+        ask = NewEvent(id=str(uuid4()), user_id=USER, session_id="chat", data=QUESTION)
+        await timed("tx.store_events", tx.store_events([ask]), rows=int)
+        task = tx.store_task(TASK, user_id=USER, session_id="chat", data=to_json("working"))
+        await timed("tx.store_task", task, rows=one)
+
+    checkpoint = client.store_checkpoint(
+        "chat",
+        user_id=USER,
+        checkpoint_id="step-1",
+        checkpoint=to_base64({"messages": [QUESTION]}),
+        checkpoint_type="json",
+        metadata={"step": 1, "source": "loop"},
+    )
+    await timed("store_checkpoint", checkpoint, rows=one)
+    calls = [
+        NewCheckpointWrite(idx=i, channel="tools", value_type="json", value=to_base64(tool.id))
+        for i, tool in enumerate(tools)
+    ]
+    writes = client.store_checkpoint_writes(
+        "chat", user_id=USER, checkpoint_id="step-1", task_id=TASK, writes=calls
+    )
+    await timed("store_checkpoint_writes", writes, rows=lambda _: len(calls))
+
+    text = "In five steps: CONTRIBUTING.md has them."
+    answer = NewEvent(id=str(uuid4()), user_id=USER, session_id="chat", data=text)
+    await timed("store_events", client.store_events([answer]), rows=int)
+    done = client.store_task(TASK, user_id=USER, data=to_json("completed"))
+    await timed("store_task", done, rows=one)
     feedback = client.store_feedback(
         user_id=USER, is_positive=False, feedback_text="Which five?", issue_type="incomplete"
     )
     await timed("store_feedback", feedback, rows=one)
+    share = client.create_session_share("chat", user_id=USER)
+    token = (await timed("create_session_share", share, rows=one)).token
+    opened = client.record_share_access(token, user_id="a-colleague")
+    await timed("record_share_access", opened, rows=one)
 
 
 async def look(client: PostgresClient, timed: Stopwatch, console: Console) -> None:
@@ -152,6 +205,13 @@ async def look(client: PostgresClient, timed: Stopwatch, console: Console) -> No
         about = [memory for memory in memories if document_of(memory) == session.id]
         stored.add_row(session.id, str(len(events)), str(len(about) or "-"))
     console.print(stored)
+
+    [task] = await client.list_tasks_for_session("chat", user_id=USER)
+    state = await timed("get_checkpoint", client.get_checkpoint("chat", user_id=USER), rows=one)
+    called = ", ".join(json.loads(base64.b64decode(write.value)) for write in state.writes)
+    console.print(
+        f"\nchat: task is {json.loads(task.data)}, tools called: {called}", style="italic"
+    )
 
     search = client.search_agent_memory(
         agent_name=AGENT, user_id=USER, embedding=embed(QUESTION), limit=3
