@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -111,7 +111,7 @@ class Transaction(Stores):
 class PostgresClient(Stores):
     """Every method of every store, on a pool of connections."""
 
-    _close: Callable[[], Awaitable[None]]
+    _close: Callable[[], Awaitable[None]] = field(repr=False)
 
     @classmethod
     @contextlib.asynccontextmanager
