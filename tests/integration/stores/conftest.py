@@ -1,26 +1,65 @@
-"""One migrated database for all tests of the stores, emptied before each; a second way into it."""
+"""One migrated database for all tests of the stores, emptied before each; a second way into it.
+
+`pytest tests/integration/stores --core 5` runs them on a database whose core track ends there.
+A test in which a method then says SchemaBehind, with a version above, is an expected failure.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import asyncpg
 import pytest
 import pytest_asyncio
 
-from agentrows import init_connection
+from agentrows import init_connection, migrate
+from support.older_schemas import CORES, tracks_at, why_expected
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Generator, Iterator
 
     from support.postgres import Server
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--core", type=int, choices=CORES, help="run the stores' tests on this core version"
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """On an older schema, report as an expected failure what has to fail there."""
+    report = yield
+    core = core_version(item.config)
+    if core is not None and report.failed and call.excinfo is not None:
+        reason = why_expected(call.excinfo.value, core)
+        if reason is not None:
+            report.outcome = "skipped"
+            report.wasxfail = reason
+    return report
+
+
+def core_version(config: pytest.Config) -> int | None:
+    """The version that was asked for; None is the newest, also where the option is not known."""
+    return cast("int | None", config.getoption("core", None))
+
+
 @pytest.fixture(scope="session")
-def stores_database(server: Server, template: str) -> Iterator[str]:
+def stores_database(
+    server: Server, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """The DSN of a migrated database, which the tests of the stores use one after another."""
-    name = server.create_database(template)
+    core = core_version(request.config)
+    if core is None:
+        name = server.create_database(cast("str", request.getfixturevalue("template")))
+    else:
+        name = server.create_database()
+        tracks = tracks_at(core, tmp_path_factory.mktemp("core"))
+        asyncio.run(migrate.up(server.dsn(name), tracks))
     yield server.dsn(name)
     server.drop_database(name)
 

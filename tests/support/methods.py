@@ -1,0 +1,196 @@
+"""Every method of every store with arguments that it takes, for tests that treat them all alike."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+
+import pytest
+
+from agentrows import InvalidValue, NewCheckpointWrite, NewMemory, NewTool
+from support.stores import event, towards
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agentrows import Stores
+
+Arguments: TypeAlias = "Mapping[str, object]"
+
+MIRA: Final[Arguments] = {"user_id": "mira"}
+THREAD: Final[Arguments] = {"thread_id": "t-1", **MIRA}
+SERVER: Final[Arguments] = {"server_name": "maps", "group_kind": "MCP"}
+WRITE: Final = NewCheckpointWrite(idx=0, channel="answer", value_type="json", value="eyI=")
+METHODS: Final[dict[str, dict[str, Arguments]]] = {
+    "agents": {
+        "store_agent": {"id": "travel", "type": "BYO"},
+        "get_agent": {"id": "travel"},
+        "list_agents": {},
+        "delete_agent": {"id": "travel"},
+    },
+    "sessions": {
+        "store_session": {"id": "s-1", "agent_id": "travel", **MIRA},
+        "create_session": {"id": "s-2", "agent_id": "travel", **MIRA},
+        "get_session": {"id": "s-1", **MIRA},
+        "list_sessions": MIRA,
+        "list_sessions_for_agent": {"agent_id": "travel", **MIRA},
+        "list_sessions_for_agent_all_users": {"agent_id": "travel"},
+        "delete_session": {"id": "s-2", **MIRA},
+        "prune_expired_sessions": {"retention": timedelta(days=1)},
+    },
+    "shares": {
+        "create_session_share": {"session_id": "s-1", **MIRA},
+        "get_session_share_by_token": {"token": "unknown"},
+        "list_session_shares_by_session": {"session_id": "s-1", **MIRA},
+        "record_share_access": {"token": "unknown", "user_id": "juno"},
+        "delete_session_share": {"token": "unknown", **MIRA},
+    },
+    "events": {
+        "store_events": {"events": [event("e-1")]},
+        "get_event": {"id": "e-1", **MIRA},
+        "list_events_for_session": {"session_id": "s-1", **MIRA},
+        "stream_events_for_session": {"session_id": "s-1", **MIRA},
+        "delete_event": {"id": "e-1", **MIRA},
+    },
+    "tasks": {
+        "store_task": {"id": "k-1", "data": "{}", "session_id": "s-1", **MIRA},
+        "get_task": {"id": "k-1", **MIRA},
+        "list_tasks_for_session": {"session_id": "s-1", **MIRA},
+        "delete_task": {"id": "k-1", **MIRA},
+    },
+    "push notifications": {
+        "store_push_notification": {"id": "c-1", "task_id": "k-1", "data": "{}", **MIRA},
+        "get_push_notification": {"id": "c-1", "task_id": "k-1", **MIRA},
+        "list_push_notifications": {"task_id": "k-1", **MIRA},
+        "delete_push_notification": {"id": "c-1", "task_id": "k-1", **MIRA},
+        "delete_push_notifications": {"task_id": "k-1", **MIRA},
+    },
+    "feedback": {
+        "store_feedback": {"is_positive": True, "feedback_text": "Good.", **MIRA},
+        "list_feedback": MIRA,
+        "summarize_feedback": MIRA,
+    },
+    "tools": {
+        "store_tool": {"id": "route", "description": "Finds a way.", **SERVER},
+        "get_tool": {"id": "route", **SERVER},
+        "list_tools": {},
+        "list_tools_for_server": SERVER,
+        "refresh_tools_for_server": {"tools": [NewTool(id="route")], **SERVER},
+        "delete_tools_for_server": SERVER,
+        "store_tool_server": {"name": "maps", "group_kind": "MCP", "description": "Maps."},
+        "get_tool_server": {"name": "maps", "group_kind": "MCP"},
+        "list_tool_servers": {},
+        "delete_tool_server": {"name": "maps", "group_kind": "MCP"},
+    },
+    "checkpoints": {
+        "store_checkpoint": {
+            "checkpoint_id": "p-2",
+            "parent_checkpoint_id": "p-1",
+            "checkpoint_ns": "",
+            "checkpoint": "AAEC",
+            "checkpoint_type": "msgpack",
+            "metadata": {"step": 1},
+            **THREAD,
+        },
+        "store_checkpoint_writes": {
+            "checkpoint_id": "p-2",
+            "checkpoint_ns": "",
+            "task_id": "w-1",
+            "writes": [WRITE],
+            **THREAD,
+        },
+        "list_checkpoints": {"checkpoint_ns": "", "before": "p-3", "metadata": {}, **THREAD},
+        "get_checkpoint": {"checkpoint_ns": "", "checkpoint_id": "p-2", **THREAD},
+        "delete_checkpoint": {"checkpoint_ns": "", "checkpoint_id": "p-2", **THREAD},
+    },
+    "crewai": {
+        "store_crewai_memory": {"memory_data": "{}", **THREAD},
+        "search_crewai_memory_by_task": {"task_description": "", **THREAD},
+        "reset_crewai_memory": THREAD,
+        "store_crewai_flow_state": {"method_name": "begin", "state_data": "{}", **THREAD},
+        "find_crewai_flow_state": THREAD,
+    },
+    "memory": {
+        "store_agent_memory": {"agent_name": "travel", "content": "", **MIRA},
+        "store_agent_memories": {
+            "memories": [NewMemory(id="m-1", agent_name="travel", user_id="mira", content="")]
+        },
+        "search_agent_memory": {"agent_name": "travel", "embedding": towards(1), **MIRA},
+        "list_agent_memories": {"agent_name": "travel", **MIRA},
+        "delete_agent_memory": {"agent_name": "travel", **MIRA},
+        "prune_expired_memories": {},
+    },
+}
+TEXTS: Final = frozenset(
+    {
+        "checkpoint",
+        "checkpoint_ns",
+        "checkpoint_type",
+        "data",
+        "description",
+        "memory_data",
+        "state_data",
+        "task_description",
+    }
+)
+"""Arguments that are text of any length; every other text is an id."""
+NO_TEXT: Final = ("a\0b", "\0", "\ud800", "a\udfffb", 7, b"bytes", 1.5, ["a"])
+NO_ID: Final = ("", "x" * 513, "ü" * 257)
+NO_LIMIT: Final = (0, -1, -(2**63), 2**63, True, False, 1.5, 2.0, "2")
+
+
+def in_order(*, of_store: str | None = None) -> list[tuple[str, Arguments]]:
+    """Every method with its arguments, those that take rows away last, in reverse."""
+    every = [
+        call
+        for store, methods in METHODS.items()
+        if of_store in (None, store)
+        for call in methods.items()
+    ]
+    taking = [call for call in every if call[0].startswith(("delete", "reset", "prune"))]
+    return [call for call in every if call not in taking] + taking[::-1]
+
+
+async def call(stores: Stores, method: str, arguments: Arguments) -> object:
+    """Call a method by its name; of a stream, take the rows."""
+    answer: Any = getattr(stores, method)(**arguments)
+    if method.startswith("stream"):
+        return [row async for row in answer]
+    return await answer
+
+
+def text_arguments(store: str) -> list[tuple[str, str]]:
+    """The methods of a store, each with each of its arguments that is text."""
+    return [
+        (method, name)
+        for method, arguments in METHODS[store].items()
+        for name, value in arguments.items()
+        if isinstance(value, str)
+    ]
+
+
+async def refuse_by_name(stores: Stores, method: str, argument: str) -> None:
+    """Nothing that is no text, or no id where one is wanted, gets past the arguments."""
+    store = next(name for name, methods in METHODS.items() if method in methods)
+    for value in NO_TEXT if argument in TEXTS else (*NO_TEXT, *NO_ID):
+        with pytest.raises(InvalidValue, match=named(argument)):
+            await call(stores, method, {**METHODS[store][method], argument: value})
+
+
+async def refuse_limits(stores: Stores, store: str, *methods: str) -> None:
+    """A limit that is no whole number of at least 1 is refused."""
+    for method in methods:
+        for limit in NO_LIMIT:
+            with pytest.raises(InvalidValue, match=r"^limit "):
+                await call(stores, method, {**METHODS[store][method], "limit": limit})
+
+
+def named(argument: str) -> str:
+    """A pattern for a message that says the argument's whole name."""
+    return rf"(?<![\w.]){re.escape(argument)}(?![\w.])"
+
+
+def unchecked(model: type[Any], **fields: object) -> Any:  # noqa: ANN401  a row of any batch
+    """A row of a batch that pydantic has not looked at."""
+    return cast("Any", model.model_construct(None, **fields))

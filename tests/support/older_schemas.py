@@ -1,0 +1,55 @@
+"""Databases that stand at an older core version, and what may happen on them."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import shutil
+from typing import TYPE_CHECKING, Final
+
+import asyncpg
+
+from agentrows import SchemaBehind, migrate
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CORES: Final = (2, 3, 5, 7)
+"""Where releases of the schema stand, and version 2, which is older than all of them."""
+NEEDED: Final = re.compile(r"this needs migration (\d+) of track 'core', the database is at (\d+)")
+LATER: Final = (
+    (3, re.compile(r'"workload_type" of relation "agent"|column (\w+\.)?"?workload_type')),
+    (5, re.compile(r"protocol_version")),
+    (6, re.compile(r'relation "session_share(_access)?"')),
+    (7, re.compile(r'"user_id" of relation "task"|column (t|task)\.user_id')),
+)
+"""What a test's own SQL may miss, in the server's words, and the version that brings it."""
+
+
+def tracks_at(core: int, folder: Path) -> tuple[migrate.Track, ...]:
+    """The built-in tracks, of which core ends with this version; its files are copied."""
+    newest, *others = migrate.builtin_tracks()
+    for path in newest.directory.iterdir():
+        if path.name.endswith(".sql") and int(path.name[:6]) <= core:
+            shutil.copy(path, folder)
+    return (dataclasses.replace(newest, directory=folder), *others)
+
+
+def why_expected(error: BaseException, core: int) -> str | None:
+    """Say why a database at this core version may raise this error; None if it must not.
+
+    A method may say SchemaBehind, and only with a version above the database's. The SQL of a test
+    itself may use what a later version brings: the driver's own error is never a method's.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        reasons = [why_expected(each, core) for each in error.exceptions]  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType, reportUnknownVariableType]
+        return None if None in reasons else reasons[0]
+    if isinstance(error, SchemaBehind):
+        said = NEEDED.search(str(error))
+        if said and int(said[1]) > core == int(said[2]):
+            return f"the method needs core {said[1]}"
+    if isinstance(error, asyncpg.UndefinedColumnError | asyncpg.UndefinedTableError):
+        for version, words in LATER:
+            if version > core and words.search(str(error)):
+                return f"the test's own SQL needs core {version}"
+    return None
