@@ -1,0 +1,194 @@
+"""Databases at an older core version: a method works there, or says which migration it needs.
+
+The whole suite of the stores runs on one with `pytest tests/integration/stores --core 3`; here it
+does so on two of the versions, and every method is called once on each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import asyncpg
+import pytest
+
+from agentrows import (
+    ConfigError,
+    Conflict,
+    InvalidReference,
+    InvalidValue,
+    NotFound,
+    PostgresClient,
+    SchemaBehind,
+    Settings,
+    Stores,
+    init_connection,
+    migrate,
+)
+from support.methods import METHODS, call, in_order
+from support.older_schemas import CORES, NEEDED, tracks_at
+from support.stores import towards
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from support.postgres import Server
+
+ROOT: Final = Path(__file__).parents[2]
+SLOW: Final = "tests/integration/stores/test_memory_search.py"
+"""20,000 rows, of a table that is not in this track."""
+MOVED: Final = {"agents": 3, "tasks": 7, "push notifications": 7, "shares": 6}
+"""The core version that brought a column or table to a store's methods."""
+EXCEPT: Final = {"delete_agent": 1, "prune_expired_sessions": 7}
+"""What differs from the other methods of its store: deletes no column, or removes from more."""
+NO_VECTOR: Final = Settings(vector_enabled=False)
+
+
+def needed(store: str, method: str) -> int:
+    return EXCEPT.get(method, MOVED.get(store, 1))
+
+
+def test_every_method_of_every_store_is_called_here() -> None:
+    public = {name for name in dir(Stores) if not name.startswith("_")}
+    known = {method for methods in METHODS.values() for method in methods}
+    assert public - {"db", "with_timeout"} == known
+
+
+@pytest.fixture(params=CORES, ids=lambda core: f"core {core}")
+def older(
+    server: Server, request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[tuple[int, str]]:
+    """A core version, and the DSN of a database that stands there, with the other tracks."""
+    core: int = request.param
+    name = server.create_database()
+    asyncio.run(migrate.up(server.dsn(name), tracks_at(core, tmp_path)))
+    yield core, server.dsn(name)
+    server.drop_database(name)
+
+
+async def outcomes(client: Stores, *, of_store: str | None = None) -> dict[str, int | None]:
+    """Call every method once; the core version that it says it needs, None if it works."""
+    found: dict[str, int | None] = {}
+    for method, arguments in in_order(of_store=of_store):
+        found[method] = None
+        try:
+            await call(client, method, arguments)
+        except (Conflict, InvalidReference, NotFound):
+            pass  # it looked; what it looks for could not be stored, or was by the round before
+        except SchemaBehind as error:
+            said = NEEDED.search(str(error))
+            assert said, f"{method}: {error}"
+            found[method] = int(said[1])
+    return found
+
+
+async def test_every_method_works_or_names_the_migration_that_it_needs(
+    older: tuple[int, str],
+) -> None:
+    core, dsn = older
+    expected = {
+        method: needed(store, method) if needed(store, method) > core else None
+        for store, methods in METHODS.items()
+        for method in methods
+    }
+    async with PostgresClient.open(dsn, migrations="off") as client:
+        assert await outcomes(client) == expected
+        assert await outcomes(client.with_timeout(10)) == expected
+        async with client.transaction() as tx:
+            assert await outcomes(tx, of_store="shares") == {
+                method: version for method, version in expected.items() if "share" in method
+            }
+    async with asyncpg.create_pool(dsn, min_size=1, max_size=2, init=init_connection) as pool:
+        assert await outcomes(await PostgresClient.from_pool(pool)) == expected
+
+
+async def test_a_client_that_is_opened_after_the_migration_has_every_method(
+    older: tuple[int, str],
+) -> None:
+    _, dsn = older
+    async with PostgresClient.open(dsn, migrations="apply") as client:
+        assert set((await outcomes(client)).values()) == {None}
+
+
+async def test_verify_refuses_an_older_schema_and_names_the_track(older: tuple[int, str]) -> None:
+    core, dsn = older
+    if core == max(CORES):
+        async with PostgresClient.open(dsn, migrations="verify") as client:
+            await client.ping()
+    else:
+        with pytest.raises(SchemaBehind, match="core"):
+            async with PostgresClient.open(dsn, migrations="verify"):
+                pytest.fail("an older schema was taken")
+
+
+def core_and_ours() -> tuple[Track, ...]:
+    return migrate.builtin_tracks(vector=False)
+
+
+MEMORY: Final = in_order(of_store="memory")
+
+
+async def test_without_the_vector_track_memories_are_refused_and_the_rest_works(
+    database: str,
+) -> None:
+    await migrate.up(database, migrate.builtin_tracks(vector=False))
+    async with PostgresClient.open(database, settings=NO_VECTOR, migrations="verify") as client:
+        for store in METHODS:
+            if store != "memory":
+                assert set((await outcomes(client, of_store=store)).values()) == {None}
+        for method, arguments in in_order(of_store="memory"):
+            with pytest.raises((SchemaBehind, ConfigError), match="vector|memory"):
+                await call(client, method, arguments)
+
+
+async def test_a_client_without_vectors_serves_memories_where_they_are_or_refuses_them_clearly(
+    migrated: str,
+) -> None:
+    async with PostgresClient.open(migrated, settings=NO_VECTOR, migrations="off") as client:
+        who = {"agent_name": "travel", "user_id": "mira"}
+        try:
+            await client.store_agent_memory(**who, content="x", embedding=towards(1))
+            found = await client.search_agent_memory(
+                **who, embedding=towards(1), with_embeddings=True
+            )
+        except (SchemaBehind, ConfigError) as error:
+            assert re.search("vector|memory", str(error))  # noqa: PT017  one of two good ends
+        else:
+            embeddings = [hit.embedding for hit in found]
+            assert [each and each.to_list() for each in embeddings] == [towards(1)]
+
+
+async def test_arguments_are_checked_on_every_schema(older: tuple[int, str]) -> None:
+    core, dsn = older
+    async with PostgresClient.open(dsn, migrations="off") as client:
+        for store, methods in METHODS.items():
+            for method, arguments in methods.items():
+                if "user_id" in arguments and needed(store, method) <= core:
+                    with pytest.raises(InvalidValue, match="user_id"):
+                        await call(client, method, {**arguments, "user_id": ""})
+
+
+@pytest.mark.parametrize("core", [2, 5])
+def test_the_whole_suite_of_the_stores_runs_on(core: int, tmp_path: Path) -> None:
+    run = subprocess.run(  # noqa: S603  this very interpreter
+        [
+            *(sys.executable, "-m", "pytest", "tests/integration/stores", "--ignore", SLOW),
+            *("--core", str(core), "-q", "-p", "no:cacheprovider", "--tb=short", "-r", "fE"),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "PYTEST_DEBUG_TEMPROOT": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    report = run.stdout[-8000:] + run.stderr[-2000:]
+    assert run.returncode == 0, report
+    counts = {what: int(number) for number, what in re.findall(r"(\d+) (\w+)", report[-200:])}
+    assert counts["passed"] > counts["xfailed"] > 0, report
+    assert "skipped" not in counts, report
