@@ -47,7 +47,7 @@ def write(idx: int, value: str = "1", channel: str = "answer") -> NewCheckpointW
     return NewCheckpointWrite(idx=idx, channel=channel, value_type="json", value=encoded(value))
 
 
-async def store(
+async def store(  # noqa: PLR0913  one argument per column
     client: PostgresClient,
     checkpoint_id: str = "p-1",
     *,
@@ -504,7 +504,8 @@ async def test_a_list_takes_at_most_two_statements_whatever_its_length(
         "FROM generate_series(1, $1) AS n, generate_series(0, 2) AS idx",
         number,
     )
-    for arguments in ({}, {"metadata": {}}, {"before": "q"}, {"metadata": {}, "limit": 1000}):
+    filters: list[dict[str, Any]] = [{}, {"metadata": {}}, {"before": "q"}, {"limit": 1000}]
+    for arguments in filters:
         seen, found = await statements_of_a_list(migrated, **arguments)
         assert found == number
         assert 1 <= len(seen) <= 2, seen

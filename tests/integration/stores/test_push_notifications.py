@@ -254,7 +254,7 @@ async def test_a_limit_of_configs_below_1_is_refused(client: PostgresClient) -> 
 
 async def test_the_separator_of_shared_ids_is_refused_by_name(client: PostgresClient) -> None:
     for name in ("c\x1fk-2", "\x1f"):
-        with pytest.raises(InvalidValue, match="^id "):
+        with pytest.raises(InvalidValue, match=r"^id "):
             await store(client, "k-1", "1", name)
 
 

@@ -42,48 +42,77 @@ PACKED: Final = encoded("\x81\xa1v\x04")
 FIRST_STEP: Final = encoded('{"step": 1}')
 SIMILAR: Final = f"[{','.join(map(str, towards(1, 0.5)))}]"
 ROWS: Final = (
-    f"agent (id, type, config, {LIFE}) VALUES ('kagent__NS__travel_agent', 'Declarative', "
-    f"'{{\"name\": \"x\"}}', $1, $1), ('no-time', 'BYO', NULL, NULL, NULL)",
-    f"session (id, user_id, name, agent_id, source, {LIFE}) VALUES "
-    "('s-1', 'mira', NULL, 'kagent__NS__travel_agent', NULL, $1, $1), "
-    "('s-2', 'mira', 'By an agent', 'kagent__NS__travel_agent', 'agent', $1, $1), "
-    "('s-0', 'mira', 'Old', 'kagent__NS__travel_agent', 'user', NULL, NULL)",
-    f"event (id, user_id, session_id, data, {LIFE}) VALUES "
-    "('e-1', 'mira', 's-1', '{\"parts\":[]}', $1, $1), "
-    "('e-0', 'mira', 's-1', '{}', NULL, NULL)",
-    f"task (id, data, session_id, {LIFE}, protocol_version, user_id) VALUES "
-    "('k-2', '{\"id\":\"k-2\"}', 's-1', $1, $1, '1.0', 'mira'), "
-    "('k-1', '{\"id\":\"k-1\"}', 's-1', $1, $1, '0.3', NULL), "
-    "('k-9', '{}', 's-9', $1, $1, NULL, NULL)",
-    f"push_notification (id, task_id, data, {LIFE}, protocol_version) VALUES "
-    "('c-1', 'k-2', '{\"url\":\"u\"}', $1, $1, '1.0'), ('c-0', 'k-2', '{}', NULL, NULL, NULL)",
-    f"feedback (user_id, message_id, is_positive, feedback_text, issue_type, {LIFE}) VALUES "
-    "('mira', 7, false, 'Wrong.', 'factual', $1, $1), ('mira', NULL, true, '', NULL, NULL, NULL), "
-    "('mira', NULL, false, 'x', 'of a later release', $1, $1)",
-    f"tool (id, server_name, group_kind, description, {LIFE}) VALUES "
-    "('route', 'ns/maps', 'RemoteMCPServer.kagent.dev', 'Finds.', $1, $1), "
-    "('k8s_get', 'ns/maps', 'RemoteMCPServer.kagent.dev', NULL, NULL, NULL)",
-    f"toolserver (name, group_kind, description, last_connected, {LIFE}) VALUES "
-    "('ns/maps', 'RemoteMCPServer.kagent.dev', '', $1, $1, $1), ('old', 'X', NULL, NULL, NULL, NULL)",
-    f"lg_checkpoint {CHECKPOINT} VALUES "
-    f"('mira', 't-1', '', 'p-1', '', '{FIRST_STEP}', '{PACKED}', 'msgpack', $1, $1), "
-    f"('mira', 't-1', '', 'p-0', NULL, 'not base64', '', 'json', NULL, NULL)",
-    f"lg_checkpoint_write {WRITE} VALUES "
-    f"('mira', 't-1', '', 'p-1', 0, '{PACKED}', 'msgpack', 'answer', 'w-1', $1, $1), "
-    f"('mira', 't-1', '', 'p-1', 1, '', 'null', '__error__', 'w-1', NULL, NULL)",
-    f"crewai_agent_memory ({THREAD}, memory_data, {LIFE}) VALUES "
-    '(\'mira\', \'t-1\', \'{"task_description":"Plan","score":"9.5"}\', $1, $1), '
-    "('mira', 't-0', 'Plan, no json', NULL, NULL)",
-    f"crewai_flow_state ({THREAD}, method_name, state_data, {LIFE}) VALUES "
-    "('mira', 't-1', 'begin', '{\"n\":1}', $1, $1), ('mira', 't-1', 'end', '{}', NULL, NULL)",
+    (
+        f"agent (id, type, config, {LIFE}) VALUES ('kagent__NS__travel_agent', 'Declarative', "
+        f"'{{\"name\": \"x\"}}', $1, $1), ('no-time', 'BYO', NULL, NULL, NULL)"
+    ),
+    (
+        f"session (id, user_id, name, agent_id, source, {LIFE}) VALUES "
+        "('s-1', 'mira', NULL, 'kagent__NS__travel_agent', NULL, $1, $1), "
+        "('s-2', 'mira', 'By an agent', 'kagent__NS__travel_agent', 'agent', $1, $1), "
+        "('s-0', 'mira', 'Old', 'kagent__NS__travel_agent', 'user', NULL, NULL)"
+    ),
+    (
+        f"event (id, user_id, session_id, data, {LIFE}) VALUES "
+        "('e-1', 'mira', 's-1', '{\"parts\":[]}', $1, $1), "
+        "('e-0', 'mira', 's-1', '{}', NULL, NULL)"
+    ),
+    (
+        f"task (id, data, session_id, {LIFE}, protocol_version, user_id) VALUES "
+        "('k-2', '{\"id\":\"k-2\"}', 's-1', $1, $1, '1.0', 'mira'), "
+        "('k-1', '{\"id\":\"k-1\"}', 's-1', $1, $1, '0.3', NULL), "
+        "('k-9', '{}', 's-9', $1, $1, NULL, NULL)"
+    ),
+    (
+        f"push_notification (id, task_id, data, {LIFE}, protocol_version) VALUES "
+        "('c-1', 'k-2', '{\"url\":\"u\"}', $1, $1, '1.0'), ('c-0', 'k-2', '{}', NULL, NULL, NULL)"
+    ),
+    (
+        f"feedback (user_id, message_id, is_positive, feedback_text, issue_type, {LIFE}) VALUES "
+        "('mira', 7, false, 'Wrong.', 'factual', $1, $1), ('mira', NULL, true, '', NULL, NULL, NULL), "
+        "('mira', NULL, false, 'x', 'of a later release', $1, $1)"
+    ),
+    (
+        f"tool (id, server_name, group_kind, description, {LIFE}) VALUES "
+        "('route', 'ns/maps', 'RemoteMCPServer.kagent.dev', 'Finds.', $1, $1), "
+        "('k8s_get', 'ns/maps', 'RemoteMCPServer.kagent.dev', NULL, NULL, NULL)"
+    ),
+    (
+        f"toolserver (name, group_kind, description, last_connected, {LIFE}) VALUES "
+        "('ns/maps', 'RemoteMCPServer.kagent.dev', '', $1, $1, $1), "
+        "('old', 'X', NULL, NULL, NULL, NULL)"
+    ),
+    (
+        f"lg_checkpoint {CHECKPOINT} VALUES "
+        f"('mira', 't-1', '', 'p-1', '', '{FIRST_STEP}', '{PACKED}', 'msgpack', $1, $1), "
+        f"('mira', 't-1', '', 'p-0', NULL, 'not base64', '', 'json', NULL, NULL)"
+    ),
+    (
+        f"lg_checkpoint_write {WRITE} VALUES "
+        f"('mira', 't-1', '', 'p-1', 0, '{PACKED}', 'msgpack', 'answer', 'w-1', $1, $1), "
+        f"('mira', 't-1', '', 'p-1', 1, '', 'null', '__error__', 'w-1', NULL, NULL)"
+    ),
+    (
+        f"crewai_agent_memory ({THREAD}, memory_data, {LIFE}) VALUES "
+        '(\'mira\', \'t-1\', \'{"task_description":"Plan","score":"9.5"}\', $1, $1), '
+        "('mira', 't-0', 'Plan, no json', NULL, NULL)"
+    ),
+    (
+        f"crewai_flow_state ({THREAD}, method_name, state_data, {LIFE}) VALUES "
+        "('mira', 't-1', 'begin', '{\"n\":1}', $1, $1), ('mira', 't-1', 'end', '{}', NULL, NULL)"
+    ),
     "session_share (token, session_id, user_id) VALUES ('a-token', 's-1', 'mira')",
-    "memory (id, agent_name, user_id, content, embedding, metadata, created_at, access_count) VALUES "
-    f"('m-1', 'ns__NS__travel_agent', 'mira', 'Likes trains.', '{SIMILAR}', '{{\"a\": 1}}', $1, 2), "
-    "('m-0', 'ns__NS__travel-agent', 'mira', NULL, NULL, NULL, NULL, NULL)",
+    (
+        "memory (id, agent_name, user_id, content, embedding, metadata, created_at, access_count) "
+        "VALUES "
+        f"('m-1', 'ns__NS__travel_agent', 'mira', 'Likes trains.', '{SIMILAR}', '{{\"a\": 1}}', "
+        "$1, 2), "
+        "('m-0', 'ns__NS__travel-agent', 'mira', NULL, NULL, NULL, NULL, NULL)"
+    ),
 )
 KIND: Final = "RemoteMCPServer.kagent.dev"
 AGENT: Final = "kagent__NS__travel_agent"
-REMEMBERING: Final = {"agent_name": "ns__NS__travel-agent", "user_id": "mira"}
+DASHED: Final = "ns__NS__travel-agent"
 LISTS: Final[dict[str, tuple[Read, str, list[object]]]] = {
     "agents": (lambda c: c.list_agents(), "id", ["no-time", AGENT]),
     "sessions": (lambda c: c.list_sessions(user_id="mira"), "id", ["s-2", "s-1", "s-0"]),
@@ -123,9 +152,13 @@ LISTS: Final[dict[str, tuple[Read, str, list[object]]]] = {
         "token",
         ["a-token"],
     ),
-    "memories": (lambda c: c.list_agent_memories(**REMEMBERING), "id", ["m-1", "m-0"]),
+    "memories": (
+        lambda c: c.list_agent_memories(agent_name=DASHED, user_id="mira"),
+        "id",
+        ["m-1", "m-0"],
+    ),
     "search": (
-        lambda c: c.search_agent_memory(**REMEMBERING, embedding=towards(1)),
+        lambda c: c.search_agent_memory(agent_name=DASHED, user_id="mira", embedding=towards(1)),
         "access_count",
         [3, 1],
     ),
@@ -290,7 +323,7 @@ async def test_every_delete_finds_the_row_of_another_program(
     assert await client.delete_tool_server("old", group_kind="X")
     assert await client.delete_checkpoint("t-1", user_id="mira")
     assert await client.reset_crewai_memory("t-0", user_id="mira")
-    assert await client.delete_agent_memory(**REMEMBERING, id="m-1")
+    assert await client.delete_agent_memory(agent_name=DASHED, user_id="mira", id="m-1")
     assert await client.delete_session("s-0", user_id="mira")
     assert await client.delete_agent("no-time")
     for table in ("lg_checkpoint", "lg_checkpoint_write", "push_notification", "tool"):

@@ -101,6 +101,9 @@ async def test_two_users_who_store_one_id_at_once_leave_it_to_one_of_them(
                 other.store_task(f"k-{number}", user_id="juno", data="juno", session_id="s-1"),
                 return_exceptions=True,
             )
+            for outcome in outcomes:
+                if isinstance(outcome, BaseException) and not isinstance(outcome, OwnedByAnother):
+                    raise outcome
             won = [outcome for outcome in outcomes if isinstance(outcome, Task)]
             lost = [outcome for outcome in outcomes if not isinstance(outcome, Task)]
             assert len(won) == 1, outcomes
@@ -161,7 +164,7 @@ async def add_orphan(
         created_at,
     )
     # It does exist before the sessions are stored, whatever they say of their age.
-    assert await db.fetchval("SELECT user_id FROM task WHERE id = 'k-1'") is None
+    assert await db.fetchval("SELECT task.user_id FROM task WHERE id = 'k-1'") is None
     for user, created, deleted in sessions:
         await db.execute(
             "INSERT INTO session (id, user_id, created_at, deleted_at) "
@@ -180,7 +183,9 @@ async def refuse_the_orphan(client: PostgresClient, db: asyncpg.Connection, user
     for session in ({}, {"session_id": "s-1"}, {"session_id": "s-2"}, {"session_id": None}):
         with pytest.raises(OwnedByAnother):
             await client.store_task("k-1", user_id=user, data="new", **session)
-    assert await count(db, "task", "data = 'old' AND user_id IS NULL AND deleted_at IS NULL") == 1
+    assert (
+        await count(db, "task", "data = 'old' AND task.user_id IS NULL AND deleted_at IS NULL") == 1
+    )
 
 
 CLAIMED: dict[str, tuple[list[tuple[str, datetime | None, bool]], datetime | None]] = {
@@ -213,7 +218,7 @@ async def test_a_task_without_owner_is_that_of_the_only_user_its_session_ever_ha
     assert (found.data, found.user_id, found.protocol_version) == ("old", None, None)
     assert await client.list_tasks_for_session("s-1", user_id="mira") == [found]
     # Reading does not claim it; storing does, once and for all.
-    assert await count(db, "task", "user_id IS NULL") == 1
+    assert await count(db, "task", "task.user_id IS NULL") == 1
     stored = await client.store_task("k-1", user_id="mira", data="new")
     assert (stored.user_id, stored.session_id) == ("mira", "s-1")
     assert stored.created_at == created_at
