@@ -69,7 +69,8 @@ ROWS: Final = (
     ),
     (
         f"feedback (user_id, message_id, is_positive, feedback_text, issue_type, {LIFE}) VALUES "
-        "('mira', 7, false, 'Wrong.', 'factual', $1, $1), ('mira', NULL, true, '', NULL, NULL, NULL), "
+        "('mira', 7, false, 'Wrong.', 'factual', $1, $1), "
+        "('mira', NULL, true, '', NULL, NULL, NULL), "
         "('mira', NULL, false, 'x', 'of a later release', $1, $1)"
     ),
     (
