@@ -88,8 +88,7 @@ WHERE (excluded.write_idx & 1048575) < 16 OR lg_checkpoint_write.deleted_at IS N
 
 -- name: ListCheckpoints :many
 -- The checkpoints of a user's thread, newest first; `before` is the id of one to begin behind. Where
--- no checkpoint has that id, those with a smaller id: LangGraph's ids grow with time. Metadata that
--- another program wrote and that is not base64 of UTF-8 of JSON matches no filter.
+-- no checkpoint has that id, those with a smaller id: LangGraph's ids grow with time.
 SELECT * FROM lg_checkpoint AS c
 WHERE
     c.user_id = @user_id
@@ -114,36 +113,68 @@ WHERE
             c.checkpoint_id < sqlc.narg('before')
         )
     )
+ORDER BY coalesce(c.created_at, '-infinity'::timestamptz) DESC, c.checkpoint_id DESC
+LIMIT sqlc.narg('limit')::bigint;
+
+-- name: FilterCheckpoints :many
+-- Of ListCheckpoints those whose metadata contains this. Metadata of another program that is not
+-- base64 of UTF-8 of JSON, or is nested too deep for the server to parse, matches nothing.
+SELECT * FROM lg_checkpoint AS c
+WHERE
+    c.user_id = @user_id
+    AND c.thread_id = @thread_id
+    AND c.checkpoint_ns = @checkpoint_ns
+    AND c.deleted_at IS NULL
     AND (
-        sqlc.narg('metadata')::jsonb IS NULL
-        OR (
-            SELECT CASE WHEN pg_input_is_valid(json.value, 'jsonb') THEN json.value::jsonb END
+        sqlc.narg('before')::text IS NULL
+        OR coalesce(
+            (
+                SELECT
+                    (coalesce(c.created_at, '-infinity'::timestamptz), c.checkpoint_id)
+                    < (coalesce(b.created_at, '-infinity'::timestamptz), b.checkpoint_id)
+                FROM lg_checkpoint AS b
+                WHERE
+                    b.user_id = c.user_id
+                    AND b.thread_id = c.thread_id
+                    AND b.checkpoint_ns = c.checkpoint_ns
+                    AND b.checkpoint_id = sqlc.narg('before')
+            ),
+            c.checkpoint_id < sqlc.narg('before')
+        )
+    )
+    AND (
+        SELECT
+            CASE
+                WHEN
+                    length(json.value) - length(translate(json.value, '[{', '')) < 5000
+                    AND pg_input_is_valid(json.value, 'jsonb')
+                    THEN json.value::jsonb
+            END
+        FROM (
+            SELECT
+                CASE
+                    WHEN
+                        encode(raw.value, 'hex') ~ (
+                            '^(0[1-9a-f]|[1-7].|(c[2-9a-f]|d.)[89ab].|e0[ab].[89ab].'
+                            || '|e[1-9abcef][89ab].[89ab].|ed[89].[89ab].'
+                            || '|f0[9ab].[89ab].[89ab].|f[123][89ab].[89ab].[89ab].'
+                            || '|f48.[89ab].[89ab].)*$'
+                        )
+                        THEN convert_from(raw.value, 'UTF8')
+                END AS value
             FROM (
                 SELECT
                     CASE
                         WHEN
-                            encode(raw.value, 'hex') ~ (
-                                '^(0[1-9a-f]|[1-7].|(c[2-9a-f]|d.)[89ab].|e0[ab].[89ab].'
-                                || '|e[1-9abcef][89ab].[89ab].|ed[89].[89ab].'
-                                || '|f0[9ab].[89ab].[89ab].|f[123][89ab].[89ab].[89ab].'
-                                || '|f48.[89ab].[89ab].)*$'
+                            translate(c.metadata, E' \t\r\n', '') ~ (
+                                '^([A-Za-z0-9+/]{4})*'
+                                || '([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$'
                             )
-                            THEN convert_from(raw.value, 'UTF8')
+                            THEN decode(c.metadata, 'base64')
                     END AS value
-                FROM (
-                    SELECT
-                        CASE
-                            WHEN
-                                translate(c.metadata, E' \t\r\n', '') ~ (
-                                    '^([A-Za-z0-9+/]{4})*'
-                                    || '([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$'
-                                )
-                                THEN decode(c.metadata, 'base64')
-                        END AS value
-                ) AS raw
-            ) AS json
-        ) @> sqlc.narg('metadata')
-    )
+            ) AS raw
+        ) AS json
+    ) @> @metadata::jsonb
 ORDER BY coalesce(c.created_at, '-infinity'::timestamptz) DESC, c.checkpoint_id DESC
 LIMIT sqlc.narg('limit')::bigint;
 

@@ -13,7 +13,8 @@ RETURNING *;
 
 -- name: SearchCrewAIMemoryByTask :many
 -- A user's memories whose task description has this text, literally and in any case; newest first,
--- then by score, the lowest first. Where memory_data is not JSON, all of its text is searched.
+-- then by score, the lowest first. Where memory_data is not JSON, or JSON too deep for
+-- the server to parse, all of its text is searched.
 SELECT memory.* FROM crewai_agent_memory AS memory
 WHERE
     memory.user_id = @user_id
@@ -23,7 +24,9 @@ WHERE
         lower(
             coalesce(
                 CASE
-                    WHEN pg_input_is_valid(memory.memory_data, 'jsonb')
+                    WHEN
+                        length(memory.memory_data) - length(translate(memory.memory_data, '[{', '')) < 5000
+                        AND pg_input_is_valid(memory.memory_data, 'jsonb')
                         THEN memory.memory_data::jsonb ->> 'task_description'
                 END,
                 memory.memory_data
@@ -34,7 +37,9 @@ WHERE
 ORDER BY
     coalesce(memory.created_at, '-infinity'::timestamptz) DESC,
     CASE
-        WHEN pg_input_is_valid(memory.memory_data, 'jsonb')
+        WHEN
+            length(memory.memory_data) - length(translate(memory.memory_data, '[{', '')) < 5000
+            AND pg_input_is_valid(memory.memory_data, 'jsonb')
             THEN CASE
                 WHEN pg_input_is_valid(memory.memory_data::jsonb ->> 'score', 'float8')
                     THEN (memory.memory_data::jsonb ->> 'score')::float8

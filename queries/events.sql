@@ -4,11 +4,11 @@
 -- name: InsertEvents :one
 -- Store events in the order given, all or none, and mark their sessions as active; the answer is
 -- how many. Times within one batch differ by a microsecond each, so the order survives; rows are
--- written in the order of their keys, so that two batches cannot lock each other out.
+-- written in the order of their keys, so that two batches cannot lock each other out. The clock is
+-- read when the sessions are locked, so that of two batches the one that commits last is the later.
 -- py: batch events NewEvent
 -- py: param session_id text?[]
-WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now),
-input AS (
+WITH input AS (
     SELECT
         unnest(@id::text[]) AS id,
         unnest(@user_id::text[]) AS user_id,
@@ -23,6 +23,9 @@ active AS (
         AND deleted_at IS NULL
     ORDER BY id, user_id
     FOR NO KEY UPDATE
+),
+clock AS MATERIALIZED (
+    SELECT clock_timestamp() AS now FROM (SELECT count(*) FROM active) AS locked
 ),
 touched AS (
     UPDATE session
@@ -49,8 +52,7 @@ SELECT count(*) AS stored FROM stored;
 -- Store those events whose id is new to their user, as InsertEvents does; the answer is how many.
 -- py: batch events NewEvent
 -- py: param session_id text?[]
-WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now),
-input AS (
+WITH input AS (
     SELECT
         unnest(@id::text[]) AS id,
         unnest(@user_id::text[]) AS user_id,
@@ -65,6 +67,9 @@ active AS (
         AND deleted_at IS NULL
     ORDER BY id, user_id
     FOR NO KEY UPDATE
+),
+clock AS MATERIALIZED (
+    SELECT clock_timestamp() AS now FROM (SELECT count(*) FROM active) AS locked
 ),
 touched AS (
     UPDATE session

@@ -90,8 +90,12 @@ WITH owned AS NOT MATERIALIZED (
         AND (expires_at IS NULL OR expires_at > statement_timestamp())
         AND (
             sqlc.narg('metadata')::jsonb IS NULL
-            OR CASE WHEN pg_input_is_valid(metadata, 'jsonb') THEN metadata::jsonb END
-            @> sqlc.narg('metadata')
+            OR CASE
+                WHEN
+                    length(metadata) - length(translate(metadata, '[{', '')) < 5000
+                    AND pg_input_is_valid(metadata, 'jsonb')
+                    THEN metadata::jsonb
+            END @> sqlc.narg('metadata')
         )
 ),
 size AS MATERIALIZED (
@@ -121,8 +125,12 @@ near AS MATERIALIZED (
                     AND (expires_at IS NULL OR expires_at > statement_timestamp())
                     AND (
                         sqlc.narg('metadata')::jsonb IS NULL
-                        OR CASE WHEN pg_input_is_valid(metadata, 'jsonb') THEN metadata::jsonb END
-                        @> sqlc.narg('metadata')
+                        OR CASE
+                            WHEN
+                                length(metadata) - length(translate(metadata, '[{', '')) < 5000
+                                AND pg_input_is_valid(metadata, 'jsonb')
+                                THEN metadata::jsonb
+                        END @> sqlc.narg('metadata')
                     )
                     THEN true
                 ELSE false
@@ -177,8 +185,12 @@ WITH owned AS NOT MATERIALIZED (
         AND (expires_at IS NULL OR expires_at > statement_timestamp())
         AND (
             sqlc.narg('metadata')::jsonb IS NULL
-            OR CASE WHEN pg_input_is_valid(metadata, 'jsonb') THEN metadata::jsonb END
-            @> sqlc.narg('metadata')
+            OR CASE
+                WHEN
+                    length(metadata) - length(translate(metadata, '[{', '')) < 5000
+                    AND pg_input_is_valid(metadata, 'jsonb')
+                    THEN metadata::jsonb
+            END @> sqlc.narg('metadata')
         )
 ),
 size AS MATERIALIZED (
@@ -208,8 +220,12 @@ near AS MATERIALIZED (
                     AND (expires_at IS NULL OR expires_at > statement_timestamp())
                     AND (
                         sqlc.narg('metadata')::jsonb IS NULL
-                        OR CASE WHEN pg_input_is_valid(metadata, 'jsonb') THEN metadata::jsonb END
-                        @> sqlc.narg('metadata')
+                        OR CASE
+                            WHEN
+                                length(metadata) - length(translate(metadata, '[{', '')) < 5000
+                                AND pg_input_is_valid(metadata, 'jsonb')
+                                THEN metadata::jsonb
+                        END @> sqlc.narg('metadata')
                     )
                     THEN true
                 ELSE false

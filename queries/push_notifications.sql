@@ -1,5 +1,5 @@
 -- Push notification configs: where to report on a task. A config belongs to its task, and through
--- it to a user. The table's key is the id alone; a config whose id another task's config has
+-- it to a user, by the same rule as the task. The table's key is the id alone; a config whose id another task's config has
 -- already is stored as `id<US>task_id` (US is the unit separator, U+001F), and read back as `id`.
 -- py: file
 
@@ -27,7 +27,24 @@ SELECT
     '1.0'
 WHERE EXISTS (
         SELECT 1 FROM task
-        WHERE task.id = @task_id AND task.user_id = @user_id::text AND task.deleted_at IS NULL
+        WHERE
+            task.id = @task_id
+            AND task.deleted_at IS NULL
+            AND (
+                task.user_id = @user_id::text
+                OR (
+                    task.user_id IS NULL
+                    AND EXISTS (
+                        SELECT 1 FROM session AS s
+                        WHERE s.id = task.session_id
+                        HAVING
+                            count(*) = 1
+                            AND min(s.user_id) = @user_id
+                            AND min(coalesce(s.created_at, '-infinity'::timestamptz))
+                            <= coalesce(task.created_at, '-infinity'::timestamptz)
+                    )
+                )
+            )
     )
 ON CONFLICT (id) DO UPDATE SET
     data = excluded.data,
@@ -48,7 +65,24 @@ RETURNING
 -- Whether a user has this task.
 SELECT EXISTS (
         SELECT 1 FROM task
-        WHERE task.id = @task_id::text AND task.user_id = @user_id::text AND task.deleted_at IS NULL
+        WHERE
+            task.id = @task_id::text
+            AND task.deleted_at IS NULL
+            AND (
+                task.user_id = @user_id::text
+                OR (
+                    task.user_id IS NULL
+                    AND EXISTS (
+                        SELECT 1 FROM session AS s
+                        WHERE s.id = task.session_id
+                        HAVING
+                            count(*) = 1
+                            AND min(s.user_id) = @user_id
+                            AND min(coalesce(s.created_at, '-infinity'::timestamptz))
+                            <= coalesce(task.created_at, '-infinity'::timestamptz)
+                    )
+                )
+            )
     )::boolean AS "has_task!";
 
 -- name: GetPushNotification :one
@@ -63,7 +97,24 @@ WHERE
     AND config.deleted_at IS NULL
     AND EXISTS (
         SELECT 1 FROM task
-        WHERE task.id = config.task_id AND task.user_id = @user_id::text AND task.deleted_at IS NULL
+        WHERE
+            task.id = config.task_id
+            AND task.deleted_at IS NULL
+            AND (
+                task.user_id = @user_id::text
+                OR (
+                    task.user_id IS NULL
+                    AND EXISTS (
+                        SELECT 1 FROM session AS s
+                        WHERE s.id = task.session_id
+                        HAVING
+                            count(*) = 1
+                            AND min(s.user_id) = @user_id
+                            AND min(coalesce(s.created_at, '-infinity'::timestamptz))
+                            <= coalesce(task.created_at, '-infinity'::timestamptz)
+                    )
+                )
+            )
     );
 
 -- name: ListPushNotifications :many
@@ -83,7 +134,24 @@ WHERE
     AND config.deleted_at IS NULL
     AND EXISTS (
         SELECT 1 FROM task
-        WHERE task.id = config.task_id AND task.user_id = @user_id::text AND task.deleted_at IS NULL
+        WHERE
+            task.id = config.task_id
+            AND task.deleted_at IS NULL
+            AND (
+                task.user_id = @user_id::text
+                OR (
+                    task.user_id IS NULL
+                    AND EXISTS (
+                        SELECT 1 FROM session AS s
+                        WHERE s.id = task.session_id
+                        HAVING
+                            count(*) = 1
+                            AND min(s.user_id) = @user_id
+                            AND min(coalesce(s.created_at, '-infinity'::timestamptz))
+                            <= coalesce(task.created_at, '-infinity'::timestamptz)
+                    )
+                )
+            )
     )
     AND (coalesce(config.created_at, '-infinity'::timestamptz), split_part(config.id, E'\x1f', 1))
     > (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::text)
@@ -104,5 +172,22 @@ WHERE
     AND config.deleted_at IS NULL
     AND EXISTS (
         SELECT 1 FROM task
-        WHERE task.id = config.task_id AND task.user_id = @user_id::text AND task.deleted_at IS NULL
+        WHERE
+            task.id = config.task_id
+            AND task.deleted_at IS NULL
+            AND (
+                task.user_id = @user_id::text
+                OR (
+                    task.user_id IS NULL
+                    AND EXISTS (
+                        SELECT 1 FROM session AS s
+                        WHERE s.id = task.session_id
+                        HAVING
+                            count(*) = 1
+                            AND min(s.user_id) = @user_id
+                            AND min(coalesce(s.created_at, '-infinity'::timestamptz))
+                            <= coalesce(task.created_at, '-infinity'::timestamptz)
+                    )
+                )
+            )
     );

@@ -26,6 +26,7 @@ from agentrows.db.executor import Executor, PoolSource
 from agentrows.db.pool import close_pool, create_pool, wait_until_ready
 from agentrows.errors import ConfigError, InvalidValue
 from agentrows.gen import database
+from agentrows.stores._schema import SWITCHED_OFF
 from agentrows.stores.agents import AgentStore
 from agentrows.stores.checkpoints import CheckpointStore
 from agentrows.stores.crewai import CrewAIStore
@@ -155,7 +156,7 @@ class PostgresClient(Stores):
             ready, settings, init=partial(init_connection, vector=settings.vector_enabled)
         )
         source = PoolSource(pool, acquire_timeout_s=settings.acquire_timeout_s)
-        db = Executor(source, versions=status.versions)
+        db = Executor(source, versions=_versions(status, settings))
         return cls(db, lambda: close_pool(pool, timeout_s=CLOSE_TIMEOUT_S))
 
     @classmethod
@@ -167,9 +168,12 @@ class PostgresClient(Stores):
         settings = settings or Settings.load()
         source = PoolSource(pool, acquire_timeout_s=settings.acquire_timeout_s)
         await _check_codecs(Executor(source), vector=settings.vector_enabled)
-        async with pool.acquire() as connection:
+        connection = await source.acquire()
+        try:
             status = await migrate.status_on(connection, _tracks(settings))
-        return cls(Executor(source, versions=status.versions), _nothing)
+        finally:
+            await source.release(connection)
+        return cls(Executor(source, versions=_versions(status, settings)), _nothing)
 
     @contextlib.asynccontextmanager
     async def transaction(
@@ -198,6 +202,11 @@ async def _nothing() -> None:
 
 def _tracks(settings: Settings) -> tuple[migrate.Track, ...]:
     return migrate.builtin_tracks(vector=settings.vector_enabled)
+
+
+def _versions(status: migrate.Status, settings: Settings) -> dict[str, int]:
+    """Return how far each track is, for `needs`."""
+    return status.versions | ({} if settings.vector_enabled else {"vector": SWITCHED_OFF})
 
 
 async def _migrate(

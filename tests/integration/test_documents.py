@@ -41,9 +41,7 @@ def test_the_quickstart_of_the_readme_runs_word_for_word(tmp_path: Path) -> None
     [quickstart] = code_blocks("README.md", "python")
     (tmp_path / "quickstart.py").write_text(quickstart)
 
-    out = run(
-        sys.executable, "quickstart.py", folder=tmp_path, XDG_DATA_HOME=str(tmp_path / "data")
-    )
+    out = run(sys.executable, "quickstart.py", folder=tmp_path, HOME=str(tmp_path))
 
     assert '{"text": "Rome?"}' in out
 

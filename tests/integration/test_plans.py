@@ -120,7 +120,7 @@ STATEMENTS = {
     "list_tools_for_server": (tools.LIST_TOOLS_FOR_SERVER, "'server-1', 'kind', '', 10"),
     "list_checkpoints": (
         checkpoints.LIST_CHECKPOINTS,
-        "'u-1', 's-1', '', NULL, NULL, NULL, 10",
+        "'u-1', 's-1', '', NULL, NULL, 10",
     ),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -11,15 +12,19 @@ import pytest
 from agentrows import (
     Aborted,
     AlreadyExists,
+    InvalidValue,
     NewEvent,
     NotFound,
     OutcomeUnknown,
     PostgresClient,
     Settings,
     StatementTimeout,
+    Transaction,
     Unavailable,
 )
 from agentrows.gen import sessions as queries
+from agentrows.stores.events import EventStore
+from agentrows.stores.sessions import SessionStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -87,7 +92,9 @@ async def test_a_drivers_error_of_the_callers_own_is_not_translated(client: Post
             raise asyncpg.UniqueViolationError("the caller's own")
 
 
-async def test_after_a_failed_statement_the_transaction_is_lost(client: PostgresClient) -> None:
+async def test_after_a_failed_statement_the_next_one_says_that_the_transaction_is_lost(
+    client: PostgresClient,
+) -> None:
     with pytest.raises(Aborted):
         async with client.transaction() as tx:
             await tx.store_events([EVENT])
@@ -96,6 +103,96 @@ async def test_after_a_failed_statement_the_transaction_is_lost(client: Postgres
             await tx.store_session("s-1", user_id="mira")
 
     assert await client.list_events_for_session("s-1", user_id="mira") == []
+
+
+async def test_a_block_that_keeps_a_failure_to_itself_does_not_end_as_if_it_had_stored(
+    client: PostgresClient,
+) -> None:
+    with pytest.raises(Aborted, match="run it again"):
+        async with client.transaction() as tx:
+            await tx.store_session("s-1", user_id="mira")
+            with pytest.raises(ZeroDivisionError):
+                await fail_in(tx)
+
+    assert await client.list_sessions(user_id="mira") == []
+
+
+async def fail_in(tx: Transaction) -> None:
+    """Fail on the server, and hide it."""
+    with contextlib.suppress(asyncpg.DivisionByZeroError, InvalidValue):
+        await tx.db.execute("SELECT 1 / 0")
+    raise ZeroDivisionError
+
+
+async def test_a_value_refused_before_it_was_sent_does_not_spoil_the_transaction(
+    client: PostgresClient,
+) -> None:
+    async with client.transaction() as tx:
+        with pytest.raises(InvalidValue):
+            await tx.db.execute("SELECT $1::int", "no number")
+        await tx.store_session("s-1", user_id="mira")
+
+    assert len(await client.list_sessions(user_id="mira")) == 1
+
+
+async def test_a_failure_undone_by_a_savepoint_does_not_spoil_the_transaction(
+    client: PostgresClient,
+) -> None:
+    async with client.transaction() as tx:
+        await tx.store_events([EVENT])
+        with pytest.raises(AlreadyExists):
+            async with tx.db.transaction() as inner:
+                await EventStore(inner).store_events([EVENT])
+
+    assert len(await client.list_events_for_session("s-1", user_id="mira")) == 1
+
+
+async def test_a_transaction_inside_of_which_another_is_open_refuses_to_wait_for_itself(
+    client: PostgresClient,
+) -> None:
+    async with client.transaction() as tx, tx.db.transaction() as inner:
+        with pytest.raises(Aborted, match="inside of this one"):
+            await tx.store_session("s-1", user_id="mira")
+        with pytest.raises(Aborted, match="inside of this one"):
+            await asyncio.create_task(tx.store_session("s-1", user_id="mira"))
+        await SessionStore(inner).store_session("s-1", user_id="mira")
+
+    assert len(await client.list_sessions(user_id="mira")) == 1
+
+
+async def test_a_transaction_that_has_ended_says_so(client: PostgresClient) -> None:
+    async with client.transaction() as tx:
+        pass
+
+    with pytest.raises(Aborted, match="has ended"):
+        await tx.store_session("s-1", user_id="mira")
+    with pytest.raises(Aborted, match="has ended"):
+        async with tx.db.transaction():
+            pass
+
+
+async def test_an_isolation_that_is_none_is_refused_by_name(client: PostgresClient) -> None:
+    with pytest.raises(InvalidValue, match="isolation"):
+        async with client.transaction(isolation="chaos"):  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+            pass
+
+
+async def test_a_connection_lost_before_commit_is_unavailable_and_nothing_happened(
+    single: PostgresClient, watcher: asyncpg.Connection
+) -> None:
+    pid = await backend(single)
+
+    with pytest.raises(Unavailable):
+        async with single.transaction() as tx:
+            await tx.store_session("s-1", user_id="mira")
+            await watcher.execute("SELECT pg_terminate_backend($1)", pid)
+            async with asyncio.timeout(10):
+                while await watcher.fetchval(
+                    "SELECT count(*) FROM pg_stat_activity WHERE pid = $1", pid
+                ):
+                    await asyncio.sleep(0.01)
+
+    assert await single.list_sessions(user_id="mira") == []
 
 
 async def test_an_application_runs_its_own_functions_in_our_transaction(

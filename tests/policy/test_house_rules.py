@@ -71,6 +71,29 @@ def test_every_query_says_what_it_does(path: Path) -> None:
         assert re.match(r"-- (?!py:|unscoped:)\S", first), query.splitlines()[0]
 
 
+def sql_of(name: str) -> str:
+    """Return a query's SQL, without its comment."""
+    for path in (ROOT / "queries").glob("*.sql"):
+        for query in re.split(r"(?m)^-- name: ", path.read_text())[1:]:
+            if query.startswith(f"{name} :"):
+                return re.sub(r"(?m)^--.*\n", "", query.partition("\n")[2])
+    raise LookupError(name)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "until"),
+    [
+        ("SearchMemories", "SearchAndTouchMemories", "\n)\nSELECT"),
+        ("CountExpiredSessions", "PruneSessions", "\n),\nexpired_tasks"),
+    ],
+)
+def test_what_two_queries_say_alike_stays_alike(one: str, other: str, until: str) -> None:
+    shared, found, _ = sql_of(one).partition(until)
+
+    assert found
+    assert sql_of(other).startswith(shared)
+
+
 @pytest.mark.parametrize(
     "path", sorted({*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")}), ids=name
 )

@@ -24,10 +24,6 @@ LATER: Final = (
     (7, re.compile(r'"user_id" of relation "task"|column (t|task)\.user_id')),
 )
 """What a test's own SQL may miss, in the server's words, and the version that brings it."""
-WAITING: Final = {
-    "test_a_transaction_that_is_cancelled_leaves_neither_rows_nor_a_stuck_connection": 3
-}
-"""Tests that wait for a task of theirs in which a method says SchemaBehind: they time out."""
 
 
 def tracks_at(core: int, folder: Path) -> tuple[migrate.Track, ...]:
@@ -39,14 +35,14 @@ def tracks_at(core: int, folder: Path) -> tuple[migrate.Track, ...]:
     return (dataclasses.replace(newest, directory=folder), *others)
 
 
-def why_expected(error: BaseException, core: int, *, test: str = "") -> str | None:
+def why_expected(error: BaseException, core: int) -> str | None:
     """Say why a database at this core version may raise this error; None if it must not.
 
     A method may say SchemaBehind, and only with a version above the database's. The SQL of a test
     itself may use what a later version brings: the driver's own error is never a method's.
     """
     if isinstance(error, BaseExceptionGroup):
-        reasons = [why_expected(each, core, test=test) for each in error.exceptions]  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType, reportUnknownVariableType]
+        reasons = [why_expected(each, core) for each in error.exceptions]  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType, reportUnknownVariableType]
         return None if None in reasons else reasons[0]
     if isinstance(error, SchemaBehind):
         said = NEEDED.search(str(error))
@@ -56,6 +52,4 @@ def why_expected(error: BaseException, core: int, *, test: str = "") -> str | No
         for version, words in LATER:
             if version > core and words.search(str(error)):
                 return f"the test's own SQL needs core {version}"
-    if isinstance(error, TimeoutError) and WAITING.get(test, 0) > core:
-        return f"a task of the test needs core {WAITING[test]}"
     return None

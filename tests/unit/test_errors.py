@@ -61,9 +61,7 @@ LET_THROUGH = {
 # The driver's own, which have no SQLSTATE.
 LET_THROUGH_OF_THE_CLIENT = {
     "FatalPostgresError",
-    "InternalClientError",
     "PostgresError",
-    "ProtocolError",
     "UnknownPostgresError",
     "UnsupportedClientFeatureError",
     "UnsupportedServerFeatureError",

@@ -1,6 +1,6 @@
 """The embedded PostgreSQL of the `embedded` extra: a server in a wheel, for development and demos.
 
-A DSN of the form `embedded:` (a data directory in the user's data folder) or
+A DSN of the form `embedded:` (a data directory in the user's home) or
 `embedded:///path/to/data` starts it, with pgvector and without TLS, on a Unix socket that only
 local processes reach. The data stays when the process ends; the server stops with the last
 process that uses it.
@@ -39,11 +39,12 @@ def data_directory(dsn: str) -> Path:
     parts = urlsplit(dsn)
     if parts.netloc or parts.query or parts.fragment:
         raise ConfigError("an embedded DSN is `embedded:` or `embedded:///path/to/data`")
+    path = Path(unquote(parts.path))
     if parts.path in ("", "/"):
-        import platformdirs  # noqa: PLC0415  comes with the embedded extra
-
-        return platformdirs.user_data_path("agentrows") / "postgres"
-    return Path(unquote(parts.path))
+        path = Path.home() / ".agentrows" / "postgres"
+    if any(char.isspace() for char in str(path)):
+        raise ConfigError(f"the embedded PostgreSQL cannot live in a path with blanks: {path}")
+    return path
 
 
 def load_get_server() -> GetServer:
@@ -73,7 +74,10 @@ def start(directory: Path) -> PostgresServer:
     """
     get_server = load_get_server()
     try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"the embedded PostgreSQL cannot make its folder: {error}") from error
+    try:
         return get_server(directory, cleanup_mode="stop")
     except Exception as error:
         log = directory / "log"

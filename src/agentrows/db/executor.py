@@ -9,10 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from contextvars import ContextVar
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, get_args
 
-from agentrows.errors import OutcomeUnknown, PoolTimeout, Unavailable, translate
+from agentrows.errors import (
+    Aborted,
+    InvalidValue,
+    OutcomeUnknown,
+    PoolTimeout,
+    Unavailable,
+    translate,
+)
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -29,11 +37,11 @@ if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
 
     Connection = asyncpg.Connection | PoolConnectionProxy
-    Isolation = Literal["read_committed", "repeatable_read", "serializable"]
 
 __all__ = ["Executor", "PoolSource", "Statements"]
 
 T = TypeVar("T")
+Isolation = Literal["read_committed", "repeatable_read", "serializable"]
 
 
 class Source(Protocol):
@@ -48,8 +56,8 @@ class Source(Protocol):
         """Return a connection that is ours until `release`."""
         ...
 
-    async def release(self, connection: Connection) -> None:
-        """Give the connection back."""
+    async def release(self, connection: Connection, *, succeeded: bool) -> None:
+        """Give the connection back, and say whether what ran on it did so to its end."""
         ...
 
 
@@ -74,7 +82,7 @@ class PoolSource:
         except Exception as error:
             raise translate(error, lost=Unavailable) or error from error
 
-    async def release(self, connection: Connection) -> None:
+    async def release(self, connection: Connection, *, succeeded: bool = True) -> None:  # noqa: ARG002
         """Give the connection back; one that cannot be cleaned is closed by the pool."""
         with contextlib.suppress(Exception):
             await self._pool.release(connection)  # type: ignore[arg-type]
@@ -88,15 +96,30 @@ class TransactionSource:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._turn = asyncio.Lock()
+        self.has_ended = False
+        self.has_failed = False
 
     async def acquire(self) -> Connection:
-        """Wait for the statement before this one."""
+        """Wait for the statement before this one.
+
+        Raises Aborted once the transaction has ended, and at once within a transaction inside of
+        this one, which would wait for itself.
+        """
+        if self in _enclosing.get():
+            raise Aborted("a transaction inside of this one is open: use that one's methods")
         await self._turn.acquire()
+        if self.has_ended:
+            self._turn.release()
+            raise Aborted("this transaction has ended: begin a new one")
         return self._connection
 
-    async def release(self, connection: Connection) -> None:  # noqa: ARG002  one connection only
+    async def release(self, connection: Connection, *, succeeded: bool) -> None:  # noqa: ARG002
         """Let the next statement run."""
+        self.has_failed |= not succeeded
         self._turn.release()
+
+
+_enclosing: ContextVar[frozenset[Source]] = ContextVar("enclosing", default=frozenset())
 
 
 class Statements:
@@ -156,15 +179,14 @@ class Statements:
         self, call: Callable[[Connection, float | None], Awaitable[T]], timeout_s: float | None
     ) -> T:
         connection = await self._source.acquire()
+        succeeded = False
         try:
-            return await call(connection, self._timeout_s if timeout_s is None else timeout_s)
-        except Exception as error:
-            ours = translate(error, lost=self._lost)
-            if ours is None:
-                raise
-            raise ours from error
+            limit_s = self._timeout_s if timeout_s is None else timeout_s
+            result = await _translated(lambda: call(connection, limit_s), lost=self._lost)
+            succeeded = True
         finally:
-            await self._source.release(connection)
+            await self._source.release(connection, succeeded=succeeded)
+        return result
 
 
 class Executor(Statements):
@@ -172,7 +194,8 @@ class Executor(Statements):
 
     It is a `DBTX` for statements that must not run twice (`once` names that default);
     `repeatable` is one for those that may. `versions` says how far the schema of the database was
-    when it was opened, by track, for those who need to know.
+    when it was opened, by track, for those who need to know; `isolation` is that of the
+    transaction, None for the server's default.
     """
 
     def __init__(
@@ -181,10 +204,12 @@ class Executor(Statements):
         *,
         timeout_s: float | None = None,
         versions: Mapping[str, int] = MappingProxyType({}),
+        isolation: Isolation | None = None,
     ) -> None:
         super().__init__(source, repeatable=False, timeout_s=timeout_s)
         self.repeatable = Statements(source, repeatable=True, timeout_s=timeout_s)
         self.versions = versions
+        self.isolation = isolation
 
     @property
     def once(self) -> Statements:
@@ -193,7 +218,9 @@ class Executor(Statements):
 
     def with_timeout(self, timeout_s: float) -> Executor:
         """Return this executor with another time limit for each statement."""
-        return Executor(self._source, timeout_s=timeout_s, versions=self.versions)
+        return Executor(
+            self._source, timeout_s=timeout_s, versions=self.versions, isolation=self.isolation
+        )
 
     @contextlib.asynccontextmanager
     async def transaction(
@@ -201,26 +228,39 @@ class Executor(Statements):
     ) -> AsyncGenerator[Executor]:
         """Run a block on one connection: committed at its end, undone by any exception.
 
-        An answer lost at COMMIT raises OutcomeUnknown; a serialization failure, Aborted.
+        An answer lost at COMMIT raises OutcomeUnknown; a serialization failure, or a statement that
+        failed and whose error the block kept to itself, Aborted: then nothing was stored.
         """
+        if isolation not in (None, *get_args(Isolation)):
+            raise InvalidValue(f"isolation must be one of {', '.join(get_args(Isolation))}")
         connection = await self._source.acquire()
+        inside = _enclosing.set(_enclosing.get() | {self._source})
+        scope = TransactionSource(connection)
+        succeeded = False
         try:
             transaction = connection.transaction(isolation=isolation, readonly=readonly)
-            await _translated(transaction.start(), lost=Unavailable)
+            await _translated(transaction.start, lost=Unavailable)
             try:
                 yield Executor(
-                    TransactionSource(connection),
+                    scope,
                     timeout_s=self._timeout_s,
                     versions=self.versions,
+                    isolation=isolation or self.isolation,
                 )
+                if scope.has_failed:
+                    await _translated(lambda: _probe(connection), lost=Unavailable)
             except BaseException:
                 # What went wrong in the block matters, not that a lost connection cannot undo it.
                 with contextlib.suppress(Exception):
                     await transaction.rollback()
                 raise
-            await _translated(transaction.commit(), lost=OutcomeUnknown)
+            await _translated(transaction.commit, lost=OutcomeUnknown)
+            succeeded = True
         finally:
-            await self._source.release(connection)
+            scope.has_ended = True
+            with contextlib.suppress(ValueError):  # the block ended in another task's context
+                _enclosing.reset(inside)
+            await self._source.release(connection, succeeded=succeeded)
 
     async def cursor(
         self, query: str, /, *args: object, prefetch: int = 500, timeout: float | None = None
@@ -241,9 +281,18 @@ class Executor(Statements):
                 yield row
 
 
-async def _translated(call: Awaitable[T], *, lost: type[Unavailable | OutcomeUnknown]) -> T:
+async def _probe(connection: Connection) -> None:
+    """Raise what the server says of a failed transaction; COMMIT would silently roll it back."""
+    savepoint = connection.transaction()
+    await savepoint.start()
+    await savepoint.rollback()
+
+
+async def _translated(
+    call: Callable[[], Awaitable[T]], *, lost: type[Unavailable | OutcomeUnknown]
+) -> T:
     try:
-        return await call
+        return await call()
     except Exception as error:
         ours = translate(error, lost=lost)
         if ours is None:

@@ -106,6 +106,10 @@ def _why_not(error: Exception) -> Exception:
         return Unavailable("the database did not accept a connection in time")
     if _is_dsn_error(error):
         return ConfigError(BAD_DSN)
+    if isinstance(error, asyncpg.UndefinedObjectError):
+        return ConfigError(
+            f"the DSN has a parameter that the server does not know: {error.args[0]}"
+        )
     return translate(error, lost=Unavailable) or error
 
 

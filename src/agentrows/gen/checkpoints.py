@@ -15,11 +15,13 @@ from .dbtx import DBTX, by_name, required
 
 __all__ = [
     "DELETE_CHECKPOINTS",
+    "FILTER_CHECKPOINTS",
     "LIST_CHECKPOINTS",
     "LIST_CHECKPOINT_WRITES",
     "UPSERT_CHECKPOINT",
     "UPSERT_CHECKPOINT_WRITES",
     "delete_checkpoints",
+    "filter_checkpoints",
     "list_checkpoint_writes",
     "list_checkpoints",
     "upsert_checkpoint",
@@ -199,7 +201,7 @@ async def upsert_checkpoint_writes(
     )
 
 
-LIST_CHECKPOINTS: Final = r"""-- name: ListCheckpoints :many
+LIST_CHECKPOINTS: Final = """-- name: ListCheckpoints :many
 SELECT user_id, thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, metadata, checkpoint, checkpoint_type, version, created_at, updated_at, deleted_at FROM lg_checkpoint AS c
 WHERE
     c.user_id = $1
@@ -224,38 +226,8 @@ WHERE
             c.checkpoint_id < $5
         )
     )
-    AND (
-        $6::jsonb IS NULL
-        OR (
-            SELECT CASE WHEN pg_input_is_valid(json.value, 'jsonb') THEN json.value::jsonb END
-            FROM (
-                SELECT
-                    CASE
-                        WHEN
-                            encode(raw.value, 'hex') ~ (
-                                '^(0[1-9a-f]|[1-7].|(c[2-9a-f]|d.)[89ab].|e0[ab].[89ab].'
-                                || '|e[1-9abcef][89ab].[89ab].|ed[89].[89ab].'
-                                || '|f0[9ab].[89ab].[89ab].|f[123][89ab].[89ab].[89ab].'
-                                || '|f48.[89ab].[89ab].)*$'
-                            )
-                            THEN convert_from(raw.value, 'UTF8')
-                    END AS value
-                FROM (
-                    SELECT
-                        CASE
-                            WHEN
-                                translate(c.metadata, E' \t\r\n', '') ~ (
-                                    '^([A-Za-z0-9+/]{4})*'
-                                    || '([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$'
-                                )
-                                THEN decode(c.metadata, 'base64')
-                        END AS value
-                ) AS raw
-            ) AS json
-        ) @> $6
-    )
 ORDER BY coalesce(c.created_at, '-infinity'::timestamptz) DESC, c.checkpoint_id DESC
-LIMIT $7::bigint"""
+LIMIT $6::bigint"""
 
 
 async def list_checkpoints(
@@ -267,12 +239,10 @@ async def list_checkpoints(
     checkpoint_ns: str,
     checkpoint_id: str | None,
     before: str | None,
-    metadata: JsonValue | None,
     limit: int | None,
 ) -> list[models.Checkpoint]:
     """The checkpoints of a user's thread, newest first; `before` is the id of one to begin behind. Where
-    no checkpoint has that id, those with a smaller id: LangGraph's ids grow with time. Metadata that
-    another program wrote and that is not base64 of UTF-8 of JSON matches no filter.
+    no checkpoint has that id, those with a smaller id: LangGraph's ids grow with time.
     """
     rows = await db.fetch(
         LIST_CHECKPOINTS,
@@ -280,6 +250,93 @@ async def list_checkpoints(
         thread_id,
         checkpoint_ns,
         checkpoint_id,
+        before,
+        limit,
+    )
+    found = [by_name(_CHECKPOINT_COLUMNS, row) for row in rows]
+    return _CHECKPOINT_ROWS.validate_python(found)
+
+
+FILTER_CHECKPOINTS: Final = r"""-- name: FilterCheckpoints :many
+SELECT user_id, thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, metadata, checkpoint, checkpoint_type, version, created_at, updated_at, deleted_at FROM lg_checkpoint AS c
+WHERE
+    c.user_id = $1
+    AND c.thread_id = $2
+    AND c.checkpoint_ns = $3
+    AND c.deleted_at IS NULL
+    AND (
+        $4::text IS NULL
+        OR coalesce(
+            (
+                SELECT
+                    (coalesce(c.created_at, '-infinity'::timestamptz), c.checkpoint_id)
+                    < (coalesce(b.created_at, '-infinity'::timestamptz), b.checkpoint_id)
+                FROM lg_checkpoint AS b
+                WHERE
+                    b.user_id = c.user_id
+                    AND b.thread_id = c.thread_id
+                    AND b.checkpoint_ns = c.checkpoint_ns
+                    AND b.checkpoint_id = $4
+            ),
+            c.checkpoint_id < $4
+        )
+    )
+    AND (
+        SELECT
+            CASE
+                WHEN
+                    length(json.value) - length(translate(json.value, '[{', '')) < 5000
+                    AND pg_input_is_valid(json.value, 'jsonb')
+                    THEN json.value::jsonb
+            END
+        FROM (
+            SELECT
+                CASE
+                    WHEN
+                        encode(raw.value, 'hex') ~ (
+                            '^(0[1-9a-f]|[1-7].|(c[2-9a-f]|d.)[89ab].|e0[ab].[89ab].'
+                            || '|e[1-9abcef][89ab].[89ab].|ed[89].[89ab].'
+                            || '|f0[9ab].[89ab].[89ab].|f[123][89ab].[89ab].[89ab].'
+                            || '|f48.[89ab].[89ab].)*$'
+                        )
+                        THEN convert_from(raw.value, 'UTF8')
+                END AS value
+            FROM (
+                SELECT
+                    CASE
+                        WHEN
+                            translate(c.metadata, E' \t\r\n', '') ~ (
+                                '^([A-Za-z0-9+/]{4})*'
+                                || '([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$'
+                            )
+                            THEN decode(c.metadata, 'base64')
+                    END AS value
+            ) AS raw
+        ) AS json
+    ) @> $5::jsonb
+ORDER BY coalesce(c.created_at, '-infinity'::timestamptz) DESC, c.checkpoint_id DESC
+LIMIT $6::bigint"""
+
+
+async def filter_checkpoints(
+    db: DBTX,
+    /,
+    *,
+    user_id: str,
+    thread_id: str,
+    checkpoint_ns: str,
+    before: str | None,
+    metadata: JsonValue,
+    limit: int | None,
+) -> list[models.Checkpoint]:
+    """Of ListCheckpoints those whose metadata contains this. Metadata of another program that is not
+    base64 of UTF-8 of JSON, or is nested too deep for the server to parse, matches nothing.
+    """
+    rows = await db.fetch(
+        FILTER_CHECKPOINTS,
+        user_id,
+        thread_id,
+        checkpoint_ns,
         before,
         metadata,
         limit,

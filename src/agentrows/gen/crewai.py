@@ -76,7 +76,9 @@ WHERE
         lower(
             coalesce(
                 CASE
-                    WHEN pg_input_is_valid(memory.memory_data, 'jsonb')
+                    WHEN
+                        length(memory.memory_data) - length(translate(memory.memory_data, '[{', '')) < 5000
+                        AND pg_input_is_valid(memory.memory_data, 'jsonb')
                         THEN memory.memory_data::jsonb ->> 'task_description'
                 END,
                 memory.memory_data
@@ -87,7 +89,9 @@ WHERE
 ORDER BY
     coalesce(memory.created_at, '-infinity'::timestamptz) DESC,
     CASE
-        WHEN pg_input_is_valid(memory.memory_data, 'jsonb')
+        WHEN
+            length(memory.memory_data) - length(translate(memory.memory_data, '[{', '')) < 5000
+            AND pg_input_is_valid(memory.memory_data, 'jsonb')
             THEN CASE
                 WHEN pg_input_is_valid(memory.memory_data::jsonb ->> 'score', 'float8')
                     THEN (memory.memory_data::jsonb ->> 'score')::float8
@@ -107,7 +111,8 @@ async def search_crewai_memory_by_task(
     limit: int | None,
 ) -> list[models.CrewAIMemory]:
     """A user's memories whose task description has this text, literally and in any case; newest first,
-    then by score, the lowest first. Where memory_data is not JSON, all of its text is searched.
+    then by score, the lowest first. Where memory_data is not JSON, or JSON too deep for
+    the server to parse, all of its text is searched.
     """
     rows = await db.fetch(SEARCH_CREWAI_MEMORY_BY_TASK, user_id, thread_id, task_description, limit)
     found = [by_name(_CREWAI_MEMORY_COLUMNS, row) for row in rows]

@@ -40,8 +40,7 @@ _EVENT_COLUMNS: Final = (
 _EVENT_ROWS: Final = TypeAdapter(list[models.Event])
 
 INSERT_EVENTS: Final = """-- name: InsertEvents :one
-WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now),
-input AS (
+WITH input AS (
     SELECT
         unnest($1::text[]) AS id,
         unnest($2::text[]) AS user_id,
@@ -56,6 +55,9 @@ active AS (
         AND deleted_at IS NULL
     ORDER BY id, user_id
     FOR NO KEY UPDATE
+),
+clock AS MATERIALIZED (
+    SELECT clock_timestamp() AS now FROM (SELECT count(*) FROM active) AS locked
 ),
 touched AS (
     UPDATE session
@@ -82,7 +84,8 @@ SELECT count(*) AS stored FROM stored"""
 async def insert_events(db: DBTX, /, *, events: Sequence[models.NewEvent]) -> int:
     """Store events in the order given, all or none, and mark their sessions as active; the answer is
     how many. Times within one batch differ by a microsecond each, so the order survives; rows are
-    written in the order of their keys, so that two batches cannot lock each other out.
+    written in the order of their keys, so that two batches cannot lock each other out. The clock is
+    read when the sessions are locked, so that of two batches the one that commits last is the later.
     """
     value = await db.fetchval(
         INSERT_EVENTS,
@@ -95,8 +98,7 @@ async def insert_events(db: DBTX, /, *, events: Sequence[models.NewEvent]) -> in
 
 
 INSERT_NEW_EVENTS: Final = """-- name: InsertNewEvents :one
-WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now),
-input AS (
+WITH input AS (
     SELECT
         unnest($1::text[]) AS id,
         unnest($2::text[]) AS user_id,
@@ -111,6 +113,9 @@ active AS (
         AND deleted_at IS NULL
     ORDER BY id, user_id
     FOR NO KEY UPDATE
+),
+clock AS MATERIALIZED (
+    SELECT clock_timestamp() AS now FROM (SELECT count(*) FROM active) AS locked
 ),
 touched AS (
     UPDATE session

@@ -183,8 +183,12 @@ WITH owned AS NOT MATERIALIZED (
         AND (expires_at IS NULL OR expires_at > statement_timestamp())
         AND (
             $4::jsonb IS NULL
-            OR CASE WHEN pg_input_is_valid(metadata, 'jsonb') THEN metadata::jsonb END
-            @> $4
+            OR CASE
+                WHEN
+                    length(metadata) - length(translate(metadata, '[{', '')) < 5000
+                    AND pg_input_is_valid(metadata, 'jsonb')
+                    THEN metadata::jsonb
+            END @> $4
         )
 ),
 size AS MATERIALIZED (
@@ -214,8 +218,12 @@ near AS MATERIALIZED (
                     AND (expires_at IS NULL OR expires_at > statement_timestamp())
                     AND (
                         $4::jsonb IS NULL
-                        OR CASE WHEN pg_input_is_valid(metadata, 'jsonb') THEN metadata::jsonb END
-                        @> $4
+                        OR CASE
+                            WHEN
+                                length(metadata) - length(translate(metadata, '[{', '')) < 5000
+                                AND pg_input_is_valid(metadata, 'jsonb')
+                                THEN metadata::jsonb
+                        END @> $4
                     )
                     THEN true
                 ELSE false
@@ -305,8 +313,12 @@ WITH owned AS NOT MATERIALIZED (
         AND (expires_at IS NULL OR expires_at > statement_timestamp())
         AND (
             $4::jsonb IS NULL
-            OR CASE WHEN pg_input_is_valid(metadata, 'jsonb') THEN metadata::jsonb END
-            @> $4
+            OR CASE
+                WHEN
+                    length(metadata) - length(translate(metadata, '[{', '')) < 5000
+                    AND pg_input_is_valid(metadata, 'jsonb')
+                    THEN metadata::jsonb
+            END @> $4
         )
 ),
 size AS MATERIALIZED (
@@ -336,8 +348,12 @@ near AS MATERIALIZED (
                     AND (expires_at IS NULL OR expires_at > statement_timestamp())
                     AND (
                         $4::jsonb IS NULL
-                        OR CASE WHEN pg_input_is_valid(metadata, 'jsonb') THEN metadata::jsonb END
-                        @> $4
+                        OR CASE
+                            WHEN
+                                length(metadata) - length(translate(metadata, '[{', '')) < 5000
+                                AND pg_input_is_valid(metadata, 'jsonb')
+                                THEN metadata::jsonb
+                        END @> $4
                     )
                     THEN true
                 ELSE false

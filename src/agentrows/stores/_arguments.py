@@ -98,10 +98,8 @@ def check_limit(name: str, value: int | None) -> int | None:
     return value
 
 
-def check_int64(name: str, value: int | None) -> int | None:
-    """Return an integer of 64 bits, or None; raise InvalidValue for another."""
-    if value is None:
-        return None
+def check_int64(name: str, value: int) -> int:
+    """Return an integer of 64 bits; raise InvalidValue for another."""
     if not (_is_integer(value) and value in INT64):
         raise InvalidValue(f"{name} must be an integer of 64 bits")
     return value

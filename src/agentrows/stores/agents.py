@@ -88,5 +88,4 @@ class AgentStore:
 
     async def delete_agent(self, id: str) -> bool:
         """Mark an agent as deleted; say whether there was one."""
-        needs(self.db, "core", 3)
         return await queries.delete_agent(self.db.repeatable, id=check_id("id", id)) > 0

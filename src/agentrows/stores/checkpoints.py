@@ -26,7 +26,7 @@ from agentrows.stores._arguments import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     from pydantic import JsonValue
 
@@ -74,10 +74,10 @@ class CheckpointStore:
             checkpoint_ns=_check_namespace(checkpoint_ns),
             checkpoint_id=check_id("checkpoint_id", checkpoint_id),
             parent_checkpoint_id=check_optional_id("parent_checkpoint_id", parent_checkpoint_id),
-            metadata=base64.b64encode(check_json("metadata", metadata).encode()).decode(),
+            metadata=_check_metadata(metadata),
             checkpoint=_check_base64("checkpoint", checkpoint),
             checkpoint_type=check_text("checkpoint_type", checkpoint_type),
-            version=check_int64("version", version) or 0,
+            version=check_int64("version", version),
         )
 
     async def store_checkpoint_writes(
@@ -87,7 +87,7 @@ class CheckpointStore:
         user_id: str,
         checkpoint_id: str,
         task_id: str,
-        writes: Sequence[NewCheckpointWrite],
+        writes: Iterable[NewCheckpointWrite],
         checkpoint_ns: str = "",
     ) -> None:
         """Store a task's writes to a checkpoint, in one statement, all or none.
@@ -97,6 +97,7 @@ class CheckpointStore:
         stored `write_idx` begins with 43 bits of the task id's hash. An idx that comes twice is
         InvalidValue.
         """
+        writes = tuple(writes)
         for place, write in enumerate(writes):
             if write.idx not in INDEXES:
                 raise InvalidValue(f"writes[{place}].idx must be from -4 to {INDEXES.stop - 1}")
@@ -105,18 +106,22 @@ class CheckpointStore:
             _check_base64(f"writes[{place}].value", write.value)
         if len({write.idx for write in writes}) < len(writes):
             raise InvalidValue("writes has the same idx more than once")
-        if not writes:
-            return
-        await queries.upsert_checkpoint_writes(
-            self.db.repeatable,
-            user_id=check_id("user_id", user_id),
-            thread_id=check_id("thread_id", thread_id),
-            checkpoint_ns=_check_namespace(checkpoint_ns),
-            checkpoint_id=check_id("checkpoint_id", checkpoint_id),
-            task_id=check_id("task_id", task_id),
-            task_hash=_hash(task_id),
-            writes=writes,
-        )
+        check_id("user_id", user_id)
+        check_id("thread_id", thread_id)
+        _check_namespace(checkpoint_ns)
+        check_id("checkpoint_id", checkpoint_id)
+        check_id("task_id", task_id)
+        if writes:
+            await queries.upsert_checkpoint_writes(
+                self.db.repeatable,
+                user_id=user_id,
+                thread_id=thread_id,
+                checkpoint_ns=checkpoint_ns,
+                checkpoint_id=checkpoint_id,
+                task_id=task_id,
+                task_hash=_hash(task_id),
+                writes=writes,
+            )
 
     async def list_checkpoints(
         self,
@@ -131,11 +136,9 @@ class CheckpointStore:
         """Return a thread's checkpoints with their writes, newest first, at most `limit`.
 
         `before` is the id of the checkpoint behind which to begin; `metadata` keeps those whose
-        metadata contains it. Two statements, whatever the number.
+        metadata contains it (PostgreSQL 16 or later). Two statements, whatever the number.
         """
-        if metadata is not None:
-            check_jsonb("metadata", metadata)
-        return await self._list(
+        checkpoints = await self._select(
             thread_id,
             user_id=user_id,
             checkpoint_ns=checkpoint_ns,
@@ -144,6 +147,7 @@ class CheckpointStore:
             before=check_optional_id("before", before),
             metadata=metadata,
         )
+        return await self._with_writes(checkpoints)
 
     async def get_checkpoint(
         self,
@@ -157,13 +161,11 @@ class CheckpointStore:
 
         Raises NotFound if there is none, or it is deleted or somebody else's.
         """
-        found = await self._list(
+        found = await self._select(
             thread_id,
             user_id=user_id,
             checkpoint_ns=checkpoint_ns,
-            checkpoint_id=None
-            if checkpoint_id is None
-            else check_id("checkpoint_id", checkpoint_id),
+            checkpoint_id=check_optional_id("checkpoint_id", checkpoint_id),
             limit=1,
             before=None,
             metadata=None,
@@ -171,7 +173,7 @@ class CheckpointStore:
         if not found:
             which = "checkpoint" if checkpoint_id is None else f"checkpoint {checkpoint_id!r}"
             raise NotFound(f"no {which} in thread {thread_id!r} of this user")
-        return found[0]
+        return (await self._with_writes(found))[0]
 
     async def delete_checkpoint(
         self,
@@ -196,7 +198,7 @@ class CheckpointStore:
         )
         return deleted > 0
 
-    async def _list(
+    async def _select(
         self,
         thread_id: str,
         *,
@@ -205,26 +207,42 @@ class CheckpointStore:
         checkpoint_id: str | None,
         limit: int | None,
         before: str | None,
-        metadata: JsonValue | None,
-    ) -> list[CheckpointTuple]:
-        checkpoints = await queries.list_checkpoints(
+        metadata: dict[str, JsonValue] | None,
+    ) -> list[Checkpoint]:
+        check_id("user_id", user_id)
+        check_id("thread_id", thread_id)
+        _check_namespace(checkpoint_ns)
+        if metadata is None:
+            return await queries.list_checkpoints(
+                self.db.repeatable,
+                user_id=user_id,
+                thread_id=thread_id,
+                checkpoint_ns=checkpoint_ns,
+                checkpoint_id=checkpoint_id,
+                limit=limit,
+                before=before,
+            )
+        check_jsonb("metadata", metadata)
+        return await queries.filter_checkpoints(
             self.db.repeatable,
-            user_id=check_id("user_id", user_id),
-            thread_id=check_id("thread_id", thread_id),
-            checkpoint_ns=_check_namespace(checkpoint_ns),
-            checkpoint_id=checkpoint_id,
+            user_id=user_id,
+            thread_id=thread_id,
+            checkpoint_ns=checkpoint_ns,
             limit=limit,
             before=before,
             metadata=metadata,
         )
+
+    async def _with_writes(self, checkpoints: list[Checkpoint]) -> list[CheckpointTuple]:
+        """Add their writes to checkpoints of one thread and namespace."""
         if not checkpoints:
             return []
         writes: dict[str, list[CheckpointWrite]] = defaultdict(list)
         for write in await queries.list_checkpoint_writes(
             self.db.repeatable,
-            user_id=user_id,
-            thread_id=thread_id,
-            checkpoint_ns=checkpoint_ns,
+            user_id=checkpoints[0].user_id,
+            thread_id=checkpoints[0].thread_id,
+            checkpoint_ns=checkpoints[0].checkpoint_ns,
             checkpoint_ids=[checkpoint.checkpoint_id for checkpoint in checkpoints],
         ):
             writes[write.checkpoint_id].append(write)
@@ -238,6 +256,13 @@ def _check_namespace(value: str) -> str:
             f"checkpoint_ns must have at most {LONGEST_NAMESPACE} bytes, this has {size}"
         )
     return value
+
+
+def _check_metadata(value: dict[str, JsonValue]) -> str:
+    """Return base64 of the JSON of an object."""
+    if not isinstance(value, dict):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidValue("metadata must be a JSON object")
+    return base64.b64encode(check_json("metadata", value).encode()).decode()
 
 
 def _check_base64(name: str, value: str) -> str:

@@ -21,7 +21,7 @@ from agentrows.stores._arguments import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Iterable
 
     from agentrows.db.executor import Executor
     from agentrows.gen.models import Event, NewEvent
@@ -41,15 +41,19 @@ class EventStore:
     db: Executor
 
     async def store_events(
-        self, events: Sequence[NewEvent], *, on_duplicate: OnDuplicate = "raise"
+        self, events: Iterable[NewEvent], *, on_duplicate: OnDuplicate = "raise"
     ) -> int:
         """Store any number of events in one statement, in their order, all or none.
 
         Returns how many were stored, and marks their sessions as active. An (id, user_id) that is
         taken, in the table or within the batch, raises AlreadyExists naming it; with
         `on_duplicate="skip"` the first one stays and the rest are stored.
+
+        Batches into one stored session are ordered as they commit: a reader that pages with `after`
+        misses none.
         """
         check_choice("on_duplicate", on_duplicate, ("raise", "skip"))
+        events = tuple(events)
         for place, event in enumerate(events):
             check_id(f"events[{place}].id", event.id)
             check_id(f"events[{place}].user_id", event.user_id)

@@ -51,7 +51,7 @@ class FeedbackStore:
         return await queries.insert_feedback(
             self.db.once,
             user_id=check_id("user_id", user_id),
-            message_id=check_int64("message_id", message_id),
+            message_id=None if message_id is None else check_int64("message_id", message_id),
             is_positive=is_positive,
             feedback_text=feedback_text,
             issue_type=None if issue_type is None else FeedbackIssueType(issue_type),

@@ -22,7 +22,6 @@ from agentrows.stores._arguments import (
     check_jsonb,
     check_limit,
     check_moment,
-    check_optional_id,
     check_optional_moment,
     check_text,
     given,
@@ -31,7 +30,7 @@ from agentrows.stores._arguments import (
 from agentrows.stores._schema import needs
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
     from datetime import datetime
 
     from pydantic import JsonValue
@@ -93,13 +92,14 @@ class MemoryStore:
             raise OwnedByAnother(f"memory {memory_id!r} belongs to another agent or user")
         return memory
 
-    async def store_agent_memories(self, memories: Sequence[NewMemory]) -> int:
+    async def store_agent_memories(self, memories: Iterable[NewMemory]) -> int:
         """Store any number of memories in one statement, all or none; return how many.
 
         A stored one with the same id is replaced whole; one of another agent or user raises
         OwnedByAnother, and an id that comes twice InvalidValue.
         """
         needs(self.db, "vector", 1)
+        memories = tuple(memories)
         for place, memory in enumerate(memories):
             _check_new(f"memories[{place}]", memory)
         ids = {memory.id for memory in memories}
@@ -177,7 +177,7 @@ class MemoryStore:
         )
 
     async def delete_agent_memory(
-        self, *, agent_name: str, user_id: str, id: str | None = None
+        self, *, agent_name: str, user_id: str, id: str | Unset = UNSET
     ) -> bool:
         """Remove one memory, or without an `id` all that the agent remembers of the user.
 
@@ -188,7 +188,7 @@ class MemoryStore:
             self.db.repeatable,
             agent_name=check_id("agent_name", agent_name),
             user_id=check_id("user_id", user_id),
-            id=check_optional_id("id", id),
+            id=None if id is UNSET else check_id("id", id),
         )
         return deleted > 0
 

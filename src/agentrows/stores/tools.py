@@ -19,7 +19,7 @@ from agentrows.stores._arguments import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
     from datetime import datetime
 
     from agentrows.db.executor import Executor
@@ -112,15 +112,19 @@ class ToolStore:
         return deleted > 0
 
     async def refresh_tools_for_server(
-        self, server_name: str, *, group_kind: str, tools: Sequence[NewTool]
+        self, server_name: str, *, group_kind: str, tools: Iterable[NewTool]
     ) -> RefreshedTools:
         """Make a server's tools exactly these, and return how many were stored and deleted.
 
         Only rows that differ are written. Refreshes of one server run one after another, so the
-        result is one of the sets and never a mixture. An id that comes twice is InvalidValue.
+        result is one of the sets and never a mixture; a transaction around it must be read
+        committed, to see what the one before it did. An id that comes twice is InvalidValue.
         """
+        if self.db.isolation not in (None, "read_committed"):
+            raise InvalidValue("isolation must be read_committed to refresh tools in a transaction")
         check_id("server_name", server_name)
         check_id("group_kind", group_kind)
+        tools = tuple(tools)
         for place, tool in enumerate(tools):
             check_id(f"tools[{place}].id", tool.id)
             if tool.description is not None:

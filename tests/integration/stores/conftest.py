@@ -36,7 +36,7 @@ def pytest_runtest_makereport(
     report = yield
     core = core_version(item.config)
     if core is not None and report.failed and call.excinfo is not None:
-        reason = why_expected(call.excinfo.value, core, test=item.name)
+        reason = why_expected(call.excinfo.value, core)
         if reason is not None:
             report.outcome = "skipped"
             report.wasxfail = reason

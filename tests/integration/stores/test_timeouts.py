@@ -18,7 +18,7 @@ LONG = "SELECT pg_sleep(30)"
 
 async def sleep_in_a_transaction(client: PostgresClient) -> None:
     async with client.transaction() as tx:
-        await tx.store_agent("lost", type="BYO")
+        await tx.store_session("lost", user_id="mira")
         await tx.with_timeout(0.1).db.execute(LONG)
 
 
@@ -30,8 +30,8 @@ async def test_a_statement_of_a_transaction_that_takes_too_long_is_cancelled_and
             async with asyncio.timeout(10):
                 with pytest.raises(StatementTimeout):
                     await sleep_in_a_transaction(client)
-            assert await client.list_agents() == []
-        assert (await client.store_agent("travel", type="BYO")).id == "travel"
+            assert await client.list_sessions(user_id="mira") == []
+        assert (await client.store_session("s-1", user_id="noor")).id == "s-1"
 
 
 async def test_a_repeatable_statement_that_takes_too_long_is_cancelled(migrated: str) -> None:
@@ -89,7 +89,7 @@ async def test_a_transaction_that_is_cancelled_leaves_neither_rows_nor_a_stuck_c
 
             async def store_and_wait(started: asyncio.Event = started) -> None:
                 async with client.transaction() as tx:
-                    await tx.store_agent("lost", type="BYO")
+                    await tx.store_session("lost", user_id="mira")
                     started.set()
                     await tx.db.execute(LONG)
 
@@ -99,4 +99,4 @@ async def test_a_transaction_that_is_cancelled_leaves_neither_rows_nor_a_stuck_c
                 task.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await task
-                assert await client.list_agents() == []
+                assert await client.list_sessions(user_id="mira") == []
