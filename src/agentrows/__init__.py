@@ -9,7 +9,7 @@ from __future__ import annotations
 from pgvector import Vector
 
 from agentrows._version import __version__
-from agentrows.client import PostgresClient, Stores, Transaction, init_connection
+from agentrows.client import PostgresClient, Stores, Transaction
 from agentrows.config import Settings
 from agentrows.errors import (
     Aborted,
@@ -60,6 +60,7 @@ from agentrows.models import (
     Tool,
     ToolServer,
 )
+from agentrows.opening import init_connection
 from agentrows.stores._arguments import UNSET
 from agentrows.stores.checkpoints import CheckpointTuple
 

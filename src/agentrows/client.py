@@ -14,19 +14,12 @@ from __future__ import annotations
 import contextlib
 import math
 from dataclasses import dataclass, field
-from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
-from agentrows import migrate
 from agentrows.config import Settings
-from agentrows.db.codecs import register_codecs
-from agentrows.db.executor import Executor, PoolSource
-from agentrows.db.pool import close_pool, create_pool, wait_until_ready
-from agentrows.errors import ConfigError, InvalidValue
+from agentrows.errors import InvalidValue
 from agentrows.gen import database
-from agentrows.stores._schema import SWITCHED_OFF
+from agentrows.opening import open_pool, use_pool
 from agentrows.stores.agents import AgentStore
 from agentrows.stores.checkpoints import CheckpointStore
 from agentrows.stores.crewai import CrewAIStore
@@ -40,7 +33,7 @@ from agentrows.stores.tasks import TaskStore
 from agentrows.stores.tools import ToolStore
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import AsyncGenerator
     from typing import Self
 
     import asyncpg
@@ -48,29 +41,9 @@ if TYPE_CHECKING:
     from agentrows.config import MigrationMode
     from agentrows.db.executor import Isolation
     from agentrows.migrate import MigrationRunner
+    from agentrows.opening import Close
 
-__all__ = ["PostgresClient", "Stores", "Transaction", "init_connection"]
-
-NO_PGVECTOR: Final = (
-    "the extension pgvector is not installed in this database; run `agentrows migrate up`, "
-    "or switch vectors off with AGENTROWS_VECTOR_ENABLED=false"
-)
-NO_CODECS: Final = (
-    "the pool's connections lack the codecs; create it with init=agentrows.init_connection"
-)
-CLOSE_TIMEOUT_S: Final = 10.0
-"""How long `close` waits for calls that still run."""
-
-
-async def init_connection(connection: asyncpg.Connection, *, vector: bool = True) -> None:
-    """Give a connection of the application's own pool what the stores need: the codecs.
-
-    Raises ConfigError if vectors are wanted and pgvector is not installed in the database.
-    """
-    schema = await database.find_vector_schema(connection) if vector else None
-    if vector and schema is None:
-        raise ConfigError(NO_PGVECTOR)
-    await register_codecs(connection, vector_schema=schema)
+__all__ = ["PostgresClient", "Stores", "Transaction"]
 
 
 @dataclass(frozen=True)
@@ -112,7 +85,7 @@ class Transaction(Stores):
 class PostgresClient(Stores):
     """Every method of every store, on a pool of connections."""
 
-    _close: Callable[[], Awaitable[None]] = field(repr=False)
+    _close: Close = field(repr=False)
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -150,14 +123,7 @@ class PostgresClient(Stores):
     ) -> Self:
         """Do what `open` does, for an application that calls `close` itself."""
         settings = settings or Settings.load()
-        ready = await wait_until_ready(settings.resolve_dsn(dsn), settings)
-        status = await _migrate(ready, settings, migrations or settings.migrations)
-        pool = await create_pool(
-            ready, settings, init=partial(init_connection, vector=settings.vector_enabled)
-        )
-        source = PoolSource(pool, acquire_timeout_s=settings.acquire_timeout_s)
-        db = Executor(source, versions=_versions(status, settings))
-        return cls(db, lambda: close_pool(pool, timeout_s=CLOSE_TIMEOUT_S))
+        return cls(*await open_pool(dsn, settings, migrations or settings.migrations))
 
     @classmethod
     async def from_pool(cls, pool: asyncpg.Pool, *, settings: Settings | None = None) -> Self:
@@ -165,15 +131,7 @@ class PostgresClient(Stores):
 
         Its connections must have the codecs (`init=agentrows.init_connection`): ConfigError if not.
         """
-        settings = settings or Settings.load()
-        source = PoolSource(pool, acquire_timeout_s=settings.acquire_timeout_s)
-        await _check_codecs(Executor(source), vector=settings.vector_enabled)
-        connection = await source.acquire()
-        try:
-            status = await migrate.status_on(connection, _tracks(settings))
-        finally:
-            await source.release(connection)
-        return cls(Executor(source, versions=_versions(status, settings)), _nothing)
+        return cls(*await use_pool(pool, settings or Settings.load()))
 
     @contextlib.asynccontextmanager
     async def transaction(
@@ -194,41 +152,3 @@ class PostgresClient(Stores):
     async def close(self) -> None:
         """Close the pool, cutting off calls that still run after 10 s; twice does no harm."""
         await self._close()
-
-
-async def _nothing() -> None:
-    """Close nothing: the pool is the application's."""
-
-
-def _tracks(settings: Settings) -> tuple[migrate.Track, ...]:
-    return migrate.builtin_tracks(vector=settings.vector_enabled)
-
-
-def _versions(status: migrate.Status, settings: Settings) -> dict[str, int]:
-    """Return how far each track is, for `needs`."""
-    return status.versions | ({} if settings.vector_enabled else {"vector": SWITCHED_OFF})
-
-
-async def _migrate(
-    dsn: str, settings: Settings, mode: MigrationMode | MigrationRunner
-) -> migrate.Status:
-    """Do what the mode says, and return how far the schema is then."""
-    tracks = _tracks(settings)
-    if mode == "apply":
-        return (await migrate.apply(dsn, tracks)).status
-    if mode == "verify":
-        return await migrate.verify(dsn, tracks)
-    if callable(mode):
-        await mode(migrate.MigrationContext(dsn, tracks))
-    return await migrate.status(dsn, tracks)
-
-
-async def _check_codecs(db: Executor, *, vector: bool) -> None:
-    """Raise ConfigError unless JSON and vectors arrive as values."""
-    try:
-        if await database.probe_json(db.repeatable) != [1]:
-            raise ConfigError(NO_CODECS)
-        if vector:
-            await database.probe_vector(db.repeatable)
-    except ValidationError as error:
-        raise ConfigError(NO_CODECS) from error

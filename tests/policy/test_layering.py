@@ -11,16 +11,16 @@ SOURCE = Path(__file__).parents[2] / "src"
 
 # A part of the package → what it may import of the others, besides itself.
 MAY_IMPORT = {
-    "agentrows": {"client", "config", "errors", "models", "stores", "_version"},
-    "cli": {"client", "config", "db", "demo", "errors", "migrate"},
-    "client": {"config", "db", "errors", "gen", "migrate", "stores"},
+    "agentrows": {"client", "config", "errors", "models", "opening", "stores", "_version"},
+    "cli": {"config", "db", "errors", "migrate"},
+    "client": {"config", "db", "errors", "gen", "migrate", "opening", "stores"},
     "config": {"errors"},
     "db": {"config", "errors"},
-    "demo": set[str](),
     "errors": set[str](),
     "gen": set[str](),
     "migrate": {"_version", "config", "db", "errors"},
     "models": {"gen"},
+    "opening": {"config", "db", "errors", "gen", "migrate", "stores"},
     "stores": {"db", "errors", "gen"},
     "_version": set[str](),
 }

@@ -231,8 +231,7 @@ class Executor(Statements):
         An answer lost at COMMIT raises OutcomeUnknown; a serialization failure, or a statement that
         failed and whose error the block kept to itself, Aborted: then nothing was stored.
         """
-        if isolation not in (None, *get_args(Isolation)):
-            raise InvalidValue(f"isolation must be one of {', '.join(get_args(Isolation))}")
+        _check_isolation(isolation)
         connection = await self._source.acquire()
         inside = _enclosing.set(_enclosing.get() | {self._source})
         scope = TransactionSource(connection)
@@ -279,6 +278,11 @@ class Executor(Statements):
         while rows := await self._run(lambda _, t: cursor.fetch(prefetch, timeout=t), timeout):
             for row in rows:
                 yield row
+
+
+def _check_isolation(value: str | None) -> None:
+    if value not in (None, *get_args(Isolation)):
+        raise InvalidValue(f"isolation must be one of {', '.join(get_args(Isolation))}")
 
 
 async def _probe(connection: Connection) -> None:

@@ -1,0 +1,116 @@
+"""How a client comes to its executor: on a DSN, or on a pool that the application owns."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from pydantic import ValidationError
+
+from agentrows import migrate
+from agentrows.db.codecs import register_codecs
+from agentrows.db.executor import Executor, PoolSource
+from agentrows.db.pool import close_pool, create_pool, wait_until_ready
+from agentrows.errors import ConfigError
+from agentrows.gen import database
+from agentrows.stores._schema import SWITCHED_OFF
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    import asyncpg
+
+    from agentrows.config import MigrationMode, Settings
+    from agentrows.migrate import MigrationRunner
+
+    Close = Callable[[], Awaitable[None]]
+
+__all__ = ["init_connection", "open_pool", "use_pool"]
+
+NO_PGVECTOR: Final = (
+    "the extension pgvector is not installed in this database; run `agentrows migrate up`, "
+    "or switch vectors off with AGENTROWS_VECTOR_ENABLED=false"
+)
+NO_CODECS: Final = (
+    "the pool's connections lack the codecs; create it with init=agentrows.init_connection"
+)
+CLOSE_TIMEOUT_S: Final = 10.0
+"""How long `close` waits for calls that still run."""
+
+
+async def init_connection(connection: asyncpg.Connection, *, vector: bool = True) -> None:
+    """Give a connection of the application's own pool what the stores need: the codecs.
+
+    Raises ConfigError if vectors are wanted and pgvector is not installed in the database.
+    """
+    schema = await database.find_vector_schema(connection) if vector else None
+    if vector and schema is None:
+        raise ConfigError(NO_PGVECTOR)
+    await register_codecs(connection, vector_schema=schema)
+
+
+async def open_pool(
+    dsn: str | None, settings: Settings, migrations: MigrationMode | MigrationRunner
+) -> tuple[Executor, Close]:
+    """Wait for the server, bring the schema up, open a pool; return its executor and its end."""
+    ready = await wait_until_ready(settings.resolve_dsn(dsn), settings)
+    status = await _migrate(ready, settings, migrations)
+    pool = await create_pool(
+        ready, settings, init=partial(init_connection, vector=settings.vector_enabled)
+    )
+    source = PoolSource(pool, acquire_timeout_s=settings.acquire_timeout_s)
+    db = Executor(source, versions=_versions(status, settings))
+    return db, lambda: close_pool(pool, timeout_s=CLOSE_TIMEOUT_S)
+
+
+async def use_pool(pool: asyncpg.Pool, settings: Settings) -> tuple[Executor, Close]:
+    """Check the codecs of the application's pool; return its executor and an end that does nothing.
+
+    Raises ConfigError if the connections lack the codecs.
+    """
+    source = PoolSource(pool, acquire_timeout_s=settings.acquire_timeout_s)
+    await _check_codecs(Executor(source), vector=settings.vector_enabled)
+    connection = await source.acquire()
+    try:
+        status = await migrate.status_on(connection, _tracks(settings))
+    finally:
+        await source.release(connection)
+    return Executor(source, versions=_versions(status, settings)), _nothing
+
+
+async def _nothing() -> None:
+    """Close nothing: the pool is the application's."""
+
+
+def _tracks(settings: Settings) -> tuple[migrate.Track, ...]:
+    return migrate.builtin_tracks(vector=settings.vector_enabled)
+
+
+def _versions(status: migrate.Status, settings: Settings) -> dict[str, int]:
+    """Return how far each track is, for `needs`."""
+    return status.versions | ({} if settings.vector_enabled else {"vector": SWITCHED_OFF})
+
+
+async def _migrate(
+    dsn: str, settings: Settings, mode: MigrationMode | MigrationRunner
+) -> migrate.Status:
+    """Do what the mode says, and return how far the schema is then."""
+    tracks = _tracks(settings)
+    if mode == "apply":
+        return (await migrate.apply(dsn, tracks)).status
+    if mode == "verify":
+        return await migrate.verify(dsn, tracks)
+    if callable(mode):
+        await mode(migrate.MigrationContext(dsn, tracks))
+    return await migrate.status(dsn, tracks)
+
+
+async def _check_codecs(db: Executor, *, vector: bool) -> None:
+    """Raise ConfigError unless JSON and vectors arrive as values."""
+    try:
+        if await database.probe_json(db.repeatable) != [1]:
+            raise ConfigError(NO_CODECS)
+        if vector:
+            await database.probe_vector(db.repeatable)
+    except ValidationError as error:
+        raise ConfigError(NO_CODECS) from error
