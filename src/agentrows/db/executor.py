@@ -209,7 +209,7 @@ class Executor(Statements):
         super().__init__(source, repeatable=False, timeout_s=timeout_s)
         self.repeatable = Statements(source, repeatable=True, timeout_s=timeout_s)
         self.versions = versions
-        self.isolation = isolation
+        self.isolation: Isolation | None = isolation
 
     @property
     def once(self) -> Statements:
