@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from contextvars import ContextVar
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, get_args
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeVar, get_args
 
 from agentrows.errors import (
     Aborted,
@@ -35,11 +36,15 @@ if TYPE_CHECKING:
 
     import asyncpg
     from asyncpg.pool import PoolConnectionProxy
+    from asyncpg.transaction import Transaction
 
     Connection = asyncpg.Connection | PoolConnectionProxy
 
 __all__ = ["Executor", "PoolSource", "Statements"]
 
+logger = logging.getLogger(__name__)
+
+UNDO_TIMEOUT_S: Final = 2.0
 T = TypeVar("T")
 Isolation = Literal["read_committed", "repeatable_read", "serializable"]
 
@@ -249,9 +254,7 @@ class Executor(Statements):
                 if scope.has_failed:
                     await _translated(lambda: _probe(connection), lost=Unavailable)
             except BaseException:
-                # What went wrong in the block matters, not that a lost connection cannot undo it.
-                with contextlib.suppress(Exception):
-                    await transaction.rollback()
+                await _undo(transaction, connection)
                 raise
             await _translated(transaction.commit, lost=OutcomeUnknown)
             succeeded = True
@@ -283,6 +286,21 @@ class Executor(Statements):
 def _check_isolation(value: str | None) -> None:
     if value not in (None, *get_args(Isolation)):
         raise InvalidValue(f"isolation must be one of {', '.join(get_args(Isolation))}")
+
+
+async def _undo(transaction: Transaction, connection: Connection) -> None:
+    """Roll back; where the server does not answer in time, closing the connection does it.
+
+    A cancel request that overtakes its statement is ignored by the server, which then runs the
+    statement to its end. What went wrong before matters, not that a lost connection cannot undo it.
+    """
+    try:
+        async with asyncio.timeout(UNDO_TIMEOUT_S):
+            await transaction.rollback()
+    except TimeoutError:
+        connection.terminate()
+    except Exception:  # whatever the driver says of a connection that is gone
+        logger.debug("the server undoes a transaction by itself", exc_info=True)
 
 
 async def _probe(connection: Connection) -> None:

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     Prepare = Callable[[asyncpg.Connection], Awaitable[None]]
 
 BAD_DSN: Final = "the DSN is not understood; it reads postgresql://user:password@host:port/database"
+SESSION: Final = {
+    "application_name": "agentrows",
+    # A statement whose client is gone, or gave up, ends within a second, and so do its locks.
+    "client_connection_check_interval": "1000",
+}
 FIRST_WAIT_S: Final = 0.5
 LONGEST_WAIT_S: Final = 5.0
 
@@ -83,7 +88,7 @@ async def create_pool(dsn: str, settings: Settings, *, init: Prepare) -> asyncpg
             max_size=settings.pool_max_size,
             timeout=settings.connect_timeout_s,
             command_timeout=settings.statement_timeout_s,
-            server_settings={"application_name": "agentrows"},
+            server_settings=SESSION,
             init=prepare,
             reset=leave_as_it_is,
         )
