@@ -195,9 +195,9 @@ async def test_arguments_are_checked_on_every_schema(older: tuple[int, str]) -> 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[int, subprocess.Popen[str]]]:
-    """The suite of the stores on two versions, both at once: it waits more than it works."""
+    """The suite of the stores on three versions, all at once: it waits more than it works."""
     started: dict[int, subprocess.Popen[str]] = {}
-    for core in (2, 5):
+    for core in (2, 3, 5):
         folder = tmp_path_factory.mktemp("run")
         started[core] = subprocess.Popen(  # noqa: S603  this very interpreter
             [
@@ -216,7 +216,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[int, subproc
             run.terminate()
 
 
-@pytest.mark.parametrize("core", [2, 5])
+@pytest.mark.parametrize("core", [2, 3, 5])
 def test_the_whole_suite_of_the_stores_runs_on(
     core: int, runs: dict[int, subprocess.Popen[str]]
 ) -> None:
