@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sqlc_gen_asyncpg import SQLC_VERSION, ir, naming
+from sqlc_gen_asyncpg.builder import Names
 from sqlc_gen_asyncpg.catalog import read_catalog
 from sqlc_gen_asyncpg.errors import GeneratorError, Report
 from sqlc_gen_asyncpg.options import parse_options
-from sqlc_gen_asyncpg.queries import Built, Names, build_query
+from sqlc_gen_asyncpg.queries import Built, build_query
+from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
     from sqlc_gen_asyncpg import wire
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["build"]
 
-MODULES: Final = frozenset({"__init__", "dbtx", "enums", "models", "pgvectors"})
+MODULES: Final = words("__init__ dbtx enums models pgcopy pgdriver pghalfvectors pgvectors")
 
 
 @dataclass(slots=True)
@@ -44,12 +46,15 @@ class _Taken:
         return not other
 
 
-def build(request: wire.Request) -> ir.Package:
-    """Return the package to write; GeneratorError with all that is wrong."""
+def build(request: wire.Request, directory: str = "") -> ir.Package:
+    """Return the package to write; GeneratorError with all that is wrong.
+
+    The schema's files are looked for in `directory`, sqlc's own if it is empty.
+    """
     options = parse_options(request.options)
     _check_request(request, options)
     report = Report()
-    catalog = read_catalog(request, options, report)
+    catalog = read_catalog(request, options, report, directory)
     tables = {table.model.name: table.model for table in catalog.tables.values()}
     names = Names(dict(tables))
     modules = _modules(request, catalog, names, report)

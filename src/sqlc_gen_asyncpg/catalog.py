@@ -17,6 +17,9 @@ from sqlc_gen_asyncpg.pgtypes import (
     is_serial,
     normal_name,
 )
+from sqlc_gen_asyncpg.schemafiles import read_schema
+from sqlc_gen_asyncpg.sql.scope import Schema
+from sqlc_gen_asyncpg.tables import read_tables
 
 if TYPE_CHECKING:
     from sqlc_gen_asyncpg.options import Options, Override
@@ -51,6 +54,11 @@ class Catalog:
     declared: dict[str, PyType] = field(default_factory=dict[str, PyType])
     composites: set[str] = field(default_factory=set[str])
     imports: dict[str, str] = field(default_factory=dict[str, str])
+    columns: dict[tuple[str, str, str], wire.Column] = field(
+        default_factory=dict[tuple[str, str, str], wire.Column]
+    )
+    domains: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
+    schema: Schema = field(default_factory=lambda: Schema("public", {}))
 
     def key(self, name: wire.Name) -> tuple[str, str]:
         """Return a table's key; a name without schema is in the default one."""
@@ -61,7 +69,8 @@ class Catalog:
         nullable = not (column.not_null or is_serial(column.type))
         override = self._override(column, nullable=nullable)
         base = self._overridden(override, column) if override else self._base(column.type)
-        return Type(base, nullable=nullable, dims=column.dims)
+        inner = 0 if override else self.domains.get(normal_name(column.type), ("", 0))[1]
+        return Type(base, nullable=nullable, dims=column.dims + inner)
 
     def text_type(self, text: TypeText, current: Type | None) -> Type:
         """Return the type that a directive names; Python's `datetime` keeps a type that is one."""
@@ -87,8 +96,12 @@ class Catalog:
             return self.enum_types[normal]
         if normal in self.composites:
             raise Refused(
-                f"type {normal} is composite, which is not supported yet; list its fields"
+                f"type {normal} is composite; select its fields: (name).field AS field, or cast "
+                "it to text"
             )
+        domain = self.domains.get(normal)
+        if domain and domain[0] != normal:
+            return self._base(wire.Name("", domain[0]))
         return builtin(normal)
 
     def _override(self, column: wire.Column, *, nullable: bool) -> Override | None:
@@ -138,7 +151,9 @@ def _matches(pattern: str, path: tuple[str, str, str], default_schema: str) -> b
     return all(fnmatchcase(name, part) for name, part in zip(path, parts, strict=True))
 
 
-def read_catalog(request: wire.Request, options: Options, report: Report) -> Catalog:
+def read_catalog(
+    request: wire.Request, options: Options, report: Report, directory: str = ""
+) -> Catalog:
     """All enums first, then the tables, whose columns refer to them."""
     catalog = Catalog(options, request.default_schema)
     for schema in request.schemas:
@@ -151,9 +166,19 @@ def read_catalog(request: wire.Request, options: Options, report: Report) -> Cat
         if override.enum:
             with report.catch(f"options: enum {override.enum.name}"):
                 _declare_enum(catalog, override.enum.name, override.enum.values)
+    schema_files = read_schema(request.schema_paths, directory)
+    for name, base in options.domains.items():
+        schema_files.domains[normal_name(wire.Name("", name))] = (
+            normal_name(wire.Name("", base)),
+            0,
+        )
+    catalog.schema, request = read_tables(request, schema_files)
+    catalog.domains = schema_files.domains
     for schema in request.schemas:
         for table in schema.tables:
             catalog.tables[schema.name, table.name] = _table(catalog, schema.name, table)
+            for column in table.columns:
+                catalog.columns[schema.name, table.name, column.name] = column
     return catalog
 
 
