@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["build"]
 
-MODULES: Final = words("__init__ dbtx enums models pgcopy pgdriver pghalfvectors pgvectors")
+MODULES: Final = words(
+    "__init__ dbtx enums models pgcomposites pgcopy pgdriver pghalfvectors pgvectors"
+)
 
 
 @dataclass(slots=True)
@@ -56,7 +58,10 @@ def build(request: wire.Request, directory: str = "") -> ir.Package:
     report = Report()
     catalog = read_catalog(request, options, report, directory)
     tables = {table.model.name: table.model for table in catalog.tables.values()}
-    names = Names(dict(tables))
+    for composite in catalog.composite_models.values():
+        if composite.name in tables:
+            report.add("models", f"a type and a table would both be {composite.name}; rename one")
+    names = Names({**tables, **catalog.composite_models})
     modules = _modules(request, catalog, names, report)
     named = [model for name, model in sorted(names.models.items()) if name not in tables]
     written = _written(catalog, named, modules)
@@ -68,7 +73,11 @@ def build(request: wire.Request, directory: str = "") -> ir.Package:
         sqlc_version=request.sqlc_version,
         str_enum=options.emit_str_enum,
         enums=tuple(catalog.enums[name] for name in sorted(catalog.enums)),
-        models=(*sorted(models, key=lambda each: each.name), *named),
+        models=(
+            *catalog.composite_models.values(),
+            *sorted(models, key=lambda each: each.name),
+            *(each for each in named if not each.is_composite),
+        ),
         modules=modules,
         imports=dict(sorted(catalog.imports.items())),
     )

@@ -53,6 +53,8 @@ class Catalog:
     enum_types: dict[str, PyType] = field(default_factory=dict[str, PyType])
     declared: dict[str, PyType] = field(default_factory=dict[str, PyType])
     composites: set[str] = field(default_factory=set[str])
+    composite_models: dict[str, ir.Model] = field(default_factory=dict[str, ir.Model])
+    composite_types: dict[str, PyType] = field(default_factory=dict[str, PyType])
     imports: dict[str, str] = field(default_factory=dict[str, str])
     columns: dict[tuple[str, str, str], wire.Column] = field(
         default_factory=dict[tuple[str, str, str], wire.Column]
@@ -68,7 +70,7 @@ class Catalog:
         """Return the type of a column or a parameter; Refused if there is none."""
         nullable = not (column.not_null or is_serial(column.type))
         override = self._override(column, nullable=nullable)
-        base = self._overridden(override, column) if override else self._base(column.type)
+        base = self._overridden(override, column) if override else self.base(column.type)
         inner = 0 if override else self.domains.get(normal_name(column.type), ("", 0))[1]
         return Type(base, nullable=nullable, dims=column.dims + inner)
 
@@ -80,7 +82,7 @@ class Catalog:
             if current is not None and current.base.hint == base.hint:
                 base = current.base
         if base is None:
-            base = self._base(wire.Name("", text.name))
+            base = self.base(wire.Name("", text.name))
         return Type(base, text.nullable, text.dims, text.nullable_element)
 
     def comment(self, column: wire.Column) -> str:
@@ -90,10 +92,13 @@ class Catalog:
         table = self.tables.get(self.key(column.table)) if column.table else None
         return table.comments.get(column.original_name or column.name, "") if table else ""
 
-    def _base(self, name: wire.Name) -> PyType:
+    def base(self, name: wire.Name) -> PyType:
+        """Return the Python type of a PostgreSQL type; Refused if there is none."""
         normal = normal_name(name)
         if normal in self.enum_types:
             return self.enum_types[normal]
+        if normal in self.composite_types:
+            return self.composite_types[normal]
         if normal in self.composites:
             raise Refused(
                 f"type {normal} is composite; select its fields: (name).field AS field, or cast "
@@ -101,7 +106,7 @@ class Catalog:
             )
         domain = self.domains.get(normal)
         if domain and domain[0] != normal:
-            return self._base(wire.Name("", domain[0]))
+            return self.base(wire.Name("", domain[0]))
         return builtin(normal)
 
     def _override(self, column: wire.Column, *, nullable: bool) -> Override | None:
@@ -166,20 +171,46 @@ def read_catalog(
         if override.enum:
             with report.catch(f"options: enum {override.enum.name}"):
                 _declare_enum(catalog, override.enum.name, override.enum.values)
-    schema_files = read_schema(request.schema_paths, directory)
-    for name, base in options.domains.items():
-        schema_files.domains[normal_name(wire.Name("", name))] = (
-            normal_name(wire.Name("", base)),
-            0,
-        )
-    catalog.schema, request = read_tables(request, schema_files)
-    catalog.domains = schema_files.domains
+    request = _read_files(catalog, request, report, directory)
     for schema in request.schemas:
         for table in schema.tables:
             catalog.tables[schema.name, table.name] = _table(catalog, schema.name, table)
             for column in table.columns:
                 catalog.columns[schema.name, table.name, column.name] = column
     return catalog
+
+
+def _read_files(
+    catalog: Catalog, request: wire.Request, report: Report, directory: str
+) -> wire.Request:
+    """Read what only the schema's files say; the request with its views set right."""
+    schema_files = read_schema(request.schema_paths, directory)
+    for name, base in catalog.options.domains.items():
+        schema_files.domains[normal_name(wire.Name("", name))] = (
+            normal_name(wire.Name("", base)),
+            0,
+        )
+    catalog.schema, request = read_tables(request, schema_files)
+    catalog.domains = schema_files.domains
+    for name, fields in schema_files.composites.items():
+        if name in catalog.composites:
+            with report.catch(f"type {name}"):
+                _add_composite(catalog, name, fields)
+    return request
+
+
+def _add_composite(catalog: Catalog, name: str, fields: dict[str, tuple[str, int]]) -> None:
+    """Add the model of a composite type; any of its fields may be NULL."""
+    title = catalog.options.rename.get(name) or naming.camel(name, catalog.options.initialisms)
+    found: list[ir.Field] = []
+    for key, (kind, dims) in fields.items():
+        of = Type(catalog.base(wire.Name("", kind)), nullable=True, dims=dims)
+        python = naming.field_name(key)
+        alias = key if python != key else ""
+        found.append(ir.Field(python, of.row, alias, default_none=True))
+    doc = (f"A value of the type {name}.",)
+    catalog.composite_models[title] = ir.Model(title, doc, tuple(found), is_composite=True)
+    catalog.composite_types[name] = PyType.same(f"models.{title}")
 
 
 def _add_enum(catalog: Catalog, prefix: str, enum: wire.Enum) -> None:

@@ -29,6 +29,7 @@ _THIRD_PARTY: Final = {
 _LOCAL: Final = {
     ".": "enums models",
     ".dbtx": "CursorDBTX DBTX affected by_name nested require_aware required",
+    ".pgcomposites": "Composite",
     ".pgcopy": "CopyDBTX copied tuples",
     ".pgdriver": "BitString PgBits PgRange Range",
     ".pghalfvectors": "PgHalfVector PgSparseVector",

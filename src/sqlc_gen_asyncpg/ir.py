@@ -70,6 +70,7 @@ class Model:
     doc: tuple[str, ...]
     fields: tuple[Field, ...]
     is_input: bool = False
+    is_composite: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,8 @@ _SENTENCE_ENDS: Final = (".", "!", "?")
 
 def width(line: str) -> int:
     """Return the columns a line takes; East Asian characters take two."""
+    if line.isascii():
+        return len(line)
     return sum(2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in line)
 
 

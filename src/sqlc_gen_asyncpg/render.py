@@ -23,8 +23,9 @@ _SECRET: Final = re.compile(
 
 # Modules that are written where one of these types is used.
 _EXTRAS: Final = {
+    "pgcomposites": "Composite",
     "pgcopy": "CopyDBTX|tuples",
-    "pgdriver": "BitString|Range",
+    "pgdriver": "BitString|PgBits|PgRange|Range",
     "pghalfvectors": "PgHalfVector|PgSparseVector",
     "pgvectors": "PgVector",
 }

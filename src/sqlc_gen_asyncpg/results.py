@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -100,6 +101,8 @@ def _column(
         raise Refused(f"column {name}: {error}") from None
     if mark:
         of = of.with_null(nullable=mark == "?")
+    if mark == "!" and of.nullable_element:
+        of = replace(of, nullable_element=False)  # of an array it speaks of the elements too
     return make_field(self.catalog, column, name, of), of
 
 

@@ -43,6 +43,7 @@ INSERT INTO tree VALUES (1, NULL, 'root'), (2, 1, 'leaf');
 INSERT INTO loose VALUES (NULL, NULL);
 """
 SAMPLES: dict[str, Any] = {
+    "address": {"street": "s", "zip": 1},
     "bit": BitString.from_int(5, 3),
     "bool": True,
     "email": "x@y.z",
@@ -141,6 +142,20 @@ async def test_an_outer_embed_tells_no_match_from_a_match(
     assert first.orders is not None
     assert (first.orders.id, first.orders.rate) == (KEY, None)
     assert second.orders is None
+
+
+async def test_a_composite_value_is_a_model_in_both_directions(
+    connection: asyncpg.Connection[asyncpg.Record],
+) -> None:
+    reads = importlib.import_module(f"gen_{CASE}.reads")
+    writes = importlib.import_module(f"gen_{CASE}.writes")
+    models = importlib.import_module(f"gen_{CASE}.models")
+    address = models.ShopAddress(street="s", states=["new"])
+    assert await writes.ship(connection, ship=address, former=[]) == 2
+    assert await writes.ship(connection, ship=None, former=[address]) == 2
+    await writes.ship(connection, ship=address, former=[])
+    assert {each.ship == address for each in await reads.ships(connection)} == {True}
+    assert {each.zip for each in await reads.ships(connection)} == {None}
 
 
 async def test_rows_are_copied_from_iterables_of_both_kinds(

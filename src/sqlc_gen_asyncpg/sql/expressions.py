@@ -222,7 +222,7 @@ class Expressions:
         token = self.stream.ahead(offset)
         return token.kind == "word" and token.text in {"select", "with", "values"}
 
-    def _primary(self) -> Expr:  # one per kind of token
+    def _primary(self) -> Expr:  # noqa: PLR0911  # one per kind of token
         stream = self.stream
         token = stream.here
         if token.kind == "string":
@@ -235,7 +235,10 @@ class Expressions:
             stream.next()
             return nodes.Param(int(token.text[1:]))
         if token.kind == "op" and token.text == "(":
-            return self._parentheses()
+            found = self._parentheses()
+            if isinstance(found, nodes.Ref) and stream.take("."):
+                return nodes.Member(found, "*" if stream.take("*") else stream.name())
+            return found
         if token.kind == "word" and token.text in _RESERVED and stream.ahead().text != "(":
             raise SqlSyntaxError(f"{token.text} is no expression")
         if token.kind == "word":

@@ -101,7 +101,9 @@ class Inference:
             return NOTHING
         typed = next((each for each in infos if (each.type, each.dims) == found), None)
         origin = typed.origin if typed else None
-        result = Info(*found, nullable=any(each.nullable for each in infos), origin=origin)
+        items = any(each.null_items for each in infos)
+        nullable = any(each.nullable for each in infos)
+        result = Info(*found, nullable=nullable, null_items=items, origin=origin)
         for each in infos:
             self.settle(each, result)
         return result

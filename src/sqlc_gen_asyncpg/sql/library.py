@@ -21,7 +21,6 @@ __all__ = ["UNKNOWN", "Found", "Info", "common", "function", "implicit", "operat
 UNKNOWN: Final = "unknown"
 _EXACT: Final = 2
 _PREFERRED: Final = words("float8 text timestamptz bool interval inet oid varbit")
-_TEXTS: Final = words("text varchar bpchar name citext")
 _ARRAYS: Final = words("anyarray anycompatiblearray")
 _ELEMENTS: Final = words("anyelement anycompatible anynonarray anycompatiblenonarray anyenum")
 _RANGES: Final = words("anyrange anycompatiblerange")
@@ -215,7 +214,7 @@ def _same_or_preferred(info: Info, arg: str) -> bool:
 
 
 def _text_for_open(info: Info, arg: str) -> bool:
-    return info.open and arg in _TEXTS
+    return info.open and arg == "text"
 
 
 def _best(

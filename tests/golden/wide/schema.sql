@@ -3,6 +3,7 @@ CREATE SCHEMA shop;
 CREATE DOMAIN email AS text CHECK (value ~ '@');
 CREATE DOMAIN shop.cents AS bigint CHECK (value >= 0);
 CREATE TYPE shop.state AS ENUM ('new', 'paid', 'sent');
+CREATE TYPE shop.address AS (street text, zip integer, states shop.state[]);
 CREATE TABLE customer (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     mail email NOT NULL,
@@ -29,6 +30,7 @@ CREATE TABLE shop.orders (
     placed timestamp NOT NULL,
     took interval,
     doubled bigint GENERATED ALWAYS AS (cents * 2) STORED,
+    ship shop.address,
     "Group" text,
     "order" integer
 );

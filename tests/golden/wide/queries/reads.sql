@@ -134,3 +134,6 @@ SELECT round(price, 1) AS r, abs(amount) AS a, ceil(price) AS c, power(amount, 2
 
 -- name: Texts :many
 SELECT substring(mail FROM 1 FOR 3) AS sub, position('@' IN mail) AS at, split_part(mail, '@', 2) AS host, trim(mail) AS t, concat(nick, mail) AS c, md5(mail) AS h, format('%s', mail) AS f, mail ~ 'x' AS m, substring(mail FROM '@(.*)') AS tail FROM customer;
+
+-- name: Ships :many
+SELECT id, ship, (ship).zip AS zip FROM shop.orders;

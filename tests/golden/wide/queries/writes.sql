@@ -35,3 +35,6 @@ WITH gone AS (DELETE FROM shop.line AS l WHERE l.order_id = @source RETURNING po
 
 -- name: Raise :exec
 UPDATE shop.line AS l SET price = l.price * @factor FROM shop.orders AS o WHERE o.id = l.order_id AND o.state = @state;
+
+-- name: Ship :execrows
+UPDATE shop.orders SET ship = @ship WHERE ship IS NULL OR ship = ANY(@former::shop.address[]);

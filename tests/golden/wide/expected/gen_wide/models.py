@@ -8,10 +8,19 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from . import enums
+from .pgcomposites import Composite
 from .pgdriver import PgBits, PgRange
 from .pghalfvectors import PgHalfVector, PgSparseVector
 
-__all__ = ["Customer", "Loose", "ShopLine", "ShopOrder", "ShopTotal", "Tree"]
+__all__ = ["Customer", "Loose", "ShopAddress", "ShopLine", "ShopOrder", "ShopTotal", "Tree"]
+
+
+class ShopAddress(Composite):
+    """A value of the type shop.address."""
+
+    street: str | None = None
+    zip: int | None = None
+    states: list[enums.ShopState] | None = None
 
 
 class Customer(BaseModel):
@@ -66,6 +75,7 @@ class ShopOrder(BaseModel):
     placed: dt.datetime
     took: dt.timedelta | None
     doubled: int | None
+    ship: ShopAddress | None
     Group: str | None
     order: int | None
 

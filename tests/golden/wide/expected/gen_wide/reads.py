@@ -48,6 +48,7 @@ __all__ = [
     "RIGHT_JOINED",
     "ROLLED",
     "SCALAR_SUB",
+    "SHIPS",
     "SUMS",
     "SUMS_BY_ORDER",
     "SUM_OR_ZERO",
@@ -86,6 +87,7 @@ __all__ = [
     "RightJoinedRow",
     "RolledRow",
     "ScalarSubRow",
+    "ShipsRow",
     "SumsByOrderRow",
     "SumsRow",
     "TextsRow",
@@ -125,6 +127,7 @@ __all__ = [
     "right_joined",
     "rolled",
     "scalar_sub",
+    "ships",
     "sum_or_zero",
     "sums",
     "sums_by_order",
@@ -475,6 +478,14 @@ class TextsRow(BaseModel):
     tail: str | None
 
 
+class ShipsRow(BaseModel):
+    """A row of Ships."""
+
+    id: UUID
+    ship: models.ShopAddress | None
+    zip: int | None
+
+
 _LOWERED_ROW_COLUMNS: Final = ("low", "mail_low", "size", "shout")
 _LOWERED_ROW_ROWS: Final = TypeAdapter(list[LoweredRow])
 _COALESCED_ROW_COLUMNS: Final = ("name", "maybe")
@@ -536,6 +547,7 @@ _EMBED_OUTER_ROW_ORDERS_COLUMNS: Final = (
     "placed",
     "took",
     "doubled",
+    "ship",
     "Group",
     "order",
 )
@@ -605,6 +617,8 @@ _MATH_ROW_COLUMNS: Final = ("r", "a", "c", "p", "m", "even", "s", "x")
 _MATH_ROW_ROWS: Final = TypeAdapter(list[MathRow])
 _TEXTS_ROW_COLUMNS: Final = ("sub", "at", "host", "t", "c", "h", "f", "m", "tail")
 _TEXTS_ROW_ROWS: Final = TypeAdapter(list[TextsRow])
+_SHIPS_ROW_COLUMNS: Final = ("id", "ship", "zip")
+_SHIPS_ROW_ROWS: Final = TypeAdapter(list[ShipsRow])
 
 LOWERED: Final = """-- name: Lowered :many
 SELECT lower(nick) AS low, lower(mail) AS mail_low, length(nick) AS size, nick || '!' AS shout FROM customer"""
@@ -841,7 +855,7 @@ async def scalar_sub(db: DBTX, /) -> list[ScalarSubRow]:
 
 
 EMBED_OUTER: Final = """-- name: EmbedOuter :many
-SELECT c.id, o.id, o.customer_id, o.state, o.former, o.cents, o.rate, o.weight, o.during, o.slots, o.flags, o.near, o.few, o.placed, o.took, o.doubled, o."Group", o."order" FROM customer AS c LEFT JOIN shop.orders AS o ON o.customer_id = c.id ORDER BY c.id"""
+SELECT c.id, o.id, o.customer_id, o.state, o.former, o.cents, o.rate, o.weight, o.during, o.slots, o.flags, o.near, o.few, o.placed, o.took, o.doubled, o.ship, o."Group", o."order" FROM customer AS c LEFT JOIN shop.orders AS o ON o.customer_id = c.id ORDER BY c.id"""
 
 
 async def embed_outer(db: DBTX, /) -> list[EmbedOuterRow]:
@@ -863,7 +877,7 @@ async def embed_only_outer(db: DBTX, /) -> list[EmbedOnlyOuterRow]:
 
 
 EMBED_BOTH: Final = """-- name: EmbedBoth :many
-SELECT o.id, o.customer_id, o.state, o.former, o.cents, o.rate, o.weight, o.during, o.slots, o.flags, o.near, o.few, o.placed, o.took, o.doubled, o."Group", o."order", l.order_id, l.position, l.item, l.amount, l.price FROM shop.orders AS o JOIN shop.line AS l ON l.order_id = o.id"""
+SELECT o.id, o.customer_id, o.state, o.former, o.cents, o.rate, o.weight, o.during, o.slots, o.flags, o.near, o.few, o.placed, o.took, o.doubled, o.ship, o."Group", o."order", l.order_id, l.position, l.item, l.amount, l.price FROM shop.orders AS o JOIN shop.line AS l ON l.order_id = o.id"""
 
 
 async def embed_both(db: DBTX, /) -> list[EmbedBothRow]:
@@ -1125,3 +1139,14 @@ async def texts(db: DBTX, /) -> list[TextsRow]:
     rows = await db.fetch(TEXTS)
     found = [by_name(_TEXTS_ROW_COLUMNS, row) for row in rows]
     return _TEXTS_ROW_ROWS.validate_python(found)
+
+
+SHIPS: Final = """-- name: Ships :many
+SELECT id, ship, (ship).zip AS zip FROM shop.orders"""
+
+
+async def ships(db: DBTX, /) -> list[ShipsRow]:
+    """Run Ships and return its rows."""
+    rows = await db.fetch(SHIPS)
+    found = [by_name(_SHIPS_ROW_COLUMNS, row) for row in rows]
+    return _SHIPS_ROW_ROWS.validate_python(found)

@@ -29,6 +29,7 @@ __all__ = [
     "PLACE",
     "RAISE",
     "SET_NICKS",
+    "SHIP",
     "TAG",
     "AddCustomersParams",
     "CopyLabelsParams",
@@ -52,6 +53,7 @@ __all__ = [
     "place",
     "raise_",
     "set_nicks",
+    "ship",
     "tag",
 ]
 
@@ -154,6 +156,7 @@ class PlaceRow(BaseModel):
     placed: dt.datetime
     took: dt.timedelta | None
     doubled: int | None
+    ship: models.ShopAddress | None
     Group: str | None
     order: int | None
     created: bool
@@ -201,6 +204,7 @@ _PLACE_ROW_COLUMNS: Final = (
     "placed",
     "took",
     "doubled",
+    "ship",
     "Group",
     "order",
     "created",
@@ -331,7 +335,7 @@ async def names_of(db: DBTX, /, *, rows: Iterable[NamesOfParams]) -> list[list[s
 PLACE: Final = """-- name: Place :one
 INSERT INTO shop.orders (id, customer_id, state, cents, during, slots, flags, near, few, placed, "Group", "order")
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-ON CONFLICT (id) DO UPDATE SET cents = orders.cents + excluded.cents RETURNING id, customer_id, state, former, cents, rate, weight, during, slots, flags, near, few, placed, took, doubled, "Group", "order", (xmax = 0) AS "created!\""""
+ON CONFLICT (id) DO UPDATE SET cents = orders.cents + excluded.cents RETURNING id, customer_id, state, former, cents, rate, weight, during, slots, flags, near, few, placed, took, doubled, ship, "Group", "order", (xmax = 0) AS "created!\""""
 
 
 async def place(
@@ -407,3 +411,19 @@ UPDATE shop.line AS l SET price = l.price * $1 FROM shop.orders AS o WHERE o.id 
 async def raise_(db: DBTX, /, *, factor: Decimal, state: enums.ShopState) -> None:
     """Run Raise."""
     await db.execute(RAISE, factor, state)
+
+
+SHIP: Final = """-- name: Ship :execrows
+UPDATE shop.orders SET ship = $1 WHERE ship IS NULL OR ship = ANY($2::shop.address[])"""
+
+
+async def ship(
+    db: DBTX,
+    /,
+    *,
+    ship: models.ShopAddress | None,
+    former: Sequence[models.ShopAddress],
+) -> int:
+    """Run Ship and return the number of rows it touched."""
+    status = await db.execute(SHIP, ship, former)
+    return affected(status)
