@@ -177,7 +177,18 @@ def read_catalog(
             catalog.tables[schema.name, table.name] = _table(catalog, schema.name, table)
             for column in table.columns:
                 catalog.columns[schema.name, table.name, column.name] = column
+    _check_overrides(catalog, report)
     return catalog
+
+
+def _check_overrides(catalog: Catalog, report: Report) -> None:
+    """Report overrides of columns that no table has: misspelt, or left over."""
+    for each in catalog.options.overrides:
+        paths = catalog.columns
+        if each.column and not any(
+            _matches(each.column, path, catalog.default_schema) for path in paths
+        ):
+            report.add("options", f"overrides: no column is {each.column}; correct or remove it")
 
 
 def _read_files(

@@ -97,6 +97,7 @@ def _column(
             of = self.catalog.column_type(column)
             if not column.table:
                 check_expression(column, item, marked=bool(mark))
+                of = of.with_null(nullable=True)  # sqlc's word is not enough
     except Refused as error:
         raise Refused(f"column {name}: {error}") from None
     if mark:

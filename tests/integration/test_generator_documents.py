@@ -44,7 +44,7 @@ def steps(document: Path) -> Iterator[tuple[str, str, str, list[str]]]:
 def configuration(options: str) -> str:
     """The configuration of the first page, with other options."""
     blocks = FENCE.findall((ROOT / "docs" / "generator" / "README.md").read_text())
-    first = next(text for language, text in blocks if language == "yaml")
+    first = str(next(text for language, text in blocks if language == "yaml"))
     head, _, _ = first.partition("          package: gen")
     return head + re.sub(r"(?m)^", " " * 10, options).rstrip(" ")
 

@@ -111,6 +111,8 @@ def _items(expr: nodes.Call, infos: list[Info], typed: Info) -> Info:
         return replace(typed, null_items=first.nullable, origin=first.origin)
     if expr.name in {"unnest", "max", "min", "any_value"} and first.origin:
         typed = replace(typed, origin=first.origin)
+    if expr.name in {"regexp_match", "regexp_matches"}:  # a group may match nothing
+        return replace(typed, null_items=True)
     if expr.name == "unnest":
         return typed.null(nullable=first.null_items)
     if typed.dims:

@@ -16,7 +16,7 @@ from sqlc_gen_asyncpg.words import words
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["UNKNOWN", "Found", "Info", "common", "function", "implicit", "operator", "overloads"]
+__all__ = ["UNKNOWN", "Found", "Info", "common", "function", "implicit", "is_set", "operator"]
 
 UNKNOWN: Final = "unknown"
 _EXACT: Final = 2
@@ -279,9 +279,9 @@ def _concrete(name: str, element: tuple[str, int] | None) -> tuple[str, int] | N
     return (name[1:], 1) if name.startswith("_") else (name, 0)
 
 
-def overloads(name: str) -> bool:
-    """Whether there is a function of this name."""
-    return name in _functions()
+def is_set(name: str) -> bool:
+    """Whether a function of this name returns rows."""
+    return any("r" in each.flags for each in _functions().get(name, []))
 
 
 def function(name: str, infos: Sequence[Info]) -> Found | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from sqlc_gen_asyncpg.sql import nodes
+from sqlc_gen_asyncpg.sql import library, nodes
 from sqlc_gen_asyncpg.sql.library import Info
 from sqlc_gen_asyncpg.sql.scope import Relation, Scope
 from sqlc_gen_asyncpg.words import words
@@ -92,6 +92,10 @@ def _select(self: Inference, select: nodes.Select, scope: Scope) -> list[tuple[s
         self.condition(each, scope)
     found = _items(self, select.items, scope)
     self.groups = before
+    sets = [any(library.is_set(call.name) for call in _calls(i.expr)) for i in select.items]
+    if sum(sets) > 1 and len(sets) == len(found):  # the shorter ones are filled up with NULL
+        pairs = zip(found, sets, strict=True)
+        return [(name, info.null(nullable=info.nullable or many)) for (name, info), many in pairs]
     return found
 
 

@@ -167,6 +167,7 @@ def test_the_tables_columns_are_refused_too(problems: list[str]) -> None:
     assert found == [["table item", " column spot"]]
 
 
+OTHER = "CREATE TABLE item (id text PRIMARY KEY);"
 PLAIN = "-- name: A :exec\nDELETE FROM item;"
 
 TAKEN_QUERIES = ["GetURL", "GetUrl", "Lower", "lower"]
@@ -220,6 +221,12 @@ def test_a_table_that_cannot_be_written_is_left_out_with_the_unused(tmp_path: Pa
     done = run(tmp_path, "sqlc", "generate")
     assert done.returncode == 0, done.stderr
     assert "class Item" not in (tmp_path / "gen" / "models.py").read_text()
+
+
+def test_an_override_that_matches_nothing_is_refused(tmp_path: Path) -> None:
+    overrides = [{"column": "item.nope", "py_type": "str"}, {"column": "*.id", "py_type": "str"}]
+    problems = refused(tmp_path, PLAIN, schema=OTHER, options={"overrides": overrides})
+    assert problems == ["options: overrides: no column is item.nope; correct or remove it"]
 
 
 def test_a_wrong_option_is_refused_through_sqlc(tmp_path: Path) -> None:

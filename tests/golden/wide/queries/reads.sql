@@ -137,3 +137,6 @@ SELECT substring(mail FROM 1 FOR 3) AS sub, position('@' IN mail) AS at, split_p
 
 -- name: Ships :many
 SELECT id, ship, (ship).zip AS zip FROM shop.orders;
+
+-- name: Uneven :many
+SELECT generate_series(1, 3) AS n, unnest(tags) AS tag, regexp_match(mail, '(x)?@') AS found FROM customer;

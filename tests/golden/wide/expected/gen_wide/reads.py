@@ -55,6 +55,7 @@ __all__ = [
     "TAGGED",
     "TEXTS",
     "TIMES",
+    "UNEVEN",
     "UNIONED",
     "UNION_NULLABLE",
     "USING_JOINED",
@@ -92,6 +93,7 @@ __all__ = [
     "SumsRow",
     "TextsRow",
     "TimesRow",
+    "UnevenRow",
     "UnionedRow",
     "UsingJoinedRow",
     "ViewItemRow",
@@ -134,6 +136,7 @@ __all__ = [
     "tagged",
     "texts",
     "times",
+    "uneven",
     "union_nullable",
     "unioned",
     "using_joined",
@@ -486,6 +489,14 @@ class ShipsRow(BaseModel):
     zip: int | None
 
 
+class UnevenRow(BaseModel):
+    """A row of Uneven."""
+
+    n: int | None
+    tag: str | None
+    found: list[str | None] | None
+
+
 _LOWERED_ROW_COLUMNS: Final = ("low", "mail_low", "size", "shout")
 _LOWERED_ROW_ROWS: Final = TypeAdapter(list[LoweredRow])
 _COALESCED_ROW_COLUMNS: Final = ("name", "maybe")
@@ -619,6 +630,8 @@ _TEXTS_ROW_COLUMNS: Final = ("sub", "at", "host", "t", "c", "h", "f", "m", "tail
 _TEXTS_ROW_ROWS: Final = TypeAdapter(list[TextsRow])
 _SHIPS_ROW_COLUMNS: Final = ("id", "ship", "zip")
 _SHIPS_ROW_ROWS: Final = TypeAdapter(list[ShipsRow])
+_UNEVEN_ROW_COLUMNS: Final = ("n", "tag", "found")
+_UNEVEN_ROW_ROWS: Final = TypeAdapter(list[UnevenRow])
 
 LOWERED: Final = """-- name: Lowered :many
 SELECT lower(nick) AS low, lower(mail) AS mail_low, length(nick) AS size, nick || '!' AS shout FROM customer"""
@@ -1150,3 +1163,14 @@ async def ships(db: DBTX, /) -> list[ShipsRow]:
     rows = await db.fetch(SHIPS)
     found = [by_name(_SHIPS_ROW_COLUMNS, row) for row in rows]
     return _SHIPS_ROW_ROWS.validate_python(found)
+
+
+UNEVEN: Final = """-- name: Uneven :many
+SELECT generate_series(1, 3) AS n, unnest(tags) AS tag, regexp_match(mail, '(x)?@') AS found FROM customer"""
+
+
+async def uneven(db: DBTX, /) -> list[UnevenRow]:
+    """Run Uneven and return its rows."""
+    rows = await db.fetch(UNEVEN)
+    found = [by_name(_UNEVEN_ROW_COLUMNS, row) for row in rows]
+    return _UNEVEN_ROW_ROWS.validate_python(found)
