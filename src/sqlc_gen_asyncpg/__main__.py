@@ -22,7 +22,11 @@ def generate(raw: bytes) -> bytes:
 
 
 def main() -> None:
-    """Serve one request of sqlc's."""
+    """Serve one request of sqlc's, or check what was generated against a server."""
+    if sys.argv[1:2] == ["check"]:
+        from sqlc_gen_asyncpg import check  # noqa: PLC0415  # sqlc waits for what is imported
+
+        sys.exit(check.main(sys.argv[2:]))
     try:
         response = generate(sys.stdin.buffer.read())
     except GeneratorError as error:

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sqlc_gen_asyncpg import SQLC_VERSION, ir, naming
+from sqlc_gen_asyncpg.builder import Names
 from sqlc_gen_asyncpg.catalog import read_catalog
 from sqlc_gen_asyncpg.errors import GeneratorError, Report
 from sqlc_gen_asyncpg.options import parse_options
-from sqlc_gen_asyncpg.queries import Built, Names, build_query
+from sqlc_gen_asyncpg.queries import Built, build_query
+from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
     from sqlc_gen_asyncpg import wire
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["build"]
 
-MODULES: Final = frozenset({"__init__", "dbtx", "enums", "models", "pgvectors"})
+MODULES: Final = words(
+    "__init__ dbtx enums models pgcomposites pgcopy pgdriver pghalfvectors pgvectors"
+)
 
 
 @dataclass(slots=True)
@@ -44,14 +48,20 @@ class _Taken:
         return not other
 
 
-def build(request: wire.Request) -> ir.Package:
-    """Return the package to write; GeneratorError with all that is wrong."""
+def build(request: wire.Request, directory: str = "") -> ir.Package:
+    """Return the package to write; GeneratorError with all that is wrong.
+
+    The schema's files are looked for in `directory`, sqlc's own if it is empty.
+    """
     options = parse_options(request.options)
     _check_request(request, options)
     report = Report()
-    catalog = read_catalog(request, options, report)
+    catalog = read_catalog(request, options, report, directory)
     tables = {table.model.name: table.model for table in catalog.tables.values()}
-    names = Names(dict(tables))
+    for composite in catalog.composite_models.values():
+        if composite.name in tables:
+            report.add("models", f"a type and a table would both be {composite.name}; rename one")
+    names = Names({**tables, **catalog.composite_models})
     modules = _modules(request, catalog, names, report)
     named = [model for name, model in sorted(names.models.items()) if name not in tables]
     written = _written(catalog, named, modules)
@@ -63,7 +73,11 @@ def build(request: wire.Request) -> ir.Package:
         sqlc_version=request.sqlc_version,
         str_enum=options.emit_str_enum,
         enums=tuple(catalog.enums[name] for name in sorted(catalog.enums)),
-        models=(*sorted(models, key=lambda each: each.name), *named),
+        models=(
+            *catalog.composite_models.values(),
+            *sorted(models, key=lambda each: each.name),
+            *(each for each in named if not each.is_composite),
+        ),
         modules=modules,
         imports=dict(sorted(catalog.imports.items())),
     )

@@ -17,6 +17,9 @@ from sqlc_gen_asyncpg.pgtypes import (
     is_serial,
     normal_name,
 )
+from sqlc_gen_asyncpg.schemafiles import read_schema
+from sqlc_gen_asyncpg.sql.scope import Schema
+from sqlc_gen_asyncpg.tables import read_tables
 
 if TYPE_CHECKING:
     from sqlc_gen_asyncpg.options import Options, Override
@@ -50,7 +53,14 @@ class Catalog:
     enum_types: dict[str, PyType] = field(default_factory=dict[str, PyType])
     declared: dict[str, PyType] = field(default_factory=dict[str, PyType])
     composites: set[str] = field(default_factory=set[str])
+    composite_models: dict[str, ir.Model] = field(default_factory=dict[str, ir.Model])
+    composite_types: dict[str, PyType] = field(default_factory=dict[str, PyType])
     imports: dict[str, str] = field(default_factory=dict[str, str])
+    columns: dict[tuple[str, str, str], wire.Column] = field(
+        default_factory=dict[tuple[str, str, str], wire.Column]
+    )
+    domains: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
+    schema: Schema = field(default_factory=lambda: Schema("public", {}))
 
     def key(self, name: wire.Name) -> tuple[str, str]:
         """Return a table's key; a name without schema is in the default one."""
@@ -60,8 +70,9 @@ class Catalog:
         """Return the type of a column or a parameter; Refused if there is none."""
         nullable = not (column.not_null or is_serial(column.type))
         override = self._override(column, nullable=nullable)
-        base = self._overridden(override, column) if override else self._base(column.type)
-        return Type(base, nullable=nullable, dims=column.dims)
+        base = self._overridden(override, column) if override else self.base(column.type)
+        inner = 0 if override else self.domains.get(normal_name(column.type), ("", 0))[1]
+        return Type(base, nullable=nullable, dims=column.dims + inner)
 
     def text_type(self, text: TypeText, current: Type | None) -> Type:
         """Return the type that a directive names; Python's `datetime` keeps a type that is one."""
@@ -71,7 +82,7 @@ class Catalog:
             if current is not None and current.base.hint == base.hint:
                 base = current.base
         if base is None:
-            base = self._base(wire.Name("", text.name))
+            base = self.base(wire.Name("", text.name))
         return Type(base, text.nullable, text.dims, text.nullable_element)
 
     def comment(self, column: wire.Column) -> str:
@@ -81,14 +92,21 @@ class Catalog:
         table = self.tables.get(self.key(column.table)) if column.table else None
         return table.comments.get(column.original_name or column.name, "") if table else ""
 
-    def _base(self, name: wire.Name) -> PyType:
+    def base(self, name: wire.Name) -> PyType:
+        """Return the Python type of a PostgreSQL type; Refused if there is none."""
         normal = normal_name(name)
         if normal in self.enum_types:
             return self.enum_types[normal]
+        if normal in self.composite_types:
+            return self.composite_types[normal]
         if normal in self.composites:
             raise Refused(
-                f"type {normal} is composite, which is not supported yet; list its fields"
+                f"type {normal} is composite; select its fields: (name).field AS field, or cast "
+                "it to text"
             )
+        domain = self.domains.get(normal)
+        if domain and domain[0] != normal:
+            return self.base(wire.Name("", domain[0]))
         return builtin(normal)
 
     def _override(self, column: wire.Column, *, nullable: bool) -> Override | None:
@@ -138,7 +156,9 @@ def _matches(pattern: str, path: tuple[str, str, str], default_schema: str) -> b
     return all(fnmatchcase(name, part) for name, part in zip(path, parts, strict=True))
 
 
-def read_catalog(request: wire.Request, options: Options, report: Report) -> Catalog:
+def read_catalog(
+    request: wire.Request, options: Options, report: Report, directory: str = ""
+) -> Catalog:
     """All enums first, then the tables, whose columns refer to them."""
     catalog = Catalog(options, request.default_schema)
     for schema in request.schemas:
@@ -151,10 +171,57 @@ def read_catalog(request: wire.Request, options: Options, report: Report) -> Cat
         if override.enum:
             with report.catch(f"options: enum {override.enum.name}"):
                 _declare_enum(catalog, override.enum.name, override.enum.values)
+    request = _read_files(catalog, request, report, directory)
     for schema in request.schemas:
         for table in schema.tables:
             catalog.tables[schema.name, table.name] = _table(catalog, schema.name, table)
+            for column in table.columns:
+                catalog.columns[schema.name, table.name, column.name] = column
+    _check_overrides(catalog, report)
     return catalog
+
+
+def _check_overrides(catalog: Catalog, report: Report) -> None:
+    """Report overrides of columns that no table has: misspelt, or left over."""
+    for each in catalog.options.overrides:
+        paths = catalog.columns
+        if each.column and not any(
+            _matches(each.column, path, catalog.default_schema) for path in paths
+        ):
+            report.add("options", f"overrides: no column is {each.column}; correct or remove it")
+
+
+def _read_files(
+    catalog: Catalog, request: wire.Request, report: Report, directory: str
+) -> wire.Request:
+    """Read what only the schema's files say; the request with its views set right."""
+    schema_files = read_schema(request.schema_paths, directory)
+    for name, base in catalog.options.domains.items():
+        schema_files.domains[normal_name(wire.Name("", name))] = (
+            normal_name(wire.Name("", base)),
+            0,
+        )
+    catalog.schema, request = read_tables(request, schema_files)
+    catalog.domains = schema_files.domains
+    for name, fields in schema_files.composites.items():
+        if name in catalog.composites:
+            with report.catch(f"type {name}"):
+                _add_composite(catalog, name, fields)
+    return request
+
+
+def _add_composite(catalog: Catalog, name: str, fields: dict[str, tuple[str, int]]) -> None:
+    """Add the model of a composite type; any of its fields may be NULL."""
+    title = catalog.options.rename.get(name) or naming.camel(name, catalog.options.initialisms)
+    found: list[ir.Field] = []
+    for key, (kind, dims) in fields.items():
+        of = Type(catalog.base(wire.Name("", kind)), nullable=True, dims=dims)
+        python = naming.field_name(key)
+        alias = key if python != key else ""
+        found.append(ir.Field(python, of.row, alias, default_none=True))
+    doc = (f"A value of the type {name}.",)
+    catalog.composite_models[title] = ir.Model(title, doc, tuple(found), is_composite=True)
+    catalog.composite_types[name] = PyType.same(f"models.{title}")
 
 
 def _add_enum(catalog: Catalog, prefix: str, enum: wire.Enum) -> None:

@@ -16,19 +16,23 @@ if TYPE_CHECKING:
 __all__ = ["Imports"]
 
 _STANDARD: Final = {
-    "collections.abc": "AsyncIterator Sequence",
+    "collections.abc": "AsyncIterable AsyncIterator Iterable Sequence",
     "decimal": "Decimal",
     "ipaddress": ("IPv4Address IPv4Interface IPv4Network IPv6Address IPv6Interface IPv6Network"),
     "typing": "Annotated Final TypeAlias",
     "uuid": "UUID",
 }
 _THIRD_PARTY: Final = {
-    "pgvector": "Vector",
+    "pgvector": "HalfVector SparseVector Vector",
     "pydantic": ("AwareDatetime BaseModel ConfigDict Field JsonValue NaiveDatetime TypeAdapter"),
 }
 _LOCAL: Final = {
     ".": "enums models",
     ".dbtx": "CursorDBTX DBTX affected by_name nested require_aware required",
+    ".pgcomposites": "Composite",
+    ".pgcopy": "CopyDBTX copied tuples",
+    ".pgdriver": "BitString PgBits PgRange Range",
+    ".pghalfvectors": "PgHalfVector PgSparseVector",
     ".pgvectors": "PgVector",
 }
 _INSTALLED: Final = words("annotated_types asyncpg numpy pgvector pydantic pydantic_extra_types")

@@ -12,6 +12,8 @@ __all__ = [
     "Argument",
     "Bind",
     "Command",
+    "Copy",
+    "Embedded",
     "Enum",
     "Field",
     "Function",
@@ -23,10 +25,30 @@ __all__ = [
     "Shape",
 ]
 
-Command = Literal[":one", ":many", ":exec", ":execrows", ":execresult"]
+Command = Literal[
+    ":one",
+    ":many",
+    ":exec",
+    ":execrows",
+    ":execresult",
+    ":copyfrom",
+    ":batchexec",
+    ":batchone",
+    ":batchmany",
+]
 
-# The fields that a row's values fill, in order; a pair is an embedded model with its own fields.
-Shape = tuple[str | tuple[str, tuple[str, ...]], ...]
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """A model inside of a row; where `key` is NULL an outer join found no match."""
+
+    name: str
+    columns: tuple[str, ...]
+    key: str = ""
+
+
+# The fields that a row's values fill, in order.
+Shape = tuple[str | Embedded, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +70,7 @@ class Model:
     doc: tuple[str, ...]
     fields: tuple[Field, ...]
     is_input: bool = False
+    is_composite: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +120,16 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Copy:
+    """Where :copyfrom copies to: columns, and the field that fills each."""
+
+    schema: str
+    table: str
+    columns: tuple[str, ...]
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Function:
     """One query."""
 
@@ -112,6 +145,12 @@ class Function:
     result: Scalar | Record | None
     always_row: bool
     iterator: bool
+    copy: Copy | None = None
+
+    @property
+    def of_many(self) -> bool:
+        """Whether it takes rows, and is written by render_batch."""
+        return self.command == ":copyfrom" or self.command.startswith(":batch")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["WIDTH", "call", "docstring", "sort_names", "sql_literal", "string", "width"]
+__all__ = [
+    "WIDTH",
+    "call",
+    "comprehension",
+    "docstring",
+    "sort_names",
+    "sql_literal",
+    "string",
+    "width",
+]
 
 WIDTH: Final = 100
 _SENTENCE_ENDS: Final = (".", "!", "?")
@@ -22,6 +31,8 @@ _SENTENCE_ENDS: Final = (".", "!", "?")
 
 def width(line: str) -> int:
     """Return the columns a line takes; East Asian characters take two."""
+    if line.isascii():
+        return len(line)
     return sum(2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in line)
 
 
@@ -32,6 +43,19 @@ def call(head: str, items: Sequence[str], tail: str, indent: int = 0) -> list[st
     if width(line) <= WIDTH or not items:
         return [line]
     return [margin + head, *(f"{margin}    {each}," for each in items), margin + tail]
+
+
+def comprehension(head: str, element: str, clause: str, indent: int = 0) -> list[str]:
+    """`head [element clause]`, on one line or on one line per part."""
+    margin = " " * indent
+    line = f"{margin}{head}[{element} {clause}]"
+    if width(line) <= WIDTH:
+        return [line]
+    inner = f"{margin}    {element} {clause}"
+    lines = (
+        [inner] if width(inner) <= WIDTH else [f"{margin}    {element}", f"{margin}    {clause}"]
+    )
+    return [f"{margin}{head}[", *lines, f"{margin}]"]
 
 
 def string(value: str) -> str:

@@ -43,10 +43,12 @@ MODEL_ATTRIBUTES: Final = words(
 
 # What generated modules import; nothing in them may have the same name.
 RESERVED: Final = words(
-    "Annotated AsyncIterator AwareDatetime BaseModel ConfigDict CursorDBTX DBTX Decimal Field "
-    "Final IPv4Address IPv4Interface IPv4Network IPv6Address IPv6Interface IPv6Network "
-    "JsonValue NaiveDatetime PgVector Row Sequence TypeAdapter UUID Vector affected by_name dt "
-    "enum enums models nested require_aware required"
+    "Annotated AsyncIterable AsyncIterator AwareDatetime BaseModel BitString Composite "
+    "ConfigDict CopyDBTX CursorDBTX DBTX Decimal Field Final HalfVector IPv4Address "
+    "IPv4Interface IPv4Network IPv6Address IPv6Interface IPv6Network Iterable JsonValue "
+    "NaiveDatetime PgBits PgHalfVector PgRange PgSparseVector PgVector Range Row Sequence "
+    "SparseVector TypeAdapter UUID Vector affected by_name copied dt enum enums models "
+    "nested require_aware required tuples"
 )
 
 # Names that an annotation of the same class body may need.
@@ -54,8 +56,8 @@ ANNOTATION_NAMES: Final = words("bool bytes dict dt enums float int list models 
 
 # Names that the body of a generated function uses.
 BODY_NAMES: Final = words(
-    "affected by_name cls db dict dt enums list models nested next require_aware required self "
-    "tuple zip"
+    "affected by_name cls copied db dict dt enums list models nested next require_aware "
+    "required self tuple zip"
 )
 
 _UNINFLECTED: Final = words(

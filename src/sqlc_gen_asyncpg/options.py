@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EnumSpec", "Options", "Override", "parse_options"]
 
-_NOT_YET: Final = ("composites", "converters", "docstrings", "domains", "json", "vector")
+_NOT_YET: Final = ("composites", "converters", "docstrings", "json", "vector")
 _ONLY: Final = {
     "emit_async_querier": (True, "the functions are asynchronous"),
     "emit_pydantic_models": (True, "the models are pydantic models"),
@@ -49,6 +49,7 @@ class Options:
     """All options, with their defaults."""
 
     package: str
+    domains: Mapping[str, str] = field(default_factory=dict[str, str])
     emit_exact_table_names: bool = False
     emit_iterators: bool = False
     emit_str_enum: bool = True
@@ -137,6 +138,10 @@ def _rename(key: str, value: object) -> dict[str, str]:
     return renamed
 
 
+def _domains(key: str, value: object) -> dict[str, str]:
+    return {name: _text(f"{key}.{name}", base) for name, base in _mapping(key, value).items()}
+
+
 def _overrides(key: str, value: object) -> tuple[Override, ...]:
     if not isinstance(value, list):
         raise Refused(f"{key} must be a list, not {value!r}")
@@ -185,6 +190,7 @@ def _enum(where: str, value: object) -> EnumSpec:
 
 
 _READERS: Final = {
+    "domains": _domains,
     "emit_exact_table_names": _bool,
     "emit_iterators": _bool,
     "emit_str_enum": _bool,

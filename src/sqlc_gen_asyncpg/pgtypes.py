@@ -93,16 +93,44 @@ _STR = PyType.same("str")
 _BYTES = PyType.same("bytes")
 _INET = "IPv4Interface | IPv6Interface | IPv4Address | IPv6Address"
 
+_BITS = PyType("BitString", "PgBits", "BitString", "PgBits")
+
+
+def _range(item: str) -> PyType:
+    """Return a range of these, as the driver's Range; its bounds are validated too."""
+    return PyType(f"Range[{item}]", f"PgRange[{item}]", f"Range[{item}]", f"PgRange[{item}]")
+
+
+def _multirange(item: str) -> PyType:
+    found = _range(item)
+    return PyType(
+        f"list[{found.hint}]", f"list[{found.row}]", f"Sequence[{found.hint}]", f"list[{found.row}]"
+    )
+
+
+_RANGES: Final = {
+    "int4": "int",
+    "int8": "int",
+    "num": "Decimal",
+    "ts": "dt.datetime",
+    "tstz": "dt.datetime",
+    "date": "dt.date",
+}
+
 PG_TYPES: Final[dict[str, PyType]] = {
     "bool": PyType.same("bool"),
+    "bit": _BITS,
     "bpchar": _STR,
     "bytea": _BYTES,
+    "cid": _INT,
     "char": _BYTES,  # "char", the one-byte type; char(n) arrives as bpchar
     "cidr": PyType.same("IPv4Network | IPv6Network"),
     "citext": _STR,
     "date": PyType.same("dt.date"),
     "float4": _FLOAT,
     "float8": _FLOAT,
+    "halfvec": PyType("HalfVector", "PgHalfVector", "HalfVector | list[float]", "PgHalfVector"),
+    "hstore": PyType.same("dict[str, str | None]"),
     "inet": PyType.same(_INET),
     "int2": _INT,
     "int4": _INT,
@@ -120,7 +148,13 @@ PG_TYPES: Final[dict[str, PyType]] = {
     "name": _STR,
     "numeric": PyType.same("Decimal"),
     "oid": _INT,
+    "pg_lsn": _INT,
+    "regclass": _STR,
+    "regconfig": _STR,
+    "regtype": _STR,
+    "sparsevec": PyType("SparseVector", "PgSparseVector", "SparseVector", "PgSparseVector"),
     "text": _STR,
+    "tid": PyType.same("tuple[int, int]"),
     "time": PyType.same("dt.time"),
     "timestamp": PyType("dt.datetime", "dt.datetime", "dt.datetime", "NaiveDatetime"),
     "timestamptz": PyType("dt.datetime", "dt.datetime", "dt.datetime", "AwareDatetime", aware=True),
@@ -128,13 +162,19 @@ PG_TYPES: Final[dict[str, PyType]] = {
     "tsquery": _STR,
     "tsvector": _STR,
     "uuid": PyType.same("UUID"),
+    "varbit": _BITS,
     "varchar": _STR,
     "vector": PyType("Vector", "PgVector", "Vector | list[float]", "PgVector"),
+    "xid": _INT,
+    "xid8": _INT,
     "xml": _STR,
+    **{f"{name}range": _range(item) for name, item in _RANGES.items()},
+    **{f"{name}multirange": _multirange(item) for name, item in _RANGES.items()},
 }
 
 _ALIASES: Final = {
     "bigint": "int8",
+    "bit varying": "varbit",
     "bigserial": "int8",
     "boolean": "bool",
     "char varying": "varchar",
@@ -146,8 +186,6 @@ _ALIASES: Final = {
     "int": "int4",
     "integer": "int4",
     "real": "float4",
-    "regclass": "oid",
-    "regtype": "oid",
     "serial": "int4",
     "serial2": "int2",
     "serial4": "int4",
@@ -165,10 +203,7 @@ _ALIASES: Final = {
 _SERIALS: Final = words("bigserial serial serial2 serial4 serial8 smallserial")
 
 # Not yet supported, with what to do about it.
-_CAST_TO_TEXT: Final = words(
-    "bit box circle halfvec hstore line lseg path pg_lsn point polygon sparsevec tid varbit "
-    "xid xid8 cid txid_snapshot"
-)
+_CAST_TO_TEXT: Final = words("box circle line lseg path point polygon txid_snapshot pg_snapshot")
 
 # Python's names in a directive or an override, as the PostgreSQL type that has them.
 PYTHON_NAMES: Final = {
@@ -209,7 +244,7 @@ def builtin(name: str) -> PyType:
     if name in PG_TYPES:
         return PG_TYPES[name]
     bare = name.rpartition(".")[2]
-    if bare in PG_TYPES and bare in {"vector", "citext", "ltree", "lquery", "ltxtquery"}:
+    if bare in PG_TYPES and bare in {"vector", "halfvec", "sparsevec", "hstore", "citext", "ltree"}:
         return PG_TYPES[bare]  # an extension, installed in a schema of its own
     if name == "":
         raise Refused("the type is not known; cast it, as in $1::text")

@@ -7,48 +7,30 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, cast, get_args
 
 from sqlc_gen_asyncpg import ir, naming, sqltext
-from sqlc_gen_asyncpg.catalog import make_field
+from sqlc_gen_asyncpg.analysis import analyse, parameter_column
+from sqlc_gen_asyncpg.builder import Builder
 from sqlc_gen_asyncpg.directives import parse_comments
 from sqlc_gen_asyncpg.errors import Refused
-from sqlc_gen_asyncpg.inference import check_expression
 from sqlc_gen_asyncpg.pgtypes import Type
+from sqlc_gen_asyncpg.results import result
+from sqlc_gen_asyncpg.sql import nodes
+from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
     from collections.abc import Container
 
     from sqlc_gen_asyncpg import wire
+    from sqlc_gen_asyncpg.builder import Names
     from sqlc_gen_asyncpg.catalog import Catalog
-    from sqlc_gen_asyncpg.directives import Directives
     from sqlc_gen_asyncpg.errors import Report
 
-__all__ = ["Built", "Names", "build_query"]
+__all__ = ["Built", "build_query"]
 
 MOST_PARAMETERS: Final = 32_767
 _CURES: Final = {
-    ":copyfrom": "is not supported yet; insert from unnest(…) with -- py: batch",
-    ":batchexec": "is not supported yet; use one statement over unnest(…) with -- py: batch",
-    ":batchmany": "is not supported yet; use one statement over unnest(…) with -- py: batch",
-    ":batchone": "is not supported yet; use one statement over unnest(…) with -- py: batch",
     ":execlastid": "does not exist on PostgreSQL; use :one with RETURNING",
 }
-
-
-@dataclass(slots=True)
-class Names:
-    """Models that queries name themselves; equal ones are shared by the whole package."""
-
-    models: dict[str, ir.Model]
-
-    def share(self, model: ir.Model) -> None:
-        """Add a model, or find that the one of this name has the same fields."""
-        there = self.models.setdefault(model.name, model)
-        if (_plain(there), there.is_input) != (_plain(model), model.is_input):
-            raise Refused(f"there is another {model.name} with other fields; give this one a name")
-
-
-def _plain(model: ir.Model) -> list[tuple[str, str, str]]:
-    """Return a model's fields without their documentation and order."""
-    return sorted((each.name, each.annotation, each.alias) for each in model.fields)
+_WITH_RESULT: Final = words(":one :many :batchone :batchmany")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +42,6 @@ class Built:
     file_doc: tuple[str, ...]
 
 
-@dataclass(slots=True)
-class _Builder:
-    catalog: Catalog
-    names: Names
-    report: Report
-    query: wire.Query
-    says: Directives
-    title: str
-    models: list[ir.Model]
-
-    @property
-    def where(self) -> str:
-        return f"{self.query.filename}: {self.query.name}"
-
-
 def build_query(query: wire.Query, catalog: Catalog, names: Names, report: Report) -> Built | None:
     """Return the function of a query; None, with a line in the report, if there cannot be one."""
     before = len(report.problems)
@@ -83,13 +50,14 @@ def build_query(query: wire.Query, catalog: Catalog, names: Names, report: Repor
     with report.catch(where):
         says = parse_comments(query.comments)
         title = naming.camel(query.name)
-        builder = _Builder(catalog, names, report, query, says, title, [])
+        builder = Builder(catalog, names, report, query, says, title, [])
         _check(builder)
+        builder.analysis = analyse(query, catalog, _nullable(builder))
         built = Built(_function(builder), tuple(builder.models), says.file_doc)
     return built if len(report.problems) == before else None
 
 
-def _check(self: _Builder) -> None:
+def _check(self: Builder) -> None:
     cmd, says = self.query.cmd, self.says
     if cmd in _CURES:
         raise Refused(f"{cmd} {_CURES[cmd]}")
@@ -99,7 +67,7 @@ def _check(self: _Builder) -> None:
         raise Refused(f"-- py: one! goes with :one, not with {cmd}")
     if says.iterator and cmd != ":many":
         raise Refused(f"-- py: iterator goes with :many, not with {cmd}")
-    if says.row and cmd not in {":one", ":many"}:
+    if says.row and cmd not in _WITH_RESULT:
         raise Refused(f"-- py: row goes with :one and :many, not with {cmd}")
     if self.query.text[:1] in {"\n", "\r"} and says.doc and not says.file_doc:
         raise Refused(
@@ -110,16 +78,28 @@ def _check(self: _Builder) -> None:
         raise Refused(f"more than {MOST_PARAMETERS:,} parameters; pass arrays and unnest them")
 
 
-def _function(self: _Builder) -> ir.Function:
+def _nullable(self: Builder) -> set[int]:
+    """Return the numbers of the parameters that may be None."""
+    found: set[int] = set()
+    for each in self.query.parameters:
+        said = self.says.params.get(each.column.name)
+        if said.nullable if said else not each.column.not_null:
+            found.add(each.number)
+    return found
+
+
+def _function(self: Builder) -> ir.Function:
     query, options = self.query, self.catalog.options
     name = options.rename.get(query.name)
     name = name or naming.function_name(query.name, options.initialisms)
     arguments, binds = _arguments(self)
     params = _params(self, arguments)
-    result = _result(self) if query.cmd in {":one", ":many"} else None
+    found = result(self) if query.cmd in _WITH_RESULT else None
     slices = {each.number for each in query.parameters if each.column.is_slice}
     text = sqltext.rewrite_slices(query.text, slices)
+    copy = _copy(self, arguments) if query.cmd == ":copyfrom" else None
     return ir.Function(
+        copy=copy,
         query=query.name,
         command=cast("ir.Command", query.cmd),
         name=name,
@@ -129,7 +109,7 @@ def _function(self: _Builder) -> ir.Function:
         arguments=tuple(arguments),
         binds=tuple(binds),
         params=params,
-        result=result,
+        result=found,
         always_row=query.cmd == ":one" and (self.says.one or _surely_one(query)),
         iterator=query.cmd == ":many" and (options.emit_iterators or self.says.iterator),
     )
@@ -141,6 +121,10 @@ def _default_doc(query: wire.Query) -> tuple[str, ...]:
         ":many": "and return its rows",
         ":execrows": "and return the number of rows it touched",
         ":execresult": "and return the command's status",
+        ":copyfrom": "with the COPY protocol and return the number of rows",
+        ":batchexec": "for each of the rows, all or none",
+        ":batchone": "for each of the rows, one after another, and return a row of each",
+        ":batchmany": "for each of the rows, one after another, and return the rows of each",
     }
     return (" ".join(("Run", query.name, does.get(query.cmd, ""))).strip() + ".",)
 
@@ -153,7 +137,7 @@ def _surely_one(query: wire.Query) -> bool:
     return sqltext.always_one_row(query.text)
 
 
-def _arguments(self: _Builder) -> tuple[list[ir.Argument], list[ir.Bind]]:
+def _arguments(self: Builder) -> tuple[list[ir.Argument], list[ir.Bind]]:
     arguments: dict[str, ir.Argument] = {}
     binds: list[ir.Bind] = []
     columns: dict[str, ir.Field] = {}
@@ -214,7 +198,7 @@ def _input_field(name: str, of: Type) -> ir.Field:
     return ir.Field(python, of.field, alias, default_none=of.nullable)
 
 
-def _parameter_types(self: _Builder) -> dict[str, Type]:
+def _parameter_types(self: Builder) -> dict[str, Type]:
     """Return the types of the parameters by name, in order; all problems are reported."""
     types: dict[str, Type] = {}
     arrays: set[int] = set()
@@ -229,7 +213,7 @@ def _parameter_types(self: _Builder) -> dict[str, Type]:
             types[name] = of
             if of.dims:
                 arrays.add(parameter.number)
-    for number in sqltext.scalars_in_any(self.query.text, arrays):
+    for number in sqltext.scalars_in_any(self.query.text, arrays) if types else ():
         self.report.add(
             self.where,
             f"${number} in ANY(…) is not known as an array; cast it: ANY(${number}::text[])",
@@ -240,7 +224,7 @@ def _parameter_types(self: _Builder) -> dict[str, Type]:
     return types
 
 
-def _parameter(self: _Builder, parameter: wire.Parameter) -> tuple[str, Type]:
+def _parameter(self: Builder, parameter: wire.Parameter) -> tuple[str, Type]:
     column = parameter.column
     if not column.name:
         raise Refused(f"parameter ${parameter.number} has no name; write sqlc.arg(name) for it")
@@ -250,15 +234,17 @@ def _parameter(self: _Builder, parameter: wire.Parameter) -> tuple[str, Type]:
             "in place of @name"
         )
     try:
-        of = _said_type(self, column)
+        of = _said_type(self, column, parameter.number)
     except Refused as error:
         raise Refused(f"parameter {column.name}: {error}") from None
     return column.name, Type(of.base, dims=1) if column.is_slice else of
 
 
-def _said_type(self: _Builder, column: wire.Column) -> Type:
+def _said_type(self: Builder, column: wire.Column, number: int) -> Type:
     """Return the type of a parameter; one that a directive gives need not be known to sqlc."""
     said = self.says.params.get(column.name)
+    if self.analysis and not column.is_slice and (said is None or number in self.analysis.params):
+        column = parameter_column(column, self.analysis.params.get(number))
     if said is None:
         return self.catalog.column_type(column)
     try:
@@ -268,9 +254,40 @@ def _said_type(self: _Builder, column: wire.Column) -> Type:
     return self.catalog.text_type(said, known)
 
 
-def _params(self: _Builder, arguments: list[ir.Argument]) -> ir.Model | None:
+def _copy(self: Builder, arguments: list[ir.Argument]) -> ir.Copy:
+    """Return the columns that an INSERT of parameters fills."""
+    body = self.analysis.query.body if self.analysis else None
+    if not isinstance(body, nodes.Dml) or body.kind != "insert" or body.source is None:
+        raise Refused(":copyfrom goes with INSERT INTO … (…) VALUES (…)")
+    values = body.source.body
+    rows = values.rows if isinstance(values, nodes.Values) else ()
+    plain = [each for row in rows for each in row if isinstance(each, nodes.Param)]
+    if len(rows) != 1 or len(plain) != len(rows[0]) or body.returning or body.conflict:
+        raise Refused(
+            ":copyfrom inserts one row of parameters, without RETURNING and ON CONFLICT; use "
+            ":batchexec, or unnest(…) with -- py: batch"
+        )
+    numbers = [each.number for each in self.query.parameters]
+    fields = [arguments[numbers.index(each.number)].field for each in plain]
+    for field in fields:
+        if "JsonValue" in field.annotation:
+            raise Refused(
+                f"column {field.name}: the driver copies json only as text; use :batchexec, or "
+                "unnest(…) with -- py: batch"
+            )
+    table = self.catalog.schema.table(body.target.parts)
+    columns = body.columns or tuple(table[1] if table else ())
+    *schemas, target = body.target.parts
+    names = tuple(each.name for each in fields)
+    return ir.Copy(schemas[-1] if schemas else "", target, columns[: len(names)], names)
+
+
+def _params(self: Builder, arguments: list[ir.Argument]) -> ir.Model | None:
     limit = self.catalog.options.query_parameter_limit
-    if limit is None or len(arguments) <= limit:
+    many = self.query.cmd == ":copyfrom" or self.query.cmd.startswith(":batch")
+    if many and (not arguments or self.says.batch):
+        raise Refused(f"{self.query.cmd} needs parameters, and no -- py: batch")
+    if not many and (limit is None or len(arguments) <= limit):
         return None
     doc = (f"The parameters of {self.query.name}.",)
     model = ir.Model(
@@ -278,93 +295,3 @@ def _params(self: _Builder, arguments: list[ir.Argument]) -> ir.Model | None:
     )
     self.models.append(model)
     return model
-
-
-def _result(self: _Builder) -> ir.Scalar | ir.Record:
-    columns = self.query.columns
-    if not columns:
-        raise Refused(f"{self.query.cmd} needs a result; list the columns, or use :exec")
-    fields: dict[str, ir.Field] = {}
-    shape: list[str | tuple[str, tuple[str, ...]]] = []
-    types: list[Type] = []
-    for number, (column, item) in enumerate(_with_items(self.query), start=1):
-        with self.report.catch(self.where):
-            if column.embed:
-                made, inner = _embedded(self, column)
-                shape.append((made.name, inner))
-            else:
-                made, of = _column(self, column, item, number)
-                shape.append(made.name)
-                types.append(of)
-            if made.name in fields:
-                raise Refused(f"two columns would be called {made.name}; name one with AS")
-            fields[made.name] = made
-    if len(columns) == 1:
-        if self.says.row:
-            raise Refused(
-                f"-- py: row {self.says.row}: one column is returned as it is, not as a row"
-            )
-        return _single(fields, shape, types)
-    return _record(self, tuple(fields.values()), tuple(shape))
-
-
-def _single(
-    fields: dict[str, ir.Field], shape: list[str | tuple[str, tuple[str, ...]]], types: list[Type]
-) -> ir.Scalar | ir.Record:
-    if types:
-        return ir.Scalar(types[0].row, types[0].hint, types[0].nullable)
-    ((_, inner),) = [each for each in shape if isinstance(each, tuple)] or [("", ())]
-    annotation = next((each.annotation for each in fields.values()), "")
-    return ir.Record(annotation, inner)
-
-
-def _with_items(query: wire.Query) -> list[tuple[wire.Column, str]]:
-    """Each column with its SQL, where the two can be matched."""
-    doubtful = [each for each in query.columns if not each.table]
-    items = sqltext.result_items(query.text) if doubtful else []
-    if len(items) != len(query.columns) or any(each.embed for each in query.columns):
-        items = [""] * len(query.columns)
-    return list(zip(query.columns, items, strict=True))
-
-
-def _column(self: _Builder, column: wire.Column, item: str, number: int) -> tuple[ir.Field, Type]:
-    mark = column.name[-1:] if column.name.endswith(("!", "?")) else ""
-    name = column.name.removesuffix(mark) or f"column_{number}"
-    try:
-        of = self.catalog.column_type(column)
-        if item and not column.table:
-            check_expression(column, item, marked=bool(mark))
-    except Refused as error:
-        raise Refused(f"column {name}: {error}") from None
-    if mark:
-        of = of.with_null(nullable=mark == "?")
-    return make_field(self.catalog, column, name, of), of
-
-
-def _embedded(self: _Builder, column: wire.Column) -> tuple[ir.Field, tuple[str, ...]]:
-    if sqltext.has_outer_join(self.query.text):
-        raise Refused(
-            "sqlc.embed beside an outer join is not supported yet; list the table's columns"
-        )
-    table = self.catalog.tables.get(self.catalog.key(column.embed)) if column.embed else None
-    if table is None:
-        raise Refused(f"sqlc.embed({column.name}): there is no model of that table")
-    name = naming.field_name(column.name)
-    inner = tuple(each.name for each in table.model.fields)
-    alias = column.name if name != column.name else ""
-    return ir.Field(name, f"models.{table.model.name}", alias), inner
-
-
-def _record(self: _Builder, fields: tuple[ir.Field, ...], shape: ir.Shape) -> ir.Record:
-    model = ir.Model(self.says.row, (f"A row of {self.query.name}.",), fields)
-    if self.says.row:
-        self.names.share(model)
-        return ir.Record(f"models.{model.name}", shape)
-    tables = {self.catalog.key(each.table) for each in self.query.columns if each.table}
-    for key in tables:
-        table = self.catalog.tables.get(key)
-        if len(tables) == 1 and table and _plain(table.model) == _plain(model):
-            return ir.Record(f"models.{table.model.name}", shape)
-    model = ir.Model(f"{self.title}Row", model.doc, fields)
-    self.models.append(model)
-    return ir.Record(model.name, shape)

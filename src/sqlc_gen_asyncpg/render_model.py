@@ -15,8 +15,9 @@ __all__ = ["render_model"]
 
 def render_model(model: ir.Model, imports: Imports, *, inside_models: bool = False) -> list[str]:
     """Return the class; inside of models.py other models are called by their bare names."""
-    imports.use("BaseModel")
-    lines = [f"class {model.name}(BaseModel):", *docstring(model.doc, 4), ""]
+    base = "Composite" if model.is_composite else "BaseModel"
+    imports.use(base)
+    lines = [f"class {model.name}({base}):", *docstring(model.doc, 4), ""]
     config = _config(model)
     if config:
         imports.use("ConfigDict")

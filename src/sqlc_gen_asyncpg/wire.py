@@ -118,6 +118,7 @@ class Request:
     schemas: tuple[Schema, ...]
     queries: tuple[Query, ...]
     options: Mapping[str, object]
+    schema_paths: tuple[str, ...] = ()
 
 
 def decode(raw: bytes) -> Request:
@@ -136,6 +137,7 @@ def decode(raw: bytes) -> Request:
             ),
             queries=tuple(_query(each) for each in _nodes(root, "queries")),
             options=_options(root, "global_options") | _options(root, "plugin_options"),
+            schema_paths=_texts(_node(root, "settings"), "schema"),
         )
     except (ValueError, KeyError, TypeError, AttributeError, binascii.Error) as error:
         raise GeneratorError(
@@ -165,7 +167,7 @@ def _text(parent: Mapping[str, object], key: str) -> str:
 
 
 def _texts(parent: Mapping[str, object], key: str) -> tuple[str, ...]:
-    return tuple(cast("list[str]", parent[key] or []))
+    return tuple(cast("list[str]", parent.get(key) or []))
 
 
 def _options(root: Mapping[str, object], key: str) -> dict[str, object]:

@@ -64,9 +64,8 @@ def test_nothing_is_any() -> None:
         ("any", "cast it"),
         ("anyarray", "cast it"),
         ("record", "cast it"),
-        ("int4range", "cast it to text"),
-        ("halfvec", "cast it to text"),
-        ("hstore", "cast it to text"),
+        ("point", "cast it to text"),
+        ("box", "cast it to text"),
         ("email", "db_type: email"),
     ],
 )

@@ -86,16 +86,24 @@ def by_name(columns: tuple[str, ...], row: Row, /) -> dict[str, object]:
     return dict(zip(columns, row, strict=True))
 
 
-def nested(shape: tuple[str | tuple[str, tuple[str, ...]], ...], row: Row, /) -> dict[str, object]:
-    """Return the row's values by name, with those of an embedded model in a dict of their own."""
+def nested(
+    shape: tuple[str | tuple[str, tuple[str, ...]] | tuple[str, tuple[str, ...], str], ...],
+    row: Row,
+    /,
+) -> dict[str, object]:
+    """Return the row's values by name, with those of an embedded model in a dict of their own.
+
+    A third part names the column that is NULL only where an outer join found no match.
+    """
     values = iter(row)
     found: dict[str, object] = {}
     for part in shape:
         if isinstance(part, str):
             found[part] = next(values)
-        else:
-            name, columns = part
-            found[name] = {column: next(values) for column in columns}
+            continue
+        model: dict[str, object] = {column: next(values) for column in part[1]}
+        missing = len(part) == 3 and model[part[2]] is None  # noqa: PLR2004
+        found[part[0]] = None if missing else model
     return found
 
 

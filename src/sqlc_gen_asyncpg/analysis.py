@@ -1,0 +1,106 @@
+"""What our own reading of a query says, beside what sqlc says.
+
+Without a database sqlc takes `1 - (a <=> b)` for an int, `lower(x)` for never NULL, and in
+`$1 = ANY(tags)` the parameter for an array. Here each expression gets PostgreSQL's own type.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from sqlc_gen_asyncpg import wire
+from sqlc_gen_asyncpg.errors import Refused
+from sqlc_gen_asyncpg.pgtypes import Type, normal_name
+from sqlc_gen_asyncpg.sql.infer import Inference
+from sqlc_gen_asyncpg.sql.relations import columns
+from sqlc_gen_asyncpg.sql.statements import parse
+from sqlc_gen_asyncpg.sql.tokens import SqlSyntaxError
+from sqlc_gen_asyncpg.words import words
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from sqlc_gen_asyncpg.catalog import Catalog
+    from sqlc_gen_asyncpg.sql import nodes
+    from sqlc_gen_asyncpg.sql.library import Info
+
+__all__ = ["Analysis", "analyse", "parameter_column", "result_type"]
+
+_TEXTS: Final = words("bpchar citext name text varchar")
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """A query as it was parsed; `results` are its columns, embedded ones one by one."""
+
+    query: nodes.Query
+    results: tuple[Info, ...]
+    params: dict[int, Info]
+
+
+def analyse(query: wire.Query, catalog: Catalog, nullable: Collection[int]) -> Analysis | None:
+    """Return the query's types; None if its text is not understood."""
+    try:
+        parsed = parse(query.text)
+    except SqlSyntaxError:
+        return None
+    inference = Inference(catalog.schema, nullable)
+    try:
+        results = _columns(inference, parsed)
+    except RecursionError:
+        return None
+    return Analysis(parsed, results, inference.params)
+
+
+def _columns(inference: Inference, parsed: nodes.Query) -> tuple[Info, ...]:
+    return tuple(info for _, info in columns(inference, parsed, None))
+
+
+def result_type(catalog: Catalog, column: wire.Column, info: Info) -> Type:
+    """Return the type of a result; Refused if it is not sure."""
+    if not info.type:
+        if column.table and catalog.key(column.table) not in catalog.tables:
+            return catalog.column_type(column)  # a table of the system's
+        raise Refused(
+            "the type of the expression is not sure; cast all of it, as in (…)::text, and say "
+            'whether it may be NULL: AS "name?" or AS "name!"'
+        )
+    if info.type == "record":
+        raise Refused("the type is record; list its fields")
+    of = _typed(catalog, column.name, info)
+    return Type(of.base, info.nullable, info.dims, info.null_items)
+
+
+def _typed(catalog: Catalog, name: str, info: Info) -> Type:
+    if info.origin and info.origin in catalog.columns:
+        return catalog.column_type(catalog.columns[info.origin])
+    kind = "text" if info.open else info.type
+    return catalog.column_type(_column(name, kind, not_null=not info.nullable))
+
+
+def _column(name: str, kind: str, *, not_null: bool) -> wire.Column:
+    return wire.Column(
+        name=name,
+        type=wire.Name("", kind),
+        not_null=not_null,
+        dims=0,
+        comment="",
+        table=None,
+        original_name="",
+        embed=None,
+        is_call=False,
+        is_slice=False,
+    )
+
+
+def parameter_column(column: wire.Column, info: Info | None) -> wire.Column:
+    """Return what sqlc says of a parameter, with the type that PostgreSQL would infer."""
+    if info is None or not info.type:
+        raise Refused("PostgreSQL's type for it is not sure; cast it, as in @name::text")
+    theirs = normal_name(column.type)
+    alike = theirs == info.type or (theirs in _TEXTS and info.type in _TEXTS)
+    if alike and column.dims == info.dims:
+        return column
+    kind = wire.Name("", info.type)
+    return replace(column, type=kind, dims=info.dims, table=None)

@@ -1,0 +1,179 @@
+"""`sqlc-gen-asyncpg check --dsn …`: the generated annotations against a real server.
+
+sqlc is run with a plugin in this one's place that keeps the request; every statement is then
+prepared, and the types of its parameters and results must be those of the annotations. Nothing is
+written and no statement is run. The only module that knows asyncpg.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Final
+
+from sqlc_gen_asyncpg import ir, wire
+from sqlc_gen_asyncpg.build import build
+from sqlc_gen_asyncpg.errors import GeneratorError
+from sqlc_gen_asyncpg.pgtypes import PG_TYPES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import asyncpg
+
+    from sqlc_gen_asyncpg.pgtypes import PyType
+
+__all__ = ["capture", "contradictions", "main"]
+
+# What the server calls otherwise than SQL does.
+_BASES: Final = {"regprocedure": "regclass", "regproc": "regclass", "regnamespace": "regclass"}
+_KEEP: Final = """#!{python}
+import os, sys
+folder = {folder!r}
+name = os.path.join(folder, f"{{len(os.listdir(folder)):04}}.json")
+with open(name, "wb") as file:
+    file.write(sys.stdin.buffer.read())
+print('{{"files": []}}')
+"""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; 1 if anything is contradicted, 2 if it cannot be checked."""
+    parser = argparse.ArgumentParser(prog="sqlc-gen-asyncpg check", description=__doc__)
+    parser.add_argument("--dsn", required=True, help="a database with the schema in it")
+    parser.add_argument("--file", default="", help="sqlc's configuration, if not ./sqlc.yaml")
+    given = parser.parse_args(arguments)
+    try:
+        directory = str(Path(given.file).parent) if given.file else ""
+        packages = [build(wire.decode(each), directory) for each in capture(given.file)]
+        problems = asyncio.run(_check(given.dsn, packages))
+    except (GeneratorError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    for each in problems:
+        sys.stdout.write(f"{each}\n")
+    count = sum(len(module.functions) for package in packages for module in package.modules)
+    sys.stdout.write(f"{count} queries checked, {len(problems)} contradicted\n")
+    return 1 if problems else 0
+
+
+def capture(config: str = "", directory: Path | None = None) -> list[bytes]:
+    """Return the requests that sqlc sends to `sqlc-gen-asyncpg` for a configuration."""
+    with TemporaryDirectory() as temporary:
+        requests = Path(temporary) / "requests"
+        requests.mkdir()
+        keeper = Path(temporary) / "sqlc-gen-asyncpg"
+        keeper.write_text(_KEEP.format(python=sys.executable, folder=str(requests)))
+        keeper.chmod(0o755)
+        here = str(Path(sys.executable).parent)
+        path = os.pathsep.join([temporary, here, os.environ.get("PATH", "")])
+        done = subprocess.run(  # noqa: S603  # the arguments are the user's own
+            ["sqlc", "generate", *(["-f", config] if config else [])],  # noqa: S607
+            env={**os.environ, "PATH": path},
+            cwd=directory,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        found = [each.read_bytes() for each in sorted(requests.iterdir())]
+    if done.returncode or not found:
+        raise GeneratorError([done.stderr.strip() or "no plugin of sqlc.yaml is sqlc-gen-asyncpg"])
+    return found
+
+
+async def _check(dsn: str, packages: list[ir.Package]) -> list[str]:
+    import asyncpg  # noqa: PLC0415  # generating must not load it
+
+    try:
+        connection = await asyncpg.connect(dsn)
+    except (OSError, asyncpg.PostgresError) as error:
+        raise GeneratorError([f"cannot connect: {error}"]) from error
+    try:
+        return [line for each in packages for line in await contradictions(connection, each)]
+    finally:
+        await connection.close()
+
+
+async def contradictions(
+    connection: asyncpg.Connection[asyncpg.Record], package: ir.Package
+) -> list[str]:
+    """Return a line for every annotation that the server contradicts."""
+    import asyncpg  # noqa: PLC0415
+
+    found: list[str] = []
+    for module in package.modules:
+        models = {f"models.{each.name}": each for each in package.models}
+        models.update({each.name: each for each in module.models})
+        for function in module.functions:
+            where = f"{module.filename}: {function.query}"
+            try:
+                statement = await connection.prepare(function.sql)
+            except asyncpg.PostgresError as error:
+                found.append(f"{where}: the server refuses it: {error}")
+                continue
+            pairs = zip(_parameters(function, models), statement.get_parameters(), strict=False)
+            columns = zip(
+                _columns(function, models),
+                (each.type for each in statement.get_attributes()),
+                strict=False,
+            )
+            for (name, annotation), kind in [*pairs, *columns]:
+                if not agrees(annotation, kind):
+                    found.append(f"{where}: {name} is {annotation}, the server has {kind.name}")
+    return found
+
+
+def _parameters(function: ir.Function, models: dict[str, ir.Model]) -> Iterator[tuple[str, str]]:
+    arguments = {each.name: each for each in function.arguments}
+    for bind in function.binds:
+        argument = arguments[bind.argument]
+        annotation = argument.field.annotation
+        if bind.column:
+            model = models[re.sub(r"^list\[|\]$", "", annotation)]
+            of = next(each.annotation for each in model.fields if each.name == bind.column)
+            annotation = f"list[{of}]"
+        yield bind.column or bind.argument, annotation
+
+
+def _columns(function: ir.Function, models: dict[str, ir.Model]) -> Iterator[tuple[str, str]]:
+    result = function.result
+    if isinstance(result, ir.Scalar):
+        yield "the result", result.row
+    elif result:
+        fields = {each.name: each.annotation for each in models[result.model].fields}
+        for part in result.shape:
+            if isinstance(part, str):
+                yield part, fields[part]
+                continue
+            model = models[fields[part.name].removesuffix(" | None")]
+            for name in part.columns:
+                of = next(each.annotation for each in model.fields if each.name == name)
+                yield f"{part.name}.{name}", of
+
+
+def agrees(annotation: str, kind: asyncpg.Type) -> bool:
+    """Whether values of this type can be what the annotation says; another type's may not."""
+    plain = annotation.replace(" | None", "").replace("Sequence[", "list[")
+    name = kind.name
+    if kind.kind == "array" and not name.startswith("_"):
+        name = f"_{name.removesuffix('[]')}"
+    while name.startswith("_") and plain.startswith("list["):
+        name, plain = name[1:], plain[5:-1]
+        while plain.startswith("list[") and "multirange" not in name:
+            plain = plain[5:-1]
+    known = {text for each in PG_TYPES.values() for text in _spellings(each)}
+    if plain not in known:
+        return True  # an enum, a model or the type of an override: the database knows none of it
+    base = _BASES.get(name, name)
+    return base in PG_TYPES and plain in _spellings(PG_TYPES[base])
+
+
+def _spellings(of: PyType) -> set[str]:
+    texts = (of.hint, of.row, of.argument, of.field)
+    return {text.replace(" | None", "").replace("Sequence[", "list[") for text in texts}

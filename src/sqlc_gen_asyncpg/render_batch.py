@@ -1,0 +1,83 @@
+"""Functions that take many rows: :copyfrom, :batchexec, :batchone and :batchmany."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlc_gen_asyncpg import ir
+from sqlc_gen_asyncpg.layout import call, comprehension, docstring, string
+
+if TYPE_CHECKING:
+    from sqlc_gen_asyncpg.render_module import ModuleText
+
+__all__ = ["render_batch"]
+
+
+def render_batch(function: ir.Function, made: ModuleText) -> list[str]:
+    """Return the function, which takes `rows`."""
+    params = function.params
+    if params is None:
+        raise AssertionError(function.query)
+    if function.copy:
+        return _copy(function, function.copy, params, made)
+    made.imports.use("DBTX", "Iterable", "tuples", params.name)
+    rows = f"tuples(rows, {made.columns(function.name, _fields(function))})"
+    if function.command == ":batchexec":
+        result = "None"
+        body = call("await db.executemany(", [function.constant, rows], ")", 4)
+    else:
+        result, body = _fetched(function, made, rows)
+    head = ["db: DBTX", "/", "*", f"rows: Iterable[{params.name}]"]
+    return [
+        *call(f"async def {function.name}(", head, f") -> {result}:"),
+        *docstring(function.doc, 4),
+        *body,
+    ]
+
+
+def _fields(function: ir.Function) -> tuple[str, ...]:
+    fields = {each.name: each.field.name for each in function.arguments}
+    return tuple(fields[each.argument] for each in function.binds)
+
+
+def _copy(function: ir.Function, copy: ir.Copy, params: ir.Model, made: ModuleText) -> list[str]:
+    made.imports.use("CopyDBTX", "copied", "affected", "AsyncIterable", "Iterable", params.name)
+    kind = f"Iterable[{params.name}] | AsyncIterable[{params.name}]"
+    items = [
+        string(copy.table),
+        f"records=copied(rows, {made.columns(function.name, copy.fields)})",
+        f"columns={made.columns(function.name, copy.columns)}",
+        *([f"schema_name={string(copy.schema)}"] if copy.schema else []),
+    ]
+    head = ["db: CopyDBTX", "/", "*", f"rows: {kind}"]
+    return [
+        *call(f"async def {function.name}(", head, ") -> int:"),
+        *docstring(function.doc, 4),
+        *call("status = await db.copy_records_to_table(", items, ")", 4),
+        "    return affected(status)",
+    ]
+
+
+def _fetched(function: ir.Function, made: ModuleText, rows: str) -> tuple[str, list[str]]:
+    many = function.command == ":batchmany"
+    fetch = f"await db.{'fetch' if many else 'fetchrow'}({function.constant}, *each)"
+    lines = comprehension("found = ", fetch, f"for each in {rows}", 4)
+    if isinstance(function.result, ir.Record):
+        naming, names = made.shape(function.result)
+        made.imports.use(naming)
+        kind, hint = function.result.model, function.result.model
+        one = f"{naming}({names}, row)"
+    elif function.result:
+        kind, hint, one = function.result.row, function.result.hint, "row[0]"
+    else:
+        raise AssertionError(function.query)
+    if many:
+        lines += comprehension("values = ", f"[{one} for row in rows_]", "for rows_ in found", 4)
+        adapter, result = made.adapter(f"list[list[{kind}]]"), f"list[list[{hint}]]"
+    else:
+        none = "" if kind.endswith(" | None") else " | None"
+        value = f"None if row is None else {one}"
+        lines += comprehension("values = ", value, "for row in found", 4)
+        adapter, result = made.adapter(f"list[{kind}{none}]"), f"list[{hint}{none}]"
+    made.imports.use(result)
+    return result, [*lines, *call(f"return {adapter}.validate_python(", ["values"], ")", 4)]

@@ -1,0 +1,148 @@
+"""What sqlc does not tell of the schema, read from the files that it names.
+
+Domains, composite types, the queries of views and what functions return. A file that cannot be read
+says nothing, as does a statement that is not understood.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlc_gen_asyncpg.pgtypes import normal_name
+from sqlc_gen_asyncpg.sql.literals import type_name
+from sqlc_gen_asyncpg.sql.statements import Statements
+from sqlc_gen_asyncpg.sql.stream import Stream
+from sqlc_gen_asyncpg.sql.tokens import SqlSyntaxError, Token, tokenize
+from sqlc_gen_asyncpg.wire import Name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlc_gen_asyncpg.sql import nodes
+
+__all__ = ["SchemaFiles", "read_schema"]
+
+
+@dataclass(slots=True)
+class SchemaFiles:
+    """What was found; names as `normal_name` spells them, views by their parts."""
+
+    domains: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
+    composites: dict[str, dict[str, tuple[str, int]]] = field(
+        default_factory=dict[str, dict[str, tuple[str, int]]]
+    )
+    functions: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
+    views: dict[tuple[str, ...], tuple[tuple[str, ...], nodes.Query]] = field(
+        default_factory=dict[tuple[str, ...], "tuple[tuple[str, ...], nodes.Query]"]
+    )
+
+
+def read_schema(paths: tuple[str, ...], directory: str = "") -> SchemaFiles:
+    """Read the files, folders and patterns of `schema:` in sqlc.yaml, which is in `directory`."""
+    found = SchemaFiles()
+    for path in paths:
+        for each in _files(Path(directory), path):
+            try:
+                tokens = tokenize(each.read_text("utf-8-sig"))
+            except (OSError, UnicodeDecodeError, SqlSyntaxError):
+                continue
+            for statement in _statements(tokens):
+                try:
+                    _read(Stream(statement), found)
+                except SqlSyntaxError:
+                    continue
+    return found
+
+
+def _files(directory: Path, path: str) -> list[Path]:
+    try:
+        if (directory / path).is_dir():
+            names = sorted((directory / path).glob("*.sql"))
+        elif "*" in path and not Path(path).is_absolute():
+            names = sorted(directory.glob(path))
+        else:
+            names = [directory / path]
+    except (OSError, ValueError):
+        return []
+    return [each for each in names if not each.name.endswith(".down.sql")]
+
+
+def _statements(tokens: list[Token]) -> Iterator[list[Token]]:
+    start, depth = 0, 0
+    for index, token in enumerate(tokens):
+        if token.kind == "op":
+            depth += (token.text == "(") - (token.text == ")")
+        if token.kind == "end" or (token.text == ";" and token.kind == "op" and depth <= 0):
+            if tokens[start].text == "create":
+                yield [*tokens[start:index], Token("end", "")]
+            start, depth = index + 1, 0
+
+
+def _read(stream: Stream, found: SchemaFiles) -> None:
+    stream.expect("create")
+    if stream.take("or"):
+        stream.expect("replace")
+    if stream.take("domain"):
+        name = _spelled(stream.dotted())
+        stream.take("as")
+        kind, dims = type_name(stream)
+        found.domains[name] = (_normal(kind), dims)
+    elif stream.take("type"):
+        name = _spelled(stream.dotted())
+        stream.expect("as")
+        found.composites[name] = _fields(stream)
+    elif stream.take("function"):
+        _function(stream, found)
+    else:
+        _view(stream, found)
+
+
+def _fields(stream: Stream) -> dict[str, tuple[str, int]]:
+    stream.expect("(")
+    fields: dict[str, tuple[str, int]] = {}
+    while not fields or stream.take(","):
+        name = stream.name()
+        kind, dims = type_name(stream)
+        fields[name] = (_normal(kind), dims)
+        if stream.take("collate"):
+            stream.dotted()
+    stream.expect(")")
+    return fields
+
+
+def _function(stream: Stream, found: SchemaFiles) -> None:
+    name = stream.dotted()[-1]
+    stream.skip_parentheses()
+    if not stream.take("returns"):
+        return
+    if stream.take("setof"):
+        kind, dims = type_name(stream)
+    elif stream.take("table"):
+        kind, dims = "record", 0
+    else:
+        kind, dims = type_name(stream)
+    known = found.functions.get(name)
+    made = (_normal(kind), dims)
+    found.functions[name] = ("", 0) if known and known != made else made
+
+
+def _view(stream: Stream, found: SchemaFiles) -> None:
+    for word in ("temp", "temporary", "recursive", "materialized"):
+        stream.take(word)
+    stream.expect("view")
+    stream.take("if", "not", "exists")
+    parts = stream.dotted()
+    columns = stream.names() if stream.at("(") else ()
+    while not stream.take("as"):
+        stream.next()
+    found.views[parts] = columns, Statements(stream).query()
+
+
+def _spelled(parts: tuple[str, ...]) -> str:
+    return _normal(".".join(parts[-2:]))
+
+
+def _normal(name: str) -> str:
+    return normal_name(Name("", name))

@@ -1,0 +1,149 @@
+"""What a call returns, and whether it may be NULL."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from sqlc_gen_asyncpg.sql import library, nodes
+from sqlc_gen_asyncpg.sql.library import Info
+from sqlc_gen_asyncpg.words import words
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlc_gen_asyncpg.sql.infer import Inference
+    from sqlc_gen_asyncpg.sql.scope import Scope
+
+__all__ = ["call"]
+
+# Strict functions that have no value for some arguments that are not NULL.
+_SOMETIMES_NULL: Final = words(
+    "array_dims array_length array_lower array_ndims array_upper array_position current_setting "
+    "json_array_element json_array_element_text json_extract_path json_extract_path_text "
+    "json_object_field json_object_field_text jsonb_array_element jsonb_array_element_text "
+    "jsonb_extract_path jsonb_extract_path_text jsonb_object_field jsonb_object_field_text "
+    "jsonb_path_exists jsonb_path_match jsonb_path_query_first jsonb_path_exists_tz "
+    "jsonb_path_match_tz jsonb_path_query_first_tz lower upper date_part extract regexp_match "
+    "regexp_substr substring scale min_scale range_merge to_regclass to_regtype pg_get_expr "
+    "pg_get_serial_sequence obj_description col_description shobj_description inet_client_addr "
+    "inet_server_addr trim_scale width_bucket xpath_exists uuid_extract_timestamp "
+    "uuid_extract_version pg_size_bytes get_bit currval lastval json_typeof"
+) - words("json_typeof trim_scale width_bucket get_bit currval lastval pg_size_bytes")
+# Not strict, and never NULL.
+_NEVER_NULL: Final = words(
+    "concat count jsonb_build_object jsonb_build_array json_build_object json_build_array "
+    "row_number rank dense_rank percent_rank cume_dist num_nulls num_nonnulls array_append "
+    "array_prepend regr_count grouping pg_typeof now gen_random_uuid uuidv4 uuidv7"
+)
+# NULL without rows only; with GROUP BY there is a row in every group.
+_OF_GROUPS: Final = words(
+    "sum max min avg bool_and bool_or every bit_and bit_or string_agg any_value"
+)
+_ARRAYS_OF_GROUPS: Final = words(
+    "array_agg json_agg jsonb_agg json_object_agg jsonb_object_agg xmlagg"
+)
+_SURE_FIELDS: Final = words("epoch year isoyear decade century millennium julian")
+
+
+def call(self: Inference, expr: nodes.Call, scope: Scope) -> Info:
+    """Return what is known of a call."""
+    infos = [self.expr(each, scope) for each in expr.args]
+    for each in expr.extra:
+        self.expr(each, scope)
+    match expr.name:
+        case "coalesce":
+            found = self.unify(infos)
+            return found.null(nullable=all(each.nullable for each in infos))
+        case "greatest" | "least":
+            found = self.unify(infos)
+            return found.null(nullable=all(each.nullable for each in infos))
+        case "nullif" if len(infos) == 2:  # noqa: PLR2004
+            self.unify(infos)
+            first = infos[1] if infos[0].open else infos[0]
+            return replace(first, nullable=True, param=0)
+        case "grouping":
+            return Info("int4", nullable=False)
+        case "concat" | "concat_ws" | "format" | "jsonb_build_object" | "json_build_object":
+            for info in infos:
+                self.settle(info, Info("text"))
+        case _:
+            pass
+    return _library(self, expr, infos)
+
+
+def _library(self: Inference, expr: nodes.Call, infos: list[Info]) -> Info:
+    own = self.schema.functions.get(expr.name)
+    if own:
+        return Info(*own)
+    based = [_based(self, each) for each in infos]
+    if expr.named:
+        found = library.by_name(expr.name)
+    elif any(not each.type for each in based):
+        found = _whatever(expr.name, based)
+    else:
+        found = library.function(expr.name, based)
+    if found is None:
+        return Info("")
+    for info, (kind, dims) in zip(infos, found.args, strict=False):
+        if kind and kind != "any":
+            self.settle(info, Info(kind, dims))
+    typed = Info(found.type, found.dims, nullable=_nullable(self, expr, infos, found.flags))
+    return _items(expr, infos, typed)
+
+
+def _based(self: Inference, info: Info) -> Info:
+    base = self.schema.domains.get(info.type)
+    return replace(info, type=base) if base else info
+
+
+def _whatever(name: str, infos: Sequence[Info]) -> library.Found | None:
+    """Return a function that is the same whatever the arguments are."""
+    if name == "count" and infos:
+        return library.function(name, [Info("int4")])
+    return library.by_name(name)
+
+
+def _items(expr: nodes.Call, infos: list[Info], typed: Info) -> Info:
+    """Follow enums, overrides and NULLs in arrays through functions that keep their argument."""
+    first = infos[0] if infos else Info("")
+    if expr.name == "array_agg":
+        return replace(typed, null_items=first.nullable, origin=first.origin)
+    if expr.name in {"unnest", "max", "min", "any_value"} and first.origin:
+        typed = replace(typed, origin=first.origin)
+    if expr.name in {"regexp_match", "regexp_matches"}:  # a group may match nothing
+        return replace(typed, null_items=True)
+    if expr.name == "unnest":
+        return typed.null(nullable=first.null_items)
+    if typed.dims:
+        return replace(typed, null_items=any(each.null_items for each in infos))
+    return typed
+
+
+def _nullable(self: Inference, expr: nodes.Call, infos: list[Info], flags: str) -> bool:  # noqa: PLR0911
+    name, some = expr.name, any(each.nullable for each in infos)
+    if name in _NEVER_NULL:
+        return False
+    if flags.startswith("a"):
+        if expr.over or expr.filtered or not self.groups:
+            return True
+        return not (name in _ARRAYS_OF_GROUPS or (name in _OF_GROUPS and not some))
+    if flags.startswith("w"):
+        return True
+    if name in {"extract", "date_part"}:
+        field = expr.args[0] if expr.args else None
+        sure = isinstance(field, nodes.Const) and field.text.strip("'").lower() in _SURE_FIELDS
+        return some or not sure
+    if name in {"lower", "upper", "substring"}:
+        return some or not _plain_text(name, infos)
+    if "r" in flags:
+        return some or name in {"jsonb_each_text", "json_array_elements_text"}
+    if name in {"concat_ws", "format"}:
+        return not infos or infos[0].nullable
+    return some or name in _SOMETIMES_NULL or not flags.startswith("fs")
+
+
+def _plain_text(name: str, infos: list[Info]) -> bool:
+    """Whether this is lower(text), not lower(range), and no search for a pattern."""
+    texts = infos and infos[0].type in {"text", "varchar", "bpchar", "citext", "name", "unknown"}
+    return bool(texts) and (name != "substring" or all(each.type == "int4" for each in infos[1:]))

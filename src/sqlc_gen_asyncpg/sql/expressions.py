@@ -1,0 +1,383 @@
+"""Expressions, parsed by precedence as PostgreSQL's grammar has it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sqlc_gen_asyncpg.sql import nodes
+from sqlc_gen_asyncpg.sql.literals import number, string, type_name
+from sqlc_gen_asyncpg.sql.tokens import SqlSyntaxError
+from sqlc_gen_asyncpg.words import words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlc_gen_asyncpg.sql.nodes import Expr
+    from sqlc_gen_asyncpg.sql.stream import Stream
+
+__all__ = ["Expressions"]
+
+_BINARY: Final = {
+    "or": 1, "and": 2, "<": 5, ">": 5, "=": 5, "<=": 5, ">=": 5, "<>": 5, "!=": 5,
+    "+": 8, "-": 8, "*": 9, "/": 9, "%": 9, "^": 10,
+}  # fmt: skip
+_NOT, _IS, _LIKE, _OTHER, _AT, _UNARY = 3, 4, 6, 7, 11, 13
+_NO_OPERATOR: Final = frozenset({"(", ")", "[", "]", ",", ".", ";", ":", ":=", "=>", "::", ".."})
+_VALUES: Final = {
+    "current_date": "date",
+    "current_time": "timetz",
+    "current_timestamp": "timestamptz",
+    "localtime": "time",
+    "localtimestamp": "timestamp",
+    "current_user": "name",
+    "session_user": "name",
+    "user": "name",
+    "current_role": "name",
+    "current_catalog": "name",
+    "current_schema": "name",
+}
+# No function, although parentheses may follow.
+_RESERVED: Final = words(
+    "select from where group having window union intersect except order limit offset fetch for "
+    "when then else end and or not is in like ilike similar between as on using join left right "
+    "inner full cross natural returning set values into asc desc nulls collate with over filter"
+)
+_LITERAL_TYPES: Final = words(
+    "date time timestamp timestamptz interval json jsonb uuid inet text numeric point bytea "
+    "float8 int4 bool boolean"
+)
+
+
+class Expressions:
+    """A parser of expressions; `query` reads a subquery."""
+
+    __slots__ = ("query", "stream")
+
+    def __init__(self, stream: Stream, query: Callable[[], nodes.Query]) -> None:
+        self.stream = stream
+        self.query = query
+
+    def expression(self, least: int = 0) -> Expr:
+        """Read an expression whose operators bind at least this tightly."""
+        left = self._unary()
+        while True:
+            found = self._infix(left, least)
+            if found is None:
+                return left
+            left = found
+
+    def several(self, end: str = ")") -> tuple[Expr, ...]:
+        """Read expressions up to and including `end`."""
+        found: list[Expr] = []
+        while not self.stream.take(end):
+            if found:
+                self.stream.expect(",")
+            found.append(self.expression())
+        return tuple(found)
+
+    def _unary(self) -> Expr:
+        stream = self.stream
+        token = stream.here
+        if stream.take("not"):
+            return nodes.Op("not", None, self.expression(_NOT))
+        if token.kind == "op" and token.text not in _NO_OPERATOR:
+            stream.next()
+            tight = _UNARY if token.text in {"+", "-"} else _OTHER
+            return nodes.Op(token.text, None, self.expression(tight))
+        return self._postfix(self._primary())
+
+    def _postfix(self, expr: Expr) -> Expr:
+        stream = self.stream
+        while True:
+            if stream.take("::"):
+                expr = nodes.Cast(expr, *type_name(stream))
+            elif stream.take("["):
+                expr = self._subscript(expr)
+            elif stream.at(".") and not isinstance(expr, nodes.Ref):
+                stream.next()
+                expr = nodes.Member(expr, "*" if stream.take("*") else stream.name())
+            else:
+                return expr
+
+    def _subscript(self, expr: Expr) -> Expr:
+        stream = self.stream
+        found: list[Expr] = []
+        is_slice = False
+        while not stream.take("]"):
+            if stream.take(":"):
+                is_slice = True
+            else:
+                found.append(self.expression())
+        return nodes.Index(expr, tuple(found), is_slice)
+
+    def _infix(self, left: Expr, least: int) -> Expr | None:
+        stream = self.stream
+        token = stream.here
+        if token.kind == "word":
+            return self._word_infix(left, token.text, least)
+        if token.kind != "op" or token.text in _NO_OPERATOR:
+            return None
+        power = _BINARY.get(token.text, _OTHER)
+        if power < least:
+            return None
+        stream.next()
+        return self._right(left, token.text, power)
+
+    def _right(self, left: Expr, op: str, power: int) -> Expr:
+        stream = self.stream
+        for word in ("any", "all", "some"):
+            if stream.at(word, "("):
+                stream.position += 2
+                if self._at_query():
+                    found = nodes.In(left, (), self.query())
+                    stream.expect(")")
+                    return found
+                right = self.expression()
+                stream.expect(")")
+                return nodes.Quantified(op, left, right)
+        return nodes.Op("<>" if op == "!=" else op, left, self.expression(power + 1))
+
+    def _word_infix(  # noqa: PLR0911  # one per word
+        self, left: Expr, word: str, least: int
+    ) -> Expr | None:
+        stream = self.stream
+        if word in {"and", "or"} and _BINARY[word] >= least:
+            stream.next()
+            return nodes.Op(word, left, self.expression(_BINARY[word] + 1))
+        if word in {"is", "isnull", "notnull"} and least <= _IS:
+            return self._is(left)
+        if word == "collate":
+            stream.next()
+            stream.dotted()
+            return left
+        if word == "at" and least <= _AT and stream.ahead().text in {"time", "local"}:
+            return self._at_zone(left)
+        if word == "operator" and stream.ahead().text == "(" and least <= _OTHER:
+            stream.position += 2
+            while stream.ahead().text == ".":
+                stream.position += 2
+            op = stream.next().text
+            stream.expect(")")
+            return self._right(left, op, _OTHER)
+        if least <= _LIKE:
+            return self._like(left)
+        return None
+
+    def _at_zone(self, left: Expr) -> Expr:
+        stream = self.stream
+        stream.next()
+        if stream.take("local"):
+            return nodes.Call("timezone", (left,))
+        stream.expect("time")
+        stream.expect("zone")
+        return nodes.Call("timezone", (self.expression(_AT + 1), left))
+
+    def _is(self, left: Expr) -> Expr:
+        stream = self.stream
+        if stream.next().text != "is":
+            return nodes.Test("null", (left,))
+        stream.take("not")
+        if stream.take("distinct"):
+            stream.expect("from")
+            return nodes.Test("distinct", (left, self.expression(_IS + 1)))
+        kind = stream.next().text
+        while stream.at_any(words("json normalized object array scalar value unique keys with")):
+            stream.next()
+        return nodes.Test(kind, (left,))
+
+    def _like(self, left: Expr) -> Expr | None:
+        stream = self.stream
+        start = stream.position
+        stream.take("not")
+        if stream.take("in"):
+            return self._in(left)
+        if stream.take("between"):
+            stream.take("symmetric")
+            low = self.expression(_OTHER)
+            stream.expect("and")
+            return nodes.In(left, (low, self.expression(_OTHER)))
+        similar = stream.take("similar")
+        if similar:
+            stream.expect("to")
+        if similar or stream.take("like") or stream.take("ilike"):
+            found = self._right(left, "~~", _LIKE)
+            if stream.take("escape"):
+                self.expression(_OTHER)
+            return found
+        stream.position = start
+        return None
+
+    def _in(self, left: Expr) -> Expr:
+        self.stream.expect("(")
+        if self._at_query():
+            query = self.query()
+            self.stream.expect(")")
+            return nodes.In(left, (), query)
+        return nodes.In(left, self.several())
+
+    def _at_query(self) -> bool:
+        offset = 0
+        while self.stream.ahead(offset).text == "(" and self.stream.ahead(offset).kind == "op":
+            offset += 1
+        token = self.stream.ahead(offset)
+        return token.kind == "word" and token.text in {"select", "with", "values"}
+
+    def _primary(self) -> Expr:  # noqa: PLR0911  # one per kind of token
+        stream = self.stream
+        token = stream.here
+        if token.kind == "string":
+            stream.next()
+            return string(token.text)
+        if token.kind == "number":
+            stream.next()
+            return number(token.text)
+        if token.kind == "param":
+            stream.next()
+            return nodes.Param(int(token.text[1:]))
+        if token.kind == "op" and token.text == "(":
+            found = self._parentheses()
+            if isinstance(found, nodes.Ref) and stream.take("."):
+                return nodes.Member(found, "*" if stream.take("*") else stream.name())
+            return found
+        if token.kind == "word" and token.text in _RESERVED and stream.ahead().text != "(":
+            raise SqlSyntaxError(f"{token.text} is no expression")
+        if token.kind == "word":
+            return self._word(token.text)
+        return self._reference()
+
+    def _parentheses(self) -> Expr:
+        stream = self.stream
+        if stream.ahead().text in {"select", "with", "values", "("}:
+            start = stream.position
+            stream.next()
+            if self._at_query():
+                try:
+                    found = nodes.Sub("one", self.query())
+                    stream.expect(")")
+                except SqlSyntaxError:
+                    stream.position = start
+                else:
+                    return found
+            stream.position = start
+        stream.next()
+        items = self.several()
+        return items[0] if len(items) == 1 else nodes.Row(items)
+
+    def _word(self, word: str) -> Expr:
+        from sqlc_gen_asyncpg.sql.special import special  # noqa: PLC0415  # they need each other
+
+        stream = self.stream
+        if word in {"true", "false", "null"}:
+            stream.next()
+            return nodes.Const("null" if word == "null" else "bool", word)
+        if word in _VALUES and stream.ahead().text != ".":
+            stream.next()
+            if stream.at("("):
+                stream.skip_parentheses()
+            return nodes.Cast(nodes.Const("unknown"), _VALUES[word], 0)
+        if word in _LITERAL_TYPES | {"double", "bit"}:
+            found = self._typed_literal()
+            if found:
+                return found
+        return special(self, word) or self._reference()
+
+    def _typed_literal(self) -> Expr | None:
+        """Read `interval '1 day'`."""
+        stream = self.stream
+        start = stream.position
+        try:
+            name, dims = type_name(stream)
+        except SqlSyntaxError:
+            stream.position = start
+            return None
+        if stream.here.kind != "string":
+            stream.position = start
+            return None
+        stream.next()
+        while name == "interval" and stream.at_any(words("year month day hour minute second to")):
+            stream.next()
+        return nodes.Cast(nodes.Const("unknown"), name, dims)
+
+    def _reference(self) -> Expr:
+        stream = self.stream
+        if stream.take("*"):
+            return nodes.Ref(("*",))
+        parts = stream.dotted()
+        if stream.take("("):
+            return self.call(parts[-1])
+        return nodes.Ref(parts)
+
+    def call(self, name: str) -> Expr:
+        """Read a call behind its opening parenthesis."""
+        stream = self.stream
+        args: list[Expr] = []
+        extra: list[Expr] = []
+        named = False
+        if not stream.take("*"):
+            stream.take("distinct")
+            stream.take("all")
+            while not stream.at(")") and not stream.at("order", "by"):
+                if args:
+                    stream.expect(",")
+                named = named or stream.ahead().text in {"=>", ":="} or stream.at("variadic")
+                args.append(self.argument())
+            if stream.take("order", "by"):
+                extra += self.order()
+        stream.expect(")")
+        if stream.take("within", "group"):
+            stream.expect("(")
+            stream.expect("order")
+            stream.expect("by")
+            args += self.order()
+            stream.expect(")")
+        filtered = stream.take("filter")
+        if filtered:
+            stream.expect("(")
+            stream.expect("where")
+            extra.append(self.expression())
+            stream.expect(")")
+        if stream.take("ignore", "nulls"):
+            pass
+        over = stream.take("over")
+        if over:
+            extra += self.window() if stream.at("(") else ()
+            if not stream.at(")") and stream.tokens[stream.position - 1].text == "over":
+                stream.name()
+        return nodes.Call(name, tuple(args), filtered, over, tuple(extra), named)
+
+    def argument(self) -> Expr:
+        """Read an argument; a name before it (`days => 1`) is dropped."""
+        self.stream.take("variadic")
+        if self.stream.ahead().text in {"=>", ":="}:
+            self.stream.position += 2
+        return self.expression()
+
+    def window(self) -> list[Expr]:
+        """Read a window's definition."""
+        stream = self.stream
+        found: list[Expr] = []
+        stream.expect("(")
+        while not stream.take(")"):
+            if stream.take("partition", "by"):
+                found.append(self.expression())
+                while stream.take(","):
+                    found.append(self.expression())
+            elif stream.take("order", "by"):
+                found += self.order()
+            else:
+                stream.next()
+        return found
+
+    def order(self) -> list[Expr]:
+        """Read what follows ORDER BY."""
+        stream = self.stream
+        found: list[Expr] = []
+        while not found or stream.take(","):
+            found.append(self.expression())
+            if stream.take("using"):
+                stream.next()
+            if not stream.take("asc"):
+                stream.take("desc")
+            if stream.take("nulls"):
+                stream.next()
+        return found

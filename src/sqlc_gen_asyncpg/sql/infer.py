@@ -1,0 +1,259 @@
+"""The type and nullability of every result and parameter, as PostgreSQL would decide them.
+
+Nothing is guessed: what is not sure has no type, and what is not surely there may be NULL.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from sqlc_gen_asyncpg.pgtypes import normal_name
+from sqlc_gen_asyncpg.sql import calls, nodes, relations
+from sqlc_gen_asyncpg.sql.library import UNKNOWN, Found, Info, common, operator
+from sqlc_gen_asyncpg.wire import Name
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from sqlc_gen_asyncpg.sql.scope import Schema, Scope
+
+__all__ = ["NOTHING", "Inference", "named"]
+
+NOTHING: Final = Info("")
+_COMPARISONS: Final = frozenset({"=", "<>", "<", ">", "<=", ">=", "~~", "~", "~*", "!~", "!~*"})
+# Operators that have no value for some values that are not NULL.
+_MAY_BE_NULL: Final = frozenset({"->", "->>", "#>", "#>>", "@?", "@@"})
+
+
+def named(type_name: str) -> str:
+    """Return the one spelling of a type."""
+    return normal_name(Name("", type_name))
+
+
+@dataclass(slots=True)
+class Inference:
+    """One statement; `nullable` are the numbers of parameters that may be None."""
+
+    schema: Schema
+    nullable: Collection[int] = ()
+    params: dict[int, Info] = field(default_factory=dict[int, Info])
+    groups: bool = False
+
+    def param(self, number: int, info: Info) -> None:
+        """Note a parameter's type, unless it has one."""
+        known = self.params.get(number)
+        if info.type and info.type != UNKNOWN and (known is None or not known.type):
+            self.params[number] = replace(info, param=number, nullable=number in self.nullable)
+
+    def settle(self, info: Info, to: Info) -> Info:
+        """Give an open value the type that stands beside it."""
+        if not info.open:
+            return info
+        if info.param and to.type:
+            self.param(info.param, to)
+        return replace(to, nullable=info.nullable, param=info.param)
+
+    def expr(self, expr: nodes.Expr, scope: Scope) -> Info:  # noqa: C901, PLR0911, PLR0912
+        """Return what is known of an expression."""
+        match expr:
+            case nodes.Ref(parts):
+                return scope.column(parts) or NOTHING
+            case nodes.Const(kind):
+                return Info(UNKNOWN if kind == "null" else kind, nullable=kind == "null")
+            case nodes.Param(number):
+                known = self.params.get(number)
+                empty = Info(UNKNOWN, nullable=number in self.nullable, param=number)
+                return known or empty
+            case nodes.Cast():
+                return self._cast(expr, scope)
+            case nodes.Call():
+                return calls.call(self, expr, scope)
+            case nodes.Op():
+                return self._operator(expr, scope)
+            case nodes.Quantified():
+                return self._quantified(expr, scope)
+            case nodes.In(left, items, query):
+                return self._in(left, items, query, scope)
+            case nodes.Case():
+                return self._case(expr, scope)
+            case nodes.Sub(kind, query):
+                return self._sub(kind, query, scope)
+            case nodes.Array(items):
+                return self._array(items, scope)
+            case nodes.Row(items):
+                for each in items:
+                    self.expr(each, scope)
+                return Info("record", nullable=False)
+            case nodes.Test(kind, exprs):
+                infos = [self.expr(each, scope) for each in exprs]
+                self.unify(infos if kind == "distinct" else infos[:0])
+                return Info("bool", nullable=False)
+            case nodes.Member(inner, name):
+                return self._member(inner, name, scope)
+            case nodes.Index(inner, subscripts, is_slice):
+                return self._index(inner, subscripts, scope, is_slice=is_slice)
+
+    def unify(self, infos: Sequence[Info]) -> Info:
+        """Give all of these one type, parameters among them too."""
+        found = common(infos) or common([self._based(each) for each in infos])
+        if found is None:
+            return NOTHING
+        typed = next((each for each in infos if (each.type, each.dims) == found), None)
+        origin = typed.origin if typed else None
+        items = any(each.null_items for each in infos)
+        nullable = any(each.nullable for each in infos)
+        result = Info(*found, nullable=nullable, null_items=items, origin=origin)
+        for each in infos:
+            self.settle(each, result)
+        return result
+
+    def _cast(self, expr: nodes.Cast, scope: Scope) -> Info:
+        target = Info(named(expr.type), expr.dims)
+        inner = self.expr(expr.expr, scope)
+        if inner.param and inner.open:
+            self.param(inner.param, target)
+        from_json = inner.type == "jsonb" and target.type not in {
+            "json",
+            "jsonb",
+            "text",
+            "varchar",
+        }
+        nullable = inner.nullable or (from_json and not inner.dims)
+        return replace(target, nullable=nullable, null_items=inner.null_items)
+
+    def _operator(self, expr: nodes.Op, scope: Scope) -> Info:
+        if expr.op in {"and", "or", "not"}:
+            sides = [expr.right] if expr.left is None else [expr.left, expr.right]
+            found = [self.condition(each, scope) for each in sides]
+            return Info("bool", nullable=any(each.nullable for each in found))
+        operands = [expr.right] if expr.left is None else [expr.left, expr.right]
+        if all(isinstance(each, nodes.Row) for each in operands) and len(operands) > 1:
+            return self._rows(operands, scope)
+        infos = [self.expr(each, scope) for each in operands]
+        return self.operation(expr.op, infos)
+
+    def operation(self, op: str, infos: list[Info]) -> Info:
+        """Return the result of an operator, and decide what its operands are."""
+        nullable = any(each.nullable for each in infos) or op in _MAY_BE_NULL
+        known = [self._based(each) for each in infos]
+        found = operator(op, known) if all(each.type for each in known) else None
+        if found is None:
+            return Info("bool") if op in _COMPARISONS else NOTHING
+        self._settle_all(infos, found)
+        items = any(each.null_items for each in infos)
+        return Info(found.type, found.dims, nullable=nullable, null_items=items)
+
+    def _settle_all(self, infos: list[Info], found: Found) -> None:
+        for info, (kind, dims) in zip(infos, found.args, strict=False):
+            same = (each for each in infos if (each.type, each.dims) == (kind, dims))
+            origin = next((each.origin for each in same), None)
+            self.settle(info, Info(kind, dims, origin=origin))
+
+    def _based(self, info: Info) -> Info:
+        """Return a domain's values as those of its base."""
+        base = self.schema.domains.get(info.type)
+        return replace(info, type=base) if base else info
+
+    def _rows(self, operands: list[nodes.Expr], scope: Scope) -> Info:
+        left, right = [each.items for each in operands if isinstance(each, nodes.Row)]
+        nullable = False
+        for one, other in zip(left, right, strict=False):
+            infos = [self.expr(one, scope), self.expr(other, scope)]
+            nullable = self.operation("=", infos).nullable or nullable
+        return Info("bool", nullable=nullable)
+
+    def condition(self, expr: nodes.Expr, scope: Scope) -> Info:
+        """Return what is known of a condition, which is a bool."""
+        return self.settle(self.expr(expr, scope), Info("bool"))
+
+    def _quantified(self, expr: nodes.Quantified, scope: Scope) -> Info:
+        left, right = self.expr(expr.left, scope), self.expr(expr.right, scope)
+        if right.open and left.type and not left.open:
+            right = self.settle(right, replace(left, dims=left.dims + 1))
+        elif left.open and right.dims:
+            left = self.settle(left, replace(right, dims=right.dims - 1))
+        nullable = left.nullable or right.nullable or right.null_items
+        return Info("bool", nullable=nullable)
+
+    def _in(
+        self,
+        left: nodes.Expr,
+        items: Sequence[nodes.Expr],
+        query: nodes.Query | None,
+        scope: Scope,
+    ) -> Info:
+        if query:
+            found = list(self.query(query, scope).values())
+            lefts = left.items if isinstance(left, nodes.Row) else (left,)
+            infos = [self.expr(each, scope) for each in lefts]
+            for one, other in zip(infos, found, strict=False):
+                self.settle(one, other)
+            return Info("bool", nullable=any(each.nullable for each in [*infos, *found]))
+        if isinstance(left, nodes.Row):
+            many = [each for each in items if isinstance(each, nodes.Row)]
+            parts = [self._rows([left, each], scope) for each in many]
+            return Info("bool", nullable=any(each.nullable for each in parts) or not parts)
+        infos = [self.expr(each, scope) for each in (left, *items)]
+        self.unify(infos)
+        return Info("bool", nullable=any(each.nullable for each in infos))
+
+    def _case(self, expr: nodes.Case, scope: Scope) -> Info:
+        if expr.subject:
+            subject = self.expr(expr.subject, scope)
+            self.unify([subject, *(self.expr(each, scope) for each in expr.conditions)])
+        else:
+            for each in expr.conditions:
+                self.condition(each, scope)
+        last = () if expr.otherwise is None else (expr.otherwise,)
+        infos = [self.expr(each, scope) for each in (*expr.results, *last)]
+        found = self.unify(infos)
+        return found.null(nullable=found.nullable or expr.otherwise is None)
+
+    def _sub(self, kind: str, query: nodes.Query, scope: Scope) -> Info:
+        columns = list(self.query(query, scope).values())
+        if kind == "exists":
+            return Info("bool", nullable=False)
+        if len(columns) != 1:
+            return NOTHING
+        found = columns[0]
+        if kind == "array":
+            return Info(
+                found.type,
+                found.dims + 1,
+                nullable=False,
+                null_items=found.nullable or found.null_items,
+            )
+        return found.null(nullable=found.nullable or not relations.one_row(query))
+
+    def _array(self, items: Sequence[nodes.Expr], scope: Scope) -> Info:
+        infos = [self.expr(each, scope) for each in items]
+        found = self.unify(infos)
+        if not found.type:
+            return NOTHING
+        items_null = any(each.nullable or each.null_items for each in infos)
+        return Info(found.type, found.dims + 1, nullable=False, null_items=items_null)
+
+    def _member(self, inner: nodes.Expr, name: str, scope: Scope) -> Info:
+        info = self.expr(inner, scope)
+        found = self.schema.composites.get(info.type, {}).get(name)
+        return found.null(nullable=True) if found else NOTHING
+
+    def _index(
+        self, inner: nodes.Expr, subscripts: Sequence[nodes.Expr], scope: Scope, *, is_slice: bool
+    ) -> Info:
+        info = self.expr(inner, scope)
+        of = Info("text" if info.type == "jsonb" else "int4")
+        for each in subscripts:
+            self.settle(self.expr(each, scope), of)
+        if is_slice:
+            return info
+        if info.type == "jsonb" and not info.dims:
+            return info.null(nullable=True)
+        if not info.dims:
+            return NOTHING
+        return Info(info.type, max(info.dims - len(subscripts), 0), origin=info.origin)
+
+    def query(self, query: nodes.Query, outer: Scope | None = None) -> dict[str, Info]:
+        """Return the columns of a statement, each with what is known of it."""
+        return dict(relations.columns(self, query, outer))

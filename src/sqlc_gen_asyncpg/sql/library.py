@@ -1,0 +1,314 @@
+"""PostgreSQL's functions, operators and implicit casts, and which of them a call means.
+
+The tables were read from a server: functions.txt has name, kind and flags (`a` aggregate, `w`
+window, `s` strict, `r` a set, `v` variadic, the number of defaults), arguments, result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Final
+
+from sqlc_gen_asyncpg.words import words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["UNKNOWN", "Found", "Info", "common", "function", "implicit", "is_set", "operator"]
+
+UNKNOWN: Final = "unknown"
+_EXACT: Final = 2
+_PREFERRED: Final = words("float8 text timestamptz bool interval inet oid varbit")
+_ARRAYS: Final = words("anyarray anycompatiblearray")
+_ELEMENTS: Final = words("anyelement anycompatible anynonarray anycompatiblenonarray anyenum")
+_RANGES: Final = words("anyrange anycompatiblerange")
+_MULTIRANGES: Final = words("anymultirange anycompatiblemultirange")
+RANGE_ITEMS: Final = {
+    "int4range": "int4",
+    "int8range": "int8",
+    "numrange": "numeric",
+    "tsrange": "timestamp",
+    "tstzrange": "timestamptz",
+    "daterange": "date",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """What is known of a value: `type` is empty if nothing is, `unknown` for text in quotes."""
+
+    type: str
+    dims: int = 0
+    nullable: bool = True
+    null_items: bool = False
+    origin: tuple[str, str, str] | None = None
+    param: int = 0
+
+    @property
+    def open(self) -> bool:
+        """Whether the type is still to be decided by what stands beside it."""
+        return self.type == UNKNOWN
+
+    def null(self, *, nullable: bool) -> Info:
+        """Return the same, nullable or not."""
+        return self if self.nullable == nullable else replace(self, nullable=nullable)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A function or an operator with its arguments' types decided; `args` may be empty."""
+
+    type: str
+    dims: int
+    args: tuple[tuple[str, int], ...]
+    flags: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    flags: str
+    args: tuple[str, ...]
+    result: str
+
+
+def _lines(name: str) -> list[list[str]]:
+    text = files("sqlc_gen_asyncpg.sql").joinpath(name).read_text("ascii")
+    return [line.split(" ") for line in text.splitlines()]
+
+
+@cache
+def _functions() -> dict[str, list[_Candidate]]:
+    found: dict[str, list[_Candidate]] = {}
+    for name, flags, args, result in _lines("functions.txt"):
+        types = () if args == "-" else tuple(args.split(","))
+        found.setdefault(name, []).append(_Candidate(flags, types, result))
+    return found
+
+
+@cache
+def _operators() -> dict[str, list[_Candidate]]:
+    found: dict[str, list[_Candidate]] = {}
+    for name, left, right, result in _lines("operators.txt"):
+        args = (right,) if left == "-" else (left, right)
+        found.setdefault(name, []).append(_Candidate("f", args, result))
+    return found
+
+
+@cache
+def _casts() -> frozenset[tuple[str, str]]:
+    return frozenset((source, target) for source, target in _lines("casts.txt"))
+
+
+def implicit(source: str, target: str) -> bool:
+    """Whether a value of one type is taken for another without a cast."""
+    return (
+        source == target or (source, target) in _casts() or (source, target) == ("citext", "text")
+    )
+
+
+def common(infos: Sequence[Info]) -> tuple[str, int] | None:
+    """Return the type that a UNION, CASE, COALESCE or IN of these has; None if it is not sure."""
+    known = [each for each in infos if not each.open]
+    if any(not each.type for each in known):
+        return None
+    if not known:
+        return ("text", 0)
+    chosen = known[0]
+    for each in known[1:]:
+        if (each.type, each.dims) == (chosen.type, chosen.dims):
+            continue
+        if each.dims or chosen.dims:
+            return None
+        if not implicit(each.type, chosen.type):
+            if not implicit(chosen.type, each.type):
+                return None
+            chosen = each
+        elif implicit(chosen.type, each.type) and each.type in _PREFERRED:
+            chosen = each
+    return chosen.type, chosen.dims
+
+
+def _fits(info: Info, wanted: str) -> int:  # noqa: PLR0911  # one kind after another
+    """Return 2 for the same type, 1 for one that is taken for it, 0 otherwise."""
+    if info.open or wanted == "any":
+        return 1
+    if wanted in _ARRAYS:
+        return 1 if info.dims else 0
+    if wanted in _ELEMENTS:
+        if "nonarray" in wanted or wanted == "anyenum":
+            return 0 if info.dims or wanted == "anyenum" else 1
+        return 1
+    if wanted in _RANGES:
+        return 1 if info.type in RANGE_ITEMS and not info.dims else 0
+    if wanted in _MULTIRANGES:
+        return 1 if info.type.endswith("multirange") and not info.dims else 0
+    if wanted.startswith("_"):
+        if not info.dims:
+            return 0
+        return 2 if info.type == wanted[1:] else int(implicit(info.type, wanted[1:]))
+    if info.dims:
+        return 0
+    return 2 if info.type == wanted else int(implicit(info.type, wanted))
+
+
+def _padded(candidate: _Candidate, count: int) -> tuple[str, ...] | None:
+    """Return as many argument types as there are arguments; None if they do not fit in number."""
+    args = candidate.args
+    if "v" in candidate.flags and args and count >= len(args) - 1:
+        last = args[-1]
+        item = {"anyarray": "anyelement", "anycompatiblearray": "anycompatible"}.get(
+            last, last.removeprefix("_")
+        )
+        return (*args[:-1], *([item] * (count - len(args) + 1)))
+    defaults = int("0" + "".join(each for each in candidate.flags if each.isdecimal()))
+    return args[:count] if len(args) - defaults <= count <= len(args) else None
+
+
+def _choose(candidates: list[_Candidate], infos: Sequence[Info]) -> Found | None:
+    """Return what PostgreSQL would choose; None if there is none, or it is not sure."""
+    fitting: list[tuple[_Candidate, tuple[str, ...]]] = []
+    for candidate in candidates:
+        args = _padded(candidate, len(infos))
+        if args is not None and all(map(_fits, infos, args)) and _consistent(args, infos):
+            fitting.append((candidate, args))
+    known = {(each.type, each.dims) for each in infos if not each.open}
+    filled = list(infos)
+    if len(known) == 1 and len(infos) > 1:
+        kind, dims = next(iter(known))
+        filled = [replace(each, type=kind, dims=dims) for each in infos]
+        for candidate, args in fitting:
+            if all(map(_exact, filled, args)):
+                return _found(candidate, args, infos)
+    fitting = _best(fitting, infos, _same)
+    fitting = _best(fitting, infos, _same_or_preferred)
+    if any(each.open for each in infos):
+        fitting = _best(fitting, infos, _text_for_open)
+    if len(fitting) == 1:
+        return _found(*fitting[0], infos)
+    alike = [
+        each
+        for each in fitting
+        if all(map(_fits, filled, each[1])) and _consistent(each[1], filled)
+    ]
+    if len(alike) == 1:
+        return _found(*alike[0], filled)
+    results = {candidate.result for candidate, _ in fitting}
+    if len(results) == 1 and not next(iter(results)).startswith("any"):
+        candidate = fitting[0][0]
+        return _found(_Candidate(candidate.flags, (), candidate.result), (), infos)
+    return None
+
+
+def _exact(info: Info, arg: str) -> bool:
+    return _fits(info, arg) == _EXACT
+
+
+def _same(info: Info, arg: str) -> bool:
+    return not info.open and _fits(info, arg) == _EXACT
+
+
+def _same_or_preferred(info: Info, arg: str) -> bool:
+    return not info.open and (_fits(info, arg) == _EXACT or arg in _PREFERRED)
+
+
+def _text_for_open(info: Info, arg: str) -> bool:
+    return info.open and arg == "text"
+
+
+def _best(
+    fitting: list[tuple[_Candidate, tuple[str, ...]]],
+    infos: Sequence[Info],
+    test: Callable[[Info, str], bool],
+) -> list[tuple[_Candidate, tuple[str, ...]]]:
+    """Return those with the most arguments that pass the test."""
+    scores = [sum(map(test, infos, args)) for _, args in fitting]
+    most = max(scores, default=0)
+    return [each for each, score in zip(fitting, scores, strict=True) if score == most]
+
+
+def _found(candidate: _Candidate, args: tuple[str, ...], infos: Sequence[Info]) -> Found | None:
+    element = _element(args, infos)
+    result = _concrete(candidate.result, element)
+    if result is None:
+        return None
+    concrete: list[tuple[str, int]] = []
+    for arg in args:
+        each = _concrete(arg, element)
+        concrete.append(each or ("", 0))
+    return Found(*result, tuple(concrete), candidate.flags)
+
+
+def _consistent(args: tuple[str, ...], infos: Sequence[Info]) -> bool:
+    """Whether `anyelement` and its like can stand for one type in all of these."""
+    some = any(arg in _ARRAYS | _ELEMENTS | _RANGES for arg in args)
+    return not some or _element(args, infos) is not None or all(each.open for each in infos)
+
+
+def _element(args: tuple[str, ...], infos: Sequence[Info]) -> tuple[str, int] | None:
+    """Return what `anyelement` stands for."""
+    found: list[Info] = []
+    for info, arg in zip(infos, args, strict=False):
+        if info.open or not info.type:
+            continue
+        if arg in _ARRAYS:
+            found.append(replace(info, dims=0))
+        elif arg in _ELEMENTS:
+            found.append(info)
+        elif arg in _RANGES:
+            found.append(Info(RANGE_ITEMS.get(info.type, "")))
+        elif arg in _MULTIRANGES:
+            found.append(Info(RANGE_ITEMS.get(info.type.replace("multi", ""), "")))
+    return common(found) if found else None
+
+
+def _concrete(name: str, element: tuple[str, int] | None) -> tuple[str, int] | None:
+    if name in {"any", "anyelement"} and element is None:
+        return None
+    if name in _ELEMENTS:
+        return element
+    if name in _ARRAYS:
+        return (element[0], 1) if element else None
+    if name in _RANGES | _MULTIRANGES:
+        names = [key for key, item in RANGE_ITEMS.items() if element and item == element[0]]
+        many = names and name in _MULTIRANGES
+        return (names[0].replace("range", "multirange") if many else names[0], 0) if names else None
+    if name == "any":
+        return None
+    return (name[1:], 1) if name.startswith("_") else (name, 0)
+
+
+def is_set(name: str) -> bool:
+    """Whether a function of this name returns rows."""
+    return any("r" in each.flags for each in _functions().get(name, []))
+
+
+def function(name: str, infos: Sequence[Info]) -> Found | None:
+    """Return the function that is called with these arguments."""
+    return _choose(_functions().get(name, []), infos)
+
+
+def by_name(name: str) -> Found | None:
+    """Return a function whose overloads all have one result."""
+    candidates = _functions().get(name, [])
+    results = {each.result for each in candidates}
+    if len(results) != 1 or next(iter(results)).startswith("any"):
+        return None
+    result = next(iter(results))
+    dims = int(result.startswith("_"))
+    return Found(result[dims:], dims, (), candidates[0].flags)
+
+
+def operator(name: str, infos: Sequence[Info]) -> Found | None:
+    """Return the operator between these operands."""
+    first = _choose(_operators().get(name, []), infos)
+    if first is None and len(infos) == 2:  # noqa: PLR2004
+        left, right = infos
+        if left.open != right.open and name in {"=", "<>", "<", ">", "<=", ">="}:
+            known = right if left.open else left
+            return Found("bool", 0, ((known.type, known.dims), (known.type, known.dims)), "f")
+        same = (left.type, left.dims) == (right.type, right.dims)
+        if same and left.type and name in {"=", "<>", "<", ">", "<=", ">="}:
+            return Found("bool", 0, (), "f")
+    return first

@@ -1,0 +1,302 @@
+"""The parts of a statement that its types depend on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+__all__ = [
+    "Array",
+    "Body",
+    "Call",
+    "Case",
+    "Cast",
+    "Const",
+    "Cte",
+    "Derived",
+    "Dml",
+    "Expr",
+    "Functions",
+    "In",
+    "Index",
+    "Item",
+    "Join",
+    "Member",
+    "Op",
+    "Param",
+    "Quantified",
+    "Query",
+    "Ref",
+    "Row",
+    "Select",
+    "SetOp",
+    "Source",
+    "Sub",
+    "Table",
+    "Test",
+    "Values",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """A column; the last part may be `*`."""
+
+    parts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Const:
+    """A literal; `unknown` is the type of a text in quotes, `null` that of NULL."""
+
+    type: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """`$number`."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """`expr::type`."""
+
+    expr: Expr
+    type: str
+    dims: int
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A function; `over` if it is a window function, `within` for ordered-set aggregates."""
+
+    name: str
+    args: tuple[Expr, ...]
+    filtered: bool = False
+    over: bool = False
+    extra: tuple[Expr, ...] = ()
+    named: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """An operator; AND, OR and NOT too."""
+
+    op: str
+    left: Expr | None
+    right: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Quantified:
+    """`left op ANY (right)`."""
+
+    op: str
+    left: Expr
+    right: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class In:
+    """`left IN (…)`, or BETWEEN."""
+
+    left: Expr
+    items: tuple[Expr, ...]
+    query: Query | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """CASE; `subject` and the conditions matter only to parameters."""
+
+    subject: Expr | None
+    conditions: tuple[Expr, ...]
+    results: tuple[Expr, ...]
+    otherwise: Expr | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sub:
+    """A subquery."""
+
+    kind: Literal["one", "exists", "array"]
+    query: Query
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """`ARRAY[…]`."""
+
+    items: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """`ROW(…)` or `(a, b)`."""
+
+    items: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """`x IS NULL` and the like: true or false."""
+
+    kind: str
+    exprs: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """`(composite).name`."""
+
+    expr: Expr
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """`expr[…]`; a slice keeps the dimensions."""
+
+    expr: Expr
+    subscripts: tuple[Expr, ...]
+    slice: bool
+
+
+Expr: TypeAlias = (
+    Ref
+    | Const
+    | Param
+    | Cast
+    | Call
+    | Op
+    | Quantified
+    | In
+    | Case
+    | Sub
+    | Array
+    | Row
+    | Test
+    | Member
+    | Index
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An expression of a SELECT list."""
+
+    expr: Expr
+    alias: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of a FROM clause."""
+
+    parts: tuple[str, ...]
+    alias: str = ""
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A subquery of a FROM clause."""
+
+    query: Query
+    alias: str = ""
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Functions:
+    """Functions in a FROM clause; `defined` has the columns of AS t(name type)."""
+
+    calls: tuple[Expr, ...]
+    alias: str = ""
+    columns: tuple[str, ...] = ()
+    defined: tuple[tuple[str, str, int], ...] = ()
+    ordinality: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Two sources; `kind` is inner, left, right or full."""
+
+    kind: str
+    left: Source
+    right: Source
+    using: tuple[str, ...] = ()
+    on: Expr | None = None
+    natural: bool = False
+    alias: str = ""
+
+
+Source: TypeAlias = Table | Derived | Functions | Join
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """SELECT; `groups` says that there is a GROUP BY without grouping sets."""
+
+    items: tuple[Item, ...]
+    sources: tuple[Source, ...]
+    conditions: tuple[Expr, ...] = ()
+    groups: bool = False
+    sets: bool = False
+    having: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """VALUES."""
+
+    rows: tuple[tuple[Expr, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SetOp:
+    """UNION, INTERSECT or EXCEPT."""
+
+    op: str
+    left: Query
+    right: Query
+
+
+@dataclass(frozen=True, slots=True)
+class Dml:
+    """INSERT, UPDATE, DELETE or MERGE."""
+
+    kind: str
+    target: Table
+    columns: tuple[str, ...] = ()
+    source: Query | None = None
+    sets: tuple[tuple[str, Expr], ...] = ()
+    sources: tuple[Source, ...] = ()
+    conditions: tuple[Expr, ...] = ()
+    returning: tuple[Item, ...] = ()
+    conflict: bool = False
+
+
+Body: TypeAlias = Select | Values | SetOp | Dml
+
+
+@dataclass(frozen=True, slots=True)
+class Cte:
+    """One WITH query."""
+
+    name: str
+    columns: tuple[str, ...]
+    query: Query
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A statement, or a subquery."""
+
+    ctes: tuple[Cte, ...]
+    body: Body
+    order: tuple[Expr, ...] = ()
+    limits: tuple[Expr, ...] = ()

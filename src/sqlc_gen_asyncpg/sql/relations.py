@@ -1,0 +1,314 @@
+"""FROM clauses, SELECT lists and statements: from a query to its columns."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from sqlc_gen_asyncpg.sql import library, nodes
+from sqlc_gen_asyncpg.sql.library import Info
+from sqlc_gen_asyncpg.sql.scope import Relation, Scope
+from sqlc_gen_asyncpg.words import words
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlc_gen_asyncpg.sql.infer import Inference
+
+__all__ = ["columns", "one_row"]
+
+# Functions in FROM whose columns have names of their own.
+_RECORDS: Final = {
+    "jsonb_each": (("key", "text", False), ("value", "jsonb", False)),
+    "json_each": (("key", "text", False), ("value", "json", False)),
+    "jsonb_each_text": (("key", "text", False), ("value", "text", True)),
+    "json_each_text": (("key", "text", False), ("value", "text", True)),
+}
+_VALUE_FUNCTIONS: Final = words(
+    "jsonb_array_elements json_array_elements jsonb_array_elements_text json_array_elements_text"
+)
+_AGGREGATES: Final = words(
+    "array_agg avg bit_and bit_or bool_and bool_or count every json_agg json_object_agg jsonb_agg "
+    "jsonb_object_agg max min stddev string_agg sum variance"
+)
+_SETS: Final = words("unnest generate_series regexp_split_to_table jsonb_array_elements")
+
+
+def columns(self: Inference, query: nodes.Query, outer: Scope | None) -> list[tuple[str, Info]]:
+    """Return the columns of a statement in order, with their names."""
+    scope = Scope(outer)
+    for cte in query.ctes:
+        scope.ctes[cte.name] = _cte(self, cte, scope)
+    body = query.body
+    inner = Scope(scope)
+    match body:
+        case nodes.Select():
+            found = _select(self, body, inner)
+        case nodes.Values():
+            found = _values(self, body, inner)
+        case nodes.SetOp():
+            found = _set_operation(self, body, scope)
+        case nodes.Dml():
+            found = _change(self, body, inner)
+    inner.merged.update({name: info for name, info in found if name not in inner.merged})
+    for each in query.order:
+        self.expr(each, inner)
+    for each in query.limits:
+        self.settle(self.expr(each, inner), Info("int8"))
+    return found
+
+
+def _unique(found: Sequence[tuple[str, Info]], names: Sequence[str] = ()) -> dict[str, Info]:
+    made: dict[str, Info] = {}
+    for index, (name, info) in enumerate(found):
+        called = names[index] if index < len(names) else name
+        made.setdefault(called, replace(info, param=0))
+    return made
+
+
+def _cte(self: Inference, cte: nodes.Cte, scope: Scope) -> dict[str, Info]:
+    body = cte.query.body
+    if not isinstance(body, nodes.SetOp):
+        return _unique(columns(self, cte.query, scope), cte.columns)
+    first = _unique(columns(self, body.left, scope), cte.columns)
+    for _ in range(2):
+        scope.ctes[cte.name] = first
+        whole = _unique(columns(self, cte.query, scope), cte.columns)
+        merged = zip(first.items(), whole.values(), strict=False)
+        first = {
+            name: info.null(nullable=info.nullable or other.nullable)
+            for (name, info), other in merged
+        }
+    return first
+
+
+def _select(self: Inference, select: nodes.Select, scope: Scope) -> list[tuple[str, Info]]:
+    for source in select.sources:
+        scope.relations += _source(self, source, scope)
+    before = self.groups
+    self.groups = select.groups and not select.sets
+    scope.all_null = select.sets
+    for each in select.conditions:
+        self.condition(each, scope)
+    found = _items(self, select.items, scope)
+    self.groups = before
+    sets = [any(library.is_set(call.name) for call in _calls(i.expr)) for i in select.items]
+    if sum(sets) > 1 and len(sets) == len(found):  # the shorter ones are filled up with NULL
+        pairs = zip(found, sets, strict=True)
+        return [(name, info.null(nullable=info.nullable or many)) for (name, info), many in pairs]
+    return found
+
+
+def _items(self: Inference, items: Sequence[nodes.Item], scope: Scope) -> list[tuple[str, Info]]:
+    found: list[tuple[str, Info]] = []
+    for item in items:
+        expr = item.expr
+        if isinstance(expr, nodes.Ref) and expr.parts[-1] == "*":
+            alias = expr.parts[-2] if len(expr.parts) > 1 else ""
+            found += (scope.star(alias) or {"*": Info("")}).items()
+        else:
+            found.append((item.alias or _name(expr), self.expr(expr, scope)))
+    return found
+
+
+def _name(expr: nodes.Expr) -> str:
+    match expr:
+        case nodes.Ref(parts):
+            return parts[-1]
+        case nodes.Call(name) | nodes.Member(_, name):
+            return name
+        case nodes.Cast(inner):
+            return _name(inner)
+        case _:
+            return "?column?"
+
+
+def _values(self: Inference, values: nodes.Values, scope: Scope) -> list[tuple[str, Info]]:
+    found: list[tuple[str, Info]] = []
+    for index, cells in enumerate(zip(*values.rows, strict=False), start=1):
+        infos = [self.expr(each, scope) for each in cells]
+        found.append((f"column{index}", infos[0] if len(infos) == 1 else self.unify(infos)))
+    return found
+
+
+def _set_operation(self: Inference, body: nodes.SetOp, scope: Scope) -> list[tuple[str, Info]]:
+    left, right = columns(self, body.left, scope), columns(self, body.right, scope)
+    found: list[tuple[str, Info]] = []
+    for (name, one), (_, other) in zip(left, right, strict=False):
+        if body.op == "except":
+            info = one
+        else:
+            both = self.unify([one, other])
+            info = both
+            if body.op == "intersect":
+                info = both.null(nullable=one.nullable and other.nullable)
+            items = one.null_items or other.null_items
+            origin = one.origin if one.origin == other.origin else None
+            info = replace(info, null_items=items, origin=origin)
+        found.append((name, info))
+    return found
+
+
+def _change(self: Inference, body: nodes.Dml, scope: Scope) -> list[tuple[str, Info]]:
+    named = self.schema.table(body.target.parts)
+    table = dict(named[1]) if named else {}
+    alias = body.target.alias or body.target.parts[-1]
+    scope.relations.append(Relation(alias, table, named[0] if named else None))
+    if body.kind == "insert":
+        _insert(self, body, table, scope)
+        scope.relations.append(Relation("excluded", {}, None))
+        excluded = Scope(scope, [Relation("excluded", table)])
+        _assign(self, body.sets, table, excluded)
+        for each in body.conditions:
+            self.condition(each, excluded)
+        return _items(self, body.returning, scope)
+    for source in body.sources:
+        scope.relations += _source(self, source, scope)
+    _assign(self, body.sets, table, scope)
+    for each in body.conditions:
+        self.condition(each, scope)
+    return _items(self, body.returning, scope)
+
+
+def _assign(
+    self: Inference,
+    sets: Sequence[tuple[str, nodes.Expr]],
+    table: dict[str, Info],
+    scope: Scope,
+) -> None:
+    for name, value in sets:
+        self.settle(self.expr(value, scope), table.get(name, Info("")))
+
+
+def _insert(self: Inference, body: nodes.Dml, table: dict[str, Info], scope: Scope) -> None:
+    if body.source is None:
+        return
+    names = body.columns or tuple(table)
+    targets = [table.get(name, Info("")) for name in names]
+    inner = body.source.body
+    if isinstance(inner, nodes.Values):
+        for cells in inner.rows:
+            for cell, target in zip(cells, targets, strict=False):
+                self.settle(self.expr(cell, Scope(scope.parent)), target)
+        return
+    parent = scope.parent
+    found = columns(self, body.source, parent)
+    for (_, info), target in zip(found, targets, strict=False):
+        self.settle(info, target)
+
+
+def _source(self: Inference, source: nodes.Source, scope: Scope) -> list[Relation]:
+    match source:
+        case nodes.Table():
+            return [_table(self, source, scope)]
+        case nodes.Derived(query, alias, names):
+            return [Relation(alias, _unique(columns(self, query, scope), names))]
+        case nodes.Functions():
+            return [_functions(self, source, scope)]
+        case nodes.Join():
+            return _join(self, source, scope)
+
+
+def _table(self: Inference, source: nodes.Table, scope: Scope) -> Relation:
+    alias = source.alias or source.parts[-1]
+    cte = scope.cte(source.parts[0]) if len(source.parts) == 1 else None
+    key = None
+    if cte is None:
+        named = self.schema.table(source.parts)
+        key = named[0] if named else None
+        cte = dict(named[1]) if named else {}
+    renamed = [*source.columns, *list(cte)[len(source.columns) :]]
+    return Relation(alias, dict(zip(renamed, cte.values(), strict=False)), key)
+
+
+def _functions(self: Inference, source: nodes.Functions, scope: Scope) -> Relation:
+    (call,) = source.calls
+    name = call.name if isinstance(call, nodes.Call) else ""
+    alias = source.alias or name
+    info = self.expr(call, scope)
+    if source.defined:
+        made = {key: Info(_normal(kind), dims) for key, kind, dims in source.defined}
+    elif name in _RECORDS:
+        made = {key: Info(kind, nullable=null) for key, kind, null in _RECORDS[name]}
+    elif name == "unnest" and isinstance(call, nodes.Call) and len(call.args) > 1:
+        infos = [self.expr(each, scope) for each in call.args]
+        made = {f"unnest{i}": Info(each.type if each.dims else "") for i, each in enumerate(infos)}
+    elif info.type == "record":
+        made = {}
+    else:
+        made = {"value" if name in _VALUE_FUNCTIONS else alias: info}
+    if source.ordinality:
+        made["ordinality"] = Info("int8", nullable=False)
+    names = [*source.columns, *list(made)[len(source.columns) :]]
+    return Relation(alias, dict(zip(names, made.values(), strict=False)))
+
+
+def _normal(kind: str) -> str:
+    from sqlc_gen_asyncpg.sql.infer import named  # noqa: PLC0415  # they need each other
+
+    return named(kind)
+
+
+def _join(self: Inference, join: nodes.Join, scope: Scope) -> list[Relation]:
+    left = _source(self, join.left, scope)
+    lateral = Scope(scope.parent, [*scope.relations, *left])
+    lateral.merged.update(scope.merged)
+    right = _source(self, join.right, lateral)
+    shared = list(join.using)
+    if join.natural:
+        names = {name for each in right for name in each.columns}
+        shared = [name for each in left for name in each.columns if name in names]
+    if join.on:
+        self.condition(join.on, Scope(scope.parent, [*scope.relations, *left, *right]))
+    for name in shared:
+        one, other = _find(left, name), _find(right, name)
+        if one and other:
+            nullable = {
+                "left": one.nullable,
+                "right": other.nullable,
+                "full": one.nullable or other.nullable,
+            }.get(join.kind, one.nullable and other.nullable)
+            base = other if join.kind == "right" else one
+            scope.merged[name] = base.null(nullable=nullable)
+    for each in right if join.kind in {"left", "full"} else ():
+        each.nulled = True
+    for each in left if join.kind in {"right", "full"} else ():
+        each.nulled = True
+    return [*left, *right]
+
+
+def _find(relations: list[Relation], name: str) -> Info | None:
+    return next((each.column(name) for each in relations if name in each.columns), None)
+
+
+def one_row(query: nodes.Query) -> bool:
+    """Whether a subquery surely has a row: an aggregate over all rows, or no FROM at all."""
+    body = query.body
+    if query.limits or not isinstance(body, nodes.Select) or body.groups or body.having:
+        return False
+    calls = {each.name for item in body.items for each in _calls(item.expr)}
+    if calls & _SETS:
+        return False
+    if any(
+        not each.over and each.name in _AGGREGATES for i in body.items for each in _calls(i.expr)
+    ):
+        return True
+    return not body.sources and not body.conditions
+
+
+def _calls(expr: nodes.Expr) -> list[nodes.Call]:
+    """Return the calls in an expression, subqueries left out."""
+    match expr:
+        case nodes.Call(_, args):
+            return [expr, *(each for arg in args for each in _calls(arg))]
+        case nodes.Cast(inner) | nodes.Member(inner) | nodes.Index(inner):
+            return _calls(inner)
+        case nodes.Op(_, left, right):
+            return [*(_calls(left) if left else []), *_calls(right)]
+        case nodes.Case(_, _, results, otherwise):
+            parts = [*results, *([otherwise] if otherwise else [])]
+            return [each for part in parts for each in _calls(part)]
+        case nodes.Row(items) | nodes.Array(items):
+            return [each for part in items for each in _calls(part)]
+        case _:
+            return []

@@ -1,0 +1,120 @@
+"""Expressions that have a syntax of their own: CASE, CAST, EXTRACT, EXISTS, ARRAY and so on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlc_gen_asyncpg.sql import nodes
+from sqlc_gen_asyncpg.sql.literals import type_name
+from sqlc_gen_asyncpg.sql.tokens import SqlSyntaxError
+from sqlc_gen_asyncpg.words import words
+
+if TYPE_CHECKING:
+    from sqlc_gen_asyncpg.sql.expressions import Expressions
+    from sqlc_gen_asyncpg.sql.nodes import Expr
+
+__all__ = ["special"]
+
+
+def special(parser: Expressions, word: str) -> Expr | None:  # noqa: PLR0911  # one per word
+    """Return what this word begins, if it begins something special."""
+    stream = parser.stream
+    opens = stream.ahead().text == "("
+    if word == "case":
+        return _case(parser)
+    if word == "array" and stream.ahead().text in {"[", "("}:
+        return _array(parser)
+    if not opens:
+        return None
+    if word in {"cast", "extract", "substring", "trim", "position", "overlay", "exists", "row"}:
+        stream.position += 2
+    match word:
+        case "cast":
+            return _cast(parser)
+        case "extract":
+            return _extract(parser)
+        case "substring" | "position" | "overlay" | "trim":
+            return _worded(parser, word)
+        case "exists":
+            found = nodes.Sub("exists", parser.query())
+            stream.expect(")")
+            return found
+        case "row":
+            return nodes.Row(parser.several())
+        case _:
+            return None
+
+
+def _case(parser: Expressions) -> Expr:
+    stream = parser.stream
+    stream.next()
+    subject = None if stream.at("when") else parser.expression()
+    conditions: list[Expr] = []
+    results: list[Expr] = []
+    while stream.take("when"):
+        conditions.append(parser.expression())
+        stream.expect("then")
+        results.append(parser.expression())
+    otherwise = parser.expression() if stream.take("else") else None
+    stream.expect("end")
+    return nodes.Case(subject, tuple(conditions), tuple(results), otherwise)
+
+
+def _array(parser: Expressions) -> Expr:
+    stream = parser.stream
+    stream.next()
+    if stream.take("("):
+        found = nodes.Sub("array", parser.query())
+        stream.expect(")")
+        return found
+    stream.expect("[")
+    return nodes.Array(_items(parser))
+
+
+def _items(parser: Expressions) -> tuple[Expr, ...]:
+    """Read an array's items; rows of an array need no ARRAY."""
+    stream = parser.stream
+    found: list[Expr] = []
+    while not stream.take("]"):
+        if found:
+            stream.expect(",")
+        found.append(nodes.Array(_items(parser)) if stream.take("[") else parser.expression())
+    return tuple(found)
+
+
+def _cast(parser: Expressions) -> Expr:
+    expr = parser.expression()
+    parser.stream.expect("as")
+    name, dims = type_name(parser.stream)
+    parser.stream.expect(")")
+    return nodes.Cast(expr, name, dims)
+
+
+def _extract(parser: Expressions) -> Expr:
+    stream = parser.stream
+    field = stream.next().text.strip("'").lower()
+    stream.expect("from")
+    expr = parser.expression()
+    stream.expect(")")
+    return nodes.Call("extract", (nodes.Const("unknown", field), expr))
+
+
+def _worded(parser: Expressions, word: str) -> Expr:
+    """Read `substring(a from b for c)` and the like."""
+    stream = parser.stream
+    name = {"trim": "btrim", "position": "strpos"}.get(word, word)
+    if word == "trim" and stream.at_any(words("both leading trailing")):
+        stream.next()
+    args: list[Expr] = []
+    while not stream.take(")"):
+        if stream.take(",") or stream.take("from") or stream.take("for") or stream.take("placing"):
+            continue
+        if stream.take("in") or stream.take("similar") or stream.take("escape"):
+            continue
+        # IN would be read as an operator here.
+        args.append(parser.expression(8) if word == "position" else parser.expression())
+    if not args:
+        raise SqlSyntaxError(word)
+    if word == "position":
+        args.reverse()
+    return nodes.Call(name, tuple(args))

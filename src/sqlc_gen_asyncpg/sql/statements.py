@@ -1,0 +1,325 @@
+"""Statements, parsed as far as their types need it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlc_gen_asyncpg.sql import nodes
+from sqlc_gen_asyncpg.sql.changes import changes
+from sqlc_gen_asyncpg.sql.expressions import Expressions
+from sqlc_gen_asyncpg.sql.literals import type_name
+from sqlc_gen_asyncpg.sql.stream import Stream
+from sqlc_gen_asyncpg.sql.tokens import SqlSyntaxError, tokenize
+from sqlc_gen_asyncpg.words import words
+
+__all__ = ["Statements", "parse"]
+
+_NO_ALIAS: Final = words(
+    "from where group having window union intersect except order limit offset fetch for on using "
+    "join left right inner full cross natural returning set values when as tablesample with"
+)
+_JOINS: Final = words("join left right inner full cross natural")
+
+
+def parse(sql: str) -> nodes.Query:
+    """Return the statement; SqlSyntaxError if it is not understood."""
+    stream = Stream(tokenize(sql))
+    try:
+        query = Statements(stream).query()
+    except RecursionError as error:
+        raise SqlSyntaxError("too deep") from error
+    while stream.take(";"):
+        pass
+    if stream.here.kind != "end":
+        raise SqlSyntaxError(f"unexpected {stream.here.text}")
+    return query
+
+
+class Statements:
+    """A parser of statements."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        self.expressions = Expressions(stream, self.query)
+
+    def query(self) -> nodes.Query:
+        """Read a statement with its CTEs."""
+        ctes = self._with()
+        body = self._set_operation(0)
+        order: tuple[nodes.Expr, ...] = ()
+        limits: list[nodes.Expr] = []
+        stream = self.stream
+        while True:
+            if stream.take("order", "by"):
+                order = tuple(self.expressions.order())
+            elif stream.take("limit"):
+                if not stream.take("all"):
+                    limits.append(self.expressions.expression())
+            elif stream.take("offset"):
+                limits.append(self.expressions.expression())
+                _ = stream.take("row") or stream.take("rows")
+            elif stream.take("fetch"):
+                stream.next()
+                if not stream.at_any(words("row rows")):
+                    limits.append(self.expressions.expression(_TIGHT))
+                while stream.at_any(words("row rows only with ties")):
+                    stream.next()
+            elif stream.at("for") and stream.ahead().text in words("update share no key"):
+                self._lock()
+            else:
+                break
+        return nodes.Query(ctes, body, order, tuple(limits))
+
+    def _lock(self) -> None:
+        stream = self.stream
+        stream.next()
+        while stream.at_any(words("update share no key nowait skip locked")):
+            stream.next()
+            if stream.take("of"):
+                stream.dotted()
+                while stream.take(","):
+                    stream.dotted()
+
+    def _with(self) -> tuple[nodes.Cte, ...]:
+        stream = self.stream
+        if not stream.take("with"):
+            return ()
+        stream.take("recursive")
+        found: list[nodes.Cte] = []
+        while not found or stream.take(","):
+            name = stream.name()
+            columns = stream.names() if stream.at("(") else ()
+            stream.expect("as")
+            stream.take("not")
+            stream.take("materialized")
+            stream.expect("(")
+            found.append(nodes.Cte(name, columns, self.query()))
+            stream.expect(")")
+            if stream.at_any(words("search cycle")):
+                raise SqlSyntaxError("SEARCH and CYCLE")
+        return tuple(found)
+
+    def _set_operation(self, least: int) -> nodes.Body:
+        left = self._operand()
+        stream = self.stream
+        while stream.at_any(words("union except intersect")):
+            power = 2 if stream.at("intersect") else 1
+            if power <= least:
+                break
+            op = stream.next().text
+            _ = stream.take("all") or stream.take("distinct")
+            right = self._set_operation(power)
+            left = nodes.SetOp(op, nodes.Query((), left), nodes.Query((), right))
+        return left
+
+    def _operand(self) -> nodes.Body:
+        stream = self.stream
+        if stream.take("("):
+            inner = self.query()
+            stream.expect(")")
+            if inner.ctes or inner.order or inner.limits:
+                return nodes.Select((nodes.Item(nodes.Ref(("*",))),), (nodes.Derived(inner),))
+            return inner.body
+        if stream.take("select"):
+            return self._select()
+        if stream.take("values"):
+            return self._values()
+        return changes(self)
+
+    def _values(self) -> nodes.Values:
+        stream = self.stream
+        rows: list[tuple[nodes.Expr, ...]] = []
+        while not rows or stream.take(","):
+            stream.expect("(")
+            rows.append(self.expressions.several())
+        return nodes.Values(tuple(rows))
+
+    def _select(self) -> nodes.Select:
+        stream = self.stream
+        conditions: list[nodes.Expr] = []
+        if stream.take("distinct"):
+            if stream.take("on"):
+                stream.expect("(")
+                conditions += self.expressions.several()
+        else:
+            stream.take("all")
+        items = self.items()
+        sources = self.sources() if stream.take("from") else ()
+        if stream.take("where"):
+            conditions.append(self.expressions.expression())
+        groups = sets = False
+        if stream.take("group", "by"):
+            groups, sets = self._groups(conditions)
+        having = stream.take("having")
+        if having:
+            conditions.append(self.expressions.expression())
+        if stream.take("window"):
+            conditions += self._window()
+            while stream.take(","):
+                conditions += self._window()
+        return nodes.Select(items, sources, tuple(conditions), groups, sets, having)
+
+    def _window(self) -> list[nodes.Expr]:
+        self.stream.name()
+        self.stream.expect("as")
+        return self.expressions.window()
+
+    def _groups(self, conditions: list[nodes.Expr]) -> tuple[bool, bool]:
+        stream = self.stream
+        _ = stream.take("distinct") or stream.take("all")
+        sets = False
+        first = True
+        while first or stream.take(","):
+            first = False
+            if stream.take("grouping", "sets"):
+                stream.skip_parentheses()
+                sets = True
+            elif (stream.at("rollup") or stream.at("cube")) and stream.ahead().text == "(":
+                stream.next()
+                stream.skip_parentheses()
+                sets = True
+            elif stream.at("(", ")"):
+                stream.position += 2
+                sets = True
+            else:
+                conditions.append(self.expressions.expression())
+        return True, sets
+
+    def items(self) -> tuple[nodes.Item, ...]:
+        """Read the expressions of a SELECT list or of RETURNING."""
+        stream = self.stream
+        found: list[nodes.Item] = []
+        if stream.at("from"):
+            return ()
+        while not found or stream.take(","):
+            expr = self.expressions.expression()
+            alias = ""
+            if stream.take("as") or (
+                stream.here.kind in {"word", "quoted"} and not self._at_clause()
+            ):
+                alias = stream.name()
+            found.append(nodes.Item(expr, alias))
+        return tuple(found)
+
+    def _at_clause(self) -> bool:
+        return self.stream.at_any(_NO_ALIAS)
+
+    def sources(self) -> tuple[nodes.Source, ...]:
+        """Read a FROM clause."""
+        found = [self.source()]
+        while self.stream.take(","):
+            found.append(self.source())
+        return tuple(found)
+
+    def source(self) -> nodes.Source:
+        """Read a table and all that is joined to it."""
+        left = self._relation()
+        stream = self.stream
+        while stream.at_any(_JOINS):
+            natural = stream.take("natural")
+            kind = "inner"
+            if stream.at_any(words("left right full")):
+                kind = stream.next().text
+                stream.take("outer")
+            else:
+                _ = stream.take("cross") or stream.take("inner")
+            stream.expect("join")
+            right = self._relation_or_join()
+            using: tuple[str, ...] = ()
+            on = None
+            alias = ""
+            if stream.take("on"):
+                on = self.expressions.expression()
+            elif stream.take("using"):
+                using = stream.names()
+                alias = stream.name() if stream.take("as") else ""
+            left = nodes.Join(kind, left, right, using, on, natural, alias)
+        return left
+
+    def _relation_or_join(self) -> nodes.Source:
+        """Read the right side; `a JOIN b JOIN c ON … ON …` nests."""
+        start = self.stream.position
+        right = self._relation()
+        if self.stream.at_any(words("on using")) or not self.stream.at_any(_JOINS):
+            return right
+        after = self.stream.position
+        try:
+            self.stream.position = start
+            nested = self.source()
+            if self.stream.at_any(words("on using")):
+                return nested
+        except SqlSyntaxError:
+            pass
+        self.stream.position = after
+        return right
+
+    def _relation(self) -> nodes.Source:
+        stream = self.stream
+        stream.take("only")
+        lateral = stream.take("lateral")
+        if stream.at("(") and not lateral and not self._at_subquery():
+            stream.next()
+            found = self.source()
+            stream.expect(")")
+            return found
+        if stream.take("("):
+            query = self.query()
+            stream.expect(")")
+            return nodes.Derived(query, *self._alias())
+        if stream.take("rows", "from"):
+            raise SqlSyntaxError("ROWS FROM")
+        start = stream.position
+        parts = stream.dotted()
+        if stream.at("("):
+            stream.position = start
+            return self._functions()
+        stream.take("*")
+        table = nodes.Table(parts, *self._alias())
+        if stream.take("tablesample"):
+            stream.name()
+            stream.skip_parentheses()
+        return table
+
+    def _at_subquery(self) -> bool:
+        offset = 0
+        while self.stream.ahead(offset).text == "(":
+            offset += 1
+        return self.stream.ahead(offset).text in {"select", "with", "values"}
+
+    def _functions(self) -> nodes.Functions:
+        stream = self.stream
+        call = self.expressions.expression(_TIGHT)
+        ordinality = stream.take("with", "ordinality")
+        alias = ""
+        if stream.take("as") and stream.at("("):
+            return nodes.Functions((call,), "", (), self._defined(), ordinality)
+        if stream.here.kind in {"word", "quoted"} and not self._at_clause():
+            alias = stream.name()
+        columns: tuple[str, ...] = ()
+        if stream.at("("):
+            start = stream.position
+            try:
+                columns = stream.names()
+            except SqlSyntaxError:
+                stream.position = start
+                return nodes.Functions((call,), alias, (), self._defined(), ordinality)
+        return nodes.Functions((call,), alias, columns, (), ordinality)
+
+    def _defined(self) -> tuple[tuple[str, str, int], ...]:
+        stream = self.stream
+        stream.expect("(")
+        found: list[tuple[str, str, int]] = []
+        while not found or stream.take(","):
+            found.append((stream.name(), *type_name(stream)))
+        stream.expect(")")
+        return tuple(found)
+
+    def _alias(self) -> tuple[str, tuple[str, ...]]:
+        stream = self.stream
+        alias = ""
+        if stream.take("as") or (stream.here.kind in {"word", "quoted"} and not self._at_clause()):
+            alias = stream.name()
+        return alias, stream.names() if alias and stream.at("(") else ()
+
+
+_TIGHT: Final = 12

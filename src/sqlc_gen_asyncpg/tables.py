@@ -1,0 +1,87 @@
+"""The tables as expressions see them; views by their own queries, where these can be read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sqlc_gen_asyncpg import wire
+from sqlc_gen_asyncpg.pgtypes import is_serial, normal_name
+from sqlc_gen_asyncpg.sql.infer import Inference
+from sqlc_gen_asyncpg.sql.library import UNKNOWN, Info
+from sqlc_gen_asyncpg.sql.relations import columns
+from sqlc_gen_asyncpg.sql.scope import Schema
+
+if TYPE_CHECKING:
+    from sqlc_gen_asyncpg.schemafiles import SchemaFiles
+
+__all__ = ["read_tables"]
+
+
+def read_tables(request: wire.Request, files: SchemaFiles) -> tuple[Schema, wire.Request]:
+    """Return the tables, and the request with the columns of its views set right."""
+    tables = {
+        (schema.name, table.name): {
+            each.name: _info((schema.name, table.name, each.name), each) for each in table.columns
+        }
+        for schema in request.schemas
+        for table in schema.tables
+    }
+    found = Schema(
+        request.default_schema,
+        tables,
+        files.functions,
+        {name: base for name, (base, dims) in files.domains.items() if not dims},
+        {
+            name: {key: Info(kind, dims) for key, (kind, dims) in fields.items()}
+            for name, fields in files.composites.items()
+        },
+    )
+    for parts, (names, query) in files.views.items():
+        named = found.table(parts)
+        if named is None:
+            continue
+        infos = [info for _, info in columns(Inference(found), query, None)]
+        there = list(tables[named[0]])
+        if len(infos) == len(names or there) == len(there):
+            tables[named[0]] = dict(zip(there, infos, strict=True))
+        else:
+            tables[named[0]] = {name: info.null(nullable=True) for name, info in named[1].items()}
+    return found, _corrected(request, found)
+
+
+def _corrected(request: wire.Request, found: Schema) -> wire.Request:
+    schemas = tuple(
+        replace(
+            schema,
+            tables=tuple(
+                replace(
+                    table,
+                    columns=tuple(
+                        _column(each, found.tables[schema.name, table.name][each.name])
+                        for each in table.columns
+                    ),
+                )
+                for table in schema.tables
+            ),
+        )
+        for schema in request.schemas
+    )
+    return replace(request, schemas=schemas)
+
+
+def _column(column: wire.Column, info: Info) -> wire.Column:
+    if not info.type or info.type == "record":
+        return replace(column, type=wire.Name("", UNKNOWN), not_null=False)
+    kind = "text" if info.open else info.type
+    same = normal_name(column.type) == kind and column.dims == info.dims
+    nullable = not (column.not_null or is_serial(column.type))
+    if same and nullable == info.nullable:
+        return column
+    there = column.type if same else wire.Name("", kind)
+    return replace(column, type=there, dims=info.dims, not_null=not info.nullable)
+
+
+def _info(origin: tuple[str, str, str], column: wire.Column) -> Info:
+    nullable = not (column.not_null or is_serial(column.type))
+    return Info(normal_name(column.type), column.dims, nullable=nullable, origin=origin)

@@ -1,0 +1,210 @@
+"""Every query of the widest case, prepared and run on rows of NULLs: no annotation is wrong."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib
+import sys
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from asyncpg import BitString, Range
+from pgvector import HalfVector, SparseVector
+
+from golden.cases import HERE, run
+from golden.test_golden_runs import prepare
+from sqlc_gen_asyncpg import ir, wire
+from sqlc_gen_asyncpg.build import build
+from sqlc_gen_asyncpg.check import agrees, capture, contradictions
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+    from types import ModuleType
+
+CASE = "wide"
+NOW = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
+KEY = UUID(int=1)
+FILLED = """
+INSERT INTO customer (mail, nick, born, tags, prefs, extra) VALUES
+    ('a@b.c', NULL, NULL, '{}', '{}', NULL),
+    ('a@b.d', 'nick', '2000-01-01', '{a,b}', '{"a": 1, "b": null, "list": [1]}', '{"a": 1}');
+INSERT INTO shop.orders (id, customer_id, cents, placed) VALUES
+    ('00000000-0000-0000-0000-000000000001', 1, 0, '2026-01-01'),
+    ('00000000-0000-0000-0000-000000000002', NULL, 7, 'infinity');
+INSERT INTO shop.line (order_id, position, item, amount, price) VALUES
+    ('00000000-0000-0000-0000-000000000001', 1, NULL, 1, 2.5),
+    ('00000000-0000-0000-0000-000000000001', 2, 'x', 2, 'NaN');
+INSERT INTO tree VALUES (1, NULL, 'root'), (2, 1, 'leaf');
+INSERT INTO loose VALUES (NULL, NULL);
+"""
+SAMPLES: dict[str, Any] = {
+    "address": {"street": "s", "zip": 1},
+    "bit": BitString.from_int(5, 3),
+    "bool": True,
+    "email": "x@y.z",
+    "float4": 1.0,
+    "float8": 1.0,
+    "halfvec": HalfVector([1, 2, 3]),
+    "int2": 1,
+    "int4": 1,
+    "int4multirange": [Range(1, 3)],
+    "int8": 1,
+    "cents": 1,
+    "jsonb": {"a": 1},
+    "numeric": Decimal(1),
+    "sparsevec": SparseVector([1, 0, 0, 0, 2]),
+    "state": "new",
+    "text": "x",
+    "timestamp": dt.datetime(2026, 1, 1),  # noqa: DTZ001  # the column has no time zone
+    "timestamptz": NOW,
+    "tstzrange": Range(NOW, NOW),
+    "uuid": KEY,
+    "varchar": "x",
+}
+
+
+@pytest.fixture(scope="module")
+def package() -> ir.Package:
+    (request,) = capture(directory=HERE / CASE)
+    return build(wire.decode(request), str(HERE / CASE))
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(sys, "path", [str(HERE / CASE / "expected"), *sys.path])
+    yield
+    for name in [each for each in sys.modules if each.startswith(f"gen_{CASE}")]:
+        del sys.modules[name]
+
+
+@pytest_asyncio.fixture
+async def connection(database: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    made = await asyncpg.connect(database)
+    await made.execute((HERE / CASE / "schema.sql").read_text() + FILLED)
+    await prepare(made)
+    yield made
+    await made.close()
+
+
+async def test_the_server_contradicts_nothing(
+    connection: asyncpg.Connection[asyncpg.Record], package: ir.Package
+) -> None:
+    assert await contradictions(connection, package) == []
+
+
+async def sample(
+    connection: asyncpg.Connection[asyncpg.Record], function: ir.Function, module: ModuleType
+) -> dict[str, Any]:
+    """Arguments of the types that the server wants."""
+    statement = await connection.prepare(function.sql)
+    values: dict[str, Any] = {}
+    for bind, kind in zip(function.binds, statement.get_parameters(), strict=True):
+        name = kind.name.removeprefix("_").removesuffix("[]")
+        value = SAMPLES[name]
+        values[bind.argument] = [value] if kind.kind == "array" else value
+    if not function.params:
+        return values
+    model = getattr(module, function.params.name)
+    fields = {each.name: each.field.name for each in function.arguments}
+    return {"rows": [model(**{fields[name]: value for name, value in values.items()})]}
+
+
+async def test_every_query_runs_on_rows_of_nulls(
+    connection: asyncpg.Connection[asyncpg.Record], package: ir.Package
+) -> None:
+    failed: list[str] = []
+    for each in package.modules:
+        module = importlib.import_module(f"gen_{CASE}.{each.name}")
+        for function in each.functions:
+            arguments = await sample(connection, function, module)
+            transaction = connection.transaction()
+            await transaction.start()
+            try:
+                await getattr(module, function.name)(connection, **arguments)
+            except asyncpg.IntegrityConstraintViolationError:
+                pass  # the one row of samples need not be a new one
+            except Exception as error:  # noqa: BLE001  # all of them are shown
+                failed.append(f"{function.query}: {error!r}")
+            await transaction.rollback()
+    assert failed == []
+
+
+async def test_an_outer_embed_tells_no_match_from_a_match(
+    connection: asyncpg.Connection[asyncpg.Record],
+) -> None:
+    reads = importlib.import_module(f"gen_{CASE}.reads")
+    first, second = await reads.embed_outer(connection)
+    assert first.orders is not None
+    assert (first.orders.id, first.orders.rate) == (KEY, None)
+    assert second.orders is None
+
+
+async def test_a_composite_value_is_a_model_in_both_directions(
+    connection: asyncpg.Connection[asyncpg.Record],
+) -> None:
+    reads = importlib.import_module(f"gen_{CASE}.reads")
+    writes = importlib.import_module(f"gen_{CASE}.writes")
+    models = importlib.import_module(f"gen_{CASE}.models")
+    address = models.ShopAddress(street="s", states=["new"])
+    assert await writes.ship(connection, ship=address, former=[]) == 2
+    assert await writes.ship(connection, ship=None, former=[address]) == 2
+    await writes.ship(connection, ship=address, former=[])
+    assert {each.ship == address for each in await reads.ships(connection)} == {True}
+    assert {each.zip for each in await reads.ships(connection)} == {None}
+
+
+async def test_rows_are_copied_from_iterables_of_both_kinds(
+    connection: asyncpg.Connection[asyncpg.Record],
+) -> None:
+    writes = importlib.import_module(f"gen_{CASE}.writes")
+
+    async def labels() -> AsyncIterator[object]:
+        for text in "abc":
+            yield writes.CopyLabelsParams(a=text)
+
+    assert await writes.copy_labels(connection, rows=labels()) == 3
+    rows = (writes.CopyTwiceParams(id=number, label="n") for number in (8, 9))
+    assert await writes.copy_twice(connection, rows=rows) == 2
+    assert await writes.copy_twice(connection, rows=[]) == 0
+    found = await connection.fetch("SELECT id, parent FROM tree WHERE label = 'n'")
+    assert [tuple(each) for each in found] == [(8, 8), (9, 9)]
+
+
+async def test_a_batch_answers_for_each_of_its_rows(
+    connection: asyncpg.Connection[asyncpg.Record],
+) -> None:
+    writes = importlib.import_module(f"gen_{CASE}.writes")
+    nicks = [writes.SetNicksParams(nick=name, id=1) for name in ("first", "last")]
+    await writes.set_nicks(connection, rows=nicks)
+    mails = [writes.FindCustomersParams(mail=mail) for mail in ("no@one.z", "a@b.c")]
+    missing, found = await writes.find_customers(connection, rows=mails)
+    assert missing is None
+    assert found.nick == "last"
+    parents = [writes.NamesOfParams(parent=number) for number in (1, 5)]
+    assert await writes.names_of(connection, rows=parents) == [["leaf"], []]
+
+
+async def test_a_wrong_annotation_is_reported(
+    connection: asyncpg.Connection[asyncpg.Record], package: ir.Package
+) -> None:
+    await connection.execute("ALTER TABLE loose ALTER COLUMN a TYPE integer USING 1")
+    found = await contradictions(connection, package)
+    assert "writes.sql: CopyLabels: a is str | None, the server has int4" in found
+    kind = (await connection.prepare("SELECT 1")).get_attributes()[0].type
+    assert agrees("int", kind)
+    assert not agrees("str", kind)
+
+
+def test_check_is_a_command(database: str, tmp_path: Path) -> None:
+    done = run(tmp_path, "sqlc-gen-asyncpg", "check", "--dsn", database)
+    assert done.returncode == 2
+    assert "sqlc" in done.stderr
+    done = run(HERE / CASE, "sqlc-gen-asyncpg", "check", "--dsn", database)
+    assert done.returncode == 1
+    assert "reads.sql: Lowered: the server refuses it" in done.stdout
+    assert "contradicted" in done.stdout.splitlines()[-1]

@@ -1,0 +1,83 @@
+"""Every block of Python in docs/generator is what the generator writes for the blocks around it."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from golden.cases import HERE, files_of, run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+DOCS = sorted((ROOT / "docs" / "generator").glob("*.md"))
+EXAMPLE = ROOT / "examples" / "booking"
+FENCE = re.compile(r"(?ms)^```(\w+)\n(.*?)^```$")
+
+
+def steps(document: Path) -> Iterator[tuple[str, str, str, list[str]]]:
+    """Schema, queries and options, and the Python that they must give."""
+    schema = queries = ""
+    options = "package: gen\n"
+    expected: list[str] = []
+    for language, text in FENCE.findall(document.read_text()):
+        if language == "python":
+            expected.append(text)
+            continue
+        if expected:
+            yield schema, queries, options, expected
+            expected = []
+        if language == "yaml" and "version:" not in text:
+            options = text
+        elif language == "sql" and "-- name:" in text:
+            queries = text
+        elif language == "sql":
+            schema = text
+    if expected:
+        yield schema, queries, options, expected
+
+
+def configuration(options: str) -> str:
+    """The configuration of the first page, with other options."""
+    blocks = FENCE.findall((ROOT / "docs" / "generator" / "README.md").read_text())
+    first = str(next(text for language, text in blocks if language == "yaml"))
+    head, _, _ = first.partition("          package: gen")
+    return head + re.sub(r"(?m)^", " " * 10, options).rstrip(" ")
+
+
+@pytest.mark.parametrize("document", DOCS, ids=lambda path: path.name)
+def test_the_python_of_a_document_is_generated(document: Path, tmp_path: Path) -> None:
+    for number, (schema, queries, options, expected) in enumerate(steps(document)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "schema.sql").write_text(schema)
+        (folder / "query.sql").write_text(queries)
+        (folder / "sqlc.yaml").write_text(configuration(options))
+        done = run(folder, "sqlc", "generate")
+        assert done.returncode == 0, done.stderr
+        written = "\n".join(text.decode() for text in files_of(folder / "gen").values())
+        for block in expected:
+            assert block in written, block
+
+
+def test_the_booking_example_is_fresh_and_runs(database: str, tmp_path: Path) -> None:
+    assert HERE.is_dir()
+    folder = tmp_path / "booking"
+    folder.mkdir()
+    for name in ("schema.sql", "sqlc.yaml"):
+        (folder / name).write_bytes((EXAMPLE / name).read_bytes())
+    (folder / "queries").mkdir()
+    (folder / "queries" / "hotel.sql").write_bytes((EXAMPLE / "queries/hotel.sql").read_bytes())
+    done = run(folder, "sqlc", "generate")
+    assert done.returncode == 0, done.stderr
+    assert files_of(folder / "hotel_db") == files_of(EXAMPLE / "hotel_db")
+    done = run(EXAMPLE, Path(sys.executable).name, "app.py", database)
+    assert done.returncode == 0, done.stderr
+    assert "double taken" in done.stdout
+    assert "suite free" in done.stdout
+    done = run(EXAMPLE, "sqlc-gen-asyncpg", "check", "--dsn", database)
+    assert done.stdout == "7 queries checked, 0 contradicted\n"
