@@ -12,7 +12,7 @@ import pytest_asyncio
 from agentrows import migrate
 from agentrows.errors import AgentRowsError, ConfigError, SchemaBehind
 from agentrows.migrate import MigrationContext, builtin, builtin_tracks
-from agentrows.migrate.ledger import Extension
+from agentrows.migrate.catalog import Extension
 from support.catalog import catalog
 from support.tracks import write_track
 
@@ -139,7 +139,7 @@ async def test_a_right_that_the_catalog_does_not_show_is_tried_out(
     async def find(_db: asyncpg.Connection, _name: str) -> Extension:
         return Extension("0.8.0", None, may_create=False)
 
-    monkeypatch.setattr("agentrows.migrate.ledger.find_extension", find)
+    monkeypatch.setattr("agentrows.migrate.catalog.find_extension", find)
     await builtin.require_pgvector(db)
     assert await db.fetchval("SELECT count(*) FROM pg_extension WHERE extname = 'vector'") == 0
 
@@ -164,7 +164,7 @@ async def test_a_server_without_a_usable_pgvector_is_refused(
     async def find(_db: asyncpg.Connection, _name: str) -> Extension | None:
         return offered
 
-    monkeypatch.setattr("agentrows.migrate.ledger.find_extension", find)
+    monkeypatch.setattr("agentrows.migrate.catalog.find_extension", find)
     if problem is None:
         await builtin.require_pgvector(db)
         return
