@@ -25,7 +25,7 @@ _HOLDERS: Final = """
     JOIN pg_catalog.pg_stat_activity AS activity USING (pid)
     WHERE lock.locktype = 'advisory' AND lock.objsubid = 1 AND lock.granted
         AND lock.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-        AND (lock.classid::bigint << 32) | lock.objid::bigint = ANY ($1::bigint[])
+        AND (lock.classid::bigint << 32) | lock.objid::bigint = ANY ($1::text[]::bigint[])
         AND activity.pid <> pg_backend_pid()
 """
 _BUSY: Final = """
@@ -159,8 +159,8 @@ async def try_locks(
     """Take all of these advisory locks, or none; limit what later statements wait for tables."""
     rows = await db.fetch(
         "SELECT id, pg_try_advisory_lock(id), set_config('lock_timeout', $2, false)"
-        " FROM unnest($1::bigint[]) AS id",
-        lock_ids,
+        " FROM unnest($1::text[]::bigint[]) AS id",  # the driver would look bigint[] up first
+        [str(one) for one in lock_ids],
         milliseconds(lock_timeout_s),
     )
     taken = [row[0] for row in rows if row[1]]
@@ -173,12 +173,15 @@ async def try_locks(
 
 async def unlock(db: asyncpg.Connection, lock_ids: Sequence[int]) -> None:
     """Give advisory locks back."""
-    await db.execute("SELECT pg_advisory_unlock(id) FROM unnest($1::bigint[]) AS id", lock_ids)
+    await db.execute(
+        "SELECT pg_advisory_unlock(id) FROM unnest($1::text[]::bigint[]) AS id",
+        [str(one) for one in lock_ids],
+    )
 
 
 async def lock_holders(db: asyncpg.Connection, lock_ids: Sequence[int]) -> list[Backend]:
     """Return who holds any of these advisory locks, and how long its query has run."""
-    return [Backend(*row) for row in await db.fetch(_HOLDERS, lock_ids)]
+    return [Backend(*row) for row in await db.fetch(_HOLDERS, [str(one) for one in lock_ids])]
 
 
 async def busy_backends(db: asyncpg.Connection) -> list[Backend]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TABLE = "CREATE TABLE IF NOT EXISTS a (n int); INSERT INTO a SELECT generate_series(1, 100);"
+TWICE = "CREATE TABLE IF NOT EXISTS a (n int); INSERT INTO a VALUES (1), (1);"
 BUILD = "-- no-transaction: writers go on.\nCREATE INDEX CONCURRENTLY IF NOT EXISTS a_n ON a (n);\n"
 UNIQUE = BUILD.replace("CREATE INDEX", "CREATE UNIQUE INDEX")
 
@@ -62,7 +63,7 @@ async def test_the_locks_of_the_other_tracks_are_free_by_then(
 async def test_a_build_that_fails_is_never_recorded_and_its_index_is_built_anew(
     database: str, db: asyncpg.Connection, tmp_path: Path
 ) -> None:
-    track = write_track(tmp_path, "t", TABLE + " INSERT INTO a VALUES (1);", UNIQUE)
+    track = write_track(tmp_path, "t", TWICE, UNIQUE)
     with pytest.raises(MigrationFailed, match=r"SQLSTATE 23505\); \"public\".\"t_versions\" says"):
         await migrate.up(database, [track])
     assert await row(db) == (2, True)
@@ -160,7 +161,7 @@ async def test_one_transaction_per_file_keeps_what_was_committed(
 async def test_apply_heals_what_our_own_run_left_and_nobody_elses(
     database: str, db: asyncpg.Connection, tmp_path: Path
 ) -> None:
-    track = write_track(tmp_path, "t", TABLE + " INSERT INTO a VALUES (1);", UNIQUE)
+    track = write_track(tmp_path, "t", TWICE, UNIQUE)
     with pytest.raises(MigrationFailed):
         await migrate.apply(database, [track])
     (found,) = (await migrate.status(database, [track])).tracks
