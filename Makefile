@@ -40,6 +40,7 @@ verify: $(READY) ## Generated code is fresh, frozen migrations are untouched, po
 	sqlc diff
 	python tests/support/freshness.py
 	python tests/support/immutability.py
+	PYTHONPATH=tests python -m support.contraction
 	pytest -q tests/policy
 
 check: verify test ## Everything that a change must pass.

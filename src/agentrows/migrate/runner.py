@@ -7,7 +7,9 @@ replica that lost the race for the lock has nothing to undo.
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+import asyncpg
 
 from agentrows.db.pool import connect
 from agentrows.errors import ConfigError, InvalidTrack, MigrationError
@@ -24,11 +26,15 @@ from agentrows.migrate.verify import log_ahead, status
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
-    import asyncpg
-
     from agentrows.migrate.catalog import Session
     from agentrows.migrate.runs import OnProgress, Transactions
     from agentrows.migrate.track import LoadedTrack, Track
+
+POOLED: Final = (
+    "this connection goes through a pooler (pgbouncer, for instance), which may hand each "
+    "statement to another server process; the migration lock needs one: connect to PostgreSQL "
+    "itself"
+)
 
 
 async def up(  # noqa: PLR0913  one argument per thing to say
@@ -203,8 +209,7 @@ async def _run(dsn: str, loaded: Sequence[LoadedTrack], options: Options) -> Asy
     """Connect, and hold the locks of all tracks for a block."""
     async with closing(await connect(dsn, application_name="agentrows migrate")) as db:
         with driver_errors():
-            session = await catalog.read_session(db)
-            _refuse_pooler(db, session)
+            session = await _read_session(db)
             places = locate([each.track for each in loaded], session)
             ids = lock_ids(session.database, places)
             async with hold(
@@ -224,10 +229,12 @@ def _named(loaded: Sequence[LoadedTrack], name: str) -> LoadedTrack:
     raise InvalidTrack(f"there is no track {name!r}; there are: {names}")
 
 
-def _refuse_pooler(db: asyncpg.Connection, session: Session) -> None:
+async def _read_session(db: asyncpg.Connection) -> Session:
+    """Read what the connection starts with; raise ConfigError if it goes through a pooler."""
+    try:
+        session = await catalog.read_session(db)
+    except (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError) as error:
+        raise ConfigError(POOLED) from error  # the process that answers is not always the same
     if db.get_server_pid() != session.backend_pid:
-        raise ConfigError(
-            "this connection goes through a pooler (pgbouncer, for instance), which may hand each "
-            "statement to another server process; the migration lock needs one: connect to "
-            "PostgreSQL itself"
-        )
+        raise ConfigError(POOLED)
+    return session
