@@ -77,7 +77,7 @@ def show_checkup(found: Checkup) -> None:
         rows += [(track.name, "missing index", name) for name in track.missing_indexes]
     rows += [("-", "INVALID index", f"{name} on {table}") for name, table in found.invalid_indexes]
     print_table(("track", "what", "found"), rows)
-    typer.echo("healthy" if found.is_healthy else "needs an operator")
+    typer.echo("healthy" if found.is_healthy else "not healthy")
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
