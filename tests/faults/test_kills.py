@@ -137,3 +137,15 @@ async def test_sigterm_while_the_server_is_not_there(app: App) -> None:
     done = await runner.ends(signal.SIGTERM)
     assert (done.code, done.seconds < 2) == (1, True)
     assert "stopped" in done.last
+
+
+async def test_a_long_file_says_how_long_it_has_been_at_work(
+    app: App, db: asyncpg.Connection, whole: Whole
+) -> None:
+    app.write(GATE)
+    await close_gate(db)
+    runner = await app.start("up", "--ddl-lock-timeout", "60")
+    await runner.says("app/000001_step.up.sql, for 2 s")
+    await open_gate(db)
+    assert (await runner.ends()).code == 0
+    await whole(1)

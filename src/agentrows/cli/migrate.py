@@ -49,6 +49,7 @@ def up(
     """Apply every pending migration of every track, in one transaction."""
     settings = Settings.load()
     known = known_tracks(settings, tracks)
+    progress = output.Progress()
 
     async def work() -> Report:
         return await migrate.up(
@@ -57,10 +58,10 @@ def up(
             transaction=transaction,
             runner_lock_timeout_s=lock_timeout,
             ddl_lock_timeout_s=ddl_lock_timeout,
-            on_progress=output.tell,
+            on_progress=progress.tell,
         )
 
-    output.say_done(run(work()))
+    output.say_done(run(work(), progress))
 
 
 @migrations.command()
@@ -75,6 +76,7 @@ def down(
     """Take one track down by so many versions; rows in what is dropped are gone."""
     settings = Settings.load()
     known = known_tracks(settings, tracks)
+    progress = output.Progress()
 
     async def work() -> Report:
         return await migrate.down(
@@ -83,10 +85,10 @@ def down(
             count,
             track=track,
             runner_lock_timeout_s=lock_timeout,
-            on_progress=output.tell,
+            on_progress=progress.tell,
         )
 
-    output.say_done(run(work()))
+    output.say_done(run(work(), progress))
 
 
 @migrations.command()
@@ -101,6 +103,7 @@ def goto(
     """Take one track up or down to a version."""
     settings = Settings.load()
     known = known_tracks(settings, tracks)
+    progress = output.Progress()
 
     async def work() -> Report:
         return await migrate.goto(
@@ -109,10 +112,10 @@ def goto(
             version,
             track=track,
             runner_lock_timeout_s=lock_timeout,
-            on_progress=output.tell,
+            on_progress=progress.tell,
         )
 
-    output.say_done(run(work()))
+    output.say_done(run(work(), progress))
 
 
 @migrations.command()
@@ -204,6 +207,7 @@ def dry_run(
     """Execute every pending migration, show how long each took, and roll all of it back."""
     settings = Settings.load()
     known = known_tracks(settings, tracks)
+    progress = output.Progress()
 
     async def work() -> Report:
         return await migrate.dry_run(
@@ -211,10 +215,10 @@ def dry_run(
             known,
             runner_lock_timeout_s=lock_timeout,
             ddl_lock_timeout_s=ddl_lock_timeout,
-            on_progress=output.tell,
+            on_progress=progress.tell,
         )
 
-    output.show_times(run(work()))
+    output.show_times(run(work(), progress))
 
 
 @migrations.command()

@@ -19,6 +19,7 @@ from agentrows.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from agentrows.cli.show import Progress
     from agentrows.config import Settings
     from agentrows.migrate import Track
 
@@ -52,13 +53,18 @@ DdlLockTimeout = Annotated[
 ]
 
 
-def run(work: Coroutine[Any, Any, T]) -> T:
+def run(work: Coroutine[Any, Any, T], progress: Progress | None = None) -> T:
     """Run it to its end; SIGTERM cancels it, so that a transaction is rolled back at once."""
 
     async def until_terminated() -> T:
         task = asyncio.ensure_future(work)
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-        return await task
+        ticks = asyncio.ensure_future(progress.tick()) if progress else None
+        try:
+            return await task
+        finally:
+            if ticks:
+                ticks.cancel()
 
     return asyncio.run(until_terminated())
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import dataclasses
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Final
 
 import typer
 from rich.console import Console
@@ -15,10 +18,38 @@ if TYPE_CHECKING:
     from agentrows.migrate import Checkup, FileRun, PlannedFile, Report, Status, TrackStatus
 
 
-def tell(run: FileRun) -> None:
-    """Print progress while it happens."""
-    took = "" if run.duration_s is None else f" done in {run.duration_s:.3f} s"
-    typer.echo(f"{run.file}{took}", err=True)
+FIRST_TICK_S: Final = 2.0
+LONGEST_TICK_S: Final = 60.0
+
+
+@dataclasses.dataclass(slots=True)
+class Progress:
+    """What a run is at, said on stderr: when a file starts, now and then, and when it is done."""
+
+    file: str | None = None
+    since: float = 0.0
+    started: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
+
+    def tell(self, run: FileRun) -> None:
+        """Say that a file starts, or is done."""
+        took = "" if run.duration_s is None else f" done in {run.duration_s:.3f} s"
+        self.file = run.file if run.duration_s is None else None
+        self.since = time.monotonic()
+        self.started.set()
+        typer.echo(f"{run.file}{took}", err=True)
+
+    async def tick(self) -> None:
+        """Say how long the file has been at work, after 2 s and then less and less often."""
+        while True:
+            await self.started.wait()
+            self.started.clear()
+            pause = FIRST_TICK_S
+            while self.file:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self.started.wait(), pause)
+                    break
+                typer.echo(f"{self.file}, for {time.monotonic() - self.since:.0f} s", err=True)
+                pause = min(pause * 2, LONGEST_TICK_S)
 
 
 def say_done(report: Report) -> None:

@@ -272,7 +272,8 @@ class Run:
             search_path=await catalog.search_path_for(self.db, state.known.track, self.session),
             lock_timeout_s=self.options.ddl_lock_timeout_s,
         )
-        half = f"{_half_applied(place, step)}: `agentrows migrate up` runs it again"
+        again = "runs it again" if step.direction == "up" else "takes it up again"
+        half = f"{_half_applied(place, step)}: `agentrows migrate up` {again}"
         statement = await self.parse(step)
         await self.mark(place, step)
         try:

@@ -169,3 +169,34 @@ async def test_apply_heals_what_our_own_run_left_and_nobody_elses(
     await db.execute("DELETE FROM a")
     assert len((await migrate.apply(database, [track])).files) == 1
     assert (await migrate.verify(database, [track])).is_current
+
+
+async def test_an_index_is_dropped_concurrently_on_the_way_down(
+    database: str, db: asyncpg.Connection, tmp_path: Path
+) -> None:
+    track = write_track(tmp_path, "t", TABLE, BUILD)
+    down = "-- no-transaction: writers go on.\nDROP INDEX CONCURRENTLY IF EXISTS a_n;\n"
+    (track.directory / "000002_step.down.sql").write_text(down)
+    await migrate.up(database, [track])
+    assert len((await migrate.down(database, [track], 1, track="t")).files) == 1
+    assert await row(db) == (1, False)
+    assert await is_valid(db) is None
+    assert (await migrate.up(database, [track])).status.is_current
+
+
+async def test_a_way_down_that_broke_off_is_taken_up_again(
+    database: str, db: asyncpg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(act, "FIRST_PAUSE_S", 0.01)
+    track = write_track(tmp_path, "t", "CREATE TABLE IF NOT EXISTS a (n int);", BUILD)
+    down = "-- no-transaction: writers go on.\nDROP INDEX CONCURRENTLY IF EXISTS a_n;\n"
+    (track.directory / "000002_step.down.sql").write_text(down)
+    await migrate.up(database, [track])
+    async with db.transaction():
+        await db.execute("INSERT INTO a VALUES (1)")
+        with pytest.raises(MigrationFailed, match="`agentrows migrate up` takes it up again"):
+            await migrate.down(database, [track], 1, track="t", ddl_lock_timeout_s=0.05)
+    assert await row(db) == (1, True)
+    assert await is_valid(db) is False
+    assert (await migrate.up(database, [track])).status.is_current
+    assert await is_valid(db)
