@@ -9,7 +9,7 @@ LOCK := .ci/requirements-dev.txt
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test unit lint types generate verify check lock clean
+.PHONY: help demo test soak unit lint types generate verify check lock clean
 
 help: ## Say what there is.
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -21,6 +21,9 @@ test: lint types unit ## Run every test against a real PostgreSQL, with types an
 
 unit: $(READY) ## Run the tests alone.
 	pytest -q
+
+soak: $(READY) ## Run every fault, the races 20 times each.
+	AGENTROWS_ROUNDS=20 pytest -q tests/faults
 
 lint: $(READY) ## Check style and format.
 	ruff check .
@@ -37,6 +40,7 @@ verify: $(READY) ## Generated code is fresh, frozen migrations are untouched, po
 	sqlc diff
 	python tests/support/freshness.py
 	python tests/support/immutability.py
+	PYTHONPATH=tests python -m support.contraction
 	pytest -q tests/policy
 
 check: verify test ## Everything that a change must pass.

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from agentrows.cli.migrate import migrations
+
 ROOT = Path(__file__).parents[2]
 SCRIPTS = Path(sys.executable).parent
 
@@ -88,3 +90,15 @@ def test_adding_a_table_works_in_the_five_steps_of_contributing(checkout: Path) 
     run("mypy", "src/agentrows", folder=checkout, MYPYPATH=package)
     run("pytest", "-q", "tests/integration/test_notes.py", folder=checkout, PYTHONPATH=package)
     run("pytest", "-q", "tests/policy/test_migrations.py", folder=checkout, PYTHONPATH=package)
+
+
+def test_every_migrate_command_is_in_the_operators_document_and_no_other_is() -> None:
+    text = (ROOT / "docs/operations.md").read_text()
+    said = set(re.findall(r"agentrows migrate\s([a-z][a-z-]*)", text))
+
+    commands = {
+        command.name or command.callback.__name__
+        for command in migrations.registered_commands
+        if command.callback
+    }
+    assert said == commands

@@ -1,35 +1,48 @@
 """Migrations: tracks of SQL files, and the runner that applies them.
 
-`up` applies what is pending, `apply` does so unless another tool migrates the database, `verify`
-and `status` only read. All take a DSN and the tracks, which are `builtin_tracks()` and then the
+`up` applies what is pending, `apply` does so unless another tool migrates the database; `down`,
+`goto` and `force` move one track; `dry_run` executes and rolls back. `plan`, `doctor`, `verify` and
+`status` only read. All take a DSN and the tracks, which are `builtin_tracks()` and then the
 application's own.
 """
 
 from __future__ import annotations
 
 from agentrows.migrate.builtin import builtin_tracks
-from agentrows.migrate.runner import (
+from agentrows.migrate.doctor import Checkup, TrackCheckup, doctor, plan
+from agentrows.migrate.new import new
+from agentrows.migrate.runner import apply, down, dry_run, force, goto, up
+from agentrows.migrate.runs import (
     FileRun,
     MigrationContext,
     MigrationRunner,
+    PlannedFile,
     Report,
-    apply,
-    up,
 )
 from agentrows.migrate.state import Status, TrackStatus
 from agentrows.migrate.track import Track
 from agentrows.migrate.verify import status, status_on, verify
 
 __all__ = [
+    "Checkup",
     "FileRun",
     "MigrationContext",
     "MigrationRunner",
+    "PlannedFile",
     "Report",
     "Status",
     "Track",
+    "TrackCheckup",
     "TrackStatus",
     "apply",
     "builtin_tracks",
+    "doctor",
+    "down",
+    "dry_run",
+    "force",
+    "goto",
+    "new",
+    "plan",
     "status",
     "status_on",
     "up",

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final
 import asyncpg
 
 from agentrows.errors import ConfigError
-from agentrows.migrate import ledger
+from agentrows.migrate import catalog
 from agentrows.migrate.track import Track, migrations_root
 
 if TYPE_CHECKING:
-    from agentrows.migrate.ledger import Extension
+    from agentrows.migrate.catalog import Extension
 
 OLDEST_PGVECTOR: Final = (0, 5)  # the first with HNSW
 WITHOUT: Final = "To go without the memory store, set AGENTROWS_VECTOR_ENABLED=false"
@@ -37,7 +37,7 @@ def builtin_tracks(*, vector: bool = True) -> tuple[Track, ...]:
 
 async def require_pgvector(db: asyncpg.Connection) -> None:
     """Raise ConfigError unless pgvector with HNSW is in this database or can be created."""
-    extension = await ledger.find_extension(db, "vector")
+    extension = await catalog.find_extension(db, "vector")
     problem = _problem(extension)
     if problem:
         raise ConfigError(f"{problem}. {WITHOUT}")
@@ -65,7 +65,7 @@ def _problem(extension: Extension | None) -> str | None:
 async def _try_to_create(db: asyncpg.Connection) -> None:
     """Create pgvector and undo it: managed servers hand out this right in ways of their own."""
     try:
-        await ledger.create_and_forget(db, "vector")
+        await catalog.create_and_forget(db, "vector")
     except asyncpg.InsufficientPrivilegeError as error:
         raise ConfigError(
             "pgvector is not in this database, and this role may not create it: have a superuser "

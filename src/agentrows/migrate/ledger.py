@@ -1,4 +1,4 @@
-"""The SQL of the runner: the tracking and history tables, advisory locks, what the server knows.
+"""The SQL of the runner that reads and writes its own two tables of each track.
 
 A tracking table is golang-migrate's, to the letter: at most one row `(version, dirty)`. It is
 rewritten with DELETE and INSERT, because golang-migrate's TRUNCATE waits for every open reader.
@@ -9,31 +9,44 @@ tool touches.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from agentrows._version import __version__
-from agentrows.errors import ConfigError, MigrationError
+from agentrows.errors import MigrationError
+from agentrows.migrate.catalog import fetch_one, milliseconds, quote
 from agentrows.migrate.plan import NOTHING, Entry, Row
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     import asyncpg
 
     from agentrows.db.executor import Connection
     from agentrows.migrate.plan import Step
-    from agentrows.migrate.track import Track
 
 TRACKING_SHAPE: Final = {"version": "bigint", "dirty": "boolean"}
 
 _COLUMNS: Final = """
-    SELECT attribute.attname, format_type(attribute.atttypid, attribute.atttypmod)
-    FROM pg_catalog.pg_attribute AS attribute
-    JOIN pg_catalog.pg_class AS class ON class.oid = attribute.attrelid
-    JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = class.relnamespace
-    WHERE namespace.nspname = $1 AND class.relname = $2
-        AND attribute.attnum > 0 AND NOT attribute.attisdropped
+    SELECT namespace.nspname, class.relname, attribute.attname,
+        format_type(attribute.atttypid, attribute.atttypmod)
+    FROM unnest($1::text[], $2::text[]) AS wanted (schema, name)
+    JOIN pg_catalog.pg_namespace AS namespace ON namespace.nspname = wanted.schema
+    JOIN pg_catalog.pg_class AS class
+        ON class.relnamespace = namespace.oid AND class.relname = wanted.name
+    JOIN pg_catalog.pg_attribute AS attribute
+        ON attribute.attrelid = class.oid AND attribute.attnum > 0 AND NOT attribute.attisdropped
+    ORDER BY class.oid, attribute.attnum
+"""
+# In each of these lines `dirty` is NULL for an entry of the history, and for no row.
+_ROWS: Final = """
+    SELECT {number} AS track, version AS place, version, dirty, NULL AS sha256, false AS is_start
+    FROM {tracking}
+"""
+_ENTRIES: Final = """
+    SELECT {number}, id, version, NULL, CASE direction WHEN 'up' THEN sha256 END,
+        outcome = 'started'
+    FROM {history}
 """
 _CREATE_TRACKING: Final = """
     CREATE TABLE IF NOT EXISTS {tracking} (
@@ -65,40 +78,6 @@ _ENTER: Final = """
     FROM clock_timestamp() AS moment
     RETURNING duration_s
 """
-# A bigint key is shown as its two halves, with objsubid 1.
-_HOLDERS: Final = """
-    SELECT DISTINCT activity.pid, activity.application_name,
-        extract(epoch FROM clock_timestamp() - activity.query_start)::float8
-    FROM pg_catalog.pg_locks AS lock
-    JOIN pg_catalog.pg_stat_activity AS activity USING (pid)
-    WHERE lock.locktype = 'advisory' AND lock.objsubid = 1 AND lock.granted
-        AND lock.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-        AND (lock.classid::bigint << 32) | lock.objid::bigint = ANY ($1::bigint[])
-        AND activity.pid <> pg_backend_pid()
-"""
-_BUSY: Final = """
-    SELECT activity.pid, activity.application_name,
-        extract(epoch FROM clock_timestamp() - activity.xact_start)::float8
-    FROM pg_catalog.pg_stat_activity AS activity
-    WHERE activity.datname = current_database() AND activity.pid <> pg_backend_pid()
-        AND EXISTS (
-            SELECT FROM pg_catalog.pg_locks AS lock
-            JOIN pg_catalog.pg_class AS class ON class.oid = lock.relation
-            WHERE lock.pid = activity.pid AND lock.granted
-                AND class.relnamespace <> 'pg_catalog'::regnamespace
-        )
-    ORDER BY activity.xact_start
-"""
-_EXTENSION: Final = """
-    SELECT available.default_version, available.installed_version,
-        (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) OR (
-            version.trusted AND has_database_privilege(current_database(), 'CREATE')
-        ) AS may_create
-    FROM pg_catalog.pg_available_extensions AS available
-    JOIN pg_catalog.pg_available_extension_versions AS version
-        ON version.name = available.name AND version.version = available.default_version
-    WHERE available.name = $1
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,17 +95,12 @@ class Place:
     @property
     def history(self) -> str:
         """The history table, qualified and quoted."""
-        return f"{quote(self.schema)}.{quote(self.table + '_history')}"
+        return f"{quote(self.schema)}.{quote(self.history_table)}"
 
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """What a connection starts with."""
-
-    database: str
-    schema: str
-    search_path: str
-    backend_pid: int
+    @property
+    def history_table(self) -> str:
+        """The history table's bare name."""
+        return f"{self.table}_history"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,78 +112,74 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Backend:
-    """A session of somebody else, and how long it has been at it, if we may know."""
+class Found:
+    """What a track's two tables hold, as it is; `columns` is empty if there is no such table."""
 
-    pid: int
-    application_name: str
-    seconds: float | None
+    place: Place
+    columns: Mapping[str, str]
+    rows: tuple[Row, ...]
+    history: tuple[Entry, ...]
 
-    def __str__(self) -> str:
-        """Say it for an error message: pid 41 (psql), at it for 3.2 s."""
-        name = f" ({self.application_name})" if self.application_name else ""
-        since = "" if self.seconds is None else f", at it for {self.seconds:.1f} s"
-        return f"pid {self.pid}{name}{since}"
+    def check(self) -> Row | None:
+        """Return the tracking row; None if there is no table, or no row.
+
+        Raises MigrationError for another tool's table (dbmate's and Rails' have this name too),
+        and for one with several rows.
+        """
+        self.check_shape()
+        if len(self.rows) > 1:
+            versions = ", ".join(str(row.version) for row in self.rows)
+            raise MigrationError(
+                f"{self.place.tracking} has {len(self.rows)} rows (versions {versions}) where one "
+                "may be: find out which version the schema has, and set it with `agentrows migrate "
+                "force`"
+            )
+        return self.rows[0] if self.rows else None
+
+    def check_shape(self) -> None:
+        """Raise MigrationError for another tool's table."""
+        if self.columns and not has_shape(self.columns):
+            shape = ", ".join(f"{name} {kind}" for name, kind in self.columns.items())
+            raise MigrationError(
+                f"{self.place.tracking} is another tool's table ({shape}): golang-migrate's is "
+                "(version bigint, dirty boolean), dbmate and Rails use the same name. Use another "
+                "database or schema"
+            )
 
 
-@dataclass(frozen=True, slots=True)
-class Extension:
-    """What the server offers of an extension; `installed` is None if this database lacks it."""
-
-    default: str
-    installed: str | None
-    may_create: bool
+def has_shape(columns: Mapping[str, str]) -> bool:
+    """Whether a table with these columns can be golang-migrate's."""
+    return columns.items() >= TRACKING_SHAPE.items()
 
 
-def quote(name: str) -> str:
-    """Quote an identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-async def read_session(db: Connection) -> Session:
-    """Read what the connection starts with; raise ConfigError if it has no schema to create in."""
-    database, schema, search_path, pid = await _fetch_one(
-        db,
-        "SELECT current_database(), current_schema(), current_setting('search_path'),"
-        " pg_backend_pid()",
+async def read_all(db: Connection, places: Sequence[Place]) -> tuple[Found, ...]:
+    """Read the tables of every track, in two statements."""
+    columns = await _columns(db, places)
+    parts: list[str] = []
+    for number, place in enumerate(places):
+        tracking = columns.get((place.schema, place.table), {})
+        if has_shape(tracking):
+            parts.append(_on(place, _ROWS).replace("{number}", str(number)))
+        if (place.schema, place.history_table) in columns:
+            parts.append(_on(place, _ENTRIES).replace("{number}", str(number)))
+    lines = await db.fetch(" UNION ALL ".join(parts) + " ORDER BY 1, 2") if parts else []
+    return tuple(
+        Found(
+            place=place,
+            columns=columns.get((place.schema, place.table), {}),
+            rows=tuple(
+                Row(version=version, dirty=dirty)
+                for of, _, version, dirty, _, _ in lines
+                if of == number and dirty is not None
+            ),
+            history=tuple(
+                Entry(version=version, sha256=sha256, is_start=is_start)
+                for of, _, version, dirty, sha256, is_start in lines
+                if of == number and dirty is None
+            ),
+        )
+        for number, place in enumerate(places)
     )
-    if schema is None:
-        raise ConfigError(f"the search_path {search_path!r} names no schema that exists")
-    return Session(database=database, schema=schema, search_path=search_path, backend_pid=pid)
-
-
-async def read_row(db: Connection, place: Place) -> Row | None:
-    """Return the tracking row; None if there is no table, or no row.
-
-    Raises MigrationError for another tool's table (dbmate's and Rails' have this name too), and
-    for one with several rows.
-    """
-    columns = await _columns(db, place.schema, place.table)
-    if not columns:
-        return None
-    if not columns.items() >= TRACKING_SHAPE.items():
-        shape = ", ".join(f"{name} {kind}" for name, kind in columns.items())
-        raise MigrationError(
-            f"{place.tracking} is another tool's table ({shape}): golang-migrate's is (version "
-            "bigint, dirty boolean), dbmate and Rails use the same name. Use another database or "
-            "schema"
-        )
-    rows = await db.fetch(_on(place, "SELECT version, dirty FROM {tracking} ORDER BY version"))
-    if len(rows) > 1:
-        versions = ", ".join(str(row["version"]) for row in rows)
-        raise MigrationError(
-            f"{place.tracking} has {len(rows)} rows (versions {versions}) where one may be: "
-            "find out which version the schema has, and delete the others"
-        )
-    return Row(version=rows[0]["version"], dirty=rows[0]["dirty"]) if rows else None
-
-
-async def read_history(db: Connection, place: Place) -> tuple[Entry, ...]:
-    """Return the history, oldest first; empty if there is no table."""
-    if not await _columns(db, place.schema, f"{place.table}_history"):
-        return ()
-    rows = await db.fetch(_on(place, "SELECT version, sha256 FROM {history} ORDER BY id"))
-    return tuple(Entry(version=row["version"], sha256=row["sha256"]) for row in rows)
 
 
 async def create_tables(db: asyncpg.Connection, place: Place) -> None:
@@ -219,15 +189,18 @@ async def create_tables(db: asyncpg.Connection, place: Place) -> None:
     """
     if not await db.fetchval("SELECT to_regnamespace($1) IS NOT NULL", quote(place.schema)):
         await db.execute(f"CREATE SCHEMA {quote(place.schema)}")
-    if not await _columns(db, place.schema, place.table):
+    columns = await _columns(db, [place])
+    if (place.schema, place.table) not in columns:
         await db.execute(_on(place, _CREATE_TRACKING))
-    if not await _columns(db, place.schema, f"{place.table}_history"):
+    if (place.schema, place.history_table) not in columns:
         await db.execute(_on(place, _CREATE_HISTORY))
 
 
 async def write_row(db: asyncpg.Connection, place: Place, row: Row) -> None:
-    """Make this the tracking table's only row."""
+    """Make this the tracking table's only row; as golang-migrate, none for a clean NOTHING."""
     await db.execute(_on(place, "DELETE FROM {tracking}"))
+    if row == Row(NOTHING, dirty=False):
+        return
     await db.execute(
         _on(place, "INSERT INTO {tracking} (version, dirty) VALUES ($1, $2)"),
         row.version,
@@ -235,32 +208,39 @@ async def write_row(db: asyncpg.Connection, place: Place, row: Row) -> None:
     )
 
 
-async def enter_step(db: asyncpg.Connection, place: Place, step: Step, mark: Mark) -> float:
+async def enter_step(
+    db: asyncpg.Connection, place: Place, step: Step, started_at: datetime
+) -> float:
     """Enter a file that ran into the history; return how many seconds it took."""
-    up = step.migration.up
     outcome = "healed" if step.heals else "applied"
     return float(
         await db.fetchval(
             _on(place, _ENTER),
-            *(step.migration.version, "up", outcome, up.label, up.sha256),
-            *(mark.started_at, __version__),
+            *(step.reaches, step.direction, outcome, step.file.label, step.file.sha256),
+            *(started_at, __version__),
         )
     )
 
 
-async def enter_external(
-    db: asyncpg.Connection, place: Place, version: int, *, came_from: int | None
-) -> None:
-    """Enter into the history that another tool moved the track to this version."""
-    direction = "up" if version > (NOTHING if came_from is None else came_from) else "down"
+async def enter_start(db: asyncpg.Connection, place: Place, step: Step) -> None:
+    """Enter that a file starts outside of a transaction, so that a dirty row is known as ours."""
     await db.execute(
-        _on(place, _ENTER), version, direction, "external", None, None, None, __version__
+        _on(place, _ENTER),
+        *(step.reaches, step.direction, "started", step.file.label, None, None, __version__),
     )
 
 
-async def limit_lock_waits(db: asyncpg.Connection, seconds: float) -> None:
-    """Let each statement of this transaction wait so long for a table in use."""
-    await db.execute("SELECT set_config('lock_timeout', $1, true)", _milliseconds(seconds))
+async def enter_move(
+    db: asyncpg.Connection,
+    place: Place,
+    version: int,
+    *,
+    came_from: int | None,
+    outcome: Literal["external", "forced"] = "external",
+) -> None:
+    """Enter that another tool moved the track to this version, or that somebody set it by hand."""
+    direction = "up" if version > (NOTHING if came_from is None else came_from) else "down"
+    await db.execute(_on(place, _ENTER), version, direction, outcome, None, None, None, __version__)
 
 
 async def begin_file(
@@ -271,12 +251,12 @@ async def begin_file(
     The settings are made anew for every file, because the one before may have changed them. The
     dirty mark commits only if the file ends our transaction, and then it tells the truth.
     """
-    _, _, transaction_id, started_at = await _fetch_one(
+    _, _, transaction_id, started_at = await fetch_one(
         db,
         "SELECT set_config('search_path', $1, true), set_config('lock_timeout', $2, true),"
         " pg_current_xact_id()::text, clock_timestamp()",
         search_path,
-        _milliseconds(lock_timeout_s),
+        milliseconds(lock_timeout_s),
     )
     await write_row(db, place, Row(version, dirty=True))
     return Mark(transaction_id=transaction_id, started_at=started_at)
@@ -288,71 +268,19 @@ async def is_still_in(db: asyncpg.Connection, mark: Mark) -> bool:
     return bool(now == mark.transaction_id)
 
 
-async def search_path_for(db: asyncpg.Connection, track: Track, session: Session) -> str:
-    """Return the search_path for a track's files: its schema first, if it names one."""
-    if track.schema is None:
-        return session.search_path
-    found = await db.fetch(
-        "SELECT DISTINCT nspname FROM pg_extension JOIN pg_namespace AS n ON n.oid = extnamespace"
-        " WHERE extname = ANY ($1::text[]) AND nspname <> $2 ORDER BY nspname",
-        list(track.extensions),
-        track.schema,
-    )
-    return ", ".join([quote(track.schema), *(quote(row["nspname"]) for row in found)])
-
-
-async def try_lock(db: asyncpg.Connection, lock_id: int) -> bool:
-    """Take a session's advisory lock if it is free."""
-    return bool(await db.fetchval("SELECT pg_try_advisory_lock($1::bigint)", lock_id))
-
-
-async def unlock(db: asyncpg.Connection, lock_ids: Sequence[int]) -> None:
-    """Give advisory locks back."""
-    await db.execute("SELECT pg_advisory_unlock(id) FROM unnest($1::bigint[]) AS id", lock_ids)
-
-
-async def lock_holders(db: asyncpg.Connection, lock_ids: Sequence[int]) -> list[Backend]:
-    """Return who holds any of these advisory locks, and how long its query has run."""
-    return [Backend(*row) for row in await db.fetch(_HOLDERS, lock_ids)]
-
-
-async def busy_backends(db: asyncpg.Connection) -> list[Backend]:
-    """Return who holds locks on tables of this database, the oldest transaction first."""
-    return [Backend(*row) for row in await db.fetch(_BUSY)]
-
-
-async def find_extension(db: asyncpg.Connection, name: str) -> Extension | None:
-    """Return what the server offers of an extension; None if it is not on the server."""
-    row = await db.fetchrow(_EXTENSION, name)
-    return Extension(*row) if row else None
-
-
-async def create_and_forget(db: asyncpg.Connection, extension: str) -> None:
-    """Create an extension and undo that, to see whether this role may."""
-    savepoint = db.transaction()
-    await savepoint.start()
-    try:
-        await db.execute(f"CREATE EXTENSION {quote(extension)}")
-    finally:
-        await savepoint.rollback()
-
-
-async def _columns(db: Connection, schema: str, table: str) -> dict[str, str]:
-    """Return a table's columns and their types; empty if there is no such table."""
-    return {str(row[0]): str(row[1]) for row in await db.fetch(_COLUMNS, schema, table)}
-
-
-async def _fetch_one(db: Connection, query: str, *arguments: object) -> tuple[Any, ...]:
-    """Return the row of a SELECT that always has one."""
-    row = await db.fetchrow(query, *arguments)
-    if row is None:  # pragma: no cover  the queries have no FROM
-        raise AssertionError(query)
-    return tuple(row)
-
-
-def _milliseconds(seconds: float) -> str:
-    """Write a duration as a setting; at least 1 ms, because 0 would mean no limit."""
-    return f"{max(1, round(seconds * 1000))}ms"
+async def _columns(
+    db: Connection, places: Sequence[Place]
+) -> dict[tuple[str, str], dict[str, str]]:
+    """Return the columns and types of the tables that are there, by schema and name."""
+    names = [
+        (place.schema, name) for place in places for name in (place.table, place.history_table)
+    ]
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for schema, table, column, kind in await db.fetch(
+        _COLUMNS, *map(list, zip(*names, strict=True))
+    ):
+        found.setdefault((schema, table), {})[column] = kind
+    return found
 
 
 def _on(place: Place, statement: str) -> str:

@@ -16,12 +16,13 @@ import logging
 import random
 import time
 import zlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
 from agentrows.errors import LockTimeout
-from agentrows.migrate import ledger
+from agentrows.migrate import catalog
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Sequence
@@ -51,24 +52,48 @@ def lock_ids(database: str, places: Iterable[Place]) -> tuple[int, ...]:
     )
 
 
+@dataclass(slots=True)
+class Held:
+    """The locks that a run holds; it may give some of them back before its end."""
+
+    db: asyncpg.Connection
+    ids: tuple[int, ...]
+
+    async def keep(self, ids: Iterable[int]) -> None:
+        """Give back all but these."""
+        kept = set(ids)
+        freed = [one for one in self.ids if one not in kept]
+        if freed:
+            await catalog.unlock(self.db, freed)
+        self.ids = tuple(one for one in self.ids if one in kept)
+
+
 @contextlib.asynccontextmanager
 async def hold(
-    db: asyncpg.Connection, ids: Sequence[int], *, timeout_s: float
-) -> AsyncGenerator[None]:
-    """Hold all of these locks, or none: LockTimeout names who has one at the deadline."""
-    await _acquire(db, ids, deadline=time.monotonic() + timeout_s)
+    db: asyncpg.Connection, ids: Sequence[int], *, timeout_s: float, ddl_lock_timeout_s: float
+) -> AsyncGenerator[Held]:
+    """Hold all of these locks, or none: LockTimeout names who has one at the deadline.
+
+    From then on a statement waits `ddl_lock_timeout_s` at most for a table in use.
+    """
+    await _acquire(db, ids, time.monotonic() + timeout_s, ddl_lock_timeout_s)
+    held = Held(db, tuple(ids))
     try:
-        yield
+        yield held
     finally:
-        await _release(db, ids)
+        # A connection that is gone has given its locks back already.
+        with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            await held.keep(())
 
 
-async def _acquire(db: asyncpg.Connection, ids: Sequence[int], *, deadline: float) -> None:
+async def _acquire(
+    db: asyncpg.Connection, ids: Sequence[int], deadline: float, ddl_lock_timeout_s: float
+) -> None:
     started, pause = time.monotonic(), FIRST_PAUSE_S
-    while not await _try_all(db, ids):
+    while not await catalog.try_locks(db, ids, lock_timeout_s=ddl_lock_timeout_s):
         left = deadline - time.monotonic()
         if left <= 0:
-            holders = ", ".join(map(str, await ledger.lock_holders(db, ids)))
+            holders = ", ".join(map(str, await catalog.lock_holders(db, ids)))
             raise LockTimeout(
                 f"another runner held the migration lock for {time.monotonic() - started:.1f} s: "
                 f"{holders or 'it has just gone'}. Nothing was done"
@@ -77,19 +102,3 @@ async def _acquire(db: asyncpg.Connection, ids: Sequence[int], *, deadline: floa
             logger.info("another runner holds the migration lock; waiting")
         await asyncio.sleep(min(left, pause * random.uniform(0.5, 1.5)))  # noqa: S311  jitter
         pause = min(pause * 1.5, LONGEST_PAUSE_S)
-
-
-async def _try_all(db: asyncpg.Connection, ids: Sequence[int]) -> bool:
-    taken: list[int] = []
-    for one in ids:
-        if not await ledger.try_lock(db, one):
-            await ledger.unlock(db, taken)
-            return False
-        taken.append(one)
-    return True
-
-
-async def _release(db: asyncpg.Connection, ids: Sequence[int]) -> None:
-    # A connection that is gone has given its locks back already.
-    with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-        await ledger.unlock(db, ids)

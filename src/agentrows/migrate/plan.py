@@ -14,13 +14,14 @@ from agentrows.errors import DirtySchema, InvalidTrack, MigrationError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from agentrows.migrate.track import LoadedTrack, Migration
+    from agentrows.migrate.track import File, LoadedTrack, Migration
 
 NOTHING: Final = -1
 """golang-migrate's number for "no version": of a dirty row after a failed first down, and of
 history entries that say that a track was taken down to nothing."""
 
 Mover = Literal["nobody", "agentrows", "another tool"]
+Direction = Literal["up", "down"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +36,14 @@ class Row:
 class Entry:
     """One line of a history table: the track was moved to this version.
 
-    `sha256` is the hash of the file that ran; an external entry (another tool moved it) has none.
+    `sha256` is the hash of the up file that ran; there is none if another tool moved the track, if
+    it was set by hand, and on the way down. `is_start` is entered with the dirty row of a file that
+    runs outside of a transaction: if nothing follows, it broke off.
     """
 
     version: int
     sha256: str | None
+    is_start: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,49 +52,93 @@ class Step:
 
     migration: Migration
     heals: bool = False
+    direction: Direction = "up"
+
+    @property
+    def file(self) -> File:
+        """The file that runs."""
+        return self.migration.up if self.direction == "up" else self.migration.down
+
+    @property
+    def reaches(self) -> int:
+        """The version that the tracking row says afterwards; NOTHING after the last way down."""
+        if self.direction == "up":
+            return self.migration.version
+        return self.migration.version - 1 or NOTHING
 
 
-def plan(row: Row | None, known: LoadedTrack) -> tuple[Step, ...]:
-    """Return the steps from what is applied to the newest file; none if the database is ahead.
+def plan(applied: Row | None, known: LoadedTrack, target: int | None = None) -> tuple[Step, ...]:
+    """Return the steps from what is applied to the target version, 0 for nothing at all.
 
-    A dirty version is run again, whether a way up to it or a way down to it had broken off: up
-    files can be applied twice. Raises DirtySchema for a dirty version that no file has, and
-    MigrationError for a version that no tool writes.
+    Without a target it is the newest file, and a database that is ahead needs no step. A dirty
+    version is run again, whether a way up to it or a way down to it had broken off: up files can
+    be applied twice. Raises DirtySchema for a dirty version that no file has, and for a dirty one
+    when there is a target; MigrationError for a version that no tool writes, and for a target
+    that cannot be reached.
     """
-    if row is None:
-        return tuple(Step(migration) for migration in known.migrations)
-    if row.dirty and row.version > known.newest:
-        raise DirtySchema(
-            f"track {known.track.name!r} is dirty at version {row.version}, and the newest file "
-            f"here is {known.newest}: run the release that has this version"
-        )
-    if row.version < 1 and row != Row(NOTHING, dirty=True):
+    if applied and (applied.version < 1 and applied != Row(NOTHING, dirty=True)):
         raise MigrationError(
-            f"track {known.track.name!r}: {known.track.table} holds the version {row.version}, "
-            "which stands for no file"
+            f"track {known.track.name!r}: {known.track.table} holds the version "
+            f"{applied.version}, which stands for no file"
         )
-    first = row.version if row.dirty else row.version + 1
+    if applied and applied.dirty and applied.version > known.newest:
+        raise DirtySchema(
+            f"track {known.track.name!r} is dirty at version {applied.version}, and the newest "
+            f"file here is {known.newest}: run the release that has this version"
+        )
+    if target is None:
+        return _to_newest(applied, known)
+    return _to(target, applied, known)
+
+
+def _to_newest(applied: Row | None, known: LoadedTrack) -> tuple[Step, ...]:
+    dirty = applied is not None and applied.dirty
+    version = applied.version if applied else 0
+    first = version if dirty else version + 1
     return tuple(
-        Step(migration, heals=row.dirty and migration.version == row.version)
+        Step(migration, heals=dirty and migration.version == version)
         for migration in known.migrations
         if migration.version >= first
     )
 
 
+def _to(target: int, applied: Row | None, known: LoadedTrack) -> tuple[Step, ...]:
+    name, version = known.track.name, applied.version if applied else 0
+    if applied and applied.dirty:
+        raise DirtySchema(
+            f"track {name!r}: an earlier run broke off in version {max(version, 1)}; run "
+            "`agentrows migrate up` first, which runs that version again"
+        )
+    if not 0 <= target <= known.newest:
+        raise MigrationError(
+            f"track {name!r} has no version {target}: it goes from 0 (nothing) to {known.newest}"
+        )
+    if version > known.newest:
+        raise MigrationError(
+            f"track {name!r} is at {version}, and the newest file here is {known.newest}: the "
+            "release that has the files above it can take them down"
+        )
+    ups = [Step(each) for each in known.migrations if version < each.version <= target]
+    downs = [
+        Step(each, direction="down")
+        for each in reversed(known.migrations)
+        if target < each.version <= version
+    ]
+    return tuple(ups or downs)
+
+
 def version_in(history: Iterable[Entry]) -> int | None:
     """Return where the history's last line says the track is; None if it says nothing."""
-    version: int | None = None
-    for entry in history:
-        version = entry.version
-    return version
+    last = _last(history)
+    return last.version if last else None
 
 
 def moved_by(row: Row | None, history: Iterable[Entry]) -> Mover:
     """Tell who wrote the tracking row last: ours is one on which our history agrees."""
     if row is None:
         return "nobody"
-    recorded = version_in(history)
-    agrees = recorded is not None and row == Row(recorded, dirty=False)
+    last = _last(history)
+    agrees = last is not None and row == Row(last.version, dirty=last.is_start)
     return "agentrows" if agrees else "another tool"
 
 
@@ -101,9 +149,8 @@ def external_move(row: Row | None, history: Iterable[Entry]) -> int | None:
     """
     if row is not None and row.dirty:
         return None
-    actual = row.version if row else NOTHING
-    recorded = version_in(history)
-    return None if actual == (NOTHING if recorded is None else recorded) else actual
+    actual, last = row.version if row else NOTHING, _last(history) or Entry(NOTHING, None)
+    return None if actual == last.version and not last.is_start else actual
 
 
 def check_unchanged(history: Iterable[Entry], known: LoadedTrack) -> None:
@@ -116,6 +163,13 @@ def check_unchanged(history: Iterable[Entry], known: LoadedTrack) -> None:
                 f"{migration.up.label} was changed after it was applied: sha256 {before} then, "
                 f"{now} now; restore it, and put the change into a new migration"
             )
+
+
+def _last(history: Iterable[Entry]) -> Entry | None:
+    last: Entry | None = None
+    for last in history:  # noqa: B007  the last one is wanted
+        pass
+    return last
 
 
 def _hashes(history: Iterable[Entry]) -> dict[int, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from agentrows.errors import InvalidTrack
 from agentrows.migrate import ledger
@@ -11,10 +11,10 @@ from agentrows.migrate.ledger import Place
 from agentrows.migrate.plan import Entry, Mover, Row, check_unchanged, moved_by
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from agentrows.db.executor import Connection
-    from agentrows.migrate.ledger import Session
+    from agentrows.migrate.catalog import Session
     from agentrows.migrate.track import LoadedTrack, Track
 
 
@@ -62,6 +62,11 @@ class Status:
 
     tracks: tuple[TrackStatus, ...]
 
+    @classmethod
+    def of(cls, states: Iterable[State]) -> Self:
+        """Say where each track stands."""
+        return cls(tuple(describe(state) for state in states))
+
     @property
     def is_current(self) -> bool:
         """Whether there is nothing to apply, to heal or to object to."""
@@ -87,16 +92,10 @@ async def read_states(
 ) -> tuple[State, ...]:
     """Read every track's row and history; raise InvalidTrack if two tracks share a table."""
     places = locate([each.track for each in loaded], session)
+    found = await ledger.read_all(db, places)
     return tuple(
-        [
-            State(
-                known=known,
-                place=place,
-                row=await ledger.read_row(db, place),
-                history=await ledger.read_history(db, place),
-            )
-            for known, place in zip(loaded, places, strict=True)
-        ]
+        State(known=known, place=each.place, row=each.check(), history=each.history)
+        for known, each in zip(loaded, found, strict=True)
     )
 
 

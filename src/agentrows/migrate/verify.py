@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from agentrows.db.pool import connect
 from agentrows.errors import DirtySchema, InvalidTrack, SchemaBehind
-from agentrows.migrate import ledger
+from agentrows.migrate import catalog
 from agentrows.migrate.session import closing, driver_errors
-from agentrows.migrate.state import Status, TrackStatus, describe, read_states
+from agentrows.migrate.state import Status, TrackStatus, read_states
 from agentrows.migrate.track import load_all
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ async def status_on(db: Connection, tracks: Sequence[Track]) -> Status:
     """Return what `status` does, on a connection of the caller's."""
     loaded = load_all(tracks)
     with driver_errors():
-        session = await ledger.read_session(db)
+        session = await catalog.read_session(db)
         states = await read_states(db, loaded, session)
-    return Status(tuple(describe(state) for state in states))
+    return Status.of(states)
 
 
 async def verify(dsn: str, tracks: Sequence[Track]) -> Status:

@@ -9,11 +9,14 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from support.postgres import Server
 
 COMMAND = Path(sys.executable).parent / "agentrows"
 TRACK = """
@@ -188,6 +191,48 @@ def test_tracks_that_cannot_be_found_are_named(
     done = cli("status", "--tracks", spec)
     assert done.returncode == 1
     assert f"tracks: '{spec}'" in done.stderr
+
+
+@pytest.mark.usefixtures("app_track")
+def test_one_track_is_moved_by_hand(cli: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    tracks = ("--tracks", "app:TRACKS")
+    assert cli("plan", *tracks).stdout.splitlines()[-1] == "app/000001_notes.up.sql\tup"
+    dry = cli("dry-run", *tracks)
+    assert dry.stdout.endswith("all of it was rolled back\n")
+    assert "core\t0\n" in cli("version").stdout
+    cli("up", "--transaction", "file", *tracks)
+    assert cli("version", *tracks).stdout == "core\t7\nvector\t3\nagentrows\t1\napp\t1\n"
+    assert cli("down", "1", "--track", "app", *tracks).stdout.startswith("applied 1 file in ")
+    assert cli("goto", "1", "--track", "app", *tracks).returncode == 0
+    assert cli("force", "0", "--track", "app", *tracks).returncode == 0
+    assert "app\tup would run\tapp/000001_notes.up.sql (up)" in cli("doctor", *tracks).stdout
+    assert cli("plan", "--to", "0", "--track", "core").stdout.count(".down.sql\tdown\n") == 7
+    assert cli("plan", "--to", "0").returncode == 2
+    assert cli("down", "1").returncode == 2
+    assert cli("down", "0", "--track", "app", *tracks).returncode == 2
+    assert cli("goto", "9", "--track", "core").returncode == 1
+
+
+def test_an_illness_is_exit_code_1_of_the_doctor(
+    cli: Callable[..., subprocess.CompletedProcess[str]], server: Server, database: str
+) -> None:
+    cli("up")
+    assert cli("doctor").returncode == 0
+    name = urlsplit(database).path[1:]
+    server.execute("DROP INDEX idx_memory_expires_at", database=name)
+    done = cli("doctor")
+    assert done.returncode == 1
+    assert "vector\tmissing index\tidx_memory_expires_at\n" in done.stdout
+
+
+def test_new_prints_the_paths_of_the_pair(
+    cli: Callable[..., subprocess.CompletedProcess[str]], app_track: Path
+) -> None:
+    done = cli("new", "more notes", "--track", "app", "--tracks", "app:TRACKS")
+    assert done.stdout.splitlines() == [
+        str(app_track.parent / f"000002_more_notes.{way}.sql") for way in ("up", "down")
+    ]
+    assert cli("new", "x", "--track", "nope").returncode == 1
 
 
 def test_sigterm_rolls_back(

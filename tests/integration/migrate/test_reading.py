@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
@@ -10,14 +11,15 @@ import pytest
 import pytest_asyncio
 
 from agentrows import migrate
+from agentrows.db import pool
 from agentrows.errors import AgentRowsError, ConfigError, SchemaBehind
 from agentrows.migrate import MigrationContext, builtin, builtin_tracks
-from agentrows.migrate.ledger import Extension
+from agentrows.migrate.catalog import Extension
 from support.catalog import catalog
 from support.tracks import write_track
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
     import asyncpg
@@ -55,6 +57,48 @@ async def test_a_role_that_may_only_select_can_ask(
     assert (await migrate.verify(limited, builtin_tracks())).is_current
     assert (await migrate.apply(limited, builtin_tracks())).files == ()
     assert (await migrate.up(limited, builtin_tracks())).files == ()
+
+
+def everything_in(rows: list[asyncpg.Record]) -> list[tuple[object, ...]]:
+    return [tuple(row) for row in rows]
+
+
+async def test_asking_creates_nothing_in_any_catalog(
+    limited: str, db: asyncpg.Connection, tmp_path: Path
+) -> None:
+    query = (
+        "SELECT 'class', oid, relname::text FROM pg_class UNION ALL"
+        " SELECT 'schema', oid, nspname::text FROM pg_namespace UNION ALL"
+        " SELECT 'extension', oid, extname::text FROM pg_extension ORDER BY 1, 2"
+    )
+    tracks = [*builtin_tracks(), write_track(tmp_path, "t", "SELECT 1;", schema="app")]
+    before = everything_in(await db.fetch(query))
+    await migrate.status(limited, tracks)
+    await migrate.plan(limited, tracks)
+    await migrate.doctor(limited, tracks)
+    with pytest.raises(SchemaBehind):
+        await migrate.verify(limited, tracks)
+    assert everything_in(await db.fetch(query)) == before
+
+
+@pytest.mark.parametrize("act", [migrate.up, migrate.apply, migrate.verify, migrate.status])
+async def test_a_run_with_nothing_to_do_takes_five_statements_at_most(
+    database: str,
+    monkeypatch: pytest.MonkeyPatch,
+    act: Callable[..., Awaitable[object]],
+) -> None:
+    await migrate.up(database, builtin_tracks())
+    asked: list[str] = []
+
+    async def connect(dsn: str, *, application_name: str) -> asyncpg.Connection:
+        db = await pool.connect(dsn, application_name=application_name)
+        db.add_query_logger(lambda query: asked.append(query.query))
+        return db
+
+    for module in ("runner", "verify"):  # by their names, which functions share
+        monkeypatch.setattr(sys.modules[f"agentrows.migrate.{module}"], "connect", connect)
+    await act(database, builtin_tracks())
+    assert 3 <= len(asked) <= 5, "\n".join(asked)
 
 
 async def test_a_role_without_select_is_told_so(
@@ -139,7 +183,7 @@ async def test_a_right_that_the_catalog_does_not_show_is_tried_out(
     async def find(_db: asyncpg.Connection, _name: str) -> Extension:
         return Extension("0.8.0", None, may_create=False)
 
-    monkeypatch.setattr("agentrows.migrate.ledger.find_extension", find)
+    monkeypatch.setattr("agentrows.migrate.catalog.find_extension", find)
     await builtin.require_pgvector(db)
     assert await db.fetchval("SELECT count(*) FROM pg_extension WHERE extname = 'vector'") == 0
 
@@ -164,7 +208,7 @@ async def test_a_server_without_a_usable_pgvector_is_refused(
     async def find(_db: asyncpg.Connection, _name: str) -> Extension | None:
         return offered
 
-    monkeypatch.setattr("agentrows.migrate.ledger.find_extension", find)
+    monkeypatch.setattr("agentrows.migrate.catalog.find_extension", find)
     if problem is None:
         await builtin.require_pgvector(db)
         return

@@ -89,6 +89,62 @@ def test_after_a_plan_there_is_nothing_left_to_do(version: int, newest: int) -> 
     assert plan(Row(reached, dirty=False), known(newest)) == ()
 
 
+@given(data=st.data(), newest=st.integers(1, 20))
+def test_a_plan_to_a_target_goes_there_one_version_at_a_time(
+    data: st.DataObject, newest: int
+) -> None:
+    version = data.draw(st.integers(0, newest))
+    target = data.draw(st.integers(0, newest))
+    row = Row(version, dirty=False) if version else None
+    planned = plan(row, known(newest), target)
+    assert {step.direction for step in planned} <= {"up" if target > version else "down"}
+    at = version
+    for step in planned:
+        reached = max(step.reaches, 0)
+        assert abs(reached - at) == 1
+        at = reached
+    assert at == target
+    assert not any(step.heals for step in planned)
+
+
+def test_the_last_way_down_reaches_nothing_as_golang_migrate_counts() -> None:
+    planned = plan(Row(2, dirty=False), known(3), 0)
+    assert [(step.file.label, step.reaches) for step in planned] == [
+        ("t/2 down", 1),
+        ("t/1 down", NOTHING),
+    ]
+
+
+@pytest.mark.parametrize("row", [Row(2, dirty=True), Row(NOTHING, dirty=True)])
+def test_a_dirty_track_goes_nowhere_but_up(row: Row) -> None:
+    with pytest.raises(DirtySchema, match="`agentrows migrate up` first"):
+        plan(row, known(3), 1)
+
+
+@pytest.mark.parametrize("target", [-1, 4])
+def test_a_target_without_a_file_is_refused(target: int) -> None:
+    with pytest.raises(MigrationError, match=f"no version {target}"):
+        plan(Row(2, dirty=False), known(3), target)
+
+
+def test_a_track_that_is_ahead_cannot_be_taken_down() -> None:
+    with pytest.raises(MigrationError, match="the release that has the files above it"):
+        plan(Row(4, dirty=False), known(3), 1)
+
+
+STARTED = (Entry(1, "1"), Entry(2, None, is_start=True))
+
+
+def test_a_dirty_row_is_ours_if_our_history_says_that_we_started_it() -> None:
+    assert moved_by(Row(2, dirty=True), STARTED) == "agentrows"
+    assert moved_by(Row(3, dirty=True), STARTED) == "another tool"
+
+
+def test_a_start_of_ours_that_somebody_else_finished_is_their_move() -> None:
+    assert moved_by(Row(2, dirty=False), STARTED) == "another tool"
+    assert external_move(Row(2, dirty=False), STARTED) == 2
+
+
 OURS = (Entry(1, "1"), Entry(2, "2"))
 
 

@@ -1,0 +1,82 @@
+"""The command line: `agentrows migrate …` and `agentrows demo`.
+
+Results go to stdout, progress and errors to stderr. Exit codes: 0 done, 1 failed, 2 usage,
+3 pending or behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import logging
+import os
+import runpy
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+import typer
+
+from agentrows.cli.migrate import migrations
+from agentrows.cli.options import Dsn  # noqa: TC001  typer reads it when it runs
+from agentrows.db.embedded import SCHEME
+from agentrows.errors import AgentRowsError, SchemaBehind
+
+FAILED: Final = 1
+BEHIND: Final = 3
+
+app = typer.Typer(
+    name="agentrows",
+    help="The typed Postgres data layer for AI-agent platforms.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(migrations, name="migrate")
+
+
+def main() -> None:
+    """Run the command line, and turn our errors into one line and an exit code."""
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.getLogger("agentrows").setLevel(logging.INFO)
+    try:
+        app()
+    except SchemaBehind as error:
+        _fail(str(error), BEHIND)
+    except AgentRowsError as error:
+        _fail(str(error), FAILED)
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        _fail(
+            "stopped; what had not been committed was rolled back, and a file that runs outside of "
+            "a transaction is run again by the next `agentrows migrate up`",
+            FAILED,
+        )
+
+
+@app.command()
+def demo(dsn: Dsn = None) -> None:
+    """Store, list, search and prune this project's documents, on an embedded PostgreSQL.
+
+    With --dsn on a database of yours: its schema is brought up, and the demo's rows stay there.
+    """
+    if dsn is None:
+        folder = Path(tempfile.mkdtemp(prefix="agentrows-"))
+        # Handlers run last in, first out: the server, started later, is stopped before this.
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        dsn = f"{SCHEME}//{folder}/postgres"
+    os.environ["AGENTROWS_DATABASE_URL"] = dsn
+    runpy.run_path(str(_quickstart()), run_name="__main__")
+
+
+def _quickstart() -> Path:
+    """Return the quickstart's path, in an installed wheel or in a checkout."""
+    package = Path(__file__).parents[1]
+    installed = package / "quickstart.py"
+    return installed if installed.exists() else package.parents[1] / "examples" / "quickstart.py"
+
+
+def _fail(message: str, code: int) -> None:
+    typer.echo(f"agentrows: {' '.join(message.split())}", err=True)
+    sys.exit(code)

@@ -1,0 +1,374 @@
+"""A run that holds the locks: transactions, the files in them, and the files that allow none.
+
+A failure in the run's transaction is a plain ROLLBACK. A file that cannot run in a transaction
+runs after that one is committed, with its version marked dirty as long as it is not done; the
+locks of the tracks that have no such file are free by then, because a golang-migrate that waits
+for one of them would be waited for in turn by CREATE INDEX CONCURRENTLY.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import asyncpg
+
+from agentrows.errors import InvalidTrack, MigrationFailed, OutcomeUnknown, Unavailable, translate
+from agentrows.migrate import catalog, ledger
+from agentrows.migrate.indexes import created_in, reindexes
+from agentrows.migrate.lock import lock_ids
+from agentrows.migrate.plan import Row, Step, check_unchanged, external_move, plan, version_in
+from agentrows.migrate.runs import FileRun, Report
+from agentrows.migrate.state import State, Status, read_states
+from agentrows.migrate.verify import log_ahead, log_behind, refuse_unsound
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from asyncpg.prepared_stmt import PreparedStatement
+
+    from agentrows.migrate.catalog import Session
+    from agentrows.migrate.ledger import Place
+    from agentrows.migrate.lock import Held
+    from agentrows.migrate.runs import Options
+    from agentrows.migrate.track import File, LoadedTrack
+
+    Choose = Callable[[Sequence[State]], "Sequence[Work] | None"]
+
+logger = logging.getLogger(__name__)
+
+BLOCKED: Final = (
+    asyncpg.LockNotAvailableError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+)
+DRIVER: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+ATTEMPTS: Final = 5
+FIRST_PAUSE_S: Final = 0.5
+GOLANG_MIGRATES: Final = {"schema_migrations", "vector_schema_migrations"}
+UNDONE: Final = "the run was rolled back"
+GOES_ON: Final = "the files before it stay; `agentrows migrate up` goes on from here"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a run has to do in one track."""
+
+    state: State
+    steps: tuple[Step, ...]
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether there is anything to run, or to enter into the history."""
+        return bool(self.steps) or self.moved_to is not None
+
+    @property
+    def moved_to(self) -> int | None:
+        """The version to which another tool moved the track."""
+        return external_move(self.state.row, self.state.history)
+
+    @property
+    def now(self) -> tuple[Step, ...]:
+        """The steps of the run's transaction."""
+        return self.steps[: len(self.steps) - len(self.later)]
+
+    @property
+    def later(self) -> tuple[Step, ...]:
+        """The steps from the first one on that cannot be in a transaction."""
+        for number, step in enumerate(self.steps):
+            if step.file.no_transaction:
+                return self.steps[number:]
+        return ()
+
+
+def decide(state: State, target: int | None = None) -> Work:
+    """Return a track's work; raise InvalidTrack for files that must not be run."""
+    check_unchanged(state.history, state.known)
+    work = Work(state, plan(state.row, state.known, target))
+    for step in work.steps:
+        created_in(step.file)
+        if step.file.no_transaction and state.place.table in GOLANG_MIGRATES:
+            raise InvalidTrack(
+                f"{step.file.label}: asks to run outside of a transaction "
+                f"({step.file.no_transaction}); golang-migrate runs this track too, so it cannot"
+            )
+    return work
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run that holds the locks."""
+
+    db: asyncpg.Connection
+    loaded: Sequence[LoadedTrack]
+    session: Session
+    options: Options
+    held: Held
+
+    async def execute(self, choose: Choose) -> Report:
+        """Read, decide, and only then act; `choose` returns None to leave the database alone."""
+        states = await self.until_not_blocked(self.read)
+        found = Status.of(states)
+        chosen = choose(states)
+        if chosen is None:
+            return leave(found)
+        log_ahead(found)
+        works = [work for work in chosen if work.is_needed]
+        if not works:
+            return Report((), found)
+        await self.until_not_blocked(partial(self.precheck, works))
+        files = await self.inside(works)
+        if self.options.is_dry:
+            return Report(
+                tuple(files), found, tuple(s.file.label for work in works for s in work.later)
+            )
+        files += await self.outside([work for work in works if work.later])
+        return Report(tuple(files), Status.of(await self.read()))
+
+    async def read(self) -> tuple[State, ...]:
+        """Read every track's tables."""
+        return await read_states(self.db, self.loaded, self.session)
+
+    async def precheck(self, works: Sequence[Work]) -> None:
+        """Let every track that has files to apply look at the server first."""
+        for work in works:
+            check = work.state.known.track.precheck
+            if check and any(step.direction == "up" for step in work.steps):
+                await check(self.db)
+
+    async def inside(self, works: Sequence[Work]) -> list[FileRun]:
+        """Run what can be in a transaction: all of it in one, or each file in its own."""
+
+        async def everything() -> list[FileRun]:
+            for work in works:
+                await self.prepare(work)
+            return [
+                await self.apply_file(work.state, step, UNDONE)
+                for work in works
+                for step in work.now
+            ]
+
+        if self.options.transaction == "run":
+            return await self.until_not_blocked(partial(self.in_transaction, everything, UNDONE))
+        runs: list[FileRun] = []
+        for work in works:
+            prepare = partial(self.prepare, work)
+            await self.until_not_blocked(partial(self.in_transaction, prepare, GOES_ON))
+            runs += [await self.alone(work.state, step) for step in work.now]
+        return runs
+
+    async def outside(self, works: Sequence[Work]) -> list[FileRun]:
+        """Run the files that allow no transaction, and those behind them, one by one."""
+        if not works:
+            return []
+        places = [work.state.place for work in works]
+        await self.held.keep(lock_ids(self.session.database, places))
+        runs: list[FileRun] = []
+        for work in works:
+            for step in work.later:
+                if step.file.no_transaction:
+                    apply = partial(self.apply_outside, work.state, step)
+                    run = await self.until_not_blocked(apply)
+                else:
+                    run = await self.alone(work.state, step)
+                runs.append(run)
+        return runs
+
+    async def alone(self, state: State, step: Step) -> FileRun:
+        """Run one file in a transaction of its own."""
+        apply = partial(self.apply_file, state, step, GOES_ON)
+        return await self.until_not_blocked(partial(self.in_transaction, apply, GOES_ON))
+
+    async def until_not_blocked(self, act: Callable[[], Awaitable[T]]) -> T:
+        """Try until no other session is in the way, at most `ATTEMPTS` times."""
+        attempt = 1
+        while True:
+            try:
+                return await act()
+            except (MigrationFailed, *BLOCKED) as error:
+                cause = error.__cause__ if isinstance(error, MigrationFailed) else error
+                if not isinstance(cause, BLOCKED):
+                    raise
+                busy = ", ".join(map(str, await catalog.busy_backends(self.db))) or "nobody now"
+                if attempt == ATTEMPTS:
+                    raise MigrationFailed(
+                        f"{error}; tried {ATTEMPTS} times, tables are in use by: {busy}"
+                    ) from cause
+                logger.warning("%s; trying again. Tables are in use by: %s", error, busy)
+            pause = FIRST_PAUSE_S * 2 ** (attempt - 1)
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  jitter
+            attempt += 1
+
+    async def in_transaction(self, act: Callable[[], Awaitable[T]], undone: str) -> T:
+        """Do it in one transaction, which a dry run does not commit."""
+        transaction = self.db.transaction(isolation="read_committed")
+        await transaction.start()
+        try:
+            result = await act()
+        except BaseException:
+            # If the connection is gone, the server has rolled back already.
+            with contextlib.suppress(*DRIVER):
+                await transaction.rollback()
+            raise
+        if self.options.is_dry:
+            await transaction.rollback()
+            return result
+        try:
+            await transaction.commit()
+        except DRIVER as error:  # a deferred constraint may still fail here
+            ours = translate(error, lost=OutcomeUnknown)
+            if isinstance(ours, OutcomeUnknown):
+                raise OutcomeUnknown(f"COMMIT: {ours}; the next run sees which") from error
+            raise MigrationFailed(f"COMMIT: {_words(error)}; {undone}") from error
+        return result
+
+    async def prepare(self, work: Work) -> None:
+        """Create the track's two tables, and enter what another tool did."""
+        await ledger.create_tables(self.db, work.state.place)
+        if work.moved_to is not None:
+            came_from = version_in(work.state.history)
+            await ledger.enter_move(self.db, work.state.place, work.moved_to, came_from=came_from)
+
+    async def apply_file(self, state: State, step: Step, undone: str) -> FileRun:
+        """Run one file in the open transaction, and record it there."""
+        place, file = state.place, step.file
+        self.options.tell(FileRun(file.label))
+        mark = await ledger.begin_file(
+            self.db,
+            place,
+            step.reaches,
+            search_path=await catalog.search_path_for(self.db, state.known.track, self.session),
+            lock_timeout_s=self.options.ddl_lock_timeout_s,
+        )
+        try:
+            await self.drop_invalid(file, concurrently=False)
+            if not file.is_blank:  # asyncpg fails on a script without a statement
+                await self.db.execute(file.sql)
+        except DRIVER as error:
+            raise _failure(step, error, undone + _advice(state, step)) from error
+        if not await ledger.is_still_in(self.db, mark):
+            raise MigrationFailed(
+                f"{file.label} ends the transaction that it runs in (a COMMIT or ROLLBACK "
+                "of its own): take that statement out. What it committed stays; see `agentrows "
+                "migrate status`"
+            )
+        await self.refuse_invalid(file, undone)
+        await ledger.write_row(self.db, place, Row(step.reaches, dirty=False))
+        return self.done(file, await ledger.enter_step(self.db, place, step, mark.started_at))
+
+    async def apply_outside(self, state: State, step: Step) -> FileRun:
+        """Run one file without a transaction; its version is dirty until it is done."""
+        place, file = state.place, step.file
+        self.options.tell(FileRun(file.label))
+        started_at = await catalog.prepare_session(
+            self.db,
+            search_path=await catalog.search_path_for(self.db, state.known.track, self.session),
+            lock_timeout_s=self.options.ddl_lock_timeout_s,
+        )
+        again = "runs it again" if step.direction == "up" else "takes it up again"
+        half = f"{_half_applied(place, step)}: `agentrows migrate up` {again}"
+        statement = await self.parse(step)
+        await self.mark(place, step)
+        try:
+            await self.drop_invalid(file, concurrently=True)
+            if statement:
+                await statement.fetch()
+        except DRIVER as error:
+            raise _failure(step, error, half) from error
+        await self.refuse_invalid(file, half)
+
+        async def finish() -> float:
+            await ledger.write_row(self.db, place, Row(step.reaches, dirty=False))
+            return await ledger.enter_step(self.db, place, step, started_at)
+
+        return self.done(file, await self.in_transaction(finish, half))
+
+    async def parse(self, step: Step) -> PreparedStatement[asyncpg.Record] | None:
+        """Let the server read a file that holds one statement, before anything is marked."""
+        if step.file.is_blank:
+            return None
+        try:
+            return await self.db.prepare(step.file.sql)
+        except DRIVER as error:
+            raise _failure(step, error, f"it was not run, {GOES_ON}") from error
+
+    async def mark(self, place: Place, step: Step) -> None:
+        """Commit that a version is half applied, and by us."""
+        async with self.db.transaction():
+            await ledger.write_row(self.db, place, Row(step.reaches, dirty=True))
+            await ledger.enter_start(self.db, place, step)
+
+    def done(self, file: File, seconds: float) -> FileRun:
+        """Tell that a file is done."""
+        run = FileRun(file.label, seconds)
+        self.options.tell(run)
+        return run
+
+    async def drop_invalid(self, file: File, *, concurrently: bool) -> None:
+        """Drop what an earlier try left of an index, because IF NOT EXISTS would keep it."""
+        for name in await self.invalid(file):
+            logger.warning("%s: dropping the INVALID index %s of an earlier try", file.label, name)
+            await catalog.drop_index(self.db, name, concurrently=concurrently)
+
+    async def refuse_invalid(self, file: File, undone: str) -> None:
+        """Raise MigrationFailed if an index of the file is there and cannot be used."""
+        names = ", ".join(await self.invalid(file))
+        if names:
+            raise MigrationFailed(f"{file.label}: leaves the index {names} INVALID; {undone}")
+
+    async def invalid(self, file: File) -> list[str]:
+        """Return the INVALID indexes that are this file's."""
+        found = await catalog.invalid_among(self.db, created_in(file))
+        return found + (await catalog.invalid_rebuilds(self.db) if reindexes(file) else [])
+
+
+def leave(found: Status) -> Report:
+    """Accept a database that another tool migrates, as it is; raise if it is not whole."""
+    refuse_unsound(found)
+    log_ahead(found)
+    log_behind(found)
+    return Report((), found)
+
+
+def _failure(step: Step, error: Exception, after: str) -> MigrationFailed | Unavailable:
+    """Name the file, the line, and what the database holds now."""
+    ours = translate(error)
+    if isinstance(ours, Unavailable):
+        return Unavailable(f"{step.file.label}: {ours}; {after}")
+    line = ""
+    if isinstance(error, asyncpg.PostgresError) and error.position:
+        line = f", line {_line(step.file.sql, int(error.position))}"
+    return MigrationFailed(f"{step.file.label}{line}: {_words(error)}; {after}")
+
+
+def _half_applied(place: Place, step: Step) -> str:
+    return f"{place.tracking} says that version {step.reaches} is half applied"
+
+
+def _advice(state: State, step: Step) -> str:
+    if not step.heals:
+        return ""
+    return (
+        f"; {state.place.tracking} still says that version {step.reaches} is half applied: finish "
+        "or undo that by hand, then set its row to the version that the schema has: `agentrows "
+        f"migrate force VERSION --track {state.known.track.name}`"
+    )
+
+
+def _words(error: Exception) -> str:
+    """Say what the server said, without the detail that quotes rows."""
+    if isinstance(error, asyncpg.PostgresError):
+        return f"{error.args[0]} (SQLSTATE {error.sqlstate})"
+    return str(error)
+
+
+def _line(sql: str, position: int) -> int:
+    """Return the line, from 1, of the server's position, a count of characters from 1."""
+    return sql.count("\n", 0, position - 1) + 1

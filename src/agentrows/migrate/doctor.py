@@ -1,0 +1,155 @@
+"""Looks at a database and changes nothing: what `up` would do, and what is not as it should be."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agentrows.db.pool import connect
+from agentrows.errors import MigrationError
+from agentrows.migrate import catalog, ledger
+from agentrows.migrate.act import decide
+from agentrows.migrate.indexes import standing_after
+from agentrows.migrate.runs import PlannedFile
+from agentrows.migrate.session import closing, driver_errors
+from agentrows.migrate.state import State, TrackStatus, describe, locate, read_states
+from agentrows.migrate.track import load_all
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping, Sequence
+
+    import asyncpg
+
+    from agentrows.migrate.catalog import Session
+    from agentrows.migrate.ledger import Found
+    from agentrows.migrate.plan import Row
+    from agentrows.migrate.track import LoadedTrack, Track
+
+
+@dataclass(frozen=True, slots=True)
+class TrackCheckup:
+    """What there is to know of one track.
+
+    `status` is None if its tracking table cannot be read as one; `problem` says why `up` would
+    refuse, else `steps` are the files that it would run. `missing_indexes` are those that the
+    applied files make (as far as their text shows it) and the database has not.
+    """
+
+    name: str
+    table: str
+    rows: tuple[Row, ...]
+    status: TrackStatus | None
+    problem: str | None
+    steps: tuple[PlannedFile, ...]
+    missing_indexes: tuple[str, ...]
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether the track is whole; pending files are no illness."""
+        dirty = any(row.dirty for row in self.rows)
+        return not (dirty or self.problem or self.missing_indexes)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkup:
+    """What there is to know of a database; each INVALID index comes with its table."""
+
+    tracks: tuple[TrackCheckup, ...]
+    invalid_indexes: tuple[tuple[str, str], ...]
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether nothing needs an operator."""
+        return not self.invalid_indexes and all(track.is_healthy for track in self.tracks)
+
+
+async def doctor(dsn: str, tracks: Sequence[Track]) -> Checkup:
+    """Look at every track; an illness is in the result, and no error.
+
+    Raises InvalidTrack for malformed files, Unavailable and ConfigError as connecting does.
+    """
+    loaded = load_all(tracks)
+    async with _reading(dsn) as (db, session):
+        places = locate([each.track for each in loaded], session)
+        found = await ledger.read_all(db, places)
+        schemas = sorted({place.schema for place in places})
+        invalid = await catalog.invalid_in(db, schemas)
+        present = await catalog.indexes_in(db, schemas)
+    expected = _expected(loaded, found)
+    return Checkup(
+        tuple(
+            _look(known, each, _missing(expected, known, present))
+            for known, each in zip(loaded, found, strict=True)
+        ),
+        tuple(invalid),
+    )
+
+
+async def plan(
+    dsn: str, tracks: Sequence[Track], *, track: str | None = None, target: int | None = None
+) -> tuple[PlannedFile, ...]:
+    """Return the files that `up` would run now, or `goto` with a track and a target, in order.
+
+    Raises what `up` raises before it acts: InvalidTrack, DirtySchema, MigrationError.
+    """
+    loaded = load_all(tracks)
+    async with _reading(dsn) as (db, session):
+        states = await read_states(db, loaded, session)
+    works = [
+        decide(state, target)
+        for state in states
+        if track is None or state.known.track.name == track
+    ]
+    order = [(work, step) for work in works for step in work.now]
+    order += [(work, step) for work in works for step in work.later]
+    return tuple(PlannedFile.of(work.state.known.track, step) for work, step in order)
+
+
+@contextlib.asynccontextmanager
+async def _reading(dsn: str) -> AsyncGenerator[tuple[asyncpg.Connection, Session]]:
+    async with closing(await connect(dsn, application_name="agentrows migrate")) as db:
+        with driver_errors():
+            yield db, await catalog.read_session(db)
+
+
+def _look(known: LoadedTrack, found: Found, missing: tuple[str, ...]) -> TrackCheckup:
+    status, problem = None, None
+    steps: tuple[PlannedFile, ...] = ()
+    try:
+        state = State(known, found.place, found.check(), found.history)
+        status = describe(state)
+        steps = tuple(PlannedFile.of(known.track, step) for step in decide(state).steps)
+    except MigrationError as error:
+        problem = str(error)
+    return TrackCheckup(
+        name=known.track.name,
+        table=found.place.tracking,
+        rows=found.rows,
+        status=status,
+        problem=problem,
+        steps=steps,
+        missing_indexes=missing,
+    )
+
+
+def _expected(loaded: Sequence[LoadedTrack], found: Sequence[Found]) -> Mapping[str, str]:
+    """Return the index names that the applied files of all tracks leave, and whose they are."""
+    owners: dict[str, str] = {}
+    for known, each in zip(loaded, found, strict=True):
+        row = each.rows[0] if len(each.rows) == 1 else None
+        if row is None:
+            continue
+        applied = [m.up for m in known.migrations if m.version <= row.version - row.dirty]
+        owners |= dict.fromkeys(standing_after(applied), known.track.name)
+    return owners
+
+
+def _missing(expected: Mapping[str, str], known: LoadedTrack, present: set[str]) -> tuple[str, ...]:
+    return tuple(
+        sorted(
+            name
+            for name, owner in expected.items()
+            if owner == known.track.name and name not in present
+        )
+    )

@@ -1,0 +1,121 @@
+"""Which indexes a file makes and drops, read from its text.
+
+The server says nothing when `CREATE INDEX IF NOT EXISTS` meets an index of that name that is
+INVALID, so the runner has to know the names. This reads words, not grammar: an index that a DO
+block makes, and one that is renamed, are not seen.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from agentrows.errors import InvalidTrack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from agentrows.migrate.track import File
+
+_TOKEN: Final = re.compile(
+    r"""
+    --[^\n]* | /\*.*?\*/
+    | (?P<string> [eE]?'(?:[^'\\]|''|\\.)*' | \$(?P<tag>\w*)\$.*?\$(?P=tag)\$ )
+    | (?P<name> (?:"(?:[^"]|"")+"|[^\W\d][\w$]*) (?:\s*\.\s*(?:"(?:[^"]|"")+"|[^\W\d][\w$]*))* )
+    | (?P<mark> \S )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_PART: Final = re.compile(r'"(?:[^"]|"")+"|[^\W\d][\w$]*')
+_NOISE: Final = {"unique", "concurrently", "if", "not", "exists", "only"}
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An index that a file names; `made_on` is the table's name as it is written there."""
+
+    name: str
+    table: str
+    made_on: str
+    concurrently: bool
+
+
+def created_in(file: File) -> tuple[Index, ...]:
+    """Return the indexes that a file creates; InvalidTrack for a concurrent one without a name."""
+    found: list[Index] = []
+    for words in _statements(file.sql):
+        if _starts_with(words, "create", "index"):
+            index = _index(words)
+            if index is None and "concurrently" in words[:4]:
+                raise InvalidTrack(
+                    f"{file.label}: builds an index concurrently and does not name it; without "
+                    "the name nobody finds the INVALID one that a failed build leaves"
+                )
+            found += [index] if index else []
+    return tuple(found)
+
+
+def reindexes(file: File) -> bool:
+    """Whether a file rebuilds indexes concurrently, under names that the server makes up."""
+    return any(
+        words[:1] == ["reindex"] and "concurrently" in words for words in _statements(file.sql)
+    )
+
+
+def standing_after(files: Iterable[File]) -> dict[str, str]:
+    """Return the names of the indexes, and their tables, that these files leave when all ran."""
+    standing: dict[str, str] = {}
+    for file in files:
+        for words in _statements(file.sql):
+            if _starts_with(words, "create", "index"):
+                index = _index(words)
+                standing |= {index.name: index.table} if index else {}
+            elif words[:2] == ["drop", "index"]:
+                for word in words[2:]:
+                    standing.pop(_last(word), None)
+            elif words[:2] == ["drop", "table"]:
+                gone = {_last(word) for word in words[2:]}
+                standing = {name: table for name, table in standing.items() if table not in gone}
+    return standing
+
+
+def _index(words: Sequence[str]) -> Index | None:
+    """Return what `CREATE INDEX [name] ON table` names; None if the name is left out."""
+    names = [word for word in words[2:] if word not in _NOISE]
+    if words[1] == "unique":
+        names = [word for word in words[3:] if word not in _NOISE]
+    if len(names) < 3 or names[1] != "on":  # noqa: PLR2004  name, ON, table
+        return None
+    return Index(
+        name=_last(names[0]),
+        table=_last(names[2]),
+        made_on=names[2],
+        concurrently="concurrently" in words[:4],
+    )
+
+
+def _starts_with(words: Sequence[str], first: str, second: str) -> bool:
+    kind = [word for word in words[:3] if word != "unique"]
+    return kind[:2] == [first, second]
+
+
+def _statements(sql: str) -> Iterator[list[str]]:
+    """Yield each statement's words: names as they are written, keywords in lower case."""
+    words: list[str] = []
+    for token in _TOKEN.finditer(sql):
+        if token["name"]:
+            words.append(token["name"] if '"' in token["name"] else token["name"].lower())
+        elif token["mark"] == ";":
+            yield words
+            words = []
+    yield words
+
+
+def _last(name: str) -> str:
+    parts = _PART.findall(name)
+    return _plain(parts[-1]) if parts else name
+
+
+def _plain(part: str) -> str:
+    return part[1:-1].replace('""', '"') if part.startswith('"') else part

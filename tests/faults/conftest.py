@@ -1,0 +1,61 @@
+"""Fixtures of the fault tests: rows that must not be lost, and an application that migrates."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import asyncpg
+import pytest
+
+from agentrows import migrate
+from support.catalog import columns, fingerprint
+from support.runners import App, Whole
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+SUPPORT = Path(__file__).parents[1] / "support"
+TRACKS = migrate.builtin_tracks()
+
+
+@pytest.fixture(scope="session")
+def rounds() -> int:
+    """How often the races are run: `make soak` runs them 20 times."""
+    return int(os.environ.get("AGENTROWS_ROUNDS", "1"))
+
+
+@pytest.fixture
+async def db(database: str) -> AsyncIterator[asyncpg.Connection]:
+    """A session of the test's own, on a database that an ORM made, with rows in every table."""
+    connection = await asyncpg.connect(database)
+    for name in ("orm_baseline.sql", "baseline_rows.sql"):
+        await connection.execute((SUPPORT / name).read_text())
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def app(tmp_path: Path, database: str) -> AsyncIterator[App]:
+    application = App(tmp_path, database)
+    yield application
+    await application.end()
+
+
+@pytest.fixture
+async def whole(db: asyncpg.Connection, app: App) -> Whole:
+    """Check that every row is there, every track is clean, and the doctor has no complaint."""
+    of = await columns(db)
+    before = await fingerprint(db, of)
+
+    async def check(version: int) -> None:
+        assert await fingerprint(db, of) == before
+        rows = await db.fetch("SELECT version, dirty FROM app_versions")
+        assert [tuple(row) for row in rows] == [(version, False)]
+        tracks = [*TRACKS, migrate.Track("app", app.folder / "app", "app_versions")]
+        found = await migrate.doctor(app.dsn, tracks)
+        assert found.is_healthy, found
+        assert (await migrate.verify(app.dsn, tracks)).is_current
+
+    return check

@@ -1,0 +1,227 @@
+"""Databases, roles, files and sessions that are not as they should be."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import asyncpg
+import pytest
+
+from agentrows import migrate
+from support.servers import own_server, unprivileged
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from support.runners import App, Whole
+
+A = "CREATE TABLE IF NOT EXISTS a (n int);"
+B = "CREATE TABLE IF NOT EXISTS b (n int);"
+
+
+async def versions(db: asyncpg.Connection) -> list[tuple[object, ...]]:
+    if not await db.fetchval("SELECT to_regclass('app_versions')"):
+        return []
+    query = "SELECT version, dirty FROM app_versions ORDER BY 1"
+    return [tuple(row) for row in await db.fetch(query)]
+
+
+Case = tuple[str, str | None, list[tuple[object, ...]]]
+FILES: dict[str, Case] = {
+    "hidden COMMIT": (f"{B} COMMIT;", "ends the transaction", [(2, True)]),
+    "COMMIT and BEGIN": (f"{B} COMMIT; BEGIN;", "ends the transaction", [(2, True)]),
+    "DO COMMIT": ("DO $$ BEGIN COMMIT; END $$;", "SQLSTATE 2D000", []),
+    "BOM": (f"\ufeff{B}", "byte order mark", []),
+    "CRLF": (f"{B}\r\n", "holds CR", []),
+    "BEGIN left open": (f"BEGIN; {B}", None, [(2, False)]),
+    "empty": ("", None, [(2, False)]),
+    "comment-only": ("-- Nothing yet.\n/* Really. */", None, [(2, False)]),
+}
+
+
+@pytest.mark.parametrize("case", FILES.values(), ids=FILES.keys())
+async def test_a_file_that_is_not_as_it_should_be(
+    app: App,
+    db: asyncpg.Connection,
+    whole: Whole,
+    case: tuple[str, str | None, list[tuple[object, ...]]],
+) -> None:
+    sql, words, rows = case
+    app.write(A, sql)
+    done = await app.run("up")
+    assert done.code == (1 if words else 0), done.err
+    assert (words or "") in done.last
+    assert await versions(db) == rows
+    if words:
+        app.write(A, B)
+        assert (await app.run("up")).code == 0
+    await whole(2)
+
+
+async def test_a_statement_timeout_rolls_back(
+    app: App, db: asyncpg.Connection, whole: Whole
+) -> None:
+    app.write(A, "SELECT pg_sleep(20);")
+    name = await db.fetchval("SELECT current_database()")
+    await db.execute(f"ALTER DATABASE \"{name}\" SET statement_timeout = '1s'")
+    done = await app.run("up")
+    assert done.code == 1
+    assert "statement timeout (SQLSTATE 57014); the run was rolled back" in done.last
+    assert await versions(db) == []
+    await db.execute(f'ALTER DATABASE "{name}" RESET statement_timeout')
+    app.write(A, B)
+    assert (await app.run("up")).code == 0
+    await whole(2)
+
+
+async def test_a_long_reader_of_the_tracking_table_blocks_nothing(
+    app: App, db: asyncpg.Connection, whole: Whole
+) -> None:
+    app.write(A)
+    assert (await app.run("up")).code == 0
+    app.write(A, B)
+    async with db.transaction(isolation="repeatable_read"):
+        await db.execute("SELECT * FROM app_versions")
+        done = await app.run("up", "--ddl-lock-timeout", "0.5")
+        assert (done.code, done.out[:14]) == (0, "applied 1 file")
+    await whole(2)
+
+
+async def test_a_table_in_use_is_named_and_the_run_comes_back(
+    app: App, db: asyncpg.Connection, whole: Whole
+) -> None:
+    app.write(A)
+    async with db.transaction():
+        await db.execute("SELECT FROM feedback")
+        done = await app.run("up", "--ddl-lock-timeout", "0.01")
+        assert done.code == 1
+        assert f"pid {db.get_server_pid()}" in done.last
+        assert "tried 5 times" in done.last
+    assert (await app.run("up")).code == 0
+    await whole(1)
+
+
+async def test_a_role_without_create_is_told_so(
+    app: App, db: asyncpg.Connection, whole: Whole
+) -> None:
+    app.write(A)
+    name = str(await db.fetchval("SELECT current_database()"))
+    role = f"reader_{name}"
+    await db.execute(f"CREATE ROLE {role} LOGIN")
+    try:
+        done = await app.run(
+            "up", dsn=app.dsn.replace("//postgres:@", f"//{role}@"), AGENTROWS_VECTOR_ENABLED="0"
+        )
+    finally:
+        await db.execute(f"DROP ROLE {role}")
+    assert done.code == 1
+    assert "permission denied for schema public" in done.last
+    assert await versions(db) == []
+    assert (await app.run("up")).code == 0
+    await whole(1)
+
+
+ROWS = [
+    ("(-1, true)", "INSERT INTO app_versions VALUES (-1, true)", None),
+    ("(1, true) after a failed down", "INSERT INTO app_versions VALUES (1, true)", None),
+    ("ahead", "INSERT INTO app_versions VALUES (9, false)", None),
+    ("ahead and dirty", "INSERT INTO app_versions VALUES (9, true)", "run the release that has"),
+    ("two rows", "INSERT INTO app_versions VALUES (1, false), (2, false)", "has 2 rows"),
+    ("unknown version", "INSERT INTO app_versions VALUES (0, false)", "stands for no file"),
+]
+
+
+@pytest.mark.parametrize(("sql", "words"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])
+async def test_a_row_that_another_tool_left(
+    app: App, db: asyncpg.Connection, whole: Whole, sql: str, words: str | None
+) -> None:
+    app.write(A, B)
+    await db.execute("CREATE TABLE app_versions (version bigint primary key, dirty boolean)")
+    await db.execute(sql)
+    before = await versions(db)
+    done = await app.run("up")
+    assert done.code == (1 if words else 0), done.err
+    assert (words or "") in done.last
+    if words:
+        assert await versions(db) == before
+        assert (await app.run("doctor")).code == 1
+    if before[0][0] in (9, 0) or words:
+        assert (await app.run("force", "0", "--track", "app")).code == 0
+        assert (await app.run("up")).code == 0
+    await whole(2)
+
+
+async def test_dbmates_table_is_left_alone(app: App, db: asyncpg.Connection, whole: Whole) -> None:
+    app.write(A)
+    await db.execute("CREATE TABLE app_versions (version varchar(128) primary key)")
+    for command in (("up",), ("force", "1", "--track", "app"), ("version",)):
+        done = await app.run(*command)
+        assert (done.code, "dbmate" in done.last) == (1, True)
+    await db.execute("DROP TABLE app_versions")
+    assert (await app.run("up")).code == 0
+    await whole(1)
+
+
+@pytest.mark.parametrize("fault", ["edited", "deleted"])
+async def test_an_applied_file_that_is_edited_or_deleted_is_named(
+    app: App, db: asyncpg.Connection, whole: Whole, fault: str
+) -> None:
+    app.write(A, B)
+    assert (await app.run("up")).code == 0
+    first = app.folder / "app" / "000001_step.up.sql"
+    before = first.read_text()
+    if fault == "edited":
+        first.write_text(f"{before}\n-- Better.\n")
+    else:
+        first.unlink()
+    done = await app.run("up")
+    assert done.code == 1
+    assert "000001_step" in done.last
+    assert await versions(db) == [(2, False)]
+    first.write_text(before)
+    await whole(2)
+
+
+@contextlib.contextmanager
+def small_disk() -> Generator[Path]:
+    """A folder of 24 MB that fills up."""
+    folder = Path(tempfile.mkdtemp(prefix="agentrows-disk-"))
+    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)]
+    try:
+        done = subprocess.run(mount, check=False, capture_output=True)  # noqa: S603
+    except FileNotFoundError:
+        pytest.skip("there is no mount command for a small disk")
+    if done.returncode != 0:
+        pytest.skip("a small disk needs the right to mount a tmpfs")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=False)  # noqa: S603, S607
+        folder.rmdir()
+
+
+async def test_a_full_disk_rolls_back(app: App) -> None:
+    with small_disk() as folder, own_server() as own:
+        space = folder / "space"
+        space.mkdir()
+        shutil.chown(space, unprivileged() or os.geteuid())
+        app.dsn = own.dsn()
+        db = await asyncpg.connect(app.dsn)
+        await db.execute(f"CREATE TABLESPACE small LOCATION '{space}'")
+        fill = "CREATE TABLE b TABLESPACE small AS SELECT repeat('x', 1000) AS n"
+        app.write(A, f"{fill} FROM generate_series(1, 100000);")
+        done = await app.run("up")
+        assert done.code == 1
+        assert "No space left on device" in done.last
+        assert "the run was rolled back" in done.last
+        assert await versions(db) == []
+        app.write(A, f"{fill} FROM generate_series(1, 10);")
+        assert (await app.run("up")).code == 0
+        assert (await migrate.verify(app.dsn, migrate.builtin_tracks())).is_current
+        await db.close()

@@ -1,0 +1,151 @@
+"""A runner that is killed, or asked to stop, in each of its phases; and its server process."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+import asyncpg
+import pytest
+
+from agentrows.migrate.lock import lock_id
+from support.runners import (
+    AT_THE_GATE,
+    GATE,
+    IN_A_LOCK,
+    NOBODY,
+    RUNNERS,
+    WAITING,
+    App,
+    close_gate,
+    open_gate,
+    until,
+)
+
+if TYPE_CHECKING:
+    from support.runners import Whole
+
+A = "CREATE TABLE IF NOT EXISTS a (n int);"
+BUILD = "-- no-transaction: writers go on.\nCREATE INDEX CONCURRENTLY IF NOT EXISTS a_n ON a (n);\n"
+SIGNALS = pytest.mark.parametrize("fault", ["SIGKILL", "SIGTERM", "terminate"])
+
+
+async def hit(runner_app: App, db: asyncpg.Connection, fault: str) -> str:
+    """Inject the fault into the last runner; return its last words."""
+    runner = runner_app.runners[-1]
+    if fault == "terminate":
+        assert await db.fetchval(RUNNERS)
+        done = await runner.ends()
+        assert done.code == 1
+        assert "the database is not available" in done.last
+        return done.last
+    done = await runner.ends(signal.Signals[fault])
+    assert done.seconds < 2, "a cancel ends a wait at once"
+    assert done.code == (1 if fault == "SIGTERM" else -signal.SIGKILL)
+    return done.last
+
+
+async def rows(db: asyncpg.Connection) -> list[tuple[object, ...]]:
+    if not await db.fetchval("SELECT to_regclass('app_versions')"):
+        return []
+    return [tuple(row) for row in await db.fetch("SELECT version, dirty FROM app_versions")]
+
+
+@SIGNALS
+async def test_before_the_lock(app: App, db: asyncpg.Connection, whole: Whole, fault: str) -> None:
+    app.write(A)
+    name = await db.fetchval("SELECT current_database()")
+    theirs = lock_id("public", "schema_migrations", name)
+    await db.execute(f"SELECT pg_advisory_lock({theirs})")
+    runner = await app.start("up")
+    await runner.says(WAITING)
+    await hit(app, db, fault)
+    await db.execute(f"SELECT pg_advisory_unlock({theirs})")
+    assert await rows(db) == []
+    assert (await app.run("up")).code == 0
+    await whole(1)
+
+
+@SIGNALS
+async def test_in_a_file_of_the_runs_transaction(
+    app: App, db: asyncpg.Connection, whole: Whole, fault: str
+) -> None:
+    app.write(A, f"CREATE TABLE b (n int); {GATE}")
+    await close_gate(db)
+    await app.start("up", "--ddl-lock-timeout", "60")
+    await until(db, AT_THE_GATE)
+    await hit(app, db, fault)
+    if fault == "SIGKILL":  # the server process goes on without its client, and holds the locks
+        late = await app.run("up", "--lock-timeout", "0.2")
+        assert (late.code, "Nothing was done" in late.last) == (1, True)
+        assert "agentrows migrate" in late.last
+    await open_gate(db)
+    await until(db, NOBODY)
+    assert await rows(db) == []
+    assert await db.fetchval("SELECT to_regclass('b')") is None
+    assert (await app.run("up")).code == 0
+    await whole(2)
+
+
+@SIGNALS
+async def test_between_files_that_have_a_transaction_each(
+    app: App, db: asyncpg.Connection, whole: Whole, fault: str
+) -> None:
+    app.write(A, f"CREATE TABLE b (n int); {GATE}")
+    await close_gate(db)
+    runner = await app.start("up", "--transaction", "file", "--ddl-lock-timeout", "60")
+    await runner.says("app/000001_step.up.sql done")
+    await until(db, AT_THE_GATE)
+    await hit(app, db, fault)
+    await open_gate(db)
+    await until(db, NOBODY)
+    assert await rows(db) == [(1, False)]
+    assert (await app.run("up")).code == 0
+    await whole(2)
+
+
+@SIGNALS
+async def test_in_a_file_outside_of_a_transaction(
+    app: App, db: asyncpg.Connection, whole: Whole, fault: str, database: str
+) -> None:
+    app.write(A, BUILD, "CREATE TABLE IF NOT EXISTS b (n int);")
+    await db.execute("CREATE TABLE a (n int)")
+    writer = await asyncpg.connect(database)
+    transaction = writer.transaction()
+    await transaction.start()
+    await writer.execute("INSERT INTO a VALUES (1)")
+    await app.start("up", "--ddl-lock-timeout", "60")
+    await until(db, IN_A_LOCK)
+    await hit(app, db, fault)
+    assert await rows(db) == [(2, True)], "the row tells the truth"
+    await transaction.commit()
+    await writer.close()
+    await until(db, NOBODY)
+    valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('a_n')"
+    if fault != "SIGKILL":  # nobody stops the server process of a client that was killed
+        assert await db.fetchval(valid) is False
+    assert (await app.run("up")).code == 0
+    assert await db.fetchval(valid)
+    await whole(3)
+
+
+async def test_sigterm_while_the_server_is_not_there(app: App) -> None:
+    app.write(A)
+    nowhere = "postgresql://postgres@127.0.0.1:1/nowhere"
+    runner = await app.start("up", dsn=nowhere)
+    await runner.says("retry")
+    done = await runner.ends(signal.SIGTERM)
+    assert (done.code, done.seconds < 2) == (1, True)
+    assert "stopped" in done.last
+
+
+async def test_a_long_file_says_how_long_it_has_been_at_work(
+    app: App, db: asyncpg.Connection, whole: Whole
+) -> None:
+    app.write(GATE)
+    await close_gate(db)
+    runner = await app.start("up", "--ddl-lock-timeout", "60")
+    await runner.says("app/000001_step.up.sql, for 2 s")
+    await open_gate(db)
+    assert (await runner.ends()).code == 0
+    await whole(1)

@@ -1,0 +1,94 @@
+"""Replicas that start together, with a slow vector file and little patience."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+import asyncpg
+import pytest
+
+from agentrows import migrate
+from support.catalog import columns, fingerprint
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.postgres import Server
+    from support.runners import App
+
+# `agentrows` with another vector track.
+PROGRAM = """
+from dataclasses import replace
+from pathlib import Path
+from agentrows import migrate
+from agentrows.cli import main
+core, vector, ours = migrate.builtin_tracks()
+slow = replace(vector, directory=Path(__file__).parent / "vector")
+migrate.builtin_tracks = lambda *, vector: (core, slow, ours)
+main()
+"""
+NO_DROPS = """
+CREATE FUNCTION refuse_drops() RETURNS event_trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_event_trigger_dropped_objects() WHERE object_type = 'table') THEN
+        RAISE 'a table is dropped';
+    END IF;
+END $$;
+CREATE EVENT TRIGGER refuse_drops ON sql_drop EXECUTE FUNCTION refuse_drops();
+"""
+
+
+def slow_vector(folder: Path) -> None:
+    """Make a vector track whose second file takes 3 s."""
+    vector = migrate.builtin_tracks()[1]
+    shutil.copytree(vector.directory, folder / "vector")
+    second = folder / "vector" / "000002_hnsw_index.up.sql"
+    second.write_text(f"{second.read_text()}SELECT pg_sleep(3);\n")
+    (folder / "slow.py").write_text(PROGRAM)
+    (folder / "app.py").write_text("TRACKS = []\n")
+
+
+@pytest.mark.parametrize("replicas", [2, 3, 6])
+async def test_one_migrates_and_the_others_say_why_not(
+    app: App, db: asyncpg.Connection, server: Server, replicas: int, rounds: int
+) -> None:
+    slow_vector(app.folder)
+    app.program = (sys.executable, app.folder / "slow.py")
+    await db.execute(NO_DROPS)
+    of = await columns(db)
+    before = await fingerprint(db, of)
+    base = await db.fetchval("SELECT current_database()")
+    await db.close()
+    for _ in range(rounds):
+        name = await asyncio.to_thread(server.create_database, base)
+        app.dsn = server.dsn(name)
+        try:
+            await race(app, replicas)
+            assert await counted(app, of) == before
+        finally:
+            await asyncio.to_thread(server.drop_database, name)
+
+
+async def race(app: App, replicas: int) -> None:
+    runners = [await app.start("up", "--lock-timeout", "1") for _ in range(replicas)]
+    ended = [await runner.ends() for runner in runners]
+    winners = [done for done in ended if done.out.startswith("applied")]
+    assert len(winners) == 1, [done.err for done in ended]
+    for done in ended:
+        if done not in winners:
+            gave_up = done.code == 1 and "another runner held the migration lock" in done.last
+            assert gave_up or (done.code, done.out) == (0, "nothing to do\n"), done.err
+    assert (await app.run("up")).out == "nothing to do\n"
+    assert (await migrate.verify(app.dsn, migrate.builtin_tracks()[::2])).is_current
+    assert "vector\t3\n" in (await app.run("version")).out
+
+
+async def counted(app: App, of: dict[str, list[str]]) -> object:
+    db = await asyncpg.connect(app.dsn)
+    try:
+        return await fingerprint(db, of)
+    finally:
+        await db.close()

@@ -1,0 +1,242 @@
+"""`down`, `goto`, `force`, `plan`, `dry_run`, `doctor`, `new`: one track, on purpose."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import asyncpg
+import pytest
+
+from agentrows import migrate
+from agentrows.errors import DirtySchema, InvalidTrack, MigrationError, MigrationFailed
+from agentrows.migrate import Track, builtin_tracks
+from support.catalog import catalog, columns, fingerprint
+from support.tracks import write_track
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BUILD = "-- no-transaction: writers go on.\nCREATE INDEX CONCURRENTLY IF NOT EXISTS a_n ON a (n);\n"
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Track:
+    """A track of three versions, whose down files undo them."""
+    track = write_track(
+        tmp_path,
+        "t",
+        "CREATE TABLE IF NOT EXISTS a (n int);",
+        "CREATE TABLE IF NOT EXISTS b (n int);",
+        "CREATE TABLE IF NOT EXISTS c (n int);",
+    )
+    for version, table in enumerate("abc", start=1):
+        down = track.directory / f"{version:06}_step.down.sql"
+        down.write_text(f"DROP TABLE IF EXISTS {table};")
+    return track
+
+
+async def state(db: asyncpg.Connection) -> tuple[object, ...]:
+    tables = [t for t in "abc" if await db.fetchval("SELECT to_regclass($1)", t)]
+    rows = [tuple(row) for row in await db.fetch("SELECT version, dirty FROM t_versions")]
+    return "".join(tables), rows
+
+
+async def test_down_takes_the_newest_versions_first_and_leaves_the_rest(
+    database: str, db: asyncpg.Connection, three: Track
+) -> None:
+    await migrate.up(database, [three])
+    report = await migrate.down(database, [three], 2, track="t")
+    assert [run.file for run in report.files] == [
+        "t/000003_step.down.sql",
+        "t/000002_step.down.sql",
+    ]
+    assert await state(db) == ("a", [(1, False)])
+    assert report.status.tracks[0].moved_by == "agentrows"
+    assert len((await migrate.up(database, [three])).files) == 2
+
+
+async def test_goto_nothing_leaves_no_row_as_golang_migrate_does(
+    database: str, db: asyncpg.Connection, three: Track
+) -> None:
+    await migrate.up(database, [three])
+    await migrate.goto(database, [three], 0, track="t")
+    assert await state(db) == ("", [])
+    assert (await migrate.goto(database, [three], 2, track="t")).files
+    assert await state(db) == ("ab", [(2, False)])
+    assert (await migrate.goto(database, [three], 2, track="t")).files == ()
+
+
+async def test_a_way_down_that_fails_is_rolled_back_whole(
+    database: str, db: asyncpg.Connection, three: Track
+) -> None:
+    await migrate.up(database, [three])
+    (three.directory / "000002_step.down.sql").write_text("SELECT nope;")
+    with pytest.raises(MigrationFailed, match=r"000002_step\.down\.sql, line 1"):
+        await migrate.goto(database, [three], 0, track="t")
+    assert await state(db) == ("abc", [(3, False)])
+
+
+async def test_what_cannot_be_reached_is_refused(
+    database: str, db: asyncpg.Connection, three: Track
+) -> None:
+    await migrate.up(database, [three])
+    with pytest.raises(MigrationError, match="cannot go down 4"):
+        await migrate.down(database, [three], 4, track="t")
+    with pytest.raises(MigrationError, match="no version 4"):
+        await migrate.goto(database, [three], 4, track="t")
+    with pytest.raises(InvalidTrack, match="there is no track 'u'; there are: t"):
+        await migrate.goto(database, [three], 1, track="u")
+    await db.execute("UPDATE t_versions SET version = 9")
+    with pytest.raises(MigrationError, match="the release that has the files above it"):
+        await migrate.goto(database, [three], 1, track="t")
+    await db.execute("UPDATE t_versions SET version = 3, dirty = true")
+    for act in (
+        migrate.goto(database, [three], 1, track="t"),
+        migrate.down(database, [three], 1, track="t"),
+    ):
+        with pytest.raises(DirtySchema, match="run `agentrows migrate up` first"):
+            await act
+    assert await state(db) == ("abc", [(3, True)])
+
+
+async def test_the_other_tracks_keep_their_rows_on_the_way_down_and_up(
+    orm_made: asyncpg.Connection, database: str
+) -> None:
+    tracks = builtin_tracks()
+    await migrate.up(database, tracks)
+    of = {table: names for table, names in (await columns(orm_made)).items() if table != "memory"}
+    before = await fingerprint(orm_made, of)
+    await migrate.goto(database, tracks, 0, track="vector")
+    assert await fingerprint(orm_made, of) == before
+    await migrate.up(database, tracks)
+    assert (await migrate.verify(database, tracks)).is_current
+
+
+async def test_force_replaces_a_dirty_row_and_two_rows_and_is_in_the_history(
+    database: str, db: asyncpg.Connection, three: Track
+) -> None:
+    await migrate.up(database, [three])
+    await db.execute("UPDATE t_versions SET dirty = true; INSERT INTO t_versions VALUES (9, true)")
+    found = await migrate.force(database, [three], 2, track="t")
+    assert found.tracks[0].version == 2
+    assert await state(db) == ("abc", [(2, False)])
+    query = "SELECT version, direction, outcome FROM t_versions_history ORDER BY id DESC LIMIT 1"
+    assert tuple(await db.fetchrow(query) or ()) == (2, "down", "forced")
+    assert len((await migrate.apply(database, [three])).files) == 1, "it is ours still"
+    await migrate.force(database, [three], 0, track="t")
+    assert await state(db) == ("abc", [])
+    with pytest.raises(MigrationError, match="no version 4"):
+        await migrate.force(database, [three], 4, track="t")
+
+
+async def test_force_does_not_touch_another_tools_table(
+    database: str, db: asyncpg.Connection
+) -> None:
+    await db.execute("CREATE TABLE schema_migrations (version varchar(128) PRIMARY KEY)")
+    with pytest.raises(MigrationError, match="dbmate"):
+        await migrate.force(database, builtin_tracks(), 1, track="core")
+
+
+async def test_a_plan_is_what_up_then_does(
+    database: str, db: asyncpg.Connection, tmp_path: Path
+) -> None:
+    track = write_track(tmp_path, "t", "CREATE TABLE a (n int);", BUILD, "SELECT 1;")
+    tracks = [*builtin_tracks(), track]
+    planned = await migrate.plan(database, tracks)
+    assert await catalog(db) == []
+    assert [each.in_transaction for each in planned][-3:] == [True, False, True]
+    report = await migrate.up(database, tracks)
+    assert [run.file for run in report.files] == [each.file for each in planned]
+    assert await migrate.plan(database, tracks) == ()
+    (down,) = await migrate.plan(database, tracks, track="core", target=6)
+    assert (down.file, down.direction) == ("core/000007_task_owner.down.sql", "down")
+
+
+async def test_a_dry_run_executes_everything_and_leaves_nothing(
+    orm_made: asyncpg.Connection, database: str, tmp_path: Path
+) -> None:
+    track = write_track(tmp_path, "t", "CREATE TABLE IF NOT EXISTS a (n int);", BUILD, "SELECT 1;")
+    before = await catalog(orm_made)
+    rows = await fingerprint(orm_made, await columns(orm_made))
+    report = await migrate.dry_run(database, [*builtin_tracks(), track])
+    assert [run.file for run in report.files][-1] == "t/000001_step.up.sql"
+    assert all(run.duration_s is not None for run in report.files)
+    assert report.not_tried == ("t/000002_step.up.sql", "t/000003_step.up.sql")
+    assert await catalog(orm_made) == before
+    assert await fingerprint(orm_made, await columns(orm_made)) == rows
+    assert await orm_made.fetchval("SELECT to_regclass('schema_migrations')") is None
+    assert not report.status.is_current
+
+
+async def test_a_dry_run_says_what_would_fail(database: str, tmp_path: Path) -> None:
+    with pytest.raises(MigrationFailed, match="division by zero"):
+        await migrate.dry_run(database, [write_track(tmp_path, "t", "SELECT 1 / 0;")])
+
+
+async def test_the_doctor_finds_a_whole_database_healthy(database: str, tmp_path: Path) -> None:
+    tracks = [*builtin_tracks(), write_track(tmp_path, "t", "SELECT 1;")]
+    pending = await migrate.doctor(database, tracks)
+    assert pending.is_healthy
+    assert pending.tracks[-1].steps[0].file == "t/000001_step.up.sql"
+    await migrate.up(database, tracks)
+    found = await migrate.doctor(database, tracks)
+    assert found.is_healthy
+    assert not any(track.steps or track.missing_indexes for track in found.tracks)
+
+
+async def test_the_doctor_names_invalid_and_missing_indexes(
+    database: str, db: asyncpg.Connection, tmp_path: Path
+) -> None:
+    tracks = [*builtin_tracks(), write_track(tmp_path, "t", "CREATE TABLE a (n int);")]
+    await migrate.up(database, tracks)
+    await db.execute("DROP INDEX idx_memory_expires_at; INSERT INTO a VALUES (1), (1)")
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await db.execute("CREATE UNIQUE INDEX CONCURRENTLY a_n ON a (n)")
+    found = await migrate.doctor(database, tracks)
+    assert not found.is_healthy
+    assert found.invalid_indexes == (("public.a_n", "a"),)
+    assert [track.missing_indexes for track in found.tracks] == [
+        (),
+        ("idx_memory_expires_at",),
+        (),
+        (),
+    ]
+
+
+async def test_the_doctor_says_what_up_would_do_about_a_dirty_row(
+    database: str, db: asyncpg.Connection, three: Track
+) -> None:
+    await migrate.up(database, [three])
+    await db.execute("UPDATE t_versions SET version = 2, dirty = true")
+    (track,) = (await migrate.doctor(database, [three])).tracks
+    assert not track.is_healthy
+    assert [(step.file[2:8], step.heals) for step in track.steps] == [
+        ("000002", True),
+        ("000003", False),
+    ]
+
+
+async def test_the_doctor_bears_every_tracking_table(
+    database: str, db: asyncpg.Connection, three: Track
+) -> None:
+    await migrate.up(database, [three])
+    (three.directory / "000001_step.up.sql").write_text("SELECT 1;")
+    (changed,) = (await migrate.doctor(database, [three])).tracks
+    assert "was changed after it was applied" in str(changed.problem)
+    await db.execute("INSERT INTO t_versions VALUES (9, true)")
+    (two,) = (await migrate.doctor(database, [three])).tracks
+    assert (len(two.rows), two.status) == (2, None)
+    assert "has 2 rows" in str(two.problem)
+    await db.execute("DROP TABLE t_versions; CREATE TABLE t_versions (version text)")
+    (other,) = (await migrate.doctor(database, [three])).tracks
+    assert "another tool's table" in str(other.problem)
+
+
+def test_new_writes_the_next_pair_of_files(three: Track, tmp_path: Path) -> None:
+    up, down = migrate.new(three, "Add a Note!")
+    assert (up.name, down.name) == ("000004_add_a_note.up.sql", "000004_add_a_note.down.sql")
+    assert migrate.new(three, "more")[0].name == "000005_more.up.sql"
+    first, _ = migrate.new(Track("n", tmp_path / "n", "n_versions"), "first")
+    assert first.name == "000001_first.up.sql"
+    with pytest.raises(InvalidTrack, match="no letter or digit"):
+        migrate.new(three, "!!")

@@ -1,0 +1,202 @@
+"""Files that cannot run in a transaction: after it, under the dirty protocol."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import asyncpg
+import pytest
+
+from agentrows import migrate
+from agentrows.errors import InvalidTrack, MigrationFailed
+from agentrows.migrate import act, builtin_tracks
+from agentrows.migrate.lock import lock_id
+from support.tracks import write_track
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TABLE = "CREATE TABLE IF NOT EXISTS a (n int); INSERT INTO a SELECT generate_series(1, 100);"
+TWICE = "CREATE TABLE IF NOT EXISTS a (n int); INSERT INTO a VALUES (1), (1);"
+BUILD = "-- no-transaction: writers go on.\nCREATE INDEX CONCURRENTLY IF NOT EXISTS a_n ON a (n);\n"
+UNIQUE = BUILD.replace("CREATE INDEX", "CREATE UNIQUE INDEX")
+
+
+async def row(db: asyncpg.Connection) -> tuple[int, bool]:
+    found = await db.fetch("SELECT version, dirty FROM t_versions")
+    assert len(found) == 1
+    return found[0]["version"], found[0]["dirty"]
+
+
+async def is_valid(db: asyncpg.Connection, index: str = "a_n") -> bool | None:
+    query = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)"
+    valid: bool | None = await db.fetchval(query, index)
+    return valid
+
+
+async def test_an_index_is_built_concurrently_and_the_files_behind_it_follow(
+    database: str, db: asyncpg.Connection, tmp_path: Path
+) -> None:
+    track = write_track(tmp_path, "t", TABLE, BUILD, "CREATE TABLE b (id int);")
+    report = await migrate.up(database, [*builtin_tracks(), track])
+    assert [run.file[:8] for run in report.files][-3:] == ["t/000001", "t/000002", "t/000003"]
+    assert await row(db) == (3, False)
+    assert await is_valid(db)
+    assert (await migrate.up(database, [*builtin_tracks(), track])).files == ()
+
+
+async def test_the_locks_of_the_other_tracks_are_free_by_then(
+    database: str, db: asyncpg.Connection, tmp_path: Path
+) -> None:
+    look = (
+        "-- no-transaction: looks.\nCREATE TABLE held AS"
+        " SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory'"
+    )
+    await migrate.up(database, [*builtin_tracks(), write_track(tmp_path, "t", look)])
+    name = await db.fetchval("SELECT current_database()")
+    held = {each[0] for each in await db.fetch("SELECT objid FROM held")}
+    assert held == {lock_id("public", "t_versions", n) for n in (name, f"/{name}")}
+    assert await db.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 0
+
+
+async def test_a_build_that_fails_is_never_recorded_and_its_index_is_built_anew(
+    database: str, db: asyncpg.Connection, tmp_path: Path
+) -> None:
+    track = write_track(tmp_path, "t", TWICE, UNIQUE)
+    with pytest.raises(MigrationFailed, match=r"SQLSTATE 23505\); \"public\".\"t_versions\" says"):
+        await migrate.up(database, [track])
+    assert await row(db) == (2, True)
+    assert await is_valid(db) is False
+    with pytest.raises(MigrationFailed, match="23505"):
+        await migrate.up(database, [track])
+
+    await db.execute("DELETE FROM a")
+    report = await migrate.up(database, [track])
+
+    assert [run.file[:8] for run in report.files] == ["t/000002"]
+    assert await row(db) == (2, False)
+    assert await is_valid(db)
+
+
+async def test_an_invalid_index_is_replaced_by_a_file_in_a_transaction_too(
+    database: str, db: asyncpg.Connection, tmp_path: Path
+) -> None:
+    """IF NOT EXISTS would take it for the index that is wanted."""
+    await db.execute("CREATE TABLE a (n int); INSERT INTO a VALUES (1), (1)")
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await db.execute("CREATE UNIQUE INDEX CONCURRENTLY a_n ON a (n)")
+    await db.execute("DELETE FROM a")
+    track = write_track(tmp_path, "t", "CREATE INDEX IF NOT EXISTS a_n ON a (n);")
+    await migrate.up(database, [track])
+    assert await is_valid(db)
+
+
+async def test_what_stands_in_the_way_is_tried_again_and_named(
+    database: str, db: asyncpg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(act, "FIRST_PAUSE_S", 0.01)
+    track = write_track(tmp_path, "t", TABLE, BUILD)
+    await db.execute("CREATE TABLE a (n int)")
+    async with db.transaction():
+        await db.execute("INSERT INTO a VALUES (1)")
+        with pytest.raises(MigrationFailed, match=r"55P03.*tried 5 times") as caught:
+            await migrate.up(database, [track], ddl_lock_timeout_s=0.05)
+        assert f"pid {db.get_server_pid()}" in str(caught.value)
+    assert await row(db) == (2, True)
+    await migrate.up(database, [track])
+    assert await row(db) == (2, False)
+    assert await is_valid(db)
+
+
+@pytest.mark.parametrize("sql", ["VACUUM a; VACUUM a;", "VACUUM nonsense nonsense"])
+async def test_a_file_that_the_server_cannot_read_marks_nothing(
+    database: str, db: asyncpg.Connection, tmp_path: Path, sql: str
+) -> None:
+    track = write_track(tmp_path, "t", TABLE, f"-- no-transaction: why\n{sql}")
+    with pytest.raises(MigrationFailed, match=r"t/000002.*SQLSTATE 42601"):
+        await migrate.up(database, [track])
+    assert await row(db) == (1, False)
+
+
+async def test_a_concurrent_index_without_a_name_is_refused_before_anything_runs(
+    database: str, db: asyncpg.Connection, tmp_path: Path
+) -> None:
+    nameless = "-- no-transaction: why\nCREATE INDEX CONCURRENTLY ON a (n);"
+    with pytest.raises(InvalidTrack, match="does not name it"):
+        await migrate.up(database, [write_track(tmp_path, "t", TABLE, nameless)])
+    assert await db.fetchval("SELECT to_regclass('a')") is None
+
+
+async def test_a_golang_migrate_that_waits_for_core_does_not_spoil_the_index(
+    database: str, db: asyncpg.Connection, tmp_path: Path
+) -> None:
+    """It waits inside a statement, and a build waits for every older snapshot."""
+    name = await db.fetchval("SELECT current_database()")
+    slow = f"{TABLE} SELECT pg_sleep(0.3);"
+    track = write_track(tmp_path, "t", slow, BUILD)
+    run = asyncio.create_task(migrate.up(database, [*builtin_tracks(), track]))
+    while not await db.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"):
+        await asyncio.sleep(0.01)
+    core = lock_id("public", "schema_migrations", name)
+    await db.execute(f"SELECT pg_advisory_lock({core})")
+    assert await db.fetchval("SELECT version FROM schema_migrations") == 7
+    await run
+    assert await is_valid(db)
+    assert await row(db) == (2, False)
+
+
+async def test_one_transaction_per_file_keeps_what_was_committed(
+    database: str, db: asyncpg.Connection, tmp_path: Path
+) -> None:
+    track = write_track(tmp_path, "t", "CREATE TABLE a (n int);", "SELECT nope;")
+    with pytest.raises(MigrationFailed, match="the files before it stay; `agentrows migrate up`"):
+        await migrate.up(database, [track], transaction="file")
+    assert await row(db) == (1, False)
+    write_track(tmp_path, "t", "CREATE TABLE a (n int);", "SELECT 1;")
+    assert len((await migrate.up(database, [track], transaction="file")).files) == 1
+    assert await row(db) == (2, False)
+
+
+async def test_apply_heals_what_our_own_run_left_and_nobody_elses(
+    database: str, db: asyncpg.Connection, tmp_path: Path
+) -> None:
+    track = write_track(tmp_path, "t", TWICE, UNIQUE)
+    with pytest.raises(MigrationFailed):
+        await migrate.apply(database, [track])
+    (found,) = (await migrate.status(database, [track])).tracks
+    assert (found.dirty, found.moved_by) == (True, "agentrows")
+    await db.execute("DELETE FROM a")
+    assert len((await migrate.apply(database, [track])).files) == 1
+    assert (await migrate.verify(database, [track])).is_current
+
+
+async def test_an_index_is_dropped_concurrently_on_the_way_down(
+    database: str, db: asyncpg.Connection, tmp_path: Path
+) -> None:
+    track = write_track(tmp_path, "t", TABLE, BUILD)
+    down = "-- no-transaction: writers go on.\nDROP INDEX CONCURRENTLY IF EXISTS a_n;\n"
+    (track.directory / "000002_step.down.sql").write_text(down)
+    await migrate.up(database, [track])
+    assert len((await migrate.down(database, [track], 1, track="t")).files) == 1
+    assert await row(db) == (1, False)
+    assert await is_valid(db) is None
+    assert (await migrate.up(database, [track])).status.is_current
+
+
+async def test_a_way_down_that_broke_off_is_taken_up_again(
+    database: str, db: asyncpg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(act, "FIRST_PAUSE_S", 0.01)
+    track = write_track(tmp_path, "t", "CREATE TABLE IF NOT EXISTS a (n int);", BUILD)
+    down = "-- no-transaction: writers go on.\nDROP INDEX CONCURRENTLY IF EXISTS a_n;\n"
+    (track.directory / "000002_step.down.sql").write_text(down)
+    await migrate.up(database, [track])
+    async with db.transaction():
+        await db.execute("INSERT INTO a VALUES (1)")
+        with pytest.raises(MigrationFailed, match="`agentrows migrate up` takes it up again"):
+            await migrate.down(database, [track], 1, track="t", ddl_lock_timeout_s=0.05)
+    assert await row(db) == (1, True)
+    assert await is_valid(db) is False
+    assert (await migrate.up(database, [track])).status.is_current
+    assert await is_valid(db)

@@ -1,0 +1,67 @@
+"""Whether the last release still works on today's schema: `make verify` runs this.
+
+While replicas of a new release start, those of the old one go on. So the queries of the last
+release tag are compiled by sqlc against the migrations of today: a column that they read and that
+is gone fails here.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from support.freshness import ROOT, sqlc
+
+RELEASE: Final = re.compile(r"v[0-9]+\.[0-9]+\.[0-9]+")
+
+
+def last_release(root: Path) -> str | None:
+    """Return the highest release tag; None if there is none."""
+    tags = _git(root, "tag", "--list", "v*", "--sort=-version:refname").decode().split()
+    return next((tag for tag in tags if RELEASE.fullmatch(tag)), None)
+
+
+def check(root: Path, tag: str) -> str | None:
+    """Return what sqlc says of the tag's queries on today's migrations; None if all compile."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        archive = _git(root, "archive", "--format=tar", tag, "sqlc.yaml", "queries")
+        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+            tar.extractall(folder, filter="data")
+        shutil.copytree(root / "migrations", folder / "migrations")
+        try:
+            sqlc(folder, "compile")
+        except subprocess.CalledProcessError as error:
+            return f"the queries of {tag} do not compile on today's migrations ({error})"
+    return None
+
+
+def main() -> int:
+    """Check this repository; print what is wrong, and return the exit code."""
+    tag = last_release(ROOT)
+    if tag is None:
+        print("contraction: there is no release tag yet, so nothing to compare with")  # noqa: T201
+        return 0
+    problem = check(ROOT, tag)
+    if problem:
+        print(problem, file=sys.stderr)  # noqa: T201
+    return 1 if problem else 0
+
+
+def _git(root: Path, *arguments: str) -> bytes:
+    return subprocess.run(  # noqa: S603  git with arguments of ours
+        ["git", "-C", str(root), *arguments],  # noqa: S607  whichever git is first
+        capture_output=True,
+        check=True,
+    ).stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main())

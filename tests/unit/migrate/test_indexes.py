@@ -1,0 +1,57 @@
+"""Which indexes a file makes: read from its words."""
+
+from __future__ import annotations
+
+import pytest
+
+from agentrows.errors import InvalidTrack
+from agentrows.migrate.indexes import created_in, reindexes, standing_after
+from agentrows.migrate.track import File
+
+
+def file(sql: str) -> File:
+    return File("t/000001_x.up.sql", sql, "")
+
+
+@pytest.mark.parametrize(
+    ("sql", "name", "table"),
+    [
+        ("CREATE INDEX a_n ON a (n)", "a_n", "a"),
+        (
+            "create unique index concurrently if not exists A_N on only a using btree (n);",
+            "a_n",
+            "a",
+        ),
+        ('CREATE INDEX "A n" ON app."Some ""Table" (n)', "A n", 'Some "Table'),
+        ("-- CREATE INDEX no ON b (n)\nCREATE INDEX a_n ON app.a (n)", "a_n", "a"),
+        ("SELECT 'x; CREATE INDEX no ON b (n)'; CREATE INDEX a_n ON a (n)", "a_n", "a"),
+        ("DO $x$ CREATE INDEX no ON b (n); $x$; CREATE INDEX a_n ON a (n)", "a_n", "a"),
+        ("/* ; CREATE INDEX no ON b (n) */ CREATE INDEX a_n ON a (n)", "a_n", "a"),
+    ],
+)
+def test_an_index_is_found_with_its_table(sql: str, name: str, table: str) -> None:
+    (index,) = created_in(file(sql))
+    assert (index.name, index.table) == (name, table)
+
+
+@pytest.mark.parametrize("sql", ["", "CREATE INDEX ON a (n)", "CREATE TABLE index (n int)"])
+def test_what_names_no_index_has_none(sql: str) -> None:
+    assert created_in(file(sql)) == ()
+
+
+def test_a_concurrent_index_has_to_have_a_name() -> None:
+    with pytest.raises(InvalidTrack, match="does not name it"):
+        created_in(file("CREATE UNIQUE INDEX CONCURRENTLY ON a (n)"))
+
+
+def test_a_rebuild_is_seen() -> None:
+    assert reindexes(file("REINDEX (VERBOSE) TABLE CONCURRENTLY a"))
+    assert not reindexes(file("REINDEX TABLE a"))
+
+
+def test_what_is_dropped_later_is_not_expected() -> None:
+    files = [
+        file("CREATE INDEX a_n ON a (n); CREATE INDEX a_m ON a (m); CREATE INDEX b_n ON b (n)"),
+        file("DROP INDEX IF EXISTS a_n; DROP TABLE b"),
+    ]
+    assert standing_after(files) == {"a_m": "a"}
