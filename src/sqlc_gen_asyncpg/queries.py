@@ -74,6 +74,10 @@ def _check(self: Builder) -> None:
             "a blank line stands above or in its comment; end a comment on the whole file with the "
             "line -- py: file, and leave no blank line between the query's comment and its SQL"
         )
+    kept = re.search(r"@[A-Za-z_]\w*", sqltext.mask(self.query.text))
+    if kept:
+        # PostgreSQL reads `=@` as one operator, so sqlc leaves the name behind it as it is.
+        raise Refused(f"{kept[0]} is no parameter here; put a blank before it, or write sqlc.arg")
     if len(self.query.parameters) > MOST_PARAMETERS:
         raise Refused(f"more than {MOST_PARAMETERS:,} parameters; pass arrays and unnest them")
 
