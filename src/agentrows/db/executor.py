@@ -26,6 +26,7 @@ from agentrows.errors import (
 if TYPE_CHECKING:
     from collections.abc import (
         AsyncGenerator,
+        AsyncIterable,
         AsyncIterator,
         Awaitable,
         Callable,
@@ -167,7 +168,7 @@ class Statements:
         table_name: str,
         /,
         *,
-        records: Iterable[Sequence[object]],
+        records: Iterable[Sequence[object]] | AsyncIterable[Sequence[object]],
         columns: Sequence[str] | None = None,
         schema_name: str | None = None,
         timeout: float | None = None,
