@@ -20,7 +20,7 @@ demo: $(READY) ## Start an embedded PostgreSQL, migrate it, and run examples/qui
 test: lint types unit ## Run every test against a real PostgreSQL, with types and lint.
 
 unit: $(READY) ## Run the tests alone.
-	pytest -q
+	pytest -q -n auto --dist loadfile
 
 soak: $(READY) ## Run every fault, the races 20 times each.
 	AGENTROWS_ROUNDS=20 pytest -q tests/faults

@@ -172,7 +172,7 @@ async def test_checkpoints_of_other_users_threads_and_namespaces_are_not_seen(
         ({"checkpoint_id": "p-1"}, {("", "p-1"), ("child", "p-1")}),
         ({"checkpoint_ns": "", "checkpoint_id": "p-1"}, {("", "p-1")}),
     ],
-    ids=str,
+    ids=lambda value: str(sorted(value)),
 )
 async def test_a_delete_takes_what_it_names_with_the_writes_and_a_store_brings_it_back(
     client: PostgresClient,
