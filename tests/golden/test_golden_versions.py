@@ -19,7 +19,7 @@ VERSIONS = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "version
 
 def interpreter(version: str) -> str | None:
     """An interpreter of this version; this one's own environment does not count."""
-    found = sorted(VERSIONS.glob(f"{version}.*/bin/python"))
+    found = sorted(VERSIONS.glob(f"{version}.*/bin/python")) if os.access(VERSIONS, os.R_OK) else []
     return str(found[0]) if found else shutil.which(f"python{version}")
 
 

@@ -12,8 +12,8 @@ import re
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import Final
 
@@ -32,9 +32,9 @@ def check(root: Path, tag: str) -> str | None:
     """Return what sqlc says of the tag's queries on today's migrations; None if all compile."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        archive = _git(root, "archive", "--format=tar", tag, "sqlc.yaml", "queries")
-        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-            tar.extractall(folder, filter="data")
+        archive = _git(root, "archive", "--format=zip", tag, "sqlc.yaml", "queries")
+        with zipfile.ZipFile(io.BytesIO(archive)) as release:
+            release.extractall(folder)
         shutil.copytree(root / "migrations", folder / "migrations")
         try:
             sqlc(folder, "compile")
