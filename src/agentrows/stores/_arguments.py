@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from pgvector import Vector
 
+from agentrows.db.codecs import encode_json
 from agentrows.errors import InvalidValue
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def check_indexed_text(name: str, value: str | Unset | None) -> str | None:
 def check_json(name: str, value: JsonValue) -> str:
     """Return compact JSON text; raise InvalidValue for what JSON cannot say."""
     try:
-        text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        text = encode_json(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidValue(f"{name} cannot be written as JSON: {error}") from error
     return check_text(name, text)
