@@ -10,7 +10,7 @@ from agentrows.db.pool import connect
 from agentrows.errors import MigrationError
 from agentrows.migrate import catalog, ledger
 from agentrows.migrate.act import decide
-from agentrows.migrate.indexes import standing_after
+from agentrows.migrate.indexes import created_in, standing_after
 from agentrows.migrate.runs import PlannedFile
 from agentrows.migrate.session import closing, driver_errors
 from agentrows.migrate.state import State, TrackStatus, describe, locate, read_states
@@ -33,7 +33,8 @@ class TrackCheckup:
 
     `status` is None if its tracking table cannot be read as one; `problem` says why `up` would
     refuse, else `steps` are the files that it would run. `missing_indexes` are those that the
-    applied files make (as far as their text shows it) and the database has not.
+    applied files make (as far as their text shows it) and the database has not; once `force` has
+    set the track to `repair_from`, `up` makes them again.
     """
 
     name: str
@@ -43,6 +44,7 @@ class TrackCheckup:
     problem: str | None
     steps: tuple[PlannedFile, ...]
     missing_indexes: tuple[str, ...]
+    repair_from: int | None
 
     @property
     def is_healthy(self) -> bool:
@@ -130,7 +132,18 @@ def _look(known: LoadedTrack, found: Found, missing: tuple[str, ...]) -> TrackCh
         problem=problem,
         steps=steps,
         missing_indexes=missing,
+        repair_from=_repair_from(known, missing),
     )
+
+
+def _repair_from(known: LoadedTrack, missing: tuple[str, ...]) -> int | None:
+    """Return the version before the first file that makes a missing index."""
+    makers = (
+        migration.version
+        for migration in known.migrations
+        if any(index.name in missing for index in created_in(migration.up))
+    )
+    return min((version - 1 for version in makers), default=None)
 
 
 def _expected(loaded: Sequence[LoadedTrack], found: Sequence[Found]) -> Mapping[str, str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 from agentrows.errors import InvalidTrack
 from agentrows.migrate import ledger
 from agentrows.migrate.ledger import Place
-from agentrows.migrate.plan import Entry, Mover, Row, check_unchanged, moved_by
+from agentrows.migrate.plan import Entry, Mover, Row, check_unchanged, moved_by, not_here
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -38,7 +38,9 @@ class TrackStatus:
     """Where one track of a database stands.
 
     `version` is None if nothing is applied, `newest` is the last file's; `pending` are the labels
-    of the files above `version`. `changed` says which applied file is no longer what it was.
+    of the files above `version`. `changed` says which applied file is no longer what it was, or is
+    gone. `not_here` are the labels of applied files that this code has not: a newer release's, or
+    deleted since.
     """
 
     name: str
@@ -49,6 +51,7 @@ class TrackStatus:
     moved_by: Mover
     pending: tuple[str, ...]
     changed: str | None
+    not_here: tuple[str, ...] = ()
 
     @property
     def is_ahead(self) -> bool:
@@ -126,6 +129,7 @@ def describe(state: State) -> TrackStatus:
         moved_by=state.mover,
         pending=tuple(m.up.label for m in known.migrations if m.version > (version or 0)),
         changed=_changed(state),
+        not_here=tuple(entry.file or "" for entry in not_here(state.history, known)),
     )
 
 

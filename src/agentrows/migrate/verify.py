@@ -76,8 +76,8 @@ def log_ahead(found: Status) -> None:
     for track in found.tracks:
         if track.is_ahead:
             logger.info(
-                "track %r is at %s, this code knows %s: served in compatibility mode",
-                *(track.name, track.version, track.newest),
+                "track %r is at %s, this code knows %s: served in compatibility mode%s",
+                *(track.name, track.version, track.newest, _not_here(track)),
             )
 
 
@@ -86,6 +86,11 @@ def log_behind(found: Status) -> None:
     for track in found.tracks:
         if track.pending:
             logger.warning("%s; served as it is, because another tool migrates it", _lack(track))
+
+
+def _not_here(track: TrackStatus) -> str:
+    files = ", ".join(track.not_here)
+    return f" ({files}: of a newer release, or deleted)" if files else ""
 
 
 def _lack(track: TrackStatus) -> str:
