@@ -140,7 +140,8 @@ def _how(planned: PlannedFile) -> str:
 
 def _state(track: TrackStatus) -> str:
     words = {
-        "dirty: an earlier run broke off": track.dirty,
+        f"dirty: a run is at work, {', '.join(track.at_work)}": bool(track.at_work),
+        "dirty: an earlier run broke off": track.dirty and not track.at_work,
         "an applied file was changed": track.changed is not None,
         "ahead of this release": track.is_ahead,
         f"{len(track.pending)} pending": bool(track.pending),

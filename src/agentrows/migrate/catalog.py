@@ -192,7 +192,7 @@ async def unlock(db: asyncpg.Connection, lock_ids: Sequence[int]) -> None:
     )
 
 
-async def lock_holders(db: asyncpg.Connection, lock_ids: Sequence[int]) -> list[Backend]:
+async def lock_holders(db: Connection, lock_ids: Sequence[int]) -> list[Backend]:
     """Return who holds any of these advisory locks, and how long its query has run."""
     return [Backend(*row) for row in await db.fetch(_HOLDERS, [str(one) for one in lock_ids])]
 

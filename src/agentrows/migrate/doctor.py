@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from agentrows.db.pool import connect
@@ -13,7 +13,7 @@ from agentrows.migrate.act import decide
 from agentrows.migrate.indexes import created_in, standing_after
 from agentrows.migrate.runs import PlannedFile
 from agentrows.migrate.session import closing, driver_errors
-from agentrows.migrate.state import State, TrackStatus, describe, locate, read_states
+from agentrows.migrate.state import State, TrackStatus, describe, locate, read_states, with_runner
 from agentrows.migrate.track import load_all
 
 if TYPE_CHECKING:
@@ -78,14 +78,18 @@ async def doctor(dsn: str, tracks: Sequence[Track]) -> Checkup:
         schemas = sorted({place.schema for place in places})
         invalid = await catalog.invalid_in(db, schemas)
         present = await catalog.indexes_in(db, schemas)
-    expected = _expected(loaded, found)
-    return Checkup(
-        tuple(
+        expected = _expected(loaded, found)
+        checkups = [
             _look(known, each, _missing(expected, known, present))
             for known, each in zip(loaded, found, strict=True)
-        ),
-        tuple(invalid),
-    )
+        ]
+        told = [
+            replace(each, status=await with_runner(db, each.status, place, session))
+            if each.status
+            else each
+            for each, place in zip(checkups, places, strict=True)
+        ]
+    return Checkup(tuple(told), tuple(invalid))
 
 
 async def plan(

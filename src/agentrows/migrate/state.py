@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 from agentrows.errors import InvalidTrack
-from agentrows.migrate import ledger
+from agentrows.migrate import catalog, ledger
 from agentrows.migrate.ledger import Place
+from agentrows.migrate.lock import lock_ids
 from agentrows.migrate.plan import Entry, Mover, Row, check_unchanged, moved_by, not_here
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ class TrackStatus:
     `version` is None if nothing is applied, `newest` is the last file's; `pending` are the labels
     of the files above `version`. `changed` says which applied file is no longer what it was, or is
     gone. `not_here` are the labels of applied files that this code has not: a newer release's, or
-    deleted since.
+    deleted since. `at_work` are the sessions that hold the lock of a dirty track: a run that is not
+    done yet.
     """
 
     name: str
@@ -52,6 +54,7 @@ class TrackStatus:
     pending: tuple[str, ...]
     changed: str | None
     not_here: tuple[str, ...] = ()
+    at_work: tuple[str, ...] = ()
 
     @property
     def is_ahead(self) -> bool:
@@ -131,6 +134,16 @@ def describe(state: State) -> TrackStatus:
         changed=_changed(state),
         not_here=tuple(entry.file or "" for entry in not_here(state.history, known)),
     )
+
+
+async def with_runner(
+    db: Connection, track: TrackStatus, place: Place, session: Session
+) -> TrackStatus:
+    """Add who holds the migration lock, if the track is dirty."""
+    if not track.dirty:
+        return track
+    holders = await catalog.lock_holders(db, lock_ids(session.database, [place]))
+    return replace(track, at_work=tuple(map(str, holders)))
 
 
 def _changed(state: State) -> str | None:

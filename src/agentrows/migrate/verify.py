@@ -13,7 +13,7 @@ from agentrows.db.pool import connect
 from agentrows.errors import DirtySchema, InvalidTrack, SchemaBehind
 from agentrows.migrate import catalog
 from agentrows.migrate.session import closing, driver_errors
-from agentrows.migrate.state import Status, TrackStatus, read_states
+from agentrows.migrate.state import Status, TrackStatus, describe, read_states, with_runner
 from agentrows.migrate.track import load_all
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ async def status_on(db: Connection, tracks: Sequence[Track]) -> Status:
     with driver_errors():
         session = await catalog.read_session(db)
         states = await read_states(db, loaded, session)
-    return Status.of(states)
+        told = [await with_runner(db, describe(each), each.place, session) for each in states]
+        return Status(tuple(told))
 
 
 async def verify(dsn: str, tracks: Sequence[Track]) -> Status:
@@ -62,6 +63,11 @@ async def verify(dsn: str, tracks: Sequence[Track]) -> Status:
 def refuse_unsound(found: Status) -> None:
     """Raise DirtySchema or InvalidTrack for the first track that is dirty or was changed."""
     for track in found.tracks:
+        if track.at_work:
+            raise DirtySchema(
+                f"track {track.name!r}: a run is at work on version {track.version or 1}: "
+                f"{', '.join(track.at_work)}"
+            )
         if track.dirty:
             raise DirtySchema(
                 f"track {track.name!r}: an earlier run broke off in version {track.version or 1}; "

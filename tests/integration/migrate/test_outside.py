@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from agentrows import migrate
-from agentrows.errors import InvalidTrack, MigrationFailed
+from agentrows.errors import DirtySchema, InvalidTrack, MigrationFailed
 from agentrows.migrate import act, builtin_tracks
 from agentrows.migrate.lock import lock_id
 from support.tracks import write_track
@@ -136,6 +136,11 @@ async def test_a_build_waits_for_old_transactions_and_names_them(
             while not (caplog.messages or run.done()):
                 await asyncio.sleep(0.01)
             assert not run.done()
+            with pytest.raises(DirtySchema, match="'t': a run is at work on version 2: pid "):
+                await migrate.verify(database, [track])
+            (found,) = (await migrate.doctor(database, [track])).tracks
+            assert found.status
+            assert "(agentrows migrate)" in found.status.at_work[0]
         await run
     assert caplog.messages[0].startswith(
         f"t/000002_step.up.sql waits until these transactions end: pid {db.get_server_pid()}"
