@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     Prepare = Callable[[asyncpg.Connection], Awaitable[None]]
 
 BAD_DSN: Final = "the DSN is not understood; it reads postgresql://user:password@host:port/database"
+CHECK_CLIENT: Final = "1s"
+"""How often a session looks, in the middle of a statement, whether its client is still there."""
 SESSION: Final = {
-    # A statement whose client is gone, or gave up, ends within a second, and so do its locks.
-    "client_connection_check_interval": "1000",
+    # A statement whose client is gone, or gave up, ends soon, and so do its locks.
+    "client_connection_check_interval": CHECK_CLIENT,
 }
 FIRST_WAIT_S: Final = 0.5
 LONGEST_WAIT_S: Final = 5.0
