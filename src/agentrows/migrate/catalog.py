@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from agentrows.db.executor import Connection
+    from agentrows.db.sources import Connection
     from agentrows.migrate.indexes import Index
     from agentrows.migrate.track import Track
 
