@@ -25,7 +25,7 @@ from agentrows import (
 )
 from agentrows.db.embedded import load_get_server
 from agentrows.db.pool import connect
-from support.postgres import LOCKED_ROLE
+from support.postgres import LOCKED_ROLE, as_role
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +42,7 @@ def locked(server: Server, migrated: str) -> str:
         f"""DO $$ BEGIN CREATE ROLE {LOCKED_ROLE} LOGIN PASSWORD 'right';
         EXCEPTION WHEN duplicate_object THEN NULL; END $$"""
     )
-    return migrated.replace("postgres:@", f"{LOCKED_ROLE}:{SECRET}@")
+    return as_role(migrated, LOCKED_ROLE, SECRET)
 
 
 def everything_said(error: BaseException) -> str:
