@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from agentrows.config import MigrationMode
+    from agentrows.config import MigrationMode, Password
     from agentrows.db.executor import Isolation
     from agentrows.migrate import MigrationRunner
     from agentrows.opening import Close
@@ -95,6 +95,7 @@ class PostgresClient(Stores):
         *,
         settings: Settings | None = None,
         migrations: MigrationMode | MigrationRunner | None = None,
+        password: Password | None = None,
     ) -> AsyncGenerator[Self]:
         """Open a client for a block, and close it at its end.
 
@@ -104,10 +105,14 @@ class PostgresClient(Stores):
         verify, off, or a runner of your own), then opens the pool. If any step fails, what was
         opened is closed.
 
+        `password` is a function, plain or async, that is asked for each new connection and wins
+        over the DSN's password; what it raises becomes Unavailable. Else it is in the DSN, or in
+        the file of AGENTROWS_DATABASE_PASSWORD_FILE, or where libpq looks (PGPASSFILE).
+
         Raises ConfigError for settings, credentials or a missing pgvector; Unavailable if the
         server does not answer in time; SchemaBehind under `verify`; MigrationError.
         """
-        client = await cls.connect(dsn, settings=settings, migrations=migrations)
+        client = await cls.connect(dsn, settings=settings, migrations=migrations, password=password)
         try:
             yield client
         finally:
@@ -120,10 +125,12 @@ class PostgresClient(Stores):
         *,
         settings: Settings | None = None,
         migrations: MigrationMode | MigrationRunner | None = None,
+        password: Password | None = None,
     ) -> Self:
         """Do what `open` does, for an application that calls `close` itself."""
         settings = settings or Settings.load()
-        return cls(*await open_pool(dsn, settings, migrations or settings.migrations))
+        mode = migrations or settings.migrations
+        return cls(*await open_pool(dsn, settings, mode, password))
 
     @classmethod
     async def from_pool(cls, pool: asyncpg.Pool, *, settings: Settings | None = None) -> Self:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from agentrows.config import MigrationMode, Settings
+    from agentrows.config import MigrationMode, Password, Settings
     from agentrows.migrate import MigrationRunner
 
     Close = Callable[[], Awaitable[None]]
@@ -50,14 +50,18 @@ async def init_connection(connection: asyncpg.Connection, *, vector: bool = True
 
 
 async def open_pool(
-    dsn: str | None, settings: Settings, migrations: MigrationMode | MigrationRunner
+    dsn: str | None,
+    settings: Settings,
+    migrations: MigrationMode | MigrationRunner,
+    password: Password | None,
 ) -> tuple[Executor, Close]:
     """Wait for the server, bring the schema up, open a pool; return its executor and its end."""
-    ready = await wait_until_ready(settings.resolve_dsn(dsn), settings)
-    status = await _migrate(ready, settings, migrations)
-    pool = await create_pool(
-        ready, settings, init=partial(init_connection, vector=settings.vector_enabled)
-    )
+    found = settings.resolve_dsn(dsn)
+    password = password or settings.resolve_password(found)
+    ready = await wait_until_ready(found, settings, password=password)
+    status = await _migrate(ready, settings, migrations, password)
+    init = partial(init_connection, vector=settings.vector_enabled)
+    pool = await create_pool(ready, settings, init=init, password=password)
     source = PoolSource(pool, acquire_timeout_s=settings.acquire_timeout_s)
     db = Executor(source, versions=_versions(status, settings))
     return db, lambda: close_pool(pool, timeout_s=CLOSE_TIMEOUT_S)
@@ -92,17 +96,17 @@ def _versions(status: migrate.Status, settings: Settings) -> dict[str, int]:
 
 
 async def _migrate(
-    dsn: str, settings: Settings, mode: MigrationMode | MigrationRunner
+    dsn: str, settings: Settings, mode: MigrationMode | MigrationRunner, password: Password | None
 ) -> migrate.Status:
     """Do what the mode says, and return how far the schema is then."""
     tracks = _tracks(settings)
     if mode == "apply":
-        return (await migrate.apply(dsn, tracks)).status
+        return (await migrate.apply(dsn, tracks, password=password)).status
     if mode == "verify":
-        return await migrate.verify(dsn, tracks)
+        return await migrate.verify(dsn, tracks, password=password)
     if callable(mode):
-        await mode(migrate.MigrationContext(dsn, tracks))
-    return await migrate.status(dsn, tracks)
+        await mode(migrate.MigrationContext(dsn, tracks, password))
+    return await migrate.status(dsn, tracks, password=password)
 
 
 async def _check_codecs(db: Executor, *, vector: bool) -> None:

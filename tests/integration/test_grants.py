@@ -123,7 +123,7 @@ HOSTILE: Final = (
 )
 
 
-def rights(tracks: Sequence[migrate.Track] = TRACKS, **names: str) -> str:
+def rights(tracks: Sequence[migrate.Track] = TRACKS, /, **names: str) -> str:
     return migrate.grants(tracks, **{"owner": OWNER, "service": SERVICE, "reader": READER, **names})
 
 
@@ -156,7 +156,14 @@ def test_what_it_prints_goes_through_psql_and_a_second_time_changes_nothing(
         capture_output=True,
         text=True,
     ).stdout
-    psql = [EMBEDDED / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", dsn.replace(":@/", "@/")]
+    psql: list[str | Path] = [
+        EMBEDDED / "psql",
+        "-X",
+        "-q",
+        "-v",
+        "ON_ERROR_STOP=1",
+        dsn.replace(":@/", "@/"),
+    ]
 
     async def found() -> list[tuple[str, str]]:
         connection = await asyncpg.connect(dsn)

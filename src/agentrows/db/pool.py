@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Final
 
 import asyncpg
 import stamina
 
+from agentrows.db.address import asking, check, why_not
 from agentrows.db.embedded import is_embedded, start_embedded
-from agentrows.errors import ConfigError, Unavailable, translate
+from agentrows.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Generator
 
-    from agentrows.config import Settings
+    from agentrows.config import Password, Settings
 
     Prepare = Callable[[asyncpg.Connection], Awaitable[None]]
 
-BAD_DSN: Final = "the DSN is not understood; it reads postgresql://user:password@host:port/database"
 SESSION: Final = {
     "application_name": "agentrows",
     # A statement whose client is gone, or gave up, ends within a second, and so do its locks.
@@ -29,22 +30,31 @@ LONGEST_WAIT_S: Final = 5.0
 
 
 async def connect(
-    dsn: str, *, timeout_s: float = 10.0, application_name: str = "agentrows"
+    dsn: str,
+    *,
+    timeout_s: float = 10.0,
+    application_name: str = "agentrows",
+    password: Password | None = None,
 ) -> asyncpg.Connection:
-    """Connect once, within `timeout_s`.
+    """Connect once, within `timeout_s`; `password` is asked for it, and wins over the DSN's.
 
     Raises Unavailable if the server does not answer, and ConfigError if it answers that the
-    password, the role or the database is wrong, or if the DSN cannot be read.
+    password, the role or the database is wrong, if its certificate is, or if the DSN cannot be
+    read.
     """
-    try:
+    check(dsn)
+    with _explained():
         return await asyncpg.connect(
-            dsn, timeout=timeout_s, server_settings={"application_name": application_name}
+            dsn,
+            timeout=timeout_s,
+            server_settings={"application_name": application_name},
+            password=asking(password),
         )
-    except Exception as error:
-        raise _why_not(error) from _without_secrets(error)
 
 
-async def wait_until_ready(dsn: str, settings: Settings) -> str:
+async def wait_until_ready(
+    dsn: str, settings: Settings, *, password: Password | None = None
+) -> str:
     """Start an embedded server if the DSN asks for one, wait until it answers; return its DSN.
 
     A server that is down or starting is tried again, after 0.5 s doubling to 5 s, for
@@ -61,12 +71,14 @@ async def wait_until_ready(dsn: str, settings: Settings) -> str:
     ):
         with attempt:
             timeout_s = min(settings.connect_timeout_s, settings.ready_timeout_s)
-            connection = await connect(dsn, timeout_s=timeout_s)
+            connection = await connect(dsn, timeout_s=timeout_s, password=password)
             await connection.close()
     return dsn
 
 
-async def create_pool(dsn: str, settings: Settings, *, init: Prepare) -> asyncpg.Pool:
+async def create_pool(
+    dsn: str, settings: Settings, *, init: Prepare, password: Password | None = None
+) -> asyncpg.Pool:
     """Open a pool whose connections were prepared by `init`; raise what `connect` and it raise.
 
     asyncpg resets a session at every release, which costs a round trip per call (2 to 3 times the
@@ -81,7 +93,8 @@ async def create_pool(dsn: str, settings: Settings, *, init: Prepare) -> asyncpg
     async def leave_as_it_is(_connection: asyncpg.Connection) -> None:
         pass
 
-    try:
+    check(dsn)
+    with _explained():
         return await asyncpg.create_pool(
             dsn,
             min_size=min(settings.pool_min_size, settings.pool_max_size),
@@ -91,9 +104,8 @@ async def create_pool(dsn: str, settings: Settings, *, init: Prepare) -> asyncpg
             server_settings=SESSION,
             init=prepare,
             reset=leave_as_it_is,
+            password=asking(password),
         )
-    except Exception as error:
-        raise _why_not(error) from _without_secrets(error)
 
 
 async def close_pool(pool: asyncpg.Pool, *, timeout_s: float) -> None:
@@ -105,23 +117,15 @@ async def close_pool(pool: asyncpg.Pool, *, timeout_s: float) -> None:
         pool.terminate()
 
 
-def _why_not(error: Exception) -> Exception:
-    """Return our error for a failed attempt to connect, without what the DSN held."""
-    if isinstance(error, TimeoutError):
-        return Unavailable("the database did not accept a connection in time")
-    if _is_dsn_error(error):
-        return ConfigError(BAD_DSN)
-    if isinstance(error, asyncpg.UndefinedObjectError):
-        return ConfigError(
-            f"the DSN has a parameter that the server does not know: {error.args[0]}"
-        )
-    return translate(error, lost=Unavailable) or error
-
-
-def _without_secrets(error: Exception) -> Exception | None:
-    """Return the cause to keep: an error about the DSN's text may repeat the password."""
-    return None if _is_dsn_error(error) else error
-
-
-def _is_dsn_error(error: Exception) -> bool:
-    return isinstance(error, ValueError) and not isinstance(error, asyncpg.DataError)
+@contextlib.contextmanager
+def _explained() -> Generator[None]:
+    """Raise our error for a failed attempt to connect."""
+    ours: Exception
+    cause: Exception | None
+    try:
+        yield
+    except Exception as error:
+        ours, cause = why_not(error)
+    else:
+        return
+    raise ours from cause  # outside of the handler: nothing else of the driver's error is kept

@@ -3,7 +3,8 @@
 `up` applies what is pending, `apply` does so unless another tool migrates the database; `down`,
 `goto` and `force` move one track; `dry_run` executes and rolls back. `plan`, `doctor`, `verify` and
 `status` only read. All take a DSN and the tracks, which are `builtin_tracks()` and then the
-application's own. `grants` writes SQL for an administrator and asks no database.
+application's own, and a function for the password if it is not in the DSN. `grants` writes SQL for
+an administrator and asks no database.
 """
 
 from __future__ import annotations
