@@ -1,7 +1,7 @@
 """What a DSN asks for, looked at before the driver does, and why a connection did not come about.
 
-asyncpg splits a DSN at the first `@`, so a password with a plain `@`, `/`, `?` or `#` in it would go
-to the resolver as a host's name, or to the server as a setting. Parameters that asyncpg does not
+asyncpg splits a DSN at the first `@`, so a password with a plain `@`, `/`, `?` or `#` in it would
+go to the resolver as a host's name, or to the server as a setting. Parameters that asyncpg does not
 know go to the server when it logs in. For libpq's other parameters of TLS and authentication that
 is too late, so they are refused here. Of a DSN, no error of this module holds more than the name of
 a parameter and the path of a file.
