@@ -36,13 +36,10 @@ async def make_database(server: TlsServer) -> None:
 
 async def refused(dsn: str) -> Exception:
     """What is said when no connection comes about; it never holds the password."""
-    try:
-        connection = await connect(dsn)
-    except (ConfigError, Unavailable) as error:
-        assert PASSWORD not in "".join(traceback.format_exception(error))
-        return error
-    await connection.close()
-    raise AssertionError("it was let in")
+    with pytest.raises((ConfigError, Unavailable)) as caught:
+        await connect(dsn)
+    assert PASSWORD not in "".join(traceback.format_exception(caught.value))
+    return caught.value
 
 
 async def test_a_client_works_over_tls_and_nothing_of_it_is_in_clear(server: TlsServer) -> None:
@@ -59,13 +56,13 @@ async def test_a_client_works_over_tls_and_nothing_of_it_is_in_clear(server: Tls
         assert word.encode() not in wire.said
 
 
-@pytest.mark.parametrize("settings", [(), ("sslmode", "verify-ca"), ("sslmode", "require")])
+@pytest.mark.parametrize("mode", ["verify-full", "verify-ca", "require"])
 async def test_a_ca_that_did_not_sign_the_certificate_is_refused(
-    settings: tuple[str, ...], server: TlsServer
+    mode: str, server: TlsServer
 ) -> None:
     other = str(server.files / "other_ca.crt")
     async with listening(passing_on(server.own.port)) as wire:
-        dsn = server.dsn(port=wire.port, sslrootcert=other, **dict([settings] if settings else []))
+        dsn = server.dsn({"sslrootcert": other, "sslmode": mode}, port=wire.port)
         error = await refused(dsn)
 
     assert isinstance(error, ConfigError)
@@ -104,7 +101,7 @@ async def test_a_server_without_tls_is_refused_at_once_and_told_nothing(server: 
         async with listening(passing_on(server.own.port)) as wire:
             for mode in ("verify-full", "verify-ca", "require"):
                 with pytest.raises(ConfigError, match="does not offer TLS"):
-                    async with PostgresClient.open(server.dsn(port=wire.port, sslmode=mode)):
+                    async with PostgresClient.open(server.dsn({"sslmode": mode}, port=wire.port)):
                         pass
 
     assert wire.said == SSL_REQUEST * 3
@@ -118,30 +115,30 @@ async def test_a_server_without_tls_is_refused_at_once_and_told_nothing(server: 
         + CLEARTEXT_PASSWORD_PLEASE,  # before the handshake, as if it came after (CVE-2021-23222)
         CLEARTEXT_PASSWORD_PLEASE,
         b"E\x00\x00\x00\x1dSFATAL\x00Mhunter2 please\x00\x00",
-        b"",
     ],
 )
 async def test_somebody_between_who_talks_it_out_of_tls_hears_no_name_and_no_password(
     answer: bytes, server: TlsServer
 ) -> None:
     async with listening(saying(answer)) as wire:
-        await refused(server.dsn(port=wire.port) + "&connect_timeout=2") if answer else None
+        await refused(server.dsn(port=wire.port))
 
-    assert wire.said in (SSL_REQUEST, b"")
+    assert wire.said == SSL_REQUEST
 
 
 async def test_a_certificate_can_stand_for_the_password(server: TlsServer) -> None:
     files = {
-        name: str(server.files / f"carla.{name[3:].replace('cert', 'crt')}")
-        for name in ("sslcert", "sslkey")
+        "sslcert": str(server.files / "carla.crt"),
+        "sslkey": str(server.files / "carla.key"),
     }
-    dsn = server.dsn(**files).replace(f"mira:{PASSWORD}@", "carla@").replace("/shop?", "/postgres?")
+    mine = f"mira:{PASSWORD}@"
+    dsn = server.dsn(files).replace(mine, "carla@").replace("/shop?", "/postgres?")
 
     connection = await connect(dsn)
 
     assert await connection.fetchval("SELECT current_user") == "carla"
     await connection.close()
-    error = await refused(server.dsn().replace(f"mira:{PASSWORD}@", "carla@"))
+    error = await refused(server.dsn().replace(mine, "carla@"))
     assert isinstance(error, ConfigError)
     assert "certificate" in str(error)
 
@@ -149,7 +146,7 @@ async def test_a_certificate_can_stand_for_the_password(server: TlsServer) -> No
 async def test_the_environment_can_ask_for_tls_as_with_libpq(
     server: TlsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = server.dsn(sslmode="", sslrootcert="")
+    plain = server.dsn({"sslmode": "", "sslrootcert": ""})
     monkeypatch.setenv("PGSSLMODE", "verify-full")
     monkeypatch.setenv("PGSSLROOTCERT", str(server.files / "other_ca.crt"))
     assert isinstance(await refused(plain), ConfigError)
@@ -164,7 +161,7 @@ async def test_a_file_that_is_not_there_is_named_and_no_server_is_asked(
     name: str, server: TlsServer
 ) -> None:
     with pytest.raises(ConfigError, match=f"{name}: the file /nowhere/x"):
-        async with PostgresClient.open(server.dsn(port=1, **{name: "/nowhere/x"})):
+        async with PostgresClient.open(server.dsn({name: "/nowhere/x"}, port=1)):
             pass
 
 
@@ -173,7 +170,7 @@ async def test_a_file_that_is_no_certificate_is_an_error(name: str, server: TlsS
     nothing = server.files / "nothing.pem"
     nothing.write_text("hello\n")
 
-    assert isinstance(await refused(server.dsn(**{name: str(nothing)})), ConfigError)
+    assert isinstance(await refused(server.dsn({name: str(nothing)})), ConfigError)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +205,7 @@ async def test_a_parameter_that_would_protect_and_does_not_is_refused_before_any
 async def test_a_mode_that_libpq_does_not_have_is_refused(
     mode: str, server: TlsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = server.dsn(sslmode="", sslrootcert="")
+    plain = server.dsn({"sslmode": "", "sslrootcert": ""})
     with pytest.raises(ConfigError, match="sslmode must be one of"):
         await connect(f"{plain}?sslmode={mode}".replace("??", "?"))
 

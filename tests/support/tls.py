@@ -8,12 +8,13 @@ import shutil
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from support.servers import DEBIANS_15, OwnServer, free_port, own_server, skip, unprivileged
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 
 PASSWORD: Final = "hunter2-over-tls"  # noqa: S105  what nobody may read on the wire
 SSL_REQUEST: Final = bytes.fromhex("00000008 04d2162f")
@@ -69,7 +70,13 @@ class TlsServer:
     own: OwnServer
     files: Path
 
-    def dsn(self, *, host: str = "localhost", port: int | None = None, **parameters: str) -> str:
+    def dsn(
+        self,
+        parameters: Mapping[str, str] = MappingProxyType({}),
+        *,
+        host: str = "localhost",
+        port: int | None = None,
+    ) -> str:
         """A DSN that asks for everything to be verified, unless it is told otherwise."""
         every = {"sslmode": "verify-full", "sslrootcert": str(self.files / "ca.crt"), **parameters}
         query = "&".join(f"{name}={value}" for name, value in every.items() if value)
@@ -121,17 +128,22 @@ async def listening(
 ) -> AsyncGenerator[Wire]:
     """A port of 127.0.0.1 at which this peer answers."""
     wire = Wire(free_port())
+    talks: set[asyncio.Task[None]] = set()
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
             await peer(wire, reader, writer)
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", wire.port)
+    def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        talks.add(asyncio.create_task(talk(reader, writer)))
+
+    server = await asyncio.start_server(begin, "127.0.0.1", wire.port)
     try:
         yield wire
     finally:
         server.close()
+        await asyncio.wait(talks) if talks else None
 
 
 def passing_on(

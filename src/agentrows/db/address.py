@@ -91,7 +91,7 @@ def asking(password: Password | None) -> Callable[[], Awaitable[str]] | None:
 
     async def ask() -> str:
         try:
-            answer = password()
+            answer: object = password()
             found: object = await answer if inspect.isawaitable(answer) else answer
         except AgentRowsError:
             raise

@@ -2,52 +2,57 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 import asyncpg
 import stamina
 
 from agentrows.db.address import asking, check, why_not
+from agentrows.db.connections import ConnectionPool
 from agentrows.db.embedded import is_embedded, start_embedded
 from agentrows.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator
+    from collections.abc import Awaitable, Callable, Generator, Mapping
 
     from agentrows.config import Password, Settings
 
     Prepare = Callable[[asyncpg.Connection], Awaitable[None]]
 
+CHECK_CLIENT: Final = "1s"
+"""How often a session looks, in the middle of a statement, whether its client is still there."""
 SESSION: Final = {
-    "application_name": "agentrows",
-    # A statement whose client is gone, or gave up, ends within a second, and so do its locks.
-    "client_connection_check_interval": "1000",
+    # A statement whose client is gone, or gave up, ends soon, and so do its locks.
+    "client_connection_check_interval": CHECK_CLIENT,
 }
 FIRST_WAIT_S: Final = 0.5
 LONGEST_WAIT_S: Final = 5.0
 
 
-async def connect(
+async def connect(  # noqa: PLR0913  one argument per thing to say
     dsn: str,
     *,
     timeout_s: float = 10.0,
+    statement_timeout_s: float | None = None,
     application_name: str = "agentrows",
+    session: Mapping[str, str] = MappingProxyType({}),
     password: Password | None = None,
 ) -> asyncpg.Connection:
-    """Connect once, within `timeout_s`; `password` is asked for it, and wins over the DSN's.
+    """Connect once, within `timeout_s`; `session` are further parameters of the server.
 
-    Raises Unavailable if the server does not answer, and ConfigError if it answers that the
-    password, the role or the database is wrong, if its certificate is, or if the DSN cannot be
-    read.
+    `password` is asked for this connection, and wins over the DSN's. Raises Unavailable if the
+    server does not answer, and ConfigError if it answers that the password, the role or the
+    database is wrong, if its certificate is, or if the DSN cannot be read.
     """
     check(dsn)
     with _explained():
         return await asyncpg.connect(
             dsn,
             timeout=timeout_s,
-            server_settings={"application_name": application_name},
+            command_timeout=statement_timeout_s,
+            server_settings={"application_name": application_name, **session},
             password=asking(password),
         )
 
@@ -76,56 +81,45 @@ async def wait_until_ready(
     return dsn
 
 
-async def create_pool(
+async def open_pool(
     dsn: str, settings: Settings, *, init: Prepare, password: Password | None = None
-) -> asyncpg.Pool:
-    """Open a pool whose connections were prepared by `init`; raise what `connect` and it raise.
+) -> ConnectionPool:
+    """Open a pool whose connections were prepared by `init`; raise what `connect` and it raise."""
 
-    asyncpg resets a session at every release, which costs a round trip per call (2 to 3 times the
-    latency of a key look-up). This library leaves nothing behind to reset but a transaction that a
-    cancellation cut off, and that one asyncpg rolls back before it calls the hook; so the hook has
-    nothing to do.
-    """
-
-    async def prepare(connection: asyncpg.Connection) -> None:
-        await init(connection)
-
-    async def leave_as_it_is(_connection: asyncpg.Connection) -> None:
-        pass
-
-    check(dsn)
-    with _explained():
-        return await asyncpg.create_pool(
+    async def connect_and_prepare() -> asyncpg.Connection:
+        connection = await connect(
             dsn,
-            min_size=min(settings.pool_min_size, settings.pool_max_size),
-            max_size=settings.pool_max_size,
-            timeout=settings.connect_timeout_s,
-            command_timeout=settings.statement_timeout_s,
-            server_settings=SESSION,
-            init=prepare,
-            reset=leave_as_it_is,
-            password=asking(password),
+            timeout_s=settings.connect_timeout_s,
+            statement_timeout_s=settings.statement_timeout_s,
+            session=SESSION,
+            password=password,
         )
+        try:
+            with _explained():
+                await init(connection)
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
 
-
-async def close_pool(pool: asyncpg.Pool, *, timeout_s: float) -> None:
-    """Close the pool; calls still running after `timeout_s` are cut off."""
-    try:
-        async with asyncio.timeout(timeout_s):
-            await pool.close()
-    except TimeoutError:
-        pool.terminate()
+    pool = ConnectionPool(
+        connect_and_prepare,
+        min_size=settings.pool_min_size,
+        max_size=settings.pool_max_size,
+        max_idle_s=settings.pool_max_idle_s,
+        acquire_timeout_s=settings.acquire_timeout_s,
+    )
+    await pool.fill()
+    return pool
 
 
 @contextlib.contextmanager
 def _explained() -> Generator[None]:
-    """Raise our error for a failed attempt to connect."""
-    ours: Exception
-    cause: Exception | None
+    """Raise our error for a failed attempt to connect, with the cause that may be kept."""
     try:
         yield
     except Exception as error:
         ours, cause = why_not(error)
     else:
         return
-    raise ours from cause  # outside of the handler: nothing else of the driver's error is kept
+    raise ours from cause  # outside of the handler, so that the driver's error is not its context

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agentrows.config import Password
-    from agentrows.db.executor import Connection
+    from agentrows.db.sources import Connection
     from agentrows.migrate.track import Track
 
 logger = logging.getLogger(__name__)
