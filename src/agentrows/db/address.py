@@ -13,7 +13,7 @@ import inspect
 import os
 import re
 import ssl
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import parse_qsl, urlsplit
 
 import asyncpg
@@ -91,8 +91,9 @@ def asking(password: Password | None) -> Callable[[], Awaitable[str]] | None:
 
     async def ask() -> str:
         try:
-            answer: object = password()
-            found: object = await answer if inspect.isawaitable(answer) else answer
+            found = cast("object", password())  # whatever it may be
+            if inspect.isawaitable(found):
+                found = await found
         except AgentRowsError:
             raise
         except Exception as error:
