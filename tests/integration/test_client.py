@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 
     from support.postgres import Server
 
-SECRET = "correct-horse-battery"  # noqa: S105  the password these tests look for
+SECRET = "hunter2-correct-horse"  # noqa: S105  the password these tests look for
 
 
 @pytest.fixture
 def locked(server: Server, migrated: str) -> str:
     """The DSN of a role with a password, with a wrong one in it."""
     server.execute(
-        f"""DO $$ BEGIN CREATE ROLE {LOCKED_ROLE} LOGIN PASSWORD 'right';
+        f"""DO $$ BEGIN CREATE ROLE {LOCKED_ROLE} LOGIN PASSWORD 'hunter2-right';
         EXCEPTION WHEN duplicate_object THEN NULL; END $$"""
     )
     return as_role(migrated, LOCKED_ROLE, SECRET)

@@ -31,6 +31,8 @@ UNQUOTED: Final = (
     "? is %3F and # is %23"
 )
 NO_TLS: Final = "the server does not offer TLS, and sslmode asks for it: nothing was sent to it"
+UNREADABLE: Final = (ValueError, LookupError, OverflowError)
+"""What the driver raises for text that it cannot read, for an empty host, for a port too high."""
 MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 KNOWN: Final = frozenset(
     {
@@ -130,7 +132,7 @@ def _misconfigured(error: Exception) -> str | None:
         )
     if isinstance(error, ConnectionError) and "rejected SSL upgrade" in str(error):
         return NO_TLS
-    if isinstance(error, ValueError) and not isinstance(error, asyncpg.DataError):
+    if isinstance(error, UNREADABLE) and not isinstance(error, asyncpg.DataError):
         return BAD_DSN
     if isinstance(error, asyncpg.UndefinedObjectError):
         return f"the DSN has a parameter that the server does not know: {error.args[0]}"
