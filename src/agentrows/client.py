@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from agentrows.config import MigrationMode
+    from agentrows.config import MigrationMode, Password
     from agentrows.db.executor import Isolation
     from agentrows.db.retries import OnRetry
     from agentrows.migrate import MigrationRunner
@@ -97,6 +97,7 @@ class PostgresClient(Stores):
         *,
         settings: Settings | None = None,
         migrations: MigrationMode | MigrationRunner | None = None,
+        password: Password | None = None,
         on_retry: OnRetry | None = None,
     ) -> AsyncGenerator[Self]:
         """Open a client for a block, and close it at its end.
@@ -107,13 +108,19 @@ class PostgresClient(Stores):
         verify, off, or a runner of your own), then opens the pool. If any step fails, what was
         opened is closed.
 
+        `password` is a function, plain or async, that is asked for each new connection and wins
+        over the DSN's password; what it raises becomes Unavailable. Else it is in the DSN, or in
+        the file of AGENTROWS_DATABASE_PASSWORD_FILE, or where libpq looks (PGPASSFILE).
+
         A call of which nothing has happened, because the database was away or undid it, and one
         that may repeat, is tried again for `Settings.retry_timeout_s`; `on_retry` hears of each.
 
         Raises ConfigError for settings, credentials or a missing pgvector; Unavailable if the
         server does not answer in time; SchemaBehind under `verify`; MigrationError.
         """
-        client = await cls.connect(dsn, settings=settings, migrations=migrations, on_retry=on_retry)
+        client = await cls.connect(
+            dsn, settings=settings, migrations=migrations, password=password, on_retry=on_retry
+        )
         try:
             yield client
         finally:
@@ -126,12 +133,13 @@ class PostgresClient(Stores):
         *,
         settings: Settings | None = None,
         migrations: MigrationMode | MigrationRunner | None = None,
+        password: Password | None = None,
         on_retry: OnRetry | None = None,
     ) -> Self:
         """Do what `open` does, for an application that calls `close` itself."""
         settings = settings or Settings.load()
         migrations = migrations or settings.migrations
-        return cls(*await open_pool(dsn, settings, migrations, on_retry))
+        return cls(*await open_pool(dsn, settings, migrations, password, on_retry))
 
     @classmethod
     async def from_pool(

@@ -160,6 +160,8 @@ _MEANING: Final[dict[type[BaseException], type[AgentRowsError] | None]] = {
     OSError: _Lost,
     TimeoutError: _Lost,
     ssl.SSLError: ConfigError,
+    ssl.SSLEOFError: _Lost,
+    ssl.SSLZeroReturnError: _Lost,
     asyncpg.PostgresConnectionError: _Lost,
     asyncpg.InternalClientError: _Lost,  # the protocol's state is lost, mostly by a lost connection
     asyncpg.ClientCannotConnectError: Unavailable,

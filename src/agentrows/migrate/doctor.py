@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
+    from agentrows.config import Password
     from agentrows.migrate.catalog import Session
     from agentrows.migrate.ledger import Found
     from agentrows.migrate.plan import Row
@@ -66,13 +67,13 @@ class Checkup:
         return not self.invalid_indexes and all(track.is_healthy for track in self.tracks)
 
 
-async def doctor(dsn: str, tracks: Sequence[Track]) -> Checkup:
+async def doctor(dsn: str, tracks: Sequence[Track], *, password: Password | None = None) -> Checkup:
     """Look at every track; an illness is in the result, and no error.
 
     Raises InvalidTrack for malformed files, Unavailable and ConfigError as connecting does.
     """
     loaded = load_all(tracks)
-    async with _reading(dsn) as (db, session):
+    async with _reading(dsn, password) as (db, session):
         places = locate([each.track for each in loaded], session)
         found = await ledger.read_all(db, places)
         schemas = sorted({place.schema for place in places})
@@ -93,14 +94,19 @@ async def doctor(dsn: str, tracks: Sequence[Track]) -> Checkup:
 
 
 async def plan(
-    dsn: str, tracks: Sequence[Track], *, track: str | None = None, target: int | None = None
+    dsn: str,
+    tracks: Sequence[Track],
+    *,
+    track: str | None = None,
+    target: int | None = None,
+    password: Password | None = None,
 ) -> tuple[PlannedFile, ...]:
     """Return the files that `up` would run now, or `goto` with a track and a target, in order.
 
     Raises what `up` raises before it acts: InvalidTrack, DirtySchema, MigrationError.
     """
     loaded = load_all(tracks)
-    async with _reading(dsn) as (db, session):
+    async with _reading(dsn, password) as (db, session):
         states = await read_states(db, loaded, session)
     works = [
         decide(state, target)
@@ -113,8 +119,11 @@ async def plan(
 
 
 @contextlib.asynccontextmanager
-async def _reading(dsn: str) -> AsyncGenerator[tuple[asyncpg.Connection, Session]]:
-    async with closing(await connect(dsn, application_name="agentrows migrate")) as db:
+async def _reading(
+    dsn: str, password: Password | None
+) -> AsyncGenerator[tuple[asyncpg.Connection, Session]]:
+    db = await connect(dsn, application_name="agentrows migrate", password=password)
+    async with closing(db):
         with driver_errors():
             yield db, await catalog.read_session(db)
 

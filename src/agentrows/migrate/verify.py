@@ -19,19 +19,21 @@ from agentrows.migrate.track import load_all
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from agentrows.config import Password
     from agentrows.db.sources import Connection
     from agentrows.migrate.track import Track
 
 logger = logging.getLogger(__name__)
 
 
-async def status(dsn: str, tracks: Sequence[Track]) -> Status:
+async def status(dsn: str, tracks: Sequence[Track], *, password: Password | None = None) -> Status:
     """Return where the database stands; an empty one, and a dirty one, is no error.
 
     Raises InvalidTrack for malformed files, MigrationError for a tracking table that is not
     golang-migrate's, Unavailable and ConfigError as connecting does.
     """
-    async with closing(await connect(dsn, application_name="agentrows migrate")) as db:
+    db = await connect(dsn, application_name="agentrows migrate", password=password)
+    async with closing(db):
         return await status_on(db, tracks)
 
 
@@ -45,13 +47,13 @@ async def status_on(db: Connection, tracks: Sequence[Track]) -> Status:
         return Status(tuple(told))
 
 
-async def verify(dsn: str, tracks: Sequence[Track]) -> Status:
+async def verify(dsn: str, tracks: Sequence[Track], *, password: Password | None = None) -> Status:
     """Return where the database stands if this code can work on it; ahead is fine.
 
     Raises SchemaBehind naming what is missing, DirtySchema for a version half applied,
     InvalidTrack for an applied file that was changed since; and what `status` raises.
     """
-    found = await status(dsn, tracks)
+    found = await status(dsn, tracks, password=password)
     refuse_unsound(found)
     behind = "; ".join(_lack(track) for track in found.tracks if track.pending)
     if behind:

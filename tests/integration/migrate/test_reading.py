@@ -35,7 +35,7 @@ EVERYTHING = (
 
 def as_role(dsn: str, role: str) -> str:
     parts = urlsplit(dsn)
-    return urlunsplit(parts._replace(netloc=f"{role}:secret-word@"))
+    return urlunsplit(parts._replace(netloc=f"{role}:hunter2-word@"))
 
 
 @pytest_asyncio.fixture
@@ -43,7 +43,7 @@ async def limited(database: str, db: asyncpg.Connection) -> AsyncIterator[str]:
     """The DSN of a role that may read the public schema and nothing more."""
     role = re.sub(r"\W", "_", await db.fetchval("SELECT 'limited_' || current_database()"))
     await db.execute(
-        f"CREATE ROLE {role} LOGIN PASSWORD 'secret-word';"
+        f"CREATE ROLE {role} LOGIN PASSWORD 'hunter2-word';"
         f"GRANT USAGE ON SCHEMA public TO {role};"
         f"ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO {role};"
     )
@@ -171,14 +171,14 @@ async def test_a_search_path_without_a_schema_is_a_configuration_error(
 async def test_no_message_holds_the_password(limited: str, tmp_path: Path) -> None:
     track = write_track(tmp_path, "t", "SELECT 1;")
     errors: list[str] = []
-    for dsn in (limited, limited.replace("/test_", "/missing_"), "postgresql://u:secret-word@["):
+    for dsn in (limited, limited.replace("/test_", "/missing_"), "postgresql://u:hunter2-word@["):
         try:
             await migrate.up(dsn, [track])
         except AgentRowsError as error:
             errors.append(repr(error) + repr(error.__cause__))
     assert len(errors) == 3
-    assert not any("secret-word" in error for error in errors)
-    assert "secret-word" not in repr(MigrationContext(limited, (track,)))
+    assert not any("hunter2-word" in error for error in errors)
+    assert "hunter2-word" not in repr(MigrationContext(limited, (track,)))
 
 
 async def test_a_role_that_may_not_create_pgvector_is_told_what_to_do(
