@@ -73,7 +73,7 @@ class Stores(
         """
         if not 0 < timeout_s < math.inf:
             raise InvalidValue("timeout_s must be a positive number of seconds")
-        return Stores(self.db.with_timeout(timeout_s))
+        return Stores(self.db.with_timeout(timeout_s), hash_tokens=self.hash_tokens)
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,8 @@ class PostgresClient(Stores):
     ) -> Self:
         """Do what `open` does, for an application that calls `close` itself."""
         settings = settings or Settings.load()
-        return cls(*await open_pool(dsn, settings, migrations or settings.migrations))
+        db, close = await open_pool(dsn, settings, migrations or settings.migrations)
+        return cls(db, close, hash_tokens=settings.hash_share_tokens)
 
     @classmethod
     async def from_pool(cls, pool: asyncpg.Pool, *, settings: Settings | None = None) -> Self:
@@ -131,7 +132,9 @@ class PostgresClient(Stores):
 
         Its connections must have the codecs (`init=agentrows.init_connection`): ConfigError if not.
         """
-        return cls(*await use_pool(pool, settings or Settings.load()))
+        settings = settings or Settings.load()
+        db, close = await use_pool(pool, settings)
+        return cls(db, close, hash_tokens=settings.hash_share_tokens)
 
     @contextlib.asynccontextmanager
     async def transaction(
@@ -143,7 +146,7 @@ class PostgresClient(Stores):
         the transaction is lost, whatever the block does (Aborted): let the error leave the block.
         """
         async with self.db.transaction(isolation=isolation, readonly=readonly) as scope:
-            yield Transaction(scope)
+            yield Transaction(scope, hash_tokens=self.hash_tokens)
 
     async def ping(self) -> None:
         """Ask the database for an answer; raise Unavailable if there is none."""

@@ -1,0 +1,247 @@
+"""Every statement on a table of users' rows binds the caller, and a statement that does not is seen."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pglast
+import pytest
+
+from support.owner_scope import LINKS, SHARED, Query, problems, read_queries, read_schema, unbound
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = read_schema(ROOT / "migrations")
+QUERIES = [
+    query for path in sorted((ROOT / "queries").glob("*.sql")) for query in read_queries(path)
+]
+OWNED = {table for table in SCHEMA.columns if SCHEMA.is_owned(table)}
+
+# A statement for all users, and a reference that is not bound, is a decision: it is made here too.
+UNSCOPED = {
+    "CountExpiredSessions": {""},
+    "FindSessionShares": {""},
+    "IsTaskDeleted": {""},
+    "ListAllAgentSessionsByActivity": {""},
+    "ListAllAgentSessionsByCreation": {""},
+    "PruneMemories": {""},
+    "PruneSessions": {""},
+    "RecordShareAccess": {""},
+    "UpsertPushNotification": {"other"},
+}
+
+
+def name(query: Query) -> str:
+    return query.name
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=name)
+def test_a_statement_binds_every_owned_table_to_the_caller_or_says_why_not(query: Query) -> None:
+    assert problems(query, SCHEMA) == []
+
+
+def test_the_statements_that_say_unscoped_are_these() -> None:
+    assert {q.name: set(q.unscoped) for q in QUERIES if q.unscoped} == UNSCOPED
+
+
+def test_every_table_is_somebodys_or_shared_by_decision() -> None:
+    assert set(SCHEMA.columns) - OWNED == SHARED
+    assert OWNED >= {"session", "event", "task", "memory", *LINKS}
+
+
+# What carries the scope, as it is written: a comparison of the user, or the key of an upsert.
+CARRIERS = (
+    r"(?:\w+\.)?user_id = (?:@user_id(?:::text)?|(?!excluded)\w+\.user_id)\b",
+    r"\w+\.user_id = excluded\.user_id\b",
+    r"min\(s\.user_id\) = @user_id(?:::text)?",
+    r"count\(\*\) = 1\b",
+    r"\(id, user_id\) IN \(SELECT session_id, user_id FROM input\)",
+    r"s\.id = task\.session_id",
+    r"task\.user_id IS NULL\b(?! THEN)",
+    r"task\.id = config\.task_id",
+    r"config\.task_id = excluded\.task_id",
+    r"m\.id = hit\.id",
+    r"memory\.id = locked\.id",
+    r"id IN \(SELECT id FROM hit\)",
+)
+GIVERS = (r"(?<=\n    )@user_id(?:::text)?(?=[,\n])", r"(?<=\()@user_id(?=, @thread_id)")
+"""The values by which a new row becomes the caller's."""
+
+
+def mutants() -> Iterator[tuple[str, str]]:
+    for query in QUERIES:
+        if "" in query.unscoped:
+            continue
+        places = [found for pattern in CARRIERS for found in re.finditer(pattern, query.sql)]
+        for number, found in enumerate(places):
+            instead = {
+                "dropped": "true",
+                "or": f"({found[0]} OR true)",
+                "not": f"NOT ({found[0]})",
+                "tautology": f"({found[0].split(' ')[0]} = {found[0].split(' ')[0]})",
+            }
+            for how, text in instead.items():
+                if how == "tautology" and " = " not in found[0]:
+                    continue
+                yield f"{query.name} {number} {how}", _put(query.sql, found, text)
+        for number, found in enumerate(
+            found for pattern in GIVERS for found in re.finditer(pattern, query.sql)
+        ):
+            yield f"{query.name} {number} given away", _put(query.sql, found, "@other::text")
+        for found in re.finditer(r"ON CONFLICT \(id, user_id\) DO UPDATE", query.sql):
+            yield f"{query.name} wider key", _put(query.sql, found, "ON CONFLICT (id) DO UPDATE")
+
+
+def _put(sql: str, found: re.Match[str], text: str) -> str:
+    return f"{sql[: found.start()]}{text}{sql[found.end() :]}"
+
+
+MUTANTS = dict(mutants())
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_a_statement_that_lost_its_scope_is_seen(mutant: str) -> None:
+    pglast.parse_sql(MUTANTS[mutant])
+    name = mutant.split()[0]
+    (query,) = (query for query in QUERIES if query.name == name)
+    found = [alias for alias, _ in unbound(MUTANTS[mutant], SCHEMA) if alias not in query.unscoped]
+    assert found
+
+
+def test_the_mutants_are_of_every_statement_that_is_scoped() -> None:
+    scoped = {
+        query.name
+        for query in QUERIES
+        if "" not in query.unscoped and set(re.findall(r"\w+", query.sql)) & OWNED
+    }
+    untouched = scoped - {mutant.split()[0] for mutant in MUTANTS}
+    assert untouched == set()
+    assert len(MUTANTS) > 300
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM session",
+        "SELECT * FROM public.session WHERE id = @id",
+        "SELECT * FROM session WHERE user_id = @id",
+        "SELECT * FROM session WHERE user_id = @user_id OR source = 'agent'",
+        "SELECT * FROM session WHERE NOT user_id = @user_id",
+        "SELECT * FROM session WHERE user_id <> @user_id",
+        "SELECT * FROM session WHERE user_id >= @user_id",
+        "SELECT * FROM session WHERE coalesce(user_id = @user_id, true)",
+        "SELECT * FROM session WHERE (user_id = @user_id) IS NOT TRUE",
+        "SELECT * FROM session WHERE CASE WHEN user_id = @user_id THEN true ELSE true END",
+        "SELECT * FROM session WHERE user_id = (SELECT min(user_id) FROM event)",
+        "SELECT * FROM session AS s, session AS t WHERE s.user_id = @user_id",
+        "SELECT * FROM session AS s JOIN event AS e ON e.session_id = s.id WHERE s.user_id = @user_id",
+        "SELECT * FROM event AS e LEFT JOIN session AS s ON s.user_id = @user_id"
+        " WHERE e.user_id = @user_id",
+        "SELECT * FROM session WHERE id IN (SELECT id FROM session WHERE user_id = @user_id)",
+        "SELECT (SELECT count(*) FROM event) FROM session WHERE user_id = @user_id",
+        "SELECT * FROM session WHERE user_id = @user_id ORDER BY (SELECT max(data) FROM event)",
+        "SELECT * FROM session WHERE user_id = @user_id UNION ALL SELECT * FROM session",
+        "SELECT * FROM session WHERE user_id = @user_id LIMIT (SELECT count(*) FROM event)",
+        "SELECT * FROM (SELECT * FROM session) AS s WHERE s.user_id = @user_id",
+        "WITH all_of_them AS (SELECT * FROM session) SELECT * FROM all_of_them",
+        "WITH session AS (SELECT 1) SELECT * FROM event",
+        "WITH s AS (DELETE FROM session RETURNING id) SELECT count(*) FROM s",
+        "WITH RECURSIVE s AS (SELECT * FROM session WHERE user_id = @user_id) SELECT * FROM s",
+        "WITH s AS (SELECT id AS user_id FROM agent) SELECT * FROM s JOIN event AS e"
+        " ON e.user_id = s.user_id",
+        "SELECT * FROM agent, LATERAL (SELECT * FROM session WHERE agent_id = agent.id) AS s",
+        "SELECT * FROM task WHERE user_id = @user_id OR user_id IS NULL",
+        "SELECT * FROM task WHERE user_id IS NULL AND EXISTS"
+        " (SELECT 1 FROM session AS s WHERE s.id = task.session_id AND s.user_id = @user_id)",
+        "SELECT * FROM task WHERE user_id IS NULL AND EXISTS (SELECT 1 FROM session AS s"
+        " WHERE s.id = task.session_id AND s.deleted_at IS NULL"
+        " HAVING count(*) = 1 AND min(s.user_id) = @user_id)",
+        "SELECT * FROM push_notification WHERE task_id = @task_id",
+        "SELECT * FROM push_notification AS c WHERE EXISTS"
+        " (SELECT 1 FROM task WHERE task.user_id = @user_id)",
+        "SELECT * FROM push_notification AS c WHERE EXISTS (SELECT 1 FROM task"
+        " WHERE task.user_id = @user_id AND (task.id = c.task_id OR task.id = 'x'))",
+        "SELECT * FROM push_notification AS c WHERE NOT EXISTS"
+        " (SELECT 1 FROM task WHERE task.user_id = @user_id AND task.id = c.task_id)",
+        "SELECT * FROM push_notification AS c WHERE c.id IN"
+        " (SELECT id FROM task WHERE task.user_id = @user_id)",
+        "UPDATE session SET name = 'x' WHERE id = @id",
+        "UPDATE session SET user_id = @other WHERE user_id = @user_id",
+        "UPDATE session SET name = e.data FROM event AS e WHERE session.user_id = @user_id",
+        "DELETE FROM event USING session WHERE event.session_id = session.id"
+        " AND session.user_id = @user_id",
+        "INSERT INTO session (id, user_id) VALUES (@id, @other)",
+        "INSERT INTO session (id, user_id) VALUES (@id, @user_id), (@id, 'juno')",
+        "INSERT INTO session (id) VALUES (@id)",
+        "INSERT INTO session (id, user_id) SELECT id, user_id FROM session",
+        "INSERT INTO push_notification (id, task_id, data) VALUES (@id, @task_id, @data)",
+        "INSERT INTO task (id, user_id) VALUES (@id, @user_id) ON CONFLICT (id) DO UPDATE"
+        " SET data = 'x'",
+        "INSERT INTO session (id, user_id) VALUES (@id, @user_id) ON CONFLICT (id, user_id)"
+        " DO UPDATE SET user_id = @other",
+        "MERGE INTO session USING event ON true WHEN MATCHED THEN DELETE",
+        "COPY session TO '/tmp/x'",
+        "TRUNCATE session",
+        "LOCK TABLE session",
+    ],
+)
+def test_a_way_around_the_scope_is_seen(sql: str) -> None:
+    assert unbound(sql, SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM agent",
+        "SELECT * FROM session AS s WHERE @user_id::text = s.user_id",
+        "SELECT * FROM session WHERE (id, user_id) = (@id, @user_id)",
+        "SELECT * FROM session WHERE sqlc.arg('user_id') = user_id AND id = @id",
+        "WITH session AS (SELECT 1) SELECT * FROM session",
+        "SELECT * FROM event AS e JOIN session AS s ON s.id = e.session_id AND s.user_id = e.user_id"
+        " WHERE s.user_id = @user_id",
+        "DELETE FROM push_notification WHERE task_id IN"
+        " (SELECT id FROM task WHERE user_id = @user_id)",
+    ],
+)
+def test_a_scoped_statement_is_accepted(sql: str) -> None:
+    assert unbound(sql, SCHEMA) == []
+
+
+def test_a_reason_that_excuses_nothing_is_seen() -> None:
+    scoped = "SELECT * FROM session WHERE user_id = @user_id"
+    assert problems(Query("All", scoped, {"": "why"}), SCHEMA)
+    assert problems(Query("Some", scoped, {"session": "why"}), SCHEMA)
+    assert problems(Query("None", "SELECT * FROM session", {"other": "why"}), SCHEMA)
+    assert not problems(Query("Fine", "SELECT * FROM session", {"session": "why"}), SCHEMA)
+
+
+# Who owns a task is said in two files, in each place with the same words.
+
+OWNER = re.compile(
+    r"task\.user_id = @user_id\S*\s+OR \(\s*task\.user_id IS NULL.*?\)\s*\)\s*\)", re.S
+)
+
+
+def owner_rules(file: str) -> list[str]:
+    sql = "".join(query.sql for query in read_queries(ROOT / "queries" / file))
+    return [
+        " ".join(re.sub(r"::text|(?<=\()\s+|\s+(?=\))", "", r).split()) for r in OWNER.findall(sql)
+    ]
+
+
+def test_who_owns_a_task_is_the_same_in_every_query() -> None:
+    rules = owner_rules("tasks.sql") + owner_rules("push_notifications.sql")
+    written = sum(
+        query.sql.count("HAVING")
+        for file in ("tasks.sql", "push_notifications.sql")
+        for query in read_queries(ROOT / "queries" / file)
+    )
+    assert len(set(rules)) == 1
+    assert len(rules) == written - 1  # an upsert compares with the new row instead
+    (upsert,) = (query.sql for query in QUERIES if query.name == "UpsertTask")
+    as_upsert = rules[0].replace("@user_id", "excluded.user_id")
+    assert " ".join(re.sub(r"(?<=\()\s+|\s+(?=\))", "", upsert).split()).count(as_upsert) == 1
