@@ -176,7 +176,7 @@ class Analysis:
             for element in conflict["infer"].get("indexElems", ()):
                 level.conditions.append(_equal(alias, "excluded", element["name"]))
             self._settle(level, conflict)
-            self._keeps_owner(conflict["targetList"], table, level)
+            self._keeps_owner(conflict["targetList"], alias, level)
         else:
             level.state = State(bound=frozenset({alias}))
         return self._outputs(node.get("returningClause", {}).get("exprs", ()), level)
@@ -191,16 +191,17 @@ class Analysis:
         level.conditions += _conjuncts(node.get("whereClause"))
         self._settle(level, node)
         if node["@"] == "UpdateStmt":
-            self._keeps_owner(node["targetList"], node["relation"]["relname"], level)
+            self._keeps_owner(node["targetList"], _alias(node["relation"]), level)
         return self._outputs(node.get("returningClause", {}).get("exprs", ()), level)
 
-    def _keeps_owner(self, targets: Iterable[Node], table: str, level: Level) -> None:
+    def _keeps_owner(self, targets: Iterable[Node], alias: str, level: Level) -> None:
+        table = str(level.relations[alias])
         owner = LINKS[table][0] if table in LINKS else USER_COLUMN
         for target in targets:
             if target["name"] == owner and self.schema.is_owned(table):
                 given = {owner: self.tags(target["val"], level)}
                 if not self._owns(table, given):
-                    self._say(table, f"SET {owner} gives the row away")
+                    self._say(alias, f"SET {owner} gives the row away")
 
     def _owns(self, table: str, given: Mapping[str, Tags]) -> bool:
         """Whether a row with these values is the caller's."""

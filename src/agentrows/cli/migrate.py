@@ -75,7 +75,7 @@ def down(
 ) -> None:
     """Take one track down by so many versions; rows in what is dropped are gone."""
     settings = Settings.load()
-    known = known_tracks(settings, tracks)
+    known = known_tracks(settings, tracks, named=track)
     progress = output.Progress()
 
     async def work() -> Report:
@@ -102,7 +102,7 @@ def goto(
 ) -> None:
     """Take one track up or down to a version."""
     settings = Settings.load()
-    known = known_tracks(settings, tracks)
+    known = known_tracks(settings, tracks, named=track)
     progress = output.Progress()
 
     async def work() -> Report:
@@ -127,7 +127,7 @@ def force(
 ) -> None:
     """Write that a track is at this version and whole, without running a file."""
     settings = Settings.load()
-    known = known_tracks(settings, tracks)
+    known = known_tracks(settings, tracks, named=track)
 
     async def work() -> Status:
         return await migrate.force(await resolve(dsn, settings), known, version, track=track)
@@ -186,7 +186,7 @@ def plan(
 ) -> None:
     """Show the files that `up` would run, or `goto` with --track and --to; this only reads."""
     settings = Settings.load()
-    known = known_tracks(settings, tracks)
+    known = known_tracks(settings, tracks, named=track)
     if to is not None and track is None:
         raise typer.BadParameter("--to needs --track")
 
@@ -243,7 +243,7 @@ def new(
     tracks: Tracks = None,
 ) -> None:
     """Write the next pair of files of a track."""
-    known = {each.name: each for each in known_tracks(Settings.load(), tracks)}
+    known = {each.name: each for each in known_tracks(Settings.load(), tracks, named=track)}
     if track not in known:
         raise InvalidTrack(f"there is no track {track!r}; there are: {', '.join(known)}")
     try:

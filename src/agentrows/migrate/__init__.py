@@ -8,7 +8,7 @@ application's own.
 
 from __future__ import annotations
 
-from agentrows.migrate.builtin import builtin_tracks
+from agentrows.migrate.builtin import ROW_SECURITY, builtin_tracks
 from agentrows.migrate.doctor import Checkup, TrackCheckup, doctor, plan
 from agentrows.migrate.new import new
 from agentrows.migrate.runner import apply, down, dry_run, force, goto, up
@@ -24,6 +24,7 @@ from agentrows.migrate.track import Track
 from agentrows.migrate.verify import status, status_on, verify
 
 __all__ = [
+    "ROW_SECURITY",
     "Checkup",
     "FileRun",
     "MigrationContext",
