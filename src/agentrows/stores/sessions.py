@@ -209,7 +209,7 @@ class SessionStore:
             raise InvalidValue(f"retention must be at most {LONGEST_RETENTION.days:,} days")
         if retention <= timedelta(0):
             return _sum([])
-        if self.db.versions.get("rls", 0) > 0:
+        if self.db.versions.get("rls", 1) > 0:
             await look_around(self.db, "prune_expired_sessions")
         if dry_run:
             return await queries.count_expired_sessions(self.db.repeatable, retention=retention)
