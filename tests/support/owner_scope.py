@@ -8,6 +8,7 @@ key equals that of a row that is bound already. What the rules here do not under
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -84,8 +85,8 @@ class Level:
     ctes: dict[str, dict[str, Tags]]
     relations: dict[str, str | dict[str, Tags]] = field(default_factory=dict)
     conditions: list[Node] = field(default_factory=list)
-    implied: State = State()
-    state: State = State()
+    implied: State = field(default_factory=State)
+    state: State = field(default_factory=State)
     exports: list[tuple[Level, str, str, Tags]] = field(default_factory=list)
     """Columns of outer levels that equal something of this one: level, alias, column, tags."""
 
@@ -246,9 +247,9 @@ class Analysis:
         """Read the conditions, complain of what is not bound, and look into every subquery."""
         level.state = self._solve(level, level.conditions, level.implied)
         for alias, relation in level.relations.items():
-            if isinstance(relation, str) and self.schema.is_owned(relation):
-                if alias not in level.state.bound:
-                    self._say(alias, f"{relation} is not bound to the caller")
+            is_owned = isinstance(relation, str) and self.schema.is_owned(relation)
+            if is_owned and alias not in level.state.bound:
+                self._say(alias, f"{relation} is not bound to the caller")
         self._sublinks(node, level)
 
     def _sublinks(self, node: Node, level: Level) -> None:
@@ -269,14 +270,7 @@ class Analysis:
         """What one condition says if it is true."""
         kind = node["@"]
         if kind == "BoolExpr" and node["boolop"]["name"] == "OR_EXPR":
-            exports = len(level.exports)
-            arms = [self._solve(level, _conjuncts(arm), known) for arm in node["args"]]
-            level.state = known
-            del level.exports[exports:]  # one arm may hold without the other
-            both = arms[0]
-            for arm in arms[1:]:
-                both = both & arm
-            return both
+            return self._either(level, node["args"], known)
         if kind == "CaseExpr" and _is_its_condition(node):
             return self._solve(level, _conjuncts(node["args"][0]["expr"]), known)
         if kind == "NullTest" and node["nulltesttype"]["name"] == "IS_NULL":
@@ -296,6 +290,14 @@ class Analysis:
         for one, other in pairs:
             said = said | self._equal(level, one, other) | self._equal(level, other, one)
         return said
+
+    def _either(self, level: Level, arms: Iterable[Node], known: State) -> State:
+        """What every arm says, each taken for true on its own."""
+        exports = len(level.exports)
+        said = [self._solve(level, _conjuncts(arm), known) for arm in arms]
+        level.state = known
+        del level.exports[exports:]  # one arm may hold without the other
+        return functools.reduce(State.__and__, said)
 
     def _equal(self, level: Level, one: Node | Tags, other: Node | Tags) -> State:
         """What it says of `one` that it equals `other`."""
@@ -547,12 +549,11 @@ def _is_its_condition(node: Node) -> bool:
 
 def _parameter(node: Node) -> str | None:
     """The name of a parameter: `@name`, `sqlc.arg('name')`, `sqlc.narg('name')`, with a cast."""
-    if node.get("@") == "A_Expr" and node["kind"]["name"] == "AEXPR_OP" and "lexpr" not in node:
-        if [each["sval"] for each in node["name"]] == ["@"]:
-            inner = node["rexpr"]
-            while inner["@"] == "TypeCast":
-                inner = inner["arg"]
-            return str(inner["fields"][-1]["sval"]) if inner["@"] == "ColumnRef" else None
+    if node.get("@") == "A_Expr" and _is_plain(node, "@") and "lexpr" not in node:
+        inner = node["rexpr"]
+        while inner["@"] == "TypeCast":
+            inner = inner["arg"]
+        return str(inner["fields"][-1]["sval"]) if inner["@"] == "ColumnRef" else None
     if node.get("@") == "FuncCall" and node["funcname"][0]["sval"] == "sqlc":
         return str(node["args"][0]["val"]["sval"])
     return None
@@ -575,10 +576,8 @@ def _own_sublinks(node: Any) -> Iterator[Node]:  # noqa: ANN401  a tree of whate
             yield from _own_sublinks(node.get("testexpr"))
             return
         for name, inner in node.items():
-            if name in ("withClause", "subquery", "selectStmt", "onConflictClause", "larg"):
-                if not (name == "larg" and inner.get("@") != "SelectStmt"):
-                    continue
-            yield from _own_sublinks(inner)
+            if name not in ("withClause", "subquery", "selectStmt", "onConflictClause"):
+                yield from _own_sublinks(inner)
 
 
 # Files.
@@ -591,8 +590,8 @@ def read_queries(path: Path) -> list[Query]:
     found: list[Query] = []
     for text in re.split(r"(?m)^-- name: ", path.read_text(encoding="utf-8"))[1:]:
         heading, _, rest = text.partition("\n")
-        reasons = {alias: reason for alias, reason in UNSCOPED.findall(rest)}
-        sql = "".join(line for line in rest.splitlines(True) if not line.startswith("--"))
+        reasons = dict(UNSCOPED.findall(rest))
+        sql = "".join(line for line in rest.splitlines(keepends=True) if not line.startswith("--"))
         found.append(Query(heading.split()[0], sql, reasons))
     return found
 

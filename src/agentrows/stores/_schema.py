@@ -56,5 +56,7 @@ async def look_around(db: Executor, method: str) -> Surroundings:
     """Return where a method runs; raise InvalidValue if it sees the rows of one user alone."""
     found = await database.look_around(db.repeatable)
     if found.user_id:
-        raise InvalidValue(f"{method} has to see the rows of every user: call it outside of as_user")
+        raise InvalidValue(
+            f"{method} has to see the rows of every user: call it outside of as_user"
+        )
     return found
