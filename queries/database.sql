@@ -15,6 +15,7 @@ WHERE e.extname = 'vector';
 -- name: LookAround :one
 -- The user whose rows alone this transaction sees, empty if it sees all rows; whether there is a
 -- table of memories, and whether a tracking table says that it is the one of the track vector.
+-- py: one!
 -- py: row Surroundings
 SELECT
     coalesce(current_setting('agentrows.user_id', true), '')::text AS "user_id!",

@@ -112,7 +112,7 @@ def as_juno(value: Any) -> Any:  # noqa: ANN401  an argument of any method
     if isinstance(value, NewEvent | NewMemory):
         return value.model_copy(update={"user_id": "juno"})
     if isinstance(value, list):
-        return [as_juno(each) for each in value]
+        return [as_juno(each) for each in cast("list[object]", value)]
     return "juno" if value == "mira" else value
 
 
@@ -237,7 +237,7 @@ def without_chance(answer: object) -> object:
     if isinstance(answer, BaseModel):
         return without_times(dict(answer))
     if isinstance(answer, list | tuple):
-        return [without_chance(each) for each in answer]
+        return [without_chance(each) for each in cast("list[object]", answer)]
     if isinstance(answer, dict):
         return without_times(cast("dict[str, Any]", answer))
     return answer

@@ -317,7 +317,7 @@ def _is_allowed_abroad(file: File, statement: Node) -> bool:
 def _is_of_policies(statement: Node) -> bool:
     kind = statement["@"]
     if kind == "CreatePolicyStmt":
-        return statement["policy_name"].startswith(PREFIX) and statement["permissive"]
+        return bool(statement["permissive"]) and statement["policy_name"].startswith(PREFIX)
     if kind == "DropStmt":
         dropped = [_names(each)[-1] for each in statement["objects"]]
         is_policy = statement["removeType"]["name"] == "OBJECT_POLICY"

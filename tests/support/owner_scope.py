@@ -11,11 +11,9 @@ from __future__ import annotations
 import functools
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, cast
 
-import pglast
-
-from support.migration_policy import walk
+from support.migration_policy import parse, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -57,7 +55,8 @@ class Query:
     unscoped: Mapping[str, str]
 
 
-class State(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class State:
     """What is known while the conditions of one level are read."""
 
     bound: frozenset[str] = frozenset()
@@ -67,11 +66,21 @@ class State(NamedTuple):
     params: frozenset[tuple[str, str]] = frozenset()
     """Parameters that equal the key of a bound row: the name, and the tag."""
 
-    def __or__(self, other: tuple[Any, ...]) -> State:  # type: ignore[override]
-        return State(*(mine | theirs for mine, theirs in zip(self, other, strict=True)))
+    def __or__(self, other: State) -> State:
+        return State(
+            self.bound | other.bound,
+            self.only | other.only,
+            self.ownerless | other.ownerless,
+            self.params | other.params,
+        )
 
     def __and__(self, other: State) -> State:
-        return State(*(mine & theirs for mine, theirs in zip(self, other, strict=True)))
+        return State(
+            self.bound & other.bound,
+            self.only & other.only,
+            self.ownerless & other.ownerless,
+            self.params & other.params,
+        )
 
 
 @dataclass(slots=True)
@@ -83,11 +92,15 @@ class Level:
 
     parent: Level | None
     ctes: dict[str, dict[str, Tags]]
-    relations: dict[str, str | dict[str, Tags]] = field(default_factory=dict)
-    conditions: list[Node] = field(default_factory=list)
+    relations: dict[str, str | dict[str, Tags]] = field(
+        default_factory=dict[str, "str | dict[str, Tags]"]
+    )
+    conditions: list[Node] = field(default_factory=list["Node"])
     implied: State = field(default_factory=State)
     state: State = field(default_factory=State)
-    exports: list[tuple[Level, str, str, Tags]] = field(default_factory=list)
+    exports: list[tuple[Level, str, str, Tags]] = field(
+        default_factory=list["tuple[Level, str, str, Tags]"]
+    )
     """Columns of outer levels that equal something of this one: level, alias, column, tags."""
 
 
@@ -151,7 +164,10 @@ class Analysis:
         if "valuesLists" in node:
             rows = [[self.tags(value, level) for value in row] for row in node["valuesLists"]]
             self._sublinks(node, level)
-            return [("", frozenset.intersection(*column)) for column in zip(*rows, strict=True)]
+            return [
+                ("", functools.reduce(frozenset[str].intersection, column))
+                for column in zip(*rows, strict=True)
+            ]
         for item in node.get("fromClause", ()):
             self._from(item, level)
         level.conditions += _conjuncts(node.get("whereClause"))
@@ -187,7 +203,7 @@ class Analysis:
     ) -> list[tuple[str, Tags]]:
         level = Level(parent, ctes)
         self._table(node["relation"], level, is_target=True)
-        for item in node.get("fromClause", node.get("usingClause", ())):
+        for item in (*node.get("fromClause", ()), *node.get("usingClause", ())):
             self._from(item, level)
         level.conditions += _conjuncts(node.get("whereClause"))
         self._settle(level, node)
@@ -322,8 +338,8 @@ class Analysis:
             return State()
         is_users = column == USER_COLUMN and USER in tags
         is_row = column == self.schema.keys.get(table) and f"key:{table}" in tags
-        is_linked = table in LINKS and LINKS[table][0] == column
-        is_linked = is_linked and f"key:{LINKS[table][1]}" in tags if is_linked else False
+        link, linked = LINKS.get(table, ("", ""))
+        is_linked = column == link and f"key:{linked}" in tags
         is_only = (
             SESSION_OF.get(table) == column
             and "only:session" in tags
@@ -368,9 +384,9 @@ class Analysis:
         if not (is_one and is_users):
             return State()
         by_id = len(level.conditions) == 1 and level.relations[alias] == "session"
-        compared = level.conditions[0].get("lexpr", {}) if by_id else {}
-        by_id = by_id and _is_plain(level.conditions[0], "=")
-        at = self._resolve(compared, level) if by_id else None
+        at = None
+        if by_id and _is_plain(level.conditions[0], "="):
+            at = self._resolve(level.conditions[0].get("lexpr", {}), level)
         by_id = at is not None and at[0] is level and at[2] == "id"
         return State(bound=frozenset({alias}), only=frozenset({alias} if by_id else ()))
 
@@ -568,14 +584,15 @@ def _column_name(value: Node) -> str:
 def _own_sublinks(node: Any) -> Iterator[Node]:  # noqa: ANN401  a tree of whatever pglast makes
     """The subqueries in a statement's own expressions: not those of its CTEs, FROM or INSERT."""
     if isinstance(node, tuple):
-        for each in node:
+        for each in cast("Iterable[Any]", node):
             yield from _own_sublinks(each)
     elif isinstance(node, dict):
-        if node.get("@") == "SubLink":
-            yield node
-            yield from _own_sublinks(node.get("testexpr"))
+        tree = cast("Node", node)
+        if tree.get("@") == "SubLink":
+            yield tree
+            yield from _own_sublinks(tree.get("testexpr"))
             return
-        for name, inner in node.items():
+        for name, inner in tree.items():
             if name not in ("withClause", "subquery", "selectStmt", "onConflictClause"):
                 yield from _own_sublinks(inner)
 
@@ -598,8 +615,8 @@ def read_queries(path: Path) -> list[Query]:
 
 def unbound(sql: str, schema: Schema) -> list[tuple[str, str]]:
     """The references that nothing binds, as (alias, problem)."""
-    (raw,) = pglast.parse_sql(sql)
-    return Analysis(schema).check(raw.stmt(skip_none=True))
+    (statement,) = parse("queries", "a query", sql).statements
+    return Analysis(schema).check(statement)
 
 
 def problems(query: Query, schema: Schema) -> list[str]:
@@ -618,8 +635,7 @@ def read_schema(migrations: Path) -> Schema:
     columns: dict[str, set[str]] = {}
     keys: dict[str, str] = {}
     for path in sorted(migrations.glob("*/*.up.sql")):
-        for raw in pglast.parse_sql(path.read_text(encoding="utf-8")):
-            statement = raw.stmt(skip_none=True)
+        for statement in parse("any", path.name, path.read_text(encoding="utf-8")).statements:
             if statement["@"] == "CreateStmt":
                 table = statement["relation"]["relname"]
                 for element in statement["tableElts"]:

@@ -72,14 +72,14 @@ SELECT
     (to_regclass('vector_schema_migrations') IS NOT NULL)::boolean AS "has_vector_track!\""""
 
 
-async def look_around(db: DBTX, /) -> models.Surroundings | None:
+async def look_around(db: DBTX, /) -> models.Surroundings:
     """The user whose rows alone this transaction sees, empty if it sees all rows; whether there is a
     table of memories, and whether a tracking table says that it is the one of the track vector.
     """
     row = await db.fetchrow(LOOK_AROUND)
-    if row is None:
-        return None
-    return models.Surroundings.model_validate(by_name(_SURROUNDINGS_COLUMNS, row))
+    return models.Surroundings.model_validate(
+        by_name(_SURROUNDINGS_COLUMNS, required(row, "LookAround")),
+    )
 
 
 BECOME_USER: Final = """-- name: BecomeUser :one

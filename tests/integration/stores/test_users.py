@@ -27,7 +27,7 @@ from support.owner_scope import SHARED
 from support.stores import count, event, towards
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
 COUNTED_AS: Final[Mapping[str, str]] = {
     "session": "sessions",
@@ -57,14 +57,15 @@ async def fill(client: PostgresClient, user: str) -> None:
     """Store two rows of a user in every table, one of them deleted where that can be."""
     for number in (1, 2):
         id_ = f"{number}-{user}"
-        thread: Mapping[str, str] = {"thread_id": str(number), "user_id": user}
+        thread = str(number)
         await client.store_session(str(number), user_id=user, name=user)
         await client.store_events([event(id_, user_id=user, session_id=str(number))])
         await client.store_task(id_, user_id=user, data=user, session_id=str(number))
         await client.store_push_notification(id_, task_id=id_, user_id=user, data=user)
         await client.store_feedback(user_id=user, is_positive=True, feedback_text=f'"{user}\n"')
         await client.store_checkpoint(
-            **thread,
+            thread_id=thread,
+            user_id=user,
             checkpoint_ns="",
             checkpoint_id=str(number),
             parent_checkpoint_id=None,
@@ -73,14 +74,15 @@ async def fill(client: PostgresClient, user: str) -> None:
             metadata={"of": user},
         )
         await client.store_checkpoint_writes(
-            **thread,
+            thread_id=thread,
+            user_id=user,
             checkpoint_ns="",
             checkpoint_id=str(number),
             task_id="w",
             writes=[NewCheckpointWrite(idx=0, channel="c", value_type="json", value="eyI=")],
         )
-        await client.store_crewai_memory(**thread, memory_data='{"a": 1}')
-        await client.store_crewai_flow_state(**thread, method_name="m", state_data="{}")
+        await client.store_crewai_memory(thread, user_id=user, memory_data='{"a": 1}')
+        await client.store_crewai_flow_state(thread, user_id=user, method_name="m", state_data="{}")
         share = await client.create_session_share(str(number), user_id=user)
         await client.record_share_access(share.token, user_id=user)
         await client.store_agent_memory(
@@ -105,6 +107,11 @@ async def export(client: PostgresClient, user: str) -> list[tuple[str, dict[str,
     return [(each["table"], each["row"]) for each in map(json.loads, lines)]
 
 
+async def columns_of(db: asyncpg.Connection) -> dict[str, list[str]]:
+    """The columns of every table but the migrations'."""
+    return {row[0]: row[1] for row in await db.fetch(TABLES_AND_COLUMNS)}
+
+
 async def whole(db: asyncpg.Connection, *, without: str) -> dict[str, Counter[str]]:
     """Every row of every table that does not name a user, as text."""
     return {
@@ -121,7 +128,7 @@ async def test_every_table_of_the_catalog_is_exported_and_erased_or_shared_by_de
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     """A table that is new here needs a place in queries/users.sql, and in COUNTED_AS."""
-    found = dict(await db.fetch(TABLES_AND_COLUMNS))
+    found = await columns_of(db)
     assert found.keys() == COUNTED_AS.keys() | SHARED
     assert not [t for t in SHARED if any("user" in column for column in found[t])]
     await fill(client, "mira")
@@ -137,7 +144,7 @@ async def test_an_export_has_every_row_of_the_user_with_every_column_and_no_othe
         await fill(client, user)
     exported = await export(client, "mira")
     assert Counter(table for table, _ in exported) == dict.fromkeys(COUNTED_AS, 2)
-    columns = dict(await db.fetch(TABLES_AND_COLUMNS))
+    columns = await columns_of(db)
     for table, row in exported:
         assert row.keys() == set(columns[table]), table
         assert "juno" not in repr(row)
@@ -196,7 +203,9 @@ async def test_an_export_of_large_rows_holds_few_of_them_at_a_time(
     fetched: list[int] = []
 
     class Watching(Executor):
-        async def cursor(self, query: str, /, *args: object, prefetch: int = 500, **_: Any) -> Any:  # type: ignore[override]  # noqa: ANN401
+        async def cursor(
+            self, query: str, /, *args: object, prefetch: int = 500, **_: Any
+        ) -> AsyncIterator[asyncpg.Record]:
             fetched.append(prefetch)
             async for row in super().cursor(query, *args, prefetch=prefetch):
                 yield row
@@ -262,7 +271,8 @@ async def test_a_task_without_owner_is_erased_exported_or_hidden_as_the_rule_of_
         await client.store_session(task, user_id="juno")
         with pytest.raises(NotFound):
             await client.get_task(task, user_id="juno")
-    assert await db.fetch("SELECT id, user_id FROM task ORDER BY id") == [
+    tasks = await db.fetch("SELECT id, user_id FROM task ORDER BY id")
+    assert [tuple(row) for row in tasks] == [
         ("both", ""),
         ("gone", None),
         ("younger", ""),
