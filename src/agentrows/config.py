@@ -55,6 +55,10 @@ class Settings(BaseSettings):
     """A file that holds the password, for a DSN without one; read anew for every connection."""
     vector_enabled: bool = True
     """Whether the memory store and its migrations (pgvector) are used."""
+    row_security: bool = False
+    """Whether the policies of the track `rls` are in use, for `client.as_user`."""
+    hash_share_tokens: bool = False
+    """Whether the token of a new share is stored as its SHA-256 only."""
     migrations: MigrationMode = "apply"
     """At start: bring the schema up, only check it, or neither."""
     pool_min_size: int = Field(default=1, ge=1)

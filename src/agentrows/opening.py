@@ -103,12 +103,18 @@ def _executor(
 
 
 def _tracks(settings: Settings) -> tuple[migrate.Track, ...]:
-    return migrate.builtin_tracks(vector=settings.vector_enabled)
+    return migrate.builtin_tracks(
+        vector=settings.vector_enabled, row_security=settings.row_security
+    )
 
 
 def _versions(status: migrate.Status, settings: Settings) -> dict[str, int]:
     """Return how far each track is, for `needs`."""
-    return status.versions | ({} if settings.vector_enabled else {"vector": SWITCHED_OFF})
+    return {
+        **status.versions,
+        **({} if settings.vector_enabled else {"vector": SWITCHED_OFF}),
+        **({} if settings.row_security else {"rls": SWITCHED_OFF}),
+    }
 
 
 async def _migrate(
