@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-import subprocess
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
 
 from agentrows import migrate
-from support.servers import own_server, unprivileged
+from support.servers import own_server, small_disk, unprivileged
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     from support.runners import App, Whole
 
 A = "CREATE TABLE IF NOT EXISTS a (n int);"
@@ -186,24 +180,6 @@ async def test_an_applied_file_that_is_edited_or_deleted_is_named(
     assert await versions(db) == [(2, False)]
     first.write_text(before)
     await whole(2)
-
-
-@contextlib.contextmanager
-def small_disk() -> Generator[Path]:
-    """A folder of 24 MB that fills up."""
-    folder = Path(tempfile.mkdtemp(prefix="agentrows-disk-"))
-    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)]
-    try:
-        done = subprocess.run(mount, check=False, capture_output=True)  # noqa: S603
-    except FileNotFoundError:
-        pytest.skip("there is no mount command for a small disk")
-    if done.returncode != 0:
-        pytest.skip("a small disk needs the right to mount a tmpfs")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=False)  # noqa: S603, S607
-        folder.rmdir()
 
 
 async def test_a_full_disk_rolls_back(app: App) -> None:

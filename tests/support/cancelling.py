@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_args
+
+from support.watching import PATIENCE_S
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator
+    from collections.abc import Callable, Coroutine, Generator, Iterator
 
-    Moment = Literal["waiting", "answered"]
-
+Moment = Literal["waiting", "answered"]
 T = TypeVar("T")
 
 
@@ -27,8 +28,8 @@ class Stepped(Generic[T]):
     """The waits, counted from 1, in which the task is cancelled."""
     moment: Moment = "waiting"
     waits: int = 0
-    cancels: list[int] = field(default_factory=list[int])
-    """The waits in which it was."""
+    cancels: int = 0
+    """How many cancels came in time."""
 
     def __await__(self) -> Generator[Any, Any, T]:
         inner = self.coroutine.__await__()
@@ -50,11 +51,13 @@ class Stepped(Generic[T]):
                 thrown = error
 
     def _cancel(self, task: asyncio.Task[Any], awaited: asyncio.Future[Any] | None) -> None:
-        self.cancels.append(self.waits)
+        def cancel(_: object = None) -> None:
+            self.cancels += task.cancel()
+
         if self.moment == "answered" and awaited is not None:
-            awaited.add_done_callback(lambda _: task.cancel())
+            awaited.add_done_callback(cancel)
         else:
-            asyncio.get_running_loop().call_soon(task.cancel)
+            asyncio.get_running_loop().call_soon(cancel)
 
 
 async def run(
@@ -62,7 +65,7 @@ async def run(
 ) -> Stepped[T]:
     """Run a call in a task of its own, cancelled in these waits; return what was counted.
 
-    Every error goes to the caller, but for the cancellation itself.
+    A call that was cancelled has to end as cancelled, and one that was not, well.
     """
     stepped = Stepped(call(), frozenset(cancel_at), moment)
 
@@ -70,7 +73,17 @@ async def run(
         return await stepped
 
     task = asyncio.create_task(work())
-    await asyncio.wait([task])
-    if not task.cancelled():
+    await asyncio.wait([task], timeout=PATIENCE_S)
+    assert task.done(), f"it hangs after a cancel in {cancel_at}, {moment}"
+    if not stepped.cancels:
         task.result()
+    assert task.cancelled() == bool(stepped.cancels), f"{cancel_at}, {moment}: {task!r}"
     return stepped
+
+
+def cases(waits: int) -> Iterator[tuple[Moment, tuple[int, ...]]]:
+    """Every wait, cancelled once; and twice in a row, where the second meets the cleaning up."""
+    for moment in get_args(Moment):
+        for wait in range(1, waits + 1):
+            for more in ((), (wait + 1,), (wait + 2,), (wait + 1, wait + 2)):
+                yield moment, (wait, *more)

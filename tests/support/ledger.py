@@ -41,6 +41,7 @@ class Write(NamedTuple):
     """One call that writes rows, all or none of them, and what its caller was told."""
 
     rows: frozenset[Row]
+    is_repeatable: bool
     outcome: Outcome
     error: AgentRowsError | None
 
@@ -56,22 +57,23 @@ class Ledger:
 
         Every error but OutcomeUnknown says that nothing happened.
         """
-        return await self._note(call, rows, may_have_happened=False)
+        return await self._note(call, rows, is_repeatable=False)
 
     async def repeatable(self, call: Callable[[], Awaitable[T]], *rows: Row) -> T | None:
         """Make a call that does no harm twice: an error does not say whether it happened."""
-        return await self._note(call, rows, may_have_happened=True)
+        return await self._note(call, rows, is_repeatable=True)
 
     async def _note(
-        self, call: Callable[[], Awaitable[T]], rows: tuple[Row, ...], *, may_have_happened: bool
+        self, call: Callable[[], Awaitable[T]], rows: tuple[Row, ...], *, is_repeatable: bool
     ) -> T | None:
         try:
             result = await call()
         except AgentRowsError as error:
-            unknown = may_have_happened or isinstance(error, OutcomeUnknown)
-            self.writes.append(Write(frozenset(rows), "unknown" if unknown else "refused", error))
+            is_unknown = is_repeatable or isinstance(error, OutcomeUnknown)
+            outcome: Outcome = "unknown" if is_unknown else "refused"
+            self.writes.append(Write(frozenset(rows), is_repeatable, outcome, error))
             return None
-        self.writes.append(Write(frozenset(rows), "acknowledged", None))
+        self.writes.append(Write(frozenset(rows), is_repeatable, "acknowledged", None))
         return result
 
     def count(self, outcome: Outcome) -> int:

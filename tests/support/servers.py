@@ -125,3 +125,21 @@ def own_server(
         with contextlib.suppress(subprocess.CalledProcessError):
             server.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def small_disk() -> Generator[Path]:
+    """A folder of 24 MB that fills up."""
+    folder = Path(tempfile.mkdtemp(prefix="agentrows-disk-"))
+    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)]
+    try:
+        done = subprocess.run(mount, check=False, capture_output=True)  # noqa: S603
+    except FileNotFoundError:
+        pytest.skip("there is no mount command for a small disk")
+    if done.returncode != 0:
+        pytest.skip("a small disk needs the right to mount a tmpfs")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=False)  # noqa: S603, S607
+        folder.rmdir()

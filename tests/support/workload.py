@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import itertools
@@ -9,9 +10,18 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from agentrows import AgentRowsError, NewCheckpointWrite, NewEvent, NewMemory, NewTool
+from agentrows import (
+    AgentRowsError,
+    NewCheckpointWrite,
+    NewEvent,
+    NewMemory,
+    NewTool,
+    OutcomeUnknown,
+    Unavailable,
+)
 from support.ledger import Ledger
 from support.stores import towards
+from support.watching import PATIENCE_S, until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -34,7 +44,7 @@ class Worker:
     seconds: list[float] = field(default_factory=list[float])
     """How long each call took."""
     failures: list[AgentRowsError] = field(default_factory=list[AgentRowsError])
-    """What its reads raised; the ledger has those of the writes."""
+    """What its reads raised; the ledger has the errors of the writes."""
 
     async def work(self, is_over: Callable[[], bool]) -> None:
         """Make one call after the other until it is over."""
@@ -49,7 +59,7 @@ class Worker:
             self.seconds.append(time.monotonic() - started)
 
     async def read(self, call: Callable[[], Awaitable[object]]) -> None:
-        """Make a call that reads, and keep its error."""
+        """Make a call that reads, which may be repeated and so must not fail."""
         try:
             await call()
         except AgentRowsError as error:
@@ -122,7 +132,7 @@ async def tool(worker: Worker, name: str) -> None:
 
 async def tools(worker: Worker, name: str) -> None:
     offered = [NewTool(id=f"{name}-{number}") for number in range(3)]
-    await worker.ledger.repeatable(
+    await worker.ledger.once(
         lambda: worker.client.refresh_tools_for_server(name, group_kind="MCP", tools=offered),
         *(("tool", each.id) for each in offered),
     )
@@ -197,20 +207,17 @@ async def memories(worker: Worker, name: str) -> None:
         NewMemory(id=f"{name}-{number}", agent_name="travel", user_id=worker.name, content="Rome")
         for number in range(3)
     ]
-    await worker.ledger.repeatable(
+    await worker.ledger.once(
         lambda: worker.client.store_agent_memories(batch),
         *(("memory", each.id) for each in batch),
     )
 
 
 async def stream(worker: Worker, _name: str) -> None:
-    async def take() -> None:
-        found = worker.client.stream_events_for_session(worker.name, user_id=worker.name)
-        async with contextlib.aclosing(found):
-            async for _ in found:
-                pass
-
-    await worker.read(take)
+    found = worker.client.stream_events_for_session(worker.name, user_id=worker.name)
+    async with contextlib.aclosing(found):
+        async for _ in found:
+            pass
 
 
 async def readers(worker: Worker, _name: str) -> None:
@@ -230,10 +237,8 @@ async def readers(worker: Worker, _name: str) -> None:
 
 
 async def search(worker: Worker, _name: str) -> None:
-    await worker.read(
-        lambda: worker.client.search_agent_memory(
-            agent_name="travel", user_id=worker.name, embedding=EMBEDDING, limit=3
-        )
+    await worker.client.search_agent_memory(
+        agent_name="travel", user_id=worker.name, embedding=EMBEDDING, limit=3
     )
 
 
@@ -241,3 +246,48 @@ CALLS: Final[Sequence[Call]] = (
     *(session, events, feedback, readers, new_session, conversation, agent, task, tool, tools),
     *(tool_server, checkpoint, checkpoint_writes, crew, flow, memory, memories, stream, search),
 )
+
+
+async def under_load(
+    client: PostgresClient, fault: Callable[[], Awaitable[None]], *, workers: int = 20
+) -> Ledger:
+    """Let a fault come over workers at work; return what they were told, before and after it.
+
+    No worker may hang, and no call that is safe to repeat may fail.
+    """
+    ledger = Ledger()
+    is_over = False
+    staff = [Worker(client, ledger, f"w{number}") for number in range(workers)]
+    tasks = [asyncio.create_task(worker.work(lambda: is_over)) for worker in staff]
+    try:
+        await acknowledge_more(ledger)
+        await fault()
+        await acknowledge_more(ledger)
+    finally:
+        is_over = True
+        _, hanging = await asyncio.wait(tasks, timeout=PATIENCE_S)
+    assert not hanging
+    for task in tasks:
+        task.result()
+    check_errors(staff)
+    return ledger
+
+
+async def acknowledge_more(ledger: Ledger, writes: int = 100) -> None:
+    """Wait until so many more writes were acknowledged."""
+    goal = ledger.count("acknowledged") + writes
+
+    async def is_there() -> bool:
+        return ledger.count("acknowledged") >= goal
+
+    await until(is_there)
+
+
+def check_errors(staff: Sequence[Worker]) -> None:
+    """Only calls that cannot be tried again have failed, and those said whether they happened."""
+    writes = staff[0].ledger.writes
+    failed = [write.error for write in writes if write.is_repeatable and write.error]
+    failed += [error for worker in staff for error in worker.failures]
+    assert failed == []
+    for write in writes:
+        assert write.error is None or type(write.error) in (OutcomeUnknown, Unavailable), write
