@@ -53,6 +53,7 @@ class Proxy:
     links: set[Link] = field(default_factory=set[Link])
     accepted: int = 0
     """How many connections came so far."""
+    _is_over: bool = False
     _plan: Plan | None = None
     _flows: asyncio.Event = field(default_factory=asyncio.Event)
     _serving: set[asyncio.Task[None]] = field(default_factory=set["asyncio.Task[None]"])
@@ -103,14 +104,16 @@ class Proxy:
 
     async def end(self) -> None:
         """Lose every connection, and wait until nothing of this is left."""
+        self._is_over = True
+        self.flow()
         self.cut()
-        for task in [*self._serving]:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        if self._serving:
+            await asyncio.wait(self._serving)
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         await self._flows.wait()
+        if self._is_over:
+            raise ConnectionAbortedError
         if isinstance(self.upstream, int):
             return await asyncio.open_connection("127.0.0.1", self.upstream)
         return await asyncio.open_unix_connection(self.upstream)
