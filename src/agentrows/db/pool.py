@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import stamina
@@ -42,19 +43,28 @@ async def connect(  # noqa: PLR0913  one argument per thing to say
 ) -> asyncpg.Connection:
     """Connect once, within `timeout_s`; `session` are further parameters of the server.
 
-    `password` is asked for this connection, and wins over the DSN's. Raises Unavailable if the
-    server does not answer, and ConfigError if it answers that the password, the role or the
-    database is wrong, if its certificate is, or if the DSN cannot be read.
+    `password` is asked for each connection, and wins over the DSN's. Of several hosts each has this
+    time, in their order: one that is gone without a word would otherwise use it up. Raises
+    Unavailable if no server answers, and ConfigError if one answers that the password, the role or
+    the database is wrong, if its certificate is, or if the DSN cannot be read.
     """
     check(dsn)
     with _explained():
-        return await asyncpg.connect(
-            dsn,
-            timeout=timeout_s,
-            command_timeout=statement_timeout_s,
-            server_settings={"application_name": application_name, **session},
-            password=asking(password),
-        )
+        hosts = _each_host(dsn)
+    failure = Unavailable("the DSN names no host")
+    for one in hosts:
+        try:
+            with _explained():
+                return await asyncpg.connect(
+                    one,
+                    timeout=timeout_s,
+                    command_timeout=statement_timeout_s,
+                    server_settings={"application_name": application_name, **session},
+                    password=asking(password),
+                )
+        except Unavailable as error:
+            failure = error
+    raise failure
 
 
 async def wait_until_ready(
@@ -111,6 +121,19 @@ async def open_pool(
     )
     await pool.fill()
     return pool
+
+
+def _each_host(dsn: str) -> list[str]:
+    """Return a DSN for each host of one that reads `…@one:5432,other:5432/…`.
+
+    The driver knows such a DSN, but has one time limit for all of its hosts together. What chooses
+    among several that answer (prefer-standby) is left to it.
+    """
+    parts = urlsplit(dsn)
+    user, at, hosts = parts.netloc.rpartition("@")
+    if "," not in hosts or "prefer-standby" in parts.query:
+        return [dsn]
+    return [urlunsplit(parts._replace(netloc=f"{user}{at}{host}")) for host in hosts.split(",")]
 
 
 @contextlib.contextmanager
