@@ -16,10 +16,10 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from agentrows.config import Settings
 from agentrows.errors import InvalidValue
 from agentrows.gen import database
 from agentrows.opening import open_pool, use_pool
+from agentrows.stores._arguments import check_flag, check_number
 from agentrows.stores.agents import AgentStore
 from agentrows.stores.checkpoints import CheckpointStore
 from agentrows.stores.crewai import CrewAIStore
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from agentrows.config import MigrationMode
+    from agentrows.config import MigrationMode, Settings
     from agentrows.db.executor import Isolation
     from agentrows.migrate import MigrationRunner
     from agentrows.opening import Close
@@ -71,7 +71,7 @@ class Stores(
         In a statement that must not run twice, a time-out raises OutcomeUnknown outside of a
         transaction: the server may have been faster than the cancellation. Else: StatementTimeout.
         """
-        if not 0 < timeout_s < math.inf:
+        if not 0 < check_number("timeout_s", timeout_s) < math.inf:
             raise InvalidValue("timeout_s must be a positive number of seconds")
         return Stores(self.db.with_timeout(timeout_s))
 
@@ -122,8 +122,7 @@ class PostgresClient(Stores):
         migrations: MigrationMode | MigrationRunner | None = None,
     ) -> Self:
         """Do what `open` does, for an application that calls `close` itself."""
-        settings = settings or Settings.load()
-        return cls(*await open_pool(dsn, settings, migrations or settings.migrations))
+        return cls(*await open_pool(dsn, settings, migrations))
 
     @classmethod
     async def from_pool(cls, pool: asyncpg.Pool, *, settings: Settings | None = None) -> Self:
@@ -131,7 +130,7 @@ class PostgresClient(Stores):
 
         Its connections must have the codecs (`init=agentrows.init_connection`): ConfigError if not.
         """
-        return cls(*await use_pool(pool, settings or Settings.load()))
+        return cls(*await use_pool(pool, settings))
 
     @contextlib.asynccontextmanager
     async def transaction(
@@ -142,6 +141,7 @@ class PostgresClient(Stores):
         Several tasks may use it, their statements run one after another. After a statement failed
         the transaction is lost, whatever the block does (Aborted): let the error leave the block.
         """
+        check_flag("readonly", readonly)
         async with self.db.transaction(isolation=isolation, readonly=readonly) as scope:
             yield Transaction(scope)
 

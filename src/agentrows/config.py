@@ -7,6 +7,7 @@ error about them shows a password.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -20,6 +21,7 @@ __all__ = ["MigrationMode", "Settings"]
 MigrationMode = Literal["apply", "verify", "off"]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
+SURROGATE = re.compile("[\ud800-\udfff]")
 NO_DATABASE = (
     "no database is configured: pass a DSN, or set AGENTROWS_DATABASE_URL or "
     "AGENTROWS_DATABASE_URL_FILE (a file that holds the DSN). For a PostgreSQL of its own, "
@@ -88,6 +90,8 @@ class Settings(BaseSettings):
             found = self.database_url.get_secret_value().strip() if self.database_url else ""
         if not found:
             raise ConfigError(NO_DATABASE)
+        if "\0" in found or SURROGATE.search(found):
+            raise ConfigError("the DSN holds a character that no text has")
         return found
 
 

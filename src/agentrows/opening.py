@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, get_args
 
+import asyncpg
 from pydantic import ValidationError
 
 from agentrows import migrate
+from agentrows.config import MigrationMode, Settings
 from agentrows.db.codecs import register_codecs
 from agentrows.db.executor import Executor, PoolSource
 from agentrows.db.pool import close_pool, create_pool, wait_until_ready
-from agentrows.errors import ConfigError
+from agentrows.errors import ConfigError, InvalidValue
 from agentrows.gen import database
+from agentrows.stores._arguments import check_choice
 from agentrows.stores._schema import SWITCHED_OFF
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    import asyncpg
-
-    from agentrows.config import MigrationMode, Settings
     from agentrows.migrate import MigrationRunner
 
     Close = Callable[[], Awaitable[None]]
@@ -50,11 +50,19 @@ async def init_connection(connection: asyncpg.Connection, *, vector: bool = True
 
 
 async def open_pool(
-    dsn: str | None, settings: Settings, migrations: MigrationMode | MigrationRunner
+    dsn: str | None,
+    settings: Settings | None,
+    migrations: MigrationMode | MigrationRunner | None,
 ) -> tuple[Executor, Close]:
     """Wait for the server, bring the schema up, open a pool; return its executor and its end."""
+    settings = _check_settings(settings)
+    mode = settings.migrations if migrations is None else migrations
+    if not (dsn is None or isinstance(dsn, str)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidValue(f"dsn must be text, not {type(dsn).__name__}")
+    if not callable(mode):
+        check_choice("migrations", mode, get_args(MigrationMode))
     ready = await wait_until_ready(settings.resolve_dsn(dsn), settings)
-    status = await _migrate(ready, settings, migrations)
+    status = await _migrate(ready, settings, mode)
     pool = await create_pool(
         ready, settings, init=partial(init_connection, vector=settings.vector_enabled)
     )
@@ -63,11 +71,14 @@ async def open_pool(
     return db, lambda: close_pool(pool, timeout_s=CLOSE_TIMEOUT_S)
 
 
-async def use_pool(pool: asyncpg.Pool, settings: Settings) -> tuple[Executor, Close]:
+async def use_pool(pool: asyncpg.Pool, settings: Settings | None) -> tuple[Executor, Close]:
     """Check the codecs of the application's pool; return its executor and an end that does nothing.
 
     Raises ConfigError if the connections lack the codecs.
     """
+    settings = _check_settings(settings)
+    if not isinstance(pool, asyncpg.Pool):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidValue(f"pool must be an asyncpg.Pool, not {type(pool).__name__}")
     source = PoolSource(pool, acquire_timeout_s=settings.acquire_timeout_s)
     await _check_codecs(Executor(source), vector=settings.vector_enabled)
     connection = await source.acquire()
@@ -80,6 +91,15 @@ async def use_pool(pool: asyncpg.Pool, settings: Settings) -> tuple[Executor, Cl
 
 async def _nothing() -> None:
     """Close nothing: the pool is the application's."""
+
+
+def _check_settings(settings: Settings | None) -> Settings:
+    """Return the settings, the environment's unless there are others."""
+    if settings is None:
+        return Settings.load()
+    if not isinstance(settings, Settings):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidValue(f"settings must be Settings, not {type(settings).__name__}")
+    return settings
 
 
 def _tracks(settings: Settings) -> tuple[migrate.Track, ...]:

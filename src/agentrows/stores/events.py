@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from agentrows.errors import InvalidValue, NotFound
 from agentrows.gen import events as queries
+from agentrows.gen.models import Event, NewEvent
 from agentrows.stores._arguments import (
     END_OF_TIME,
     NEWEST,
     OLDEST,
+    check_after,
     check_aware,
+    check_batch,
     check_choice,
     check_id,
     check_limit,
@@ -24,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
 
     from agentrows.db.executor import Executor
-    from agentrows.gen.models import Event, NewEvent
     from agentrows.stores._arguments import Place
 
     Order = Literal["oldest_first", "newest_first"]
@@ -53,7 +55,7 @@ class EventStore:
         misses none.
         """
         check_choice("on_duplicate", on_duplicate, ("raise", "skip"))
-        events = tuple(events)
+        events = check_batch("events", events, NewEvent)
         for place, event in enumerate(events):
             check_id(f"events[{place}].id", event.id)
             check_id(f"events[{place}].user_id", event.user_id)
@@ -143,4 +145,5 @@ def _place(after: Event | datetime | None, *, newest_first: bool) -> Place:
     if isinstance(after, datetime):
         moment = check_aware("after", after)
         return (moment if newest_first or moment == END_OF_TIME else moment + TICK), ""
+    check_after(after, Event, "id")
     return page_after(after.created_at, after.id)

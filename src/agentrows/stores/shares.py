@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Final
 
 from agentrows.errors import NotFound
 from agentrows.gen import shares as queries
-from agentrows.stores._arguments import check_id, check_limit
+from agentrows.gen.models import SessionShare
+from agentrows.stores._arguments import check_after, check_flag, check_id, check_int64, check_limit
 from agentrows.stores._schema import needs
 
 if TYPE_CHECKING:
     from agentrows.db.executor import Executor
-    from agentrows.gen.models import SessionShare, SessionShareAccess
+    from agentrows.gen.models import SessionShareAccess
 
 TOKEN_BYTES: Final = 32
 NO_SHARE: Final = "the token shares no session"
@@ -38,7 +39,7 @@ class ShareStore:
             token=secrets.token_urlsafe(TOKEN_BYTES),
             session_id=check_id("session_id", session_id),
             user_id=check_id("user_id", user_id),
-            read_only=read_only,
+            read_only=check_flag("read_only", read_only),
         )
         if share is None:
             raise NotFound(f"no session {session_id!r} of this user")
@@ -65,11 +66,12 @@ class ShareStore:
         A page goes on `after` its last row; a deleted session has none.
         """
         needs(self.db, "core", 6)
+        check_after(after, SessionShare)
         return await queries.list_session_shares(
             self.db.repeatable,
             session_id=check_id("session_id", session_id),
             user_id=check_id("user_id", user_id),
-            after_id=after.id if after else 0,
+            after_id=check_int64("after.id", after.id) if after else 0,
             limit=check_limit("limit", limit),
         )
 
