@@ -10,9 +10,11 @@ from pydantic import ValidationError
 
 from agentrows import migrate
 from agentrows.config import MigrationMode, Settings
+from agentrows.db import pool as pools
 from agentrows.db.codecs import register_codecs
-from agentrows.db.executor import Executor, PoolSource
-from agentrows.db.pool import close_pool, create_pool, wait_until_ready
+from agentrows.db.executor import Executor
+from agentrows.db.retries import Retries
+from agentrows.db.sources import ApplicationPool
 from agentrows.errors import ConfigError, InvalidValue
 from agentrows.gen import database
 from agentrows.stores._arguments import check_choice
@@ -21,6 +23,8 @@ from agentrows.stores._schema import SWITCHED_OFF
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from agentrows.db.retries import OnRetry
+    from agentrows.db.sources import Source
     from agentrows.migrate import MigrationRunner
 
     Close = Callable[[], Awaitable[None]]
@@ -53,53 +57,67 @@ async def open_pool(
     dsn: str | None,
     settings: Settings | None,
     migrations: MigrationMode | MigrationRunner | None,
+    on_retry: OnRetry | None,
 ) -> tuple[Executor, Close]:
     """Wait for the server, bring the schema up, open a pool; return its executor and its end."""
-    settings = _check_settings(settings)
+    settings = _check_settings(settings, on_retry)
     mode = settings.migrations if migrations is None else migrations
     if not (dsn is None or isinstance(dsn, str)):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidValue(f"dsn must be text, not {type(dsn).__name__}")
     if not callable(mode):
         check_choice("migrations", mode, get_args(MigrationMode))
-    ready = await wait_until_ready(settings.resolve_dsn(dsn), settings)
+    ready = await pools.wait_until_ready(settings.resolve_dsn(dsn), settings)
     status = await _migrate(ready, settings, mode)
-    pool = await create_pool(
+    pool = await pools.open_pool(
         ready, settings, init=partial(init_connection, vector=settings.vector_enabled)
     )
-    source = PoolSource(pool, acquire_timeout_s=settings.acquire_timeout_s)
-    db = Executor(source, versions=_versions(status, settings))
-    return db, lambda: close_pool(pool, timeout_s=CLOSE_TIMEOUT_S)
+    db = _executor(pool, status, settings, on_retry)
+    return db, partial(pool.close, timeout_s=CLOSE_TIMEOUT_S)
 
 
-async def use_pool(pool: asyncpg.Pool, settings: Settings | None) -> tuple[Executor, Close]:
+async def use_pool(
+    pool: asyncpg.Pool, settings: Settings | None, on_retry: OnRetry | None
+) -> tuple[Executor, Close]:
     """Check the codecs of the application's pool; return its executor and an end that does nothing.
 
     Raises ConfigError if the connections lack the codecs.
     """
-    settings = _check_settings(settings)
+    settings = _check_settings(settings, on_retry)
     if not isinstance(pool, asyncpg.Pool):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidValue(f"pool must be an asyncpg.Pool, not {type(pool).__name__}")
-    source = PoolSource(pool, acquire_timeout_s=settings.acquire_timeout_s)
+    source = ApplicationPool(pool, acquire_timeout_s=settings.acquire_timeout_s)
     await _check_codecs(Executor(source), vector=settings.vector_enabled)
     connection = await source.acquire()
     try:
         status = await migrate.status_on(connection, _tracks(settings))
     finally:
         await source.release(connection)
-    return Executor(source, versions=_versions(status, settings)), _nothing
+    return _executor(source, status, settings, on_retry), _nothing
 
 
 async def _nothing() -> None:
     """Close nothing: the pool is the application's."""
 
 
-def _check_settings(settings: Settings | None) -> Settings:
+def _check_settings(settings: Settings | None, on_retry: OnRetry | None) -> Settings:
     """Return the settings, the environment's unless there are others."""
+    if not (on_retry is None or callable(on_retry)):
+        raise InvalidValue("on_retry must be a function of a Retry")
     if settings is None:
         return Settings.load()
     if not isinstance(settings, Settings):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidValue(f"settings must be Settings, not {type(settings).__name__}")
     return settings
+
+
+def _executor(
+    source: Source, status: migrate.Status, settings: Settings, on_retry: OnRetry | None
+) -> Executor:
+    return Executor(
+        source,
+        retries=Retries(settings.retry_timeout_s, on_retry),
+        versions=_versions(status, settings),
+    )
 
 
 def _tracks(settings: Settings) -> tuple[migrate.Track, ...]:

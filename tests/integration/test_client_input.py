@@ -30,6 +30,7 @@ NO_DSN: Final = (
     "\0",
     "postgresql://127.0.0.1/\0",
     "postgresql://127.0.0.1/\ud800",
+    "postgresql://127.0.0.1:99999/x",
     "postgresql://127.0.0.1:1x/x",
     "postgresql://[::1/x",
     "mysql://127.0.0.1/x",
@@ -96,6 +97,9 @@ async def test_opening_refuses_arguments_of_another_type_by_name(migrated: str) 
         with pytest.raises(InvalidValue, match=r"^migrations "):
             async with PostgresClient.open(migrated, settings=IMPATIENT, migrations=value):
                 pass
+    for value in others(lambda each: each is None or callable(each)):
+        with pytest.raises(InvalidValue, match=r"^on_retry "):
+            await PostgresClient.connect(migrated, settings=IMPATIENT, on_retry=value)
     for value in others(lambda _: False):
         with pytest.raises(InvalidValue, match=r"^pool "):
             await PostgresClient.from_pool(value)

@@ -324,7 +324,7 @@ KINDS: Final[dict[str, Kind]] = {
         st.one_of(OBJECT.more, MORE_TEXT),
     ),
     "Order": choice("activity", "created", "oldest_first", "newest_first"),
-    "OnDuplicate": choice("raise", "skip"),
+    "OnDuplicate": choice("raise", "skip", "repeat"),
     "FeedbackIssueType | str | None": choice(*(issue.value for issue in FeedbackIssueType)),
     "Agent | None": row_kind(rows.Agent, "id"),
     "Session | None": row_kind(rows.Session, "id"),

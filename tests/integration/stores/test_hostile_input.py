@@ -50,8 +50,8 @@ READ_BACK: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
 }
 """How to read what a method stored, and by which of its arguments."""
 READS: Final = ("get", "list", "find", "stream", "summarize")
-NOT_STORED: Final = ("on_duplicate", "events", "tools", "writes", "memories")
-"""Arguments that are no value of a row; the rows of a batch are tried field by field."""
+NOT_STORED: Final = ("on_duplicate", "idempotency_key", "events", "tools", "writes", "memories")
+"""Arguments that are no value of the row; the rows of a batch are tried field by field."""
 MORE: Final[dict[str, dict[str, object]]] = {
     "search_crewai_memory_by_task": {"task_description": ""},
     "list_agent_memories": {"with_embeddings": True},
