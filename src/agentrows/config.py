@@ -16,12 +16,17 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from agentrows.errors import ConfigError
 
-__all__ = ["MigrationMode", "Settings"]
+__all__ = ["MigrationMode", "Pooler", "Settings"]
 
 MigrationMode = Literal["apply", "verify", "off"]
+Pooler = Literal["none", "transaction"]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 SURROGATE = re.compile("[\ud800-\udfff]")
+NO_MIGRATIONS = (
+    "migrations cannot go through a transaction pooler: give AGENTROWS_MIGRATIONS_URL, a DSN of "
+    "PostgreSQL itself, or run `agentrows migrate up` there and set AGENTROWS_MIGRATIONS=verify"
+)
 NO_DATABASE = (
     "no database is configured: pass a DSN, or set AGENTROWS_DATABASE_URL or "
     "AGENTROWS_DATABASE_URL_FILE (a file that holds the DSN). For a PostgreSQL of its own, "
@@ -51,7 +56,14 @@ class Settings(BaseSettings):
     vector_enabled: bool = True
     """Whether the memory store and its migrations (pgvector) are used."""
     migrations: MigrationMode = "apply"
-    """At start: bring the schema up, only check it, or neither."""
+    """At start: bring the schema up, only check it, or neither.
+
+    Without this setting, behind a pooler and with no `migrations_url`: only check it.
+    """
+    migrations_url: SecretStr | None = None
+    """A DSN for migrations alone: of another role, or of PostgreSQL itself behind a pooler."""
+    pooler: Pooler = "none"
+    """What stands between: `transaction` for pgbouncer in that mode, and what works like it."""
     pool_min_size: int = Field(default=1, ge=1)
     """Connections opened at start, and kept."""
     pool_max_size: int = Field(default=10, ge=1)
@@ -97,6 +109,24 @@ class Settings(BaseSettings):
         if "\0" in found or SURROGATE.search(found):
             raise ConfigError("the DSN holds a character that no text has")
         return found
+
+    def resolve_migrations_dsn(self, dsn: str | None = None) -> str:
+        """Return the DSN for migrations: the argument, else `migrations_url`, else the others."""
+        if dsn is None and self.migrations_url is not None:
+            return self.resolve_dsn(self.migrations_url.get_secret_value())
+        return self.resolve_dsn(dsn)
+
+    def resolve_migrations(self, mode: MigrationMode | None = None) -> MigrationMode:
+        """Return what to do at start: the argument, else the setting.
+
+        Raises ConfigError if migrations were to go through a pooler, which cannot hold their lock.
+        """
+        found = self.migrations if mode is None else mode
+        if self.pooler == "none" or self.migrations_url is not None or found != "apply":
+            return found
+        if mode is None and "migrations" not in self.model_fields_set:
+            return "verify"
+        raise ConfigError(NO_MIGRATIONS)
 
 
 def _read_secret(path: Path) -> str:

@@ -61,13 +61,16 @@ async def open_pool(
 ) -> tuple[Executor, Close]:
     """Wait for the server, bring the schema up, open a pool; return its executor and its end."""
     settings = _check_settings(settings, on_retry)
-    mode = settings.migrations if migrations is None else migrations
     if not (dsn is None or isinstance(dsn, str)):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidValue(f"dsn must be text, not {type(dsn).__name__}")
-    if not callable(mode):
-        check_choice("migrations", mode, get_args(MigrationMode))
+    if not (migrations is None or callable(migrations)):
+        check_choice("migrations", migrations, get_args(MigrationMode))
+    mode = migrations if callable(migrations) else settings.resolve_migrations(migrations)
     ready = await pools.wait_until_ready(settings.resolve_dsn(dsn), settings)
-    status = await _migrate(ready, settings, mode)
+    direct = ready
+    if settings.migrations_url is not None:
+        direct = await pools.wait_until_ready(settings.resolve_migrations_dsn(), settings)
+    status = await _migrate(direct, settings, mode)
     pool = await pools.open_pool(
         ready, settings, init=partial(init_connection, vector=settings.vector_enabled)
     )

@@ -53,7 +53,7 @@ def up(
 
     async def work() -> Report:
         return await migrate.up(
-            await wait_until_ready(settings.resolve_dsn(dsn), settings),
+            await wait_until_ready(settings.resolve_migrations_dsn(dsn), settings),
             known,
             transaction=transaction,
             runner_lock_timeout_s=lock_timeout,
@@ -80,7 +80,7 @@ def down(
 
     async def work() -> Report:
         return await migrate.down(
-            await wait_until_ready(settings.resolve_dsn(dsn), settings),
+            await wait_until_ready(settings.resolve_migrations_dsn(dsn), settings),
             known,
             count,
             track=track,
@@ -107,7 +107,7 @@ def goto(
 
     async def work() -> Report:
         return await migrate.goto(
-            await wait_until_ready(settings.resolve_dsn(dsn), settings),
+            await wait_until_ready(settings.resolve_migrations_dsn(dsn), settings),
             known,
             version,
             track=track,

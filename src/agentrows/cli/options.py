@@ -71,7 +71,7 @@ def run(work: Coroutine[Any, Any, T], progress: Progress | None = None) -> T:
 
 async def resolve(dsn: str | None, settings: Settings) -> str:
     """Return the DSN to look at. A server that is down is an answer too, so nothing waits."""
-    found = settings.resolve_dsn(dsn)
+    found = settings.resolve_migrations_dsn(dsn)
     return await start_embedded(found) if is_embedded(found) else found
 
 

@@ -11,7 +11,7 @@ import stamina
 
 from agentrows.db.connections import ConnectionPool
 from agentrows.db.embedded import is_embedded, start_embedded
-from agentrows.errors import ConfigError, Unavailable, translate
+from agentrows.errors import SET_POOLER, ConfigError, Unavailable, translate
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Mapping
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     Prepare = Callable[[asyncpg.Connection], Awaitable[None]]
 
+UNSUPPORTED: Final = "unsupported startup parameter"
 BAD_DSN: Final = "the DSN is not understood; it reads postgresql://user:password@host:port/database"
 CHECK_CLIENT: Final = "1s"
 """How often a session looks, in the middle of a statement, whether its client is still there."""
@@ -27,19 +28,25 @@ SESSION: Final = {
     # A statement whose client is gone, or gave up, ends soon, and so do its locks.
     "client_connection_check_interval": CHECK_CLIENT,
 }
+STATEMENTS: Final = 100
+"""How many statements a connection keeps prepared."""
 FIRST_WAIT_S: Final = 0.5
 LONGEST_WAIT_S: Final = 5.0
 
 
-async def connect(
+async def connect(  # noqa: PLR0913  one argument per thing to say
     dsn: str,
     *,
     timeout_s: float = 10.0,
     statement_timeout_s: float | None = None,
     application_name: str = "agentrows",
     session: Mapping[str, str] = MappingProxyType({}),
+    statement_cache_size: int = 0,
 ) -> asyncpg.Connection:
     """Connect once, within `timeout_s`; `session` are further parameters of the server.
+
+    Without a cache the driver sends a statement and its arguments in one piece, which is what a
+    transaction pooler passes to one server process.
 
     Raises Unavailable if the server does not answer, and ConfigError if it answers that the
     password, the role or the database is wrong, or if the DSN cannot be read.
@@ -50,6 +57,7 @@ async def connect(
             timeout=timeout_s,
             command_timeout=statement_timeout_s,
             server_settings={"application_name": application_name, **session},
+            statement_cache_size=statement_cache_size,
         )
 
 
@@ -77,13 +85,15 @@ async def wait_until_ready(dsn: str, settings: Settings) -> str:
 
 async def open_pool(dsn: str, settings: Settings, *, init: Prepare) -> ConnectionPool:
     """Open a pool whose connections were prepared by `init`; raise what `connect` and it raise."""
+    is_pooled = settings.pooler == "transaction"
 
     async def connect_and_prepare() -> asyncpg.Connection:
         connection = await connect(
             dsn,
             timeout_s=settings.connect_timeout_s,
             statement_timeout_s=settings.statement_timeout_s,
-            session=SESSION,
+            session=MappingProxyType({}) if is_pooled else SESSION,
+            statement_cache_size=0 if is_pooled else STATEMENTS,
         )
         try:
             with _explained():
@@ -99,6 +109,7 @@ async def open_pool(dsn: str, settings: Settings, *, init: Prepare) -> Connectio
         max_size=settings.pool_max_size,
         max_idle_s=settings.pool_max_idle_s,
         acquire_timeout_s=settings.acquire_timeout_s,
+        is_pooled=is_pooled,
     )
     await pool.fill()
     return pool
@@ -119,6 +130,8 @@ def _why_not(error: Exception) -> Exception:
         return Unavailable("the database did not accept a connection in time")
     if _is_dsn_error(error):
         return ConfigError(BAD_DSN)
+    if isinstance(error, asyncpg.ProtocolViolationError) and UNSUPPORTED in str(error):
+        return ConfigError(f"{error.args[0]}; {SET_POOLER}")
     if isinstance(error, asyncpg.UndefinedObjectError):
         return ConfigError(
             f"the DSN has a parameter that the server does not know: {error.args[0]}"
