@@ -140,6 +140,55 @@ def own_server(
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def user_of(folder: Path) -> str | int | None:
+    """Return the user to run pgbouncer as: the owner of a folder, or another; it refuses root."""
+    if os.geteuid() != 0:
+        return None
+    return folder.stat().st_uid or unprivileged()
+
+
+@contextlib.contextmanager
+def pgbouncer(
+    host: Path | str, port: int, user: str, *, pool_size: int, more: str = ""
+) -> Generator[int]:
+    """A pgbouncer in transaction mode before a server; the port it listens on.
+
+    Each transaction goes to the server process whose turn it is.
+    """
+    program = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin")
+    if program is None:
+        skip("Debian's package pgbouncer is not installed")
+        return
+    folder = Path(tempfile.mkdtemp(prefix="agentrows-bouncer-"))
+    listens = free_port()
+    (folder / "users.txt").write_text(f'"{user}" ""\n')
+    (folder / "pgbouncer.ini").write_text(
+        f"[databases]\n* = host={host} port={port}\n"
+        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {listens}\nauth_type = trust\n"
+        f"auth_file = {folder}/users.txt\nunix_socket_dir =\npool_mode = transaction\n"
+        f"default_pool_size = {pool_size}\nmin_pool_size = {pool_size}\n"
+        f"server_round_robin = 1\nmax_client_conn = 500\nlog_connections = 0\n{more}"
+    )
+    for path in (folder, *folder.iterdir()):
+        path.chmod(0o755)
+    log = folder / "log"
+    with log.open("w") as output:
+        process = subprocess.Popen(  # noqa: S603
+            [program, folder / "pgbouncer.ini"],
+            user=user_of(Path(host)) if isinstance(host, Path) else unprivileged(),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            while "process up" not in log.read_text():
+                assert process.poll() is None, log.read_text()
+            yield listens
+        finally:
+            process.terminate()
+            process.wait()
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 @contextlib.contextmanager
 def small_disk() -> Generator[Path]:
     """A folder of 24 MB that fills up."""

@@ -28,6 +28,8 @@ SESSION: Final = {
     # A statement whose client is gone, or gave up, ends soon, and so do its locks.
     "client_connection_check_interval": CHECK_CLIENT,
 }
+STATEMENTS: Final = 100
+"""How many statements a connection keeps prepared."""
 FIRST_WAIT_S: Final = 0.5
 LONGEST_WAIT_S: Final = 5.0
 
@@ -40,6 +42,7 @@ async def connect(  # noqa: PLR0913  one argument per thing to say
     application_name: str = "agentrows",
     session: Mapping[str, str] = MappingProxyType({}),
     password: Password | None = None,
+    statement_cache_size: int = 0,
 ) -> asyncpg.Connection:
     """Connect once, within `timeout_s`; `session` are further parameters of the server.
 
@@ -47,6 +50,9 @@ async def connect(  # noqa: PLR0913  one argument per thing to say
     time, in their order: one that is gone without a word would otherwise use it up. Raises
     Unavailable if no server answers, and ConfigError if one answers that the password, the role or
     the database is wrong, if its certificate is, or if the DSN cannot be read.
+
+    Without a cache the driver sends a statement and its arguments in one piece, which is what a
+    transaction pooler passes to one server process.
     """
     check(dsn)
     with _explained():
@@ -60,6 +66,7 @@ async def connect(  # noqa: PLR0913  one argument per thing to say
                     timeout=timeout_s,
                     command_timeout=statement_timeout_s,
                     server_settings={"application_name": application_name, **session},
+                    statement_cache_size=statement_cache_size,
                     password=asking(password),
                 )
         except Unavailable as error:
@@ -95,13 +102,15 @@ async def open_pool(
     dsn: str, settings: Settings, *, init: Prepare, password: Password | None = None
 ) -> ConnectionPool:
     """Open a pool whose connections were prepared by `init`; raise what `connect` and it raise."""
+    is_pooled = settings.pooler == "transaction"
 
     async def connect_and_prepare() -> asyncpg.Connection:
         connection = await connect(
             dsn,
             timeout_s=settings.connect_timeout_s,
             statement_timeout_s=settings.statement_timeout_s,
-            session=SESSION,
+            session=MappingProxyType({}) if is_pooled else SESSION,
+            statement_cache_size=0 if is_pooled else STATEMENTS,
             password=password,
         )
         try:
@@ -118,6 +127,7 @@ async def open_pool(
         max_size=settings.pool_max_size,
         max_idle_s=settings.pool_max_idle_s,
         acquire_timeout_s=settings.acquire_timeout_s,
+        is_pooled=is_pooled,
     )
     await pool.fill()
     return pool
