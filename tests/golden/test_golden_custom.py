@@ -31,8 +31,9 @@ NAIVE = dt.datetime(2026, 1, 1)  # noqa: DTZ001  # that is the point
 FOREVER = dt.datetime.max  # noqa: DTZ901  # what the driver reads for infinity
 NULLS = ("limits", "other", "note", "steps", "pin", "paid", "during", "off")
 EMPTY = (
-    "spot extra cells matrix cube times price flags more free open days sums spots"  # noqa: SIM905
-).split()
+    *("spot", "spots", "extra", "cells", "matrix", "cube", "times", "price", "flags", "more"),
+    *("free", "open", "days", "sums"),
+)
 
 
 @pytest.fixture(autouse=True)
