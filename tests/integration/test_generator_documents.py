@@ -79,5 +79,6 @@ def test_the_booking_example_is_fresh_and_runs(database: str, tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
     assert "double taken" in done.stdout
     assert "suite free" in done.stdout
+    assert "arrival=datetime.time(15, 30)" in done.stdout
     done = run(EXAMPLE, "sqlc-gen-asyncpg", "check", "--dsn", database)
-    assert done.stdout == "7 queries checked, 0 contradicted\n"
+    assert done.stdout == "9 queries checked, 0 contradicted\n"
