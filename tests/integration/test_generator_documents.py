@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 DOCS = sorted((ROOT / "docs" / "generator").glob("*.md"))
 EXAMPLE = ROOT / "examples" / "booking"
-FENCE = re.compile(r"(?ms)^```(\w+)\n(.*?)^```$")
+FENCE = re.compile(r"(?ms)^(?:(````)|```)(\w+)\n(.*?)^```(?(1)`)$")
 
 
 def steps(document: Path) -> Iterator[tuple[str, str, str, list[str]]]:
@@ -24,7 +24,7 @@ def steps(document: Path) -> Iterator[tuple[str, str, str, list[str]]]:
     schema = queries = ""
     options = "package: gen\n"
     expected: list[str] = []
-    for language, text in FENCE.findall(document.read_text()):
+    for _, language, text in FENCE.findall(document.read_text()):
         if language == "python":
             expected.append(text)
             continue
@@ -44,7 +44,7 @@ def steps(document: Path) -> Iterator[tuple[str, str, str, list[str]]]:
 def configuration(options: str) -> str:
     """The configuration of the first page, with other options."""
     blocks = FENCE.findall((ROOT / "docs" / "generator" / "README.md").read_text())
-    first = str(next(text for language, text in blocks if language == "yaml"))
+    first = str(next(text for _, language, text in blocks if language == "yaml"))
     head, _, _ = first.partition("          package: gen")
     return head + re.sub(r"(?m)^", " " * 10, options).rstrip(" ")
 
