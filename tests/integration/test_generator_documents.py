@@ -41,27 +41,37 @@ def steps(document: Path) -> Iterator[tuple[str, str, str, list[str]]]:
         yield schema, queries, options, expected
 
 
-def configuration(options: str) -> str:
-    """The configuration of the first page, with other options."""
+def configuration(options: list[str]) -> str:
+    """The configuration of the first page, with an output for each of these options."""
     blocks = FENCE.findall((ROOT / "docs" / "generator" / "README.md").read_text())
     first = str(next(text for _, language, text in blocks if language == "yaml"))
-    head, _, _ = first.partition("          package: gen")
-    return head + re.sub(r"(?m)^", " " * 10, options).rstrip(" ")
+    head, separator, entry = first.partition("      - plugin: asyncpg\n")
+    entry, _, _ = entry.partition("          package: gen")
+    outputs = [
+        separator
+        + entry.replace("out: gen", f"out: gen{number}")
+        + re.sub(r"(?m)^", " " * 10, each).rstrip(" ")
+        for number, each in enumerate(options)
+    ]
+    return head + "".join(outputs)
 
 
 @pytest.mark.parametrize("document", DOCS, ids=lambda path: path.name)
 def test_the_python_of_a_document_is_generated(document: Path, tmp_path: Path) -> None:
-    for number, (schema, queries, options, expected) in enumerate(steps(document)):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        (folder / "schema.sql").write_text(schema)
-        (folder / "query.sql").write_text(queries)
-        (folder / "sqlc.yaml").write_text(configuration(options))
-        done = run(folder, "sqlc", "generate")
+    inputs: dict[tuple[str, str], list[tuple[str, list[str]]]] = {}
+    for schema, queries, options, expected in steps(document):
+        inputs.setdefault((schema, queries), []).append((options, expected))
+    for (schema, queries), outputs in inputs.items():
+        (tmp_path / "schema.sql").write_text(schema)
+        (tmp_path / "query.sql").write_text(queries)
+        (tmp_path / "sqlc.yaml").write_text(configuration([options for options, _ in outputs]))
+        done = run(tmp_path, "sqlc", "generate")
         assert done.returncode == 0, done.stderr
-        written = "\n".join(text.decode() for text in files_of(folder / "gen").values())
-        for block in expected:
-            assert block in written, block
+        for number, (_, expected) in enumerate(outputs):
+            files = files_of(tmp_path / f"gen{number}").values()
+            written = "\n".join(text.decode() for text in files)
+            for block in expected:
+                assert block in written, block
 
 
 def test_the_booking_example_is_fresh_and_runs(database: str, tmp_path: Path) -> None:
