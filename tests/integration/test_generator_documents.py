@@ -74,6 +74,34 @@ def test_the_python_of_a_document_is_generated(document: Path, tmp_path: Path) -
                 assert block in written, block
 
 
+def test_the_tests_that_hold_a_feature_are_there() -> None:
+    page = (ROOT / "docs" / "generator" / "features.md").read_text()
+    named = set(re.findall(r"`(test_\w+)`", page))
+    written = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    assert named
+    assert named <= set(re.findall(r"(?m)^(?:async )?def (test_\w+)", written))
+
+
+def test_the_first_page_works_from_an_empty_folder(database: str, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "generator" / "README.md").read_text()
+    blocks = {
+        (language, "-- name:" in text): text
+        for _, language, text in FENCE.findall(page)
+        if language != "python"
+    }
+    (tmp_path / "schema.sql").write_text(blocks["sql", False])
+    (tmp_path / "query.sql").write_text(blocks["sql", True])
+    (tmp_path / "sqlc.yaml").write_text(blocks["yaml", False])
+    (tmp_path / "app.py").write_text(blocks["py", False])
+    done = run(tmp_path, "sqlc", "generate")
+    assert done.returncode == 0, done.stderr
+    done = run(tmp_path, Path(sys.executable).name, "app.py", database)
+    assert done.returncode == 0, done.stderr
+    assert f"```\n{done.stdout}```" in page
+    done = run(tmp_path, "sqlc-gen-asyncpg", "check", "--dsn", database)
+    assert done.stdout == "3 queries checked, 0 contradicted\n"
+
+
 def test_the_booking_example_is_fresh_and_runs(database: str, tmp_path: Path) -> None:
     assert HERE.is_dir()
     folder = tmp_path / "booking"
