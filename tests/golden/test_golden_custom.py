@@ -181,6 +181,11 @@ async def test_batches_and_copies_encode_too(database: str) -> None:
     first, second = await accounts.list_friends(connection)
     assert (first.one.id, first.other.id, first.prefs) == (1, 2, prefs)
     assert (second.one.id, second.other, second.prefs) == (2, None, None)
+    turned = [accounts.TurnPrefsParams(patch={"colour-theme": "p"}, id=n) for n in (1, 99)]
+    of_one = types.PreferencesOfOneAccount(theme="p")
+    assert await accounts.turn_prefs(connection, rows=turned) == [[of_one], []]
+    total = await accounts.patch_prefs(connection, patch={"since": None}, id=1)
+    assert total == types.Money(9)
     with pytest.raises(ValidationError):
         accounts.SetBalancesParams(balance=9, prefs=later, id=1)
     await connection.close()

@@ -58,6 +58,8 @@ WRONG: list[tuple[dict[str, object], str]] = [
     ({"converters": [{"name": "x"}]}, r"converters\[0\] must have the keys name, py_type, from_db"),
     ({"converters": [{**CONVERTER, "to_db": "f"}]}, "to_db must be package.module.name, not 'f'"),
     ({"converters": [{**CONVERTER, "py_type": "a b"}]}, "py_type must be a name such as Decimal"),
+    ({"converters": [{**CONVERTER, "to_db": "app.class.f"}]}, "must be package.module.name"),
+    ({"package": "app.class"}, "package must be an import name"),
     ({"converters": [CONVERTER, CONVERTER]}, r"converters\[1\].name: there is another converter"),
     ({"overrides": [{"column": "a.b", "converter": "x"}]}, r"\[0\].converter: no converter is x"),
     ({"composites": {"a": {}}}, "composites.a must have a field at least"),

@@ -260,7 +260,8 @@ CREATE SCHEMA app;
 CREATE TYPE app.state AS ENUM ('a');
 CREATE TYPE point AS ENUM ('b');
 CREATE TYPE doc AS (at text, body jsonb);
-CREATE TABLE item (id text, look vector(3), data jsonb, first doc, one text, two text, str text);
+CREATE TABLE item (id text, look vector(3), data jsonb, first doc, one text, two text, str text,
+    "any" text, rank text, price numeric);
 """
 CUSTOM_OPTIONS: dict[str, object] = {
     "overrides": [
@@ -268,6 +269,9 @@ CUSTOM_OPTIONS: dict[str, object] = {
         {"column": "item.one", "py_type": "app.types.Word"},
         {"column": "item.two", "py_type": "app.words.Word"},
         {"column": "item.str", "py_type": "app.types.str"},
+        {"column": "item.any", "py_type": "typing.Any"},
+        {"column": "item.rank", "py_type": "app.types.rank"},
+        {"column": "item.price", "py_type": "decimal.Decimal"},
     ],
 }
 CUSTOM_QUERIES = """
@@ -293,6 +297,8 @@ CUSTOM = [
     "column look: a vector is no app.types.Look by itself; give a converter",
     "column two: two overrides import Word, from app.types and app.words",
     "column str: app.types.str: generated code has another str",
+    "column any: Any says nothing of a value",
+    "models: Item: field rank is called as app.types.rank of an override is; import that under",
     "CopyData: column data: a codec for json in the text format cannot be copied with",
     "NoColumn: -- py: column nope: there is no column of that name",
     "NoState: column id: type app.stat is not known",
