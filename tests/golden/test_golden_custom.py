@@ -294,8 +294,8 @@ async def test_every_type_of_the_driver_in_full_and_as_null(database: str) -> No
         "cube": [[["a"], ["b"]]],
         "times": [[NOW, FOREVER]],
         "price": "$1,234.50",
-        "flags": BitString("101"),
-        "more": BitString("1"),
+        "flags": BitString.from_int(5, 3),
+        "more": BitString.from_int(1, 1),
         "free": [Range(1, 3), Range(5, 7)],
         "open": [Range(NOW, None)],
         "days": Range(dt.date(2026, 1, 1), dt.date(2026, 1, 3)),
@@ -306,7 +306,9 @@ async def test_every_type_of_the_driver_in_full_and_as_null(database: str) -> No
     assert stored.facts == facts
     empty = await places.add_place(connection, id=2, facts=facts, **dict.fromkeys(EMPTY))
     assert {getattr(empty, name) for name in EMPTY} == {None}
-    hollow = {name: [] for name in ("spots", "cells", "matrix", "cube", "times", "sums")}
+    hollow: dict[str, list[object]] = {
+        name: [] for name in ("spots", "cells", "matrix", "cube", "times", "sums")
+    }
     stored = await places.add_place(
         connection, id=3, facts=facts, **{**dict.fromkeys(EMPTY), **hollow, "free": []}
     )
@@ -324,7 +326,11 @@ async def test_every_type_of_the_driver_in_full_and_as_null(database: str) -> No
     assert await places.copy_places(connection, rows=[copied]) == 1
     listed = await places.list_places(connection)
     assert [each.id for each in listed] == [1, 2, 3, 4]
-    assert (listed[3].spot, listed[3].facts, listed[3].flags) == (spot, facts, BitString("111"))
+    assert (listed[3].spot, listed[3].facts, listed[3].flags) == (
+        spot,
+        facts,
+        BitString.from_int(7, 3),
+    )
     params = [places.FindByFlagsParams(flags=flags) for flags in ("101", "000")]
     (found,), nothing = await places.find_by_flags(connection, rows=params)
     assert (found.id, found.matrix, nothing) == (1, [[1, 2], [3, 4]], [])
