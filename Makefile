@@ -5,11 +5,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LOCK := .ci/requirements-dev.txt
+BENCH_VENV := .venv-bench
+BENCH_READY := $(BENCH_VENV)/.ready
+BENCH_LOCK := .ci/requirements-bench.txt
+RESOLVE := uv pip compile pyproject.toml --all-extras \
+	--universal --python-version 3.11 --generate-hashes --no-annotate \
+	--custom-compile-command "make lock" --quiet
 # sqlc looks its plugin up on the path.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test soak unit lint types generate verify check lock clean
+.PHONY: help demo test soak unit lint types generate verify check lock licences bench clean
 
 help: ## Say what there is.
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -46,16 +52,29 @@ verify: $(READY) ## Generated code is fresh, frozen migrations are untouched, po
 check: verify test ## Everything that a change must pass.
 
 lock: $(READY) ## Resolve the development dependencies anew.
-	uv pip compile pyproject.toml --group dev --extra codegen --extra embedded --upgrade \
-		--universal --python-version 3.11 --generate-hashes --no-annotate \
-		--custom-compile-command "make lock" --quiet --output-file $(LOCK)
+	$(RESOLVE) --group dev --upgrade --output-file $(LOCK)
+	$(RESOLVE) --group bench --upgrade --output-file $(BENCH_LOCK)
+
+licences: $(READY) ## List the licences of all dependencies in docs/licences.md.
+	python tests/support/licences.py > docs/licences.md.new
+	mv docs/licences.md.new docs/licences.md
+
+bench: $(BENCH_READY) ## Measure against other libraries; BENCH=get_session,growth: some of it, ROUNDS=9: longer.
+	$(BENCH_VENV)/bin/python benchmarks/run.py $(if $(BENCH),--only $(BENCH)) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 clean: ## Remove what the targets made.
-	rm -rf $(VENV) .cache build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BENCH_VENV) .cache build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(READY): pyproject.toml $(LOCK)
 	@echo "making the environment in $(VENV), which takes half a minute"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --require-hashes --requirement $(LOCK)
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(BENCH_READY): pyproject.toml $(BENCH_LOCK)
+	@echo "making the environment of the benchmarks in $(BENCH_VENV), which takes a minute"
+	@$(PYTHON) -m venv $(BENCH_VENV)
+	@$(BENCH_VENV)/bin/python -m pip install --quiet --require-hashes --requirement $(BENCH_LOCK)
+	@$(BENCH_VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@

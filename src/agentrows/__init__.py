@@ -11,10 +11,12 @@ from pgvector import Vector
 from agentrows._version import __version__
 from agentrows.client import PostgresClient, Stores, Transaction
 from agentrows.config import Settings
+from agentrows.db.retries import Retry
 from agentrows.errors import (
     Aborted,
     AgentRowsError,
     AlreadyExists,
+    ClientClosed,
     ConfigError,
     Conflict,
     Deleted,
@@ -39,6 +41,7 @@ from agentrows.models import (
     CheckpointWrite,
     CrewAIFlowState,
     CrewAIMemory,
+    ErasedUser,
     Event,
     Feedback,
     FeedbackIssueType,
@@ -73,12 +76,14 @@ __all__ = [
     "Checkpoint",
     "CheckpointTuple",
     "CheckpointWrite",
+    "ClientClosed",
     "ConfigError",
     "Conflict",
     "CrewAIFlowState",
     "CrewAIMemory",
     "Deleted",
     "DirtySchema",
+    "ErasedUser",
     "Event",
     "Feedback",
     "FeedbackIssueType",
@@ -104,6 +109,7 @@ __all__ = [
     "PrunedSessions",
     "PushNotification",
     "RefreshedTools",
+    "Retry",
     "SchemaBehind",
     "Session",
     "SessionShare",

@@ -11,7 +11,8 @@
      ├─ InvalidValue           an argument cannot be stored; it is named (also a ValueError)
      ├─ InvalidReference       a row that this one points to is not there
      ├─ Unavailable            nothing happened; try again later
-     │   └─ PoolTimeout        no connection became free in time
+     │   ├─ PoolTimeout        no connection became free in time
+     │   └─ ClientClosed       the client was closed; open another one
      ├─ StatementTimeout       the statement was cancelled for its time (also a TimeoutError)
      ├─ Aborted                deadlock or serialization failure; run the transaction again
      ├─ OutcomeUnknown         the connection was lost in a statement that may have happened
@@ -39,6 +40,7 @@ __all__ = [
     "Aborted",
     "AgentRowsError",
     "AlreadyExists",
+    "ClientClosed",
     "ConfigError",
     "Conflict",
     "Deleted",
@@ -56,6 +58,7 @@ __all__ = [
     "SchemaBehind",
     "StatementTimeout",
     "Unavailable",
+    "is_answer",
     "translate",
 ]
 
@@ -77,7 +80,7 @@ class AlreadyExists(Conflict):
 
 
 class OwnedByAnother(Conflict):
-    """The id is taken by a row of another user."""
+    """The id is taken by a row of another user, or a policy keeps the row from this user."""
 
 
 class Deleted(Conflict):
@@ -98,6 +101,10 @@ class Unavailable(AgentRowsError):
 
 class PoolTimeout(Unavailable):
     """No connection of the pool became free in time; nothing was sent."""
+
+
+class ClientClosed(Unavailable):
+    """The client, or the application's pool below it, was closed; nothing was sent."""
 
 
 class StatementTimeout(AgentRowsError, TimeoutError):
@@ -153,6 +160,8 @@ _MEANING: Final[dict[type[BaseException], type[AgentRowsError] | None]] = {
     OSError: _Lost,
     TimeoutError: _Lost,
     ssl.SSLError: ConfigError,
+    ssl.SSLEOFError: _Lost,
+    ssl.SSLZeroReturnError: _Lost,
     asyncpg.PostgresConnectionError: _Lost,
     asyncpg.InternalClientError: _Lost,  # the protocol's state is lost, mostly by a lost connection
     asyncpg.ClientCannotConnectError: Unavailable,
@@ -213,6 +222,8 @@ _MEANING: Final[dict[type[BaseException], type[AgentRowsError] | None]] = {
     asyncpg.PostgresError: None,
 }
 
+# Where the server checks rows against policies; the words of its message depend on its language.
+POLICY_CHECK: Final = "ExecWithCheckOptions"
 _SAYING: Final[dict[type[AgentRowsError], str]] = {
     Unavailable: "the database is not available: {}",
     OutcomeUnknown: "the answer was lost, the statement may have happened or not: {}",
@@ -236,10 +247,22 @@ def translate(
     meaning = next((_MEANING[cls] for cls in type(error).__mro__ if cls in _MEANING), None)
     if meaning is None:
         return None
+    if meaning is ConfigError and getattr(error, "server_source_function", None) == POLICY_CHECK:
+        meaning = OwnedByAnother
     if meaning is _Lost:
         timed_out = isinstance(error, TimeoutError) and lost is not OutcomeUnknown
         meaning = StatementTimeout if timed_out else lost
     return meaning(_SAYING.get(meaning, "{}").format(_words(error)))
+
+
+def is_answer(error: BaseException) -> bool:
+    """Say whether the connection is none the worse for an error of the driver.
+
+    That is so for the server's plain answer, and for a value that was never sent.
+    """
+    if isinstance(error, asyncpg.PostgresError):
+        return error.severity_en == "ERROR"
+    return isinstance(error, driver.DataError)
 
 
 def _words(error: BaseException) -> str:

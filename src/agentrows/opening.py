@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Final
 from pydantic import ValidationError
 
 from agentrows import migrate
+from agentrows.db import pool as pools
 from agentrows.db.codecs import register_codecs
-from agentrows.db.executor import Executor, PoolSource
-from agentrows.db.pool import close_pool, create_pool, wait_until_ready
+from agentrows.db.executor import Executor
+from agentrows.db.retries import Retries
+from agentrows.db.sources import ApplicationPool
 from agentrows.errors import ConfigError
 from agentrows.gen import database
 from agentrows.stores._schema import SWITCHED_OFF
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from agentrows.config import MigrationMode, Settings
+    from agentrows.config import MigrationMode, Password, Settings
+    from agentrows.db.retries import OnRetry
+    from agentrows.db.sources import Source
     from agentrows.migrate import MigrationRunner
 
     Close = Callable[[], Awaitable[None]]
@@ -50,59 +54,81 @@ async def init_connection(connection: asyncpg.Connection, *, vector: bool = True
 
 
 async def open_pool(
-    dsn: str | None, settings: Settings, migrations: MigrationMode | MigrationRunner
+    dsn: str | None,
+    settings: Settings,
+    migrations: MigrationMode | MigrationRunner,
+    password: Password | None,
+    on_retry: OnRetry | None,
 ) -> tuple[Executor, Close]:
     """Wait for the server, bring the schema up, open a pool; return its executor and its end."""
-    ready = await wait_until_ready(settings.resolve_dsn(dsn), settings)
-    status = await _migrate(ready, settings, migrations)
-    pool = await create_pool(
-        ready, settings, init=partial(init_connection, vector=settings.vector_enabled)
-    )
-    source = PoolSource(pool, acquire_timeout_s=settings.acquire_timeout_s)
-    db = Executor(source, versions=_versions(status, settings))
-    return db, lambda: close_pool(pool, timeout_s=CLOSE_TIMEOUT_S)
+    found = settings.resolve_dsn(dsn)
+    password = password or settings.resolve_password(found)
+    ready = await pools.wait_until_ready(found, settings, password=password)
+    status = await _migrate(ready, settings, migrations, password)
+    init = partial(init_connection, vector=settings.vector_enabled)
+    pool = await pools.open_pool(ready, settings, init=init, password=password)
+    db = _executor(pool, status, settings, on_retry)
+    return db, partial(pool.close, timeout_s=CLOSE_TIMEOUT_S)
 
 
-async def use_pool(pool: asyncpg.Pool, settings: Settings) -> tuple[Executor, Close]:
+async def use_pool(
+    pool: asyncpg.Pool, settings: Settings, on_retry: OnRetry | None
+) -> tuple[Executor, Close]:
     """Check the codecs of the application's pool; return its executor and an end that does nothing.
 
     Raises ConfigError if the connections lack the codecs.
     """
-    source = PoolSource(pool, acquire_timeout_s=settings.acquire_timeout_s)
+    source = ApplicationPool(pool, acquire_timeout_s=settings.acquire_timeout_s)
     await _check_codecs(Executor(source), vector=settings.vector_enabled)
     connection = await source.acquire()
     try:
         status = await migrate.status_on(connection, _tracks(settings))
     finally:
         await source.release(connection)
-    return Executor(source, versions=_versions(status, settings)), _nothing
+    return _executor(source, status, settings, on_retry), _nothing
 
 
 async def _nothing() -> None:
     """Close nothing: the pool is the application's."""
 
 
+def _executor(
+    source: Source, status: migrate.Status, settings: Settings, on_retry: OnRetry | None
+) -> Executor:
+    return Executor(
+        source,
+        retries=Retries(settings.retry_timeout_s, on_retry),
+        versions=_versions(status, settings),
+    )
+
+
 def _tracks(settings: Settings) -> tuple[migrate.Track, ...]:
-    return migrate.builtin_tracks(vector=settings.vector_enabled)
+    return migrate.builtin_tracks(
+        vector=settings.vector_enabled, row_security=settings.row_security
+    )
 
 
 def _versions(status: migrate.Status, settings: Settings) -> dict[str, int]:
     """Return how far each track is, for `needs`."""
-    return status.versions | ({} if settings.vector_enabled else {"vector": SWITCHED_OFF})
+    return {
+        **status.versions,
+        **({} if settings.vector_enabled else {"vector": SWITCHED_OFF}),
+        **({} if settings.row_security else {"rls": SWITCHED_OFF}),
+    }
 
 
 async def _migrate(
-    dsn: str, settings: Settings, mode: MigrationMode | MigrationRunner
+    dsn: str, settings: Settings, mode: MigrationMode | MigrationRunner, password: Password | None
 ) -> migrate.Status:
     """Do what the mode says, and return how far the schema is then."""
     tracks = _tracks(settings)
     if mode == "apply":
-        return (await migrate.apply(dsn, tracks)).status
+        return (await migrate.apply(dsn, tracks, password=password)).status
     if mode == "verify":
-        return await migrate.verify(dsn, tracks)
+        return await migrate.verify(dsn, tracks, password=password)
     if callable(mode):
-        await mode(migrate.MigrationContext(dsn, tracks))
-    return await migrate.status(dsn, tracks)
+        await mode(migrate.MigrationContext(dsn, tracks, password))
+    return await migrate.status(dsn, tracks, password=password)
 
 
 async def _check_codecs(db: Executor, *, vector: bool) -> None:

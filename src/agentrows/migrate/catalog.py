@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from agentrows.db.pool import CHECK_CLIENT
 from agentrows.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from agentrows.db.executor import Connection
+    from agentrows.db.sources import Connection
     from agentrows.migrate.indexes import Index
     from agentrows.migrate.track import Track
 
@@ -41,6 +42,13 @@ _BUSY: Final = """
         )
     ORDER BY activity.xact_start
 """
+_BLOCKERS: Final = """
+    SELECT pid, activity.application_name,
+        extract(epoch FROM clock_timestamp() - activity.xact_start)::float8
+    FROM unnest(pg_blocking_pids($1)) AS pid
+    LEFT JOIN pg_catalog.pg_stat_activity AS activity USING (pid)
+    ORDER BY activity.xact_start
+"""
 _EXTENSION: Final = """
     SELECT available.default_version, available.installed_version,
         (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) OR (
@@ -59,6 +67,13 @@ _INVALID_AMONG: Final = """
     JOIN pg_catalog.pg_index AS made
         ON made.indexrelid = class.oid AND made.indrelid = to_regclass(wanted.made_on)
     WHERE NOT made.indisvalid
+"""
+_IS_THERE: Final = """
+    SELECT EXISTS (
+        SELECT FROM pg_catalog.pg_index AS made
+        JOIN pg_catalog.pg_class AS class ON class.oid = made.indexrelid
+        WHERE class.relname = $1 AND made.indrelid = to_regclass($2)
+    )
 """
 _INVALID_REBUILDS: Final = """
     SELECT format('%I.%I', namespace.nspname, class.relname)
@@ -156,12 +171,17 @@ async def try_lock(db: asyncpg.Connection, lock_id: int) -> bool:
 async def try_locks(
     db: asyncpg.Connection, lock_ids: Sequence[int], *, lock_timeout_s: float
 ) -> bool:
-    """Take all of these advisory locks, or none; limit what later statements wait for tables."""
+    """Take all of these advisory locks, or none; limit what later statements wait for tables.
+
+    From then on a statement also ends within a second of its client, and so do the locks.
+    """
     rows = await db.fetch(
-        "SELECT id, pg_try_advisory_lock(id), set_config('lock_timeout', $2, false)"
+        "SELECT id, pg_try_advisory_lock(id), set_config('lock_timeout', $2, false),"
+        " set_config('client_connection_check_interval', $3, false)"
         " FROM unnest($1::text[]::bigint[]) AS id",  # the driver would look bigint[] up first
         [str(one) for one in lock_ids],
         milliseconds(lock_timeout_s),
+        CHECK_CLIENT,
     )
     taken = [row[0] for row in rows if row[1]]
     if len(taken) == len(lock_ids):
@@ -179,7 +199,7 @@ async def unlock(db: asyncpg.Connection, lock_ids: Sequence[int]) -> None:
     )
 
 
-async def lock_holders(db: asyncpg.Connection, lock_ids: Sequence[int]) -> list[Backend]:
+async def lock_holders(db: Connection, lock_ids: Sequence[int]) -> list[Backend]:
     """Return who holds any of these advisory locks, and how long its query has run."""
     return [Backend(*row) for row in await db.fetch(_HOLDERS, [str(one) for one in lock_ids])]
 
@@ -187,6 +207,17 @@ async def lock_holders(db: asyncpg.Connection, lock_ids: Sequence[int]) -> list[
 async def busy_backends(db: asyncpg.Connection) -> list[Backend]:
     """Return who holds locks on tables of this database, the oldest transaction first."""
     return [Backend(*row) for row in await db.fetch(_BUSY)]
+
+
+async def limit_lock_wait(db: asyncpg.Connection, seconds: float | None) -> None:
+    """Set how long a statement waits for a lock; None is no limit."""
+    limit = "0" if seconds is None else milliseconds(seconds)
+    await db.execute("SELECT set_config('lock_timeout', $1, false)", limit)
+
+
+async def blockers_of(db: asyncpg.Connection, pid: int) -> list[Backend]:
+    """Return for whom the statement of a session waits; a prepared transaction has the pid 0."""
+    return [Backend(*row) for row in await db.fetch(_BLOCKERS, pid)]
 
 
 async def prepare_session(
@@ -210,6 +241,15 @@ async def invalid_among(db: Connection, indexes: Iterable[Index]) -> list[str]:
         return []
     rows = await db.fetch(_INVALID_AMONG, *map(list, zip(*wanted, strict=True)))
     return [str(row[0]) for row in rows]
+
+
+async def absent_among(db: Connection, indexes: Iterable[Index]) -> list[str]:
+    """Return the names of those indexes that their table has not."""
+    return [
+        index.name
+        for index in indexes
+        if not await db.fetchval(_IS_THERE, index.name, index.made_on)
+    ]
 
 
 async def invalid_rebuilds(db: Connection) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from agentrows.config import Password
     from agentrows.migrate.plan import Direction, Step
     from agentrows.migrate.state import Status
     from agentrows.migrate.track import Track
@@ -58,10 +59,11 @@ class PlannedFile:
 
 @dataclass(frozen=True, slots=True)
 class MigrationContext:
-    """What a runner of the application's own gets; the repr does not show the DSN."""
+    """What a runner of the application's own gets; the repr shows neither DSN nor password."""
 
     dsn: str = field(repr=False)
     tracks: tuple[Track, ...]
+    password: Password | None = field(default=None, repr=False)
 
 
 MigrationRunner = Callable[[MigrationContext], Awaitable[None]]
@@ -79,8 +81,9 @@ class Options:
     transaction: Transactions = "run"
     is_dry: bool = False
 
-    def tell(self, run: FileRun) -> None:
-        """Pass progress on."""
+    def tell(self, run: FileRun) -> FileRun:
+        """Pass progress on, and return it."""
         if self.on_progress:
             with contextlib.suppress(OSError):  # a closed stderr is no reason to stop
                 self.on_progress(run)
+        return run

@@ -1,0 +1,231 @@
+"""Lets the contenders of a subject take turns, in rounds, and sums the rounds up.
+
+Turns interleave: a machine that is slow for a while is slow for everybody. Ratios are formed within
+each round, and what is reported is the median of the rounds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import statistics
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self, TypedDict, cast
+
+import asyncpg
+from harness import LOOPS, is_installed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from harness import Contender, Subject, Target, Turn
+    from server import Server
+
+WARM_UP_S = 0.3
+WORKER = Path(__file__).with_name("worker.py")
+
+
+class Row(TypedDict):
+    """A contender on one event loop: medians of the rounds, and each round's calls per second."""
+
+    contender: str
+    loop: str
+    per_second: float
+    p50_ms: float
+    p99_ms: float
+    cpu_us: float
+    peak_mb: float
+    rounds: list[float]
+
+
+class Ratio(TypedDict):
+    """How a target came out: the median of the rounds' ratios."""
+
+    ours: str
+    peer: str
+    loop: str
+    target: float
+    ratio: float
+
+
+class Comparison(TypedDict):
+    """What a subject's rounds come to."""
+
+    kind: str
+    title: str
+    tasks: int
+    rows: list[Row]
+    ratios: list[Ratio]
+    left_out: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How much to measure: rounds, seconds per turn, and which contenders and loops (none: all).
+
+    `rows` and `vectors` are the largest tables that growth and the search of memories are measured
+    on.
+    """
+
+    rounds: int = 5
+    seconds: float = 0.5
+    contenders: tuple[str, ...] = ()
+    loops: tuple[str, ...] = LOOPS
+    rows: int = 1_000_000
+    vectors: int = 100_000
+
+
+class Worker:
+    """The process of one contender; a context manager that ends it."""
+
+    def __init__(self, subject: Subject, contender: Contender, dsn: str, loop: str) -> None:
+        self.contender = contender.name
+        self.loop = loop
+        self._process = subprocess.Popen(  # noqa: S603  our own file
+            [sys.executable, WORKER, subject.name, contender.name, dsn, loop],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def __enter__(self) -> Self:
+        """Wait until it has connected."""
+        self._answer()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Let it close its connections, or end it if something went wrong here."""
+        if error is None:
+            self._process.communicate()
+        else:
+            self._process.kill()
+            self._process.wait()
+
+    def take_turn(self, seconds: float) -> Turn:
+        """Let it work for that long."""
+        assert self._process.stdin  # noqa: S101  a pipe, see __init__
+        print(seconds, file=self._process.stdin, flush=True)
+        return cast("Turn", json.loads(self._answer()))
+
+    def _answer(self) -> str:
+        assert self._process.stdout  # noqa: S101  a pipe, see __init__
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self.contender} on {self.loop} failed, see above")
+        return line
+
+
+def compare(subject: Subject, server: Server, options: Options) -> Comparison:
+    """Measure every contender of a subject, on a database of its own."""
+    with server.database() as dsn:
+        asyncio.run(subject.prepare(dsn))
+        asyncio.run(execute(dsn, "VACUUM ANALYZE", "CHECKPOINT"))
+        chosen, left_out = choose(subject, options)
+        workers = [
+            Worker(subject, contender, dsn, loop)
+            for contender in chosen
+            for loop in options.loops
+            if loop == "asyncio" or is_installed(loop)
+        ]
+        turns = run_rounds(subject, dsn, workers, options)
+    rows = [summarize(worker, turns[worker]) for worker in workers]
+    return Comparison(
+        kind="comparison",
+        title=subject.title,
+        tasks=subject.tasks,
+        rows=rows,
+        ratios=[ratio for target in subject.targets for ratio in ratios(target, rows)],
+        left_out=left_out,
+    )
+
+
+def choose(subject: Subject, options: Options) -> tuple[list[Contender], dict[str, str]]:
+    """Return the contenders that can run, and why others cannot."""
+    wanted = [
+        each
+        for each in subject.contenders
+        if not options.contenders or each.name in options.contenders
+    ]
+    left_out = {each.name: f"{each.missing} is not installed" for each in wanted if each.missing}
+    return [each for each in wanted if not each.missing], left_out
+
+
+def run_rounds(
+    subject: Subject, dsn: str, workers: Sequence[Worker], options: Options
+) -> dict[Worker, list[Turn]]:
+    """Return each worker's turns; who begins changes from round to round."""
+    turns: dict[Worker, list[Turn]] = {worker: [] for worker in workers}
+    try:
+        for worker in workers:
+            worker.__enter__()
+            take_turn(subject, dsn, worker, min(WARM_UP_S, options.seconds))
+        for number in range(options.rounds):
+            first = number % max(1, len(workers))
+            for worker in (*workers[first:], *workers[:first]):
+                turns[worker].append(take_turn(subject, dsn, worker, options.seconds))
+    except BaseException as error:
+        for worker in workers:
+            worker.__exit__(type(error), error, error.__traceback__)
+        raise
+    for worker in workers:
+        worker.__exit__(None, None, None)
+    return turns
+
+
+def take_turn(subject: Subject, dsn: str, worker: Worker, seconds: float) -> Turn:
+    """Bring the rows back to where they were, then let the worker work."""
+    if subject.reset:
+        asyncio.run(execute(dsn, subject.reset))
+    return worker.take_turn(seconds)
+
+
+def summarize(worker: Worker, turns: list[Turn]) -> Row:
+    """Return the medians of a worker's turns; memory is the most of all."""
+    return Row(
+        contender=worker.contender,
+        loop=worker.loop,
+        per_second=statistics.median(turn["per_second"] for turn in turns),
+        p50_ms=statistics.median(turn["p50_ms"] for turn in turns),
+        p99_ms=statistics.median(turn["p99_ms"] for turn in turns),
+        cpu_us=statistics.median(turn["cpu_us"] for turn in turns),
+        peak_mb=max(turn["peak_mb"] for turn in turns),
+        rounds=[turn["per_second"] for turn in turns],
+    )
+
+
+def ratios(target: Target, rows: Sequence[Row]) -> list[Ratio]:
+    """Return what became of a target on each loop on which both were measured."""
+    found = {(row["contender"], row["loop"]): row["rounds"] for row in rows}
+    return [
+        Ratio(
+            ours=target.ours,
+            peer=target.peer,
+            loop=loop,
+            target=target.ratio,
+            ratio=statistics.median(
+                a / b
+                for a, b in zip(found[target.ours, loop], found[target.peer, loop], strict=True)
+            ),
+        )
+        for loop in LOOPS
+        if (target.ours, loop) in found and (target.peer, loop) in found
+    ]
+
+
+async def execute(dsn: str, *statements: str) -> None:
+    """Run statements on a connection of their own."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close()

@@ -1,0 +1,179 @@
+"""Searching memories by their embeddings: how right the answers are, and how long they take.
+
+Vectors of 768 dimensions in clusters, as embeddings of texts lie: a direction that all share (texts
+of one model are never opposite), the direction of one of 300 topics, and what is a text's own. Two
+texts of a topic have a cosine of about 0.8, two of different topics about 0.4. Questions are drawn
+like the texts. Owners have 10, 1,000 and half of all rows, each over all topics; and a quarter lies
+*apart*: in topics of its owner's own, who is asked about the others, so that the nearest vectors
+of the table are all somebody else's.
+
+Recall is how many of the ten that an exact scan finds are found.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import asyncpg
+import numpy as np
+from clients import agentrows_client
+from harness import percentile
+from pgvector import Vector
+from pgvector.asyncpg import register_vector
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from conductor import Options
+    from numpy.typing import NDArray
+    from server import Server
+
+    from agentrows import PostgresClient
+
+    Vectors = NDArray[np.float32]
+
+SIZES: Final = (10_000, 100_000)
+DIMENSIONS: Final = 768
+TOPICS: Final = 300
+SHARED, TOPIC, OWN = 0.63, 0.63, 0.45
+QUESTIONS: Final = 50
+LIMIT: Final = 10
+TIMES: Final = 3
+"""How often each question is asked, for the latency."""
+INDEX: Final = "idx_memory_embedding_hnsw"
+COLUMNS: Final = ("id", "agent_name", "user_id", "content", "embedding", "created_at")
+AGENT: Final = "travel"
+HALF, THOUSAND, TEN, APART = "half", "1,000", "10", "a quarter, apart"
+BUILD: Final = (
+    "SET maintenance_work_mem = '2GB'",
+    "SET max_parallel_maintenance_workers = 1",
+    f"CREATE INDEX {INDEX} ON memory USING hnsw (embedding vector_cosine_ops)",
+    "VACUUM ANALYZE memory",
+    "CHECKPOINT",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The vectors of a table, who owns each, and the questions that each owner asks."""
+
+    vectors: Vectors
+    owners: NDArray[np.str_]
+    questions: dict[str, Vectors]
+
+
+def measure(server: Server, options: Options) -> dict[str, Any]:
+    """Return recall and latency for each size and owner."""
+    sizes = [size for size in SIZES if size <= options.vectors] or [options.vectors]
+    found: list[dict[str, Any]] = []
+    for size in sizes:
+        with server.database() as dsn:
+            found += asyncio.run(run(dsn, make(size)))
+    return {
+        "kind": "searches",
+        "title": f"search_agent_memory, limit {LIMIT}, {DIMENSIONS} dimensions",
+        "rows": found,
+    }
+
+
+def make(size: int) -> Table:
+    """Return a table of this many vectors, the same every time."""
+    random = np.random.default_rng(768)
+    shared = directions(random, 1)
+    topics = directions(random, TOPICS)
+
+    def draw(of: NDArray[np.int64]) -> Vectors:
+        own = directions(random, len(of))
+        return (SHARED * shared + TOPIC * topics[of] + OWN * own).astype(np.float32)
+
+    of = random.integers(TOPICS, size=size)
+    owners = np.where(of < TOPICS // 2, APART, "nobody")
+    order = random.permutation(size)
+    thousand = size // 2 + 1000
+    owners[order[: size // 2]] = HALF
+    owners[order[size // 2 : thousand]] = THOUSAND
+    owners[order[thousand : thousand + 10]] = TEN
+    anywhere = draw(random.integers(TOPICS, size=QUESTIONS))
+    elsewhere = draw(random.integers(TOPICS // 2, TOPICS, size=QUESTIONS))
+    return Table(
+        vectors=draw(of),
+        owners=owners,
+        questions={TEN: anywhere, THOUSAND: anywhere, HALF: anywhere, APART: elsewhere},
+    )
+
+
+def directions(random: np.random.Generator, count: int) -> NDArray[np.float64]:
+    """Return vectors of length 1 in any direction."""
+    found = random.standard_normal((count, DIMENSIONS))
+    return found / np.linalg.norm(found, axis=1, keepdims=True)
+
+
+async def run(dsn: str, table: Table) -> list[dict[str, Any]]:
+    """Store the vectors, build the index, and search as each owner."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        await register_vector(connection)
+        await connection.execute(f"DROP INDEX {INDEX}")
+        await connection.copy_records_to_table("memory", records=records(table), columns=COLUMNS)
+        for statement in BUILD:
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+    async with agentrows_client(dsn, size=1) as client:
+        return [
+            await search(client, table, owner, touch=touch)
+            for touch in (False, True)
+            for owner in table.questions
+        ]
+
+
+def records(table: Table) -> Iterable[tuple[object, ...]]:
+    """Return the rows to store."""
+    now = datetime.now(UTC)
+    for number, (vector, owner) in enumerate(zip(table.vectors, table.owners, strict=True)):
+        yield f"m-{number}", AGENT, str(owner), "It rained.", Vector(vector), now
+
+
+async def search(
+    client: PostgresClient, table: Table, owner: str, *, touch: bool
+) -> dict[str, Any]:
+    """Ask an owner's questions; return how right and how fast the answers are."""
+    mine = np.flatnonzero(table.owners == owner)
+    times: list[float] = []
+    recalls: list[float] = []
+    counts: list[int] = []
+    for question in table.questions[owner]:
+        for _ in range(TIMES):
+            start = time.perf_counter()
+            hits = await client.search_agent_memory(
+                agent_name=AGENT,
+                user_id=owner,
+                embedding=Vector(question),
+                limit=LIMIT,
+                touch=touch,
+            )
+            times.append(time.perf_counter() - start)
+        right = exact(table.vectors[mine], mine, question)
+        recalls.append(len(right & {hit.id for hit in hits}) / len(right))
+        counts.append(len(hits))
+    times.sort()
+    return {
+        "vectors": len(table.vectors),
+        "owner": owner,
+        "owned": len(mine),
+        "touch": touch,
+        "recall": sum(recalls) / len(recalls),
+        "fewest": min(counts),
+        "p50_ms": percentile(times, 50) * 1000,
+        "p99_ms": percentile(times, 99) * 1000,
+    }
+
+
+def exact(vectors: Vectors, numbers: NDArray[np.int64], question: Vectors) -> set[str]:
+    """Return the ids of the vectors nearest to a question by cosine, of all of them."""
+    near = vectors @ question / np.linalg.norm(vectors, axis=1)
+    return {f"m-{number}" for number in numbers[np.argsort(-near)[:LIMIT]]}

@@ -1,0 +1,32 @@
+"""The comparisons, by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import append_event
+import checkpoints
+import get_session
+import items
+import list_sessions
+import store_events
+
+if TYPE_CHECKING:
+    from harness import Subject
+
+SUBJECTS: Final = (
+    get_session.ONE_TASK,
+    get_session.MANY_TASKS,
+    list_sessions.SUBJECT,
+    store_events.SUBJECT,
+    checkpoints.SMALL,
+    checkpoints.LARGE,
+    append_event.SUBJECT,
+    items.ADD,
+    items.READ,
+)
+
+
+def find_subject(name: str) -> Subject:
+    """Return the subject with this name."""
+    return next(subject for subject in SUBJECTS if subject.name == name)
