@@ -218,7 +218,11 @@ async def test_a_naive_time_is_refused_inside_of_what_holds_it(database: str) ->
     accounts, places = module("gen_custom.accounts"), module("gen_binary.places")
     types, models = module("shop_types"), module("gen_custom.models")
     connection = await connect(database, "custom")
-    known = {"prefs": types.Prefs(theme="t"), "history": [], "balance": types.Money(0)}
+    known: dict[str, object] = {
+        "prefs": types.Prefs(theme="t"),
+        "history": [],
+        "balance": types.Money(0),
+    }
     for name, value in (
         ("during", Range(NAIVE, NOW)),
         ("off", [Range(NOW, NOW), Range(NOW, NAIVE)]),

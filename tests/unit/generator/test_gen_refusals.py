@@ -290,6 +290,7 @@ CREATE TYPE point AS ENUM ('b');
 CREATE TYPE doc AS (at text, body jsonb);
 CREATE TABLE item (id text, look vector(3), data jsonb, first doc, one text, two text, str text,
     "any" text, rank text, price numeric);
+CREATE TABLE spare (id text);
 """
 CUSTOM_OPTIONS: dict[str, object] = {
     "overrides": [
@@ -318,7 +319,7 @@ SELECT id FROM item;
 SELECT first FROM item;
 
 -- name: Twice :many
-SELECT sqlc.embed(item), sqlc.embed(item) FROM item;
+SELECT sqlc.embed(spare), sqlc.embed(spare) FROM spare;
 """
 CUSTOM = [
     "enum point: PostgreSQL reads point as its own type of that name; call it otherwise",
@@ -331,7 +332,7 @@ CUSTOM = [
     "NoColumn: -- py: column nope: there is no column of that name",
     "NoState: column id: type app.stat is not known",
     "First: column first: type doc is composite, and its field body cannot be read: the driver has",
-    "Twice: two columns would be called item",
+    "Twice: two columns would be called spare",
 ]
 
 
