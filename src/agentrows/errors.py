@@ -147,6 +147,11 @@ class InvalidTrack(MigrationError):
     """Migration files, or tracks taken together, are not well formed."""
 
 
+SET_POOLER: Final = (
+    "behind a transaction pooler (pgbouncer, for instance) set AGENTROWS_POOLER=transaction"
+)
+
+
 class _Lost(AgentRowsError):
     """In the table below: the connection went away, what that means depends on the statement."""
 
@@ -160,12 +165,14 @@ _MEANING: Final[dict[type[BaseException], type[AgentRowsError] | None]] = {
     OSError: _Lost,
     TimeoutError: _Lost,
     ssl.SSLError: ConfigError,
+    ssl.SSLEOFError: _Lost,
+    ssl.SSLZeroReturnError: _Lost,
     asyncpg.PostgresConnectionError: _Lost,
     asyncpg.InternalClientError: _Lost,  # the protocol's state is lost, mostly by a lost connection
     asyncpg.ClientCannotConnectError: Unavailable,
     asyncpg.ConnectionRejectionError: Unavailable,
     asyncpg.TransactionResolutionUnknownError: OutcomeUnknown,
-    asyncpg.ProtocolViolationError: None,
+    asyncpg.ProtocolViolationError: _Lost,  # how a pooler ends a connection, whatever the reason
     asyncpg.InvalidAuthorizationSpecificationError: ConfigError,
     asyncpg.InvalidCatalogNameError: ConfigError,
     asyncpg.InvalidRoleSpecificationError: ConfigError,
@@ -206,6 +213,9 @@ _MEANING: Final[dict[type[BaseException], type[AgentRowsError] | None]] = {
     asyncpg.UndefinedTableError: SchemaBehind,
     asyncpg.UndefinedColumnError: SchemaBehind,
     asyncpg.InvalidSchemaNameError: SchemaBehind,
+    # A pooler sends each transaction to another server process.
+    asyncpg.InvalidSQLStatementNameError: ConfigError,
+    asyncpg.DuplicatePreparedStatementError: ConfigError,
     asyncpg.UndefinedFunctionError: ConfigError,  # an older server, or an extension is missing
     # The driver refuses before anything is sent: a closed pool, a closed connection.
     asyncpg.InterfaceError: Unavailable,
@@ -253,18 +263,23 @@ def translate(
     return meaning(_SAYING.get(meaning, "{}").format(_words(error)))
 
 
-def is_answer(error: BaseException) -> bool:
+def is_answer(error: BaseException, *, sent: bool = False) -> bool:
     """Say whether the connection is none the worse for an error of the driver.
 
-    That is so for the server's plain answer, and for a value that was never sent.
+    That is so for the server's plain answer, and for a value that was never sent; but with `sent`
+    not for the latter: its statement was, and a transaction pooler waits for the rest.
     """
     if isinstance(error, asyncpg.PostgresError):
         return error.severity_en == "ERROR"
-    return isinstance(error, driver.DataError)
+    return isinstance(error, driver.DataError) and not sent
 
 
 def _words(error: BaseException) -> str:
     """Say what the driver said, in one line and without its SQL context."""
+    if isinstance(
+        error, asyncpg.InvalidSQLStatementNameError | asyncpg.DuplicatePreparedStatementError
+    ):
+        return f"{error.args[0]}; {SET_POOLER}"
     if isinstance(error, asyncpg.UniqueViolationError) and error.detail:
         return str(error.detail).rstrip(".")
     if isinstance(error, TimeoutError) and not error.args:

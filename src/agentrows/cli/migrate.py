@@ -16,11 +16,10 @@ from agentrows.cli.options import (
     TrackName,
     Tracks,
     known_tracks,
-    resolve,
+    reach,
     run,
 )
 from agentrows.config import Settings
-from agentrows.db.pool import wait_until_ready
 from agentrows.errors import ConfigError, InvalidTrack
 from agentrows.migrate.runs import Transactions  # noqa: TC001  typer reads it when it runs
 
@@ -52,13 +51,15 @@ def up(
     progress = output.Progress()
 
     async def work() -> Report:
+        address, password = await reach(dsn, settings, wait=True)
         return await migrate.up(
-            await wait_until_ready(settings.resolve_dsn(dsn), settings),
+            address,
             known,
             transaction=transaction,
             runner_lock_timeout_s=lock_timeout,
             ddl_lock_timeout_s=ddl_lock_timeout,
             on_progress=progress.tell,
+            password=password,
         )
 
     output.say_done(run(work(), progress))
@@ -79,13 +80,15 @@ def down(
     progress = output.Progress()
 
     async def work() -> Report:
+        address, password = await reach(dsn, settings, wait=True)
         return await migrate.down(
-            await wait_until_ready(settings.resolve_dsn(dsn), settings),
+            address,
             known,
             count,
             track=track,
             runner_lock_timeout_s=lock_timeout,
             on_progress=progress.tell,
+            password=password,
         )
 
     output.say_done(run(work(), progress))
@@ -106,13 +109,15 @@ def goto(
     progress = output.Progress()
 
     async def work() -> Report:
+        address, password = await reach(dsn, settings, wait=True)
         return await migrate.goto(
-            await wait_until_ready(settings.resolve_dsn(dsn), settings),
+            address,
             known,
             version,
             track=track,
             runner_lock_timeout_s=lock_timeout,
             on_progress=progress.tell,
+            password=password,
         )
 
     output.say_done(run(work(), progress))
@@ -130,7 +135,8 @@ def force(
     known = known_tracks(settings, tracks, named=track)
 
     async def work() -> Status:
-        return await migrate.force(await resolve(dsn, settings), known, version, track=track)
+        address, password = await reach(dsn, settings)
+        return await migrate.force(address, known, version, track=track, password=password)
 
     output.show(run(work()))
 
@@ -171,7 +177,8 @@ def verify(dsn: Dsn = None, tracks: Tracks = None) -> None:
     known = known_tracks(settings, tracks)
 
     async def work() -> Status:
-        return await migrate.verify(await resolve(dsn, settings), known)
+        address, password = await reach(dsn, settings)
+        return await migrate.verify(address, known, password=password)
 
     output.show(run(work()))
 
@@ -191,7 +198,8 @@ def plan(
         raise typer.BadParameter("--to needs --track")
 
     async def work() -> Sequence[PlannedFile]:
-        return await migrate.plan(await resolve(dsn, settings), known, track=track, target=to)
+        address, password = await reach(dsn, settings)
+        return await migrate.plan(address, known, track=track, target=to, password=password)
 
     output.show_plan(run(work()))
 
@@ -210,12 +218,14 @@ def dry_run(
     progress = output.Progress()
 
     async def work() -> Report:
+        address, password = await reach(dsn, settings)
         return await migrate.dry_run(
-            await resolve(dsn, settings),
+            address,
             known,
             runner_lock_timeout_s=lock_timeout,
             ddl_lock_timeout_s=ddl_lock_timeout,
             on_progress=progress.tell,
+            password=password,
         )
 
     output.show_times(run(work(), progress))
@@ -228,7 +238,8 @@ def doctor(dsn: Dsn = None, tracks: Tracks = None) -> None:
     known = known_tracks(settings, tracks)
 
     async def work() -> Checkup:
-        return await migrate.doctor(await resolve(dsn, settings), known)
+        address, password = await reach(dsn, settings)
+        return await migrate.doctor(address, known, password=password)
 
     found = run(work())
     output.show_checkup(found)
@@ -259,6 +270,7 @@ def _status(dsn: str | None, tracks: str | None) -> Status:
     known: Sequence[Track] = known_tracks(settings, tracks)
 
     async def work() -> Status:
-        return await migrate.status(await resolve(dsn, settings), known)
+        address, password = await reach(dsn, settings)
+        return await migrate.status(address, known, password=password)
 
     return run(work())

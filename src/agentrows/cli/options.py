@@ -14,13 +14,14 @@ import typer
 
 from agentrows import migrate
 from agentrows.db.embedded import is_embedded, start_embedded
+from agentrows.db.pool import wait_until_ready
 from agentrows.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from agentrows.cli.show import Progress
-    from agentrows.config import Settings
+    from agentrows.config import Password, Settings
     from agentrows.migrate import Track
 
 T = TypeVar("T")
@@ -69,10 +70,18 @@ def run(work: Coroutine[Any, Any, T], progress: Progress | None = None) -> T:
     return asyncio.run(until_terminated())
 
 
-async def resolve(dsn: str | None, settings: Settings) -> str:
-    """Return the DSN to look at. A server that is down is an answer too, so nothing waits."""
-    found = settings.resolve_dsn(dsn)
-    return await start_embedded(found) if is_embedded(found) else found
+async def reach(
+    dsn: str | None, settings: Settings, *, wait: bool = False
+) -> tuple[str, Password | None]:
+    """Return the DSN and where its password comes from; with `wait`, when the server answers.
+
+    For a command that only looks, a server that is down is an answer too, so nothing waits.
+    """
+    found = settings.resolve_migrations_dsn(dsn)
+    password = settings.resolve_password(found)
+    if wait:
+        return await wait_until_ready(found, settings, password=password), password
+    return (await start_embedded(found) if is_embedded(found) else found), password
 
 
 def known_tracks(
