@@ -109,7 +109,6 @@ async def open_pool(dsn: str, settings: Settings, *, init: Prepare) -> Connectio
         max_size=settings.pool_max_size,
         max_idle_s=settings.pool_max_idle_s,
         acquire_timeout_s=settings.acquire_timeout_s,
-        is_pooled=is_pooled,
     )
     await pool.fill()
     return pool
