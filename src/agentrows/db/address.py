@@ -32,6 +32,8 @@ UNQUOTED: Final = (
 )
 UNSUPPORTED: Final = "unsupported startup parameter"
 NO_TLS: Final = "the server does not offer TLS, and sslmode asks for it: nothing was sent to it"
+UNSUPPORTED: Final = "unsupported startup parameter"
+"""What pgbouncer says of a setting that it cannot keep for a client."""
 UNREADABLE: Final = (ValueError, LookupError, OverflowError)
 """What the driver raises for text that it cannot read, for an empty host, for a port too high."""
 MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")

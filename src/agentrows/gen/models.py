@@ -312,6 +312,7 @@ class ErasedUser(BaseModel):
     crewai_flow_states: int
     shares: int
     share_accesses: int
+    feedback_keys: int
     memories: int
 
 
@@ -427,3 +428,4 @@ class Surroundings(BaseModel):
     user_id: str
     has_memory: bool
     has_vector_track: bool
+    has_feedback_keys: bool
