@@ -365,6 +365,28 @@ async def test_what_the_server_undid_is_tried_again(stage: Stage, declared: str)
     assert [type(retry.error) for retry in stage.retries] == [Aborted]
 
 
+@pytest.mark.parametrize("how", ["copy", "executemany"])
+@pytest.mark.parametrize("given", ["list", "generator"])
+async def test_rows_that_can_be_read_only_once_are_not_tried_again(
+    stage: Stage, how: str, given: str
+) -> None:
+    """The second try would store what the first one had left over, and call it done."""
+    await stage.watcher.db.execute("CREATE TABLE number (n int)")
+    await stage.watcher.db.execute(REFUSE_ONCE.format(table="number"))
+    numbers = [(number,) for number in range(10)]
+    rows = numbers if given == "list" else (row for row in numbers)
+
+    is_said = pytest.raises(Aborted) if given == "generator" else contextlib.nullcontext()
+    with is_said:
+        if how == "copy":
+            await stage.client.db.copy_records_to_table("number", records=rows)
+        else:
+            await stage.client.db.executemany("INSERT INTO number VALUES ($1)", rows)
+
+    stored = await stage.watcher.db.fetchval("SELECT count(*) FROM number")
+    assert stored == (len(numbers) if given == "list" else 0)
+
+
 async def test_what_the_server_undid_in_a_transaction_is_for_its_block_to_run_again(
     stage: Stage,
 ) -> None:
