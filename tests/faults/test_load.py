@@ -8,7 +8,7 @@ import itertools
 import os
 import statistics
 import time
-from collections import Counter
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -71,14 +71,15 @@ class Faults:
         await asyncio.sleep(AWAY_S)
         await asyncio.to_thread(self.own.start)
 
-    async def strike(self, times: int) -> Counter[str]:
-        """Let them come in turn; return how often each did."""
+    async def strike(self, times: int) -> dict[str, list[float]]:
+        """Let them come in turn; return how many seconds each took, by kind."""
         kinds = itertools.cycle((self.cut, self.terminate, self.restart, self.stall, self.stop))
-        done: Counter[str] = Counter()
+        done: defaultdict[str, list[float]] = defaultdict(list)
         for kind in itertools.islice(kinds, times):
             await asyncio.sleep(BETWEEN_S)
+            started = time.monotonic()
             await kind()
-            done[kind.__name__] += 1
+            done[kind.__name__].append(time.monotonic() - started)
         await asyncio.sleep(BETWEEN_S)
         return done
 
@@ -101,18 +102,21 @@ def living() -> Living:
     return Living(len(objects), connections, len(asyncio.all_tasks()), files)
 
 
-def figures(staff: list[Worker], retries: list[Retry], faults: Counter[str], took_s: float) -> str:
+def figures(
+    staff: list[Worker], retries: list[Retry], faults: dict[str, list[float]], took_s: float
+) -> str:
     """Say how it went, in the words of docs/reliability.md."""
     ledger = staff[0].ledger
     seconds = sorted(second for worker in staff for second in worker.seconds)
     percent = statistics.quantiles(seconds, n=100)
+    kinds = ", ".join(f"{len(each)} {kind} of {max(each):.1f} s" for kind, each in faults.items())
     return (
-        f"{TASKS} tasks on {CONNECTIONS} connections for {took_s:.0f} s,"
-        f" {faults.total()} faults ({', '.join(f'{n} {kind}' for kind, n in faults.items())}):"
-        f" {len(seconds)} calls, {len(seconds) / took_s:.0f} per second;"
+        f"{TASKS} tasks on {CONNECTIONS} connections for {took_s:.0f} s"
+        f"\nfaults, each at its longest: {kinds}"
+        f"\n{len(seconds)} calls, {len(seconds) / took_s:.0f} per second;"
         f" p50 {percent[49] * 1000:.0f} ms, p99 {percent[98] * 1000:.0f} ms,"
-        f" longest {seconds[-1]:.1f} s; {len(retries)} retries;"
-        f" writes: {ledger.count('acknowledged')} acknowledged, {ledger.count('unknown')} unknown,"
+        f" longest {seconds[-1]:.1f} s; {len(retries)} retries"
+        f"\nwrites: {ledger.count('acknowledged')} acknowledged, {ledger.count('unknown')} unknown,"
         f" {ledger.count('refused')} refused"
     )
 
