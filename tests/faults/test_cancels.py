@@ -7,7 +7,8 @@ import contextlib
 import gc
 import itertools
 import os
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, get_args
 
 import pytest
 
@@ -20,7 +21,7 @@ from agentrows import (
     Unavailable,
     opening,
 )
-from support.cancelling import cases, run
+from support.cancelling import Moment, Stepped, cases, run
 from support.proxy import proxy_to, socket_of
 from support.stores import event
 from support.watching import (
@@ -36,6 +37,8 @@ from support.watching import (
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from agentrows import Agent
 
     Use = Callable[[PostgresClient, str], Awaitable[None]]
 
@@ -89,10 +92,10 @@ async def halves(watcher: Watcher) -> int:
 
 async def cancel_everywhere(client: PostgresClient, watcher: Watcher, use: Use, of: int) -> int:
     """Cancel a use in every case, or in each `of`-th; return how many came in time."""
-    whole = await run(lambda: use(client, "uncancelled"))
+    whole = await run(partial(use, client, "uncancelled"))
     cancelled = 0
     for number, (moment, waits) in enumerate(itertools.islice(cases(whole.waits), 0, None, of)):
-        stepped = await run(lambda n=number: use(client, f"n-{n}"), *waits, moment=moment)
+        stepped = await run(partial(use, client, f"n-{number}"), *waits, moment=moment)
         cancelled += bool(stepped.cancels)
         await check_whole(client, watcher, size=SIZE)
     return cancelled
@@ -141,7 +144,7 @@ async def test_a_connection_handed_to_a_task_in_the_moment_of_its_cancel_goes_to
 ) -> None:
     settings = Settings(pool_max_size=1, acquire_timeout_s=PATIENCE_S)
     async with PostgresClient.open(migrated, settings=settings, migrations="off") as client:
-        for moment in ("waiting", "answered"):
+        for moment in get_args(Moment):
             async with client.transaction():
                 first = asyncio.create_task(run(client.list_agents, 1, moment=moment))
                 await asyncio.sleep(0)
@@ -158,18 +161,27 @@ async def test_a_place_given_to_a_task_in_the_moment_of_its_cancel_goes_to_the_n
     """The connection before it is lost: what is handed on is the right to open another."""
     settings = Settings(pool_max_size=1, acquire_timeout_s=PATIENCE_S)
     async with PostgresClient.open(migrated, settings=settings, migrations="off") as client:
-        for moment in ("waiting", "answered"):
-            with contextlib.suppress(Unavailable, OutcomeUnknown):
-                async with client.transaction() as tx:
-                    first = asyncio.create_task(run(client.list_agents, 1, moment=moment))
-                    await asyncio.sleep(0)
-                    next_one = asyncio.create_task(client.list_agents())
-                    await asyncio.sleep(0)
-                    assert await watcher.terminate_all() == 1
-                    await tx.list_agents()
+        for moment in get_args(Moment):
+            first, next_one = await lose_before(client, watcher, moment)
             assert (await first).cancels == 1
             assert await next_one == []
             await check_whole(client, watcher, size=1)
+
+
+async def lose_before(
+    client: PostgresClient, watcher: Watcher, moment: Moment
+) -> tuple[asyncio.Task[Stepped[list[Agent]]], asyncio.Task[list[Agent]]]:
+    """Lose the one connection while two wait for it, of whom the first is cancelled then."""
+    tx = await (block := client.transaction()).__aenter__()
+    first = asyncio.create_task(run(client.list_agents, 1, moment=moment))
+    await asyncio.sleep(0)
+    next_one = asyncio.create_task(client.list_agents())
+    await asyncio.sleep(0)
+    assert await watcher.terminate_all() == 1
+    with pytest.raises(Unavailable) as lost:
+        await tx.list_agents()
+    await block.__aexit__(Unavailable, lost.value, None)
+    return first, next_one
 
 
 async def test_a_closed_client_says_so_and_is_closed_twice_without_harm(

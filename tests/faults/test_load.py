@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 IS_SOAK: Final = "AGENTROWS_ROUNDS" in os.environ
 TASKS: Final = 200
 CONNECTIONS: Final = 10
+SETTINGS: Final = Settings(
+    pool_max_size=CONNECTIONS, retry_timeout_s=120, acquire_timeout_s=120, statement_timeout_s=120
+)
+"""Patience for a slow machine: what is looked for here is not a time limit."""
 TIMES: Final = 12 if IS_SOAK else 5
 BETWEEN_S: Final = 5.0 if IS_SOAK else 1.0
 """How long there is no fault."""
@@ -155,7 +159,7 @@ async def test_under_load_with_faults_nothing_is_lost_and_nothing_leaks(
         proxy_to(own.port) as proxy,
         PostgresClient.open(
             proxy.dsn(own.dsn()),
-            settings=Settings(pool_max_size=CONNECTIONS),
+            settings=SETTINGS,
             migrations="off",
             on_retry=retries.append,
         ) as client,

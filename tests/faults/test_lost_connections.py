@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import asyncpg
@@ -28,7 +29,8 @@ from support.watching import IN_LOCKS, Watcher, check_whole, watch
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
-Moment = Literal["before", "during", "after"]
+Side = Literal["before", "after"]
+Moment = Literal[Side, "during"]
 SIZE = 3
 BEGIN = b"BEGIN"
 MOMENTS = pytest.mark.parametrize("moment", ["before", "during", "after"])
@@ -168,7 +170,7 @@ async def test_an_event_whose_outcome_is_unknown_is_stored_again_without_harm(st
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-async def test_at_begin_the_transaction_is_begun_again(stage: Stage, moment: Moment) -> None:
+async def test_at_begin_the_transaction_is_begun_again(stage: Stage, moment: Side) -> None:
     plan = stage.proxy.cut_at(BEGIN, moment)
     runs = 0
 
@@ -202,7 +204,7 @@ async def test_in_a_transaction_nothing_happened_and_nothing_is_tried_again(
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 async def test_at_commit_the_outcome_is_unknown_and_all_or_nothing_happened(
-    stage: Stage, moment: Moment
+    stage: Stage, moment: Side
 ) -> None:
     plan = stage.proxy.cut_at(COMMIT, moment)
 
@@ -248,8 +250,11 @@ async def test_connections_lost_while_nobody_used_them_are_not_handed_out(stage:
     await asyncio.gather(
         *(
             stage.ledger.once(
-                lambda text=text: stage.client.store_feedback(
-                    user_id="mira", is_positive=True, feedback_text=text
+                partial(
+                    stage.client.store_feedback,
+                    user_id="mira",
+                    is_positive=True,
+                    feedback_text=text,
                 ),
                 ("feedback", text),
             )

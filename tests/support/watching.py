@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from agentrows import PostgresClient
 
-PATIENCE_S: Final = 30.0
+PATIENCE_S: Final = 60.0
 OURS: Final = "FROM pg_stat_activity WHERE application_name = 'agentrows' AND datname = $1"
 PIDS: Final = f"SELECT pid {OURS} ORDER BY pid"
 IN_TRANSACTIONS: Final = f"SELECT count(*) {OURS} AND state LIKE 'idle in transaction%'"
