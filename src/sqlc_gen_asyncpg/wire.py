@@ -178,10 +178,10 @@ def _number(parent: Mapping[str, object], key: str) -> int:
 
 
 def _texts(parent: Mapping[str, object], key: str) -> tuple[str, ...]:
-    found = cast("list[object]", parent.get(key) or [])
-    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+    found = tuple(cast("list[object]", parent.get(key) or []))
+    if not all(isinstance(each, str) for each in found):
         raise TypeError(f"{key} is {found!r}, not a list of texts")
-    return tuple(cast("list[str]", found))
+    return cast("tuple[str, ...]", found)
 
 
 def _options(root: Mapping[str, object], key: str) -> dict[str, object]:

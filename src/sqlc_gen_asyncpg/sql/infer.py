@@ -152,7 +152,8 @@ class Inference:
 
     def _settle_all(self, infos: list[Info], found: Found) -> None:
         for info, (kind, dims) in zip(infos, found.args, strict=False):
-            same = (each for each in infos if (each.type, each.dims) == (kind, dims))
+            based = ((each, self._based(each)) for each in infos)
+            same = (each for each, base in based if (base.type, base.dims) == (kind, dims))
             origin = next((each.origin for each in same), None)
             self.settle(info, Info(kind, dims, origin=origin))
 
