@@ -6,7 +6,7 @@ import base64
 import contextlib
 import copy
 import json
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -100,15 +100,16 @@ def statements(draw: st.DrawFn) -> str:
     return " ".join(parts)
 
 
-def places(node: object, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+def places(node: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
     """Every place in a tree of JSON."""
     found = [path] if path else []
+    pairs: list[tuple[str | int, Any]] = []
     if isinstance(node, dict):
-        for key, value in node.items():
-            found += places(value, (*path, str(key)))
+        pairs = list(cast("dict[str | int, Any]", node).items())
     elif isinstance(node, list):
-        for index, value in enumerate(node):
-            found += places(value, (*path, index))
+        pairs = list(enumerate(cast("list[Any]", node)))
+    for key, value in pairs:
+        found += places(value, (*path, key))
     return found
 
 
