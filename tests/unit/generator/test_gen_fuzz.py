@@ -100,7 +100,7 @@ def statements(draw: st.DrawFn) -> str:
     return " ".join(parts)
 
 
-def places(node: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+def places(node: object, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
     """Every place in a tree of JSON."""
     found = [path] if path else []
     pairs: list[tuple[str | int, Any]] = []
