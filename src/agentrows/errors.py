@@ -80,7 +80,7 @@ class AlreadyExists(Conflict):
 
 
 class OwnedByAnother(Conflict):
-    """The id is taken by a row of another user."""
+    """The id is taken by a row of another user, or a policy keeps the row from this user."""
 
 
 class Deleted(Conflict):
@@ -147,6 +147,11 @@ class InvalidTrack(MigrationError):
     """Migration files, or tracks taken together, are not well formed."""
 
 
+SET_POOLER: Final = (
+    "behind a transaction pooler (pgbouncer, for instance) set AGENTROWS_POOLER=transaction"
+)
+
+
 class _Lost(AgentRowsError):
     """In the table below: the connection went away, what that means depends on the statement."""
 
@@ -167,7 +172,7 @@ _MEANING: Final[dict[type[BaseException], type[AgentRowsError] | None]] = {
     asyncpg.ClientCannotConnectError: Unavailable,
     asyncpg.ConnectionRejectionError: Unavailable,
     asyncpg.TransactionResolutionUnknownError: OutcomeUnknown,
-    asyncpg.ProtocolViolationError: None,
+    asyncpg.ProtocolViolationError: _Lost,  # how a pooler ends a connection, whatever the reason
     asyncpg.InvalidAuthorizationSpecificationError: ConfigError,
     asyncpg.InvalidCatalogNameError: ConfigError,
     asyncpg.InvalidRoleSpecificationError: ConfigError,
@@ -208,6 +213,9 @@ _MEANING: Final[dict[type[BaseException], type[AgentRowsError] | None]] = {
     asyncpg.UndefinedTableError: SchemaBehind,
     asyncpg.UndefinedColumnError: SchemaBehind,
     asyncpg.InvalidSchemaNameError: SchemaBehind,
+    # A pooler sends each transaction to another server process.
+    asyncpg.InvalidSQLStatementNameError: ConfigError,
+    asyncpg.DuplicatePreparedStatementError: ConfigError,
     asyncpg.UndefinedFunctionError: ConfigError,  # an older server, or an extension is missing
     # The driver refuses before anything is sent: a closed pool, a closed connection.
     asyncpg.InterfaceError: Unavailable,
@@ -222,6 +230,8 @@ _MEANING: Final[dict[type[BaseException], type[AgentRowsError] | None]] = {
     asyncpg.PostgresError: None,
 }
 
+# Where the server checks rows against policies; the words of its message depend on its language.
+POLICY_CHECK: Final = "ExecWithCheckOptions"
 _SAYING: Final[dict[type[AgentRowsError], str]] = {
     Unavailable: "the database is not available: {}",
     OutcomeUnknown: "the answer was lost, the statement may have happened or not: {}",
@@ -245,24 +255,31 @@ def translate(
     meaning = next((_MEANING[cls] for cls in type(error).__mro__ if cls in _MEANING), None)
     if meaning is None:
         return None
+    if meaning is ConfigError and getattr(error, "server_source_function", None) == POLICY_CHECK:
+        meaning = OwnedByAnother
     if meaning is _Lost:
         timed_out = isinstance(error, TimeoutError) and lost is not OutcomeUnknown
         meaning = StatementTimeout if timed_out else lost
     return meaning(_SAYING.get(meaning, "{}").format(_words(error)))
 
 
-def is_answer(error: BaseException) -> bool:
+def is_answer(error: BaseException, *, sent: bool = False) -> bool:
     """Say whether the connection is none the worse for an error of the driver.
 
-    That is so for the server's plain answer, and for a value that was never sent.
+    That is so for the server's plain answer, and for a value that was never sent; but with `sent`
+    not for the latter: its statement was, and a transaction pooler waits for the rest.
     """
     if isinstance(error, asyncpg.PostgresError):
         return error.severity_en == "ERROR"
-    return isinstance(error, driver.DataError)
+    return isinstance(error, driver.DataError) and not sent
 
 
 def _words(error: BaseException) -> str:
     """Say what the driver said, in one line and without its SQL context."""
+    if isinstance(
+        error, asyncpg.InvalidSQLStatementNameError | asyncpg.DuplicatePreparedStatementError
+    ):
+        return f"{error.args[0]}; {SET_POOLER}"
     if isinstance(error, asyncpg.UniqueViolationError) and error.detail:
         return str(error.detail).rstrip(".")
     if isinstance(error, TimeoutError) and not error.args:

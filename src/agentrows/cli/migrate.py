@@ -76,7 +76,7 @@ def down(
 ) -> None:
     """Take one track down by so many versions; rows in what is dropped are gone."""
     settings = Settings.load()
-    known = known_tracks(settings, tracks)
+    known = known_tracks(settings, tracks, named=track)
     progress = output.Progress()
 
     async def work() -> Report:
@@ -105,7 +105,7 @@ def goto(
 ) -> None:
     """Take one track up or down to a version."""
     settings = Settings.load()
-    known = known_tracks(settings, tracks)
+    known = known_tracks(settings, tracks, named=track)
     progress = output.Progress()
 
     async def work() -> Report:
@@ -132,7 +132,7 @@ def force(
 ) -> None:
     """Write that a track is at this version and whole, without running a file."""
     settings = Settings.load()
-    known = known_tracks(settings, tracks)
+    known = known_tracks(settings, tracks, named=track)
 
     async def work() -> Status:
         address, password = await reach(dsn, settings)
@@ -193,7 +193,7 @@ def plan(
 ) -> None:
     """Show the files that `up` would run, or `goto` with --track and --to; this only reads."""
     settings = Settings.load()
-    known = known_tracks(settings, tracks)
+    known = known_tracks(settings, tracks, named=track)
     if to is not None and track is None:
         raise typer.BadParameter("--to needs --track")
 
@@ -254,7 +254,7 @@ def new(
     tracks: Tracks = None,
 ) -> None:
     """Write the next pair of files of a track."""
-    known = {each.name: each for each in known_tracks(Settings.load(), tracks)}
+    known = {each.name: each for each in known_tracks(Settings.load(), tracks, named=track)}
     if track not in known:
         raise InvalidTrack(f"there is no track {track!r}; there are: {', '.join(known)}")
     try:

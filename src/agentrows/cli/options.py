@@ -77,17 +77,25 @@ async def reach(
 
     For a command that only looks, a server that is down is an answer too, so nothing waits.
     """
-    found = settings.resolve_dsn(dsn)
+    found = settings.resolve_migrations_dsn(dsn)
     password = settings.resolve_password(found)
     if wait:
         return await wait_until_ready(found, settings, password=password), password
     return (await start_embedded(found) if is_embedded(found) else found), password
 
 
-def known_tracks(settings: Settings, spec: str | None) -> tuple[Track, ...]:
-    """Return the built-in tracks, then the application's."""
+def known_tracks(
+    settings: Settings, spec: str | None, *, named: str | None = None
+) -> tuple[Track, ...]:
+    """Return the built-in tracks, then the application's.
+
+    Those of the policies are among them if the settings, or the track that is `named`, ask for it.
+    """
     return (
-        *migrate.builtin_tracks(vector=settings.vector_enabled),
+        *migrate.builtin_tracks(
+            vector=settings.vector_enabled,
+            row_security=settings.row_security or named in migrate.ROW_SECURITY,
+        ),
         *_application_tracks(spec or _spec_in(Path("pyproject.toml"))),
     )
 

@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import asyncpg
 
-from agentrows.errors import AgentRowsError, ConfigError, Unavailable, translate
+from agentrows.errors import SET_POOLER, AgentRowsError, ConfigError, Unavailable, translate
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -30,6 +30,7 @@ UNQUOTED: Final = (
     "the DSN is not understood: in a user's name or a password, @ is written %40, / is %2F, "
     "? is %3F and # is %23"
 )
+UNSUPPORTED: Final = "unsupported startup parameter"
 NO_TLS: Final = "the server does not offer TLS, and sslmode asks for it: nothing was sent to it"
 UNREADABLE: Final = (ValueError, LookupError, OverflowError)
 """What the driver raises for text that it cannot read, for an empty host, for a port too high."""
@@ -137,6 +138,8 @@ def _misconfigured(error: Exception) -> str | None:
         return NO_TLS
     if isinstance(error, UNREADABLE) and not isinstance(error, asyncpg.DataError):
         return BAD_DSN
+    if isinstance(error, asyncpg.ProtocolViolationError) and UNSUPPORTED in str(error):
+        return f"{error.args[0]}; {SET_POOLER}"
     if isinstance(error, asyncpg.UndefinedObjectError):
         return f"the DSN has a parameter that the server does not know: {error.args[0]}"
     return None

@@ -38,12 +38,13 @@ class ConnectionPool:
 
     The one used last goes first, so that those which a smaller load does not need fall idle;
     after `max_idle_s` they are closed, down to `min_size`. Whoever waits is served in order.
+    `is_pooled` says that they lead to a transaction pooler.
     """
 
     in_transaction = False
     readonly = False
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  one argument per thing to say
         self,
         connect: Callable[[], Awaitable[Connection]],
         *,
@@ -51,6 +52,7 @@ class ConnectionPool:
         max_size: int,
         max_idle_s: float,
         acquire_timeout_s: float,
+        is_pooled: bool = False,
     ) -> None:
         self.is_closed = False
         self._connect = connect
@@ -58,6 +60,7 @@ class ConnectionPool:
         self._max_size = max_size
         self._max_idle_s = max_idle_s
         self._acquire_timeout_s = acquire_timeout_s
+        self._is_pooled = is_pooled
         self._loop = asyncio.get_running_loop()
         # Places taken: connections that are open, about to be, or about to be closed.
         self._size = 0
@@ -107,7 +110,7 @@ class ConnectionPool:
         elif self.is_closed or isinstance(error, asyncpg.ReadOnlySQLTransactionError):
             # A server that writes no more has become a replica: look for the new primary.
             self._do(self._part_with(connection))
-        elif error is None or is_answer(error):
+        elif error is None or is_answer(error, sent=self._is_pooled):
             self._free(connection)
         else:
             self._do(self._reset(connection))

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Sequence,
     )
 
+    from asyncpg.cursor import Cursor
     from asyncpg.transaction import Transaction
 
     from agentrows.db.retries import Retries
@@ -158,6 +159,11 @@ class Executor(Statements):
         """The statements that must not run twice."""
         return self
 
+    @property
+    def in_transaction(self) -> bool:
+        """Whether statements here are part of a transaction, which an error would end."""
+        return self._source.in_transaction
+
     def with_timeout(self, timeout_s: float) -> Executor:
         """Return this executor with another time limit for each call, its retries included."""
         return Executor(
@@ -215,6 +221,18 @@ class Executor(Statements):
             raise
         return connection, transaction
 
+    @contextlib.asynccontextmanager
+    async def snapshot(self) -> AsyncGenerator[Executor]:
+        """Run a block whose statements all see one moment; they only read.
+
+        Inside of a transaction it is that one, which sees what its isolation lets it see.
+        """
+        if self._source.in_transaction:
+            yield self
+            return
+        async with self.transaction(isolation="repeatable_read", readonly=True) as scope:
+            yield scope
+
     async def cursor(
         self, query: str, /, *args: object, prefetch: int = 500, timeout: float | None = None
     ) -> AsyncIterator[asyncpg.Record]:
@@ -228,10 +246,18 @@ class Executor(Statements):
                 async for row in scope.cursor(query, *args, prefetch=prefetch, timeout=timeout):
                     yield row
             return
-        cursor = await self._run(lambda c, t: c.cursor(query, *args, timeout=t), timeout)
+        cursor = await self._run(lambda c, t: _open_cursor(c, query, args, t), timeout)
         while rows := await self._run(lambda _, t: cursor.fetch(prefetch, timeout=t), timeout):
             for row in rows:
                 yield row
+
+
+async def _open_cursor(
+    connection: Connection, query: str, args: Sequence[object], timeout_s: float | None
+) -> Cursor:
+    """Open a cursor on a statement without a name, which leaves nothing behind in its session."""
+    statement = await connection.prepare(query, name="", timeout=timeout_s)
+    return await statement.cursor(*args, timeout=timeout_s)
 
 
 def _check_isolation(value: str | None) -> None:

@@ -11,10 +11,12 @@ from .pgvectors import PgVector
 
 __all__ = [
     "Agent",
+    "AgentrowsFeedbackKey",
     "Checkpoint",
     "CheckpointWrite",
     "CrewAIFlowState",
     "CrewAIMemory",
+    "ErasedUser",
     "Event",
     "Feedback",
     "FeedbackSummary",
@@ -31,6 +33,7 @@ __all__ = [
     "Session",
     "SessionShare",
     "SessionShareAccess",
+    "Surroundings",
     "Task",
     "Tool",
     "ToolServer",
@@ -53,6 +56,17 @@ class Agent(BaseModel):
     workload_type: str = Field(
         description="How the platform runs the agent, such as deployment or sandbox.",
     )
+
+
+class AgentrowsFeedbackKey(BaseModel):
+    """Which feedback a user stored under a key."""
+
+    user_id: str
+    idempotency_key: str = Field(
+        description="Chosen by the application for one call; unique for the user.",
+    )
+    feedback_id: int
+    created_at: dt.datetime
 
 
 class Checkpoint(BaseModel):
@@ -283,6 +297,24 @@ class ToolServer(BaseModel):
     deleted_at: dt.datetime | None = Field(description="NULL while the row is live.")
 
 
+class ErasedUser(BaseModel):
+    """A row of EraseUser."""
+
+    sessions: int
+    events: int
+    tasks: int
+    hidden_tasks: int
+    push_notifications: int
+    feedback: int
+    checkpoints: int
+    checkpoint_writes: int
+    crewai_memories: int
+    crewai_flow_states: int
+    shares: int
+    share_accesses: int
+    memories: int
+
+
 class FeedbackSummary(BaseModel):
     """A row of SummarizeFeedback."""
 
@@ -387,3 +419,11 @@ class RefreshedTools(BaseModel):
 
     stored: int
     deleted: int
+
+
+class Surroundings(BaseModel):
+    """A row of LookAround."""
+
+    user_id: str
+    has_memory: bool
+    has_vector_track: bool

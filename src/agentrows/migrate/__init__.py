@@ -9,7 +9,7 @@ an administrator and asks no database.
 
 from __future__ import annotations
 
-from agentrows.migrate.builtin import builtin_tracks
+from agentrows.migrate.builtin import ROW_SECURITY, builtin_tracks
 from agentrows.migrate.doctor import Checkup, TrackCheckup, doctor, plan
 from agentrows.migrate.grants import grants
 from agentrows.migrate.new import new
@@ -26,6 +26,7 @@ from agentrows.migrate.track import Track
 from agentrows.migrate.verify import status, status_on, verify
 
 __all__ = [
+    "ROW_SECURITY",
     "Checkup",
     "FileRun",
     "MigrationContext",

@@ -18,8 +18,15 @@ OLDEST_PGVECTOR: Final = (0, 5)  # the first with HNSW
 WITHOUT: Final = "To go without the memory store, set AGENTROWS_VECTOR_ENABLED=false"
 
 
-def builtin_tracks(*, vector: bool = True) -> tuple[Track, ...]:
-    """Return the tracks core, vector (unless it is switched off) and agentrows, in that order."""
+ROW_SECURITY: Final = ("rls", "rls_vector")
+"""The tracks of the policies, which are applied only where they are asked for."""
+
+
+def builtin_tracks(*, vector: bool = True, row_security: bool = False) -> tuple[Track, ...]:
+    """Return the tracks core, vector (unless it is switched off) and agentrows, in that order.
+
+    With `row_security` also rls and rls_vector: policies on the tables of users' rows.
+    """
     root = migrations_root()
     core = Track("core", root / "core", "schema_migrations")
     memory = Track(
@@ -32,7 +39,13 @@ def builtin_tracks(*, vector: bool = True) -> tuple[Track, ...]:
     ours = Track(
         "agentrows", root / "agentrows", "agentrows_schema_migrations", extensions=("vector",)
     )
-    return (core, memory, ours) if vector else (core, ours)
+    tables = (core, memory, ours) if vector else (core, ours)
+    if not row_security:
+        return tables
+    rls, rls_vector = (
+        Track(name, root / name, f"{name}_schema_migrations") for name in ROW_SECURITY
+    )
+    return (*tables, rls, rls_vector) if vector else (*tables, rls)
 
 
 async def require_pgvector(db: asyncpg.Connection) -> None:

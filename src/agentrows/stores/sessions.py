@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from agentrows.errors import AlreadyExists, Deleted, InvalidValue, NotFound
 from agentrows.gen import sessions as queries
-from agentrows.gen.models import PrunedSessions
+from agentrows.gen.models import PrunedSessions, Session
 from agentrows.stores._arguments import (
     NEWEST,
     UNSET,
+    check_after,
     check_choice,
+    check_flag,
     check_id,
     check_indexed_text,
     check_limit,
@@ -20,11 +22,10 @@ from agentrows.stores._arguments import (
     given,
     page_after,
 )
-from agentrows.stores._schema import needs
+from agentrows.stores._schema import look_around, needs
 
 if TYPE_CHECKING:
     from agentrows.db.executor import Executor
-    from agentrows.gen.models import Session
     from agentrows.stores._arguments import Place, Unset
 
     Order = Literal["activity", "created"]
@@ -202,13 +203,18 @@ class SessionStore:
         go with them. A session is idle when it, its events, its tasks and its checkpoints are. Runs
         in batches of 1000, each committed on its own (inside a transaction: with it), passing over
         sessions in use. A retention of zero or less does nothing. Returns how many rows went, by
-        table; `dry_run` counts them and removes none.
+        table; `dry_run` counts them and removes none. Raises InvalidValue inside of `as_user`.
         """
         needs(self.db, "core", 7)
+        if not isinstance(retention, timedelta):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidValue("retention must be a timedelta")
+        check_flag("dry_run", dry_run)
         if retention > LONGEST_RETENTION:
             raise InvalidValue(f"retention must be at most {LONGEST_RETENTION.days:,} days")
         if retention <= timedelta(0):
             return _sum([])
+        if self.db.versions.get("rls", 1) > 0:
+            await look_around(self.db, "prune_expired_sessions")
         if dry_run:
             return await queries.count_expired_sessions(self.db.repeatable, retention=retention)
         batches: list[PrunedSessions] = []
@@ -220,6 +226,7 @@ class SessionStore:
 def _place(after: Session | None, order: Order) -> Place:
     """Return where a page begins that goes on after this row."""
     check_choice("order", order, ("activity", "created"))
+    check_after(after, Session, "id", "user_id")
     if after is None:
         return NEWEST
     return page_after(after.updated_at if order == "activity" else after.created_at, after.id)

@@ -16,6 +16,7 @@ from agentrows.errors import AgentRowsError, ConfigError, SchemaBehind
 from agentrows.migrate import MigrationContext, builtin, builtin_tracks
 from agentrows.migrate.catalog import Extension
 from support.catalog import catalog
+from support.runners import App
 from support.tracks import write_track
 
 if TYPE_CHECKING:
@@ -23,6 +24,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import asyncpg
+
+
+EVERYTHING = (
+    "SELECT 'class', oid, relname::text FROM pg_class UNION ALL"
+    " SELECT 'schema', oid, nspname::text FROM pg_namespace UNION ALL"
+    " SELECT 'extension', oid, extname::text FROM pg_extension ORDER BY 1, 2"
+)
 
 
 def as_role(dsn: str, role: str) -> str:
@@ -66,19 +74,36 @@ def everything_in(rows: list[asyncpg.Record]) -> list[tuple[object, ...]]:
 async def test_asking_creates_nothing_in_any_catalog(
     limited: str, db: asyncpg.Connection, tmp_path: Path
 ) -> None:
-    query = (
-        "SELECT 'class', oid, relname::text FROM pg_class UNION ALL"
-        " SELECT 'schema', oid, nspname::text FROM pg_namespace UNION ALL"
-        " SELECT 'extension', oid, extname::text FROM pg_extension ORDER BY 1, 2"
-    )
     tracks = [*builtin_tracks(), write_track(tmp_path, "t", "SELECT 1;", schema="app")]
-    before = everything_in(await db.fetch(query))
+    before = everything_in(await db.fetch(EVERYTHING))
     await migrate.status(limited, tracks)
     await migrate.plan(limited, tracks)
     await migrate.doctor(limited, tracks)
     with pytest.raises(SchemaBehind):
         await migrate.verify(limited, tracks)
-    assert everything_in(await db.fetch(query)) == before
+    assert everything_in(await db.fetch(EVERYTHING)) == before
+
+
+async def test_version_creates_nothing_and_a_role_that_may_only_select_can_ask_for_it(
+    database: str, limited: str, db: asyncpg.Connection, tmp_path: Path
+) -> None:
+    app = App(tmp_path, limited)
+    app.write("SELECT 1;")
+    tracks = builtin_tracks()
+    before = everything_in(await db.fetch(EVERYTHING))
+    assert (await app.run("version")).out == "core\t0\nvector\t0\nagentrows\t0\napp\t0\n"
+    assert (await migrate.status(limited, tracks)).versions == {}
+    assert everything_in(await db.fetch(EVERYTHING)) == before
+
+    await migrate.up(database, tracks)
+    newest = await migrate.status(database, tracks)
+
+    before = everything_in(await db.fetch(EVERYTHING))
+    said = [f"{track.name}\t{track.newest}\n" for track in newest.tracks]
+    assert (await app.run("version")).out == "".join(said) + "app\t0\n"
+    found = await migrate.status(limited, tracks)
+    assert found.versions == {track.name: track.newest for track in newest.tracks}
+    assert everything_in(await db.fetch(EVERYTHING)) == before
 
 
 @pytest.mark.parametrize("act", [migrate.up, migrate.apply, migrate.verify, migrate.status])
