@@ -95,13 +95,17 @@ MISTAKES: Final = (
     ("GRANT CREATE ON SCHEMA public TO PUBLIC", "everybody may create tables"),
     (f"CREATE ROLE between; GRANT {OWNER} TO between; GRANT between TO other_reader", OWNER),
     (
-        "DO $$ BEGIN EXECUTE format("
-        "'GRANT CREATE ON DATABASE %I TO PUBLIC', current_database()); END $$",
+        (
+            "DO $$ BEGIN EXECUTE format("
+            "'GRANT CREATE ON DATABASE %I TO PUBLIC', current_database()); END $$"
+        ),
         "other_service may create schemas",
     ),
     (
-        "DO $$ BEGIN EXECUTE format("
-        "'ALTER DATABASE %I OWNER TO other_service', current_database()); END $$",
+        (
+            "DO $$ BEGIN EXECUTE format("
+            "'ALTER DATABASE %I OWNER TO other_service', current_database()); END $$"
+        ),
         "is a member of, pg_database_owner",
     ),
     ("GRANT TRUNCATE ON feedback TO PUBLIC", "granted on public.feedback"),
