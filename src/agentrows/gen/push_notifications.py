@@ -11,7 +11,7 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from . import models
-from .dbtx import DBTX, affected, by_name, require_aware
+from .dbtx import DBTX, affected, by_name, require_aware, required
 
 __all__ = [
     "DELETE_PUSH_NOTIFICATIONS",
@@ -35,7 +35,7 @@ _PUSH_NOTIFICATION_COLUMNS: Final = (
     "deleted_at",
     "protocol_version",
 )
-_BOOL_NONE: Final[TypeAdapter[bool | None]] = TypeAdapter(bool | None)
+_BOOL: Final[TypeAdapter[bool]] = TypeAdapter(bool)
 _PUSH_NOTIFICATION_ROWS: Final = TypeAdapter(list[models.PushNotification])
 
 UPSERT_PUSH_NOTIFICATION: Final = r"""-- name: UpsertPushNotification :one
@@ -85,7 +85,7 @@ ON CONFLICT (id) DO UPDATE SET
     protocol_version = excluded.protocol_version
 WHERE config.task_id = excluded.task_id
 RETURNING
-    split_part(config.id, E'\x1f', 1)::text AS "id!",
+    split_part(config.id, E'\x1f', 1) AS id,
     config.task_id,
     config.data,
     config.created_at,
@@ -135,18 +135,18 @@ SELECT EXISTS (
                     )
                 )
             )
-    )::boolean AS "has_task!\""""
+    ) AS has_task"""
 
 
-async def has_task(db: DBTX, /, *, task_id: str, user_id: str) -> bool | None:
+async def has_task(db: DBTX, /, *, task_id: str, user_id: str) -> bool:
     """Whether a user has this task."""
     value = await db.fetchval(HAS_TASK, task_id, user_id)
-    return _BOOL_NONE.validate_python(value)
+    return _BOOL.validate_python(required(value, "HasTask"))
 
 
 GET_PUSH_NOTIFICATION: Final = r"""-- name: GetPushNotification :one
 SELECT
-    $1::text AS "id!", task_id, data, created_at, updated_at, deleted_at, protocol_version
+    $1::text AS id, task_id, data, created_at, updated_at, deleted_at, protocol_version
 FROM push_notification AS config
 WHERE
     config.id IN ($1, $1 || E'\x1f' || $2::text)
@@ -192,7 +192,7 @@ async def get_push_notification(
 
 LIST_PUSH_NOTIFICATIONS: Final = r"""-- name: ListPushNotifications :many
 SELECT
-    split_part(config.id, E'\x1f', 1)::text AS "id!",
+    split_part(config.id, E'\x1f', 1) AS id,
     task_id,
     data,
     created_at,
@@ -228,7 +228,7 @@ WHERE
     > (coalesce($3::timestamptz, '-infinity'::timestamptz), $4::text)
 ORDER BY
     coalesce(config.created_at, '-infinity'::timestamptz), split_part(config.id, E'\x1f', 1)
-LIMIT $5::bigint"""
+LIMIT $5"""
 
 
 async def list_push_notifications(

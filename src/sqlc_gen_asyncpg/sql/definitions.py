@@ -1,4 +1,4 @@
-"""CREATE FUNCTION: what a function takes and returns."""
+"""What a function takes and returns, by its CREATE FUNCTION."""
 
 from __future__ import annotations
 
