@@ -109,10 +109,15 @@ def capture(config: str = "", directory: Path | None = None) -> list[bytes]:
 async def _check(dsn: str, requests: list[wire.Request], packages: list[ir.Package]) -> list[str]:
     import asyncpg  # noqa: PLC0415  # generating must not load it
 
+    connection: asyncpg.Connection[asyncpg.Record] | None = None
     try:
         connection = await asyncpg.connect(dsn)
     except (OSError, asyncpg.PostgresError) as error:
         raise GeneratorError([f"cannot connect: {error}"]) from error
+    except (ValueError, LookupError, OverflowError):
+        pass  # what the driver says of a DSN holds a part of it
+    if connection is None:
+        raise GeneratorError(["--dsn is not understood; it reads postgresql://user@host/database"])
     try:
         found = [line for each in requests for line in await nullable_columns(connection, each)]
         for each in packages:
