@@ -13,12 +13,14 @@ JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace
 WHERE e.extname = 'vector';
 
 -- name: LookAround :one
--- The user whose rows alone this transaction sees, empty if it sees all rows; whether there is a
--- table of memories, and whether a tracking table says that it is the one of the track vector.
+-- The user whose rows alone this transaction sees, empty if it sees all rows; whether there are the
+-- tables that not every database has, and whether a tracking table says that the one of memories is
+-- that of the track vector.
 -- py: one!
 -- py: row Surroundings
 SELECT
     coalesce(current_setting('agentrows.user_id', true), '')::text AS "user_id!",
+    (to_regclass('agentrows_feedback_key') IS NOT NULL)::boolean AS "has_feedback_keys!",
     (to_regclass('memory') IS NOT NULL)::boolean AS "has_memory!",
     (to_regclass('vector_schema_migrations') IS NOT NULL)::boolean AS "has_vector_track!";
 
@@ -37,6 +39,7 @@ WHERE
             to_regclass('task'),
             to_regclass('push_notification'),
             to_regclass('feedback'),
+            to_regclass('agentrows_feedback_key'),
             to_regclass('lg_checkpoint'),
             to_regclass('lg_checkpoint_write'),
             to_regclass('crewai_agent_memory'),

@@ -82,6 +82,14 @@ SELECT json_build_object('table', 'memory', 'row', to_json(memory))::text AS "li
 FROM memory
 WHERE memory.user_id = @user_id::text;
 
+-- name: ExportFeedbackKeys :many
+-- Under which keys a user stored feedback, as ExportUser writes its rows.
+-- py: iterator
+SELECT
+    json_build_object('table', 'agentrows_feedback_key', 'row', to_json(each))::text AS "line!"
+FROM agentrows_feedback_key AS each
+WHERE each.user_id = @user_id::text;
+
 -- name: LockTasksOfUser :one
 -- Wait for whoever writes a user's tasks. In the order in which writers lock: tasks, then sessions.
 SELECT count(*) AS locked
@@ -218,7 +226,13 @@ SELECT
     (SELECT count(*) FROM erased_crewai_flow_states)::bigint AS "crewai_flow_states!",
     (SELECT count(*) FROM erased_shares)::bigint AS "shares!",
     (SELECT count(*) FROM erased_share_accesses)::bigint AS "share_accesses!",
+    0::bigint AS "feedback_keys!",
     0::bigint AS "memories!";
+
+-- name: EraseFeedbackKeys :execrows
+-- Forget under which keys a user stored feedback.
+DELETE FROM agentrows_feedback_key
+WHERE user_id = @user_id::text;
 
 -- name: EraseMemories :execrows
 -- Remove every memory of a user.

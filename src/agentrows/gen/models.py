@@ -312,6 +312,7 @@ class ErasedUser(BaseModel):
     crewai_flow_states: int
     shares: int
     share_accesses: int
+    feedback_keys: int
     memories: int
 
 
@@ -425,5 +426,6 @@ class Surroundings(BaseModel):
     """A row of LookAround."""
 
     user_id: str
+    has_feedback_keys: bool
     has_memory: bool
     has_vector_track: bool
