@@ -71,18 +71,6 @@ CREATE POLICY agentrows_owner ON feedback USING (
     )
 );
 
-ALTER TABLE agentrows_feedback_key ENABLE ROW LEVEL SECURITY;
-ALTER TABLE agentrows_feedback_key FORCE ROW LEVEL SECURITY;
-DROP POLICY IF EXISTS agentrows_owner ON agentrows_feedback_key;
-CREATE POLICY agentrows_owner ON agentrows_feedback_key USING (
-    user_id = (SELECT nullif(current_setting('agentrows.user_id', true), ''))
-    OR (
-        SELECT
-            coalesce(current_setting('agentrows.user_id', true), '') = ''
-            AND current_setting('agentrows.unscoped', true) IS DISTINCT FROM 'deny'
-    )
-);
-
 ALTER TABLE lg_checkpoint ENABLE ROW LEVEL SECURITY;
 ALTER TABLE lg_checkpoint FORCE ROW LEVEL SECURITY;
 DROP POLICY IF EXISTS agentrows_owner ON lg_checkpoint;

@@ -263,15 +263,14 @@ def translate(
     return meaning(_SAYING.get(meaning, "{}").format(_words(error)))
 
 
-def is_answer(error: BaseException, *, sent: bool = False) -> bool:
+def is_answer(error: BaseException) -> bool:
     """Say whether the connection is none the worse for an error of the driver.
 
-    That is so for the server's plain answer, and for a value that was never sent; but with `sent`
-    not for the latter: its statement was, and a transaction pooler waits for the rest.
+    That is so for the server's plain answer, and for a value that was never sent.
     """
     if isinstance(error, asyncpg.PostgresError):
         return error.severity_en == "ERROR"
-    return isinstance(error, driver.DataError) and not sent
+    return isinstance(error, driver.DataError)
 
 
 def _words(error: BaseException) -> str:

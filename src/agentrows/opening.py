@@ -62,16 +62,16 @@ async def open_pool(
     on_retry: OnRetry | None,
 ) -> tuple[Executor, Close]:
     """Wait for the server, bring the schema up, open a pool; return its executor and its end."""
-    _check_arguments(dsn, migrations, on_retry)
+    _check(dsn, migrations, password, on_retry)
     mode = migrations if callable(migrations) else settings.resolve_migrations(migrations)
     found = settings.resolve_dsn(dsn)
     password = password or settings.resolve_password(found)
-    ready = direct = await pools.wait_until_ready(found, settings, password=password)
-    asked = password
+    ready = await pools.wait_until_ready(found, settings, password=password)
+    direct, asked = ready, password
     if settings.migrations_url is not None:
-        direct = settings.resolve_migrations_dsn()
-        asked = None if has_password(direct) else password
-        await pools.wait_until_ready(direct, settings, password=asked)
+        found = settings.resolve_migrations_dsn()
+        asked = None if has_password(found) else password
+        direct = await pools.wait_until_ready(found, settings, password=asked)
     status = await _migrate(direct, settings, mode, asked)
     init = partial(init_connection, vector=settings.vector_enabled)
     pool = await pools.open_pool(ready, settings, init=init, password=password)
@@ -86,7 +86,7 @@ async def use_pool(
 
     Raises ConfigError if the connections lack the codecs.
     """
-    _check_arguments(None, None, on_retry)
+    _check(None, None, None, on_retry)
     if not isinstance(pool, asyncpg.Pool):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidValue(f"pool must be an asyncpg.Pool, not {type(pool).__name__}")
     source = ApplicationPool(pool, acquire_timeout_s=settings.acquire_timeout_s)
@@ -112,16 +112,20 @@ def check_settings(settings: Settings | None) -> Settings:
     return settings
 
 
-def _check_arguments(
-    dsn: str | None, migrations: MigrationMode | MigrationRunner | None, on_retry: OnRetry | None
+def _check(
+    dsn: str | None,
+    migrations: MigrationMode | MigrationRunner | None,
+    password: Password | None,
+    on_retry: OnRetry | None,
 ) -> None:
-    """Raise InvalidValue for an argument that is something else than it says."""
+    """Raise InvalidValue for an argument of another type than it has to be."""
     if not (dsn is None or isinstance(dsn, str)):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidValue(f"dsn must be text, not {type(dsn).__name__}")
     if not (migrations is None or callable(migrations)):
         check_choice("migrations", migrations, get_args(MigrationMode))
-    if not (on_retry is None or callable(on_retry)):
-        raise InvalidValue("on_retry must be a function of a Retry")
+    for name, function in (("password", password), ("on_retry", on_retry)):
+        if not (function is None or callable(function)):
+            raise InvalidValue(f"{name} must be a function")
 
 
 def _executor(

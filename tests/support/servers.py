@@ -149,7 +149,7 @@ def user_of(folder: Path) -> str | int | None:
 
 @contextlib.contextmanager
 def pgbouncer(
-    host: Path | str, port: int, user: str, *, pool_size: int, more: str = ""
+    host: Path | str, port: int, *users: str, pool_size: int, more: str = ""
 ) -> Generator[int]:
     """A pgbouncer in transaction mode before a server; the port it listens on.
 
@@ -161,7 +161,7 @@ def pgbouncer(
         return
     folder = Path(tempfile.mkdtemp(prefix="agentrows-bouncer-"))
     listens = free_port()
-    (folder / "users.txt").write_text(f'"{user}" ""\n')
+    (folder / "users.txt").write_text("".join(f'"{user}" ""\n' for user in users))
     (folder / "pgbouncer.ini").write_text(
         f"[databases]\n* = host={host} port={port}\n"
         f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {listens}\nauth_type = trust\n"

@@ -38,13 +38,12 @@ class ConnectionPool:
 
     The one used last goes first, so that those which a smaller load does not need fall idle;
     after `max_idle_s` they are closed, down to `min_size`. Whoever waits is served in order.
-    `is_pooled` says that they lead to a transaction pooler.
     """
 
     in_transaction = False
     readonly = False
 
-    def __init__(  # noqa: PLR0913  one argument per thing to say
+    def __init__(
         self,
         connect: Callable[[], Awaitable[Connection]],
         *,
@@ -52,7 +51,6 @@ class ConnectionPool:
         max_size: int,
         max_idle_s: float,
         acquire_timeout_s: float,
-        is_pooled: bool = False,
     ) -> None:
         self.is_closed = False
         self._connect = connect
@@ -60,7 +58,6 @@ class ConnectionPool:
         self._max_size = max_size
         self._max_idle_s = max_idle_s
         self._acquire_timeout_s = acquire_timeout_s
-        self._is_pooled = is_pooled
         self._loop = asyncio.get_running_loop()
         # Places taken: connections that are open, about to be, or about to be closed.
         self._size = 0
@@ -110,7 +107,7 @@ class ConnectionPool:
         elif self.is_closed or isinstance(error, asyncpg.ReadOnlySQLTransactionError):
             # A server that writes no more has become a replica: look for the new primary.
             self._do(self._part_with(connection))
-        elif error is None or is_answer(error, sent=self._is_pooled):
+        elif error is None or is_answer(error):
             self._free(connection)
         else:
             self._do(self._reset(connection))
@@ -122,14 +119,16 @@ class ConnectionPool:
             _hand(self._waiting.popleft(), ClientClosed(CLOSED))
         while self._idle:
             self._do(self._part_with(self._idle.pop()[0]))
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                if self._size:
-                    await self._emptied.wait()
-        for connection in self._used:
-            connection.terminate()
-        for chore in self._chores:
-            chore.cancel()
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    if self._size:
+                        await self._emptied.wait()
+        finally:  # also when nobody waits any more
+            for connection in self._used:
+                connection.terminate()
+            for chore in self._chores:
+                chore.cancel()
 
     def _take(self) -> Connection | None:
         """Return a free connection that lives, if there is one."""

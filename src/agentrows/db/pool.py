@@ -41,18 +41,18 @@ async def connect(  # noqa: PLR0913  one argument per thing to say
     statement_timeout_s: float | None = None,
     application_name: str = "agentrows",
     session: Mapping[str, str] = MappingProxyType({}),
-    password: Password | None = None,
     statement_cache_size: int = 0,
+    password: Password | None = None,
 ) -> asyncpg.Connection:
     """Connect once, within `timeout_s`; `session` are further parameters of the server.
+
+    Without a cache the driver sends a statement and its arguments in one piece, which is what a
+    transaction pooler passes to one server process.
 
     `password` is asked for each connection, and wins over the DSN's. Of several hosts each has this
     time, in their order: one that is gone without a word would otherwise use it up. Raises
     Unavailable if no server answers, and ConfigError if one answers that the password, the role or
     the database is wrong, if its certificate is, or if the DSN cannot be read.
-
-    Without a cache the driver sends a statement and its arguments in one piece, which is what a
-    transaction pooler passes to one server process.
     """
     check(dsn)
     with _explained():
@@ -127,7 +127,6 @@ async def open_pool(
         max_size=settings.pool_max_size,
         max_idle_s=settings.pool_max_idle_s,
         acquire_timeout_s=settings.acquire_timeout_s,
-        is_pooled=is_pooled,
     )
     await pool.fill()
     return pool

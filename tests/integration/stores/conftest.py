@@ -86,7 +86,7 @@ def migrated(stores_database: str) -> str:
 def client_dsn(
     server: Server, stores_database: str, request: pytest.FixtureRequest
 ) -> Iterator[str]:
-    """The DSN for clients: the server's, or with --pooler that of pgbouncer before it."""
+    """The service role's DSN: the server's, or with --pooler that of pgbouncer before it."""
     if not request.config.getoption("pooler", default=False):
         yield as_role(stores_database, SERVICE)
         return

@@ -127,10 +127,10 @@ async def test_in_a_transaction_a_known_key_is_no_error(client: PostgresClient) 
 
 async def test_a_key_needs_the_migration_and_plain_feedback_does_not(migrated: str) -> None:
     tracks = migrate.builtin_tracks()
-    await migrate.goto(migrated, tracks, 11, track="agentrows")
+    await migrate.goto(migrated, tracks, 12, track="agentrows")
     try:
         async with PostgresClient.open(migrated, migrations="off") as behind:
-            with pytest.raises(SchemaBehind, match="migration 12 of track 'agentrows'"):
+            with pytest.raises(SchemaBehind, match="migration 13 of track 'agentrows'"):
                 await say(behind)
             await behind.store_feedback(user_id="mira", **VERDICT)
     finally:
