@@ -30,7 +30,6 @@ UNQUOTED: Final = (
     "the DSN is not understood: in a user's name or a password, @ is written %40, / is %2F, "
     "? is %3F and # is %23"
 )
-UNSUPPORTED: Final = "unsupported startup parameter"
 NO_TLS: Final = "the server does not offer TLS, and sslmode asks for it: nothing was sent to it"
 UNSUPPORTED: Final = "unsupported startup parameter"
 """What pgbouncer says of a setting that it cannot keep for a client."""

@@ -107,7 +107,7 @@ def places(node: object, path: tuple[str | int, ...] = ()) -> list[tuple[str | i
     if isinstance(node, dict):
         pairs = list(cast("dict[str | int, Any]", node).items())
     elif isinstance(node, list):
-        pairs = list(enumerate(cast("list[Any]", node)))
+        pairs = list(enumerate(cast("list[object]", node)))
     for key, value in pairs:
         found += places(value, (*path, key))
     return found
