@@ -135,10 +135,10 @@ async def test_every_table_of_the_catalog_is_exported_and_erased_or_shared_by_de
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     """A table that is new here needs a place in queries/users.sql, and in COUNTED_AS."""
+    await fill(client, "mira")
     found = await columns_of(db)
     assert found.keys() == COUNTED_AS.keys() | SHARED
     assert not [t for t in SHARED if any("user" in column for column in found[t])]
-    await fill(client, "mira")
     assert {table for table, _ in await export(client, "mira")} == COUNTED_AS.keys()
     erased = await client.erase_user("mira")
     assert set(dict(erased)) == {*COUNTED_AS.values(), "hidden_tasks"}
@@ -316,7 +316,7 @@ async def test_erasing_waits_for_a_writer_and_removes_what_it_wrote(
         await tx.store_events([event("e-1")])
         erasing = asyncio.ensure_future(client.erase_user("mira"))
         async with asyncio.timeout(10):
-            while not await watcher.fetchval(
+            while not erasing.done() and not await watcher.fetchval(
                 "SELECT true FROM pg_stat_activity WHERE datname = current_database()"
                 " AND wait_event_type = 'Lock'"
             ):
@@ -352,6 +352,7 @@ async def test_writers_that_go_on_meet_no_error_but_aborted_and_a_second_erase_e
             except Exception as error:  # noqa: BLE001  whatever it is, the test shows it
                 failures.append(error)
 
+    await client.erase_user("mira")
     writers = [asyncio.ensure_future(write(number)) for number in range(6)]
     for _ in range(15):
         with contextlib.suppress(Aborted):
