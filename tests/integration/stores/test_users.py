@@ -218,7 +218,7 @@ async def test_an_export_of_large_rows_holds_few_of_them_at_a_time(
                 yield row
 
     async with client.transaction() as tx:
-        watching = Watching(tx.db._source)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        watching = Watching(tx.db._source, versions=tx.db.versions)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         total = 0
         async for line in UserStore(watching).export_user("mira"):
             total += len(line)
