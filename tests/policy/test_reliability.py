@@ -54,7 +54,9 @@ def in_the_stores() -> dict[str, str]:
     found: dict[str, str] = {}
     for path in (ROOT / "src" / "agentrows" / "stores").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.AsyncFunctionDef) and (how := declared(node)):
+            if not isinstance(node, ast.AsyncFunctionDef) or node.name.startswith("_"):
+                continue
+            if how := declared(node):
                 found[node.name] = how
     return found
 
