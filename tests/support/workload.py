@@ -263,21 +263,9 @@ async def search(worker: Worker, _name: str) -> None:
 
 
 CALLS: Final[Sequence[Call]] = (
-    *(
-        session,
-        events,
-        feedback,
-        repeated_events,
-        keyed_feedback,
-        readers,
-        new_session,
-        conversation,
-        agent,
-        task,
-        tool,
-        tools,
-    ),
-    *(tool_server, checkpoint, checkpoint_writes, crew, flow, memory, memories, stream, search),
+    *(session, events, repeated_events, feedback, keyed_feedback, readers, new_session),
+    *(conversation, agent, task, tool, tools, tool_server, checkpoint, checkpoint_writes),
+    *(crew, flow, memory, memories, stream, search),
 )
 
 
