@@ -1,4 +1,4 @@
-"""What a function takes and returns, by its CREATE FUNCTION."""
+"""What a definition of a function says: its arguments and its result."""
 
 from __future__ import annotations
 

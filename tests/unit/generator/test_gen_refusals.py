@@ -64,8 +64,7 @@ REFUSED = {
     ),
     "Merge": (
         ":exec",
-        "MERGE INTO other AS o USING item AS i ON o.item_id = i.id "
-        "WHEN MATCHED AND i.note = @x THEN DELETE",
+        "MERGE INTO other o USING item i ON o.id = i.id WHEN MATCHED AND i.note = @x THEN DELETE",
         "sqlc reads neither parameters nor results of MERGE; write INSERT",
     ),
     "NotUnderstood": (
