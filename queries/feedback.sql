@@ -22,7 +22,9 @@ RETURNING *;
 WITH new AS (
     INSERT INTO agentrows_feedback_key (user_id, idempotency_key, feedback_id)
     VALUES (
-        @user_id, @idempotency_key, nextval(pg_get_serial_sequence('feedback', 'id')::regclass)
+        @user_id,
+        @idempotency_key,
+        nextval(pg_get_serial_sequence('feedback', 'id')::regclass)
     )
     ON CONFLICT (user_id, idempotency_key) DO NOTHING
     RETURNING user_id, feedback_id
@@ -50,6 +52,7 @@ INNER JOIN feedback ON feedback.id = agentrows_feedback_key.feedback_id
 WHERE
     agentrows_feedback_key.user_id = @user_id
     AND agentrows_feedback_key.idempotency_key = @idempotency_key
+    AND feedback.user_id = @user_id
     AND feedback.deleted_at IS NULL;
 
 -- name: HasFeedbackKey :one

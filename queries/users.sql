@@ -233,7 +233,10 @@ SELECT
 DELETE FROM agentrows_feedback_key AS key
 WHERE
     key.user_id = @user_id::text
-    AND NOT EXISTS (SELECT FROM feedback WHERE feedback.id = key.feedback_id);
+    AND NOT EXISTS (
+        SELECT FROM feedback
+        WHERE feedback.user_id = key.user_id AND feedback.id = key.feedback_id
+    );
 
 -- name: EraseMemories :execrows
 -- Remove every memory of a user.

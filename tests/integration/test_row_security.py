@@ -432,7 +432,7 @@ async def test_every_table_of_users_rows_has_the_same_policy_and_it_is_forced(
         (True, True, "agentrows_owner", "*", True, True)
     }
     assert len({row["rule"] for row in found if row["relname"] not in LINKS}) == 1
-    assert len(found) == 12
+    assert len(found) == 13
 
 
 async def test_taking_the_tracks_down_leaves_no_trace(

@@ -348,7 +348,10 @@ ERASE_FEEDBACK_KEYS: Final = """-- name: EraseFeedbackKeys :execrows
 DELETE FROM agentrows_feedback_key AS key
 WHERE
     key.user_id = $1::text
-    AND NOT EXISTS (SELECT FROM feedback WHERE feedback.id = key.feedback_id)"""
+    AND NOT EXISTS (
+        SELECT FROM feedback
+        WHERE feedback.user_id = key.user_id AND feedback.id = key.feedback_id
+    )"""
 
 
 async def erase_feedback_keys(db: DBTX, /, *, user_id: str) -> int:

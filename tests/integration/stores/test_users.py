@@ -35,6 +35,7 @@ COUNTED_AS: Final[Mapping[str, str]] = {
     "task": "tasks",
     "push_notification": "push_notifications",
     "feedback": "feedback",
+    "agentrows_feedback_key": "feedback_keys",
     "lg_checkpoint": "checkpoints",
     "lg_checkpoint_write": "checkpoint_writes",
     "crewai_agent_memory": "crewai_memories",
@@ -62,7 +63,9 @@ async def fill(client: PostgresClient, user: str) -> None:
         await client.store_events([event(id_, user_id=user, session_id=str(number))])
         await client.store_task(id_, user_id=user, data=user, session_id=str(number))
         await client.store_push_notification(id_, task_id=id_, user_id=user, data=user)
-        await client.store_feedback(user_id=user, is_positive=True, feedback_text=f'"{user}\n"')
+        await client.store_feedback(
+            user_id=user, is_positive=True, feedback_text=f'"{user}\n"', idempotency_key=id_
+        )
         await client.store_checkpoint(
             thread_id=thread,
             user_id=user,
@@ -290,7 +293,7 @@ async def test_erasing_is_part_of_a_transaction_around_it(client: PostgresClient
             assert (await tx.erase_user("mira")).sessions == 2
             assert [line async for line in tx.export_user("mira")] == []
             raise OfTheCaller
-    assert len(await export(client, "mira")) == 24
+    assert len(await export(client, "mira")) == 26
 
 
 async def test_an_id_that_was_burned_is_free_again(client: PostgresClient) -> None:
