@@ -144,7 +144,7 @@ class Settings(BaseSettings):
 
         What it returns raises ConfigError if the file is missing or empty when it is called.
         """
-        if self.database_password_file is None or _has_password(dsn):
+        if self.database_password_file is None or has_password(dsn):
             return None
         return partial(
             _read_secret, "AGENTROWS_DATABASE_PASSWORD_FILE", self.database_password_file
@@ -165,7 +165,8 @@ def _read_secret(variable: str, path: Path) -> str:
     return secret
 
 
-def _has_password(dsn: str) -> bool:
+def has_password(dsn: str) -> bool:
+    """Whether a DSN holds a password itself."""
     try:
         parts = urlsplit(dsn)
         return bool(parts.password or parse_qs(parts.query).get("password"))

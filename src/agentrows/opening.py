@@ -9,7 +9,7 @@ import asyncpg
 from pydantic import ValidationError
 
 from agentrows import migrate
-from agentrows.config import MigrationMode, Settings
+from agentrows.config import MigrationMode, Settings, has_password
 from agentrows.db import pool as pools
 from agentrows.db.codecs import register_codecs
 from agentrows.db.executor import Executor
@@ -65,13 +65,14 @@ async def open_pool(
     _check(dsn, migrations, password, on_retry)
     mode = migrations if callable(migrations) else settings.resolve_migrations(migrations)
     found = settings.resolve_dsn(dsn)
+    direct = found if settings.migrations_url is None else settings.resolve_migrations_dsn()
+    # A password of the DSN for migrations is of another role, perhaps, and wins there.
+    its_own = direct != found and has_password(direct)
     password = password or settings.resolve_password(found)
     ready = await pools.wait_until_ready(found, settings, password=password)
-    direct = ready
-    if settings.migrations_url is not None:
-        direct = settings.resolve_migrations_dsn()
-        direct = await pools.wait_until_ready(direct, settings, password=password)
-    status = await _migrate(direct, settings, mode, password)
+    status = await _migrate(
+        ready if direct == found else direct, settings, mode, None if its_own else password
+    )
     init = partial(init_connection, vector=settings.vector_enabled)
     pool = await pools.open_pool(ready, settings, init=init, password=password)
     db = _executor(pool, status, settings, on_retry)
