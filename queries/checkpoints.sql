@@ -114,7 +114,7 @@ WHERE
         )
     )
 ORDER BY coalesce(c.created_at, '-infinity'::timestamptz) DESC, c.checkpoint_id DESC
-LIMIT sqlc.narg('limit')::bigint;
+LIMIT sqlc.narg('limit');
 
 -- name: FilterCheckpoints :many
 -- Of ListCheckpoints those whose metadata contains this. Metadata of another program that is not
@@ -176,7 +176,7 @@ WHERE
         ) AS json
     ) @> @metadata::jsonb
 ORDER BY coalesce(c.created_at, '-infinity'::timestamptz) DESC, c.checkpoint_id DESC
-LIMIT sqlc.narg('limit')::bigint;
+LIMIT sqlc.narg('limit');
 
 -- name: ListCheckpointWrites :many
 -- The pending writes of some checkpoints of a thread, by checkpoint, task and index.
@@ -214,4 +214,4 @@ checkpoints AS (
         AND deleted_at IS NULL
     RETURNING 1
 )
-SELECT ((SELECT count(*) FROM checkpoints) + (SELECT count(*) FROM writes))::bigint AS "deleted!";
+SELECT (SELECT count(*) FROM checkpoints) + (SELECT count(*) FROM writes) AS deleted;

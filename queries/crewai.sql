@@ -46,7 +46,7 @@ ORDER BY
             END
     END,
     memory.thread_id
-LIMIT sqlc.narg('limit')::bigint;
+LIMIT sqlc.narg('limit');
 
 -- name: DeleteCrewAIMemory :execrows
 -- Mark the memory of a thread as deleted.

@@ -3,11 +3,11 @@
 
 -- name: Ping :one
 -- Answers 1.
-SELECT 1::integer AS answer;
+SELECT 1 AS answer;
 
 -- name: FindVectorSchema :one
 -- The schema that holds pgvector's types; none if the extension is not installed.
-SELECT n.nspname::text AS schema_name
+SELECT n.nspname AS schema_name
 FROM pg_catalog.pg_extension AS e
 JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace
 WHERE e.extname = 'vector';

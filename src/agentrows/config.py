@@ -152,21 +152,20 @@ class Settings(BaseSettings):
 
 
 def _read_secret(variable: str, path: Path) -> str:
+    """Read a secret; no error repeats the path, where somebody may have put the secret itself."""
     try:
-        secret = path.read_text(encoding="utf-8").strip()
+        secret, wrong = path.read_text(encoding="utf-8").strip(), "is empty"
     except OSError as error:
-        raise ConfigError(f"{variable}: cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError:
-        secret = None  # the error of the codec holds the bytes
-    if secret is None:
-        raise ConfigError(f"{variable}: {path} is not UTF-8")
+        secret, wrong = "", f"cannot be read: {error.strerror}"
+    except ValueError:
+        secret, wrong = "", "is not UTF-8, or has no name of a file"
     if not secret:
-        raise ConfigError(f"{variable}: {path} is empty")
+        raise ConfigError(f"the file that {variable} names {wrong}")
     return secret
 
 
 def has_password(dsn: str) -> bool:
-    """Whether a DSN holds a password itself."""
+    """Say whether a DSN holds a password."""
     try:
         parts = urlsplit(dsn)
         return bool(parts.password or parse_qs(parts.query).get("password"))

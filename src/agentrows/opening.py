@@ -65,14 +65,14 @@ async def open_pool(
     _check(dsn, migrations, password, on_retry)
     mode = migrations if callable(migrations) else settings.resolve_migrations(migrations)
     found = settings.resolve_dsn(dsn)
-    direct = found if settings.migrations_url is None else settings.resolve_migrations_dsn()
-    # A password of the DSN for migrations is of another role, perhaps, and wins there.
-    its_own = direct != found and has_password(direct)
     password = password or settings.resolve_password(found)
     ready = await pools.wait_until_ready(found, settings, password=password)
-    status = await _migrate(
-        ready if direct == found else direct, settings, mode, None if its_own else password
-    )
+    direct, asked = ready, password
+    if settings.migrations_url is not None:
+        found = settings.resolve_migrations_dsn()
+        asked = None if has_password(found) else password
+        direct = await pools.wait_until_ready(found, settings, password=asked)
+    status = await _migrate(direct, settings, mode, asked)
     init = partial(init_connection, vector=settings.vector_enabled)
     pool = await pools.open_pool(ready, settings, init=init, password=password)
     db = _executor(pool, status, settings, on_retry)

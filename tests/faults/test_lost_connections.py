@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import asyncpg
@@ -28,7 +29,8 @@ from support.watching import IN_LOCKS, Watcher, check_whole, watch
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
-Moment = Literal["before", "during", "after"]
+Side = Literal["before", "after"]
+Moment = Literal[Side, "during"]
 SIZE = 3
 BEGIN = b"BEGIN"
 MOMENTS = pytest.mark.parametrize("moment", ["before", "during", "after"])
@@ -168,7 +170,7 @@ async def test_an_event_whose_outcome_is_unknown_is_stored_again_without_harm(st
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-async def test_at_begin_the_transaction_is_begun_again(stage: Stage, moment: Moment) -> None:
+async def test_at_begin_the_transaction_is_begun_again(stage: Stage, moment: Side) -> None:
     plan = stage.proxy.cut_at(BEGIN, moment)
     runs = 0
 
@@ -202,7 +204,7 @@ async def test_in_a_transaction_nothing_happened_and_nothing_is_tried_again(
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 async def test_at_commit_the_outcome_is_unknown_and_all_or_nothing_happened(
-    stage: Stage, moment: Moment
+    stage: Stage, moment: Side
 ) -> None:
     plan = stage.proxy.cut_at(COMMIT, moment)
 
@@ -248,8 +250,11 @@ async def test_connections_lost_while_nobody_used_them_are_not_handed_out(stage:
     await asyncio.gather(
         *(
             stage.ledger.once(
-                lambda text=text: stage.client.store_feedback(
-                    user_id="mira", is_positive=True, feedback_text=text
+                partial(
+                    stage.client.store_feedback,
+                    user_id="mira",
+                    is_positive=True,
+                    feedback_text=text,
                 ),
                 ("feedback", text),
             )
@@ -363,6 +368,28 @@ async def test_what_the_server_undid_is_tried_again(stage: Stage, declared: str)
 
     assert stage.ledger.errors() == {}
     assert [type(retry.error) for retry in stage.retries] == [Aborted]
+
+
+@pytest.mark.parametrize("how", ["copy", "executemany"])
+@pytest.mark.parametrize("given", ["list", "generator"])
+async def test_rows_that_can_be_read_only_once_are_not_tried_again(
+    stage: Stage, how: str, given: str
+) -> None:
+    """The second try would store what the first one had left over, and call it done."""
+    await stage.watcher.db.execute("CREATE TABLE number (n int)")
+    await stage.watcher.db.execute(REFUSE_ONCE.format(table="number"))
+    numbers = [(number,) for number in range(10)]
+    rows = numbers if given == "list" else (row for row in numbers)
+
+    is_said = pytest.raises(Aborted) if given == "generator" else contextlib.nullcontext()
+    with is_said:
+        if how == "copy":
+            await stage.client.db.copy_records_to_table("number", records=rows)
+        else:
+            await stage.client.db.executemany("INSERT INTO number VALUES ($1)", rows)
+
+    stored = await stage.watcher.db.fetchval("SELECT count(*) FROM number")
+    assert stored == (len(numbers) if given == "list" else 0)
 
 
 async def test_what_the_server_undid_in_a_transaction_is_for_its_block_to_run_again(

@@ -9,6 +9,7 @@ import os
 import random
 import shutil
 import signal
+from functools import partial
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SIZE = 5
-SETTINGS = Settings(pool_max_size=SIZE)
+SETTINGS = Settings(pool_max_size=SIZE, retry_timeout_s=120)
 MUCH = 1_000_000
 NAMES = itertools.count(1)
 DOWN_S = 20.0 if "AGENTROWS_ROUNDS" in os.environ else 2.0
@@ -218,13 +219,13 @@ async def test_a_server_that_says_nothing_costs_a_call_its_time_and_no_more(
             text, name = f"verdict {number}", f"k-{number}"
             calls += [
                 ledger.once(
-                    lambda text=text: quick.store_feedback(
-                        user_id="mira", is_positive=True, feedback_text=text
+                    partial(
+                        quick.store_feedback, user_id="mira", is_positive=True, feedback_text=text
                     ),
                     ("feedback", text),
                 ),
                 ledger.repeatable(
-                    lambda name=name: quick.store_task(name, user_id="mira", data="{}"),
+                    partial(quick.store_task, name, user_id="mira", data="{}"),
                     ("task", name),
                 ),
             ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_args
 from support.watching import PATIENCE_S
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator, Iterator
+    from collections.abc import Awaitable, Callable, Generator, Iterator
 
 Moment = Literal["waiting", "answered"]
 T = TypeVar("T")
@@ -17,13 +17,13 @@ T = TypeVar("T")
 
 @dataclass
 class Stepped(Generic[T]):
-    """A coroutine that counts its waits, and cancels its own task in some of them.
+    """A call that counts its waits, and cancels its own task in some of them.
 
     A cancel comes while the task waits, or in the moment in which what it waits for is there and
     the task has not yet gone on: then the result is lost on the way.
     """
 
-    coroutine: Coroutine[Any, Any, T]
+    call: Awaitable[T]
     cancel_at: frozenset[int] = frozenset()
     """The waits, counted from 1, in which the task is cancelled."""
     moment: Moment = "waiting"
@@ -32,7 +32,7 @@ class Stepped(Generic[T]):
     """How many cancels came in time."""
 
     def __await__(self) -> Generator[Any, Any, T]:
-        inner = self.coroutine.__await__()
+        inner = self.call.__await__()
         task = asyncio.current_task()
         assert task
         thrown: BaseException | None = None
@@ -40,14 +40,15 @@ class Stepped(Generic[T]):
             try:
                 awaited = inner.throw(thrown) if thrown else inner.send(None)
             except StopIteration as stop:
-                return stop.value
+                result: T = stop.value
+                return result
             self.waits += 1
             if self.waits in self.cancel_at:
                 self._cancel(task, awaited)
             thrown = None
             try:
                 yield awaited
-            except BaseException as error:  # noqa: BLE001  it goes on to the coroutine
+            except BaseException as error:  # noqa: BLE001  it goes on to the call
                 thrown = error
 
     def _cancel(self, task: asyncio.Task[Any], awaited: asyncio.Future[Any] | None) -> None:
@@ -61,7 +62,7 @@ class Stepped(Generic[T]):
 
 
 async def run(
-    call: Callable[[], Coroutine[Any, Any, T]], *cancel_at: int, moment: Moment = "waiting"
+    call: Callable[[], Awaitable[T]], *cancel_at: int, moment: Moment = "waiting"
 ) -> Stepped[T]:
     """Run a call in a task of its own, cancelled in these waits; return what was counted.
 

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
     from agentrows import PostgresClient
 
-PATIENCE_S: Final = 30.0
+PATIENCE_S: Final = 60.0
 OURS: Final = "FROM pg_stat_activity WHERE application_name = 'agentrows' AND datname = $1"
 PIDS: Final = f"SELECT pid {OURS} ORDER BY pid"
 IN_TRANSACTIONS: Final = f"SELECT count(*) {OURS} AND state LIKE 'idle in transaction%'"
 IN_LOCKS: Final = f"SELECT count(*) {OURS} AND wait_event_type = 'Lock'"
+IN_USE: Final = f"SELECT count(*) {OURS} AND state <> 'idle'"
 ASLEEP: Final = f"SELECT count(*) {OURS} AND wait_event = 'PgSleep'"
 TERMINATE: Final = f"SELECT count(pg_terminate_backend(pid, 5000)) {OURS}"
 SLEEP: Final = "SELECT pg_sleep(60)"

@@ -73,11 +73,14 @@ def check(dsn: str) -> None:
 def _parameters(dsn: str) -> dict[str, str]:
     try:
         parts = urlsplit(dsn)
-        parameters = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True))
+        pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True)
     except ValueError:
-        parts, parameters = None, {}
+        parts, pairs = None, []
     if parts is None:
         raise ConfigError(BAD_DSN)
+    parameters = dict(pairs)
+    if len(parameters) < len(pairs):
+        raise ConfigError("the DSN has a parameter twice")
     behind = parts.path + ("" if parts.path else parts.query)
     if parts.netloc.count("@") > 1 or parts.fragment or (parts.netloc and "@" in behind):
         raise ConfigError(UNQUOTED)

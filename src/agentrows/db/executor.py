@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Collection
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal, TypeVar, get_args
 
@@ -72,7 +73,7 @@ class Statements:
         self, command: str, args: Iterable[Sequence[object]], /, *, timeout: float | None = None
     ) -> None:
         """Run a statement for each sequence of arguments, all or nothing."""
-        await self._run(lambda c, t: c.executemany(command, args, timeout=t), timeout)
+        await self._run(lambda c, t: c.executemany(command, args, timeout=t), timeout, rows=args)
 
     async def fetch(
         self, query: str, /, *args: object, timeout: float | None = None
@@ -106,14 +107,21 @@ class Statements:
                 table_name, records=records, columns=columns, schema_name=schema_name, timeout=t
             ),
             timeout,
+            rows=records,
         )
 
     async def _run(
-        self, call: Callable[[Connection, float | None], Awaitable[T]], timeout_s: float | None
+        self,
+        call: Callable[[Connection, float | None], Awaitable[T]],
+        timeout_s: float | None,
+        *,
+        rows: object = (),
     ) -> T:
         limit_s = self._timeout_s if timeout_s is None else timeout_s
         deadline = _deadline(limit_s)
-        return await self._retries.run(lambda: self._attempt(call, deadline), limit_s=limit_s)
+        # What a generator gave to the first try, a second one would leave out.
+        retries = self._retries if isinstance(rows, Collection) else NO_RETRIES
+        return await retries.run(lambda: self._attempt(call, deadline), limit_s=limit_s)
 
     async def _attempt(
         self, call: Callable[[Connection, float | None], Awaitable[T]], deadline: float | None

@@ -227,7 +227,7 @@ WHERE
         )
     )
 ORDER BY coalesce(c.created_at, '-infinity'::timestamptz) DESC, c.checkpoint_id DESC
-LIMIT $6::bigint"""
+LIMIT $6"""
 
 
 async def list_checkpoints(
@@ -315,7 +315,7 @@ WHERE
         ) AS json
     ) @> $5::jsonb
 ORDER BY coalesce(c.created_at, '-infinity'::timestamptz) DESC, c.checkpoint_id DESC
-LIMIT $6::bigint"""
+LIMIT $6"""
 
 
 async def filter_checkpoints(
@@ -394,7 +394,7 @@ checkpoints AS (
         AND deleted_at IS NULL
     RETURNING 1
 )
-SELECT ((SELECT count(*) FROM checkpoints) + (SELECT count(*) FROM writes))::bigint AS "deleted!\""""
+SELECT (SELECT count(*) FROM checkpoints) + (SELECT count(*) FROM writes) AS deleted"""
 
 
 async def delete_checkpoints(

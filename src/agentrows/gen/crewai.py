@@ -98,7 +98,7 @@ ORDER BY
             END
     END,
     memory.thread_id
-LIMIT $4::bigint"""
+LIMIT $4"""
 
 
 async def search_crewai_memory_by_task(

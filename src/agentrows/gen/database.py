@@ -43,7 +43,7 @@ _JSONVALUE: Final[TypeAdapter[JsonValue]] = TypeAdapter(JsonValue)
 _PGVECTOR: Final[TypeAdapter[PgVector]] = TypeAdapter(PgVector)
 
 PING: Final = """-- name: Ping :one
-SELECT 1::integer AS answer"""
+SELECT 1 AS answer"""
 
 
 async def ping(db: DBTX, /) -> int:
@@ -53,7 +53,7 @@ async def ping(db: DBTX, /) -> int:
 
 
 FIND_VECTOR_SCHEMA: Final = """-- name: FindVectorSchema :one
-SELECT n.nspname::text AS schema_name
+SELECT n.nspname AS schema_name
 FROM pg_catalog.pg_extension AS e
 JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace
 WHERE e.extname = 'vector'"""

@@ -201,7 +201,7 @@ WHERE
     AND (coalesce(created_at, '-infinity'::timestamptz), id)
     > (coalesce($3::timestamptz, '-infinity'::timestamptz), $4::text)
 ORDER BY coalesce(created_at, '-infinity'::timestamptz), id
-LIMIT $5::bigint"""
+LIMIT $5"""
 
 
 async def list_events_oldest_first(
@@ -260,7 +260,7 @@ WHERE
     AND (coalesce(created_at, '-infinity'::timestamptz), id)
     < (coalesce($3::timestamptz, '-infinity'::timestamptz), $4::text)
 ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC
-LIMIT $5::bigint"""
+LIMIT $5"""
 
 
 async def list_events_newest_first(

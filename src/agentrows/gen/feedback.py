@@ -187,7 +187,7 @@ WHERE
     AND (coalesce(created_at, '-infinity'::timestamptz), id)
     < (coalesce($2::timestamptz, '-infinity'::timestamptz), $3::bigint)
 ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC
-LIMIT $4::bigint"""
+LIMIT $4"""
 
 
 async def list_feedback(

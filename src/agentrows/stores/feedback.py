@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from agentrows.gen.models import FeedbackSummary
 
 
-KEYS: Final = 13
+KEYS: Final = 12
 """The migration of the track agentrows that brings idempotency keys."""
 
 
