@@ -15,6 +15,9 @@ RESOLVE := uv pip compile pyproject.toml --all-extras \
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+# What a pooler does not change: arguments that are refused before, and the quality of an index.
+NOT_POOLED := bad_input.py hostile_input.py limits.py memory_search.py
+
 .PHONY: help demo test soak unit lint types generate verify check lock licences bench clean
 
 help: ## Say what there is.
@@ -27,9 +30,12 @@ test: lint types unit ## Run every test against a real PostgreSQL, with types an
 
 unit: $(READY) ## Run the tests alone.
 	pytest -q -n auto --dist loadfile
+	pytest -q -n auto --dist loadfile --pooler tests/integration/stores \
+		$(addprefix --ignore=tests/integration/stores/test_,$(NOT_POOLED))
 
 soak: $(READY) ## Run every fault, the races 20 times each.
 	AGENTROWS_ROUNDS=20 pytest -q tests/faults tests/integration/stores/test_hostile_input.py
+	pytest -q --pooler tests/integration/stores
 
 lint: $(READY) ## Check style and format.
 	ruff check .

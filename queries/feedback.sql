@@ -22,7 +22,9 @@ RETURNING *;
 WITH new AS (
     INSERT INTO agentrows_feedback_key (user_id, idempotency_key, feedback_id)
     VALUES (
-        @user_id, @idempotency_key, nextval(pg_get_serial_sequence('feedback', 'id')::regclass)
+        @user_id,
+        @idempotency_key,
+        nextval(pg_get_serial_sequence('feedback', 'id')::regclass)
     )
     ON CONFLICT (user_id, idempotency_key) DO NOTHING
     RETURNING user_id, feedback_id
@@ -53,6 +55,7 @@ INNER JOIN feedback
 WHERE
     agentrows_feedback_key.user_id = @user_id
     AND agentrows_feedback_key.idempotency_key = @idempotency_key
+    AND feedback.user_id = @user_id
     AND feedback.deleted_at IS NULL;
 
 -- name: HasFeedbackKey :one

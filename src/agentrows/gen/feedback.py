@@ -92,7 +92,9 @@ INSERT_FEEDBACK_ONCE: Final = """-- name: InsertFeedbackOnce :one
 WITH new AS (
     INSERT INTO agentrows_feedback_key (user_id, idempotency_key, feedback_id)
     VALUES (
-        $5, $6, nextval(pg_get_serial_sequence('feedback', 'id')::regclass)
+        $5,
+        $6,
+        nextval(pg_get_serial_sequence('feedback', 'id')::regclass)
     )
     ON CONFLICT (user_id, idempotency_key) DO NOTHING
     RETURNING user_id, feedback_id
@@ -149,6 +151,7 @@ INNER JOIN feedback
 WHERE
     agentrows_feedback_key.user_id = $1
     AND agentrows_feedback_key.idempotency_key = $2
+    AND feedback.user_id = $1
     AND feedback.deleted_at IS NULL"""
 
 

@@ -36,6 +36,7 @@ COUNTED_AS: Final[Mapping[str, str]] = {
     "task": "tasks",
     "push_notification": "push_notifications",
     "feedback": "feedback",
+    "agentrows_feedback_key": "feedback_keys",
     "lg_checkpoint": "checkpoints",
     "lg_checkpoint_write": "checkpoint_writes",
     "crewai_agent_memory": "crewai_memories",
@@ -43,7 +44,6 @@ COUNTED_AS: Final[Mapping[str, str]] = {
     "session_share": "shares",
     "session_share_access": "share_accesses",
     "memory": "memories",
-    "agentrows_feedback_key": "feedback_keys",
 }
 """A table of users' rows, and what `erase_user` calls the number of them."""
 TABLES_AND_COLUMNS: Final = """
