@@ -86,32 +86,46 @@ ON CONFLICT (user_id, thread_id, checkpoint_ns, checkpoint_id, write_idx) DO UPD
     deleted_at = NULL
 WHERE (excluded.write_idx & 1048575) < 16 OR lg_checkpoint_write.deleted_at IS NOT NULL;
 
+-- name: GetCheckpoint :one
+-- A checkpoint of a user's thread, unless it is deleted.
+SELECT * FROM lg_checkpoint
+WHERE
+    user_id = @user_id
+    AND thread_id = @thread_id
+    AND checkpoint_ns = @checkpoint_ns
+    AND checkpoint_id = @checkpoint_id
+    AND deleted_at IS NULL;
+
 -- name: ListCheckpoints :many
 -- The checkpoints of a user's thread, newest first; `before` is the id of one to begin behind. Where
--- no checkpoint has that id, those with a smaller id: LangGraph's ids grow with time.
-SELECT * FROM lg_checkpoint AS c
+-- no checkpoint has that id, those with a smaller id: LangGraph's ids grow with time. The order's
+-- first column is compared apart, because an index can begin there.
+WITH place AS MATERIALIZED (
+    SELECT coalesce(b.created_at, '-infinity'::timestamptz) AS time
+    FROM lg_checkpoint AS b
+    WHERE
+        b.user_id = @user_id
+        AND b.thread_id = @thread_id
+        AND b.checkpoint_ns = @checkpoint_ns
+        AND b.checkpoint_id = sqlc.narg('before')::text
+)
+SELECT c.* FROM lg_checkpoint AS c
 WHERE
     c.user_id = @user_id
     AND c.thread_id = @thread_id
     AND c.checkpoint_ns = @checkpoint_ns
-    AND (sqlc.narg('checkpoint_id')::text IS NULL OR c.checkpoint_id = sqlc.narg('checkpoint_id'))
     AND c.deleted_at IS NULL
+    AND coalesce(c.created_at, '-infinity'::timestamptz)
+    <= coalesce((SELECT place.time FROM place), 'infinity'::timestamptz)
     AND (
-        sqlc.narg('before')::text IS NULL
-        OR coalesce(
-            (
-                SELECT
+        sqlc.narg('before') IS NULL
+        OR CASE
+            WHEN EXISTS (SELECT 1 FROM place)
+                THEN
                     (coalesce(c.created_at, '-infinity'::timestamptz), c.checkpoint_id)
-                    < (coalesce(b.created_at, '-infinity'::timestamptz), b.checkpoint_id)
-                FROM lg_checkpoint AS b
-                WHERE
-                    b.user_id = c.user_id
-                    AND b.thread_id = c.thread_id
-                    AND b.checkpoint_ns = c.checkpoint_ns
-                    AND b.checkpoint_id = sqlc.narg('before')
-            ),
-            c.checkpoint_id < sqlc.narg('before')
-        )
+                    < ((SELECT place.time FROM place), sqlc.narg('before'))
+            ELSE c.checkpoint_id < sqlc.narg('before')
+        END
     )
 ORDER BY coalesce(c.created_at, '-infinity'::timestamptz) DESC, c.checkpoint_id DESC
 LIMIT sqlc.narg('limit')::bigint;
@@ -119,28 +133,32 @@ LIMIT sqlc.narg('limit')::bigint;
 -- name: FilterCheckpoints :many
 -- Of ListCheckpoints those whose metadata contains this. Metadata of another program that is not
 -- base64 of UTF-8 of JSON, or is nested too deep for the server to parse, matches nothing.
-SELECT * FROM lg_checkpoint AS c
+WITH place AS MATERIALIZED (
+    SELECT coalesce(b.created_at, '-infinity'::timestamptz) AS time
+    FROM lg_checkpoint AS b
+    WHERE
+        b.user_id = @user_id
+        AND b.thread_id = @thread_id
+        AND b.checkpoint_ns = @checkpoint_ns
+        AND b.checkpoint_id = sqlc.narg('before')::text
+)
+SELECT c.* FROM lg_checkpoint AS c
 WHERE
     c.user_id = @user_id
     AND c.thread_id = @thread_id
     AND c.checkpoint_ns = @checkpoint_ns
     AND c.deleted_at IS NULL
+    AND coalesce(c.created_at, '-infinity'::timestamptz)
+    <= coalesce((SELECT place.time FROM place), 'infinity'::timestamptz)
     AND (
-        sqlc.narg('before')::text IS NULL
-        OR coalesce(
-            (
-                SELECT
+        sqlc.narg('before') IS NULL
+        OR CASE
+            WHEN EXISTS (SELECT 1 FROM place)
+                THEN
                     (coalesce(c.created_at, '-infinity'::timestamptz), c.checkpoint_id)
-                    < (coalesce(b.created_at, '-infinity'::timestamptz), b.checkpoint_id)
-                FROM lg_checkpoint AS b
-                WHERE
-                    b.user_id = c.user_id
-                    AND b.thread_id = c.thread_id
-                    AND b.checkpoint_ns = c.checkpoint_ns
-                    AND b.checkpoint_id = sqlc.narg('before')
-            ),
-            c.checkpoint_id < sqlc.narg('before')
-        )
+                    < ((SELECT place.time FROM place), sqlc.narg('before'))
+            ELSE c.checkpoint_id < sqlc.narg('before')
+        END
     )
     AND (
         SELECT

@@ -283,7 +283,8 @@ JOIN memory AS m ON m.id = hit.id
 ORDER BY hit.score DESC NULLS LAST, m.id;
 
 -- name: ListMemories :many
--- What an agent remembers of a user and has not expired, newest first, from the given place on.
+-- What an agent remembers of a user and has not expired, newest first, from the given place on. The
+-- agent's name is compared in one form too, because an index on two would not be in order.
 -- py: row Memory
 SELECT
     id,
@@ -298,7 +299,8 @@ SELECT
 FROM memory
 WHERE
     user_id = @user_id::text
-    AND agent_name IN (@agent_name::text, replace(@agent_name, '-', '_'))
+    AND replace(agent_name, '-', '_') = replace(@agent_name::text, '-', '_')
+    AND agent_name IN (@agent_name, replace(@agent_name, '-', '_'))
     AND (expires_at IS NULL OR expires_at > statement_timestamp())
     AND (coalesce(created_at, '-infinity'::timestamptz), id)
     < (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::text)

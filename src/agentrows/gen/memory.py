@@ -456,7 +456,8 @@ SELECT
 FROM memory
 WHERE
     user_id = $2::text
-    AND agent_name IN ($3::text, replace($3, '-', '_'))
+    AND replace(agent_name, '-', '_') = replace($3::text, '-', '_')
+    AND agent_name IN ($3, replace($3, '-', '_'))
     AND (expires_at IS NULL OR expires_at > statement_timestamp())
     AND (coalesce(created_at, '-infinity'::timestamptz), id)
     < (coalesce($4::timestamptz, '-infinity'::timestamptz), $5::text)
@@ -475,7 +476,9 @@ async def list_memories(
     after_id: str,
     limit: int | None,
 ) -> list[models.Memory]:
-    """What an agent remembers of a user and has not expired, newest first, from the given place on."""
+    """What an agent remembers of a user and has not expired, newest first, from the given place on. The
+    agent's name is compared in one form too, because an index on two would not be in order.
+    """
     require_aware("after_time", after_time)
     rows = await db.fetch(
         LIST_MEMORIES,
