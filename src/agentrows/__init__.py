@@ -11,10 +11,12 @@ from pgvector import Vector
 from agentrows._version import __version__
 from agentrows.client import PostgresClient, Stores, Transaction
 from agentrows.config import Settings
+from agentrows.db.retries import Retry
 from agentrows.errors import (
     Aborted,
     AgentRowsError,
     AlreadyExists,
+    ClientClosed,
     ConfigError,
     Conflict,
     Deleted,
@@ -73,6 +75,7 @@ __all__ = [
     "Checkpoint",
     "CheckpointTuple",
     "CheckpointWrite",
+    "ClientClosed",
     "ConfigError",
     "Conflict",
     "CrewAIFlowState",
@@ -104,6 +107,7 @@ __all__ = [
     "PrunedSessions",
     "PushNotification",
     "RefreshedTools",
+    "Retry",
     "SchemaBehind",
     "Session",
     "SessionShare",

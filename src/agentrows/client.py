@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from agentrows.config import MigrationMode
     from agentrows.db.executor import Isolation
+    from agentrows.db.retries import OnRetry
     from agentrows.migrate import MigrationRunner
     from agentrows.opening import Close
 
@@ -68,8 +69,9 @@ class Stores(
     def with_timeout(self, timeout_s: float) -> Stores:
         """Return the same stores, where a statement may take no longer than `timeout_s`.
 
-        In a statement that must not run twice, a time-out raises OutcomeUnknown outside of a
-        transaction: the server may have been faster than the cancellation. Else: StatementTimeout.
+        Waiting for a connection (PoolTimeout) and being tried again are part of it. In a statement
+        that must not run twice, a time-out raises OutcomeUnknown outside of a transaction: the
+        server may have been faster than the cancellation. Else: StatementTimeout.
         """
         if not 0 < timeout_s < math.inf:
             raise InvalidValue("timeout_s must be a positive number of seconds")
@@ -95,6 +97,7 @@ class PostgresClient(Stores):
         *,
         settings: Settings | None = None,
         migrations: MigrationMode | MigrationRunner | None = None,
+        on_retry: OnRetry | None = None,
     ) -> AsyncGenerator[Self]:
         """Open a client for a block, and close it at its end.
 
@@ -104,10 +107,13 @@ class PostgresClient(Stores):
         verify, off, or a runner of your own), then opens the pool. If any step fails, what was
         opened is closed.
 
+        A call of which nothing has happened, because the database was away or undid it, and one
+        that may repeat, is tried again for `Settings.retry_timeout_s`; `on_retry` hears of each.
+
         Raises ConfigError for settings, credentials or a missing pgvector; Unavailable if the
         server does not answer in time; SchemaBehind under `verify`; MigrationError.
         """
-        client = await cls.connect(dsn, settings=settings, migrations=migrations)
+        client = await cls.connect(dsn, settings=settings, migrations=migrations, on_retry=on_retry)
         try:
             yield client
         finally:
@@ -120,18 +126,26 @@ class PostgresClient(Stores):
         *,
         settings: Settings | None = None,
         migrations: MigrationMode | MigrationRunner | None = None,
+        on_retry: OnRetry | None = None,
     ) -> Self:
         """Do what `open` does, for an application that calls `close` itself."""
         settings = settings or Settings.load()
-        return cls(*await open_pool(dsn, settings, migrations or settings.migrations))
+        migrations = migrations or settings.migrations
+        return cls(*await open_pool(dsn, settings, migrations, on_retry))
 
     @classmethod
-    async def from_pool(cls, pool: asyncpg.Pool, *, settings: Settings | None = None) -> Self:
+    async def from_pool(
+        cls,
+        pool: asyncpg.Pool,
+        *,
+        settings: Settings | None = None,
+        on_retry: OnRetry | None = None,
+    ) -> Self:
         """Return a client on a pool that the application owns; `close` leaves it open.
 
         Its connections must have the codecs (`init=agentrows.init_connection`): ConfigError if not.
         """
-        return cls(*await use_pool(pool, settings or Settings.load()))
+        return cls(*await use_pool(pool, settings or Settings.load(), on_retry))
 
     @contextlib.asynccontextmanager
     async def transaction(

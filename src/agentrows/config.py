@@ -54,6 +54,8 @@ class Settings(BaseSettings):
     """Connections opened at start, and kept."""
     pool_max_size: int = Field(default=10, ge=1)
     """Connections opened at most."""
+    pool_max_idle_s: Seconds = 300.0
+    """How long a connection may lie idle before it is closed."""
     ready_timeout_s: Seconds = 120.0
     """How long to wait at start for a server that does not answer yet."""
     connect_timeout_s: Seconds = 10.0
@@ -62,6 +64,8 @@ class Settings(BaseSettings):
     """How long a call waits for a free connection of the pool."""
     statement_timeout_s: Seconds = 30.0
     """How long one statement may take; a call can shorten it (`client.with_timeout`)."""
+    retry_timeout_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0
+    """How long a call that has not happened, or may repeat, is tried again; 0 for not at all."""
 
     @classmethod
     def load(cls) -> Settings:

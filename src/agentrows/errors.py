@@ -11,7 +11,8 @@
      ├─ InvalidValue           an argument cannot be stored; it is named (also a ValueError)
      ├─ InvalidReference       a row that this one points to is not there
      ├─ Unavailable            nothing happened; try again later
-     │   └─ PoolTimeout        no connection became free in time
+     │   ├─ PoolTimeout        no connection became free in time
+     │   └─ ClientClosed       the client was closed; open another one
      ├─ StatementTimeout       the statement was cancelled for its time (also a TimeoutError)
      ├─ Aborted                deadlock or serialization failure; run the transaction again
      ├─ OutcomeUnknown         the connection was lost in a statement that may have happened
@@ -39,6 +40,7 @@ __all__ = [
     "Aborted",
     "AgentRowsError",
     "AlreadyExists",
+    "ClientClosed",
     "ConfigError",
     "Conflict",
     "Deleted",
@@ -56,6 +58,7 @@ __all__ = [
     "SchemaBehind",
     "StatementTimeout",
     "Unavailable",
+    "is_answer",
     "translate",
 ]
 
@@ -98,6 +101,10 @@ class Unavailable(AgentRowsError):
 
 class PoolTimeout(Unavailable):
     """No connection of the pool became free in time; nothing was sent."""
+
+
+class ClientClosed(Unavailable):
+    """The client, or the application's pool below it, was closed; nothing was sent."""
 
 
 class StatementTimeout(AgentRowsError, TimeoutError):
@@ -240,6 +247,16 @@ def translate(
         timed_out = isinstance(error, TimeoutError) and lost is not OutcomeUnknown
         meaning = StatementTimeout if timed_out else lost
     return meaning(_SAYING.get(meaning, "{}").format(_words(error)))
+
+
+def is_answer(error: BaseException) -> bool:
+    """Say whether the connection is none the worse for an error of the driver.
+
+    That is so for the server's plain answer, and for a value that was never sent.
+    """
+    if isinstance(error, asyncpg.PostgresError):
+        return error.severity_en == "ERROR"
+    return isinstance(error, driver.DataError)
 
 
 def _words(error: BaseException) -> str:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Final
 from pydantic import ValidationError
 
 from agentrows import migrate
+from agentrows.db import pool as pools
 from agentrows.db.codecs import register_codecs
-from agentrows.db.executor import Executor, PoolSource
-from agentrows.db.pool import close_pool, create_pool, wait_until_ready
+from agentrows.db.executor import Executor
+from agentrows.db.retries import Retries
+from agentrows.db.sources import ApplicationPool
 from agentrows.errors import ConfigError
 from agentrows.gen import database
 from agentrows.stores._schema import SWITCHED_OFF
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     import asyncpg
 
     from agentrows.config import MigrationMode, Settings
+    from agentrows.db.retries import OnRetry
+    from agentrows.db.sources import Source
     from agentrows.migrate import MigrationRunner
 
     Close = Callable[[], Awaitable[None]]
@@ -50,36 +54,50 @@ async def init_connection(connection: asyncpg.Connection, *, vector: bool = True
 
 
 async def open_pool(
-    dsn: str | None, settings: Settings, migrations: MigrationMode | MigrationRunner
+    dsn: str | None,
+    settings: Settings,
+    migrations: MigrationMode | MigrationRunner,
+    on_retry: OnRetry | None,
 ) -> tuple[Executor, Close]:
     """Wait for the server, bring the schema up, open a pool; return its executor and its end."""
-    ready = await wait_until_ready(settings.resolve_dsn(dsn), settings)
+    ready = await pools.wait_until_ready(settings.resolve_dsn(dsn), settings)
     status = await _migrate(ready, settings, migrations)
-    pool = await create_pool(
+    pool = await pools.open_pool(
         ready, settings, init=partial(init_connection, vector=settings.vector_enabled)
     )
-    source = PoolSource(pool, acquire_timeout_s=settings.acquire_timeout_s)
-    db = Executor(source, versions=_versions(status, settings))
-    return db, lambda: close_pool(pool, timeout_s=CLOSE_TIMEOUT_S)
+    db = _executor(pool, status, settings, on_retry)
+    return db, partial(pool.close, timeout_s=CLOSE_TIMEOUT_S)
 
 
-async def use_pool(pool: asyncpg.Pool, settings: Settings) -> tuple[Executor, Close]:
+async def use_pool(
+    pool: asyncpg.Pool, settings: Settings, on_retry: OnRetry | None
+) -> tuple[Executor, Close]:
     """Check the codecs of the application's pool; return its executor and an end that does nothing.
 
     Raises ConfigError if the connections lack the codecs.
     """
-    source = PoolSource(pool, acquire_timeout_s=settings.acquire_timeout_s)
+    source = ApplicationPool(pool, acquire_timeout_s=settings.acquire_timeout_s)
     await _check_codecs(Executor(source), vector=settings.vector_enabled)
     connection = await source.acquire()
     try:
         status = await migrate.status_on(connection, _tracks(settings))
     finally:
         await source.release(connection)
-    return Executor(source, versions=_versions(status, settings)), _nothing
+    return _executor(source, status, settings, on_retry), _nothing
 
 
 async def _nothing() -> None:
     """Close nothing: the pool is the application's."""
+
+
+def _executor(
+    source: Source, status: migrate.Status, settings: Settings, on_retry: OnRetry | None
+) -> Executor:
+    return Executor(
+        source,
+        retries=Retries(settings.retry_timeout_s, on_retry),
+        versions=_versions(status, settings),
+    )
 
 
 def _tracks(settings: Settings) -> tuple[migrate.Track, ...]:

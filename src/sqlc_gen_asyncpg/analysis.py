@@ -68,15 +68,12 @@ def result_type(catalog: Catalog, column: wire.Column, info: Info) -> Type:
         )
     if info.type == "record":
         raise Refused("the type is record; list its fields")
-    of = _typed(catalog, column.name, info)
-    return Type(of.base, info.nullable, info.dims, info.null_items)
-
-
-def _typed(catalog: Catalog, name: str, info: Info) -> Type:
-    if info.origin and info.origin in catalog.columns:
-        return catalog.column_type(catalog.columns[info.origin])
+    there = catalog.columns.get(info.origin) if info.origin else None
     kind = "text" if info.open else info.type
-    return catalog.column_type(_column(name, kind, not_null=not info.nullable))
+    known = there or _column(column.name, kind, not_null=not info.nullable)
+    of = catalog.column_type(known)
+    inner = of.dims - known.dims  # a domain may be of an array
+    return Type(of.base, info.nullable, info.dims + inner, info.null_items)
 
 
 def _column(name: str, kind: str, *, not_null: bool) -> wire.Column:
@@ -94,11 +91,14 @@ def _column(name: str, kind: str, *, not_null: bool) -> wire.Column:
     )
 
 
-def parameter_column(column: wire.Column, info: Info | None) -> wire.Column:
-    """Return what sqlc says of a parameter, with the type that PostgreSQL would infer."""
+def parameter_column(catalog: Catalog, column: wire.Column, info: Info | None) -> wire.Column:
+    """Return what sqlc says of a parameter, with the type that PostgreSQL would infer.
+
+    That of what is compared with a domain's column is the domain's base; the column says more.
+    """
     if info is None or not info.type:
         raise Refused("PostgreSQL's type for it is not sure; cast it, as in @name::text")
-    theirs = normal_name(column.type)
+    theirs = catalog.domain_base(normal_name(column.type))
     alike = theirs == info.type or (theirs in _TEXTS and info.type in _TEXTS)
     if alike and column.dims == info.dims:
         return column

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Final
 from sqlc_gen_asyncpg import SQLC_VERSION, ir, naming
 from sqlc_gen_asyncpg.builder import Names
 from sqlc_gen_asyncpg.catalog import read_catalog
+from sqlc_gen_asyncpg.documented import documented
 from sqlc_gen_asyncpg.errors import GeneratorError, Report
 from sqlc_gen_asyncpg.options import parse_options
 from sqlc_gen_asyncpg.queries import Built, build_query
+from sqlc_gen_asyncpg.unused import check_unused
 from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["build"]
 
 MODULES: Final = words(
-    "__init__ dbtx enums models pgcomposites pgcopy pgdriver pghalfvectors pgvectors"
+    "__init__ dbtx enums models pgcomposites pgconverters pgcopy pgdriver pghalfvectors pgvalues "
+    "pgvectors"
 )
 
 
@@ -63,12 +66,13 @@ def build(request: wire.Request, directory: str = "") -> ir.Package:
             report.add("models", f"a type and a table would both be {composite.name}; rename one")
     names = Names({**tables, **catalog.composite_models})
     modules = _modules(request, catalog, names, report)
+    check_unused(catalog, request, report)
     named = [model for name, model in sorted(names.models.items()) if name not in tables]
     written = _written(catalog, named, modules)
     _check_models(catalog, written, named, report)
     report.raise_if_any()
     models = [catalog.tables[key].model for key in written]
-    return ir.Package(
+    package = ir.Package(
         name=options.package,
         sqlc_version=request.sqlc_version,
         str_enum=options.emit_str_enum,
@@ -80,7 +84,18 @@ def build(request: wire.Request, directory: str = "") -> ir.Package:
         ),
         modules=modules,
         imports=dict(sorted(catalog.imports.items())),
+        converters=_converters(catalog),
     )
+    return documented(package, options.docstrings)
+
+
+def _converters(catalog: Catalog) -> tuple[ir.Converter, ...]:
+    found = [
+        ir.Converter(of.hint, of.row, of.field, each.from_db.rpartition(".")[2], of.encode)
+        for each in catalog.options.converters
+        for of in (catalog.converters[each.name],)
+    ]
+    return tuple(sorted(found, key=lambda each: each.row))
 
 
 def _written(

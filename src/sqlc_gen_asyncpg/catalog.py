@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from sqlc_gen_asyncpg import ir, naming, wire
+from sqlc_gen_asyncpg import custom, ir, naming, wire
 from sqlc_gen_asyncpg.errors import Refused, Report
 from sqlc_gen_asyncpg.pgtypes import (
-    PG_TYPES,
     PYTHON_NAMES,
     PyType,
     Type,
     builtin,
+    check_not_shadowed,
     is_serial,
     normal_name,
 )
@@ -52,7 +51,8 @@ class Catalog:
     enums: dict[str, ir.Enum] = field(default_factory=dict[str, ir.Enum])
     enum_types: dict[str, PyType] = field(default_factory=dict[str, PyType])
     declared: dict[str, PyType] = field(default_factory=dict[str, PyType])
-    composites: set[str] = field(default_factory=set[str])
+    converters: dict[str, PyType] = field(default_factory=dict[str, PyType])
+    composites: dict[str, str] = field(default_factory=dict[str, str])
     composite_models: dict[str, ir.Model] = field(default_factory=dict[str, ir.Model])
     composite_types: dict[str, PyType] = field(default_factory=dict[str, PyType])
     imports: dict[str, str] = field(default_factory=dict[str, str])
@@ -61,6 +61,9 @@ class Catalog:
     )
     domains: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
     schema: Schema = field(default_factory=lambda: Schema("public", {}))
+    schemas: set[str] = field(default_factory=set[str])
+    seen: set[str] = field(default_factory=set[str])
+    used: set[str] = field(default_factory=set[str])
 
     def key(self, name: wire.Name) -> tuple[str, str]:
         """Return a table's key; a name without schema is in the default one."""
@@ -70,20 +73,51 @@ class Catalog:
         """Return the type of a column or a parameter; Refused if there is none."""
         nullable = not (column.not_null or is_serial(column.type))
         override = self._override(column, nullable=nullable)
-        base = self._overridden(override, column) if override else self.base(column.type)
-        inner = 0 if override else self.domains.get(normal_name(column.type), ("", 0))[1]
+        normal = normal_name(column.type)
+        self.seen.add(normal)
+        if override:
+            base = custom.overridden(self, override, self.domain_base(normal))
+        else:
+            base = self.base(column.type)
+        inner = 0 if override else self.domains.get(normal, ("", 0))[1]
         return Type(base, nullable=nullable, dims=column.dims + inner)
 
-    def text_type(self, text: TypeText, current: Type | None) -> Type:
-        """Return the type that a directive names; Python's `datetime` keeps a type that is one."""
-        base = self.declared.get(text.name)
-        if base is None and text.name in PYTHON_NAMES:
-            base = PG_TYPES[PYTHON_NAMES[text.name]]
-            if current is not None and current.base.hint == base.hint:
-                base = current.base
-        if base is None:
-            base = self.base(wire.Name("", text.name))
-        return Type(base, text.nullable, text.dims, text.nullable_element)
+    def text_type(self, text: TypeText, current: Type | None, normal: str) -> Type:
+        """Return the type that a comment names for what PostgreSQL has as `normal`."""
+        return Type(
+            self._text_base(text.name, current, self.domain_base(normal)),
+            text.nullable,
+            text.dims,
+            text.nullable_element,
+        )
+
+    def _text_base(self, name: str, current: Type | None, normal: str) -> PyType:
+        """Find an enum or a converter, then a type of PostgreSQL's, then a name of Python's.
+
+        Python's `datetime` keeps a type that is one.
+        """
+        for known in (self.declared, self.converters):
+            if name in known:
+                self.used.add(name)
+                return known[name]
+        if name in PYTHON_NAMES:
+            base = self.base(wire.Name("", PYTHON_NAMES[name]))
+            return current.base if current and current.base.hint == base.hint else base
+        try:
+            return self.base(wire.Name("", name))
+        except Refused:
+            first, dot, _ = name.partition(".")
+            if not dot or first in self.schemas or not all(map(str.isidentifier, name.split("."))):
+                raise
+            return custom.named_type(self, name, normal)
+
+    def domain_base(self, normal: str) -> str:
+        """Return the type that a domain is about; of another type itself."""
+        seen = {normal}
+        while normal in self.domains and self.domains[normal][0] not in seen:
+            normal = self.domains[normal][0]
+            seen.add(normal)
+        return normal
 
     def comment(self, column: wire.Column) -> str:
         """Return the comment of a table's column, also where a result selects it."""
@@ -101,20 +135,24 @@ class Catalog:
             return self.composite_types[normal]
         if normal in self.composites:
             raise Refused(
-                f"type {normal} is composite; select its fields: (name).field AS field, or cast "
-                "it to text"
+                f"type {normal} is composite{self.composites[normal]}; select its fields: "
+                "(name).field AS field, or cast it to text"
             )
         domain = self.domains.get(normal)
         if domain and domain[0] != normal:
             return self.base(wire.Name("", domain[0]))
-        return builtin(normal)
+        return custom.travelling(self, normal) or builtin(normal)
 
     def _override(self, column: wire.Column, *, nullable: bool) -> Override | None:
         """Return the first override by column that matches, else the first by type."""
         table = self.key(column.table) if column.table else ("", "")
         path = (table[0], table[1], column.original_name or column.name)
         for each in self.options.overrides:
-            if each.column and column.table and _matches(each.column, path, self.default_schema):
+            if (
+                each.column
+                and column.table
+                and custom.matches(each.column, path, self.default_schema)
+            ):
                 return each
         normal = normal_name(column.type)
         for each in self.options.overrides:
@@ -122,38 +160,6 @@ class Catalog:
             if same and each.nullable in {None, nullable}:
                 return each
         return None
-
-    def _overridden(self, override: Override, column: wire.Column) -> PyType:
-        normal = normal_name(column.type)
-        if override.enum:
-            return self.declared[override.enum.name]
-        if "." not in override.py_type:
-            return self._known(override.py_type, normal)
-        if normal in {"json", "jsonb", "vector"}:
-            raise Refused(f"another type for {normal} is not supported yet; leave it out")
-        module, _, name = override.py_type.rpartition(".")
-        if self.imports.setdefault(name, module) != module:
-            raise Refused(f"two overrides import {name}, from {self.imports[name]} and {module}")
-        return PyType.same(name)
-
-    def _known(self, py_type: str, normal: str) -> PyType:
-        hints = {each.hint.removeprefix("dt."): each for each in PG_TYPES.values()}
-        if normal in PG_TYPES and PG_TYPES[normal].hint.removeprefix("dt.") == py_type:
-            return PG_TYPES[normal]
-        if py_type in self.declared:
-            return self.declared[py_type]
-        if py_type == "datetime":
-            return PG_TYPES["timestamptz"]
-        if py_type not in hints:
-            raise Refused(f"py_type {py_type} is not known; write package.module.Name")
-        return hints[py_type]
-
-
-def _matches(pattern: str, path: tuple[str, str, str], default_schema: str) -> bool:
-    parts = pattern.split(".")
-    if len(parts) == 2:  # noqa: PLR2004  # table.column
-        parts = [default_schema if parts[0] != "*" else "*", *parts]
-    return all(fnmatchcase(name, part) for name, part in zip(path, parts, strict=True))
 
 
 def read_catalog(
@@ -163,7 +169,11 @@ def read_catalog(
     catalog = Catalog(options, request.default_schema)
     for schema in request.schemas:
         prefix = "" if schema.name == request.default_schema else f"{schema.name}."
-        catalog.composites.update(prefix + each for each in schema.composites)
+        catalog.schemas.add(schema.name)
+        catalog.composites.update(dict.fromkeys((prefix + each for each in schema.composites), ""))
+        for name in schema.composites:
+            with report.catch(f"type {prefix}{name}"):
+                check_not_shadowed(prefix + name)
         for enum in schema.enums:
             with report.catch(f"enum {prefix}{enum.name}"):
                 _add_enum(catalog, prefix, enum)
@@ -171,24 +181,16 @@ def read_catalog(
         if override.enum:
             with report.catch(f"options: enum {override.enum.name}"):
                 _declare_enum(catalog, override.enum.name, override.enum.values)
+    for converter in options.converters:
+        with report.catch(f"options: converters: {converter.name}"):
+            catalog.converters[converter.name] = custom.converter_type(catalog, converter)
     request = _read_files(catalog, request, report, directory)
     for schema in request.schemas:
         for table in schema.tables:
             catalog.tables[schema.name, table.name] = _table(catalog, schema.name, table)
             for column in table.columns:
                 catalog.columns[schema.name, table.name, column.name] = column
-    _check_overrides(catalog, report)
     return catalog
-
-
-def _check_overrides(catalog: Catalog, report: Report) -> None:
-    """Report overrides of columns that no table has: misspelt, or left over."""
-    for each in catalog.options.overrides:
-        paths = catalog.columns
-        if each.column and not any(
-            _matches(each.column, path, catalog.default_schema) for path in paths
-        ):
-            report.add("options", f"overrides: no column is {each.column}; correct or remove it")
 
 
 def _read_files(
@@ -196,11 +198,12 @@ def _read_files(
 ) -> wire.Request:
     """Read what only the schema's files say; the request with its views set right."""
     schema_files = read_schema(request.schema_paths, directory)
-    for name, base in catalog.options.domains.items():
-        schema_files.domains[normal_name(wire.Name("", name))] = (
-            normal_name(wire.Name("", base)),
-            0,
-        )
+    for name, of in catalog.options.domains.items():
+        schema_files.domains[_normal(name)] = (_normal(of.name), of.dims)
+    for name, declared in catalog.options.composites.items():
+        schema_files.composites[_normal(name)] = {
+            key: (_normal(of.name), of.dims) for key, of in declared.items()
+        }
     catalog.schema, request = read_tables(request, schema_files)
     catalog.domains = schema_files.domains
     for name, fields in schema_files.composites.items():
@@ -210,22 +213,46 @@ def _read_files(
     return request
 
 
+def _normal(name: str) -> str:
+    return normal_name(wire.Name("", name))
+
+
 def _add_composite(catalog: Catalog, name: str, fields: dict[str, tuple[str, int]]) -> None:
-    """Add the model of a composite type; any of its fields may be NULL."""
+    """Add the model of a composite type; any of its fields may be NULL.
+
+    One that the driver cannot carry, or with a field of no known type, may not be used.
+    """
     title = catalog.options.rename.get(name) or naming.camel(name, catalog.options.initialisms)
     found: list[ir.Field] = []
     for key, (kind, dims) in fields.items():
-        of = Type(catalog.base(wire.Name("", kind)), nullable=True, dims=dims)
+        try:
+            of = Type(catalog.base(wire.Name("", kind)), nullable=True, dims=dims)
+            _check_inside(catalog, kind, of)
+        except Refused as error:
+            catalog.composites[name] = f", and its field {key} cannot be read: {error}"
+            return
+        annotation = of.row
+        if of.base.aware:
+            annotation = annotation.replace("dt.datetime", "PgAware")
         python = naming.field_name(key)
         alias = key if python != key else ""
-        found.append(ir.Field(python, of.row, alias, default_none=True))
+        found.append(ir.Field(python, annotation, alias, default_none=True))
     doc = (f"A value of the type {name}.",)
     catalog.composite_models[title] = ir.Model(title, doc, tuple(found), is_composite=True)
     catalog.composite_types[name] = PyType.same(f"models.{title}")
 
 
+def _check_inside(catalog: Catalog, kind: str, of: Type) -> None:
+    """Refuse what cannot be a field of a composite value."""
+    if of.base.encode:
+        raise Refused(f"{kind} cannot be inside of one with these options")
+    if catalog.domain_base(kind) in custom.JSON_TYPES and catalog.options.json == "codec":
+        raise Refused("the driver has no binary codec for json; see the option json")
+
+
 def _add_enum(catalog: Catalog, prefix: str, enum: wire.Enum) -> None:
     normal = prefix + enum.name
+    check_not_shadowed(normal)
     name = catalog.options.rename.get(normal)
     name = name or naming.camel(normal.replace(".", "_"), catalog.options.initialisms)
     doc = _lines(enum.comment) or (f"The values of type {normal}.",)

@@ -33,6 +33,12 @@ __all__ = ["capture", "contradictions", "main"]
 
 # What the server calls otherwise than SQL does.
 _BASES: Final = {"regprocedure": "regclass", "regproc": "regclass", "regnamespace": "regclass"}
+# How vectors travel where the options say that no codec is set for them.
+_AS_TEXT: Final = {
+    *(("float", name) for name in ("halfvec", "vector")),
+    *(("list[float]", name) for name in ("halfvec", "vector")),
+    ("str", "sparsevec"),
+}
 _KEEP: Final = """#!{python}
 import os, sys
 folder = {folder!r}
@@ -168,7 +174,7 @@ def agrees(annotation: str, kind: asyncpg.Type) -> bool:
         while plain.startswith("list[") and "multirange" not in name:
             plain = plain[5:-1]
     known = {text for each in PG_TYPES.values() for text in _spellings(each)}
-    if plain not in known:
+    if (plain, name) in _AS_TEXT or plain not in known:
         return True  # an enum, a model or the type of an override: the database knows none of it
     base = _BASES.get(name, name)
     return base in PG_TYPES and plain in _spellings(PG_TYPES[base])

@@ -2,6 +2,7 @@
 
 -- py: batch ARGUMENT MODEL    the arrays are columns of MODEL; the function takes a sequence
 -- py: param NAME TYPE         the type of a parameter: datetime?  text[]?  text?[]
+-- py: column NAME TYPE        the type of a column of the result, written alike
 -- py: row NAME                the name of the row model; queries with equal rows may share it
 -- py: one!                    a :one that always has a row
 -- py: iterator                also write iter_<name>, which streams over a cursor
@@ -38,6 +39,7 @@ class Directives:
     file_doc: tuple[str, ...] = ()
     batch: Batch | None = None
     params: Mapping[str, TypeText] = field(default_factory=dict[str, TypeText])
+    columns: Mapping[str, TypeText] = field(default_factory=dict[str, TypeText])
     row: str = ""
     one: bool = False
     iterator: bool = False
@@ -50,6 +52,7 @@ def parse_comments(comments: tuple[str, ...]) -> Directives:
     file_doc: list[str] = []
     batch: Batch | None = None
     params: dict[str, TypeText] = {}
+    columns: dict[str, TypeText] = {}
     row = ""
     flags: set[str] = set()
     for line in lines:
@@ -61,6 +64,8 @@ def parse_comments(comments: tuple[str, ...]) -> Directives:
                 batch = Batch(_name(argument), _name(model))
             case ["param", name, *words] if words and name not in params:
                 params[name] = parse_type(" ".join(words))
+            case ["column", name, *words] if words and name not in columns:
+                columns[name] = parse_type(" ".join(words))
             case ["row", name] if not row:
                 row = _name(name)
             case ["file"] if doc and not file_doc:
@@ -70,13 +75,15 @@ def parse_comments(comments: tuple[str, ...]) -> Directives:
             case _:
                 raise Refused(
                     f"-- {line.strip()} is not understood, or is said twice; there are: batch "
-                    "ARGUMENT MODEL, param NAME TYPE, row NAME, one!, iterator, file"
+                    "ARGUMENT MODEL, param NAME TYPE, column NAME TYPE, row NAME, one!, iterator, "
+                    "file"
                 )
     return Directives(
         doc=_trim(doc),
         file_doc=_trim(file_doc),
         batch=batch,
         params=params,
+        columns=columns,
         row=row,
         one="one!" in flags,
         iterator="iterator" in flags,

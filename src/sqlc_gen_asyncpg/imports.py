@@ -29,10 +29,13 @@ _THIRD_PARTY: Final = {
 _LOCAL: Final = {
     ".": "enums models",
     ".dbtx": "CursorDBTX DBTX affected by_name nested require_aware required",
-    ".pgcomposites": "Composite",
+    ".pgcomposites": "Composite PgAware",
     ".pgcopy": "CopyDBTX copied tuples",
     ".pgdriver": "BitString PgBits PgRange Range",
     ".pghalfvectors": "PgHalfVector PgSparseVector",
+    ".pgvalues": (
+        "Converted Encoder Given PgJson PgJsonText PgVectorList json_object json_text vector_text"
+    ),
     ".pgvectors": "PgVector",
 }
 _INSTALLED: Final = words("annotated_types asyncpg numpy pgvector pydantic pydantic_extra_types")
@@ -74,6 +77,8 @@ class Imports:
 def _section_of(module: str) -> int:
     """Say where an override's module is imported; one that is not known is the application's."""
     top = module.partition(".")[0]
+    if not top:
+        return 3
     if top in sys.stdlib_module_names:
         return 0
     return 1 if top in _INSTALLED else 2

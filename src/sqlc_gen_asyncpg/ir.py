@@ -12,6 +12,7 @@ __all__ = [
     "Argument",
     "Bind",
     "Command",
+    "Converter",
     "Copy",
     "Embedded",
     "Enum",
@@ -90,16 +91,22 @@ class Argument:
     name: str
     annotation: str
     field: Field
-    aware: Literal["", "one", "many"] = ""
-    nullable: bool = False
+    aware: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Bind:
-    """What `$n` is bound to: an argument, or one field of each row of a batch."""
+    """What `$n` is bound to: an argument, or one field of each row of a batch.
+
+    `encode` is what `PyType.encode` is, and `dims` how deep in arrays its values are. Where it is
+    not `nullable`, None is a value as others are: JSON's null.
+    """
 
     argument: str
     column: str = ""
+    encode: str = ""
+    dims: int = 0
+    nullable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +172,17 @@ class Module:
 
 
 @dataclass(frozen=True, slots=True)
+class Converter:
+    """A type of the application, and its two functions, by their imported names."""
+
+    hint: str
+    row: str
+    argument: str
+    from_db: str
+    to_db: str
+
+
+@dataclass(frozen=True, slots=True)
 class Package:
     """Everything."""
 
@@ -175,3 +193,4 @@ class Package:
     models: tuple[Model, ...]
     modules: tuple[Module, ...]
     imports: Mapping[str, str]
+    converters: tuple[Converter, ...] = ()

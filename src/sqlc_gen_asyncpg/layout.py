@@ -97,7 +97,12 @@ def sql_literal(text: str) -> str:
 
 
 def docstring(lines: Sequence[str], indent: int = 0) -> list[str]:
-    """Return a docstring of these lines; a first line that is a sentence stands alone."""
+    """Return a docstring of these lines; a first line that is a sentence stands alone.
+
+    Without a line there is none.
+    """
+    if not lines:
+        return []
     margin = " " * indent
     rest = textwrap.dedent("\n".join(line.rstrip().expandtabs() for line in lines[1:]))
     shown = [_printable(each) for each in (lines[0].strip(), *(rest.split("\n") if rest else ()))]

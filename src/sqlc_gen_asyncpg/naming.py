@@ -44,11 +44,12 @@ MODEL_ATTRIBUTES: Final = words(
 # What generated modules import; nothing in them may have the same name.
 RESERVED: Final = words(
     "Annotated AsyncIterable AsyncIterator AwareDatetime BaseModel BitString Composite "
-    "ConfigDict CopyDBTX CursorDBTX DBTX Decimal Field Final HalfVector IPv4Address "
-    "IPv4Interface IPv4Network IPv6Address IPv6Interface IPv6Network Iterable JsonValue "
-    "NaiveDatetime PgBits PgHalfVector PgRange PgSparseVector PgVector Range Row Sequence "
-    "SparseVector TypeAdapter UUID Vector affected by_name copied dt enum enums models "
-    "nested require_aware required tuples"
+    "ConfigDict Converted CopyDBTX CursorDBTX DBTX Decimal Encoder Field Final Given HalfVector "
+    "IPv4Address IPv4Interface IPv4Network IPv6Address IPv6Interface IPv6Network Iterable "
+    "JsonValue NaiveDatetime PgAware PgBits PgHalfVector PgJson PgJsonText PgRange "
+    "PgSparseVector PgVector PgVectorList Range Row Sequence SparseVector TypeAdapter TypeAlias "
+    "UUID Vector affected by_name copied dt enum enums json_object json_text models nested "
+    "require_aware required tuples vector_text"
 )
 
 # Names that an annotation of the same class body may need.

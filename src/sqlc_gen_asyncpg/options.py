@@ -11,13 +11,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, cast
 
 from sqlc_gen_asyncpg.errors import Refused, Report
+from sqlc_gen_asyncpg.pgtypes import parse_type
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-__all__ = ["EnumSpec", "Options", "Override", "parse_options"]
+    from sqlc_gen_asyncpg.pgtypes import TypeText
 
-_NOT_YET: Final = ("composites", "converters", "docstrings", "json", "vector")
+__all__ = ["Converter", "EnumSpec", "Options", "Override", "parse_options"]
+
+_TYPES_OF_OVERRIDES: Final = frozenset({"converter", "enum", "py_type"})
 _ONLY: Final = {
     "emit_async_querier": (True, "the functions are asynchronous"),
     "emit_pydantic_models": (True, "the models are pydantic models"),
@@ -35,13 +38,24 @@ class EnumSpec:
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """Another type for the columns that match; exactly one of py_type and enum is given."""
+    """Another type for the columns that match; one of py_type, enum and converter is given."""
 
     column: str = ""
     db_type: str = ""
     nullable: bool | None = None
     py_type: str = ""
     enum: EnumSpec | None = None
+    converter: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Converter:
+    """Two functions of the application, between its type and what the driver has."""
+
+    name: str
+    py_type: str
+    from_db: str
+    to_db: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +63,24 @@ class Options:
     """All options, with their defaults."""
 
     package: str
-    domains: Mapping[str, str] = field(default_factory=dict[str, str])
+    composites: Mapping[str, Mapping[str, TypeText]] = field(
+        default_factory=dict[str, "Mapping[str, TypeText]"]
+    )
+    converters: tuple[Converter, ...] = ()
+    docstrings: str = "comments"
+    domains: Mapping[str, TypeText] = field(default_factory=dict[str, "TypeText"])
     emit_exact_table_names: bool = False
     emit_iterators: bool = False
     emit_str_enum: bool = True
     inflection_exclude_table_names: tuple[str, ...] = ()
     initialisms: tuple[str, ...] = ()
+    json: str = "codec"
     omit_unused_models: bool = False
     overrides: tuple[Override, ...] = ()
     query_parameter_limit: int | None = None
     rename: Mapping[str, str] = field(default_factory=dict[str, str])
     strict: bool = True
+    vector: str = "pgvector"
 
 
 def parse_options(raw: Mapping[str, object]) -> Options:
@@ -72,15 +93,19 @@ def parse_options(raw: Mapping[str, object]) -> Options:
                 _check_only(key, value)
             elif key in _READERS:
                 given[key] = _READERS[key](key, value)
-            elif key in _NOT_YET:
-                raise Refused(f"{key} is not supported yet; leave it out")
             else:
                 known = ", ".join(sorted({*_READERS, *_ONLY}))
                 raise Refused(f"{key} is not an option; there are {known}")
     if "package" not in raw:
         report.add("options", "package is missing; give the import name of the output folder")
     report.raise_if_any()
-    return Options(**given)  # type: ignore[arg-type]  # each reader gives its field's type
+    options = Options(**given)  # type: ignore[arg-type]  # each reader gives its field's type
+    known_converters = {each.name for each in options.converters}
+    for index, each in enumerate(options.overrides):
+        if each.converter and each.converter not in known_converters:
+            report.add("options", f"overrides[{index}].converter: no converter is {each.converter}")
+    report.raise_if_any()
+    return options
 
 
 def _check_only(key: str, value: object) -> None:
@@ -138,35 +163,103 @@ def _rename(key: str, value: object) -> dict[str, str]:
     return renamed
 
 
-def _domains(key: str, value: object) -> dict[str, str]:
-    return {name: _text(f"{key}.{name}", base) for name, base in _mapping(key, value).items()}
+def _types(key: str, value: object) -> dict[str, TypeText]:
+    """Return PostgreSQL types by name; whether they may be NULL is not theirs to say."""
+    found: dict[str, TypeText] = {}
+    for name, base in _mapping(key, value).items():
+        where = f"{key}.{name}"
+        try:
+            of = parse_type(_text(where, base))
+        except Refused as error:
+            raise Refused(f"{where}: {error}") from None
+        if of.nullable or of.nullable_element:
+            raise Refused(f"{where}: {base!r} is not a type; write it like text, or text[]")
+        found[name] = of
+    return found
+
+
+def _composites(key: str, value: object) -> dict[str, dict[str, TypeText]]:
+    found = {name: _types(f"{key}.{name}", fields) for name, fields in _mapping(key, value).items()}
+    for name, fields in found.items():
+        if not fields:
+            raise Refused(f"{key}.{name} must have a field at least, as in street: text")
+    return found
+
+
+def _one_of(*words: str) -> Callable[[str, object], str]:
+    def read(key: str, value: object) -> str:
+        if value not in words:
+            raise Refused(f"{key} must be one of {', '.join(words)}, not {value!r}")
+        return str(value)
+
+    return read
+
+
+def _import_path(key: str, value: object) -> str:
+    path = _text(key, value)
+    parts = path.split(".")
+    if len(parts) == 1 or not all(each.isidentifier() for each in parts):
+        raise Refused(f"{key} must be package.module.name, not {path!r}")
+    return path
+
+
+def _converters(key: str, value: object) -> tuple[Converter, ...]:
+    found: dict[str, Converter] = {}
+    for index, each in enumerate(_list(key, value)):
+        where = f"{key}[{index}]"
+        raw = _mapping(where, each)
+        if set(raw) != {"name", "py_type", "from_db", "to_db"}:
+            raise Refused(f"{where} must have the keys name, py_type, from_db and to_db")
+        name = _text(f"{where}.name", raw["name"])
+        _python_name(f"{where}.name", name)
+        if name in found:
+            raise Refused(f"{where}.name: there is another converter {name}")
+        found[name] = Converter(
+            name,
+            _py_type(f"{where}.py_type", raw["py_type"]),
+            _import_path(f"{where}.from_db", raw["from_db"]),
+            _import_path(f"{where}.to_db", raw["to_db"]),
+        )
+    return tuple(found.values())
+
+
+def _list(key: str, value: object) -> list[object]:
+    if not isinstance(value, list):
+        raise Refused(f"{key} must be a list, not {value!r}")
+    return cast("list[object]", value)
+
+
+def _py_type(key: str, value: object) -> str:
+    path = _text(key, value)
+    if not all(each.isidentifier() for each in path.split(".")):
+        raise Refused(f"{key} must be a name such as Decimal or package.module.Name, not {path!r}")
+    return path
 
 
 def _overrides(key: str, value: object) -> tuple[Override, ...]:
-    if not isinstance(value, list):
-        raise Refused(f"{key} must be a list, not {value!r}")
-    items = cast("list[object]", value)
     return tuple(
-        _override(f"{key}[{i}]", _mapping(f"{key}[{i}]", each)) for i, each in enumerate(items)
+        _override(f"{key}[{i}]", _mapping(f"{key}[{i}]", each))
+        for i, each in enumerate(_list(key, value))
     )
 
 
 def _override(where: str, raw: Mapping[str, object]) -> Override:
-    unknown = sorted(set(raw) - {"column", "db_type", "nullable", "py_type", "enum"})
+    unknown = sorted(set(raw) - {"column", "db_type", "nullable", *_TYPES_OF_OVERRIDES})
     if unknown:
         raise Refused(f"{where}: {unknown[0]} is not a key of an override")
     if ("column" in raw) == ("db_type" in raw):
         raise Refused(f"{where}: give either column or db_type")
-    if ("py_type" in raw) == ("enum" in raw):
-        raise Refused(f"{where}: give either py_type or enum")
+    if len(_TYPES_OF_OVERRIDES & set(raw)) != 1:
+        raise Refused(f"{where}: give either py_type or enum, or a converter")
     if "nullable" in raw and "db_type" not in raw:
         raise Refused(f"{where}: nullable goes with db_type")
     return Override(
         column=_column(where, raw["column"]) if "column" in raw else "",
         db_type=_text(f"{where}.db_type", raw["db_type"]) if "db_type" in raw else "",
         nullable=_bool(f"{where}.nullable", raw["nullable"]) if "nullable" in raw else None,
-        py_type=_text(f"{where}.py_type", raw["py_type"]) if "py_type" in raw else "",
+        py_type=_py_type(f"{where}.py_type", raw["py_type"]) if "py_type" in raw else "",
         enum=_enum(f"{where}.enum", raw["enum"]) if "enum" in raw else None,
+        converter=_text(f"{where}.converter", raw["converter"]) if "converter" in raw else "",
     )
 
 
@@ -190,16 +283,21 @@ def _enum(where: str, value: object) -> EnumSpec:
 
 
 _READERS: Final = {
-    "domains": _domains,
+    "composites": _composites,
+    "converters": _converters,
+    "docstrings": _one_of("comments", "sql", "none"),
+    "domains": _types,
     "emit_exact_table_names": _bool,
     "emit_iterators": _bool,
     "emit_str_enum": _bool,
     "inflection_exclude_table_names": _texts,
     "initialisms": _texts,
+    "json": _one_of("codec", "binary", "text"),
     "omit_unused_models": _bool,
     "overrides": _overrides,
     "package": _package,
     "query_parameter_limit": _limit,
     "rename": _rename,
     "strict": _bool,
+    "vector": _one_of("pgvector", "list"),
 }

@@ -25,13 +25,18 @@ __all__ = ["PG_TYPES", "PYTHON_NAMES", "PyType", "Type", "TypeText", "normal_nam
 
 @dataclass(frozen=True, slots=True)
 class PyType:
-    """One type, as the four places annotate it; `aware` refuses a datetime without time zone."""
+    """One type, as the four places annotate it.
+
+    `aware` refuses a datetime without time zone. `encode` is the function that makes of a value
+    what the driver takes; with a type behind a colon it takes the TypeAdapter of that.
+    """
 
     hint: str
     row: str
     argument: str
     field: str
     aware: bool = False
+    encode: str = ""
 
     @classmethod
     def same(cls, annotation: str) -> PyType:
@@ -96,16 +101,17 @@ _INET = "IPv4Interface | IPv6Interface | IPv4Address | IPv6Address"
 _BITS = PyType("BitString", "PgBits", "BitString", "PgBits")
 
 
-def _range(item: str) -> PyType:
+def _range(item: str, *, aware: bool = False) -> PyType:
     """Return a range of these, as the driver's Range; its bounds are validated too."""
-    return PyType(f"Range[{item}]", f"PgRange[{item}]", f"Range[{item}]", f"PgRange[{item}]")
+    given = "AwareDatetime" if aware else item
+    hint = f"Range[{item}]"
+    return PyType(hint, f"PgRange[{item}]", hint, f"PgRange[{given}]", aware=aware)
 
 
-def _multirange(item: str) -> PyType:
-    found = _range(item)
-    return PyType(
-        f"list[{found.hint}]", f"list[{found.row}]", f"Sequence[{found.hint}]", f"list[{found.row}]"
-    )
+def _multirange(item: str, *, aware: bool = False) -> PyType:
+    of = _range(item, aware=aware)
+    hint = f"Sequence[{of.hint}]"
+    return PyType(f"list[{of.hint}]", f"list[{of.row}]", hint, f"list[{of.field}]", aware=aware)
 
 
 _RANGES: Final = {
@@ -168,8 +174,11 @@ PG_TYPES: Final[dict[str, PyType]] = {
     "xid": _INT,
     "xid8": _INT,
     "xml": _STR,
-    **{f"{name}range": _range(item) for name, item in _RANGES.items()},
-    **{f"{name}multirange": _multirange(item) for name, item in _RANGES.items()},
+    **{f"{name}range": _range(item, aware=name == "tstz") for name, item in _RANGES.items()},
+    **{
+        f"{name}multirange": _multirange(item, aware=name == "tstz")
+        for name, item in _RANGES.items()
+    },
 }
 
 _ALIASES: Final = {
@@ -204,6 +213,9 @@ _SERIALS: Final = words("bigserial serial serial2 serial4 serial8 smallserial")
 
 # Not yet supported, with what to do about it.
 _CAST_TO_TEXT: Final = words("box circle line lseg path point polygon txid_snapshot pg_snapshot")
+
+# Types that an extension brings, in whatever schema it is installed.
+_EXTENSIONS: Final = words("citext halfvec hstore lquery ltree ltxtquery sparsevec vector")
 
 # Python's names in a directive or an override, as the PostgreSQL type that has them.
 PYTHON_NAMES: Final = {
@@ -244,7 +256,7 @@ def builtin(name: str) -> PyType:
     if name in PG_TYPES:
         return PG_TYPES[name]
     bare = name.rpartition(".")[2]
-    if bare in PG_TYPES and bare in {"vector", "halfvec", "sparsevec", "hstore", "citext", "ltree"}:
+    if bare in PG_TYPES and bare in _EXTENSIONS:
         return PG_TYPES[bare]  # an extension, installed in a schema of its own
     if name == "":
         raise Refused("the type is not known; cast it, as in $1::text")
@@ -253,6 +265,12 @@ def builtin(name: str) -> PyType:
     if bare in _CAST_TO_TEXT or bare.endswith("range"):
         raise Refused(f"type {name} is not supported yet; cast it to text")
     raise Refused(f"type {name} is not known; declare it: overrides, db_type: {name}, py_type: str")
+
+
+def check_not_shadowed(name: str) -> None:
+    """Refuse a type of the default schema that PostgreSQL would read as one of its own."""
+    if name in _CAST_TO_TEXT or (name in PG_TYPES and name not in _EXTENSIONS):
+        raise Refused(f"PostgreSQL reads {name} as its own type of that name; call it otherwise")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, cast, get_args
+from typing import TYPE_CHECKING, Final, cast, get_args
 
 from sqlc_gen_asyncpg import ir, naming, sqltext
 from sqlc_gen_asyncpg.analysis import analyse, parameter_column
 from sqlc_gen_asyncpg.builder import Builder
+from sqlc_gen_asyncpg.custom import JSON_TYPES, VECTOR_TYPES
 from sqlc_gen_asyncpg.directives import parse_comments
 from sqlc_gen_asyncpg.errors import Refused
-from sqlc_gen_asyncpg.pgtypes import Type
+from sqlc_gen_asyncpg.pgtypes import Type, normal_name
 from sqlc_gen_asyncpg.results import result
 from sqlc_gen_asyncpg.sql import nodes
 from sqlc_gen_asyncpg.words import words
@@ -155,18 +156,24 @@ def _arguments(self: Builder) -> tuple[list[ir.Argument], list[ir.Bind]]:
                 arguments[batch.argument] = _batch_argument(batch.argument, batch.model)
             _refuse_twice(made.name, columns)
             columns[made.name] = made
-            binds.append(ir.Bind(batch.argument, made.name))
+            binds.append(_bind(batch.argument, of, made.name))
         else:
             argument = _argument(name, of)
             _refuse_twice(argument.name, arguments)
             arguments[argument.name] = argument
-            binds.append(ir.Bind(argument.name))
+            binds.append(_bind(argument.name, of))
     if batch:
         if not columns:
             raise Refused(f"-- py: batch {batch.argument}: the query has no array parameters")
         doc = (f"One of the `{batch.argument}` of {self.query.name}.",)
         self.names.share(ir.Model(batch.model, doc, tuple(columns.values()), is_input=True))
     return list(arguments.values()), binds
+
+
+def _bind(name: str, of: Type, column: str = "") -> ir.Bind:
+    encode = of.base.encode
+    nullable = of.nullable or bool(of.dims) or encode != "json_text:JsonValue"
+    return ir.Bind(name, column, encode, of.dims, nullable)
 
 
 def _refuse_twice(name: str, there: Container[str]) -> None:
@@ -182,17 +189,11 @@ def _batch_argument(name: str, model: str) -> ir.Argument:
 
 
 def _argument(name: str, of: Type) -> ir.Argument:
-    if of.base.aware and of.dims > 1:
-        raise Refused(f"parameter {name}: arrays of arrays of timestamptz are not supported yet")
-    aware: Literal["", "one", "many"] = ""
-    if of.base.aware:
-        aware = "many" if of.dims else "one"
     return ir.Argument(
         name=naming.argument_name(name),
         annotation=of.argument,
         field=_input_field(name, of),
-        aware=aware,
-        nullable=of.nullable,
+        aware=of.base.aware,
     )
 
 
@@ -248,14 +249,14 @@ def _said_type(self: Builder, column: wire.Column, number: int) -> Type:
     """Return the type of a parameter; one that a directive gives need not be known to sqlc."""
     said = self.says.params.get(column.name)
     if self.analysis and not column.is_slice and (said is None or number in self.analysis.params):
-        column = parameter_column(column, self.analysis.params.get(number))
+        column = parameter_column(self.catalog, column, self.analysis.params.get(number))
     if said is None:
         return self.catalog.column_type(column)
     try:
         known = self.catalog.column_type(column)
     except Refused:
         known = None
-    return self.catalog.text_type(said, known)
+    return self.catalog.text_type(said, known, normal_name(column.type))
 
 
 def _copy(self: Builder, arguments: list[ir.Argument]) -> ir.Copy:
@@ -273,17 +274,30 @@ def _copy(self: Builder, arguments: list[ir.Argument]) -> ir.Copy:
         )
     numbers = [each.number for each in self.query.parameters]
     fields = [arguments[numbers.index(each.number)].field for each in plain]
-    for field in fields:
-        if "JsonValue" in field.annotation:
-            raise Refused(
-                f"column {field.name}: the driver copies json only as text; use :batchexec, or "
-                "unnest(…) with -- py: batch"
-            )
     table = self.catalog.schema.table(body.target.parts)
-    columns = body.columns or tuple(table[1] if table else ())
-    *schemas, target = body.target.parts
     names = tuple(each.name for each in fields)
-    return ir.Copy(schemas[-1] if schemas else "", target, columns[: len(names)], names)
+    columns = (body.columns or tuple(table[1] if table else ()))[: len(names)]
+    for each in columns:
+        kind = table[1].get(each) if table else None
+        _check_copied(self, each, kind.type if kind else "")
+    *schemas, target = body.target.parts
+    return ir.Copy(schemas[-1] if schemas else "", target, columns, names)
+
+
+def _check_copied(self: Builder, column: str, kind: str) -> None:
+    """Refuse to copy what the driver has no binary codec for."""
+    options = self.catalog.options
+    bare = self.catalog.domain_base(kind).rpartition(".")[2]
+    if bare in JSON_TYPES and options.json == "codec":
+        raise Refused(
+            f"column {column}: a codec for json in the text format cannot be copied with; use "
+            ":batchexec, or unnest(…) with -- py: batch, or see the option json"
+        )
+    if bare in VECTOR_TYPES and options.vector == "list":
+        raise Refused(
+            f"column {column}: without pgvector's codec a vector cannot be copied; use :batchexec, "
+            "or the option vector: pgvector"
+        )
 
 
 def _params(self: Builder, arguments: list[ir.Argument]) -> ir.Model | None:

@@ -21,7 +21,7 @@ def render_batch(function: ir.Function, made: ModuleText) -> list[str]:
     if function.copy:
         return _copy(function, function.copy, params, made)
     made.imports.use("DBTX", "Iterable", "tuples", params.name)
-    rows = f"tuples(rows, {made.columns(function.name, _fields(function))})"
+    rows = f"tuples({', '.join(_taken(function, made, _fields(function)))})"
     if function.command == ":batchexec":
         result = "None"
         body = call("await db.executemany(", [function.constant, rows], ")", 4)
@@ -40,12 +40,27 @@ def _fields(function: ir.Function) -> tuple[str, ...]:
     return tuple(fields[each.argument] for each in function.binds)
 
 
+def _taken(function: ir.Function, made: ModuleText, fields: tuple[str, ...]) -> list[str]:
+    """Return what takes the values out of the rows: the fields, and what encodes some of them."""
+    columns = made.columns(function.name, fields)
+    encoders = {
+        field: made.encoder(bind)
+        for field, bind in zip(_fields(function), function.binds, strict=True)
+        if bind.encode
+    }
+    if not encoders:
+        return ["rows", columns]
+    items = [f"{string(field)}: {encoder}" for field, encoder in sorted(encoders.items())]
+    name = f"_{function.name}_ENCODERS".upper()
+    return ["rows", columns, made.constant(name, ["{", *items, "}"])]
+
+
 def _copy(function: ir.Function, copy: ir.Copy, params: ir.Model, made: ModuleText) -> list[str]:
     made.imports.use("CopyDBTX", "copied", "affected", "AsyncIterable", "Iterable", params.name)
     kind = f"Iterable[{params.name}] | AsyncIterable[{params.name}]"
     items = [
         string(copy.table),
-        f"records=copied(rows, {made.columns(function.name, copy.fields)})",
+        f"records=copied({', '.join(_taken(function, made, copy.fields))})",
         f"columns={made.columns(function.name, copy.columns)}",
         *([f"schema_name={string(copy.schema)}"] if copy.schema else []),
     ]

@@ -17,7 +17,7 @@ def render_model(model: ir.Model, imports: Imports, *, inside_models: bool = Fal
     """Return the class; inside of models.py other models are called by their bare names."""
     base = "Composite" if model.is_composite else "BaseModel"
     imports.use(base)
-    lines = [f"class {model.name}({base}):", *docstring(model.doc, 4), ""]
+    lines = [f"class {model.name}({base}):", *([*docstring(model.doc, 4), ""] if model.doc else [])]
     config = _config(model)
     if config:
         imports.use("ConfigDict")
@@ -29,7 +29,7 @@ def render_model(model: ir.Model, imports: Imports, *, inside_models: bool = Fal
         lines += _field(field, annotation, imports)
     while not lines[-1]:
         lines.pop()
-    return lines
+    return lines if len(lines) > 1 else [*lines, "    pass"]
 
 
 def _config(model: ir.Model) -> list[str]:

@@ -57,6 +57,18 @@ class ModuleText:
         typed = f"Final[TypeAdapter[{annotation}]]"
         return self.constant(f"_{slug.strip('_').upper()}", value, typed)
 
+    def encoder(self, bind: ir.Bind) -> str:
+        """Return the constant that makes of an argument what the driver takes, if one must."""
+        name, _, of = bind.encode.partition(":")
+        if not name:
+            return ""
+        self.imports.use("Encoder", name)
+        value = f"{name}({self.adapter(of)})" if of else name
+        slug = re.sub(r"\W+", "_", (of or name).replace("models.", "")).strip("_").upper()
+        items = [value, *([f"dims={bind.dims}"] if bind.dims else [])]
+        items += [] if bind.nullable else ["null=False"]
+        return self.constant(f"_ENCODE_{slug}", ["Encoder(", *items, ")"])
+
     def columns(self, model: str, names: tuple[str, ...]) -> str:
         """Return the names of a row's values."""
         return self.constant(_screaming(model, "COLUMNS"), _tuple([string(each) for each in names]))
@@ -133,7 +145,7 @@ def _signature(
     return call(f"async def {name}(", items, f") -> {result}:")
 
 
-def _values(function: ir.Function) -> list[str]:
+def _values(function: ir.Function, made: ModuleText) -> list[str]:
     """Return what follows the SQL in the call of the driver."""
     arguments = {each.name: each for each in function.arguments}
     item = _local("item", function)
@@ -141,7 +153,10 @@ def _values(function: ir.Function) -> list[str]:
     for bind in function.binds:
         argument = arguments[bind.argument]
         value = f"params.{argument.field.name}" if function.params else argument.name
-        values.append(f"[{item}.{bind.column} for {item} in {value}]" if bind.column else value)
+        if bind.column:
+            value = f"[{item}.{bind.column} for {item} in {value}]"
+        encoder = made.encoder(bind)
+        values.append(f"{encoder}({value})" if encoder else value)
     return [function.constant, *values]
 
 
@@ -157,10 +172,7 @@ def _checks(function: ir.Function, made: ModuleText) -> list[str]:
     for each in function.arguments if not function.params else ():
         if each.aware:
             made.imports.use("require_aware")
-            value = each.name
-            if each.aware == "many":
-                value = f"*({each.name} or ())" if each.nullable else f"*{each.name}"
-            lines += call("require_aware(", [string(each.name), value], ")", 4)
+            lines += call("require_aware(", [string(each.name), each.name], ")", 4)
     return lines
 
 
@@ -176,7 +188,7 @@ def _function(function: ir.Function, made: ModuleText) -> list[str]:
 
 def _body(function: ir.Function, made: ModuleText) -> tuple[str, list[str]]:
     """Return the type of the result, and the statements that get it."""
-    values = _values(function)
+    values = _values(function, made)
     match function.command:
         case ":exec":
             return "None", call("await db.execute(", values, ")", 4)
@@ -268,7 +280,7 @@ def _many(function: ir.Function, made: ModuleText, values: list[str]) -> tuple[s
 
 def _iterator(function: ir.Function, made: ModuleText) -> list[str]:
     row = _local("row", function)
-    values = _values(function)
+    values = _values(function, made)
     if isinstance(function.result, ir.Record):
         naming, names = made.shape(function.result)
         made.imports.use(naming)
@@ -285,7 +297,7 @@ def _iterator(function: ir.Function, made: ModuleText) -> list[str]:
     name = f"iter_{function.name}"
     return [
         *_signature(function, made, name, "CursorDBTX", f"AsyncIterator[{result}]"),
-        *docstring(doc, 4),
+        *docstring(doc if function.doc else (), 4),
         *_checks(function, made),
         *call(f"async for {row} in db.cursor(", values, "):", 4),
         *value,

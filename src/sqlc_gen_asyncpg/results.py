@@ -12,11 +12,13 @@ from sqlc_gen_asyncpg.builder import plain
 from sqlc_gen_asyncpg.catalog import make_field
 from sqlc_gen_asyncpg.errors import Refused
 from sqlc_gen_asyncpg.inference import check_expression
+from sqlc_gen_asyncpg.pgtypes import normal_name
+from sqlc_gen_asyncpg.sql import nodes
 
 if TYPE_CHECKING:
     from sqlc_gen_asyncpg import wire
     from sqlc_gen_asyncpg.builder import Builder
-    from sqlc_gen_asyncpg.pgtypes import Type
+    from sqlc_gen_asyncpg.pgtypes import Type, TypeText
     from sqlc_gen_asyncpg.sql.library import Info
 
 __all__ = ["result"]
@@ -30,10 +32,11 @@ def result(self: Builder) -> ir.Scalar | ir.Record:
     fields: dict[str, ir.Field] = {}
     shape: list[str | ir.Embedded] = []
     types: list[Type] = []
+    names = _embeds(self)
     for number, (column, item, infos) in enumerate(_with_types(self), start=1):
         with self.report.catch(self.where):
             if column.embed:
-                made, inner = _embedded(self, column, infos)
+                made, inner = _embedded(self, column, infos, names[number - 1])
                 shape.append(inner)
             else:
                 made, of = _column(self, column, item, infos, number)
@@ -42,6 +45,9 @@ def result(self: Builder) -> ir.Scalar | ir.Record:
             if made.name in fields:
                 raise Refused(f"two columns would be called {made.name}; name one with AS")
             fields[made.name] = made
+    for name in self.says.columns:
+        if name not in {_marked(each)[0] for each in columns if not each.embed}:
+            self.report.add(self.where, f"-- py: column {name}: there is no column of that name")
     if len(columns) == 1 and not any(_outer(each) for each in shape):
         if self.says.row:
             raise Refused(
@@ -80,6 +86,41 @@ def _with_types(self: Builder) -> list[tuple[wire.Column, str, tuple[Info, ...] 
     return [(column, item, None) for column, item in zip(query.columns, items, strict=True)]
 
 
+def _embeds(self: Builder) -> list[str]:
+    """Return the names of embedded models: their tables', or the aliases if one is there twice."""
+    columns = self.query.columns
+    tables = [self.catalog.key(each.embed) for each in columns if each.embed]
+    if len(set(tables)) == len(tables):
+        return [each.name for each in columns]
+    aliases = _aliases(self)
+    return [
+        aliases[index]
+        if each.embed and tables.count(self.catalog.key(each.embed)) > 1
+        else each.name
+        for index, each in enumerate(columns)
+    ]
+
+
+def _aliases(self: Builder) -> list[str]:
+    """Return what stands before the dot in the first of each column's expressions."""
+    body = self.analysis.query.body if self.analysis else None
+    items = body.items if isinstance(body, nodes.Select) else ()
+    exprs = [each.expr for each in items]
+    starts = accumulate((_width(self, each) for each in self.query.columns), initial=0)
+    found: list[str] = []
+    for column, start in zip(self.query.columns, starts, strict=False):
+        expr = exprs[start] if start < len(exprs) else None
+        named = isinstance(expr, nodes.Ref) and len(expr.parts) > 1 and expr.parts[-1] != "*"
+        found.append(expr.parts[-2] if named and isinstance(expr, nodes.Ref) else column.name)
+    return found
+
+
+def _marked(column: wire.Column) -> tuple[str, str]:
+    """Return a column's name without its mark, and the mark."""
+    mark = column.name[-1:] if column.name.endswith(("!", "?")) else ""
+    return column.name.removesuffix(mark), mark
+
+
 def _width(self: Builder, column: wire.Column) -> int:
     table = self.catalog.tables.get(self.catalog.key(column.embed)) if column.embed else None
     return len(table.model.fields) if table else 1
@@ -88,10 +129,13 @@ def _width(self: Builder, column: wire.Column) -> int:
 def _column(
     self: Builder, column: wire.Column, item: str, infos: tuple[Info, ...] | None, number: int
 ) -> tuple[ir.Field, Type]:
-    mark = column.name[-1:] if column.name.endswith(("!", "?")) else ""
-    name = column.name.removesuffix(mark) or f"column_{number}"
+    name, mark = _marked(column)
+    name = name or f"column_{number}"
+    said = self.says.columns.get(name)
     try:
-        if infos is not None:
+        if said:
+            of = _said(self, said, column, infos)
+        elif infos is not None:
             of = result_type(self.catalog, column, infos[0])
         else:
             of = self.catalog.column_type(column)
@@ -107,16 +151,28 @@ def _column(
     return make_field(self.catalog, column, name, of), of
 
 
+def _said(
+    self: Builder, said: TypeText, column: wire.Column, infos: tuple[Info, ...] | None
+) -> Type:
+    """Return the type that a comment gives to a column; it need not be known otherwise."""
+    normal = infos[0].type if infos and infos[0].type else normal_name(column.type)
+    try:
+        known = result_type(self.catalog, column, infos[0]) if infos else None
+    except Refused:
+        known = None
+    return self.catalog.text_type(said, known, normal)
+
+
 def _embedded(
-    self: Builder, column: wire.Column, infos: tuple[Info, ...] | None
+    self: Builder, column: wire.Column, infos: tuple[Info, ...] | None, sql_name: str
 ) -> tuple[ir.Field, ir.Embedded]:
     key = self.catalog.key(column.embed) if column.embed else ("", "")
     table = self.catalog.tables.get(key)
     if table is None:
         raise Refused(f"sqlc.embed({column.name}): there is no model of that table")
-    name = naming.field_name(column.name)
+    name = naming.field_name(sql_name)
     inner = tuple(each.name for each in table.model.fields)
-    alias = column.name if name != column.name else ""
+    alias = sql_name if name != sql_name else ""
     sure = _not_null(self, key)
     outer = any(infos[each].nullable for each in sure) if infos else False
     if sqltext.has_outer_join(self.query.text) and (infos is None or not sure):

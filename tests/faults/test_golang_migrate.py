@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-from typing import TYPE_CHECKING
+import signal
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
-import asyncpg
 import pytest
 
-from support.golang_migrate import GolangMigrate
+from support import golang_migrate
+from support.golang_migrate import statements_of
 from support.runners import AT_THE_GATE, GATE, WAITING, App, close_gate, open_gate, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from support.runners import Whole
+    import asyncpg
+
+    from support.runners import Runner, Whole
 
 FILES = (
     "CREATE TABLE IF NOT EXISTS a (n int);",
@@ -32,14 +35,26 @@ KILLED_AFTER = [
 ]
 
 
+class Start(Protocol):
+    """Starts golang-migrate on the application's track."""
+
+    async def __call__(self, *, slash: bool, steps: int | None = None) -> Runner: ...
+
+
 @pytest.fixture
-async def theirs(database: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(
-        database, server_settings={"application_name": "golang-migrate"}
-    )
-    yield connection
-    if not connection.is_closed():
-        await connection.close()
+async def theirs(app: App) -> AsyncIterator[Start]:
+    """What starts golang-migrate; a process that still runs is killed at the end."""
+    started: list[Runner] = []
+    start = partial(golang_migrate.start, app.dsn, "app_versions", FILES)
+
+    async def start_one(*, slash: bool, steps: int | None = None) -> Runner:
+        started.append(await start(slash=slash, steps=steps))
+        return started[-1]
+
+    yield start_one
+    for runner in started:
+        if runner.process.returncode is None:
+            await runner.ends(signal.SIGKILL)
 
 
 async def row(db: asyncpg.Connection) -> tuple[int, bool]:
@@ -49,17 +64,17 @@ async def row(db: asyncpg.Connection) -> tuple[int, bool]:
 
 @SLASHES
 async def test_it_comes_first_and_we_wait_for_it(
-    app: App, db: asyncpg.Connection, theirs: asyncpg.Connection, whole: Whole, *, slash: bool
+    app: App, db: asyncpg.Connection, theirs: Start, whole: Whole, *, slash: bool
 ) -> None:
     app.write(*FILES)
     await close_gate(db)
-    run = asyncio.create_task(GolangMigrate(theirs, "app_versions", FILES, slash).run())
+    tool = await theirs(slash=slash)
     await until(db, AT_THE_GATE)
     runner = await app.start("up")
     await runner.says(WAITING)
     assert await row(db) == (2, True), "we leave its work alone"
     await open_gate(db)
-    assert await run == STEPS
+    assert await statements_of(tool) == STEPS
     done = await runner.ends()
     assert done.code == 0
     assert "app/" not in done.err, "it has applied that track"
@@ -68,43 +83,42 @@ async def test_it_comes_first_and_we_wait_for_it(
 
 @SLASHES
 async def test_we_come_first_and_it_waits_for_us(
-    app: App, db: asyncpg.Connection, theirs: asyncpg.Connection, whole: Whole, *, slash: bool
+    app: App, db: asyncpg.Connection, theirs: Start, whole: Whole, *, slash: bool
 ) -> None:
     app.write(*FILES)
     await close_gate(db)
     runner = await app.start("up", "--ddl-lock-timeout", "60")
     await until(db, AT_THE_GATE)
-    run = asyncio.create_task(GolangMigrate(theirs, "app_versions", FILES, slash).run())
+    tool = await theirs(slash=slash)
     waits = "SELECT count(*) = 2 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
     await until(db, waits)
     await open_gate(db)
     assert (await runner.ends()).code == 0
-    assert await run == STEPS - 6, "it finds nothing to do"
+    assert await statements_of(tool) == STEPS - 6, "it finds nothing to do"
     await whole(2)
 
 
 @pytest.mark.parametrize(("step", "slash"), KILLED_AFTER)
 async def test_it_is_killed_after_a_step_and_we_go_on(
-    app: App, theirs: asyncpg.Connection, whole: Whole, step: int, *, slash: bool
+    app: App, theirs: Start, whole: Whole, step: int, *, slash: bool
 ) -> None:
     app.write(*FILES)
-    assert await GolangMigrate(theirs, "app_versions", FILES, slash).run(step) == step
-    theirs.terminate()
+    tool = await theirs(slash=slash, steps=step)
+    await tool.says(f"stopped after {step}")
+    assert (await tool.ends(signal.SIGKILL)).code == -signal.SIGKILL
     done = await app.run("up")
     assert done.code == 0, done.err
     await whole(2)
 
 
 async def test_it_is_killed_in_a_file_and_its_server_process_goes_on(
-    app: App, db: asyncpg.Connection, theirs: asyncpg.Connection, whole: Whole
+    app: App, db: asyncpg.Connection, theirs: Start, whole: Whole
 ) -> None:
     app.write(*FILES)
     await close_gate(db)
-    run = asyncio.create_task(GolangMigrate(theirs, "app_versions", FILES, slash=True).run())
+    tool = await theirs(slash=True)
     await until(db, AT_THE_GATE)
-    theirs.terminate()
-    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
-        await run
+    assert (await tool.ends(signal.SIGKILL)).code == -signal.SIGKILL
     late = await app.run("up", "--lock-timeout", "0.2")
     assert late.code == 1
     assert "golang-migrate" in late.last
@@ -116,16 +130,15 @@ async def test_it_is_killed_in_a_file_and_its_server_process_goes_on(
 
 @SLASHES
 async def test_it_goes_on_after_we_were_killed(
-    app: App, db: asyncpg.Connection, theirs: asyncpg.Connection, whole: Whole, *, slash: bool
+    app: App, db: asyncpg.Connection, theirs: Start, whole: Whole, *, slash: bool
 ) -> None:
     app.write(*FILES)
     await close_gate(db)
     runner = await app.start("up", "--ddl-lock-timeout", "60")
     await until(db, AT_THE_GATE)
-    runner.process.kill()
-    await runner.ends()
-    run = asyncio.create_task(GolangMigrate(theirs, "app_versions", FILES, slash).run())
+    await runner.ends(signal.SIGKILL)
+    tool = await theirs(slash=slash)
     await open_gate(db)
-    assert await run == STEPS
+    assert await statements_of(tool) == STEPS
     assert (await app.run("up")).code == 0
     await whole(2)

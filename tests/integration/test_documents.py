@@ -80,9 +80,10 @@ def test_adding_a_table_works_in_the_five_steps_of_contributing(checkout: Path) 
         *code_blocks("CONTRIBUTING.md", "python"),
     ]
     assert len(steps) == 5
+    number = f"{len(list((ROOT / 'migrations/agentrows').glob('*.up.sql'))) + 1:06}"
     for step in steps:
         first, _, rest = step.partition("\n")
-        (checkout / first.lstrip("-# ")).write_text(rest)
+        (checkout / first.lstrip("-# ").replace("NNNNNN", number)).write_text(rest)
 
     run("sqlc", "generate", folder=checkout)
 

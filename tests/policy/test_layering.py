@@ -11,7 +11,7 @@ SOURCE = Path(__file__).parents[2] / "src"
 
 # A part of the package → what it may import of the others, besides itself.
 MAY_IMPORT = {
-    "agentrows": {"client", "config", "errors", "models", "opening", "stores", "_version"},
+    "agentrows": {"client", "config", "db", "errors", "models", "opening", "stores", "_version"},
     "cli": {"config", "db", "errors", "migrate"},
     "client": {"config", "db", "errors", "gen", "migrate", "opening", "stores"},
     "config": {"errors"},

@@ -1,16 +1,29 @@
-"""A stand-in for golang-migrate: its statements, one by one, on a session of its own."""
+"""A stand-in for golang-migrate: its statements, one by one, in a process of its own.
+
+`start` runs this file as a program. It says on stderr how far it came: `stopped after 3` when it
+is told to halt there, and waits to be killed, or `sent 14` at its end.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import json
+import os
+import re
+import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import asyncpg
 
 from agentrows.migrate.lock import lock_id
+from support.runners import Runner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    import asyncpg
+TESTS: Final = Path(__file__).parents[1]
 
 
 @dataclass(slots=True)
@@ -71,3 +84,47 @@ class GolangMigrate:
             f'BEGIN; TRUNCATE "{self.table}"; INSERT INTO "{self.table}" (version, dirty)'  # noqa: S608
             f" VALUES ({version}, {dirty}); COMMIT"
         )
+
+
+async def start(
+    dsn: str, table: str, files: Sequence[str], *, slash: bool, steps: int | None = None
+) -> Runner:
+    """Start its process, which stops after so many statements, or runs to its end."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "support.golang_migrate"),
+        json.dumps({"dsn": dsn, "table": table, "files": files, "slash": slash, "steps": steps}),
+        cwd=TESTS,
+        env={**os.environ, "PYTHONPATH": str(TESTS)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    return Runner(process)
+
+
+async def statements_of(runner: Runner) -> int:
+    """Wait until it has come to its end; return how many statements it sent."""
+    done = await runner.ends()
+    sent = re.search(r"sent (\d+)", done.err)
+    assert done.code == 0, done.err
+    assert sent, done.err
+    return int(sent[1])
+
+
+async def main(asked: str) -> None:
+    """Be golang-migrate."""
+    options = json.loads(asked)
+    db = await asyncpg.connect(
+        options["dsn"], server_settings={"application_name": "golang-migrate"}
+    )
+    tool = GolangMigrate(db, options["table"], options["files"], options["slash"])
+    sent = await tool.run(options["steps"])
+    if options["steps"] is None:
+        await db.close()
+        print(f"sent {sent}", file=sys.stderr)  # noqa: T201  what the test reads
+        return
+    print(f"stopped after {sent}", file=sys.stderr, flush=True)  # noqa: T201
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1]))

@@ -3,7 +3,7 @@
 
 import datetime as dt
 from collections.abc import AsyncIterable, Iterable, Iterator, Sequence
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar, cast, runtime_checkable
 
 __all__ = [
     "DBTX",
@@ -18,6 +18,8 @@ __all__ = [
 
 _T = TypeVar("_T")
 
+_INFINITIES: Final = {dt.datetime.max, dt.datetime.min}  # noqa: DTZ901  # the driver's own
+
 
 class Row(Protocol):
     """A row's values, in the order of the query's columns; an asyncpg Record and a tuple are."""
@@ -28,6 +30,21 @@ class Row(Protocol):
 
     def __iter__(self) -> Iterator[object]:
         """Return the values, in order."""
+        ...
+
+
+@runtime_checkable
+class _Bounds(Protocol):
+    """A range of the driver's."""
+
+    @property
+    def lower(self) -> object:
+        """The lower bound."""
+        ...
+
+    @property
+    def upper(self) -> object:
+        """The upper bound."""
         ...
 
 
@@ -107,11 +124,21 @@ def nested(
     return found
 
 
-def require_aware(argument: str, /, *values: dt.datetime | None) -> None:
-    """Raise ValueError if a value has no time zone; the driver would take it as local time."""
-    if any(value is not None and value.utcoffset() is None for value in values):
-        msg = f"{argument} must have a time zone"
-        raise ValueError(msg)
+def require_aware(argument: str, value: object, /) -> None:
+    """Raise ValueError for a time without time zone, which the driver would take as local time.
+
+    Those in sequences and the bounds of ranges count; the driver's own infinities have none.
+    """
+    if isinstance(value, dt.datetime):
+        if value.utcoffset() is None and value not in _INFINITIES:
+            msg = f"{argument} must have a time zone"
+            raise ValueError(msg)
+    elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        for each in cast("Sequence[object]", value):
+            require_aware(argument, each)
+    elif isinstance(value, _Bounds):
+        require_aware(argument, value.lower)
+        require_aware(argument, value.upper)
 
 
 def required(value: _T | None, query: str, /) -> _T:

@@ -10,18 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from contextvars import ContextVar
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeVar, get_args
+from typing import TYPE_CHECKING, Final, Literal, TypeVar, get_args
 
-from agentrows.errors import (
-    Aborted,
-    InvalidValue,
-    OutcomeUnknown,
-    PoolTimeout,
-    Unavailable,
-    translate,
-)
+import asyncpg
+
+from agentrows.db.retries import NO_RETRIES
+from agentrows.db.sources import TransactionScope, enclosing
+from agentrows.errors import InvalidValue, OutcomeUnknown, Unavailable, translate
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -35,105 +31,35 @@ if TYPE_CHECKING:
         Sequence,
     )
 
-    import asyncpg
-    from asyncpg.pool import PoolConnectionProxy
     from asyncpg.transaction import Transaction
 
-    Connection = asyncpg.Connection | PoolConnectionProxy
+    from agentrows.db.retries import Retries
+    from agentrows.db.sources import Connection, Source
 
-__all__ = ["Executor", "PoolSource", "Statements"]
+__all__ = ["Executor", "Isolation", "Statements"]
 
 logger = logging.getLogger(__name__)
 
 UNDO_TIMEOUT_S: Final = 2.0
+SHORTEST_S: Final = 0.001
 T = TypeVar("T")
 Isolation = Literal["read_committed", "repeatable_read", "serializable"]
-
-
-class Source(Protocol):
-    """Where a statement gets its connection."""
-
-    @property
-    def in_transaction(self) -> bool:
-        """Whether what runs here is undone when the connection is lost."""
-        ...
-
-    async def acquire(self) -> Connection:
-        """Return a connection that is ours until `release`."""
-        ...
-
-    async def release(self, connection: Connection, *, succeeded: bool) -> None:
-        """Give the connection back, and say whether what ran on it did so to its end."""
-        ...
-
-
-class PoolSource:
-    """A connection of the pool for each statement."""
-
-    in_transaction = False
-
-    def __init__(self, pool: asyncpg.Pool, *, acquire_timeout_s: float) -> None:
-        self._pool = pool
-        self._acquire_timeout_s = acquire_timeout_s
-
-    async def acquire(self) -> Connection:
-        """Wait for a free connection; raise PoolTimeout after `acquire_timeout_s`."""
-        try:
-            return await self._pool.acquire(timeout=self._acquire_timeout_s)
-        except TimeoutError as error:
-            raise PoolTimeout(
-                f"no connection became free in {self._acquire_timeout_s:g} s "
-                f"(the pool has {self._pool.get_max_size()})"
-            ) from error
-        except Exception as error:
-            raise translate(error, lost=Unavailable) or error from error
-
-    async def release(self, connection: Connection, *, succeeded: bool = True) -> None:  # noqa: ARG002
-        """Give the connection back; one that cannot be cleaned is closed by the pool."""
-        with contextlib.suppress(Exception):
-            await self._pool.release(connection)  # type: ignore[arg-type]
-
-
-class TransactionSource:
-    """The one connection of a transaction; statements of several tasks queue up for it."""
-
-    in_transaction = True
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._turn = asyncio.Lock()
-        self.has_ended = False
-        self.has_failed = False
-
-    async def acquire(self) -> Connection:
-        """Wait for the statement before this one.
-
-        Raises Aborted once the transaction has ended, and at once within a transaction inside of
-        this one, which would wait for itself.
-        """
-        if self in _enclosing.get():
-            raise Aborted("a transaction inside of this one is open: use that one's methods")
-        await self._turn.acquire()
-        if self.has_ended:
-            self._turn.release()
-            raise Aborted("this transaction has ended: begin a new one")
-        return self._connection
-
-    async def release(self, connection: Connection, *, succeeded: bool) -> None:  # noqa: ARG002
-        """Let the next statement run."""
-        self.has_failed |= not succeeded
-        self._turn.release()
-
-
-_enclosing: ContextVar[frozenset[Source]] = ContextVar("enclosing", default=frozenset())
 
 
 class Statements:
     """Runs generated query functions (a `DBTX`), all declared the same: repeatable or once."""
 
-    def __init__(self, source: Source, *, repeatable: bool, timeout_s: float | None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        *,
+        repeatable: bool,
+        timeout_s: float | None = None,
+        retries: Retries = NO_RETRIES,
+    ) -> None:
         self._source = source
         self._timeout_s = timeout_s
+        self._retries = retries
         may_have_happened = not (repeatable or source.in_transaction)
         self._lost = OutcomeUnknown if may_have_happened else Unavailable
 
@@ -184,14 +110,23 @@ class Statements:
     async def _run(
         self, call: Callable[[Connection, float | None], Awaitable[T]], timeout_s: float | None
     ) -> T:
-        connection = await self._source.acquire()
-        succeeded = False
+        limit_s = self._timeout_s if timeout_s is None else timeout_s
+        deadline = _deadline(limit_s)
+        return await self._retries.run(lambda: self._attempt(call, deadline), limit_s=limit_s)
+
+    async def _attempt(
+        self, call: Callable[[Connection, float | None], Awaitable[T]], deadline: float | None
+    ) -> T:
+        connection = await self._source.acquire(deadline)
         try:
-            limit_s = self._timeout_s if timeout_s is None else timeout_s
-            result = await _translated(lambda: call(connection, limit_s), lost=self._lost)
-            succeeded = True
-        finally:
-            await self._source.release(connection, succeeded=succeeded)
+            result = await call(connection, _left(deadline))
+        except BaseException as error:
+            await self._source.release(connection, error)
+            if self._source.readonly and isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+                raise InvalidValue("readonly: a transaction begun so cannot write") from error
+            _raise_ours(error, lost=self._lost)
+            raise
+        await self._source.release(connection)
         return result
 
 
@@ -209,11 +144,12 @@ class Executor(Statements):
         source: Source,
         *,
         timeout_s: float | None = None,
+        retries: Retries = NO_RETRIES,
         versions: Mapping[str, int] = MappingProxyType({}),
         isolation: Isolation | None = None,
     ) -> None:
-        super().__init__(source, repeatable=False, timeout_s=timeout_s)
-        self.repeatable = Statements(source, repeatable=True, timeout_s=timeout_s)
+        super().__init__(source, repeatable=False, timeout_s=timeout_s, retries=retries)
+        self.repeatable = Statements(source, repeatable=True, timeout_s=timeout_s, retries=retries)
         self.versions = versions
         self.isolation: Isolation | None = isolation
 
@@ -223,9 +159,13 @@ class Executor(Statements):
         return self
 
     def with_timeout(self, timeout_s: float) -> Executor:
-        """Return this executor with another time limit for each statement."""
+        """Return this executor with another time limit for each call, its retries included."""
         return Executor(
-            self._source, timeout_s=timeout_s, versions=self.versions, isolation=self.isolation
+            self._source,
+            timeout_s=timeout_s,
+            retries=self._retries,
+            versions=self.versions,
+            isolation=self.isolation,
         )
 
     @contextlib.asynccontextmanager
@@ -238,32 +178,42 @@ class Executor(Statements):
         failed and whose error the block kept to itself, Aborted: then nothing was stored.
         """
         _check_isolation(isolation)
-        connection = await self._source.acquire()
-        inside = _enclosing.set(_enclosing.get() | {self._source})
-        scope = TransactionSource(connection)
-        succeeded = False
+        connection, transaction = await self._retries.run(
+            lambda: self._begin(isolation, readonly=readonly), limit_s=self._timeout_s
+        )
+        scope = TransactionScope(connection, readonly=readonly or self._source.readonly)
         try:
-            transaction = connection.transaction(isolation=isolation, readonly=readonly)
-            await _translated(transaction.start, lost=Unavailable)
             try:
-                yield Executor(
-                    scope,
-                    timeout_s=self._timeout_s,
-                    versions=self.versions,
-                    isolation=isolation or self.isolation,
-                )
-                if scope.has_failed:
+                with enclosing(self._source):
+                    yield Executor(
+                        scope,
+                        timeout_s=self._timeout_s,
+                        versions=self.versions,
+                        isolation=isolation or self.isolation,
+                    )
+                if scope.failure:
                     await _translated(lambda: _probe(connection), lost=Unavailable)
             except BaseException:
                 await _undo(transaction, connection)
                 raise
             await _translated(transaction.commit, lost=OutcomeUnknown)
-            succeeded = True
         finally:
             scope.has_ended = True
-            with contextlib.suppress(ValueError):  # the block ended in another task's context
-                _enclosing.reset(inside)
-            await self._source.release(connection, succeeded=succeeded)
+            await self._source.release(connection, scope.failure)
+
+    async def _begin(
+        self, isolation: Isolation | None, *, readonly: bool
+    ) -> tuple[Connection, Transaction]:
+        connection = await self._source.acquire(_deadline(self._timeout_s))
+        transaction = connection.transaction(isolation=isolation, readonly=readonly)
+        try:
+            await _translated(transaction.start, lost=Unavailable)
+        except BaseException as error:
+            if not self._source.in_transaction:
+                connection.terminate()  # the driver would take the next one for a savepoint
+            await self._source.release(connection, error)
+            raise
+        return connection, transaction
 
     async def cursor(
         self, query: str, /, *args: object, prefetch: int = 500, timeout: float | None = None
@@ -287,6 +237,18 @@ class Executor(Statements):
 def _check_isolation(value: str | None) -> None:
     if value not in (None, *get_args(Isolation)):
         raise InvalidValue(f"isolation must be one of {', '.join(get_args(Isolation))}")
+
+
+def _deadline(limit_s: float | None) -> float | None:
+    """Return when a time limit that begins now ends, in the time of the event loop."""
+    return None if limit_s is None else asyncio.get_running_loop().time() + limit_s
+
+
+def _left(deadline: float | None) -> float | None:
+    """Return how much of a time limit is left, in seconds; never nothing, which means at once."""
+    if deadline is None:
+        return None
+    return max(deadline - asyncio.get_running_loop().time(), SHORTEST_S)
 
 
 async def _undo(transaction: Transaction, connection: Connection) -> None:
@@ -315,9 +277,14 @@ async def _translated(
     call: Callable[[], Awaitable[T]], *, lost: type[Unavailable | OutcomeUnknown]
 ) -> T:
     try:
-        return await call()
+        return await call()  # the driver refuses a closed connection before there is a coroutine
     except Exception as error:
-        ours = translate(error, lost=lost)
-        if ours is None:
-            raise
+        _raise_ours(error, lost=lost)
+        raise
+
+
+def _raise_ours(error: BaseException, *, lost: type[Unavailable | OutcomeUnknown]) -> None:
+    """Raise our error for one of the driver's; do nothing if it should be seen as it is."""
+    ours = translate(error, lost=lost)
+    if ours is not None:
         raise ours from error

@@ -2,46 +2,55 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 import asyncpg
 import stamina
 
+from agentrows.db.connections import ConnectionPool
 from agentrows.db.embedded import is_embedded, start_embedded
 from agentrows.errors import ConfigError, Unavailable, translate
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Generator, Mapping
 
     from agentrows.config import Settings
 
     Prepare = Callable[[asyncpg.Connection], Awaitable[None]]
 
 BAD_DSN: Final = "the DSN is not understood; it reads postgresql://user:password@host:port/database"
+CHECK_CLIENT: Final = "1s"
+"""How often a session looks, in the middle of a statement, whether its client is still there."""
 SESSION: Final = {
-    "application_name": "agentrows",
-    # A statement whose client is gone, or gave up, ends within a second, and so do its locks.
-    "client_connection_check_interval": "1000",
+    # A statement whose client is gone, or gave up, ends soon, and so do its locks.
+    "client_connection_check_interval": CHECK_CLIENT,
 }
 FIRST_WAIT_S: Final = 0.5
 LONGEST_WAIT_S: Final = 5.0
 
 
 async def connect(
-    dsn: str, *, timeout_s: float = 10.0, application_name: str = "agentrows"
+    dsn: str,
+    *,
+    timeout_s: float = 10.0,
+    statement_timeout_s: float | None = None,
+    application_name: str = "agentrows",
+    session: Mapping[str, str] = MappingProxyType({}),
 ) -> asyncpg.Connection:
-    """Connect once, within `timeout_s`.
+    """Connect once, within `timeout_s`; `session` are further parameters of the server.
 
     Raises Unavailable if the server does not answer, and ConfigError if it answers that the
     password, the role or the database is wrong, or if the DSN cannot be read.
     """
-    try:
+    with _explained():
         return await asyncpg.connect(
-            dsn, timeout=timeout_s, server_settings={"application_name": application_name}
+            dsn,
+            timeout=timeout_s,
+            command_timeout=statement_timeout_s,
+            server_settings={"application_name": application_name, **session},
         )
-    except Exception as error:
-        raise _why_not(error) from _without_secrets(error)
 
 
 async def wait_until_ready(dsn: str, settings: Settings) -> str:
@@ -66,43 +75,42 @@ async def wait_until_ready(dsn: str, settings: Settings) -> str:
     return dsn
 
 
-async def create_pool(dsn: str, settings: Settings, *, init: Prepare) -> asyncpg.Pool:
-    """Open a pool whose connections were prepared by `init`; raise what `connect` and it raise.
+async def open_pool(dsn: str, settings: Settings, *, init: Prepare) -> ConnectionPool:
+    """Open a pool whose connections were prepared by `init`; raise what `connect` and it raise."""
 
-    asyncpg resets a session at every release, which costs a round trip per call (2 to 3 times the
-    latency of a key look-up). This library leaves nothing behind to reset but a transaction that a
-    cancellation cut off, and that one asyncpg rolls back before it calls the hook; so the hook has
-    nothing to do.
-    """
-
-    async def prepare(connection: asyncpg.Connection) -> None:
-        await init(connection)
-
-    async def leave_as_it_is(_connection: asyncpg.Connection) -> None:
-        pass
-
-    try:
-        return await asyncpg.create_pool(
+    async def connect_and_prepare() -> asyncpg.Connection:
+        connection = await connect(
             dsn,
-            min_size=min(settings.pool_min_size, settings.pool_max_size),
-            max_size=settings.pool_max_size,
-            timeout=settings.connect_timeout_s,
-            command_timeout=settings.statement_timeout_s,
-            server_settings=SESSION,
-            init=prepare,
-            reset=leave_as_it_is,
+            timeout_s=settings.connect_timeout_s,
+            statement_timeout_s=settings.statement_timeout_s,
+            session=SESSION,
         )
+        try:
+            with _explained():
+                await init(connection)
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
+
+    pool = ConnectionPool(
+        connect_and_prepare,
+        min_size=settings.pool_min_size,
+        max_size=settings.pool_max_size,
+        max_idle_s=settings.pool_max_idle_s,
+        acquire_timeout_s=settings.acquire_timeout_s,
+    )
+    await pool.fill()
+    return pool
+
+
+@contextlib.contextmanager
+def _explained() -> Generator[None]:
+    """Raise our error for a failed attempt to connect."""
+    try:
+        yield
     except Exception as error:
         raise _why_not(error) from _without_secrets(error)
-
-
-async def close_pool(pool: asyncpg.Pool, *, timeout_s: float) -> None:
-    """Close the pool; calls still running after `timeout_s` are cut off."""
-    try:
-        async with asyncio.timeout(timeout_s):
-            await pool.close()
-    except TimeoutError:
-        pool.terminate()
 
 
 def _why_not(error: Exception) -> Exception:

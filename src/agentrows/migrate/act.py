@@ -12,16 +12,19 @@ import asyncio
 import contextlib
 import logging
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import asyncpg
 
-from agentrows.errors import InvalidTrack, MigrationFailed, OutcomeUnknown, Unavailable, translate
+from agentrows.errors import InvalidTrack, MigrationFailed, OutcomeUnknown, translate
 from agentrows.migrate import catalog, ledger
-from agentrows.migrate.indexes import created_in, reindexes
+from agentrows.migrate.failures import DRIVER, GOES_ON, UNDONE, advice, failure, words
+from agentrows.migrate.indexes import created_in
+from agentrows.migrate.invalid import drop_invalid, refuse_invalid
 from agentrows.migrate.lock import lock_ids
+from agentrows.migrate.outside import apply_outside
 from agentrows.migrate.plan import Row, Step, check_unchanged, external_move, plan, version_in
 from agentrows.migrate.runs import FileRun, Report
 from agentrows.migrate.state import State, Status, read_states
@@ -30,13 +33,10 @@ from agentrows.migrate.verify import log_ahead, log_behind, refuse_unsound
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from asyncpg.prepared_stmt import PreparedStatement
-
     from agentrows.migrate.catalog import Session
-    from agentrows.migrate.ledger import Place
     from agentrows.migrate.lock import Held
     from agentrows.migrate.runs import Options
-    from agentrows.migrate.track import File, LoadedTrack
+    from agentrows.migrate.track import LoadedTrack
 
     Choose = Callable[[Sequence[State]], "Sequence[Work] | None"]
 
@@ -47,12 +47,9 @@ BLOCKED: Final = (
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
 )
-DRIVER: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 ATTEMPTS: Final = 5
 FIRST_PAUSE_S: Final = 0.5
 GOLANG_MIGRATES: Final = {"schema_migrations", "vector_schema_migrations"}
-UNDONE: Final = "the run was rolled back"
-GOES_ON: Final = "the files before it stay; `agentrows migrate up` goes on from here"
 
 T = TypeVar("T")
 
@@ -106,6 +103,7 @@ def decide(state: State, target: int | None = None) -> Work:
 class Run:
     """A run that holds the locks."""
 
+    dsn: str = field(repr=False)
     db: asyncpg.Connection
     loaded: Sequence[LoadedTrack]
     session: Session
@@ -174,7 +172,7 @@ class Run:
         for work in works:
             for step in work.later:
                 if step.file.no_transaction:
-                    apply = partial(self.apply_outside, work.state, step)
+                    apply = partial(apply_outside, self, work.state, step)
                     run = await self.until_not_blocked(apply)
                 else:
                     run = await self.alone(work.state, step)
@@ -226,7 +224,7 @@ class Run:
             ours = translate(error, lost=OutcomeUnknown)
             if isinstance(ours, OutcomeUnknown):
                 raise OutcomeUnknown(f"COMMIT: {ours}; the next run sees which") from error
-            raise MigrationFailed(f"COMMIT: {_words(error)}; {undone}") from error
+            raise MigrationFailed(f"COMMIT: {words(error)}; {undone}") from error
         return result
 
     async def prepare(self, work: Work) -> None:
@@ -248,85 +246,21 @@ class Run:
             lock_timeout_s=self.options.ddl_lock_timeout_s,
         )
         try:
-            await self.drop_invalid(file, concurrently=False)
+            await drop_invalid(self.db, file, concurrently=False)
             if not file.is_blank:  # asyncpg fails on a script without a statement
                 await self.db.execute(file.sql)
         except DRIVER as error:
-            raise _failure(step, error, undone + _advice(state, step)) from error
+            raise failure(step, error, undone + advice(state, step)) from error
         if not await ledger.is_still_in(self.db, mark):
             raise MigrationFailed(
                 f"{file.label} ends the transaction that it runs in (a COMMIT or ROLLBACK "
                 "of its own): take that statement out. What it committed stays; see `agentrows "
                 "migrate status`"
             )
-        await self.refuse_invalid(file, undone)
+        await refuse_invalid(self.db, file, undone)
         await ledger.write_row(self.db, place, Row(step.reaches, dirty=False))
-        return self.done(file, await ledger.enter_step(self.db, place, step, mark.started_at))
-
-    async def apply_outside(self, state: State, step: Step) -> FileRun:
-        """Run one file without a transaction; its version is dirty until it is done."""
-        place, file = state.place, step.file
-        self.options.tell(FileRun(file.label))
-        started_at = await catalog.prepare_session(
-            self.db,
-            search_path=await catalog.search_path_for(self.db, state.known.track, self.session),
-            lock_timeout_s=self.options.ddl_lock_timeout_s,
-        )
-        again = "runs it again" if step.direction == "up" else "takes it up again"
-        half = f"{_half_applied(place, step)}: `agentrows migrate up` {again}"
-        statement = await self.parse(step)
-        await self.mark(place, step)
-        try:
-            await self.drop_invalid(file, concurrently=True)
-            if statement:
-                await statement.fetch()
-        except DRIVER as error:
-            raise _failure(step, error, half) from error
-        await self.refuse_invalid(file, half)
-
-        async def finish() -> float:
-            await ledger.write_row(self.db, place, Row(step.reaches, dirty=False))
-            return await ledger.enter_step(self.db, place, step, started_at)
-
-        return self.done(file, await self.in_transaction(finish, half))
-
-    async def parse(self, step: Step) -> PreparedStatement[asyncpg.Record] | None:
-        """Let the server read a file that holds one statement, before anything is marked."""
-        if step.file.is_blank:
-            return None
-        try:
-            return await self.db.prepare(step.file.sql)
-        except DRIVER as error:
-            raise _failure(step, error, f"it was not run, {GOES_ON}") from error
-
-    async def mark(self, place: Place, step: Step) -> None:
-        """Commit that a version is half applied, and by us."""
-        async with self.db.transaction():
-            await ledger.write_row(self.db, place, Row(step.reaches, dirty=True))
-            await ledger.enter_start(self.db, place, step)
-
-    def done(self, file: File, seconds: float) -> FileRun:
-        """Tell that a file is done."""
-        run = FileRun(file.label, seconds)
-        self.options.tell(run)
-        return run
-
-    async def drop_invalid(self, file: File, *, concurrently: bool) -> None:
-        """Drop what an earlier try left of an index, because IF NOT EXISTS would keep it."""
-        for name in await self.invalid(file):
-            logger.warning("%s: dropping the INVALID index %s of an earlier try", file.label, name)
-            await catalog.drop_index(self.db, name, concurrently=concurrently)
-
-    async def refuse_invalid(self, file: File, undone: str) -> None:
-        """Raise MigrationFailed if an index of the file is there and cannot be used."""
-        names = ", ".join(await self.invalid(file))
-        if names:
-            raise MigrationFailed(f"{file.label}: leaves the index {names} INVALID; {undone}")
-
-    async def invalid(self, file: File) -> list[str]:
-        """Return the INVALID indexes that are this file's."""
-        found = await catalog.invalid_among(self.db, created_in(file))
-        return found + (await catalog.invalid_rebuilds(self.db) if reindexes(file) else [])
+        seconds = await ledger.enter_step(self.db, place, step, mark.started_at)
+        return self.options.tell(FileRun(file.label, seconds))
 
 
 def leave(found: Status) -> Report:
@@ -335,40 +269,3 @@ def leave(found: Status) -> Report:
     log_ahead(found)
     log_behind(found)
     return Report((), found)
-
-
-def _failure(step: Step, error: Exception, after: str) -> MigrationFailed | Unavailable:
-    """Name the file, the line, and what the database holds now."""
-    ours = translate(error)
-    if isinstance(ours, Unavailable):
-        return Unavailable(f"{step.file.label}: {ours}; {after}")
-    line = ""
-    if isinstance(error, asyncpg.PostgresError) and error.position:
-        line = f", line {_line(step.file.sql, int(error.position))}"
-    return MigrationFailed(f"{step.file.label}{line}: {_words(error)}; {after}")
-
-
-def _half_applied(place: Place, step: Step) -> str:
-    return f"{place.tracking} says that version {step.reaches} is half applied"
-
-
-def _advice(state: State, step: Step) -> str:
-    if not step.heals:
-        return ""
-    return (
-        f"; {state.place.tracking} still says that version {step.reaches} is half applied: finish "
-        "or undo that by hand, then set its row to the version that the schema has: `agentrows "
-        f"migrate force VERSION --track {state.known.track.name}`"
-    )
-
-
-def _words(error: Exception) -> str:
-    """Say what the server said, without the detail that quotes rows."""
-    if isinstance(error, asyncpg.PostgresError):
-        return f"{error.args[0]} (SQLSTATE {error.sqlstate})"
-    return str(error)
-
-
-def _line(sql: str, position: int) -> int:
-    """Return the line, from 1, of the server's position, a count of characters from 1."""
-    return sql.count("\n", 0, position - 1) + 1

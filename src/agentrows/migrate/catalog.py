@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from agentrows.db.pool import CHECK_CLIENT
 from agentrows.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from agentrows.db.executor import Connection
+    from agentrows.db.sources import Connection
     from agentrows.migrate.indexes import Index
     from agentrows.migrate.track import Track
 
@@ -39,6 +40,13 @@ _BUSY: Final = """
             WHERE lock.pid = activity.pid AND lock.granted
                 AND class.relnamespace <> 'pg_catalog'::regnamespace
         )
+    ORDER BY activity.xact_start
+"""
+_BLOCKERS: Final = """
+    SELECT pid, activity.application_name,
+        extract(epoch FROM clock_timestamp() - activity.xact_start)::float8
+    FROM unnest(pg_blocking_pids($1)) AS pid
+    LEFT JOIN pg_catalog.pg_stat_activity AS activity USING (pid)
     ORDER BY activity.xact_start
 """
 _EXTENSION: Final = """
@@ -156,12 +164,17 @@ async def try_lock(db: asyncpg.Connection, lock_id: int) -> bool:
 async def try_locks(
     db: asyncpg.Connection, lock_ids: Sequence[int], *, lock_timeout_s: float
 ) -> bool:
-    """Take all of these advisory locks, or none; limit what later statements wait for tables."""
+    """Take all of these advisory locks, or none; limit what later statements wait for tables.
+
+    From then on a statement also ends within a second of its client, and so do the locks.
+    """
     rows = await db.fetch(
-        "SELECT id, pg_try_advisory_lock(id), set_config('lock_timeout', $2, false)"
+        "SELECT id, pg_try_advisory_lock(id), set_config('lock_timeout', $2, false),"
+        " set_config('client_connection_check_interval', $3, false)"
         " FROM unnest($1::text[]::bigint[]) AS id",  # the driver would look bigint[] up first
         [str(one) for one in lock_ids],
         milliseconds(lock_timeout_s),
+        CHECK_CLIENT,
     )
     taken = [row[0] for row in rows if row[1]]
     if len(taken) == len(lock_ids):
@@ -187,6 +200,17 @@ async def lock_holders(db: asyncpg.Connection, lock_ids: Sequence[int]) -> list[
 async def busy_backends(db: asyncpg.Connection) -> list[Backend]:
     """Return who holds locks on tables of this database, the oldest transaction first."""
     return [Backend(*row) for row in await db.fetch(_BUSY)]
+
+
+async def limit_lock_wait(db: asyncpg.Connection, seconds: float | None) -> None:
+    """Set how long a statement waits for a lock; None is no limit."""
+    limit = "0" if seconds is None else milliseconds(seconds)
+    await db.execute("SELECT set_config('lock_timeout', $1, false)", limit)
+
+
+async def blockers_of(db: asyncpg.Connection, pid: int) -> list[Backend]:
+    """Return for whom the statement of a session waits; a prepared transaction has the pid 0."""
+    return [Backend(*row) for row in await db.fetch(_BLOCKERS, pid)]
 
 
 async def prepare_session(

@@ -63,6 +63,11 @@ def reindexes(file: File) -> bool:
     )
 
 
+def is_concurrent(file: File) -> bool:
+    """Whether a statement of the file works concurrently, so that nobody queues behind it."""
+    return any("concurrently" in words for words in _statements(file.sql))
+
+
 def standing_after(files: Iterable[File]) -> dict[str, str]:
     """Return the names of the indexes, and their tables, that these files leave when all ran."""
     standing: dict[str, str] = {}

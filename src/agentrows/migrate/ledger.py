@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from agentrows.db.executor import Connection
+    from agentrows.db.sources import Connection
     from agentrows.migrate.plan import Step
 
 TRACKING_SHAPE: Final = {"version": "bigint", "dirty": "boolean"}

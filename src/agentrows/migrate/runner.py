@@ -218,7 +218,7 @@ async def _run(dsn: str, loaded: Sequence[LoadedTrack], options: Options) -> Asy
                 timeout_s=options.runner_lock_timeout_s,
                 ddl_lock_timeout_s=options.ddl_lock_timeout_s,
             ) as held:
-                yield Run(db, loaded, session, options, held)
+                yield Run(dsn, db, loaded, session, options, held)
 
 
 def _named(loaded: Sequence[LoadedTrack], name: str) -> LoadedTrack:

@@ -79,8 +79,9 @@ class Options:
     transaction: Transactions = "run"
     is_dry: bool = False
 
-    def tell(self, run: FileRun) -> None:
-        """Pass progress on."""
+    def tell(self, run: FileRun) -> FileRun:
+        """Pass progress on, and return it."""
         if self.on_progress:
             with contextlib.suppress(OSError):  # a closed stderr is no reason to stop
                 self.on_progress(run)
+        return run

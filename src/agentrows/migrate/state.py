@@ -13,7 +13,7 @@ from agentrows.migrate.plan import Entry, Mover, Row, check_unchanged, moved_by
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from agentrows.db.executor import Connection
+    from agentrows.db.sources import Connection
     from agentrows.migrate.catalog import Session
     from agentrows.migrate.track import LoadedTrack, Track
 

@@ -19,7 +19,7 @@ from agentrows.migrate.track import load_all
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from agentrows.db.executor import Connection
+    from agentrows.db.sources import Connection
     from agentrows.migrate.track import Track
 
 logger = logging.getLogger(__name__)

@@ -17,7 +17,9 @@ NAMES = [migration.up.label for migration in LADDER]
 
 
 async def run(db: asyncpg.Connection, file: File) -> None:
-    if not file.is_blank:
+    if file.no_transaction:
+        await db.execute(file.sql)
+    elif not file.is_blank:
         async with db.transaction():
             await db.execute(file.sql)
 
@@ -28,7 +30,9 @@ async def climb(db: asyncpg.Connection, ladder: list[Migration] = LADDER) -> Non
 
 
 async def columns_below(db: asyncpg.Connection, migration: Migration) -> dict[str, list[str]]:
-    """The columns that a way down would leave."""
+    """The columns that a way down would leave; one that allows no transaction drops an index."""
+    if migration.down.no_transaction:
+        return await columns(db)
     transaction = db.transaction()
     await transaction.start()
     if not migration.down.is_blank:

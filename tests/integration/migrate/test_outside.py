@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -40,7 +41,9 @@ async def test_an_index_is_built_concurrently_and_the_files_behind_it_follow(
 ) -> None:
     track = write_track(tmp_path, "t", TABLE, BUILD, "CREATE TABLE b (id int);")
     report = await migrate.up(database, [*builtin_tracks(), track])
-    assert [run.file[:8] for run in report.files][-3:] == ["t/000001", "t/000002", "t/000003"]
+    ran = [run.file[:8] for run in report.files]
+    assert [file for file in ran if file.startswith("t/")] == ["t/000001", "t/000002", "t/000003"]
+    assert ran.index("t/000001") < ran.index("agentrow") < ran.index("t/000002")
     assert await row(db) == (3, False)
     assert await is_valid(db)
     assert (await migrate.up(database, [*builtin_tracks(), track])).files == ()
@@ -56,7 +59,11 @@ async def test_the_locks_of_the_other_tracks_are_free_by_then(
     await migrate.up(database, [*builtin_tracks(), write_track(tmp_path, "t", look)])
     name = await db.fetchval("SELECT current_database()")
     held = {each[0] for each in await db.fetch("SELECT objid FROM held")}
-    assert held == {lock_id("public", "t_versions", n) for n in (name, f"/{name}")}
+    assert held == {
+        lock_id("public", table, n)
+        for table in ("agentrows_schema_migrations", "t_versions")
+        for n in (name, f"/{name}")
+    }
     assert await db.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 0
 
 
@@ -92,11 +99,11 @@ async def test_an_invalid_index_is_replaced_by_a_file_in_a_transaction_too(
     assert await is_valid(db)
 
 
-async def test_what_stands_in_the_way_is_tried_again_and_named(
+async def test_who_stands_in_the_way_of_a_file_that_is_not_concurrent_is_named(
     database: str, db: asyncpg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(act, "FIRST_PAUSE_S", 0.01)
-    track = write_track(tmp_path, "t", TABLE, BUILD)
+    track = write_track(tmp_path, "t", TABLE, "-- no-transaction: frees the disk\nVACUUM FULL a;")
     await db.execute("CREATE TABLE a (n int)")
     async with db.transaction():
         await db.execute("INSERT INTO a VALUES (1)")
@@ -106,7 +113,48 @@ async def test_what_stands_in_the_way_is_tried_again_and_named(
     assert await row(db) == (2, True)
     await migrate.up(database, [track])
     assert await row(db) == (2, False)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["INSERT INTO a VALUES (1)", "SELECT"],
+    ids=["a writer of the table", "a reader of nothing, with an old snapshot"],
+)
+async def test_a_build_waits_for_old_transactions_and_names_them(
+    database: str,
+    db: asyncpg.Connection,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    statement: str,
+) -> None:
+    track = write_track(tmp_path, "t", TABLE, BUILD)
+    await db.execute("CREATE TABLE a (n int); SET application_name = 'the other one'")
+    with caplog.at_level(logging.WARNING, logger="agentrows"):
+        async with db.transaction(isolation="repeatable_read"):
+            await db.execute(statement)
+            run = asyncio.create_task(migrate.up(database, [track], ddl_lock_timeout_s=0.05))
+            while not (caplog.messages or run.done()):
+                await asyncio.sleep(0.01)
+            assert not run.done()
+        await run
+    assert caplog.messages[0].startswith(
+        f"t/000002_step.up.sql waits until these transactions end: pid {db.get_server_pid()}"
+        " (the other one), at it for "
+    )
+    assert await row(db) == (2, False)
     assert await is_valid(db)
+    assert "SQLSTATE" not in caplog.text
+
+
+async def test_the_wait_for_a_table_is_limited_again_behind_a_build(
+    database: str, db: asyncpg.Connection, tmp_path: Path
+) -> None:
+    show = "CREATE TABLE found AS SELECT current_setting('lock_timeout') AS wait;"
+    outside = f"-- no-transaction: looks\n{show.replace('found', 'outside')}"
+    track = write_track(tmp_path, "t", TABLE, BUILD, show, outside)
+    await migrate.up(database, [track], ddl_lock_timeout_s=7)
+    query = "SELECT array_agg(wait) FROM (TABLE found UNION ALL TABLE outside) AS both_of_them"
+    assert await db.fetchval(query) == ["7s", "7s"]
 
 
 @pytest.mark.parametrize("sql", ["VACUUM a; VACUUM a;", "VACUUM nonsense nonsense"])
@@ -185,17 +233,25 @@ async def test_an_index_is_dropped_concurrently_on_the_way_down(
 
 
 async def test_a_way_down_that_broke_off_is_taken_up_again(
-    database: str, db: asyncpg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database: str, db: asyncpg.Connection, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(act, "FIRST_PAUSE_S", 0.01)
     track = write_track(tmp_path, "t", "CREATE TABLE IF NOT EXISTS a (n int);", BUILD)
     down = "-- no-transaction: writers go on.\nDROP INDEX CONCURRENTLY IF EXISTS a_n;\n"
     (track.directory / "000002_step.down.sql").write_text(down)
     await migrate.up(database, [track])
     async with db.transaction():
         await db.execute("INSERT INTO a VALUES (1)")
+        down_again = asyncio.create_task(migrate.down(database, [track], 1, track="t"))
+        waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        while not (await db.fetchval(waits) or down_again.done()):
+            await db.execute("SELECT pg_stat_clear_snapshot()")
+            await asyncio.sleep(0.01)
+        await db.execute(
+            "SELECT pg_cancel_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name = 'agentrows migrate'"
+        )
         with pytest.raises(MigrationFailed, match="`agentrows migrate up` takes it up again"):
-            await migrate.down(database, [track], 1, track="t", ddl_lock_timeout_s=0.05)
+            await down_again
     assert await row(db) == (1, True)
     assert await is_valid(db) is False
     assert (await migrate.up(database, [track])).status.is_current

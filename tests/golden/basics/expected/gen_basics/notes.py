@@ -487,7 +487,7 @@ async def first_moods(
     times: Sequence[dt.datetime],
 ) -> list[UUID]:
     """Run FirstMoods and return its rows."""
-    require_aware("times", *times)
+    require_aware("times", times)
     rows = await db.fetch(FIRST_MOODS, moods, times)
     found = [row[0] for row in rows]
     return _LIST_UUID.validate_python(found)

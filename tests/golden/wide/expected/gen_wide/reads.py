@@ -947,6 +947,7 @@ async def in_range(
     states: Sequence[enums.ShopState],
 ) -> list[UUID]:
     """Run InRange and return its rows."""
+    require_aware("during", during)
     rows = await db.fetch(IN_RANGE, during, slot, state, states)
     found = [row[0] for row in rows]
     return _LIST_UUID.validate_python(found)

@@ -356,6 +356,7 @@ async def place(
     number: int | None,
 ) -> PlaceRow:
     """Run Place and return its row."""
+    require_aware("during", during)
     row = await db.fetchrow(
         PLACE,
         id,

@@ -1,0 +1,262 @@
+"""A pool that hands out bare asyncpg connections, at the price of a list's `pop`.
+
+asyncpg's own pool resets a session at every release, a round trip per call, and wraps every
+check-out in a proxy and tasks; both together cost a look-up by key more than half of its speed
+(docs/performance.md). This one does in the caller's path only what correctness needs: a connection
+is free, or it is somebody's, or it is closed. After a use that ended in a clean way it is free
+again as it is; after any other, a chore of the pool resets it first, or closes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+import asyncpg
+
+from agentrows.errors import ClientClosed, ConfigError, PoolTimeout, Unavailable, is_answer
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+
+    from agentrows.db.sources import Connection
+
+__all__ = ["ConnectionPool"]
+
+logger = logging.getLogger(__name__)
+
+RESET_TIMEOUT_S: Final = 2.0
+"""How long a connection may take to come back from a use that was cut off."""
+CLOSED: Final = "the client is closed"
+
+
+class ConnectionPool:
+    """At most `max_size` connections, made by `connect` when they are needed.
+
+    The one used last goes first, so that those which a smaller load does not need fall idle;
+    after `max_idle_s` they are closed, down to `min_size`. Whoever waits is served in order.
+    """
+
+    in_transaction = False
+    readonly = False
+
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[Connection]],
+        *,
+        min_size: int,
+        max_size: int,
+        max_idle_s: float,
+        acquire_timeout_s: float,
+    ) -> None:
+        self.is_closed = False
+        self._connect = connect
+        self._min_size = min(min_size, max_size)
+        self._max_size = max_size
+        self._max_idle_s = max_idle_s
+        self._acquire_timeout_s = acquire_timeout_s
+        self._loop = asyncio.get_running_loop()
+        # Places taken: connections that are open, about to be, or about to be closed.
+        self._size = 0
+        # Free connections and since when they are; the last one is the next to go.
+        self._idle: deque[tuple[Connection, float]] = deque()
+        self._used: set[Connection] = set()
+        # Each is handed a connection, or None: a place, to open one.
+        self._waiting: deque[asyncio.Future[Connection | None]] = deque()
+        self._chores: set[asyncio.Task[None]] = set()
+        self._emptied = asyncio.Event()
+
+    async def fill(self) -> None:
+        """Open `min_size` connections; raise what `connect` raises, with the pool closed."""
+        opened: list[Connection] = []
+        try:
+            for _ in range(self._min_size):
+                opened.append(await self.acquire())  # noqa: PERF401  an error would lose the others
+        except BaseException:
+            await self.close(timeout_s=0)
+            raise
+        for connection in opened:
+            await self.release(connection)
+
+    async def acquire(self, deadline: float | None = None) -> Connection:
+        """Return a connection that is the caller's until `release`.
+
+        Waits for a free one for `acquire_timeout_s`, but no longer than until `deadline` (in the
+        time of the event loop): PoolTimeout. Raises what `connect` raises, and ClientClosed once
+        the pool is closed.
+        """
+        if asyncio.get_running_loop() is not self._loop:
+            raise ConfigError("this client was opened in another event loop: open one in each")
+        connection = self._take()
+        if connection is None:
+            connection = await self._wait(deadline) or await self._open(deadline)
+        self._used.add(connection)
+        return connection
+
+    async def release(self, connection: Connection, error: BaseException | None = None) -> None:
+        """Take a connection back, with the error in which its use ended.
+
+        Does not wait for anything, so that no cancellation can come between.
+        """
+        self._used.discard(connection)
+        if connection.is_closed() or connection.is_in_transaction():
+            self._drop(connection)  # which undoes what a transaction left
+        elif self.is_closed or isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+            # A server that writes no more has become a replica: look for the new primary.
+            self._do(self._part_with(connection))
+        elif error is None or is_answer(error):
+            self._free(connection)
+        else:
+            self._do(self._reset(connection))
+
+    async def close(self, *, timeout_s: float) -> None:
+        """Close every connection; calls that still run after `timeout_s` are cut off."""
+        self.is_closed = True
+        while self._waiting:
+            _hand(self._waiting.popleft(), ClientClosed(CLOSED))
+        while self._idle:
+            self._do(self._part_with(self._idle.pop()[0]))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                if self._size:
+                    await self._emptied.wait()
+        for connection in self._used:
+            connection.terminate()
+        for chore in self._chores:
+            chore.cancel()
+
+    def _take(self) -> Connection | None:
+        """Return a free connection that lives, if there is one."""
+        while self._idle:
+            connection, since = self._idle.pop()
+            if connection.is_closed():
+                self._drop(connection)
+            elif self._loop.time() - since > self._max_idle_s:
+                # A firewall may have forgotten it, and then an answer would never come.
+                self._do(self._part_with(connection))
+            else:
+                return connection
+        return None
+
+    async def _wait(self, deadline: float | None) -> Connection | None:
+        """Return the next connection that becomes free, or None with a place to open one."""
+        if self.is_closed:
+            raise ClientClosed(CLOSED)
+        if self._size < self._max_size:
+            self._size += 1
+            return None
+        waiter: asyncio.Future[Connection | None] = self._loop.create_future()
+        self._waiting.append(waiter)
+        limit = self._loop.time() + self._acquire_timeout_s
+        try:
+            async with asyncio.timeout_at(limit if deadline is None else min(limit, deadline)):
+                return await waiter
+        except BaseException as error:
+            self._return(waiter)
+            if isinstance(error, TimeoutError):
+                raise PoolTimeout(
+                    f"no connection became free in time (the pool has {self._max_size})"
+                ) from error
+            raise
+
+    def _return(self, waiter: asyncio.Future[Connection | None]) -> None:
+        """Pass on what a waiter was handed in the moment in which it gave up."""
+        if not waiter.done() or waiter.cancelled():
+            with contextlib.suppress(ValueError):
+                self._waiting.remove(waiter)
+        elif waiter.exception() is None:
+            connection = waiter.result()
+            if connection is None:
+                self._vacate()
+            else:
+                self._free(connection)
+
+    async def _open(self, deadline: float | None) -> Connection:
+        """Open a connection on the place that the caller has; without success, vacate it."""
+        try:
+            async with asyncio.timeout_at(deadline):
+                connection = await self._connect()
+        except BaseException as error:
+            self._vacate()
+            if isinstance(error, TimeoutError):
+                raise Unavailable("the database did not accept a connection in time") from error
+            raise
+        if self.is_closed:
+            self._drop(connection)
+            raise ClientClosed(CLOSED)
+        return connection
+
+    def _free(self, connection: Connection) -> None:
+        """Hand a connection to who waits the longest; else keep it, and part with one too many."""
+        if self.is_closed:
+            self._drop(connection)
+            return
+        while self._waiting:
+            if _hand(self._waiting.popleft(), connection):
+                return
+        now = self._loop.time()
+        self._idle.append((connection, now))
+        oldest, since = self._idle[0]
+        if now - since > self._max_idle_s and self._size > self._min_size:
+            self._idle.popleft()
+            self._do(self._part_with(oldest))
+
+    def _vacate(self) -> None:
+        """Hand a place to who waits the longest; else there is one connection less."""
+        while self._waiting:
+            if _hand(self._waiting.popleft(), None):
+                return
+        self._size -= 1
+        if self.is_closed and not self._size:
+            self._emptied.set()
+
+    def _drop(self, connection: Connection) -> None:
+        connection.terminate()  # of a lost one, the driver's own traces
+        self._vacate()
+
+    async def _reset(self, connection: Connection) -> None:
+        """Wait until the server has given up a statement that was cut off."""
+        try:
+            await connection.reset(timeout=RESET_TIMEOUT_S)
+        except BaseException:
+            logger.debug("closing a connection that cannot be reset", exc_info=True)
+            self._drop(connection)
+            raise
+        self._free(connection)
+
+    async def _part_with(self, connection: Connection) -> None:
+        """Close a connection the polite way, if the server takes part."""
+        try:
+            await connection.close(timeout=RESET_TIMEOUT_S)
+        finally:
+            self._drop(connection)
+
+    def _do(self, chore: Coroutine[None, None, None]) -> None:
+        """Run a chore beside the caller; what it raises has been dealt with."""
+        task = self._loop.create_task(chore)
+        self._chores.add(task)
+        task.add_done_callback(self._chores.discard)
+        task.add_done_callback(_be_quiet)
+
+
+def _hand(
+    waiter: asyncio.Future[Connection | None],
+    what: Connection | ClientClosed | None,
+) -> bool:
+    """Give a waiter what it waits for; say whether it still did."""
+    if waiter.done():
+        return False
+    if isinstance(what, ClientClosed):
+        waiter.set_exception(what)
+    else:
+        waiter.set_result(what)
+    return True
+
+
+def _be_quiet(chore: asyncio.Task[None]) -> None:
+    """Take note of a chore's error, so that the event loop does not report it as forgotten."""
+    if not chore.cancelled():
+        chore.exception()

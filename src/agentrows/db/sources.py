@@ -1,0 +1,133 @@
+"""Where a statement gets its connection: from a pool, or from the transaction it is part of."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Final, Protocol
+
+from agentrows.errors import (
+    Aborted,
+    ClientClosed,
+    PoolTimeout,
+    StatementTimeout,
+    Unavailable,
+    translate,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    import asyncpg
+    from asyncpg.pool import PoolConnectionProxy
+
+    Connection = asyncpg.Connection | PoolConnectionProxy
+
+__all__ = ["ApplicationPool", "Source", "TransactionScope"]
+
+
+class Source(Protocol):
+    """Where a statement gets its connection: a `ConnectionPool`, or one of these."""
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether what runs here is undone when the connection is lost."""
+        ...
+
+    @property
+    def readonly(self) -> bool:
+        """Whether the caller asked for a transaction that writes nothing."""
+        ...
+
+    async def acquire(self, deadline: float | None = None) -> Connection:
+        """Return a connection that is ours until `release`."""
+        ...
+
+    async def release(self, connection: Connection, error: BaseException | None = None) -> None:
+        """Take a connection back, with the error in which its use ended."""
+        ...
+
+
+class ApplicationPool:
+    """A pool of asyncpg's own, which the application made."""
+
+    in_transaction = False
+    readonly = False
+
+    def __init__(self, pool: asyncpg.Pool, *, acquire_timeout_s: float) -> None:
+        self._pool = pool
+        self._acquire_timeout_s = acquire_timeout_s
+
+    async def acquire(self, deadline: float | None = None) -> Connection:
+        """Wait for a free connection; raise PoolTimeout after `acquire_timeout_s`, or sooner."""
+        limit_s = self._acquire_timeout_s
+        if deadline is not None:
+            limit_s = max(0.0, min(limit_s, deadline - asyncio.get_running_loop().time()))
+        try:
+            return await self._pool.acquire(timeout=limit_s)
+        except TimeoutError as error:
+            raise PoolTimeout(
+                f"no connection became free in time (the pool has {self._pool.get_max_size()})"
+            ) from error
+        except Exception as error:
+            if self._pool.is_closing():
+                raise ClientClosed("the pool is closed") from error
+            raise translate(error, lost=Unavailable) or error from error
+
+    async def release(self, connection: Connection, error: BaseException | None = None) -> None:  # noqa: ARG002
+        """Give the connection back; one that cannot be cleaned is closed by the pool."""
+        with contextlib.suppress(Exception):
+            await self._pool.release(connection)  # type: ignore[arg-type]
+
+
+class TransactionScope:
+    """The one connection of a transaction; statements of several tasks queue up for it."""
+
+    in_transaction = True
+
+    def __init__(self, connection: Connection, *, readonly: bool) -> None:
+        self.readonly = readonly
+        self.has_ended = False
+        self.failure: BaseException | None = None
+        self._connection = connection
+        self._turn = asyncio.Lock()
+
+    async def acquire(self, deadline: float | None = None) -> Connection:
+        """Wait for the statement before this one.
+
+        Raises Aborted once the transaction has ended, and at once within a transaction inside of
+        this one, which would wait for itself.
+        """
+        if self in _enclosing.get():
+            raise Aborted("a transaction inside of this one is open: use that one's methods")
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._turn.acquire()
+        except TimeoutError as error:
+            raise StatementTimeout(
+                "the transaction's statements before it took too long"
+            ) from error
+        if self.has_ended:
+            self._turn.release()
+            raise Aborted("this transaction has ended: begin a new one")
+        return self._connection
+
+    async def release(self, connection: Connection, error: BaseException | None = None) -> None:  # noqa: ARG002
+        """Let the next statement run."""
+        self.failure = self.failure or error
+        self._turn.release()
+
+
+_enclosing: Final[ContextVar[frozenset[Source]]] = ContextVar("enclosing", default=frozenset())
+
+
+@contextlib.contextmanager
+def enclosing(source: Source) -> Generator[None]:
+    """Within this block, a statement on `source` would wait for itself."""
+    inside = _enclosing.set(_enclosing.get() | {source})
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):  # the block ended in another task's context
+            _enclosing.reset(inside)
