@@ -94,10 +94,11 @@ def tool_server(n: int, at: datetime) -> Record:
 
 
 def thread(n: int) -> str:
-    """Return a checkpoint's thread: the crowd has a long one, and one that a filter looks through."""
+    """Return a checkpoint's thread: the crowd has a long one, and one for a filter that is rare."""
     if n % 4 == 0:
         return "long"
-    return "filtered" if n % 4 == 2 and n < SAME else f"thread-{n // 40}"
+    is_filtered = n < SAME and n % 2 == 0
+    return "filtered" if is_filtered else f"thread-{n // 40}"
 
 
 def checkpoint(n: int, at: datetime) -> Record:

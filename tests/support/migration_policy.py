@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Node = dict[str, Any]
 
-TRACKS: Final = ("core", "vector", "agentrows")
+TRACKS: Final = ("core", "vector", "agentrows", "agentrows_vector")
 SHARED: Final = ("core", "vector")
 """The tracks that a Go controller has as well: its numbers, its tables."""
 PREFIX: Final = "agentrows_"
@@ -274,7 +274,7 @@ def _referenced(statement: Node) -> list[str]:
 
 def _is_allowed_abroad(file: File, statement: Node) -> bool:
     """What a Go controller on the same database cannot notice."""
-    if file.track != "agentrows":
+    if file.track in SHARED:
         return False
     if statement["@"] == "IndexStmt":
         return statement.get("idxname", "").startswith(PREFIX) and not statement.get("unique")

@@ -19,7 +19,11 @@ WITHOUT: Final = "To go without the memory store, set AGENTROWS_VECTOR_ENABLED=f
 
 
 def builtin_tracks(*, vector: bool = True) -> tuple[Track, ...]:
-    """Return the tracks core, vector (unless it is switched off) and agentrows, in that order."""
+    """Return the tracks core, vector, agentrows and agentrows_vector, in that order.
+
+    Those of vectors only if these are not switched off. What agentrows adds to the table of the
+    vector track is in a track of its own, so that it is made when vectors are switched on later.
+    """
     root = migrations_root()
     core = Track("core", root / "core", "schema_migrations")
     memory = Track(
@@ -32,7 +36,13 @@ def builtin_tracks(*, vector: bool = True) -> tuple[Track, ...]:
     ours = Track(
         "agentrows", root / "agentrows", "agentrows_schema_migrations", extensions=("vector",)
     )
-    return (core, memory, ours) if vector else (core, ours)
+    ours_vector = Track(
+        "agentrows_vector",
+        root / "agentrows_vector",
+        "agentrows_vector_schema_migrations",
+        extensions=("vector",),
+    )
+    return (core, memory, ours, ours_vector) if vector else (core, ours)
 
 
 async def require_pgvector(db: asyncpg.Connection) -> None:
