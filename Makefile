@@ -8,14 +8,14 @@ LOCK := .ci/requirements-dev.txt
 BENCH_VENV := .venv-bench
 BENCH_READY := $(BENCH_VENV)/.ready
 BENCH_LOCK := .ci/requirements-bench.txt
-RESOLVE := uv pip compile pyproject.toml --extra codegen --extra embedded \
+RESOLVE := uv pip compile pyproject.toml --all-extras \
 	--universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command "make lock" --quiet
 # sqlc looks its plugin up on the path.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test soak unit lint types generate verify check lock bench clean
+.PHONY: help demo test soak unit lint types generate verify check lock licences bench clean
 
 help: ## Say what there is.
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -53,7 +53,11 @@ check: verify test ## Everything that a change must pass.
 
 lock: $(READY) ## Resolve the development dependencies anew.
 	$(RESOLVE) --group dev --upgrade --output-file $(LOCK)
-	$(RESOLVE) --extra uvloop --group bench --upgrade --output-file $(BENCH_LOCK)
+	$(RESOLVE) --group bench --upgrade --output-file $(BENCH_LOCK)
+
+licences: $(READY) ## List the licences of all dependencies in docs/licences.md.
+	python tests/support/licences.py > docs/licences.md.new
+	mv docs/licences.md.new docs/licences.md
 
 bench: $(BENCH_READY) ## Measure against other libraries; BENCH=get_session,growth: some of it, ROUNDS=9: longer.
 	$(BENCH_VENV)/bin/python benchmarks/run.py $(if $(BENCH),--only $(BENCH)) $(if $(ROUNDS),--rounds $(ROUNDS))

@@ -12,6 +12,45 @@ FROM pg_catalog.pg_extension AS e
 JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace
 WHERE e.extname = 'vector';
 
+-- name: LookAround :one
+-- The user whose rows alone this transaction sees, empty if it sees all rows; whether there is a
+-- table of memories, and whether a tracking table says that it is the one of the track vector.
+-- py: one!
+-- py: row Surroundings
+SELECT
+    coalesce(current_setting('agentrows.user_id', true), '')::text AS "user_id!",
+    (to_regclass('memory') IS NOT NULL)::boolean AS "has_memory!",
+    (to_regclass('vector_schema_migrations') IS NOT NULL)::boolean AS "has_vector_track!";
+
+-- name: BecomeUser :one
+-- Let this transaction see and change the rows of one user alone. The answer names the tables on
+-- which no policy holds for this role: it is a superuser, it has BYPASSRLS, or there is none.
+SELECT
+    set_config('agentrows.user_id', @user_id::text, true)::text AS "user_id!",
+    coalesce(string_agg(relname::text, ', ' ORDER BY relname), '')::text AS "open_tables!"
+FROM pg_catalog.pg_class
+WHERE
+    (
+        oid IN (
+            to_regclass('session'),
+            to_regclass('event'),
+            to_regclass('task'),
+            to_regclass('push_notification'),
+            to_regclass('feedback'),
+            to_regclass('lg_checkpoint'),
+            to_regclass('lg_checkpoint_write'),
+            to_regclass('crewai_agent_memory'),
+            to_regclass('crewai_flow_state'),
+            to_regclass('session_share'),
+            to_regclass('session_share_access')
+        )
+        OR (
+            oid = to_regclass('memory')
+            AND to_regclass('vector_schema_migrations') IS NOT NULL
+        )
+    )
+    AND NOT row_security_active(oid);
+
 -- name: ProbeJson :one
 -- A JSON value, which arrives as a list only where the connection has the codec for it.
 SELECT '[1]'::jsonb AS value;

@@ -6,6 +6,8 @@
 -- name: UpsertPushNotification :one
 -- Store a config of a user's task and bring a deleted one back. No row if the user has no such task,
 -- or if somebody took the id just now.
+--
+-- unscoped other: an id is taken whoever has it, and nothing else of the row is read
 -- py: row PushNotification
 INSERT INTO push_notification AS config (
     id, task_id, data, created_at, updated_at, protocol_version

@@ -14,13 +14,20 @@ FROM session
 WHERE session.id = @session_id AND session.user_id = @user_id AND session.deleted_at IS NULL
 RETURNING *;
 
--- name: GetSessionShare :one
--- The share of a token, unless its session is deleted.
+-- name: FindSessionShares :many
+-- The shares whose token has the digest of one of these two, unless their session is deleted; the
+-- caller compares the tokens. No token is compared here byte by byte, so the time that it takes
+-- tells nothing of how much of a guess is right.
 --
 -- unscoped: who has the token may see it
 SELECT share.* FROM session_share AS share
 JOIN session ON session.id = share.session_id AND session.user_id = share.user_id
-WHERE share.token = @token AND session.deleted_at IS NULL;
+WHERE
+    hashtextextended(share.token, 7237405416) IN (
+        hashtextextended(@token::text, 7237405416),
+        hashtextextended(@hashed_token::text, 7237405416)
+    )
+    AND session.deleted_at IS NULL;
 
 -- name: ListSessionShares :many
 -- The shares of a user's session, oldest first, from the given place on; none of a deleted session.
@@ -37,14 +44,16 @@ LIMIT sqlc.narg('limit')::bigint;
 -- name: DeleteSessionShare :execrows
 -- Take a share of a user's session back, with the record of who used it.
 DELETE FROM session_share
-WHERE token = @token AND user_id = @user_id;
+WHERE user_id = @user_id AND token IN (@token::text, @hashed_token::text);
 
 -- name: RecordShareAccess :one
--- Note that a user opened a share now; no row if the token shares nothing.
+-- Note that a user opened a share now; no row if it is gone, or its session is deleted.
+--
+-- unscoped: who had the token may open it
 INSERT INTO session_share_access (user_id, share_id, accessed_at)
 SELECT @user_id::text, share.id, statement_timestamp() AT TIME ZONE 'UTC'
 FROM session_share AS share
 JOIN session ON session.id = share.session_id AND session.user_id = share.user_id
-WHERE share.token = @token AND session.deleted_at IS NULL
+WHERE share.id = @share_id AND session.deleted_at IS NULL
 ON CONFLICT (user_id, share_id) DO UPDATE SET accessed_at = excluded.accessed_at
 RETURNING *;

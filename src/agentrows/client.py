@@ -20,6 +20,8 @@ from agentrows.config import Settings
 from agentrows.errors import InvalidValue
 from agentrows.gen import database
 from agentrows.opening import open_pool, use_pool
+from agentrows.stores._arguments import check_id
+from agentrows.stores._schema import become_user, needs
 from agentrows.stores.agents import AgentStore
 from agentrows.stores.checkpoints import CheckpointStore
 from agentrows.stores.crewai import CrewAIStore
@@ -31,6 +33,7 @@ from agentrows.stores.sessions import SessionStore
 from agentrows.stores.shares import ShareStore
 from agentrows.stores.tasks import TaskStore
 from agentrows.stores.tools import ToolStore
+from agentrows.stores.users import UserStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -38,7 +41,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from agentrows.config import MigrationMode
+    from agentrows.config import MigrationMode, Password
     from agentrows.db.executor import Isolation
     from agentrows.db.retries import OnRetry
     from agentrows.migrate import MigrationRunner
@@ -60,6 +63,7 @@ class Stores(
     CheckpointStore,
     CrewAIStore,
     MemoryStore,
+    UserStore,
 ):
     """Every method of every store, on one executor.
 
@@ -75,7 +79,7 @@ class Stores(
         """
         if not 0 < timeout_s < math.inf:
             raise InvalidValue("timeout_s must be a positive number of seconds")
-        return Stores(self.db.with_timeout(timeout_s))
+        return Stores(self.db.with_timeout(timeout_s), hash_tokens=self.hash_tokens)
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,7 @@ class PostgresClient(Stores):
         *,
         settings: Settings | None = None,
         migrations: MigrationMode | MigrationRunner | None = None,
+        password: Password | None = None,
         on_retry: OnRetry | None = None,
     ) -> AsyncGenerator[Self]:
         """Open a client for a block, and close it at its end.
@@ -107,13 +112,19 @@ class PostgresClient(Stores):
         verify, off, or a runner of your own), then opens the pool. If any step fails, what was
         opened is closed.
 
+        `password` is a function, plain or async, that is asked for each new connection and wins
+        over the DSN's password; what it raises becomes Unavailable. Else it is in the DSN, or in
+        the file of AGENTROWS_DATABASE_PASSWORD_FILE, or where libpq looks (PGPASSFILE).
+
         A call of which nothing has happened, because the database was away or undid it, and one
         that may repeat, is tried again for `Settings.retry_timeout_s`; `on_retry` hears of each.
 
         Raises ConfigError for settings, credentials or a missing pgvector; Unavailable if the
         server does not answer in time; SchemaBehind under `verify`; MigrationError.
         """
-        client = await cls.connect(dsn, settings=settings, migrations=migrations, on_retry=on_retry)
+        client = await cls.connect(
+            dsn, settings=settings, migrations=migrations, password=password, on_retry=on_retry
+        )
         try:
             yield client
         finally:
@@ -126,12 +137,14 @@ class PostgresClient(Stores):
         *,
         settings: Settings | None = None,
         migrations: MigrationMode | MigrationRunner | None = None,
+        password: Password | None = None,
         on_retry: OnRetry | None = None,
     ) -> Self:
         """Do what `open` does, for an application that calls `close` itself."""
         settings = settings or Settings.load()
         migrations = migrations or settings.migrations
-        return cls(*await open_pool(dsn, settings, migrations, on_retry))
+        db, close = await open_pool(dsn, settings, migrations, password, on_retry)
+        return cls(db, close, hash_tokens=settings.hash_share_tokens)
 
     @classmethod
     async def from_pool(
@@ -145,7 +158,9 @@ class PostgresClient(Stores):
 
         Its connections must have the codecs (`init=agentrows.init_connection`): ConfigError if not.
         """
-        return cls(*await use_pool(pool, settings or Settings.load(), on_retry))
+        settings = settings or Settings.load()
+        db, close = await use_pool(pool, settings, on_retry)
+        return cls(db, close, hash_tokens=settings.hash_share_tokens)
 
     @contextlib.asynccontextmanager
     async def transaction(
@@ -157,7 +172,27 @@ class PostgresClient(Stores):
         the transaction is lost, whatever the block does (Aborted): let the error leave the block.
         """
         async with self.db.transaction(isolation=isolation, readonly=readonly) as scope:
-            yield Transaction(scope)
+            yield Transaction(scope, hash_tokens=self.hash_tokens)
+
+    @contextlib.asynccontextmanager
+    async def as_user(
+        self, user_id: str, *, isolation: Isolation | None = None, readonly: bool = False
+    ) -> AsyncGenerator[Transaction]:
+        """Run a block in one transaction that sees and changes the rows of this user alone.
+
+        PostgreSQL's row-level security holds it to that, whatever a statement forgets: one of ours,
+        or one of yours on `tx.db`. It is a guard against mistakes, not against SQL that sets the
+        variable `agentrows.user_id` itself. A row for somebody else, and one under an id that
+        somebody else's row has, raises OwnedByAnother. Tasks without owner are hidden, and a
+        token opens only the user's own shares. PostgreSQL refuses COPY into these tables.
+
+        Needs AGENTROWS_ROW_SECURITY=true and a role that policies hold for: ConfigError if not.
+        """
+        needs(self.db, "rls", 1)
+        check_id("user_id", user_id)
+        async with self.transaction(isolation=isolation, readonly=readonly) as tx:
+            await become_user(tx.db, user_id)
+            yield tx
 
     async def ping(self) -> None:
         """Ask the database for an answer; raise Unavailable if there is none."""

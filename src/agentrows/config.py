@@ -7,17 +7,22 @@ error about them shows a password.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from agentrows.errors import ConfigError
 
-__all__ = ["MigrationMode", "Settings"]
+__all__ = ["MigrationMode", "Password", "Settings"]
 
 MigrationMode = Literal["apply", "verify", "off"]
+Password = Callable[[], str | Awaitable[str]]
+"""Returns the password, or awaits it; asked anew for every connection, so that it can rotate."""
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 NO_DATABASE = (
@@ -46,8 +51,14 @@ class Settings(BaseSettings):
     """A PostgreSQL DSN, or `embedded:` for the embedded server."""
     database_url_file: Path | None = None
     """A file that holds the DSN (a mounted secret); it wins over `database_url`."""
+    database_password_file: Path | None = None
+    """A file that holds the password, for a DSN without one; read anew for every connection."""
     vector_enabled: bool = True
     """Whether the memory store and its migrations (pgvector) are used."""
+    row_security: bool = False
+    """Whether the policies of the track `rls` are in use, for `client.as_user`."""
+    hash_share_tokens: bool = False
+    """Whether the token of a new share is stored as its SHA-256 only."""
     migrations: MigrationMode = "apply"
     """At start: bring the schema up, only check it, or neither."""
     pool_min_size: int = Field(default=1, ge=1)
@@ -87,19 +98,42 @@ class Settings(BaseSettings):
         if dsn is not None:
             found = dsn.strip()
         elif self.database_url_file is not None:
-            found = _read_secret(self.database_url_file)
+            found = _read_secret("AGENTROWS_DATABASE_URL_FILE", self.database_url_file)
         else:
             found = self.database_url.get_secret_value().strip() if self.database_url else ""
         if not found:
             raise ConfigError(NO_DATABASE)
         return found
 
+    def resolve_password(self, dsn: str) -> Password | None:
+        """Return what reads the password file; None if there is none, or the DSN has a password.
 
-def _read_secret(path: Path) -> str:
+        What it returns raises ConfigError if the file is missing or empty when it is called.
+        """
+        if self.database_password_file is None or _has_password(dsn):
+            return None
+        return partial(
+            _read_secret, "AGENTROWS_DATABASE_PASSWORD_FILE", self.database_password_file
+        )
+
+
+def _read_secret(variable: str, path: Path) -> str:
     try:
         secret = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"AGENTROWS_DATABASE_URL_FILE: cannot read {path}: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"{variable}: cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError:
+        secret = None  # the error of the codec holds the bytes
+    if secret is None:
+        raise ConfigError(f"{variable}: {path} is not UTF-8")
     if not secret:
-        raise ConfigError(f"AGENTROWS_DATABASE_URL_FILE: {path} is empty")
+        raise ConfigError(f"{variable}: {path} is empty")
     return secret
+
+
+def _has_password(dsn: str) -> bool:
+    try:
+        parts = urlsplit(dsn)
+        return bool(parts.password or parse_qs(parts.query).get("password"))
+    except ValueError:
+        return False  # connecting will say what is wrong with the DSN

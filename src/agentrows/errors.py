@@ -80,7 +80,7 @@ class AlreadyExists(Conflict):
 
 
 class OwnedByAnother(Conflict):
-    """The id is taken by a row of another user."""
+    """The id is taken by a row of another user, or a policy keeps the row from this user."""
 
 
 class Deleted(Conflict):
@@ -160,6 +160,8 @@ _MEANING: Final[dict[type[BaseException], type[AgentRowsError] | None]] = {
     OSError: _Lost,
     TimeoutError: _Lost,
     ssl.SSLError: ConfigError,
+    ssl.SSLEOFError: _Lost,
+    ssl.SSLZeroReturnError: _Lost,
     asyncpg.PostgresConnectionError: _Lost,
     asyncpg.InternalClientError: _Lost,  # the protocol's state is lost, mostly by a lost connection
     asyncpg.ClientCannotConnectError: Unavailable,
@@ -220,6 +222,8 @@ _MEANING: Final[dict[type[BaseException], type[AgentRowsError] | None]] = {
     asyncpg.PostgresError: None,
 }
 
+# Where the server checks rows against policies; the words of its message depend on its language.
+POLICY_CHECK: Final = "ExecWithCheckOptions"
 _SAYING: Final[dict[type[AgentRowsError], str]] = {
     Unavailable: "the database is not available: {}",
     OutcomeUnknown: "the answer was lost, the statement may have happened or not: {}",
@@ -243,6 +247,8 @@ def translate(
     meaning = next((_MEANING[cls] for cls in type(error).__mro__ if cls in _MEANING), None)
     if meaning is None:
         return None
+    if meaning is ConfigError and getattr(error, "server_source_function", None) == POLICY_CHECK:
+        meaning = OwnedByAnother
     if meaning is _Lost:
         timed_out = isinstance(error, TimeoutError) and lost is not OutcomeUnknown
         meaning = StatementTimeout if timed_out else lost

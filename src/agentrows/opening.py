@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from agentrows.config import MigrationMode, Settings
+    from agentrows.config import MigrationMode, Password, Settings
     from agentrows.db.retries import OnRetry
     from agentrows.db.sources import Source
     from agentrows.migrate import MigrationRunner
@@ -57,14 +57,16 @@ async def open_pool(
     dsn: str | None,
     settings: Settings,
     migrations: MigrationMode | MigrationRunner,
+    password: Password | None,
     on_retry: OnRetry | None,
 ) -> tuple[Executor, Close]:
     """Wait for the server, bring the schema up, open a pool; return its executor and its end."""
-    ready = await pools.wait_until_ready(settings.resolve_dsn(dsn), settings)
-    status = await _migrate(ready, settings, migrations)
-    pool = await pools.open_pool(
-        ready, settings, init=partial(init_connection, vector=settings.vector_enabled)
-    )
+    found = settings.resolve_dsn(dsn)
+    password = password or settings.resolve_password(found)
+    ready = await pools.wait_until_ready(found, settings, password=password)
+    status = await _migrate(ready, settings, migrations, password)
+    init = partial(init_connection, vector=settings.vector_enabled)
+    pool = await pools.open_pool(ready, settings, init=init, password=password)
     db = _executor(pool, status, settings, on_retry)
     return db, partial(pool.close, timeout_s=CLOSE_TIMEOUT_S)
 
@@ -101,26 +103,32 @@ def _executor(
 
 
 def _tracks(settings: Settings) -> tuple[migrate.Track, ...]:
-    return migrate.builtin_tracks(vector=settings.vector_enabled)
+    return migrate.builtin_tracks(
+        vector=settings.vector_enabled, row_security=settings.row_security
+    )
 
 
 def _versions(status: migrate.Status, settings: Settings) -> dict[str, int]:
     """Return how far each track is, for `needs`."""
-    return status.versions | ({} if settings.vector_enabled else {"vector": SWITCHED_OFF})
+    return {
+        **status.versions,
+        **({} if settings.vector_enabled else {"vector": SWITCHED_OFF}),
+        **({} if settings.row_security else {"rls": SWITCHED_OFF}),
+    }
 
 
 async def _migrate(
-    dsn: str, settings: Settings, mode: MigrationMode | MigrationRunner
+    dsn: str, settings: Settings, mode: MigrationMode | MigrationRunner, password: Password | None
 ) -> migrate.Status:
     """Do what the mode says, and return how far the schema is then."""
     tracks = _tracks(settings)
     if mode == "apply":
-        return (await migrate.apply(dsn, tracks)).status
+        return (await migrate.apply(dsn, tracks, password=password)).status
     if mode == "verify":
-        return await migrate.verify(dsn, tracks)
+        return await migrate.verify(dsn, tracks, password=password)
     if callable(mode):
-        await mode(migrate.MigrationContext(dsn, tracks))
-    return await migrate.status(dsn, tracks)
+        await mode(migrate.MigrationContext(dsn, tracks, password))
+    return await migrate.status(dsn, tracks, password=password)
 
 
 async def _check_codecs(db: Executor, *, vector: bool) -> None:

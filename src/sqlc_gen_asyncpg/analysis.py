@@ -13,7 +13,7 @@ from sqlc_gen_asyncpg import wire
 from sqlc_gen_asyncpg.errors import Refused
 from sqlc_gen_asyncpg.pgtypes import Type, normal_name
 from sqlc_gen_asyncpg.sql.infer import Inference
-from sqlc_gen_asyncpg.sql.relations import columns
+from sqlc_gen_asyncpg.sql.relations import columns, one_row
 from sqlc_gen_asyncpg.sql.statements import parse
 from sqlc_gen_asyncpg.sql.tokens import SqlSyntaxError
 from sqlc_gen_asyncpg.words import words
@@ -32,11 +32,16 @@ _TEXTS: Final = words("bpchar citext name text varchar")
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """A query as it was parsed; `results` are its columns, embedded ones one by one."""
+    """A query as it was parsed; `results` are its columns, embedded ones one by one.
+
+    The server refuses parameters that are `untyped` where they first stand.
+    """
 
     query: nodes.Query
     results: tuple[Info, ...]
     params: dict[int, Info]
+    untyped: frozenset[int]
+    one_row: bool
 
 
 def analyse(query: wire.Query, catalog: Catalog, nullable: Collection[int]) -> Analysis | None:
@@ -50,7 +55,8 @@ def analyse(query: wire.Query, catalog: Catalog, nullable: Collection[int]) -> A
         results = _columns(inference, parsed)
     except RecursionError:
         return None
-    return Analysis(parsed, results, inference.params)
+    surely = one_row(inference, parsed)
+    return Analysis(parsed, results, inference.params, frozenset(inference.untyped), surely)
 
 
 def _columns(inference: Inference, parsed: nodes.Query) -> tuple[Info, ...]:

@@ -182,6 +182,11 @@ PG_TYPES: Final[dict[str, PyType]] = {
 }
 
 _ALIASES: Final = {
+    "cardinal_number": "int4",  # this and the next four are information_schema's
+    "character_data": "varchar",
+    "sql_identifier": "name",
+    "time_stamp": "timestamptz",
+    "yes_or_no": "varchar",
     "bigint": "int8",
     "bit varying": "varbit",
     "bigserial": "int8",
@@ -240,7 +245,7 @@ def normal_name(name: Name) -> str:
     schema, _, bare = name.name.rpartition(".")
     schema = (schema or name.schema).strip('"').lower()
     bare = " ".join(bare.strip('"').split())
-    if schema in {"", "pg_catalog", "public"}:
+    if schema in {"", "information_schema", "pg_catalog", "public"}:
         lowered = bare.lower()
         return _ALIASES.get(lowered, lowered if lowered in PG_TYPES else bare)
     return f"{schema}.{bare}"

@@ -75,7 +75,15 @@ def _check(self: Builder) -> None:
             "a blank line stands above or in its comment; end a comment on the whole file with the "
             "line -- py: file, and leave no blank line between the query's comment and its SQL"
         )
-    kept = re.search(r"@[A-Za-z_]\w*", sqltext.mask(self.query.text))
+    text = sqltext.mask(self.query.text)
+    if re.search(r"\bMERGE\s+INTO\b", text, re.IGNORECASE) and (
+        cmd in _WITH_RESULT or re.search(r"[$@]\w", text)
+    ):
+        raise Refused(
+            "sqlc reads neither parameters nor results of MERGE; write INSERT … ON CONFLICT, or "
+            "UPDATE … FROM and INSERT … SELECT"
+        )
+    kept = re.search(r"@[A-Za-z_]\w*", text)
     if kept:
         # PostgreSQL reads `=@` as one operator, so sqlc leaves the name behind it as it is.
         raise Refused(f"{kept[0]} is no parameter here; put a blank before it, or write sqlc.arg")
@@ -115,7 +123,7 @@ def _function(self: Builder) -> ir.Function:
         binds=tuple(binds),
         params=params,
         result=found,
-        always_row=query.cmd == ":one" and (self.says.one or _surely_one(query)),
+        always_row=query.cmd == ":one" and (self.says.one or _surely_one(self)),
         iterator=query.cmd == ":many" and (options.emit_iterators or self.says.iterator),
     )
 
@@ -134,12 +142,11 @@ def _default_doc(query: wire.Query) -> tuple[str, ...]:
     return (" ".join(("Run", query.name, does.get(query.cmd, ""))).strip() + ".",)
 
 
-def _surely_one(query: wire.Query) -> bool:
-    """Without aggregates a SELECT of a table's own columns may find no row: do not look closer."""
-    selects = query.insert_into is None
-    if selects and any(each.table for each in query.columns):
-        return False
-    return sqltext.always_one_row(query.text)
+def _surely_one(self: Builder) -> bool:
+    """Whether a query that is no INSERT without doubts surely has a row."""
+    if self.query.insert_into is None:
+        return bool(self.analysis and self.analysis.one_row)
+    return sqltext.always_one_row(self.query.text)
 
 
 def _arguments(self: Builder) -> tuple[list[ir.Argument], list[ir.Bind]]:
@@ -248,6 +255,13 @@ def _parameter(self: Builder, parameter: wire.Parameter) -> tuple[str, Type]:
 def _said_type(self: Builder, column: wire.Column, number: int) -> Type:
     """Return the type of a parameter; one that a directive gives need not be known to sqlc."""
     said = self.says.params.get(column.name)
+    if self.analysis is None and not column.is_slice:
+        _must_be_cast(self, number)
+    elif self.analysis and number in self.analysis.untyped:
+        raise Refused(
+            "it has no type where it first stands, so that PostgreSQL refuses the query; cast it "
+            f"there, as in {column.name}::text"
+        )
     if self.analysis and not column.is_slice and (said is None or number in self.analysis.params):
         column = parameter_column(self.catalog, column, self.analysis.params.get(number))
     if said is None:
@@ -257,6 +271,14 @@ def _said_type(self: Builder, column: wire.Column, number: int) -> Type:
     except Refused:
         known = None
     return self.catalog.text_type(said, known, normal_name(column.type))
+
+
+def _must_be_cast(self: Builder, number: int) -> None:
+    """Refuse a parameter whose type only sqlc would know, which it does not always."""
+    if not re.search(rf"\${number}\s*::|CAST\(\s*\${number}\s", self.query.text, re.IGNORECASE):
+        raise Refused(
+            "the statement is not understood; cast each of its parameters, as in @x::text"
+        )
 
 
 def _copy(self: Builder, arguments: list[ir.Argument]) -> ir.Copy:

@@ -79,6 +79,11 @@ def _with_types(self: Builder) -> list[tuple[wire.Column, str, tuple[Info, ...] 
         starts = list(accumulate(widths, initial=0))
         parts = [analysis.results[i : i + n] for i, n in zip(starts, widths, strict=False)]
         return [(column, "", part) for column, part in zip(query.columns, parts, strict=True)]
+    if analysis and all(each.type for each in analysis.results):
+        raise Refused(
+            f"sqlc sees {len(query.columns)} columns where PostgreSQL returns "
+            f"{len(analysis.results)}; list them by name, each with its cast"
+        )
     doubtful = [each for each in query.columns if not each.table]
     items = sqltext.result_items(query.text) if doubtful else []
     if len(items) != len(query.columns) or any(each.embed for each in query.columns):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlc_gen_asyncpg.pgtypes import normal_name
+from sqlc_gen_asyncpg.sql.definitions import function
 from sqlc_gen_asyncpg.sql.literals import type_name
 from sqlc_gen_asyncpg.sql.statements import Statements
 from sqlc_gen_asyncpg.sql.stream import Stream
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sqlc_gen_asyncpg.sql import nodes
+    from sqlc_gen_asyncpg.sql.library import Candidate
 
 __all__ = ["SchemaFiles", "read_schema"]
 
@@ -33,7 +35,9 @@ class SchemaFiles:
     composites: dict[str, dict[str, tuple[str, int]]] = field(
         default_factory=dict[str, dict[str, tuple[str, int]]]
     )
-    functions: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
+    functions: dict[str, tuple[Candidate, ...]] = field(
+        default_factory=dict[str, "tuple[Candidate, ...]"]
+    )
     views: dict[tuple[str, ...], tuple[tuple[str, ...], nodes.Query]] = field(
         default_factory=dict[tuple[str, ...], "tuple[tuple[str, ...], nodes.Query]"]
     )
@@ -114,18 +118,9 @@ def _fields(stream: Stream) -> dict[str, tuple[str, int]]:
 
 def _function(stream: Stream, found: SchemaFiles) -> None:
     name = stream.dotted()[-1]
-    stream.skip_parentheses()
-    if not stream.take("returns"):
-        return
-    if stream.take("setof"):
-        kind, dims = type_name(stream)
-    elif stream.take("table"):
-        kind, dims = "record", 0
-    else:
-        kind, dims = type_name(stream)
-    known = found.functions.get(name)
-    made = (_normal(kind), dims)
-    found.functions[name] = ("", 0) if known and known != made else made
+    made = function(stream)
+    others = [each for each in found.functions.get(name, ()) if each.args != made.args]
+    found.functions[name] = (*others, made)
 
 
 def _view(stream: Stream, found: SchemaFiles) -> None:

@@ -41,6 +41,8 @@ def read_tables(request: wire.Request, files: SchemaFiles) -> tuple[Schema, wire
         named = found.table(parts)
         if named is None:
             continue
+        if names and names != tuple(named[1]):
+            found.renamed.add(named[0])
         infos = [info for _, info in columns(Inference(found), query, None)]
         there = list(tables[named[0]])
         if len(infos) == len(names or there) == len(there):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
+import resource
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import asyncpg
 import pytest
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from support.runners import App, Whole
+    from support.servers import OwnServer
 
 A = "CREATE TABLE IF NOT EXISTS a (n int);"
 B = "CREATE TABLE IF NOT EXISTS b (n int);"
@@ -188,40 +191,87 @@ async def test_an_applied_file_that_is_edited_or_deleted_is_named(
     await whole(2)
 
 
+async def test_the_last_applied_file_is_deleted_and_may_be_a_newer_releases(
+    app: App, db: asyncpg.Connection, whole: Whole
+) -> None:
+    app.write(A, B)
+    assert (await app.run("up")).code == 0
+    pair = list((app.folder / "app").glob("000002_*"))
+    for file in pair:
+        file.unlink()
+    done = await app.run("up")
+    assert (done.code, done.out) == (0, "nothing to do\n")
+    assert "app/000002_step.up.sql: of a newer release, or deleted" in done.err
+    said = (await app.run("doctor")).out
+    assert "applied, not here\tapp/000002_step.up.sql (of a newer release, or deleted)" in said
+    assert await versions(db) == [(2, False)]
+    app.write(A, B)
+    await whole(2)
+
+
+DISK: Final = 24 * 1024 * 1024
+
+
 @contextlib.contextmanager
-def small_disk() -> Generator[Path]:
-    """A folder of 24 MB that fills up."""
+def small_disk() -> Generator[Path | None]:
+    """A folder of 24 MB that fills up; None where this user may not mount one."""
     folder = Path(tempfile.mkdtemp(prefix="agentrows-disk-"))
-    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(folder)]
     try:
-        done = subprocess.run(mount, check=False, capture_output=True)  # noqa: S603
+        mounted = subprocess.run(mount, check=False, capture_output=True).returncode == 0  # noqa: S603
     except FileNotFoundError:
-        pytest.skip("there is no mount command for a small disk")
-    if done.returncode != 0:
-        pytest.skip("a small disk needs the right to mount a tmpfs")
+        mounted = False
     try:
-        yield folder
+        yield folder if mounted else None
     finally:
-        subprocess.run(["umount", str(folder)], check=False)  # noqa: S603, S607
+        if mounted:
+            subprocess.run(["umount", str(folder)], check=False)  # noqa: S603, S607
         folder.rmdir()
 
 
-async def test_a_full_disk_rolls_back(app: App) -> None:
-    with small_disk() as folder, own_server() as own:
+async def create_tablespace(dsn: str, space: Path) -> None:
+    db = await asyncpg.connect(dsn)
+    await db.execute(f"CREATE TABLESPACE small LOCATION '{space}'")
+    await db.close()
+
+
+@pytest.fixture(params=["a full tablespace", "files that must not grow"])
+def full(request: pytest.FixtureRequest) -> Generator[tuple[OwnServer, str, str]]:
+    """A server whose disk is full after 24 MB, a tablespace there, and what it says then.
+
+    A limit on the size of the server's files needs no right that an ordinary user lacks, and stops
+    the same call of the server.
+    """
+    with small_disk() as folder, own_server(start=False) as own:
+        if request.param == "files that must not grow":
+            before = resource.getrlimit(resource.RLIMIT_FSIZE)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (DISK, before[1]))  # the server inherits it
+            own.start()
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+            yield own, "pg_default", "File too large"
+            return
+        own.start()
+        if folder is None:
+            pytest.skip("a small disk needs the right to mount one; the limit on files needs none")
         space = folder / "space"
         space.mkdir()
         shutil.chown(space, unprivileged() or os.geteuid())
-        app.dsn = own.dsn()
-        db = await asyncpg.connect(app.dsn)
-        await db.execute(f"CREATE TABLESPACE small LOCATION '{space}'")
-        fill = "CREATE TABLE b TABLESPACE small AS SELECT repeat('x', 1000) AS n"
-        app.write(A, f"{fill} FROM generate_series(1, 100000);")
-        done = await app.run("up")
-        assert done.code == 1
-        assert "No space left on device" in done.last
-        assert "the run was rolled back" in done.last
-        assert await versions(db) == []
-        app.write(A, f"{fill} FROM generate_series(1, 10);")
-        assert (await app.run("up")).code == 0
-        assert (await migrate.verify(app.dsn, migrate.builtin_tracks())).is_current
-        await db.close()
+        asyncio.run(create_tablespace(own.dsn(), space))
+        yield own, "small", "No space left on device"
+
+
+async def test_a_full_disk_rolls_back(app: App, full: tuple[OwnServer, str, str]) -> None:
+    own, space, words = full
+    app.dsn = own.dsn()
+    db = await asyncpg.connect(app.dsn)
+    fill = f"CREATE TABLE b TABLESPACE {space} AS SELECT repeat('x', 1000) AS n"
+    app.write(A, f"{fill} FROM generate_series(1, 100000);")
+    done = await app.run("up")
+    assert done.code == 1
+    assert words in done.last
+    assert "the run was rolled back" in done.last
+    assert await versions(db) == []
+    app.write(A, f"{fill} FROM generate_series(1, 10);")
+    assert (await app.run("up")).code == 0
+    assert (await migrate.verify(app.dsn, migrate.builtin_tracks())).is_current
+    await db.close()

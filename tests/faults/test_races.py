@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
 import sys
 from typing import TYPE_CHECKING
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
-from agentrows import migrate
+from agentrows import PostgresClient, migrate
 from support.catalog import columns, fingerprint
+from support.runners import PATIENCE_S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 PROGRAM = """
 from dataclasses import replace
 from pathlib import Path
-from agentrows import migrate
+from agentrows import PostgresClient, migrate
 from agentrows.cli import main
 core, vector, ours = migrate.builtin_tracks()
 slow = replace(vector, directory=Path(__file__).parent / "vector")
@@ -70,6 +72,40 @@ async def test_one_migrates_and_the_others_say_why_not(
             assert await counted(app, of) == before
         finally:
             await asyncio.to_thread(server.drop_database, name)
+
+
+async def test_services_that_start_together_wait_for_an_old_reader_and_all_come_up(
+    database: str, db: asyncpg.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its snapshot is older than the indexes that are built; whose it is, the log says."""
+    of = await columns(db)
+    before = await fingerprint(db, of)
+
+    async def apply(context: migrate.MigrationContext) -> None:
+        await migrate.apply(context.dsn, context.tracks, ddl_lock_timeout_s=0.2)
+
+    reader = await asyncpg.connect(database)
+    with caplog.at_level(logging.WARNING, logger="agentrows"):
+        async with reader.transaction(isolation="repeatable_read"):
+            await reader.execute("SELECT")
+            services = [
+                asyncio.create_task(PostgresClient.connect(database, migrations=apply))
+                for _ in range(3)
+            ]
+            waits = f"waits until these transactions end: pid {reader.get_server_pid()}"
+            async with asyncio.timeout(PATIENCE_S):
+                while waits not in caplog.text:
+                    await asyncio.sleep(0.01)
+            assert not any(service.done() for service in services)
+        clients = await asyncio.gather(*services)
+    await reader.close()
+    for client in clients:
+        await client.store_session("s-new", user_id="mira")
+        await client.close()
+    assert (await migrate.doctor(database, migrate.builtin_tracks())).is_healthy
+    assert (await migrate.verify(database, migrate.builtin_tracks())).is_current
+    await db.execute("DELETE FROM session WHERE id = 's-new'")
+    assert await fingerprint(db, of) == before
 
 
 async def race(app: App, replicas: int) -> None:

@@ -25,24 +25,24 @@ from agentrows import (
 )
 from agentrows.db.embedded import load_get_server
 from agentrows.db.pool import connect
-from support.postgres import LOCKED_ROLE
+from support.postgres import LOCKED_ROLE, as_role
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from support.postgres import Server
 
-SECRET = "correct-horse-battery"  # noqa: S105  the password these tests look for
+SECRET = "hunter2-correct-horse"  # noqa: S105  the password these tests look for
 
 
 @pytest.fixture
 def locked(server: Server, migrated: str) -> str:
     """The DSN of a role with a password, with a wrong one in it."""
     server.execute(
-        f"""DO $$ BEGIN CREATE ROLE {LOCKED_ROLE} LOGIN PASSWORD 'right';
+        f"""DO $$ BEGIN CREATE ROLE {LOCKED_ROLE} LOGIN PASSWORD 'hunter2-right';
         EXCEPTION WHEN duplicate_object THEN NULL; END $$"""
     )
-    return migrated.replace("postgres:@", f"{LOCKED_ROLE}:{SECRET}@")
+    return as_role(migrated, LOCKED_ROLE, SECRET)
 
 
 def everything_said(error: BaseException) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
 
+from agentrows import migrate
 from agentrows.gen import (
     agents,
     checkpoints,
@@ -65,6 +67,11 @@ FROM generate_series(1, {ROWS}) AS n;
 ANALYZE agent; ANALYZE session; ANALYZE event; ANALYZE feedback; ANALYZE memory;
 ANALYZE task; ANALYZE push_notification; ANALYZE tool; ANALYZE lg_checkpoint;
 """  # noqa: S608  a number of ours
+GUARDED = f"planner_{os.getpid()}"
+GUARD = f"""
+CREATE ROLE {GUARDED};
+GRANT ALL ON ALL TABLES IN SCHEMA public TO {GUARDED};
+"""
 FULL = set(re.findall(r"ANALYZE (\w+)", LOAD))
 # The SQL, and its arguments in order.
 STATEMENTS = {
@@ -132,9 +139,11 @@ def full(server: Server, template: str) -> str:
     async def load() -> None:
         connection = await asyncpg.connect(server.dsn(name))
         await connection.execute(LOAD)
+        await connection.execute(GUARD)
         await connection.close()
 
     asyncio.run(load())
+    asyncio.run(migrate.up(server.dsn(name), migrate.builtin_tracks(row_security=True)))
     return server.dsn(name)
 
 
@@ -164,6 +173,21 @@ async def test_no_statement_reads_a_whole_table(
 
     scanned = set(re.findall(r"Seq Scan on (\w+)", shown))
     assert not scanned & FULL, shown
+
+
+@pytest.mark.parametrize("mode", ["custom", "generic"])
+async def test_under_the_policies_no_statement_reads_a_whole_table_either(
+    mode: str, connection: asyncpg.Connection
+) -> None:
+    await connection.execute(f"SET ROLE {GUARDED}")
+    for user in ("u-1", ""):
+        await connection.fetchval("SELECT set_config('agentrows.user_id', $1, false)", user)
+        for name in STATEMENTS:
+            shown = await plan(connection, name, mode)
+            await connection.execute("DEALLOCATE statement")
+
+            scanned = set(re.findall(r"Seq Scan on (\w+)", shown))
+            assert not scanned & FULL, shown
 
 
 async def test_a_list_without_its_index_is_seen(connection: asyncpg.Connection) -> None:

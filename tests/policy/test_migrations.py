@@ -125,6 +125,12 @@ def test_a_stray_beside_the_tracks_is_named(tmp_path: Path) -> None:
         "ALTER TABLE b DROP CONSTRAINT IF EXISTS c; ALTER TABLE a ADD CONSTRAINT c CHECK (true)",
         "ALTER TABLE a ADD CONSTRAINT c CHECK (true); ALTER TABLE a DROP CONSTRAINT IF EXISTS c",
         "ALTER TABLE a ATTACH PARTITION b DEFAULT",
+        "CREATE POLICY p ON a USING (true)",
+        "DROP POLICY p ON a",
+        "DROP POLICY IF EXISTS p ON b; CREATE POLICY p ON a USING (true)",
+        "DROP POLICY IF EXISTS q ON a; CREATE POLICY p ON a USING (true)",
+        "CREATE POLICY p ON a USING (true); DROP POLICY IF EXISTS p ON a",
+        "ALTER POLICY p ON a USING (true)",
         "ALTER TABLE a RENAME TO b",
         "ALTER TABLE a RENAME COLUMN b TO c",
         "INSERT INTO a VALUES (1)",
@@ -145,6 +151,8 @@ def test_a_statement_that_cannot_be_applied_twice_is_found(sql: str) -> None:
         "CREATE TABLE IF NOT EXISTS a (id int); COMMENT ON TABLE a IS 'x'",
         "ALTER TABLE a DROP CONSTRAINT IF EXISTS c; ALTER TABLE a ADD CONSTRAINT c CHECK (true)",
         "ALTER TABLE a ALTER COLUMN b SET NOT NULL, ALTER COLUMN b SET DEFAULT 1",
+        "ALTER TABLE a ENABLE ROW LEVEL SECURITY; ALTER TABLE a FORCE ROW LEVEL SECURITY",
+        "DROP POLICY IF EXISTS p ON a; CREATE POLICY p ON a USING (true)",
         "UPDATE a SET b = 1 WHERE b IS NULL",
         "INSERT INTO a VALUES (1) ON CONFLICT DO NOTHING",
         "CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
@@ -200,6 +208,55 @@ def test_a_statement_on_another_tracks_table_is_found(track: str, sql: str) -> N
 def test_only_agentrows_may_index_another_tracks_table_and_add_columns(sql: str) -> None:
     assert problems(policy.trespassing, CORE, ("agentrows", sql)) == []
     assert problems(policy.trespassing, CORE, ("vector", sql))
+
+
+POLICY = "CREATE POLICY agentrows_p ON task USING (true)"
+
+
+@pytest.mark.parametrize("track", policy.POLICIES)
+@pytest.mark.parametrize(
+    "sql",
+    [
+        POLICY,
+        "DROP POLICY IF EXISTS agentrows_p ON task",
+        "ALTER TABLE task ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
+        "ALTER TABLE task NO FORCE ROW LEVEL SECURITY, DISABLE ROW LEVEL SECURITY",
+    ],
+)
+def test_only_the_tracks_of_policies_may_put_policies_on_the_tables_of_others(
+    track: str, sql: str
+) -> None:
+    assert problems(policy.trespassing, CORE, (track, sql)) == []
+    for other in ("agentrows", "vector"):
+        assert problems(policy.trespassing, CORE, (other, sql))
+
+
+@pytest.mark.parametrize("track", policy.POLICIES)
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "CREATE POLICY p ON task USING (true)",
+        "CREATE POLICY agentrows_p ON task AS RESTRICTIVE USING (true)",
+        "DROP POLICY IF EXISTS p ON task",
+        "ALTER TABLE task ENABLE ROW LEVEL SECURITY, ADD COLUMN IF NOT EXISTS agentrows_b int",
+        "ALTER TABLE task ADD COLUMN IF NOT EXISTS agentrows_b int",
+        "CREATE INDEX IF NOT EXISTS agentrows_i ON task (id)",
+        "DROP TABLE IF EXISTS task",
+        "DELETE FROM task",
+        "COMMENT ON TABLE task IS 'x'",
+    ],
+)
+def test_the_tracks_of_policies_do_nothing_else_to_the_tables_of_others(
+    track: str, sql: str
+) -> None:
+    assert problems(policy.trespassing, CORE, (track, sql))
+
+
+@pytest.mark.parametrize(
+    "sql", ["CREATE POLICY p ON public.a USING (true)", "DROP POLICY IF EXISTS p ON public.a"]
+)
+def test_a_policy_on_a_name_with_a_schema_is_found(sql: str) -> None:
+    assert problems(policy.qualified_names, ("rls", sql))
 
 
 def test_a_track_may_drop_its_index_on_another_tracks_table() -> None:

@@ -57,6 +57,13 @@ FACTS: Final = """
     UNION ALL
     SELECT format('trigger %s.%s', relname, tgname) FROM ours JOIN pg_trigger ON tgrelid = ours.oid
     WHERE NOT tgisinternal
+    UNION ALL
+    SELECT format('policy %s.%s %s %s %s %s', relname, polname, polcmd, polroles,
+        pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid))
+    FROM ours JOIN pg_policy ON polrelid = ours.oid
+    UNION ALL
+    SELECT format('row security %s forced=%s', ours.relname, class.relforcerowsecurity)
+    FROM ours JOIN pg_class AS class USING (oid) WHERE class.relrowsecurity
     ORDER BY 1
 """
 

@@ -23,6 +23,10 @@ THREAD: Final[Arguments] = {"thread_id": "t-1", **MIRA}
 SERVER: Final[Arguments] = {"server_name": "maps", "group_kind": "MCP"}
 WRITE: Final = NewCheckpointWrite(idx=0, channel="answer", value_type="json", value="eyI=")
 METHODS: Final[dict[str, dict[str, Arguments]]] = {
+    "users": {
+        "export_user": MIRA,
+        "erase_user": MIRA,
+    },
     "agents": {
         "store_agent": {"id": "travel", "type": "BYO"},
         "get_agent": {"id": "travel"},
@@ -148,14 +152,14 @@ def in_order(*, of_store: str | None = None) -> list[tuple[str, Arguments]]:
         if of_store in (None, store)
         for call in methods.items()
     ]
-    taking = [call for call in every if call[0].startswith(("delete", "reset", "prune"))]
+    taking = [call for call in every if call[0].startswith(("delete", "reset", "prune", "erase"))]
     return [call for call in every if call not in taking] + taking[::-1]
 
 
 async def call(stores: Stores, method: str, arguments: Arguments) -> object:
     """Call a method by its name; of a stream, take the rows."""
     answer: Any = getattr(stores, method)(**arguments)
-    if method.startswith("stream"):
+    if method.startswith(("stream", "export")):
         return [row async for row in answer]
     return await answer
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import pglast
@@ -18,9 +19,11 @@ if TYPE_CHECKING:
 
 Node = dict[str, Any]
 
-TRACKS: Final = ("core", "vector", "agentrows", "agentrows_vector")
+TRACKS: Final = ("core", "vector", "agentrows", "agentrows_vector", "rls", "rls_vector")
 SHARED: Final = ("core", "vector")
 """The tracks that a Go controller has as well: its numbers, its tables."""
+POLICIES: Final = ("rls", "rls_vector")
+"""The tracks that hold policies on the others' tables, and nothing else."""
 PREFIX: Final = "agentrows_"
 NAME: Final = re.compile(r"([0-9]{6})_([a-z0-9_]+)\.(up|down)\.sql")
 HEADER: Final = re.compile(r"-- no-transaction: \S")
@@ -33,6 +36,10 @@ REPEATABLE_ALTERATIONS: Final = {
     "AT_AlterColumnType",
     "AT_SetStatistics",
     "AT_SetStorage",
+    "AT_EnableRowSecurity",
+    "AT_DisableRowSecurity",
+    "AT_ForceRowSecurity",
+    "AT_NoForceRowSecurity",
 }
 # Repeatable, or looked at by a rule of their own.
 HARMLESS: Final = {
@@ -45,6 +52,8 @@ HARMLESS: Final = {
     "VacuumStmt",
     "VariableSetStmt",
 }
+OF_TABLE: Final = ("OBJECT_TRIGGER", "OBJECT_RULE", "OBJECT_POLICY")
+"""What has a name within its table."""
 WHY_NOT: Final = {
     "DoStmt": "DO hides its statements from sqlc and from these rules",
     "TransactionStmt": "BEGIN, COMMIT and the like end the transaction of the run",
@@ -177,11 +186,23 @@ def _unguarded(statement: Node, before: tuple[Node, ...]) -> Iterator[str]:
     elif kind == "DropStmt":
         if not statement["missing_ok"]:
             yield "DROP without IF EXISTS"
+    elif kind == "CreatePolicyStmt":
+        if not any(map(partial(_drops_policy, statement), before)):
+            yield f"CREATE POLICY {statement['policy_name']} without a DROP POLICY before it"
     elif kind == "AlterTableStmt":
         for command in statement["cmds"]:
             yield from _unguarded_alteration(statement, command, before)
     elif kind not in HARMLESS:
         yield WHY_NOT.get(kind, f"{kind} cannot be applied twice, as far as these rules know")
+
+
+def _drops_policy(made: Node, statement: Node) -> bool:
+    wanted = [made["table"]["relname"], made["policy_name"]]
+    return (
+        statement["@"] == "DropStmt"
+        and statement["removeType"]["name"] == "OBJECT_POLICY"
+        and wanted in map(_names, statement["objects"])
+    )
 
 
 def _unguarded_rows(statement: Node) -> Iterator[str]:
@@ -219,7 +240,10 @@ def _alterations(statements: tuple[Node, ...]) -> Iterator[tuple[str, str, str |
 
 
 def trespassing(files: list[File]) -> list[str]:
-    """Statements on another track's table; `agentrows` may index, and add columns of its own."""
+    """Statements on another track's table.
+
+    `agentrows` may index, and add columns of its own; the tracks of policies may switch them on.
+    """
     owners = _owners(files)
     problems: list[str] = []
     for file in files:
@@ -253,12 +277,14 @@ def _touched(statement: Node) -> list[str]:
     """The tables and indexes that a statement changes; what it only reads is not touched."""
     kind = statement["@"]
     if kind == "DropStmt":
-        of_table = statement["removeType"]["name"] in ("OBJECT_TRIGGER", "OBJECT_RULE")
+        of_table = statement["removeType"]["name"] in OF_TABLE
         return [names[-2 if of_table else -1] for names in map(_names, statement["objects"])]
     if kind == "CommentStmt":
         names = _names(statement["object"])
         inner = ("OBJECT_COLUMN", "OBJECT_TRIGGER", "OBJECT_TABCONSTRAINT")
         return [names[-2 if statement["objtype"]["name"] in inner else -1]]
+    if kind == "CreatePolicyStmt":
+        return [statement["table"]["relname"]]
     if kind == "TruncateStmt":
         return [relation["relname"] for relation in statement["relations"]]
     changing = ("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt")
@@ -273,7 +299,9 @@ def _referenced(statement: Node) -> list[str]:
 
 
 def _is_allowed_abroad(file: File, statement: Node) -> bool:
-    """What a Go controller on the same database cannot notice."""
+    """What a Go controller on the same database cannot notice; policies are for those without."""
+    if file.track in POLICIES:
+        return _is_of_policies(statement)
     if file.track in SHARED:
         return False
     if statement["@"] == "IndexStmt":
@@ -284,6 +312,19 @@ def _is_allowed_abroad(file: File, statement: Node) -> bool:
     if statement["@"] == "AlterTableStmt":
         return all(map(_is_own_column, statement["cmds"]))
     return False
+
+
+def _is_of_policies(statement: Node) -> bool:
+    kind = statement["@"]
+    if kind == "CreatePolicyStmt":
+        return bool(statement["permissive"]) and statement["policy_name"].startswith(PREFIX)
+    if kind == "DropStmt":
+        dropped = [_names(each)[-1] for each in statement["objects"]]
+        is_policy = statement["removeType"]["name"] == "OBJECT_POLICY"
+        return is_policy and all(name.startswith(PREFIX) for name in dropped)
+    return kind == "AlterTableStmt" and all(
+        command["subtype"]["name"].endswith("RowSecurity") for command in statement["cmds"]
+    )
 
 
 def _is_own_column(command: Node) -> bool:
@@ -314,7 +355,7 @@ def _qualified(statement: Node) -> Iterator[str]:
         if len(names) > 1 and names[0] != "pg_catalog" and node["@"] in ("FuncCall", "TypeName"):
             yield ".".join(names)
     if statement["@"] == "DropStmt":
-        plain = 2 if statement["removeType"]["name"] in ("OBJECT_TRIGGER", "OBJECT_RULE") else 1
+        plain = 2 if statement["removeType"]["name"] in OF_TABLE else 1
         yield from (".".join(n) for n in map(_names, statement["objects"]) if len(n) > plain)
     if statement["@"] == "CommentStmt":
         names = _names(statement["object"])

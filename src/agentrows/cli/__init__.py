@@ -1,4 +1,4 @@
-"""The command line: `agentrows migrate …` and `agentrows demo`.
+"""The command line: `agentrows migrate …`, `agentrows grants` and `agentrows demo`.
 
 Results go to stdout, progress and errors to stderr. Exit codes: 0 done, 1 failed, 2 usage,
 3 pending or behind.
@@ -21,6 +21,7 @@ import typer
 
 from agentrows.cli.migrate import migrations
 from agentrows.cli.options import Dsn  # noqa: TC001  typer reads it when it runs
+from agentrows.cli.roles import grants
 from agentrows.db.embedded import SCHEME
 from agentrows.errors import AgentRowsError, SchemaBehind
 
@@ -35,6 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(migrations, name="migrate")
+app.command()(grants)
 
 
 def main() -> None:

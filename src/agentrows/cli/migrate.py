@@ -16,11 +16,10 @@ from agentrows.cli.options import (
     TrackName,
     Tracks,
     known_tracks,
-    resolve,
+    reach,
     run,
 )
 from agentrows.config import Settings
-from agentrows.db.pool import wait_until_ready
 from agentrows.errors import ConfigError, InvalidTrack
 from agentrows.migrate.runs import Transactions  # noqa: TC001  typer reads it when it runs
 
@@ -52,13 +51,15 @@ def up(
     progress = output.Progress()
 
     async def work() -> Report:
+        address, password = await reach(dsn, settings, wait=True)
         return await migrate.up(
-            await wait_until_ready(settings.resolve_dsn(dsn), settings),
+            address,
             known,
             transaction=transaction,
             runner_lock_timeout_s=lock_timeout,
             ddl_lock_timeout_s=ddl_lock_timeout,
             on_progress=progress.tell,
+            password=password,
         )
 
     output.say_done(run(work(), progress))
@@ -75,17 +76,19 @@ def down(
 ) -> None:
     """Take one track down by so many versions; rows in what is dropped are gone."""
     settings = Settings.load()
-    known = known_tracks(settings, tracks)
+    known = known_tracks(settings, tracks, named=track)
     progress = output.Progress()
 
     async def work() -> Report:
+        address, password = await reach(dsn, settings, wait=True)
         return await migrate.down(
-            await wait_until_ready(settings.resolve_dsn(dsn), settings),
+            address,
             known,
             count,
             track=track,
             runner_lock_timeout_s=lock_timeout,
             on_progress=progress.tell,
+            password=password,
         )
 
     output.say_done(run(work(), progress))
@@ -102,17 +105,19 @@ def goto(
 ) -> None:
     """Take one track up or down to a version."""
     settings = Settings.load()
-    known = known_tracks(settings, tracks)
+    known = known_tracks(settings, tracks, named=track)
     progress = output.Progress()
 
     async def work() -> Report:
+        address, password = await reach(dsn, settings, wait=True)
         return await migrate.goto(
-            await wait_until_ready(settings.resolve_dsn(dsn), settings),
+            address,
             known,
             version,
             track=track,
             runner_lock_timeout_s=lock_timeout,
             on_progress=progress.tell,
+            password=password,
         )
 
     output.say_done(run(work(), progress))
@@ -127,10 +132,11 @@ def force(
 ) -> None:
     """Write that a track is at this version and whole, without running a file."""
     settings = Settings.load()
-    known = known_tracks(settings, tracks)
+    known = known_tracks(settings, tracks, named=track)
 
     async def work() -> Status:
-        return await migrate.force(await resolve(dsn, settings), known, version, track=track)
+        address, password = await reach(dsn, settings)
+        return await migrate.force(address, known, version, track=track, password=password)
 
     output.show(run(work()))
 
@@ -171,7 +177,8 @@ def verify(dsn: Dsn = None, tracks: Tracks = None) -> None:
     known = known_tracks(settings, tracks)
 
     async def work() -> Status:
-        return await migrate.verify(await resolve(dsn, settings), known)
+        address, password = await reach(dsn, settings)
+        return await migrate.verify(address, known, password=password)
 
     output.show(run(work()))
 
@@ -186,12 +193,13 @@ def plan(
 ) -> None:
     """Show the files that `up` would run, or `goto` with --track and --to; this only reads."""
     settings = Settings.load()
-    known = known_tracks(settings, tracks)
+    known = known_tracks(settings, tracks, named=track)
     if to is not None and track is None:
         raise typer.BadParameter("--to needs --track")
 
     async def work() -> Sequence[PlannedFile]:
-        return await migrate.plan(await resolve(dsn, settings), known, track=track, target=to)
+        address, password = await reach(dsn, settings)
+        return await migrate.plan(address, known, track=track, target=to, password=password)
 
     output.show_plan(run(work()))
 
@@ -210,12 +218,14 @@ def dry_run(
     progress = output.Progress()
 
     async def work() -> Report:
+        address, password = await reach(dsn, settings)
         return await migrate.dry_run(
-            await resolve(dsn, settings),
+            address,
             known,
             runner_lock_timeout_s=lock_timeout,
             ddl_lock_timeout_s=ddl_lock_timeout,
             on_progress=progress.tell,
+            password=password,
         )
 
     output.show_times(run(work(), progress))
@@ -228,7 +238,8 @@ def doctor(dsn: Dsn = None, tracks: Tracks = None) -> None:
     known = known_tracks(settings, tracks)
 
     async def work() -> Checkup:
-        return await migrate.doctor(await resolve(dsn, settings), known)
+        address, password = await reach(dsn, settings)
+        return await migrate.doctor(address, known, password=password)
 
     found = run(work())
     output.show_checkup(found)
@@ -243,7 +254,7 @@ def new(
     tracks: Tracks = None,
 ) -> None:
     """Write the next pair of files of a track."""
-    known = {each.name: each for each in known_tracks(Settings.load(), tracks)}
+    known = {each.name: each for each in known_tracks(Settings.load(), tracks, named=track)}
     if track not in known:
         raise InvalidTrack(f"there is no track {track!r}; there are: {', '.join(known)}")
     try:
@@ -259,6 +270,7 @@ def _status(dsn: str | None, tracks: str | None) -> Status:
     known: Sequence[Track] = known_tracks(settings, tracks)
 
     async def work() -> Status:
-        return await migrate.status(await resolve(dsn, settings), known)
+        address, password = await reach(dsn, settings)
+        return await migrate.status(address, known, password=password)
 
     return run(work())

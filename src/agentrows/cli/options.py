@@ -14,13 +14,14 @@ import typer
 
 from agentrows import migrate
 from agentrows.db.embedded import is_embedded, start_embedded
+from agentrows.db.pool import wait_until_ready
 from agentrows.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from agentrows.cli.show import Progress
-    from agentrows.config import Settings
+    from agentrows.config import Password, Settings
     from agentrows.migrate import Track
 
 T = TypeVar("T")
@@ -69,16 +70,32 @@ def run(work: Coroutine[Any, Any, T], progress: Progress | None = None) -> T:
     return asyncio.run(until_terminated())
 
 
-async def resolve(dsn: str | None, settings: Settings) -> str:
-    """Return the DSN to look at. A server that is down is an answer too, so nothing waits."""
+async def reach(
+    dsn: str | None, settings: Settings, *, wait: bool = False
+) -> tuple[str, Password | None]:
+    """Return the DSN and where its password comes from; with `wait`, when the server answers.
+
+    For a command that only looks, a server that is down is an answer too, so nothing waits.
+    """
     found = settings.resolve_dsn(dsn)
-    return await start_embedded(found) if is_embedded(found) else found
+    password = settings.resolve_password(found)
+    if wait:
+        return await wait_until_ready(found, settings, password=password), password
+    return (await start_embedded(found) if is_embedded(found) else found), password
 
 
-def known_tracks(settings: Settings, spec: str | None) -> tuple[Track, ...]:
-    """Return the built-in tracks, then the application's."""
+def known_tracks(
+    settings: Settings, spec: str | None, *, named: str | None = None
+) -> tuple[Track, ...]:
+    """Return the built-in tracks, then the application's.
+
+    Those of the policies are among them if the settings, or the track that is `named`, ask for it.
+    """
     return (
-        *migrate.builtin_tracks(vector=settings.vector_enabled),
+        *migrate.builtin_tracks(
+            vector=settings.vector_enabled,
+            row_security=settings.row_security or named in migrate.ROW_SECURITY,
+        ),
         *_application_tracks(spec or _spec_in(Path("pyproject.toml"))),
     )
 

@@ -102,10 +102,17 @@ def show_checkup(found: Checkup) -> None:
         rows.append((track.name, "row", held or "none"))
         if track.status:
             rows.append((track.name, "state", _state(track.status)))
+            rows += [
+                (track.name, "applied, not here", f"{file} (of a newer release, or deleted)")
+                for file in track.status.not_here
+            ]
         if track.problem:
             rows.append((track.name, "problem", track.problem))
         rows += [(track.name, "up would run", f"{s.file} ({_how(s)})") for s in track.steps]
         rows += [(track.name, "missing index", name) for name in track.missing_indexes]
+        if track.repair_from is not None:
+            command = f"agentrows migrate force {track.repair_from} --track {track.name}"
+            rows.append((track.name, "repair", f"`{command}`, then `agentrows migrate up`"))
     rows += [("-", "INVALID index", f"{name} on {table}") for name, table in found.invalid_indexes]
     print_table(("track", "what", "found"), rows)
     typer.echo("healthy" if found.is_healthy else "not healthy")
@@ -133,7 +140,8 @@ def _how(planned: PlannedFile) -> str:
 
 def _state(track: TrackStatus) -> str:
     words = {
-        "dirty: an earlier run broke off": track.dirty,
+        f"dirty: a run is at work, {', '.join(track.at_work)}": bool(track.at_work),
+        "dirty: an earlier run broke off": track.dirty and not track.at_work,
         "an applied file was changed": track.changed is not None,
         "ahead of this release": track.is_ahead,
         f"{len(track.pending)} pending": bool(track.pending),

@@ -215,6 +215,18 @@ class Executor(Statements):
             raise
         return connection, transaction
 
+    @contextlib.asynccontextmanager
+    async def snapshot(self) -> AsyncGenerator[Executor]:
+        """Run a block whose statements all see one moment; they only read.
+
+        Inside of a transaction it is that one, which sees what its isolation lets it see.
+        """
+        if self._source.in_transaction:
+            yield self
+            return
+        async with self.transaction(isolation="repeatable_read", readonly=True) as scope:
+            yield scope
+
     async def cursor(
         self, query: str, /, *args: object, prefetch: int = 500, timeout: float | None = None
     ) -> AsyncIterator[asyncpg.Record]:

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Final
 import asyncpg
 import stamina
 
+from agentrows.db.address import asking, check, why_not
 from agentrows.db.connections import ConnectionPool
 from agentrows.db.embedded import is_embedded, start_embedded
-from agentrows.errors import ConfigError, Unavailable, translate
+from agentrows.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Mapping
 
-    from agentrows.config import Settings
+    from agentrows.config import Password, Settings
 
     Prepare = Callable[[asyncpg.Connection], Awaitable[None]]
 
-BAD_DSN: Final = "the DSN is not understood; it reads postgresql://user:password@host:port/database"
 CHECK_CLIENT: Final = "1s"
 """How often a session looks, in the middle of a statement, whether its client is still there."""
 SESSION: Final = {
@@ -31,29 +31,35 @@ FIRST_WAIT_S: Final = 0.5
 LONGEST_WAIT_S: Final = 5.0
 
 
-async def connect(
+async def connect(  # noqa: PLR0913  one argument per thing to say
     dsn: str,
     *,
     timeout_s: float = 10.0,
     statement_timeout_s: float | None = None,
     application_name: str = "agentrows",
     session: Mapping[str, str] = MappingProxyType({}),
+    password: Password | None = None,
 ) -> asyncpg.Connection:
     """Connect once, within `timeout_s`; `session` are further parameters of the server.
 
-    Raises Unavailable if the server does not answer, and ConfigError if it answers that the
-    password, the role or the database is wrong, or if the DSN cannot be read.
+    `password` is asked for this connection, and wins over the DSN's. Raises Unavailable if the
+    server does not answer, and ConfigError if it answers that the password, the role or the
+    database is wrong, if its certificate is, or if the DSN cannot be read.
     """
+    check(dsn)
     with _explained():
         return await asyncpg.connect(
             dsn,
             timeout=timeout_s,
             command_timeout=statement_timeout_s,
             server_settings={"application_name": application_name, **session},
+            password=asking(password),
         )
 
 
-async def wait_until_ready(dsn: str, settings: Settings) -> str:
+async def wait_until_ready(
+    dsn: str, settings: Settings, *, password: Password | None = None
+) -> str:
     """Start an embedded server if the DSN asks for one, wait until it answers; return its DSN.
 
     A server that is down or starting is tried again, after 0.5 s doubling to 5 s, for
@@ -70,12 +76,14 @@ async def wait_until_ready(dsn: str, settings: Settings) -> str:
     ):
         with attempt:
             timeout_s = min(settings.connect_timeout_s, settings.ready_timeout_s)
-            connection = await connect(dsn, timeout_s=timeout_s)
+            connection = await connect(dsn, timeout_s=timeout_s, password=password)
             await connection.close()
     return dsn
 
 
-async def open_pool(dsn: str, settings: Settings, *, init: Prepare) -> ConnectionPool:
+async def open_pool(
+    dsn: str, settings: Settings, *, init: Prepare, password: Password | None = None
+) -> ConnectionPool:
     """Open a pool whose connections were prepared by `init`; raise what `connect` and it raise."""
 
     async def connect_and_prepare() -> asyncpg.Connection:
@@ -84,6 +92,7 @@ async def open_pool(dsn: str, settings: Settings, *, init: Prepare) -> Connectio
             timeout_s=settings.connect_timeout_s,
             statement_timeout_s=settings.statement_timeout_s,
             session=SESSION,
+            password=password,
         )
         try:
             with _explained():
@@ -106,30 +115,11 @@ async def open_pool(dsn: str, settings: Settings, *, init: Prepare) -> Connectio
 
 @contextlib.contextmanager
 def _explained() -> Generator[None]:
-    """Raise our error for a failed attempt to connect."""
+    """Raise our error for a failed attempt to connect, with the cause that may be kept."""
     try:
         yield
     except Exception as error:
-        raise _why_not(error) from _without_secrets(error)
-
-
-def _why_not(error: Exception) -> Exception:
-    """Return our error for a failed attempt to connect, without what the DSN held."""
-    if isinstance(error, TimeoutError):
-        return Unavailable("the database did not accept a connection in time")
-    if _is_dsn_error(error):
-        return ConfigError(BAD_DSN)
-    if isinstance(error, asyncpg.UndefinedObjectError):
-        return ConfigError(
-            f"the DSN has a parameter that the server does not know: {error.args[0]}"
-        )
-    return translate(error, lost=Unavailable) or error
-
-
-def _without_secrets(error: Exception) -> Exception | None:
-    """Return the cause to keep: an error about the DSN's text may repeat the password."""
-    return None if _is_dsn_error(error) else error
-
-
-def _is_dsn_error(error: Exception) -> bool:
-    return isinstance(error, ValueError) and not isinstance(error, asyncpg.DataError)
+        ours, cause = why_not(error)
+    else:
+        return
+    raise ours from cause  # outside of the handler, so that the driver's error is not its context

@@ -15,6 +15,7 @@ __all__ = [
     "CheckpointWrite",
     "CrewAIFlowState",
     "CrewAIMemory",
+    "ErasedUser",
     "Event",
     "Feedback",
     "FeedbackSummary",
@@ -31,6 +32,7 @@ __all__ = [
     "Session",
     "SessionShare",
     "SessionShareAccess",
+    "Surroundings",
     "Task",
     "Tool",
     "ToolServer",
@@ -283,6 +285,24 @@ class ToolServer(BaseModel):
     deleted_at: dt.datetime | None = Field(description="NULL while the row is live.")
 
 
+class ErasedUser(BaseModel):
+    """A row of EraseUser."""
+
+    sessions: int
+    events: int
+    tasks: int
+    hidden_tasks: int
+    push_notifications: int
+    feedback: int
+    checkpoints: int
+    checkpoint_writes: int
+    crewai_memories: int
+    crewai_flow_states: int
+    shares: int
+    share_accesses: int
+    memories: int
+
+
 class FeedbackSummary(BaseModel):
     """A row of SummarizeFeedback."""
 
@@ -387,3 +407,11 @@ class RefreshedTools(BaseModel):
 
     stored: int
     deleted: int
+
+
+class Surroundings(BaseModel):
+    """A row of LookAround."""
+
+    user_id: str
+    has_memory: bool
+    has_vector_track: bool

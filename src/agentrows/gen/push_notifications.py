@@ -105,6 +105,8 @@ async def upsert_push_notification(
 ) -> models.PushNotification | None:
     """Store a config of a user's task and bring a deleted one back. No row if the user has no such task,
     or if somebody took the id just now.
+
+    unscoped other: an id is taken whoever has it, and nothing else of the row is read
     """
     row = await db.fetchrow(UPSERT_PUSH_NOTIFICATION, id, task_id, data, user_id)
     if row is None:

@@ -11,12 +11,12 @@ from .dbtx import DBTX, affected, by_name
 
 __all__ = [
     "DELETE_SESSION_SHARE",
-    "GET_SESSION_SHARE",
+    "FIND_SESSION_SHARES",
     "INSERT_SESSION_SHARE",
     "LIST_SESSION_SHARES",
     "RECORD_SHARE_ACCESS",
     "delete_session_share",
-    "get_session_share",
+    "find_session_shares",
     "insert_session_share",
     "list_session_shares",
     "record_share_access",
@@ -55,21 +55,33 @@ async def insert_session_share(
     return models.SessionShare.model_validate(by_name(_SESSION_SHARE_COLUMNS, row))
 
 
-GET_SESSION_SHARE: Final = """-- name: GetSessionShare :one
+FIND_SESSION_SHARES: Final = """-- name: FindSessionShares :many
 SELECT share.id, share.token, share.session_id, share.user_id, share.read_only, share.created_at FROM session_share AS share
 JOIN session ON session.id = share.session_id AND session.user_id = share.user_id
-WHERE share.token = $1 AND session.deleted_at IS NULL"""
+WHERE
+    hashtextextended(share.token, 7237405416) IN (
+        hashtextextended($1::text, 7237405416),
+        hashtextextended($2::text, 7237405416)
+    )
+    AND session.deleted_at IS NULL"""
 
 
-async def get_session_share(db: DBTX, /, *, token: str) -> models.SessionShare | None:
-    """The share of a token, unless its session is deleted.
+async def find_session_shares(
+    db: DBTX,
+    /,
+    *,
+    token: str,
+    hashed_token: str,
+) -> list[models.SessionShare]:
+    """The shares whose token has the digest of one of these two, unless their session is deleted; the
+    caller compares the tokens. No token is compared here byte by byte, so the time that it takes
+    tells nothing of how much of a guess is right.
 
     unscoped: who has the token may see it
     """
-    row = await db.fetchrow(GET_SESSION_SHARE, token)
-    if row is None:
-        return None
-    return models.SessionShare.model_validate(by_name(_SESSION_SHARE_COLUMNS, row))
+    rows = await db.fetch(FIND_SESSION_SHARES, token, hashed_token)
+    found = [by_name(_SESSION_SHARE_COLUMNS, row) for row in rows]
+    return _SESSION_SHARE_ROWS.validate_python(found)
 
 
 LIST_SESSION_SHARES: Final = """-- name: ListSessionShares :many
@@ -101,12 +113,12 @@ async def list_session_shares(
 
 DELETE_SESSION_SHARE: Final = """-- name: DeleteSessionShare :execrows
 DELETE FROM session_share
-WHERE token = $1 AND user_id = $2"""
+WHERE user_id = $1 AND token IN ($2::text, $3::text)"""
 
 
-async def delete_session_share(db: DBTX, /, *, token: str, user_id: str) -> int:
+async def delete_session_share(db: DBTX, /, *, user_id: str, token: str, hashed_token: str) -> int:
     """Take a share of a user's session back, with the record of who used it."""
-    status = await db.execute(DELETE_SESSION_SHARE, token, user_id)
+    status = await db.execute(DELETE_SESSION_SHARE, user_id, token, hashed_token)
     return affected(status)
 
 
@@ -115,7 +127,7 @@ INSERT INTO session_share_access (user_id, share_id, accessed_at)
 SELECT $1::text, share.id, statement_timestamp() AT TIME ZONE 'UTC'
 FROM session_share AS share
 JOIN session ON session.id = share.session_id AND session.user_id = share.user_id
-WHERE share.token = $2 AND session.deleted_at IS NULL
+WHERE share.id = $2 AND session.deleted_at IS NULL
 ON CONFLICT (user_id, share_id) DO UPDATE SET accessed_at = excluded.accessed_at
 RETURNING user_id, share_id, accessed_at"""
 
@@ -125,10 +137,13 @@ async def record_share_access(
     /,
     *,
     user_id: str,
-    token: str,
+    share_id: int,
 ) -> models.SessionShareAccess | None:
-    """Note that a user opened a share now; no row if the token shares nothing."""
-    row = await db.fetchrow(RECORD_SHARE_ACCESS, user_id, token)
+    """Note that a user opened a share now; no row if it is gone, or its session is deleted.
+
+    unscoped: who had the token may open it
+    """
+    row = await db.fetchrow(RECORD_SHARE_ACCESS, user_id, share_id)
     if row is None:
         return None
     return models.SessionShareAccess.model_validate(by_name(_SESSION_SHARE_ACCESS_COLUMNS, row))

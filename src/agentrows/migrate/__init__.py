@@ -3,13 +3,15 @@
 `up` applies what is pending, `apply` does so unless another tool migrates the database; `down`,
 `goto` and `force` move one track; `dry_run` executes and rolls back. `plan`, `doctor`, `verify` and
 `status` only read. All take a DSN and the tracks, which are `builtin_tracks()` and then the
-application's own.
+application's own, and a function for the password if it is not in the DSN. `grants` writes SQL for
+an administrator and asks no database.
 """
 
 from __future__ import annotations
 
-from agentrows.migrate.builtin import builtin_tracks
+from agentrows.migrate.builtin import ROW_SECURITY, builtin_tracks
 from agentrows.migrate.doctor import Checkup, TrackCheckup, doctor, plan
+from agentrows.migrate.grants import grants
 from agentrows.migrate.new import new
 from agentrows.migrate.runner import apply, down, dry_run, force, goto, up
 from agentrows.migrate.runs import (
@@ -24,6 +26,7 @@ from agentrows.migrate.track import Track
 from agentrows.migrate.verify import status, status_on, verify
 
 __all__ = [
+    "ROW_SECURITY",
     "Checkup",
     "FileRun",
     "MigrationContext",
@@ -41,6 +44,7 @@ __all__ = [
     "dry_run",
     "force",
     "goto",
+    "grants",
     "new",
     "plan",
     "status",

@@ -18,11 +18,16 @@ OLDEST_PGVECTOR: Final = (0, 5)  # the first with HNSW
 WITHOUT: Final = "To go without the memory store, set AGENTROWS_VECTOR_ENABLED=false"
 
 
-def builtin_tracks(*, vector: bool = True) -> tuple[Track, ...]:
+ROW_SECURITY: Final = ("rls", "rls_vector")
+"""The tracks of the policies, which are applied only where they are asked for."""
+
+
+def builtin_tracks(*, vector: bool = True, row_security: bool = False) -> tuple[Track, ...]:
     """Return the tracks core, vector, agentrows and agentrows_vector, in that order.
 
-    Those of vectors only if these are not switched off. What agentrows adds to the table of the
-    vector track is in a track of its own, so that it is made when vectors are switched on later.
+    Those of vectors only if these are not switched off. What is added to the table of the vector
+    track is in a track of its own, so that it is made when vectors are switched on later. With
+    `row_security` also rls and rls_vector: policies on the tables of users' rows.
     """
     root = migrations_root()
     core = Track("core", root / "core", "schema_migrations")
@@ -42,7 +47,13 @@ def builtin_tracks(*, vector: bool = True) -> tuple[Track, ...]:
         "agentrows_vector_schema_migrations",
         extensions=("vector",),
     )
-    return (core, memory, ours, ours_vector) if vector else (core, ours)
+    tables = (core, memory, ours, ours_vector) if vector else (core, ours)
+    if not row_security:
+        return tables
+    rls, rls_vector = (
+        Track(name, root / name, f"{name}_schema_migrations") for name in ROW_SECURITY
+    )
+    return (*tables, rls, rls_vector) if vector else (*tables, rls)
 
 
 async def require_pgvector(db: asyncpg.Connection) -> None:

@@ -68,6 +68,13 @@ _INVALID_AMONG: Final = """
         ON made.indexrelid = class.oid AND made.indrelid = to_regclass(wanted.made_on)
     WHERE NOT made.indisvalid
 """
+_IS_THERE: Final = """
+    SELECT EXISTS (
+        SELECT FROM pg_catalog.pg_index AS made
+        JOIN pg_catalog.pg_class AS class ON class.oid = made.indexrelid
+        WHERE class.relname = $1 AND made.indrelid = to_regclass($2)
+    )
+"""
 _INVALID_REBUILDS: Final = """
     SELECT format('%I.%I', namespace.nspname, class.relname)
     FROM pg_catalog.pg_index AS index
@@ -192,7 +199,7 @@ async def unlock(db: asyncpg.Connection, lock_ids: Sequence[int]) -> None:
     )
 
 
-async def lock_holders(db: asyncpg.Connection, lock_ids: Sequence[int]) -> list[Backend]:
+async def lock_holders(db: Connection, lock_ids: Sequence[int]) -> list[Backend]:
     """Return who holds any of these advisory locks, and how long its query has run."""
     return [Backend(*row) for row in await db.fetch(_HOLDERS, [str(one) for one in lock_ids])]
 
@@ -234,6 +241,15 @@ async def invalid_among(db: Connection, indexes: Iterable[Index]) -> list[str]:
         return []
     rows = await db.fetch(_INVALID_AMONG, *map(list, zip(*wanted, strict=True)))
     return [str(row[0]) for row in rows]
+
+
+async def absent_among(db: Connection, indexes: Iterable[Index]) -> list[str]:
+    """Return the names of those indexes that their table has not."""
+    return [
+        index.name
+        for index in indexes
+        if not await db.fetchval(_IS_THERE, index.name, index.made_on)
+    ]
 
 
 async def invalid_rebuilds(db: Connection) -> list[str]:

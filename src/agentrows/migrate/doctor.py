@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from agentrows.db.pool import connect
 from agentrows.errors import MigrationError
 from agentrows.migrate import catalog, ledger
 from agentrows.migrate.act import decide
-from agentrows.migrate.indexes import standing_after
+from agentrows.migrate.indexes import created_in, standing_after
 from agentrows.migrate.runs import PlannedFile
 from agentrows.migrate.session import closing, driver_errors
-from agentrows.migrate.state import State, TrackStatus, describe, locate, read_states
+from agentrows.migrate.state import State, TrackStatus, describe, locate, read_states, with_runner
 from agentrows.migrate.track import load_all
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
+    from agentrows.config import Password
     from agentrows.migrate.catalog import Session
     from agentrows.migrate.ledger import Found
     from agentrows.migrate.plan import Row
@@ -33,7 +34,8 @@ class TrackCheckup:
 
     `status` is None if its tracking table cannot be read as one; `problem` says why `up` would
     refuse, else `steps` are the files that it would run. `missing_indexes` are those that the
-    applied files make (as far as their text shows it) and the database has not.
+    applied files make (as far as their text shows it) and the database has not; once `force` has
+    set the track to `repair_from`, `up` makes them again.
     """
 
     name: str
@@ -43,6 +45,7 @@ class TrackCheckup:
     problem: str | None
     steps: tuple[PlannedFile, ...]
     missing_indexes: tuple[str, ...]
+    repair_from: int | None
 
     @property
     def is_healthy(self) -> bool:
@@ -64,37 +67,46 @@ class Checkup:
         return not self.invalid_indexes and all(track.is_healthy for track in self.tracks)
 
 
-async def doctor(dsn: str, tracks: Sequence[Track]) -> Checkup:
+async def doctor(dsn: str, tracks: Sequence[Track], *, password: Password | None = None) -> Checkup:
     """Look at every track; an illness is in the result, and no error.
 
     Raises InvalidTrack for malformed files, Unavailable and ConfigError as connecting does.
     """
     loaded = load_all(tracks)
-    async with _reading(dsn) as (db, session):
+    async with _reading(dsn, password) as (db, session):
         places = locate([each.track for each in loaded], session)
         found = await ledger.read_all(db, places)
         schemas = sorted({place.schema for place in places})
         invalid = await catalog.invalid_in(db, schemas)
         present = await catalog.indexes_in(db, schemas)
-    expected = _expected(loaded, found)
-    return Checkup(
-        tuple(
+        expected = _expected(loaded, found)
+        checkups = [
             _look(known, each, _missing(expected, known, present))
             for known, each in zip(loaded, found, strict=True)
-        ),
-        tuple(invalid),
-    )
+        ]
+        told = [
+            replace(each, status=await with_runner(db, each.status, place, session))
+            if each.status
+            else each
+            for each, place in zip(checkups, places, strict=True)
+        ]
+    return Checkup(tuple(told), tuple(invalid))
 
 
 async def plan(
-    dsn: str, tracks: Sequence[Track], *, track: str | None = None, target: int | None = None
+    dsn: str,
+    tracks: Sequence[Track],
+    *,
+    track: str | None = None,
+    target: int | None = None,
+    password: Password | None = None,
 ) -> tuple[PlannedFile, ...]:
     """Return the files that `up` would run now, or `goto` with a track and a target, in order.
 
     Raises what `up` raises before it acts: InvalidTrack, DirtySchema, MigrationError.
     """
     loaded = load_all(tracks)
-    async with _reading(dsn) as (db, session):
+    async with _reading(dsn, password) as (db, session):
         states = await read_states(db, loaded, session)
     works = [
         decide(state, target)
@@ -107,8 +119,11 @@ async def plan(
 
 
 @contextlib.asynccontextmanager
-async def _reading(dsn: str) -> AsyncGenerator[tuple[asyncpg.Connection, Session]]:
-    async with closing(await connect(dsn, application_name="agentrows migrate")) as db:
+async def _reading(
+    dsn: str, password: Password | None
+) -> AsyncGenerator[tuple[asyncpg.Connection, Session]]:
+    db = await connect(dsn, application_name="agentrows migrate", password=password)
+    async with closing(db):
         with driver_errors():
             yield db, await catalog.read_session(db)
 
@@ -130,7 +145,18 @@ def _look(known: LoadedTrack, found: Found, missing: tuple[str, ...]) -> TrackCh
         problem=problem,
         steps=steps,
         missing_indexes=missing,
+        repair_from=_repair_from(known, missing),
     )
+
+
+def _repair_from(known: LoadedTrack, missing: tuple[str, ...]) -> int | None:
+    """Return the version before the first file that makes a missing index."""
+    makers = (
+        migration.version
+        for migration in known.migrations
+        if any(index.name in missing for index in created_in(migration.up))
+    )
+    return min((version - 1 for version in makers), default=None)
 
 
 def _expected(loaded: Sequence[LoadedTrack], found: Sequence[Found]) -> Mapping[str, str]:

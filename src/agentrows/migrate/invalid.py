@@ -1,7 +1,8 @@
-"""INVALID indexes: what a concurrent build leaves when it fails.
+"""Indexes that are not what a file wants: INVALID ones, and others of the same name.
 
-`CREATE INDEX IF NOT EXISTS` takes one for the index that is wanted, so it is dropped before a file
-runs, and a version is not recorded over it.
+A concurrent build that fails leaves an INVALID index. `CREATE INDEX IF NOT EXISTS` takes it, and
+whatever else has that name, for the index that is wanted. So it is dropped before a file runs, and
+a version is not recorded over it.
 """
 
 from __future__ import annotations
@@ -33,6 +34,16 @@ async def refuse_invalid(db: asyncpg.Connection, file: File, undone: str) -> Non
     names = ", ".join(await _invalid(db, file))
     if names:
         raise MigrationFailed(f"{file.label}: leaves the index {names} INVALID; {undone}")
+
+
+async def refuse_elsewhere(db: asyncpg.Connection, file: File, undone: str) -> None:
+    """Raise MigrationFailed if the name of the file's index stands for something else."""
+    names = ", ".join(await catalog.absent_among(db, created_in(file)))
+    if names:
+        raise MigrationFailed(
+            f"{file.label}: the name {names} is taken by something else in this schema, so the "
+            f"index was not made; rename that. {undone}"
+        )
 
 
 async def _invalid(db: asyncpg.Connection, file: File) -> list[str]:

@@ -40,12 +40,13 @@ _COLUMNS: Final = """
 """
 # In each of these lines `dirty` is NULL for an entry of the history, and for no row.
 _ROWS: Final = """
-    SELECT {number} AS track, version AS place, version, dirty, NULL AS sha256, false AS is_start
+    SELECT {number} AS track, version AS place, version, dirty, NULL AS sha256, false AS is_start,
+        NULL AS file, '' AS library
     FROM {tracking}
 """
 _ENTRIES: Final = """
     SELECT {number}, id, version, NULL, CASE direction WHEN 'up' THEN sha256 END,
-        outcome = 'started'
+        outcome = 'started', file, library_version
     FROM {history}
 """
 _CREATE_TRACKING: Final = """
@@ -169,12 +170,12 @@ async def read_all(db: Connection, places: Sequence[Place]) -> tuple[Found, ...]
             columns=columns.get((place.schema, place.table), {}),
             rows=tuple(
                 Row(version=version, dirty=dirty)
-                for of, _, version, dirty, _, _ in lines
+                for of, _, version, dirty, *_ in lines
                 if of == number and dirty is not None
             ),
             history=tuple(
-                Entry(version=version, sha256=sha256, is_start=is_start)
-                for of, _, version, dirty, sha256, is_start in lines
+                Entry(version, *rest)
+                for of, _, version, dirty, *rest in lines
                 if of == number and dirty is None
             ),
         )

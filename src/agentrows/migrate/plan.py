@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
+from agentrows._version import __version__
 from agentrows.errors import DirtySchema, InvalidTrack, MigrationError
 
 if TYPE_CHECKING:
@@ -38,12 +39,15 @@ class Entry:
 
     `sha256` is the hash of the up file that ran; there is none if another tool moved the track, if
     it was set by hand, and on the way down. `is_start` is entered with the dirty row of a file that
-    runs outside of a transaction: if nothing follows, it broke off.
+    runs outside of a transaction: if nothing follows, it broke off. `file` is the file's label, and
+    `library` the release of agentrows that ran it.
     """
 
     version: int
     sha256: str | None
     is_start: bool = False
+    file: str | None = None
+    library: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,15 +158,30 @@ def external_move(row: Row | None, history: Iterable[Entry]) -> int | None:
 
 
 def check_unchanged(history: Iterable[Entry], known: LoadedTrack) -> None:
-    """Raise InvalidTrack if a file that we applied is not what it was then."""
-    applied = _hashes(history)
+    """Raise InvalidTrack if a file that we applied is not what it was then, or is gone.
+
+    A file above the newest one may be a newer release's. It cannot be, in a track of the library,
+    if the very release that runs now has applied it.
+    """
+    applied = _applied(history)
     for migration in known.migrations:
-        before, now = applied.get(migration.version), migration.up.sha256
-        if before not in (None, now):
+        entry, now = applied.get(migration.version), migration.up.sha256
+        if entry and entry.sha256 != now:
             raise InvalidTrack(
-                f"{migration.up.label} was changed after it was applied: sha256 {before} then, "
-                f"{now} now; restore it, and put the change into a new migration"
+                f"{migration.up.label} was changed after it was applied: sha256 {entry.sha256} "
+                f"then, {now} now; restore it, and put the change into a new migration"
             )
+    for entry in not_here(history, known) if known.track.is_builtin else ():
+        if entry.library == __version__:
+            raise InvalidTrack(
+                f"{entry.file} was applied by agentrows {__version__}, which this is, and is gone: "
+                f"sha256 {entry.sha256} then; install the release anew"
+            )
+
+
+def not_here(history: Iterable[Entry], known: LoadedTrack) -> tuple[Entry, ...]:
+    """Return what we applied and has no file here: a newer release's, or deleted since."""
+    return tuple(entry for version, entry in _applied(history).items() if version > known.newest)
 
 
 def _last(history: Iterable[Entry]) -> Entry | None:
@@ -172,13 +191,13 @@ def _last(history: Iterable[Entry]) -> Entry | None:
     return last
 
 
-def _hashes(history: Iterable[Entry]) -> dict[int, str]:
-    """Return the hash of each version that stands as we applied it."""
-    hashes: dict[int, str] = {}
+def _applied(history: Iterable[Entry]) -> dict[int, Entry]:
+    """Return each version that stands as we applied it."""
+    applied: dict[int, Entry] = {}
     for entry in history:
         if entry.sha256 is None:
             # Another tool went down to here, or on from here with files of its own.
-            hashes = {v: sha256 for v, sha256 in hashes.items() if v <= entry.version}
+            applied = {version: e for version, e in applied.items() if version <= entry.version}
         else:
-            hashes[entry.version] = entry.sha256
-    return hashes
+            applied[entry.version] = entry
+    return applied

@@ -26,6 +26,7 @@ from agentrows.migrate.verify import log_ahead, status
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
+    from agentrows.config import Password
     from agentrows.migrate.catalog import Session
     from agentrows.migrate.runs import OnProgress, Transactions
     from agentrows.migrate.track import LoadedTrack, Track
@@ -45,6 +46,7 @@ async def up(  # noqa: PLR0913  one argument per thing to say
     runner_lock_timeout_s: float = 60.0,
     ddl_lock_timeout_s: float = 5.0,
     on_progress: OnProgress | None = None,
+    password: Password | None = None,
 ) -> Report:
     """Apply every pending file of every track, in one transaction.
 
@@ -55,24 +57,26 @@ async def up(  # noqa: PLR0913  one argument per thing to say
     Waits up to `runner_lock_timeout_s` for other runners, and in each statement up to
     `ddl_lock_timeout_s` for a table in use; such a wait that fails is tried again, five times in
     all. `on_progress` is called when a file starts and when it is done, in each try anew. A version
-    that an earlier run left half applied is run again first.
+    that an earlier run left half applied is run again first. `password` is asked for the connection
+    and wins over the DSN's.
 
     Raises InvalidTrack, ConfigError, Unavailable and LockTimeout before anything was done;
     MigrationFailed, DirtySchema, MigrationError after a rollback; OutcomeUnknown if the connection
     was lost during COMMIT.
     """
     options = Options(runner_lock_timeout_s, ddl_lock_timeout_s, on_progress, transaction)
-    async with _run(dsn, load_all(tracks), options) as run:
+    async with _run(dsn, load_all(tracks), options, password) as run:
         return await run.execute(lambda states: [decide(state) for state in states])
 
 
-async def apply(
+async def apply(  # noqa: PLR0913  one argument per thing to say
     dsn: str,
     tracks: Sequence[Track],
     *,
     runner_lock_timeout_s: float = 60.0,
     ddl_lock_timeout_s: float = 5.0,
     on_progress: OnProgress | None = None,
+    password: Password | None = None,
 ) -> Report:
     """Do what `up` does, unless another tool migrates this database: then change nothing.
 
@@ -81,7 +85,7 @@ async def apply(
     `up`; it only has to be whole (DirtySchema). What a run of ours left half
     applied is run again. A database that lacks nothing is not locked.
     """
-    found = await status(dsn, tracks)
+    found = await status(dsn, tracks, password=password)
     if found.is_foreign:
         return leave(found)
     if found.is_current:
@@ -94,17 +98,18 @@ async def apply(
         return [decide(state) for state in states]
 
     options = Options(runner_lock_timeout_s, ddl_lock_timeout_s, on_progress)
-    async with _run(dsn, load_all(tracks), options) as run:
+    async with _run(dsn, load_all(tracks), options, password) as run:
         return await run.execute(choose)
 
 
-async def dry_run(
+async def dry_run(  # noqa: PLR0913  one argument per thing to say
     dsn: str,
     tracks: Sequence[Track],
     *,
     runner_lock_timeout_s: float = 60.0,
     ddl_lock_timeout_s: float = 5.0,
     on_progress: OnProgress | None = None,
+    password: Password | None = None,
 ) -> Report:
     """Execute every pending file in one transaction, and roll it back.
 
@@ -113,7 +118,7 @@ async def dry_run(
     Raises what `up` raises.
     """
     options = Options(runner_lock_timeout_s, ddl_lock_timeout_s, on_progress, is_dry=True)
-    async with _run(dsn, load_all(tracks), options) as run:
+    async with _run(dsn, load_all(tracks), options, password) as run:
         return await run.execute(lambda states: [decide(state) for state in states])
 
 
@@ -126,6 +131,7 @@ async def goto(  # noqa: PLR0913  one argument per thing to say
     runner_lock_timeout_s: float = 60.0,
     ddl_lock_timeout_s: float = 5.0,
     on_progress: OnProgress | None = None,
+    password: Password | None = None,
 ) -> Report:
     """Take one track up or down to a version, 0 for nothing, in one transaction.
 
@@ -135,7 +141,7 @@ async def goto(  # noqa: PLR0913  one argument per thing to say
     loaded = load_all(tracks)
     name = _named(loaded, track)
     options = Options(runner_lock_timeout_s, ddl_lock_timeout_s, on_progress)
-    async with _run(dsn, loaded, options) as run:
+    async with _run(dsn, loaded, options, password) as run:
         return await run.execute(
             lambda states: [decide(each, version) for each in states if each.known is name]
         )
@@ -150,6 +156,7 @@ async def down(  # noqa: PLR0913  one argument per thing to say
     runner_lock_timeout_s: float = 60.0,
     ddl_lock_timeout_s: float = 5.0,
     on_progress: OnProgress | None = None,
+    password: Password | None = None,
 ) -> Report:
     """Run so many down files of one track, newest first, in one transaction.
 
@@ -166,17 +173,18 @@ async def down(  # noqa: PLR0913  one argument per thing to say
         return [decide(state, applied - count)]
 
     options = Options(runner_lock_timeout_s, ddl_lock_timeout_s, on_progress)
-    async with _run(dsn, loaded, options) as run:
+    async with _run(dsn, loaded, options, password) as run:
         return await run.execute(choose)
 
 
-async def force(
+async def force(  # noqa: PLR0913  one argument per thing to say
     dsn: str,
     tracks: Sequence[Track],
     version: int,
     *,
     track: str,
     runner_lock_timeout_s: float = 60.0,
+    password: Password | None = None,
 ) -> Status:
     """Write that a track is at this version, 0 for nothing, and whole; run no file.
 
@@ -188,7 +196,7 @@ async def force(
     if not 0 <= version <= known.newest:
         raise MigrationError(f"track {track!r} has no version {version}: 0 to {known.newest}")
     options = Options(runner_lock_timeout_s, 5.0, None)
-    async with _run(dsn, loaded, options) as run:
+    async with _run(dsn, loaded, options, password) as run:
         (place,) = locate([known.track], run.session)
         (found,) = await ledger.read_all(run.db, [place])
         found.check_shape()
@@ -205,9 +213,12 @@ async def force(
 
 
 @contextlib.asynccontextmanager
-async def _run(dsn: str, loaded: Sequence[LoadedTrack], options: Options) -> AsyncGenerator[Run]:
+async def _run(
+    dsn: str, loaded: Sequence[LoadedTrack], options: Options, password: Password | None
+) -> AsyncGenerator[Run]:
     """Connect, and hold the locks of all tracks for a block."""
-    async with closing(await connect(dsn, application_name="agentrows migrate")) as db:
+    db = await connect(dsn, application_name="agentrows migrate", password=password)
+    async with closing(db):
         with driver_errors():
             session = await _read_session(db)
             places = locate([each.track for each in loaded], session)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from agentrows.config import Password
     from agentrows.migrate.plan import Direction, Step
     from agentrows.migrate.state import Status
     from agentrows.migrate.track import Track
@@ -58,10 +59,11 @@ class PlannedFile:
 
 @dataclass(frozen=True, slots=True)
 class MigrationContext:
-    """What a runner of the application's own gets; the repr does not show the DSN."""
+    """What a runner of the application's own gets; the repr shows neither DSN nor password."""
 
     dsn: str = field(repr=False)
     tracks: tuple[Track, ...]
+    password: Password | None = field(default=None, repr=False)
 
 
 MigrationRunner = Callable[[MigrationContext], Awaitable[None]]

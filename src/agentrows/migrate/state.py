@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 from agentrows.errors import InvalidTrack
-from agentrows.migrate import ledger
+from agentrows.migrate import catalog, ledger
 from agentrows.migrate.ledger import Place
-from agentrows.migrate.plan import Entry, Mover, Row, check_unchanged, moved_by
+from agentrows.migrate.lock import lock_ids
+from agentrows.migrate.plan import Entry, Mover, Row, check_unchanged, moved_by, not_here
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -38,7 +39,10 @@ class TrackStatus:
     """Where one track of a database stands.
 
     `version` is None if nothing is applied, `newest` is the last file's; `pending` are the labels
-    of the files above `version`. `changed` says which applied file is no longer what it was.
+    of the files above `version`. `changed` says which applied file is no longer what it was, or is
+    gone. `not_here` are the labels of applied files that this code has not: a newer release's, or
+    deleted since. `at_work` are the sessions that hold the lock of a dirty track: a run that is not
+    done yet.
     """
 
     name: str
@@ -49,6 +53,8 @@ class TrackStatus:
     moved_by: Mover
     pending: tuple[str, ...]
     changed: str | None
+    not_here: tuple[str, ...] = ()
+    at_work: tuple[str, ...] = ()
 
     @property
     def is_ahead(self) -> bool:
@@ -126,7 +132,18 @@ def describe(state: State) -> TrackStatus:
         moved_by=state.mover,
         pending=tuple(m.up.label for m in known.migrations if m.version > (version or 0)),
         changed=_changed(state),
+        not_here=tuple(entry.file or "" for entry in not_here(state.history, known)),
     )
+
+
+async def with_runner(
+    db: Connection, track: TrackStatus, place: Place, session: Session
+) -> TrackStatus:
+    """Add who holds the migration lock, if the track is dirty."""
+    if not track.dirty:
+        return track
+    holders = await catalog.lock_holders(db, lock_ids(session.database, [place]))
+    return replace(track, at_work=tuple(map(str, holders)))
 
 
 def _changed(state: State) -> str | None:

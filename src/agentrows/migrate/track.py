@@ -94,6 +94,11 @@ class Track:
     precheck: Precheck | None = None
     extensions: tuple[str, ...] = ()
 
+    @property
+    def is_builtin(self) -> bool:
+        """Whether its files come with the library."""
+        return self.directory.parent == migrations_root()
+
     def __post_init__(self) -> None:
         """Raise InvalidTrack if a name cannot be used unquoted in PostgreSQL."""
         for what, name in (("table", self.table), ("schema", self.schema)):

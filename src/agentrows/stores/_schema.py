@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from agentrows.errors import ConfigError, SchemaBehind
+from agentrows.errors import ConfigError, InvalidValue, SchemaBehind
+from agentrows.gen import database
 
 if TYPE_CHECKING:
     from agentrows.db.executor import Executor
+    from agentrows.gen.models import Surroundings
 
 SWITCHED_OFF: Final = -1
 """The version of a track that the settings leave out."""
+SWITCHES: Final = {
+    "vector": "AGENTROWS_VECTOR_ENABLED=false",
+    "rls": "set AGENTROWS_ROW_SECURITY=true",
+}
+"""What the settings say of a track that they leave out."""
 
 
 def needs(db: Executor, track: str, version: int) -> None:
@@ -23,11 +30,33 @@ def needs(db: Executor, track: str, version: int) -> None:
     """
     applied = db.versions.get(track, version)
     if applied == SWITCHED_OFF:
-        raise ConfigError(
-            f"track {track!r} is switched off: AGENTROWS_{track.upper()}_ENABLED=false"
-        )
+        raise ConfigError(f"track {track!r} is switched off: {SWITCHES[track]}")
     if applied < version:
         raise SchemaBehind(
             f"this needs migration {version} of track {track!r}, the database is at {applied}; "
             "run `agentrows migrate up`, and open the client anew"
         )
+
+
+async def become_user(db: Executor, user_id: str) -> None:
+    """Let a transaction see and change the rows of one user alone.
+
+    Raises ConfigError where the policies would not hold, so that nobody relies on them in vain.
+    """
+    became = await database.become_user(db.repeatable, user_id=user_id)
+    if became.open_tables:
+        raise ConfigError(
+            f"no policy holds for this role on {became.open_tables}: it is a superuser or has "
+            "BYPASSRLS, or the tables lack the track `rls`; use another role, and run "
+            "`agentrows migrate up` with AGENTROWS_ROW_SECURITY=true"
+        )
+
+
+async def look_around(db: Executor, method: str) -> Surroundings:
+    """Return where a method runs; raise InvalidValue if it sees the rows of one user alone."""
+    found = await database.look_around(db.repeatable)
+    if found.user_id:
+        raise InvalidValue(
+            f"{method} has to see the rows of every user: call it outside of as_user"
+        )
+    return found

@@ -20,7 +20,7 @@ from agentrows.stores._arguments import (
     given,
     page_after,
 )
-from agentrows.stores._schema import needs
+from agentrows.stores._schema import look_around, needs
 
 if TYPE_CHECKING:
     from agentrows.db.executor import Executor
@@ -202,13 +202,15 @@ class SessionStore:
         go with them. A session is idle when it, its events, its tasks and its checkpoints are. Runs
         in batches of 1000, each committed on its own (inside a transaction: with it), passing over
         sessions in use. A retention of zero or less does nothing. Returns how many rows went, by
-        table; `dry_run` counts them and removes none.
+        table; `dry_run` counts them and removes none. Raises InvalidValue inside of `as_user`.
         """
         needs(self.db, "core", 7)
         if retention > LONGEST_RETENTION:
             raise InvalidValue(f"retention must be at most {LONGEST_RETENTION.days:,} days")
         if retention <= timedelta(0):
             return _sum([])
+        if self.db.versions.get("rls", 1) > 0:
+            await look_around(self.db, "prune_expired_sessions")
         if dry_run:
             return await queries.count_expired_sessions(self.db.repeatable, retention=retention)
         batches: list[PrunedSessions] = []

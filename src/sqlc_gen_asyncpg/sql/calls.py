@@ -64,30 +64,27 @@ def call(self: Inference, expr: nodes.Call, scope: Scope) -> Info:
             return replace(first, nullable=True, param=0)
         case "grouping":
             return Info("int4", nullable=False)
-        case "concat" | "concat_ws" | "format" | "jsonb_build_object" | "json_build_object":
-            for info in infos:
-                self.settle(info, Info("text"))
         case _:
             pass
     return _library(self, expr, infos)
 
 
 def _library(self: Inference, expr: nodes.Call, infos: list[Info]) -> Info:
-    own = self.schema.functions.get(expr.name)
-    if own:
-        return Info(*own)
+    own = self.schema.functions.get(expr.name, ())
     based = [_based(self, each) for each in infos]
     if expr.named:
-        found = library.by_name(expr.name)
+        found = library.by_name(expr.name, own)
     elif any(not each.type for each in based):
-        found = _whatever(expr.name, based)
+        found = _whatever(expr.name, based, own)
     else:
-        found = library.function(expr.name, based)
+        found = library.function(expr.name, based, own)
     if found is None:
         return Info("")
     for info, (kind, dims) in zip(infos, found.args, strict=False):
         if kind and kind != "any":
             self.settle(info, Info(kind, dims))
+        elif info.open and info.param:  # the server knows no type for it either
+            self.untyped.add(info.param)
     typed = Info(found.type, found.dims, nullable=_nullable(self, expr, infos, found.flags))
     return _items(expr, infos, typed)
 
@@ -97,11 +94,13 @@ def _based(self: Inference, info: Info) -> Info:
     return replace(info, type=base) if base else info
 
 
-def _whatever(name: str, infos: Sequence[Info]) -> library.Found | None:
+def _whatever(
+    name: str, infos: Sequence[Info], own: Sequence[library.Candidate]
+) -> library.Found | None:
     """Return a function that is the same whatever the arguments are."""
     if name == "count" and infos:
         return library.function(name, [Info("int4")])
-    return library.by_name(name)
+    return library.by_name(name, own)
 
 
 def _items(expr: nodes.Call, infos: list[Info], typed: Info) -> Info:
@@ -115,13 +114,20 @@ def _items(expr: nodes.Call, infos: list[Info], typed: Info) -> Info:
         return replace(typed, null_items=True)
     if expr.name == "unnest":
         return typed.null(nullable=first.null_items)
+    if expr.name == "array_remove" and isinstance(expr.args[1], nodes.Const):
+        removed = expr.args[1].type == "null"
+        return replace(typed, null_items=first.null_items and not removed)
     if typed.dims:
         return replace(typed, null_items=any(each.null_items for each in infos))
     return typed
 
 
-def _nullable(self: Inference, expr: nodes.Call, infos: list[Info], flags: str) -> bool:  # noqa: PLR0911
+def _nullable(self: Inference, expr: nodes.Call, infos: list[Info], flags: str) -> bool:  # noqa: C901, PLR0911
     name, some = expr.name, any(each.nullable for each in infos)
+    if "u" in flags:
+        return True
+    if name in {"array_remove", "array_replace"}:
+        return infos[0].nullable
     if name in _NEVER_NULL:
         return False
     if flags.startswith("a"):

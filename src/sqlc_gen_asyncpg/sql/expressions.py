@@ -159,6 +159,9 @@ class Expressions:
             op = stream.next().text
             stream.expect(")")
             return self._right(left, op, _OTHER)
+        if word == "overlaps" and least <= _OTHER:
+            stream.next()
+            return nodes.Known("bool", (left, self.expression(_OTHER)), nullable=True)
         if least <= _LIKE:
             return self._like(left)
         return None
@@ -181,6 +184,8 @@ class Expressions:
             stream.expect("from")
             return nodes.Test("distinct", (left, self.expression(_IS + 1)))
         kind = stream.next().text
+        if kind in {"nfc", "nfd", "nfkc", "nfkd"}:
+            kind = stream.next().text
         while stream.at_any(words("json normalized object array scalar value unique keys with")):
             stream.next()
         return nodes.Test(kind, (left,))

@@ -33,11 +33,15 @@ def named(type_name: str) -> str:
 
 @dataclass(slots=True)
 class Inference:
-    """One statement; `nullable` are the numbers of parameters that may be None."""
+    """One statement; `nullable` are the numbers of parameters that may be None.
+
+    The server refuses what is `untyped`: parameters that have no type where they first stand.
+    """
 
     schema: Schema
     nullable: Collection[int] = ()
     params: dict[int, Info] = field(default_factory=dict[int, Info])
+    untyped: set[int] = field(default_factory=set[int])
     groups: bool = False
 
     def param(self, number: int, info: Info) -> None:
@@ -79,16 +83,18 @@ class Inference:
                 return self._case(expr, scope)
             case nodes.Sub(kind, query):
                 return self._sub(kind, query, scope)
+            case nodes.Known(kind, exprs, nullable):
+                for each in exprs:
+                    self.expr(each, scope)
+                return Info(kind, nullable=nullable)
             case nodes.Array(items):
                 return self._array(items, scope)
             case nodes.Row(items):
-                for each in items:
-                    self.expr(each, scope)
+                infos = [self.expr(each, scope) for each in items]
+                self.untyped.update(each.param for each in infos if each.open and each.param)
                 return Info("record", nullable=False)
-            case nodes.Test(kind, exprs):
-                infos = [self.expr(each, scope) for each in exprs]
-                self.unify(infos if kind == "distinct" else infos[:0])
-                return Info("bool", nullable=False)
+            case nodes.Test():
+                return self._test(expr, scope)
             case nodes.Member(inner, name):
                 return self._member(inner, name, scope)
             case nodes.Index(inner, subscripts, is_slice):
@@ -154,6 +160,16 @@ class Inference:
         """Return a domain's values as those of its base."""
         base = self.schema.domains.get(info.type)
         return replace(info, type=base) if base else info
+
+    def _test(self, expr: nodes.Test, scope: Scope) -> Info:
+        infos = [self.expr(each, scope) for each in expr.exprs]
+        if expr.kind in {"true", "false", "unknown"}:
+            infos = [self.settle(each, Info("bool")) for each in infos]
+        self.unify(infos if expr.kind == "distinct" else infos[:0])
+        if expr.kind in {"null", "json", "document", "normalized"}:
+            self.untyped.update(each.param for each in infos if each.open and each.param)
+        some = any(each.nullable for each in infos)
+        return Info("bool", nullable=some and expr.kind in {"json", "document", "normalized"})
 
     def _rows(self, operands: list[nodes.Expr], scope: Scope) -> Info:
         left, right = [each.items for each in operands if isinstance(each, nodes.Row)]
@@ -224,7 +240,7 @@ class Inference:
                 nullable=False,
                 null_items=found.nullable or found.null_items,
             )
-        return found.null(nullable=found.nullable or not relations.one_row(query))
+        return found.null(nullable=found.nullable or not relations.one_row(self, query))
 
     def _array(self, items: Sequence[nodes.Expr], scope: Scope) -> Info:
         infos = [self.expr(each, scope) for each in items]

@@ -11,12 +11,24 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
+from sqlc_gen_asyncpg.pgtypes import PG_TYPES
 from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["UNKNOWN", "Found", "Info", "common", "function", "implicit", "is_set", "operator"]
+__all__ = [
+    "UNKNOWN",
+    "Candidate",
+    "Found",
+    "Info",
+    "common",
+    "function",
+    "implicit",
+    "is_aggregate",
+    "is_set",
+    "operator",
+]
 
 UNKNOWN: Final = "unknown"
 _EXACT: Final = 2
@@ -67,10 +79,13 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class _Candidate:
+class Candidate:
+    """One of the functions of a name; flag `u` is for the user's own, `columns` for its rows."""
+
     flags: str
     args: tuple[str, ...]
     result: str
+    columns: tuple[tuple[str, str, int], ...] = ()
 
 
 def _lines(name: str) -> list[list[str]]:
@@ -79,20 +94,20 @@ def _lines(name: str) -> list[list[str]]:
 
 
 @cache
-def _functions() -> dict[str, list[_Candidate]]:
-    found: dict[str, list[_Candidate]] = {}
+def _functions() -> dict[str, list[Candidate]]:
+    found: dict[str, list[Candidate]] = {}
     for name, flags, args, result in _lines("functions.txt"):
         types = () if args == "-" else tuple(args.split(","))
-        found.setdefault(name, []).append(_Candidate(flags, types, result))
+        found.setdefault(name, []).append(Candidate(flags, types, result))
     return found
 
 
 @cache
-def _operators() -> dict[str, list[_Candidate]]:
-    found: dict[str, list[_Candidate]] = {}
+def _operators() -> dict[str, list[Candidate]]:
+    found: dict[str, list[Candidate]] = {}
     for name, left, right, result in _lines("operators.txt"):
         args = (right,) if left == "-" else (left, right)
-        found.setdefault(name, []).append(_Candidate("f", args, result))
+        found.setdefault(name, []).append(Candidate("f", args, result))
     return found
 
 
@@ -136,10 +151,10 @@ def _fits(info: Info, wanted: str) -> int:  # noqa: PLR0911  # one kind after an
         return 1
     if wanted in _ARRAYS:
         return 1 if info.dims else 0
+    if wanted == "anyenum":
+        return 0 if info.dims or info.type in PG_TYPES else 1
     if wanted in _ELEMENTS:
-        if "nonarray" in wanted or wanted == "anyenum":
-            return 0 if info.dims or wanted == "anyenum" else 1
-        return 1
+        return 0 if info.dims and "nonarray" in wanted else 1
     if wanted in _RANGES:
         return 1 if info.type in RANGE_ITEMS and not info.dims else 0
     if wanted in _MULTIRANGES:
@@ -153,7 +168,7 @@ def _fits(info: Info, wanted: str) -> int:  # noqa: PLR0911  # one kind after an
     return 2 if info.type == wanted else int(implicit(info.type, wanted))
 
 
-def _padded(candidate: _Candidate, count: int) -> tuple[str, ...] | None:
+def _padded(candidate: Candidate, count: int) -> tuple[str, ...] | None:
     """Return as many argument types as there are arguments; None if they do not fit in number."""
     args = candidate.args
     if "v" in candidate.flags and args and count >= len(args) - 1:
@@ -166,9 +181,9 @@ def _padded(candidate: _Candidate, count: int) -> tuple[str, ...] | None:
     return args[:count] if len(args) - defaults <= count <= len(args) else None
 
 
-def _choose(candidates: list[_Candidate], infos: Sequence[Info]) -> Found | None:
+def _choose(candidates: list[Candidate], infos: Sequence[Info]) -> Found | None:
     """Return what PostgreSQL would choose; None if there is none, or it is not sure."""
-    fitting: list[tuple[_Candidate, tuple[str, ...]]] = []
+    fitting: list[tuple[Candidate, tuple[str, ...]]] = []
     for candidate in candidates:
         args = _padded(candidate, len(infos))
         if args is not None and all(map(_fits, infos, args)) and _consistent(args, infos):
@@ -197,7 +212,7 @@ def _choose(candidates: list[_Candidate], infos: Sequence[Info]) -> Found | None
     results = {candidate.result for candidate, _ in fitting}
     if len(results) == 1 and not next(iter(results)).startswith("any"):
         candidate = fitting[0][0]
-        return _found(_Candidate(candidate.flags, (), candidate.result), (), infos)
+        return _found(Candidate(candidate.flags, (), candidate.result), (), infos)
     return None
 
 
@@ -218,17 +233,17 @@ def _text_for_open(info: Info, arg: str) -> bool:
 
 
 def _best(
-    fitting: list[tuple[_Candidate, tuple[str, ...]]],
+    fitting: list[tuple[Candidate, tuple[str, ...]]],
     infos: Sequence[Info],
     test: Callable[[Info, str], bool],
-) -> list[tuple[_Candidate, tuple[str, ...]]]:
+) -> list[tuple[Candidate, tuple[str, ...]]]:
     """Return those with the most arguments that pass the test."""
     scores = [sum(map(test, infos, args)) for _, args in fitting]
     most = max(scores, default=0)
     return [each for each, score in zip(fitting, scores, strict=True) if score == most]
 
 
-def _found(candidate: _Candidate, args: tuple[str, ...], infos: Sequence[Info]) -> Found | None:
+def _found(candidate: Candidate, args: tuple[str, ...], infos: Sequence[Info]) -> Found | None:
     element = _element(args, infos)
     result = _concrete(candidate.result, element)
     if result is None:
@@ -279,19 +294,27 @@ def _concrete(name: str, element: tuple[str, int] | None) -> tuple[str, int] | N
     return (name[1:], 1) if name.startswith("_") else (name, 0)
 
 
-def is_set(name: str) -> bool:
+def is_set(name: str, own: Sequence[Candidate] = ()) -> bool:
     """Whether a function of this name returns rows."""
-    return any("r" in each.flags for each in _functions().get(name, []))
+    return any("r" in each.flags for each in (*own, *_functions().get(name, [])))
 
 
-def function(name: str, infos: Sequence[Info]) -> Found | None:
-    """Return the function that is called with these arguments."""
-    return _choose(_functions().get(name, []), infos)
+def is_aggregate(name: str) -> bool:
+    """Whether all of PostgreSQL's functions of this name are aggregates."""
+    found = _functions().get(name, [])
+    return bool(found) and all(each.flags.startswith("a") for each in found)
 
 
-def by_name(name: str) -> Found | None:
+def function(name: str, infos: Sequence[Info], own: Sequence[Candidate] = ()) -> Found | None:
+    """Return the function that is called with these arguments; PostgreSQL's own come first."""
+    there = _functions().get(name, [])
+    taken = {each.args for each in there}
+    return _choose([*there, *(each for each in own if each.args not in taken)], infos)
+
+
+def by_name(name: str, own: Sequence[Candidate] = ()) -> Found | None:
     """Return a function whose overloads all have one result."""
-    candidates = _functions().get(name, [])
+    candidates = [*own, *_functions().get(name, [])]
     results = {each.result for each in candidates}
     if len(results) != 1 or next(iter(results)).startswith("any"):
         return None

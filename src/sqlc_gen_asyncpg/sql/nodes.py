@@ -21,6 +21,7 @@ __all__ = [
     "Index",
     "Item",
     "Join",
+    "Known",
     "Member",
     "Op",
     "Param",
@@ -165,6 +166,15 @@ class Index:
     slice: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What has the same type whatever stands in it, as JSON_EXISTS."""
+
+    type: str
+    exprs: tuple[Expr, ...]
+    nullable: bool
+
+
 Expr: TypeAlias = (
     Ref
     | Const
@@ -181,6 +191,7 @@ Expr: TypeAlias = (
     | Test
     | Member
     | Index
+    | Known
 )
 
 

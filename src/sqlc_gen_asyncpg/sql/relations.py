@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from dataclasses import fields, is_dataclass, replace
+from typing import TYPE_CHECKING, Final, cast
 
+from sqlc_gen_asyncpg.errors import Refused
 from sqlc_gen_asyncpg.sql import library, nodes
 from sqlc_gen_asyncpg.sql.library import Info
 from sqlc_gen_asyncpg.sql.scope import Relation, Scope
 from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from sqlc_gen_asyncpg.sql.infer import Inference
 
@@ -27,11 +28,6 @@ _RECORDS: Final = {
 _VALUE_FUNCTIONS: Final = words(
     "jsonb_array_elements json_array_elements jsonb_array_elements_text json_array_elements_text"
 )
-_AGGREGATES: Final = words(
-    "array_agg avg bit_and bit_or bool_and bool_or count every json_agg json_object_agg jsonb_agg "
-    "jsonb_object_agg max min stddev string_agg sum variance"
-)
-_SETS: Final = words("unnest generate_series regexp_split_to_table jsonb_array_elements")
 
 
 def columns(self: Inference, query: nodes.Query, outer: Scope | None) -> list[tuple[str, Info]]:
@@ -88,11 +84,11 @@ def _select(self: Inference, select: nodes.Select, scope: Scope) -> list[tuple[s
     before = self.groups
     self.groups = select.groups and not select.sets
     scope.all_null = select.sets
+    found = _items(self, select.items, scope)  # before WHERE, as PostgreSQL does
     for each in select.conditions:
         self.condition(each, scope)
-    found = _items(self, select.items, scope)
     self.groups = before
-    sets = [any(library.is_set(call.name) for call in _calls(i.expr)) for i in select.items]
+    sets = [any(_is_set(self, each) for each in _calls(i.expr)) for i in select.items]
     if sum(sets) > 1 and len(sets) == len(found):  # the shorter ones are filled up with NULL
         pairs = zip(found, sets, strict=True)
         return [(name, info.null(nullable=info.nullable or many)) for (name, info), many in pairs]
@@ -164,10 +160,11 @@ def _change(self: Inference, body: nodes.Dml, scope: Scope) -> list[tuple[str, I
         return _items(self, body.returning, scope)
     for source in body.sources:
         scope.relations += _source(self, source, scope)
-    _assign(self, body.sets, table, scope)
     for each in body.conditions:
         self.condition(each, scope)
-    return _items(self, body.returning, scope)
+    found = _items(self, body.returning, scope)
+    _assign(self, body.sets, table, scope)  # behind WHERE and RETURNING, as PostgreSQL does
+    return found
 
 
 def _assign(
@@ -216,6 +213,11 @@ def _table(self: Inference, source: nodes.Table, scope: Scope) -> Relation:
     if cte is None:
         named = self.schema.table(source.parts)
         key = named[0] if named else None
+        if key in self.schema.renamed:
+            raise Refused(
+                f"sqlc does not read the names in CREATE VIEW {key[1]} (…); give them to the "
+                "columns of its query with AS"
+            )
         cte = dict(named[1]) if named else {}
     renamed = [*source.columns, *list(cte)[len(source.columns) :]]
     return Relation(alias, dict(zip(renamed, cte.values(), strict=False)), key)
@@ -226,8 +228,13 @@ def _functions(self: Inference, source: nodes.Functions, scope: Scope) -> Relati
     name = call.name if isinstance(call, nodes.Call) else ""
     alias = source.alias or name
     info = self.expr(call, scope)
-    if source.defined:
-        made = {key: Info(_normal(kind), dims) for key, kind, dims in source.defined}
+    own = {each.columns for each in self.schema.functions.get(name, ())}
+    row = self.schema.table(tuple(info.type.split("."))) if info.type else None
+    defined = source.defined or (next(iter(own)) if len(own) == 1 else ())
+    if defined:
+        made = {key: Info(_normal(kind), dims) for key, kind, dims in defined}
+    elif row:
+        made = {key: each.null(nullable=True) for key, each in row[1].items()}
     elif name in _RECORDS:
         made = {key: Info(kind, nullable=null) for key, kind, null in _RECORDS[name]}
     elif name == "unnest" and isinstance(call, nodes.Call) and len(call.args) > 1:
@@ -281,34 +288,30 @@ def _find(relations: list[Relation], name: str) -> Info | None:
     return next((each.column(name) for each in relations if name in each.columns), None)
 
 
-def one_row(query: nodes.Query) -> bool:
-    """Whether a subquery surely has a row: an aggregate over all rows, or no FROM at all."""
+def one_row(self: Inference, query: nodes.Query) -> bool:
+    """Whether a query surely has a row: an aggregate over all rows, or no FROM at all."""
     body = query.body
     if query.limits or not isinstance(body, nodes.Select) or body.groups or body.having:
         return False
-    calls = {each.name for item in body.items for each in _calls(item.expr)}
-    if calls & _SETS:
+    calls = [each for item in body.items for each in _calls(item.expr)]
+    if any(_is_set(self, each) for each in calls):
         return False
-    if any(
-        not each.over and each.name in _AGGREGATES for i in body.items for each in _calls(i.expr)
-    ):
+    if any(not each.over and library.is_aggregate(each.name) for each in calls):
         return True
     return not body.sources and not body.conditions
 
 
-def _calls(expr: nodes.Expr) -> list[nodes.Call]:
+def _is_set(self: Inference, call: nodes.Call) -> bool:
+    return library.is_set(call.name, self.schema.functions.get(call.name, ()))
+
+
+def _calls(part: object) -> list[nodes.Call]:
     """Return the calls in an expression, subqueries left out."""
-    match expr:
-        case nodes.Call(_, args):
-            return [expr, *(each for arg in args for each in _calls(arg))]
-        case nodes.Cast(inner) | nodes.Member(inner) | nodes.Index(inner):
-            return _calls(inner)
-        case nodes.Op(_, left, right):
-            return [*(_calls(left) if left else []), *_calls(right)]
-        case nodes.Case(_, _, results, otherwise):
-            parts = [*results, *([otherwise] if otherwise else [])]
-            return [each for part in parts for each in _calls(part)]
-        case nodes.Row(items) | nodes.Array(items):
-            return [each for part in items for each in _calls(part)]
-        case _:
-            return []
+    if isinstance(part, tuple):
+        items: Iterable[object] = cast("tuple[object, ...]", part)
+    elif isinstance(part, nodes.Query) or not is_dataclass(part):
+        return []
+    else:
+        items = [getattr(part, each.name) for each in fields(part)]
+    found = [call for each in items for call in _calls(each)]
+    return [part, *found] if isinstance(part, nodes.Call) else found

@@ -10,6 +10,8 @@ from sqlc_gen_asyncpg.sql.library import Info
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sqlc_gen_asyncpg.sql.library import Candidate
+
 __all__ = ["Relation", "Schema", "Scope"]
 
 _SYSTEM: Final = {
@@ -37,15 +39,21 @@ class Relation:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The tables by schema and name, the enums, and what user-defined functions return."""
+    """The tables by schema and name, and what user-defined functions take and return.
+
+    sqlc does not know the columns of the views in `renamed`.
+    """
 
     default: str
     tables: Mapping[tuple[str, str], Mapping[str, Info]]
-    functions: Mapping[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
+    functions: Mapping[str, tuple[Candidate, ...]] = field(
+        default_factory=dict[str, "tuple[Candidate, ...]"]
+    )
     domains: Mapping[str, str] = field(default_factory=dict[str, str])
     composites: Mapping[str, Mapping[str, Info]] = field(
         default_factory=dict[str, "Mapping[str, Info]"]
     )
+    renamed: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
 
     def table(self, parts: tuple[str, ...]) -> tuple[tuple[str, str], Mapping[str, Info]] | None:
         """Return a table and its key."""
@@ -90,10 +98,9 @@ class Scope:
     def _bare(self, name: str) -> Info | None:
         if name in self.merged:
             return self.merged[name]
-        for relation in self.relations:
-            found = relation.column(name)
-            if found:
-                return found
+        found = [each for each in (one.column(name) for one in self.relations) if each]
+        if found:
+            return found[0] if len(found) == 1 else Info("")  # it is ambiguous
         return self.parent.column((name,)) if self.parent else None
 
     def star(self, alias: str = "") -> dict[str, Info] | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sqlc_gen_asyncpg.sql import nodes
 from sqlc_gen_asyncpg.sql.literals import type_name
-from sqlc_gen_asyncpg.sql.tokens import SqlSyntaxError
+from sqlc_gen_asyncpg.sql.stream import Stream
+from sqlc_gen_asyncpg.sql.tokens import SqlSyntaxError, Token
 from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
@@ -15,8 +16,23 @@ if TYPE_CHECKING:
 
 __all__ = ["special"]
 
+# The type of each, unless RETURNING says another, and whether it may be NULL.
+_KNOWN: Final = {
+    "json_array": ("json", False),
+    "json_arrayagg": ("json", True),
+    "json_exists": ("bool", True),
+    "json_object": ("json", False),
+    "json_objectagg": ("json", True),
+    "json_query": ("jsonb", True),
+    "json_value": ("text", True),
+    "xmlconcat": ("xml", True),
+    "xmlelement": ("xml", True),
+    "xmlforest": ("xml", True),
+    "xmlparse": ("xml", True),
+}
 
-def special(parser: Expressions, word: str) -> Expr | None:  # noqa: PLR0911  # one per word
+
+def special(parser: Expressions, word: str) -> Expr | None:  # noqa: C901, PLR0911  # one per word
     """Return what this word begins, if it begins something special."""
     stream = parser.stream
     opens = stream.ahead().text == "("
@@ -28,6 +44,8 @@ def special(parser: Expressions, word: str) -> Expr | None:  # noqa: PLR0911  # 
         return None
     if word in {"cast", "extract", "substring", "trim", "position", "overlay", "exists", "row"}:
         stream.position += 2
+    if word in _KNOWN:
+        return _known(parser, word)
     match word:
         case "cast":
             return _cast(parser)
@@ -43,6 +61,28 @@ def special(parser: Expressions, word: str) -> Expr | None:  # noqa: PLR0911  # 
             return nodes.Row(parser.several())
         case _:
             return None
+
+
+def _known(parser: Expressions, word: str) -> Expr:
+    """Read SQL/JSON and XML, whose inner syntax is their own; parameters in it must be cast."""
+    stream = parser.stream
+    stream.next()
+    start = stream.position
+    stream.skip_parentheses()
+    kind, nullable = _KNOWN[word]
+    inner = stream.tokens[start : stream.position]
+    params: list[Expr] = []
+    for index, token in enumerate(inner):
+        if token.kind == "param":
+            if inner[index + 1].text != "::":
+                raise SqlSyntaxError(f"{token.text} without a cast in {word}")
+            cast = type_name(Stream([*inner[index + 2 :], Token("end", "")]))
+            params.append(nodes.Cast(nodes.Param(int(token.text[1:])), *cast))
+        elif (token.kind, token.text) == ("word", "returning"):
+            kind, dims = type_name(Stream([*inner[index + 1 :], Token("end", "")]))
+            if dims:
+                raise SqlSyntaxError(f"{word} that returns an array")
+    return nodes.Known(kind, tuple(params), nullable)
 
 
 def _case(parser: Expressions) -> Expr:

@@ -8,7 +8,13 @@ import asyncpg
 import pytest
 
 from agentrows import migrate
-from agentrows.errors import DirtySchema, MigrationError, MigrationFailed, SchemaBehind
+from agentrows.errors import (
+    DirtySchema,
+    InvalidTrack,
+    MigrationError,
+    MigrationFailed,
+    SchemaBehind,
+)
 from agentrows.migrate import Track, builtin_tracks
 from agentrows.migrate.track import load_all
 from support.catalog import catalog
@@ -227,6 +233,31 @@ async def test_a_newer_database_is_served_and_not_changed(
     assert (await migrate.up(database, [three])).files == ()
     assert await catalog(db) == before
     assert await db.fetchval("SELECT version FROM t_versions") == 9
+
+
+async def test_a_file_of_the_library_that_this_very_release_applied_cannot_be_gone(
+    database: str, db: asyncpg.Connection
+) -> None:
+    tracks = builtin_tracks()
+    await migrate.up(database, tracks)
+    newest = "SELECT max(version) FROM agentrows_schema_migrations_history"
+    above = await db.fetchval(newest) + 1
+    await db.execute(
+        "INSERT INTO agentrows_schema_migrations_history"
+        " (version, direction, outcome, file, sha256, finished_at, applied_by, library_version)"
+        " SELECT $1, direction, outcome, 'agentrows/000099_lost.up.sql', 'abc', finished_at,"
+        " applied_by, library_version"
+        " FROM agentrows_schema_migrations_history LIMIT 1",
+        above,
+    )
+    await set_row(db, "agentrows_schema_migrations", above, dirty=False)
+    for act in (migrate.up, migrate.verify, migrate.apply):
+        with pytest.raises(InvalidTrack, match=r"000099_lost.up.sql was applied by .* sha256 abc"):
+            await act(database, tracks)
+
+    await db.execute("UPDATE agentrows_schema_migrations_history SET library_version = '99.0'")
+    found = (await migrate.verify(database, tracks)).tracks[-1]
+    assert (found.is_ahead, found.not_here) == (True, ("agentrows/000099_lost.up.sql",))
 
 
 async def test_a_newer_and_dirty_database_is_refused(

@@ -162,9 +162,9 @@ def test_a_dsn_on_the_command_line_wins_and_is_never_shown(
     cli: Callable[..., subprocess.CompletedProcess[str]], database: str
 ) -> None:
     assert cli("status", "--dsn", database, AGENTROWS_DATABASE_URL="nonsense").returncode == 0
-    done = cli("status", "--dsn", "postgresql://u:secret-word@localhost:1/nowhere")
+    done = cli("status", "--dsn", "postgresql://u:hunter2-word@localhost:1/nowhere")
     assert done.returncode == 1
-    assert "secret-word" not in done.stderr + done.stdout
+    assert "hunter2-word" not in done.stderr + done.stdout
 
 
 def test_the_vector_track_can_be_switched_off(

@@ -12,7 +12,8 @@ from agentrows.migrate.track import File, Migration, load_all
 from support.catalog import catalog, columns, dump, fingerprint, shared
 
 SUPPORT = Path(__file__).parents[2] / "support"
-LADDER = [migration for track in load_all(builtin_tracks()) for migration in track.migrations]
+TRACKS = builtin_tracks(row_security=True)
+LADDER = [migration for track in load_all(TRACKS) for migration in track.migrations]
 NAMES = [migration.up.label for migration in LADDER]
 
 

@@ -206,6 +206,48 @@ async def test_the_doctor_names_invalid_and_missing_indexes(
     ]
 
 
+async def test_indexes_that_went_with_their_tables_are_missed_and_made_again(
+    database: str, db: asyncpg.Connection
+) -> None:
+    """A way down in core drops tables, and what agentrows has built on them."""
+    tracks = builtin_tracks()
+    await migrate.up(database, tracks)
+    before = await catalog(db)
+    await migrate.goto(database, tracks, 0, track="core")
+    await migrate.up(database, tracks)
+    ours = (await migrate.doctor(database, tracks)).tracks[-1]
+    assert len(ours.missing_indexes) == len(list(tracks[-1].directory.glob("*.up.sql")))
+    assert (ours.is_healthy, ours.repair_from) == (False, 0)
+
+    await migrate.force(database, tracks, 0, track="agentrows")
+    await migrate.up(database, tracks)
+
+    assert (await migrate.doctor(database, tracks)).is_healthy
+    assert await catalog(db) == before
+
+
+async def test_a_repair_starts_where_the_first_index_is_missing_and_keeps_the_others(
+    database: str, db: asyncpg.Connection
+) -> None:
+    tracks = builtin_tracks()
+    await migrate.up(database, tracks)
+    before = await catalog(db)
+    oids = "SELECT relname, oid FROM pg_class WHERE relname LIKE 'agentrows_%' AND relkind = 'i'"
+    built = {row["relname"]: row["oid"] for row in await db.fetch(oids)}
+    lost = ("agentrows_event_order", "agentrows_task_order")
+    for name in lost:
+        await db.execute(f"DROP INDEX {name}")
+    ours = (await migrate.doctor(database, tracks)).tracks[-1]
+    assert (ours.missing_indexes, ours.repair_from) == (lost, 6)
+
+    await migrate.force(database, tracks, 6, track="agentrows")
+    await migrate.up(database, tracks)
+
+    assert await catalog(db) == before
+    kept = {name for name, oid in await db.fetch(oids) if built.get(name) == oid}
+    assert kept == built.keys() - set(lost)
+
+
 async def test_the_doctor_says_what_up_would_do_about_a_dirty_row(
     database: str, db: asyncpg.Connection, three: Track
 ) -> None:

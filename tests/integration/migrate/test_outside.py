@@ -10,9 +10,10 @@ import asyncpg
 import pytest
 
 from agentrows import migrate
-from agentrows.errors import InvalidTrack, MigrationFailed
+from agentrows.errors import DirtySchema, InvalidTrack, MigrationFailed
 from agentrows.migrate import act, builtin_tracks
 from agentrows.migrate.lock import lock_id
+from support.catalog import catalog
 from support.tracks import write_track
 
 if TYPE_CHECKING:
@@ -86,6 +87,39 @@ async def test_a_build_that_fails_is_never_recorded_and_its_index_is_built_anew(
     assert await is_valid(db)
 
 
+@pytest.mark.parametrize(
+    "taken", ["CREATE INDEX a_n ON other (n)", "CREATE VIEW a_n AS SELECT 1", "CREATE TABLE a_n ()"]
+)
+async def test_a_name_that_is_taken_is_not_the_index(
+    database: str, db: asyncpg.Connection, tmp_path: Path, taken: str
+) -> None:
+    """IF NOT EXISTS is content with anything of that name."""
+    await db.execute(f"CREATE TABLE other (n int); {taken}")
+    track = write_track(tmp_path, "t", TABLE, BUILD)
+    with pytest.raises(MigrationFailed, match=r"t/000002.*the name a_n is taken by something else"):
+        await migrate.up(database, [track])
+    assert await row(db) == (2, True)
+    kind = "INDEX" if "INDEX" in taken else taken.split()[1]
+    await db.execute(f"ALTER {kind} a_n RENAME TO of_somebody_else")
+    await migrate.up(database, [track])
+    assert await row(db) == (2, False)
+    assert await is_valid(db)
+
+
+async def test_the_builtin_indexes_go_down_and_come_up_again(
+    database: str, db: asyncpg.Connection
+) -> None:
+    tracks = builtin_tracks()
+    await migrate.up(database, tracks)
+    before = await catalog(db)
+    gone = await migrate.goto(database, tracks, 0, track="agentrows")
+    assert all("down" in file.file for file in gone.files)
+    left = "SELECT count(*) FROM pg_indexes WHERE indexname LIKE 'agentrows_%'"
+    assert await db.fetchval(f"{left} AND tablename NOT LIKE 'agentrows_%'") == 0
+    assert len((await migrate.up(database, tracks)).files) == len(gone.files)
+    assert await catalog(db) == before
+
+
 async def test_an_invalid_index_is_replaced_by_a_file_in_a_transaction_too(
     database: str, db: asyncpg.Connection, tmp_path: Path
 ) -> None:
@@ -136,6 +170,11 @@ async def test_a_build_waits_for_old_transactions_and_names_them(
             while not (caplog.messages or run.done()):
                 await asyncio.sleep(0.01)
             assert not run.done()
+            with pytest.raises(DirtySchema, match="'t': a run is at work on version 2: pid "):
+                await migrate.verify(database, [track])
+            (found,) = (await migrate.doctor(database, [track])).tracks
+            assert found.status
+            assert "(agentrows migrate)" in found.status.at_work[0]
         await run
     assert caplog.messages[0].startswith(
         f"t/000002_step.up.sql waits until these transactions end: pid {db.get_server_pid()}"

@@ -16,6 +16,7 @@ from agentrows.errors import AgentRowsError, ConfigError, SchemaBehind
 from agentrows.migrate import MigrationContext, builtin, builtin_tracks
 from agentrows.migrate.catalog import Extension
 from support.catalog import catalog
+from support.runners import App
 from support.tracks import write_track
 
 if TYPE_CHECKING:
@@ -25,9 +26,16 @@ if TYPE_CHECKING:
     import asyncpg
 
 
+EVERYTHING = (
+    "SELECT 'class', oid, relname::text FROM pg_class UNION ALL"
+    " SELECT 'schema', oid, nspname::text FROM pg_namespace UNION ALL"
+    " SELECT 'extension', oid, extname::text FROM pg_extension ORDER BY 1, 2"
+)
+
+
 def as_role(dsn: str, role: str) -> str:
     parts = urlsplit(dsn)
-    return urlunsplit(parts._replace(netloc=f"{role}:secret-word@"))
+    return urlunsplit(parts._replace(netloc=f"{role}:hunter2-word@"))
 
 
 @pytest_asyncio.fixture
@@ -35,7 +43,7 @@ async def limited(database: str, db: asyncpg.Connection) -> AsyncIterator[str]:
     """The DSN of a role that may read the public schema and nothing more."""
     role = re.sub(r"\W", "_", await db.fetchval("SELECT 'limited_' || current_database()"))
     await db.execute(
-        f"CREATE ROLE {role} LOGIN PASSWORD 'secret-word';"
+        f"CREATE ROLE {role} LOGIN PASSWORD 'hunter2-word';"
         f"GRANT USAGE ON SCHEMA public TO {role};"
         f"ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO {role};"
     )
@@ -66,19 +74,36 @@ def everything_in(rows: list[asyncpg.Record]) -> list[tuple[object, ...]]:
 async def test_asking_creates_nothing_in_any_catalog(
     limited: str, db: asyncpg.Connection, tmp_path: Path
 ) -> None:
-    query = (
-        "SELECT 'class', oid, relname::text FROM pg_class UNION ALL"
-        " SELECT 'schema', oid, nspname::text FROM pg_namespace UNION ALL"
-        " SELECT 'extension', oid, extname::text FROM pg_extension ORDER BY 1, 2"
-    )
     tracks = [*builtin_tracks(), write_track(tmp_path, "t", "SELECT 1;", schema="app")]
-    before = everything_in(await db.fetch(query))
+    before = everything_in(await db.fetch(EVERYTHING))
     await migrate.status(limited, tracks)
     await migrate.plan(limited, tracks)
     await migrate.doctor(limited, tracks)
     with pytest.raises(SchemaBehind):
         await migrate.verify(limited, tracks)
-    assert everything_in(await db.fetch(query)) == before
+    assert everything_in(await db.fetch(EVERYTHING)) == before
+
+
+async def test_version_creates_nothing_and_a_role_that_may_only_select_can_ask_for_it(
+    database: str, limited: str, db: asyncpg.Connection, tmp_path: Path
+) -> None:
+    app = App(tmp_path, limited)
+    app.write("SELECT 1;")
+    tracks = builtin_tracks()
+    before = everything_in(await db.fetch(EVERYTHING))
+    assert (await app.run("version")).out == "core\t0\nvector\t0\nagentrows\t0\napp\t0\n"
+    assert (await migrate.status(limited, tracks)).versions == {}
+    assert everything_in(await db.fetch(EVERYTHING)) == before
+
+    await migrate.up(database, tracks)
+    newest = await migrate.status(database, tracks)
+
+    before = everything_in(await db.fetch(EVERYTHING))
+    said = [f"{track.name}\t{track.newest}\n" for track in newest.tracks]
+    assert (await app.run("version")).out == "".join(said) + "app\t0\n"
+    found = await migrate.status(limited, tracks)
+    assert found.versions == {track.name: track.newest for track in newest.tracks}
+    assert everything_in(await db.fetch(EVERYTHING)) == before
 
 
 @pytest.mark.parametrize("act", [migrate.up, migrate.apply, migrate.verify, migrate.status])
@@ -146,14 +171,14 @@ async def test_a_search_path_without_a_schema_is_a_configuration_error(
 async def test_no_message_holds_the_password(limited: str, tmp_path: Path) -> None:
     track = write_track(tmp_path, "t", "SELECT 1;")
     errors: list[str] = []
-    for dsn in (limited, limited.replace("/test_", "/missing_"), "postgresql://u:secret-word@["):
+    for dsn in (limited, limited.replace("/test_", "/missing_"), "postgresql://u:hunter2-word@["):
         try:
             await migrate.up(dsn, [track])
         except AgentRowsError as error:
             errors.append(repr(error) + repr(error.__cause__))
     assert len(errors) == 3
-    assert not any("secret-word" in error for error in errors)
-    assert "secret-word" not in repr(MigrationContext(limited, (track,)))
+    assert not any("hunter2-word" in error for error in errors)
+    assert "hunter2-word" not in repr(MigrationContext(limited, (track,)))
 
 
 async def test_a_role_that_may_not_create_pgvector_is_told_what_to_do(

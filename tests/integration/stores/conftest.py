@@ -13,8 +13,9 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from agentrows import init_connection, migrate
+from agentrows import init_connection
 from support.older_schemas import CORES, tracks_at, why_expected
+from support.postgres import SERVICE, SUPERUSER, as_role
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator, Iterator
@@ -52,32 +53,32 @@ def core_version(config: pytest.Config) -> int | None:
 def stores_database(
     server: Server, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """The DSN of a migrated database, which the tests of the stores use one after another."""
+    """A superuser's DSN of a database that the tests of the stores use one after another."""
     core = core_version(request.config)
     if core is None:
         name = server.create_database(cast("str", request.getfixturevalue("template")))
     else:
         name = server.create_database()
-        tracks = tracks_at(core, tmp_path_factory.mktemp("core"))
-        asyncio.run(migrate.up(server.dsn(name), tracks))
+        server.migrate(name, tracks_at(core, tmp_path_factory.mktemp("core")))
     yield server.dsn(name)
     server.drop_database(name)
 
 
 @pytest.fixture
 def migrated(stores_database: str) -> str:
-    """The DSN of a migrated database without rows; a clone for each test takes four times as long.
+    """The service role's DSN of a migrated database without rows.
 
-    A test that changes the schema does so in a transaction that it undoes.
+    A clone for each test would take four times as long. A test that changes the schema does so as
+    the superuser, in a transaction that it undoes.
     """
     asyncio.run(empty(stores_database))
-    return stores_database
+    return as_role(stores_database, SERVICE)
 
 
 @pytest_asyncio.fixture
 async def db(migrated: str) -> AsyncIterator[asyncpg.Connection]:
-    """A connection of another program to the database of `client`."""
-    connection = await asyncpg.connect(migrated)
+    """A connection of another program, and as a superuser, to the database of `client`."""
+    connection = await asyncpg.connect(as_role(migrated, SUPERUSER))
     await init_connection(connection)
     yield connection
     await connection.close()

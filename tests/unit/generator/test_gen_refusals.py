@@ -31,6 +31,8 @@ CREATE TABLE item (
     at timestamptz
 );
 CREATE TABLE other (id text PRIMARY KEY, item_id text);
+CREATE VIEW short (key) AS SELECT id FROM other;
+CREATE PROCEDURE tidy(x text) LANGUAGE sql AS 'DELETE FROM other WHERE id = x';
 """
 
 # A query, and what its line must say.
@@ -48,7 +50,33 @@ REFUSED = {
     "AnyParameter": (
         ":many",
         "SELECT id FROM item WHERE @x IS NULL",
-        "parameter x: PostgreSQL's type for it is not sure; cast it",
+        "parameter x: it has no type where it first stands, so that PostgreSQL refuses the query",
+    ),
+    "TypedTooLate": (
+        ":many",
+        "SELECT id FROM item WHERE @x IS NULL OR note = @x",
+        "cast it there, as in x::text",
+    ),
+    "AnyArgument": (
+        ":many",
+        "SELECT id FROM item WHERE note LIKE concat('%', @x, '%')",
+        "parameter x: it has no type where it first stands",
+    ),
+    "Merge": (
+        ":exec",
+        "MERGE INTO other AS o USING item AS i ON o.item_id = i.id "
+        "WHEN MATCHED AND i.note = @x THEN DELETE",
+        "sqlc reads neither parameters nor results of MERGE; write INSERT",
+    ),
+    "NotUnderstood": (
+        ":exec",
+        "CALL tidy(@x)",
+        "parameter x: the statement is not understood; cast each of its parameters",
+    ),
+    "ViewWithNames": (
+        ":many",
+        "SELECT * FROM short",
+        "sqlc does not read the names in CREATE VIEW short (…); give them to the columns",
     ),
     "NoColumns": (":many", "SELECT FROM item", ":many needs a result"),
     "SameColumn": (

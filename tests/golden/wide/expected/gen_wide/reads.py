@@ -389,7 +389,7 @@ class ArraysRow(BaseModel):
     size: int | None
     n: int
     more: list[str]
-    less: list[str] | None
+    less: list[str]
     has: bool
     tag: str
 

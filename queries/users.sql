@@ -1,0 +1,226 @@
+-- Users: what there is of one user, over all tables, to be handed out or to be removed.
+-- py: file
+
+-- name: ExportUser :many
+-- Every row of a user but the memories, deleted ones included, as a line of JSON: the table, and
+-- the row with all of its columns. A task without owner is the user's by the rule of tasks.sql.
+-- py: iterator
+SELECT json_build_object('table', 'session', 'row', to_json(each))::text AS "line!"
+FROM session AS each
+WHERE each.user_id = @user_id::text
+UNION ALL
+SELECT json_build_object('table', 'event', 'row', to_json(each))::text
+FROM event AS each
+WHERE each.user_id = @user_id
+UNION ALL
+SELECT json_build_object('table', 'task', 'row', to_json(task))::text
+FROM task
+WHERE
+    task.user_id = @user_id
+    OR (task.user_id IS NULL AND EXISTS (
+        SELECT 1 FROM session AS s
+        WHERE s.id = task.session_id
+        HAVING
+            count(*) = 1
+            AND min(s.user_id) = @user_id
+            AND min(coalesce(s.created_at, '-infinity'::timestamptz))
+            <= coalesce(task.created_at, '-infinity'::timestamptz)
+    ))
+UNION ALL
+SELECT json_build_object('table', 'push_notification', 'row', to_json(config))::text
+FROM push_notification AS config
+WHERE EXISTS (
+        SELECT 1 FROM task
+        WHERE
+            task.id = config.task_id
+            AND (
+                task.user_id = @user_id
+                OR (task.user_id IS NULL AND EXISTS (
+                    SELECT 1 FROM session AS s
+                    WHERE s.id = task.session_id
+                    HAVING
+                        count(*) = 1
+                        AND min(s.user_id) = @user_id
+                        AND min(coalesce(s.created_at, '-infinity'::timestamptz))
+                        <= coalesce(task.created_at, '-infinity'::timestamptz)
+                ))
+            )
+    )
+UNION ALL
+SELECT json_build_object('table', 'feedback', 'row', to_json(each))::text
+FROM feedback AS each
+WHERE each.user_id = @user_id
+UNION ALL
+SELECT json_build_object('table', 'lg_checkpoint', 'row', to_json(each))::text
+FROM lg_checkpoint AS each
+WHERE each.user_id = @user_id
+UNION ALL
+SELECT json_build_object('table', 'lg_checkpoint_write', 'row', to_json(each))::text
+FROM lg_checkpoint_write AS each
+WHERE each.user_id = @user_id
+UNION ALL
+SELECT json_build_object('table', 'crewai_agent_memory', 'row', to_json(each))::text
+FROM crewai_agent_memory AS each
+WHERE each.user_id = @user_id
+UNION ALL
+SELECT json_build_object('table', 'crewai_flow_state', 'row', to_json(each))::text
+FROM crewai_flow_state AS each
+WHERE each.user_id = @user_id
+UNION ALL
+SELECT json_build_object('table', 'session_share', 'row', to_json(each))::text
+FROM session_share AS each
+WHERE each.user_id = @user_id
+UNION ALL
+SELECT json_build_object('table', 'session_share_access', 'row', to_json(each))::text
+FROM session_share_access AS each
+WHERE each.user_id = @user_id;
+
+-- name: ExportMemories :many
+-- Every memory of a user, as ExportUser writes its rows.
+-- py: iterator
+SELECT json_build_object('table', 'memory', 'row', to_json(memory))::text AS "line!"
+FROM memory
+WHERE memory.user_id = @user_id::text;
+
+-- name: LockTasksOfUser :one
+-- Wait for whoever writes a user's tasks. In the order in which writers lock: tasks, then sessions.
+SELECT count(*) AS locked
+FROM (
+    SELECT id FROM task
+    WHERE user_id = @user_id::text
+    ORDER BY id
+    FOR UPDATE
+) AS locked;
+
+-- name: LockSessionsOfUser :one
+-- Wait for whoever writes into a user's sessions, so that the statement that follows sees it.
+SELECT count(*) AS locked
+FROM (
+    SELECT id FROM session
+    WHERE user_id = @user_id::text
+    ORDER BY id
+    FOR UPDATE
+) AS locked;
+
+-- name: LockMemoriesOfUser :one
+-- Wait for whoever writes or reads a user's memories, in the order in which searches lock them.
+SELECT count(*) AS locked
+FROM (
+    SELECT id FROM memory
+    WHERE user_id = @user_id::text
+    ORDER BY id
+    FOR UPDATE
+) AS locked;
+
+-- name: EraseUser :one
+-- Remove every row of a user but the memories, deleted ones included, and what hangs on them. A task
+-- without owner goes if it is the user's by the rule of tasks.sql. One that may be another's stays
+-- hidden for good, with an empty owner, because the rows that say so are going.
+--
+-- unscoped ambiguous: a task that may be the user's is hidden from everybody
+-- unscoped other: whether a session's id had another user decides whose a task is
+-- unscoped access: who opened a share of the user's goes with the share
+-- py: row ErasedUser
+WITH erased_tasks AS (
+    DELETE FROM task
+    WHERE
+        task.user_id = @user_id::text
+        OR (task.user_id IS NULL AND EXISTS (
+            SELECT 1 FROM session AS s
+            WHERE s.id = task.session_id
+            HAVING
+                count(*) = 1
+                AND min(s.user_id) = @user_id
+                AND min(coalesce(s.created_at, '-infinity'::timestamptz))
+                <= coalesce(task.created_at, '-infinity'::timestamptz)
+        ))
+    RETURNING task.id
+),
+hidden_tasks AS (
+    UPDATE task AS ambiguous SET user_id = ''
+    FROM session AS own
+    WHERE
+        own.user_id = @user_id
+        AND ambiguous.session_id = own.id
+        AND ambiguous.user_id IS NULL
+        AND (
+            coalesce(own.created_at, '-infinity'::timestamptz)
+            > coalesce(ambiguous.created_at, '-infinity'::timestamptz)
+            OR EXISTS (
+                SELECT 1 FROM session AS other
+                WHERE other.id = own.id AND other.user_id <> own.user_id
+            )
+        )
+    RETURNING 1
+),
+erased_push_notifications AS (
+    DELETE FROM push_notification
+    WHERE task_id IN (SELECT id FROM erased_tasks)
+    RETURNING 1
+),
+erased_events AS (
+    DELETE FROM event
+    WHERE user_id = @user_id
+    RETURNING 1
+),
+erased_feedback AS (
+    DELETE FROM feedback
+    WHERE user_id = @user_id
+    RETURNING 1
+),
+erased_checkpoints AS (
+    DELETE FROM lg_checkpoint
+    WHERE user_id = @user_id
+    RETURNING 1
+),
+erased_checkpoint_writes AS (
+    DELETE FROM lg_checkpoint_write
+    WHERE user_id = @user_id
+    RETURNING 1
+),
+erased_crewai_memories AS (
+    DELETE FROM crewai_agent_memory
+    WHERE user_id = @user_id
+    RETURNING 1
+),
+erased_crewai_flow_states AS (
+    DELETE FROM crewai_flow_state
+    WHERE user_id = @user_id
+    RETURNING 1
+),
+erased_share_accesses AS (
+    DELETE FROM session_share_access AS access
+    WHERE
+        access.user_id = @user_id
+        OR access.share_id IN (SELECT id FROM session_share WHERE user_id = @user_id)
+    RETURNING 1
+),
+erased_shares AS (
+    DELETE FROM session_share
+    WHERE user_id = @user_id
+    RETURNING 1
+),
+erased_sessions AS (
+    DELETE FROM session
+    WHERE user_id = @user_id
+    RETURNING 1
+)
+SELECT
+    (SELECT count(*) FROM erased_sessions)::bigint AS "sessions!",
+    (SELECT count(*) FROM erased_events)::bigint AS "events!",
+    (SELECT count(*) FROM erased_tasks)::bigint AS "tasks!",
+    (SELECT count(*) FROM hidden_tasks)::bigint AS "hidden_tasks!",
+    (SELECT count(*) FROM erased_push_notifications)::bigint AS "push_notifications!",
+    (SELECT count(*) FROM erased_feedback)::bigint AS "feedback!",
+    (SELECT count(*) FROM erased_checkpoints)::bigint AS "checkpoints!",
+    (SELECT count(*) FROM erased_checkpoint_writes)::bigint AS "checkpoint_writes!",
+    (SELECT count(*) FROM erased_crewai_memories)::bigint AS "crewai_memories!",
+    (SELECT count(*) FROM erased_crewai_flow_states)::bigint AS "crewai_flow_states!",
+    (SELECT count(*) FROM erased_shares)::bigint AS "shares!",
+    (SELECT count(*) FROM erased_share_accesses)::bigint AS "share_accesses!",
+    0::bigint AS "memories!";
+
+-- name: EraseMemories :execrows
+-- Remove every memory of a user.
+DELETE FROM memory
+WHERE user_id = @user_id::text;

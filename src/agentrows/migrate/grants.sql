@@ -1,0 +1,133 @@
+-- Rights for three roles: the owner migrates, the service reads and writes rows, the reader reads.
+--
+-- One statement: all of it happens, or nothing. Run it as an administrator (a superuser, or a role
+-- with CREATEROLE that owns the database), before the first migration and after each. It sets what
+-- the roles may do on what the owner has, so a second time changes nothing.
+--
+-- A role that is missing is created without a password: nobody logs in as it before you give it one
+-- (\password in psql).
+
+DO $grants$
+DECLARE
+    names CONSTANT jsonb := '{names}';
+    owner CONSTANT text := names ->> 'owner';
+    service CONSTANT text := names ->> 'service';
+    reader CONSTANT text := names ->> 'reader';
+    is_lent boolean := false;
+    role text;
+    schema text;
+    space oid;
+    kind text;
+    each record;
+BEGIN
+    IF current_setting('standard_conforming_strings') <> 'on' THEN
+        RAISE EXCEPTION 'standard_conforming_strings has to be on';
+    END IF;
+
+    FOREACH role IN ARRAY ARRAY[owner, service, reader] LOOP
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) THEN
+            EXECUTE format('CREATE ROLE %I LOGIN', role);
+        END IF;
+        IF NOT has_database_privilege(role, current_database(), 'CONNECT') THEN
+            EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), role);
+        END IF;
+    END LOOP;
+
+    FOREACH role IN ARRAY ARRAY[service, reader] LOOP
+        -- A member of a role can do what that role can.
+        SELECT rolname INTO each FROM pg_roles
+        WHERE pg_has_role(role, oid, 'MEMBER') AND (
+            rolsuper OR rolcreaterole OR rolbypassrls OR rolname = owner
+            OR rolname IN ('pg_write_all_data', 'pg_read_server_files', 'pg_write_server_files',
+                'pg_execute_server_program', 'pg_maintain')
+            OR (rolname = service AND role = reader)
+        );
+        IF FOUND THEN
+            RAISE EXCEPTION 'the role % is, or is a member of, %, which may do more than it should',
+                quote_ident(role), quote_ident(each.rolname)
+                USING HINT = 'Revoke that membership, or name another role.';
+        END IF;
+    END LOOP;
+
+    -- Only a member of the owner can give what the owner has.
+    IF NOT pg_has_role(owner, 'USAGE') THEN
+        EXECUTE format('GRANT %I TO %I', owner, current_user);
+        is_lent := true;
+    END IF;
+
+    FOR schema IN SELECT jsonb_array_elements_text(names -> 'schemas') LOOP
+        IF to_regnamespace(quote_ident(schema)) IS NULL THEN
+            EXECUTE format('CREATE SCHEMA %I AUTHORIZATION %I', schema, owner);
+        END IF;
+        space := to_regnamespace(quote_ident(schema));
+        EXECUTE format('GRANT USAGE, CREATE ON SCHEMA %I TO %I', schema, owner);
+        EXECUTE format('REVOKE ALL ON SCHEMA %I FROM %I, %I', schema, service, reader);
+        EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I, %I', schema, service, reader);
+        IF has_schema_privilege(service, space, 'CREATE')
+            OR has_schema_privilege(reader, space, 'CREATE')
+        THEN
+            RAISE EXCEPTION 'everybody may create tables in the schema %', quote_ident(schema)
+                USING HINT = format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC', schema);
+        END IF;
+
+        -- What the owner makes from now on.
+        FOREACH kind IN ARRAY ARRAY['TABLES', 'SEQUENCES'] LOOP
+            EXECUTE format('ALTER DEFAULT PRIVILEGES FOR ROLE %I IN SCHEMA %I REVOKE ALL ON %s FROM %I, %I',
+                owner, schema, kind, service, reader);
+            EXECUTE format('ALTER DEFAULT PRIVILEGES FOR ROLE %I IN SCHEMA %I GRANT %s ON %s TO %I',
+                owner, schema,
+                CASE kind WHEN 'TABLES' THEN 'SELECT, INSERT, UPDATE, DELETE' ELSE 'USAGE' END,
+                kind, service);
+        END LOOP;
+        EXECUTE format('ALTER DEFAULT PRIVILEGES FOR ROLE %I IN SCHEMA %I GRANT SELECT ON TABLES TO %I',
+            owner, schema, reader);
+
+        -- What there is. How far the schema has come is for the service to read, not to write.
+        FOR each IN
+            SELECT class.oid, class.relname, pg_get_userbyid(class.relowner) AS belongs_to,
+                CASE class.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS what,
+                EXISTS (
+                    SELECT FROM jsonb_array_elements(names -> 'tracking') AS place
+                    WHERE place ->> 0 = schema AND place ->> 1 = class.relname
+                ) AS is_tracking
+            FROM pg_class AS class
+            WHERE class.relnamespace = space AND class.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+            ORDER BY class.relname
+        LOOP
+            IF each.belongs_to IN (service, reader)
+                OR (each.is_tracking AND each.belongs_to <> owner)
+            THEN
+                RAISE EXCEPTION '%.% belongs to %, not to %', quote_ident(schema),
+                    quote_ident(each.relname), quote_ident(each.belongs_to), quote_ident(owner)
+                    USING HINT = format('ALTER TABLE %I.%I OWNER TO %I; so for each of its tables.',
+                        schema, each.relname, owner);
+            END IF;
+            CONTINUE WHEN each.belongs_to <> owner;
+            EXECUTE format('REVOKE ALL ON %s %I.%I FROM %I, %I',
+                each.what, schema, each.relname, service, reader);
+            EXECUTE format('GRANT %s ON %s %I.%I TO %I',
+                CASE
+                    WHEN each.what = 'SEQUENCE' THEN 'USAGE'
+                    WHEN each.is_tracking THEN 'SELECT'
+                    ELSE 'SELECT, INSERT, UPDATE, DELETE'
+                END,
+                each.what, schema, each.relname, service);
+            CONTINUE WHEN each.what = 'SEQUENCE';
+            EXECUTE format('GRANT SELECT ON TABLE %I.%I TO %I', schema, each.relname, reader);
+            IF has_table_privilege(service, each.oid, 'TRUNCATE, REFERENCES, TRIGGER')
+                OR has_table_privilege(reader, each.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')
+                OR (each.is_tracking
+                    AND has_table_privilege(service, each.oid, 'INSERT, UPDATE, DELETE'))
+            THEN
+                RAISE EXCEPTION 'more than it should is granted on %.%, to PUBLIC or by a membership',
+                    quote_ident(schema), quote_ident(each.relname)
+                    USING HINT = format('REVOKE ALL ON TABLE %I.%I FROM PUBLIC', schema, each.relname);
+            END IF;
+        END LOOP;
+    END LOOP;
+
+    IF is_lent THEN
+        EXECUTE format('REVOKE %I FROM %I', owner, current_user);
+    END IF;
+END
+$grants$;

@@ -1,0 +1,88 @@
+"""Users: everything that is stored of one, handed out or removed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from agentrows.gen import database
+from agentrows.gen import users as queries
+from agentrows.stores._arguments import check_id
+from agentrows.stores._schema import SWITCHED_OFF, look_around, needs
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator
+
+    from agentrows.db.executor import Executor
+    from agentrows.gen.dbtx import Row
+    from agentrows.gen.models import ErasedUser, Surroundings
+
+ROWS_IN_MEMORY: Final = 20
+"""How many rows of an export are held at a time; one of them may be megabytes long."""
+
+
+@dataclass(frozen=True)
+class UserStore:
+    """Whatever the tables hold of a user."""
+
+    db: Executor
+
+    async def export_user(self, user_id: str) -> AsyncGenerator[str]:
+        """Stream every row of a user, deleted ones included, as lines of JSON without their ends.
+
+        A line is `{"table": …, "row": {…}}`; a row has all columns of its table, a vector is text.
+        All lines are of one moment, inside of a transaction of yours as far as its isolation goes.
+        Rows come from a server-side cursor, which holds a connection until the stream ends or is
+        closed (`contextlib.aclosing` does that early). An unknown user has none. Tokens of shares
+        are among the lines: keep them as you keep a password.
+        """
+        needs(self.db, "core", 7)
+        check_id("user_id", user_id)
+        async with self.db.snapshot() as scope:
+            portions = _Portions(scope)
+            async for line in queries.iter_export_user(portions, user_id=user_id):
+                yield line
+            if _has_memories(scope, await database.look_around(scope.repeatable)):
+                async for line in queries.iter_export_memories(portions, user_id=user_id):
+                    yield line
+
+    async def erase_user(self, user_id: str) -> ErasedUser:
+        """Remove every row of a user for good, in one transaction; return how many, by table.
+
+        Deleted rows go as well, and what hangs on them: the push notification configs of the tasks,
+        and the notes of who opened the user's shares. A task without owner that may be another's
+        stays, hidden from everybody for good: `hidden_tasks` counts them.
+
+        Waits for the statements that are writing into the user's sessions, tasks and memories, and
+        removes what they wrote. What is stored for the user after that stays: stop the writers
+        first, or erase again. Raises InvalidValue inside of `as_user`, which hides what decides
+        whose a task is; Aborted where it locked itself out with others, and nothing was removed.
+        """
+        needs(self.db, "core", 7)
+        check_id("user_id", user_id)
+        async with self.db.transaction() as scope:
+            found = await look_around(scope, "erase_user")
+            await queries.lock_tasks_of_user(scope, user_id=user_id)
+            await queries.lock_sessions_of_user(scope, user_id=user_id)
+            erased = await queries.erase_user(scope, user_id=user_id)
+            if not _has_memories(scope, found):
+                return erased
+            await queries.lock_memories_of_user(scope, user_id=user_id)
+            memories = await queries.erase_memories(scope, user_id=user_id)
+        return erased.model_copy(update={"memories": memories})
+
+
+def _has_memories(db: Executor, found: Surroundings) -> bool:
+    """Whether there are memories, also where the settings leave them out; not another `memory`."""
+    is_off = db.versions.get("vector") == SWITCHED_OFF
+    return found.has_memory and (found.has_vector_track or not is_off)
+
+
+@dataclass(frozen=True, slots=True)
+class _Portions:
+    """A cursor that fetches few rows at a time."""
+
+    db: Executor
+
+    def cursor(self, query: str, /, *args: object) -> AsyncIterator[Row]:
+        return self.db.cursor(query, *args, prefetch=ROWS_IN_MEMORY)

@@ -1,0 +1,160 @@
+"""Tokens of shares: hashed on request, compared without a hint, no use to who reads the table."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import re
+from typing import TYPE_CHECKING, Final
+
+import pytest
+import pytest_asyncio
+
+from agentrows import InvalidValue, NotFound, PostgresClient, Settings
+from agentrows.gen import shares as queries
+from agentrows.stores import shares
+from agentrows.stores.shares import ShareStore
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    import asyncpg
+
+HASHING: Final = Settings(hash_share_tokens=True)
+STORED: Final = "SELECT token FROM session_share"
+OF_GO: Final = "SELECT * FROM session_share WHERE token = $1 LIMIT 1"
+"""How kagent's controller looks a token up, which it takes from the header X-Share-Token."""
+
+
+@pytest_asyncio.fixture
+async def hashing(migrated: str, client: PostgresClient) -> AsyncIterator[PostgresClient]:
+    """A client that hashes tokens, beside one that does not, and a session to share."""
+    await client.store_session("s-1", user_id="mira")
+    async with PostgresClient.open(migrated, settings=HASHING, migrations="off") as hashing:
+        yield hashing
+
+
+def hashed(token: str) -> str:
+    return f"\x1fsha256:{hashlib.sha256(token.encode()).hexdigest()}"
+
+
+async def test_a_token_is_stored_as_it_is_unless_the_settings_say_otherwise(
+    client: PostgresClient, hashing: PostgresClient, db: asyncpg.Connection
+) -> None:
+    plain = await client.create_session_share("s-1", user_id="mira")
+    assert await db.fetchval(STORED) == plain.token
+    assert await db.fetchrow(OF_GO, plain.token)
+    await db.execute("DELETE FROM session_share")
+    secret = await hashing.create_session_share("s-1", user_id="mira")
+    assert await db.fetchval(STORED) == hashed(secret.token)
+    assert not await db.fetchval(
+        "SELECT true FROM session_share AS s WHERE s::text ~ $1", secret.token
+    )
+
+
+async def test_both_kinds_of_token_are_found_noted_and_deleted_by_clients_of_either_setting(
+    client: PostgresClient, hashing: PostgresClient
+) -> None:
+    for maker in (client, hashing):
+        for reader in (client, hashing):
+            made = await maker.create_session_share("s-1", user_id="mira", read_only=False)
+            assert await reader.get_session_share_by_token(made.token) == made
+            assert (
+                await reader.record_share_access(made.token, user_id="juno")
+            ).share_id == made.id
+            assert not await reader.delete_session_share(made.token, user_id="juno")
+            assert await reader.delete_session_share(made.token, user_id="mira")
+            with pytest.raises(NotFound):
+                await reader.get_session_share_by_token(made.token)
+
+
+async def test_what_the_database_holds_of_a_hashed_token_opens_nothing(
+    client: PostgresClient, hashing: PostgresClient, db: asyncpg.Connection
+) -> None:
+    made = await hashing.create_session_share("s-1", user_id="mira")
+    stored = await db.fetchval(STORED)
+    (listed,) = await hashing.list_session_shares_by_session("s-1", user_id="mira")
+    assert listed.token == stored != made.token
+    for reader in (client, hashing):
+        for guess in (stored, stored[1:], stored.removeprefix("\x1fsha256:"), hashed(stored)):
+            with pytest.raises(NotFound):
+                await reader.get_session_share_by_token(guess)
+            with pytest.raises(NotFound):
+                await reader.record_share_access(guess, user_id="juno")
+    assert await db.fetchval("SELECT count(*) FROM session_share_access") == 0
+
+
+async def test_what_is_listed_of_a_hashed_token_is_enough_for_its_owner_to_take_it_back(
+    hashing: PostgresClient,
+) -> None:
+    await hashing.create_session_share("s-1", user_id="mira")
+    (listed,) = await hashing.list_session_shares_by_session("s-1", user_id="mira")
+    assert not await hashing.delete_session_share(listed.token, user_id="juno")
+    assert await hashing.delete_session_share(listed.token, user_id="mira")
+
+
+async def test_no_http_header_carries_what_is_stored_of_a_hashed_token(
+    hashing: PostgresClient, db: asyncpg.Connection
+) -> None:
+    """So a Go controller, which compares the header with the column, cannot be shown it."""
+    made = await hashing.create_session_share("s-1", user_id="mira")
+    stored: str = await db.fetchval(STORED)
+    assert not await db.fetchrow(OF_GO, made.token)
+    # RFC 9110, 5.5: a field value has no control character but the tab.
+    assert ord(stored[0]) < 0x20
+    assert stored[0] != "\t"
+
+
+async def test_hashing_holds_in_transactions_and_with_timeouts(
+    hashing: PostgresClient, db: asyncpg.Connection
+) -> None:
+    async with hashing.transaction() as tx:
+        await tx.create_session_share("s-1", user_id="mira")
+        await tx.with_timeout(5).create_session_share("s-1", user_id="mira")
+    await hashing.with_timeout(5).create_session_share("s-1", user_id="mira")
+    await ShareStore(hashing.db, hash_tokens=True).create_session_share("s-1", user_id="mira")
+    stored = [row[0] for row in await db.fetch(STORED)]
+    assert len(stored) == 4
+    assert all(token.startswith("\x1fsha256:") for token in stored)
+
+
+async def test_a_share_is_looked_up_by_a_digest_and_never_by_the_text_of_its_token(
+    db: asyncpg.Connection,
+) -> None:
+    """PostgreSQL compares 64-bit numbers that nobody can steer; the tokens are compared here."""
+    sql = queries.FIND_SESSION_SHARES.partition("WHERE")[2]
+    assert sql.count("token") == 1
+    assert "hashtextextended(share.token, " in sql
+    assert "hmac.compare_digest" in inspect.getsource(shares)
+    await db.execute("SET enable_seqscan = off")
+    await db.execute(f"PREPARE look_up AS {queries.FIND_SESSION_SHARES}")
+    plan = await db.fetch("EXPLAIN EXECUTE look_up ('a', 'b')")
+    assert "agentrows_share_token_digest" in str(plan)
+    assert "session_share_token_key" not in str(plan)
+
+
+async def test_of_two_tokens_with_one_digest_the_one_that_is_meant_is_found(
+    hashing: PostgresClient, client: PostgresClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [
+        await maker.create_session_share("s-1", user_id="mira") for maker in (client, hashing) * 2
+    ]
+    every = re.sub(
+        r"hash.* IN \(.*?\n    \)", "$1 || $2 <> ''", queries.FIND_SESSION_SHARES, flags=re.DOTALL
+    )
+    monkeypatch.setattr(queries, "FIND_SESSION_SHARES", every)
+    for share in made:
+        assert await client.get_session_share_by_token(share.token) == share
+    with pytest.raises(NotFound):
+        await client.get_session_share_by_token("unknown")
+
+
+async def test_a_token_that_is_no_text_is_refused_by_name(client: PostgresClient) -> None:
+    for token in ("", "\0", "\ud800", "x" * 513):
+        for call in (
+            client.get_session_share_by_token(token),
+            client.delete_session_share(token, user_id="mira"),
+            client.record_share_access(token, user_id="mira"),
+        ):
+            with pytest.raises(InvalidValue, match="token"):
+                await call

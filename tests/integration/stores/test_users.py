@@ -1,0 +1,412 @@
+"""Users: everything of one is exported and erased, nothing of another, also in tables to come."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+import asyncpg
+import pytest
+
+from agentrows import (
+    Aborted,
+    InvalidValue,
+    NewCheckpointWrite,
+    NotFound,
+    PostgresClient,
+    SchemaBehind,
+    Settings,
+)
+from agentrows.db.executor import Executor
+from agentrows.stores.users import UserStore
+from support.methods import NO_ID, NO_TEXT
+from support.owner_scope import SHARED
+from support.stores import count, event, towards
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+COUNTED_AS: Final[Mapping[str, str]] = {
+    "session": "sessions",
+    "event": "events",
+    "task": "tasks",
+    "push_notification": "push_notifications",
+    "feedback": "feedback",
+    "lg_checkpoint": "checkpoints",
+    "lg_checkpoint_write": "checkpoint_writes",
+    "crewai_agent_memory": "crewai_memories",
+    "crewai_flow_state": "crewai_flow_states",
+    "session_share": "shares",
+    "session_share_access": "share_accesses",
+    "memory": "memories",
+}
+"""A table of users' rows, and what `erase_user` calls the number of them."""
+TABLES_AND_COLUMNS: Final = """
+    SELECT class.relname::text, array_agg(attname::text)
+    FROM pg_class AS class JOIN pg_attribute ON attrelid = class.oid AND attnum > 0
+    WHERE relkind IN ('r', 'p') AND NOT attisdropped
+        AND relnamespace = 'public'::regnamespace AND relname !~ 'schema_migrations'
+    GROUP BY class.relname
+"""
+
+
+async def fill(client: PostgresClient, user: str) -> None:
+    """Store two rows of a user in every table, one of them deleted where that can be."""
+    for number in (1, 2):
+        id_ = f"{number}-{user}"
+        thread = str(number)
+        await client.store_session(str(number), user_id=user, name=user)
+        await client.store_events([event(id_, user_id=user, session_id=str(number))])
+        await client.store_task(id_, user_id=user, data=user, session_id=str(number))
+        await client.store_push_notification(id_, task_id=id_, user_id=user, data=user)
+        await client.store_feedback(user_id=user, is_positive=True, feedback_text=f'"{user}\n"')
+        await client.store_checkpoint(
+            thread_id=thread,
+            user_id=user,
+            checkpoint_ns="",
+            checkpoint_id=str(number),
+            parent_checkpoint_id=None,
+            checkpoint="AAEC",
+            checkpoint_type="msgpack",
+            metadata={"of": user},
+        )
+        await client.store_checkpoint_writes(
+            thread_id=thread,
+            user_id=user,
+            checkpoint_ns="",
+            checkpoint_id=str(number),
+            task_id="w",
+            writes=[NewCheckpointWrite(idx=0, channel="c", value_type="json", value="eyI=")],
+        )
+        await client.store_crewai_memory(thread, user_id=user, memory_data='{"a": 1}')
+        await client.store_crewai_flow_state(thread, user_id=user, method_name="m", state_data="{}")
+        share = await client.create_session_share(str(number), user_id=user)
+        await client.record_share_access(share.token, user_id=user)
+        await client.store_agent_memory(
+            id=id_,
+            agent_name="a",
+            user_id=user,
+            content=user,
+            embedding=towards(1),
+            metadata={"of": user},
+        )
+    await client.delete_push_notification(f"2-{user}", task_id=f"2-{user}", user_id=user)
+    await client.delete_task(f"2-{user}", user_id=user)
+    await client.delete_event(f"2-{user}", user_id=user)
+    await client.delete_checkpoint("2", user_id=user)
+    await client.reset_crewai_memory("2", user_id=user)
+    await client.delete_session("2", user_id=user)
+
+
+async def export(client: PostgresClient, user: str) -> list[tuple[str, dict[str, Any]]]:
+    lines = [line async for line in client.export_user(user)]
+    assert not any("\n" in line for line in lines)
+    return [(each["table"], each["row"]) for each in map(json.loads, lines)]
+
+
+async def columns_of(db: asyncpg.Connection) -> dict[str, list[str]]:
+    """The columns of every table but the migrations'."""
+    return {row[0]: row[1] for row in await db.fetch(TABLES_AND_COLUMNS)}
+
+
+async def whole(db: asyncpg.Connection, *, without: str) -> dict[str, Counter[str]]:
+    """Every row of every table that does not name a user, as text."""
+    return {
+        table: Counter(
+            str(row[0])
+            for row in await db.fetch(f"SELECT each::text FROM {table} AS each")  # noqa: S608
+            if without not in row[0]
+        )
+        for table in COUNTED_AS
+    }
+
+
+async def test_every_table_of_the_catalog_is_exported_and_erased_or_shared_by_decision(
+    client: PostgresClient, db: asyncpg.Connection
+) -> None:
+    """A table that is new here needs a place in queries/users.sql, and in COUNTED_AS."""
+    found = await columns_of(db)
+    assert found.keys() == COUNTED_AS.keys() | SHARED
+    assert not [t for t in SHARED if any("user" in column for column in found[t])]
+    await fill(client, "mira")
+    assert {table for table, _ in await export(client, "mira")} == COUNTED_AS.keys()
+    erased = await client.erase_user("mira")
+    assert set(dict(erased)) == {*COUNTED_AS.values(), "hidden_tasks"}
+
+
+async def test_an_export_has_every_row_of_the_user_with_every_column_and_no_other(
+    client: PostgresClient, db: asyncpg.Connection
+) -> None:
+    for user in ("mira", "juno"):
+        await fill(client, user)
+    exported = await export(client, "mira")
+    assert Counter(table for table, _ in exported) == dict.fromkeys(COUNTED_AS, 2)
+    columns = await columns_of(db)
+    for table, row in exported:
+        assert row.keys() == set(columns[table]), table
+        assert "juno" not in repr(row)
+    (memory,) = (row for table, row in exported if table == "memory" and row["id"] == "1-mira")
+    assert json.loads(memory["embedding"]) == towards(1)
+    assert json.loads(memory["metadata"]) == {"of": "mira"}
+    deleted = [table for table, row in exported if row.get("deleted_at")]
+    assert set(deleted) > {"session", "event", "task", "lg_checkpoint", "lg_checkpoint_write"}
+
+
+async def test_an_export_can_be_read_back_into_the_tables(
+    client: PostgresClient, db: asyncpg.Connection
+) -> None:
+    await fill(client, "mira")
+    before = await whole(db, without="juno")
+    exported = await export(client, "mira")
+    await client.erase_user("mira")
+    for table, row in exported:
+        await db.execute(
+            f"INSERT INTO {table} SELECT * FROM json_populate_record(NULL::{table}, $1)",  # noqa: S608
+            row,
+        )
+    assert await whole(db, without="juno") == before
+
+
+async def test_an_export_is_of_one_moment(client: PostgresClient, db: asyncpg.Connection) -> None:
+    for number in range(60):
+        await client.store_session(f"s-{number:02}", user_id="mira")
+    stream = client.export_user("mira")
+    async with contextlib.aclosing(stream):
+        lines = [await anext(stream)]
+        await db.execute("DELETE FROM session")
+        await db.execute(
+            "INSERT INTO memory (id, user_id, content) VALUES ('m-1', 'mira', 'later')"
+        )
+        lines += [line async for line in stream]
+    assert len(lines) == 60
+
+
+async def test_an_export_left_early_gives_its_connection_back(migrated: str) -> None:
+    settings = Settings(pool_max_size=1, acquire_timeout_s=5)
+    async with PostgresClient.open(migrated, settings=settings, migrations="off") as client:
+        await fill(client, "mira")
+        async with contextlib.aclosing(client.export_user("mira")) as stream:
+            await anext(stream)
+        assert len(await client.list_sessions(user_id="mira")) == 1
+
+
+async def test_an_export_of_large_rows_holds_few_of_them_at_a_time(
+    client: PostgresClient, db: asyncpg.Connection
+) -> None:
+    await db.execute(
+        "INSERT INTO event (id, user_id, data)"
+        " SELECT 'e-' || n, 'mira', repeat('x', 1000000) FROM generate_series(1, 100) AS n"
+    )
+    fetched: list[int] = []
+
+    class Watching(Executor):
+        async def cursor(
+            self, query: str, /, *args: object, prefetch: int = 500, **_: Any
+        ) -> AsyncIterator[asyncpg.Record]:
+            fetched.append(prefetch)
+            async for row in super().cursor(query, *args, prefetch=prefetch):
+                yield row
+
+    async with client.transaction() as tx:
+        watching = Watching(tx.db._source)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        total = 0
+        async for line in UserStore(watching).export_user("mira"):
+            total += len(line)
+    assert total > 100_000_000
+    assert set(fetched) == {20}
+
+
+async def test_erasing_removes_every_row_of_the_user_and_counts_them_and_no_other(
+    client: PostgresClient, db: asyncpg.Connection
+) -> None:
+    for user in ("mira", "juno"):
+        await fill(client, user)
+    others = await whole(db, without="mira")
+    erased = await client.erase_user("mira")
+    assert dict(erased) == {**dict.fromkeys(COUNTED_AS.values(), 2), "hidden_tasks": 0}
+    for table in COUNTED_AS:
+        assert await count(db, table, f"{table}::text LIKE '%mira%'") == 0
+    assert await whole(db, without="mira") == others
+    assert await export(client, "mira") == []
+    assert not any(dict(await client.erase_user("mira")).values())
+
+
+async def test_who_opened_a_share_of_the_user_goes_with_it_and_so_does_what_the_user_opened(
+    client: PostgresClient, db: asyncpg.Connection
+) -> None:
+    for user in ("mira", "juno"):
+        await client.store_session("s-1", user_id=user)
+    mine = await client.create_session_share("s-1", user_id="mira")
+    theirs = await client.create_session_share("s-1", user_id="juno")
+    for share in (mine, theirs):
+        for user in ("mira", "juno"):
+            await client.record_share_access(share.token, user_id=user)
+    erased = await client.erase_user("mira")
+    assert (erased.shares, erased.share_accesses) == (1, 3)
+    assert await count(db, "session_share_access", "user_id = 'juno'") == 1
+    assert await client.get_session_share_by_token(theirs.token) == theirs
+
+
+async def test_a_task_without_owner_is_erased_exported_or_hidden_as_the_rule_of_tasks_says(
+    client: PostgresClient, db: asyncpg.Connection
+) -> None:
+    await client.store_session("only", user_id="mira")
+    for user in ("mira", "juno"):
+        await client.store_session("both", user_id=user)
+    for session in ("only", "both", "younger", "gone"):
+        await client.store_task(session, user_id="x", data="{}", session_id=session)
+        await client.store_push_notification("c", task_id=session, user_id="x", data="{}")
+    await client.store_session("younger", user_id="mira")
+    await db.execute("UPDATE task SET user_id = NULL")
+    exported = await export(client, "mira")
+    assert [row["id"] for table, row in exported if table == "task"] == ["only"]
+    assert [row["task_id"] for table, row in exported if table == "push_notification"] == ["only"]
+    erased = await client.erase_user("mira")
+    assert (erased.tasks, erased.push_notifications, erased.hidden_tasks) == (1, 1, 2)
+    # The rows that made the task ambiguous are gone: it must not become juno's by that.
+    for task in ("both", "younger"):
+        await client.store_session(task, user_id="juno")
+        with pytest.raises(NotFound):
+            await client.get_task(task, user_id="juno")
+    tasks = await db.fetch("SELECT id, user_id FROM task ORDER BY id")
+    assert [tuple(row) for row in tasks] == [
+        ("both", ""),
+        ("gone", None),
+        ("younger", ""),
+    ]
+
+
+async def test_erasing_is_part_of_a_transaction_around_it(client: PostgresClient) -> None:
+    await fill(client, "mira")
+
+    class OfTheCaller(Exception):
+        pass
+
+    with pytest.raises(OfTheCaller):
+        async with client.transaction() as tx:
+            assert (await tx.erase_user("mira")).sessions == 2
+            assert [line async for line in tx.export_user("mira")] == []
+            raise OfTheCaller
+    assert len(await export(client, "mira")) == 24
+
+
+async def test_an_id_that_was_burned_is_free_again(client: PostgresClient) -> None:
+    await fill(client, "mira")
+    await client.erase_user("mira")
+    assert (await client.store_task("2-mira", user_id="juno", data="{}")).user_id == "juno"
+    assert (await client.store_session("2", user_id="mira")).deleted_at is None
+
+
+async def test_erasing_waits_for_a_writer_and_removes_what_it_wrote(
+    client: PostgresClient, db: asyncpg.Connection, migrated: str
+) -> None:
+    await client.store_session("s-1", user_id="mira")
+    watcher = await asyncpg.connect(migrated)
+    async with client.transaction() as tx:
+        await tx.store_events([event("e-1")])
+        erasing = asyncio.ensure_future(client.erase_user("mira"))
+        async with asyncio.timeout(10):
+            while not await watcher.fetchval(
+                "SELECT true FROM pg_stat_activity WHERE datname = current_database()"
+                " AND wait_event_type = 'Lock'"
+            ):
+                await asyncio.sleep(0.01)
+    await watcher.close()
+    assert (await erasing).events == 1
+    assert await count(db, "event") == 0
+
+
+async def test_writers_that_go_on_meet_no_error_but_aborted_and_a_second_erase_ends_it(
+    client: PostgresClient, db: asyncpg.Connection
+) -> None:
+    stop = asyncio.Event()
+    failures: list[BaseException] = []
+
+    async def write(number: int) -> None:
+        turn = 0
+        while not stop.is_set():
+            turn += 1
+            user = "mira" if number % 2 else "juno"
+            id_ = f"{number}-{turn}"
+            try:
+                await client.store_session("s-1", user_id=user)
+                await client.store_events([event(id_, user_id=user)])
+                await client.store_task(id_, user_id=user, data="{}", session_id="s-1")
+                await client.store_task(id_, user_id=user, data="{ }", session_id="s-1")
+                await client.store_agent_memory(
+                    id=f"m-{number}", agent_name="a", user_id=user, content=id_
+                )
+                await client.search_agent_memory(agent_name="a", user_id=user, embedding=towards(1))
+            except (Aborted, NotFound):
+                pass
+            except Exception as error:  # noqa: BLE001  whatever it is, the test shows it
+                failures.append(error)
+
+    writers = [asyncio.ensure_future(write(number)) for number in range(6)]
+    for _ in range(15):
+        with contextlib.suppress(Aborted):
+            await client.erase_user("mira")
+    stop.set()
+    await asyncio.gather(*writers)
+    assert failures == []
+    juno = await count(db, "event", "user_id = 'juno'")
+    await client.erase_user("mira")
+    for table in ("session", "event", "task", "memory"):
+        assert await count(db, table, "user_id = 'mira'") == 0
+    assert await count(db, "event", "user_id = 'juno'") == juno > 0
+
+
+async def test_memories_are_erased_and_exported_although_the_settings_leave_vectors_out(
+    client: PostgresClient, db: asyncpg.Connection, migrated: str
+) -> None:
+    await fill(client, "mira")
+    settings = Settings(vector_enabled=False)
+    async with PostgresClient.open(migrated, settings=settings, migrations="off") as without:
+        assert Counter(table for table, _ in await export(without, "mira"))["memory"] == 2
+        assert (await without.erase_user("mira")).memories == 2
+    assert await count(db, "memory") == 0
+
+
+async def test_a_table_of_the_applications_own_that_is_called_memory_is_left_alone(
+    client: PostgresClient, db: asyncpg.Connection
+) -> None:
+    off = Executor(client.db._source, versions={"vector": -1})  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    await fill(client, "mira")
+    async with off.transaction() as scope:
+        await scope.execute("ALTER TABLE vector_schema_migrations RENAME TO gone")
+        assert (await UserStore(scope).erase_user("mira")).memories == 0
+        assert await scope.fetchval("SELECT count(*) FROM memory") == 2
+        await scope.execute("ALTER TABLE gone RENAME TO vector_schema_migrations")
+    assert await count(db, "memory") == 2
+
+
+async def test_without_the_track_of_memories_the_rest_is_erased_and_exported(
+    database: str,
+) -> None:
+    settings = Settings(vector_enabled=False)
+    async with PostgresClient.open(database, settings=settings) as client:
+        await client.store_session("s-1", user_id="mira")
+        assert len(await export(client, "mira")) == 1
+        erased = await client.erase_user("mira")
+        assert (erased.sessions, erased.memories) == (1, 0)
+
+
+async def test_on_an_older_schema_both_name_the_migration(client: PostgresClient) -> None:
+    older = UserStore(Executor(client.db._source, versions={"core": 6}))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    with pytest.raises(SchemaBehind, match="migration 7"):
+        await older.erase_user("mira")
+    with pytest.raises(SchemaBehind, match="migration 7"):
+        await anext(older.export_user("mira"))
+
+
+async def test_what_is_no_user_is_refused_by_name(client: PostgresClient) -> None:
+    for user in (*NO_TEXT, *NO_ID):
+        with pytest.raises(InvalidValue, match="user_id"):
+            await client.erase_user(user)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        with pytest.raises(InvalidValue, match="user_id"):
+            await anext(client.export_user(user))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    for user in ("%", "_ira", "MIRA", "mira ", "' OR true --"):
+        assert not any(dict(await client.erase_user(user)).values())

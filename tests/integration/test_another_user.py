@@ -1,0 +1,287 @@
+"""Every method, called by another user: nothing is read, nothing changed, nothing given away.
+
+Two databases hold the rows of juno; one of them holds mira's rows too, under the same ids. Whatever
+juno calls has to answer on both alike, and to leave mira's rows as they are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import pytest
+from pydantic import BaseModel
+
+from agentrows import (
+    Aborted,
+    AgentRowsError,
+    Deleted,
+    NewEvent,
+    NewMemory,
+    OwnedByAnother,
+    PostgresClient,
+    Stores,
+)
+from support.methods import METHODS, call, in_order
+from support.stores import event
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from agentrows import Transaction
+    from support.methods import Arguments
+    from support.postgres import Server
+
+NOBODYS: Final = {
+    "list_sessions_for_agent_all_users": "for the operator of an agent",
+    "prune_expired_sessions": "for every user's sessions",
+    "prune_expired_memories": "for every user's memories",
+    "get_session_share_by_token": "who has the token may see the share",
+    **dict.fromkeys(METHODS["agents"], "agents are everybody's"),
+    **dict.fromkeys(METHODS["tools"], "tools are everybody's"),
+}
+"""Methods that have no user, and why."""
+ALLOWED: Final[Mapping[str, type[AgentRowsError]]] = {
+    "store_task": OwnedByAnother,
+    "store_agent_memories": OwnedByAnother,
+    "store_agent_memory of mira's id": OwnedByAnother,
+    "store_task of mira's deleted id": Deleted,
+}
+"""What the keys of the tables give away, as the methods promise: that an id is taken."""
+MORE: Final[Mapping[str, tuple[str, Arguments]]] = {
+    "store_agent_memory of mira's id": (
+        "store_agent_memory",
+        {"id": "m-1", "agent_name": "travel", "user_id": "juno", "content": ""},
+    ),
+    "store_task of mira's deleted id": (
+        "store_task",
+        {"id": "k-gone", "user_id": "juno", "data": "{}"},
+    ),
+    "store_push_notification of mira's id": (
+        "store_push_notification",
+        {"id": "c-1", "task_id": "k-juno", "user_id": "juno", "data": "{}"},
+    ),
+    "delete_agent_memory of mira's id": (
+        "delete_agent_memory",
+        {"id": "m-1", "agent_name": "travel", "user_id": "juno"},
+    ),
+    "list_sessions of everybody": ("list_sessions", {"user_id": "%"}),
+    "search_crewai_memory_by_task without thread": (
+        "search_crewai_memory_by_task",
+        {"task_description": "", "user_id": "juno"},
+    ),
+    "store_events of mira's and juno's": (
+        "store_events",
+        {"events": [event("e-1", user_id="juno"), event("e-2", user_id="juno")]},
+    ),
+    "store_events into mira's session": (
+        "store_events",
+        {"events": [event("e-3", user_id="juno", session_id="s-hers")]},
+    ),
+    "store_task into mira's session": (
+        "store_task",
+        {"id": "k-9", "user_id": "juno", "data": "{}", "session_id": "s-hers"},
+    ),
+    "create_session_share of mira's session": (
+        "create_session_share",
+        {"session_id": "s-hers", "user_id": "juno"},
+    ),
+}
+"""Calls beside those of METHODS."""
+OWNED: Final = (
+    "session",
+    "event",
+    "task",
+    "push_notification",
+    "feedback",
+    "lg_checkpoint",
+    "lg_checkpoint_write",
+    "crewai_agent_memory",
+    "crewai_flow_state",
+    "session_share",
+    "session_share_access",
+    "memory",
+)
+OF_CHANCE: Final = {"created_at", "updated_at", "accessed_at", "deleted_at", "expires_at", "token"}
+"""Fields whose values differ from one call to the next."""
+
+
+def as_juno(value: Any) -> Any:  # noqa: ANN401  an argument of any method
+    """The same argument with juno where mira was."""
+    if isinstance(value, NewEvent | NewMemory):
+        return value.model_copy(update={"user_id": "juno"})
+    if isinstance(value, list):
+        return [as_juno(each) for each in cast("list[object]", value)]
+    return "juno" if value == "mira" else value
+
+
+SCOPED: Final = [
+    (method, {name: as_juno(value) for name, value in arguments.items()})
+    for method, arguments in in_order()
+    if method not in NOBODYS
+]
+CALLS: Final[Mapping[str, tuple[str, Arguments]]] = {
+    **{method: (method, arguments) for method, arguments in SCOPED},
+    **MORE,
+}
+
+
+def test_every_method_is_called_or_has_a_reason_not_to_be() -> None:
+    public = {name for name in dir(Stores) if not name.startswith("_")}
+    called = {method for method, _ in CALLS.values()}
+    assert public - {"db", "hash_tokens", "with_timeout"} == called | NOBODYS.keys()
+    assert not called & NOBODYS.keys()
+    assert all("juno" in repr(arguments) for _, arguments in SCOPED)
+
+
+async def store_all(client: PostgresClient, user: str) -> None:
+    """Give a user rows in every table; juno's have ids of their own where a key is everybody's."""
+    for method, arguments in in_order():
+        if not method.startswith(("store", "create", "record")):
+            continue
+        mine = {
+            name: {"mira": user, "k-1": f"k-{user}" if user == "juno" else "k-1"}.get(value, value)
+            if isinstance(value, str)
+            else value
+            for name, value in arguments.items()
+        }
+        if method == "store_events":
+            mine = {"events": [event("e-1", user_id=user, data=f"of {user}")]}
+        if method == "store_agent_memories":
+            memory = NewMemory(
+                id="m-1" if user == "mira" else "m-juno",
+                agent_name="travel",
+                user_id=user,
+                content=f"of {user}",
+            )
+            mine = {"memories": [memory]}
+        if method == "store_push_notification":
+            mine = {**mine, "id": f"c-{user}" if user == "juno" else "c-1", "data": f"of {user}"}
+        if method != "record_share_access":
+            await call(client, method, mine)
+    share = await client.create_session_share("s-1", user_id=user)
+    await client.record_share_access(share.token, user_id=user)
+    if user == "mira":
+        await client.store_session("s-hers", user_id=user)
+        await client.store_task("k-gone", user_id=user, data="{}")
+        await client.delete_task("k-gone", user_id=user)
+
+
+@pytest.fixture(scope="module")
+def filled(server: Server, template: str) -> list[str]:
+    """The DSNs of two databases: with juno's rows alone, and with mira's too."""
+    alone, both = (server.dsn(server.create_database(template)) for _ in range(2))
+
+    async def fill() -> None:
+        for dsn, users in ((alone, ["juno"]), (both, ["mira", "juno"])):
+            async with PostgresClient.open(dsn, migrations="off") as client:
+                for user in users:
+                    await store_all(client, user)
+
+    asyncio.run(fill())
+    return [alone, both]
+
+
+@pytest.fixture
+async def clients(filled: list[str]) -> AsyncIterator[list[PostgresClient]]:
+    alone, both = filled
+    async with (
+        PostgresClient.open(alone, migrations="off") as one,
+        PostgresClient.open(both, migrations="off") as other,
+    ):
+        yield [one, other]
+
+
+class Undone(Exception):
+    """Rolls a call back, so that the next one finds the same rows."""
+
+
+async def rows(tx: Transaction) -> set[str]:
+    """Every row of every owned table, as text."""
+    found: set[str] = set()
+    for table in OWNED:
+        query = f"SELECT '{table} ' || xmin::text || each::text FROM {table} AS each"  # noqa: S608
+        found |= {str(row[0]) for row in await tx.db.fetch(query)}
+    return found
+
+
+async def outcome(client: PostgresClient, method: str, arguments: Arguments) -> object:
+    """What a call answers or raises, without what differs by chance; look at the rows, undo it."""
+    result: object = None
+    try:
+        async with client.transaction() as tx:
+            before = await rows(tx)
+            try:
+                answer = await call(tx, method, arguments)
+            except AgentRowsError as error:
+                result = (type(error), str(error))
+            else:
+                assert "mira" not in repr(answer)
+                if method == "export_user":
+                    answer = [json.loads(line) for line in cast("list[str]", answer)]
+                result = without_chance(answer)
+            try:
+                after = await rows(tx)
+            except Aborted:  # the server refused the statement, which changed nothing
+                raise Undone from None
+            assert {row for row in before - after if "juno" not in row} == set()
+            assert {row for row in after - before if "juno" not in row} == set()
+            raise Undone  # noqa: TRY301  the transaction is what has to see it
+    except Undone:
+        pass
+    return result
+
+
+def without_chance(answer: object) -> object:
+    if isinstance(answer, BaseModel):
+        return without_times(dict(answer))
+    if isinstance(answer, list | tuple):
+        return [without_chance(each) for each in cast("list[object]", answer)]
+    if isinstance(answer, dict):
+        return without_times(cast("dict[str, Any]", answer))
+    return answer
+
+
+def without_times(fields: dict[str, Any]) -> dict[str, object]:
+    """The fields that do not differ by chance: no times, no numbers or UUIDs of new rows."""
+    return {
+        name: without_chance(value)
+        for name, value in fields.items()
+        if name not in OF_CHANCE
+        and not (name in ("id", "share_id") and (isinstance(value, int) or len(value) > 20))
+    }
+
+
+@pytest.mark.parametrize("name", CALLS)
+async def test_what_another_user_calls_answers_as_if_ones_rows_were_not_there(
+    clients: list[PostgresClient], name: str
+) -> None:
+    method, arguments = CALLS[name]
+    alone, both = [await outcome(client, method, arguments) for client in clients]
+    if name in ALLOWED:
+        assert isinstance(both, tuple)
+        assert both[0] is ALLOWED[name]
+        assert "mira" not in both[1]
+    else:
+        assert both == alone
+
+
+async def test_a_share_of_mira_is_not_junos_to_delete(clients: list[PostgresClient]) -> None:
+    _, both = clients
+    (share, *_) = await both.list_session_shares_by_session("s-1", user_id="mira")
+    arguments = {"token": share.token, "user_id": "juno"}
+    assert await outcome(both, "delete_session_share", arguments) is False
+
+
+async def test_the_rows_are_looked_at_closely_enough_to_see_a_change(
+    clients: list[PostgresClient],
+) -> None:
+    _, both = clients
+    with pytest.raises(AssertionError):
+        await outcome(both, "delete_session", {"id": "s-hers", "user_id": "mira"})
+    with pytest.raises(AssertionError):
+        await outcome(both, "get_session", {"id": "s-hers", "user_id": "mira"})
+    async with both.transaction() as tx:
+        found = {row.split()[0] for row in await rows(tx) if "juno" not in row}
+    assert found == set(OWNED)

@@ -1,0 +1,255 @@
+"""Passwords: from a file, from where libpq looks, from a function; asked for anew, and rotated."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import asyncpg
+import pytest
+
+from agentrows import ConfigError, PostgresClient, Settings, Unavailable, migrate
+from support.postgres import LOCKED_ROLE, SERVICE, SUPERUSER, as_role
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from agentrows.migrate import MigrationContext
+
+FIRST: Final = "hunter2: the first\\one"
+SECOND: Final = "hunter2 @/?#% the second"
+COMMAND: Final = Path(sys.executable).parent / "agentrows"
+TWO: Final = Settings(pool_min_size=1, pool_max_size=2)
+CORE: Final = migrate.builtin_tracks(vector=False)
+
+
+@pytest.fixture
+async def admin(migrated: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(as_role(migrated, SUPERUSER))
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def locked(migrated: str, admin: asyncpg.Connection) -> AsyncIterator[str]:
+    """The DSN, without a password, of a role of which the server wants FIRST."""
+    known = await admin.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", LOCKED_ROLE)
+    if not known:
+        await admin.execute(f"CREATE ROLE {LOCKED_ROLE} LOGIN")
+    await admin.execute(f"GRANT {SERVICE} TO {LOCKED_ROLE}")
+    await rotate(admin, FIRST)
+    yield as_role(migrated, LOCKED_ROLE)
+    await admin.execute(f"REVOKE {SERVICE} FROM {LOCKED_ROLE}")
+
+
+async def rotate(admin: asyncpg.Connection, password: str) -> None:
+    await admin.execute(f"ALTER ROLE {LOCKED_ROLE} PASSWORD '{password}'")
+
+
+async def opens_two(client: PostgresClient) -> None:
+    """Make the client open a second connection, beside the one that it has."""
+    async with client.transaction() as tx:
+        await tx.list_agents()
+        await client.ping()
+
+
+class Tokens:
+    """A source of passwords that rotate, and how often it was asked."""
+
+    def __init__(self) -> None:
+        self.password = FIRST
+        self.asked = 0
+
+    def plain(self) -> str:
+        self.asked += 1
+        return self.password
+
+    async def later(self) -> str:
+        await asyncio.sleep(0)
+        return self.plain()
+
+
+@pytest.mark.parametrize("way", ["plain", "later"])
+async def test_a_function_is_asked_by_each_connection_and_may_answer_something_new(
+    way: str, locked: str, admin: asyncpg.Connection
+) -> None:
+    tokens = Tokens()
+    async with PostgresClient.open(locked, settings=TWO, password=getattr(tokens, way)) as client:
+        assert tokens.asked == 3, "to see that the server answers, for its schema, for the pool"
+
+        await rotate(admin, SECOND)
+        tokens.password = SECOND
+
+        await opens_two(client)
+        assert tokens.asked == 4
+
+
+async def test_a_file_is_read_anew_by_each_connection(
+    locked: str, admin: asyncpg.Connection, tmp_path: Path
+) -> None:
+    secret = tmp_path / "password"
+    secret.write_text(f"{FIRST}\n")
+    settings = TWO.model_copy(update={"database_password_file": secret})
+    async with PostgresClient.open(locked, settings=settings) as client:
+        await rotate(admin, SECOND)
+        secret.write_text(f"{SECOND}\n")
+
+        await opens_two(client)
+
+
+async def test_the_file_of_libpq_is_read_anew_by_each_connection(
+    locked: str, admin: asyncpg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passwords = tmp_path / "pgpass"
+    passwords.write_text(f"localhost:*:*:{LOCKED_ROLE}:hunter2-first\n")
+    passwords.chmod(0o600)
+    monkeypatch.setenv("PGPASSFILE", str(passwords))
+    await rotate(admin, "hunter2-first")
+    async with PostgresClient.open(locked, settings=TWO) as client:
+        await rotate(admin, "hunter2-second")
+        passwords.write_text(f"localhost:*:*:{LOCKED_ROLE}:hunter2-second\n")
+
+        await opens_two(client)
+
+
+async def test_a_password_that_is_old_is_an_error_that_does_not_say_it(
+    locked: str, admin: asyncpg.Connection
+) -> None:
+    async with PostgresClient.open(locked, settings=TWO, password=lambda: FIRST) as client:
+        await rotate(admin, SECOND)
+
+        with pytest.raises(ConfigError, match="password authentication failed"):
+            await opens_two(client)
+
+
+async def test_a_function_wins_over_the_dsn_and_the_dsn_over_the_file(
+    locked: str, tmp_path: Path
+) -> None:
+    secret = tmp_path / "password"
+    secret.write_text(SECOND)
+    wrong = as_role(locked, LOCKED_ROLE, "hunter2-wrong")
+    settings = Settings(database_password_file=secret)
+
+    assert (await migrate.status(wrong, CORE, password=lambda: FIRST)).is_current
+    assert settings.resolve_password(wrong) is None
+    assert settings.resolve_password(f"{locked}&password=hunter2-wrong") is None
+    assert settings.resolve_password(locked) is not None
+
+
+async def test_no_password_where_one_is_wanted_is_an_error_of_the_configuration(
+    locked: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PGPASSFILE", str(tmp_path / "none"))
+    monkeypatch.delenv("PGPASSWORD", raising=False)
+
+    with pytest.raises(ConfigError, match="password"):
+        async with PostgresClient.open(locked):
+            pass
+
+
+@pytest.mark.parametrize("content", [None, "", " \n", b"hunter2\xff"])
+async def test_a_file_that_holds_no_password_is_an_error_that_names_its_variable(
+    content: str | bytes | None, locked: str, tmp_path: Path
+) -> None:
+    secret = tmp_path / "password"
+    if content is not None:
+        secret.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+    with pytest.raises(ConfigError, match="AGENTROWS_DATABASE_PASSWORD_FILE"):
+        async with PostgresClient.open(locked, settings=Settings(database_password_file=secret)):
+            pass
+
+
+@pytest.mark.parametrize("answer", [None, "", b"hunter2", 7])
+async def test_an_answer_that_is_no_password_is_an_error(answer: object, locked: str) -> None:
+    with pytest.raises(ConfigError, match="a text that is not empty"):
+        await migrate.status(locked, CORE, password=lambda: answer)  # type: ignore[arg-type, return-value]  # pyright: ignore[reportArgumentType]
+
+
+async def test_what_the_function_raises_is_unavailable_with_its_cause(locked: str) -> None:
+    def fail() -> str:
+        raise KeyError("no credentials")
+
+    with pytest.raises(Unavailable, match="the password was not to be had: KeyError") as caught:
+        async with PostgresClient.open(
+            locked, settings=Settings(ready_timeout_s=0.1), password=fail
+        ):
+            pass
+
+    assert isinstance(caught.value.__cause__, KeyError)
+
+
+async def test_a_function_that_never_answers_costs_no_more_than_a_connection_may(
+    locked: str,
+) -> None:
+    async def wait() -> str:
+        await asyncio.Event().wait()
+        return FIRST
+
+    settings = Settings(ready_timeout_s=0.3, connect_timeout_s=0.2)
+    with pytest.raises(Unavailable, match="in time"):
+        async with PostgresClient.open(locked, settings=settings, password=wait):
+            pass
+
+
+async def test_an_applications_own_runner_gets_the_function_and_no_repr_shows_it(
+    locked: str,
+) -> None:
+    seen: list[MigrationContext] = []
+
+    async def run(context: MigrationContext) -> None:
+        seen.append(context)
+        await migrate.up(context.dsn, context.tracks, password=context.password)
+
+    async with PostgresClient.open(locked, migrations=run, password=Tokens().plain):
+        assert "Tokens" not in repr(seen)
+
+
+CALLS: Final[dict[str, Callable[[str, Callable[[], str]], object]]] = {
+    "up": lambda dsn, password: migrate.up(dsn, CORE, password=password),
+    "apply": lambda dsn, password: migrate.apply(dsn, CORE, password=password),
+    "dry_run": lambda dsn, password: migrate.dry_run(dsn, CORE, password=password),
+    "goto": lambda dsn, password: migrate.goto(dsn, CORE, 7, track="core", password=password),
+    "plan": lambda dsn, password: migrate.plan(dsn, CORE, password=password),
+    "doctor": lambda dsn, password: migrate.doctor(dsn, CORE, password=password),
+    "verify": lambda dsn, password: migrate.verify(dsn, CORE, password=password),
+    "status": lambda dsn, password: migrate.status(dsn, CORE, password=password),
+}
+
+
+async def test_every_function_of_migrate_asks_for_it(locked: str) -> None:
+    for name, call in CALLS.items():
+        tokens = Tokens()
+        await call(locked, tokens.plain)  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+        assert tokens.asked, name
+    tokens = Tokens()
+    with pytest.raises(ConfigError, match="permission denied"):
+        await migrate.down(locked, CORE, 1, track="core", password=tokens.plain)
+    with pytest.raises(ConfigError, match="permission denied"):
+        await migrate.force(locked, CORE, 7, track="core", password=tokens.plain)
+    assert tokens.asked == 2
+
+
+@pytest.mark.parametrize("command", ["status", "up", "doctor", "plan"])
+def test_the_command_line_reads_the_file(command: str, locked: str, tmp_path: Path) -> None:
+    secret = tmp_path / "password"
+    secret.write_text(FIRST)
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("AGENTROWS_")}
+    ours |= {"AGENTROWS_DATABASE_URL": locked, "AGENTROWS_DATABASE_PASSWORD_FILE": str(secret)}
+
+    for password, code in ((FIRST, 0), ("hunter2-wrong", 1)):
+        secret.write_text(password)
+        done = subprocess.run(  # noqa: S603  our own command
+            [COMMAND, "migrate", command],
+            cwd=tmp_path,
+            env=ours,
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == code, done.stderr
+        assert "hunter2" not in done.stdout + done.stderr

@@ -1,0 +1,214 @@
+"""TLS: who the server is comes first, and nothing is said to one that cannot show it."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from typing import TYPE_CHECKING
+
+import asyncpg
+import pytest
+
+from agentrows import ConfigError, PostgresClient, Settings, Unavailable, migrate
+from agentrows.db.pool import connect
+from support.tls import PASSWORD, SSL_REQUEST, TlsServer, listening, passing_on, saying, tls_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CORE = migrate.builtin_tracks(vector=False)
+CLEARTEXT_PASSWORD_PLEASE = b"R\x00\x00\x00\x08\x00\x00\x00\x03"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsServer]:
+    with tls_server(tmp_path_factory.mktemp("tls")) as server:
+        asyncio.run(make_database(server))
+        yield server
+
+
+async def make_database(server: TlsServer) -> None:
+    admin = await asyncpg.connect(server.own.dsn())
+    await admin.execute(f"CREATE ROLE mira LOGIN PASSWORD '{PASSWORD}'; CREATE ROLE carla LOGIN")
+    await admin.execute("CREATE DATABASE shop OWNER mira")
+    await admin.close()
+
+
+async def refused(dsn: str) -> Exception:
+    """What is said when no connection comes about; it never holds the password."""
+    with pytest.raises((ConfigError, Unavailable)) as caught:
+        await connect(dsn)
+    assert PASSWORD not in "".join(traceback.format_exception(caught.value))
+    return caught.value
+
+
+async def test_a_client_works_over_tls_and_nothing_of_it_is_in_clear(server: TlsServer) -> None:
+    async with listening(passing_on(server.own.port)) as wire:
+        dsn = server.dsn(port=wire.port)
+        async with PostgresClient.open(dsn, settings=Settings(vector_enabled=False)) as client:
+            await client.store_session("s-over-the-wire", user_id="mira")
+            assert await client.db.repeatable.fetchval(
+                "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+            )
+
+    assert wire.said.startswith(SSL_REQUEST + b"\x16\x03")
+    for word in (PASSWORD, "mira", "shop", "s-over-the-wire", "SELECT", "SCRAM", "agentrows"):
+        assert word.encode() not in wire.said
+
+
+@pytest.mark.parametrize("mode", ["verify-full", "verify-ca", "require"])
+async def test_a_ca_that_did_not_sign_the_certificate_is_refused(
+    mode: str, server: TlsServer
+) -> None:
+    other = str(server.files / "other_ca.crt")
+    async with listening(passing_on(server.own.port)) as wire:
+        dsn = server.dsn({"sslrootcert": other, "sslmode": mode}, port=wire.port)
+        error = await refused(dsn)
+
+    assert isinstance(error, ConfigError)
+    assert "the server's certificate is not accepted" in str(error)
+    assert b"mira" not in wire.said
+
+
+async def test_a_host_that_is_not_in_the_certificate_is_refused(server: TlsServer) -> None:
+    async with listening(passing_on(server.own.port)) as wire:
+        error = await refused(server.dsn(host="127.0.0.1", port=wire.port))
+
+    assert isinstance(error, ConfigError)
+    assert "127.0.0.1" in str(error)
+    assert "mismatch" in str(error)
+    assert b"mira" not in wire.said
+
+
+@pytest.mark.parametrize(
+    ("certificate", "says"), [("expired", "expired"), ("elsewhere", "localhost")]
+)
+async def test_a_certificate_that_is_old_or_of_another_host_is_refused(
+    certificate: str, says: str, server: TlsServer
+) -> None:
+    lines = (f"ssl_cert_file = '{certificate}.crt'", f"ssl_key_file = '{certificate}.key'")
+    with server.own.with_settings(*lines):
+        async with listening(passing_on(server.own.port)) as wire:
+            error = await refused(server.dsn(port=wire.port))
+
+    assert isinstance(error, ConfigError)
+    assert says in str(error)
+    assert b"mira" not in wire.said
+
+
+async def test_a_server_without_tls_is_refused_at_once_and_told_nothing(server: TlsServer) -> None:
+    with server.own.with_settings("ssl = off"):
+        async with listening(passing_on(server.own.port)) as wire:
+            for mode in ("verify-full", "verify-ca", "require"):
+                with pytest.raises(ConfigError, match="does not offer TLS"):
+                    async with PostgresClient.open(server.dsn({"sslmode": mode}, port=wire.port)):
+                        pass
+
+    assert wire.said == SSL_REQUEST * 3
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"N" + CLEARTEXT_PASSWORD_PLEASE,
+        b"S"
+        + CLEARTEXT_PASSWORD_PLEASE,  # before the handshake, as if it came after (CVE-2021-23222)
+        CLEARTEXT_PASSWORD_PLEASE,
+        b"E\x00\x00\x00\x1dSFATAL\x00Mhunter2 please\x00\x00",
+    ],
+)
+async def test_somebody_between_who_talks_it_out_of_tls_hears_no_name_and_no_password(
+    answer: bytes, server: TlsServer
+) -> None:
+    async with listening(saying(answer)) as wire:
+        await refused(server.dsn(port=wire.port))
+
+    assert wire.said == SSL_REQUEST
+
+
+async def test_a_certificate_can_stand_for_the_password(server: TlsServer) -> None:
+    files = {
+        "sslcert": str(server.files / "carla.crt"),
+        "sslkey": str(server.files / "carla.key"),
+    }
+    mine = f"mira:{PASSWORD}@"
+    dsn = server.dsn(files).replace(mine, "carla@").replace("/shop?", "/postgres?")
+
+    connection = await connect(dsn)
+
+    assert await connection.fetchval("SELECT current_user") == "carla"
+    await connection.close()
+    error = await refused(server.dsn().replace(mine, "carla@"))
+    assert isinstance(error, ConfigError)
+    assert "certificate" in str(error)
+
+
+async def test_the_environment_can_ask_for_tls_as_with_libpq(
+    server: TlsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = server.dsn({"sslmode": "", "sslrootcert": ""})
+    monkeypatch.setenv("PGSSLMODE", "verify-full")
+    monkeypatch.setenv("PGSSLROOTCERT", str(server.files / "other_ca.crt"))
+    assert isinstance(await refused(plain), ConfigError)
+
+    monkeypatch.setenv("PGSSLROOTCERT", str(server.files / "ca.crt"))
+
+    assert (await migrate.status(plain, CORE)).tracks
+
+
+@pytest.mark.parametrize("name", ["sslrootcert", "sslcert", "sslkey", "sslcrl"])
+async def test_a_file_that_is_not_there_is_named_and_no_server_is_asked(
+    name: str, server: TlsServer
+) -> None:
+    with pytest.raises(ConfigError, match=f"{name}: the file /nowhere/x"):
+        async with PostgresClient.open(server.dsn({name: "/nowhere/x"}, port=1)):
+            pass
+
+
+@pytest.mark.parametrize("name", ["sslrootcert", "sslcert"])
+async def test_a_file_that_is_no_certificate_is_an_error(name: str, server: TlsServer) -> None:
+    nothing = server.files / "nothing.pem"
+    nothing.write_text("hello\n")
+
+    assert isinstance(await refused(server.dsn({name: str(nothing)})), ConfigError)
+
+
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        *(
+            "channel_binding=require",
+            "require_auth=scram-sha-256",
+            "requiressl=1",
+            "sslMode=require",
+        ),
+        *(
+            "sslmod=verify-full",
+            "sslcrldir=/crl",
+            "gssencmode=require",
+            "tls=true",
+            "SSLROOTCERT=x",
+        ),
+    ],
+)
+async def test_a_parameter_that_would_protect_and_does_not_is_refused_before_anything_is_sent(
+    parameter: str, server: TlsServer
+) -> None:
+    async with listening(passing_on(server.own.port)) as wire:
+        with pytest.raises(ConfigError, match=parameter.partition("=")[0]):
+            await connect(f"{server.dsn(port=wire.port)}&{parameter}")
+
+    assert wire.said == b""
+
+
+@pytest.mark.parametrize("mode", ["", "on", "verify_full", "VERIFY-FULL", "parse", "__doc__"])
+async def test_a_mode_that_libpq_does_not_have_is_refused(
+    mode: str, server: TlsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = server.dsn({"sslmode": "", "sslrootcert": ""})
+    with pytest.raises(ConfigError, match="sslmode must be one of"):
+        await connect(f"{plain}?sslmode={mode}".replace("??", "?"))
+
+    monkeypatch.setenv("PGSSLMODE", mode)
+    with pytest.raises(ConfigError, match="sslmode must be one of"):
+        await connect(plain)

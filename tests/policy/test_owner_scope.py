@@ -1,0 +1,268 @@
+"""Every statement on users' rows binds the caller, and one that does not is seen."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from support.owner_scope import LINKS, SHARED, Query, problems, read_queries, read_schema, unbound
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = read_schema(ROOT / "migrations")
+QUERIES = [
+    query for path in sorted((ROOT / "queries").glob("*.sql")) for query in read_queries(path)
+]
+OWNED = {table for table in SCHEMA.columns if SCHEMA.is_owned(table)}
+
+# A statement for all users, and a reference that is not bound, is a decision: it is made here too.
+UNSCOPED = {
+    "CountExpiredSessions": {""},
+    "EraseUser": {"access", "ambiguous", "other"},
+    "FindSessionShares": {""},
+    "IsTaskDeleted": {""},
+    "ListAllAgentSessionsByActivity": {""},
+    "ListAllAgentSessionsByCreation": {""},
+    "PruneMemories": {""},
+    "PruneSessions": {""},
+    "RecordShareAccess": {""},
+    "UpsertPushNotification": {"other"},
+}
+
+
+def name(query: Query) -> str:
+    return query.name
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=name)
+def test_a_statement_binds_every_owned_table_to_the_caller_or_says_why_not(query: Query) -> None:
+    assert problems(query, SCHEMA) == []
+
+
+def test_the_statements_that_say_unscoped_are_these() -> None:
+    assert {q.name: set(q.unscoped) for q in QUERIES if q.unscoped} == UNSCOPED
+
+
+def test_every_table_is_somebodys_or_shared_by_decision() -> None:
+    assert set(SCHEMA.columns) - OWNED == SHARED
+    assert {"session", "event", "task", "memory", *LINKS} <= OWNED
+
+
+# What carries the scope, as it is written: a comparison of the user, or the key of an upsert.
+CARRIERS = (
+    r"(?:\w+\.)?user_id = (?:@user_id(?:::text)?|(?!excluded)\w+\.user_id)\b",
+    r"\w+\.user_id = excluded\.user_id\b",
+    r"min\(s\.user_id\) = @user_id(?:::text)?",
+    r"count\(\*\) = 1\b",
+    r"\(id, user_id\) IN \(SELECT session_id, user_id FROM input\)",
+    r"s\.id = task\.session_id",
+    r"task\.user_id IS NULL\b(?! THEN)",
+    r"task\.id = config\.task_id",
+    r"config\.task_id = excluded\.task_id",
+    r"m\.id = hit\.id",
+    r"memory\.id = locked\.id",
+    r"id IN \(SELECT id FROM hit\)",
+)
+GIVERS = (r"(?<=\n    )@user_id(?:::text)?(?=[,\n])", r"(?<=\()@user_id(?=, @thread_id)")
+"""The values by which a new row becomes the caller's."""
+
+
+def mutants(query: Query) -> Iterator[tuple[str, str]]:
+    """The query with one carrier of its scope taken out, made one of two, turned round, emptied."""
+    for pattern in CARRIERS:
+        for found in re.finditer(pattern, query.sql):
+            text = found[0]
+            side = text.split(" ")[0]
+            if side.split(".")[0] in query.unscoped:
+                continue
+            for instead in ("true", f"({text} OR true)", f"NOT ({text})", f"({side} = {side})"):
+                if " = " in text or " = " not in instead:
+                    yield f"{text} → {instead}", _put(query.sql, found, instead)
+    for pattern in GIVERS:
+        for found in re.finditer(pattern, query.sql):
+            yield f"{found[0]} → another", _put(query.sql, found, "@other::text")
+    for found in re.finditer(r"ON CONFLICT \(id, user_id\) DO UPDATE", query.sql):
+        yield "a wider key", _put(query.sql, found, "ON CONFLICT (id) DO UPDATE")
+
+
+def _put(sql: str, found: re.Match[str], text: str) -> str:
+    return f"{sql[: found.start()]}{text}{sql[found.end() :]}"
+
+
+SCOPED = [
+    query
+    for query in QUERIES
+    if "" not in query.unscoped
+    and set(re.findall(r"(?:FROM|JOIN|INTO|UPDATE) (\w+)", query.sql)) & OWNED
+]
+
+
+@pytest.mark.parametrize("query", SCOPED, ids=name)
+def test_a_statement_that_lost_its_scope_is_seen(query: Query) -> None:
+    all_of_them = dict(mutants(query))
+    missed = [
+        what
+        for what, sql in all_of_them.items()
+        if not {alias for alias, _ in unbound(sql, SCHEMA)} - set(query.unscoped)
+    ]
+    assert all_of_them
+    assert missed == []
+
+
+def test_the_mutants_are_many() -> None:
+    assert sum(len(list(mutants(query))) for query in SCOPED) > 400
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM session",
+        "SELECT * FROM public.session WHERE id = @id",
+        "SELECT * FROM session WHERE user_id = @id",
+        "SELECT * FROM session WHERE user_id = @user_id OR source = 'agent'",
+        "SELECT * FROM session WHERE NOT user_id = @user_id",
+        "SELECT * FROM session WHERE user_id <> @user_id",
+        "SELECT * FROM session WHERE user_id >= @user_id",
+        "SELECT * FROM session WHERE coalesce(user_id = @user_id, true)",
+        "SELECT * FROM session WHERE (user_id = @user_id) IS NOT TRUE",
+        "SELECT * FROM session WHERE CASE WHEN user_id = @user_id THEN true ELSE true END",
+        "SELECT * FROM session WHERE user_id = (SELECT min(user_id) FROM event)",
+        "SELECT * FROM session AS s, session AS t WHERE s.user_id = @user_id",
+        "SELECT * FROM session AS s JOIN event AS e ON true WHERE s.user_id = @user_id",
+        (
+            "SELECT * FROM event AS e LEFT JOIN session AS s ON s.user_id = @user_id"
+            " WHERE e.user_id = @user_id"
+        ),
+        "SELECT * FROM session WHERE id IN (SELECT id FROM session WHERE user_id = @user_id)",
+        "SELECT (SELECT count(*) FROM event) FROM session WHERE user_id = @user_id",
+        "SELECT * FROM session WHERE user_id = @user_id ORDER BY (SELECT max(data) FROM event)",
+        "SELECT * FROM session WHERE user_id = @user_id UNION ALL SELECT * FROM session",
+        "SELECT * FROM session WHERE user_id = @user_id LIMIT (SELECT count(*) FROM event)",
+        "SELECT * FROM (SELECT * FROM session) AS s WHERE s.user_id = @user_id",
+        "WITH all_of_them AS (SELECT * FROM session) SELECT * FROM all_of_them",
+        "WITH session AS (SELECT 1) SELECT * FROM event",
+        "WITH s AS (DELETE FROM session RETURNING id) SELECT count(*) FROM s",
+        "WITH RECURSIVE s AS (SELECT * FROM session WHERE user_id = @user_id) SELECT * FROM s",
+        (
+            "WITH s AS (SELECT id AS user_id FROM agent) SELECT * FROM s JOIN event AS e"
+            " ON e.user_id = s.user_id"
+        ),
+        "SELECT * FROM agent, LATERAL (SELECT * FROM session WHERE agent_id = agent.id) AS s",
+        "SELECT * FROM task WHERE user_id = @user_id OR user_id IS NULL",
+        (
+            "SELECT * FROM task WHERE user_id IS NULL AND EXISTS"
+            " (SELECT 1 FROM session AS s WHERE s.id = task.session_id AND s.user_id = @user_id)"
+        ),
+        (
+            "SELECT * FROM task WHERE user_id IS NULL AND EXISTS (SELECT 1 FROM session AS s"
+            " WHERE s.id = task.session_id AND s.deleted_at IS NULL"
+            " HAVING count(*) = 1 AND min(s.user_id) = @user_id)"
+        ),
+        "SELECT * FROM push_notification WHERE task_id = @task_id",
+        (
+            "SELECT * FROM push_notification AS c WHERE EXISTS"
+            " (SELECT 1 FROM task WHERE task.user_id = @user_id)"
+        ),
+        (
+            "SELECT * FROM push_notification AS c WHERE EXISTS (SELECT 1 FROM task"
+            " WHERE task.user_id = @user_id AND (task.id = c.task_id OR task.id = 'x'))"
+        ),
+        (
+            "SELECT * FROM push_notification AS c WHERE NOT EXISTS"
+            " (SELECT 1 FROM task WHERE task.user_id = @user_id AND task.id = c.task_id)"
+        ),
+        (
+            "SELECT * FROM push_notification AS c WHERE c.id IN"
+            " (SELECT id FROM task WHERE task.user_id = @user_id)"
+        ),
+        "UPDATE session SET name = 'x' WHERE id = @id",
+        "UPDATE session SET user_id = @other WHERE user_id = @user_id",
+        "UPDATE session SET name = e.data FROM event AS e WHERE session.user_id = @user_id",
+        (
+            "DELETE FROM event USING session WHERE event.session_id = session.id"
+            " AND session.user_id = @user_id"
+        ),
+        "INSERT INTO session (id, user_id) VALUES (@id, @other)",
+        "INSERT INTO session (id, user_id) VALUES (@id, @user_id), (@id, 'juno')",
+        "INSERT INTO session (id) VALUES (@id)",
+        "INSERT INTO session (id, user_id) SELECT id, user_id FROM session",
+        "INSERT INTO push_notification (id, task_id, data) VALUES (@id, @task_id, @data)",
+        (
+            "INSERT INTO task (id, user_id) VALUES (@id, @user_id) ON CONFLICT (id) DO UPDATE"
+            " SET data = 'x'"
+        ),
+        (
+            "INSERT INTO session (id, user_id) VALUES (@id, @user_id) ON CONFLICT (id, user_id)"
+            " DO UPDATE SET user_id = @other"
+        ),
+        "MERGE INTO session USING event ON true WHEN MATCHED THEN DELETE",
+        "COPY session TO '/tmp/x'",
+        "TRUNCATE session",
+        "LOCK TABLE session",
+    ],
+)
+def test_a_way_around_the_scope_is_seen(sql: str) -> None:
+    assert unbound(sql, SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM agent",
+        "SELECT * FROM session AS s WHERE @user_id::text = s.user_id",
+        "SELECT * FROM session WHERE (id, user_id) = (@id, @user_id)",
+        "SELECT * FROM session WHERE sqlc.arg('user_id') = user_id AND id = @id",
+        "WITH session AS (SELECT 1) SELECT * FROM session",
+        (
+            "SELECT * FROM event AS e JOIN session AS s ON s.user_id = e.user_id"
+            " WHERE s.user_id = @user_id"
+        ),
+        (
+            "DELETE FROM push_notification WHERE task_id IN"
+            " (SELECT id FROM task WHERE user_id = @user_id)"
+        ),
+    ],
+)
+def test_a_scoped_statement_is_accepted(sql: str) -> None:
+    assert unbound(sql, SCHEMA) == []
+
+
+def test_a_reason_that_excuses_nothing_is_seen() -> None:
+    scoped = "SELECT * FROM session WHERE user_id = @user_id"
+    assert problems(Query("All", scoped, {"": "why"}), SCHEMA)
+    assert problems(Query("Some", scoped, {"session": "why"}), SCHEMA)
+    assert problems(Query("None", "SELECT * FROM session", {"other": "why"}), SCHEMA)
+    assert not problems(Query("Fine", "SELECT * FROM session", {"session": "why"}), SCHEMA)
+
+
+# Who owns a task is said in three files, in each place with the same words.
+
+OWNER = re.compile(
+    r"task\.user_id = @user_id\S*\s+OR \(\s*task\.user_id IS NULL.*?\)\s*\)\s*\)", re.DOTALL
+)
+
+
+def compact(sql: str) -> str:
+    return " ".join(re.sub(r"(?<=\()\s+|\s+(?=\))", "", sql).split())
+
+
+def owner_rules(file: str) -> list[str]:
+    sql = "".join(query.sql for query in read_queries(ROOT / "queries" / file))
+    return [
+        " ".join(re.sub(r"::text|(?<=\()\s+|\s+(?=\))", "", r).split()) for r in OWNER.findall(sql)
+    ]
+
+
+def test_who_owns_a_task_is_the_same_in_every_query() -> None:
+    files = ("tasks.sql", "push_notifications.sql", "users.sql")
+    rules = [rule for file in files for rule in owner_rules(file)]
+    written = sum(query.sql.count("HAVING") for query in QUERIES)
+    assert len(set(rules)) == 1
+    assert len(rules) == written - 1  # an upsert compares with the new row instead
+    (upsert,) = (query.sql for query in QUERIES if query.name == "UpsertTask")
+    assert compact(upsert).count(rules[0].replace("@user_id", "excluded.user_id")) == 1

@@ -1,0 +1,112 @@
+"""What is installed with this project and to work on it: pinned, hashed, under which licence."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from support import licences
+
+ROOT: Final = Path(__file__).parents[2]
+LOCKS: Final = sorted((ROOT / ".ci").glob("requirements*.txt"))
+LINE: Final = re.compile(
+    r"[A-Za-z0-9._-]+==[A-Za-z0-9.!+]+(?: ; [^\\]+)?(?: \\\n    --hash=sha256:[0-9a-f]{64})+\n"
+)
+PERMISSIVE: Final = {"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "PSF-2.0"}
+PROJECT: Final[dict[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def unhashed(lock: str) -> str:
+    """What is left of a lock file without its pinned and hashed lines, and without comments."""
+    return LINE.sub("", re.sub(r"(?m)^#.*\n", "", lock))
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.name)
+def test_every_line_of_a_lock_file_is_one_version_with_hashes(lock: Path) -> None:
+    assert LOCKS
+    assert unhashed(lock.read_text()) == ""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "black==1.0\n",
+        "black>=1.0 \\\n    --hash=sha256:" + "0" * 64 + "\n",
+        "black==1.0 \\\n    --hash=md5:" + "0" * 32 + "\n",
+        "black @ git+ssh://example.com/black\n",
+        "--extra-index-url https://example.com\n",
+        "-e .\n",
+    ],
+)
+def test_a_line_that_pins_nothing_is_seen(line: str) -> None:
+    assert unhashed(line) == line
+
+
+def test_every_requirement_of_pyproject_is_pinned_to_a_version_that_it_allows() -> None:
+    pinned: dict[str, set[str]] = {}
+    for lock in LOCKS:
+        for name, version, _ in licences.PINNED.findall(lock.read_text()):
+            pinned.setdefault(canonicalize_name(name), set()).add(version)
+    project = PROJECT["project"]
+    wanted = [
+        *project["dependencies"],
+        *(one for extra in project["optional-dependencies"].values() for one in extra),
+        *(one for group in PROJECT["dependency-groups"].values() for one in group),
+        *PROJECT["build-system"]["requires"],
+    ]
+
+    for requirement in map(Requirement, wanted):
+        versions = pinned.get(canonicalize_name(requirement.name), set())
+        assert any(requirement.specifier.contains(version) for version in versions), requirement
+
+
+def test_nothing_is_installed_here_without_its_hash() -> None:
+    for path in (ROOT / "Makefile", ROOT / ".ci" / "run"):
+        for line in path.read_text().splitlines():
+            if re.search(r"\b(pip|uv) (pip )?install\b", line):
+                assert "--require-hashes" in line or "--no-deps --no-build-isolation" in line, line
+
+
+def test_the_list_of_licences_is_complete_and_fresh() -> None:
+    text = (ROOT / "docs" / "licences.md").read_text()
+
+    assert text == licences.document(), "run `make licences`"
+    assert "unknown" not in text
+    assert all(f"| {name} |" in text for name in licences.pinned())
+
+
+def test_nothing_that_is_installed_with_agentrows_is_copyleft() -> None:
+    for title, names in licences.groups().items():
+        if title == "Development":
+            continue
+        for name in names:
+            choices = set(licences.licence(name).split(" OR "))
+            assert choices & PERMISSIVE, f"{title}: {name} is under {choices}"
+        if title == "Run time":
+            assert not [name for name in names if licences.bundled(name)]
+
+
+def test_a_copyleft_dependency_would_be_seen() -> None:
+    assert licences.licence("pglast") not in PERMISSIVE
+    assert "asyncpg" in licences.needed_by(PROJECT["project"]["dependencies"])
+    assert "typing-inspection" in licences.needed_by(["pydantic"])
+
+
+def test_the_source_imports_no_distribution_that_only_development_has() -> None:
+    development = {name.replace("-", "_") for name in licences.groups()["Development"]}
+    imported: set[str] = set()
+    for path in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                imported.add(node.module.split(".")[0])
+
+    assert imported & development == set()

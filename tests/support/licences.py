@@ -1,0 +1,119 @@
+"""Writes docs/licences.md: the licence of each distribution, as its own metadata gives it.
+
+`python tests/support/licences.py` prints it; `make licences` writes the file.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+ROOT: Final = Path(__file__).parents[2]
+LOCK: Final = ROOT / ".ci" / "requirements-dev.txt"
+PINNED: Final = re.compile(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)(?: ; ([^\\]+))?", re.MULTILINE)
+CLASSIFIERS: Final = {
+    "Apache Software License": "Apache-2.0",
+    "BSD License": "BSD",
+    "ISC License (ISCL)": "ISC",
+    "MIT License": "MIT",
+    "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
+}
+HEAD: Final = """# Licences
+
+What comes with agentrows when it is installed, what its extras bring, and what its developers use
+beside them. Written by `make licences` from the metadata of each distribution, on Linux; a test
+holds it fresh, and nothing copyleft among what is installed with agentrows or its extras.
+"""
+BUNDLED: Final = """## Inside of wheels
+
+Metadata does not tell the licences of libraries that a wheel carries. Those of others are listed
+here. libreadline is under the GPL 3: the `psql` of the embedded server uses it, which agentrows
+does not run; whoever passes on an image with the extra `embedded` in it passes it on too.
+
+| distribution | libraries |
+|---|---|"""
+
+
+def licence(name: str) -> str:
+    """The licence of an installed distribution: its SPDX expression, if it gives one."""
+    found = metadata.metadata(name)
+    if expression := found.get("License-Expression"):
+        return str(expression)
+    classifiers = [str(one) for one in found.get_all("Classifier") or ()]
+    named = [one.rpartition(" :: ")[2] for one in classifiers if one.startswith("License ::")]
+    if named:
+        return " OR ".join(sorted({CLASSIFIERS.get(one, one) for one in named}))
+    return str(found.get("License") or "unknown").splitlines()[0]
+
+
+def needed_by(requirements: Iterable[str]) -> set[str]:
+    """These distributions and all that they need here, by canonical name."""
+    found: set[str] = set()
+    waiting = [(Requirement(one), "") for one in requirements]
+    while waiting:
+        requirement, extra = waiting.pop()
+        if requirement.marker and not requirement.marker.evaluate({"extra": extra}):
+            continue
+        name = canonicalize_name(requirement.name)
+        extras = requirement.extras or {""}
+        if name in found and extras == {""}:
+            continue
+        found.add(name)
+        needs = [Requirement(one) for one in metadata.requires(name) or ()]
+        waiting += [(one, of) for one in needs for of in extras]
+    return found
+
+
+def pinned() -> dict[str, str]:
+    """The development environment here: each distribution's version, by canonical name."""
+    return {
+        canonicalize_name(name): version
+        for name, version, marker in PINNED.findall(LOCK.read_text())
+        if not marker or Requirement(f"x ; {marker}").marker.evaluate()  # type: ignore[union-attr]  # pyright: ignore[reportOptionalMemberAccess]
+    }
+
+
+def groups() -> dict[str, set[str]]:
+    """Who needs what: run time, each extra, development; each distribution stands once."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    found = {"Run time": needed_by(project["dependencies"])}
+    for extra, requirements in sorted(project["optional-dependencies"].items()):
+        found[f"Extra {extra}"] = needed_by(requirements) - found["Run time"]
+    found["Development"] = set(pinned()) - set[str]().union(*found.values())
+    return found
+
+
+def bundled(name: str) -> set[str]:
+    """The libraries of others that a distribution's wheel carries, without their hashes."""
+    files = metadata.files(name) or ()
+    return {
+        file.name.partition("-")[0]
+        for file in files
+        if file.parts[0].endswith((".libs", ".dylibs"))
+    }
+
+
+def document() -> str:
+    """The text of docs/licences.md."""
+    parts = [HEAD]
+    for title, names in groups().items():
+        rows = [f"| {name} | {licence(name)} |" for name in sorted(names)]
+        parts.append("\n".join((f"## {title}\n", "| distribution | licence |", "|---|---|", *rows)))
+    rows = [
+        f"| {name} | {', '.join(sorted(bundled(name)))} |" for name in pinned() if bundled(name)
+    ]
+    parts.append("\n".join((BUNDLED, *sorted(rows))))
+    return "\n\n".join(part.rstrip() for part in parts) + "\n"
+
+
+if __name__ == "__main__":
+    print(document(), end="")  # noqa: T201
