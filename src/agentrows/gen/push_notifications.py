@@ -11,7 +11,7 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from . import models
-from .dbtx import DBTX, affected, by_name, require_aware
+from .dbtx import DBTX, affected, by_name, require_aware, required
 
 __all__ = [
     "DELETE_PUSH_NOTIFICATIONS",
@@ -35,7 +35,7 @@ _PUSH_NOTIFICATION_COLUMNS: Final = (
     "deleted_at",
     "protocol_version",
 )
-_BOOL_NONE: Final[TypeAdapter[bool | None]] = TypeAdapter(bool | None)
+_BOOL: Final[TypeAdapter[bool]] = TypeAdapter(bool)
 _PUSH_NOTIFICATION_ROWS: Final = TypeAdapter(list[models.PushNotification])
 
 UPSERT_PUSH_NOTIFICATION: Final = r"""-- name: UpsertPushNotification :one
@@ -138,10 +138,10 @@ SELECT EXISTS (
     )::boolean AS "has_task!\""""
 
 
-async def has_task(db: DBTX, /, *, task_id: str, user_id: str) -> bool | None:
+async def has_task(db: DBTX, /, *, task_id: str, user_id: str) -> bool:
     """Whether a user has this task."""
     value = await db.fetchval(HAS_TASK, task_id, user_id)
-    return _BOOL_NONE.validate_python(value)
+    return _BOOL.validate_python(required(value, "HasTask"))
 
 
 GET_PUSH_NOTIFICATION: Final = r"""-- name: GetPushNotification :one

@@ -154,16 +154,18 @@ WHERE
     task.session_id = $1::text
     AND task.deleted_at IS NULL
     AND CASE
-        WHEN task.user_id = $2::text THEN true
-        WHEN task.user_id IS NULL THEN EXISTS (
-            SELECT 1 FROM session AS s
-            WHERE s.id = task.session_id
-            HAVING
-                count(*) = 1
-                AND min(s.user_id) = $2::text
-                AND min(coalesce(s.created_at, '-infinity'::timestamptz))
-                <= coalesce(task.created_at, '-infinity'::timestamptz)
-        )
+        WHEN
+            task.user_id = $2::text
+            OR (task.user_id IS NULL AND EXISTS (
+                SELECT 1 FROM session AS s
+                WHERE s.id = task.session_id
+                HAVING
+                    count(*) = 1
+                    AND min(s.user_id) = $2::text
+                    AND min(coalesce(s.created_at, '-infinity'::timestamptz))
+                    <= coalesce(task.created_at, '-infinity'::timestamptz)
+            ))
+            THEN true
         ELSE false
     END
     AND (coalesce(task.created_at, '-infinity'::timestamptz), task.id)
