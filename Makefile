@@ -29,7 +29,7 @@ unit: $(READY) ## Run the tests alone.
 	pytest -q -n auto --dist loadfile
 
 soak: $(READY) ## Run every fault, the races 20 times each.
-	AGENTROWS_ROUNDS=20 pytest -q tests/faults
+	AGENTROWS_ROUNDS=20 pytest -q tests/faults tests/integration/stores/test_hostile_input.py
 
 lint: $(READY) ## Check style and format.
 	ruff check .

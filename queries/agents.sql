@@ -41,7 +41,7 @@ WHERE
     AND (coalesce(created_at, '-infinity'::timestamptz), id)
     > (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::text)
 ORDER BY coalesce(created_at, '-infinity'::timestamptz), id
-LIMIT sqlc.narg('limit')::bigint;
+LIMIT sqlc.narg('limit');
 
 -- name: DeleteAgent :execrows
 -- Mark an agent as deleted.

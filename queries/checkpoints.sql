@@ -129,7 +129,7 @@ WHERE
         END
     )
 ORDER BY coalesce(c.created_at, '-infinity'::timestamptz) DESC, c.checkpoint_id DESC
-LIMIT sqlc.narg('limit')::bigint;
+LIMIT sqlc.narg('limit');
 
 -- name: FilterCheckpoints :many
 -- Of ListCheckpoints those whose metadata contains this. Metadata of another program that is not
@@ -200,7 +200,7 @@ WHERE
         ELSE false
     END
 ORDER BY coalesce(c.created_at, '-infinity'::timestamptz) DESC, c.checkpoint_id DESC
-LIMIT sqlc.narg('limit')::bigint;
+LIMIT sqlc.narg('limit');
 
 -- name: ListCheckpointWrites :many
 -- The pending writes of some checkpoints of a thread, by checkpoint, task and index.
@@ -238,4 +238,4 @@ checkpoints AS (
         AND deleted_at IS NULL
     RETURNING 1
 )
-SELECT ((SELECT count(*) FROM checkpoints) + (SELECT count(*) FROM writes))::bigint AS "deleted!";
+SELECT (SELECT count(*) FROM checkpoints) + (SELECT count(*) FROM writes) AS deleted;

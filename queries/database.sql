@@ -3,24 +3,26 @@
 
 -- name: Ping :one
 -- Answers 1.
-SELECT 1::integer AS answer;
+SELECT 1 AS answer;
 
 -- name: FindVectorSchema :one
 -- The schema that holds pgvector's types; none if the extension is not installed.
-SELECT n.nspname::text AS schema_name
+SELECT n.nspname AS schema_name
 FROM pg_catalog.pg_extension AS e
 JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace
 WHERE e.extname = 'vector';
 
 -- name: LookAround :one
 -- The user whose rows alone this transaction sees, empty if it sees all rows; whether there is a
--- table of memories, and whether a tracking table says that it is the one of the track vector.
+-- table of memories, and whether a tracking table says that it is the one of the track vector; and
+-- whether there is one of idempotency keys.
 -- py: one!
 -- py: row Surroundings
 SELECT
     coalesce(current_setting('agentrows.user_id', true), '')::text AS "user_id!",
     (to_regclass('memory') IS NOT NULL)::boolean AS "has_memory!",
-    (to_regclass('vector_schema_migrations') IS NOT NULL)::boolean AS "has_vector_track!";
+    (to_regclass('vector_schema_migrations') IS NOT NULL)::boolean AS "has_vector_track!",
+    (to_regclass('agentrows_feedback_key') IS NOT NULL)::boolean AS "has_feedback_keys!";
 
 -- name: BecomeUser :one
 -- Let this transaction see and change the rows of one user alone. The answer names the tables on
@@ -37,6 +39,7 @@ WHERE
             to_regclass('task'),
             to_regclass('push_notification'),
             to_regclass('feedback'),
+            to_regclass('agentrows_feedback_key'),
             to_regclass('lg_checkpoint'),
             to_regclass('lg_checkpoint_write'),
             to_regclass('crewai_agent_memory'),

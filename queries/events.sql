@@ -93,6 +93,21 @@ stored AS (
 )
 SELECT count(*) AS stored FROM stored;
 
+-- name: CountStoredEvents :one
+-- How many of these events are stored just so, those deleted since included.
+-- py: batch events NewEvent
+-- py: param session_id text?[]
+SELECT count(*) AS stored
+FROM (
+    SELECT
+        unnest(@id::text[]) AS id,
+        unnest(@user_id::text[]) AS user_id,
+        unnest(@session_id::text[]) AS session_id,
+        unnest(@data::text[]) AS data
+) AS input
+INNER JOIN event ON event.id = input.id AND event.user_id = input.user_id
+WHERE event.session_id IS NOT DISTINCT FROM input.session_id AND event.data = input.data;
+
 -- name: GetEvent :one
 -- A user's event, unless it is deleted.
 SELECT * FROM event
@@ -109,7 +124,7 @@ WHERE
     AND (coalesce(created_at, '-infinity'::timestamptz), id)
     > (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::text)
 ORDER BY coalesce(created_at, '-infinity'::timestamptz), id
-LIMIT sqlc.narg('limit')::bigint;
+LIMIT sqlc.narg('limit');
 
 -- name: ListEventsNewestFirst :many
 -- The events of a session, the last one first, from the given place on.
@@ -121,7 +136,7 @@ WHERE
     AND (coalesce(created_at, '-infinity'::timestamptz), id)
     < (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::text)
 ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC
-LIMIT sqlc.narg('limit')::bigint;
+LIMIT sqlc.narg('limit');
 
 -- name: DeleteEvent :execrows
 -- Mark a user's event as deleted.

@@ -17,6 +17,48 @@ VALUES (
 )
 RETURNING *;
 
+-- name: InsertFeedbackOnce :one
+-- Store one user's verdict under a key; no row if this user has used the key before.
+WITH new AS (
+    INSERT INTO agentrows_feedback_key (user_id, idempotency_key, feedback_id)
+    VALUES (
+        @user_id, @idempotency_key, nextval(pg_get_serial_sequence('feedback', 'id')::regclass)
+    )
+    ON CONFLICT (user_id, idempotency_key) DO NOTHING
+    RETURNING user_id, feedback_id
+)
+INSERT INTO feedback (
+    id, user_id, message_id, is_positive, feedback_text, issue_type, created_at, updated_at
+)
+SELECT
+    new.feedback_id,
+    new.user_id,
+    sqlc.narg('message_id')::bigint,
+    @is_positive::boolean,
+    @feedback_text::text,
+    sqlc.narg('issue_type')::text,
+    statement_timestamp(),
+    statement_timestamp()
+FROM new
+RETURNING *;
+
+-- name: FindFeedbackByKey :one
+-- What a user stored under a key, unless it is deleted.
+SELECT feedback.*
+FROM agentrows_feedback_key
+INNER JOIN feedback ON feedback.id = agentrows_feedback_key.feedback_id
+WHERE
+    agentrows_feedback_key.user_id = @user_id
+    AND agentrows_feedback_key.idempotency_key = @idempotency_key
+    AND feedback.deleted_at IS NULL;
+
+-- name: HasFeedbackKey :one
+-- Whether a user has used a key.
+SELECT EXISTS (
+    SELECT FROM agentrows_feedback_key
+    WHERE user_id = @user_id AND idempotency_key = @idempotency_key
+);
+
 -- name: ListFeedback :many
 -- A user's feedback, newest first, from the given place on.
 SELECT * FROM feedback
@@ -26,7 +68,7 @@ WHERE
     AND (coalesce(created_at, '-infinity'::timestamptz), id)
     < (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::bigint)
 ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC
-LIMIT sqlc.narg('limit')::bigint;
+LIMIT sqlc.narg('limit');
 
 -- name: SummarizeFeedback :one
 -- How much feedback a user gave, by verdict and by issue; an issue that is none of the four counts

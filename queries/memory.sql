@@ -158,7 +158,7 @@ hit AS MATERIALIZED (
         WHERE
             (SELECT count(*) FROM near) >= sqlc.narg('limit')
             AND coalesce(score, 0) >= coalesce(sqlc.narg('min_score'), -2)
-        ORDER BY score DESC, id
+        ORDER BY score DESC NULLS LAST, id
         LIMIT sqlc.narg('limit')
     )
     UNION ALL
@@ -169,12 +169,12 @@ SELECT
     m.agent_name,
     m.user_id,
     m.content,
-    CASE WHEN @with_embedding::boolean THEN m.embedding END::vector AS "embedding?",
+    CASE WHEN @with_embedding::boolean THEN m.embedding END AS embedding,
     m.metadata,
     m.created_at,
     m.expires_at,
     m.access_count,
-    greatest(-1, least(1, coalesce(hit.score, 0)))::float8 AS "score!"
+    greatest(-1, least(1, coalesce(hit.score, 0))) AS score
 FROM hit
 JOIN memory AS m ON m.id = hit.id
 ORDER BY hit.score DESC NULLS LAST, m.id;
@@ -258,7 +258,7 @@ hit AS MATERIALIZED (
         WHERE
             (SELECT count(*) FROM near) >= sqlc.narg('limit')
             AND coalesce(score, 0) >= coalesce(sqlc.narg('min_score'), -2)
-        ORDER BY score DESC, id
+        ORDER BY score DESC NULLS LAST, id
         LIMIT sqlc.narg('limit')
     )
     UNION ALL
@@ -282,12 +282,12 @@ SELECT
     m.agent_name,
     m.user_id,
     m.content,
-    CASE WHEN @with_embedding::boolean THEN m.embedding END::vector AS "embedding?",
+    CASE WHEN @with_embedding::boolean THEN m.embedding END AS embedding,
     m.metadata,
     m.created_at,
     m.expires_at,
     touched.access_count,
-    greatest(-1, least(1, coalesce(hit.score, 0)))::float8 AS "score!"
+    greatest(-1, least(1, coalesce(hit.score, 0))) AS score
 FROM hit
 JOIN touched ON touched.id = hit.id
 JOIN memory AS m ON m.id = hit.id
@@ -302,7 +302,7 @@ SELECT
     agent_name,
     user_id,
     content,
-    CASE WHEN @with_embedding::boolean THEN embedding END::vector AS "embedding?",
+    CASE WHEN @with_embedding::boolean THEN embedding END AS embedding,
     metadata,
     created_at,
     expires_at,
@@ -316,7 +316,7 @@ WHERE
     AND (coalesce(created_at, '-infinity'::timestamptz), id)
     < (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::text)
 ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC
-LIMIT sqlc.narg('limit')::bigint;
+LIMIT sqlc.narg('limit');
 
 -- name: DeleteMemories :execrows
 -- Remove one memory of an agent and user, or all of them where no id is given.
@@ -352,5 +352,5 @@ deleted AS (
     RETURNING 1
 )
 SELECT
-    (SELECT count(*) FROM deleted)::bigint AS "deleted!",
-    (SELECT count(*) FROM extended)::bigint AS "extended!";
+    (SELECT count(*) FROM deleted) AS deleted,
+    (SELECT count(*) FROM extended) AS extended;

@@ -55,7 +55,7 @@ ON CONFLICT (id) DO UPDATE SET
     protocol_version = excluded.protocol_version
 WHERE config.task_id = excluded.task_id
 RETURNING
-    split_part(config.id, E'\x1f', 1)::text AS "id!",
+    split_part(config.id, E'\x1f', 1) AS id,
     config.task_id,
     config.data,
     config.created_at,
@@ -85,13 +85,13 @@ SELECT EXISTS (
                     )
                 )
             )
-    )::boolean AS "has_task!";
+    ) AS has_task;
 
 -- name: GetPushNotification :one
 -- A config of a user's task, unless it is deleted.
 -- py: row PushNotification
 SELECT
-    @id::text AS "id!", task_id, data, created_at, updated_at, deleted_at, protocol_version
+    @id::text AS id, task_id, data, created_at, updated_at, deleted_at, protocol_version
 FROM push_notification AS config
 WHERE
     config.id IN (@id, @id || E'\x1f' || @task_id::text)
@@ -123,7 +123,7 @@ WHERE
 -- The configs of a user's task in the order of their creation, from the given place on.
 -- py: row PushNotification
 SELECT
-    split_part(config.id, E'\x1f', 1)::text AS "id!",
+    split_part(config.id, E'\x1f', 1) AS id,
     task_id,
     data,
     created_at,
@@ -159,7 +159,7 @@ WHERE
     > (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::text)
 ORDER BY
     coalesce(config.created_at, '-infinity'::timestamptz), split_part(config.id, E'\x1f', 1)
-LIMIT sqlc.narg('limit')::bigint;
+LIMIT sqlc.narg('limit');
 
 -- name: DeletePushNotifications :execrows
 -- Mark one config of a user's task as deleted, or all of them where no id is given.

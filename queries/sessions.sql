@@ -38,7 +38,7 @@ RETURNING *;
 
 -- name: IsSessionDeleted :one
 -- Whether a user's session was deleted; no row if its id was never used.
-SELECT (deleted_at IS NOT NULL)::boolean AS "is_deleted!" FROM session
+SELECT deleted_at IS NOT NULL AS is_deleted FROM session
 WHERE id = @id AND user_id = @user_id;
 
 -- name: GetSession :one
@@ -55,7 +55,7 @@ WHERE
     AND (coalesce(updated_at, '-infinity'::timestamptz), id)
     < (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::text)
 ORDER BY coalesce(updated_at, '-infinity'::timestamptz) DESC, id DESC
-LIMIT sqlc.narg('limit')::bigint;
+LIMIT sqlc.narg('limit');
 
 -- name: ListSessionsByCreation :many
 -- A user's sessions, the newest first, from the given place on.
@@ -66,7 +66,7 @@ WHERE
     AND (coalesce(created_at, '-infinity'::timestamptz), id)
     < (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::text)
 ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC
-LIMIT sqlc.narg('limit')::bigint;
+LIMIT sqlc.narg('limit');
 
 -- name: ListAgentSessionsByActivity :many
 -- A user's sessions with an agent that no agent started, the most recently active first.
@@ -79,7 +79,7 @@ WHERE
     AND (coalesce(updated_at, '-infinity'::timestamptz), id)
     < (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::text)
 ORDER BY coalesce(updated_at, '-infinity'::timestamptz) DESC, id DESC
-LIMIT sqlc.narg('limit')::bigint;
+LIMIT sqlc.narg('limit');
 
 -- name: ListAgentSessionsByCreation :many
 -- A user's sessions with an agent that no agent started, the newest first.
@@ -92,7 +92,7 @@ WHERE
     AND (coalesce(created_at, '-infinity'::timestamptz), id)
     < (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::text)
 ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC
-LIMIT sqlc.narg('limit')::bigint;
+LIMIT sqlc.narg('limit');
 
 -- name: ListAllAgentSessionsByActivity :many
 -- Every user's sessions with an agent that no agent started, the most recently active first.
@@ -106,7 +106,7 @@ WHERE
     AND (coalesce(updated_at, '-infinity'::timestamptz), id, user_id)
     < (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::text, @after_user_id::text)
 ORDER BY coalesce(updated_at, '-infinity'::timestamptz) DESC, id DESC, user_id DESC
-LIMIT sqlc.narg('limit')::bigint;
+LIMIT sqlc.narg('limit');
 
 -- name: ListAllAgentSessionsByCreation :many
 -- Every user's sessions with an agent that no agent started, the newest first.
@@ -120,7 +120,7 @@ WHERE
     AND (coalesce(created_at, '-infinity'::timestamptz), id, user_id)
     < (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::text, @after_user_id::text)
 ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC, user_id DESC
-LIMIT sqlc.narg('limit')::bigint;
+LIMIT sqlc.narg('limit');
 
 -- name: DeleteSession :execrows
 -- Mark a user's session as deleted; its id stays taken.
@@ -250,15 +250,15 @@ pruned_sessions AS (
     RETURNING 1
 )
 SELECT
-    (SELECT count(*) FROM pruned_sessions)::bigint AS "sessions!",
-    (SELECT count(*) FROM pruned_tasks)::bigint AS "tasks!",
-    (SELECT count(*) FROM pruned_push_notifications)::bigint AS "push_notifications!",
-    (SELECT count(*) FROM pruned_events)::bigint AS "events!",
-    (SELECT count(*) FROM pruned_checkpoints)::bigint AS "checkpoints!",
-    (SELECT count(*) FROM pruned_checkpoint_writes)::bigint AS "checkpoint_writes!",
-    (SELECT count(*) FROM pruned_crewai_memories)::bigint AS "crewai_memories!",
-    (SELECT count(*) FROM pruned_crewai_flow_states)::bigint AS "crewai_flow_states!",
-    (SELECT count(*) FROM pruned_shares)::bigint AS "shares!";
+    (SELECT count(*) FROM pruned_sessions) AS sessions,
+    (SELECT count(*) FROM pruned_tasks) AS tasks,
+    (SELECT count(*) FROM pruned_push_notifications) AS push_notifications,
+    (SELECT count(*) FROM pruned_events) AS events,
+    (SELECT count(*) FROM pruned_checkpoints) AS checkpoints,
+    (SELECT count(*) FROM pruned_checkpoint_writes) AS checkpoint_writes,
+    (SELECT count(*) FROM pruned_crewai_memories) AS crewai_memories,
+    (SELECT count(*) FROM pruned_crewai_flow_states) AS crewai_flow_states,
+    (SELECT count(*) FROM pruned_shares) AS shares;
 
 -- name: CountExpiredSessions :one
 -- What PruneSessions would remove in all.
@@ -314,42 +314,42 @@ expired_tasks AS MATERIALIZED (
         )
 )
 SELECT
-    (SELECT count(*) FROM expired)::bigint AS "sessions!",
-    (SELECT count(*) FROM expired_tasks)::bigint AS "tasks!",
+    (SELECT count(*) FROM expired) AS sessions,
+    (SELECT count(*) FROM expired_tasks) AS tasks,
     (
         SELECT count(*) FROM push_notification
         WHERE task_id IN (SELECT id FROM expired_tasks)
-    )::bigint AS "push_notifications!",
+    ) AS push_notifications,
     (
         SELECT count(*) FROM event, expired
         WHERE
             event.session_id = expired.id AND event.user_id = expired.user_id
-    )::bigint AS "events!",
+    ) AS events,
     (
         SELECT count(*) FROM lg_checkpoint, expired
         WHERE
             lg_checkpoint.thread_id = expired.id AND lg_checkpoint.user_id = expired.user_id
-    )::bigint AS "checkpoints!",
+    ) AS checkpoints,
     (
         SELECT count(*) FROM lg_checkpoint_write, expired
         WHERE
             lg_checkpoint_write.thread_id = expired.id
             AND lg_checkpoint_write.user_id = expired.user_id
-    )::bigint AS "checkpoint_writes!",
+    ) AS checkpoint_writes,
     (
         SELECT count(*) FROM crewai_agent_memory, expired
         WHERE
             crewai_agent_memory.thread_id = expired.id
             AND crewai_agent_memory.user_id = expired.user_id
-    )::bigint AS "crewai_memories!",
+    ) AS crewai_memories,
     (
         SELECT count(*) FROM crewai_flow_state, expired
         WHERE
             crewai_flow_state.thread_id = expired.id
             AND crewai_flow_state.user_id = expired.user_id
-    )::bigint AS "crewai_flow_states!",
+    ) AS crewai_flow_states,
     (
         SELECT count(*) FROM session_share, expired
         WHERE
             session_share.session_id = expired.id AND session_share.user_id = expired.user_id
-    )::bigint AS "shares!";
+    ) AS shares;

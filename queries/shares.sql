@@ -39,7 +39,7 @@ WHERE
     AND session.deleted_at IS NULL
     AND share.id > @after_id::bigint
 ORDER BY share.id
-LIMIT sqlc.narg('limit')::bigint;
+LIMIT sqlc.narg('limit');
 
 -- name: DeleteSessionShare :execrows
 -- Take a share of a user's session back, with the record of who used it.

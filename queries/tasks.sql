@@ -59,7 +59,7 @@ FROM stored;
 -- Whether the task with this id was deleted; no row if the id was never used.
 --
 -- unscoped: says why an id cannot be stored, and nothing else of the row
-SELECT (deleted_at IS NOT NULL)::boolean AS "is_deleted!" FROM task
+SELECT deleted_at IS NOT NULL AS is_deleted FROM task
 WHERE task.id = @id;
 
 -- name: GetTask :one
@@ -106,7 +106,7 @@ WHERE
     AND (coalesce(task.created_at, '-infinity'::timestamptz), task.id)
     > (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::text)
 ORDER BY coalesce(task.created_at, '-infinity'::timestamptz), task.id
-LIMIT sqlc.narg('limit')::bigint;
+LIMIT sqlc.narg('limit');
 
 -- name: DeleteTask :execrows
 -- Mark a user's task as deleted; its id stays burned.

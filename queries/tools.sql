@@ -41,7 +41,7 @@ WHERE
     AND (id, server_name, group_kind)
     > (@after_id::text, @after_server_name::text, @after_group_kind::text)
 ORDER BY id, server_name, group_kind
-LIMIT sqlc.narg('limit')::bigint;
+LIMIT sqlc.narg('limit');
 
 -- name: ListToolsForServer :many
 -- The tools of one server in the order of their ids, from the given place on.
@@ -52,7 +52,7 @@ WHERE
     AND deleted_at IS NULL
     AND id > @after_id::text
 ORDER BY id
-LIMIT sqlc.narg('limit')::bigint;
+LIMIT sqlc.narg('limit');
 
 -- name: DeleteToolsForServer :execrows
 -- Mark the tools of one server as deleted.
@@ -107,8 +107,8 @@ stored AS (
     RETURNING 1
 )
 SELECT
-    (SELECT count(*) FROM stored)::bigint AS "stored!",
-    (SELECT count(*) FROM deleted)::bigint AS "deleted!";
+    (SELECT count(*) FROM stored) AS stored,
+    (SELECT count(*) FROM deleted) AS deleted;
 
 -- name: UpsertToolServer :one
 -- Store a tool server, keeping what is not set, and bring a deleted one back.
@@ -151,7 +151,7 @@ WHERE
     deleted_at IS NULL
     AND (name, group_kind) > (@after_name::text, @after_group_kind::text)
 ORDER BY name, group_kind
-LIMIT sqlc.narg('limit')::bigint;
+LIMIT sqlc.narg('limit');
 
 -- name: DeleteToolServer :execrows
 -- Mark a server as deleted; its tools stay.

@@ -82,6 +82,13 @@ SELECT json_build_object('table', 'memory', 'row', to_json(memory))::text AS "li
 FROM memory
 WHERE memory.user_id = @user_id::text;
 
+-- name: ExportFeedbackKeys :many
+-- Every idempotency key of a user, as ExportUser writes its rows.
+-- py: iterator
+SELECT json_build_object('table', 'agentrows_feedback_key', 'row', to_json(key))::text AS "line!"
+FROM agentrows_feedback_key AS key
+WHERE key.user_id = @user_id::text;
+
 -- name: LockTasksOfUser :one
 -- Wait for whoever writes a user's tasks. In the order in which writers lock: tasks, then sessions.
 SELECT count(*) AS locked
@@ -218,7 +225,15 @@ SELECT
     (SELECT count(*) FROM erased_crewai_flow_states)::bigint AS "crewai_flow_states!",
     (SELECT count(*) FROM erased_shares)::bigint AS "shares!",
     (SELECT count(*) FROM erased_share_accesses)::bigint AS "share_accesses!",
+    0::bigint AS "feedback_keys!",
     0::bigint AS "memories!";
+
+-- name: EraseFeedbackKeys :execrows
+-- Remove the idempotency keys of a user's feedback that is gone.
+DELETE FROM agentrows_feedback_key AS key
+WHERE
+    key.user_id = @user_id::text
+    AND NOT EXISTS (SELECT FROM feedback WHERE feedback.id = key.feedback_id);
 
 -- name: EraseMemories :execrows
 -- Remove every memory of a user.

@@ -12,6 +12,7 @@ from pathlib import Path
 import asyncpg
 from asyncpg import Range
 from hotel_db import enums, hotel, models
+from hotel_types import Wishes
 from pgvector import Vector
 from pgvector.asyncpg import register_vector
 
@@ -38,12 +39,16 @@ async def main(dsn: str) -> None:
         await hotel.add_room(db, kind=kind, features=["bath"], price=price, look=look)
         for kind in (enums.RoomKind.DOUBLE, enums.RoomKind.SUITE)
     ]
-    guests = [hotel.AddGuestsParams(mail="mira@example.org", wishes={"floor": 2})]
+    wishes = Wishes(floor=2, arrival=dt.time(15, 30))
+    guests = [hotel.AddGuestsParams(mail="mira@example.org", wishes=wishes)]
     [guest] = await hotel.add_guests(db, rows=guests)
     assert guest is not None  # noqa: S101  # RETURNING has a row for each
+    print(await hotel.get_wishes(db, id=guest))
     nights = Range(dt.date(2026, 5, 1), dt.date(2026, 5, 4))
     bookings = [hotel.CopyBookingsParams(room_id=rooms[0], guest_id=guest, nights=nights)]
     await hotel.copy_bookings(db, rows=bookings)
+    for pair in await hotel.list_swaps(db):
+        print(pair.one.room_id, pair.other.room_id)
     for row in await hotel.list_rooms(db, nights=nights):
         print(row.room.kind, "free" if row.booking is None else f"taken {row.booking.nights}")
     wanted = Vector([1, 0.1, 0])

@@ -16,11 +16,10 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from agentrows.config import Settings
 from agentrows.errors import InvalidValue
 from agentrows.gen import database
-from agentrows.opening import open_pool, use_pool
-from agentrows.stores._arguments import check_id
+from agentrows.opening import check_settings, open_pool, use_pool
+from agentrows.stores._arguments import check_flag, check_id, check_number
 from agentrows.stores._schema import become_user, needs
 from agentrows.stores.agents import AgentStore
 from agentrows.stores.checkpoints import CheckpointStore
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from agentrows.config import MigrationMode, Password
+    from agentrows.config import MigrationMode, Password, Settings
     from agentrows.db.executor import Isolation
     from agentrows.db.retries import OnRetry
     from agentrows.migrate import MigrationRunner
@@ -77,7 +76,7 @@ class Stores(
         that must not run twice, a time-out raises OutcomeUnknown outside of a transaction: the
         server may have been faster than the cancellation. Else: StatementTimeout.
         """
-        if not 0 < timeout_s < math.inf:
+        if not 0 < check_number("timeout_s", timeout_s) < math.inf:
             raise InvalidValue("timeout_s must be a positive number of seconds")
         return Stores(self.db.with_timeout(timeout_s), hash_tokens=self.hash_tokens)
 
@@ -141,8 +140,7 @@ class PostgresClient(Stores):
         on_retry: OnRetry | None = None,
     ) -> Self:
         """Do what `open` does, for an application that calls `close` itself."""
-        settings = settings or Settings.load()
-        migrations = migrations or settings.migrations
+        settings = check_settings(settings)
         db, close = await open_pool(dsn, settings, migrations, password, on_retry)
         return cls(db, close, hash_tokens=settings.hash_share_tokens)
 
@@ -158,7 +156,7 @@ class PostgresClient(Stores):
 
         Its connections must have the codecs (`init=agentrows.init_connection`): ConfigError if not.
         """
-        settings = settings or Settings.load()
+        settings = check_settings(settings)
         db, close = await use_pool(pool, settings, on_retry)
         return cls(db, close, hash_tokens=settings.hash_share_tokens)
 
@@ -171,6 +169,7 @@ class PostgresClient(Stores):
         Several tasks may use it, their statements run one after another. After a statement failed
         the transaction is lost, whatever the block does (Aborted): let the error leave the block.
         """
+        check_flag("readonly", readonly)
         async with self.db.transaction(isolation=isolation, readonly=readonly) as scope:
             yield Transaction(scope, hash_tokens=self.hash_tokens)
 

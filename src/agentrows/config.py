@@ -7,6 +7,7 @@ error about them shows a password.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -18,13 +19,19 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from agentrows.errors import ConfigError
 
-__all__ = ["MigrationMode", "Password", "Settings"]
+__all__ = ["MigrationMode", "Password", "Pooler", "Settings"]
 
 MigrationMode = Literal["apply", "verify", "off"]
+Pooler = Literal["none", "transaction"]
 Password = Callable[[], str | Awaitable[str]]
 """Returns the password, or awaits it; asked anew for every connection, so that it can rotate."""
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
+SURROGATE = re.compile("[\ud800-\udfff]")
+NO_MIGRATIONS = (
+    "migrations cannot go through a transaction pooler: give AGENTROWS_MIGRATIONS_URL, a DSN of "
+    "PostgreSQL itself, or run `agentrows migrate up` there and set AGENTROWS_MIGRATIONS=verify"
+)
 NO_DATABASE = (
     "no database is configured: pass a DSN, or set AGENTROWS_DATABASE_URL or "
     "AGENTROWS_DATABASE_URL_FILE (a file that holds the DSN). For a PostgreSQL of its own, "
@@ -60,7 +67,14 @@ class Settings(BaseSettings):
     hash_share_tokens: bool = False
     """Whether the token of a new share is stored as its SHA-256 only."""
     migrations: MigrationMode = "apply"
-    """At start: bring the schema up, only check it, or neither."""
+    """At start: bring the schema up, only check it, or neither.
+
+    Without this setting, behind a pooler and with no `migrations_url`: only check it.
+    """
+    migrations_url: SecretStr | None = None
+    """A DSN for migrations alone: of another role, or of PostgreSQL itself behind a pooler."""
+    pooler: Pooler = "none"
+    """What stands between: `transaction` for pgbouncer in that mode, and what works like it."""
     pool_min_size: int = Field(default=1, ge=1)
     """Connections opened at start, and kept."""
     pool_max_size: int = Field(default=10, ge=1)
@@ -103,14 +117,34 @@ class Settings(BaseSettings):
             found = self.database_url.get_secret_value().strip() if self.database_url else ""
         if not found:
             raise ConfigError(NO_DATABASE)
+        if "\0" in found or SURROGATE.search(found):
+            raise ConfigError("the DSN holds a character that no text has")
         return found
+
+    def resolve_migrations_dsn(self, dsn: str | None = None) -> str:
+        """Return the DSN for migrations: the argument, else `migrations_url`, else the others."""
+        if dsn is None and self.migrations_url is not None:
+            return self.resolve_dsn(self.migrations_url.get_secret_value())
+        return self.resolve_dsn(dsn)
+
+    def resolve_migrations(self, mode: MigrationMode | None = None) -> MigrationMode:
+        """Return what to do at start: the argument, else the setting.
+
+        Raises ConfigError if migrations were to go through a pooler, which cannot hold their lock.
+        """
+        found = self.migrations if mode is None else mode
+        if self.pooler == "none" or self.migrations_url is not None or found != "apply":
+            return found
+        if mode is None and "migrations" not in self.model_fields_set:
+            return "verify"
+        raise ConfigError(NO_MIGRATIONS)
 
     def resolve_password(self, dsn: str) -> Password | None:
         """Return what reads the password file; None if there is none, or the DSN has a password.
 
         What it returns raises ConfigError if the file is missing or empty when it is called.
         """
-        if self.database_password_file is None or _has_password(dsn):
+        if self.database_password_file is None or has_password(dsn):
             return None
         return partial(
             _read_secret, "AGENTROWS_DATABASE_PASSWORD_FILE", self.database_password_file
@@ -118,20 +152,20 @@ class Settings(BaseSettings):
 
 
 def _read_secret(variable: str, path: Path) -> str:
+    """Read a secret; no error repeats the path, where somebody may have put the secret itself."""
     try:
-        secret = path.read_text(encoding="utf-8").strip()
+        secret, wrong = path.read_text(encoding="utf-8").strip(), "is empty"
     except OSError as error:
-        raise ConfigError(f"{variable}: cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError:
-        secret = None  # the error of the codec holds the bytes
-    if secret is None:
-        raise ConfigError(f"{variable}: {path} is not UTF-8")
+        secret, wrong = "", f"cannot be read: {error.strerror}"
+    except ValueError:
+        secret, wrong = "", "is not UTF-8, or has no name of a file"
     if not secret:
-        raise ConfigError(f"{variable}: {path} is empty")
+        raise ConfigError(f"the file that {variable} names {wrong}")
     return secret
 
 
-def _has_password(dsn: str) -> bool:
+def has_password(dsn: str) -> bool:
+    """Say whether a DSN holds a password."""
     try:
         parts = urlsplit(dsn)
         return bool(parts.password or parse_qs(parts.query).get("password"))

@@ -147,6 +147,11 @@ class InvalidTrack(MigrationError):
     """Migration files, or tracks taken together, are not well formed."""
 
 
+SET_POOLER: Final = (
+    "behind a transaction pooler (pgbouncer, for instance) set AGENTROWS_POOLER=transaction"
+)
+
+
 class _Lost(AgentRowsError):
     """In the table below: the connection went away, what that means depends on the statement."""
 
@@ -167,7 +172,7 @@ _MEANING: Final[dict[type[BaseException], type[AgentRowsError] | None]] = {
     asyncpg.ClientCannotConnectError: Unavailable,
     asyncpg.ConnectionRejectionError: Unavailable,
     asyncpg.TransactionResolutionUnknownError: OutcomeUnknown,
-    asyncpg.ProtocolViolationError: None,
+    asyncpg.ProtocolViolationError: _Lost,  # how a pooler ends a connection, whatever the reason
     asyncpg.InvalidAuthorizationSpecificationError: ConfigError,
     asyncpg.InvalidCatalogNameError: ConfigError,
     asyncpg.InvalidRoleSpecificationError: ConfigError,
@@ -208,6 +213,9 @@ _MEANING: Final[dict[type[BaseException], type[AgentRowsError] | None]] = {
     asyncpg.UndefinedTableError: SchemaBehind,
     asyncpg.UndefinedColumnError: SchemaBehind,
     asyncpg.InvalidSchemaNameError: SchemaBehind,
+    # A pooler sends each transaction to another server process.
+    asyncpg.InvalidSQLStatementNameError: ConfigError,
+    asyncpg.DuplicatePreparedStatementError: ConfigError,
     asyncpg.UndefinedFunctionError: ConfigError,  # an older server, or an extension is missing
     # The driver refuses before anything is sent: a closed pool, a closed connection.
     asyncpg.InterfaceError: Unavailable,
@@ -267,6 +275,10 @@ def is_answer(error: BaseException) -> bool:
 
 def _words(error: BaseException) -> str:
     """Say what the driver said, in one line and without its SQL context."""
+    if isinstance(
+        error, asyncpg.InvalidSQLStatementNameError | asyncpg.DuplicatePreparedStatementError
+    ):
+        return f"{error.args[0]}; {SET_POOLER}"
     if isinstance(error, asyncpg.UniqueViolationError) and error.detail:
         return str(error.detail).rstrip(".")
     if isinstance(error, TimeoutError) and not error.args:

@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, get_args
 
+import asyncpg
 from pydantic import ValidationError
 
 from agentrows import migrate
+from agentrows.config import MigrationMode, Settings, has_password
 from agentrows.db import pool as pools
 from agentrows.db.codecs import register_codecs
 from agentrows.db.executor import Executor
 from agentrows.db.retries import Retries
 from agentrows.db.sources import ApplicationPool
-from agentrows.errors import ConfigError
+from agentrows.errors import ConfigError, InvalidValue
 from agentrows.gen import database
+from agentrows.stores._arguments import check_choice
 from agentrows.stores._schema import SWITCHED_OFF
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    import asyncpg
-
-    from agentrows.config import MigrationMode, Password, Settings
+    from agentrows.config import Password
     from agentrows.db.retries import OnRetry
     from agentrows.db.sources import Source
     from agentrows.migrate import MigrationRunner
 
     Close = Callable[[], Awaitable[None]]
 
-__all__ = ["init_connection", "open_pool", "use_pool"]
+__all__ = ["check_settings", "init_connection", "open_pool", "use_pool"]
 
 NO_PGVECTOR: Final = (
     "the extension pgvector is not installed in this database; run `agentrows migrate up`, "
@@ -56,15 +57,22 @@ async def init_connection(connection: asyncpg.Connection, *, vector: bool = True
 async def open_pool(
     dsn: str | None,
     settings: Settings,
-    migrations: MigrationMode | MigrationRunner,
+    migrations: MigrationMode | MigrationRunner | None,
     password: Password | None,
     on_retry: OnRetry | None,
 ) -> tuple[Executor, Close]:
     """Wait for the server, bring the schema up, open a pool; return its executor and its end."""
+    _check(dsn, migrations, password, on_retry)
+    mode = migrations if callable(migrations) else settings.resolve_migrations(migrations)
     found = settings.resolve_dsn(dsn)
     password = password or settings.resolve_password(found)
     ready = await pools.wait_until_ready(found, settings, password=password)
-    status = await _migrate(ready, settings, migrations, password)
+    direct, asked = ready, password
+    if settings.migrations_url is not None:
+        found = settings.resolve_migrations_dsn()
+        asked = None if has_password(found) else password
+        direct = await pools.wait_until_ready(found, settings, password=asked)
+    status = await _migrate(direct, settings, mode, asked)
     init = partial(init_connection, vector=settings.vector_enabled)
     pool = await pools.open_pool(ready, settings, init=init, password=password)
     db = _executor(pool, status, settings, on_retry)
@@ -78,6 +86,9 @@ async def use_pool(
 
     Raises ConfigError if the connections lack the codecs.
     """
+    _check(None, None, None, on_retry)
+    if not isinstance(pool, asyncpg.Pool):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidValue(f"pool must be an asyncpg.Pool, not {type(pool).__name__}")
     source = ApplicationPool(pool, acquire_timeout_s=settings.acquire_timeout_s)
     await _check_codecs(Executor(source), vector=settings.vector_enabled)
     connection = await source.acquire()
@@ -90,6 +101,31 @@ async def use_pool(
 
 async def _nothing() -> None:
     """Close nothing: the pool is the application's."""
+
+
+def check_settings(settings: Settings | None) -> Settings:
+    """Return the settings, the environment's unless there are others."""
+    if settings is None:
+        return Settings.load()
+    if not isinstance(settings, Settings):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidValue(f"settings must be Settings, not {type(settings).__name__}")
+    return settings
+
+
+def _check(
+    dsn: str | None,
+    migrations: MigrationMode | MigrationRunner | None,
+    password: Password | None,
+    on_retry: OnRetry | None,
+) -> None:
+    """Raise InvalidValue for an argument of another type than it has to be."""
+    if not (dsn is None or isinstance(dsn, str)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidValue(f"dsn must be text, not {type(dsn).__name__}")
+    if not (migrations is None or callable(migrations)):
+        check_choice("migrations", migrations, get_args(MigrationMode))
+    for name, function in (("password", password), ("on_retry", on_retry)):
+        if not (function is None or callable(function)):
+            raise InvalidValue(f"{name} must be a function")
 
 
 def _executor(

@@ -105,6 +105,12 @@ def parameter_column(catalog: Catalog, column: wire.Column, info: Info | None) -
     if info is None or not info.type:
         raise Refused("PostgreSQL's type for it is not sure; cast it, as in @name::text")
     theirs = catalog.domain_base(normal_name(column.type))
+    if column.table:
+        # With a managed database sqlc says the base of a column's domain, not the domain.
+        origin = (*catalog.key(column.table), column.original_name)
+        source = catalog.columns.get(origin)
+        if source and catalog.domain_base(normal_name(source.type)) == theirs:
+            column = replace(column, type=source.type)
     alike = theirs == info.type or (theirs in _TEXTS and info.type in _TEXTS)
     if alike and column.dims == info.dims:
         return column

@@ -70,6 +70,9 @@ def build(request: wire.Request, directory: str = "") -> ir.Package:
     named = [model for name, model in sorted(names.models.items()) if name not in tables]
     written = _written(catalog, named, modules)
     _check_models(catalog, written, named, report)
+    for module in modules:
+        for model in (each for each in module.models if catalog.imports):
+            _check_fields(module.filename, model, catalog, report)
     report.raise_if_any()
     models = [catalog.tables[key].model for key in written]
     package = ir.Package(
@@ -184,9 +187,22 @@ def _check_models(
         taken.add(table.model.name, f"table {full}", full)
     for model in named:
         taken.add(model.name, f"the model {model.name} of a -- py: line", model.name)
+    for model in (*(catalog.tables[key].model for key in written), *named):
+        _check_fields("models", model, catalog, report)
     taken = _Taken(report, "enums")
     for name in sorted(catalog.enums):
         taken.add(name, f"enum {name}", name)
+
+
+def _check_fields(where: str, model: ir.Model, catalog: Catalog, report: Report) -> None:
+    """In a class the name of a field would hide the type that its annotation means."""
+    for each in model.fields:
+        if each.name in catalog.imports:
+            report.add(
+                where,
+                f"{model.name}: field {each.name} is called as {catalog.imports[each.name]}."
+                f"{each.name} of an override is; import that under another name",
+            )
 
 
 def _annotations(named: list[ir.Model], modules: tuple[ir.Module, ...]) -> str:

@@ -1,8 +1,10 @@
 """`sqlc-gen-asyncpg check --dsn …`: the generated annotations against a real server.
 
 sqlc is run with a plugin in this one's place that keeps the request; every statement is then
-prepared, and the types of its parameters and results must be those of the annotations. Nothing is
-written and no statement is run. The only module that knows asyncpg.
+prepared, and the types of its parameters and results must be those of the annotations. A column
+that is NOT NULL in the schema's files must be so in the database, for what may be NULL in a result
+follows from the columns. Nothing is written and no statement of the queries is run. The only module
+that knows asyncpg.
 """
 
 from __future__ import annotations
@@ -20,16 +22,17 @@ from typing import TYPE_CHECKING, Final
 from sqlc_gen_asyncpg import ir, wire
 from sqlc_gen_asyncpg.build import build
 from sqlc_gen_asyncpg.errors import GeneratorError
-from sqlc_gen_asyncpg.pgtypes import PG_TYPES
+from sqlc_gen_asyncpg.pgtypes import PG_TYPES, is_serial
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import asyncpg
+    from asyncpg.prepared_stmt import PreparedStatement
 
     from sqlc_gen_asyncpg.pgtypes import PyType
 
-__all__ = ["capture", "contradictions", "main"]
+__all__ = ["capture", "contradictions", "main", "nullable_columns"]
 
 # What the server calls otherwise than SQL does.
 _BASES: Final = {"regprocedure": "regclass", "regproc": "regclass", "regnamespace": "regclass"}
@@ -39,6 +42,15 @@ _AS_TEXT: Final = {
     *(("list[float]", name) for name in ("halfvec", "vector")),
     ("str", "sparsevec"),
 }
+# The columns of a table that may be NULL in the database.
+_NULLABLE: Final = """
+SELECT a.attname::text
+FROM pg_attribute AS a
+JOIN pg_class AS c ON c.oid = a.attrelid
+JOIN pg_type AS t ON t.oid = a.atttypid
+WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped
+    AND c.relkind IN ('f', 'p', 'r') AND NOT a.attnotnull AND NOT t.typnotnull
+"""
 _KEEP: Final = """#!{python}
 import os, sys
 folder = {folder!r}
@@ -57,8 +69,9 @@ def main(arguments: Sequence[str]) -> int:
     given = parser.parse_args(arguments)
     try:
         directory = str(Path(given.file).parent) if given.file else ""
-        packages = [build(wire.decode(each), directory) for each in capture(given.file)]
-        problems = asyncio.run(_check(given.dsn, packages))
+        requests = [wire.decode(each) for each in capture(given.file)]
+        packages = [build(each, directory) for each in requests]
+        problems = asyncio.run(_check(given.dsn, requests, packages))
     except (GeneratorError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -93,17 +106,49 @@ def capture(config: str = "", directory: Path | None = None) -> list[bytes]:
     return found
 
 
-async def _check(dsn: str, packages: list[ir.Package]) -> list[str]:
+async def _check(dsn: str, requests: list[wire.Request], packages: list[ir.Package]) -> list[str]:
     import asyncpg  # noqa: PLC0415  # generating must not load it
 
+    connection: asyncpg.Connection[asyncpg.Record] | None = None
     try:
         connection = await asyncpg.connect(dsn)
     except (OSError, asyncpg.PostgresError) as error:
         raise GeneratorError([f"cannot connect: {error}"]) from error
+    except (ValueError, LookupError, OverflowError):
+        pass  # what the driver says of a DSN holds a part of it
+    if connection is None:
+        raise GeneratorError(["--dsn is not understood; it reads postgresql://user@host/database"])
     try:
-        return [line for each in packages for line in await contradictions(connection, each)]
+        found = [line for each in requests for line in await nullable_columns(connection, each)]
+        for each in packages:
+            found += await contradictions(connection, each)
+        return list(dict.fromkeys(found))
     finally:
         await connection.close()
+
+
+async def nullable_columns(
+    connection: asyncpg.Connection[asyncpg.Record], request: wire.Request
+) -> list[str]:
+    """Return a line for every column that the schema's files say is NOT NULL and the server not.
+
+    What is NULL in a result follows from these columns; of a statement the server says nothing.
+    """
+    found: list[str] = []
+    for schema in request.schemas:
+        default = schema.name == request.default_schema
+        for table in schema.tables:
+            parts = [table.name] if default else [schema.name, table.name]
+            name = ".".join(parts)
+            quoted = ".".join('"' + each.replace('"', '""') + '"' for each in parts)
+            nullable = {row[0] for row in await connection.fetch(_NULLABLE, quoted)}
+            sure = {each.name for each in table.columns if each.not_null or is_serial(each.type)}
+            found += [
+                f"table {name}: column {each} is NOT NULL in the schema's files, but not on the "
+                "server"
+                for each in sorted(sure & nullable)
+            ]
+    return found
 
 
 async def contradictions(
@@ -123,16 +168,26 @@ async def contradictions(
             except asyncpg.PostgresError as error:
                 found.append(f"{where}: the server refuses it: {error}")
                 continue
-            pairs = zip(_parameters(function, models), statement.get_parameters(), strict=False)
-            columns = zip(
-                _columns(function, models),
-                (each.type for each in statement.get_attributes()),
-                strict=False,
-            )
-            for (name, annotation), kind in [*pairs, *columns]:
-                if not agrees(annotation, kind):
-                    found.append(f"{where}: {name} is {annotation}, the server has {kind.name}")
+            found += [f"{where}: {line}" for line in _compared(function, models, statement)]
     return found
+
+
+def _compared(
+    function: ir.Function,
+    models: dict[str, ir.Model],
+    statement: PreparedStatement[asyncpg.Record],
+) -> Iterator[str]:
+    takes, returns = list(_parameters(function, models)), list(_columns(function, models))
+    parameters = list(statement.get_parameters())
+    columns = [each.type for each in statement.get_attributes()]
+    if len(takes) != len(parameters):
+        yield f"it passes {len(takes)} parameters, the server takes {len(parameters)}"
+    if function.result and len(returns) != len(columns):
+        yield f"it reads {len(returns)} columns, the server returns {len(columns)}"
+    pairs = [*zip(takes, parameters, strict=False), *zip(returns, columns, strict=False)]
+    for (name, annotation), kind in pairs:
+        if not agrees(annotation, kind):
+            yield f"{name} is {annotation}, the server has {kind.name}"
 
 
 def _parameters(function: ir.Function, models: dict[str, ir.Model]) -> Iterator[tuple[str, str]]:

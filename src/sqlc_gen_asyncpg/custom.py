@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlc_gen_asyncpg import naming
 from sqlc_gen_asyncpg.errors import Refused
+from sqlc_gen_asyncpg.imports import OWN_IMPORTS
 from sqlc_gen_asyncpg.pgtypes import PG_TYPES, PYTHON_NAMES, PyType
 from sqlc_gen_asyncpg.words import words
 
@@ -30,6 +31,7 @@ __all__ = [
 CONVERTERS: Final = ".pgconverters"
 JSON_TYPES: Final = words("json jsonb")
 VECTOR_TYPES: Final = words("halfvec sparsevec vector")
+_OF_DATETIME: Final = words("date datetime time timedelta")
 _LIST: Final = PyType(
     "list[float]", "PgVectorList", "Sequence[float]", "list[float]", encode="vector_text"
 )
@@ -102,6 +104,12 @@ def _known(catalog: Catalog, py_type: str, normal: str) -> PyType:
 def _import(catalog: Catalog, path: str) -> str:
     """Note that generated code imports this, and return its name there."""
     module, _, name = path.rpartition(".")
+    if module == "datetime" and name in _OF_DATETIME:
+        return f"dt.{name}"
+    if path in OWN_IMPORTS:
+        return name
+    if path in {"typing.Any", "typing_extensions.Any"}:
+        raise Refused("Any says nothing of a value; write what it is, or object")
     if name in naming.RESERVED or hasattr(builtins, name):
         raise Refused(f"{path}: generated code has another {name}; import it under another name")
     if catalog.imports.setdefault(name, module) != module:

@@ -13,7 +13,7 @@ from sqlc_gen_asyncpg.words import words
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Imports"]
+__all__ = ["OWN_IMPORTS", "Imports"]
 
 _STANDARD: Final = {
     "collections.abc": "AsyncIterable AsyncIterator Iterable Sequence",
@@ -26,6 +26,12 @@ _THIRD_PARTY: Final = {
     "pgvector": "HalfVector SparseVector Vector",
     "pydantic": ("AwareDatetime BaseModel ConfigDict Field JsonValue NaiveDatetime TypeAdapter"),
 }
+# What generated code imports by itself, as a path.
+OWN_IMPORTS: Final = frozenset(
+    f"{module}.{name}"
+    for module, names in {**_STANDARD, **_THIRD_PARTY}.items()
+    for name in names.split()
+)
 _LOCAL: Final = {
     ".": "enums models",
     ".dbtx": "CursorDBTX DBTX affected by_name nested require_aware required",

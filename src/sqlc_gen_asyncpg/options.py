@@ -145,7 +145,7 @@ def _texts(key: str, value: object) -> tuple[str, ...]:
 
 def _package(key: str, value: object) -> str:
     package = _text(key, value)
-    if not all(part.isidentifier() for part in package.split(".")):
+    if not _dotted(package):
         raise Refused(f"{key} must be an import name such as app.gen, not {package!r}")
     return package
 
@@ -197,10 +197,13 @@ def _one_of(*words: str) -> Callable[[str, object], str]:
 
 def _import_path(key: str, value: object) -> str:
     path = _text(key, value)
-    parts = path.split(".")
-    if len(parts) == 1 or not all(each.isidentifier() for each in parts):
+    if "." not in path or not _dotted(path):
         raise Refused(f"{key} must be package.module.name, not {path!r}")
     return path
+
+
+def _dotted(path: str) -> bool:
+    return all(each.isidentifier() and not keyword.iskeyword(each) for each in path.split("."))
 
 
 def _converters(key: str, value: object) -> tuple[Converter, ...]:
@@ -231,7 +234,7 @@ def _list(key: str, value: object) -> list[object]:
 
 def _py_type(key: str, value: object) -> str:
     path = _text(key, value)
-    if not all(each.isidentifier() for each in path.split(".")):
+    if not _dotted(path):
         raise Refused(f"{key} must be a name such as Decimal or package.module.Name, not {path!r}")
     return path
 

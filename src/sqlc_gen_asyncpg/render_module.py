@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 
 from sqlc_gen_asyncpg import ir
 from sqlc_gen_asyncpg.imports import Imports
-from sqlc_gen_asyncpg.layout import call, comprehension, docstring, sort_names, sql_literal, string
+from sqlc_gen_asyncpg.layout import (
+    WIDTH,
+    call,
+    comprehension,
+    docstring,
+    sort_names,
+    sql_literal,
+    string,
+    width,
+)
 from sqlc_gen_asyncpg.naming import snake
 from sqlc_gen_asyncpg.render_batch import render_batch
 from sqlc_gen_asyncpg.render_model import render_model
@@ -37,7 +46,10 @@ class ModuleText:
             name, number = f"{wanted}_{number}", number + 1
         self.imports.use("Final", annotation)
         head, *items, tail = value
-        self.constants[name] = call(f"{name}: {annotation} = {head}", items, tail)
+        lines = call(f"{name}: {annotation} = {head}", items, tail)
+        if width(lines[0]) > WIDTH:
+            lines = [f"{name}: {annotation} = (", *call(head, items, tail, 4), ")"]
+        self.constants[name] = lines
         self.named[key] = name
         return name
 
@@ -55,7 +67,9 @@ class ModuleText:
             self.imports.use("ConfigDict")
             value.insert(2, "config=ConfigDict(allow_inf_nan=True)")
         typed = f"Final[TypeAdapter[{annotation}]]"
-        return self.constant(f"_{slug.strip('_').upper()}", value, typed)
+        name = f"_{slug.strip('_').upper()}"
+        fits = width(f"{name}: {typed} = (") <= WIDTH
+        return self.constant(name if fits else "_ADAPTER", value, typed)
 
     def encoder(self, bind: ir.Bind) -> str:
         """Return the constant that makes of an argument what the driver takes, if one must."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sqlc_gen_asyncpg.sql import nodes
     from sqlc_gen_asyncpg.sql.library import Candidate
 
-__all__ = ["SchemaFiles", "read_schema"]
+__all__ = ["SchemaFiles", "read_schema", "read_text"]
 
 
 @dataclass(slots=True)
@@ -49,14 +49,20 @@ def read_schema(paths: tuple[str, ...], directory: str = "") -> SchemaFiles:
     for path in paths:
         for each in _files(Path(directory), path):
             try:
-                tokens = tokenize(each.read_text("utf-8-sig"))
+                read_text(each.read_text("utf-8-sig"), found)
             except (OSError, UnicodeDecodeError, SqlSyntaxError):
                 continue
-            for statement in _statements(tokens):
-                try:
-                    _read(Stream(statement), found)
-                except SqlSyntaxError:
-                    continue
+    return found
+
+
+def read_text(text: str, found: SchemaFiles | None = None) -> SchemaFiles:
+    """Read one file's statements; SqlSyntaxError if they cannot be told apart."""
+    found = found or SchemaFiles()
+    for statement in _statements(tokenize(text)):
+        try:
+            _read(Stream(statement), found)
+        except (RecursionError, SqlSyntaxError):
+            continue
     return found
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "encode",
 ]
 
+_MOST: Final = 65_535  # parameters of a statement; the protocol counts them in 16 bits
 # Megabytes of pg_catalog that no query of an application names a row of.
 SYSTEM_SCHEMAS: Final = frozenset({"pg_catalog", "information_schema", "pg_toast", "pg_temp"})
 
@@ -163,11 +164,24 @@ def _nodes(parent: Mapping[str, object], key: str) -> list[Mapping[str, object]]
 
 
 def _text(parent: Mapping[str, object], key: str) -> str:
-    return cast("str", parent.get(key) or "")
+    found = parent.get(key)
+    if found is not None and not isinstance(found, str):
+        raise TypeError(f"{key} is {found!r}, not a text")
+    return found or ""
+
+
+def _number(parent: Mapping[str, object], key: str) -> int:
+    found = parent.get(key) or 0
+    if not isinstance(found, int) or not 0 <= found <= _MOST:
+        raise TypeError(f"{key} is {found!r}, not a small number")
+    return found
 
 
 def _texts(parent: Mapping[str, object], key: str) -> tuple[str, ...]:
-    return tuple(cast("list[str]", parent.get(key) or []))
+    found = tuple(cast("list[object]", parent.get(key) or []))
+    if not all(isinstance(each, str) for each in found):
+        raise TypeError(f"{key} is {found!r}, not a list of texts")
+    return cast("tuple[str, ...]", found)
 
 
 def _options(root: Mapping[str, object], key: str) -> dict[str, object]:
@@ -184,7 +198,7 @@ def _name(parent: Mapping[str, object], key: str) -> Name | None:
 
 
 def _column(node: Mapping[str, object]) -> Column:
-    dims = cast("int", node.get("array_dims") or 0)
+    dims = _number(node, "array_dims")
     return Column(
         name=_text(node, "name"),
         type=_name(node, "type") or Name("", ""),
@@ -219,7 +233,7 @@ def _schema(node: Mapping[str, object]) -> Schema:
 
 def _query(node: Mapping[str, object]) -> Query:
     parameters = [
-        Parameter(cast("int", each["number"]), _column(_node(each, "column")))
+        Parameter(_number(each, "number"), _column(_node(each, "column")))
         for each in _nodes(node, "params")
     ]
     return Query(

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import resource
 import shutil
-import subprocess
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import asyncpg
 import pytest
 
 from agentrows import migrate
-from support.servers import own_server, unprivileged
+from support.servers import own_server, small_disk, unprivileged
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from pathlib import Path
 
     from support.runners import App, Whole
     from support.servers import OwnServer
@@ -212,23 +209,6 @@ async def test_the_last_applied_file_is_deleted_and_may_be_a_newer_releases(
 DISK: Final = 24 * 1024 * 1024
 
 
-@contextlib.contextmanager
-def small_disk() -> Generator[Path | None]:
-    """A folder of 24 MB that fills up; None where this user may not mount one."""
-    folder = Path(tempfile.mkdtemp(prefix="agentrows-disk-"))
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(folder)]
-    try:
-        mounted = subprocess.run(mount, check=False, capture_output=True).returncode == 0  # noqa: S603
-    except FileNotFoundError:
-        mounted = False
-    try:
-        yield folder if mounted else None
-    finally:
-        if mounted:
-            subprocess.run(["umount", str(folder)], check=False)  # noqa: S603, S607
-        folder.rmdir()
-
-
 async def create_tablespace(dsn: str, space: Path) -> None:
     db = await asyncpg.connect(dsn)
     await db.execute(f"CREATE TABLESPACE small LOCATION '{space}'")
@@ -242,17 +222,15 @@ def full(request: pytest.FixtureRequest) -> Generator[tuple[OwnServer, str, str]
     A limit on the size of the server's files needs no right that an ordinary user lacks, and stops
     the same call of the server.
     """
-    with small_disk() as folder, own_server(start=False) as own:
-        if request.param == "files that must not grow":
+    if request.param == "files that must not grow":
+        with own_server(start=False) as own:
             before = resource.getrlimit(resource.RLIMIT_FSIZE)
             resource.setrlimit(resource.RLIMIT_FSIZE, (DISK, before[1]))  # the server inherits it
             own.start()
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
             yield own, "pg_default", "File too large"
-            return
-        own.start()
-        if folder is None:
-            pytest.skip("a small disk needs the right to mount one; the limit on files needs none")
+        return
+    with small_disk() as folder, own_server() as own:
         space = folder / "space"
         space.mkdir()
         shutil.chown(space, unprivileged() or os.geteuid())

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
+from agentrows.migrate import builtin_tracks
+from agentrows.migrate.track import load
 from support import golang_migrate
 from support.golang_migrate import statements_of
 from support.runners import AT_THE_GATE, GATE, WAITING, App, close_gate, open_gate, until
@@ -24,6 +26,8 @@ FILES = (
     "CREATE TABLE IF NOT EXISTS a (n int);",
     f"CREATE TABLE IF NOT EXISTS b (n int); {GATE}",
 )
+BUILD = "-- no-transaction: writers go on.\nCREATE INDEX CONCURRENTLY IF NOT EXISTS a_n ON a (n);\n"
+TWO_WAIT = "SELECT count(*) = 2 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
 SLASHES = pytest.mark.parametrize("slash", [False, True], ids=["name", "/name"])
 STEPS = 7 + 2 * 3 + 1
 # `make test` takes the ids by turns, `make soak` takes both at each step.
@@ -90,11 +94,33 @@ async def test_we_come_first_and_it_waits_for_us(
     runner = await app.start("up", "--ddl-lock-timeout", "60")
     await until(db, AT_THE_GATE)
     tool = await theirs(slash=slash)
-    waits = "SELECT count(*) = 2 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-    await until(db, waits)
+    await until(db, TWO_WAIT)
     await open_gate(db)
     assert (await runner.ends()).code == 0
     assert await statements_of(tool) == STEPS - 6, "it finds nothing to do"
+    await whole(2)
+
+
+@SLASHES
+async def test_it_waits_for_core_while_we_go_on_to_build_an_index_concurrently(
+    app: App, db: asyncpg.Connection, whole: Whole, *, slash: bool
+) -> None:
+    """It waits inside a statement, and a build waits for whoever is inside one: not for each other,
+    if core is free by then."""
+    app.write(f"{FILES[0]} {GATE}", BUILD)
+    await close_gate(db)
+    runner = await app.start("up", "--ddl-lock-timeout", "60")
+    await until(db, AT_THE_GATE)
+    core = load(builtin_tracks()[0]).migrations
+    texts = [migration.up.sql for migration in core]
+    tool = await golang_migrate.start(app.dsn, "schema_migrations", texts, slash=slash)
+    await until(db, TWO_WAIT)
+    await open_gate(db)
+    done = await runner.ends()
+    assert done.code == 0, done.err
+    assert await statements_of(tool) == STEPS - 6, "it finds nothing to do"
+    valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('a_n')"
+    assert await db.fetchval(valid)
     await whole(2)
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import subprocess
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -12,7 +10,7 @@ import pytest
 
 from agentrows import migrate
 from support.catalog import columns, dump, fingerprint, shared
-from support.servers import DEBIANS_15, OwnServer, free_port, own_server, skip, unprivileged
+from support.servers import DEBIANS_15, OwnServer, own_server, pgbouncer, skip
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -110,34 +108,10 @@ async def test_postgresql_15_without_pgvector_takes_core_and_files_outside_of_a_
 
 
 @pytest.fixture
-def pooled(fifteen: OwnServer, tmp_path: Path) -> Generator[str]:
+def pooled(fifteen: OwnServer) -> Generator[str]:
     """The DSN of pgbouncer in transaction mode."""
-    program = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin")
-    if program is None:
-        skip("Debian's package pgbouncer is not installed")
-        return
-    folder, port = fifteen.folder, free_port()
-    (folder / "users.txt").write_text('"postgres" ""\n')
-    (folder / "pgbouncer.ini").write_text(
-        f"[databases]\npostgres = host=127.0.0.1 port={fifteen.port}\n"
-        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nauth_type = trust\n"
-        f"auth_file = {folder}/users.txt\npool_mode = transaction\nunix_socket_dir =\n"
-    )
-    log = tmp_path / "pgbouncer.log"
-    with log.open("w") as output:
-        process = subprocess.Popen(  # noqa: S603
-            [program, folder / "pgbouncer.ini"],
-            user=unprivileged(),
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            while "process up" not in log.read_text():
-                assert process.poll() is None, log.read_text()
-            yield fifteen.dsn(port=port)
-        finally:
-            process.terminate()
-            process.wait()
+    with pgbouncer("127.0.0.1", fifteen.port, "postgres", pool_size=4) as port:
+        yield fifteen.dsn(port=port)
 
 
 async def test_a_transaction_pooler_is_refused_by_name(app: App, pooled: str) -> None:

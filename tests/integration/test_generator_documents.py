@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 DOCS = sorted((ROOT / "docs" / "generator").glob("*.md"))
 EXAMPLE = ROOT / "examples" / "booking"
-FENCE = re.compile(r"(?ms)^```(\w+)\n(.*?)^```$")
+FENCE = re.compile(r"(?ms)^(?:(````)|```)(\w+)\n(.*?)^```(?(1)`)$")
 
 
 def steps(document: Path) -> Iterator[tuple[str, str, str, list[str]]]:
@@ -24,7 +24,7 @@ def steps(document: Path) -> Iterator[tuple[str, str, str, list[str]]]:
     schema = queries = ""
     options = "package: gen\n"
     expected: list[str] = []
-    for language, text in FENCE.findall(document.read_text()):
+    for _, language, text in FENCE.findall(document.read_text()):
         if language == "python":
             expected.append(text)
             continue
@@ -41,27 +41,65 @@ def steps(document: Path) -> Iterator[tuple[str, str, str, list[str]]]:
         yield schema, queries, options, expected
 
 
-def configuration(options: str) -> str:
-    """The configuration of the first page, with other options."""
+def configuration(options: list[str]) -> str:
+    """The configuration of the first page, with an output for each of these options."""
     blocks = FENCE.findall((ROOT / "docs" / "generator" / "README.md").read_text())
-    first = str(next(text for language, text in blocks if language == "yaml"))
-    head, _, _ = first.partition("          package: gen")
-    return head + re.sub(r"(?m)^", " " * 10, options).rstrip(" ")
+    first = str(next(text for _, language, text in blocks if language == "yaml"))
+    head, separator, entry = first.partition("      - plugin: asyncpg\n")
+    entry, _, _ = entry.partition("          package: gen")
+    outputs = [
+        separator
+        + entry.replace("out: gen", f"out: gen{number}")
+        + re.sub(r"(?m)^", " " * 10, each).rstrip(" ")
+        for number, each in enumerate(options)
+    ]
+    return head + "".join(outputs)
 
 
 @pytest.mark.parametrize("document", DOCS, ids=lambda path: path.name)
 def test_the_python_of_a_document_is_generated(document: Path, tmp_path: Path) -> None:
-    for number, (schema, queries, options, expected) in enumerate(steps(document)):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        (folder / "schema.sql").write_text(schema)
-        (folder / "query.sql").write_text(queries)
-        (folder / "sqlc.yaml").write_text(configuration(options))
-        done = run(folder, "sqlc", "generate")
+    inputs: dict[tuple[str, str], list[tuple[str, list[str]]]] = {}
+    for schema, queries, options, expected in steps(document):
+        inputs.setdefault((schema, queries), []).append((options, expected))
+    for (schema, queries), outputs in inputs.items():
+        (tmp_path / "schema.sql").write_text(schema)
+        (tmp_path / "query.sql").write_text(queries)
+        (tmp_path / "sqlc.yaml").write_text(configuration([options for options, _ in outputs]))
+        done = run(tmp_path, "sqlc", "generate")
         assert done.returncode == 0, done.stderr
-        written = "\n".join(text.decode() for text in files_of(folder / "gen").values())
-        for block in expected:
-            assert block in written, block
+        for number, (_, expected) in enumerate(outputs):
+            files = files_of(tmp_path / f"gen{number}").values()
+            written = "\n".join(text.decode() for text in files)
+            for block in expected:
+                assert block in written, block
+
+
+def test_the_tests_that_hold_a_feature_are_there() -> None:
+    page = (ROOT / "docs" / "generator" / "features.md").read_text()
+    named = set(re.findall(r"`(test_\w+)`", page))
+    written = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    assert named
+    assert named <= set(re.findall(r"(?m)^(?:async )?def (test_\w+)", written))
+
+
+def test_the_first_page_works_from_an_empty_folder(database: str, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "generator" / "README.md").read_text()
+    blocks = {
+        (language, "-- name:" in text): text
+        for _, language, text in FENCE.findall(page)
+        if language != "python"
+    }
+    (tmp_path / "schema.sql").write_text(blocks["sql", False])
+    (tmp_path / "query.sql").write_text(blocks["sql", True])
+    (tmp_path / "sqlc.yaml").write_text(blocks["yaml", False])
+    (tmp_path / "app.py").write_text(blocks["py", False])
+    done = run(tmp_path, "sqlc", "generate")
+    assert done.returncode == 0, done.stderr
+    done = run(tmp_path, Path(sys.executable).name, "app.py", database)
+    assert done.returncode == 0, done.stderr
+    assert f"```\n{done.stdout}```" in page
+    done = run(tmp_path, "sqlc-gen-asyncpg", "check", "--dsn", database)
+    assert done.stdout == "3 queries checked, 0 contradicted\n"
 
 
 def test_the_booking_example_is_fresh_and_runs(database: str, tmp_path: Path) -> None:
@@ -79,5 +117,6 @@ def test_the_booking_example_is_fresh_and_runs(database: str, tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
     assert "double taken" in done.stdout
     assert "suite free" in done.stdout
+    assert "arrival=datetime.time(15, 30)" in done.stdout
     done = run(EXAMPLE, "sqlc-gen-asyncpg", "check", "--dsn", database)
-    assert done.stdout == "7 queries checked, 0 contradicted\n"
+    assert done.stdout == "9 queries checked, 0 contradicted\n"

@@ -90,7 +90,24 @@ MISTAKES: Final = (
     ("ALTER ROLE other_service SUPERUSER", "may do more than it should"),
     ("ALTER ROLE other_reader CREATEROLE", "may do more than it should"),
     ("ALTER ROLE other_service BYPASSRLS", "may do more than it should"),
+    ("ALTER ROLE other_service CREATEDB", "may do more than it should"),
+    ("ALTER ROLE other_reader REPLICATION", "may do more than it should"),
     ("GRANT CREATE ON SCHEMA public TO PUBLIC", "everybody may create tables"),
+    (f"CREATE ROLE between; GRANT {OWNER} TO between; GRANT between TO other_reader", OWNER),
+    (
+        (
+            "DO $$ BEGIN EXECUTE format("
+            "'GRANT CREATE ON DATABASE %I TO PUBLIC', current_database()); END $$"
+        ),
+        "other_service may create schemas",
+    ),
+    (
+        (
+            "DO $$ BEGIN EXECUTE format("
+            "'ALTER DATABASE %I OWNER TO other_service', current_database()); END $$"
+        ),
+        "is a member of, pg_database_owner",
+    ),
     ("GRANT TRUNCATE ON feedback TO PUBLIC", "granted on public.feedback"),
     ("GRANT UPDATE ON schema_migrations TO PUBLIC", "granted on public.schema_migrations"),
     ("ALTER TABLE feedback OWNER TO other_service", "public.feedback belongs to other_service"),

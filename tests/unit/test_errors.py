@@ -27,7 +27,6 @@ from agentrows.errors import (
 LET_THROUGH = {
     "00": "a code that this driver does not know",
     "03": "not raised by PostgreSQL's protocol as it is used here",
-    "08P01": "the driver broke the protocol: its bug",
     "09": "a trigger of the application's",
     "0A000": "SQL that this server does not have: a bug of ours",
     "0B": "transactions are started in one place: a bug of ours",
@@ -39,7 +38,6 @@ LET_THROUGH = {
     "21": "a subquery with two rows: a bug of ours",
     "24": "cursors are opened in one place: a bug of ours",
     "25": "transactions are started in one place: a bug of ours",
-    "26": "prepared statements are the driver's",
     "27": "a trigger of the application's",
     "2B": "GRANT and DROP are not used",
     "2D": "raised inside procedures only",

@@ -8,12 +8,15 @@ from decimal import Decimal
 from typing import Final
 
 from pgvector import Vector
-from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+
+from hotel_types import Wishes
 
 from . import enums, models
 from .dbtx import DBTX, affected, by_name, nested, required
 from .pgcopy import CopyDBTX, copied, tuples
 from .pgdriver import PgRange, Range
+from .pgvalues import Encoder, PgJson, json_object
 
 __all__ = [
     "ADD_GUESTS",
@@ -21,19 +24,24 @@ __all__ = [
     "COPY_BOOKINGS",
     "COUNT_NIGHTS",
     "FIND_ROOMS",
+    "GET_WISHES",
     "LIST_OCCUPANCY",
     "LIST_ROOMS",
+    "LIST_SWAPS",
     "AddGuestsParams",
     "CopyBookingsParams",
     "FindRoomsRow",
     "ListRoomsRow",
+    "ListSwapsRow",
     "add_guests",
     "add_room",
     "copy_bookings",
     "count_nights",
     "find_rooms",
+    "get_wishes",
     "list_occupancy",
     "list_rooms",
+    "list_swaps",
 ]
 
 
@@ -43,7 +51,7 @@ class AddGuestsParams(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     mail: str
-    wishes: JsonValue
+    wishes: Wishes
 
 
 class CopyBookingsParams(BaseModel):
@@ -64,6 +72,13 @@ class ListRoomsRow(BaseModel):
     booking: models.Booking | None
 
 
+class ListSwapsRow(BaseModel):
+    """A row of ListSwaps."""
+
+    one: models.Booking
+    other: models.Booking
+
+
 class FindRoomsRow(BaseModel):
     """A row of FindRooms."""
 
@@ -76,7 +91,11 @@ class FindRoomsRow(BaseModel):
 
 _INT: Final[TypeAdapter[int]] = TypeAdapter(int)
 _ADD_GUESTS_COLUMNS: Final = ("mail", "wishes")
+_WISHES: Final[TypeAdapter[Wishes]] = TypeAdapter(Wishes)
+_ENCODE_WISHES: Final = Encoder(json_object(_WISHES))
+_ADD_GUESTS_ENCODERS: Final = {"wishes": _ENCODE_WISHES}
 _LIST_INT_NONE: Final[TypeAdapter[list[int | None]]] = TypeAdapter(list[int | None])
+_PGJSON_WISHES_NONE: Final[TypeAdapter[PgJson[Wishes] | None]] = TypeAdapter(PgJson[Wishes] | None)
 _COPY_BOOKINGS_COLUMNS: Final = ("room_id", "guest_id", "nights", "note")
 _LIST_ROOMS_ROW_ROOM_COLUMNS: Final = ("id", "kind", "features", "price", "look")
 _LIST_ROOMS_ROW_SHAPE: Final = (
@@ -84,6 +103,8 @@ _LIST_ROOMS_ROW_SHAPE: Final = (
     ("booking", _COPY_BOOKINGS_COLUMNS, "room_id"),
 )
 _LIST_ROOMS_ROW_ROWS: Final = TypeAdapter(list[ListRoomsRow])
+_LIST_SWAPS_ROW_SHAPE: Final = (("one", _COPY_BOOKINGS_COLUMNS), ("other", _COPY_BOOKINGS_COLUMNS))
+_LIST_SWAPS_ROW_ROWS: Final = TypeAdapter(list[ListSwapsRow])
 _FIND_ROOMS_ROW_COLUMNS: Final = ("id", "amount", "likeness")
 _FIND_ROOMS_ROW_ROWS: Final = TypeAdapter(list[FindRoomsRow])
 _OCCUPANCY_COLUMNS: Final = ("room_id", "bookings", "free_from")
@@ -116,9 +137,22 @@ RETURNING id"""
 
 async def add_guests(db: DBTX, /, *, rows: Iterable[AddGuestsParams]) -> list[int | None]:
     """Store guests, or change the wishes of those that are known."""
-    found = [await db.fetchrow(ADD_GUESTS, *each) for each in tuples(rows, _ADD_GUESTS_COLUMNS)]
+    found = [
+        await db.fetchrow(ADD_GUESTS, *each)
+        for each in tuples(rows, _ADD_GUESTS_COLUMNS, _ADD_GUESTS_ENCODERS)
+    ]
     values = [None if row is None else row[0] for row in found]
     return _LIST_INT_NONE.validate_python(values)
+
+
+GET_WISHES: Final = """-- name: GetWishes :one
+SELECT wishes FROM guest WHERE id = $1"""
+
+
+async def get_wishes(db: DBTX, /, *, id: int) -> Wishes | None:
+    """Run GetWishes and return its row."""
+    value = await db.fetchval(GET_WISHES, id)
+    return _PGJSON_WISHES_NONE.validate_python(value)
 
 
 COPY_BOOKINGS: Final = """-- name: CopyBookings :copyfrom
@@ -151,6 +185,20 @@ async def list_rooms(db: DBTX, /, *, nights: Range[dt.date]) -> list[ListRoomsRo
     rows = await db.fetch(LIST_ROOMS, nights)
     found = [nested(_LIST_ROOMS_ROW_SHAPE, row) for row in rows]
     return _LIST_ROOMS_ROW_ROWS.validate_python(found)
+
+
+LIST_SWAPS: Final = """-- name: ListSwaps :many
+SELECT one.room_id, one.guest_id, one.nights, one.note, other.room_id, other.guest_id, other.nights, other.note
+FROM booking AS one
+JOIN booking AS other ON one.nights && other.nights AND one.room_id < other.room_id
+ORDER BY one.room_id, other.room_id"""
+
+
+async def list_swaps(db: DBTX, /) -> list[ListSwapsRow]:
+    """Pairs of bookings whose nights overlap, which two guests could swap."""
+    rows = await db.fetch(LIST_SWAPS)
+    found = [nested(_LIST_SWAPS_ROW_SHAPE, row) for row in rows]
+    return _LIST_SWAPS_ROW_ROWS.validate_python(found)
 
 
 FIND_ROOMS: Final = """-- name: FindRooms :many

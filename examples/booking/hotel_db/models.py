@@ -4,11 +4,14 @@
 import datetime as dt
 from decimal import Decimal
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict
+
+from hotel_types import Wishes
 
 from . import enums
 from .pgcomposites import Composite
 from .pgdriver import PgRange
+from .pgvalues import PgJson
 from .pgvectors import PgVector
 
 __all__ = ["Booking", "Guest", "MoneyAmount", "Occupancy", "Room"]
@@ -37,7 +40,7 @@ class Guest(BaseModel):
 
     id: int
     mail: str
-    wishes: JsonValue
+    wishes: PgJson[Wishes]
 
 
 class Occupancy(BaseModel):

@@ -77,7 +77,7 @@ async def reach(
 
     For a command that only looks, a server that is down is an answer too, so nothing waits.
     """
-    found = settings.resolve_dsn(dsn)
+    found = settings.resolve_migrations_dsn(dsn)
     password = settings.resolve_password(found)
     if wait:
         return await wait_until_ready(found, settings, password=password), password

@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import asyncpg
 
-from agentrows.errors import AgentRowsError, ConfigError, Unavailable, translate
+from agentrows.errors import SET_POOLER, AgentRowsError, ConfigError, Unavailable, translate
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -31,6 +31,8 @@ UNQUOTED: Final = (
     "? is %3F and # is %23"
 )
 NO_TLS: Final = "the server does not offer TLS, and sslmode asks for it: nothing was sent to it"
+UNSUPPORTED: Final = "unsupported startup parameter"
+"""What pgbouncer says of a setting that it cannot keep for a client."""
 UNREADABLE: Final = (ValueError, LookupError, OverflowError)
 """What the driver raises for text that it cannot read, for an empty host, for a port too high."""
 MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
@@ -71,11 +73,14 @@ def check(dsn: str) -> None:
 def _parameters(dsn: str) -> dict[str, str]:
     try:
         parts = urlsplit(dsn)
-        parameters = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True))
+        pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True)
     except ValueError:
-        parts, parameters = None, {}
+        parts, pairs = None, []
     if parts is None:
         raise ConfigError(BAD_DSN)
+    parameters = dict(pairs)
+    if len(parameters) < len(pairs):
+        raise ConfigError("the DSN has a parameter twice")
     behind = parts.path + ("" if parts.path else parts.query)
     if parts.netloc.count("@") > 1 or parts.fragment or (parts.netloc and "@" in behind):
         raise ConfigError(UNQUOTED)
@@ -134,6 +139,8 @@ def _misconfigured(error: Exception) -> str | None:
         return NO_TLS
     if isinstance(error, UNREADABLE) and not isinstance(error, asyncpg.DataError):
         return BAD_DSN
+    if isinstance(error, asyncpg.ProtocolViolationError) and UNSUPPORTED in str(error):
+        return f"{error.args[0]}; {SET_POOLER}"
     if isinstance(error, asyncpg.UndefinedObjectError):
         return f"the DSN has a parameter that the server does not know: {error.args[0]}"
     return None

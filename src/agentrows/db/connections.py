@@ -119,14 +119,16 @@ class ConnectionPool:
             _hand(self._waiting.popleft(), ClientClosed(CLOSED))
         while self._idle:
             self._do(self._part_with(self._idle.pop()[0]))
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                if self._size:
-                    await self._emptied.wait()
-        for connection in self._used:
-            connection.terminate()
-        for chore in self._chores:
-            chore.cancel()
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    if self._size:
+                        await self._emptied.wait()
+        finally:  # also when nobody waits any more
+            for connection in self._used:
+                connection.terminate()
+            for chore in self._chores:
+                chore.cancel()
 
     def _take(self) -> Connection | None:
         """Return a free connection that lives, if there is one."""

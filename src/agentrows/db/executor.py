@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Collection
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal, TypeVar, get_args
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         Sequence,
     )
 
+    from asyncpg.cursor import Cursor
     from asyncpg.transaction import Transaction
 
     from agentrows.db.retries import Retries
@@ -71,7 +73,7 @@ class Statements:
         self, command: str, args: Iterable[Sequence[object]], /, *, timeout: float | None = None
     ) -> None:
         """Run a statement for each sequence of arguments, all or nothing."""
-        await self._run(lambda c, t: c.executemany(command, args, timeout=t), timeout)
+        await self._run(lambda c, t: c.executemany(command, args, timeout=t), timeout, rows=args)
 
     async def fetch(
         self, query: str, /, *args: object, timeout: float | None = None
@@ -105,14 +107,21 @@ class Statements:
                 table_name, records=records, columns=columns, schema_name=schema_name, timeout=t
             ),
             timeout,
+            rows=records,
         )
 
     async def _run(
-        self, call: Callable[[Connection, float | None], Awaitable[T]], timeout_s: float | None
+        self,
+        call: Callable[[Connection, float | None], Awaitable[T]],
+        timeout_s: float | None,
+        *,
+        rows: object = (),
     ) -> T:
         limit_s = self._timeout_s if timeout_s is None else timeout_s
         deadline = _deadline(limit_s)
-        return await self._retries.run(lambda: self._attempt(call, deadline), limit_s=limit_s)
+        # What a generator gave to the first try, a second one would leave out.
+        retries = self._retries if isinstance(rows, Collection) else NO_RETRIES
+        return await retries.run(lambda: self._attempt(call, deadline), limit_s=limit_s)
 
     async def _attempt(
         self, call: Callable[[Connection, float | None], Awaitable[T]], deadline: float | None
@@ -157,6 +166,11 @@ class Executor(Statements):
     def once(self) -> Statements:
         """The statements that must not run twice."""
         return self
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether statements here are part of a transaction, which an error would end."""
+        return self._source.in_transaction
 
     def with_timeout(self, timeout_s: float) -> Executor:
         """Return this executor with another time limit for each call, its retries included."""
@@ -240,10 +254,18 @@ class Executor(Statements):
                 async for row in scope.cursor(query, *args, prefetch=prefetch, timeout=timeout):
                     yield row
             return
-        cursor = await self._run(lambda c, t: c.cursor(query, *args, timeout=t), timeout)
+        cursor = await self._run(lambda c, t: _open_cursor(c, query, args, t), timeout)
         while rows := await self._run(lambda _, t: cursor.fetch(prefetch, timeout=t), timeout):
             for row in rows:
                 yield row
+
+
+async def _open_cursor(
+    connection: Connection, query: str, args: Sequence[object], timeout_s: float | None
+) -> Cursor:
+    """Open a cursor on a statement without a name, which leaves nothing behind in its session."""
+    statement = await connection.prepare(query, name="", timeout=timeout_s)
+    return await statement.cursor(*args, timeout=timeout_s)
 
 
 def _check_isolation(value: str | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import stamina
@@ -27,6 +28,8 @@ SESSION: Final = {
     # A statement whose client is gone, or gave up, ends soon, and so do its locks.
     "client_connection_check_interval": CHECK_CLIENT,
 }
+STATEMENTS: Final = 100
+"""How many statements a connection keeps prepared."""
 FIRST_WAIT_S: Final = 0.5
 LONGEST_WAIT_S: Final = 5.0
 
@@ -38,23 +41,37 @@ async def connect(  # noqa: PLR0913  one argument per thing to say
     statement_timeout_s: float | None = None,
     application_name: str = "agentrows",
     session: Mapping[str, str] = MappingProxyType({}),
+    statement_cache_size: int = 0,
     password: Password | None = None,
 ) -> asyncpg.Connection:
     """Connect once, within `timeout_s`; `session` are further parameters of the server.
 
-    `password` is asked for this connection, and wins over the DSN's. Raises Unavailable if the
-    server does not answer, and ConfigError if it answers that the password, the role or the
-    database is wrong, if its certificate is, or if the DSN cannot be read.
+    Without a cache the driver sends a statement and its arguments in one piece, which is what a
+    transaction pooler passes to one server process.
+
+    `password` is asked for each connection, and wins over the DSN's. Of several hosts each has this
+    time, in their order: one that is gone without a word would otherwise use it up. Raises
+    Unavailable if no server answers, and ConfigError if one answers that the password, the role or
+    the database is wrong, if its certificate is, or if the DSN cannot be read.
     """
     check(dsn)
     with _explained():
-        return await asyncpg.connect(
-            dsn,
-            timeout=timeout_s,
-            command_timeout=statement_timeout_s,
-            server_settings={"application_name": application_name, **session},
-            password=asking(password),
-        )
+        hosts = _each_host(dsn)
+    failure = Unavailable("the DSN names no host")
+    for one in hosts:
+        try:
+            with _explained():
+                return await asyncpg.connect(
+                    one,
+                    timeout=timeout_s,
+                    command_timeout=statement_timeout_s,
+                    server_settings={"application_name": application_name, **session},
+                    statement_cache_size=statement_cache_size,
+                    password=asking(password),
+                )
+        except Unavailable as error:
+            failure = error
+    raise failure
 
 
 async def wait_until_ready(
@@ -85,13 +102,15 @@ async def open_pool(
     dsn: str, settings: Settings, *, init: Prepare, password: Password | None = None
 ) -> ConnectionPool:
     """Open a pool whose connections were prepared by `init`; raise what `connect` and it raise."""
+    is_pooled = settings.pooler == "transaction"
 
     async def connect_and_prepare() -> asyncpg.Connection:
         connection = await connect(
             dsn,
             timeout_s=settings.connect_timeout_s,
             statement_timeout_s=settings.statement_timeout_s,
-            session=SESSION,
+            session=MappingProxyType({}) if is_pooled else SESSION,
+            statement_cache_size=0 if is_pooled else STATEMENTS,
             password=password,
         )
         try:
@@ -111,6 +130,19 @@ async def open_pool(
     )
     await pool.fill()
     return pool
+
+
+def _each_host(dsn: str) -> list[str]:
+    """Return a DSN for each host of one that reads `…@one:5432,other:5432/…`.
+
+    The driver knows such a DSN, but has one time limit for all of its hosts together. What chooses
+    among several that answer (prefer-standby) is left to it.
+    """
+    parts = urlsplit(dsn)
+    user, at, hosts = parts.netloc.rpartition("@")
+    if "," not in hosts or "prefer-standby" in parts.query:
+        return [dsn]
+    return [urlunsplit(parts._replace(netloc=f"{user}{at}{host}")) for host in hosts.split(",")]
 
 
 @contextlib.contextmanager

@@ -95,7 +95,7 @@ WHERE
     AND (coalesce(created_at, '-infinity'::timestamptz), id)
     > (coalesce($1::timestamptz, '-infinity'::timestamptz), $2::text)
 ORDER BY coalesce(created_at, '-infinity'::timestamptz), id
-LIMIT $3::bigint"""
+LIMIT $3"""
 
 
 async def list_agents(

@@ -260,7 +260,7 @@ WHERE
         END
     )
 ORDER BY coalesce(c.created_at, '-infinity'::timestamptz) DESC, c.checkpoint_id DESC
-LIMIT $5::bigint"""
+LIMIT $5"""
 
 
 async def list_checkpoints(
@@ -347,7 +347,7 @@ WHERE
         ELSE false
     END
 ORDER BY coalesce(c.created_at, '-infinity'::timestamptz) DESC, c.checkpoint_id DESC
-LIMIT $6::bigint"""
+LIMIT $6"""
 
 
 async def filter_checkpoints(
@@ -428,7 +428,7 @@ checkpoints AS (
         AND deleted_at IS NULL
     RETURNING 1
 )
-SELECT ((SELECT count(*) FROM checkpoints) + (SELECT count(*) FROM writes))::bigint AS "deleted!\""""
+SELECT (SELECT count(*) FROM checkpoints) + (SELECT count(*) FROM writes) AS deleted"""
 
 
 async def delete_checkpoints(

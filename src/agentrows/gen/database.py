@@ -37,13 +37,13 @@ class BecomeUserRow(BaseModel):
 
 _INT: Final[TypeAdapter[int]] = TypeAdapter(int)
 _STR_NONE: Final[TypeAdapter[str | None]] = TypeAdapter(str | None)
-_SURROUNDINGS_COLUMNS: Final = ("user_id", "has_memory", "has_vector_track")
+_SURROUNDINGS_COLUMNS: Final = ("user_id", "has_memory", "has_vector_track", "has_feedback_keys")
 _BECOME_USER_ROW_COLUMNS: Final = ("user_id", "open_tables")
 _JSONVALUE: Final[TypeAdapter[JsonValue]] = TypeAdapter(JsonValue)
 _PGVECTOR: Final[TypeAdapter[PgVector]] = TypeAdapter(PgVector)
 
 PING: Final = """-- name: Ping :one
-SELECT 1::integer AS answer"""
+SELECT 1 AS answer"""
 
 
 async def ping(db: DBTX, /) -> int:
@@ -53,7 +53,7 @@ async def ping(db: DBTX, /) -> int:
 
 
 FIND_VECTOR_SCHEMA: Final = """-- name: FindVectorSchema :one
-SELECT n.nspname::text AS schema_name
+SELECT n.nspname AS schema_name
 FROM pg_catalog.pg_extension AS e
 JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace
 WHERE e.extname = 'vector'"""
@@ -69,12 +69,14 @@ LOOK_AROUND: Final = """-- name: LookAround :one
 SELECT
     coalesce(current_setting('agentrows.user_id', true), '')::text AS "user_id!",
     (to_regclass('memory') IS NOT NULL)::boolean AS "has_memory!",
-    (to_regclass('vector_schema_migrations') IS NOT NULL)::boolean AS "has_vector_track!\""""
+    (to_regclass('vector_schema_migrations') IS NOT NULL)::boolean AS "has_vector_track!",
+    (to_regclass('agentrows_feedback_key') IS NOT NULL)::boolean AS "has_feedback_keys!\""""
 
 
 async def look_around(db: DBTX, /) -> models.Surroundings:
     """The user whose rows alone this transaction sees, empty if it sees all rows; whether there is a
-    table of memories, and whether a tracking table says that it is the one of the track vector.
+    table of memories, and whether a tracking table says that it is the one of the track vector; and
+    whether there is one of idempotency keys.
     """
     row = await db.fetchrow(LOOK_AROUND)
     return models.Surroundings.model_validate(
@@ -95,6 +97,7 @@ WHERE
             to_regclass('task'),
             to_regclass('push_notification'),
             to_regclass('feedback'),
+            to_regclass('agentrows_feedback_key'),
             to_regclass('lg_checkpoint'),
             to_regclass('lg_checkpoint_write'),
             to_regclass('crewai_agent_memory'),

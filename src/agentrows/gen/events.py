@@ -12,12 +12,14 @@ from . import models
 from .dbtx import DBTX, CursorDBTX, affected, by_name, require_aware, required
 
 __all__ = [
+    "COUNT_STORED_EVENTS",
     "DELETE_EVENT",
     "GET_EVENT",
     "INSERT_EVENTS",
     "INSERT_NEW_EVENTS",
     "LIST_EVENTS_NEWEST_FIRST",
     "LIST_EVENTS_OLDEST_FIRST",
+    "count_stored_events",
     "delete_event",
     "get_event",
     "insert_events",
@@ -152,6 +154,31 @@ async def insert_new_events(db: DBTX, /, *, events: Sequence[models.NewEvent]) -
     return _INT.validate_python(required(value, "InsertNewEvents"))
 
 
+COUNT_STORED_EVENTS: Final = """-- name: CountStoredEvents :one
+SELECT count(*) AS stored
+FROM (
+    SELECT
+        unnest($1::text[]) AS id,
+        unnest($2::text[]) AS user_id,
+        unnest($3::text[]) AS session_id,
+        unnest($4::text[]) AS data
+) AS input
+INNER JOIN event ON event.id = input.id AND event.user_id = input.user_id
+WHERE event.session_id IS NOT DISTINCT FROM input.session_id AND event.data = input.data"""
+
+
+async def count_stored_events(db: DBTX, /, *, events: Sequence[models.NewEvent]) -> int:
+    """How many of these events are stored just so, those deleted since included."""
+    value = await db.fetchval(
+        COUNT_STORED_EVENTS,
+        [item.id for item in events],
+        [item.user_id for item in events],
+        [item.session_id for item in events],
+        [item.data for item in events],
+    )
+    return _INT.validate_python(required(value, "CountStoredEvents"))
+
+
 GET_EVENT: Final = """-- name: GetEvent :one
 SELECT id, user_id, session_id, data, created_at, updated_at, deleted_at FROM event
 WHERE id = $1 AND user_id = $2 AND deleted_at IS NULL"""
@@ -174,7 +201,7 @@ WHERE
     AND (coalesce(created_at, '-infinity'::timestamptz), id)
     > (coalesce($3::timestamptz, '-infinity'::timestamptz), $4::text)
 ORDER BY coalesce(created_at, '-infinity'::timestamptz), id
-LIMIT $5::bigint"""
+LIMIT $5"""
 
 
 async def list_events_oldest_first(
@@ -233,7 +260,7 @@ WHERE
     AND (coalesce(created_at, '-infinity'::timestamptz), id)
     < (coalesce($3::timestamptz, '-infinity'::timestamptz), $4::text)
 ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC
-LIMIT $5::bigint"""
+LIMIT $5"""
 
 
 async def list_events_newest_first(

@@ -11,10 +11,16 @@ from . import enums, models
 from .dbtx import DBTX, by_name, require_aware, required
 
 __all__ = [
+    "FIND_FEEDBACK_BY_KEY",
+    "HAS_FEEDBACK_KEY",
     "INSERT_FEEDBACK",
+    "INSERT_FEEDBACK_ONCE",
     "LIST_FEEDBACK",
     "SUMMARIZE_FEEDBACK",
+    "find_feedback_by_key",
+    "has_feedback_key",
     "insert_feedback",
+    "insert_feedback_once",
     "list_feedback",
     "summarize_feedback",
 ]
@@ -30,6 +36,7 @@ _FEEDBACK_COLUMNS: Final = (
     "updated_at",
     "deleted_at",
 )
+_BOOL: Final[TypeAdapter[bool]] = TypeAdapter(bool)
 _FEEDBACK_ROWS: Final = TypeAdapter(list[models.Feedback])
 _FEEDBACK_SUMMARY_COLUMNS: Final = (
     "total",
@@ -81,6 +88,94 @@ async def insert_feedback(
     )
 
 
+INSERT_FEEDBACK_ONCE: Final = """-- name: InsertFeedbackOnce :one
+WITH new AS (
+    INSERT INTO agentrows_feedback_key (user_id, idempotency_key, feedback_id)
+    VALUES (
+        $5, $6, nextval(pg_get_serial_sequence('feedback', 'id')::regclass)
+    )
+    ON CONFLICT (user_id, idempotency_key) DO NOTHING
+    RETURNING user_id, feedback_id
+)
+INSERT INTO feedback (
+    id, user_id, message_id, is_positive, feedback_text, issue_type, created_at, updated_at
+)
+SELECT
+    new.feedback_id,
+    new.user_id,
+    $1::bigint,
+    $2::boolean,
+    $3::text,
+    $4::text,
+    statement_timestamp(),
+    statement_timestamp()
+FROM new
+RETURNING id, user_id, message_id, is_positive, feedback_text, issue_type, created_at, updated_at, deleted_at"""
+
+
+async def insert_feedback_once(
+    db: DBTX,
+    /,
+    *,
+    message_id: int | None,
+    is_positive: bool,
+    feedback_text: str,
+    issue_type: str | None,
+    user_id: str,
+    idempotency_key: str,
+) -> models.Feedback | None:
+    """Store one user's verdict under a key; no row if this user has used the key before."""
+    row = await db.fetchrow(
+        INSERT_FEEDBACK_ONCE,
+        message_id,
+        is_positive,
+        feedback_text,
+        issue_type,
+        user_id,
+        idempotency_key,
+    )
+    if row is None:
+        return None
+    return models.Feedback.model_validate(by_name(_FEEDBACK_COLUMNS, row))
+
+
+FIND_FEEDBACK_BY_KEY: Final = """-- name: FindFeedbackByKey :one
+SELECT feedback.id, feedback.user_id, feedback.message_id, feedback.is_positive, feedback.feedback_text, feedback.issue_type, feedback.created_at, feedback.updated_at, feedback.deleted_at
+FROM agentrows_feedback_key
+INNER JOIN feedback ON feedback.id = agentrows_feedback_key.feedback_id
+WHERE
+    agentrows_feedback_key.user_id = $1
+    AND agentrows_feedback_key.idempotency_key = $2
+    AND feedback.deleted_at IS NULL"""
+
+
+async def find_feedback_by_key(
+    db: DBTX,
+    /,
+    *,
+    user_id: str,
+    idempotency_key: str,
+) -> models.Feedback | None:
+    """What a user stored under a key, unless it is deleted."""
+    row = await db.fetchrow(FIND_FEEDBACK_BY_KEY, user_id, idempotency_key)
+    if row is None:
+        return None
+    return models.Feedback.model_validate(by_name(_FEEDBACK_COLUMNS, row))
+
+
+HAS_FEEDBACK_KEY: Final = """-- name: HasFeedbackKey :one
+SELECT EXISTS (
+    SELECT FROM agentrows_feedback_key
+    WHERE user_id = $1 AND idempotency_key = $2
+)"""
+
+
+async def has_feedback_key(db: DBTX, /, *, user_id: str, idempotency_key: str) -> bool:
+    """Whether a user has used a key."""
+    value = await db.fetchval(HAS_FEEDBACK_KEY, user_id, idempotency_key)
+    return _BOOL.validate_python(required(value, "HasFeedbackKey"))
+
+
 LIST_FEEDBACK: Final = """-- name: ListFeedback :many
 SELECT id, user_id, message_id, is_positive, feedback_text, issue_type, created_at, updated_at, deleted_at FROM feedback
 WHERE
@@ -89,7 +184,7 @@ WHERE
     AND (coalesce(created_at, '-infinity'::timestamptz), id)
     < (coalesce($2::timestamptz, '-infinity'::timestamptz), $3::bigint)
 ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC
-LIMIT $4::bigint"""
+LIMIT $4"""
 
 
 async def list_feedback(

@@ -250,7 +250,7 @@ hit AS MATERIALIZED (
         WHERE
             (SELECT count(*) FROM near) >= $7
             AND coalesce(score, 0) >= coalesce($8, -2)
-        ORDER BY score DESC, id
+        ORDER BY score DESC NULLS LAST, id
         LIMIT $7
     )
     UNION ALL
@@ -261,12 +261,12 @@ SELECT
     m.agent_name,
     m.user_id,
     m.content,
-    CASE WHEN $1::boolean THEN m.embedding END::vector AS "embedding?",
+    CASE WHEN $1::boolean THEN m.embedding END AS embedding,
     m.metadata,
     m.created_at,
     m.expires_at,
     m.access_count,
-    greatest(-1, least(1, coalesce(hit.score, 0)))::float8 AS "score!"
+    greatest(-1, least(1, coalesce(hit.score, 0))) AS score
 FROM hit
 JOIN memory AS m ON m.id = hit.id
 ORDER BY hit.score DESC NULLS LAST, m.id"""
@@ -386,7 +386,7 @@ hit AS MATERIALIZED (
         WHERE
             (SELECT count(*) FROM near) >= $7
             AND coalesce(score, 0) >= coalesce($8, -2)
-        ORDER BY score DESC, id
+        ORDER BY score DESC NULLS LAST, id
         LIMIT $7
     )
     UNION ALL
@@ -410,12 +410,12 @@ SELECT
     m.agent_name,
     m.user_id,
     m.content,
-    CASE WHEN $1::boolean THEN m.embedding END::vector AS "embedding?",
+    CASE WHEN $1::boolean THEN m.embedding END AS embedding,
     m.metadata,
     m.created_at,
     m.expires_at,
     touched.access_count,
-    greatest(-1, least(1, coalesce(hit.score, 0)))::float8 AS "score!"
+    greatest(-1, least(1, coalesce(hit.score, 0))) AS score
 FROM hit
 JOIN touched ON touched.id = hit.id
 JOIN memory AS m ON m.id = hit.id
@@ -459,7 +459,7 @@ SELECT
     agent_name,
     user_id,
     content,
-    CASE WHEN $1::boolean THEN embedding END::vector AS "embedding?",
+    CASE WHEN $1::boolean THEN embedding END AS embedding,
     metadata,
     created_at,
     expires_at,
@@ -473,7 +473,7 @@ WHERE
     AND (coalesce(created_at, '-infinity'::timestamptz), id)
     < (coalesce($4::timestamptz, '-infinity'::timestamptz), $5::text)
 ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC
-LIMIT $6::bigint"""
+LIMIT $6"""
 
 
 async def list_memories(
@@ -539,8 +539,8 @@ deleted AS (
     RETURNING 1
 )
 SELECT
-    (SELECT count(*) FROM deleted)::bigint AS "deleted!",
-    (SELECT count(*) FROM extended)::bigint AS "extended!\""""
+    (SELECT count(*) FROM deleted) AS deleted,
+    (SELECT count(*) FROM extended) AS extended"""
 
 
 async def prune_memories(db: DBTX, /) -> models.PrunedMemories:

@@ -11,6 +11,7 @@ from .pgvectors import PgVector
 
 __all__ = [
     "Agent",
+    "AgentrowsFeedbackKey",
     "Checkpoint",
     "CheckpointWrite",
     "CrewAIFlowState",
@@ -55,6 +56,17 @@ class Agent(BaseModel):
     workload_type: str = Field(
         description="How the platform runs the agent, such as deployment or sandbox.",
     )
+
+
+class AgentrowsFeedbackKey(BaseModel):
+    """Which feedback a user stored under a key."""
+
+    user_id: str
+    idempotency_key: str = Field(
+        description="Chosen by the application for one call; unique for the user.",
+    )
+    feedback_id: int
+    created_at: dt.datetime
 
 
 class Checkpoint(BaseModel):
@@ -300,6 +312,7 @@ class ErasedUser(BaseModel):
     crewai_flow_states: int
     shares: int
     share_accesses: int
+    feedback_keys: int
     memories: int
 
 
@@ -415,3 +428,4 @@ class Surroundings(BaseModel):
     user_id: str
     has_memory: bool
     has_vector_track: bool
+    has_feedback_keys: bool

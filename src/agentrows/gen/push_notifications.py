@@ -85,7 +85,7 @@ ON CONFLICT (id) DO UPDATE SET
     protocol_version = excluded.protocol_version
 WHERE config.task_id = excluded.task_id
 RETURNING
-    split_part(config.id, E'\x1f', 1)::text AS "id!",
+    split_part(config.id, E'\x1f', 1) AS id,
     config.task_id,
     config.data,
     config.created_at,
@@ -135,7 +135,7 @@ SELECT EXISTS (
                     )
                 )
             )
-    )::boolean AS "has_task!\""""
+    ) AS has_task"""
 
 
 async def has_task(db: DBTX, /, *, task_id: str, user_id: str) -> bool:
@@ -146,7 +146,7 @@ async def has_task(db: DBTX, /, *, task_id: str, user_id: str) -> bool:
 
 GET_PUSH_NOTIFICATION: Final = r"""-- name: GetPushNotification :one
 SELECT
-    $1::text AS "id!", task_id, data, created_at, updated_at, deleted_at, protocol_version
+    $1::text AS id, task_id, data, created_at, updated_at, deleted_at, protocol_version
 FROM push_notification AS config
 WHERE
     config.id IN ($1, $1 || E'\x1f' || $2::text)
@@ -192,7 +192,7 @@ async def get_push_notification(
 
 LIST_PUSH_NOTIFICATIONS: Final = r"""-- name: ListPushNotifications :many
 SELECT
-    split_part(config.id, E'\x1f', 1)::text AS "id!",
+    split_part(config.id, E'\x1f', 1) AS id,
     task_id,
     data,
     created_at,
@@ -228,7 +228,7 @@ WHERE
     > (coalesce($3::timestamptz, '-infinity'::timestamptz), $4::text)
 ORDER BY
     coalesce(config.created_at, '-infinity'::timestamptz), split_part(config.id, E'\x1f', 1)
-LIMIT $5::bigint"""
+LIMIT $5"""
 
 
 async def list_push_notifications(

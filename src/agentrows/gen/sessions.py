@@ -146,7 +146,7 @@ async def insert_session(
 
 
 IS_SESSION_DELETED: Final = """-- name: IsSessionDeleted :one
-SELECT (deleted_at IS NOT NULL)::boolean AS "is_deleted!" FROM session
+SELECT deleted_at IS NOT NULL AS is_deleted FROM session
 WHERE id = $1 AND user_id = $2"""
 
 
@@ -177,7 +177,7 @@ WHERE
     AND (coalesce(updated_at, '-infinity'::timestamptz), id)
     < (coalesce($2::timestamptz, '-infinity'::timestamptz), $3::text)
 ORDER BY coalesce(updated_at, '-infinity'::timestamptz) DESC, id DESC
-LIMIT $4::bigint"""
+LIMIT $4"""
 
 
 async def list_sessions_by_activity(
@@ -204,7 +204,7 @@ WHERE
     AND (coalesce(created_at, '-infinity'::timestamptz), id)
     < (coalesce($2::timestamptz, '-infinity'::timestamptz), $3::text)
 ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC
-LIMIT $4::bigint"""
+LIMIT $4"""
 
 
 async def list_sessions_by_creation(
@@ -233,7 +233,7 @@ WHERE
     AND (coalesce(updated_at, '-infinity'::timestamptz), id)
     < (coalesce($3::timestamptz, '-infinity'::timestamptz), $4::text)
 ORDER BY coalesce(updated_at, '-infinity'::timestamptz) DESC, id DESC
-LIMIT $5::bigint"""
+LIMIT $5"""
 
 
 async def list_agent_sessions_by_activity(
@@ -270,7 +270,7 @@ WHERE
     AND (coalesce(created_at, '-infinity'::timestamptz), id)
     < (coalesce($3::timestamptz, '-infinity'::timestamptz), $4::text)
 ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC
-LIMIT $5::bigint"""
+LIMIT $5"""
 
 
 async def list_agent_sessions_by_creation(
@@ -306,7 +306,7 @@ WHERE
     AND (coalesce(updated_at, '-infinity'::timestamptz), id, user_id)
     < (coalesce($2::timestamptz, '-infinity'::timestamptz), $3::text, $4::text)
 ORDER BY coalesce(updated_at, '-infinity'::timestamptz) DESC, id DESC, user_id DESC
-LIMIT $5::bigint"""
+LIMIT $5"""
 
 
 async def list_all_agent_sessions_by_activity(
@@ -345,7 +345,7 @@ WHERE
     AND (coalesce(created_at, '-infinity'::timestamptz), id, user_id)
     < (coalesce($2::timestamptz, '-infinity'::timestamptz), $3::text, $4::text)
 ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC, user_id DESC
-LIMIT $5::bigint"""
+LIMIT $5"""
 
 
 async def list_all_agent_sessions_by_creation(
@@ -501,15 +501,15 @@ pruned_sessions AS (
     RETURNING 1
 )
 SELECT
-    (SELECT count(*) FROM pruned_sessions)::bigint AS "sessions!",
-    (SELECT count(*) FROM pruned_tasks)::bigint AS "tasks!",
-    (SELECT count(*) FROM pruned_push_notifications)::bigint AS "push_notifications!",
-    (SELECT count(*) FROM pruned_events)::bigint AS "events!",
-    (SELECT count(*) FROM pruned_checkpoints)::bigint AS "checkpoints!",
-    (SELECT count(*) FROM pruned_checkpoint_writes)::bigint AS "checkpoint_writes!",
-    (SELECT count(*) FROM pruned_crewai_memories)::bigint AS "crewai_memories!",
-    (SELECT count(*) FROM pruned_crewai_flow_states)::bigint AS "crewai_flow_states!",
-    (SELECT count(*) FROM pruned_shares)::bigint AS "shares!\""""
+    (SELECT count(*) FROM pruned_sessions) AS sessions,
+    (SELECT count(*) FROM pruned_tasks) AS tasks,
+    (SELECT count(*) FROM pruned_push_notifications) AS push_notifications,
+    (SELECT count(*) FROM pruned_events) AS events,
+    (SELECT count(*) FROM pruned_checkpoints) AS checkpoints,
+    (SELECT count(*) FROM pruned_checkpoint_writes) AS checkpoint_writes,
+    (SELECT count(*) FROM pruned_crewai_memories) AS crewai_memories,
+    (SELECT count(*) FROM pruned_crewai_flow_states) AS crewai_flow_states,
+    (SELECT count(*) FROM pruned_shares) AS shares"""
 
 
 async def prune_sessions(db: DBTX, /, *, retention: dt.timedelta) -> models.PrunedSessions:
@@ -577,45 +577,45 @@ expired_tasks AS MATERIALIZED (
         )
 )
 SELECT
-    (SELECT count(*) FROM expired)::bigint AS "sessions!",
-    (SELECT count(*) FROM expired_tasks)::bigint AS "tasks!",
+    (SELECT count(*) FROM expired) AS sessions,
+    (SELECT count(*) FROM expired_tasks) AS tasks,
     (
         SELECT count(*) FROM push_notification
         WHERE task_id IN (SELECT id FROM expired_tasks)
-    )::bigint AS "push_notifications!",
+    ) AS push_notifications,
     (
         SELECT count(*) FROM event, expired
         WHERE
             event.session_id = expired.id AND event.user_id = expired.user_id
-    )::bigint AS "events!",
+    ) AS events,
     (
         SELECT count(*) FROM lg_checkpoint, expired
         WHERE
             lg_checkpoint.thread_id = expired.id AND lg_checkpoint.user_id = expired.user_id
-    )::bigint AS "checkpoints!",
+    ) AS checkpoints,
     (
         SELECT count(*) FROM lg_checkpoint_write, expired
         WHERE
             lg_checkpoint_write.thread_id = expired.id
             AND lg_checkpoint_write.user_id = expired.user_id
-    )::bigint AS "checkpoint_writes!",
+    ) AS checkpoint_writes,
     (
         SELECT count(*) FROM crewai_agent_memory, expired
         WHERE
             crewai_agent_memory.thread_id = expired.id
             AND crewai_agent_memory.user_id = expired.user_id
-    )::bigint AS "crewai_memories!",
+    ) AS crewai_memories,
     (
         SELECT count(*) FROM crewai_flow_state, expired
         WHERE
             crewai_flow_state.thread_id = expired.id
             AND crewai_flow_state.user_id = expired.user_id
-    )::bigint AS "crewai_flow_states!",
+    ) AS crewai_flow_states,
     (
         SELECT count(*) FROM session_share, expired
         WHERE
             session_share.session_id = expired.id AND session_share.user_id = expired.user_id
-    )::bigint AS "shares!\""""
+    ) AS shares"""
 
 
 async def count_expired_sessions(db: DBTX, /, *, retention: dt.timedelta) -> models.PrunedSessions:

@@ -93,7 +93,7 @@ WHERE
     AND session.deleted_at IS NULL
     AND share.id > $3::bigint
 ORDER BY share.id
-LIMIT $4::bigint"""
+LIMIT $4"""
 
 
 async def list_session_shares(

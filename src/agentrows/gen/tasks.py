@@ -108,7 +108,7 @@ async def upsert_task(
 
 
 IS_TASK_DELETED: Final = """-- name: IsTaskDeleted :one
-SELECT (deleted_at IS NOT NULL)::boolean AS "is_deleted!" FROM task
+SELECT deleted_at IS NOT NULL AS is_deleted FROM task
 WHERE task.id = $1"""
 
 
@@ -171,7 +171,7 @@ WHERE
     AND (coalesce(task.created_at, '-infinity'::timestamptz), task.id)
     > (coalesce($3::timestamptz, '-infinity'::timestamptz), $4::text)
 ORDER BY coalesce(task.created_at, '-infinity'::timestamptz), task.id
-LIMIT $5::bigint"""
+LIMIT $5"""
 
 
 async def list_tasks(

@@ -128,7 +128,7 @@ WHERE
     AND (id, server_name, group_kind)
     > ($1::text, $2::text, $3::text)
 ORDER BY id, server_name, group_kind
-LIMIT $4::bigint"""
+LIMIT $4"""
 
 
 async def list_tools(
@@ -154,7 +154,7 @@ WHERE
     AND deleted_at IS NULL
     AND id > $3::text
 ORDER BY id
-LIMIT $4::bigint"""
+LIMIT $4"""
 
 
 async def list_tools_for_server(
@@ -233,8 +233,8 @@ stored AS (
     RETURNING 1
 )
 SELECT
-    (SELECT count(*) FROM stored)::bigint AS "stored!",
-    (SELECT count(*) FROM deleted)::bigint AS "deleted!\""""
+    (SELECT count(*) FROM stored) AS stored,
+    (SELECT count(*) FROM deleted) AS deleted"""
 
 
 async def refresh_tools_for_server(
@@ -339,7 +339,7 @@ WHERE
     deleted_at IS NULL
     AND (name, group_kind) > ($1::text, $2::text)
 ORDER BY name, group_kind
-LIMIT $3::bigint"""
+LIMIT $3"""
 
 
 async def list_tool_servers(

@@ -11,17 +11,22 @@ from . import models
 from .dbtx import DBTX, CursorDBTX, affected, by_name, required
 
 __all__ = [
+    "ERASE_FEEDBACK_KEYS",
     "ERASE_MEMORIES",
     "ERASE_USER",
+    "EXPORT_FEEDBACK_KEYS",
     "EXPORT_MEMORIES",
     "EXPORT_USER",
     "LOCK_MEMORIES_OF_USER",
     "LOCK_SESSIONS_OF_USER",
     "LOCK_TASKS_OF_USER",
+    "erase_feedback_keys",
     "erase_memories",
     "erase_user",
+    "export_feedback_keys",
     "export_memories",
     "export_user",
+    "iter_export_feedback_keys",
     "iter_export_memories",
     "iter_export_user",
     "lock_memories_of_user",
@@ -45,6 +50,7 @@ _ERASED_USER_COLUMNS: Final = (
     "crewai_flow_states",
     "shares",
     "share_accesses",
+    "feedback_keys",
     "memories",
 )
 
@@ -151,6 +157,25 @@ async def export_memories(db: DBTX, /, *, user_id: str) -> list[str]:
 async def iter_export_memories(db: CursorDBTX, /, *, user_id: str) -> AsyncIterator[str]:
     """Like export_memories, one row at a time over a cursor; needs a transaction."""
     async for row in db.cursor(EXPORT_MEMORIES, user_id):
+        yield _STR.validate_python(row[0])
+
+
+EXPORT_FEEDBACK_KEYS: Final = """-- name: ExportFeedbackKeys :many
+SELECT json_build_object('table', 'agentrows_feedback_key', 'row', to_json(key))::text AS "line!"
+FROM agentrows_feedback_key AS key
+WHERE key.user_id = $1::text"""
+
+
+async def export_feedback_keys(db: DBTX, /, *, user_id: str) -> list[str]:
+    """Every idempotency key of a user, as ExportUser writes its rows."""
+    rows = await db.fetch(EXPORT_FEEDBACK_KEYS, user_id)
+    found = [row[0] for row in rows]
+    return _LIST_STR.validate_python(found)
+
+
+async def iter_export_feedback_keys(db: CursorDBTX, /, *, user_id: str) -> AsyncIterator[str]:
+    """Like export_feedback_keys, one row at a time over a cursor; needs a transaction."""
+    async for row in db.cursor(EXPORT_FEEDBACK_KEYS, user_id):
         yield _STR.validate_python(row[0])
 
 
@@ -300,6 +325,7 @@ SELECT
     (SELECT count(*) FROM erased_crewai_flow_states)::bigint AS "crewai_flow_states!",
     (SELECT count(*) FROM erased_shares)::bigint AS "shares!",
     (SELECT count(*) FROM erased_share_accesses)::bigint AS "share_accesses!",
+    0::bigint AS "feedback_keys!",
     0::bigint AS "memories!\""""
 
 
@@ -316,6 +342,19 @@ async def erase_user(db: DBTX, /, *, user_id: str) -> models.ErasedUser:
     return models.ErasedUser.model_validate(
         by_name(_ERASED_USER_COLUMNS, required(row, "EraseUser")),
     )
+
+
+ERASE_FEEDBACK_KEYS: Final = """-- name: EraseFeedbackKeys :execrows
+DELETE FROM agentrows_feedback_key AS key
+WHERE
+    key.user_id = $1::text
+    AND NOT EXISTS (SELECT FROM feedback WHERE feedback.id = key.feedback_id)"""
+
+
+async def erase_feedback_keys(db: DBTX, /, *, user_id: str) -> int:
+    """Remove the idempotency keys of a user's feedback that is gone."""
+    status = await db.execute(ERASE_FEEDBACK_KEYS, user_id)
+    return affected(status)
 
 
 ERASE_MEMORIES: Final = """-- name: EraseMemories :execrows

@@ -37,15 +37,22 @@ BEGIN
         -- A member of a role can do what that role can.
         SELECT rolname INTO each FROM pg_roles
         WHERE pg_has_role(role, oid, 'MEMBER') AND (
-            rolsuper OR rolcreaterole OR rolbypassrls OR rolname = owner
-            OR rolname IN ('pg_write_all_data', 'pg_read_server_files', 'pg_write_server_files',
-                'pg_execute_server_program', 'pg_maintain')
+            rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls
+            OR rolname = owner
+            OR rolname IN ('pg_database_owner', 'pg_write_all_data', 'pg_read_server_files',
+                'pg_write_server_files', 'pg_execute_server_program', 'pg_create_subscription',
+                'pg_maintain')
             OR (rolname = service AND role = reader)
         );
         IF FOUND THEN
             RAISE EXCEPTION 'the role % is, or is a member of, %, which may do more than it should',
                 quote_ident(role), quote_ident(each.rolname)
                 USING HINT = 'Revoke that membership, or name another role.';
+        END IF;
+        IF has_database_privilege(role, current_database(), 'CREATE') THEN
+            RAISE EXCEPTION 'the role % may create schemas in this database', quote_ident(role)
+                USING HINT = format('REVOKE CREATE ON DATABASE %I FROM %I, PUBLIC',
+                    current_database(), role);
         END IF;
     END LOOP;
 
@@ -66,7 +73,8 @@ BEGIN
         IF has_schema_privilege(service, space, 'CREATE')
             OR has_schema_privilege(reader, space, 'CREATE')
         THEN
-            RAISE EXCEPTION 'everybody may create tables in the schema %', quote_ident(schema)
+            RAISE EXCEPTION 'the service, the reader or everybody may create tables in the schema %',
+                quote_ident(schema)
                 USING HINT = format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC', schema);
         END IF;
 

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from agentrows.errors import NotFound
 from agentrows.gen import agents as queries
+from agentrows.gen.models import Agent
 from agentrows.stores._arguments import (
     OLDEST,
     UNSET,
+    check_after,
     check_id,
     check_json,
     check_limit,
-    check_optional_text,
     check_text,
     given,
     page_after,
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from agentrows.db.executor import Executor
-    from agentrows.gen.models import Agent
     from agentrows.stores._arguments import Unset
 
 
@@ -58,7 +58,9 @@ class AgentStore:
                 type=check_text("type", type),
                 set_config=given(config),
                 config=None if config is UNSET else config,
-                workload_type=check_optional_text("workload_type", workload_type),
+                workload_type=None
+                if workload_type is UNSET
+                else check_text("workload_type", workload_type),
             )
             # No row: it is stored just so already, unless somebody deletes it before we look.
             agent = agent or await queries.get_agent(self.db.repeatable, id=id)
@@ -78,6 +80,7 @@ class AgentStore:
     ) -> list[Agent]:
         """Return agents, oldest first, at most `limit`; a page goes on `after` its last row."""
         needs(self.db, "core", 3)
+        check_after(after, Agent, "id")
         after_time, after_id = page_after(after.created_at, after.id) if after else OLDEST
         return await queries.list_agents(
             self.db.repeatable,

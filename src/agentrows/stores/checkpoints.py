@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agentrows.errors import InvalidValue, NotFound
 from agentrows.gen import checkpoints as queries
+from agentrows.gen.models import NewCheckpointWrite
 from agentrows.stores._arguments import (
+    check_batch,
     check_id,
     check_int64,
-    check_json,
-    check_jsonb,
+    check_json_object,
+    check_jsonb_object,
     check_limit,
     check_optional_id,
     check_text,
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from agentrows.db.executor import Executor
-    from agentrows.gen.models import Checkpoint, CheckpointWrite, NewCheckpointWrite
+    from agentrows.gen.models import Checkpoint, CheckpointWrite
 
 LONGEST_NAMESPACE: Final = 1024
 """In bytes; the key of four columns has to fit PostgreSQL's index rows."""
@@ -97,9 +99,9 @@ class CheckpointStore:
         stored `write_idx` begins with 43 bits of the task id's hash. An idx that comes twice is
         InvalidValue.
         """
-        writes = tuple(writes)
+        writes = check_batch("writes", writes, NewCheckpointWrite)
         for place, write in enumerate(writes):
-            if write.idx not in INDEXES:
+            if check_int64(f"writes[{place}].idx", write.idx) not in INDEXES:
                 raise InvalidValue(f"writes[{place}].idx must be from -4 to {INDEXES.stop - 1}")
             check_text(f"writes[{place}].channel", write.channel)
             check_text(f"writes[{place}].value_type", write.value_type)
@@ -223,7 +225,7 @@ class CheckpointStore:
                 limit=limit,
                 before=before,
             )
-        check_jsonb("metadata", metadata)
+        check_jsonb_object("metadata", metadata)
         return await queries.filter_checkpoints(
             self.db.repeatable,
             user_id=user_id,
@@ -261,9 +263,8 @@ def _check_namespace(value: str) -> str:
 
 def _check_metadata(value: dict[str, JsonValue]) -> str:
     """Return base64 of the JSON of an object."""
-    if not isinstance(value, dict):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidValue("metadata must be a JSON object")
-    return base64.b64encode(check_json("metadata", value).encode()).decode()
+    text = base64.b64encode(check_json_object("metadata", value).encode()).decode()
+    return check_text("metadata", text)
 
 
 def _check_base64(name: str, value: str) -> str:

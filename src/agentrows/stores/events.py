@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
-from agentrows.errors import InvalidValue, NotFound
+from agentrows.errors import AlreadyExists, InvalidValue, NotFound
 from agentrows.gen import events as queries
+from agentrows.gen.models import Event, NewEvent
 from agentrows.stores._arguments import (
     END_OF_TIME,
     NEWEST,
     OLDEST,
+    check_after,
     check_aware,
+    check_batch,
     check_choice,
     check_id,
     check_limit,
@@ -24,11 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
 
     from agentrows.db.executor import Executor
-    from agentrows.gen.models import Event, NewEvent
     from agentrows.stores._arguments import Place
 
     Order = Literal["oldest_first", "newest_first"]
-    OnDuplicate = Literal["raise", "skip"]
+    OnDuplicate = Literal["raise", "skip", "repeat"]
 
 TICK: Final = timedelta(microseconds=1)
 """PostgreSQL's resolution of time."""
@@ -47,13 +49,15 @@ class EventStore:
 
         Returns how many were stored, and marks their sessions as active. An (id, user_id) that is
         taken, in the table or within the batch, raises AlreadyExists naming it; with
-        `on_duplicate="skip"` the first one stays and the rest are stored.
+        `on_duplicate="skip"` the first one stays and the rest are stored. With `"repeat"` the call
+        may be made again, after OutcomeUnknown for instance: a batch that is stored already, every
+        event with the same session and data, counts as stored by this call, whatever became of it.
 
         Batches into one stored session are ordered as they commit: a reader that pages with `after`
         misses none.
         """
-        check_choice("on_duplicate", on_duplicate, ("raise", "skip"))
-        events = tuple(events)
+        check_choice("on_duplicate", on_duplicate, ("raise", "skip", "repeat"))
+        events = check_batch("events", events, NewEvent)
         for place, event in enumerate(events):
             check_id(f"events[{place}].id", event.id)
             check_id(f"events[{place}].user_id", event.user_id)
@@ -62,8 +66,25 @@ class EventStore:
             check_text(f"events[{place}].data", event.data)
         if not events:
             return 0
+        if on_duplicate == "repeat":
+            return await self._store_or_repeat(events)
         insert = queries.insert_events if on_duplicate == "raise" else queries.insert_new_events
         return await insert(self.db.once, events=events)
+
+    async def _store_or_repeat(self, events: tuple[NewEvent, ...]) -> int:
+        """Store events, or find that this very batch is stored."""
+        if len({(event.user_id, event.id) for event in events}) < len(events):
+            raise InvalidValue("events has the same id of a user more than once")
+        try:
+            if not self.db.in_transaction:
+                return await queries.insert_events(self.db.repeatable, events=events)
+            async with self.db.transaction() as scope:  # so that an error costs no more than this
+                return await queries.insert_events(scope, events=events)
+        except AlreadyExists:
+            stored = await queries.count_stored_events(self.db.repeatable, events=events)
+            if stored < len(events):
+                raise
+            return stored
 
     async def get_event(self, id: str, *, user_id: str) -> Event:
         """Return a user's event; raise NotFound if it is deleted or somebody else's."""
@@ -143,4 +164,5 @@ def _place(after: Event | datetime | None, *, newest_first: bool) -> Place:
     if isinstance(after, datetime):
         moment = check_aware("after", after)
         return (moment if newest_first or moment == END_OF_TIME else moment + TICK), ""
+    check_after(after, Event, "id")
     return page_after(after.created_at, after.id)

@@ -3,24 +3,47 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from agentrows.errors import InvalidValue
+from agentrows.errors import Conflict, Deleted, InvalidValue
 from agentrows.gen import feedback as queries
 from agentrows.gen.enums import FeedbackIssueType
+from agentrows.gen.models import Feedback
 from agentrows.stores._arguments import (
     NEWEST,
+    check_after,
     check_choice,
+    check_flag,
     check_id,
     check_int64,
     check_limit,
     check_text,
     page_after,
 )
+from agentrows.stores._schema import needs
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from agentrows.db.executor import Executor
-    from agentrows.gen.models import Feedback, FeedbackSummary
+    from agentrows.gen.models import FeedbackSummary
+
+
+KEYS: Final = 12
+"""The migration of the track agentrows that brings idempotency keys."""
+
+
+class _Verdict(NamedTuple):
+    """What a user says, and what has to be the same when it is said again."""
+
+    message_id: int | None
+    is_positive: bool
+    feedback_text: str
+    issue_type: str | None
+
+    @classmethod
+    def of(cls, row: Feedback) -> Self:
+        return cls(row.message_id, row.is_positive, row.feedback_text, row.issue_type)
 
 
 @dataclass(frozen=True)
@@ -37,36 +60,75 @@ class FeedbackStore:
         feedback_text: str,
         issue_type: FeedbackIssueType | str | None = None,
         message_id: int | None = None,
+        idempotency_key: str | None = None,
     ) -> Feedback:
         """Store a user's verdict, in words that are not empty, and return it.
 
-        `issue_type` is one of instructions, factual, incomplete, tool.
+        `issue_type` is one of instructions, factual, incomplete, tool. With an `idempotency_key`,
+        1 to 512 bytes of the application's choice, the call may be made again, after OutcomeUnknown
+        for instance: each one with the user's same key returns the row of the first. Raises
+        Conflict for a key that was used with another verdict, and Deleted if its row is deleted.
         """
         if not check_text("feedback_text", feedback_text).strip():
             raise InvalidValue("feedback_text must not be empty")
-        if not isinstance(is_positive, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvalidValue("is_positive must be True or False")
         if issue_type is not None:
             check_choice("issue_type", issue_type, [issue.value for issue in FeedbackIssueType])
+        new = _Verdict(
+            message_id=None if message_id is None else check_int64("message_id", message_id),
+            is_positive=check_flag("is_positive", is_positive),
+            feedback_text=feedback_text,
+            issue_type=issue_type,
+        )
+        check_id("user_id", user_id)
+        if idempotency_key is not None:
+            check_id("idempotency_key", idempotency_key)
+            return await self._store_once(new, user_id=user_id, key=idempotency_key)
         return await queries.insert_feedback(
             self.db.once,
-            user_id=check_id("user_id", user_id),
-            message_id=None if message_id is None else check_int64("message_id", message_id),
-            is_positive=is_positive,
-            feedback_text=feedback_text,
+            user_id=user_id,
+            message_id=new.message_id,
+            is_positive=new.is_positive,
+            feedback_text=new.feedback_text,
             issue_type=None if issue_type is None else FeedbackIssueType(issue_type),
         )
+
+    async def _store_once(self, new: _Verdict, *, user_id: str, key: str) -> Feedback:
+        """Store a verdict under a new key, or return what is stored under it."""
+        needs(self.db, "agentrows", KEYS)
+        while True:
+            db = self.db.repeatable
+            stored = await queries.insert_feedback_once(
+                db,
+                user_id=user_id,
+                idempotency_key=key,
+                message_id=new.message_id,
+                is_positive=new.is_positive,
+                feedback_text=new.feedback_text,
+                issue_type=new.issue_type,
+            )
+            if stored is not None:
+                return stored
+            # No row: the key is taken, unless somebody forgets it before we look.
+            stored = await queries.find_feedback_by_key(db, user_id=user_id, idempotency_key=key)
+            if stored is None:
+                if await queries.has_feedback_key(db, user_id=user_id, idempotency_key=key):
+                    raise Deleted("the feedback stored under this idempotency_key is deleted")
+                continue
+            if new != _Verdict.of(stored):
+                raise Conflict("this user's idempotency_key was used for another verdict")
+            return stored
 
     async def list_feedback(
         self, *, user_id: str, limit: int | None = None, after: Feedback | None = None
     ) -> list[Feedback]:
         """Return a user's feedback, newest first, at most `limit`; pages go on `after` a row."""
+        check_after(after, Feedback)
         after_time, _ = page_after(after.created_at, "") if after else NEWEST
         return await queries.list_feedback(
             self.db.repeatable,
             user_id=check_id("user_id", user_id),
             after_time=after_time,
-            after_id=after.id if after else 0,
+            after_id=check_int64("after.id", after.id) if after else 0,
             limit=check_limit("limit", limit),
         )
 

@@ -13,15 +13,20 @@ from typing import TYPE_CHECKING, Final
 
 from agentrows.errors import InvalidValue, OwnedByAnother
 from agentrows.gen import memory as queries
+from agentrows.gen.models import Memory, NewMemory
 from agentrows.stores._arguments import (
     NEWEST,
     UNSET,
+    check_after,
+    check_batch,
     check_embedding,
+    check_flag,
     check_id,
     check_json,
-    check_jsonb,
+    check_jsonb_object,
     check_limit,
     check_moment,
+    check_number,
     check_optional_moment,
     check_text,
     given,
@@ -36,7 +41,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from agentrows.db.executor import Executor
-    from agentrows.gen.models import Memory, MemoryHit, NewMemory, PrunedMemories
+    from agentrows.gen.models import MemoryHit, PrunedMemories
     from agentrows.stores._arguments import Unset, VectorLike
 
 EXACT_UP_TO: Final = 2000
@@ -99,9 +104,8 @@ class MemoryStore:
         OwnedByAnother, and an id that comes twice InvalidValue.
         """
         needs(self.db, "vector", 1)
-        memories = tuple(memories)
-        for place, memory in enumerate(memories):
-            _check_new(f"memories[{place}]", memory)
+        memories = check_batch("memories", memories, NewMemory)
+        memories = [_check_new(f"memories[{i}]", memory) for i, memory in enumerate(memories)]
         ids = {memory.id for memory in memories}
         if len(ids) < len(memories):
             raise InvalidValue("memories has the same id more than once")
@@ -133,11 +137,15 @@ class MemoryStore:
         stay behind unless asked for. Each hit counts as read; `touch=False` only reads.
         """
         needs(self.db, "vector", 1)
-        if min_score is not None and not -1 <= min_score <= 1:
+        if min_score is not None and not -1 <= check_number("min_score", min_score) <= 1:
             raise InvalidValue("min_score must be between -1 and 1")
         if metadata is not None:
-            check_jsonb("metadata", metadata)
-        search = queries.search_and_touch_memories if touch else queries.search_memories
+            check_jsonb_object("metadata", metadata)
+        search = (
+            queries.search_and_touch_memories
+            if check_flag("touch", touch)
+            else queries.search_memories
+        )
         return await search(
             self.db.once if touch else self.db.repeatable,
             agent_name=check_id("agent_name", agent_name),
@@ -146,7 +154,7 @@ class MemoryStore:
             limit=check_limit("limit", limit),
             min_score=min_score,
             metadata=metadata,
-            with_embedding=with_embeddings,
+            with_embedding=check_flag("with_embeddings", with_embeddings),
             exact_up_to=EXACT_UP_TO,
         )
 
@@ -165,6 +173,7 @@ class MemoryStore:
         unless asked for.
         """
         needs(self.db, "vector", 1)
+        check_after(after, Memory, "id")
         after_time, after_id = page_after(after.created_at, after.id) if after else NEWEST
         return await queries.list_memories(
             self.db.repeatable,
@@ -173,7 +182,7 @@ class MemoryStore:
             after_time=after_time,
             after_id=after_id,
             limit=check_limit("limit", limit),
-            with_embedding=with_embeddings,
+            with_embedding=check_flag("with_embeddings", with_embeddings),
         )
 
     async def delete_agent_memory(
@@ -208,9 +217,7 @@ def _check_metadata(name: str, value: dict[str, JsonValue] | str) -> str:
         parsed = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise InvalidValue(f"{name} is not JSON: {error}") from error
-    check_jsonb(name, parsed)
-    if not isinstance(parsed, dict):
-        raise InvalidValue(f"{name} must be a JSON object")
+    check_jsonb_object(name, parsed)
     return text
 
 
@@ -218,14 +225,19 @@ def _refuse_constant(constant: str) -> None:
     raise ValueError(f"JSON has no {constant}")
 
 
-def _check_new(name: str, memory: NewMemory) -> None:
+def _check_new(name: str, memory: NewMemory) -> NewMemory:
+    """Return the memory with its embedding as a Vector, which assigning a list leaves out."""
     check_id(f"{name}.id", memory.id)
     check_id(f"{name}.agent_name", memory.agent_name)
     check_id(f"{name}.user_id", memory.user_id)
     check_text(f"{name}.content", memory.content)
-    if memory.embedding is not None:
-        check_embedding(f"{name}.embedding", memory.embedding)
     if memory.metadata is not None:
-        _check_metadata(f"{name}.metadata", memory.metadata)
+        _check_metadata(f"{name}.metadata", check_text(f"{name}.metadata", memory.metadata))
     if memory.expires_at is not None:
         check_moment(f"{name}.expires_at", memory.expires_at)
+    if memory.embedding is None:
+        return memory
+    embedding = check_embedding(f"{name}.embedding", memory.embedding)
+    if embedding is memory.embedding:
+        return memory
+    return memory.model_copy(update={"embedding": embedding})

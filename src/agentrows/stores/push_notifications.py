@@ -7,12 +7,19 @@ from typing import TYPE_CHECKING, Final
 
 from agentrows.errors import InvalidReference, InvalidValue, NotFound
 from agentrows.gen import push_notifications as queries
-from agentrows.stores._arguments import OLDEST, check_id, check_limit, check_text, page_after
+from agentrows.gen.models import PushNotification
+from agentrows.stores._arguments import (
+    OLDEST,
+    check_after,
+    check_id,
+    check_limit,
+    check_text,
+    page_after,
+)
 from agentrows.stores._schema import needs
 
 if TYPE_CHECKING:
     from agentrows.db.executor import Executor
-    from agentrows.gen.models import PushNotification
 
 UNIT_SEPARATOR: Final = "\x1f"
 """What joins an id and a task in a row whose id another task's config has already."""
@@ -77,6 +84,7 @@ class PushNotificationStore:
         A page goes on `after` its last row.
         """
         needs(self.db, "core", 7)
+        check_after(after, PushNotification, "id")
         after_time, after_id = page_after(after.created_at, after.id) if after else OLDEST
         return await queries.list_push_notifications(
             self.db.repeatable,

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from agentrows.errors import AlreadyExists, Deleted, InvalidValue, NotFound
 from agentrows.gen import sessions as queries
-from agentrows.gen.models import PrunedSessions
+from agentrows.gen.models import PrunedSessions, Session
 from agentrows.stores._arguments import (
     NEWEST,
     UNSET,
+    check_after,
     check_choice,
+    check_flag,
     check_id,
     check_indexed_text,
     check_limit,
@@ -24,7 +26,6 @@ from agentrows.stores._schema import look_around, needs
 
 if TYPE_CHECKING:
     from agentrows.db.executor import Executor
-    from agentrows.gen.models import Session
     from agentrows.stores._arguments import Place, Unset
 
     Order = Literal["activity", "created"]
@@ -205,6 +206,9 @@ class SessionStore:
         table; `dry_run` counts them and removes none. Raises InvalidValue inside of `as_user`.
         """
         needs(self.db, "core", 7)
+        if not isinstance(retention, timedelta):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidValue("retention must be a timedelta")
+        check_flag("dry_run", dry_run)
         if retention > LONGEST_RETENTION:
             raise InvalidValue(f"retention must be at most {LONGEST_RETENTION.days:,} days")
         if retention <= timedelta(0):
@@ -222,6 +226,7 @@ class SessionStore:
 def _place(after: Session | None, order: Order) -> Place:
     """Return where a page begins that goes on after this row."""
     check_choice("order", order, ("activity", "created"))
+    check_after(after, Session, "id", "user_id")
     if after is None:
         return NEWEST
     return page_after(after.updated_at if order == "activity" else after.created_at, after.id)

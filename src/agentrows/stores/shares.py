@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Final
 
 from agentrows.errors import NotFound
 from agentrows.gen import shares as queries
-from agentrows.stores._arguments import check_id, check_limit
+from agentrows.gen.models import SessionShare
+from agentrows.stores._arguments import check_after, check_flag, check_id, check_int64, check_limit
 from agentrows.stores._schema import needs
 
 if TYPE_CHECKING:
     from agentrows.db.executor import Executor
-    from agentrows.gen.models import SessionShare, SessionShareAccess
+    from agentrows.gen.models import SessionShareAccess
 
 TOKEN_BYTES: Final = 32
 HASHED: Final = "\x1fsha256:"
@@ -52,7 +53,7 @@ class ShareStore:
             token=_hashed(token) if self.hash_tokens else token,
             session_id=check_id("session_id", session_id),
             user_id=check_id("user_id", user_id),
-            read_only=read_only,
+            read_only=check_flag("read_only", read_only),
         )
         if share is None:
             raise NotFound(f"no session {session_id!r} of this user")
@@ -84,11 +85,12 @@ class ShareStore:
         only the digest, which opens nothing; `delete_session_share` takes it.
         """
         needs(self.db, "core", 6)
+        check_after(after, SessionShare)
         return await queries.list_session_shares(
             self.db.repeatable,
             session_id=check_id("session_id", session_id),
             user_id=check_id("user_id", user_id),
-            after_id=after.id if after else 0,
+            after_id=check_int64("after.id", after.id) if after else 0,
             limit=check_limit("limit", limit),
         )
 

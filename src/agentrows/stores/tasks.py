@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from agentrows.errors import Deleted, NotFound, OwnedByAnother
 from agentrows.gen import tasks as queries
+from agentrows.gen.models import Task
 from agentrows.stores._arguments import (
     OLDEST,
     UNSET,
+    check_after,
     check_id,
     check_limit,
     check_optional_id,
@@ -21,7 +23,6 @@ from agentrows.stores._schema import needs
 
 if TYPE_CHECKING:
     from agentrows.db.executor import Executor
-    from agentrows.gen.models import Task
     from agentrows.stores._arguments import Unset
 
 
@@ -81,6 +82,7 @@ class TaskStore:
         A page goes on `after` its last row.
         """
         needs(self.db, "core", 7)
+        check_after(after, Task, "id")
         after_time, after_id = page_after(after.created_at, after.id) if after else OLDEST
         return await queries.list_tasks(
             self.db.repeatable,

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 from agentrows.errors import Conflict, InvalidValue, NotFound
 from agentrows.gen import tools as queries
+from agentrows.gen.models import NewTool, Tool, ToolServer
 from agentrows.stores._arguments import (
     UNSET,
+    check_after,
+    check_batch,
     check_id,
     check_limit,
     check_optional_id,
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from agentrows.db.executor import Executor
-    from agentrows.gen.models import NewTool, RefreshedTools, Tool, ToolServer
+    from agentrows.gen.models import RefreshedTools
     from agentrows.stores._arguments import Unset
 
 
@@ -77,6 +80,7 @@ class ToolStore:
         self, *, limit: int | None = None, after: Tool | None = None
     ) -> list[Tool]:
         """Return all tools in the order of their keys, at most `limit`, from `after` a row on."""
+        check_after(after, Tool, "id", "server_name", "group_kind")
         return await queries.list_tools(
             self.db.repeatable,
             after_id=after.id if after else "",
@@ -94,6 +98,7 @@ class ToolStore:
         after: Tool | None = None,
     ) -> list[Tool]:
         """Return a server's tools by id, at most `limit`, from `after` a row on."""
+        check_after(after, Tool, "id")
         return await queries.list_tools_for_server(
             self.db.repeatable,
             server_name=check_id("server_name", server_name),
@@ -124,7 +129,7 @@ class ToolStore:
             raise InvalidValue("isolation must be read_committed to refresh tools in a transaction")
         check_id("server_name", server_name)
         check_id("group_kind", group_kind)
-        tools = tuple(tools)
+        tools = check_batch("tools", tools, NewTool)
         for place, tool in enumerate(tools):
             check_id(f"tools[{place}].id", tool.id)
             if tool.description is not None:
@@ -181,6 +186,7 @@ class ToolStore:
         self, *, limit: int | None = None, after: ToolServer | None = None
     ) -> list[ToolServer]:
         """Return all servers in the order of their keys, at most `limit`, from `after` a row on."""
+        check_after(after, ToolServer, "name", "group_kind")
         return await queries.list_tool_servers(
             self.db.repeatable,
             after_name=after.name if after else "",

@@ -42,7 +42,11 @@ class UserStore:
             portions = _Portions(scope)
             async for line in queries.iter_export_user(portions, user_id=user_id):
                 yield line
-            if _has_memories(scope, await database.look_around(scope.repeatable)):
+            found = await database.look_around(scope.repeatable)
+            if found.has_feedback_keys:
+                async for line in queries.iter_export_feedback_keys(portions, user_id=user_id):
+                    yield line
+            if _has_memories(scope, found):
                 async for line in queries.iter_export_memories(portions, user_id=user_id):
                     yield line
 
@@ -65,11 +69,13 @@ class UserStore:
             await queries.lock_tasks_of_user(scope, user_id=user_id)
             await queries.lock_sessions_of_user(scope, user_id=user_id)
             erased = await queries.erase_user(scope, user_id=user_id)
-            if not _has_memories(scope, found):
-                return erased
-            await queries.lock_memories_of_user(scope, user_id=user_id)
-            memories = await queries.erase_memories(scope, user_id=user_id)
-        return erased.model_copy(update={"memories": memories})
+            keys = memories = 0
+            if found.has_feedback_keys:
+                keys = await queries.erase_feedback_keys(scope, user_id=user_id)
+            if _has_memories(scope, found):
+                await queries.lock_memories_of_user(scope, user_id=user_id)
+                memories = await queries.erase_memories(scope, user_id=user_id)
+        return erased.model_copy(update={"feedback_keys": keys, "memories": memories})
 
 
 def _has_memories(db: Executor, found: Surroundings) -> bool:

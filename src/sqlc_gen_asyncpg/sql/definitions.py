@@ -1,4 +1,4 @@
-"""CREATE FUNCTION: what a function takes and returns."""
+"""What a definition of a function says: its arguments and its result."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ class Expressions:
         token = stream.here
         if stream.take("not"):
             return nodes.Op("not", None, self.expression(_NOT))
-        if token.kind == "op" and token.text not in _NO_OPERATOR:
+        if token.kind == "op" and token.text not in _NO_OPERATOR | {"*"}:
             stream.next()
             tight = _UNARY if token.text in {"+", "-"} else _OTHER
             return nodes.Op(token.text, None, self.expression(tight))

@@ -86,7 +86,7 @@ class Inference:
             case nodes.Known(kind, exprs, nullable):
                 for each in exprs:
                     self.expr(each, scope)
-                return Info(kind, nullable=nullable)
+                return Info(named(kind), nullable=nullable)
             case nodes.Array(items):
                 return self._array(items, scope)
             case nodes.Row(items):
@@ -152,7 +152,8 @@ class Inference:
 
     def _settle_all(self, infos: list[Info], found: Found) -> None:
         for info, (kind, dims) in zip(infos, found.args, strict=False):
-            same = (each for each in infos if (each.type, each.dims) == (kind, dims))
+            based = ((each, self._based(each)) for each in infos)
+            same = (each for each, base in based if (base.type, base.dims) == (kind, dims))
             origin = next((each.origin for each in same), None)
             self.settle(info, Info(kind, dims, origin=origin))
 
@@ -166,10 +167,13 @@ class Inference:
         if expr.kind in {"true", "false", "unknown"}:
             infos = [self.settle(each, Info("bool")) for each in infos]
         self.unify(infos if expr.kind == "distinct" else infos[:0])
-        if expr.kind in {"null", "json", "document", "normalized"}:
+        if expr.kind == "null":
             self.untyped.update(each.param for each in infos if each.open and each.param)
-        some = any(each.nullable for each in infos)
-        return Info("bool", nullable=some and expr.kind in {"json", "document", "normalized"})
+        if expr.kind not in {"json", "document", "normalized"}:
+            return Info("bool", nullable=False)
+        for each in infos:
+            self.settle(each, Info("xml" if expr.kind == "document" else "text"))
+        return Info("bool", nullable=any(each.nullable for each in infos))
 
     def _rows(self, operands: list[nodes.Expr], scope: Scope) -> Info:
         left, right = [each.items for each in operands if isinstance(each, nodes.Row)]

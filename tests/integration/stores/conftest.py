@@ -2,20 +2,24 @@
 
 `pytest tests/integration/stores --core 5` runs them on a database whose core track ends there.
 A test in which a method then says SchemaBehind, with a version above, is an expected failure.
+
+`pytest tests/integration/stores --pooler` runs them through pgbouncer in transaction mode.
 """
 
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import asyncpg
 import pytest
 import pytest_asyncio
 
-from agentrows import init_connection
+from agentrows import PostgresClient, Settings, init_connection
 from support.older_schemas import CORES, tracks_at, why_expected
 from support.postgres import SERVICE, SUPERUSER, as_role
+from support.servers import pgbouncer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator, Iterator
@@ -26,6 +30,9 @@ if TYPE_CHECKING:
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--core", type=int, choices=CORES, help="run the stores' tests on this core version"
+    )
+    parser.addoption(
+        "--pooler", action="store_true", help="run the stores' tests through pgbouncer"
     )
 
 
@@ -73,6 +80,32 @@ def migrated(stores_database: str) -> str:
     """
     asyncio.run(empty(stores_database))
     return as_role(stores_database, SERVICE)
+
+
+@pytest.fixture(scope="session")
+def client_dsn(
+    server: Server, stores_database: str, request: pytest.FixtureRequest
+) -> Iterator[str]:
+    """The service role's DSN: the server's, or with --pooler that of pgbouncer before it."""
+    if not request.config.getoption("pooler", default=False):
+        yield as_role(stores_database, SERVICE)
+        return
+    folder = Path(server.postgres.pgdata)
+    name = stores_database.partition("?")[0].rpartition("/")[2]
+    with pgbouncer(folder, 5432, SERVICE, pool_size=6) as port:
+        yield f"postgresql://{SERVICE}@127.0.0.1:{port}/{name}"
+
+
+@pytest_asyncio.fixture
+async def client(
+    migrated: str, client_dsn: str, request: pytest.FixtureRequest
+) -> AsyncIterator[PostgresClient]:
+    """A client on the migrated database."""
+    pooled = request.config.getoption("pooler", default=False)
+    settings = Settings(pooler="transaction" if pooled else "none", migrations="off")
+    assert pooled or client_dsn == migrated
+    async with PostgresClient.open(client_dsn, settings=settings) as client:
+        yield client
 
 
 @pytest_asyncio.fixture

@@ -204,7 +204,7 @@ async def test_an_export_of_large_rows_holds_few_of_them_at_a_time(
 
     class Watching(Executor):
         async def cursor(
-            self, query: str, /, *args: object, prefetch: int = 500, **_: Any
+            self, query: str, /, *args: object, prefetch: int = 500, **_: object
         ) -> AsyncIterator[asyncpg.Record]:
             fetched.append(prefetch)
             async for row in super().cursor(query, *args, prefetch=prefetch):

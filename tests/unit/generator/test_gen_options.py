@@ -38,6 +38,7 @@ def test_a_text_column_can_have_an_enum() -> None:
     assert options.overrides[0].enum == EnumSpec("Kind", ("a", "b"))
 
 
+CONVERTER = {"name": "c", "py_type": "str", "from_db": "app.a", "to_db": "app.b"}
 WRONG: list[tuple[dict[str, object], str]] = [
     ({"packge": "x"}, "packge is not an option"),
     ({"package": ""}, "package must be a text"),
@@ -53,7 +54,21 @@ WRONG: list[tuple[dict[str, object], str]] = [
     ({"rename": {"a": "1"}}, "rename.a: '1' is not a name"),
     ({"rename": {"a": "class"}}, "rename.a: 'class' is not a name"),
     ({"rename": []}, "rename must be a mapping"),
-    ({"converters": {}}, "converters is not supported yet"),
+    ({"converters": {}}, "converters must be a list"),
+    ({"converters": [{"name": "x"}]}, r"converters\[0\] must have the keys name, py_type, from_db"),
+    ({"converters": [{**CONVERTER, "to_db": "f"}]}, "to_db must be package.module.name, not 'f'"),
+    ({"converters": [{**CONVERTER, "py_type": "a b"}]}, "py_type must be a name such as Decimal"),
+    ({"converters": [{**CONVERTER, "to_db": "app.class.f"}]}, "must be package.module.name"),
+    ({"package": "app.class"}, "package must be an import name"),
+    ({"converters": [CONVERTER, CONVERTER]}, r"converters\[1\].name: there is another converter"),
+    ({"overrides": [{"column": "a.b", "converter": "x"}]}, r"\[0\].converter: no converter is x"),
+    ({"composites": {"a": {}}}, "composites.a must have a field at least"),
+    ({"composites": {"a": {"b": "c?"}}}, "composites.a.b: 'c\\?' is not a type"),
+    ({"composites": []}, "composites must be a mapping"),
+    ({"domains": {"a": ""}}, "domains.a must be a text"),
+    ({"docstrings": "google"}, "docstrings must be one of comments, sql, none, not 'google'"),
+    ({"json": "yes"}, "json must be one of codec, binary, text, not 'yes'"),
+    ({"vector": True}, "vector must be one of pgvector, list, not True"),
     ({"overrides": {}}, "overrides must be a list"),
     ({"overrides": [{"column": "a.b"}]}, r"overrides\[0\]: give either py_type or enum"),
     ({"overrides": [{"py_type": "str"}]}, "give either column or db_type"),

@@ -64,8 +64,7 @@ REFUSED = {
     ),
     "Merge": (
         ":exec",
-        "MERGE INTO other AS o USING item AS i ON o.item_id = i.id "
-        "WHEN MATCHED AND i.note = @x THEN DELETE",
+        "MERGE INTO other o USING item i ON o.id = i.id WHEN MATCHED AND i.note = @x THEN DELETE",
         "sqlc reads neither parameters nor results of MERGE; write INSERT",
     ),
     "NotUnderstood": (
@@ -219,7 +218,7 @@ TAKEN = [
     "a second field would be called x_; rename one: rename: {item.x_: …}",
     "'+' and '-' would both be VALUE; rename one: rename: {sign.-: …}",
     "py_type Nope is not known; write package.module.Name",
-    "another type for jsonb is not supported yet",
+    "data: app.Field: generated code has another Field; import it under another name",
 ]
 
 
@@ -229,7 +228,7 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     queries = [f"-- name: {name} :exec\nDELETE FROM item;\n" for name in TAKEN_QUERIES]
     overrides = [
         {"column": "item.id", "py_type": "Nope"},
-        {"db_type": "jsonb", "py_type": "app.Type"},
+        {"db_type": "jsonb", "py_type": "app.Field"},
     ]
     return refused(
         tmp_path_factory.mktemp("taken"),
@@ -253,10 +252,99 @@ def test_a_table_that_cannot_be_written_is_left_out_with_the_unused(tmp_path: Pa
     assert "class Item" not in (tmp_path / "gen" / "models.py").read_text()
 
 
-def test_an_override_that_matches_nothing_is_refused(tmp_path: Path) -> None:
-    overrides = [{"column": "item.nope", "py_type": "str"}, {"column": "*.id", "py_type": "str"}]
-    problems = refused(tmp_path, PLAIN, schema=OTHER, options={"overrides": overrides})
-    assert problems == ["options: overrides: no column is item.nope; correct or remove it"]
+UNUSED: dict[str, object] = {
+    "composites": {"nope": {"x": "text"}},
+    "converters": [{"name": "idle", "py_type": "str", "from_db": "app.a", "to_db": "app.b"}],
+    "inflection_exclude_table_names": ["item", "nopes"],
+    "overrides": [
+        {"column": "item.nope", "py_type": "str"},
+        {"column": "*.id", "py_type": "str"},
+        {"db_type": "citext", "py_type": "str"},
+    ],
+    "rename": {"A": "fetch", "item.id": "key", "public.item": "Thing", "item.ids": "x", "B": "y"},
+}
+
+
+def test_an_option_that_changes_nothing_is_refused(tmp_path: Path) -> None:
+    problems = refused(tmp_path, PLAIN, schema=OTHER, options=UNUSED)
+    assert problems == [
+        f"options: {message}; correct or remove it"
+        for message in (
+            "rename: no table, column, type, value or query is B",
+            "rename: no table, column, type, value or query is item.ids",
+            "inflection_exclude_table_names: no table is nopes",
+            "composites: no type is nope",
+            "overrides: no column is item.nope",
+            "overrides: no column and no parameter has the type citext",
+            "converters: no override and no comment names idle",
+        )
+    ]
+
+
+CUSTOM_SCHEMA = """
+CREATE EXTENSION vector;
+CREATE SCHEMA app;
+CREATE TYPE app.state AS ENUM ('a');
+CREATE TYPE point AS ENUM ('b');
+CREATE TYPE doc AS (at text, body jsonb);
+CREATE TABLE item (id text, look vector(3), data jsonb, first doc, one text, two text, str text,
+    "any" text, rank text, price numeric);
+CREATE TABLE spare (id text);
+"""
+CUSTOM_OPTIONS: dict[str, object] = {
+    "overrides": [
+        {"column": "item.look", "py_type": "app.types.Look"},
+        {"column": "item.one", "py_type": "app.types.Word"},
+        {"column": "item.two", "py_type": "app.words.Word"},
+        {"column": "item.str", "py_type": "app.types.str"},
+        {"column": "item.any", "py_type": "typing.Any"},
+        {"column": "item.rank", "py_type": "app.types.rank"},
+        {"column": "item.price", "py_type": "decimal.Decimal"},
+    ],
+}
+CUSTOM_QUERIES = """
+-- name: CopyData :copyfrom
+INSERT INTO item (id, data) VALUES (@id, @data);
+
+-- name: NoColumn :many
+-- py: column nope text
+SELECT id FROM item;
+
+-- name: NoState :many
+-- py: column id app.stat
+SELECT id FROM item;
+
+-- name: First :many
+SELECT first FROM item;
+
+-- name: Twice :many
+SELECT sqlc.embed(spare), sqlc.embed(spare) FROM spare;
+"""
+CUSTOM = [
+    "enum point: PostgreSQL reads point as its own type of that name; call it otherwise",
+    "column look: a vector is no app.types.Look by itself; give a converter",
+    "column two: two overrides import Word, from app.types and app.words",
+    "column str: app.types.str: generated code has another str",
+    "column any: Any says nothing of a value",
+    "models: Item: field rank is called as app.types.rank of an override is; import that under",
+    "CopyData: column data: a codec for json in the text format cannot be copied with",
+    "NoColumn: -- py: column nope: there is no column of that name",
+    "NoState: column id: type app.stat is not known",
+    "First: column first: type doc is composite, and its field body cannot be read: the driver has",
+    "Twice: two columns would be called spare",
+]
+
+
+@pytest.fixture(scope="module")
+def custom(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """What cannot be another type, or not so."""
+    directory = tmp_path_factory.mktemp("custom")
+    return refused(directory, CUSTOM_QUERIES, schema=CUSTOM_SCHEMA, options=CUSTOM_OPTIONS)
+
+
+@pytest.mark.parametrize("message", CUSTOM)
+def test_another_type_that_cannot_be_is_refused(message: str, custom: list[str]) -> None:
+    assert [line for line in custom if message in line], custom
 
 
 def test_a_wrong_option_is_refused_through_sqlc(tmp_path: Path) -> None:

@@ -53,3 +53,7 @@ def unlock(value: str) -> str:
 def lock(value: str) -> str:
     """Return the text, locked."""
     return value[::-1]
+
+
+class PreferencesOfOneAccount(Prefs):
+    """A longer name, for which a line may be too short."""

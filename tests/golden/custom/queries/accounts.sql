@@ -54,3 +54,12 @@ SELECT sqlc.embed(one), sqlc.embed(other), friend.prefs
 FROM friend
 JOIN account AS one ON one.id = friend.a
 LEFT JOIN account AS other ON other.id = friend.b;
+
+-- name: TurnPrefs :batchmany
+-- py: column prefs shop_types.PreferencesOfOneAccount?
+UPDATE account SET prefs = prefs || @patch::jsonb WHERE id = @id RETURNING prefs;
+
+-- name: PatchPrefs :one
+-- py: param patch JsonValue
+-- py: column total money
+UPDATE account SET prefs = prefs || @patch WHERE id = @id RETURNING balance AS total;

@@ -8,7 +8,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter
 
-from shop_types import Change, Limits, Money, Prefs, lock, money_to_db
+from shop_types import Change, Limits, Money, PreferencesOfOneAccount, Prefs, lock, money_to_db
 
 from . import models
 from .dbtx import DBTX, CursorDBTX, affected, by_name, nested, require_aware, required
@@ -29,9 +29,11 @@ __all__ = [
     "LIST_BALANCES",
     "LIST_FRIENDS",
     "LIST_HISTORY",
+    "PATCH_PREFS",
     "READ_NOTE",
     "SET_BALANCES",
     "SET_PREFS",
+    "TURN_PREFS",
     "WRITE_NOTE",
     "CopyBothParams",
     "CopyPinsParams",
@@ -40,6 +42,7 @@ __all__ = [
     "ListHistoryRow",
     "ReadNoteRow",
     "SetBalancesParams",
+    "TurnPrefsParams",
     "add_account",
     "add_friends",
     "copy_both",
@@ -52,9 +55,11 @@ __all__ = [
     "list_balances",
     "list_friends",
     "list_history",
+    "patch_prefs",
     "read_note",
     "set_balances",
     "set_prefs",
+    "turn_prefs",
     "write_note",
 ]
 
@@ -120,6 +125,15 @@ class ListFriendsRow(BaseModel):
     prefs: PgJson[Prefs] | None
 
 
+class TurnPrefsParams(BaseModel):
+    """The parameters of TurnPrefs."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    patch: JsonValue
+    id: int
+
+
 _PREFS: Final[TypeAdapter[Prefs]] = TypeAdapter(Prefs)
 _ENCODE_PREFS: Final = Encoder(json_object(_PREFS))
 _CHANGE: Final[TypeAdapter[Change]] = TypeAdapter(Change)
@@ -171,6 +185,11 @@ _LIST_FRIENDS_ROW_SHAPE: Final = (
     "prefs",
 )
 _LIST_FRIENDS_ROW_ROWS: Final = TypeAdapter(list[ListFriendsRow])
+_TURN_PREFS_COLUMNS: Final = ("patch", "id")
+_ADAPTER: Final[TypeAdapter[list[list[PgJson[PreferencesOfOneAccount] | None]]]] = TypeAdapter(
+    list[list[PgJson[PreferencesOfOneAccount] | None]],
+)
+_PGMONEY_NONE: Final[TypeAdapter[PgMoney | None]] = TypeAdapter(PgMoney | None)
 
 ADD_ACCOUNT: Final = """-- name: AddAccount :one
 INSERT INTO account (id, prefs, history, limits, other, note, balance, steps, pin, paid, during, off)
@@ -469,3 +488,39 @@ async def list_friends(db: DBTX, /) -> list[ListFriendsRow]:
     rows = await db.fetch(LIST_FRIENDS)
     found = [nested(_LIST_FRIENDS_ROW_SHAPE, row) for row in rows]
     return _LIST_FRIENDS_ROW_ROWS.validate_python(found)
+
+
+TURN_PREFS: Final = """-- name: TurnPrefs :batchmany
+UPDATE account SET prefs = prefs || $1::jsonb WHERE id = $2 RETURNING prefs"""
+
+
+async def turn_prefs(
+    db: DBTX,
+    /,
+    *,
+    rows: Iterable[TurnPrefsParams],
+) -> list[list[PreferencesOfOneAccount | None]]:
+    """Run TurnPrefs for each of the rows, one after another, and return the rows of each.
+
+    ```sql
+    UPDATE account SET prefs = prefs || $1::jsonb WHERE id = $2 RETURNING prefs
+    ```
+    """
+    found = [await db.fetch(TURN_PREFS, *each) for each in tuples(rows, _TURN_PREFS_COLUMNS)]
+    values = [[row[0] for row in rows_] for rows_ in found]
+    return _ADAPTER.validate_python(values)
+
+
+PATCH_PREFS: Final = """-- name: PatchPrefs :one
+UPDATE account SET prefs = prefs || $1 WHERE id = $2 RETURNING balance AS total"""
+
+
+async def patch_prefs(db: DBTX, /, *, patch: JsonValue, id: int) -> Money | None:
+    """Run PatchPrefs and return its row.
+
+    ```sql
+    UPDATE account SET prefs = prefs || $1 WHERE id = $2 RETURNING balance AS total
+    ```
+    """
+    value = await db.fetchval(PATCH_PREFS, patch, id)
+    return _PGMONEY_NONE.validate_python(value)

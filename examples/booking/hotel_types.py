@@ -1,0 +1,15 @@
+"""Types of the application, which the options of the generator name."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from pydantic import BaseModel, Field
+
+
+class Wishes(BaseModel):
+    """What a guest asked for; the column holds it as JSON."""
+
+    floor: int | None = None
+    arrival: dt.time | None = None
+    extras: list[str] = Field(default_factory=list[str])

@@ -1,0 +1,3 @@
+-- Forgets the keys under which feedback was stored; the feedback stays.
+
+DROP TABLE IF EXISTS agentrows_feedback_key;

@@ -1,0 +1,319 @@
+"""A call that is cancelled wherever it waits, once and twice in a row; a client that is closed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import itertools
+import os
+from functools import partial
+from typing import TYPE_CHECKING, get_args
+
+import pytest
+
+from agentrows import (
+    ClientClosed,
+    ConfigError,
+    OutcomeUnknown,
+    PostgresClient,
+    Settings,
+    Unavailable,
+    opening,
+)
+from support.cancelling import Moment, Stepped, cases, run
+from support.proxy import proxy_to, socket_of
+from support.stores import event
+from support.watching import (
+    ASLEEP,
+    IN_LOCKS,
+    IN_USE,
+    PATIENCE_S,
+    SLEEP,
+    Watcher,
+    check_whole,
+    watch,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from agentrows import Agent
+
+    Use = Callable[[PostgresClient, str], Awaitable[None]]
+
+SIZE = 2
+SAMPLE = 1 if "AGENTROWS_ROUNDS" in os.environ else 7
+"""Of the cases that take a while, one of so many; `make soak` takes them all."""
+COLD_S = 1e-6
+"""Connections that have been idle for so long are closed: every call opens one."""
+
+
+@pytest.fixture
+async def watcher(migrated: str) -> AsyncIterator[Watcher]:
+    async with watch(migrated) as watcher:
+        yield watcher
+
+
+async def one_statement(client: PostgresClient, name: str) -> None:
+    await client.store_events([event(name)])
+
+
+async def a_transaction(client: PostgresClient, name: str) -> None:
+    async with client.transaction() as tx:
+        await tx.store_session(name, user_id="mira")
+        await tx.store_events([event(name)])
+
+
+async def a_savepoint(client: PostgresClient, name: str) -> None:
+    async with client.transaction() as tx:
+        await tx.store_session(name, user_id="mira")
+        await tx.refresh_tools_for_server(name, group_kind="MCP", tools=[])
+        await tx.store_events([event(name)])
+
+
+async def a_stream(client: PostgresClient, name: str) -> None:  # noqa: ARG001
+    async with contextlib.aclosing(client.stream_events_for_session("s-1", user_id="mira")) as rows:
+        async for _ in rows:
+            pass
+
+
+USES = pytest.mark.parametrize("use", [one_statement, a_transaction, a_savepoint, a_stream])
+
+
+async def halves(watcher: Watcher) -> int:
+    """Count the transactions that happened in part."""
+    query = (
+        "SELECT count(*) FROM session FULL JOIN event ON event.id = session.id"
+        " WHERE session.id IS NULL OR event.id IS NULL"
+    )
+    return int(await watcher.db.fetchval(query))
+
+
+async def cancel_everywhere(client: PostgresClient, watcher: Watcher, use: Use, of: int) -> int:
+    """Cancel a use in every case, or in each `of`-th; return how many came in time."""
+    whole = await run(partial(use, client, "uncancelled"))
+    cancelled = 0
+    for number, (moment, waits) in enumerate(itertools.islice(cases(whole.waits), 0, None, of)):
+        stepped = await run(partial(use, client, f"n-{number}"), *waits, moment=moment)
+        cancelled += bool(stepped.cancels)
+        await check_whole(client, watcher, size=SIZE)
+    return cancelled
+
+
+@USES
+async def test_wherever_a_call_is_cancelled_the_pool_is_whole_and_nothing_half_done(
+    migrated: str, watcher: Watcher, use: Use
+) -> None:
+    async with PostgresClient.open(
+        migrated, settings=Settings(pool_max_size=SIZE), migrations="off"
+    ) as client:
+        assert await cancel_everywhere(client, watcher, use, of=1) > 4
+
+    assert use is one_statement or await halves(watcher) == 0
+
+
+@USES
+async def test_wherever_a_call_that_opens_a_connection_is_cancelled_the_pool_is_whole(
+    migrated: str, watcher: Watcher, use: Use
+) -> None:
+    settings = Settings(pool_max_size=SIZE, pool_max_idle_s=COLD_S)
+    async with PostgresClient.open(migrated, settings=settings, migrations="off") as client:
+        assert await cancel_everywhere(client, watcher, use, of=SAMPLE) > 4
+
+    assert use is one_statement or await halves(watcher) == 0
+
+
+async def test_wherever_opening_a_client_is_cancelled_no_session_is_left(
+    migrated: str, watcher: Watcher
+) -> None:
+    settings = Settings(pool_min_size=SIZE, pool_max_size=SIZE)
+
+    async def connect() -> None:
+        client = await PostgresClient.connect(migrated, settings=settings, migrations="off")
+        await client.close()
+
+    whole = await run(connect)
+    for moment, waits in itertools.islice(cases(whole.waits), 0, None, SAMPLE):
+        await run(connect, *waits, moment=moment)
+        await watcher.until_sessions(0)
+
+
+async def test_a_connection_handed_to_a_task_in_the_moment_of_its_cancel_goes_to_the_next(
+    migrated: str, watcher: Watcher
+) -> None:
+    settings = Settings(pool_max_size=1, acquire_timeout_s=PATIENCE_S)
+    async with PostgresClient.open(migrated, settings=settings, migrations="off") as client:
+        for moment in get_args(Moment):
+            async with client.transaction():
+                first = asyncio.create_task(run(client.list_agents, 1, moment=moment))
+                await asyncio.sleep(0)
+                next_one = asyncio.create_task(client.list_agents())
+                await asyncio.sleep(0)
+            assert (await first).cancels == 1
+            assert await next_one == []
+            await check_whole(client, watcher, size=1)
+
+
+async def test_a_place_given_to_a_task_in_the_moment_of_its_cancel_goes_to_the_next(
+    migrated: str, watcher: Watcher
+) -> None:
+    """The connection before it is lost: what is handed on is the right to open another."""
+    settings = Settings(pool_max_size=1, acquire_timeout_s=PATIENCE_S)
+    async with PostgresClient.open(migrated, settings=settings, migrations="off") as client:
+        for moment in get_args(Moment):
+            first, next_one = await lose_before(client, watcher, moment)
+            assert (await first).cancels == 1
+            assert await next_one == []
+            await check_whole(client, watcher, size=1)
+
+
+async def lose_before(
+    client: PostgresClient, watcher: Watcher, moment: Moment
+) -> tuple[asyncio.Task[Stepped[list[Agent]]], asyncio.Task[list[Agent]]]:
+    """Lose the one connection while two wait for it, of whom the first is cancelled then."""
+    tx = await (block := client.transaction()).__aenter__()
+    first = asyncio.create_task(run(client.list_agents, 1, moment=moment))
+    await asyncio.sleep(0)
+    next_one = asyncio.create_task(client.list_agents())
+    await asyncio.sleep(0)
+    assert await watcher.terminate_all() == 1
+    with pytest.raises(Unavailable) as lost:
+        await tx.list_agents()
+    await block.__aexit__(Unavailable, lost.value, None)
+    return first, next_one
+
+
+async def test_a_closed_client_says_so_and_is_closed_twice_without_harm(
+    migrated: str, watcher: Watcher
+) -> None:
+    client = await PostgresClient.connect(
+        migrated, settings=Settings(pool_max_size=SIZE), migrations="off"
+    )
+    await check_whole(client, watcher, size=SIZE)
+
+    await asyncio.gather(client.close(), client.close())
+    await client.close()
+
+    await watcher.until_sessions(0)
+    for call in (client.ping, lambda: client.store_events([event("e-1")])):
+        with pytest.raises(ClientClosed):
+            await call()
+    with pytest.raises(ClientClosed):
+        async with client.transaction():
+            pass
+
+
+async def test_closing_lets_calls_end_that_run_and_tells_those_that_wait(
+    migrated: str, watcher: Watcher
+) -> None:
+    settings = Settings(pool_max_size=1, acquire_timeout_s=PATIENCE_S)
+    client = await PostgresClient.connect(migrated, settings=settings, migrations="off")
+    async with watcher.lock("session"):
+        running = asyncio.create_task(client.store_session("s-1", user_id="mira"))
+        await watcher.until(IN_LOCKS)
+        waiting = [asyncio.create_task(client.list_agents()) for _ in range(3)]
+        await asyncio.sleep(0)
+        closing = asyncio.create_task(client.close())
+        told = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(each) for each in told] == [ClientClosed] * 3
+        assert not closing.done()
+
+    assert (await running).id == "s-1"
+    await closing
+    await watcher.until_sessions(0)
+
+
+@pytest.mark.parametrize("declared", ["repeatable", "once", "transaction"])
+async def test_closing_cuts_off_a_call_that_does_not_end(
+    migrated: str, watcher: Watcher, declared: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "CLOSE_TIMEOUT_S", 0.05)
+    client = await PostgresClient.connect(migrated, migrations="off")
+    statements = {"repeatable": client.db.repeatable, "once": client.db.once}
+
+    async def sleep() -> None:
+        if declared != "transaction":
+            await statements[declared].execute(SLEEP)
+        async with client.transaction() as tx:
+            await tx.db.execute(SLEEP)
+
+    running = asyncio.create_task(sleep())
+    await watcher.until(ASLEEP)
+    await client.close()
+
+    with pytest.raises(OutcomeUnknown if declared == "once" else Unavailable):
+        await running
+    await watcher.until_sessions(0)
+
+
+async def test_closing_ends_although_the_server_says_nothing(
+    migrated: str, watcher: Watcher
+) -> None:
+    async with proxy_to(socket_of(migrated)) as proxy:
+        client = await PostgresClient.connect(
+            proxy.dsn(migrated), settings=Settings(pool_max_size=SIZE), migrations="off"
+        )
+        await check_whole(client, watcher, size=SIZE)
+        proxy.stall()
+        async with asyncio.timeout(PATIENCE_S):
+            await client.close()
+        proxy.flow()
+        await watcher.until_sessions(0)
+
+
+async def test_closing_after_a_fault_with_a_call_under_way_ends(
+    migrated: str, watcher: Watcher
+) -> None:
+    client = await PostgresClient.connect(
+        migrated, settings=Settings(pool_max_size=SIZE), migrations="off"
+    )
+    await check_whole(client, watcher, size=SIZE)
+    assert await watcher.terminate_all() == SIZE  # the pool was empty once
+    async with watcher.lock("session"):
+        running = asyncio.create_task(client.store_session("s-1", user_id="mira"))
+        await watcher.until(IN_LOCKS)
+        closing = asyncio.create_task(client.close())
+        await asyncio.sleep(0)
+    await asyncio.gather(running, closing)
+    await watcher.until_sessions(0)
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # nobody closed it
+def test_an_event_loop_that_ends_undoes_what_was_not_committed_and_keeps_the_rest(
+    migrated: str,
+) -> None:
+    clients: list[PostgresClient] = []
+    tasks: list[asyncio.Task[None]] = []
+
+    async def work() -> None:
+        client = await PostgresClient.connect(
+            migrated, settings=Settings(pool_max_size=SIZE), migrations="off"
+        )
+        clients.append(client)
+        inside = asyncio.Event()
+
+        async def begin() -> None:
+            async with client.transaction() as tx:
+                await tx.store_session("half", user_id="mira")
+                inside.set()
+                await tx.db.execute(SLEEP)
+
+        tasks.append(asyncio.create_task(begin()))
+        await inside.wait()
+        await client.store_session("s-1", user_id="mira")
+
+    async def look() -> None:
+        async with watch(migrated) as watcher:
+            await watcher.until(IN_USE, 0)
+            assert await watcher.db.fetchval("SELECT array_agg(id) FROM session") == ["s-1"]
+            with pytest.raises(ConfigError, match="another event loop"):
+                await clients[0].ping()
+            clients.clear()
+            tasks.clear()
+            gc.collect()
+            await watcher.until_sessions(0)
+
+    asyncio.run(work())
+    asyncio.run(look())

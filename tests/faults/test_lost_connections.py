@@ -1,0 +1,463 @@
+"""A connection that is lost before, during and after a statement, at BEGIN and at COMMIT."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+import asyncpg
+import pytest
+
+from agentrows import (
+    Aborted,
+    OutcomeUnknown,
+    PoolTimeout,
+    PostgresClient,
+    Retry,
+    Settings,
+    Unavailable,
+    init_connection,
+)
+from support.ledger import Ledger
+from support.proxy import COMMIT, Proxy, proxy_to, socket_of
+from support.stores import event
+from support.watching import IN_LOCKS, Watcher, check_whole, watch
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator
+
+Side = Literal["before", "after"]
+Moment = Literal[Side, "during"]
+SIZE = 3
+BEGIN = b"BEGIN"
+MOMENTS = pytest.mark.parametrize("moment", ["before", "during", "after"])
+NOWHERE = 1
+"""A port that nobody listens on."""
+REFUSE_ONCE = """
+CREATE SEQUENCE refusals;
+CREATE FUNCTION refuse_once() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF nextval('refusals') = 1 THEN
+        RAISE 'two writers crossed' USING ERRCODE = 'serialization_failure';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER refuse BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION refuse_once();
+"""
+
+
+@pytest.fixture
+async def watcher(migrated: str) -> AsyncIterator[Watcher]:
+    async with watch(migrated) as watcher:
+        yield watcher
+
+
+@pytest.fixture
+async def proxy(migrated: str) -> AsyncIterator[Proxy]:
+    async with proxy_to(socket_of(migrated)) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def retries() -> list[Retry]:
+    """What the client told the application."""
+    return []
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    return Ledger()
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A client behind a proxy, and what is seen and noted of it."""
+
+    client: PostgresClient
+    proxy: Proxy
+    watcher: Watcher
+    ledger: Ledger
+    retries: list[Retry]
+
+    @contextlib.asynccontextmanager
+    async def losing(self, content: str, moment: Moment, table: str) -> AsyncGenerator[None]:
+        """Lose the connection of the first statement that sends this content, to write a table."""
+        if moment != "during":
+            plan = self.proxy.cut_at(content.encode(), moment)
+            yield
+            assert plan.is_done
+            return
+        is_locked = asyncio.Event()
+        cutting = asyncio.create_task(self._cut_one_that_waits(table, is_locked))
+        await is_locked.wait()
+        yield
+        await cutting
+
+    async def _cut_one_that_waits(self, table: str, is_locked: asyncio.Event) -> None:
+        async with self.watcher.lock(table):
+            is_locked.set()
+            await self.watcher.until(IN_LOCKS)
+            assert self.proxy.cut()
+
+
+@pytest.fixture
+async def stage(
+    migrated: str, proxy: Proxy, watcher: Watcher, ledger: Ledger, retries: list[Retry]
+) -> AsyncIterator[Stage]:
+    """At the end of each test the pool is whole, and the ledger is right."""
+    settings = Settings(pool_max_size=SIZE)
+    async with PostgresClient.open(
+        proxy.dsn(migrated), settings=settings, migrations="off", on_retry=retries.append
+    ) as client:
+        yield Stage(client, proxy, watcher, ledger, retries)
+        await check_whole(client, watcher, size=SIZE)
+        await ledger.check(watcher.db)
+
+
+@MOMENTS
+async def test_in_a_repeatable_statement_it_is_tried_again_and_happens_once(
+    stage: Stage, moment: Moment
+) -> None:
+    async with stage.losing("s-lost", moment, "session"):
+        await stage.ledger.repeatable(
+            lambda: stage.client.store_session("s-lost", user_id="mira"), ("session", "s-lost")
+        )
+
+    assert stage.ledger.count("acknowledged") == 1
+    assert {type(retry.error) for retry in stage.retries} == {Unavailable}
+
+
+@MOMENTS
+async def test_in_a_statement_that_must_not_run_twice_the_outcome_is_unknown(
+    stage: Stage, moment: Moment
+) -> None:
+    async with stage.losing("It was lost.", moment, "feedback"):
+        await stage.ledger.once(
+            lambda: stage.client.store_feedback(
+                user_id="mira", is_positive=True, feedback_text="It was lost."
+            ),
+            ("feedback", "It was lost."),
+        )
+
+    assert stage.ledger.errors() == {"OutcomeUnknown": 1}
+    assert stage.retries == []
+    if moment != "during":
+        found = await stage.client.list_feedback(user_id="mira")
+        assert len(found) == (moment == "after")
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_in_a_read_it_is_tried_again(stage: Stage, moment: Moment) -> None:
+    await stage.ledger.once(lambda: stage.client.store_events([event("e-1")]), ("event", "e-1"))
+    async with stage.losing("s-1", moment, "event"):
+        found = await stage.client.list_events_for_session("s-1", user_id="mira")
+
+    assert [each.id for each in found] == ["e-1"]
+
+
+async def test_an_event_whose_outcome_is_unknown_is_stored_again_without_harm(stage: Stage) -> None:
+    async with stage.losing("e-lost", "after", "event"):
+        with pytest.raises(OutcomeUnknown):
+            await stage.client.store_events([event("e-lost")])
+
+    await stage.ledger.once(
+        lambda: stage.client.store_events([event("e-lost")], on_duplicate="skip"),
+        ("event", "e-lost"),
+    )
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_at_begin_the_transaction_is_begun_again(stage: Stage, moment: Side) -> None:
+    plan = stage.proxy.cut_at(BEGIN, moment)
+    runs = 0
+
+    async def store() -> None:
+        nonlocal runs
+        async with stage.client.transaction() as tx:
+            runs += 1
+            await tx.store_session("s-1", user_id="mira")
+
+    await stage.ledger.once(store, ("session", "s-1"))
+
+    assert plan.is_done
+    assert (runs, len(stage.retries)) == (1, 1)
+
+
+@MOMENTS
+async def test_in_a_transaction_nothing_happened_and_nothing_is_tried_again(
+    stage: Stage, moment: Moment
+) -> None:
+    async def store() -> None:
+        async with stage.client.transaction() as tx:
+            await tx.store_session("s-1", user_id="mira")
+            await tx.store_feedback(user_id="mira", is_positive=True, feedback_text="It was lost.")
+
+    async with stage.losing("It was lost.", moment, "feedback"):
+        await stage.ledger.once(store, ("session", "s-1"), ("feedback", "It was lost."))
+
+    assert stage.ledger.errors() == {"Unavailable": 1}
+    assert stage.retries == []
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_at_commit_the_outcome_is_unknown_and_all_or_nothing_happened(
+    stage: Stage, moment: Side
+) -> None:
+    plan = stage.proxy.cut_at(COMMIT, moment)
+
+    async def store() -> None:
+        async with stage.client.transaction() as tx:
+            await tx.store_session("s-1", user_id="mira")
+            await tx.store_events([event("e-1")])
+
+    await stage.ledger.once(store, ("session", "s-1"), ("event", "e-1"))
+
+    assert plan.is_done
+    assert stage.ledger.errors() == {"OutcomeUnknown": 1}
+    assert stage.retries == []
+    assert len(await stage.client.list_sessions(user_id="mira")) == (moment == "after")
+
+
+async def test_in_a_stream_the_rows_so_far_stay_and_the_reader_is_told(stage: Stage) -> None:
+    events = [event(f"e-{number}") for number in range(1200)]
+    await stage.ledger.once(
+        lambda: stage.client.store_events(events), *(("event", each.id) for each in events)
+    )
+    seen: list[str] = []
+
+    with pytest.raises(Unavailable):
+        async with contextlib.aclosing(
+            stage.client.stream_events_for_session("s-1", user_id="mira")
+        ) as rows:
+            async for row in rows:
+                seen.append(row.id)
+                if len(seen) == 500:
+                    stage.proxy.cut()
+
+    assert seen == [each.id for each in events][:500]
+    assert stage.retries == []
+
+
+async def test_connections_lost_while_nobody_used_them_are_not_handed_out(stage: Stage) -> None:
+    """A statement that must not run twice would otherwise not know whether it had happened."""
+    await check_whole(stage.client, stage.watcher, size=SIZE)
+    assert await stage.watcher.terminate_all() == SIZE
+
+    texts = [f"verdict {number}" for number in range(3 * SIZE)]
+    await asyncio.gather(
+        *(
+            stage.ledger.once(
+                partial(
+                    stage.client.store_feedback,
+                    user_id="mira",
+                    is_positive=True,
+                    feedback_text=text,
+                ),
+                ("feedback", text),
+            )
+            for text in texts
+        )
+    )
+
+    assert stage.ledger.errors() == {}
+    assert stage.retries == []
+
+
+@pytest.mark.parametrize("declared", ["repeatable", "once"])
+async def test_where_no_connection_can_be_opened_every_statement_is_tried_again(
+    migrated: str, proxy: Proxy, ledger: Ledger, watcher: Watcher, declared: str
+) -> None:
+    retries: list[Retry] = []
+
+    def heal(retry: Retry) -> None:
+        retries.append(retry)
+        if len(retries) == 3:
+            proxy.upstream = socket_of(migrated)
+
+    async with PostgresClient.open(
+        proxy.dsn(migrated), settings=Settings(pool_max_size=SIZE), migrations="off", on_retry=heal
+    ) as client:
+        proxy.upstream = NOWHERE
+        proxy.cut()
+        await watcher.until_sessions(0)
+        if declared == "repeatable":
+            await ledger.repeatable(
+                lambda: client.store_session("s-1", user_id="mira"), ("session", "s-1")
+            )
+        else:
+            await ledger.once(lambda: client.store_events([event("e-1")]), ("event", "e-1"))
+        await check_whole(client, watcher, size=SIZE)
+
+    assert ledger.errors() == {}
+    assert [retry.attempt for retry in retries] == [2, 3, 4]
+    await ledger.check(watcher.db)
+
+
+async def test_a_transaction_waits_for_a_server_that_comes_back(
+    migrated: str, proxy: Proxy, watcher: Watcher
+) -> None:
+    async with PostgresClient.open(
+        proxy.dsn(migrated),
+        settings=Settings(pool_max_size=SIZE),
+        migrations="off",
+        on_retry=lambda _: setattr(proxy, "upstream", socket_of(migrated)),
+    ) as client:
+        proxy.upstream = NOWHERE
+        proxy.cut()
+        await watcher.until_sessions(0)
+        async with client.transaction() as tx:
+            await tx.store_session("s-1", user_id="mira")
+
+        assert len(await client.list_sessions(user_id="mira")) == 1
+
+
+async def test_without_retries_the_first_loss_is_reported(
+    migrated: str, proxy: Proxy, retries: list[Retry]
+) -> None:
+    settings = Settings(retry_timeout_s=0)
+    async with PostgresClient.open(
+        proxy.dsn(migrated), settings=settings, migrations="off", on_retry=retries.append
+    ) as client:
+        proxy.cut_at(b"s-lost", "before")
+        with pytest.raises(Unavailable):
+            await client.store_session("s-lost", user_id="mira")
+
+        assert retries == []
+        assert await client.list_sessions(user_id="mira") == []
+
+
+@pytest.mark.parametrize("bound", ["retry_timeout_s", "with_timeout"])
+async def test_a_server_that_stays_away_is_given_up_at_the_deadline(
+    migrated: str, proxy: Proxy, retries: list[Retry], bound: str
+) -> None:
+    settings = Settings(retry_timeout_s=0.5 if bound == "retry_timeout_s" else 600)
+    async with PostgresClient.open(
+        proxy.dsn(migrated), settings=settings, migrations="off", on_retry=retries.append
+    ) as client:
+        proxy.upstream = NOWHERE
+        proxy.cut()
+        stores = client if bound == "retry_timeout_s" else client.with_timeout(0.5)
+        async with asyncio.timeout(30):
+            with pytest.raises(Unavailable):
+                await stores.store_session("s-1", user_id="mira")
+            with pytest.raises(Unavailable):
+                await stores.store_events([event("e-1")])
+
+    assert len(retries) >= 2
+
+
+@pytest.mark.parametrize("declared", ["repeatable", "once"])
+async def test_what_the_server_undid_is_tried_again(stage: Stage, declared: str) -> None:
+    table = "session" if declared == "repeatable" else "feedback"
+    await stage.watcher.db.execute(REFUSE_ONCE.format(table=table))
+
+    if declared == "repeatable":
+        await stage.ledger.repeatable(
+            lambda: stage.client.store_session("s-1", user_id="mira"), ("session", "s-1")
+        )
+    else:
+        await stage.ledger.once(
+            lambda: stage.client.store_feedback(
+                user_id="mira", is_positive=True, feedback_text="Good."
+            ),
+            ("feedback", "Good."),
+        )
+
+    assert stage.ledger.errors() == {}
+    assert [type(retry.error) for retry in stage.retries] == [Aborted]
+
+
+@pytest.mark.parametrize("how", ["copy", "executemany"])
+@pytest.mark.parametrize("given", ["list", "generator"])
+async def test_rows_that_can_be_read_only_once_are_not_tried_again(
+    stage: Stage, how: str, given: str
+) -> None:
+    """The second try would store what the first one had left over, and call it done."""
+    await stage.watcher.db.execute("CREATE TABLE number (n int)")
+    await stage.watcher.db.execute(REFUSE_ONCE.format(table="number"))
+    numbers = [(number,) for number in range(10)]
+    rows = numbers if given == "list" else (row for row in numbers)
+
+    is_said = pytest.raises(Aborted) if given == "generator" else contextlib.nullcontext()
+    with is_said:
+        if how == "copy":
+            await stage.client.db.copy_records_to_table("number", records=rows)
+        else:
+            await stage.client.db.executemany("INSERT INTO number VALUES ($1)", rows)
+
+    stored = await stage.watcher.db.fetchval("SELECT count(*) FROM number")
+    assert stored == (len(numbers) if given == "list" else 0)
+
+
+async def test_what_the_server_undid_in_a_transaction_is_for_its_block_to_run_again(
+    stage: Stage,
+) -> None:
+    await stage.watcher.db.execute(REFUSE_ONCE.format(table="session"))
+
+    async def store() -> None:
+        async with stage.client.transaction() as tx:
+            await tx.store_session("s-1", user_id="mira")
+
+    await stage.ledger.once(store, ("session", "s-1"))
+    assert stage.ledger.errors() == {"Aborted": 1}
+    assert stage.retries == []
+
+    stage.ledger.writes.clear()
+    await stage.ledger.once(store, ("session", "s-1"))
+
+
+async def test_a_full_pool_is_not_tried_again(
+    migrated: str, watcher: Watcher, retries: list[Retry]
+) -> None:
+    settings = Settings(pool_max_size=SIZE, acquire_timeout_s=0.05)
+    async with PostgresClient.open(
+        migrated, settings=settings, migrations="off", on_retry=retries.append
+    ) as client:
+        async with contextlib.AsyncExitStack() as stack:
+            for _ in range(SIZE):
+                await stack.enter_async_context(client.transaction())
+            with pytest.raises(PoolTimeout):
+                await client.ping()
+            with pytest.raises(PoolTimeout):
+                await client.store_events([event("e-1")])
+            with pytest.raises(PoolTimeout):
+                async with client.transaction():
+                    pass
+        await check_whole(client, watcher, size=SIZE)
+
+    assert retries == []
+
+
+async def test_a_hook_that_fails_costs_nobody_the_call(
+    migrated: str, proxy: Proxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_retry: Retry) -> None:
+        raise ZeroDivisionError
+
+    async with PostgresClient.open(proxy.dsn(migrated), migrations="off", on_retry=fail) as client:
+        proxy.cut_at(b"s-lost", "before")
+        await client.store_session("s-lost", user_id="mira")
+
+        assert len(await client.list_sessions(user_id="mira")) == 1
+
+    assert "on_retry" in caplog.text
+
+
+async def test_a_pool_of_the_applications_own_is_used_with_retries_too(
+    migrated: str, proxy: Proxy, ledger: Ledger, watcher: Watcher, retries: list[Retry]
+) -> None:
+    async with asyncpg.create_pool(
+        proxy.dsn(migrated), min_size=1, max_size=SIZE, init=init_connection
+    ) as pool:
+        client = await PostgresClient.from_pool(pool, on_retry=retries.append)
+        proxy.cut_at(b"s-lost", "after")
+        await ledger.repeatable(
+            lambda: client.store_session("s-lost", user_id="mira"), ("session", "s-lost")
+        )
+
+    assert ledger.errors() == {}
+    assert [type(retry.error) for retry in retries] == [Unavailable]
+    await ledger.check(watcher.db)

@@ -1,0 +1,33 @@
+"""The example of docs/reliability.md runs, and says what it should when a connection is lost."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from support.proxy import proxy_to, socket_of
+
+if TYPE_CHECKING:
+    import pytest
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "reliability.md"
+
+
+async def test_the_example_of_the_document_hears_of_a_retry(
+    migrated: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    [example] = re.findall(r"(?ms)^```python\n(.*?)^```$", DOCUMENT.read_text())
+    module: dict[str, Any] = {"__name__": "example"}
+    exec(compile(example, str(DOCUMENT), "exec"), module)  # noqa: S102  our own document
+
+    async with proxy_to(socket_of(migrated)) as proxy:
+        lost = proxy.cut_at(b"s-41", "before")
+        with caplog.at_level(logging.WARNING, logger="example"):
+            await module["main"](proxy.dsn(migrated))
+
+    assert lost.is_done
+    [said] = [record.getMessage() for record in caplog.records if record.name == "example"]
+    assert said.startswith("try 2 after ")
+    assert "the database is not available" in said

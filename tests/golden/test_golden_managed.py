@@ -1,0 +1,54 @@
+"""With a managed database sqlc asks a server for the types: the packages are the same bytes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from golden.cases import CASES, HERE, files_of, generate, run, write_project
+from support.servers import OwnServer, own_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def own() -> Iterator[OwnServer]:
+    with own_server() as server:
+        yield server
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_package_is_the_same_with_a_managed_database(
+    case: str, own: OwnServer, tmp_path: Path
+) -> None:
+    source = tmp_path / "source"
+    generate(case, source)
+    config = source / "sqlc.yaml"
+    text = config.read_text()
+    block = f"servers:\n  - engine: postgresql\n    uri: {own.dsn()}?sslmode=disable\nsql:\n"
+    managed = text.replace("sql:\n", block, 1).replace(
+        "    codegen:", "    database: {managed: true}\n    codegen:"
+    )
+    assert managed.count("managed: true") == text.count("    codegen:") > 0
+    config.write_text(managed)
+    done = run(source, "sqlc", "generate")
+    assert done.returncode == 0, done.stderr
+    made = files_of(source / "expected" / f"gen_{case}")
+    expected = files_of(HERE / case / "expected" / f"gen_{case}")
+    assert {name: text.decode() for name, text in made.items()} == {
+        name: text.decode() for name, text in expected.items()
+    }
+
+
+def test_without_its_server_sqlc_says_so(tmp_path: Path) -> None:
+    write_project(tmp_path, query="-- name: A :one\nSELECT 1 AS a;", options={"package": "gen"})
+    config = tmp_path / "sqlc.json"
+    text = config.read_text().replace('"engine":', '"database": {"managed": true}, "engine":')
+    server = '"servers": [{"engine": "postgresql", "uri": "postgres://127.0.0.1:1/none"}], "sql":'
+    config.write_text(text.replace('"sql":', server, 1))
+    done = run(tmp_path, "sqlc", "generate")
+    assert done.returncode == 1
+    assert not (tmp_path / "gen").exists()

@@ -1,0 +1,111 @@
+"""What is passed to the client itself: a wrong argument is named, nothing is opened or begun."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from agentrows import (
+    ConfigError,
+    InvalidValue,
+    NotFound,
+    PostgresClient,
+    Settings,
+    Stores,
+    Transaction,
+)
+from support.hostile import NOTHING_OF_THE_KIND, NUMBERS, is_number
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+IMPATIENT: Final = Settings(ready_timeout_s=0.2, connect_timeout_s=0.2, migrations="off")
+TRIED: Final = ("close", "connect", "from_pool", "open", "ping", "transaction", "with_timeout")
+NO_DSN: Final = (
+    "",
+    " ",
+    "\0",
+    "postgresql://127.0.0.1/\0",
+    "postgresql://127.0.0.1/\ud800",
+    "postgresql://127.0.0.1:99999/x",
+    "postgresql://127.0.0.1:1x/x",
+    "postgresql://[::1/x",
+    "mysql://127.0.0.1/x",
+    "x" * 2**20,
+    "embedded://host/x",
+)
+
+
+def test_every_method_of_the_client_is_tried() -> None:
+    public = {
+        name
+        for each in (Stores, Transaction, PostgresClient)
+        for name, value in vars(each).items()
+        if not name.startswith("_") and (inspect.isroutine(value) or isinstance(value, property))
+    }
+    assert public == set(TRIED)
+
+
+def others(fits: Callable[[object], bool], *more: object) -> list[Any]:
+    return [each for each in (*NOTHING_OF_THE_KIND, *more) if not fits(each)]
+
+
+async def test_a_timeout_that_is_no_positive_number_is_refused_by_name(
+    client: PostgresClient,
+) -> None:
+    for value in others(lambda each: is_number(each) and 0 < each < math.inf, *NUMBERS):  # type: ignore[operator]  # pyright: ignore[reportOperatorIssue, reportUnknownLambdaType]
+        with pytest.raises(InvalidValue, match=r"^timeout_s "):
+            client.with_timeout(value)
+
+
+@pytest.mark.parametrize("timeout_s", [5, 0.5, 1e18, 1e308, 2**70], ids=str)
+async def test_a_timeout_may_be_as_long_as_numbers_are(
+    client: PostgresClient, timeout_s: float
+) -> None:
+    with pytest.raises(NotFound):
+        await client.with_timeout(timeout_s).get_agent("nobody")
+
+
+async def test_a_transaction_refuses_what_is_no_isolation_and_no_truth_by_name(
+    client: PostgresClient,
+) -> None:
+    for value in others(lambda each: each is None, "", "SERIALIZABLE", "read committed"):
+        with pytest.raises(InvalidValue, match=r"^isolation "):
+            async with client.transaction(isolation=value):
+                pass
+    for value in others(lambda each: isinstance(each, bool), 0, 1):
+        with pytest.raises(InvalidValue, match=r"^readonly "):
+            async with client.transaction(readonly=value):
+                pass
+    await client.ping()
+
+
+async def test_opening_refuses_arguments_of_another_type_by_name(migrated: str) -> None:
+    def is_none_or_text(value: object) -> bool:
+        return value is None or isinstance(value, str)
+
+    for value in others(is_none_or_text):
+        with pytest.raises(InvalidValue, match=r"^dsn "):
+            await PostgresClient.connect(value, settings=IMPATIENT)
+    for value in others(lambda each: each is None):
+        with pytest.raises(InvalidValue, match=r"^settings "):
+            await PostgresClient.connect(migrated, settings=value)
+    for value in others(lambda each: each is None or callable(each), "APPLY", ""):
+        with pytest.raises(InvalidValue, match=r"^migrations "):
+            async with PostgresClient.open(migrated, settings=IMPATIENT, migrations=value):
+                pass
+    for value in others(lambda each: each is None or callable(each)):
+        with pytest.raises(InvalidValue, match=r"^on_retry "):
+            await PostgresClient.connect(migrated, settings=IMPATIENT, on_retry=value)
+    for value in others(lambda _: False):
+        with pytest.raises(InvalidValue, match=r"^pool "):
+            await PostgresClient.from_pool(value)
+
+
+@pytest.mark.parametrize("dsn", NO_DSN, ids=lambda dsn: ascii(dsn)[:30])
+async def test_a_dsn_that_is_none_is_an_error_of_the_configuration(dsn: str) -> None:
+    with pytest.raises(ConfigError, match=r"DSN|database"):
+        await PostgresClient.connect(dsn, settings=IMPATIENT)

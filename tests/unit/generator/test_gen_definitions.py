@@ -1,0 +1,51 @@
+"""What the schema's files say of functions: arguments, defaults, results and rows."""
+
+from __future__ import annotations
+
+import pytest
+
+from sqlc_gen_asyncpg.schemafiles import read_text
+from sqlc_gen_asyncpg.sql.library import Candidate
+
+DEFINITIONS = {
+    "(a int, text) RETURNS bool": Candidate("u", ("int4", "text"), "bool"),
+    "() RETURNS timestamp with time zone": Candidate("u", (), "timestamptz"),
+    "(double precision, x character varying(3)[]) RETURNS app.kind": Candidate(
+        "u", ("float8", "_varchar"), "app.kind"
+    ),
+    "(a int, b int DEFAULT 1 + f(2, 3), c int = 4) RETURNS int": Candidate(
+        "u2", ("int4", "int4", "int4"), "int4"
+    ),
+    "(VARIADIC parts text[]) RETURNS text": Candidate("uv", ("_text",), "text"),
+    "(a int, OUT b bigint)": Candidate("u", ("int4",), "int8", (("b", "int8", 0),)),
+    "(INOUT a int, OUT b text)": Candidate(
+        "u", ("int4",), "record", (("a", "int4", 0), ("b", "text", 0))
+    ),
+    "(a int) RETURNS TABLE (k int, v text[])": Candidate(
+        "ur", ("int4",), "record", (("k", "int4", 0), ("v", "text", 1))
+    ),
+    "(a int) RETURNS SETOF lamp": Candidate("ur", ("int4",), "lamp"),
+    "(a int)": Candidate("u", ("int4",), "void"),
+}
+
+
+@pytest.mark.parametrize("text", DEFINITIONS)
+def test_a_definition_is_read(text: str) -> None:
+    found = read_text(f"CREATE OR REPLACE FUNCTION app.f{text} LANGUAGE sql AS $$SELECT 1; $$;")
+    assert found.functions == {"f": (DEFINITIONS[text],)}
+
+
+def test_overloads_stand_side_by_side_and_a_later_definition_wins() -> None:
+    found = read_text(
+        "CREATE FUNCTION f(int) RETURNS int LANGUAGE sql AS '1';"
+        "CREATE FUNCTION f(text) RETURNS text LANGUAGE sql AS '1';"
+        "CREATE OR REPLACE FUNCTION f(a int) RETURNS bool LANGUAGE sql AS '1';"
+    )
+    assert found.functions["f"] == (
+        Candidate("u", ("text",), "text"),
+        Candidate("u", ("int4",), "bool"),
+    )
+
+
+def test_a_type_that_is_not_understood_leaves_the_function_out() -> None:
+    assert read_text("CREATE FUNCTION f(a lamp.x%TYPE) RETURNS int AS '1'").functions == {}
