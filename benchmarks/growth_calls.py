@@ -66,10 +66,8 @@ class Middle:
 
 async def _agents_and_tools(c: PostgresClient, middle: Middle) -> dict[str, Call]:
     agent = await middle.row(models.Agent, "agent", "id", "a-")
-    tool = models.Tool.model_construct(
-        id=f"tool-{middle.number:07}", server_name="big", group_kind="kind"
-    )
-    server = models.ToolServer.model_construct(name=f"server-{middle.number:07}", group_kind="kind")
+    tool = await middle.row(models.Tool, "tool", "id", "tool-")
+    server = await middle.row(models.ToolServer, "toolserver", "name", "server-")
 
     def tools(name: str, after: models.Tool | None = None) -> Call:
         return lambda: c.list_tools_for_server(name, group_kind="kind", limit=PAGE, after=after)

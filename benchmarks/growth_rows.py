@@ -86,11 +86,11 @@ def feedback(n: int, at: datetime) -> Record:
 
 
 def tool(n: int, at: datetime) -> Record:
-    return f"tool-{n:07}", f"server-{n // 40}" if n % 2 else "big", "kind", at, at
+    return f"tool-{n}", f"server-{n // 40}" if n % 2 else "big", "kind", at, at
 
 
 def tool_server(n: int, at: datetime) -> Record:
-    return f"server-{n:07}", "kind", at, at
+    return f"server-{n}", "kind", at, at
 
 
 def thread(n: int) -> str:
