@@ -46,7 +46,10 @@ RETURNING *;
 -- What a user stored under a key, unless it is deleted.
 SELECT feedback.*
 FROM agentrows_feedback_key
-INNER JOIN feedback ON feedback.id = agentrows_feedback_key.feedback_id
+INNER JOIN feedback
+    ON
+        feedback.id = agentrows_feedback_key.feedback_id
+        AND feedback.user_id = agentrows_feedback_key.user_id
 WHERE
     agentrows_feedback_key.user_id = @user_id
     AND agentrows_feedback_key.idempotency_key = @idempotency_key

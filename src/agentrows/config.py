@@ -84,7 +84,7 @@ class Settings(BaseSettings):
     ready_timeout_s: Seconds = 120.0
     """How long to wait at start for a server that does not answer yet."""
     connect_timeout_s: Seconds = 10.0
-    """How long one attempt to connect may take."""
+    """How long one attempt to connect may take, for each host of the DSN."""
     acquire_timeout_s: Seconds = 10.0
     """How long a call waits for a free connection of the pool."""
     statement_timeout_s: Seconds = 30.0

@@ -32,6 +32,8 @@ from support.watching import (
     SLEEP,
     Watcher,
     check_whole,
+    hold_all,
+    until,
     watch,
 )
 
@@ -182,6 +184,21 @@ async def lose_before(
         await tx.list_agents()
     await block.__aexit__(Unavailable, lost.value, None)
     return first, next_one
+
+
+async def test_connections_that_a_smaller_load_does_not_need_are_closed(
+    migrated: str, watcher: Watcher
+) -> None:
+    settings = Settings(pool_max_size=SIZE, pool_max_idle_s=0.2)
+    async with PostgresClient.open(migrated, settings=settings, migrations="off") as client:
+        assert len(await hold_all(client, SIZE)) == SIZE
+
+        async def is_one() -> bool:
+            await client.ping()
+            return len(await watcher.pids()) == 1
+
+        await until(is_one)
+        await check_whole(client, watcher, size=SIZE)
 
 
 async def test_a_closed_client_says_so_and_is_closed_twice_without_harm(

@@ -92,6 +92,26 @@ async def feedback(worker: Worker, name: str) -> None:
     )
 
 
+async def repeated_events(worker: Worker, name: str) -> None:
+    batch = [
+        NewEvent(id=f"{name}-{number}", user_id=worker.name, session_id=name, data=DATA)
+        for number in range(3)
+    ]
+    await worker.ledger.repeatable(
+        lambda: worker.client.store_events(batch, on_duplicate="repeat"),
+        *(("event", event.id) for event in batch),
+    )
+
+
+async def keyed_feedback(worker: Worker, name: str) -> None:
+    await worker.ledger.repeatable(
+        lambda: worker.client.store_feedback(
+            user_id=worker.name, is_positive=True, feedback_text=name, idempotency_key=name
+        ),
+        ("feedback", name),
+    )
+
+
 async def new_session(worker: Worker, name: str) -> None:
     await worker.ledger.once(
         lambda: worker.client.create_session(name, user_id=worker.name), ("session", name)
@@ -243,8 +263,9 @@ async def search(worker: Worker, _name: str) -> None:
 
 
 CALLS: Final[Sequence[Call]] = (
-    *(session, events, feedback, readers, new_session, conversation, agent, task, tool, tools),
-    *(tool_server, checkpoint, checkpoint_writes, crew, flow, memory, memories, stream, search),
+    *(session, events, repeated_events, feedback, keyed_feedback, readers, new_session),
+    *(conversation, agent, task, tool, tools, tool_server, checkpoint, checkpoint_writes),
+    *(crew, flow, memory, memories, stream, search),
 )
 
 

@@ -142,7 +142,10 @@ async def insert_feedback_once(
 FIND_FEEDBACK_BY_KEY: Final = """-- name: FindFeedbackByKey :one
 SELECT feedback.id, feedback.user_id, feedback.message_id, feedback.is_positive, feedback.feedback_text, feedback.issue_type, feedback.created_at, feedback.updated_at, feedback.deleted_at
 FROM agentrows_feedback_key
-INNER JOIN feedback ON feedback.id = agentrows_feedback_key.feedback_id
+INNER JOIN feedback
+    ON
+        feedback.id = agentrows_feedback_key.feedback_id
+        AND feedback.user_id = agentrows_feedback_key.user_id
 WHERE
     agentrows_feedback_key.user_id = $1
     AND agentrows_feedback_key.idempotency_key = $2

@@ -51,7 +51,8 @@ def builtin_tracks(*, vector: bool = True, row_security: bool = False) -> tuple[
     if not row_security:
         return tables
     rls, rls_vector = (
-        Track(name, root / name, f"{name}_schema_migrations") for name in ROW_SECURITY
+        Track(name, root / name, f"{name}_schema_migrations", after="agentrows")
+        for name in ROW_SECURITY
     )
     return (*tables, rls, rls_vector) if vector else (*tables, rls)
 
