@@ -67,6 +67,7 @@ licences: $(READY) ## List the licences of all dependencies in docs/licences.md.
 
 bench: $(BENCH_READY) ## Measure against other libraries; BENCH=get_session,growth: some of it, ROUNDS=9: longer.
 	$(BENCH_VENV)/bin/python benchmarks/run.py $(if $(BENCH),--only $(BENCH)) $(if $(ROUNDS),--rounds $(ROUNDS))
+	$(if $(BENCH),,$(BENCH_VENV)/bin/python benchmarks/report.py)
 
 clean: ## Remove what the targets made.
 	rm -rf $(VENV) $(BENCH_VENV) .cache build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
