@@ -38,8 +38,8 @@ def run(server: Server, folder: Path, *arguments: str) -> tuple[dict[str, Any], 
     out = folder / "results.json"
     done = subprocess.run(  # noqa: S603  our own command
         [
-            *(sys.executable, ROOT / "benchmarks" / "run.py", *BRIEF, *arguments),
-            *("--dsn", server.dsn(), "--out", out),
+            *(sys.executable, str(ROOT / "benchmarks" / "run.py"), *BRIEF, *arguments),
+            *("--dsn", server.dsn(), "--out", str(out)),
         ],
         capture_output=True,
         text=True,
