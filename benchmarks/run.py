@@ -55,7 +55,8 @@ def main() -> None:
     )
     begin = time.monotonic()
     with start_server(arguments.dsn) as server:
-        merge(arguments.out, "machine", describe_machine(server))
+        turns = f"{options.rounds} rounds, turns of {options.seconds:g} s"
+        merge(arguments.out, "machine", {**describe_machine(server), "turns": turns})
         for name in arguments.only or BENCHMARKS:
             start = time.monotonic()
             found = BENCHMARKS[name](server, options)

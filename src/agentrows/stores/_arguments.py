@@ -76,6 +76,8 @@ def given(value: object) -> bool:
 
 def check_text(name: str, value: str) -> str:
     """Return text that PostgreSQL can hold; raise InvalidValue for NUL and lone surrogates."""
+    if type(value) is str and value.isascii() and "\0" not in value and len(value) <= LARGEST_TEXT:
+        return value  # nearly every text, and so in a third of the time
     if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidValue(f"{name} must be text, not {type(value).__name__}")
     if "\0" in value:
@@ -87,6 +89,8 @@ def check_text(name: str, value: str) -> str:
 
 def check_id(name: str, value: str) -> str:
     """Return an id of 1 to 512 bytes; raise InvalidValue for another."""
+    if type(value) is str and value.isascii() and 0 < len(value) <= LONGEST_ID:
+        return check_text(name, value)
     size = _size(name, check_text(name, value))
     if not 1 <= size <= LONGEST_ID:
         raise InvalidValue(f"{name} must have 1 to {LONGEST_ID} bytes, this has {size}")
@@ -205,7 +209,7 @@ def check_embedding(name: str, value: VectorLike) -> Vector:
 
 def check_row(name: str, value: object, model: type[BaseModel]) -> None:
     """Raise InvalidValue for what is no whole row of this model."""
-    if not isinstance(value, model):
+    if type(value) is not model and not isinstance(value, model):
         raise InvalidValue(f"{name} must be a {model.__name__}, not {type(value).__name__}")
     if len(vars(value)) < len(model.model_fields):
         absent = next(field for field in model.model_fields if field not in vars(value))
@@ -232,7 +236,7 @@ def check_batch(name: str, values: Iterable[Model], model: type[Model]) -> tuple
     batch = tuple(rows)
     for place, row in enumerate(batch):
         check_row(f"{name}[{place}]", row, model)
-    if sum(_sent(row, lambda text: 4 * len(text)) for row in batch) > LARGEST_BATCH:
+    if sum(_sent(row, _at_most) for row in batch) > LARGEST_BATCH:
         size = sum(_sent(row, partial(_size, name)) for row in batch)
         if size > LARGEST_BATCH:
             raise InvalidValue(
@@ -263,10 +267,16 @@ def _sent(row: BaseModel, measure: Callable[[str], int]) -> int:
     """Return the bytes of a row's values as the parts of arrays."""
     size = 0
     for value in vars(row).values():
-        size += OF_VECTOR if isinstance(value, Vector) else OF_ELEMENT
         if isinstance(value, str):
-            size += measure(value)
+            size += OF_ELEMENT + measure(value)
+        else:
+            size += OF_VECTOR if isinstance(value, Vector) else OF_ELEMENT
     return size
+
+
+def _at_most(text: str) -> int:
+    """Return the most bytes that a text of this length can have in UTF-8."""
+    return 4 * len(text)
 
 
 def _check_levels(name: str, value: JsonValue) -> None:
