@@ -139,7 +139,7 @@ near AS MATERIALIZED (
         ORDER BY embedding <=> @embedding
         LIMIT 500
     ) AS nearest
-    LIMIT sqlc.narg('limit') * 4
+    LIMIT least(sqlc.narg('limit'), 500) * 4
 ),
 exact AS MATERIALIZED (
     SELECT id, score
@@ -239,7 +239,7 @@ near AS MATERIALIZED (
         ORDER BY embedding <=> @embedding
         LIMIT 500
     ) AS nearest
-    LIMIT sqlc.narg('limit') * 4
+    LIMIT least(sqlc.narg('limit'), 500) * 4
 ),
 exact AS MATERIALIZED (
     SELECT id, score

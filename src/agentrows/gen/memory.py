@@ -231,7 +231,7 @@ near AS MATERIALIZED (
         ORDER BY embedding <=> $6
         LIMIT 500
     ) AS nearest
-    LIMIT $7 * 4
+    LIMIT least($7, 500) * 4
 ),
 exact AS MATERIALIZED (
     SELECT id, score
@@ -367,7 +367,7 @@ near AS MATERIALIZED (
         ORDER BY embedding <=> $6
         LIMIT 500
     ) AS nearest
-    LIMIT $7 * 4
+    LIMIT least($7, 500) * 4
 ),
 exact AS MATERIALIZED (
     SELECT id, score
