@@ -15,6 +15,9 @@ RESOLVE := uv pip compile pyproject.toml --all-extras \
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+# What a pooler does not change: arguments that are refused before, and the quality of an index.
+NOT_POOLED := bad_input.py hostile_input.py limits.py memory_search.py
+
 .PHONY: help demo test soak unit lint types generate verify check lock licences bench clean
 
 help: ## Say what there is.
@@ -27,9 +30,12 @@ test: lint types unit ## Run every test against a real PostgreSQL, with types an
 
 unit: $(READY) ## Run the tests alone.
 	pytest -q -n auto --dist loadfile
+	pytest -q -n auto --dist loadfile --pooler tests/integration/stores \
+		$(addprefix --ignore=tests/integration/stores/test_,$(NOT_POOLED))
 
 soak: $(READY) ## Run every fault, the races 20 times each.
 	AGENTROWS_ROUNDS=20 pytest -q tests/faults tests/integration/stores/test_hostile_input.py
+	pytest -q --pooler tests/integration/stores
 
 lint: $(READY) ## Check style and format.
 	ruff check .
@@ -61,6 +67,7 @@ licences: $(READY) ## List the licences of all dependencies in docs/licences.md.
 
 bench: $(BENCH_READY) ## Measure against other libraries; BENCH=get_session,growth: some of it, ROUNDS=9: longer.
 	$(BENCH_VENV)/bin/python benchmarks/run.py $(if $(BENCH),--only $(BENCH)) $(if $(ROUNDS),--rounds $(ROUNDS))
+	$(if $(BENCH),,$(BENCH_VENV)/bin/python benchmarks/report.py)
 
 clean: ## Remove what the targets made.
 	rm -rf $(VENV) $(BENCH_VENV) .cache build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

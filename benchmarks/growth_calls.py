@@ -66,10 +66,8 @@ class Middle:
 
 async def _agents_and_tools(c: PostgresClient, middle: Middle) -> dict[str, Call]:
     agent = await middle.row(models.Agent, "agent", "id", "a-")
-    tool = models.Tool.model_construct(
-        id=f"tool-{middle.number:07}", server_name="big", group_kind="kind"
-    )
-    server = models.ToolServer.model_construct(name=f"server-{middle.number:07}", group_kind="kind")
+    tool = await middle.row(models.Tool, "tool", "id", "tool-")
+    server = await middle.row(models.ToolServer, "toolserver", "name", "server-")
 
     def tools(name: str, after: models.Tool | None = None) -> Call:
         return lambda: c.list_tools_for_server(name, group_kind="kind", limit=PAGE, after=after)
@@ -181,20 +179,20 @@ async def _checkpoints(c: PostgresClient, middle: Middle) -> dict[str, Call]:
         return _bound(c.list_checkpoints, thread, user_id=user, limit=PAGE, **how)
 
     return {
-        "list_checkpoints, crowd, first": page("thread", CROWD),
-        "list_checkpoints, crowd, middle": page("thread", CROWD, before=before),
+        "list_checkpoints, crowd, first": page("long", CROWD),
+        "list_checkpoints, crowd, middle": page("long", CROWD, before=before),
         "list_checkpoints, small": page("thread-3", SMALL),
         "list_checkpoints by metadata, crowd, first": page(
-            "thread", CROWD, metadata={"source": "loop"}
+            "long", CROWD, metadata={"source": "loop"}
         ),
         "list_checkpoints by metadata, crowd, middle": page(
-            "thread", CROWD, metadata={"source": "loop"}, before=before
+            "long", CROWD, metadata={"source": "loop"}, before=before
         ),
-        "list_checkpoints by metadata, crowd, rare": page(
-            "thread", CROWD, metadata={"source": "input"}
+        "list_checkpoints by metadata, crowd, rare, thread of 250": page(
+            "filtered", CROWD, metadata={"source": "input"}
         ),
         "list_checkpoints by metadata, small": page("thread-3", SMALL, metadata={"source": "loop"}),
-        "get_checkpoint, crowd, newest": lambda: c.get_checkpoint("thread", user_id=CROWD),
+        "get_checkpoint, crowd, newest": lambda: c.get_checkpoint("long", user_id=CROWD),
     }
 
 
@@ -213,10 +211,8 @@ async def _memories(c: PostgresClient, middle: Middle) -> dict[str, Call]:
         "list_agent_memories, crowd, rare": memories("rare-agent", CROWD),
         "list_agent_memories, small": memories("travel-agent", SMALL),
         "search_crewai_memory, crowd": search("rome", CROWD),
-        "search_crewai_memory, crowd, rare": search("turin", CROWD),
         "search_crewai_memory, small": search("rome", SMALL),
-        "find_crewai_flow_state, crowd": lambda: c.find_crewai_flow_state("flow", user_id=CROWD),
-        "find_crewai_flow_state, small": lambda: c.find_crewai_flow_state("flow-3", user_id=SMALL),
+        "find_crewai_flow_state": lambda: c.find_crewai_flow_state("flow-3", user_id=SMALL),
     }
 
 

@@ -24,8 +24,9 @@ GONE: Final = 100
 START: Final = timedelta(days=20)
 """The first row is this old; each further one is a second younger."""
 OLD: Final = timedelta(days=730)
+SAME: Final = 1_000
 RARE: Final = 50
-"""Among the first 1,000 every 50th row is one that a filter finds."""
+"""Of the first 1,000 rows, which every size has, every 50th is one that a filter finds."""
 LOADERS: Final = 3
 
 
@@ -36,7 +37,7 @@ def owner(n: int) -> str:
 
 def is_rare(n: int) -> bool:
     """Whether a filter finds this row of the crowd."""
-    return n < 1000 and n % RARE == 0  # noqa: PLR2004  the size at which measuring begins
+    return n < SAME and n % RARE == 0
 
 
 def metadata(source: str) -> str:
@@ -45,7 +46,7 @@ def metadata(source: str) -> str:
 
 
 LOOP, INPUT = metadata("loop"), metadata("input")
-CREW: Final = '{"task_description": "Plan a trip to %s", "score": 7}'
+CREW: Final = '{"task_description": "Plan a trip to Rome", "score": 7}'
 
 
 def agent(n: int, at: datetime) -> Record:
@@ -85,30 +86,35 @@ def feedback(n: int, at: datetime) -> Record:
 
 
 def tool(n: int, at: datetime) -> Record:
-    return f"tool-{n:07}", f"server-{n // 40}" if n % 2 else "big", "kind", at, at
+    return f"tool-{n}", f"server-{n // 40}" if n % 2 else "big", "kind", at, at
 
 
 def tool_server(n: int, at: datetime) -> Record:
-    return f"server-{n:07}", "kind", at, at
+    return f"server-{n}", "kind", at, at
+
+
+def thread(n: int) -> str:
+    """Return a checkpoint's thread: the crowd has a long one, and one for a filter that is rare."""
+    if n % 4 == 0:
+        return "long"
+    is_filtered = n < SAME and n % 2 == 0
+    return "filtered" if is_filtered else f"thread-{n // 40}"
 
 
 def checkpoint(n: int, at: datetime) -> Record:
-    thread = f"thread-{n // 40}" if n % 2 else "thread"
-    return owner(n), thread, f"{n:020}", INPUT if is_rare(n) else LOOP, "e30=", "json", at, at
+    return owner(n), thread(n), f"{n:020}", INPUT if is_rare(n) else LOOP, "e30=", "json", at, at
 
 
 def checkpoint_write(n: int, at: datetime) -> Record:
-    thread = f"thread-{n // 40}" if n % 2 else "thread"
-    return owner(n), thread, f"{n:020}", 16, "e30=", "json", "city", "task", at
+    return owner(n), thread(n), f"{n:020}", 16, "e30=", "json", "city", "task", at
 
 
 def crewai_memory(n: int, at: datetime) -> Record:
-    return owner(n), f"c-{n}", CREW % ("Turin" if is_rare(n) else "Rome"), at, at
+    return owner(n), f"c-{n}", CREW, at, at
 
 
 def crewai_flow_state(n: int, at: datetime) -> Record:
-    flow = f"flow-{n // 40}" if n % 2 else "flow"
-    return owner(n), flow, f"method-{n}", "{}", at, at
+    return owner(n), f"flow-{n // 40}", f"method-{n}", "{}", at, at
 
 
 def memory(n: int, at: datetime) -> Record:

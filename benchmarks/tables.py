@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
 Table = tuple[list[str], list[list[str]]]
 """The heads of the columns, and the rows."""
@@ -19,7 +19,7 @@ def number(value: float) -> str:
 
 
 def comparison(found: Mapping[str, Any]) -> Table:
-    """Return the contenders, fastest last on no account: in the order of their subject."""
+    """Return the contenders, in the order of their subject."""
     heads = ["", "loop", "per second", "p50 ms", "p99 ms", "CPU µs a call", "peak MB"]
     keys = ("per_second", "p50_ms", "p99_ms", "cpu_us", "peak_mb")
     return heads, [
@@ -112,6 +112,78 @@ def as_markdown(table: Table) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in (heads, rule, *rows))
 
 
-def in_order(names: Sequence[str], results: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the results that there are, in the order of the names."""
-    return [results[name] for name in names if name in results]
+def targets(results: Mapping[str, Any]) -> Table:
+    """Return everything that was to be reached, and what came out."""
+    rows = [
+        [
+            found["title"],
+            f"≥ {each['target']:g} x {each['peer']}",
+            each["loop"],
+            *judged(f"{each['ratio']:.2f} x", reached=each["ratio"] >= each["target"]),
+        ]
+        for found in results.values()
+        if found.get("kind") == "comparison"
+        for each in found["ratios"]
+    ]
+    for found in results.values():
+        rows += JUDGES.get(found.get("kind", ""), lambda _: [])(found)
+    return ["work", "target", "loop", "measured", "reached"], rows
+
+
+def judged(measured: str, *, reached: bool) -> list[str]:
+    """Return the last two cells of a target's row."""
+    return [measured, "yes" if reached else "**no**"]
+
+
+def judge_growth(found: Mapping[str, Any]) -> list[list[str]]:
+    """Return how many calls grew no more than they may."""
+    grew = found["grew"]
+    flat = [name for name in grew if grew[name] <= found["target"]]
+    return [
+        [
+            f"each of {len(grew)} pages, searches and prunes",
+            f"{found['sizes'][-1]:,} rows ≤ {found['target']:g} x {found['sizes'][0]:,} rows",
+            "",
+            *judged(f"{len(flat)} of {len(grew)}", reached=len(flat) == len(grew)),
+        ]
+    ]
+
+
+def judge_searches(found: Mapping[str, Any]) -> list[list[str]]:
+    """Return what became of the targets of the largest table."""
+    largest = max(row["vectors"] for row in found["rows"])
+    rows: list[list[str]] = []
+    for row in found["rows"]:
+        if row["vectors"] != largest or row["owner"] not in found["targets"]:
+            continue
+        recall, p50_ms = found["targets"][row["owner"]]
+        how = "counts as read" if row["touch"] else "only reads"
+        reached = row["recall"] >= recall and row["fewest"] == found["limit"]
+        asked = f"recall@10 ≥ {recall:g}, {found['limit']} rows"
+        if p50_ms:
+            reached = reached and row["p50_ms"] <= p50_ms
+            asked += f", p50 ≤ {p50_ms:g} ms"
+        measured = f"{row['recall']:.3f}, {row['fewest']} rows, {number(row['p50_ms'])} ms"
+        work = f"search, owner with {row['owner']} of {largest:,}, {how}"
+        rows.append([work, asked, "", *judged(measured, reached=reached)])
+    return rows
+
+
+def judge_generation(found: Mapping[str, Any]) -> list[list[str]]:
+    """Return whether our plugin was quick enough."""
+    measured = found["plugin_s"]
+    return [
+        [
+            "make generate, our plugin",
+            f"≤ {found['target_s']:g} s",
+            "",
+            *judged(f"{measured:.2f} s", reached=measured <= found["target_s"]),
+        ]
+    ]
+
+
+JUDGES = {
+    "growth": judge_growth,
+    "searches": judge_searches,
+    "generation": judge_generation,
+}

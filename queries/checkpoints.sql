@@ -86,95 +86,119 @@ ON CONFLICT (user_id, thread_id, checkpoint_ns, checkpoint_id, write_idx) DO UPD
     deleted_at = NULL
 WHERE (excluded.write_idx & 1048575) < 16 OR lg_checkpoint_write.deleted_at IS NOT NULL;
 
+-- name: GetCheckpoint :one
+-- A checkpoint of a user's thread, unless it is deleted. The CASE hides that condition from the
+-- planner, which would take the list's index, where the id comes last, for as good as the key's.
+SELECT * FROM lg_checkpoint
+WHERE
+    user_id = @user_id
+    AND thread_id = @thread_id
+    AND checkpoint_ns = @checkpoint_ns
+    AND checkpoint_id = @checkpoint_id
+    AND CASE WHEN deleted_at IS NULL THEN true ELSE false END;
+
 -- name: ListCheckpoints :many
 -- The checkpoints of a user's thread, newest first; `before` is the id of one to begin behind. Where
--- no checkpoint has that id, those with a smaller id: LangGraph's ids grow with time.
-SELECT * FROM lg_checkpoint AS c
+-- no checkpoint has that id, those with a smaller id: LangGraph's ids grow with time. The order's
+-- first column is compared apart, because an index can begin there.
+WITH place AS MATERIALIZED (
+    SELECT coalesce(b.created_at, '-infinity'::timestamptz) AS time
+    FROM lg_checkpoint AS b
+    WHERE
+        b.user_id = @user_id
+        AND b.thread_id = @thread_id
+        AND b.checkpoint_ns = @checkpoint_ns
+        AND b.checkpoint_id = sqlc.narg('before')::text
+)
+SELECT c.* FROM lg_checkpoint AS c
 WHERE
     c.user_id = @user_id
     AND c.thread_id = @thread_id
     AND c.checkpoint_ns = @checkpoint_ns
-    AND (sqlc.narg('checkpoint_id')::text IS NULL OR c.checkpoint_id = sqlc.narg('checkpoint_id'))
     AND c.deleted_at IS NULL
+    AND coalesce(c.created_at, '-infinity'::timestamptz)
+    <= coalesce((SELECT place.time FROM place), 'infinity'::timestamptz)
     AND (
-        sqlc.narg('before')::text IS NULL
-        OR coalesce(
-            (
-                SELECT
+        sqlc.narg('before') IS NULL
+        OR CASE
+            WHEN EXISTS (SELECT 1 FROM place)
+                THEN
                     (coalesce(c.created_at, '-infinity'::timestamptz), c.checkpoint_id)
-                    < (coalesce(b.created_at, '-infinity'::timestamptz), b.checkpoint_id)
-                FROM lg_checkpoint AS b
-                WHERE
-                    b.user_id = c.user_id
-                    AND b.thread_id = c.thread_id
-                    AND b.checkpoint_ns = c.checkpoint_ns
-                    AND b.checkpoint_id = sqlc.narg('before')
-            ),
-            c.checkpoint_id < sqlc.narg('before')
-        )
+                    < ((SELECT place.time FROM place), sqlc.narg('before'))
+            ELSE c.checkpoint_id < sqlc.narg('before')
+        END
     )
 ORDER BY coalesce(c.created_at, '-infinity'::timestamptz) DESC, c.checkpoint_id DESC
 LIMIT sqlc.narg('limit');
 
 -- name: FilterCheckpoints :many
 -- Of ListCheckpoints those whose metadata contains this. Metadata of another program that is not
--- base64 of UTF-8 of JSON, or is nested too deep for the server to parse, matches nothing.
-SELECT * FROM lg_checkpoint AS c
+-- base64 of UTF-8 of JSON, or is nested too deep for the server to parse, matches nothing. The CASE
+-- hides the filter from the planner, which would expect it to match next to nothing, and decode and
+-- sort the whole thread for a page.
+WITH place AS MATERIALIZED (
+    SELECT coalesce(b.created_at, '-infinity'::timestamptz) AS time
+    FROM lg_checkpoint AS b
+    WHERE
+        b.user_id = @user_id
+        AND b.thread_id = @thread_id
+        AND b.checkpoint_ns = @checkpoint_ns
+        AND b.checkpoint_id = sqlc.narg('before')::text
+)
+SELECT c.* FROM lg_checkpoint AS c
 WHERE
     c.user_id = @user_id
     AND c.thread_id = @thread_id
     AND c.checkpoint_ns = @checkpoint_ns
     AND c.deleted_at IS NULL
+    AND coalesce(c.created_at, '-infinity'::timestamptz)
+    <= coalesce((SELECT place.time FROM place), 'infinity'::timestamptz)
     AND (
-        sqlc.narg('before')::text IS NULL
-        OR coalesce(
-            (
-                SELECT
+        sqlc.narg('before') IS NULL
+        OR CASE
+            WHEN EXISTS (SELECT 1 FROM place)
+                THEN
                     (coalesce(c.created_at, '-infinity'::timestamptz), c.checkpoint_id)
-                    < (coalesce(b.created_at, '-infinity'::timestamptz), b.checkpoint_id)
-                FROM lg_checkpoint AS b
-                WHERE
-                    b.user_id = c.user_id
-                    AND b.thread_id = c.thread_id
-                    AND b.checkpoint_ns = c.checkpoint_ns
-                    AND b.checkpoint_id = sqlc.narg('before')
-            ),
-            c.checkpoint_id < sqlc.narg('before')
-        )
+                    < ((SELECT place.time FROM place), sqlc.narg('before'))
+            ELSE c.checkpoint_id < sqlc.narg('before')
+        END
     )
-    AND (
-        SELECT
-            CASE
-                WHEN
-                    length(json.value) - length(translate(json.value, '[{', '')) < 5000
-                    AND pg_input_is_valid(json.value, 'jsonb')
-                    THEN json.value::jsonb
-            END
-        FROM (
+    AND CASE
+        WHEN (
             SELECT
                 CASE
                     WHEN
-                        encode(raw.value, 'hex') ~ (
-                            '^(0[1-9a-f]|[1-7].|(c[2-9a-f]|d.)[89ab].|e0[ab].[89ab].'
-                            || '|e[1-9abcef][89ab].[89ab].|ed[89].[89ab].'
-                            || '|f0[9ab].[89ab].[89ab].|f[123][89ab].[89ab].[89ab].'
-                            || '|f48.[89ab].[89ab].)*$'
-                        )
-                        THEN convert_from(raw.value, 'UTF8')
-                END AS value
+                        length(json.value) - length(translate(json.value, '[{', '')) < 5000
+                        AND pg_input_is_valid(json.value, 'jsonb')
+                        THEN json.value::jsonb
+                END
             FROM (
                 SELECT
                     CASE
                         WHEN
-                            translate(c.metadata, E' \t\r\n', '') ~ (
-                                '^([A-Za-z0-9+/]{4})*'
-                                || '([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$'
+                            encode(raw.value, 'hex') ~ (
+                                '^(0[1-9a-f]|[1-7].|(c[2-9a-f]|d.)[89ab].|e0[ab].[89ab].'
+                                || '|e[1-9abcef][89ab].[89ab].|ed[89].[89ab].'
+                                || '|f0[9ab].[89ab].[89ab].|f[123][89ab].[89ab].[89ab].'
+                                || '|f48.[89ab].[89ab].)*$'
                             )
-                            THEN decode(c.metadata, 'base64')
+                            THEN convert_from(raw.value, 'UTF8')
                     END AS value
-            ) AS raw
-        ) AS json
-    ) @> @metadata::jsonb
+                FROM (
+                    SELECT
+                        CASE
+                            WHEN
+                                translate(c.metadata, E' \t\r\n', '') ~ (
+                                    '^([A-Za-z0-9+/]{4})*'
+                                    || '([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$'
+                                )
+                                THEN decode(c.metadata, 'base64')
+                        END AS value
+                ) AS raw
+            ) AS json
+        ) @> @metadata::jsonb THEN true
+        ELSE false
+    END
 ORDER BY coalesce(c.created_at, '-infinity'::timestamptz) DESC, c.checkpoint_id DESC
 LIMIT sqlc.narg('limit');
 

@@ -13,12 +13,52 @@ RETURNING *;
 
 -- name: SearchCrewAIMemoryByTask :many
 -- A user's memories whose task description has this text, literally and in any case; newest first,
--- then by score, the lowest first. Where memory_data is not JSON, or JSON too deep for
--- the server to parse, all of its text is searched.
+-- then by score, the lowest first. Where memory_data is not JSON, or JSON too deep for the server to
+-- parse, all of its text is searched. The CASE hides the search from the planner, which would expect
+-- it to find next to nothing, and sort all there is.
 SELECT memory.* FROM crewai_agent_memory AS memory
 WHERE
     memory.user_id = @user_id
-    AND (sqlc.narg('thread_id')::text IS NULL OR memory.thread_id = sqlc.narg('thread_id'))
+    AND memory.deleted_at IS NULL
+    AND CASE
+        WHEN
+            strpos(
+                lower(
+                    coalesce(
+                        CASE
+                            WHEN
+                                length(memory.memory_data) - length(translate(memory.memory_data, '[{', '')) < 5000
+                                AND pg_input_is_valid(memory.memory_data, 'jsonb')
+                                THEN memory.memory_data::jsonb ->> 'task_description'
+                        END,
+                        memory.memory_data
+                    )
+                ),
+                lower(@task_description::text)
+            ) > 0
+            THEN true
+        ELSE false
+    END
+ORDER BY
+    coalesce(memory.created_at, '-infinity'::timestamptz) DESC,
+    CASE
+        WHEN
+            length(memory.memory_data) - length(translate(memory.memory_data, '[{', '')) < 5000
+            AND pg_input_is_valid(memory.memory_data, 'jsonb')
+            THEN CASE
+                WHEN pg_input_is_valid(memory.memory_data::jsonb ->> 'score', 'float8')
+                    THEN (memory.memory_data::jsonb ->> 'score')::float8
+            END
+    END,
+    memory.thread_id
+LIMIT sqlc.narg('limit')::bigint;
+
+-- name: SearchCrewAIMemoryOfThread :one
+-- The memory of one thread, if SearchCrewAIMemoryByTask would find it.
+SELECT * FROM crewai_agent_memory AS memory
+WHERE
+    memory.user_id = @user_id
+    AND memory.thread_id = @thread_id
     AND memory.deleted_at IS NULL
     AND strpos(
         lower(
@@ -33,20 +73,7 @@ WHERE
             )
         ),
         lower(@task_description::text)
-    ) > 0
-ORDER BY
-    coalesce(memory.created_at, '-infinity'::timestamptz) DESC,
-    CASE
-        WHEN
-            length(memory.memory_data) - length(translate(memory.memory_data, '[{', '')) < 5000
-            AND pg_input_is_valid(memory.memory_data, 'jsonb')
-            THEN CASE
-                WHEN pg_input_is_valid(memory.memory_data::jsonb ->> 'score', 'float8')
-                    THEN (memory.memory_data::jsonb ->> 'score')::float8
-            END
-    END,
-    memory.thread_id
-LIMIT sqlc.narg('limit');
+    ) > 0;
 
 -- name: DeleteCrewAIMemory :execrows
 -- Mark the memory of a thread as deleted.

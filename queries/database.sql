@@ -13,16 +13,16 @@ JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace
 WHERE e.extname = 'vector';
 
 -- name: LookAround :one
--- The user whose rows alone this transaction sees, empty if it sees all rows; whether there is a
--- table of memories, and whether a tracking table says that it is the one of the track vector; and
--- whether there is one of idempotency keys.
+-- The user whose rows alone this transaction sees, empty if it sees all rows; whether there are the
+-- tables that not every database has, and whether a tracking table says that the one of memories is
+-- that of the track vector.
 -- py: one!
 -- py: row Surroundings
 SELECT
     coalesce(current_setting('agentrows.user_id', true), '')::text AS "user_id!",
+    (to_regclass('agentrows_feedback_key') IS NOT NULL)::boolean AS "has_feedback_keys!",
     (to_regclass('memory') IS NOT NULL)::boolean AS "has_memory!",
-    (to_regclass('vector_schema_migrations') IS NOT NULL)::boolean AS "has_vector_track!",
-    (to_regclass('agentrows_feedback_key') IS NOT NULL)::boolean AS "has_feedback_keys!";
+    (to_regclass('vector_schema_migrations') IS NOT NULL)::boolean AS "has_vector_track!";
 
 -- name: BecomeUser :one
 -- Let this transaction see and change the rows of one user alone. The answer names the tables on

@@ -22,7 +22,9 @@ RETURNING *;
 WITH new AS (
     INSERT INTO agentrows_feedback_key (user_id, idempotency_key, feedback_id)
     VALUES (
-        @user_id, @idempotency_key, nextval(pg_get_serial_sequence('feedback', 'id')::regclass)
+        @user_id,
+        @idempotency_key,
+        nextval(pg_get_serial_sequence('feedback', 'id')::regclass)
     )
     ON CONFLICT (user_id, idempotency_key) DO NOTHING
     RETURNING user_id, feedback_id
@@ -46,10 +48,14 @@ RETURNING *;
 -- What a user stored under a key, unless it is deleted.
 SELECT feedback.*
 FROM agentrows_feedback_key
-INNER JOIN feedback ON feedback.id = agentrows_feedback_key.feedback_id
+INNER JOIN feedback
+    ON
+        feedback.id = agentrows_feedback_key.feedback_id
+        AND feedback.user_id = agentrows_feedback_key.user_id
 WHERE
     agentrows_feedback_key.user_id = @user_id
     AND agentrows_feedback_key.idempotency_key = @idempotency_key
+    AND feedback.user_id = @user_id
     AND feedback.deleted_at IS NULL;
 
 -- name: HasFeedbackKey :one

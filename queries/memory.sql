@@ -76,11 +76,12 @@ WHERE
 -- The memories of an agent and user that are nearest to an embedding by cosine similarity, best
 -- first, those without an embedding last; exactly `limit` of them where the owner has as many.
 --
--- An owner with at most `exact_up_to` rows is scanned exactly. A larger one goes through the HNSW
--- index, which goes on until `limit` rows pass the filter (pgvector 0.8 and later); should it give
--- up, the exact scan runs after all. The settings last until the end of the transaction. The CASE
--- hides the filter from the planner, which would take the owner for a small one in a generic plan
--- and sort all of its rows.
+-- An owner with at most `exact_up_to` rows is scanned exactly, each score computed once because of
+-- OFFSET 0. A larger one goes through the HNSW index, which goes on until four times `limit` rows
+-- pass the filter (pgvector 0.8 and later), of which the nearest are taken: rows that are far from
+-- the embedding come in no good order. Should it give up before `limit`, the exact scan runs after
+-- all. The settings last until the end of the transaction. The CASE hides the filter from the
+-- planner, which would take the owner for a small one in a generic plan and sort all of its rows.
 -- py: row MemoryHit
 WITH owned AS NOT MATERIALIZED (
     SELECT id, embedding FROM memory
@@ -111,7 +112,7 @@ near AS MATERIALIZED (
             AND sqlc.narg('limit')::bigint <= 500
             AND coalesce(sqlc.narg('min_score')::float8, 1) > 0
             AND current_setting('hnsw.iterative_scan', true) IS NOT NULL
-            AND (SELECT set_config('hnsw.iterative_scan', 'strict_order', true)) IS NOT NULL
+            AND (SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true)) IS NOT NULL
             AND (SELECT set_config('hnsw.max_scan_tuples', '1000000', true)) IS NOT NULL
             AND (
                 SELECT set_config(
@@ -138,23 +139,28 @@ near AS MATERIALIZED (
         ORDER BY embedding <=> @embedding
         LIMIT 500
     ) AS nearest
-    LIMIT sqlc.narg('limit')
+    LIMIT sqlc.narg('limit') * 4
 ),
 exact AS MATERIALIZED (
     SELECT id, score
     FROM (
         SELECT id, 1 - nullif(embedding <=> @embedding, 'NaN'::float8) AS score FROM owned
         WHERE coalesce((SELECT count(*) FROM near) < sqlc.narg('limit'), true)
+        OFFSET 0
     ) AS ranked
     WHERE coalesce(score, 0) >= coalesce(sqlc.narg('min_score'), -2)
     ORDER BY score DESC NULLS LAST, id
     LIMIT sqlc.narg('limit')
 ),
 hit AS MATERIALIZED (
-    SELECT id, score FROM near
-    WHERE
-        (SELECT count(*) FROM near) = sqlc.narg('limit')
-        AND coalesce(score, 0) >= coalesce(sqlc.narg('min_score'), -2)
+    (
+        SELECT id, score FROM near
+        WHERE
+            (SELECT count(*) FROM near) >= sqlc.narg('limit')
+            AND coalesce(score, 0) >= coalesce(sqlc.narg('min_score'), -2)
+        ORDER BY score DESC NULLS LAST, id
+        LIMIT sqlc.narg('limit')
+    )
     UNION ALL
     SELECT id, score FROM exact
 )
@@ -206,7 +212,7 @@ near AS MATERIALIZED (
             AND sqlc.narg('limit')::bigint <= 500
             AND coalesce(sqlc.narg('min_score')::float8, 1) > 0
             AND current_setting('hnsw.iterative_scan', true) IS NOT NULL
-            AND (SELECT set_config('hnsw.iterative_scan', 'strict_order', true)) IS NOT NULL
+            AND (SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true)) IS NOT NULL
             AND (SELECT set_config('hnsw.max_scan_tuples', '1000000', true)) IS NOT NULL
             AND (
                 SELECT set_config(
@@ -233,23 +239,28 @@ near AS MATERIALIZED (
         ORDER BY embedding <=> @embedding
         LIMIT 500
     ) AS nearest
-    LIMIT sqlc.narg('limit')
+    LIMIT sqlc.narg('limit') * 4
 ),
 exact AS MATERIALIZED (
     SELECT id, score
     FROM (
         SELECT id, 1 - nullif(embedding <=> @embedding, 'NaN'::float8) AS score FROM owned
         WHERE coalesce((SELECT count(*) FROM near) < sqlc.narg('limit'), true)
+        OFFSET 0
     ) AS ranked
     WHERE coalesce(score, 0) >= coalesce(sqlc.narg('min_score'), -2)
     ORDER BY score DESC NULLS LAST, id
     LIMIT sqlc.narg('limit')
 ),
 hit AS MATERIALIZED (
-    SELECT id, score FROM near
-    WHERE
-        (SELECT count(*) FROM near) = sqlc.narg('limit')
-        AND coalesce(score, 0) >= coalesce(sqlc.narg('min_score'), -2)
+    (
+        SELECT id, score FROM near
+        WHERE
+            (SELECT count(*) FROM near) >= sqlc.narg('limit')
+            AND coalesce(score, 0) >= coalesce(sqlc.narg('min_score'), -2)
+        ORDER BY score DESC NULLS LAST, id
+        LIMIT sqlc.narg('limit')
+    )
     UNION ALL
     SELECT id, score FROM exact
 ),
@@ -283,7 +294,8 @@ JOIN memory AS m ON m.id = hit.id
 ORDER BY hit.score DESC NULLS LAST, m.id;
 
 -- name: ListMemories :many
--- What an agent remembers of a user and has not expired, newest first, from the given place on.
+-- What an agent remembers of a user and has not expired, newest first, from the given place on. The
+-- agent's name is compared in one form too, because an index on two would not be in order.
 -- py: row Memory
 SELECT
     id,
@@ -298,7 +310,8 @@ SELECT
 FROM memory
 WHERE
     user_id = @user_id::text
-    AND agent_name IN (@agent_name::text, replace(@agent_name, '-', '_'))
+    AND replace(agent_name, '-', '_') = replace(@agent_name::text, '-', '_')
+    AND agent_name IN (@agent_name, replace(@agent_name, '-', '_'))
     AND (expires_at IS NULL OR expires_at > statement_timestamp())
     AND (coalesce(created_at, '-infinity'::timestamptz), id)
     < (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::text)

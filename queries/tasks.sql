@@ -82,23 +82,27 @@ WHERE
     );
 
 -- name: ListTasks :many
--- A user's tasks in a session in the order of their creation, from the given place on.
+-- A user's tasks in a session in the order of their creation, from the given place on. The CASE hides
+-- whose they are from the planner, which would expect hardly any to be the user's, and sort them all.
 SELECT * FROM task
 WHERE
     task.session_id = @session_id::text
     AND task.deleted_at IS NULL
-    AND (
-        task.user_id = @user_id::text
-        OR (task.user_id IS NULL AND EXISTS (
-            SELECT 1 FROM session AS s
-            WHERE s.id = task.session_id
-            HAVING
-                count(*) = 1
-                AND min(s.user_id) = @user_id::text
-                AND min(coalesce(s.created_at, '-infinity'::timestamptz))
-                <= coalesce(task.created_at, '-infinity'::timestamptz)
-        ))
-    )
+    AND CASE
+        WHEN
+            task.user_id = @user_id::text
+            OR (task.user_id IS NULL AND EXISTS (
+                SELECT 1 FROM session AS s
+                WHERE s.id = task.session_id
+                HAVING
+                    count(*) = 1
+                    AND min(s.user_id) = @user_id::text
+                    AND min(coalesce(s.created_at, '-infinity'::timestamptz))
+                    <= coalesce(task.created_at, '-infinity'::timestamptz)
+            ))
+            THEN true
+        ELSE false
+    END
     AND (coalesce(task.created_at, '-infinity'::timestamptz), task.id)
     > (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::text)
 ORDER BY coalesce(task.created_at, '-infinity'::timestamptz), task.id

@@ -83,11 +83,12 @@ FROM memory
 WHERE memory.user_id = @user_id::text;
 
 -- name: ExportFeedbackKeys :many
--- Every idempotency key of a user, as ExportUser writes its rows.
+-- Under which keys a user stored feedback, as ExportUser writes its rows.
 -- py: iterator
-SELECT json_build_object('table', 'agentrows_feedback_key', 'row', to_json(key))::text AS "line!"
-FROM agentrows_feedback_key AS key
-WHERE key.user_id = @user_id::text;
+SELECT
+    json_build_object('table', 'agentrows_feedback_key', 'row', to_json(each))::text AS "line!"
+FROM agentrows_feedback_key AS each
+WHERE each.user_id = @user_id::text;
 
 -- name: LockTasksOfUser :one
 -- Wait for whoever writes a user's tasks. In the order in which writers lock: tasks, then sessions.
@@ -229,11 +230,9 @@ SELECT
     0::bigint AS "memories!";
 
 -- name: EraseFeedbackKeys :execrows
--- Remove the idempotency keys of a user's feedback that is gone.
-DELETE FROM agentrows_feedback_key AS key
-WHERE
-    key.user_id = @user_id::text
-    AND NOT EXISTS (SELECT FROM feedback WHERE feedback.id = key.feedback_id);
+-- Forget under which keys a user stored feedback.
+DELETE FROM agentrows_feedback_key
+WHERE user_id = @user_id::text;
 
 -- name: EraseMemories :execrows
 -- Remove every memory of a user.

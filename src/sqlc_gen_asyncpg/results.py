@@ -115,8 +115,9 @@ def _aliases(self: Builder) -> list[str]:
     found: list[str] = []
     for column, start in zip(self.query.columns, starts, strict=False):
         expr = exprs[start] if start < len(exprs) else None
-        named = isinstance(expr, nodes.Ref) and len(expr.parts) > 1 and expr.parts[-1] != "*"
-        found.append(expr.parts[-2] if named and isinstance(expr, nodes.Ref) else column.name)
+        parts = expr.parts if isinstance(expr, nodes.Ref) else ()
+        qualifier = parts[-2:-1] if parts[-1:] != ("*",) else ()
+        found.append(qualifier[0] if qualifier else column.name)
     return found
 
 

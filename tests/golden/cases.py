@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 CASES = sorted(each.parent.name for each in HERE.glob("*/sqlc.yaml"))
+EMBEDDED_CASES = [case for case in CASES if case != "extensions"]
+"""Those whose types the embedded server has; the others have a server of their own."""
 BIN = Path(sys.executable).parent
 
 
@@ -93,3 +95,24 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+
+
+def assert_managed_is_the_same(case: str, dsn: str, tmp_path: Path) -> None:
+    """Generate a case with a managed database on a server, and compare with what stands here."""
+    source = tmp_path / "source"
+    generate(case, source)
+    config = source / "sqlc.yaml"
+    text = config.read_text()
+    block = f"servers:\n  - engine: postgresql\n    uri: {dsn}?sslmode=disable\nsql:\n"
+    managed = text.replace("sql:\n", block, 1).replace(
+        "    codegen:", "    database: {managed: true}\n    codegen:"
+    )
+    assert managed.count("managed: true") == text.count("    codegen:") > 0
+    config.write_text(managed)
+    done = run(source, "sqlc", "generate")
+    assert done.returncode == 0, done.stderr
+    made = files_of(source / "expected" / f"gen_{case}")
+    expected = files_of(HERE / case / "expected" / f"gen_{case}")
+    assert {name: text.decode() for name, text in made.items()} == {
+        name: text.decode() for name, text in expected.items()
+    }

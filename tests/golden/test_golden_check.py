@@ -8,7 +8,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from golden.cases import BIN, CASES, HERE, write_project
+from golden.cases import BIN, EMBEDDED_CASES, HERE, write_project
 from sqlc_gen_asyncpg.check import main
 
 ROOT = Path(__file__).parents[2]
@@ -28,8 +28,10 @@ SELECT size FROM item WHERE note = @note;
 def execute(dsn: str, sql: str) -> None:
     async def run() -> None:
         connection = await asyncpg.connect(dsn)
-        await connection.execute(sql)
-        await connection.close()
+        try:
+            await connection.execute(sql)
+        finally:
+            await connection.close()
 
     asyncio.run(run())
 
@@ -45,7 +47,7 @@ def project(tmp_path: Path) -> str:
     return str(tmp_path / "sqlc.json")
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", EMBEDDED_CASES)
 def test_the_golden_packages_hold_on_the_server(
     case: str, database: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

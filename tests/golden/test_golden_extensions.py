@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from golden.cases import HERE
+from golden.cases import HERE, assert_managed_is_the_same
 from sqlc_gen_asyncpg import wire
 from sqlc_gen_asyncpg.build import build
 from sqlc_gen_asyncpg.check import capture, contradictions
@@ -18,6 +18,7 @@ from support.servers import DEBIANS_15, own_server, skip
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
 
 CASE = HERE / "extensions"
 EXTENSIONS = DEBIANS_15.parents[3] / "share/postgresql/15/extension"
@@ -74,3 +75,7 @@ async def test_the_server_contradicts_nothing_of_extensions(
 ) -> None:
     (request,) = capture(directory=CASE)
     assert await contradictions(connection, build(wire.decode(request), str(CASE))) == []
+
+
+def test_the_package_is_the_same_with_a_managed_database(dsn: str, tmp_path: Path) -> None:
+    assert_managed_is_the_same("extensions", dsn, tmp_path)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from golden.cases import CASES, HERE, files_of, generate, run, write_project
+from golden.cases import EMBEDDED_CASES, assert_managed_is_the_same, run, write_project
 from support.servers import OwnServer, own_server
 
 if TYPE_CHECKING:
@@ -20,27 +20,11 @@ def own() -> Iterator[OwnServer]:
         yield server
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", EMBEDDED_CASES)
 def test_a_package_is_the_same_with_a_managed_database(
     case: str, own: OwnServer, tmp_path: Path
 ) -> None:
-    source = tmp_path / "source"
-    generate(case, source)
-    config = source / "sqlc.yaml"
-    text = config.read_text()
-    block = f"servers:\n  - engine: postgresql\n    uri: {own.dsn()}?sslmode=disable\nsql:\n"
-    managed = text.replace("sql:\n", block, 1).replace(
-        "    codegen:", "    database: {managed: true}\n    codegen:"
-    )
-    assert managed.count("managed: true") == text.count("    codegen:") > 0
-    config.write_text(managed)
-    done = run(source, "sqlc", "generate")
-    assert done.returncode == 0, done.stderr
-    made = files_of(source / "expected" / f"gen_{case}")
-    expected = files_of(HERE / case / "expected" / f"gen_{case}")
-    assert {name: text.decode() for name, text in made.items()} == {
-        name: text.decode() for name, text in expected.items()
-    }
+    assert_managed_is_the_same(case, own.dsn(), tmp_path)
 
 
 def test_without_its_server_sqlc_says_so(tmp_path: Path) -> None:

@@ -83,6 +83,10 @@ MORE: Final[Mapping[str, tuple[str, Arguments]]] = {
         "store_task",
         {"id": "k-9", "user_id": "juno", "data": "{}", "session_id": "s-hers"},
     ),
+    "store_feedback under mira's key": (
+        "store_feedback",
+        {"user_id": "juno", "is_positive": True, "feedback_text": "x", "idempotency_key": "f-1"},
+    ),
     "create_session_share of mira's session": (
         "create_session_share",
         {"session_id": "s-hers", "user_id": "juno"},
@@ -102,6 +106,7 @@ OWNED: Final = (
     "session_share",
     "session_share_access",
     "memory",
+    "agentrows_feedback_key",
 )
 OF_CHANCE: Final = {"created_at", "updated_at", "accessed_at", "deleted_at", "expires_at", "token"}
 """Fields whose values differ from one call to the next."""
@@ -158,6 +163,8 @@ async def store_all(client: PostgresClient, user: str) -> None:
             mine = {"memories": [memory]}
         if method == "store_push_notification":
             mine = {**mine, "id": f"c-{user}" if user == "juno" else "c-1", "data": f"of {user}"}
+        if method == "store_feedback":
+            mine = {**mine, "idempotency_key": "f-1" if user == "mira" else "f-juno"}
         if method != "record_share_access":
             await call(client, method, mine)
     share = await client.create_session_share("s-1", user_id=user)
@@ -249,7 +256,10 @@ def without_times(fields: dict[str, Any]) -> dict[str, object]:
         name: without_chance(value)
         for name, value in fields.items()
         if name not in OF_CHANCE
-        and not (name in ("id", "share_id") and (isinstance(value, int) or len(value) > 20))
+        and not (
+            name in ("id", "share_id", "feedback_id")
+            and (isinstance(value, int) or len(value) > 20)
+        )
     }
 
 

@@ -199,6 +199,23 @@ async def test_without_vectors_everything_but_the_memory_store_works(database: s
             await client.list_agent_memories(agent_name="travel", user_id="mira")
 
 
+async def test_vectors_switched_on_later_bring_the_index_of_memories(database: str) -> None:
+    async def indexes() -> set[str]:
+        connection = await asyncpg.connect(database)
+        found = await connection.fetch("SELECT indexname FROM pg_indexes")
+        await connection.close()
+        return {row[0] for row in found}
+
+    async with PostgresClient.open(database, settings=Settings(vector_enabled=False)):
+        without = await indexes()
+    async with PostgresClient.open(database):
+        brought = await indexes() - without
+
+    assert "agentrows_push_notification_order" in without
+    assert "agentrows_memory_created" in brought
+    assert not [name for name in without if "memory_created" in name and "crewai" not in name]
+
+
 async def test_under_verify_a_database_that_lacks_a_migration_is_refused(database: str) -> None:
     with pytest.raises(SchemaBehind, match="agentrows migrate up"):
         async with PostgresClient.open(database, migrations="verify"):
@@ -215,7 +232,12 @@ async def test_an_application_can_bring_its_own_runner(database: str) -> None:
     async with PostgresClient.open(database, migrations=run) as client:
         await client.ping()
 
-    assert [track.name for track in seen[0].tracks] == ["core", "vector", "agentrows"]
+    assert [track.name for track in seen[0].tracks] == [
+        "core",
+        "vector",
+        "agentrows",
+        "agentrows_vector",
+    ]
 
 
 async def test_a_closed_client_is_unavailable_and_closing_twice_does_no_harm(

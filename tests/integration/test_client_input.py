@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import math
 from typing import TYPE_CHECKING, Any, Final
@@ -17,13 +18,23 @@ from agentrows import (
     Stores,
     Transaction,
 )
+from agentrows.db.executor import Executor
 from support.hostile import NOTHING_OF_THE_KIND, NUMBERS, is_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 IMPATIENT: Final = Settings(ready_timeout_s=0.2, connect_timeout_s=0.2, migrations="off")
-TRIED: Final = ("close", "connect", "from_pool", "open", "ping", "transaction", "with_timeout")
+TRIED: Final = (
+    "as_user",
+    "close",
+    "connect",
+    "from_pool",
+    "open",
+    "ping",
+    "transaction",
+    "with_timeout",
+)
 NO_DSN: Final = (
     "",
     " ",
@@ -83,6 +94,16 @@ async def test_a_transaction_refuses_what_is_no_isolation_and_no_truth_by_name(
     await client.ping()
 
 
+async def test_a_user_to_become_is_named_by_an_id(migrated: str) -> None:
+    settings = Settings(row_security=True, migrations="off")
+    async with PostgresClient.open(migrated, settings=settings) as client:
+        behind = dataclasses.replace(client, db=Executor(client.db._source))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        for value in others(lambda each: each == "text", "", "x" * 513, "a\0b"):
+            with pytest.raises(InvalidValue, match=r"^user_id "):
+                async with behind.as_user(value):
+                    pass
+
+
 async def test_opening_refuses_arguments_of_another_type_by_name(migrated: str) -> None:
     def is_none_or_text(value: object) -> bool:
         return value is None or isinstance(value, str)
@@ -100,6 +121,8 @@ async def test_opening_refuses_arguments_of_another_type_by_name(migrated: str) 
     for value in others(lambda each: each is None or callable(each)):
         with pytest.raises(InvalidValue, match=r"^on_retry "):
             await PostgresClient.connect(migrated, settings=IMPATIENT, on_retry=value)
+        with pytest.raises(InvalidValue, match=r"^password "):
+            await PostgresClient.connect(migrated, settings=IMPATIENT, password=value)
     for value in others(lambda _: False):
         with pytest.raises(InvalidValue, match=r"^pool "):
             await PostgresClient.from_pool(value)

@@ -234,7 +234,7 @@ async def test_the_service_has_no_table_of_its_own_and_no_right_beyond_four(
         of.setdefault(table, set()).add(privilege)
 
     tracking = {table for table in of if "schema_migrations" in table}
-    assert len(tracking) == 6
+    assert len(tracking) == 8
     assert all(of[table] == {"SELECT"} for table in tracking)
     assert all(
         of[table] == {"SELECT", "INSERT", "UPDATE", "DELETE"} for table in of.keys() - tracking

@@ -125,10 +125,9 @@ STATEMENTS = {
     "find_tools": (tools.FIND_TOOLS, "'tool-1', NULL, NULL"),
     "list_tools": (tools.LIST_TOOLS, "'tool-1', '', '', 10"),
     "list_tools_for_server": (tools.LIST_TOOLS_FOR_SERVER, "'server-1', 'kind', '', 10"),
-    "list_checkpoints": (
-        checkpoints.LIST_CHECKPOINTS,
-        "'u-1', 's-1', '', NULL, NULL, 10",
-    ),
+    "get_checkpoint": (checkpoints.GET_CHECKPOINT, "'u-1', 's-1', '', 'c-1'"),
+    "list_checkpoints": (checkpoints.LIST_CHECKPOINTS, "'u-1', 's-1', '', NULL, 10"),
+    "list_checkpoints_behind": (checkpoints.LIST_CHECKPOINTS, "'u-1', 's-1', '', 'c-1', 10"),
 }
 
 

@@ -443,7 +443,22 @@ async def test_every_table_of_users_rows_has_the_same_policy_and_it_is_forced(
         (True, True, "agentrows_owner", "*", True, True)
     }
     assert len({row["rule"] for row in found if row["relname"] not in LINKS}) == 1
-    assert len(found) == 12
+    assert len(found) == 13
+
+
+async def test_on_an_empty_database_the_policies_wait_for_the_tables_of_the_track_before(
+    database: str,
+) -> None:
+    """Tables of the track agentrows are made after the run's transaction, behind its indexes."""
+    for way in ("run", "file"):
+        report = await migrate.up(database, TRACKS, transaction=way)
+        assert report.status.is_current
+        files = [run.file for run in report.files]
+        assert files.index("agentrows/000013_share_token_digest.up.sql") < files.index(
+            "rls/000001_owner_policies.up.sql"
+        )
+        for track in ("rls_vector", "rls", "agentrows", "vector", "core"):
+            await migrate.goto(database, TRACKS, 0, track=track)
 
 
 async def test_taking_the_tracks_down_leaves_no_trace(
@@ -477,13 +492,13 @@ def test_the_command_line_knows_the_tracks_by_the_setting_or_by_their_names(
         return done.stdout
 
     assert "rls" not in run("status")
-    assert "rls\t-\t1\t1 pending" in run("status", AGENTROWS_ROW_SECURITY="true")
-    run("goto", "1", "--track", "rls")
-    assert "rls\t1\t1\tcurrent" in run("status", AGENTROWS_ROW_SECURITY="true")
+    assert "rls\t-\t2\t2 pending" in run("status", AGENTROWS_ROW_SECURITY="true")
+    run("goto", "2", "--track", "rls")
+    assert "rls\t2\t2\tcurrent" in run("status", AGENTROWS_ROW_SECURITY="true")
     run("up", AGENTROWS_ROW_SECURITY="true")
-    assert run("version", AGENTROWS_ROW_SECURITY="true").endswith("rls\t1\nrls_vector\t1\n")
+    assert run("version", AGENTROWS_ROW_SECURITY="true").endswith("rls\t2\nrls_vector\t1\n")
     run("down", "1", "--track", "rls_vector")
-    assert run("version", AGENTROWS_ROW_SECURITY="true").endswith("rls\t1\nrls_vector\t0\n")
+    assert run("version", AGENTROWS_ROW_SECURITY="true").endswith("rls\t2\nrls_vector\t0\n")
     server.drop_database(name)
 
 

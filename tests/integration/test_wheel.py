@@ -64,6 +64,7 @@ def test_an_installed_wheel_knows_where_a_database_stands(
         "core",
         "vector",
         "agentrows",
+        "agentrows_vector",
     ]
 
 

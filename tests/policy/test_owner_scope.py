@@ -68,7 +68,11 @@ CARRIERS = (
     r"memory\.id = locked\.id",
     r"id IN \(SELECT id FROM hit\)",
 )
-GIVERS = (r"(?<=\n    )@user_id(?:::text)?(?=[,\n])", r"(?<=\()@user_id(?=, @thread_id)")
+GIVERS = (
+    r"(?<=\n    )@user_id(?:::text)?(?=[,\n])",
+    r"(?<=\n        )@user_id(?:::text)?(?=[,\n])",
+    r"(?<=\()@user_id(?=, @thread_id)",
+)
 """The values by which a new row becomes the caller's."""
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Node = dict[str, Any]
 
-TRACKS: Final = ("core", "vector", "agentrows", "rls", "rls_vector")
+TRACKS: Final = ("core", "vector", "agentrows", "agentrows_vector", "rls", "rls_vector")
 SHARED: Final = ("core", "vector")
 """The tracks that a Go controller has as well: its numbers, its tables."""
 POLICIES: Final = ("rls", "rls_vector")
@@ -302,7 +302,7 @@ def _is_allowed_abroad(file: File, statement: Node) -> bool:
     """What a Go controller on the same database cannot notice; policies are for those without."""
     if file.track in POLICIES:
         return _is_of_policies(statement)
-    if file.track != "agentrows":
+    if file.track in SHARED:
         return False
     if statement["@"] == "IndexStmt":
         return statement.get("idxname", "").startswith(PREFIX) and not statement.get("unique")

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 CORES: Final = (2, 3, 5, 7)
 """Where releases of the schema stand, and version 2, which is older than all of them."""
+NEEDS_SHARES: Final = 6
+OURS: Final = 999_999
+OURS_WITHOUT_SHARES: Final = 12
+"""The version of the track agentrows before the one that indexes the table of core 6."""
 NEEDED: Final = re.compile(r"this needs migration (\d+) of track 'core', the database is at (\d+)")
 LATER: Final = (
     (3, re.compile(r'"workload_type" of relation "agent"|column (\w+\.)?"?workload_type')),
@@ -27,12 +31,22 @@ LATER: Final = (
 
 
 def tracks_at(core: int, folder: Path) -> tuple[migrate.Track, ...]:
-    """The built-in tracks, of which core ends with this version; its files are copied."""
-    newest, *others = migrate.builtin_tracks()
-    for path in newest.directory.iterdir():
-        if path.name.endswith(".sql") and int(path.name[:6]) <= core:
+    """The built-in tracks, of which core ends with this version, and ours with what it allows."""
+    newest, vector, ours = migrate.builtin_tracks()
+    highest = OURS if core >= NEEDS_SHARES else OURS_WITHOUT_SHARES
+    return (
+        _copied(newest, core, folder / "core"),
+        vector,
+        _copied(ours, highest, folder / "agentrows"),
+    )
+
+
+def _copied(track: migrate.Track, highest: int, folder: Path) -> migrate.Track:
+    folder.mkdir()
+    for path in track.directory.iterdir():
+        if path.name.endswith(".sql") and int(path.name[:6]) <= highest:
             shutil.copy(path, folder)
-    return (dataclasses.replace(newest, directory=folder), *others)
+    return dataclasses.replace(track, directory=folder)
 
 
 def why_expected(error: BaseException, core: int) -> str | None:

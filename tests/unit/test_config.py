@@ -11,13 +11,22 @@ from agentrows import ConfigError, Settings
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from agentrows.config import MigrationMode
+
 SECRET = "hunter2-and-more"  # noqa: S105  the password these tests look for
 DSN = f"postgresql://mira:{SECRET}@db/agents"
 
 
 @pytest.fixture(autouse=True)
 def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DATABASE_URL", "DATABASE_URL_FILE", "MIGRATIONS", "POOL_MAX_SIZE"):
+    for name in (
+        "DATABASE_URL",
+        "DATABASE_URL_FILE",
+        "MIGRATIONS",
+        "MIGRATIONS_URL",
+        "POOLER",
+        "POOL_MAX_SIZE",
+    ):
         monkeypatch.delenv(f"AGENTROWS_{name}", raising=False)
 
 
@@ -86,3 +95,45 @@ def test_neither_repr_nor_error_shows_the_password(monkeypatch: pytest.MonkeyPat
     assert SECRET not in repr(settings)
     assert SECRET not in str(settings)
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("environment", "asked", "expected"),
+    [
+        ({}, None, "apply"),
+        ({"POOLER": "transaction"}, None, "verify"),
+        ({"POOLER": "transaction"}, "off", "off"),
+        ({"POOLER": "transaction", "MIGRATIONS": "off"}, None, "off"),
+        ({"POOLER": "transaction", "MIGRATIONS_URL": DSN}, None, "apply"),
+        ({"POOLER": "transaction", "MIGRATIONS_URL": DSN}, "apply", "apply"),
+        ({"POOLER": "transaction", "MIGRATIONS": "apply"}, None, None),
+        ({"POOLER": "transaction"}, "apply", None),
+    ],
+)
+def test_through_a_pooler_nothing_is_migrated(
+    monkeypatch: pytest.MonkeyPatch,
+    environment: dict[str, str],
+    asked: MigrationMode | None,
+    expected: str | None,
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(f"AGENTROWS_{name}", value)
+    settings = Settings.load()
+    if expected is None:
+        with pytest.raises(ConfigError, match="AGENTROWS_MIGRATIONS_URL"):
+            settings.resolve_migrations(asked)
+    else:
+        assert settings.resolve_migrations(asked) == expected
+
+
+def test_migrations_have_a_dsn_of_their_own_unless_one_is_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AGENTROWS_DATABASE_URL", "postgresql://pooler/agents")
+    assert Settings.load().resolve_migrations_dsn() == "postgresql://pooler/agents"
+    monkeypatch.setenv("AGENTROWS_MIGRATIONS_URL", DSN)
+    settings = Settings.load()
+    assert settings.resolve_migrations_dsn() == DSN
+    assert settings.resolve_migrations_dsn("postgresql://db/other") == "postgresql://db/other"
+    assert settings.resolve_dsn() == "postgresql://pooler/agents"
+    assert SECRET not in repr(settings)

@@ -16,12 +16,14 @@ from .dbtx import DBTX, by_name, required
 __all__ = [
     "DELETE_CHECKPOINTS",
     "FILTER_CHECKPOINTS",
+    "GET_CHECKPOINT",
     "LIST_CHECKPOINTS",
     "LIST_CHECKPOINT_WRITES",
     "UPSERT_CHECKPOINT",
     "UPSERT_CHECKPOINT_WRITES",
     "delete_checkpoints",
     "filter_checkpoints",
+    "get_checkpoint",
     "list_checkpoint_writes",
     "list_checkpoints",
     "upsert_checkpoint",
@@ -201,33 +203,64 @@ async def upsert_checkpoint_writes(
     )
 
 
+GET_CHECKPOINT: Final = """-- name: GetCheckpoint :one
+SELECT user_id, thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, metadata, checkpoint, checkpoint_type, version, created_at, updated_at, deleted_at FROM lg_checkpoint
+WHERE
+    user_id = $1
+    AND thread_id = $2
+    AND checkpoint_ns = $3
+    AND checkpoint_id = $4
+    AND CASE WHEN deleted_at IS NULL THEN true ELSE false END"""
+
+
+async def get_checkpoint(
+    db: DBTX,
+    /,
+    *,
+    user_id: str,
+    thread_id: str,
+    checkpoint_ns: str,
+    checkpoint_id: str,
+) -> models.Checkpoint | None:
+    """A checkpoint of a user's thread, unless it is deleted. The CASE hides that condition from the
+    planner, which would take the list's index, where the id comes last, for as good as the key's.
+    """
+    row = await db.fetchrow(GET_CHECKPOINT, user_id, thread_id, checkpoint_ns, checkpoint_id)
+    if row is None:
+        return None
+    return models.Checkpoint.model_validate(by_name(_CHECKPOINT_COLUMNS, row))
+
+
 LIST_CHECKPOINTS: Final = """-- name: ListCheckpoints :many
-SELECT user_id, thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, metadata, checkpoint, checkpoint_type, version, created_at, updated_at, deleted_at FROM lg_checkpoint AS c
+WITH place AS MATERIALIZED (
+    SELECT coalesce(b.created_at, '-infinity'::timestamptz) AS time
+    FROM lg_checkpoint AS b
+    WHERE
+        b.user_id = $1
+        AND b.thread_id = $2
+        AND b.checkpoint_ns = $3
+        AND b.checkpoint_id = $4::text
+)
+SELECT c.user_id, c.thread_id, c.checkpoint_ns, c.checkpoint_id, c.parent_checkpoint_id, c.metadata, c.checkpoint, c.checkpoint_type, c.version, c.created_at, c.updated_at, c.deleted_at FROM lg_checkpoint AS c
 WHERE
     c.user_id = $1
     AND c.thread_id = $2
     AND c.checkpoint_ns = $3
-    AND ($4::text IS NULL OR c.checkpoint_id = $4)
     AND c.deleted_at IS NULL
+    AND coalesce(c.created_at, '-infinity'::timestamptz)
+    <= coalesce((SELECT place.time FROM place), 'infinity'::timestamptz)
     AND (
-        $5::text IS NULL
-        OR coalesce(
-            (
-                SELECT
+        $4 IS NULL
+        OR CASE
+            WHEN EXISTS (SELECT 1 FROM place)
+                THEN
                     (coalesce(c.created_at, '-infinity'::timestamptz), c.checkpoint_id)
-                    < (coalesce(b.created_at, '-infinity'::timestamptz), b.checkpoint_id)
-                FROM lg_checkpoint AS b
-                WHERE
-                    b.user_id = c.user_id
-                    AND b.thread_id = c.thread_id
-                    AND b.checkpoint_ns = c.checkpoint_ns
-                    AND b.checkpoint_id = $5
-            ),
-            c.checkpoint_id < $5
-        )
+                    < ((SELECT place.time FROM place), $4)
+            ELSE c.checkpoint_id < $4
+        END
     )
 ORDER BY coalesce(c.created_at, '-infinity'::timestamptz) DESC, c.checkpoint_id DESC
-LIMIT $6"""
+LIMIT $5"""
 
 
 async def list_checkpoints(
@@ -237,83 +270,82 @@ async def list_checkpoints(
     user_id: str,
     thread_id: str,
     checkpoint_ns: str,
-    checkpoint_id: str | None,
     before: str | None,
     limit: int | None,
 ) -> list[models.Checkpoint]:
     """The checkpoints of a user's thread, newest first; `before` is the id of one to begin behind. Where
-    no checkpoint has that id, those with a smaller id: LangGraph's ids grow with time.
+    no checkpoint has that id, those with a smaller id: LangGraph's ids grow with time. The order's
+    first column is compared apart, because an index can begin there.
     """
-    rows = await db.fetch(
-        LIST_CHECKPOINTS,
-        user_id,
-        thread_id,
-        checkpoint_ns,
-        checkpoint_id,
-        before,
-        limit,
-    )
+    rows = await db.fetch(LIST_CHECKPOINTS, user_id, thread_id, checkpoint_ns, before, limit)
     found = [by_name(_CHECKPOINT_COLUMNS, row) for row in rows]
     return _CHECKPOINT_ROWS.validate_python(found)
 
 
 FILTER_CHECKPOINTS: Final = r"""-- name: FilterCheckpoints :many
-SELECT user_id, thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, metadata, checkpoint, checkpoint_type, version, created_at, updated_at, deleted_at FROM lg_checkpoint AS c
+WITH place AS MATERIALIZED (
+    SELECT coalesce(b.created_at, '-infinity'::timestamptz) AS time
+    FROM lg_checkpoint AS b
+    WHERE
+        b.user_id = $1
+        AND b.thread_id = $2
+        AND b.checkpoint_ns = $3
+        AND b.checkpoint_id = $4::text
+)
+SELECT c.user_id, c.thread_id, c.checkpoint_ns, c.checkpoint_id, c.parent_checkpoint_id, c.metadata, c.checkpoint, c.checkpoint_type, c.version, c.created_at, c.updated_at, c.deleted_at FROM lg_checkpoint AS c
 WHERE
     c.user_id = $1
     AND c.thread_id = $2
     AND c.checkpoint_ns = $3
     AND c.deleted_at IS NULL
+    AND coalesce(c.created_at, '-infinity'::timestamptz)
+    <= coalesce((SELECT place.time FROM place), 'infinity'::timestamptz)
     AND (
-        $4::text IS NULL
-        OR coalesce(
-            (
-                SELECT
+        $4 IS NULL
+        OR CASE
+            WHEN EXISTS (SELECT 1 FROM place)
+                THEN
                     (coalesce(c.created_at, '-infinity'::timestamptz), c.checkpoint_id)
-                    < (coalesce(b.created_at, '-infinity'::timestamptz), b.checkpoint_id)
-                FROM lg_checkpoint AS b
-                WHERE
-                    b.user_id = c.user_id
-                    AND b.thread_id = c.thread_id
-                    AND b.checkpoint_ns = c.checkpoint_ns
-                    AND b.checkpoint_id = $4
-            ),
-            c.checkpoint_id < $4
-        )
+                    < ((SELECT place.time FROM place), $4)
+            ELSE c.checkpoint_id < $4
+        END
     )
-    AND (
-        SELECT
-            CASE
-                WHEN
-                    length(json.value) - length(translate(json.value, '[{', '')) < 5000
-                    AND pg_input_is_valid(json.value, 'jsonb')
-                    THEN json.value::jsonb
-            END
-        FROM (
+    AND CASE
+        WHEN (
             SELECT
                 CASE
                     WHEN
-                        encode(raw.value, 'hex') ~ (
-                            '^(0[1-9a-f]|[1-7].|(c[2-9a-f]|d.)[89ab].|e0[ab].[89ab].'
-                            || '|e[1-9abcef][89ab].[89ab].|ed[89].[89ab].'
-                            || '|f0[9ab].[89ab].[89ab].|f[123][89ab].[89ab].[89ab].'
-                            || '|f48.[89ab].[89ab].)*$'
-                        )
-                        THEN convert_from(raw.value, 'UTF8')
-                END AS value
+                        length(json.value) - length(translate(json.value, '[{', '')) < 5000
+                        AND pg_input_is_valid(json.value, 'jsonb')
+                        THEN json.value::jsonb
+                END
             FROM (
                 SELECT
                     CASE
                         WHEN
-                            translate(c.metadata, E' \t\r\n', '') ~ (
-                                '^([A-Za-z0-9+/]{4})*'
-                                || '([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$'
+                            encode(raw.value, 'hex') ~ (
+                                '^(0[1-9a-f]|[1-7].|(c[2-9a-f]|d.)[89ab].|e0[ab].[89ab].'
+                                || '|e[1-9abcef][89ab].[89ab].|ed[89].[89ab].'
+                                || '|f0[9ab].[89ab].[89ab].|f[123][89ab].[89ab].[89ab].'
+                                || '|f48.[89ab].[89ab].)*$'
                             )
-                            THEN decode(c.metadata, 'base64')
+                            THEN convert_from(raw.value, 'UTF8')
                     END AS value
-            ) AS raw
-        ) AS json
-    ) @> $5::jsonb
+                FROM (
+                    SELECT
+                        CASE
+                            WHEN
+                                translate(c.metadata, E' \t\r\n', '') ~ (
+                                    '^([A-Za-z0-9+/]{4})*'
+                                    || '([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$'
+                                )
+                                THEN decode(c.metadata, 'base64')
+                        END AS value
+                ) AS raw
+            ) AS json
+        ) @> $5::jsonb THEN true
+        ELSE false
+    END
 ORDER BY coalesce(c.created_at, '-infinity'::timestamptz) DESC, c.checkpoint_id DESC
 LIMIT $6"""
 
@@ -330,7 +362,9 @@ async def filter_checkpoints(
     limit: int | None,
 ) -> list[models.Checkpoint]:
     """Of ListCheckpoints those whose metadata contains this. Metadata of another program that is not
-    base64 of UTF-8 of JSON, or is nested too deep for the server to parse, matches nothing.
+    base64 of UTF-8 of JSON, or is nested too deep for the server to parse, matches nothing. The CASE
+    hides the filter from the planner, which would expect it to match next to nothing, and decode and
+    sort the whole thread for a page.
     """
     rows = await db.fetch(
         FILTER_CHECKPOINTS,

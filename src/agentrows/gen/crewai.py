@@ -13,11 +13,13 @@ __all__ = [
     "DELETE_CREWAI_MEMORY",
     "FIND_LATEST_CREWAI_FLOW_STATE",
     "SEARCH_CREWAI_MEMORY_BY_TASK",
+    "SEARCH_CREWAI_MEMORY_OF_THREAD",
     "UPSERT_CREWAI_FLOW_STATE",
     "UPSERT_CREWAI_MEMORY",
     "delete_crewai_memory",
     "find_latest_crewai_flow_state",
     "search_crewai_memory_by_task",
+    "search_crewai_memory_of_thread",
     "upsert_crewai_flow_state",
     "upsert_crewai_memory",
 ]
@@ -70,7 +72,64 @@ SEARCH_CREWAI_MEMORY_BY_TASK: Final = """-- name: SearchCrewAIMemoryByTask :many
 SELECT memory.user_id, memory.thread_id, memory.memory_data, memory.created_at, memory.updated_at, memory.deleted_at FROM crewai_agent_memory AS memory
 WHERE
     memory.user_id = $1
-    AND ($2::text IS NULL OR memory.thread_id = $2)
+    AND memory.deleted_at IS NULL
+    AND CASE
+        WHEN
+            strpos(
+                lower(
+                    coalesce(
+                        CASE
+                            WHEN
+                                length(memory.memory_data) - length(translate(memory.memory_data, '[{', '')) < 5000
+                                AND pg_input_is_valid(memory.memory_data, 'jsonb')
+                                THEN memory.memory_data::jsonb ->> 'task_description'
+                        END,
+                        memory.memory_data
+                    )
+                ),
+                lower($2::text)
+            ) > 0
+            THEN true
+        ELSE false
+    END
+ORDER BY
+    coalesce(memory.created_at, '-infinity'::timestamptz) DESC,
+    CASE
+        WHEN
+            length(memory.memory_data) - length(translate(memory.memory_data, '[{', '')) < 5000
+            AND pg_input_is_valid(memory.memory_data, 'jsonb')
+            THEN CASE
+                WHEN pg_input_is_valid(memory.memory_data::jsonb ->> 'score', 'float8')
+                    THEN (memory.memory_data::jsonb ->> 'score')::float8
+            END
+    END,
+    memory.thread_id
+LIMIT $3::bigint"""
+
+
+async def search_crewai_memory_by_task(
+    db: DBTX,
+    /,
+    *,
+    user_id: str,
+    task_description: str,
+    limit: int | None,
+) -> list[models.CrewAIMemory]:
+    """A user's memories whose task description has this text, literally and in any case; newest first,
+    then by score, the lowest first. Where memory_data is not JSON, or JSON too deep for the server to
+    parse, all of its text is searched. The CASE hides the search from the planner, which would expect
+    it to find next to nothing, and sort all there is.
+    """
+    rows = await db.fetch(SEARCH_CREWAI_MEMORY_BY_TASK, user_id, task_description, limit)
+    found = [by_name(_CREWAI_MEMORY_COLUMNS, row) for row in rows]
+    return _CREWAI_MEMORY_ROWS.validate_python(found)
+
+
+SEARCH_CREWAI_MEMORY_OF_THREAD: Final = """-- name: SearchCrewAIMemoryOfThread :one
+SELECT user_id, thread_id, memory_data, created_at, updated_at, deleted_at FROM crewai_agent_memory AS memory
+WHERE
+    memory.user_id = $1
+    AND memory.thread_id = $2
     AND memory.deleted_at IS NULL
     AND strpos(
         lower(
@@ -85,38 +144,22 @@ WHERE
             )
         ),
         lower($3::text)
-    ) > 0
-ORDER BY
-    coalesce(memory.created_at, '-infinity'::timestamptz) DESC,
-    CASE
-        WHEN
-            length(memory.memory_data) - length(translate(memory.memory_data, '[{', '')) < 5000
-            AND pg_input_is_valid(memory.memory_data, 'jsonb')
-            THEN CASE
-                WHEN pg_input_is_valid(memory.memory_data::jsonb ->> 'score', 'float8')
-                    THEN (memory.memory_data::jsonb ->> 'score')::float8
-            END
-    END,
-    memory.thread_id
-LIMIT $4"""
+    ) > 0"""
 
 
-async def search_crewai_memory_by_task(
+async def search_crewai_memory_of_thread(
     db: DBTX,
     /,
     *,
     user_id: str,
-    thread_id: str | None,
+    thread_id: str,
     task_description: str,
-    limit: int | None,
-) -> list[models.CrewAIMemory]:
-    """A user's memories whose task description has this text, literally and in any case; newest first,
-    then by score, the lowest first. Where memory_data is not JSON, or JSON too deep for
-    the server to parse, all of its text is searched.
-    """
-    rows = await db.fetch(SEARCH_CREWAI_MEMORY_BY_TASK, user_id, thread_id, task_description, limit)
-    found = [by_name(_CREWAI_MEMORY_COLUMNS, row) for row in rows]
-    return _CREWAI_MEMORY_ROWS.validate_python(found)
+) -> models.CrewAIMemory | None:
+    """The memory of one thread, if SearchCrewAIMemoryByTask would find it."""
+    row = await db.fetchrow(SEARCH_CREWAI_MEMORY_OF_THREAD, user_id, thread_id, task_description)
+    if row is None:
+        return None
+    return models.CrewAIMemory.model_validate(by_name(_CREWAI_MEMORY_COLUMNS, row))
 
 
 DELETE_CREWAI_MEMORY: Final = """-- name: DeleteCrewAIMemory :execrows

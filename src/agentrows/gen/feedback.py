@@ -92,7 +92,9 @@ INSERT_FEEDBACK_ONCE: Final = """-- name: InsertFeedbackOnce :one
 WITH new AS (
     INSERT INTO agentrows_feedback_key (user_id, idempotency_key, feedback_id)
     VALUES (
-        $5, $6, nextval(pg_get_serial_sequence('feedback', 'id')::regclass)
+        $5,
+        $6,
+        nextval(pg_get_serial_sequence('feedback', 'id')::regclass)
     )
     ON CONFLICT (user_id, idempotency_key) DO NOTHING
     RETURNING user_id, feedback_id
@@ -142,10 +144,14 @@ async def insert_feedback_once(
 FIND_FEEDBACK_BY_KEY: Final = """-- name: FindFeedbackByKey :one
 SELECT feedback.id, feedback.user_id, feedback.message_id, feedback.is_positive, feedback.feedback_text, feedback.issue_type, feedback.created_at, feedback.updated_at, feedback.deleted_at
 FROM agentrows_feedback_key
-INNER JOIN feedback ON feedback.id = agentrows_feedback_key.feedback_id
+INNER JOIN feedback
+    ON
+        feedback.id = agentrows_feedback_key.feedback_id
+        AND feedback.user_id = agentrows_feedback_key.user_id
 WHERE
     agentrows_feedback_key.user_id = $1
     AND agentrows_feedback_key.idempotency_key = $2
+    AND feedback.user_id = $1
     AND feedback.deleted_at IS NULL"""
 
 

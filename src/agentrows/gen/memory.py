@@ -204,7 +204,7 @@ near AS MATERIALIZED (
             AND $7::bigint <= 500
             AND coalesce($8::float8, 1) > 0
             AND current_setting('hnsw.iterative_scan', true) IS NOT NULL
-            AND (SELECT set_config('hnsw.iterative_scan', 'strict_order', true)) IS NOT NULL
+            AND (SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true)) IS NOT NULL
             AND (SELECT set_config('hnsw.max_scan_tuples', '1000000', true)) IS NOT NULL
             AND (
                 SELECT set_config(
@@ -231,23 +231,28 @@ near AS MATERIALIZED (
         ORDER BY embedding <=> $6
         LIMIT 500
     ) AS nearest
-    LIMIT $7
+    LIMIT $7 * 4
 ),
 exact AS MATERIALIZED (
     SELECT id, score
     FROM (
         SELECT id, 1 - nullif(embedding <=> $6, 'NaN'::float8) AS score FROM owned
         WHERE coalesce((SELECT count(*) FROM near) < $7, true)
+        OFFSET 0
     ) AS ranked
     WHERE coalesce(score, 0) >= coalesce($8, -2)
     ORDER BY score DESC NULLS LAST, id
     LIMIT $7
 ),
 hit AS MATERIALIZED (
-    SELECT id, score FROM near
-    WHERE
-        (SELECT count(*) FROM near) = $7
-        AND coalesce(score, 0) >= coalesce($8, -2)
+    (
+        SELECT id, score FROM near
+        WHERE
+            (SELECT count(*) FROM near) >= $7
+            AND coalesce(score, 0) >= coalesce($8, -2)
+        ORDER BY score DESC NULLS LAST, id
+        LIMIT $7
+    )
     UNION ALL
     SELECT id, score FROM exact
 )
@@ -283,11 +288,12 @@ async def search_memories(
     """The memories of an agent and user that are nearest to an embedding by cosine similarity, best
     first, those without an embedding last; exactly `limit` of them where the owner has as many.
 
-    An owner with at most `exact_up_to` rows is scanned exactly. A larger one goes through the HNSW
-    index, which goes on until `limit` rows pass the filter (pgvector 0.8 and later); should it give
-    up, the exact scan runs after all. The settings last until the end of the transaction. The CASE
-    hides the filter from the planner, which would take the owner for a small one in a generic plan
-    and sort all of its rows.
+    An owner with at most `exact_up_to` rows is scanned exactly, each score computed once because of
+    OFFSET 0. A larger one goes through the HNSW index, which goes on until four times `limit` rows
+    pass the filter (pgvector 0.8 and later), of which the nearest are taken: rows that are far from
+    the embedding come in no good order. Should it give up before `limit`, the exact scan runs after
+    all. The settings last until the end of the transaction. The CASE hides the filter from the
+    planner, which would take the owner for a small one in a generic plan and sort all of its rows.
     """
     rows = await db.fetch(
         SEARCH_MEMORIES,
@@ -334,7 +340,7 @@ near AS MATERIALIZED (
             AND $7::bigint <= 500
             AND coalesce($8::float8, 1) > 0
             AND current_setting('hnsw.iterative_scan', true) IS NOT NULL
-            AND (SELECT set_config('hnsw.iterative_scan', 'strict_order', true)) IS NOT NULL
+            AND (SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true)) IS NOT NULL
             AND (SELECT set_config('hnsw.max_scan_tuples', '1000000', true)) IS NOT NULL
             AND (
                 SELECT set_config(
@@ -361,23 +367,28 @@ near AS MATERIALIZED (
         ORDER BY embedding <=> $6
         LIMIT 500
     ) AS nearest
-    LIMIT $7
+    LIMIT $7 * 4
 ),
 exact AS MATERIALIZED (
     SELECT id, score
     FROM (
         SELECT id, 1 - nullif(embedding <=> $6, 'NaN'::float8) AS score FROM owned
         WHERE coalesce((SELECT count(*) FROM near) < $7, true)
+        OFFSET 0
     ) AS ranked
     WHERE coalesce(score, 0) >= coalesce($8, -2)
     ORDER BY score DESC NULLS LAST, id
     LIMIT $7
 ),
 hit AS MATERIALIZED (
-    SELECT id, score FROM near
-    WHERE
-        (SELECT count(*) FROM near) = $7
-        AND coalesce(score, 0) >= coalesce($8, -2)
+    (
+        SELECT id, score FROM near
+        WHERE
+            (SELECT count(*) FROM near) >= $7
+            AND coalesce(score, 0) >= coalesce($8, -2)
+        ORDER BY score DESC NULLS LAST, id
+        LIMIT $7
+    )
     UNION ALL
     SELECT id, score FROM exact
 ),
@@ -456,7 +467,8 @@ SELECT
 FROM memory
 WHERE
     user_id = $2::text
-    AND agent_name IN ($3::text, replace($3, '-', '_'))
+    AND replace(agent_name, '-', '_') = replace($3::text, '-', '_')
+    AND agent_name IN ($3, replace($3, '-', '_'))
     AND (expires_at IS NULL OR expires_at > statement_timestamp())
     AND (coalesce(created_at, '-infinity'::timestamptz), id)
     < (coalesce($4::timestamptz, '-infinity'::timestamptz), $5::text)
@@ -475,7 +487,9 @@ async def list_memories(
     after_id: str,
     limit: int | None,
 ) -> list[models.Memory]:
-    """What an agent remembers of a user and has not expired, newest first, from the given place on."""
+    """What an agent remembers of a user and has not expired, newest first, from the given place on. The
+    agent's name is compared in one form too, because an index on two would not be in order.
+    """
     require_aware("after_time", after_time)
     rows = await db.fetch(
         LIST_MEMORIES,

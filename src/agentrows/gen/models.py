@@ -426,6 +426,6 @@ class Surroundings(BaseModel):
     """A row of LookAround."""
 
     user_id: str
+    has_feedback_keys: bool
     has_memory: bool
     has_vector_track: bool
-    has_feedback_keys: bool

@@ -161,13 +161,14 @@ async def iter_export_memories(db: CursorDBTX, /, *, user_id: str) -> AsyncItera
 
 
 EXPORT_FEEDBACK_KEYS: Final = """-- name: ExportFeedbackKeys :many
-SELECT json_build_object('table', 'agentrows_feedback_key', 'row', to_json(key))::text AS "line!"
-FROM agentrows_feedback_key AS key
-WHERE key.user_id = $1::text"""
+SELECT
+    json_build_object('table', 'agentrows_feedback_key', 'row', to_json(each))::text AS "line!"
+FROM agentrows_feedback_key AS each
+WHERE each.user_id = $1::text"""
 
 
 async def export_feedback_keys(db: DBTX, /, *, user_id: str) -> list[str]:
-    """Every idempotency key of a user, as ExportUser writes its rows."""
+    """Under which keys a user stored feedback, as ExportUser writes its rows."""
     rows = await db.fetch(EXPORT_FEEDBACK_KEYS, user_id)
     found = [row[0] for row in rows]
     return _LIST_STR.validate_python(found)
@@ -345,14 +346,12 @@ async def erase_user(db: DBTX, /, *, user_id: str) -> models.ErasedUser:
 
 
 ERASE_FEEDBACK_KEYS: Final = """-- name: EraseFeedbackKeys :execrows
-DELETE FROM agentrows_feedback_key AS key
-WHERE
-    key.user_id = $1::text
-    AND NOT EXISTS (SELECT FROM feedback WHERE feedback.id = key.feedback_id)"""
+DELETE FROM agentrows_feedback_key
+WHERE user_id = $1::text"""
 
 
 async def erase_feedback_keys(db: DBTX, /, *, user_id: str) -> int:
-    """Remove the idempotency keys of a user's feedback that is gone."""
+    """Forget under which keys a user stored feedback."""
     status = await db.execute(ERASE_FEEDBACK_KEYS, user_id)
     return affected(status)
 

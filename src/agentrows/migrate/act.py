@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -60,6 +60,8 @@ class Work:
 
     state: State
     steps: tuple[Step, ...]
+    waits: bool = False
+    """Whether the track that this one comes after has steps outside of the transaction."""
 
     @property
     def is_needed(self) -> bool:
@@ -78,7 +80,9 @@ class Work:
 
     @property
     def later(self) -> tuple[Step, ...]:
-        """The steps from the first one on that cannot be in a transaction."""
+        """The steps from the first one on that cannot be in the run's transaction."""
+        if self.waits:
+            return self.steps
         for number, step in enumerate(self.steps):
             if step.file.no_transaction:
                 return self.steps[number:]
@@ -97,6 +101,18 @@ def decide(state: State, target: int | None = None) -> Work:
                 f"({step.file.no_transaction}); golang-migrate runs this track too, so it cannot"
             )
     return work
+
+
+def _in_order(works: Sequence[Work]) -> list[Work]:
+    """Let the tracks wait that come after one with steps outside of the transaction."""
+    late: set[str] = set()
+    ordered: list[Work] = []
+    for work in works:
+        track = work.state.known.track
+        ordered.append(replace(work, waits=track.after in late))
+        if ordered[-1].later:
+            late.add(track.name)
+    return ordered
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +134,7 @@ class Run:
         if chosen is None:
             return leave(found)
         log_ahead(found)
-        works = [work for work in chosen if work.is_needed]
+        works = _in_order([work for work in chosen if work.is_needed])
         if not works:
             return Report((), found)
         await self.until_not_blocked(partial(self.precheck, works))

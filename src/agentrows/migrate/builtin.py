@@ -23,9 +23,11 @@ ROW_SECURITY: Final = ("rls", "rls_vector")
 
 
 def builtin_tracks(*, vector: bool = True, row_security: bool = False) -> tuple[Track, ...]:
-    """Return the tracks core, vector (unless it is switched off) and agentrows, in that order.
+    """Return the tracks core, vector, agentrows and agentrows_vector, in that order.
 
-    With `row_security` also rls and rls_vector: policies on the tables of users' rows.
+    Those of vectors only if these are not switched off. What is added to the table of the vector
+    track is in a track of its own, so that it is made when vectors are switched on later. With
+    `row_security` also rls and rls_vector: policies on the tables of users' rows.
     """
     root = migrations_root()
     core = Track("core", root / "core", "schema_migrations")
@@ -39,11 +41,18 @@ def builtin_tracks(*, vector: bool = True, row_security: bool = False) -> tuple[
     ours = Track(
         "agentrows", root / "agentrows", "agentrows_schema_migrations", extensions=("vector",)
     )
-    tables = (core, memory, ours) if vector else (core, ours)
+    ours_vector = Track(
+        "agentrows_vector",
+        root / "agentrows_vector",
+        "agentrows_vector_schema_migrations",
+        extensions=("vector",),
+    )
+    tables = (core, memory, ours, ours_vector) if vector else (core, ours)
     if not row_security:
         return tables
     rls, rls_vector = (
-        Track(name, root / name, f"{name}_schema_migrations") for name in ROW_SECURITY
+        Track(name, root / name, f"{name}_schema_migrations", after="agentrows")
+        for name in ROW_SECURITY
     )
     return (*tables, rls, rls_vector) if vector else (*tables, rls)
 

@@ -84,7 +84,8 @@ class Track:
     `schema=None` is the connection's current schema; a named one is created if it is missing, and
     is the search_path while the track's files run, followed by the schemas that hold the
     installed ones of `extensions`. `precheck` gets the connection before the first statement of
-    a run that has files of this track to apply; what it raises stops the run.
+    a run that has files of this track to apply; what it raises stops the run. Where the track named
+    by `after` has files that run outside of the run's transaction, this one's files wait for them.
     """
 
     name: str
@@ -93,6 +94,7 @@ class Track:
     schema: str | None = None
     precheck: Precheck | None = None
     extensions: tuple[str, ...] = ()
+    after: str | None = None
 
     @property
     def is_builtin(self) -> bool:

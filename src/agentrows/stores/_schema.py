@@ -8,7 +8,7 @@ from agentrows.errors import ConfigError, InvalidValue, SchemaBehind
 from agentrows.gen import database
 
 if TYPE_CHECKING:
-    from agentrows.db.executor import Executor
+    from agentrows.db.executor import Executor, Statements
     from agentrows.gen.models import Surroundings
 
 SWITCHED_OFF: Final = -1
@@ -52,9 +52,9 @@ async def become_user(db: Executor, user_id: str) -> None:
         )
 
 
-async def look_around(db: Executor, method: str) -> Surroundings:
+async def look_around(db: Statements, method: str) -> Surroundings:
     """Return where a method runs; raise InvalidValue if it sees the rows of one user alone."""
-    found = await database.look_around(db.repeatable)
+    found = await database.look_around(db)
     if found.user_id:
         raise InvalidValue(
             f"{method} has to see the rows of every user: call it outside of as_user"

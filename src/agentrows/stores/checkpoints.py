@@ -144,7 +144,6 @@ class CheckpointStore:
             thread_id,
             user_id=user_id,
             checkpoint_ns=checkpoint_ns,
-            checkpoint_id=None,
             limit=check_limit("limit", limit),
             before=check_optional_id("before", before),
             metadata=metadata,
@@ -163,19 +162,23 @@ class CheckpointStore:
 
         Raises NotFound if there is none, or it is deleted or somebody else's.
         """
-        found = await self._select(
-            thread_id,
-            user_id=user_id,
-            checkpoint_ns=checkpoint_ns,
-            checkpoint_id=check_optional_id("checkpoint_id", checkpoint_id),
-            limit=1,
-            before=None,
-            metadata=None,
+        if checkpoint_id is None:
+            found = await self.list_checkpoints(
+                thread_id, user_id=user_id, checkpoint_ns=checkpoint_ns, limit=1
+            )
+            if not found:
+                raise NotFound(f"no checkpoint in thread {thread_id!r} of this user")
+            return found[0]
+        checkpoint = await queries.get_checkpoint(
+            self.db.repeatable,
+            user_id=check_id("user_id", user_id),
+            thread_id=check_id("thread_id", thread_id),
+            checkpoint_ns=_check_namespace(checkpoint_ns),
+            checkpoint_id=check_id("checkpoint_id", checkpoint_id),
         )
-        if not found:
-            which = "checkpoint" if checkpoint_id is None else f"checkpoint {checkpoint_id!r}"
-            raise NotFound(f"no {which} in thread {thread_id!r} of this user")
-        return (await self._with_writes(found))[0]
+        if checkpoint is None:
+            raise NotFound(f"no checkpoint {checkpoint_id!r} in thread {thread_id!r} of this user")
+        return (await self._with_writes([checkpoint]))[0]
 
     async def delete_checkpoint(
         self,
@@ -206,7 +209,6 @@ class CheckpointStore:
         *,
         user_id: str,
         checkpoint_ns: str,
-        checkpoint_id: str | None,
         limit: int | None,
         before: str | None,
         metadata: dict[str, JsonValue] | None,
@@ -220,7 +222,6 @@ class CheckpointStore:
                 user_id=user_id,
                 thread_id=thread_id,
                 checkpoint_ns=checkpoint_ns,
-                checkpoint_id=checkpoint_id,
                 limit=limit,
                 before=before,
             )

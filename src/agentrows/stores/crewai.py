@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agentrows.gen import crewai as queries
-from agentrows.stores._arguments import check_id, check_limit, check_optional_id, check_text
+from agentrows.stores._arguments import check_id, check_limit, check_text
 
 if TYPE_CHECKING:
     from agentrows.db.executor import Executor
@@ -43,13 +43,23 @@ class CrewAIStore:
         Newest first, then by `score` as a number, the lowest first. The text is literal, in any
         case. Of memory_data that is not JSON, all is searched. Needs PostgreSQL 16.
         """
-        return await queries.search_crewai_memory_by_task(
+        check_text("task_description", task_description)
+        check_id("user_id", user_id)
+        check_limit("limit", limit)
+        if thread_id is None:
+            return await queries.search_crewai_memory_by_task(
+                self.db.repeatable,
+                task_description=task_description,
+                user_id=user_id,
+                limit=limit,
+            )
+        found = await queries.search_crewai_memory_of_thread(
             self.db.repeatable,
-            task_description=check_text("task_description", task_description),
-            user_id=check_id("user_id", user_id),
-            thread_id=check_optional_id("thread_id", thread_id),
-            limit=check_limit("limit", limit),
+            task_description=task_description,
+            user_id=user_id,
+            thread_id=check_id("thread_id", thread_id),
         )
+        return [] if found is None else [found]
 
     async def reset_crewai_memory(self, thread_id: str, *, user_id: str) -> bool:
         """Mark the memory of a thread as deleted; say whether there was one."""

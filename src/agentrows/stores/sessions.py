@@ -214,7 +214,7 @@ class SessionStore:
         if retention <= timedelta(0):
             return _sum([])
         if self.db.versions.get("rls", 1) > 0:
-            await look_around(self.db, "prune_expired_sessions")
+            await look_around(self.db.repeatable, "prune_expired_sessions")
         if dry_run:
             return await queries.count_expired_sessions(self.db.repeatable, retention=retention)
         batches: list[PrunedSessions] = []

@@ -65,7 +65,7 @@ class UserStore:
         needs(self.db, "core", 7)
         check_id("user_id", user_id)
         async with self.db.transaction() as scope:
-            found = await look_around(scope, "erase_user")
+            found = await look_around(scope.repeatable, "erase_user")
             await queries.lock_tasks_of_user(scope, user_id=user_id)
             await queries.lock_sessions_of_user(scope, user_id=user_id)
             erased = await queries.erase_user(scope, user_id=user_id)

@@ -15,14 +15,15 @@ from agentrows import (
     InvalidValue,
     PostgresClient,
     SchemaBehind,
-    migrate,
+    Stores,
 )
+from agentrows.db.executor import Executor
 from support.stores import count, event
 
 if TYPE_CHECKING:
     import asyncpg
 
-    from agentrows import Feedback, Stores
+    from agentrows import Feedback
 
 VERDICT: Final[dict[str, Any]] = {
     "is_positive": False,
@@ -125,16 +126,26 @@ async def test_in_a_transaction_a_known_key_is_no_error(client: PostgresClient) 
     assert await client.list_feedback(user_id="mira") == [second, first]
 
 
-async def test_a_key_needs_the_migration_and_plain_feedback_does_not(migrated: str) -> None:
-    tracks = migrate.builtin_tracks()
-    await migrate.goto(migrated, tracks, 12, track="agentrows")
-    try:
-        async with PostgresClient.open(migrated, migrations="off") as behind:
-            with pytest.raises(SchemaBehind, match="migration 13 of track 'agentrows'"):
-                await say(behind)
-            await behind.store_feedback(user_id="mira", **VERDICT)
-    finally:
-        await migrate.up(migrated, tracks)
+async def test_a_key_needs_the_migration_and_plain_feedback_does_not(
+    client: PostgresClient,
+) -> None:
+    behind = Stores(Executor(client.db._source, versions={"agentrows": 11}))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    with pytest.raises(SchemaBehind, match="migration 12 of track 'agentrows'"):
+        await say(behind)
+    await behind.store_feedback(user_id="mira", **VERDICT)
+
+
+async def test_a_user_is_erased_and_exported_with_the_keys(
+    client: PostgresClient, db: asyncpg.Connection
+) -> None:
+    for user in ("mira", "juno"):
+        await say(client, user_id=user)
+    lines = [line async for line in client.export_user("mira")]
+    assert sum("agentrows_feedback_key" in line for line in lines) == 1
+    erased = await client.erase_user("mira")
+    assert (erased.feedback, erased.feedback_keys) == (1, 1)
+    assert await count(db, "agentrows_feedback_key", "user_id = 'juno'") == 1
+    assert await count(db, "agentrows_feedback_key") == 1
 
 
 async def store(stores: Stores, batch: object = BATCH) -> int:

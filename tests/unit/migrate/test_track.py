@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 def test_the_built_in_tracks_are_whole_and_in_order() -> None:
     loaded = load_all(builtin_tracks())
-    assert [each.track.name for each in loaded] == ["core", "vector", "agentrows"]
+    assert [each.track.name for each in loaded] == [
+        "core",
+        "vector",
+        "agentrows",
+        "agentrows_vector",
+    ]
     assert [each.newest for each in loaded[:2]] == [7, 3]
     assert loaded[0].migrations[0].name == "000001_initial"
 
@@ -34,6 +39,7 @@ def test_the_tracking_tables_are_those_of_golang_migrate() -> None:
         "schema_migrations",
         "vector_schema_migrations",
         "agentrows_schema_migrations",
+        "agentrows_vector_schema_migrations",
     ]
 
 

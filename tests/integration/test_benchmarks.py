@@ -1,0 +1,91 @@
+"""The benchmarks run: our side of each, and the driver's, for a moment.
+
+Other libraries are installed for `make bench` alone; the output says why they are left out.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from support.postgres import Server
+
+ROOT = Path(__file__).parents[2]
+COMPARISONS = {
+    "get_session": "agentrows",
+    "get_session_32": "agentrows",
+    "list_sessions": "agentrows",
+    "store_events": "agentrows",
+    "checkpoint_small": "agentrows, bytes given",
+    "checkpoint_messages": "agentrows, bytes given",
+    "append_event": "agentrows, text given",
+    "add_item": "agentrows",
+    "get_items": "agentrows",
+}
+"""What is measured, and the contender of ours that needs nothing else."""
+BRIEF = ("--rounds", "1", "--seconds", "0.01", "--loop", "asyncio", "--rows", "1000")
+
+
+def run(server: Server, folder: Path, *arguments: str) -> tuple[dict[str, Any], str]:
+    """Run some benchmarks on the tests' server; return their results and what was printed."""
+    out = folder / "results.json"
+    done = subprocess.run(  # noqa: S603  our own command
+        [
+            *(sys.executable, str(ROOT / "benchmarks" / "run.py"), *BRIEF, *arguments),
+            *("--dsn", server.dsn(), "--out", str(out)),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(out.read_text()), done.stdout
+
+
+def test_each_comparison_measures_ours(server: Server, tmp_path: Path) -> None:
+    chosen = [f"--contender={name}" for name in set(COMPARISONS.values())]
+
+    results, _ = run(server, tmp_path, "--only", ",".join(COMPARISONS), *chosen)
+
+    for name, contender in COMPARISONS.items():
+        [row] = [row for row in results[name]["rows"] if row["contender"] == contender]
+        assert row["per_second"] > 0
+        assert 0 < row["p50_ms"] <= row["p99_ms"]
+        assert row["peak_mb"] > 1
+
+
+def test_a_ratio_is_that_of_the_rounds_and_who_is_left_out_is_said(
+    server: Server, tmp_path: Path
+) -> None:
+    results, printed = run(server, tmp_path, "--only", "list_sessions")
+
+    found = results["list_sessions"]
+    rounds = {row["contender"]: row["rounds"][0] for row in found["rows"]}
+    [ratio] = [each for each in found["ratios"] if each["peer"] == "asyncpg fetch, no model"]
+    assert ratio["ratio"] == pytest.approx(rounds["agentrows"] / rounds[ratio["peer"]])
+    if importlib.util.find_spec("sqlalchemy") is None:
+        assert "left out: SQLAlchemy ORM, because sqlalchemy is not installed" in printed
+
+
+def test_every_page_search_and_prune_is_measured_at_each_size(
+    server: Server, tmp_path: Path
+) -> None:
+    results, _ = run(server, tmp_path, "--only", "growth")
+
+    found = results["growth"]
+    assert found["sizes"] == [1000]
+    assert len(found["p50_ms"]) > 50
+    assert all(times[0] > 0 for times in found["p50_ms"].values())
+
+
+def test_the_generator_is_timed(server: Server, tmp_path: Path) -> None:
+    results, _ = run(server, tmp_path, "--only", "generate")
+
+    assert results["generate"]["plugin_s"] > 0
