@@ -22,6 +22,7 @@ from agentrows import (
     opening,
 )
 from support.cancelling import Moment, Stepped, cases, run
+from support.postgres import as_role
 from support.proxy import proxy_to, socket_of
 from support.stores import event
 from support.watching import (
@@ -53,7 +54,8 @@ COLD_S = 1e-6
 
 @pytest.fixture
 async def watcher(migrated: str) -> AsyncIterator[Watcher]:
-    async with watch(migrated) as watcher:
+    """As the superuser, who sees what the sessions of others do."""
+    async with watch(as_role(migrated, "postgres")) as watcher:
         yield watcher
 
 

@@ -22,6 +22,7 @@ from agentrows import (
     init_connection,
 )
 from support.ledger import Ledger
+from support.postgres import as_role
 from support.proxy import COMMIT, Proxy, proxy_to, socket_of
 from support.stores import event
 from support.watching import IN_LOCKS, Watcher, check_whole, watch
@@ -38,7 +39,7 @@ NOWHERE = 1
 """A port that nobody listens on."""
 REFUSE_ONCE = """
 CREATE SEQUENCE refusals;
-CREATE FUNCTION refuse_once() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION refuse_once() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     IF nextval('refusals') = 1 THEN
         RAISE 'two writers crossed' USING ERRCODE = 'serialization_failure';
@@ -51,7 +52,8 @@ CREATE TRIGGER refuse BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION ref
 
 @pytest.fixture
 async def watcher(migrated: str) -> AsyncIterator[Watcher]:
-    async with watch(migrated) as watcher:
+    """As the superuser, who sees what the sessions of others do."""
+    async with watch(as_role(migrated, "postgres")) as watcher:
         yield watcher
 
 
@@ -376,7 +378,7 @@ async def test_rows_that_can_be_read_only_once_are_not_tried_again(
     stage: Stage, how: str, given: str
 ) -> None:
     """The second try would store what the first one had left over, and call it done."""
-    await stage.watcher.db.execute("CREATE TABLE number (n int)")
+    await stage.watcher.db.execute("CREATE TABLE number (n int); GRANT ALL ON number TO PUBLIC")
     await stage.watcher.db.execute(REFUSE_ONCE.format(table="number"))
     numbers = [(number,) for number in range(10)]
     rows = numbers if given == "list" else (row for row in numbers)

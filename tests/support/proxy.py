@@ -60,7 +60,8 @@ class Proxy:
 
     def dsn(self, direct: str) -> str:
         """Return the DSN that leads through this proxy to the database of a direct one."""
-        return f"postgresql://postgres@127.0.0.1:{self.port}{urlsplit(direct).path}"
+        parts = urlsplit(direct)
+        return f"postgresql://{parts.username}@127.0.0.1:{self.port}{parts.path}"
 
     def cut(self) -> int:
         """Lose every connection at once; say how many there were."""
