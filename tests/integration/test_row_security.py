@@ -477,7 +477,7 @@ def test_the_command_line_knows_the_tracks_by_the_setting_or_by_their_names(
         return done.stdout
 
     assert "rls" not in run("status")
-    assert "rls\t-\t1\t1 pending" in run("status", AGENTROWS_ROW_SECURITY="true")
+    assert "rls\t-\t2\t2 pending" in run("status", AGENTROWS_ROW_SECURITY="true")
     run("goto", "1", "--track", "rls")
     assert "rls\t1\t1\tcurrent" in run("status", AGENTROWS_ROW_SECURITY="true")
     run("up", AGENTROWS_ROW_SECURITY="true")

@@ -129,8 +129,8 @@ async def test_in_a_transaction_a_known_key_is_no_error(client: PostgresClient) 
 async def test_a_key_needs_the_migration_and_plain_feedback_does_not(
     client: PostgresClient,
 ) -> None:
-    behind = Stores(Executor(client.db._source, versions={"agentrows": 12}))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-    with pytest.raises(SchemaBehind, match="migration 13 of track 'agentrows'"):
+    behind = Stores(Executor(client.db._source, versions={"agentrows": 11}))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    with pytest.raises(SchemaBehind, match="migration 12 of track 'agentrows'"):
         await say(behind)
     await behind.store_feedback(user_id="mira", **VERDICT)
 
