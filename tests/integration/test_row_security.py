@@ -479,11 +479,11 @@ def test_the_command_line_knows_the_tracks_by_the_setting_or_by_their_names(
     assert "rls" not in run("status")
     assert "rls\t-\t2\t2 pending" in run("status", AGENTROWS_ROW_SECURITY="true")
     run("goto", "1", "--track", "rls")
-    assert "rls\t1\t1\tcurrent" in run("status", AGENTROWS_ROW_SECURITY="true")
+    assert "rls\t1\t2\t1 pending" in run("status", AGENTROWS_ROW_SECURITY="true")
     run("up", AGENTROWS_ROW_SECURITY="true")
-    assert run("version", AGENTROWS_ROW_SECURITY="true").endswith("rls\t1\nrls_vector\t1\n")
+    assert run("version", AGENTROWS_ROW_SECURITY="true").endswith("rls\t2\nrls_vector\t1\n")
     run("down", "1", "--track", "rls_vector")
-    assert run("version", AGENTROWS_ROW_SECURITY="true").endswith("rls\t1\nrls_vector\t0\n")
+    assert run("version", AGENTROWS_ROW_SECURITY="true").endswith("rls\t2\nrls_vector\t0\n")
     server.drop_database(name)
 
 
