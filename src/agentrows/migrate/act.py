@@ -103,7 +103,7 @@ def decide(state: State, target: int | None = None) -> Work:
     return work
 
 
-def _in_order(works: Sequence[Work]) -> list[Work]:
+def in_order(works: Sequence[Work]) -> list[Work]:
     """Let the tracks wait that come after one with steps outside of the transaction."""
     late: set[str] = set()
     ordered: list[Work] = []
@@ -134,7 +134,7 @@ class Run:
         if chosen is None:
             return leave(found)
         log_ahead(found)
-        works = _in_order([work for work in chosen if work.is_needed])
+        works = in_order([work for work in chosen if work.is_needed])
         if not works:
             return Report((), found)
         await self.until_not_blocked(partial(self.precheck, works))

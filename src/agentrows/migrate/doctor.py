@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from agentrows.db.pool import connect
 from agentrows.errors import MigrationError
 from agentrows.migrate import catalog, ledger
-from agentrows.migrate.act import decide
+from agentrows.migrate.act import decide, in_order
 from agentrows.migrate.indexes import created_in, standing_after
 from agentrows.migrate.runs import PlannedFile
 from agentrows.migrate.session import closing, driver_errors
@@ -108,11 +108,13 @@ async def plan(
     loaded = load_all(tracks)
     async with _reading(dsn, password) as (db, session):
         states = await read_states(db, loaded, session)
-    works = [
-        decide(state, target)
-        for state in states
-        if track is None or state.known.track.name == track
-    ]
+    works = in_order(
+        [
+            decide(state, target)
+            for state in states
+            if track is None or state.known.track.name == track
+        ]
+    )
     order = [(work, step) for work in works for step in work.now]
     order += [(work, step) for work in works for step in work.later]
     return tuple(PlannedFile.of(work.state.known.track, step) for work, step in order)

@@ -176,6 +176,14 @@ async def test_a_dry_run_says_what_would_fail(database: str, tmp_path: Path) -> 
         await migrate.dry_run(database, [write_track(tmp_path, "t", "SELECT 1 / 0;")])
 
 
+async def test_a_plan_has_the_order_of_the_run(database: str) -> None:
+    """Policies are on tables that are made behind the files outside of the transaction."""
+    tracks = builtin_tracks(row_security=True)
+    planned = [step.file for step in await migrate.plan(database, tracks)]
+    assert planned == [run.file for run in (await migrate.up(database, tracks)).files]
+    assert planned[-1].startswith("rls_vector/")
+
+
 async def test_the_doctor_finds_a_whole_database_healthy(database: str, tmp_path: Path) -> None:
     tracks = [*builtin_tracks(), write_track(tmp_path, "t", "SELECT 1;")]
     pending = await migrate.doctor(database, tracks)
