@@ -85,7 +85,8 @@ class Track:
     is the search_path while the track's files run, followed by the schemas that hold the
     installed ones of `extensions`. `precheck` gets the connection before the first statement of
     a run that has files of this track to apply; what it raises stops the run. Where the track named
-    by `after` has files that run outside of the run's transaction, this one's files wait for them.
+    by `after` has files that run outside of the run's transaction, this one's files wait for them;
+    that track stands before this one, or is one of the library's that the run goes without.
     """
 
     name: str
@@ -142,11 +143,32 @@ def load(track: Track) -> LoadedTrack:
 
 
 def load_all(tracks: Sequence[Track]) -> tuple[LoadedTrack, ...]:
-    """Read every track's files; raise InvalidTrack also for two tracks of one name."""
+    """Read every track's files.
+
+    Raises InvalidTrack also for two tracks of one name, and for one that comes after a track that
+    does not stand before it.
+    """
     for name, count in Counter(track.name for track in tracks).items():
         if count > 1:
             raise InvalidTrack(f"{count} tracks are named {name!r}")
+    _refuse_disorder(tracks)
     return tuple(load(track) for track in tracks)
+
+
+def _refuse_disorder(tracks: Sequence[Track]) -> None:
+    names = [track.name for track in tracks]
+    for number, track in enumerate(tracks):
+        if track.after is None or track.after in names[:number]:
+            continue
+        if track.after in names:
+            raise InvalidTrack(
+                f"track {track.name!r} comes after {track.after!r}, which does not stand before it"
+            )
+        if track.after not in {path.name for path in migrations_root().iterdir()}:
+            raise InvalidTrack(
+                f"track {track.name!r} comes after {track.after!r}, and there is no such track; "
+                f"there are: {', '.join(names)}"
+            )
 
 
 def migrations_root() -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -90,6 +91,27 @@ def test_the_two_ways_of_a_version_have_one_name(tmp_path: Path) -> None:
     (track.directory / "000001_step.down.sql").rename(track.directory / "000001_other.down.sql")
     with pytest.raises(InvalidTrack, match="its up is named 000001_step"):
         load(track)
+
+
+@pytest.mark.parametrize(
+    ("after", "message"),
+    [
+        ("agentrow", "there is no such track"),
+        ("t", "does not stand before it"),
+        ("last", "does not stand before it"),
+    ],
+)
+def test_a_track_comes_after_one_that_stands_before_it(
+    tmp_path: Path, after: str, message: str
+) -> None:
+    track = replace(write_track(tmp_path, "t", "SELECT 1;"), after=after)
+    with pytest.raises(InvalidTrack, match=f"'t' comes after '{after}', .*{message}"):
+        load_all([*builtin_tracks(), track, write_track(tmp_path, "last", "SELECT 1;")])
+
+
+def test_a_track_may_come_after_one_of_the_library_that_is_switched_off(tmp_path: Path) -> None:
+    track = replace(write_track(tmp_path, "t", "SELECT 1;"), after="vector")
+    assert load_all([*builtin_tracks(vector=False), track])
 
 
 @pytest.mark.parametrize(
