@@ -22,7 +22,7 @@ from agentrows.errors import InvalidTrack, MigrationFailed, OutcomeUnknown, tran
 from agentrows.migrate import catalog, ledger
 from agentrows.migrate.failures import DRIVER, GOES_ON, UNDONE, advice, failure, words
 from agentrows.migrate.indexes import created_in
-from agentrows.migrate.invalid import drop_invalid, refuse_invalid
+from agentrows.migrate.invalid import drop_invalid, refuse_invalid, refuse_taken
 from agentrows.migrate.lock import lock_ids
 from agentrows.migrate.outside import apply_outside
 from agentrows.migrate.plan import Row, Step, check_unchanged, external_move, plan, version_in
@@ -274,6 +274,7 @@ class Run:
                 "migrate status`"
             )
         await refuse_invalid(self.db, file, undone)
+        await refuse_taken(self.db, file, undone)
         await ledger.write_row(self.db, place, Row(step.reaches, dirty=False))
         seconds = await ledger.enter_step(self.db, place, step, mark.started_at)
         return self.options.tell(FileRun(file.label, seconds))

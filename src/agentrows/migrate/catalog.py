@@ -75,6 +75,17 @@ _IS_THERE: Final = """
         WHERE class.relname = $1 AND made.indrelid = to_regclass($2)
     )
 """
+_TAKEN_AMONG: Final = """
+    SELECT class.relname
+    FROM unnest($1::text[], $2::text[]) AS wanted (name, made_on)
+    JOIN pg_catalog.pg_class AS made_on ON made_on.oid = to_regclass(wanted.made_on)
+    JOIN pg_catalog.pg_class AS class
+        ON class.relname = wanted.name AND class.relnamespace = made_on.relnamespace
+    WHERE NOT EXISTS (
+        SELECT FROM pg_catalog.pg_index AS made
+        WHERE made.indexrelid = class.oid AND made.indrelid = made_on.oid
+    )
+"""
 _INVALID_REBUILDS: Final = """
     SELECT format('%I.%I', namespace.nspname, class.relname)
     FROM pg_catalog.pg_index AS index
@@ -92,10 +103,12 @@ _INVALID_IN: Final = """
     ORDER BY 1
 """
 _INDEXES_IN: Final = """
-    SELECT class.relname
-    FROM pg_catalog.pg_class AS class
+    SELECT class.relname, made_on.relname
+    FROM pg_catalog.pg_index AS index
+    JOIN pg_catalog.pg_class AS class ON class.oid = index.indexrelid
+    JOIN pg_catalog.pg_class AS made_on ON made_on.oid = index.indrelid
     JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = class.relnamespace
-    WHERE class.relkind IN ('i', 'I') AND namespace.nspname = ANY ($1::text[])
+    WHERE namespace.nspname = ANY ($1::text[])
 """
 
 
@@ -252,6 +265,15 @@ async def absent_among(db: Connection, indexes: Iterable[Index]) -> list[str]:
     ]
 
 
+async def taken_among(db: Connection, indexes: Iterable[Index]) -> list[str]:
+    """Return the names of those indexes that stand for something else beside their table."""
+    wanted = [(index.name, index.made_on) for index in indexes]
+    if not wanted:
+        return []
+    rows = await db.fetch(_TAKEN_AMONG, *map(list, zip(*wanted, strict=True)))
+    return [str(row[0]) for row in rows]
+
+
 async def invalid_rebuilds(db: Connection) -> list[str]:
     """Return what REINDEX CONCURRENTLY left when it failed, where the search_path leads."""
     return [str(row[0]) for row in await db.fetch(_INVALID_REBUILDS)]
@@ -262,9 +284,9 @@ async def invalid_in(db: Connection, schemas: Sequence[str]) -> list[tuple[str, 
     return [(row[0], row[1]) for row in await db.fetch(_INVALID_IN, schemas)]
 
 
-async def indexes_in(db: Connection, schemas: Sequence[str]) -> set[str]:
-    """Return the names of the indexes in these schemas."""
-    return {str(row[0]) for row in await db.fetch(_INDEXES_IN, schemas)}
+async def indexes_in(db: Connection, schemas: Sequence[str]) -> set[tuple[str, str]]:
+    """Return the names of the indexes in these schemas, each with its table's."""
+    return {(row[0], row[1]) for row in await db.fetch(_INDEXES_IN, schemas)}
 
 
 async def drop_index(db: asyncpg.Connection, qualified: str, *, concurrently: bool) -> None:

@@ -161,23 +161,28 @@ def _repair_from(known: LoadedTrack, missing: tuple[str, ...]) -> int | None:
     return min((version - 1 for version in makers), default=None)
 
 
-def _expected(loaded: Sequence[LoadedTrack], found: Sequence[Found]) -> Mapping[str, str]:
-    """Return the index names that the applied files of all tracks leave, and whose they are."""
-    owners: dict[str, str] = {}
+def _expected(
+    loaded: Sequence[LoadedTrack], found: Sequence[Found]
+) -> Mapping[str, tuple[str, str]]:
+    """Return the indexes that the applied files of all tracks leave: their tables, and whose."""
+    owners: dict[str, tuple[str, str]] = {}
     for known, each in zip(loaded, found, strict=True):
         row = each.rows[0] if len(each.rows) == 1 else None
         if row is None:
             continue
         applied = [m.up for m in known.migrations if m.version <= row.version - row.dirty]
-        owners |= dict.fromkeys(standing_after(applied), known.track.name)
+        for name, table in standing_after(applied).items():
+            owners[name] = table, known.track.name
     return owners
 
 
-def _missing(expected: Mapping[str, str], known: LoadedTrack, present: set[str]) -> tuple[str, ...]:
+def _missing(
+    expected: Mapping[str, tuple[str, str]], known: LoadedTrack, present: set[tuple[str, str]]
+) -> tuple[str, ...]:
     return tuple(
         sorted(
             name
-            for name, owner in expected.items()
-            if owner == known.track.name and name not in present
+            for name, (table, owner) in expected.items()
+            if owner == known.track.name and (name, table) not in present
         )
     )

@@ -33,12 +33,16 @@ _NOISE: Final = {"unique", "concurrently", "if", "not", "exists", "only"}
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """An index that a file names; `made_on` is the table's name as it is written there."""
+    """An index that a file names; `made_on` is the table's name as it is written there.
+
+    `guarded` is that of IF NOT EXISTS, to which any relation of the index's name will do.
+    """
 
     name: str
     table: str
     made_on: str
     concurrently: bool
+    guarded: bool
 
 
 def created_in(file: File) -> tuple[Index, ...]:
@@ -82,7 +86,17 @@ def standing_after(files: Iterable[File]) -> dict[str, str]:
             elif words[:2] == ["drop", "table"]:
                 gone = {_last(word) for word in words[2:]}
                 standing = {name: table for name, table in standing.items() if table not in gone}
+            elif (renamed := _renamed(words)) is not None:
+                old, new = renamed
+                standing = {name: new if on == old else on for name, on in standing.items()}
     return standing
+
+
+def _renamed(words: Sequence[str]) -> tuple[str, str] | None:
+    """Return the table that `ALTER TABLE … RENAME TO …` renames, and its new name."""
+    if words[:2] != ["alter", "table"] or words[-3:-1] != ["rename", "to"]:
+        return None
+    return _last(words[-4]), _last(words[-1])
 
 
 def _index(words: Sequence[str]) -> Index | None:
@@ -97,6 +111,7 @@ def _index(words: Sequence[str]) -> Index | None:
         table=_last(names[2]),
         made_on=names[2],
         concurrently="concurrently" in words[:4],
+        guarded="exists" in words[: words.index("on")],
     )
 
 

@@ -36,13 +36,25 @@ async def refuse_invalid(db: asyncpg.Connection, file: File, undone: str) -> Non
         raise MigrationFailed(f"{file.label}: leaves the index {names} INVALID; {undone}")
 
 
-async def refuse_elsewhere(db: asyncpg.Connection, file: File, undone: str) -> None:
-    """Raise MigrationFailed if the name of the file's index stands for something else."""
-    names = ", ".join(await catalog.absent_among(db, created_in(file)))
+async def refuse_absent(db: asyncpg.Connection, file: File, undone: str) -> None:
+    """Raise MigrationFailed if the index of a file with one statement is not on its table."""
+    _refuse_taken(file, await catalog.absent_among(db, created_in(file)), undone)
+
+
+async def refuse_taken(db: asyncpg.Connection, file: File, undone: str) -> None:
+    """Raise MigrationFailed if the name of an index of the file stands for something else.
+
+    What the file has dropped or renamed behind its index is left alone.
+    """
+    guarded = [index for index in created_in(file) if index.guarded]
+    _refuse_taken(file, await catalog.taken_among(db, guarded), undone)
+
+
+def _refuse_taken(file: File, names: list[str], undone: str) -> None:
     if names:
         raise MigrationFailed(
-            f"{file.label}: the name {names} is taken by something else in this schema, so the "
-            f"index was not made; rename that. {undone}"
+            f"{file.label}: the name {', '.join(names)} is taken by something else in this schema, "
+            f"so the index was not made: rename that; {undone}"
         )
 
 

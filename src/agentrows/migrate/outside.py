@@ -15,7 +15,7 @@ from agentrows.db.pool import connect
 from agentrows.migrate import catalog, ledger
 from agentrows.migrate.failures import DRIVER, GOES_ON, failure, half_applied
 from agentrows.migrate.indexes import is_concurrent
-from agentrows.migrate.invalid import drop_invalid, refuse_elsewhere, refuse_invalid
+from agentrows.migrate.invalid import drop_invalid, refuse_absent, refuse_invalid
 from agentrows.migrate.plan import Row
 from agentrows.migrate.runs import FileRun
 from agentrows.migrate.session import closing
@@ -56,7 +56,7 @@ async def apply_outside(run: Run, state: State, step: Step) -> FileRun:
     except DRIVER as error:
         raise failure(step, error, half) from error
     await refuse_invalid(db, file, half)
-    await refuse_elsewhere(db, file, half)
+    await refuse_absent(db, file, half)
 
     async def finish() -> float:
         await ledger.write_row(db, place, Row(step.reaches, dirty=False))

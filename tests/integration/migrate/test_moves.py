@@ -214,6 +214,17 @@ async def test_the_doctor_names_invalid_and_missing_indexes(
     ]
 
 
+async def test_the_doctor_misses_an_index_whose_name_another_table_has(
+    database: str, db: asyncpg.Connection, tmp_path: Path
+) -> None:
+    file = "CREATE TABLE IF NOT EXISTS a (n int); CREATE INDEX IF NOT EXISTS a_n ON a (n);"
+    tracks = [write_track(tmp_path, "t", file)]
+    await migrate.up(database, tracks)
+    await db.execute("DROP INDEX a_n; CREATE TABLE b (n int); CREATE INDEX a_n ON b (n)")
+    (found,) = (await migrate.doctor(database, tracks)).tracks
+    assert (found.missing_indexes, found.repair_from) == (("a_n",), 0)
+
+
 async def test_indexes_that_went_with_their_tables_are_missed_and_made_again(
     database: str, db: asyncpg.Connection
 ) -> None:

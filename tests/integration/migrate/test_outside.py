@@ -106,6 +106,35 @@ async def test_a_name_that_is_taken_is_not_the_index(
     assert await is_valid(db)
 
 
+@pytest.mark.parametrize(
+    "taken", ["CREATE INDEX a_n ON other (n)", "CREATE VIEW a_n AS SELECT 1", "CREATE TABLE a_n ()"]
+)
+async def test_a_name_that_is_taken_is_not_the_index_in_a_transaction_either(
+    database: str, db: asyncpg.Connection, tmp_path: Path, taken: str
+) -> None:
+    await db.execute(f"CREATE TABLE other (n int); {taken}")
+    track = write_track(tmp_path, "t", f"{TABLE} CREATE INDEX IF NOT EXISTS a_n ON a (n)")
+    with pytest.raises(MigrationFailed, match=r"t/000001.*a_n is taken by .*was rolled back"):
+        await migrate.up(database, [track])
+    assert await db.fetchval("SELECT to_regclass('a') IS NULL")
+
+
+async def test_an_index_may_go_with_its_table_or_change_its_name_in_one_file(
+    database: str, db: asyncpg.Connection, tmp_path: Path
+) -> None:
+    index = "CREATE INDEX IF NOT EXISTS {0}_n ON {0} (n);"
+    file = (
+        f"CREATE TABLE a (n int); {index.format('a')} DROP TABLE a; CREATE TABLE a_n (n int);"
+        f"CREATE TABLE b (n int); {index.format('b')} ALTER INDEX b_n RENAME TO b_m;"
+        f"CREATE TABLE c (n int); {index.format('c')} ALTER TABLE c RENAME TO d;"
+    )
+    tracks = [write_track(tmp_path, "t", file)]
+    assert (await migrate.up(database, tracks)).status.is_current
+    assert await is_valid(db, "c_n")
+    (found,) = (await migrate.doctor(database, tracks)).tracks
+    assert found.missing_indexes == ("b_n",)
+
+
 async def test_the_builtin_indexes_go_down_and_come_up_again(
     database: str, db: asyncpg.Connection
 ) -> None:

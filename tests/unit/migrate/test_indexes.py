@@ -55,3 +55,16 @@ def test_what_is_dropped_later_is_not_expected() -> None:
         file("DROP INDEX IF EXISTS a_n; DROP TABLE b"),
     ]
     assert standing_after(files) == {"a_m": "a"}
+
+
+def test_a_table_that_is_renamed_keeps_its_indexes() -> None:
+    files = [
+        file("CREATE INDEX a_n ON a (n); CREATE INDEX b_n ON b (n)"),
+        file('ALTER TABLE IF EXISTS app.a RENAME TO "New"; ALTER TABLE b RENAME COLUMN n TO m'),
+    ]
+    assert standing_after(files) == {"a_n": "New", "b_n": "b"}
+
+
+def test_a_guard_is_that_of_the_index() -> None:
+    found = created_in(file("CREATE INDEX IF NOT EXISTS a_n ON a (n); CREATE INDEX b_n ON b (n)"))
+    assert [index.guarded for index in found] == [True, False]
