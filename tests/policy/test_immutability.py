@@ -12,6 +12,7 @@ import pytest
 
 from support import immutability
 from support.immutability import check
+from support.migration_policy import TRACKS
 
 ROOT = Path(__file__).parents[2]
 ONE, TWO = "core/000001_one.up.sql", "core/000002_two.up.sql"
@@ -70,6 +71,18 @@ def test_frozen_files_that_stay_are_fine(repository: Repository) -> None:
     repository.write("core/000003_three.up.sql", "-- Three.\n")
     repository.write("vector/000001_first.up.sql", "-- First.\n")
     assert check(repository.root, base_ref="main") == []
+
+
+def test_a_file_of_every_track_can_be_frozen(repository: Repository) -> None:
+    names = [f"{track}/000003_three.up.sql" for track in TRACKS]
+    for name in names:
+        repository.write(name, "-- Three.\n")
+    repository.freeze(ONE, TWO, *names)
+    assert check(repository.root, base_ref=None) == []
+    for name in names:
+        repository.write(name, "-- Other.\n")
+    found = check(repository.root, base_ref=None)
+    assert [problem.partition(":")[0] for problem in found] == names
 
 
 def test_a_frozen_file_that_differs_is_named(repository: Repository) -> None:

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-LINE: Final = re.compile(r"([0-9a-f]{64})  ([a-z]+/[0-9]{6}_[a-z0-9_]+\.(?:up|down)\.sql)")
+LINE: Final = re.compile(r"([0-9a-f]{64})  ([a-z_]+/[0-9]{6}_[a-z0-9_]+\.(?:up|down)\.sql)")
 FROZEN: Final = "migrations/frozen.sum"
 
 
