@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 COMMAND: Final = Path(sys.executable).parent / "agentrows"
 TRACKS: Final = migrate.builtin_tracks()
-READS: Final = ("get", "list", "stream", "search", "find", "summarize")
+READS: Final = ("get", "list", "stream", "search", "find", "summarize", "export")
 RIGHTS: Final = """
     SELECT 'table ' || relname, relacl::text FROM pg_class
     WHERE relnamespace = 'public'::regnamespace
