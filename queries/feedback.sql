@@ -55,7 +55,6 @@ INNER JOIN feedback
 WHERE
     agentrows_feedback_key.user_id = @user_id
     AND agentrows_feedback_key.idempotency_key = @idempotency_key
-    AND feedback.user_id = @user_id
     AND feedback.deleted_at IS NULL;
 
 -- name: HasFeedbackKey :one

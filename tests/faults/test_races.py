@@ -27,9 +27,9 @@ from dataclasses import replace
 from pathlib import Path
 from agentrows import PostgresClient, migrate
 from agentrows.cli import main
-core, vector, ours = migrate.builtin_tracks()
+core, vector, ours, ours_vector = migrate.builtin_tracks()
 slow = replace(vector, directory=Path(__file__).parent / "vector")
-migrate.builtin_tracks = lambda *, vector: (core, slow, ours)
+migrate.builtin_tracks = lambda **_: (core, slow, ours, ours_vector)
 main()
 """
 NO_DROPS = """

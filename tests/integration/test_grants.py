@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import asyncpg
 import pytest
@@ -29,11 +29,12 @@ from support.tracks import write_track
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
 
+    from agentrows import SessionShare
     from support.postgres import Server
 
 COMMAND: Final = Path(sys.executable).parent / "agentrows"
 TRACKS: Final = migrate.builtin_tracks()
-READS: Final = ("get", "list", "stream", "search", "find", "summarize")
+READS: Final = ("get", "list", "stream", "search", "find", "summarize", "export")
 RIGHTS: Final = """
     SELECT 'table ' || relname, relacl::text FROM pg_class
     WHERE relnamespace = 'public'::regnamespace
@@ -248,12 +249,16 @@ async def test_the_reader_reads_everything_and_writes_nothing(
     client: PostgresClient, migrated: str
 ) -> None:
     calls = in_order()
-    for method, arguments in calls:
-        if method.startswith(("store", "create")):
-            await call(client, method, arguments)
+    made = {
+        method: await call(client, method, arguments)
+        for method, arguments in calls
+        if method.startswith(("store", "create"))
+    }
+    share = cast("SessionShare", made["create_session_share"])
 
     async with PostgresClient.open(as_role(migrated, READER), migrations="verify") as reader:
-        for method, arguments in calls:
+        for method, each in calls:
+            arguments = {**each, "token": share.token} if "token" in each else each
             if method.startswith(READS):
                 only = {"touch": False} if method == "search_agent_memory" else {}
                 try:

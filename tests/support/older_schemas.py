@@ -32,12 +32,13 @@ LATER: Final = (
 
 def tracks_at(core: int, folder: Path) -> tuple[migrate.Track, ...]:
     """The built-in tracks, of which core ends with this version, and ours with what it allows."""
-    newest, vector, ours = migrate.builtin_tracks()
+    newest, vector, ours, ours_vector = migrate.builtin_tracks()
     highest = OURS if core >= NEEDS_SHARES else OURS_WITHOUT_SHARES
     return (
         _copied(newest, core, folder / "core"),
         vector,
         _copied(ours, highest, folder / "agentrows"),
+        ours_vector,
     )
 
 

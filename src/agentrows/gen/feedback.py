@@ -151,7 +151,6 @@ INNER JOIN feedback
 WHERE
     agentrows_feedback_key.user_id = $1
     AND agentrows_feedback_key.idempotency_key = $2
-    AND feedback.user_id = $1
     AND feedback.deleted_at IS NULL"""
 
 

@@ -52,7 +52,7 @@ async def history(db: asyncpg.Connection, table: str) -> list[tuple[object, ...]
     return [tuple(row) for row in await db.fetch(query)]
 
 
-CORE, VECTOR, OURS = builtin_tracks()
+CORE, VECTOR, OURS, OURS_VECTOR = builtin_tracks()
 
 
 @pytest.fixture
@@ -145,7 +145,7 @@ async def test_apply_sees_under_the_lock_that_another_tool_came_first(
 ) -> None:
     empty = await migrate.status(database, [three])
 
-    async def as_it_was(_dsn: str, _tracks: object) -> migrate.Status:
+    async def as_it_was(_dsn: str, _tracks: object, **_: object) -> migrate.Status:
         return empty
 
     monkeypatch.setattr("agentrows.migrate.runner.status", as_it_was)
@@ -256,7 +256,11 @@ async def test_a_file_of_the_library_that_this_very_release_applied_cannot_be_go
             await act(database, tracks)
 
     await db.execute("UPDATE agentrows_schema_migrations_history SET library_version = '99.0'")
-    found = (await migrate.verify(database, tracks)).tracks[-1]
+    (found,) = (
+        track
+        for track in (await migrate.verify(database, tracks)).tracks
+        if track.name == "agentrows"
+    )
     assert (found.is_ahead, found.not_here) == (True, ("agentrows/000099_lost.up.sql",))
 
 

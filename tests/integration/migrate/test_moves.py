@@ -211,6 +211,7 @@ async def test_the_doctor_names_invalid_and_missing_indexes(
         ("idx_memory_expires_at",),
         (),
         (),
+        (),
     ]
 
 
@@ -234,8 +235,11 @@ async def test_indexes_that_went_with_their_tables_are_missed_and_made_again(
     before = await catalog(db)
     await migrate.goto(database, tracks, 0, track="core")
     await migrate.up(database, tracks)
-    ours = (await migrate.doctor(database, tracks)).tracks[-1]
-    assert len(ours.missing_indexes) == len(list(tracks[-1].directory.glob("*.up.sql")))
+    ours = (await migrate.doctor(database, tracks)).tracks[2]
+    builds = [
+        path for path in tracks[2].directory.glob("*.up.sql") if "CREATE INDEX" in path.read_text()
+    ]
+    assert len(ours.missing_indexes) == len(builds) > 0
     assert (ours.is_healthy, ours.repair_from) == (False, 0)
 
     await migrate.force(database, tracks, 0, track="agentrows")
@@ -256,7 +260,7 @@ async def test_a_repair_starts_where_the_first_index_is_missing_and_keeps_the_ot
     lost = ("agentrows_event_order", "agentrows_task_order")
     for name in lost:
         await db.execute(f"DROP INDEX {name}")
-    ours = (await migrate.doctor(database, tracks)).tracks[-1]
+    ours = (await migrate.doctor(database, tracks)).tracks[2]
     assert (ours.missing_indexes, ours.repair_from) == (lost, 6)
 
     await migrate.force(database, tracks, 6, track="agentrows")

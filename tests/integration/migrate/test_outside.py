@@ -62,7 +62,11 @@ async def test_the_locks_of_the_other_tracks_are_free_by_then(
     held = {each[0] for each in await db.fetch("SELECT objid FROM held")}
     assert held == {
         lock_id("public", table, n)
-        for table in ("agentrows_schema_migrations", "t_versions")
+        for table in (
+            "agentrows_schema_migrations",
+            "agentrows_vector_schema_migrations",
+            "t_versions",
+        )
         for n in (name, f"/{name}")
     }
     assert await db.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 0
@@ -141,11 +145,15 @@ async def test_the_builtin_indexes_go_down_and_come_up_again(
     tracks = builtin_tracks()
     await migrate.up(database, tracks)
     before = await catalog(db)
-    gone = await migrate.goto(database, tracks, 0, track="agentrows")
-    assert all("down" in file.file for file in gone.files)
+    gone = [
+        file
+        for track in ("agentrows_vector", "agentrows")
+        for file in (await migrate.goto(database, tracks, 0, track=track)).files
+    ]
+    assert all("down" in file.file for file in gone)
     left = "SELECT count(*) FROM pg_indexes WHERE indexname LIKE 'agentrows_%'"
     assert await db.fetchval(f"{left} AND tablename NOT LIKE 'agentrows_%'") == 0
-    assert len((await migrate.up(database, tracks)).files) == len(gone.files)
+    assert len((await migrate.up(database, tracks)).files) == len(gone)
     assert await catalog(db) == before
 
 
