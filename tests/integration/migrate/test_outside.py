@@ -92,6 +92,43 @@ async def test_a_build_that_fails_is_never_recorded_and_its_index_is_built_anew(
 
 
 @pytest.mark.parametrize(
+    ("file", "reached"),
+    [
+        ("agentrows/000012", (11, None, None, None)),
+        ("agentrows/000013", (12, None, None, None)),
+        ("agentrows_vector/000001", (17, None, None, None)),
+        ("rls/000001", (17, 1, None, None)),
+        ("rls/000002", (17, 1, 1, None)),
+        ("rls_vector/000001", (17, 1, 2, None)),
+    ],
+)
+async def test_a_run_that_ends_between_two_files_is_gone_on_with(
+    fresh_database: str,
+    database: str,
+    db: asyncpg.Connection,
+    file: str,
+    reached: tuple[int | None, ...],
+) -> None:
+    tracks = builtin_tracks(row_security=True)
+
+    def stop(run: migrate.FileRun) -> None:
+        if run.file.startswith(file) and run.duration_s is None:
+            task.cancel()
+
+    task = asyncio.create_task(migrate.up(database, tracks, on_progress=stop))
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    found = await migrate.status(database, tracks)
+    assert tuple(each.version for each in found.tracks[2:]) == reached
+
+    assert (await migrate.apply(database, tracks)).status.is_current
+    await migrate.up(fresh_database, tracks)
+    in_one_go = await asyncpg.connect(fresh_database)
+    assert await catalog(db) == await catalog(in_one_go)
+    await in_one_go.close()
+
+
+@pytest.mark.parametrize(
     "taken", ["CREATE INDEX a_n ON other (n)", "CREATE VIEW a_n AS SELECT 1", "CREATE TABLE a_n ()"]
 )
 async def test_a_name_that_is_taken_is_not_the_index(
