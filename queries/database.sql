@@ -13,13 +13,19 @@ JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace
 WHERE e.extname = 'vector';
 
 -- name: LookAround :one
--- The user whose rows alone this transaction sees, empty if it sees all rows; whether there are the
+-- The user whose rows alone this transaction sees, empty if it sees all rows; whether it sees none,
+-- because no user is set and a policy denies what is not scoped; whether there are the
 -- tables that not every database has, and whether a tracking table says that the one of memories is
 -- that of the track vector.
 -- py: one!
 -- py: row Surroundings
 SELECT
     coalesce(current_setting('agentrows.user_id', true), '')::text AS "user_id!",
+    (
+        coalesce(current_setting('agentrows.user_id', true), '') = ''
+        AND coalesce(current_setting('agentrows.unscoped', true), '') = 'deny'
+        AND coalesce(row_security_active(to_regclass('session')), false)
+    )::boolean AS "is_denied!",
     (to_regclass('agentrows_feedback_key') IS NOT NULL)::boolean AS "has_feedback_keys!",
     (to_regclass('memory') IS NOT NULL)::boolean AS "has_memory!",
     (to_regclass('vector_schema_migrations') IS NOT NULL)::boolean AS "has_vector_track!";

@@ -5,10 +5,40 @@
 
 -- name: UpsertPushNotification :one
 -- Store a config of a user's task and bring a deleted one back. No row if the user has no such task,
--- or if somebody took the id just now.
+-- or if somebody took the id just now. The task and its session are held until the config is stored, so
+-- that who removes them sees it too: left behind it would be of whoever has the task's id next.
 --
 -- unscoped other: an id is taken whoever has it, and nothing else of the row is read
 -- py: row PushNotification
+WITH held_task AS MATERIALIZED (
+    SELECT task.id, task.session_id FROM task
+    WHERE
+        task.id = @task_id::text
+        AND task.deleted_at IS NULL
+        AND (
+            task.user_id = @user_id::text
+            OR (
+                task.user_id IS NULL
+                AND EXISTS (
+                    SELECT 1 FROM session AS s
+                    WHERE s.id = task.session_id
+                    HAVING
+                        count(*) = 1
+                        AND min(s.user_id) = @user_id
+                        AND min(coalesce(s.created_at, '-infinity'::timestamptz))
+                        <= coalesce(task.created_at, '-infinity'::timestamptz)
+                )
+            )
+        )
+    FOR KEY SHARE
+),
+held_session AS MATERIALIZED (
+    SELECT session.id FROM session
+    WHERE
+        session.id = (SELECT session_id FROM held_task)
+        AND session.user_id = @user_id
+    FOR KEY SHARE
+)
 INSERT INTO push_notification AS config (
     id, task_id, data, created_at, updated_at, protocol_version
 )
@@ -22,32 +52,13 @@ SELECT
         ) THEN @id || E'\x1f' || @task_id
         ELSE @id
     END,
-    @task_id,
+    held.id,
     @data::text,
     statement_timestamp(),
     statement_timestamp(),
     '1.0'
-WHERE EXISTS (
-        SELECT 1 FROM task
-        WHERE
-            task.id = @task_id
-            AND task.deleted_at IS NULL
-            AND (
-                task.user_id = @user_id::text
-                OR (
-                    task.user_id IS NULL
-                    AND EXISTS (
-                        SELECT 1 FROM session AS s
-                        WHERE s.id = task.session_id
-                        HAVING
-                            count(*) = 1
-                            AND min(s.user_id) = @user_id
-                            AND min(coalesce(s.created_at, '-infinity'::timestamptz))
-                            <= coalesce(task.created_at, '-infinity'::timestamptz)
-                    )
-                )
-            )
-    )
+FROM held_task AS held
+LEFT JOIN held_session ON true
 ON CONFLICT (id) DO UPDATE SET
     data = excluded.data,
     updated_at = excluded.updated_at,

@@ -2,7 +2,9 @@
 -- py: file
 
 -- name: InsertSessionShare :one
--- Share a user's session; no row if the user has no such session.
+-- Share a user's session; no row if the user has no such session. The session is held until the share
+-- is stored, so that who removes it sees the share too: left behind it would open the next session
+-- with this id.
 INSERT INTO session_share (token, session_id, user_id, read_only, created_at)
 SELECT
     @token::text,
@@ -12,6 +14,7 @@ SELECT
     statement_timestamp() AT TIME ZONE 'UTC'
 FROM session
 WHERE session.id = @session_id AND session.user_id = @user_id AND session.deleted_at IS NULL
+FOR KEY SHARE
 RETURNING *;
 
 -- name: FindSessionShares :many
@@ -55,5 +58,6 @@ SELECT @user_id::text, share.id, statement_timestamp() AT TIME ZONE 'UTC'
 FROM session_share AS share
 JOIN session ON session.id = share.session_id AND session.user_id = share.user_id
 WHERE share.id = @share_id AND session.deleted_at IS NULL
+FOR KEY SHARE OF share
 ON CONFLICT (user_id, share_id) DO UPDATE SET accessed_at = excluded.accessed_at
 RETURNING *;

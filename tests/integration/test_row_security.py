@@ -368,6 +368,10 @@ async def test_where_no_user_is_set_a_role_may_be_denied_everything(
                     await denied.store_session("s-2", user_id="mira")
                 async with denied.as_user("mira") as tx:
                     assert await names(tx) == ["mira"]
+                    assert len([line async for line in tx.export_user("mira")]) == 4
+                for method in ("export_user", "erase_user", "prune_expired_sessions"):
+                    with pytest.raises(ConfigError, match=f"{method} would see no row"):
+                        await call(denied, method, dict(in_order())[method])
     assert await names(client) == ["juno", "mira"]
     await superuser.execute(f"DROP ROLE {strict}")
 

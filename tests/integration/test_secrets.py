@@ -54,6 +54,7 @@ SHAPES: Final = (
     "postgresql://mira:{}@host.invalid:{port}/db",
     "postgresql://mira:{}@127.0.0.1:{port}0000/db",
     "postgresql://mira:{}@:notaport/db",
+    "postgresql://mira@127.0.0.1:{}/db",
     "postgresql://mira:{}@/db?host=/nowhere",
     "postgresql://mira:{}@[::1/db",
     "postgresql://mira:{}@,,/db",

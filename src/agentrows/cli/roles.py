@@ -26,6 +26,8 @@ def grants(
     It covers the tables of every track, the application's too. It asks no database, and holds no
     password. Run what it prints before the first migration and after each.
     """
-    known = known_tracks(Settings.load(), tracks)
+    # Of every track, whatever is switched on here: nobody but the owner writes a tracking table.
+    everything = {"vector_enabled": True, "row_security": True}
+    known = known_tracks(Settings.load().model_copy(update=everything), tracks)
     sql = migrate.grants(known, owner=owner, service=service, reader=reader, schema=schema)
     typer.echo(sql, nl=False)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
+from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -16,12 +16,13 @@ from agentrows.db.embedded import is_embedded, start_embedded
 from agentrows.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from agentrows.config import Password, Settings
 
     Prepare = Callable[[asyncpg.Connection], Awaitable[None]]
 
+T = TypeVar("T")
 CHECK_CLIENT: Final = "1s"
 """How often a session looks, in the middle of a statement, whether its client is still there."""
 SESSION: Final = {
@@ -55,20 +56,18 @@ async def connect(  # noqa: PLR0913  one argument per thing to say
     the database is wrong, if its certificate is, or if the DSN cannot be read.
     """
     check(dsn)
-    with _explained():
-        hosts = _each_host(dsn)
+    connect_to = partial(
+        asyncpg.connect,
+        timeout=timeout_s,
+        command_timeout=statement_timeout_s,
+        server_settings={"application_name": application_name, **session},
+        statement_cache_size=statement_cache_size,
+        password=asking(password),
+    )
     failure = Unavailable("the DSN names no host")
-    for one in hosts:
+    for one in _each_host(dsn):
         try:
-            with _explained():
-                return await asyncpg.connect(
-                    one,
-                    timeout=timeout_s,
-                    command_timeout=statement_timeout_s,
-                    server_settings={"application_name": application_name, **session},
-                    statement_cache_size=statement_cache_size,
-                    password=asking(password),
-                )
+            return await _explained(connect_to(one))
         except Unavailable as error:
             failure = error
     raise failure
@@ -114,8 +113,7 @@ async def open_pool(
             password=password,
         )
         try:
-            with _explained():
-                await init(connection)
+            await _explained(init(connection))
         except BaseException:
             connection.terminate()
             raise
@@ -145,13 +143,11 @@ def _each_host(dsn: str) -> list[str]:
     return [urlunsplit(parts._replace(netloc=f"{user}{at}{host}")) for host in hosts.split(",")]
 
 
-@contextlib.contextmanager
-def _explained() -> Generator[None]:
+async def _explained(attempt: Awaitable[T]) -> T:
     """Raise our error for a failed attempt to connect, with the cause that may be kept."""
     try:
-        yield
+        return await attempt
     except Exception as error:
         ours, cause = why_not(error)
-    else:
-        return
-    raise ours from cause  # outside of the handler, so that the driver's error is not its context
+    # Outside of the handler, and of any `with`, so that the driver's error is not its context.
+    raise ours from cause

@@ -37,7 +37,13 @@ class BecomeUserRow(BaseModel):
 
 _INT: Final[TypeAdapter[int]] = TypeAdapter(int)
 _STR_NONE: Final[TypeAdapter[str | None]] = TypeAdapter(str | None)
-_SURROUNDINGS_COLUMNS: Final = ("user_id", "has_feedback_keys", "has_memory", "has_vector_track")
+_SURROUNDINGS_COLUMNS: Final = (
+    "user_id",
+    "is_denied",
+    "has_feedback_keys",
+    "has_memory",
+    "has_vector_track",
+)
 _BECOME_USER_ROW_COLUMNS: Final = ("user_id", "open_tables")
 _JSONVALUE: Final[TypeAdapter[JsonValue]] = TypeAdapter(JsonValue)
 _PGVECTOR: Final[TypeAdapter[PgVector]] = TypeAdapter(PgVector)
@@ -68,13 +74,19 @@ async def find_vector_schema(db: DBTX, /) -> str | None:
 LOOK_AROUND: Final = """-- name: LookAround :one
 SELECT
     coalesce(current_setting('agentrows.user_id', true), '')::text AS "user_id!",
+    (
+        coalesce(current_setting('agentrows.user_id', true), '') = ''
+        AND coalesce(current_setting('agentrows.unscoped', true), '') = 'deny'
+        AND coalesce(row_security_active(to_regclass('session')), false)
+    )::boolean AS "is_denied!",
     (to_regclass('agentrows_feedback_key') IS NOT NULL)::boolean AS "has_feedback_keys!",
     (to_regclass('memory') IS NOT NULL)::boolean AS "has_memory!",
     (to_regclass('vector_schema_migrations') IS NOT NULL)::boolean AS "has_vector_track!\""""
 
 
 async def look_around(db: DBTX, /) -> models.Surroundings:
-    """The user whose rows alone this transaction sees, empty if it sees all rows; whether there are the
+    """The user whose rows alone this transaction sees, empty if it sees all rows; whether it sees none,
+    because no user is set and a policy denies what is not scoped; whether there are the
     tables that not every database has, and whether a tracking table says that the one of memories is
     that of the track vector.
     """

@@ -426,6 +426,7 @@ class Surroundings(BaseModel):
     """A row of LookAround."""
 
     user_id: str
+    is_denied: bool
     has_feedback_keys: bool
     has_memory: bool
     has_vector_track: bool

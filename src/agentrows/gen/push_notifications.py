@@ -39,6 +39,35 @@ _BOOL: Final[TypeAdapter[bool]] = TypeAdapter(bool)
 _PUSH_NOTIFICATION_ROWS: Final = TypeAdapter(list[models.PushNotification])
 
 UPSERT_PUSH_NOTIFICATION: Final = r"""-- name: UpsertPushNotification :one
+WITH held_task AS MATERIALIZED (
+    SELECT task.id, task.session_id FROM task
+    WHERE
+        task.id = $2::text
+        AND task.deleted_at IS NULL
+        AND (
+            task.user_id = $4::text
+            OR (
+                task.user_id IS NULL
+                AND EXISTS (
+                    SELECT 1 FROM session AS s
+                    WHERE s.id = task.session_id
+                    HAVING
+                        count(*) = 1
+                        AND min(s.user_id) = $4
+                        AND min(coalesce(s.created_at, '-infinity'::timestamptz))
+                        <= coalesce(task.created_at, '-infinity'::timestamptz)
+                )
+            )
+        )
+    FOR KEY SHARE
+),
+held_session AS MATERIALIZED (
+    SELECT session.id FROM session
+    WHERE
+        session.id = (SELECT session_id FROM held_task)
+        AND session.user_id = $4
+    FOR KEY SHARE
+)
 INSERT INTO push_notification AS config (
     id, task_id, data, created_at, updated_at, protocol_version
 )
@@ -52,32 +81,13 @@ SELECT
         ) THEN $1 || E'\x1f' || $2
         ELSE $1
     END,
-    $2,
+    held.id,
     $3::text,
     statement_timestamp(),
     statement_timestamp(),
     '1.0'
-WHERE EXISTS (
-        SELECT 1 FROM task
-        WHERE
-            task.id = $2
-            AND task.deleted_at IS NULL
-            AND (
-                task.user_id = $4::text
-                OR (
-                    task.user_id IS NULL
-                    AND EXISTS (
-                        SELECT 1 FROM session AS s
-                        WHERE s.id = task.session_id
-                        HAVING
-                            count(*) = 1
-                            AND min(s.user_id) = $4
-                            AND min(coalesce(s.created_at, '-infinity'::timestamptz))
-                            <= coalesce(task.created_at, '-infinity'::timestamptz)
-                    )
-                )
-            )
-    )
+FROM held_task AS held
+LEFT JOIN held_session ON true
 ON CONFLICT (id) DO UPDATE SET
     data = excluded.data,
     updated_at = excluded.updated_at,
@@ -104,7 +114,8 @@ async def upsert_push_notification(
     user_id: str,
 ) -> models.PushNotification | None:
     """Store a config of a user's task and bring a deleted one back. No row if the user has no such task,
-    or if somebody took the id just now.
+    or if somebody took the id just now. The task and its session are held until the config is stored, so
+    that who removes them sees it too: left behind it would be of whoever has the task's id next.
 
     unscoped other: an id is taken whoever has it, and nothing else of the row is read
     """

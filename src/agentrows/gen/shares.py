@@ -36,6 +36,7 @@ SELECT
     statement_timestamp() AT TIME ZONE 'UTC'
 FROM session
 WHERE session.id = $3 AND session.user_id = $4 AND session.deleted_at IS NULL
+FOR KEY SHARE
 RETURNING id, token, session_id, user_id, read_only, created_at"""
 
 
@@ -48,7 +49,10 @@ async def insert_session_share(
     session_id: str,
     user_id: str,
 ) -> models.SessionShare | None:
-    """Share a user's session; no row if the user has no such session."""
+    """Share a user's session; no row if the user has no such session. The session is held until the share
+    is stored, so that who removes it sees the share too: left behind it would open the next session
+    with this id.
+    """
     row = await db.fetchrow(INSERT_SESSION_SHARE, token, read_only, session_id, user_id)
     if row is None:
         return None
@@ -128,6 +132,7 @@ SELECT $1::text, share.id, statement_timestamp() AT TIME ZONE 'UTC'
 FROM session_share AS share
 JOIN session ON session.id = share.session_id AND session.user_id = share.user_id
 WHERE share.id = $2 AND session.deleted_at IS NULL
+FOR KEY SHARE OF share
 ON CONFLICT (user_id, share_id) DO UPDATE SET accessed_at = excluded.accessed_at
 RETURNING user_id, share_id, accessed_at"""
 

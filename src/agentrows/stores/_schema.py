@@ -52,10 +52,17 @@ async def become_user(db: Executor, user_id: str) -> None:
         )
 
 
-async def look_around(db: Statements, method: str) -> Surroundings:
-    """Return where a method runs; raise InvalidValue if it sees the rows of one user alone."""
+async def look_around(db: Statements, method: str, *, of_one_user: bool = False) -> Surroundings:
+    """Return where a method runs; raise ConfigError if policies hide every row from it.
+
+    Raises InvalidValue if it sees the rows of one user alone, unless it is `of_one_user`.
+    """
     found = await database.look_around(db)
-    if found.user_id:
+    if found.is_denied:
+        raise ConfigError(
+            f"{method} would see no row: agentrows.unscoped is 'deny' here; use another role or DSN"
+        )
+    if found.user_id and not of_one_user:
         raise InvalidValue(
             f"{method} has to see the rows of every user: call it outside of as_user"
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from agentrows.gen import database
 from agentrows.gen import users as queries
 from agentrows.stores._arguments import check_id
 from agentrows.stores._schema import SWITCHED_OFF, look_around, needs
@@ -34,15 +33,16 @@ class UserStore:
         All lines are of one moment, inside of a transaction of yours as far as its isolation goes.
         Rows come from a server-side cursor, which holds a connection until the stream ends or is
         closed (`contextlib.aclosing` does that early). An unknown user has none. Tokens of shares
-        are among the lines: keep them as you keep a password.
+        are among the lines: keep them as you keep a password. Raises ConfigError where policies
+        hide every row (agentrows.unscoped): no line would not mean that there is none.
         """
         needs(self.db, "core", 7)
         check_id("user_id", user_id)
         async with self.db.snapshot() as scope:
+            found = await look_around(scope.repeatable, "export_user", of_one_user=True)
             portions = _Portions(scope)
             async for line in queries.iter_export_user(portions, user_id=user_id):
                 yield line
-            found = await database.look_around(scope.repeatable)
             if found.has_feedback_keys:
                 async for line in queries.iter_export_feedback_keys(portions, user_id=user_id):
                     yield line
@@ -60,7 +60,8 @@ class UserStore:
         Waits for the statements that are writing into the user's sessions, tasks and memories, and
         removes what they wrote. What is stored for the user after that stays: stop the writers
         first, or erase again. Raises InvalidValue inside of `as_user`, which hides what decides
-        whose a task is; Aborted where it locked itself out with others, and nothing was removed.
+        whose a task is; ConfigError where policies hide every row (agentrows.unscoped); Aborted
+        where it locked itself out with others. Then nothing was removed.
         """
         needs(self.db, "core", 7)
         check_id("user_id", user_id)

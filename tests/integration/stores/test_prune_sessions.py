@@ -319,6 +319,23 @@ async def test_a_session_stays_when_somebody_is_just_storing_an_event_in_it(
     assert await count(db, "event") == 1
 
 
+async def test_a_session_stays_when_somebody_is_just_sharing_it_or_storing_a_config_of_its_task(
+    client: PostgresClient, db: asyncpg.Connection
+) -> None:
+    await add_sessions(db, ("shared", "mira"), ("reported", "mira"))
+    await client.store_task("k-1", user_id="mira", data="{}")
+    await db.execute(
+        "UPDATE task SET session_id = 'reported', created_at = NULL, updated_at = NULL"
+    )
+    async with client.transaction() as tx:
+        await tx.create_session_share("shared", user_id="mira")
+        await tx.store_push_notification("c-1", task_id="k-1", user_id="mira", data="hers")
+        assert await client.prune_expired_sessions(RETENTION) == NOTHING
+    pruned = await client.prune_expired_sessions(RETENTION)
+    assert (pruned.sessions, pruned.shares, pruned.push_notifications) == (2, 1, 1)
+    assert await count(db, "push_notification") == await count(db, "session_share") == 0
+
+
 async def test_two_prunes_at_once_share_the_work(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:

@@ -13,6 +13,7 @@ import pytest_asyncio
 from agentrows import NotFound, PostgresClient, SessionShare
 from support.methods import refuse_by_name, refuse_limits, text_arguments
 from support.stores import count, visit
+from support.watching import IN_LOCKS, watch
 
 if TYPE_CHECKING:
     import asyncpg
@@ -150,6 +151,19 @@ async def test_an_access_is_noted_once_for_each_user_and_the_last_time_counts(
     await client.record_share_access(made.token, user_id="kim")
     assert await count(db, "session_share_access") == 2
     assert await count(db, "session_share_access", "user_id = 'juno'") == 1
+
+
+async def test_an_access_to_a_share_that_is_just_being_deleted_finds_none(
+    client: PostgresClient, migrated: str
+) -> None:
+    token = (await share(client)).token
+    async with watch(migrated) as watcher:
+        async with client.transaction() as tx:
+            await tx.delete_session_share(token, user_id="mira")
+            opening = asyncio.ensure_future(client.record_share_access(token, user_id="juno"))
+            await watcher.until(IN_LOCKS)
+        with pytest.raises(NotFound):
+            await opening
 
 
 async def test_twenty_tasks_that_note_one_access_leave_one_note(

@@ -28,7 +28,9 @@ from support.owner_scope import SHARED
 from support.stores import count, event, towards
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+    from agentrows import ErasedUser, Transaction
 
 COUNTED_AS: Final[Mapping[str, str]] = {
     "session": "sessions",
@@ -307,13 +309,13 @@ async def test_an_id_that_was_burned_is_free_again(client: PostgresClient) -> No
     assert (await client.store_session("2", user_id="mira")).deleted_at is None
 
 
-async def test_erasing_waits_for_a_writer_and_removes_what_it_wrote(
-    client: PostgresClient, db: asyncpg.Connection, migrated: str
-) -> None:
-    await client.store_session("s-1", user_id="mira")
-    watcher = await asyncpg.connect(migrated)
+async def erase_during(
+    client: PostgresClient, dsn: str, write: Callable[[Transaction], Awaitable[object]]
+) -> ErasedUser:
+    """Erase mira while a transaction that wrote something is open: it has to wait for that."""
+    watcher = await asyncpg.connect(dsn)
     async with client.transaction() as tx:
-        await tx.store_events([event("e-1")])
+        await write(tx)
         erasing = asyncio.ensure_future(client.erase_user("mira"))
         async with asyncio.timeout(10):
             while not erasing.done() and not await watcher.fetchval(
@@ -322,8 +324,44 @@ async def test_erasing_waits_for_a_writer_and_removes_what_it_wrote(
             ):
                 await asyncio.sleep(0.01)
     await watcher.close()
-    assert (await erasing).events == 1
+    return await erasing
+
+
+async def test_erasing_waits_for_a_writer_and_removes_what_it_wrote(
+    client: PostgresClient, db: asyncpg.Connection, migrated: str
+) -> None:
+    await client.store_session("s-1", user_id="mira")
+    erased = await erase_during(client, migrated, lambda tx: tx.store_events([event("e-1")]))
+    assert erased.events == 1
     assert await count(db, "event") == 0
+
+
+@pytest.mark.parametrize("owner", ["mira", None])
+async def test_a_config_stored_while_its_task_is_erased_is_not_left_to_the_next_with_the_tasks_id(
+    client: PostgresClient, db: asyncpg.Connection, migrated: str, owner: str | None
+) -> None:
+    await client.store_session("s-1", user_id="mira")
+    await client.store_task("k-1", user_id="mira", data="{}", session_id="s-1")
+    await db.execute("UPDATE task SET user_id = $1", owner)
+    erased = await erase_during(
+        client,
+        migrated,
+        lambda tx: tx.store_push_notification("c-1", task_id="k-1", user_id="mira", data="hers"),
+    )
+    assert (erased.tasks, erased.push_notifications) == (1, 1)
+    await client.store_task("k-1", user_id="juno", data="{}")
+    assert await client.list_push_notifications("k-1", user_id="juno") == []
+
+
+async def test_a_share_stored_while_its_session_is_erased_does_not_open_the_next_with_its_id(
+    client: PostgresClient, db: asyncpg.Connection, migrated: str
+) -> None:
+    await client.store_session("s-1", user_id="mira")
+    erased = await erase_during(
+        client, migrated, lambda tx: tx.create_session_share("s-1", user_id="mira")
+    )
+    assert erased.shares == 1
+    assert await count(db, "session_share") == 0
 
 
 async def test_writers_that_go_on_meet_no_error_but_aborted_and_a_second_erase_ends_it(
