@@ -169,6 +169,7 @@ _MEANING: Final[dict[type[BaseException], type[AgentRowsError] | None]] = {
     ssl.SSLZeroReturnError: _Lost,
     asyncpg.PostgresConnectionError: _Lost,
     asyncpg.InternalClientError: _Lost,  # the protocol's state is lost, mostly by a lost connection
+    asyncpg.OutdatedSchemaCacheError: _Lost,  # said of an answer that cannot be read any more
     asyncpg.ClientCannotConnectError: Unavailable,
     asyncpg.ConnectionRejectionError: Unavailable,
     asyncpg.TransactionResolutionUnknownError: OutcomeUnknown,
@@ -197,7 +198,6 @@ _MEANING: Final[dict[type[BaseException], type[AgentRowsError] | None]] = {
     asyncpg.IdleInTransactionSessionTimeoutError: Aborted,
     asyncpg.TransactionTimeoutError: Aborted,
     asyncpg.InvalidCachedStatementError: Aborted,
-    asyncpg.OutdatedSchemaCacheError: Aborted,
     asyncpg.QueryCanceledError: StatementTimeout,
     # What was asked cannot be stored.
     asyncpg.UniqueViolationError: AlreadyExists,
