@@ -223,6 +223,23 @@ async def test_at_commit_the_outcome_is_unknown_and_all_or_nothing_happened(
     assert len(await stage.client.list_sessions(user_id="mira")) == (moment == "after")
 
 
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_at_the_end_of_a_savepoint_nothing_of_the_transaction_happened(
+    stage: Stage, moment: Side
+) -> None:
+    plan = stage.proxy.cut_at(b"RELEASE SAVEPOINT", moment)
+
+    async def store() -> None:
+        async with stage.client.transaction() as tx:
+            await tx.store_session("s-1", user_id="mira")
+            await tx.refresh_tools_for_server("maps", group_kind="MCP", tools=[])
+
+    await stage.ledger.once(store, ("session", "s-1"))
+
+    assert plan.is_done
+    assert stage.ledger.errors() == {"Unavailable": 1}
+
+
 async def test_in_a_stream_the_rows_so_far_stay_and_the_reader_is_told(stage: Stage) -> None:
     events = [event(f"e-{number}") for number in range(1200)]
     await stage.ledger.once(

@@ -172,6 +172,32 @@ async def test_a_transaction_that_has_ended_says_so(client: PostgresClient) -> N
             pass
 
 
+async def test_a_statement_of_another_task_does_not_come_after_the_end_of_its_transaction(
+    client: PostgresClient,
+) -> None:
+    """Not between the server's answer to COMMIT and the next step of the block either."""
+    is_ending = asyncio.Event()
+
+    async def store_late(tx: Transaction) -> None:
+        await is_ending.wait()
+        while True:
+            try:
+                await tx.store_session("late", user_id="mira")
+            except Unavailable:  # COMMIT is under way
+                await asyncio.sleep(0)
+            else:
+                return
+
+    async with client.transaction() as tx:
+        late = asyncio.create_task(store_late(tx))
+        await tx.store_session("s-1", user_id="mira")
+        is_ending.set()
+
+    with pytest.raises(Aborted, match="has ended"):
+        await late
+    assert [session.id for session in await client.list_sessions(user_id="mira")] == ["s-1"]
+
+
 async def test_an_isolation_that_is_none_is_refused_by_name(client: PostgresClient) -> None:
     with pytest.raises(InvalidValue, match="isolation"):
         async with client.transaction(isolation="chaos"):  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -196,32 +196,37 @@ class Executor(Statements):
             lambda: self._begin(isolation, readonly=readonly), limit_s=self._timeout_s
         )
         scope = TransactionScope(connection, readonly=readonly or self._source.readonly)
+        lost_at_end = Unavailable if self._source.in_transaction else OutcomeUnknown
         try:
             try:
-                with enclosing(self._source):
-                    yield Executor(
-                        scope,
-                        timeout_s=self._timeout_s,
-                        versions=self.versions,
-                        isolation=isolation or self.isolation,
-                    )
+                try:
+                    with enclosing(self._source):
+                        yield Executor(
+                            scope,
+                            timeout_s=self._timeout_s,
+                            versions=self.versions,
+                            isolation=isolation or self.isolation,
+                        )
+                finally:
+                    scope.has_ended = True  # first, or another task's statement came after COMMIT
+                deadline = _deadline(self._timeout_s)
                 if scope.failure:
-                    await _translated(lambda: _probe(connection), lost=Unavailable)
+                    await _translated(lambda: _probe(connection), deadline, lost=Unavailable)
             except BaseException:
                 await _undo(transaction, connection)
                 raise
-            await _translated(transaction.commit, lost=OutcomeUnknown)
+            await _translated(transaction.commit, deadline, lost=lost_at_end)
         finally:
-            scope.has_ended = True
             await self._source.release(connection, scope.failure)
 
     async def _begin(
         self, isolation: Isolation | None, *, readonly: bool
     ) -> tuple[Connection, Transaction]:
-        connection = await self._source.acquire(_deadline(self._timeout_s))
+        deadline = _deadline(self._timeout_s)
+        connection = await self._source.acquire(deadline)
         transaction = connection.transaction(isolation=isolation, readonly=readonly)
         try:
-            await _translated(transaction.start, lost=Unavailable)
+            await _translated(transaction.start, deadline, lost=Unavailable)
         except BaseException as error:
             if not self._source.in_transaction:
                 connection.terminate()  # the driver would take the next one for a savepoint
@@ -308,10 +313,14 @@ async def _probe(connection: Connection) -> None:
 
 
 async def _translated(
-    call: Callable[[], Awaitable[T]], *, lost: type[Unavailable | OutcomeUnknown]
+    call: Callable[[], Awaitable[T]],
+    deadline: float | None,
+    *,
+    lost: type[Unavailable | OutcomeUnknown],
 ) -> T:
     try:
-        return await call()  # the driver refuses a closed connection before there is a coroutine
+        async with asyncio.timeout_at(deadline):
+            return await call()  # the driver refuses a closed connection without a coroutine
     except Exception as error:
         _raise_ours(error, lost=lost)
         raise
