@@ -13,6 +13,8 @@ import pytest
 
 from agentrows import (
     Aborted,
+    NewMemory,
+    NewTool,
     OutcomeUnknown,
     PoolTimeout,
     PostgresClient,
@@ -130,6 +132,36 @@ async def test_in_a_repeatable_statement_it_is_tried_again_and_happens_once(
 
     assert stage.ledger.count("acknowledged") == 1
     assert {type(retry.error) for retry in stage.retries} == {Unavailable}
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("at", ["BEGIN", "tool-1", "COMMIT;"])
+async def test_a_transaction_that_may_run_twice_is_tried_again(
+    stage: Stage, at: str, moment: Side
+) -> None:
+    plan = stage.proxy.cut_at(at.encode(), moment)
+    tools = [NewTool(id="tool-1"), NewTool(id="tool-2")]
+
+    await stage.ledger.repeatable(
+        lambda: stage.client.refresh_tools_for_server("maps", group_kind="MCP", tools=tools),
+        *(("tool", tool.id) for tool in tools),
+    )
+
+    assert plan.is_done
+    assert stage.ledger.errors() == {}
+    assert [(retry.attempt, type(retry.error)) for retry in stage.retries] == [(2, Unavailable)]
+
+
+async def test_memories_that_the_server_undid_are_stored_again(stage: Stage) -> None:
+    await stage.watcher.db.execute(REFUSE_ONCE.format(table="memory"))
+    memory = NewMemory(id="m-1", agent_name="travel", user_id="mira", content="Rome")
+
+    stored = await stage.ledger.repeatable(
+        lambda: stage.client.store_agent_memories([memory]), ("memory", "m-1")
+    )
+
+    assert stored == 1
+    assert [type(retry.error) for retry in stage.retries] == [Aborted]
 
 
 @MOMENTS

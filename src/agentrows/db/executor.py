@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Mapping,
         Sequence,
     )
+    from contextlib import AbstractAsyncContextManager
 
     from asyncpg.cursor import Cursor
     from asyncpg.transaction import Transaction
@@ -182,21 +183,51 @@ class Executor(Statements):
             isolation=self.isolation,
         )
 
-    @contextlib.asynccontextmanager
-    async def transaction(
+    def transaction(
         self, *, isolation: Isolation | None = None, readonly: bool = False
-    ) -> AsyncGenerator[Executor]:
+    ) -> AbstractAsyncContextManager[Executor]:
         """Run a block on one connection: committed at its end, undone by any exception.
 
         An answer lost at COMMIT raises OutcomeUnknown; a serialization failure, or a statement that
         failed and whose error the block kept to itself, Aborted: then nothing was stored.
         """
+        return self._transaction(isolation, readonly=readonly, lost=OutcomeUnknown)
+
+    async def repeat(self, block: Callable[[Executor], Awaitable[T]]) -> T:
+        """Return what a block returns that runs in a transaction, and may run twice.
+
+        It runs anew when it was lost, at COMMIT too, or undone by the server. Inside of a
+        transaction nothing is tried again.
+        """
+        one_try = Executor(
+            self._source,
+            timeout_s=self._timeout_s,
+            versions=self.versions,
+            isolation=self.isolation,
+        )
+
+        async def run() -> T:
+            async with one_try._transaction(None, readonly=False, lost=Unavailable) as scope:
+                return await block(scope)
+
+        return await self._retries.run(run, limit_s=self._timeout_s)
+
+    @contextlib.asynccontextmanager
+    async def _transaction(
+        self,
+        isolation: Isolation | None,
+        *,
+        readonly: bool,
+        lost: type[Unavailable | OutcomeUnknown],
+    ) -> AsyncGenerator[Executor]:
+        """Run a block in a transaction; `lost` is what it means that COMMIT was."""
         _check_isolation(isolation)
         connection, transaction = await self._retries.run(
             lambda: self._begin(isolation, readonly=readonly), limit_s=self._timeout_s
         )
         scope = TransactionScope(connection, readonly=readonly or self._source.readonly)
-        lost_at_end = Unavailable if self._source.in_transaction else OutcomeUnknown
+        if self._source.in_transaction:
+            lost = Unavailable  # with the transaction around it
         try:
             try:
                 try:
@@ -215,7 +246,7 @@ class Executor(Statements):
             except BaseException:
                 await _undo(transaction, connection)
                 raise
-            await _translated(transaction.commit, deadline, lost=lost_at_end)
+            await _translated(transaction.commit, deadline, lost=lost)
         finally:
             await self._source.release(connection, scope.failure)
 
