@@ -255,6 +255,45 @@ async def test_at_commit_the_outcome_is_unknown_and_all_or_nothing_happened(
     assert len(await stage.client.list_sessions(user_id="mira")) == (moment == "after")
 
 
+async def test_at_commit_on_a_connection_that_the_server_has_ended_nothing_happened(
+    migrated: str, watcher: Watcher
+) -> None:
+    """The server's last words have arrived, and the end of the connection has not."""
+    is_ending, heard = asyncio.Event(), asyncio.Event()
+
+    async def keep_open(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from_server, to_server = await asyncio.open_unix_connection(socket_of(migrated))
+
+        async def answer() -> None:
+            while content := await from_server.read(65536):
+                writer.write(content)
+            if is_ending.is_set():
+                heard.set()
+            else:
+                writer.close()
+
+        answering = asyncio.create_task(answer())
+        while content := await reader.read(65536):
+            to_server.write(content)
+        await answering
+        to_server.close()
+        writer.close()
+
+    server = await asyncio.start_server(keep_open, "127.0.0.1", 0)
+    dsn = Proxy(0, server.sockets[0].getsockname()[1]).dsn(migrated)
+    async with server, PostgresClient.open(dsn, migrations="off") as client:
+        with pytest.raises(Unavailable):
+            async with client.transaction() as tx:
+                await tx.store_session("s-1", user_id="mira")
+                is_ending.set()
+                assert await watcher.terminate_all() == 1
+                await heard.wait()
+                for _ in range(3):  # until the driver has read it
+                    await asyncio.sleep(0)
+
+    assert await watcher.db.fetchval("SELECT count(*) FROM session") == 0
+
+
 @pytest.mark.parametrize("moment", ["before", "after"])
 async def test_at_the_end_of_a_savepoint_nothing_of_the_transaction_happened(
     stage: Stage, moment: Side
