@@ -169,6 +169,7 @@ _MEANING: Final[dict[type[BaseException], type[AgentRowsError] | None]] = {
     ssl.SSLZeroReturnError: _Lost,
     asyncpg.PostgresConnectionError: _Lost,
     asyncpg.InternalClientError: _Lost,  # the protocol's state is lost, mostly by a lost connection
+    asyncpg.OutdatedSchemaCacheError: _Lost,  # said of an answer that cannot be read any more
     asyncpg.ClientCannotConnectError: Unavailable,
     asyncpg.ConnectionRejectionError: Unavailable,
     asyncpg.TransactionResolutionUnknownError: OutcomeUnknown,
@@ -197,7 +198,6 @@ _MEANING: Final[dict[type[BaseException], type[AgentRowsError] | None]] = {
     asyncpg.IdleInTransactionSessionTimeoutError: Aborted,
     asyncpg.TransactionTimeoutError: Aborted,
     asyncpg.InvalidCachedStatementError: Aborted,
-    asyncpg.OutdatedSchemaCacheError: Aborted,
     asyncpg.QueryCanceledError: StatementTimeout,
     # What was asked cannot be stored.
     asyncpg.UniqueViolationError: AlreadyExists,
@@ -230,6 +230,8 @@ _MEANING: Final[dict[type[BaseException], type[AgentRowsError] | None]] = {
     asyncpg.PostgresError: None,
 }
 
+# What the driver says before it sends anything, of a connection that the server has just ended.
+NOT_BEGUN: Final = "cannot switch to state"
 # Where the server checks rows against policies; the words of its message depend on its language.
 POLICY_CHECK: Final = "ExecWithCheckOptions"
 _SAYING: Final[dict[type[AgentRowsError], str]] = {
@@ -257,6 +259,8 @@ def translate(
         return None
     if meaning is ConfigError and getattr(error, "server_source_function", None) == POLICY_CHECK:
         meaning = OwnedByAnother
+    if isinstance(error, asyncpg.InternalClientError) and NOT_BEGUN in str(error):
+        meaning = Unavailable
     if meaning is _Lost:
         timed_out = isinstance(error, TimeoutError) and lost is not OutcomeUnknown
         meaning = StatementTimeout if timed_out else lost

@@ -21,6 +21,8 @@ from agentrows import (
     Unavailable,
     opening,
 )
+from agentrows.db.connections import ConnectionPool
+from agentrows.db.pool import connect
 from support.cancelling import Moment, Stepped, cases, run
 from support.postgres import as_role
 from support.proxy import proxy_to, socket_of
@@ -279,6 +281,26 @@ async def test_closing_ends_although_the_server_says_nothing(
             await client.close()
         proxy.flow()
         await watcher.until_sessions(0)
+
+
+async def test_closing_in_the_moment_in_which_a_call_is_cut_off_leaves_no_session(
+    migrated: str, watcher: Watcher
+) -> None:
+    """The connection is about to be reset, and what should do so is cancelled before it begins."""
+    pool = ConnectionPool(
+        partial(connect, migrated), min_size=1, max_size=1, max_idle_s=60, acquire_timeout_s=1
+    )
+    connection = await pool.acquire()
+    closing = asyncio.create_task(pool.close(timeout_s=0))
+    for _ in range(2):  # its time is over, and in its next step it cuts off what there is
+        await asyncio.sleep(0)
+
+    await pool.release(connection, asyncio.CancelledError())
+    assert not closing.done()
+    await closing
+
+    assert connection.is_closed()
+    await watcher.until_sessions(0)
 
 
 async def test_closing_after_a_fault_with_a_call_under_way_ends(

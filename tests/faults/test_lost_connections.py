@@ -13,6 +13,8 @@ import pytest
 
 from agentrows import (
     Aborted,
+    NewMemory,
+    NewTool,
     OutcomeUnknown,
     PoolTimeout,
     PostgresClient,
@@ -132,6 +134,36 @@ async def test_in_a_repeatable_statement_it_is_tried_again_and_happens_once(
     assert {type(retry.error) for retry in stage.retries} == {Unavailable}
 
 
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("at", ["BEGIN", "tool-1", "COMMIT;"])
+async def test_a_transaction_that_may_run_twice_is_tried_again(
+    stage: Stage, at: str, moment: Side
+) -> None:
+    plan = stage.proxy.cut_at(at.encode(), moment)
+    tools = [NewTool(id="tool-1"), NewTool(id="tool-2")]
+
+    await stage.ledger.repeatable(
+        lambda: stage.client.refresh_tools_for_server("maps", group_kind="MCP", tools=tools),
+        *(("tool", tool.id) for tool in tools),
+    )
+
+    assert plan.is_done
+    assert stage.ledger.errors() == {}
+    assert [(retry.attempt, type(retry.error)) for retry in stage.retries] == [(2, Unavailable)]
+
+
+async def test_memories_that_the_server_undid_are_stored_again(stage: Stage) -> None:
+    await stage.watcher.db.execute(REFUSE_ONCE.format(table="memory"))
+    memory = NewMemory(id="m-1", agent_name="travel", user_id="mira", content="Rome")
+
+    stored = await stage.ledger.repeatable(
+        lambda: stage.client.store_agent_memories([memory]), ("memory", "m-1")
+    )
+
+    assert stored == 1
+    assert [type(retry.error) for retry in stage.retries] == [Aborted]
+
+
 @MOMENTS
 async def test_in_a_statement_that_must_not_run_twice_the_outcome_is_unknown(
     stage: Stage, moment: Moment
@@ -221,6 +253,62 @@ async def test_at_commit_the_outcome_is_unknown_and_all_or_nothing_happened(
     assert stage.ledger.errors() == {"OutcomeUnknown": 1}
     assert stage.retries == []
     assert len(await stage.client.list_sessions(user_id="mira")) == (moment == "after")
+
+
+async def test_at_commit_on_a_connection_that_the_server_has_ended_nothing_happened(
+    migrated: str, watcher: Watcher
+) -> None:
+    """The server's last words have arrived, and the end of the connection has not."""
+    is_ending, heard = asyncio.Event(), asyncio.Event()
+
+    async def keep_open(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from_server, to_server = await asyncio.open_unix_connection(socket_of(migrated))
+
+        async def answer() -> None:
+            while content := await from_server.read(65536):
+                writer.write(content)
+            if is_ending.is_set():
+                heard.set()
+            else:
+                writer.close()
+
+        answering = asyncio.create_task(answer())
+        while content := await reader.read(65536):
+            to_server.write(content)
+        await answering
+        to_server.close()
+        writer.close()
+
+    server = await asyncio.start_server(keep_open, "127.0.0.1", 0)
+    dsn = Proxy(0, server.sockets[0].getsockname()[1]).dsn(migrated)
+    async with server, PostgresClient.open(dsn, migrations="off") as client:
+        with pytest.raises(Unavailable):
+            async with client.transaction() as tx:
+                await tx.store_session("s-1", user_id="mira")
+                is_ending.set()
+                assert await watcher.terminate_all() == 1
+                await heard.wait()
+                for _ in range(3):  # until the driver has read it
+                    await asyncio.sleep(0)
+
+    assert await watcher.db.fetchval("SELECT count(*) FROM session") == 0
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_at_the_end_of_a_savepoint_nothing_of_the_transaction_happened(
+    stage: Stage, moment: Side
+) -> None:
+    plan = stage.proxy.cut_at(b"RELEASE SAVEPOINT", moment)
+
+    async def store() -> None:
+        async with stage.client.transaction() as tx:
+            await tx.store_session("s-1", user_id="mira")
+            await tx.refresh_tools_for_server("maps", group_kind="MCP", tools=[])
+
+    await stage.ledger.once(store, ("session", "s-1"))
+
+    assert plan.is_done
+    assert stage.ledger.errors() == {"Unavailable": 1}
 
 
 async def test_in_a_stream_the_rows_so_far_stay_and_the_reader_is_told(stage: Stage) -> None:

@@ -240,6 +240,28 @@ async def test_a_server_that_says_nothing_costs_a_call_its_time_and_no_more(
         await check(client, ledger, dsn)
 
 
+@pytest.mark.parametrize(
+    ("silent_at", "expected"), [("begin", StatementTimeout), ("commit", OutcomeUnknown)]
+)
+async def test_begin_and_commit_keep_to_the_time_limit_of_their_call(
+    proxy: Proxy, dsn: str, silent_at: str, expected: type[Exception]
+) -> None:
+    settings = Settings(pool_max_size=SIZE, statement_timeout_s=2 * PATIENCE_S)
+    async with PostgresClient.open(proxy.dsn(dsn), settings=settings, migrations="off") as client:
+        await client.ping()
+        quick = client.with_timeout(0.3)
+        async with asyncio.timeout(PATIENCE_S):
+            if silent_at == "begin":
+                proxy.stall()
+            with pytest.raises(expected):
+                async with quick.db.transaction() as scope:
+                    await scope.fetchval(PID)
+                    proxy.stall()
+        proxy.flow()
+        async with watch(dsn) as watcher:
+            await check_whole(client, watcher, size=SIZE)
+
+
 async def test_a_server_process_that_hangs_is_given_up_and_replaced(dsn: str) -> None:
     settings = Settings(pool_max_size=1, acquire_timeout_s=20)
     async with (

@@ -25,6 +25,7 @@ from agentrows import (
 from agentrows.gen import sessions as queries
 from agentrows.stores.events import EventStore
 from agentrows.stores.sessions import SessionStore
+from support.postgres import as_role
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -171,6 +172,32 @@ async def test_a_transaction_that_has_ended_says_so(client: PostgresClient) -> N
             pass
 
 
+async def test_a_statement_of_another_task_does_not_come_after_the_end_of_its_transaction(
+    client: PostgresClient,
+) -> None:
+    """Not between the server's answer to COMMIT and the next step of the block either."""
+    is_ending = asyncio.Event()
+
+    async def store_late(tx: Transaction) -> None:
+        await is_ending.wait()
+        while True:
+            try:
+                await tx.store_session("late", user_id="mira")
+            except Unavailable:  # COMMIT is under way
+                await asyncio.sleep(0)
+            else:
+                return
+
+    async with client.transaction() as tx:
+        late = asyncio.create_task(store_late(tx))
+        await tx.store_session("s-1", user_id="mira")
+        is_ending.set()
+
+    with pytest.raises(Aborted, match="has ended"):
+        await late
+    assert [session.id for session in await client.list_sessions(user_id="mira")] == ["s-1"]
+
+
 async def test_an_isolation_that_is_none_is_refused_by_name(client: PostgresClient) -> None:
     with pytest.raises(InvalidValue, match="isolation"):
         async with client.transaction(isolation="chaos"):  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -310,6 +337,29 @@ async def test_a_connection_lost_in_a_statement_means_what_the_statement_says(
     with pytest.raises(expected):
         await running
     assert await backend(single) != pid
+
+
+async def test_an_answer_that_cannot_be_read_does_not_run_its_statement_again(
+    client: PostgresClient, migrated: str
+) -> None:
+    """The type that the driver knows has been changed: it says so when the rows are there."""
+    admin = await asyncpg.connect(as_role(migrated, "postgres"))
+    try:
+        await admin.execute(
+            "CREATE TYPE place AS (x int); CREATE TABLE counted (n int, at place);"
+            "INSERT INTO counted VALUES (0, ROW(1)); GRANT ALL ON counted TO PUBLIC"
+        )
+        count = "UPDATE counted SET n = n + 1 RETURNING n, at"
+        await client.db.fetchrow(count)
+        await admin.execute("ALTER TYPE place ADD ATTRIBUTE y int")
+
+        with pytest.raises(OutcomeUnknown):
+            await client.db.fetchrow(count)
+
+        assert await admin.fetchval("SELECT n FROM counted") == 2
+        assert await client.db.fetchval(count) == 3
+    finally:
+        await admin.close()
 
 
 async def test_a_connection_lost_in_a_transaction_is_unavailable_and_nothing_happened(

@@ -152,7 +152,7 @@ async def tool(worker: Worker, name: str) -> None:
 
 async def tools(worker: Worker, name: str) -> None:
     offered = [NewTool(id=f"{name}-{number}") for number in range(3)]
-    await worker.ledger.once(
+    await worker.ledger.repeatable(
         lambda: worker.client.refresh_tools_for_server(name, group_kind="MCP", tools=offered),
         *(("tool", each.id) for each in offered),
     )
@@ -227,7 +227,7 @@ async def memories(worker: Worker, name: str) -> None:
         NewMemory(id=f"{name}-{number}", agent_name="travel", user_id=worker.name, content="Rome")
         for number in range(3)
     ]
-    await worker.ledger.once(
+    await worker.ledger.repeatable(
         lambda: worker.client.store_agent_memories(batch),
         *(("memory", each.id) for each in batch),
     )

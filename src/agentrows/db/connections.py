@@ -66,7 +66,8 @@ class ConnectionPool:
         self._used: set[Connection] = set()
         # Each is handed a connection, or None: a place, to open one.
         self._waiting: deque[asyncio.Future[Connection | None]] = deque()
-        self._chores: set[asyncio.Task[None]] = set()
+        # Connections that are being reset or closed.
+        self._chores: dict[asyncio.Task[None], Connection] = {}
         self._emptied = asyncio.Event()
 
     async def fill(self) -> None:
@@ -106,11 +107,12 @@ class ConnectionPool:
             self._drop(connection)  # which undoes what a transaction left
         elif self.is_closed or isinstance(error, asyncpg.ReadOnlySQLTransactionError):
             # A server that writes no more has become a replica: look for the new primary.
-            self._do(self._part_with(connection))
+            self._part_with(connection)
         elif error is None or is_answer(error):
             self._free(connection)
         else:
-            self._do(self._reset(connection))
+            # Until the server has given up a statement that was cut off.
+            self._do(connection, connection.reset(timeout=RESET_TIMEOUT_S))
 
     async def close(self, *, timeout_s: float) -> None:
         """Close every connection; calls that still run after `timeout_s` are cut off."""
@@ -118,14 +120,14 @@ class ConnectionPool:
         while self._waiting:
             _hand(self._waiting.popleft(), ClientClosed(CLOSED))
         while self._idle:
-            self._do(self._part_with(self._idle.pop()[0]))
+            self._part_with(self._idle.pop()[0])
         try:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
                     if self._size:
                         await self._emptied.wait()
         finally:  # also when nobody waits any more
-            for connection in self._used:
+            for connection in (*self._used, *self._chores.values()):
                 connection.terminate()
             for chore in self._chores:
                 chore.cancel()
@@ -138,7 +140,7 @@ class ConnectionPool:
                 self._drop(connection)
             elif self._loop.time() - since > self._max_idle_s:
                 # A firewall may have forgotten it, and then an answer would never come.
-                self._do(self._part_with(connection))
+                self._part_with(connection)
             else:
                 return connection
         return None
@@ -204,7 +206,7 @@ class ConnectionPool:
         oldest, since = self._idle[0]
         if now - since > self._max_idle_s and self._size > self._min_size:
             self._idle.popleft()
-            self._do(self._part_with(oldest))
+            self._part_with(oldest)
 
     def _vacate(self) -> None:
         """Hand a place to who waits the longest; else there is one connection less."""
@@ -219,29 +221,26 @@ class ConnectionPool:
         connection.terminate()  # of a lost one, the driver's own traces
         self._vacate()
 
-    async def _reset(self, connection: Connection) -> None:
-        """Wait until the server has given up a statement that was cut off."""
-        try:
-            await connection.reset(timeout=RESET_TIMEOUT_S)
-        except BaseException:
-            logger.debug("closing a connection that cannot be reset", exc_info=True)
-            self._drop(connection)
-            raise
-        self._free(connection)
-
-    async def _part_with(self, connection: Connection) -> None:
+    def _part_with(self, connection: Connection) -> None:
         """Close a connection the polite way, if the server takes part."""
-        try:
-            await connection.close(timeout=RESET_TIMEOUT_S)
-        finally:
-            self._drop(connection)
+        self._do(connection, connection.close(timeout=RESET_TIMEOUT_S))
 
-    def _do(self, chore: Coroutine[None, None, None]) -> None:
-        """Run a chore beside the caller; what it raises has been dealt with."""
+    def _do(self, connection: Connection, chore: Coroutine[object, object, None]) -> None:
+        """Run a chore with a connection beside the caller."""
         task = self._loop.create_task(chore)
-        self._chores.add(task)
-        task.add_done_callback(self._chores.discard)
-        task.add_done_callback(_be_quiet)
+        self._chores[task] = connection
+        task.add_done_callback(self._done)
+
+    def _done(self, chore: asyncio.Task[None]) -> None:
+        """Keep a connection that is well after its chore, which may never have begun."""
+        connection = self._chores.pop(chore)
+        failure = None if chore.cancelled() else chore.exception()
+        if failure:
+            logger.debug("closing a connection whose server did not answer", exc_info=failure)
+        if chore.cancelled() or failure or connection.is_closed():
+            self._drop(connection)
+        else:
+            self._free(connection)
 
 
 def _hand(
@@ -256,9 +255,3 @@ def _hand(
     else:
         waiter.set_result(what)
     return True
-
-
-def _be_quiet(chore: asyncio.Task[None]) -> None:
-    """Take note of a chore's error, so that the event loop does not report it as forgotten."""
-    if not chore.cancelled():
-        chore.exception()

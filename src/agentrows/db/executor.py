@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Mapping,
         Sequence,
     )
+    from contextlib import AbstractAsyncContextManager
 
     from asyncpg.cursor import Cursor
     from asyncpg.transaction import Transaction
@@ -182,46 +183,81 @@ class Executor(Statements):
             isolation=self.isolation,
         )
 
-    @contextlib.asynccontextmanager
-    async def transaction(
+    def transaction(
         self, *, isolation: Isolation | None = None, readonly: bool = False
-    ) -> AsyncGenerator[Executor]:
+    ) -> AbstractAsyncContextManager[Executor]:
         """Run a block on one connection: committed at its end, undone by any exception.
 
         An answer lost at COMMIT raises OutcomeUnknown; a serialization failure, or a statement that
         failed and whose error the block kept to itself, Aborted: then nothing was stored.
         """
+        return self._transaction(isolation, readonly=readonly, lost=OutcomeUnknown)
+
+    async def repeat(self, block: Callable[[Executor], Awaitable[T]]) -> T:
+        """Return what a block returns that runs in a transaction, and may run twice.
+
+        It runs anew when it was lost, at COMMIT too, or undone by the server. Inside of a
+        transaction nothing is tried again.
+        """
+        one_try = Executor(
+            self._source,
+            timeout_s=self._timeout_s,
+            versions=self.versions,
+            isolation=self.isolation,
+        )
+
+        async def run() -> T:
+            async with one_try._transaction(None, readonly=False, lost=Unavailable) as scope:
+                return await block(scope)
+
+        return await self._retries.run(run, limit_s=self._timeout_s)
+
+    @contextlib.asynccontextmanager
+    async def _transaction(
+        self,
+        isolation: Isolation | None,
+        *,
+        readonly: bool,
+        lost: type[Unavailable | OutcomeUnknown],
+    ) -> AsyncGenerator[Executor]:
+        """Run a block in a transaction; `lost` is what it means that COMMIT was."""
         _check_isolation(isolation)
         connection, transaction = await self._retries.run(
             lambda: self._begin(isolation, readonly=readonly), limit_s=self._timeout_s
         )
         scope = TransactionScope(connection, readonly=readonly or self._source.readonly)
+        if self._source.in_transaction:
+            lost = Unavailable  # with the transaction around it
         try:
             try:
-                with enclosing(self._source):
-                    yield Executor(
-                        scope,
-                        timeout_s=self._timeout_s,
-                        versions=self.versions,
-                        isolation=isolation or self.isolation,
-                    )
+                try:
+                    with enclosing(self._source):
+                        yield Executor(
+                            scope,
+                            timeout_s=self._timeout_s,
+                            versions=self.versions,
+                            isolation=isolation or self.isolation,
+                        )
+                finally:
+                    scope.has_ended = True  # first, or another task's statement came after COMMIT
+                deadline = _deadline(self._timeout_s)
                 if scope.failure:
-                    await _translated(lambda: _probe(connection), lost=Unavailable)
+                    await _translated(lambda: _probe(connection), deadline, lost=Unavailable)
             except BaseException:
                 await _undo(transaction, connection)
                 raise
-            await _translated(transaction.commit, lost=OutcomeUnknown)
+            await _translated(transaction.commit, deadline, lost=lost)
         finally:
-            scope.has_ended = True
             await self._source.release(connection, scope.failure)
 
     async def _begin(
         self, isolation: Isolation | None, *, readonly: bool
     ) -> tuple[Connection, Transaction]:
-        connection = await self._source.acquire(_deadline(self._timeout_s))
+        deadline = _deadline(self._timeout_s)
+        connection = await self._source.acquire(deadline)
         transaction = connection.transaction(isolation=isolation, readonly=readonly)
         try:
-            await _translated(transaction.start, lost=Unavailable)
+            await _translated(transaction.start, deadline, lost=Unavailable)
         except BaseException as error:
             if not self._source.in_transaction:
                 connection.terminate()  # the driver would take the next one for a savepoint
@@ -308,10 +344,14 @@ async def _probe(connection: Connection) -> None:
 
 
 async def _translated(
-    call: Callable[[], Awaitable[T]], *, lost: type[Unavailable | OutcomeUnknown]
+    call: Callable[[], Awaitable[T]],
+    deadline: float | None,
+    *,
+    lost: type[Unavailable | OutcomeUnknown],
 ) -> T:
     try:
-        return await call()  # the driver refuses a closed connection before there is a coroutine
+        async with asyncio.timeout_at(deadline):
+            return await call()  # the driver refuses a closed connection without a coroutine
     except Exception as error:
         _raise_ours(error, lost=lost)
         raise

@@ -111,11 +111,14 @@ class MemoryStore:
             raise InvalidValue("memories has the same id more than once")
         if not memories:
             return 0
-        async with self.db.transaction() as scope:
-            stored = await queries.upsert_memories(scope.repeatable, memories=memories)
+
+        async def store(db: Executor) -> int:
+            stored = await queries.upsert_memories(db.repeatable, memories=memories)
             if stored < len(memories):
                 raise OwnedByAnother("the id of a memory belongs to another agent or user")
-        return stored
+            return stored
+
+        return await self.db.repeat(store)
 
     async def search_agent_memory(
         self,

@@ -136,13 +136,14 @@ class ToolStore:
                 check_text(f"tools[{place}].description", tool.description)
         if len({tool.id for tool in tools}) < len(tools):
             raise InvalidValue("tools has the same id more than once")
-        async with self.db.transaction() as scope:
-            await queries.lock_tools_of_server(
-                scope, server_name=server_name, group_kind=group_kind
-            )
+
+        async def refresh(db: Executor) -> RefreshedTools:
+            await queries.lock_tools_of_server(db, server_name=server_name, group_kind=group_kind)
             return await queries.refresh_tools_for_server(
-                scope, server_name=server_name, group_kind=group_kind, tools=tools
+                db, server_name=server_name, group_kind=group_kind, tools=tools
             )
+
+        return await self.db.repeat(refresh)
 
     async def store_tool_server(
         self,
