@@ -32,8 +32,7 @@ def type_name(stream: Stream) -> tuple[str, int]:  # noqa: C901  # one rule afte
         for tail in _TYPE_TAILS.get(name, ()):
             if stream.take(tail):
                 name = f"{name} {tail}"
-    if unquoted and name == "char":
-        name = "bpchar"  # the type "char" is another one
+    name = "bpchar" if unquoted and name == "char" else name  # the type "char" is another one
     if name == "interval":
         while stream.at_any(words("year month day hour minute second to")):
             stream.next()

@@ -16,7 +16,7 @@ DEFINITIONS = {
     "(a int, b int DEFAULT 1 + f(2, 3), c int = 4) RETURNS int": Candidate(
         "u2", ("int4", "int4", "int4"), "int4"
     ),
-    "(char, \"char\", character(3)) RETURNS char(2)": Candidate(
+    '(char, "char", character(3)) RETURNS char(2)': Candidate(
         "u", ("bpchar", "char", "bpchar"), "bpchar"
     ),
     "(VARIADIC parts text[]) RETURNS text": Candidate("uv", ("_text",), "text"),
