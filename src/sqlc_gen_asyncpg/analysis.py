@@ -34,13 +34,15 @@ _TEXTS: Final = words("bpchar citext name text varchar")
 class Analysis:
     """A query as it was parsed; `results` are its columns, embedded ones one by one.
 
-    The server refuses parameters that are `untyped` where they first stand.
+    The server refuses parameters that are `untyped` where they first stand, and those that are
+    `torn` between two types.
     """
 
     query: nodes.Query
     results: tuple[Info, ...]
     params: dict[int, Info]
     untyped: frozenset[int]
+    torn: dict[int, tuple[str, str]]
     one_row: bool
 
 
@@ -56,7 +58,8 @@ def analyse(query: wire.Query, catalog: Catalog, nullable: Collection[int]) -> A
     except RecursionError:
         return None
     surely = one_row(inference, parsed)
-    return Analysis(parsed, results, inference.params, frozenset(inference.untyped), surely)
+    untyped, torn = frozenset(inference.untyped), inference.torn
+    return Analysis(parsed, results, inference.params, untyped, torn, surely)
 
 
 def _columns(inference: Inference, parsed: nodes.Query) -> tuple[Info, ...]:

@@ -65,6 +65,8 @@ def string(value: str) -> str:
 
 
 def _escape(value: str, quote: str) -> str:
+    if value.isprintable() and "\\" not in value and quote not in value:
+        return value
     return "".join(_escape_char(each, quote) for each in value)
 
 
@@ -85,7 +87,7 @@ def _escape_char(char: str, quote: str) -> str:
 
 def sql_literal(text: str) -> str:
     """Return a query in triple quotes, readable; `ast.literal_eval` of it is the text."""
-    plain = all(each.isprintable() or each in "\n\t" for each in text)
+    plain = text.replace("\n", "").replace("\t", "").isprintable()
     quotable = plain and '"""' not in text and not text.endswith('"')
     if quotable and "\\" not in text:
         return f'"""{text}"""'

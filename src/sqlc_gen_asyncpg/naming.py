@@ -182,7 +182,10 @@ def _identifier(name: str, prefix: str) -> str:
 
 
 def _allowed(name: str) -> str:
-    return "".join(each if ("a" + each).isidentifier() else "_" for each in _nfkc(name))
+    found = _nfkc(name)
+    if f"a{found}".isidentifier():
+        return found
+    return "".join(each if ("a" + each).isidentifier() else "_" for each in found)
 
 
 def _nfkc(name: str) -> str:

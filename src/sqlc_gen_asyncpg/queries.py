@@ -262,6 +262,12 @@ def _said_type(self: Builder, column: wire.Column, number: int) -> Type:
             "it has no type where it first stands, so that PostgreSQL refuses the query; cast it "
             f"there, as in {column.name}::text"
         )
+    elif self.analysis and number in self.analysis.torn:
+        one, other = self.analysis.torn[number]
+        raise Refused(
+            f"PostgreSQL refuses the query, as it would be both {one} and {other}; cast it "
+            f"everywhere to one of them, as in @{column.name}::{other}"
+        )
     if self.analysis and not column.is_slice and (said is None or number in self.analysis.params):
         column = parameter_column(self.catalog, column, self.analysis.params.get(number))
     if said is None:

@@ -35,20 +35,28 @@ def named(type_name: str) -> str:
 class Inference:
     """One statement; `nullable` are the numbers of parameters that may be None.
 
-    The server refuses what is `untyped`: parameters that have no type where they first stand.
+    The server refuses what is `untyped`: parameters that have no type where they first stand; and
+    what is `torn`: those that must be of two types at once.
     """
 
     schema: Schema
     nullable: Collection[int] = ()
     params: dict[int, Info] = field(default_factory=dict[int, Info])
     untyped: set[int] = field(default_factory=set[int])
+    torn: dict[int, tuple[str, str]] = field(default_factory=dict[int, tuple[str, str]])
     groups: bool = False
 
     def param(self, number: int, info: Info) -> None:
-        """Note a parameter's type, unless it has one."""
+        """Note a parameter's type; if it has another, which came later, the server is torn."""
+        if not info.type or info.open:
+            return
         known = self.params.get(number)
-        if info.type and info.type != UNKNOWN and (known is None or not known.type):
+        if known is None or not known.type:
             self.params[number] = replace(info, param=number, nullable=number in self.nullable)
+            return
+        one, other = self._based(known), self._based(info)
+        if (one.type, one.dims) != (other.type, other.dims):
+            self.torn.setdefault(number, (one.type, other.type))
 
     def settle(self, info: Info, to: Info) -> Info:
         """Give an open value the type that stands beside it."""

@@ -323,9 +323,15 @@ def by_name(name: str, own: Sequence[Candidate] = ()) -> Found | None:
     return Found(result[dims:], dims, (), candidates[0].flags)
 
 
+@cache
+def _operator(name: str, types: tuple[tuple[str, int], ...]) -> Found | None:
+    """Return the operator between operands of these types; the same few come again and again."""
+    return _choose(_operators().get(name, []), [Info(*each) for each in types])
+
+
 def operator(name: str, infos: Sequence[Info]) -> Found | None:
     """Return the operator between these operands."""
-    first = _choose(_operators().get(name, []), infos)
+    first = _operator(name, tuple((each.type, each.dims) for each in infos))
     if first is None and len(infos) == 2:  # noqa: PLR2004
         left, right = infos
         if left.open != right.open and name in {"=", "<>", "<", ">", "<=", ">="}:

@@ -25,12 +25,14 @@ _TYPE_TAILS: Final = {
 
 def type_name(stream: Stream) -> tuple[str, int]:  # noqa: C901  # one rule after another
     """Read a type: its name and array dimensions."""
+    unquoted = stream.here.kind == "word"
     parts = list(stream.dotted())
     name = ".".join(parts)
     if len(parts) == 1:
         for tail in _TYPE_TAILS.get(name, ()):
             if stream.take(tail):
                 name = f"{name} {tail}"
+    name = "bpchar" if unquoted and name == "char" else name  # the type "char" is another one
     if name == "interval":
         while stream.at_any(words("year month day hour minute second to")):
             stream.next()

@@ -173,8 +173,9 @@ def _assign(
     table: dict[str, Info],
     scope: Scope,
 ) -> None:
-    for name, value in sets:
-        self.settle(self.expr(value, scope), table.get(name, Info("")))
+    found = [(name, self.expr(value, scope)) for name, value in sets]
+    for name, info in found:  # behind all of the values, as PostgreSQL does
+        self.settle(info, table.get(name, Info("")))
 
 
 def _insert(self: Inference, body: nodes.Dml, table: dict[str, Info], scope: Scope) -> None:
@@ -185,8 +186,9 @@ def _insert(self: Inference, body: nodes.Dml, table: dict[str, Info], scope: Sco
     inner = body.source.body
     if isinstance(inner, nodes.Values):
         for cells in inner.rows:
-            for cell, target in zip(cells, targets, strict=False):
-                self.settle(self.expr(cell, Scope(scope.parent)), target)
+            infos = [self.expr(cell, Scope(scope.parent)) for cell in cells]
+            for info, target in zip(infos, targets, strict=False):
+                self.settle(info, target)
         return
     parent = scope.parent
     found = columns(self, body.source, parent)

@@ -35,10 +35,12 @@ class Stream:
 
     def at(self, *words: str) -> bool:
         """Whether these words, or operators, come next."""
-        for offset, word in enumerate(words):
-            token = self.ahead(offset)
+        position = self.position
+        for word in words:
+            token = self.tokens[position]  # none is behind the end, whose text is no word's
             if token.text != word or token.kind not in {"word", "op"}:
                 return False
+            position += 1
         return True
 
     def at_any(self, words: frozenset[str]) -> bool:

@@ -16,6 +16,9 @@ DEFINITIONS = {
     "(a int, b int DEFAULT 1 + f(2, 3), c int = 4) RETURNS int": Candidate(
         "u2", ("int4", "int4", "int4"), "int4"
     ),
+    '(char, "char", character(3)) RETURNS char(2)': Candidate(
+        "u", ("bpchar", "char", "bpchar"), "bpchar"
+    ),
     "(VARIADIC parts text[]) RETURNS text": Candidate("uv", ("_text",), "text"),
     "(a int, OUT b bigint)": Candidate("u", ("int4",), "int8", (("b", "int8", 0),)),
     "(INOUT a int, OUT b text)": Candidate(
@@ -49,3 +52,8 @@ def test_overloads_stand_side_by_side_and_a_later_definition_wins() -> None:
 
 def test_a_type_that_is_not_understood_leaves_the_function_out() -> None:
     assert read_text("CREATE FUNCTION f(a lamp.x%TYPE) RETURNS int AS '1'").functions == {}
+
+
+def test_a_domain_over_characters_is_not_the_type_in_quotes() -> None:
+    found = read_text('CREATE DOMAIN code AS char(3); CREATE DOMAIN flag AS "char";')
+    assert found.domains == {"code": ("bpchar", 0), "flag": ("char", 0)}

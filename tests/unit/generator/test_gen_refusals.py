@@ -31,6 +31,7 @@ CREATE TABLE item (
     at timestamptz
 );
 CREATE TABLE other (id text PRIMARY KEY, item_id text);
+CREATE TABLE mooded (mood mood, note text);
 CREATE VIEW short (key) AS SELECT id FROM other;
 CREATE PROCEDURE tidy(x text) LANGUAGE sql AS 'DELETE FROM other WHERE id = x';
 """
@@ -56,6 +57,11 @@ REFUSED = {
         ":many",
         "SELECT id FROM item WHERE @x IS NULL OR note = @x",
         "cast it there, as in x::text",
+    ),
+    "TwoTypes": (
+        ":exec",
+        "UPDATE mooded SET mood = @x, note = CASE WHEN @x = 'ok' THEN 'fine' END",
+        "parameter x: PostgreSQL refuses the query, as it would be both text and mood; cast it",
     ),
     "AnyArgument": (
         ":many",
