@@ -15,6 +15,9 @@ RESOLVE := uv pip compile pyproject.toml --all-extras \
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+# The tests wait for servers more than they work.
+export PYTEST_XDIST_AUTO_NUM_WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+
 # What a pooler does not change: arguments that are refused before, and the quality of an index.
 NOT_POOLED := bad_input.py hostile_input.py limits.py memory_search.py
 
@@ -53,7 +56,7 @@ verify: $(READY) ## Generated code is fresh, frozen migrations are untouched, po
 	python tests/support/freshness.py
 	python tests/support/immutability.py
 	PYTHONPATH=tests python -m support.contraction
-	pytest -q tests/policy
+	pytest -q -n auto tests/policy
 
 check: verify test ## Everything that a change must pass.
 

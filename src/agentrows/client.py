@@ -155,6 +155,7 @@ class PostgresClient(Stores):
         """Return a client on a pool that the application owns; `close` leaves it open.
 
         Its connections must have the codecs (`init=agentrows.init_connection`): ConfigError if not.
+        Time limits of connecting and of statements are the pool's own, not those of the settings.
         """
         settings = check_settings(settings)
         db, close = await use_pool(pool, settings, on_retry)
@@ -193,9 +194,12 @@ class PostgresClient(Stores):
             await become_user(tx.db, user_id)
             yield tx
 
-    async def ping(self) -> None:
-        """Ask the database for an answer; raise Unavailable if there is none."""
-        await database.ping(self.db.repeatable)
+    async def ping(self, *, timeout_s: float = 5.0) -> None:
+        """Ask the database for an answer, within `timeout_s` with all tries.
+
+        Raises Unavailable if there is none, and StatementTimeout if it does not come in time.
+        """
+        await database.ping(self.with_timeout(timeout_s).db.repeatable)
 
     async def close(self) -> None:
         """Close the pool, cutting off calls that still run after 10 s; twice does no harm."""

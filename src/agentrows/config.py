@@ -76,11 +76,11 @@ class Settings(BaseSettings):
     pooler: Pooler = "none"
     """What stands between: `transaction` for pgbouncer in that mode, and what works like it."""
     pool_min_size: int = Field(default=1, ge=1)
-    """Connections opened at start, and kept."""
+    """Connections opened at start; more than these are not kept when they lie idle."""
     pool_max_size: int = Field(default=10, ge=1)
     """Connections opened at most."""
     pool_max_idle_s: Seconds = 300.0
-    """How long a connection may lie idle before it is closed."""
+    """How long a connection may lie idle; it is closed when the pool is next used."""
     ready_timeout_s: Seconds = 120.0
     """How long to wait at start for a server that does not answer yet."""
     connect_timeout_s: Seconds = 10.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from functools import partial
 from typing import TYPE_CHECKING, Final, get_args
 
@@ -126,6 +127,8 @@ def _check(
     for name, function in (("password", password), ("on_retry", on_retry)):
         if not (function is None or callable(function)):
             raise InvalidValue(f"{name} must be a function")
+    if inspect.iscoroutinefunction(on_retry):
+        raise InvalidValue("on_retry must be a plain function: nobody would await it")
 
 
 def _executor(

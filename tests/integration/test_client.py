@@ -14,9 +14,11 @@ import pytest
 
 from agentrows import (
     ConfigError,
+    InvalidValue,
     NotFound,
     PoolTimeout,
     PostgresClient,
+    Retry,
     SchemaBehind,
     Settings,
     Unavailable,
@@ -298,3 +300,17 @@ async def test_no_repr_shows_the_password(migrated: str) -> None:
             await client.get_agent("nobody")
 
     assert SECRET not in said + everything_said(caught.value)
+
+
+async def test_a_ping_has_its_own_time(client: PostgresClient) -> None:
+    await client.ping(timeout_s=2.0)
+
+    with pytest.raises(InvalidValue, match="timeout_s"):
+        await client.ping(timeout_s=0)
+
+
+async def test_a_hook_that_nobody_would_await_is_refused(migrated: str) -> None:
+    async def hook(_: Retry) -> None: ...
+
+    with pytest.raises(InvalidValue, match="on_retry"):
+        await PostgresClient.connect(migrated, on_retry=hook)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -93,7 +94,8 @@ async def wait_until_ready(
         with attempt:
             timeout_s = min(settings.connect_timeout_s, settings.ready_timeout_s)
             connection = await connect(dsn, timeout_s=timeout_s, password=password)
-            await connection.close()
+            with contextlib.suppress(TimeoutError):  # it has answered, which is all that counts
+                await connection.close(timeout=timeout_s)
     return dsn
 
 

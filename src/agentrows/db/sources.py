@@ -73,7 +73,10 @@ class ApplicationPool:
         except Exception as error:
             if self._pool.is_closing():
                 raise ClientClosed("the pool is closed") from error
-            raise translate(error, lost=Unavailable) or error from error
+            ours = translate(error, lost=Unavailable)
+            if ours is None:
+                raise
+            raise ours from error
 
     async def release(self, connection: Connection, error: BaseException | None = None) -> None:  # noqa: ARG002
         """Give the connection back; one that cannot be cleaned is closed by the pool."""

@@ -314,17 +314,19 @@ async def erase_during(
 ) -> ErasedUser:
     """Erase mira while a transaction that wrote something is open: it has to wait for that."""
     watcher = await asyncpg.connect(dsn)
-    async with client.transaction() as tx:
-        await write(tx)
-        erasing = asyncio.ensure_future(client.erase_user("mira"))
-        async with asyncio.timeout(10):
-            while not erasing.done() and not await watcher.fetchval(
-                "SELECT true FROM pg_stat_activity WHERE datname = current_database()"
-                " AND wait_event_type = 'Lock'"
-            ):
-                await asyncio.sleep(0.01)
-    await watcher.close()
-    return await erasing
+    try:
+        async with client.transaction() as tx:
+            await write(tx)
+            erasing = asyncio.ensure_future(client.erase_user("mira"))
+            async with asyncio.timeout(10):
+                while not erasing.done() and not await watcher.fetchval(
+                    "SELECT true FROM pg_stat_activity WHERE datname = current_database()"
+                    " AND wait_event_type = 'Lock'"
+                ):
+                    await asyncio.sleep(0.01)
+        return await erasing
+    finally:
+        await watcher.close()
 
 
 async def test_erasing_waits_for_a_writer_and_removes_what_it_wrote(
