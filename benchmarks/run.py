@@ -67,14 +67,15 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     """Read the command line."""
+    usual = Options()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=Raw)
     parser.add_argument("--only", type=names, help=f"of {', '.join(BENCHMARKS)}")
-    parser.add_argument("--rounds", type=int, default=Options.rounds)
-    parser.add_argument("--seconds", type=float, default=Options.seconds, help="of each turn")
+    parser.add_argument("--rounds", type=int, default=usual.rounds)
+    parser.add_argument("--seconds", type=float, default=usual.seconds, help="of each turn")
     parser.add_argument("--contender", action="append", default=[], help="none: all of them")
     parser.add_argument("--loop", action="append", choices=LOOPS, help="none: both")
-    parser.add_argument("--rows", type=int, default=Options.rows, help="growth: the most rows")
-    parser.add_argument("--vectors", type=int, default=Options.vectors, help="memory: the most")
+    parser.add_argument("--rows", type=int, default=usual.rows, help="growth: the most rows")
+    parser.add_argument("--vectors", type=int, default=usual.vectors, help="memory: the most")
     parser.add_argument("--dsn", help="a server of one's own, instead of an embedded one")
     parser.add_argument("--out", type=Path, default=RESULTS, help="the file of results")
     return parser.parse_args()
