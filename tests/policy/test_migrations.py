@@ -188,6 +188,8 @@ CORE = (
         "CREATE TRIGGER t BEFORE INSERT ON task EXECUTE FUNCTION f()",
         "DROP TRIGGER IF EXISTS t ON task",
         "COMMENT ON TABLE task IS 'x'",
+        "ALTER TABLE task SET (autovacuum_enabled = false)",
+        "ALTER TABLE task SET (fillfactor = 80, autovacuum_enabled = false)",
         "COMMENT ON COLUMN task.id IS 'x'",
         "CREATE TABLE IF NOT EXISTS mine (id int REFERENCES task (id))",
     ],
@@ -203,6 +205,8 @@ def test_a_statement_on_another_tracks_table_is_found(track: str, sql: str) -> N
         "ALTER TABLE task ADD COLUMN IF NOT EXISTS agentrows_b int",
         "ALTER TABLE task DROP COLUMN IF EXISTS agentrows_b",
         "COMMENT ON COLUMN task.agentrows_b IS 'x'",
+        "ALTER TABLE task SET (fillfactor = 80)",
+        "ALTER TABLE task RESET (fillfactor)",
     ],
 )
 def test_only_agentrows_may_index_another_tracks_table_and_add_columns(sql: str) -> None:

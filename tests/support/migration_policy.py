@@ -40,6 +40,8 @@ REPEATABLE_ALTERATIONS: Final = {
     "AT_DisableRowSecurity",
     "AT_ForceRowSecurity",
     "AT_NoForceRowSecurity",
+    "AT_SetRelOptions",
+    "AT_ResetRelOptions",
 }
 # Repeatable, or looked at by a rule of their own.
 HARMLESS: Final = {
@@ -242,7 +244,8 @@ def _alterations(statements: tuple[Node, ...]) -> Iterator[tuple[str, str, str |
 def trespassing(files: list[File]) -> list[str]:
     """Statements on another track's table.
 
-    `agentrows` may index, and add columns of its own; the tracks of policies may switch them on.
+    `agentrows` may index, add columns of its own and say how full pages are; the tracks of policies
+    may switch them on.
     """
     owners = _owners(files)
     problems: list[str] = []
@@ -310,7 +313,7 @@ def _is_allowed_abroad(file: File, statement: Node) -> bool:
         column = statement["objtype"]["name"] == "OBJECT_COLUMN"
         return column and _names(statement["object"])[-1].startswith(PREFIX)
     if statement["@"] == "AlterTableStmt":
-        return all(map(_is_own_column, statement["cmds"]))
+        return all(_is_own_column(each) or _is_fillfactor(each) for each in statement["cmds"])
     return False
 
 
@@ -334,6 +337,13 @@ def _is_own_column(command: Node) -> bool:
         return False
     column = command["def_"]
     return column["colname"].startswith(PREFIX) and not column.get("constraints")
+
+
+def _is_fillfactor(command: Node) -> bool:
+    """How full pages are: no query can tell."""
+    if command["subtype"]["name"] not in ("AT_SetRelOptions", "AT_ResetRelOptions"):
+        return False
+    return all(option["defname"] == "fillfactor" for option in command["def_"])
 
 
 def qualified_names(files: list[File]) -> list[str]:

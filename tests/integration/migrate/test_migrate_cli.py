@@ -206,7 +206,7 @@ def test_one_track_is_moved_by_hand(cli: Callable[..., subprocess.CompletedProce
     cli("up", "--transaction", "file", *tracks)
     assert (
         cli("version", *tracks).stdout
-        == "core\t7\nvector\t3\nagentrows\t17\nagentrows_vector\t1\napp\t1\n"
+        == "core\t7\nvector\t3\nagentrows\t17\nagentrows_vector\t2\napp\t1\n"
     )
     assert cli("down", "1", "--track", "app", *tracks).stdout.startswith("applied 1 file in ")
     assert cli("goto", "1", "--track", "app", *tracks).returncode == 0

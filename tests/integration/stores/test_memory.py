@@ -292,6 +292,26 @@ async def test_an_expired_memory_is_neither_found_nor_listed(
     assert [hit.id for hit in touched] == ["m-new"]
 
 
+async def test_counting_a_memory_as_read_touches_no_index(client: PostgresClient) -> None:
+    """A page has room for its rows' new versions; the HNSW index would take them in once more."""
+    new = [
+        NewMemory(
+            **MINE, id=f"m-{n}", content="", embedding=Vector(AHEAD), metadata=None, expires_at=None
+        )
+        for n in range(100)
+    ]
+    await client.store_agent_memories(new)
+    async with client.transaction() as tx:
+        hits = await tx.search_agent_memory(**MINE, embedding=AHEAD, limit=10)
+        updated = await tx.db.fetchrow(
+            "SELECT pg_stat_get_xact_tuples_updated(oid), pg_stat_get_xact_tuples_hot_updated(oid)"
+            " FROM pg_class WHERE oid = to_regclass('memory')"
+        )
+    assert len(hits) == 10
+    assert updated is not None
+    assert tuple(updated) == (10, 10)
+
+
 @pytest.mark.parametrize(
     "moment", [datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)]
 )

@@ -1,0 +1,3 @@
+-- Fills the pages of memories to the brim again.
+
+ALTER TABLE memory RESET (fillfactor);
