@@ -294,13 +294,8 @@ async def test_an_expired_memory_is_neither_found_nor_listed(
 
 async def test_counting_a_memory_as_read_touches_no_index(client: PostgresClient) -> None:
     """A page has room for its rows' new versions; the HNSW index would take them in once more."""
-    new = [
-        NewMemory(
-            **MINE, id=f"m-{n}", content="", embedding=Vector(AHEAD), metadata=None, expires_at=None
-        )
-        for n in range(100)
-    ]
-    await client.store_agent_memories(new)
+    memories = [new(f"m-{n}", embedding=AHEAD) for n in range(100)]
+    await client.store_agent_memories(memories)
     async with client.transaction() as tx:
         hits = await tx.search_agent_memory(**MINE, embedding=AHEAD, limit=10)
         updated = await tx.db.fetchrow(
