@@ -15,6 +15,7 @@ from sqlc_gen_asyncpg.errors import Refused
 from sqlc_gen_asyncpg.pgtypes import Type, normal_name
 from sqlc_gen_asyncpg.results import result
 from sqlc_gen_asyncpg.sql import nodes
+from sqlc_gen_asyncpg.sql.conflicts import STRINGS
 from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ def build_query(query: wire.Query, catalog: Catalog, names: Names, report: Repor
         builder = Builder(catalog, names, report, query, says, title, [])
         _check(builder)
         builder.analysis = analyse(query, catalog, _nullable(builder))
+        if builder.analysis and 0 in builder.analysis.clashes:
+            raise Refused(f"PostgreSQL refuses it: {builder.analysis.clashes[0]}")
         built = Built(_function(builder), tuple(builder.models), says.file_doc)
     return built if len(report.problems) == before else None
 
@@ -258,16 +261,22 @@ def _said_type(self: Builder, column: wire.Column, number: int) -> Type:
     if self.analysis is None and not column.is_slice:
         _must_be_cast(self, number)
     elif self.analysis and number in self.analysis.untyped:
+        later = self.analysis.params.get(number)
+        kind = later.spelled if later and later.type else "text"
         raise Refused(
             "it has no type where it first stands, so that PostgreSQL refuses the query; cast it "
-            f"there, as in {column.name}::text"
+            f"there, as in @{column.name}::{kind}"
         )
     elif self.analysis and number in self.analysis.torn:
         one, other = self.analysis.torn[number]
+        kind = one if other in STRINGS else other  # a text is less, where it is not cast
         raise Refused(
             f"PostgreSQL refuses the query, as it would be both {one} and {other}; cast it "
-            f"everywhere to one of them, as in @{column.name}::{other}"
+            f"everywhere to one of them, as in @{column.name}::{kind}"
         )
+    elif self.analysis and number in self.analysis.clashes:
+        says = self.analysis.clashes[number].format(name=column.name)
+        raise Refused(f"PostgreSQL refuses the query: {says}")
     if self.analysis and not column.is_slice and (said is None or number in self.analysis.params):
         column = parameter_column(self.catalog, column, self.analysis.params.get(number))
     if said is None:

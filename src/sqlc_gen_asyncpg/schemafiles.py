@@ -29,7 +29,10 @@ __all__ = ["SchemaFiles", "read_schema", "read_text"]
 
 @dataclass(slots=True)
 class SchemaFiles:
-    """What was found; names as `normal_name` spells them, views by their parts."""
+    """What was found; names as `normal_name` spells them, views by their parts.
+
+    `own_casts` says that casts or operators are defined too.
+    """
 
     domains: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
     composites: dict[str, dict[str, tuple[str, int]]] = field(
@@ -41,6 +44,7 @@ class SchemaFiles:
     views: dict[tuple[str, ...], tuple[tuple[str, ...], nodes.Query]] = field(
         default_factory=dict[tuple[str, ...], "tuple[tuple[str, ...], nodes.Query]"]
     )
+    own_casts: bool = False
 
 
 def read_schema(paths: tuple[str, ...], directory: str = "") -> SchemaFiles:
@@ -105,6 +109,8 @@ def _read(stream: Stream, found: SchemaFiles) -> None:
         found.composites[name] = _fields(stream)
     elif stream.take("function"):
         _function(stream, found)
+    elif stream.at("cast") or stream.at("operator"):
+        found.own_casts = True
     else:
         _view(stream, found)
 

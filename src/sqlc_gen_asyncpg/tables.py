@@ -31,11 +31,13 @@ def read_tables(request: wire.Request, files: SchemaFiles) -> tuple[Schema, wire
         request.default_schema,
         tables,
         files.functions,
-        {name: base for name, (base, dims) in files.domains.items() if not dims},
+        _domains(files),
         {
             name: {key: Info(kind, dims) for key, (kind, dims) in fields.items()}
             for name, fields in files.composites.items()
         },
+        enums=_enums(request),
+        own_casts=files.own_casts,
     )
     for parts, (names, query) in files.views.items():
         named = found.table(parts)
@@ -50,6 +52,29 @@ def read_tables(request: wire.Request, files: SchemaFiles) -> tuple[Schema, wire
         else:
             tables[named[0]] = {name: info.null(nullable=True) for name, info in named[1].items()}
     return found, _corrected(request, found)
+
+
+def _domains(files: SchemaFiles) -> dict[str, str]:
+    """Return the type behind every domain that is not of an array."""
+    found: dict[str, str] = {}
+    for name in files.domains:
+        base, dims, seen = name, 0, {name}
+        while base in files.domains and not dims:
+            base, dims = files.domains[base]
+            if base in seen:
+                break
+            seen.add(base)
+        if not dims:
+            found[name] = base
+    return found
+
+
+def _enums(request: wire.Request) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for schema in request.schemas:
+        prefix = "" if schema.name == request.default_schema else f"{schema.name}."
+        found.update({prefix + each.name: each.values for each in schema.enums})
+    return found
 
 
 def _corrected(request: wire.Request, found: Schema) -> wire.Request:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from sqlc_gen_asyncpg.sql import library, nodes
+from sqlc_gen_asyncpg.sql import conflicts, library, nodes
 from sqlc_gen_asyncpg.sql.library import Info
 from sqlc_gen_asyncpg.words import words
 
@@ -49,8 +49,8 @@ _SURE_FIELDS: Final = words("epoch year isoyear decade century millennium julian
 def call(self: Inference, expr: nodes.Call, scope: Scope) -> Info:
     """Return what is known of a call."""
     infos = [self.expr(each, scope) for each in expr.args]
-    for each in expr.extra:
-        self.expr(each, scope)
+    for each in expr.extra:  # what it is ordered by or divided into
+        self.settle(self.expr(each, scope), Info("text"))
     match expr.name:
         case "coalesce":
             found = self.unify(infos)
@@ -59,7 +59,7 @@ def call(self: Inference, expr: nodes.Call, scope: Scope) -> Info:
             found = self.unify(infos)
             return found.null(nullable=all(each.nullable for each in infos))
         case "nullif" if len(infos) == 2:  # noqa: PLR2004
-            self.unify(infos)
+            self.operation("=", infos)
             first = infos[1] if infos[0].open else infos[0]
             return replace(first, nullable=True, param=0)
         case "grouping":
@@ -71,14 +71,18 @@ def call(self: Inference, expr: nodes.Call, scope: Scope) -> Info:
 
 def _library(self: Inference, expr: nodes.Call, infos: list[Info]) -> Info:
     own = self.schema.functions.get(expr.name, ())
-    based = [_based(self, each) for each in infos]
-    if expr.named:
+    based = [self.based(each) for each in infos]
+    if expr.variadic:
         found = library.by_name(expr.name, own)
+    elif expr.names:
+        found = library.named_function(expr.name, based, expr.names, own)
     elif any(not each.type for each in based):
         found = _whatever(expr.name, based, own)
     else:
         found = library.function(expr.name, based, own)
     if found is None:
+        if not own and not expr.names and all(each.type for each in based):
+            conflicts.no_function(self, expr.name, infos)
         return Info("")
     for info, (kind, dims) in zip(infos, found.args, strict=False):
         if kind and kind != "any":
@@ -87,11 +91,6 @@ def _library(self: Inference, expr: nodes.Call, infos: list[Info]) -> Info:
             self.untyped.add(info.param)
     typed = Info(found.type, found.dims, nullable=_nullable(self, expr, infos, found.flags))
     return _items(expr, infos, typed)
-
-
-def _based(self: Inference, info: Info) -> Info:
-    base = self.schema.domains.get(info.type)
-    return replace(info, type=base) if base else info
 
 
 def _whatever(

@@ -198,9 +198,9 @@ class Expressions:
             return self._in(left)
         if stream.take("between"):
             stream.take("symmetric")
-            low = self.expression(_OTHER)
+            low = nodes.Op(">=", left, self.expression(_OTHER))
             stream.expect("and")
-            return nodes.In(left, (low, self.expression(_OTHER)))
+            return nodes.Op("and", low, nodes.Op("<=", left, self.expression(_OTHER)))
         similar = stream.take("similar")
         if similar:
             stream.expect("to")
@@ -317,15 +317,17 @@ class Expressions:
         stream = self.stream
         args: list[Expr] = []
         extra: list[Expr] = []
-        named = False
+        names: list[str] = []
+        variadic = False
         if not stream.take("*"):
             stream.take("distinct")
             stream.take("all")
             while not stream.at(")") and not stream.at("order", "by"):
                 if args:
                     stream.expect(",")
-                named = named or stream.ahead().text in {"=>", ":="} or stream.at("variadic")
-                args.append(self.argument())
+                variadic = stream.take("variadic") or variadic
+                names.append(self._argument_name())
+                args.append(self.expression())
             if stream.take("order", "by"):
                 extra += self.order()
         stream.expect(")")
@@ -339,7 +341,7 @@ class Expressions:
         if filtered:
             stream.expect("(")
             stream.expect("where")
-            extra.append(self.expression())
+            extra.append(nodes.Test("true", (self.expression(),)))
             stream.expect(")")
         if stream.take("ignore", "nulls"):
             pass
@@ -348,14 +350,16 @@ class Expressions:
             extra += self.window() if stream.at("(") else ()
             if not stream.at(")") and stream.tokens[stream.position - 1].text == "over":
                 stream.name()
-        return nodes.Call(name, tuple(args), filtered, over, tuple(extra), named)
+        given = tuple(names) if any(names) else ()
+        return nodes.Call(name, tuple(args), filtered, over, tuple(extra), variadic, given)
 
-    def argument(self) -> Expr:
-        """Read an argument; a name before it (`days => 1`) is dropped."""
-        self.stream.take("variadic")
-        if self.stream.ahead().text in {"=>", ":="}:
-            self.stream.position += 2
-        return self.expression()
+    def _argument_name(self) -> str:
+        """Read the name before an argument (`days => 1`), if it has one."""
+        if self.stream.ahead().text not in {"=>", ":="}:
+            return ""
+        name = self.stream.name()
+        self.stream.next()
+        return name
 
     def window(self) -> list[Expr]:
         """Read a window's definition."""

@@ -137,10 +137,11 @@ class Statements:
     def _select(self) -> nodes.Select:
         stream = self.stream
         conditions: list[nodes.Expr] = []
+        others: list[nodes.Expr] = []
         if stream.take("distinct"):
             if stream.take("on"):
                 stream.expect("(")
-                conditions += self.expressions.several()
+                others += self.expressions.several()
         else:
             stream.take("all")
         items = self.items()
@@ -149,22 +150,22 @@ class Statements:
             conditions.append(self.expressions.expression())
         groups = sets = False
         if stream.take("group", "by"):
-            groups, sets = self._groups(conditions)
+            groups, sets = self._groups(others)
         having = stream.take("having")
         if having:
             conditions.append(self.expressions.expression())
         if stream.take("window"):
-            conditions += self._window()
+            others += self._window()
             while stream.take(","):
-                conditions += self._window()
-        return nodes.Select(items, sources, tuple(conditions), groups, sets, having)
+                others += self._window()
+        return nodes.Select(items, sources, tuple(conditions), groups, sets, having, tuple(others))
 
     def _window(self) -> list[nodes.Expr]:
         self.stream.name()
         self.stream.expect("as")
         return self.expressions.window()
 
-    def _groups(self, conditions: list[nodes.Expr]) -> tuple[bool, bool]:
+    def _groups(self, others: list[nodes.Expr]) -> tuple[bool, bool]:
         stream = self.stream
         _ = stream.take("distinct") or stream.take("all")
         sets = False
@@ -182,7 +183,7 @@ class Statements:
                 stream.position += 2
                 sets = True
             else:
-                conditions.append(self.expressions.expression())
+                others.append(self.expressions.expression())
         return True, sets
 
     def items(self) -> tuple[nodes.Item, ...]:
