@@ -118,6 +118,8 @@ def parameter_column(catalog: Catalog, column: wire.Column, info: Info | None) -
         source = catalog.columns.get(origin)
         if source and catalog.domain_base(normal_name(source.type)) == theirs:
             column = replace(column, type=source.type)
+    if catalog.schema.requires(info):
+        column = replace(column, not_null=True)
     base = catalog.domain_base(info.type)
     alike = theirs == base or (theirs in _TEXTS and base in _TEXTS)
     if alike and column.dims == info.dims:

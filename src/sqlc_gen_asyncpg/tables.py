@@ -22,7 +22,8 @@ def read_tables(request: wire.Request, files: SchemaFiles) -> tuple[Schema, wire
     """Return the tables, and the request with the columns of its views set right."""
     tables = {
         (schema.name, table.name): {
-            each.name: _info((schema.name, table.name, each.name), each) for each in table.columns
+            each.name: _info((schema.name, table.name, each.name), each, files)
+            for each in table.columns
         }
         for schema in request.schemas
         for table in schema.tables
@@ -37,6 +38,7 @@ def read_tables(request: wire.Request, files: SchemaFiles) -> tuple[Schema, wire
             for name, fields in files.composites.items()
         },
         enums=_enums(request),
+        required=files.required,
         own_casts=files.own_casts,
     )
     for parts, (names, query) in files.views.items():
@@ -109,6 +111,8 @@ def _column(column: wire.Column, info: Info) -> wire.Column:
     return replace(column, type=there, dims=info.dims, not_null=not info.nullable)
 
 
-def _info(origin: tuple[str, str, str], column: wire.Column) -> Info:
-    nullable = not (column.not_null or is_serial(column.type))
-    return Info(normal_name(column.type), column.dims, nullable=nullable, origin=origin)
+def _info(origin: tuple[str, str, str], column: wire.Column, files: SchemaFiles) -> Info:
+    kind = normal_name(column.type)
+    required = kind in files.required and not column.dims
+    nullable = not (column.not_null or is_serial(column.type) or required)
+    return Info(kind, column.dims, nullable=nullable, origin=origin)

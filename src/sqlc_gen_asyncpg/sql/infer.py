@@ -53,7 +53,8 @@ class Inference:
             return
         known = self.params.get(number)
         if known is None or not known.type:
-            self.params[number] = replace(info, param=number, nullable=number in self.nullable)
+            nullable = number in self.nullable and not self.schema.requires(info)
+            self.params[number] = replace(info, param=number, nullable=nullable)
             return
         if (known.type, known.dims) != (info.type, info.dims):
             self.torn.setdefault(number, (known.spelled, info.spelled))
@@ -142,6 +143,8 @@ class Inference:
             "varchar",
         }
         nullable = inner.nullable or (from_json and not inner.dims)
+        if inner.type != target.type and self.schema.requires(target):
+            nullable = False  # from the domain itself nothing is checked, and a join may leave NULL
         return replace(target, nullable=nullable, null_items=inner.null_items)
 
     def _operator(self, expr: nodes.Op, scope: Scope) -> Info:

@@ -41,8 +41,9 @@ class Relation:
 class Schema:
     """The tables by schema and name, and what user-defined functions take and return.
 
-    sqlc does not know the columns of the views in `renamed`. `enums` have their values. With
-    `own_casts` there are operators or casts that are not PostgreSQL's.
+    sqlc does not know the columns of the views in `renamed`. `enums` have their values. The
+    domains in `required` are NOT NULL. With `own_casts` there are operators or casts that are not
+    PostgreSQL's.
     """
 
     default: str
@@ -56,7 +57,12 @@ class Schema:
     )
     renamed: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     enums: Mapping[str, Collection[str]] = field(default_factory=dict[str, "Collection[str]"])
+    required: Collection[str] = ()
     own_casts: bool = False
+
+    def requires(self, info: Info) -> bool:
+        """Whether no value of this type is NULL."""
+        return info.type in self.required and not info.dims
 
     def table(self, parts: tuple[str, ...]) -> tuple[tuple[str, str], Mapping[str, Info]] | None:
         """Return a table and its key."""
