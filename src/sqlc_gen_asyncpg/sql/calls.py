@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlc_gen_asyncpg.sql import conflicts, library, nodes
 from sqlc_gen_asyncpg.sql.library import Info
+from sqlc_gen_asyncpg.sql.windows import ODD
 from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
@@ -34,15 +35,15 @@ _SOMETIMES_NULL: Final = words(
 _NEVER_NULL: Final = words(
     "concat count jsonb_build_object jsonb_build_array json_build_object json_build_array "
     "row_number rank dense_rank percent_rank cume_dist num_nulls num_nonnulls array_append "
-    "array_prepend regr_count grouping pg_typeof now gen_random_uuid uuidv4 uuidv7"
+    "array_prepend regr_count grouping pg_typeof now gen_random_uuid uuidv4 uuidv7 int4range "
+    "int8range numrange tsrange tstzrange daterange"
 )
 # NULL without rows only; with GROUP BY there is a row in every group.
 _OF_GROUPS: Final = words(
-    "sum max min avg bool_and bool_or every bit_and bit_or string_agg any_value"
+    "sum max min avg bool_and bool_or every bit_and bit_or bit_xor string_agg any_value range_agg "
+    "stddev_pop var_pop xmlagg"
 )
-_ARRAYS_OF_GROUPS: Final = words(
-    "array_agg json_agg jsonb_agg json_object_agg jsonb_object_agg xmlagg"
-)
+_ARRAYS_OF_GROUPS: Final = words("array_agg json_agg jsonb_agg json_object_agg jsonb_object_agg")
 _SURE_FIELDS: Final = words("epoch year isoyear decade century millennium julian")
 
 
@@ -109,8 +110,9 @@ def _items(expr: nodes.Call, infos: list[Info], typed: Info) -> Info:
         return replace(typed, null_items=first.nullable, origin=first.origin)
     if expr.name in {"unnest", "max", "min", "any_value"} and first.origin:
         typed = replace(typed, origin=first.origin)
-    if expr.name in {"regexp_match", "regexp_matches"}:  # a group may match nothing
-        return replace(typed, null_items=True)
+    if expr.name in {"regexp_match", "regexp_matches", "string_to_array"}:
+        # A group may match nothing; the third argument of string_to_array is what stands for NULL.
+        return replace(typed, null_items=expr.name != "string_to_array" or len(infos) > 2)  # noqa: PLR2004
     if expr.name == "unnest":
         return typed.null(nullable=first.null_items)
     if expr.name == "array_remove" and isinstance(expr.args[1], nodes.Const):
@@ -125,16 +127,16 @@ def _nullable(self: Inference, expr: nodes.Call, infos: list[Info], flags: str) 
     name, some = expr.name, any(each.nullable for each in infos)
     if "u" in flags:
         return True
-    if name in {"array_remove", "array_replace"}:
+    if name in {"array_remove", "array_replace", "string_to_array"}:
         return infos[0].nullable
     if name in _NEVER_NULL:
         return False
     if flags.startswith("a"):
-        if expr.over or expr.filtered or not self.groups:
+        if expr.filtered or not (self.groups if expr.over is None else _holds_row(self, expr)):
             return True
         return not (name in _ARRAYS_OF_GROUPS or (name in _OF_GROUPS and not some))
     if flags.startswith("w"):
-        return True
+        return _of_window(self, expr, infos)
     if name in {"extract", "date_part"}:
         field = expr.args[0] if expr.args else None
         sure = isinstance(field, nodes.Const) and field.text.strip("'").lower() in _SURE_FIELDS
@@ -146,6 +148,20 @@ def _nullable(self: Inference, expr: nodes.Call, infos: list[Info], flags: str) 
     if name in {"concat_ws", "format"}:
         return not infos or infos[0].nullable
     return some or name in _SOMETIMES_NULL or not flags.startswith("fs")
+
+
+def _holds_row(self: Inference, expr: nodes.Call) -> bool:
+    """Whether the frame of a window always holds the row itself."""
+    return expr.over != ODD and expr.over not in self.odd
+
+
+def _of_window(self: Inference, expr: nodes.Call, infos: list[Info]) -> bool:
+    some = any(each.nullable for each in infos)
+    if expr.name in {"first_value", "last_value"}:
+        return some or not _holds_row(self, expr)
+    if expr.name in {"lag", "lead"}:
+        return some or len(infos) < 3  # noqa: PLR2004  # the last is in place of a row that is not there
+    return some or expr.name != "ntile"
 
 
 def _plain_text(name: str, infos: list[Info]) -> bool:

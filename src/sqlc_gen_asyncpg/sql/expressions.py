@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from sqlc_gen_asyncpg.sql import nodes
 from sqlc_gen_asyncpg.sql.literals import number, string, type_name
 from sqlc_gen_asyncpg.sql.tokens import SqlSyntaxError
+from sqlc_gen_asyncpg.sql.windows import over
 from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
@@ -345,13 +346,9 @@ class Expressions:
             stream.expect(")")
         if stream.take("ignore", "nulls"):
             pass
-        over = stream.take("over")
-        if over:
-            extra += self.window() if stream.at("(") else ()
-            if not stream.at(")") and stream.tokens[stream.position - 1].text == "over":
-                stream.name()
+        window, divided = over(self)
         given = tuple(names) if any(names) else ()
-        return nodes.Call(name, tuple(args), filtered, over, tuple(extra), variadic, given)
+        return nodes.Call(name, tuple(args), filtered, window, (*extra, *divided), variadic, given)
 
     def _argument_name(self) -> str:
         """Read the name before an argument (`days => 1`), if it has one."""
@@ -360,22 +357,6 @@ class Expressions:
         name = self.stream.name()
         self.stream.next()
         return name
-
-    def window(self) -> list[Expr]:
-        """Read a window's definition."""
-        stream = self.stream
-        found: list[Expr] = []
-        stream.expect("(")
-        while not stream.take(")"):
-            if stream.take("partition", "by"):
-                found.append(self.expression())
-                while stream.take(","):
-                    found.append(self.expression())
-            elif stream.take("order", "by"):
-                found += self.order()
-            else:
-                stream.next()
-        return found
 
     def order(self) -> list[Expr]:
         """Read what follows ORDER BY."""

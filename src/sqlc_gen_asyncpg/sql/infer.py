@@ -46,6 +46,7 @@ class Inference:
     torn: dict[int, tuple[str, str]] = field(default_factory=dict[int, tuple[str, str]])
     clashes: dict[int, str] = field(default_factory=dict[int, str])
     groups: bool = False
+    odd: tuple[str, ...] = ()
 
     def param(self, number: int, info: Info) -> None:
         """Note a parameter's type; if it has another, which came later, the server is torn."""

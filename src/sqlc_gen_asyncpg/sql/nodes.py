@@ -73,7 +73,7 @@ class Cast:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A function; `over` if it is a window function, `within` for ordered-set aggregates.
+    """A function; `over` is the name of its window, empty for one without, None if it has none.
 
     `names` are those before its arguments (`days => 1`); it is `variadic` if its last is an array.
     """
@@ -81,7 +81,7 @@ class Call:
     name: str
     args: tuple[Expr, ...]
     filtered: bool = False
-    over: bool = False
+    over: str | None = None
     extra: tuple[Expr, ...] = ()
     variadic: bool = False
     names: tuple[str, ...] = ()
@@ -257,7 +257,8 @@ Source: TypeAlias = Table | Derived | Functions | Join
 class Select:
     """SELECT; `groups` says that there is a GROUP BY, `sets` that it has grouping sets.
 
-    `others` are what it groups by, is distinct on, and its windows.
+    `others` are what it groups by, is distinct on, and its windows; a frame of those in `odd` need
+    not hold the row itself.
     """
 
     items: tuple[Item, ...]
@@ -267,6 +268,7 @@ class Select:
     sets: bool = False
     having: bool = False
     others: tuple[Expr, ...] = ()
+    odd: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,13 +97,13 @@ def _cte(self: Inference, cte: nodes.Cte, scope: Scope) -> dict[str, Info]:
 def _select(self: Inference, select: nodes.Select, scope: Scope) -> list[tuple[str, Info]]:
     for source in select.sources:
         scope.relations += _source(self, source, scope)
-    before = self.groups
-    self.groups = select.groups and not select.sets
+    before = self.groups, self.odd
+    self.groups, self.odd = select.groups and not select.sets, select.odd
     scope.all_null = select.sets
     found = _items(self, select.items, scope)  # before WHERE, as PostgreSQL does
     for each in select.conditions:
         self.condition(each, scope)
-    self.groups = before
+    self.groups, self.odd = before
     sets = [any(_is_set(self, each) for each in _calls(i.expr)) for i in select.items]
     if sum(sets) > 1 and len(sets) == len(found):  # the shorter ones are filled up with NULL
         pairs = zip(found, sets, strict=True)
@@ -315,7 +315,7 @@ def one_row(self: Inference, query: nodes.Query) -> bool:
     calls = [each for item in body.items for each in _calls(item.expr)]
     if any(_is_set(self, each) for each in calls):
         return False
-    if any(not each.over and library.is_aggregate(each.name) for each in calls):
+    if any(each.over is None and library.is_aggregate(each.name) for each in calls):
         return True
     return not body.sources and not body.conditions
 

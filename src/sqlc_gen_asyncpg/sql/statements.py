@@ -10,6 +10,7 @@ from sqlc_gen_asyncpg.sql.expressions import Expressions
 from sqlc_gen_asyncpg.sql.literals import type_name
 from sqlc_gen_asyncpg.sql.stream import Stream
 from sqlc_gen_asyncpg.sql.tokens import SqlSyntaxError, tokenize
+from sqlc_gen_asyncpg.sql.windows import window
 from sqlc_gen_asyncpg.words import words
 
 __all__ = ["Statements", "parse"]
@@ -138,6 +139,7 @@ class Statements:
         stream = self.stream
         conditions: list[nodes.Expr] = []
         others: list[nodes.Expr] = []
+        odd: list[str] = []
         if stream.take("distinct"):
             if stream.take("on"):
                 stream.expect("(")
@@ -155,15 +157,20 @@ class Statements:
         if having:
             conditions.append(self.expressions.expression())
         if stream.take("window"):
-            others += self._window()
+            odd += self._window(others)
             while stream.take(","):
-                others += self._window()
-        return nodes.Select(items, sources, tuple(conditions), groups, sets, having, tuple(others))
+                odd += self._window(others)
+        return nodes.Select(
+            items, sources, tuple(conditions), groups, sets, having, tuple(others), tuple(odd)
+        )
 
-    def _window(self) -> list[nodes.Expr]:
-        self.stream.name()
+    def _window(self, others: list[nodes.Expr]) -> list[str]:
+        """Read a window; return its name if its frame may be without the row itself."""
+        name = self.stream.name()
         self.stream.expect("as")
-        return self.expressions.window()
+        found, odd = window(self.expressions)
+        others += found
+        return [name] if odd else []
 
     def _groups(self, others: list[nodes.Expr]) -> tuple[bool, bool]:
         stream = self.stream

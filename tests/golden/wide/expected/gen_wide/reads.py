@@ -227,9 +227,9 @@ class WindowsRow(BaseModel):
     order_id: UUID
     row: int
     before: int | None
-    running: int | None
+    running: int
     rank: int
-    quarter: int | None
+    quarter: int
     f: str | None
 
 
