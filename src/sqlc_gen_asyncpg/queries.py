@@ -16,6 +16,7 @@ from sqlc_gen_asyncpg.pgtypes import Type, normal_name
 from sqlc_gen_asyncpg.results import result
 from sqlc_gen_asyncpg.sql import nodes
 from sqlc_gen_asyncpg.sql.conflicts import STRINGS
+from sqlc_gen_asyncpg.unnamed import named_by_number
 from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ MOST_PARAMETERS: Final = 32_767
 _CURES: Final = {
     ":execlastid": "does not exist on PostgreSQL; use :one with RETURNING",
 }
+_NAME_THEM: Final = (
+    "write sqlc.arg(name), or @name, for each parameter of the query, or see the option "
+    "unnamed_parameters"
+)
 _WITH_RESULT: Final = words(":one :many :batchone :batchmany")
 
 
@@ -50,6 +55,8 @@ def build_query(query: wire.Query, catalog: Catalog, names: Names, report: Repor
     where = f"{query.filename}: {query.name}"
     built = None
     with report.catch(where):
+        if catalog.options.unnamed_parameters == "number":
+            query = named_by_number(query)
         says = parse_comments(query.comments)
         title = naming.camel(query.name)
         builder = Builder(catalog, names, report, query, says, title, [])
@@ -221,10 +228,7 @@ def _parameter_types(self: Builder) -> dict[str, Type]:
         with self.report.catch(self.where):
             name, of = _parameter(self, parameter)
             if name in types:
-                raise Refused(
-                    f"two parameters would be called {name}; name ${parameter.number} "
-                    "with sqlc.arg(…)"
-                )
+                raise Refused(f"two parameters would be called {name}; {_NAME_THEM}")
             types[name] = of
             if of.dims:
                 arrays.add(parameter.number)
@@ -242,7 +246,7 @@ def _parameter_types(self: Builder) -> dict[str, Type]:
 def _parameter(self: Builder, parameter: wire.Parameter) -> tuple[str, Type]:
     column = parameter.column
     if not column.name:
-        raise Refused(f"parameter ${parameter.number} has no name; write sqlc.arg(name) for it")
+        raise Refused(f"parameter ${parameter.number} has no name; {_NAME_THEM}")
     if not re.match(r"\w", column.name):
         raise Refused(
             f"sqlc reads the name of ${parameter.number} as {column.name!r}; write sqlc.arg(name) "

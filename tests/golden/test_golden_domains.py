@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from pydantic import BaseModel
+
 SCHEMA = """
 CREATE DOMAIN label AS text CHECK (value IS NOT NULL OR true) NOT NULL;
 CREATE DOMAIN short_label AS label CHECK (length(value) < 9);
@@ -71,7 +73,8 @@ async def test_a_domain_that_is_not_null_is_never_none(made: Path, database: str
             with pytest.raises(asyncpg.NotNullViolationError):
                 await queries.add_thing(connection, id=2, loose=1, **values)
         thing = await queries.get_thing(connection, id=1)
-        fields = {name: each.annotation for name, each in type(thing).model_fields.items()}
+        model: type[BaseModel] = type(thing)
+        fields = {name: each.annotation for name, each in model.model_fields.items()}
         assert fields == {"id": int, "label": str, "short": str, "loose": int | None, "strict": int}
         assert {each.again for each in await queries.joined(connection)} == {"a", None}
         assert [each.sure for each in await queries.cast(connection, word="w")] == [1, 1]

@@ -41,12 +41,12 @@ REFUSED = {
     "Unnamed": (
         ":many",
         "SELECT id FROM item WHERE id = ANY($1::text[])",
-        "$1 has no name; write sqlc.arg(name)",
+        "$1 has no name; write sqlc.arg(name), or @name, for each parameter of the query, or see",
     ),
     "SameName": (
         ":many",
         "SELECT i.id FROM item AS i, other AS o WHERE i.id = $1 AND o.id = $2",
-        "two parameters would be called id; name",
+        "two parameters would be called id; write sqlc.arg(name), or @name, for each parameter",
     ),
     "AnyParameter": (
         ":many",
