@@ -72,9 +72,8 @@ async def test_a_domain_that_is_not_null_is_never_none(made: Path, database: str
             values = {"label": "a", "short": "b", "strict": 3, name: None}
             with pytest.raises(asyncpg.NotNullViolationError):
                 await queries.add_thing(connection, id=2, loose=1, **values)
-        thing = await queries.get_thing(connection, id=1)
-        model: type[BaseModel] = type(thing)
-        fields = {name: each.annotation for name, each in model.model_fields.items()}
+        thing: BaseModel = await queries.get_thing(connection, id=1)
+        fields = {name: each.annotation for name, each in type(thing).model_fields.items()}
         assert fields == {"id": int, "label": str, "short": str, "loose": int | None, "strict": int}
         assert {each.again for each in await queries.joined(connection)} == {"a", None}
         assert [each.sure for each in await queries.cast(connection, word="w")] == [1, 1]

@@ -50,7 +50,7 @@ def no_common_type(self: Inference, infos: Sequence[Info]) -> None:
     """Note that COALESCE, CASE, IN and the like have no type for all of these."""
     if _one_is_given(self, infos):
         types = sorted({each.type for each in infos if not each.open})
-        _note(self, infos, f"nothing can be both of {' and '.join(types)}")
+        _note(self, infos, f"nothing can be both {' and '.join(types)}")
 
 
 def no_assignment(self: Inference, info: Info, target: Info) -> None:

@@ -86,8 +86,7 @@ REFUSED = {
     "EnumAndText": (
         ":many",
         "SELECT note FROM mooded WHERE @x::text = '' OR mood = @x",
-        "it is text where it first stands, PostgreSQL has no operator mood = text; cast what stands"
-        " beside it, as in (…)::text",
+        "PostgreSQL has no operator mood = text; cast what stands beside it, as in (…)::text",
     ),
     "NoValue": (
         ":many",
@@ -97,8 +96,7 @@ REFUSED = {
     "TextAndNumber": (
         ":exec",
         "UPDATE item SET size = @x WHERE id = @x",
-        "it is text where it first stands, a text is no int4 without a cast; cast it there, as in"
-        " @x::int4",
+        "a text is no int4 without a cast; cast it there, as in @x::int4",
     ),
     "NoFunction": (
         ":many",
@@ -108,8 +106,7 @@ REFUSED = {
     "NothingInCommon": (
         ":many",
         "SELECT id FROM item WHERE size = @x AND note = coalesce(@x, note)",
-        "it is int4 where it first stands, nothing can be both of int4 and text; cast it there, as"
-        " in @x::text",
+        "nothing can be both int4 and text; cast it there, as in @x::text",
     ),
     "IntervalTaken": (
         ":many",
