@@ -9,7 +9,7 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from . import models
-from .dbtx import DBTX, CursorDBTX, affected, by_name, require_aware, required
+from .dbtx import DBTX, CursorDBTX, affected, reader, require_aware, required
 
 __all__ = [
     "COUNT_STORED_EVENTS",
@@ -39,7 +39,7 @@ _EVENT_COLUMNS: Final = (
     "updated_at",
     "deleted_at",
 )
-_EVENT_ROWS: Final = TypeAdapter(list[models.Event])
+_READ_EVENT: Final = reader(models.Event, _EVENT_COLUMNS)
 
 INSERT_EVENTS: Final = """-- name: InsertEvents :one
 WITH input AS (
@@ -189,7 +189,7 @@ async def get_event(db: DBTX, /, *, id: str, user_id: str) -> models.Event | Non
     row = await db.fetchrow(GET_EVENT, id, user_id)
     if row is None:
         return None
-    return models.Event.model_validate(by_name(_EVENT_COLUMNS, row))
+    return _READ_EVENT(row)
 
 
 LIST_EVENTS_OLDEST_FIRST: Final = """-- name: ListEventsOldestFirst :many
@@ -224,8 +224,7 @@ async def list_events_oldest_first(
         after_id,
         limit,
     )
-    found = [by_name(_EVENT_COLUMNS, row) for row in rows]
-    return _EVENT_ROWS.validate_python(found)
+    return [_READ_EVENT(row) for row in rows]
 
 
 async def iter_list_events_oldest_first(
@@ -248,7 +247,7 @@ async def iter_list_events_oldest_first(
         after_id,
         limit,
     ):
-        yield models.Event.model_validate(by_name(_EVENT_COLUMNS, row))
+        yield _READ_EVENT(row)
 
 
 LIST_EVENTS_NEWEST_FIRST: Final = """-- name: ListEventsNewestFirst :many
@@ -283,8 +282,7 @@ async def list_events_newest_first(
         after_id,
         limit,
     )
-    found = [by_name(_EVENT_COLUMNS, row) for row in rows]
-    return _EVENT_ROWS.validate_python(found)
+    return [_READ_EVENT(row) for row in rows]
 
 
 DELETE_EVENT: Final = """-- name: DeleteEvent :execrows
