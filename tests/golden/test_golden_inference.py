@@ -192,6 +192,8 @@ SELECT x.v FROM (SELECT a || $1 AS v FROM lamp) AS x WHERE x.v = $2
 WITH w AS (SELECT b FROM lamp WHERE b > $1) SELECT sum(b) FROM w
 SELECT a FROM lamp UNION SELECT n FROM lamp
 SELECT b FROM lamp UNION ALL SELECT x FROM lamp
+SELECT e.* FROM ROWS FROM (unnest($1::uuid[]), generate_series(1, $2::int)) WITH ORDINALITY AS e (u)
+SELECT count(*), max(unnest) FROM ROWS FROM (unnest($1::date[]))
 """
 
 
