@@ -271,6 +271,26 @@ INSERT INTO t(n) VALUES ((SELECT $1))
 INSERT INTO t(id, n) SELECT id, $1 FROM t UNION ALL SELECT 1, 2
 INSERT INTO t(n, x) SELECT $1, $2
 INSERT INTO t(n, b) SELECT $1, $1
+UPDATE t SET s = $1::st, x = CASE WHEN $1::st = 'a' THEN 'y' END
+UPDATE t SET n = $1::int4, x = $1::int4
+SELECT $1::int4 AS q FROM t WHERE n = $1::int4
+SELECT * FROM t WHERE (n, b) = ($1::int8, $1::int8)
+INSERT INTO t(d, x) VALUES ($1::dom, $1::dom)
+INSERT INTO t(x, d) VALUES ($1::dom, $1::dom)
+INSERT INTO t(v, x) VALUES ($1::varchar, $1::varchar)
+SELECT * FROM t WHERE $1 = '' OR s::text = $1
+SELECT * FROM t WHERE u = $1 OR x = $1::text
+SELECT * FROM t WHERE x = $1 OR u::text = $1
+SELECT * FROM t WHERE x = $1 AND n::text = $1
+UPDATE t SET n = $1::int4 WHERE x = $1
+UPDATE t SET s = $1::st WHERE x = $1
+SELECT * FROM t WHERE n = $1 AND coalesce($1::text, x) = x
+SELECT * FROM t WHERE n = $1 AND x = lower($1::text)
+SELECT * FROM t WHERE at > now() - $1::interval
+SELECT * FROM t WHERE n = $1 OR $1::text = ''
+UPDATE t SET j = $1::jsonb, x = $1::jsonb ->> 'a'
+UPDATE t SET at=$1::date, dd=$1::date
+UPDATE t SET sm=$1::int4, n=$1::int4+n
 """
 
 
