@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
-from agentrows.db.deadlines import Deadlines
+from agentrows.db.deadlines import Deadlines, Until
 from agentrows.errors import ClientClosed, ConfigError, PoolTimeout, Unavailable, is_answer
 
 if TYPE_CHECKING:
@@ -93,13 +93,27 @@ class ConnectionPool:
         time of the event loop): PoolTimeout. Raises what `connect` raises, and ClientClosed once
         the pool is closed.
         """
-        if asyncio.get_running_loop() is not self._loop:
-            raise ConfigError("this client was opened in another event loop: open one in each")
-        connection = self._take()
+        connection = self.take()
         if connection is None:
             connection = await self._wait(deadline) or await self._open(deadline)
-        self._used.add(connection)
+            self._used.add(connection)
         return connection
+
+    def take(self) -> Connection | None:
+        """Do what `acquire` does if a connection is free; return None if not."""
+        if asyncio.get_running_loop() is not self._loop:
+            raise ConfigError("this client was opened in another event loop: open one in each")
+        while self._idle:
+            connection, since = self._idle.pop()
+            if connection.is_closed():
+                self._drop(connection)
+            elif self._loop.time() - since > self._max_idle_s:
+                # A firewall may have forgotten it, and then an answer would never come.
+                self._part_with(connection)
+            else:
+                self._used.add(connection)
+                return connection
+        return None
 
     def release(self, connection: Connection, error: BaseException | None = None) -> None:
         """Take a connection back, with the error in which its use ended.
@@ -136,19 +150,6 @@ class ConnectionPool:
             for chore in self._chores:
                 chore.cancel()
 
-    def _take(self) -> Connection | None:
-        """Return a free connection that lives, if there is one."""
-        while self._idle:
-            connection, since = self._idle.pop()
-            if connection.is_closed():
-                self._drop(connection)
-            elif self._loop.time() - since > self._max_idle_s:
-                # A firewall may have forgotten it, and then an answer would never come.
-                self._part_with(connection)
-            else:
-                return connection
-        return None
-
     async def _wait(self, deadline: float | None) -> Connection | None:
         """Return the next connection that becomes free, or None with a place to open one."""
         if self.is_closed:
@@ -160,7 +161,7 @@ class ConnectionPool:
         self._waiting.append(waiter)
         limit = self._loop.time() + self._acquire_timeout_s
         try:
-            with self.deadlines.until(limit if deadline is None else min(limit, deadline)):
+            with Until(self.deadlines, limit if deadline is None else min(limit, deadline)):
                 return await waiter
         except BaseException as error:
             self._return(waiter)

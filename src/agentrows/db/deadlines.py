@@ -15,60 +15,48 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["Deadlines"]
+__all__ = ["Deadlines", "Until"]
 
 TICK_S: Final = 0.001
 """How much too early a timer may ring: uvloop counts milliseconds."""
 
 
 class Deadlines:
-    """Ends blocks of the event loop in which it was made, as `asyncio.timeout_at` does."""
+    """The blocks of an event loop that have a time limit: those of a client."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time
-        self._open: set[_Block] = set()
-        self._rings_at = math.inf
+        self.open: set[Until] = set()
+        self.rings_at = math.inf
         self._timer: asyncio.TimerHandle | None = None
 
-    def until(self, when: float) -> _Block:
-        """Return a context manager whose block raises TimeoutError where it still runs at `when`.
-
-        `when` is in the time of the event loop, `now()`; infinity means never.
-        """
-        return _Block(self, when)
-
-    def enter(self, block: _Block) -> None:
-        """Watch over a block until it leaves."""
-        self._open.add(block)
-        if block.when < self._rings_at:
-            self._ring_at(block.when)
-
-    def leave(self, block: _Block) -> None:
-        """Forget a block; the timer stays, for those to come."""
-        self._open.discard(block)
-
-    def _ring_at(self, when: float) -> None:
+    def ring_at(self, when: float) -> None:
+        """Set the timer anew."""
         if self._timer is not None:
             self._timer.cancel()
-        self._rings_at = when
+        self.rings_at = when
         self._timer = self._loop.call_at(when, self._ring)
 
     def _ring(self) -> None:
         """End the blocks whose time is over, and wait for the next."""
         self._timer = None
-        self._rings_at = math.inf
+        self.rings_at = math.inf
         over = self.now() + TICK_S
-        for block in [each for each in self._open if each.when <= over]:
-            self._open.discard(block)
+        for block in [each for each in self.open if each.when <= over]:
+            self.open.discard(block)
             block.expire()
-        earliest = min((each.when for each in self._open), default=math.inf)
+        earliest = min((each.when for each in self.open), default=math.inf)
         if earliest < math.inf:
-            self._ring_at(earliest)
+            self.ring_at(earliest)
 
 
-class _Block:
-    """A block of one task, which ends when its time is over by being cancelled."""
+class Until:
+    """A block that raises TimeoutError where it still runs at `when`, as `asyncio.timeout_at` does.
+
+    `when` is in the time of the event loop, `Deadlines.now()`; infinity means never. A block that
+    ends in time costs a look into a set, and the timer stays for those to come.
+    """
 
     __slots__ = ("_cancellations", "_deadlines", "_has_expired", "_task", "when")
 
@@ -78,12 +66,16 @@ class _Block:
         self._has_expired = False
 
     def __enter__(self) -> None:
+        """Begin to watch over the block of this task."""
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a time limit needs a task that it can end")
         self._task = task
         self._cancellations = task.cancelling()
-        self._deadlines.enter(self)
+        deadlines = self._deadlines
+        deadlines.open.add(self)
+        if self.when < deadlines.rings_at:
+            deadlines.ring_at(self.when)
 
     def __exit__(
         self,
@@ -91,7 +83,8 @@ class _Block:
         error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        self._deadlines.leave(self)
+        """Say that it was the time that ended the block, if it was."""
+        self._deadlines.open.discard(self)
         if not self._has_expired:
             return
         # Somebody else's cancellation that came as well has to go on.

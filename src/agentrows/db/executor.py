@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypeVar, get_args
 
 import asyncpg
 
+from agentrows.db.deadlines import Until
 from agentrows.db.retries import NO_RETRIES
 from agentrows.db.sources import TransactionScope, enclosing
 from agentrows.errors import Aborted, InvalidValue, OutcomeUnknown, Unavailable, translate
@@ -115,7 +116,7 @@ class Statements:
         )
 
     async def _run(self, call: Call[T], timeout_s: float | None) -> T:
-        """Run a statement, and again where that is allowed; what most calls cost is here."""
+        """Run a statement, and again where that is allowed; what a call costs is here."""
         limit_s = self._timeout_s if timeout_s is None else timeout_s
         started = self._now()
         deadline = None if limit_s is None else started + limit_s
@@ -136,9 +137,9 @@ class Statements:
 
     async def _attempt(self, call: Call[T], deadline: float | None) -> T:
         source = self._source
-        connection = await source.acquire(deadline)
+        connection = source.take() or await source.acquire(deadline)
         try:
-            with source.deadlines.until(self._end(deadline)):
+            with Until(source.deadlines, self._end(deadline)):
                 result = await call(connection)
         except BaseException as error:
             await _give_back(source, connection, error)
@@ -293,7 +294,7 @@ class Executor(Statements):
         if deadline is None and self._timeout_s is not None:
             deadline = self._now() + self._timeout_s
         try:
-            with self._source.deadlines.until(self._end(deadline)):
+            with Until(self._source.deadlines, self._end(deadline)):
                 await call()  # the driver refuses a closed connection without a coroutine
         except Exception as error:
             _raise_ours(error, lost=lost)

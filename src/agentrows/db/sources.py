@@ -8,7 +8,7 @@ import math
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final, Protocol
 
-from agentrows.db.deadlines import Deadlines
+from agentrows.db.deadlines import Deadlines, Until
 from agentrows.errors import (
     Aborted,
     ClientClosed,
@@ -52,6 +52,10 @@ class Source(Protocol):
         """Holds statements to their time limits."""
         ...
 
+    def take(self) -> Connection | None:
+        """Do what `acquire` does, if that takes no waiting; return None if it does."""
+        ...
+
     async def acquire(self, deadline: float | None = None) -> Connection:
         """Return a connection that is ours until `release`."""
         ...
@@ -77,6 +81,10 @@ class ApplicationPool:
         self.deadlines = Deadlines()
         self._pool = pool
         self._acquire_timeout_s = acquire_timeout_s
+
+    def take(self) -> Connection | None:
+        """Return None: a pool of the driver's has no way to look."""
+        return None
 
     async def acquire(self, deadline: float | None = None) -> Connection:
         """Wait for a free connection; raise PoolTimeout after `acquire_timeout_s`, or sooner."""
@@ -117,6 +125,10 @@ class TransactionScope:
         self._connection = connection
         self._turn = asyncio.Lock()
 
+    def take(self) -> Connection | None:
+        """Return None: `acquire` waits for its turn."""
+        return None
+
     async def acquire(self, deadline: float | None = None) -> Connection:
         """Wait for the statement before this one.
 
@@ -126,7 +138,7 @@ class TransactionScope:
         if self in _enclosing.get():
             raise Aborted("a transaction inside of this one is open: use that one's methods")
         try:
-            with self.deadlines.until(math.inf if deadline is None else deadline):
+            with Until(self.deadlines, math.inf if deadline is None else deadline):
                 await self._turn.acquire()
         except TimeoutError as error:
             raise StatementTimeout(
