@@ -32,7 +32,8 @@ def no_operator(self: Inference, op: str, infos: Sequence[Info]) -> None:
     known = [each for each in infos if not each.open]
     if not known:
         self.untyped.update(each.param for each in infos if each.param)
-    if not known or op not in _COMPARISONS or not all(_judged(self, each) for each in known):
+    sure = op in _COMPARISONS or any(each.type in {"json", "jsonb"} for each in known)
+    if not known or not sure or not all(_judged(self, each) for each in known):
         return
     says = f" {op} ".join(each.type for each in infos)
     _note(self, infos, f"PostgreSQL has no operator {says}")
@@ -54,11 +55,13 @@ def no_common_type(self: Inference, infos: Sequence[Info]) -> None:
 
 
 def no_assignment(self: Inference, info: Info, target: Info) -> None:
-    """Note that a text is assigned to what takes none."""
+    """Note that a text is assigned to what takes none, or something else to a bool."""
     base, to = self.based(info), self.based(target)
-    text = base.type in STRINGS and not base.dims
-    if text and _judged(self, to) and to.type not in STRINGS:
-        _note(self, [info, target], f"a text is no {to.type} without a cast")
+    wrong = base.type in STRINGS and not base.dims and to.type not in STRINGS
+    wrong = wrong or (to.type == "bool" and _judged(self, base) and base.type != "bool")
+    if wrong and _judged(self, to):
+        kind = "text" if base.type in STRINGS else base.type
+        _note(self, [info, target], f"{kind} is no {to.type} without a cast")
 
 
 def no_value(self: Inference, info: Info, to: Info) -> None:

@@ -162,7 +162,9 @@ class Expressions:
             return self._right(left, op, _OTHER)
         if word == "overlaps" and least <= _OTHER:
             stream.next()
-            return nodes.Known("bool", (left, self.expression(_OTHER)), nullable=True)
+            right = self.expression(_OTHER)
+            rows = [each.items for each in (left, right) if isinstance(each, nodes.Row)]
+            return nodes.Call("overlaps", tuple(item for row in rows for item in row))
         if least <= _LIKE:
             return self._like(left)
         return None

@@ -275,8 +275,9 @@ def _found(candidate: Candidate, args: tuple[str, ...], infos: Sequence[Info]) -
 
 def _consistent(args: tuple[str, ...], infos: Sequence[Info]) -> bool:
     """Whether `anyelement` and its like can stand for one type in all of these."""
-    some = any(arg in _ARRAYS | _ELEMENTS | _RANGES for arg in args)
-    return not some or _element(args, infos) is not None or all(each.open for each in infos)
+    of = _ARRAYS | _ELEMENTS | _RANGES
+    some = [info for info, arg in zip(infos, args, strict=False) if arg in of]
+    return _element(args, infos) is not None or all(each.open for each in some)
 
 
 def _element(args: tuple[str, ...], infos: Sequence[Info]) -> tuple[str, int] | None:

@@ -96,7 +96,7 @@ REFUSED = {
     "TextAndNumber": (
         ":exec",
         "UPDATE item SET size = @x WHERE id = @x",
-        "a text is no int4 without a cast; cast it there, as in @x::int4",
+        "text is no int4 without a cast; cast it there, as in @x::int4",
     ),
     "NoFunction": (
         ":many",
