@@ -34,8 +34,8 @@ _TEXTS: Final = words("bpchar citext name text varchar")
 class Analysis:
     """A query as it was parsed; `results` are its columns, embedded ones one by one.
 
-    The server refuses parameters that are `untyped` where they first stand, and those that are
-    `torn` between two types.
+    The server refuses parameters that are `untyped` where they first stand, those that are `torn`
+    between two types, and `clashes` of types, those of no one parameter under the number 0.
     """
 
     query: nodes.Query
@@ -43,6 +43,7 @@ class Analysis:
     params: dict[int, Info]
     untyped: frozenset[int]
     torn: dict[int, tuple[str, str]]
+    clashes: dict[int, str]
     one_row: bool
 
 
@@ -58,8 +59,8 @@ def analyse(query: wire.Query, catalog: Catalog, nullable: Collection[int]) -> A
     except RecursionError:
         return None
     surely = one_row(inference, parsed)
-    untyped, torn = frozenset(inference.untyped), inference.torn
-    return Analysis(parsed, results, inference.params, untyped, torn, surely)
+    untyped, torn, clashes = frozenset(inference.untyped), inference.torn, inference.clashes
+    return Analysis(parsed, results, inference.params, untyped, torn, clashes, surely)
 
 
 def _columns(inference: Inference, parsed: nodes.Query) -> tuple[Info, ...]:
@@ -106,7 +107,10 @@ def parameter_column(catalog: Catalog, column: wire.Column, info: Info | None) -
     That of what is compared with a domain's column is the domain's base; the column says more.
     """
     if info is None or not info.type:
-        raise Refused("PostgreSQL's type for it is not sure; cast it, as in @name::text")
+        raise Refused(
+            "PostgreSQL's type for it is not sure; cast it to the one that is meant, as in "
+            f"@{column.name}::bigint"
+        )
     theirs = catalog.domain_base(normal_name(column.type))
     if column.table:
         # With a managed database sqlc says the base of a column's domain, not the domain.
@@ -114,7 +118,10 @@ def parameter_column(catalog: Catalog, column: wire.Column, info: Info | None) -
         source = catalog.columns.get(origin)
         if source and catalog.domain_base(normal_name(source.type)) == theirs:
             column = replace(column, type=source.type)
-    alike = theirs == info.type or (theirs in _TEXTS and info.type in _TEXTS)
+    if catalog.schema.requires(info):
+        column = replace(column, not_null=True)
+    base = catalog.domain_base(info.type)
+    alike = theirs == base or (theirs in _TEXTS and base in _TEXTS)
     if alike and column.dims == info.dims:
         return column
     kind = wire.Name("", info.type)

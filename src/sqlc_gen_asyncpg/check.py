@@ -1,10 +1,10 @@
 """`sqlc-gen-asyncpg check --dsn …`: the generated annotations against a real server.
 
 sqlc is run with a plugin in this one's place that keeps the request; every statement is then
-prepared, and the types of its parameters and results must be those of the annotations. A column
-that is NOT NULL in the schema's files must be so in the database, for what may be NULL in a result
-follows from the columns. Nothing is written and no statement of the queries is run. The only module
-that knows asyncpg.
+prepared, and the types of its parameters and results must be those of the annotations. What is NOT
+NULL in the schema's files must be so in the database, as what may be NULL in a result follows from
+it; an enum must have the values of the files. Nothing is written and no statement of the queries is
+run. The only module that knows asyncpg.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
@@ -22,7 +23,8 @@ from typing import TYPE_CHECKING, Final
 from sqlc_gen_asyncpg import ir, wire
 from sqlc_gen_asyncpg.build import build
 from sqlc_gen_asyncpg.errors import GeneratorError
-from sqlc_gen_asyncpg.pgtypes import PG_TYPES, is_serial
+from sqlc_gen_asyncpg.pgtypes import PG_TYPES
+from sqlc_gen_asyncpg.serverschema import differences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
     from sqlc_gen_asyncpg.pgtypes import PyType
 
-__all__ = ["capture", "contradictions", "main", "nullable_columns"]
+__all__ = ["capture", "contradictions", "main"]
 
 # What the server calls otherwise than SQL does.
 _BASES: Final = {"regprocedure": "regclass", "regproc": "regclass", "regnamespace": "regclass"}
@@ -42,15 +44,6 @@ _AS_TEXT: Final = {
     *(("list[float]", name) for name in ("halfvec", "vector")),
     ("str", "sparsevec"),
 }
-# The columns of a table that may be NULL in the database.
-_NULLABLE: Final = """
-SELECT a.attname::text
-FROM pg_attribute AS a
-JOIN pg_class AS c ON c.oid = a.attrelid
-JOIN pg_type AS t ON t.oid = a.atttypid
-WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped
-    AND c.relkind IN ('f', 'p', 'r') AND NOT a.attnotnull AND NOT t.typnotnull
-"""
 _KEEP: Final = """#!{python}
 import os, sys
 folder = {folder!r}
@@ -71,7 +64,7 @@ def main(arguments: Sequence[str]) -> int:
         directory = str(Path(given.file).parent) if given.file else ""
         requests = [wire.decode(each) for each in capture(given.file)]
         packages = [build(each, directory) for each in requests]
-        problems = asyncio.run(_check(given.dsn, requests, packages))
+        problems = asyncio.run(_check(given.dsn, requests, packages, directory))
     except (GeneratorError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -106,7 +99,9 @@ def capture(config: str = "", directory: Path | None = None) -> list[bytes]:
     return found
 
 
-async def _check(dsn: str, requests: list[wire.Request], packages: list[ir.Package]) -> list[str]:
+async def _check(
+    dsn: str, requests: list[wire.Request], packages: list[ir.Package], directory: str
+) -> list[str]:
     import asyncpg  # noqa: PLC0415  # generating must not load it
 
     connection: asyncpg.Connection[asyncpg.Record] | None = None
@@ -119,7 +114,9 @@ async def _check(dsn: str, requests: list[wire.Request], packages: list[ir.Packa
     if connection is None:
         raise GeneratorError(["--dsn is not understood; it reads postgresql://user@host/database"])
     try:
-        found = [line for each in requests for line in await nullable_columns(connection, each)]
+        found: list[str] = []
+        for request in requests:
+            found += await differences(partial(_first, connection), request, directory)
         for each in packages:
             found += await contradictions(connection, each)
         return list(dict.fromkeys(found))
@@ -127,28 +124,10 @@ async def _check(dsn: str, requests: list[wire.Request], packages: list[ir.Packa
         await connection.close()
 
 
-async def nullable_columns(
-    connection: asyncpg.Connection[asyncpg.Record], request: wire.Request
+async def _first(
+    connection: asyncpg.Connection[asyncpg.Record], query: str, argument: str
 ) -> list[str]:
-    """Return a line for every column that the schema's files say is NOT NULL and the server not.
-
-    What is NULL in a result follows from these columns; of a statement the server says nothing.
-    """
-    found: list[str] = []
-    for schema in request.schemas:
-        default = schema.name == request.default_schema
-        for table in schema.tables:
-            parts = [table.name] if default else [schema.name, table.name]
-            name = ".".join(parts)
-            quoted = ".".join('"' + each.replace('"', '""') + '"' for each in parts)
-            nullable = {row[0] for row in await connection.fetch(_NULLABLE, quoted)}
-            sure = {each.name for each in table.columns if each.not_null or is_serial(each.type)}
-            found += [
-                f"table {name}: column {each} is NOT NULL in the schema's files, but not on the "
-                "server"
-                for each in sorted(sure & nullable)
-            ]
-    return found
+    return [row[0] for row in await connection.fetch(query, argument)]
 
 
 async def contradictions(

@@ -80,6 +80,7 @@ class Options:
     query_parameter_limit: int | None = None
     rename: Mapping[str, str] = field(default_factory=dict[str, str])
     strict: bool = True
+    unnamed_parameters: str = "error"
     vector: str = "pgvector"
 
 
@@ -302,5 +303,6 @@ _READERS: Final = {
     "query_parameter_limit": _limit,
     "rename": _rename,
     "strict": _bool,
+    "unnamed_parameters": _one_of("error", "number"),
     "vector": _one_of("pgvector", "list"),
 }

@@ -15,6 +15,8 @@ from sqlc_gen_asyncpg.errors import Refused
 from sqlc_gen_asyncpg.pgtypes import Type, normal_name
 from sqlc_gen_asyncpg.results import result
 from sqlc_gen_asyncpg.sql import nodes
+from sqlc_gen_asyncpg.sql.conflicts import STRINGS
+from sqlc_gen_asyncpg.unnamed import named_by_number
 from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
@@ -31,6 +33,10 @@ MOST_PARAMETERS: Final = 32_767
 _CURES: Final = {
     ":execlastid": "does not exist on PostgreSQL; use :one with RETURNING",
 }
+_NAME_THEM: Final = (
+    "write sqlc.arg(name), or @name, for each parameter of the query, or see the option "
+    "unnamed_parameters"
+)
 _WITH_RESULT: Final = words(":one :many :batchone :batchmany")
 
 
@@ -49,11 +55,15 @@ def build_query(query: wire.Query, catalog: Catalog, names: Names, report: Repor
     where = f"{query.filename}: {query.name}"
     built = None
     with report.catch(where):
+        if catalog.options.unnamed_parameters == "number":
+            query = named_by_number(query)
         says = parse_comments(query.comments)
         title = naming.camel(query.name)
         builder = Builder(catalog, names, report, query, says, title, [])
         _check(builder)
         builder.analysis = analyse(query, catalog, _nullable(builder))
+        if builder.analysis and 0 in builder.analysis.clashes:
+            raise Refused(f"PostgreSQL refuses it: {builder.analysis.clashes[0]}")
         built = Built(_function(builder), tuple(builder.models), says.file_doc)
     return built if len(report.problems) == before else None
 
@@ -218,10 +228,7 @@ def _parameter_types(self: Builder) -> dict[str, Type]:
         with self.report.catch(self.where):
             name, of = _parameter(self, parameter)
             if name in types:
-                raise Refused(
-                    f"two parameters would be called {name}; name ${parameter.number} "
-                    "with sqlc.arg(…)"
-                )
+                raise Refused(f"two parameters would be called {name}; {_NAME_THEM}")
             types[name] = of
             if of.dims:
                 arrays.add(parameter.number)
@@ -239,7 +246,7 @@ def _parameter_types(self: Builder) -> dict[str, Type]:
 def _parameter(self: Builder, parameter: wire.Parameter) -> tuple[str, Type]:
     column = parameter.column
     if not column.name:
-        raise Refused(f"parameter ${parameter.number} has no name; write sqlc.arg(name) for it")
+        raise Refused(f"parameter ${parameter.number} has no name; {_NAME_THEM}")
     if not re.match(r"\w", column.name):
         raise Refused(
             f"sqlc reads the name of ${parameter.number} as {column.name!r}; write sqlc.arg(name) "
@@ -258,16 +265,22 @@ def _said_type(self: Builder, column: wire.Column, number: int) -> Type:
     if self.analysis is None and not column.is_slice:
         _must_be_cast(self, number)
     elif self.analysis and number in self.analysis.untyped:
+        later = self.analysis.params.get(number)
+        kind = later.spelled if later and later.type else "text"
         raise Refused(
             "it has no type where it first stands, so that PostgreSQL refuses the query; cast it "
-            f"there, as in {column.name}::text"
+            f"there, as in @{column.name}::{kind}"
         )
     elif self.analysis and number in self.analysis.torn:
         one, other = self.analysis.torn[number]
+        kind = one if other in STRINGS else other  # a text is less, where it is not cast
         raise Refused(
             f"PostgreSQL refuses the query, as it would be both {one} and {other}; cast it "
-            f"everywhere to one of them, as in @{column.name}::{other}"
+            f"everywhere to one of them, as in @{column.name}::{kind}"
         )
+    elif self.analysis and number in self.analysis.clashes:
+        says = self.analysis.clashes[number].format(name=column.name)
+        raise Refused(f"PostgreSQL refuses the query: {says}")
     if self.analysis and not column.is_slice and (said is None or number in self.analysis.params):
         column = parameter_column(self.catalog, column, self.analysis.params.get(number))
     if said is None:

@@ -44,7 +44,7 @@ def _taken(function: ir.Function, made: ModuleText, fields: tuple[str, ...]) -> 
     """Return what takes the values out of the rows: the fields, and what encodes some of them."""
     columns = made.columns(function.name, fields)
     encoders = {
-        field: made.encoder(bind)
+        field: made.encoder(bind, field)
         for field, bind in zip(_fields(function), function.binds, strict=True)
         if bind.encode
     }

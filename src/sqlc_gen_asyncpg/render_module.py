@@ -66,15 +66,15 @@ class ModuleText:
         fits = width(f"{name}: {typed} = (") <= WIDTH
         return self.constant(name if fits else "_ADAPTER", value, typed)
 
-    def encoder(self, bind: ir.Bind) -> str:
+    def encoder(self, bind: ir.Bind, argument: str) -> str:
         """Return the constant that makes of an argument what the driver takes, if one must."""
         name, _, of = bind.encode.partition(":")
         if not name:
             return ""
         self.imports.use("Encoder", name)
         value = f"{name}({self.adapter(of)})" if of else name
-        slug = re.sub(r"\W+", "_", (of or name).replace("models.", "")).strip("_").upper()
-        items = [value, *([f"dims={bind.dims}"] if bind.dims else [])]
+        slug = re.sub(r"\W+", "_", argument).strip("_").upper()
+        items = [string(argument), value, *([f"dims={bind.dims}"] if bind.dims else [])]
         items += [] if bind.nullable else ["null=False"]
         return self.constant(f"_ENCODE_{slug}", ["Encoder(", *items, ")"])
 
@@ -166,10 +166,12 @@ def _values(function: ir.Function, made: ModuleText) -> list[str]:
     values: list[str] = []
     for bind in function.binds:
         argument = arguments[bind.argument]
-        value = f"params.{argument.field.name}" if function.params else argument.name
+        called = argument.field.name if function.params else argument.name
+        value = f"params.{called}" if function.params else called
         if bind.column:
             value = f"[{item}.{bind.column} for {item} in {value}]"
-        encoder = made.encoder(bind)
+            called = f"{called}.{bind.column}"
+        encoder = made.encoder(bind, called)
         values.append(f"{encoder}({value})" if encoder else value)
     return [function.constant, *values]
 

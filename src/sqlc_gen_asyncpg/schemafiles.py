@@ -29,7 +29,10 @@ __all__ = ["SchemaFiles", "read_schema", "read_text"]
 
 @dataclass(slots=True)
 class SchemaFiles:
-    """What was found; names as `normal_name` spells them, views by their parts."""
+    """What was found; names as `normal_name` spells them, views by their parts.
+
+    The domains in `required` are NOT NULL. With `own_casts` casts or operators are defined too.
+    """
 
     domains: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
     composites: dict[str, dict[str, tuple[str, int]]] = field(
@@ -41,6 +44,8 @@ class SchemaFiles:
     views: dict[tuple[str, ...], tuple[tuple[str, ...], nodes.Query]] = field(
         default_factory=dict[tuple[str, ...], "tuple[tuple[str, ...], nodes.Query]"]
     )
+    required: set[str] = field(default_factory=set[str])
+    own_casts: bool = False
 
 
 def read_schema(paths: tuple[str, ...], directory: str = "") -> SchemaFiles:
@@ -85,28 +90,55 @@ def _statements(tokens: list[Token]) -> Iterator[list[Token]]:
         if token.kind == "op":
             depth += (token.text == "(") - (token.text == ")")
         if token.kind == "end" or (token.text == ";" and token.kind == "op" and depth <= 0):
-            if tokens[start].text == "create":
+            if tokens[start].text in {"alter", "create"}:
                 yield [*tokens[start:index], Token("end", "")]
             start, depth = index + 1, 0
 
 
 def _read(stream: Stream, found: SchemaFiles) -> None:
+    if stream.take("alter", "domain"):
+        _alter_domain(stream, found)
+        return
     stream.expect("create")
     if stream.take("or"):
         stream.expect("replace")
     if stream.take("domain"):
-        name = _spelled(stream.dotted())
-        stream.take("as")
-        kind, dims = type_name(stream)
-        found.domains[name] = (_normal(kind), dims)
+        _domain(stream, found)
     elif stream.take("type"):
         name = _spelled(stream.dotted())
         stream.expect("as")
         found.composites[name] = _fields(stream)
     elif stream.take("function"):
         _function(stream, found)
+    elif stream.at("cast") or stream.at("operator"):
+        found.own_casts = True
     else:
         _view(stream, found)
+
+
+def _domain(stream: Stream, found: SchemaFiles) -> None:
+    name = _spelled(stream.dotted())
+    stream.take("as")
+    kind, dims = type_name(stream)
+    found.domains[name] = (_normal(kind), dims)
+    required = _normal(kind) in found.required and not dims
+    while stream.here.kind != "end":
+        if stream.at("("):
+            stream.skip_parentheses()
+        elif stream.take("not", "null"):
+            required = True
+        else:
+            stream.next()
+    if required:
+        found.required.add(name)
+
+
+def _alter_domain(stream: Stream, found: SchemaFiles) -> None:
+    name = _spelled(stream.dotted())
+    if stream.take("set", "not", "null"):
+        found.required.add(name)
+    elif stream.take("drop", "not", "null"):
+        found.required.discard(name)
 
 
 def _fields(stream: Stream) -> dict[str, tuple[str, int]]:

@@ -22,7 +22,8 @@ def read_tables(request: wire.Request, files: SchemaFiles) -> tuple[Schema, wire
     """Return the tables, and the request with the columns of its views set right."""
     tables = {
         (schema.name, table.name): {
-            each.name: _info((schema.name, table.name, each.name), each) for each in table.columns
+            each.name: _info((schema.name, table.name, each.name), each, files)
+            for each in table.columns
         }
         for schema in request.schemas
         for table in schema.tables
@@ -31,11 +32,14 @@ def read_tables(request: wire.Request, files: SchemaFiles) -> tuple[Schema, wire
         request.default_schema,
         tables,
         files.functions,
-        {name: base for name, (base, dims) in files.domains.items() if not dims},
+        _domains(files),
         {
             name: {key: Info(kind, dims) for key, (kind, dims) in fields.items()}
             for name, fields in files.composites.items()
         },
+        enums=_enums(request),
+        required=files.required,
+        own_casts=files.own_casts,
     )
     for parts, (names, query) in files.views.items():
         named = found.table(parts)
@@ -50,6 +54,29 @@ def read_tables(request: wire.Request, files: SchemaFiles) -> tuple[Schema, wire
         else:
             tables[named[0]] = {name: info.null(nullable=True) for name, info in named[1].items()}
     return found, _corrected(request, found)
+
+
+def _domains(files: SchemaFiles) -> dict[str, str]:
+    """Return the type behind every domain that is not of an array."""
+    found: dict[str, str] = {}
+    for name in files.domains:
+        base, dims, seen = name, 0, {name}
+        while base in files.domains and not dims:
+            base, dims = files.domains[base]
+            if base in seen:
+                break
+            seen.add(base)
+        if not dims:
+            found[name] = base
+    return found
+
+
+def _enums(request: wire.Request) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for schema in request.schemas:
+        prefix = "" if schema.name == request.default_schema else f"{schema.name}."
+        found.update({prefix + each.name: each.values for each in schema.enums})
+    return found
 
 
 def _corrected(request: wire.Request, found: Schema) -> wire.Request:
@@ -84,6 +111,8 @@ def _column(column: wire.Column, info: Info) -> wire.Column:
     return replace(column, type=there, dims=info.dims, not_null=not info.nullable)
 
 
-def _info(origin: tuple[str, str, str], column: wire.Column) -> Info:
-    nullable = not (column.not_null or is_serial(column.type))
-    return Info(normal_name(column.type), column.dims, nullable=nullable, origin=origin)
+def _info(origin: tuple[str, str, str], column: wire.Column, files: SchemaFiles) -> Info:
+    kind = normal_name(column.type)
+    required = kind in files.required and not column.dims
+    nullable = not (column.not_null or is_serial(column.type) or required)
+    return Info(kind, column.dims, nullable=nullable, origin=origin)

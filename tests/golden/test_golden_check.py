@@ -82,6 +82,49 @@ def test_what_the_server_has_otherwise_is_named(
     ]
 
 
+VIEWED = """
+CREATE SCHEMA app;
+CREATE DOMAIN label AS text NOT NULL;
+CREATE TYPE app.mood AS ENUM ('sad', 'glad');
+CREATE TABLE app.thing (id int PRIMARY KEY, label label, mood app.mood);
+CREATE TABLE other (id int NOT NULL, thing_id int NOT NULL);
+CREATE VIEW app.seen AS SELECT t.id, upper(t.label) AS loud, count(*) OVER () AS n, o.id AS other
+FROM app.thing AS t JOIN other AS o ON o.thing_id = t.id;
+"""
+
+
+def test_what_makes_nulls_and_values_is_named(
+    tmp_path: Path, database: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    query = "-- name: Seen :many\nSELECT * FROM app.seen;"
+    write_project(tmp_path, query=query, schema=VIEWED, options={"package": "gen"})
+    arguments = ["--dsn", database, "--file", str(tmp_path / "sqlc.json")]
+    execute(database, VIEWED)
+    assert main(arguments) == 0, capsys.readouterr().out
+    execute(
+        database,
+        VIEWED[VIEWED.index("CREATE VIEW") :]
+        .replace(" JOIN", " LEFT JOIN")
+        .replace("CREATE", "CREATE OR REPLACE"),
+    )
+    for statement in (
+        "ALTER DOMAIN label DROP NOT NULL",
+        "ALTER TYPE app.mood ADD VALUE 'calm'",
+        "ALTER TYPE app.mood RENAME VALUE 'sad' TO 'low'",
+    ):
+        execute(database, statement)
+    capsys.readouterr()
+    assert main(arguments) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "table app.thing: column label is NOT NULL in the schema's files, but not on the server",
+        "view app.seen: column other is never NULL by the schema's files, but may be on the server",
+        "enum app.mood: the server has 'low' too",
+        "enum app.mood: the server has 'calm' too",
+        "enum app.mood: the server has no 'sad'",
+        "1 queries checked, 5 contradicted",
+    ]
+
+
 def test_no_server_is_another_exit_code(project: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--dsn", "postgresql://127.0.0.1:1/none", "--file", project]) == 2
     assert "cannot connect" in capsys.readouterr().err

@@ -194,8 +194,10 @@ async def test_batches_and_copies_encode_too(database: str) -> None:
 async def test_what_is_not_the_type_is_refused_on_both_ways(database: str) -> None:
     accounts, types = module("gen_custom.accounts"), module("shop_types")
     connection = await connect(database, "custom")
-    with pytest.raises(PydanticSerializationError):
+    with pytest.raises(PydanticSerializationError, match=r"^prefs: (?s:.*)Expected `Prefs`"):
         await accounts.set_prefs(connection, prefs={"theme": 1}, pin=None, id=1)
+    with pytest.raises(AttributeError, match="about the argument balances"):
+        await accounts.find_accounts(connection, balances=[types.Money(0), "much"])
     await accounts.add_account(
         connection,
         id=1,

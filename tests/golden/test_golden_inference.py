@@ -33,7 +33,10 @@ TYPES = {
 }  # fmt: skip
 FUNCTIONS = {
     "lower": (Candidate("u", ("int4",), "int8"),),
-    "twice": (Candidate("u1", ("int4", "int4"), "int4"), Candidate("u", ("text",), "text")),
+    "twice": (
+        Candidate("u1", ("int4", "int4"), "int4", names=("i", "times")),
+        Candidate("u", ("text",), "text", names=("t",)),
+    ),
 }
 # What stands in a SELECT list; `$1` and `$2` are parameters.
 EXPRESSIONS = """
@@ -94,6 +97,19 @@ array_append($1, 1)
 array_append(ARRAY[1], $1)
 $1 && ARRAY['a']
 make_interval(days => $1)
+make_interval(hours := $1, mins => 2)
+make_interval(1, days => $1, secs := $2)
+make_interval(none => $1)
+make_date(month => $1, day => 1, year => $2)
+make_date(month => $1, day => 1)
+jsonb_set(j, path => $1, replacement => $2)
+jsonb_insert(j, $1, $2, insert_after => true)
+jsonb_path_query_first(j, '$.a', silent => $1)
+regexp_replace(a, pattern => $1, replacement => '')
+twice(i => $1)
+twice(t => $1)
+twice(times => $1, i => b)
+twice($1, times := 2)
 age($1)
 to_char($1, 'x')
 extract(day FROM $1)

@@ -144,6 +144,28 @@ async def test_an_outer_embed_tells_no_match_from_a_match(
     assert second.orders is None
 
 
+async def test_bits_are_found_by_their_distance(
+    connection: asyncpg.Connection[asyncpg.Record],
+) -> None:
+    reads = importlib.import_module(f"gen_{CASE}.reads")
+    for number, flags in ((3, 0b011), (4, 0b111), (5, 0b100)):
+        await connection.execute(
+            "INSERT INTO shop.orders (id, cents, placed, flags) VALUES ($1, 1, $2, $3)",
+            UUID(int=number),
+            dt.datetime(2026, 1, 1),  # noqa: DTZ001  # the column has no time zone
+            BitString.from_int(flags, 3),
+        )
+    found = await reads.nearest_bits(connection, flags=BitString.from_int(0b110, 3), most=3)
+    assert [(each.id.int, each.hamming, round(each.jaccard, 2), each.alike) for each in found] == [
+        (4, 1, 0.33, Decimal("0.67")),
+        (5, 1, 0.5, Decimal("0.50")),
+        (3, 2, 0.67, Decimal("0.33")),
+    ]
+    assert await reads.hamming_to(connection, flags=BitString.from_int(0b111, 3)) == [0, 1, 2]
+    with pytest.raises(asyncpg.DataError, match="different bit lengths"):
+        await reads.hamming_to(connection, flags=BitString.from_int(1, 1))
+
+
 async def test_a_composite_value_is_a_model_in_both_directions(
     connection: asyncpg.Connection[asyncpg.Record],
 ) -> None:

@@ -92,7 +92,7 @@ class FindRoomsRow(BaseModel):
 _INT: Final[TypeAdapter[int]] = TypeAdapter(int)
 _ADD_GUESTS_COLUMNS: Final = ("mail", "wishes")
 _WISHES: Final[TypeAdapter[Wishes]] = TypeAdapter(Wishes)
-_ENCODE_WISHES: Final = Encoder(json_object(_WISHES))
+_ENCODE_WISHES: Final = Encoder("wishes", json_object(_WISHES))
 _ADD_GUESTS_ENCODERS: Final = {"wishes": _ENCODE_WISHES}
 _LIST_INT_NONE: Final[TypeAdapter[list[int | None]]] = TypeAdapter(list[int | None])
 _PGJSON_WISHES_NONE: Final[TypeAdapter[PgJson[Wishes] | None]] = TypeAdapter(PgJson[Wishes] | None)

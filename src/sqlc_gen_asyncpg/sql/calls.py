@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from sqlc_gen_asyncpg.sql import library, nodes
+from sqlc_gen_asyncpg.sql import conflicts, library, nodes
 from sqlc_gen_asyncpg.sql.library import Info
+from sqlc_gen_asyncpg.sql.windows import ODD
 from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
@@ -34,23 +35,23 @@ _SOMETIMES_NULL: Final = words(
 _NEVER_NULL: Final = words(
     "concat count jsonb_build_object jsonb_build_array json_build_object json_build_array "
     "row_number rank dense_rank percent_rank cume_dist num_nulls num_nonnulls array_append "
-    "array_prepend regr_count grouping pg_typeof now gen_random_uuid uuidv4 uuidv7"
+    "array_prepend regr_count grouping pg_typeof now gen_random_uuid uuidv4 uuidv7 int4range "
+    "int8range numrange tsrange tstzrange daterange"
 )
 # NULL without rows only; with GROUP BY there is a row in every group.
 _OF_GROUPS: Final = words(
-    "sum max min avg bool_and bool_or every bit_and bit_or string_agg any_value"
+    "sum max min avg bool_and bool_or every bit_and bit_or bit_xor string_agg any_value range_agg "
+    "stddev_pop var_pop xmlagg"
 )
-_ARRAYS_OF_GROUPS: Final = words(
-    "array_agg json_agg jsonb_agg json_object_agg jsonb_object_agg xmlagg"
-)
+_ARRAYS_OF_GROUPS: Final = words("array_agg json_agg jsonb_agg json_object_agg jsonb_object_agg")
 _SURE_FIELDS: Final = words("epoch year isoyear decade century millennium julian")
 
 
 def call(self: Inference, expr: nodes.Call, scope: Scope) -> Info:
     """Return what is known of a call."""
     infos = [self.expr(each, scope) for each in expr.args]
-    for each in expr.extra:
-        self.expr(each, scope)
+    for each in expr.extra:  # what it is ordered by or divided into
+        self.settle(self.expr(each, scope), Info("text"))
     match expr.name:
         case "coalesce":
             found = self.unify(infos)
@@ -59,7 +60,7 @@ def call(self: Inference, expr: nodes.Call, scope: Scope) -> Info:
             found = self.unify(infos)
             return found.null(nullable=all(each.nullable for each in infos))
         case "nullif" if len(infos) == 2:  # noqa: PLR2004
-            self.unify(infos)
+            self.operation("=", infos)
             first = infos[1] if infos[0].open else infos[0]
             return replace(first, nullable=True, param=0)
         case "grouping":
@@ -71,14 +72,18 @@ def call(self: Inference, expr: nodes.Call, scope: Scope) -> Info:
 
 def _library(self: Inference, expr: nodes.Call, infos: list[Info]) -> Info:
     own = self.schema.functions.get(expr.name, ())
-    based = [_based(self, each) for each in infos]
-    if expr.named:
+    based = [self.based(each) for each in infos]
+    if expr.variadic:
         found = library.by_name(expr.name, own)
+    elif expr.names:
+        found = library.named_function(expr.name, based, expr.names, own)
     elif any(not each.type for each in based):
         found = _whatever(expr.name, based, own)
     else:
         found = library.function(expr.name, based, own)
     if found is None:
+        if not own and not expr.names and all(each.type for each in based):
+            conflicts.no_function(self, expr.name, infos)
         return Info("")
     for info, (kind, dims) in zip(infos, found.args, strict=False):
         if kind and kind != "any":
@@ -87,11 +92,6 @@ def _library(self: Inference, expr: nodes.Call, infos: list[Info]) -> Info:
             self.untyped.add(info.param)
     typed = Info(found.type, found.dims, nullable=_nullable(self, expr, infos, found.flags))
     return _items(expr, infos, typed)
-
-
-def _based(self: Inference, info: Info) -> Info:
-    base = self.schema.domains.get(info.type)
-    return replace(info, type=base) if base else info
 
 
 def _whatever(
@@ -110,8 +110,9 @@ def _items(expr: nodes.Call, infos: list[Info], typed: Info) -> Info:
         return replace(typed, null_items=first.nullable, origin=first.origin)
     if expr.name in {"unnest", "max", "min", "any_value"} and first.origin:
         typed = replace(typed, origin=first.origin)
-    if expr.name in {"regexp_match", "regexp_matches"}:  # a group may match nothing
-        return replace(typed, null_items=True)
+    if expr.name in {"regexp_match", "regexp_matches", "string_to_array"}:
+        # A group may match nothing; the third argument of string_to_array is what stands for NULL.
+        return replace(typed, null_items=expr.name != "string_to_array" or len(infos) > 2)  # noqa: PLR2004
     if expr.name == "unnest":
         return typed.null(nullable=first.null_items)
     if expr.name == "array_remove" and isinstance(expr.args[1], nodes.Const):
@@ -126,16 +127,16 @@ def _nullable(self: Inference, expr: nodes.Call, infos: list[Info], flags: str) 
     name, some = expr.name, any(each.nullable for each in infos)
     if "u" in flags:
         return True
-    if name in {"array_remove", "array_replace"}:
+    if name in {"array_remove", "array_replace", "string_to_array"}:
         return infos[0].nullable
     if name in _NEVER_NULL:
         return False
     if flags.startswith("a"):
-        if expr.over or expr.filtered or not self.groups:
+        if expr.filtered or not (self.groups if expr.over is None else _holds_row(self, expr)):
             return True
         return not (name in _ARRAYS_OF_GROUPS or (name in _OF_GROUPS and not some))
     if flags.startswith("w"):
-        return True
+        return _of_window(self, expr, infos)
     if name in {"extract", "date_part"}:
         field = expr.args[0] if expr.args else None
         sure = isinstance(field, nodes.Const) and field.text.strip("'").lower() in _SURE_FIELDS
@@ -147,6 +148,20 @@ def _nullable(self: Inference, expr: nodes.Call, infos: list[Info], flags: str) 
     if name in {"concat_ws", "format"}:
         return not infos or infos[0].nullable
     return some or name in _SOMETIMES_NULL or not flags.startswith("fs")
+
+
+def _holds_row(self: Inference, expr: nodes.Call) -> bool:
+    """Whether the frame of a window always holds the row itself."""
+    return expr.over != ODD and expr.over not in self.odd
+
+
+def _of_window(self: Inference, expr: nodes.Call, infos: list[Info]) -> bool:
+    some = any(each.nullable for each in infos)
+    if expr.name in {"first_value", "last_value"}:
+        return some or not _holds_row(self, expr)
+    if expr.name in {"lag", "lead"}:
+        return some or len(infos) < 3  # noqa: PLR2004  # the last is in place of a row that is not there
+    return some or expr.name != "ntile"
 
 
 def _plain_text(name: str, infos: list[Info]) -> bool:

@@ -51,7 +51,9 @@ def function(stream: Stream) -> Candidate:
         result = "record"
     if defaults:
         flags += str(defaults)
-    return Candidate(flags, tuple(_spelled(*each[1:]) for each in inputs), result, tuple(outputs))
+    args = tuple(_spelled(*each[1:]) for each in inputs)
+    names = tuple(each[0] for each in inputs)
+    return Candidate(flags, args, result, tuple(outputs), names)
 
 
 def _is_default(token: Token) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from sqlc_gen_asyncpg.sql import nodes
 from sqlc_gen_asyncpg.sql.literals import number, string, type_name
 from sqlc_gen_asyncpg.sql.tokens import SqlSyntaxError
+from sqlc_gen_asyncpg.sql.windows import over
 from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
@@ -161,7 +162,9 @@ class Expressions:
             return self._right(left, op, _OTHER)
         if word == "overlaps" and least <= _OTHER:
             stream.next()
-            return nodes.Known("bool", (left, self.expression(_OTHER)), nullable=True)
+            right = self.expression(_OTHER)
+            rows = [each.items for each in (left, right) if isinstance(each, nodes.Row)]
+            return nodes.Call("overlaps", tuple(item for row in rows for item in row))
         if least <= _LIKE:
             return self._like(left)
         return None
@@ -198,9 +201,9 @@ class Expressions:
             return self._in(left)
         if stream.take("between"):
             stream.take("symmetric")
-            low = self.expression(_OTHER)
+            low = nodes.Op(">=", left, self.expression(_OTHER))
             stream.expect("and")
-            return nodes.In(left, (low, self.expression(_OTHER)))
+            return nodes.Op("and", low, nodes.Op("<=", left, self.expression(_OTHER)))
         similar = stream.take("similar")
         if similar:
             stream.expect("to")
@@ -317,15 +320,17 @@ class Expressions:
         stream = self.stream
         args: list[Expr] = []
         extra: list[Expr] = []
-        named = False
+        names: list[str] = []
+        variadic = False
         if not stream.take("*"):
             stream.take("distinct")
             stream.take("all")
             while not stream.at(")") and not stream.at("order", "by"):
                 if args:
                     stream.expect(",")
-                named = named or stream.ahead().text in {"=>", ":="} or stream.at("variadic")
-                args.append(self.argument())
+                variadic = stream.take("variadic") or variadic
+                names.append(self._argument_name())
+                args.append(self.expression())
             if stream.take("order", "by"):
                 extra += self.order()
         stream.expect(")")
@@ -339,39 +344,21 @@ class Expressions:
         if filtered:
             stream.expect("(")
             stream.expect("where")
-            extra.append(self.expression())
+            extra.append(nodes.Test("true", (self.expression(),)))
             stream.expect(")")
         if stream.take("ignore", "nulls"):
             pass
-        over = stream.take("over")
-        if over:
-            extra += self.window() if stream.at("(") else ()
-            if not stream.at(")") and stream.tokens[stream.position - 1].text == "over":
-                stream.name()
-        return nodes.Call(name, tuple(args), filtered, over, tuple(extra), named)
+        window, divided = over(self)
+        given = tuple(names) if any(names) else ()
+        return nodes.Call(name, tuple(args), filtered, window, (*extra, *divided), variadic, given)
 
-    def argument(self) -> Expr:
-        """Read an argument; a name before it (`days => 1`) is dropped."""
-        self.stream.take("variadic")
-        if self.stream.ahead().text in {"=>", ":="}:
-            self.stream.position += 2
-        return self.expression()
-
-    def window(self) -> list[Expr]:
-        """Read a window's definition."""
-        stream = self.stream
-        found: list[Expr] = []
-        stream.expect("(")
-        while not stream.take(")"):
-            if stream.take("partition", "by"):
-                found.append(self.expression())
-                while stream.take(","):
-                    found.append(self.expression())
-            elif stream.take("order", "by"):
-                found += self.order()
-            else:
-                stream.next()
-        return found
+    def _argument_name(self) -> str:
+        """Read the name before an argument (`days => 1`), if it has one."""
+        if self.stream.ahead().text not in {"=>", ":="}:
+            return ""
+        name = self.stream.name()
+        self.stream.next()
+        return name
 
     def order(self) -> list[Expr]:
         """Read what follows ORDER BY."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from sqlc_gen_asyncpg.pgtypes import normal_name
-from sqlc_gen_asyncpg.sql import calls, nodes, relations
+from sqlc_gen_asyncpg.sql import calls, conflicts, nodes, relations
 from sqlc_gen_asyncpg.sql.library import UNKNOWN, Found, Info, common, operator
 from sqlc_gen_asyncpg.wire import Name
 
@@ -35,8 +35,8 @@ def named(type_name: str) -> str:
 class Inference:
     """One statement; `nullable` are the numbers of parameters that may be None.
 
-    The server refuses what is `untyped`: parameters that have no type where they first stand; and
-    what is `torn`: those that must be of two types at once.
+    The server refuses what is `untyped`: parameters that have no type where they first stand; what
+    is `torn`: those that must be of two types at once; and the `clashes` of a type with another.
     """
 
     schema: Schema
@@ -44,7 +44,9 @@ class Inference:
     params: dict[int, Info] = field(default_factory=dict[int, Info])
     untyped: set[int] = field(default_factory=set[int])
     torn: dict[int, tuple[str, str]] = field(default_factory=dict[int, tuple[str, str]])
+    clashes: dict[int, str] = field(default_factory=dict[int, str])
     groups: bool = False
+    odd: tuple[str, ...] = ()
 
     def param(self, number: int, info: Info) -> None:
         """Note a parameter's type; if it has another, which came later, the server is torn."""
@@ -52,18 +54,20 @@ class Inference:
             return
         known = self.params.get(number)
         if known is None or not known.type:
-            self.params[number] = replace(info, param=number, nullable=number in self.nullable)
+            nullable = number in self.nullable and not self.schema.requires(info)
+            self.params[number] = replace(info, param=number, nullable=nullable)
             return
-        one, other = self._based(known), self._based(info)
-        if (one.type, one.dims) != (other.type, other.dims):
-            self.torn.setdefault(number, (one.type, other.type))
+        if (known.type, known.dims) != (info.type, info.dims):
+            self.torn.setdefault(number, (known.spelled, info.spelled))
 
     def settle(self, info: Info, to: Info) -> Info:
         """Give an open value the type that stands beside it."""
         if not info.open:
+            conflicts.no_assignment(self, info, to)
             return info
         if info.param and to.type:
             self.param(info.param, to)
+        conflicts.no_value(self, info, to)
         return replace(to, nullable=info.nullable, param=info.param)
 
     def expr(self, expr: nodes.Expr, scope: Scope) -> Info:  # noqa: C901, PLR0911, PLR0912
@@ -71,8 +75,10 @@ class Inference:
         match expr:
             case nodes.Ref(parts):
                 return scope.column(parts) or NOTHING
-            case nodes.Const(kind):
-                return Info(UNKNOWN if kind == "null" else kind, nullable=kind == "null")
+            case nodes.Const(kind, text):
+                literal = text if kind == UNKNOWN and text else None
+                kind = UNKNOWN if kind == "null" else kind
+                return Info(kind, nullable=expr.type == "null", literal=literal)
             case nodes.Param(number):
                 known = self.params.get(number)
                 empty = Info(UNKNOWN, nullable=number in self.nullable, param=number)
@@ -110,10 +116,14 @@ class Inference:
 
     def unify(self, infos: Sequence[Info]) -> Info:
         """Give all of these one type, parameters among them too."""
-        found = common(infos) or common([self._based(each) for each in infos])
+        based = [self.based(each) for each in infos]
+        alike = len({(each.type, each.dims) for each in infos}) == 1
+        found = common(infos if alike else based)
         if found is None:
+            conflicts.no_common_type(self, infos)
             return NOTHING
-        typed = next((each for each in infos if (each.type, each.dims) == found), None)
+        pairs = zip(infos, based, strict=True)
+        typed = next((each for each, base in pairs if (base.type, base.dims) == found), None)
         origin = typed.origin if typed else None
         items = any(each.null_items for each in infos)
         nullable = any(each.nullable for each in infos)
@@ -134,6 +144,8 @@ class Inference:
             "varchar",
         }
         nullable = inner.nullable or (from_json and not inner.dims)
+        if inner.type != target.type and self.schema.requires(target):
+            nullable = False  # from the domain itself nothing is checked, and a join may leave NULL
         return replace(target, nullable=nullable, null_items=inner.null_items)
 
     def _operator(self, expr: nodes.Op, scope: Scope) -> Info:
@@ -150,8 +162,10 @@ class Inference:
     def operation(self, op: str, infos: list[Info]) -> Info:
         """Return the result of an operator, and decide what its operands are."""
         nullable = any(each.nullable for each in infos) or op in _MAY_BE_NULL
-        known = [self._based(each) for each in infos]
+        known = [self.based(each) for each in infos]
         found = operator(op, known) if all(each.type for each in known) else None
+        if found is None and all(each.type for each in known):
+            conflicts.no_operator(self, op, infos)
         if found is None:
             return Info("bool") if op in _COMPARISONS else NOTHING
         self._settle_all(infos, found)
@@ -160,12 +174,12 @@ class Inference:
 
     def _settle_all(self, infos: list[Info], found: Found) -> None:
         for info, (kind, dims) in zip(infos, found.args, strict=False):
-            based = ((each, self._based(each)) for each in infos)
+            based = ((each, self.based(each)) for each in infos)
             same = (each for each, base in based if (base.type, base.dims) == (kind, dims))
             origin = next((each.origin for each in same), None)
             self.settle(info, Info(kind, dims, origin=origin))
 
-    def _based(self, info: Info) -> Info:
+    def based(self, info: Info) -> Info:
         """Return a domain's values as those of its base."""
         base = self.schema.domains.get(info.type)
         return replace(info, type=base) if base else info
@@ -174,7 +188,8 @@ class Inference:
         infos = [self.expr(each, scope) for each in expr.exprs]
         if expr.kind in {"true", "false", "unknown"}:
             infos = [self.settle(each, Info("bool")) for each in infos]
-        self.unify(infos if expr.kind == "distinct" else infos[:0])
+        if expr.kind == "distinct":
+            self.operation("=", infos)
         if expr.kind == "null":
             self.untyped.update(each.param for each in infos if each.open and each.param)
         if expr.kind not in {"json", "document", "normalized"}:
@@ -185,11 +200,11 @@ class Inference:
 
     def _rows(self, operands: list[nodes.Expr], scope: Scope) -> Info:
         left, right = [each.items for each in operands if isinstance(each, nodes.Row)]
-        nullable = False
-        for one, other in zip(left, right, strict=False):
-            infos = [self.expr(one, scope), self.expr(other, scope)]
-            nullable = self.operation("=", infos).nullable or nullable
-        return Info("bool", nullable=nullable)
+        ones = [self.expr(each, scope) for each in left]  # all are read before one is compared
+        others = [self.expr(each, scope) for each in right]
+        pairs = [[*each] for each in zip(ones, others, strict=False)]
+        found = [self.operation("=", each) for each in pairs]
+        return Info("bool", nullable=any(each.nullable for each in found))
 
     def condition(self, expr: nodes.Expr, scope: Scope) -> Info:
         """Return what is known of a condition, which is a bool."""
@@ -197,10 +212,12 @@ class Inference:
 
     def _quantified(self, expr: nodes.Quantified, scope: Scope) -> Info:
         left, right = self.expr(expr.left, scope), self.expr(expr.right, scope)
-        if right.open and left.type and not left.open:
-            right = self.settle(right, replace(left, dims=left.dims + 1))
-        elif left.open and right.dims:
-            left = self.settle(left, replace(right, dims=right.dims - 1))
+        item = replace(right, dims=max(right.dims - 1, 0), param=0)
+        found = operator(expr.op, [self.based(left), self.based(item)]) if left.type else None
+        if found and found.args and (right.open or right.dims):
+            of = Info(*found.args[1], origin=left.origin)
+            self.settle(left, Info(*found.args[0], origin=right.origin))
+            self.settle(right, replace(of, dims=of.dims + 1))
         nullable = left.nullable or right.nullable or right.null_items
         return Info("bool", nullable=nullable)
 
@@ -216,25 +233,37 @@ class Inference:
             lefts = left.items if isinstance(left, nodes.Row) else (left,)
             infos = [self.expr(each, scope) for each in lefts]
             for one, other in zip(infos, found, strict=False):
-                self.settle(one, other)
+                self.operation("=", [one, other])
             return Info("bool", nullable=any(each.nullable for each in [*infos, *found]))
         if isinstance(left, nodes.Row):
             many = [each for each in items if isinstance(each, nodes.Row)]
             parts = [self._rows([left, each], scope) for each in many]
             return Info("bool", nullable=any(each.nullable for each in parts) or not parts)
-        infos = [self.expr(each, scope) for each in (left, *items)]
-        self.unify(infos)
-        return Info("bool", nullable=any(each.nullable for each in infos))
+        one = self.expr(left, scope)
+        infos = [self.expr(each, scope) for each in items]
+        # PostgreSQL makes an array of those without a column, if they are several.
+        plain = [not nodes.names_column(each) for each in items]
+        array = [info for info, each in zip(infos, plain, strict=True) if each]
+        together = len(array) > 1
+        if together:
+            self.unify([one, *array])
+        for info, each in zip(infos, plain, strict=True):
+            if not (each and together):
+                self.operation("=", [one, info])
+        return Info("bool", nullable=any(each.nullable for each in [one, *infos]))
 
     def _case(self, expr: nodes.Case, scope: Scope) -> Info:
-        if expr.subject:
-            subject = self.expr(expr.subject, scope)
-            self.unify([subject, *(self.expr(each, scope) for each in expr.conditions)])
-        else:
-            for each in expr.conditions:
-                self.condition(each, scope)
-        last = () if expr.otherwise is None else (expr.otherwise,)
-        infos = [self.expr(each, scope) for each in (*expr.results, *last)]
+        subject = self.expr(expr.subject, scope) if expr.subject else None
+        subject = self.settle(subject, Info("text")) if subject else None
+        infos: list[Info] = []
+        for condition, value in zip(expr.conditions, expr.results, strict=True):
+            if subject:
+                self.operation("=", [replace(subject, param=0), self.expr(condition, scope)])
+            else:
+                self.condition(condition, scope)
+            infos.append(self.expr(value, scope))
+        if expr.otherwise:
+            infos.insert(0, self.expr(expr.otherwise, scope))  # its type comes before the others'
         found = self.unify(infos)
         return found.null(nullable=found.nullable or expr.otherwise is None)
 
@@ -275,7 +304,7 @@ class Inference:
         for each in subscripts:
             self.settle(self.expr(each, scope), of)
         if is_slice:
-            return info
+            return replace(info, param=0)
         if info.type == "jsonb" and not info.dims:
             return info.null(nullable=True)
         if not info.dims:

@@ -1,17 +1,19 @@
 """PostgreSQL's functions, operators and implicit casts, and which of them a call means.
 
 The tables were read from a server: functions.txt has name, kind and flags (`a` aggregate, `w`
-window, `s` strict, `r` a set, `v` variadic, the number of defaults), arguments, result.
+window, `s` strict, `r` a set, `v` variadic, the number of defaults), arguments, result;
+arguments.txt has name, arguments and the arguments' names.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
 from sqlc_gen_asyncpg.pgtypes import PG_TYPES
+from sqlc_gen_asyncpg.sql.arguments import defaults, reordered
 from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ __all__ = [
     "Candidate",
     "Found",
     "Info",
+    "by_any_name",
     "common",
     "function",
     "implicit",
@@ -49,7 +52,10 @@ RANGE_ITEMS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Info:
-    """What is known of a value: `type` is empty if nothing is, `unknown` for text in quotes."""
+    """What is known of a value: `type` is empty if nothing is, `unknown` for text in quotes.
+
+    `literal` is that text.
+    """
 
     type: str
     dims: int = 0
@@ -57,11 +63,17 @@ class Info:
     null_items: bool = False
     origin: tuple[str, str, str] | None = None
     param: int = 0
+    literal: str | None = None
 
     @property
     def open(self) -> bool:
         """Whether the type is still to be decided by what stands beside it."""
         return self.type == UNKNOWN
+
+    @property
+    def spelled(self) -> str:
+        """The type as SQL writes it."""
+        return self.type + "[]" * self.dims
 
     def null(self, *, nullable: bool) -> Info:
         """Return the same, nullable or not."""
@@ -80,12 +92,16 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One of the functions of a name; flag `u` is for the user's own, `columns` for its rows."""
+    """One of the functions of a name; flag `u` is for the user's own, `columns` for its rows.
+
+    `names` are those of its arguments, empty where they have none.
+    """
 
     flags: str
     args: tuple[str, ...]
     result: str
     columns: tuple[tuple[str, str, int], ...] = ()
+    names: tuple[str, ...] = field(default=(), compare=False)
 
 
 def _lines(name: str) -> list[list[str]]:
@@ -95,10 +111,12 @@ def _lines(name: str) -> list[list[str]]:
 
 @cache
 def _functions() -> dict[str, list[Candidate]]:
+    names = {(name, args): of for name, args, of in _lines("arguments.txt")}
     found: dict[str, list[Candidate]] = {}
     for name, flags, args, result in _lines("functions.txt"):
         types = () if args == "-" else tuple(args.split(","))
-        found.setdefault(name, []).append(Candidate(flags, types, result))
+        called = names.get((name, args), "").split(",")
+        found.setdefault(name, []).append(Candidate(flags, types, result, names=tuple(called)))
     return found
 
 
@@ -177,8 +195,8 @@ def _padded(candidate: Candidate, count: int) -> tuple[str, ...] | None:
             last, last.removeprefix("_")
         )
         return (*args[:-1], *([item] * (count - len(args) + 1)))
-    defaults = int("0" + "".join(each for each in candidate.flags if each.isdecimal()))
-    return args[:count] if len(args) - defaults <= count <= len(args) else None
+    least = len(args) - defaults(candidate)
+    return args[:count] if least <= count <= len(args) else None
 
 
 def _choose(candidates: list[Candidate], infos: Sequence[Info]) -> Found | None:
@@ -257,8 +275,9 @@ def _found(candidate: Candidate, args: tuple[str, ...], infos: Sequence[Info]) -
 
 def _consistent(args: tuple[str, ...], infos: Sequence[Info]) -> bool:
     """Whether `anyelement` and its like can stand for one type in all of these."""
-    some = any(arg in _ARRAYS | _ELEMENTS | _RANGES for arg in args)
-    return not some or _element(args, infos) is not None or all(each.open for each in infos)
+    of = _ARRAYS | _ELEMENTS | _RANGES
+    some = [info for info, arg in zip(infos, args, strict=False) if arg in of]
+    return _element(args, infos) is not None or all(each.open for each in some)
 
 
 def _element(args: tuple[str, ...], infos: Sequence[Info]) -> tuple[str, int] | None:
@@ -312,6 +331,14 @@ def function(name: str, infos: Sequence[Info], own: Sequence[Candidate] = ()) ->
     return _choose([*there, *(each for each in own if each.args not in taken)], infos)
 
 
+def named_function(
+    name: str, infos: Sequence[Info], names: Sequence[str], own: Sequence[Candidate] = ()
+) -> Found | None:
+    """Return the function that is called with arguments of these names, empty for those without."""
+    there = [reordered(each, names) for each in (*_functions().get(name, []), *own)]
+    return _choose([each for each in there if each], infos)
+
+
 def by_name(name: str, own: Sequence[Candidate] = ()) -> Found | None:
     """Return a function whose overloads all have one result."""
     candidates = [*own, *_functions().get(name, [])]
@@ -323,6 +350,11 @@ def by_name(name: str, own: Sequence[Candidate] = ()) -> Found | None:
     return Found(result[dims:], dims, (), candidates[0].flags)
 
 
+def by_any_name(name: str) -> bool:
+    """Whether PostgreSQL has a function of this name."""
+    return name in _functions()
+
+
 @cache
 def _operator(name: str, types: tuple[tuple[str, int], ...]) -> Found | None:
     """Return the operator between operands of these types; the same few come again and again."""
@@ -332,12 +364,16 @@ def _operator(name: str, types: tuple[tuple[str, int], ...]) -> Found | None:
 def operator(name: str, infos: Sequence[Info]) -> Found | None:
     """Return the operator between these operands."""
     first = _operator(name, tuple((each.type, each.dims) for each in infos))
+    if len(infos) > 1 and all(each.open for each in infos) and len(_operators().get(name, ())) > 1:
+        texts = first and first.args == (("text", 0), ("text", 0))
+        return first if texts else None  # PostgreSQL does not choose among others
     if first is None and len(infos) == 2:  # noqa: PLR2004
         left, right = infos
-        if left.open != right.open and name in {"=", "<>", "<", ">", "<=", ">="}:
-            known = right if left.open else left
+        known = right if left.open else left
+        json = known.type == "json" and not known.dims  # it has no comparisons
+        if left.open != right.open and name in {"=", "<>", "<", ">", "<=", ">="} and not json:
             return Found("bool", 0, ((known.type, known.dims), (known.type, known.dims)), "f")
         same = (left.type, left.dims) == (right.type, right.dims)
-        if same and left.type and name in {"=", "<>", "<", ">", "<=", ">="}:
+        if same and left.type and not json and name in {"=", "<>", "<", ">", "<=", ">="}:
             return Found("bool", 0, (), "f")
     return first

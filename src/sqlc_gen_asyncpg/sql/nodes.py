@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Literal, TypeAlias, cast
 
 __all__ = [
     "Array",
@@ -36,6 +36,7 @@ __all__ = [
     "Table",
     "Test",
     "Values",
+    "names_column",
 ]
 
 
@@ -72,14 +73,18 @@ class Cast:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A function; `over` if it is a window function, `within` for ordered-set aggregates."""
+    """A function; `over` is the name of its window, empty for one without, None if it has none.
+
+    `names` are those before its arguments (`days => 1`); it is `variadic` if its last is an array.
+    """
 
     name: str
     args: tuple[Expr, ...]
     filtered: bool = False
-    over: bool = False
+    over: str | None = None
     extra: tuple[Expr, ...] = ()
-    named: bool = False
+    variadic: bool = False
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +107,7 @@ class Quantified:
 
 @dataclass(frozen=True, slots=True)
 class In:
-    """`left IN (…)`, or BETWEEN."""
+    """`left IN (…)`."""
 
     left: Expr
     items: tuple[Expr, ...]
@@ -250,7 +255,11 @@ Source: TypeAlias = Table | Derived | Functions | Join
 
 @dataclass(frozen=True, slots=True)
 class Select:
-    """SELECT; `groups` says that there is a GROUP BY without grouping sets."""
+    """SELECT; `groups` says that there is a GROUP BY, `sets` that it has grouping sets.
+
+    `others` are what it groups by, is distinct on, and its windows; a frame of those in `odd` need
+    not hold the row itself.
+    """
 
     items: tuple[Item, ...]
     sources: tuple[Source, ...]
@@ -258,6 +267,8 @@ class Select:
     groups: bool = False
     sets: bool = False
     having: bool = False
+    others: tuple[Expr, ...] = ()
+    odd: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,3 +322,14 @@ class Query:
     body: Body
     order: tuple[Expr, ...] = ()
     limits: tuple[Expr, ...] = ()
+
+
+def names_column(part: object) -> bool:
+    """Whether a column stands in an expression, subqueries left out."""
+    if isinstance(part, Ref):
+        return True
+    if isinstance(part, tuple):
+        return any(map(names_column, cast("tuple[object, ...]", part)))
+    if isinstance(part, Query) or not is_dataclass(part):
+        return False
+    return any(names_column(getattr(part, each.name)) for each in fields(part))

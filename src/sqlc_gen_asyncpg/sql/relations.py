@@ -30,8 +30,13 @@ _VALUE_FUNCTIONS: Final = words(
 )
 
 
-def columns(self: Inference, query: nodes.Query, outer: Scope | None) -> list[tuple[str, Info]]:
-    """Return the columns of a statement in order, with their names."""
+def columns(
+    self: Inference, query: nodes.Query, outer: Scope | None, *, settled: bool = True
+) -> list[tuple[str, Info]]:
+    """Return the columns of a statement in order, with their names.
+
+    What has no type in the end is text, unless what is around decides it: then it is not `settled`.
+    """
     scope = Scope(outer)
     for cte in query.ctes:
         scope.ctes[cte.name] = _cte(self, cte, scope)
@@ -47,11 +52,22 @@ def columns(self: Inference, query: nodes.Query, outer: Scope | None) -> list[tu
         case nodes.Dml():
             found = _change(self, body, inner)
     inner.merged.update({name: info for name, info in found if name not in inner.merged})
-    for each in query.order:
-        self.expr(each, inner)
+    _last(self, query, inner)
+    return _settled(self, found) if settled else found
+
+
+def _last(self: Inference, query: nodes.Query, scope: Scope) -> None:
+    """Read what PostgreSQL reads behind WHERE, which may be in the names of the result."""
+    others = query.body.others if isinstance(query.body, nodes.Select) else ()
+    for each in (*query.order, *others):
+        self.settle(self.expr(each, scope), Info("text"))
     for each in query.limits:
-        self.settle(self.expr(each, inner), Info("int8"))
-    return found
+        self.settle(self.expr(each, scope), Info("int8"))
+
+
+def _settled(self: Inference, found: Sequence[tuple[str, Info]]) -> list[tuple[str, Info]]:
+    text = Info("text")
+    return [(name, self.settle(info, text) if info.open else info) for name, info in found]
 
 
 def _unique(found: Sequence[tuple[str, Info]], names: Sequence[str] = ()) -> dict[str, Info]:
@@ -66,7 +82,7 @@ def _cte(self: Inference, cte: nodes.Cte, scope: Scope) -> dict[str, Info]:
     body = cte.query.body
     if not isinstance(body, nodes.SetOp):
         return _unique(columns(self, cte.query, scope), cte.columns)
-    first = _unique(columns(self, body.left, scope), cte.columns)
+    first = _unique(columns(self, body.left, scope, settled=False), cte.columns)
     for _ in range(2):
         scope.ctes[cte.name] = first
         whole = _unique(columns(self, cte.query, scope), cte.columns)
@@ -81,13 +97,13 @@ def _cte(self: Inference, cte: nodes.Cte, scope: Scope) -> dict[str, Info]:
 def _select(self: Inference, select: nodes.Select, scope: Scope) -> list[tuple[str, Info]]:
     for source in select.sources:
         scope.relations += _source(self, source, scope)
-    before = self.groups
-    self.groups = select.groups and not select.sets
+    before = self.groups, self.odd
+    self.groups, self.odd = select.groups and not select.sets, select.odd
     scope.all_null = select.sets
     found = _items(self, select.items, scope)  # before WHERE, as PostgreSQL does
     for each in select.conditions:
         self.condition(each, scope)
-    self.groups = before
+    self.groups, self.odd = before
     sets = [any(_is_set(self, each) for each in _calls(i.expr)) for i in select.items]
     if sum(sets) > 1 and len(sets) == len(found):  # the shorter ones are filled up with NULL
         pairs = zip(found, sets, strict=True)
@@ -120,22 +136,23 @@ def _name(expr: nodes.Expr) -> str:
 
 
 def _values(self: Inference, values: nodes.Values, scope: Scope) -> list[tuple[str, Info]]:
+    rows = [[self.expr(each, scope) for each in row] for row in values.rows]
     found: list[tuple[str, Info]] = []
-    for index, cells in enumerate(zip(*values.rows, strict=False), start=1):
-        infos = [self.expr(each, scope) for each in cells]
-        found.append((f"column{index}", infos[0] if len(infos) == 1 else self.unify(infos)))
+    for index, infos in enumerate(zip(*rows, strict=False), start=1):
+        same = len(infos) == 1 and not infos[0].open
+        found.append((f"column{index}", infos[0] if same else self.unify(infos)))
     return found
 
 
 def _set_operation(self: Inference, body: nodes.SetOp, scope: Scope) -> list[tuple[str, Info]]:
-    left, right = columns(self, body.left, scope), columns(self, body.right, scope)
+    left = columns(self, body.left, scope, settled=False)
+    right = columns(self, body.right, scope, settled=False)
     found: list[tuple[str, Info]] = []
     for (name, one), (_, other) in zip(left, right, strict=False):
+        info = both = self.unify([one, other])
         if body.op == "except":
-            info = one
+            info = one if (one.type, one.dims) == (both.type, both.dims) else both
         else:
-            both = self.unify([one, other])
-            info = both
             if body.op == "intersect":
                 info = both.null(nullable=one.nullable and other.nullable)
             items = one.null_items or other.null_items
@@ -162,7 +179,7 @@ def _change(self: Inference, body: nodes.Dml, scope: Scope) -> list[tuple[str, I
         scope.relations += _source(self, source, scope)
     for each in body.conditions:
         self.condition(each, scope)
-    found = _items(self, body.returning, scope)
+    found = _settled(self, _items(self, body.returning, scope))
     _assign(self, body.sets, table, scope)  # behind WHERE and RETURNING, as PostgreSQL does
     return found
 
@@ -191,7 +208,7 @@ def _insert(self: Inference, body: nodes.Dml, table: dict[str, Info], scope: Sco
                 self.settle(info, target)
         return
     parent = scope.parent
-    found = columns(self, body.source, parent)
+    found = columns(self, body.source, parent, settled=False)
     for (_, info), target in zip(found, targets, strict=False):
         self.settle(info, target)
 
@@ -309,7 +326,7 @@ def one_row(self: Inference, query: nodes.Query) -> bool:
     calls = [each for item in body.items for each in _calls(item.expr)]
     if any(_is_set(self, each) for each in calls):
         return False
-    if any(not each.over and library.is_aggregate(each.name) for each in calls):
+    if any(each.over is None and library.is_aggregate(each.name) for each in calls):
         return True
     return not body.sources and not body.conditions
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sqlc_gen_asyncpg.sql.library import Info
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from sqlc_gen_asyncpg.sql.library import Candidate
 
@@ -41,7 +41,9 @@ class Relation:
 class Schema:
     """The tables by schema and name, and what user-defined functions take and return.
 
-    sqlc does not know the columns of the views in `renamed`.
+    sqlc does not know the columns of the views in `renamed`. `enums` have their values. The
+    domains in `required` are NOT NULL. With `own_casts` there are operators or casts that are not
+    PostgreSQL's.
     """
 
     default: str
@@ -54,6 +56,13 @@ class Schema:
         default_factory=dict[str, "Mapping[str, Info]"]
     )
     renamed: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    enums: Mapping[str, Collection[str]] = field(default_factory=dict[str, "Collection[str]"])
+    required: Collection[str] = ()
+    own_casts: bool = False
+
+    def requires(self, info: Info) -> bool:
+        """Whether no value of this type is NULL."""
+        return info.type in self.required and not info.dims
 
     def table(self, parts: tuple[str, ...]) -> tuple[tuple[str, str], Mapping[str, Info]] | None:
         """Return a table and its key."""

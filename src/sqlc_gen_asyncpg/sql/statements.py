@@ -10,6 +10,7 @@ from sqlc_gen_asyncpg.sql.expressions import Expressions
 from sqlc_gen_asyncpg.sql.literals import type_name
 from sqlc_gen_asyncpg.sql.stream import Stream
 from sqlc_gen_asyncpg.sql.tokens import SqlSyntaxError, tokenize
+from sqlc_gen_asyncpg.sql.windows import window
 from sqlc_gen_asyncpg.words import words
 
 __all__ = ["Statements", "parse"]
@@ -137,10 +138,12 @@ class Statements:
     def _select(self) -> nodes.Select:
         stream = self.stream
         conditions: list[nodes.Expr] = []
+        others: list[nodes.Expr] = []
+        odd: list[str] = []
         if stream.take("distinct"):
             if stream.take("on"):
                 stream.expect("(")
-                conditions += self.expressions.several()
+                others += self.expressions.several()
         else:
             stream.take("all")
         items = self.items()
@@ -149,22 +152,27 @@ class Statements:
             conditions.append(self.expressions.expression())
         groups = sets = False
         if stream.take("group", "by"):
-            groups, sets = self._groups(conditions)
+            groups, sets = self._groups(others)
         having = stream.take("having")
         if having:
             conditions.append(self.expressions.expression())
         if stream.take("window"):
-            conditions += self._window()
+            odd += self._window(others)
             while stream.take(","):
-                conditions += self._window()
-        return nodes.Select(items, sources, tuple(conditions), groups, sets, having)
+                odd += self._window(others)
+        return nodes.Select(
+            items, sources, tuple(conditions), groups, sets, having, tuple(others), tuple(odd)
+        )
 
-    def _window(self) -> list[nodes.Expr]:
-        self.stream.name()
+    def _window(self, others: list[nodes.Expr]) -> list[str]:
+        """Read a window; return its name if its frame may be without the row itself."""
+        name = self.stream.name()
         self.stream.expect("as")
-        return self.expressions.window()
+        found, odd = window(self.expressions)
+        others += found
+        return [name] if odd else []
 
-    def _groups(self, conditions: list[nodes.Expr]) -> tuple[bool, bool]:
+    def _groups(self, others: list[nodes.Expr]) -> tuple[bool, bool]:
         stream = self.stream
         _ = stream.take("distinct") or stream.take("all")
         sets = False
@@ -182,7 +190,7 @@ class Statements:
                 stream.position += 2
                 sets = True
             else:
-                conditions.append(self.expressions.expression())
+                others.append(self.expressions.expression())
         return True, sets
 
     def items(self) -> tuple[nodes.Item, ...]:

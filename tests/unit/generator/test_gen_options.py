@@ -47,6 +47,7 @@ WRONG: list[tuple[dict[str, object], str]] = [
     ({"emit_async_querier": False}, "emit_async_querier: false cannot hold"),
     ({"emit_pydantic_models": False}, "emit_pydantic_models: false cannot hold"),
     ({"emit_str_enum": "yes"}, "emit_str_enum must be true or false"),
+    ({"unnamed_parameters": "arg"}, "unnamed_parameters must be one of error, number"),
     ({"query_parameter_limit": -1}, "query_parameter_limit must be a number"),
     ({"query_parameter_limit": True}, "query_parameter_limit must be a number"),
     ({"initialisms": "API"}, "initialisms must be a list"),

@@ -41,12 +41,12 @@ REFUSED = {
     "Unnamed": (
         ":many",
         "SELECT id FROM item WHERE id = ANY($1::text[])",
-        "$1 has no name; write sqlc.arg(name)",
+        "$1 has no name; write sqlc.arg(name), or @name, for each parameter of the query, or see",
     ),
     "SameName": (
         ":many",
         "SELECT i.id FROM item AS i, other AS o WHERE i.id = $1 AND o.id = $2",
-        "two parameters would be called id; name",
+        "two parameters would be called id; write sqlc.arg(name), or @name, for each parameter",
     ),
     "AnyParameter": (
         ":many",
@@ -56,12 +56,62 @@ REFUSED = {
     "TypedTooLate": (
         ":many",
         "SELECT id FROM item WHERE @x IS NULL OR note = @x",
-        "cast it there, as in x::text",
+        "cast it there, as in @x::text",
+    ),
+    "NumberTooLate": (
+        ":many",
+        "SELECT id FROM item WHERE @x IS NULL OR size = @x",
+        "cast it there, as in @x::int4",
+    ),
+    "NotSure": (
+        ":many",
+        "SELECT id FROM item WHERE size IN (SELECT unnest(@x))",
+        "type for it is not sure; cast it to the one that is meant, as in @x::bigint",
     ),
     "TwoTypes": (
         ":exec",
         "UPDATE mooded SET mood = @x, note = CASE WHEN @x = 'ok' THEN 'fine' END",
         "parameter x: PostgreSQL refuses the query, as it would be both text and mood; cast it",
+    ),
+    "TwoTypesOfTwoColumns": (
+        ":exec",
+        "UPDATE item SET size = @x, note = @x",
+        "would be both int4 and text; cast it everywhere to one of them, as in @x::int4",
+    ),
+    "TwoTypesInRows": (
+        ":many",
+        "SELECT note FROM item WHERE (size, id) = (@x, @x)",
+        "would be both int4 and text; cast it everywhere to one of them, as in @x::int4",
+    ),
+    "EnumAndText": (
+        ":many",
+        "SELECT note FROM mooded WHERE @x::text = '' OR mood = @x",
+        "PostgreSQL has no operator mood = text; cast what stands beside it, as in (…)::text",
+    ),
+    "NoValue": (
+        ":many",
+        "SELECT note FROM mooded WHERE mood = @x OR @x = ''",
+        "PostgreSQL refuses it: '' is no value of type mood; say with NULL that there is none",
+    ),
+    "TextAndNumber": (
+        ":exec",
+        "UPDATE item SET size = @x WHERE id = @x",
+        "text is no int4 without a cast; cast it there, as in @x::int4",
+    ),
+    "NoFunction": (
+        ":many",
+        "SELECT id FROM item WHERE size = @x AND note = lower(@x)",
+        "it is int4 where it first stands, PostgreSQL has no function lower(int4); cast it there",
+    ),
+    "NothingInCommon": (
+        ":many",
+        "SELECT id FROM item WHERE size = @x AND note = coalesce(@x, note)",
+        "nothing can be both int4 and text; cast it there, as in @x::text",
+    ),
+    "IntervalTaken": (
+        ":many",
+        "SELECT id FROM item WHERE at > now() - @x",
+        "PostgreSQL has no operator timestamptz > interval; cast the parameters in it",
     ),
     "AnyArgument": (
         ":many",

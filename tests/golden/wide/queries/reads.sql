@@ -140,3 +140,11 @@ SELECT id, ship, (ship).zip AS zip FROM shop.orders;
 
 -- name: Uneven :many
 SELECT generate_series(1, 3) AS n, unnest(tags) AS tag, regexp_match(mail, '(x)?@') AS found FROM customer;
+
+-- name: NearestBits :many
+SELECT id, flags <~> @flags AS hamming, flags <%> @flags::bit(3) AS jaccard,
+    (1 - (flags <%> @flags))::numeric(3, 2) AS alike
+FROM shop.orders WHERE flags <~> @flags < @most ORDER BY flags <~> @flags, id LIMIT 5;
+
+-- name: HammingTo :many
+SELECT hamming_distance(flags, @flags) AS far FROM shop.orders WHERE flags IS NOT NULL ORDER BY far;

@@ -64,7 +64,7 @@ class FindByFlagsRow(BaseModel):
 
 
 _FACTS: Final[TypeAdapter[Facts]] = TypeAdapter(Facts)
-_ENCODE_FACTS: Final = Encoder(json_object(_FACTS))
+_ENCODE_FACTS: Final = Encoder("facts", json_object(_FACTS))
 _PLACE_COLUMNS: Final = (
     "id",
     "spot",

@@ -135,14 +135,15 @@ class TurnPrefsParams(BaseModel):
 
 
 _PREFS: Final[TypeAdapter[Prefs]] = TypeAdapter(Prefs)
-_ENCODE_PREFS: Final = Encoder(json_object(_PREFS))
+_ENCODE_PREFS: Final = Encoder("prefs", json_object(_PREFS))
 _CHANGE: Final[TypeAdapter[Change]] = TypeAdapter(Change)
-_ENCODE_CHANGE: Final = Encoder(json_object(_CHANGE), dims=1)
+_ENCODE_HISTORY: Final = Encoder("history", json_object(_CHANGE), dims=1)
 _LIMITS: Final[TypeAdapter[Limits]] = TypeAdapter(Limits)
-_ENCODE_LIMITS: Final = Encoder(json_object(_LIMITS))
-_ENCODE_MONEY_TO_DB: Final = Encoder(money_to_db)
-_ENCODE_MONEY_TO_DB_2: Final = Encoder(money_to_db, dims=1)
-_ENCODE_LOCK: Final = Encoder(lock)
+_ENCODE_LIMITS: Final = Encoder("limits", json_object(_LIMITS))
+_ENCODE_OTHER: Final = Encoder("other", json_object(_PREFS))
+_ENCODE_BALANCE: Final = Encoder("balance", money_to_db)
+_ENCODE_STEPS: Final = Encoder("steps", money_to_db, dims=1)
+_ENCODE_PIN: Final = Encoder("pin", lock)
 _ACCOUNT_COLUMNS: Final = (
     "id",
     "prefs",
@@ -165,21 +166,23 @@ _READ_LIST_HISTORY_ROW: Final = reader(ListHistoryRow, _LIST_HISTORY_ROW_COLUMNS
 _LIST_PGMONEY: Final[TypeAdapter[list[PgMoney]]] = TypeAdapter(list[PgMoney])
 _SET_BALANCES_COLUMNS: Final = ("balance", "prefs", "limits", "id")
 _SET_BALANCES_ENCODERS: Final = {
-    "balance": _ENCODE_MONEY_TO_DB,
+    "balance": _ENCODE_BALANCE,
     "limits": _ENCODE_LIMITS,
     "prefs": _ENCODE_PREFS,
 }
 _FIND_PREFS_COLUMNS: Final = ("balance",)
-_FIND_PREFS_ENCODERS: Final = {"balance": _ENCODE_MONEY_TO_DB}
+_FIND_PREFS_ENCODERS: Final = {"balance": _ENCODE_BALANCE}
 _LIST_PGJSON_PREFS_NONE: Final[TypeAdapter[list[PgJson[Prefs] | None]]] = TypeAdapter(
     list[PgJson[Prefs] | None],
 )
-_ENCODE_PREFS_2: Final = Encoder(json_object(_PREFS), dims=1)
+_ENCODE_BALANCES: Final = Encoder("balances", money_to_db, dims=1)
+_ENCODE_FRIENDS_PREFS: Final = Encoder("friends.prefs", json_object(_PREFS), dims=1)
 _COPY_PINS_COLUMNS: Final = ("id", "balance", "pin")
-_COPY_PINS_ENCODERS: Final = {"balance": _ENCODE_MONEY_TO_DB, "pin": _ENCODE_LOCK}
+_COPY_PINS_ENCODERS: Final = {"balance": _ENCODE_BALANCE, "pin": _ENCODE_PIN}
 _COPY_BOTH_COLUMNS: Final = ("a", "b")
 _READ_NOTE_ROW_COLUMNS: Final = ("note", "total", "x")
 _READ_READ_NOTE_ROW: Final = reader(ReadNoteRow, _READ_NOTE_ROW_COLUMNS)
+_ENCODE_NOTE: Final = Encoder("note", json_object(_LIMITS))
 _LIST_FRIENDS_ROW_SHAPE: Final = (
     ("one", _ACCOUNT_COLUMNS),
     ("other", _ACCOUNT_COLUMNS, "id"),
@@ -229,13 +232,13 @@ async def add_account(
         ADD_ACCOUNT,
         id,
         _ENCODE_PREFS(prefs),
-        _ENCODE_CHANGE(history),
+        _ENCODE_HISTORY(history),
         _ENCODE_LIMITS(limits),
-        _ENCODE_PREFS(other),
+        _ENCODE_OTHER(other),
         note,
-        _ENCODE_MONEY_TO_DB(balance),
-        _ENCODE_MONEY_TO_DB_2(steps),
-        _ENCODE_LOCK(pin),
+        _ENCODE_BALANCE(balance),
+        _ENCODE_STEPS(steps),
+        _ENCODE_PIN(pin),
         paid,
         during,
         off,
@@ -315,7 +318,7 @@ async def set_prefs(db: DBTX, /, *, prefs: Prefs, pin: str | None, id: int) -> i
     UPDATE account SET prefs = $1, pin = $2 WHERE id = $3
     ```
     """
-    status = await db.execute(SET_PREFS, _ENCODE_PREFS(prefs), _ENCODE_LOCK(pin), id)
+    status = await db.execute(SET_PREFS, _ENCODE_PREFS(prefs), _ENCODE_PIN(pin), id)
     return affected(status)
 
 
@@ -363,7 +366,7 @@ async def find_accounts(db: DBTX, /, *, balances: Sequence[Money]) -> list[model
     SELECT id, prefs, history, limits, other, note, balance, steps, pin, paid, during, off FROM account WHERE balance = ANY($1::cents[]) ORDER BY id
     ```
     """
-    rows = await db.fetch(FIND_ACCOUNTS, _ENCODE_MONEY_TO_DB_2(balances))
+    rows = await db.fetch(FIND_ACCOUNTS, _ENCODE_BALANCES(balances))
     return [_READ_ACCOUNT(row) for row in rows]
 
 
@@ -374,7 +377,7 @@ async def iter_find_accounts(
     balances: Sequence[Money],
 ) -> AsyncIterator[models.Account]:
     """Like find_accounts, one row at a time over a cursor; needs a transaction."""
-    async for row in db.cursor(FIND_ACCOUNTS, _ENCODE_MONEY_TO_DB_2(balances)):
+    async for row in db.cursor(FIND_ACCOUNTS, _ENCODE_BALANCES(balances)):
         yield _READ_ACCOUNT(row)
 
 
@@ -393,7 +396,7 @@ async def add_friends(db: DBTX, /, *, friends: Sequence[models.NewFriend]) -> in
         ADD_FRIENDS,
         [item.a for item in friends],
         [item.b for item in friends],
-        _ENCODE_PREFS_2([item.prefs for item in friends]),
+        _ENCODE_FRIENDS_PREFS([item.prefs for item in friends]),
     )
     return affected(status)
 
@@ -464,7 +467,7 @@ async def write_note(db: DBTX, /, *, note: Limits | None, id: int) -> None:
     UPDATE account SET note = $1 WHERE id = $2
     ```
     """
-    await db.execute(WRITE_NOTE, _ENCODE_LIMITS(note), id)
+    await db.execute(WRITE_NOTE, _ENCODE_NOTE(note), id)
 
 
 LIST_FRIENDS: Final = """-- name: ListFriends :many

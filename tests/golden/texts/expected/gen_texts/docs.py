@@ -57,13 +57,15 @@ class NearRow(BaseModel):
 
 
 _HEAD: Final[TypeAdapter[Head]] = TypeAdapter(Head)
-_ENCODE_HEAD: Final = Encoder(json_text(_HEAD))
-_ENCODE_HEAD_2: Final = Encoder(json_text(_HEAD), dims=1)
+_ENCODE_HEAD: Final = Encoder("head", json_text(_HEAD))
+_ENCODE_HEADS: Final = Encoder("heads", json_text(_HEAD), dims=1)
 _JSONVALUE: Final[TypeAdapter[JsonValue]] = TypeAdapter(JsonValue)
-_ENCODE_JSONVALUE: Final = Encoder(json_text(_JSONVALUE), null=False)
-_ENCODE_JSONVALUE_2: Final = Encoder(json_text(_JSONVALUE))
-_ENCODE_VECTOR_TEXT: Final = Encoder(vector_text)
-_ENCODE_VECTOR_TEXT_2: Final = Encoder(vector_text, dims=1)
+_ENCODE_BODY: Final = Encoder("body", json_text(_JSONVALUE), null=False)
+_ENCODE_REST: Final = Encoder("rest", json_text(_JSONVALUE))
+_ENCODE_MORE: Final = Encoder("more", json_text(_JSONVALUE))
+_ENCODE_PLACE: Final = Encoder("place", vector_text)
+_ENCODE_PLACES: Final = Encoder("places", vector_text, dims=1)
+_ENCODE_HALF: Final = Encoder("half", vector_text)
 _DOC_COLUMNS: Final = (
     "id",
     "head",
@@ -83,15 +85,17 @@ _PGJSONTEXT_JSONVALUE_NONE: Final[TypeAdapter[PgJsonText[JsonValue] | None]] = T
 )
 _COPY_DOCS_COLUMNS: Final = ("id", "head", "heads", "body", "rest")
 _COPY_DOCS_ENCODERS: Final = {
-    "body": _ENCODE_JSONVALUE,
+    "body": _ENCODE_BODY,
     "head": _ENCODE_HEAD,
-    "heads": _ENCODE_HEAD_2,
-    "rest": _ENCODE_JSONVALUE_2,
+    "heads": _ENCODE_HEADS,
+    "rest": _ENCODE_REST,
 }
 _SET_PLACES_COLUMNS: Final = ("place", "id")
-_SET_PLACES_ENCODERS: Final = {"place": _ENCODE_VECTOR_TEXT}
+_SET_PLACES_ENCODERS: Final = {"place": _ENCODE_PLACE}
+_ENCODE_WANTED: Final = Encoder("wanted", vector_text)
 _NEAR_ROW_COLUMNS: Final = ("id", "distance")
 _READ_NEAR_ROW: Final = reader(NearRow, _NEAR_ROW_COLUMNS)
+_ENCODE_PART: Final = Encoder("part", json_text(_JSONVALUE))
 _LIST_INT: Final[TypeAdapter[list[int]]] = TypeAdapter(list[int])
 
 ADD_DOC: Final = """-- name: AddDoc :one
@@ -120,14 +124,14 @@ async def add_doc(
         ADD_DOC,
         id,
         _ENCODE_HEAD(head),
-        _ENCODE_HEAD_2(heads),
-        _ENCODE_JSONVALUE(body),
-        _ENCODE_JSONVALUE_2(rest),
-        _ENCODE_JSONVALUE_2(more),
+        _ENCODE_HEADS(heads),
+        _ENCODE_BODY(body),
+        _ENCODE_REST(rest),
+        _ENCODE_MORE(more),
         mood,
-        _ENCODE_VECTOR_TEXT(place),
-        _ENCODE_VECTOR_TEXT_2(places),
-        _ENCODE_VECTOR_TEXT(half),
+        _ENCODE_PLACE(place),
+        _ENCODE_PLACES(places),
+        _ENCODE_HALF(half),
         few,
     )
     return _READ_DOC(required(row, "AddDoc"))
@@ -173,12 +177,12 @@ SELECT id, place <-> $1 AS distance FROM doc WHERE place IS NOT NULL ORDER BY pl
 
 
 async def near(db: DBTX, /, *, wanted: Sequence[float] | None) -> list[NearRow]:
-    rows = await db.fetch(NEAR, _ENCODE_VECTOR_TEXT(wanted))
+    rows = await db.fetch(NEAR, _ENCODE_WANTED(wanted))
     return [_READ_NEAR_ROW(row) for row in rows]
 
 
 async def iter_near(db: CursorDBTX, /, *, wanted: Sequence[float] | None) -> AsyncIterator[NearRow]:
-    async for row in db.cursor(NEAR, _ENCODE_VECTOR_TEXT(wanted)):
+    async for row in db.cursor(NEAR, _ENCODE_WANTED(wanted)):
         yield _READ_NEAR_ROW(row)
 
 
@@ -187,6 +191,6 @@ SELECT id FROM doc WHERE rest @> $1 ORDER BY id"""
 
 
 async def contains(db: DBTX, /, *, part: JsonValue | None) -> list[int]:
-    rows = await db.fetch(CONTAINS, _ENCODE_JSONVALUE_2(part))
+    rows = await db.fetch(CONTAINS, _ENCODE_PART(part))
     found = [row[0] for row in rows]
     return _LIST_INT.validate_python(found)

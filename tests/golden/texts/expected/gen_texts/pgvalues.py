@@ -12,7 +12,13 @@ from pydantic import (
     ValidationError,
     ValidatorFunctionWrapHandler,
 )
-from pydantic_core import CoreSchema, core_schema, from_json, to_json
+from pydantic_core import (
+    CoreSchema,
+    PydanticSerializationError,
+    core_schema,
+    from_json,
+    to_json,
+)
 
 __all__ = [
     "Converted",
@@ -35,15 +41,25 @@ _DRIVER: Final = {"asyncpg", "builtins", "datetime", "decimal", "ipaddress", "pg
 class Encoder:
     """Makes of an argument what the driver takes; of an array each item."""
 
-    def __init__(self, encode: Callable[..., object], *, dims: int = 0, null: bool = True) -> None:
-        """Take the function for one value, how deep in arrays these are, and if None is NULL."""
+    def __init__(
+        self, argument: str, encode: Callable[..., object], *, dims: int = 0, null: bool = True
+    ) -> None:
+        """Take the argument's name, the function for one value, its depth, and if None is NULL."""
+        self._argument = argument
         self._encode = encode
         self._dims = dims
         self._null = null
 
     def __call__(self, value: object, /) -> object:
-        """Return what the driver takes."""
-        return self._at(value, self._dims)
+        """Return what the driver takes; an error says which argument it is about."""
+        try:
+            return self._at(value, self._dims)
+        except PydanticSerializationError as error:
+            msg = f"{self._argument}: {error}"
+            raise PydanticSerializationError(msg) from error
+        except Exception as error:
+            error.add_note(f"This is about the argument {self._argument}.")
+            raise
 
     def _at(self, value: object, dims: int) -> object:
         if value is None and self._null:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter
 
 from . import enums, models
 from .dbtx import DBTX, nested_reader, reader, require_aware, required
-from .pgdriver import PgBits, PgRange, Range
+from .pgdriver import BitString, PgBits, PgRange, Range
 from .pghalfvectors import PgHalfVector, PgSparseVector
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "FULL_JOINED",
     "GENERATED",
     "GROUPED",
+    "HAMMING_TO",
     "IN_RANGE",
     "JOINED",
     "JSON",
@@ -41,6 +42,7 @@ __all__ = [
     "LITERALS",
     "LOWERED",
     "MATH",
+    "NEAREST_BITS",
     "OWN",
     "PAGE",
     "RANGES",
@@ -83,6 +85,7 @@ __all__ = [
     "LiteralsRow",
     "LoweredRow",
     "MathRow",
+    "NearestBitsRow",
     "RangesRow",
     "RecursiveRow",
     "RightJoinedRow",
@@ -113,6 +116,7 @@ __all__ = [
     "full_joined",
     "generated",
     "grouped",
+    "hamming_to",
     "in_range",
     "joined",
     "json",
@@ -122,6 +126,7 @@ __all__ = [
     "literals",
     "lowered",
     "math",
+    "nearest_bits",
     "own",
     "page",
     "ranges",
@@ -227,9 +232,9 @@ class WindowsRow(BaseModel):
     order_id: UUID
     row: int
     before: int | None
-    running: int | None
+    running: int
     rank: int
-    quarter: int | None
+    quarter: int
     f: str | None
 
 
@@ -497,6 +502,17 @@ class UnevenRow(BaseModel):
     found: list[str | None] | None
 
 
+class NearestBitsRow(BaseModel):
+    """A row of NearestBits."""
+
+    model_config = ConfigDict(allow_inf_nan=True)
+
+    id: UUID
+    hamming: float | None
+    jaccard: float | None
+    alike: Decimal | None
+
+
 _LOWERED_ROW_COLUMNS: Final = ("low", "mail_low", "size", "shout")
 _READ_LOWERED_ROW: Final = reader(LoweredRow, _LOWERED_ROW_COLUMNS)
 _COALESCED_ROW_COLUMNS: Final = ("name", "maybe")
@@ -634,6 +650,9 @@ _SHIPS_ROW_COLUMNS: Final = ("id", "ship", "zip")
 _READ_SHIPS_ROW: Final = reader(ShipsRow, _SHIPS_ROW_COLUMNS)
 _UNEVEN_ROW_COLUMNS: Final = ("n", "tag", "found")
 _READ_UNEVEN_ROW: Final = reader(UnevenRow, _UNEVEN_ROW_COLUMNS)
+_NEAREST_BITS_ROW_COLUMNS: Final = ("id", "hamming", "jaccard", "alike")
+_READ_NEAREST_BITS_ROW: Final = reader(NearestBitsRow, _NEAREST_BITS_ROW_COLUMNS)
+_LIST_FLOAT_NONE: Final[TypeAdapter[list[float | None]]] = TypeAdapter(list[float | None])
 
 LOWERED: Final = """-- name: Lowered :many
 SELECT lower(nick) AS low, lower(mail) AS mail_low, length(nick) AS size, nick || '!' AS shout FROM customer"""
@@ -1142,3 +1161,32 @@ async def uneven(db: DBTX, /) -> list[UnevenRow]:
     """Run Uneven and return its rows."""
     rows = await db.fetch(UNEVEN)
     return [_READ_UNEVEN_ROW(row) for row in rows]
+
+
+NEAREST_BITS: Final = """-- name: NearestBits :many
+SELECT id, flags <~> $1 AS hamming, flags <%> $1::bit(3) AS jaccard,
+    (1 - (flags <%> $1))::numeric(3, 2) AS alike
+FROM shop.orders WHERE flags <~> $1 < $2 ORDER BY flags <~> $1, id LIMIT 5"""
+
+
+async def nearest_bits(
+    db: DBTX,
+    /,
+    *,
+    flags: BitString | None,
+    most: float | None,
+) -> list[NearestBitsRow]:
+    """Run NearestBits and return its rows."""
+    rows = await db.fetch(NEAREST_BITS, flags, most)
+    return [_READ_NEAREST_BITS_ROW(row) for row in rows]
+
+
+HAMMING_TO: Final = """-- name: HammingTo :many
+SELECT hamming_distance(flags, $1) AS far FROM shop.orders WHERE flags IS NOT NULL ORDER BY far"""
+
+
+async def hamming_to(db: DBTX, /, *, flags: BitString) -> list[float | None]:
+    """Run HammingTo and return its rows."""
+    rows = await db.fetch(HAMMING_TO, flags)
+    found = [row[0] for row in rows]
+    return _LIST_FLOAT_NONE.validate_python(found)

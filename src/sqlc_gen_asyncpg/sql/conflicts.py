@@ -1,0 +1,105 @@
+"""What PostgreSQL refuses although each part of it is understood.
+
+A parameter has one type, that of the place where it is read first; beside it, another type may have
+no operator, no function and no common type. Only types of PostgreSQL's own, and enums, are judged.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sqlc_gen_asyncpg.sql import library
+from sqlc_gen_asyncpg.words import words
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlc_gen_asyncpg.sql.infer import Inference
+    from sqlc_gen_asyncpg.sql.library import Info
+
+__all__ = ["STRINGS", "no_assignment", "no_common_type", "no_function", "no_operator", "no_value"]
+
+STRINGS: Final = words("bpchar text varchar")
+_JUDGED: Final = STRINGS | words(
+    "bool bytea cidr date float4 float8 inet int2 int4 int8 interval json jsonb money numeric time "
+    "timestamp timestamptz timetz uuid"
+)
+_COMPARISONS: Final = words("= <> < > <= >= ~~ ~ ~* !~ !~*")
+
+
+def no_operator(self: Inference, op: str, infos: Sequence[Info]) -> None:
+    """Note that there is no operator between these operands, if that is sure."""
+    known = [each for each in infos if not each.open]
+    if not known:
+        self.untyped.update(each.param for each in infos if each.param)
+    sure = op in _COMPARISONS or any(each.type in {"json", "jsonb"} for each in known)
+    if not known or not sure or not all(_judged(self, each) for each in known):
+        return
+    says = f" {op} ".join(each.type for each in infos)
+    _note(self, infos, f"PostgreSQL has no operator {says}")
+
+
+def no_function(self: Inference, name: str, infos: Sequence[Info]) -> None:
+    """Note that there is no function for a parameter of the type that it already has."""
+    if library.by_any_name(name) and _one_is_given(self, infos):
+        types = ", ".join(each.spelled for each in infos)
+        given = [each for each in infos if each.param and not each.open]
+        _note(self, given[:1], f"PostgreSQL has no function {name}({types})")
+
+
+def no_common_type(self: Inference, infos: Sequence[Info]) -> None:
+    """Note that COALESCE, CASE, IN and the like have no type for all of these."""
+    if _one_is_given(self, infos):
+        types = sorted({each.type for each in infos if not each.open})
+        _note(self, infos, f"nothing can be both {' and '.join(types)}")
+
+
+def no_assignment(self: Inference, info: Info, target: Info) -> None:
+    """Note that a text is assigned to what takes none, or something else to a bool."""
+    base, to = self.based(info), self.based(target)
+    wrong = base.type in STRINGS and not base.dims and to.type not in STRINGS
+    wrong = wrong or (to.type == "bool" and _judged(self, base) and base.type != "bool")
+    if wrong and _judged(self, to):
+        kind = "text" if base.type in STRINGS else base.type
+        _note(self, [info, target], f"{kind} is no {to.type} without a cast")
+
+
+def no_value(self: Inference, info: Info, to: Info) -> None:
+    """Note that a text in quotes is no value of the type that it must be of."""
+    if info.literal is None or to.dims or not info.literal.startswith("'"):
+        return
+    base, text = self.based(to).type, info.literal[1:-1].replace("''", "'")
+    empty = not text and base in _JUDGED - STRINGS - {"bytea"}
+    if empty or (base in self.schema.enums and text not in self.schema.enums[base]):
+        cure = "say with NULL that there is none (sqlc.narg), or compare as text: (…)::text"
+        _note(self, [], f"{info.literal} is no value of type {base}; {cure}")
+
+
+def _judged(self: Inference, info: Info) -> bool:
+    kind = self.based(info).type
+    return not info.dims and (kind in _JUDGED or kind in self.schema.enums)
+
+
+def _one_is_given(self: Inference, infos: Sequence[Info]) -> bool:
+    given = any(each.param and not each.open for each in infos)
+    return given and all(each.open or _judged(self, each) for each in infos)
+
+
+def _note(self: Inference, infos: Sequence[Info], says: str) -> None:
+    if self.schema.own_casts:
+        return
+    param = next((each for each in infos if each.param and not each.open), None)
+    other = next((each for each in infos if each is not param and not each.open), None)
+    if param is None:
+        cure = "; cast the parameters in it, or one side, to the type that you mean"
+        self.clashes.setdefault(0, says + cure * (";" not in says))
+        return
+    if other is None:
+        cure = "cast it there"
+    elif param.type in STRINGS and "operator" in says:
+        cure = f"cast what stands beside it, as in (…)::{param.type}"
+    else:
+        cure = f"cast it there, as in @{{name}}::{other.type}"
+    self.clashes.setdefault(
+        param.param, f"it is {param.type} where it first stands, {says}; {cure}"
+    )
