@@ -13,13 +13,17 @@ from sqlc_gen_asyncpg.documented import documented
 from sqlc_gen_asyncpg.errors import GeneratorError, Report
 from sqlc_gen_asyncpg.options import parse_options
 from sqlc_gen_asyncpg.queries import Built, build_query
+from sqlc_gen_asyncpg.queryfiles import read_layouts
 from sqlc_gen_asyncpg.unused import check_unused
 from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlc_gen_asyncpg import wire
     from sqlc_gen_asyncpg.catalog import Catalog
     from sqlc_gen_asyncpg.options import Options
+    from sqlc_gen_asyncpg.queryfiles import Layout
 
 __all__ = ["build"]
 
@@ -65,7 +69,8 @@ def build(request: wire.Request, directory: str = "") -> ir.Package:
         if composite.name in tables:
             report.add("models", f"a type and a table would both be {composite.name}; rename one")
     names = Names({**tables, **catalog.composite_models})
-    modules = _modules(request, catalog, names, report)
+    layouts = read_layouts(request.query_paths, directory)
+    modules = _modules(request, catalog, names, report, layouts)
     check_unused(catalog, request, report)
     named = [model for name, model in sorted(names.models.items()) if name not in tables]
     written = _written(catalog, named, modules)
@@ -127,7 +132,11 @@ def _check_request(request: wire.Request, options: Options) -> None:
 
 
 def _modules(
-    request: wire.Request, catalog: Catalog, names: Names, report: Report
+    request: wire.Request,
+    catalog: Catalog,
+    names: Names,
+    report: Report,
+    layouts: Mapping[tuple[str, str], Layout],
 ) -> tuple[ir.Module, ...]:
     files: dict[str, list[Built]] = {}
     modules: dict[str, str] = {}
@@ -139,7 +148,8 @@ def _modules(
                 query.filename,
                 f"its module would be {module}.py, as that of {other}; rename the file",
             )
-        built = build_query(query, catalog, names, report)
+        layout = layouts.get((query.filename, query.name))
+        built = build_query(query, catalog, names, report, layout)
         if built:
             files.setdefault(query.filename, []).append(built)
     found = [

@@ -19,6 +19,7 @@ __all__ = [
     "call",
     "comprehension",
     "docstring",
+    "nested_call",
     "sort_names",
     "sql_literal",
     "string",
@@ -43,6 +44,15 @@ def call(head: str, items: Sequence[str], tail: str, indent: int = 0) -> list[st
     if width(line) <= WIDTH or not items:
         return [line]
     return [margin + head, *(f"{margin}    {each}," for each in items), margin + tail]
+
+
+def nested_call(head: str, inner: str, items: Sequence[str], indent: int = 0) -> list[str]:
+    """`head` `inner` items `)` `)`: a call whose only argument is a call."""
+    line = call(head, [f"{inner}{', '.join(items)})"], ")", indent)
+    if all(width(each) <= WIDTH for each in line):
+        return line
+    margin = " " * indent
+    return [margin + head, *call(inner, items, "),", indent + 4), margin + ")"]
 
 
 def comprehension(head: str, element: str, clause: str, indent: int = 0) -> list[str]:

@@ -13,6 +13,7 @@ from sqlc_gen_asyncpg.layout import (
     call,
     comprehension,
     docstring,
+    nested_call,
     sort_names,
     sql_literal,
     string,
@@ -261,11 +262,10 @@ def _one_record(
     made.imports.use(naming)
     if function.always_row:
         made.imports.use("required")
-        value = f"{naming}({names}, required({row}, {string(function.query)}))"
+        row = f"required({row}, {string(function.query)})"
     else:
         lines += [f"    if {row} is None:", "        return None"]
-        value = f"{naming}({names}, {row})"
-    lines += call(f"return {record.model}.model_validate(", [value], ")", 4)
+    lines += nested_call(f"return {record.model}.model_validate(", f"{naming}(", [names, row], 4)
     return record.model + ("" if function.always_row else " | None"), lines
 
 
@@ -299,7 +299,7 @@ def _iterator(function: ir.Function, made: ModuleText) -> list[str]:
         naming, names = made.shape(function.result)
         made.imports.use(naming)
         result = function.result.model
-        value = call(f"yield {result}.model_validate(", [f"{naming}({names}, {row})"], ")", 8)
+        value = nested_call(f"yield {result}.model_validate(", f"{naming}(", [names, row], 8)
     elif function.result:
         result = function.result.hint
         value = call(

@@ -9,7 +9,14 @@ from golden.cases import run
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sqlc_gen_asyncpg.layout import call, docstring, sort_names, sql_literal, string
+from sqlc_gen_asyncpg.layout import (
+    call,
+    docstring,
+    nested_call,
+    sort_names,
+    sql_literal,
+    string,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,6 +61,24 @@ def test_what_does_not_fit_stands_on_lines_of_its_own() -> None:
         "    " + "a" * 60 + ",",
         "    " + "b" * 60 + ",",
         ")",
+    ]
+
+
+def test_a_call_in_a_call_that_does_not_fit_is_split_too() -> None:
+    short = nested_call("return f(", "g(", ["a", "b"], 4)
+    assert short == ["    return f(g(a, b))"]
+    assert nested_call("return f(", "g(", ["a" * 43, "b" * 43], 4) == [
+        "    return f(",
+        f"        g({'a' * 43}, {'b' * 43}),",
+        "    )",
+    ]
+    assert nested_call("return f(", "g(", ["a" * 60, "b" * 60], 4) == [
+        "    return f(",
+        "        g(",
+        "            " + "a" * 60 + ",",
+        "            " + "b" * 60 + ",",
+        "        ),",
+        "    )",
     ]
 
 

@@ -151,7 +151,6 @@ REFUSED = {
     ),
     "NoBlank": (":many", "SELECT id FROM item WHERE id=@x", "@x is no parameter here; put a blank"),
     "NoBlankJson": (":many", "SELECT id FROM item WHERE note||@x = 'a'", "put a blank before it"),
-    "Blank": (":many", "-- A comment.\n\nSELECT id FROM item", "a blank line stands above or in"),
     "LateFile": (":many", "-- A.\n-- py: file\nSELECT id FROM item", "above the first query"),
 }
 
