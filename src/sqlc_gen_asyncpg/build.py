@@ -65,9 +65,7 @@ def build(request: wire.Request, directory: str = "") -> ir.Package:
     report = Report()
     catalog = read_catalog(request, options, report, directory)
     tables = {table.model.name: table.model for table in catalog.tables.values()}
-    for composite in catalog.composite_models.values():
-        if composite.name in tables:
-            report.add("models", f"a type and a table would both be {composite.name}; rename one")
+    _check_composites(catalog, report)
     names = Names({**tables, **catalog.composite_models})
     layouts = read_layouts(request.query_paths, directory)
     modules = _modules(request, catalog, names, report, layouts)
@@ -95,6 +93,17 @@ def build(request: wire.Request, directory: str = "") -> ir.Package:
         converters=_converters(catalog),
     )
     return documented(package, options.docstrings)
+
+
+def _check_composites(catalog: Catalog, report: Report) -> None:
+    for key, table in catalog.tables.items():
+        name = table.model.name
+        if name in catalog.composite_models:
+            report.add(
+                "models",
+                f"a type and a table would both be {name}; rename the table: "
+                f"rename: {{{catalog.full_name(key)}: …}}",
+            )
 
 
 def _converters(catalog: Catalog) -> tuple[ir.Converter, ...]:
@@ -193,7 +202,7 @@ def _check_models(
         table = catalog.tables[schema, name]
         for problem in table.problems:
             report.add_line(problem)
-        full = name if schema == catalog.default_schema else f"{schema}.{name}"
+        full = catalog.full_name((schema, name))
         taken.add(table.model.name, f"table {full}", full)
     for model in named:
         taken.add(model.name, f"the model {model.name} of a -- py: line", model.name)
