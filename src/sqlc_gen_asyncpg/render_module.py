@@ -13,7 +13,6 @@ from sqlc_gen_asyncpg.layout import (
     call,
     comprehension,
     docstring,
-    nested_call,
     sort_names,
     sql_literal,
     string,
@@ -265,7 +264,7 @@ def _one_record(
         row = f"required({row}, {string(function.query)})"
     else:
         lines += [f"    if {row} is None:", "        return None"]
-    lines += nested_call(f"return {record.model}.model_validate(", f"{naming}(", [names, row], 4)
+    lines += call(f"return {record.model}.model_validate(", [f"{naming}({names}, {row})"], ")", 4)
     return record.model + ("" if function.always_row else " | None"), lines
 
 
@@ -299,7 +298,7 @@ def _iterator(function: ir.Function, made: ModuleText) -> list[str]:
         naming, names = made.shape(function.result)
         made.imports.use(naming)
         result = function.result.model
-        value = nested_call(f"yield {result}.model_validate(", f"{naming}(", [names, row], 8)
+        value = call(f"yield {result}.model_validate(", [f"{naming}({names}, {row})"], ")", 8)
     elif function.result:
         result = function.result.hint
         value = call(
