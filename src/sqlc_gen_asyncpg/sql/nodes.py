@@ -301,6 +301,7 @@ class Cte:
     name: str
     columns: tuple[str, ...]
     query: Query
+    recursive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
