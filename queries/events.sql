@@ -6,15 +6,26 @@
 -- how many. Times within one batch differ by a microsecond each, so the order survives; rows are
 -- written in the order of their keys, so that two batches cannot lock each other out. The clock is
 -- read when the sessions are locked, so that of two batches the one that commits last is the later.
+-- The arrays go through a table, or the planner would look into them, and plan anew at every call.
 -- py: batch events NewEvent
 -- py: param session_id text?[]
-WITH input AS (
+WITH given AS MATERIALIZED (
     SELECT
-        unnest(@id::text[]) AS id,
-        unnest(@user_id::text[]) AS user_id,
-        unnest(@session_id::text[]) AS session_id,
-        unnest(@data::text[]) AS data,
-        generate_series(1, cardinality(@id)) AS ordinal
+        @id::text[] AS id,
+        @user_id::text[] AS user_id,
+        @session_id::text[] AS session_id,
+        @data::text[] AS data
+),
+input AS (
+    SELECT each.*
+    FROM
+        given,
+        ROWS FROM (
+            unnest(given.id),
+            unnest(given.user_id),
+            unnest(given.session_id),
+            unnest(given.data)
+        ) WITH ORDINALITY AS each (id, user_id, session_id, data, ordinal)
 ),
 active AS (
     SELECT id, user_id FROM session
@@ -52,13 +63,23 @@ SELECT count(*) AS stored FROM stored;
 -- Store those events whose id is new to their user, as InsertEvents does; the answer is how many.
 -- py: batch events NewEvent
 -- py: param session_id text?[]
-WITH input AS (
+WITH given AS MATERIALIZED (
     SELECT
-        unnest(@id::text[]) AS id,
-        unnest(@user_id::text[]) AS user_id,
-        unnest(@session_id::text[]) AS session_id,
-        unnest(@data::text[]) AS data,
-        generate_series(1, cardinality(@id)) AS ordinal
+        @id::text[] AS id,
+        @user_id::text[] AS user_id,
+        @session_id::text[] AS session_id,
+        @data::text[] AS data
+),
+input AS (
+    SELECT each.*
+    FROM
+        given,
+        ROWS FROM (
+            unnest(given.id),
+            unnest(given.user_id),
+            unnest(given.session_id),
+            unnest(given.data)
+        ) WITH ORDINALITY AS each (id, user_id, session_id, data, ordinal)
 ),
 active AS (
     SELECT id, user_id FROM session
@@ -97,14 +118,26 @@ SELECT count(*) AS stored FROM stored;
 -- How many of these events are stored just so, those deleted since included.
 -- py: batch events NewEvent
 -- py: param session_id text?[]
-SELECT count(*) AS stored
-FROM (
+WITH given AS MATERIALIZED (
     SELECT
-        unnest(@id::text[]) AS id,
-        unnest(@user_id::text[]) AS user_id,
-        unnest(@session_id::text[]) AS session_id,
-        unnest(@data::text[]) AS data
-) AS input
+        @id::text[] AS id,
+        @user_id::text[] AS user_id,
+        @session_id::text[] AS session_id,
+        @data::text[] AS data
+),
+input AS (
+    SELECT each.*
+    FROM
+        given,
+        ROWS FROM (
+            unnest(given.id),
+            unnest(given.user_id),
+            unnest(given.session_id),
+            unnest(given.data)
+        ) AS each (id, user_id, session_id, data)
+)
+SELECT count(*) AS stored
+FROM input
 INNER JOIN event ON event.id = input.id AND event.user_id = input.user_id
 WHERE event.session_id IS NOT DISTINCT FROM input.session_id AND event.data = input.data;
 

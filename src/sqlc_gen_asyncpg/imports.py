@@ -34,7 +34,7 @@ OWN_IMPORTS: Final = frozenset(
 )
 _LOCAL: Final = {
     ".": "enums models",
-    ".dbtx": "CursorDBTX DBTX affected by_name nested require_aware required",
+    ".dbtx": "CursorDBTX DBTX affected nested_reader reader require_aware required",
     ".pgcomposites": "Composite PgAware",
     ".pgcopy": "CopyDBTX copied tuples",
     ".pgdriver": "BitString PgBits PgRange Range",

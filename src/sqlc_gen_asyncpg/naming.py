@@ -48,7 +48,7 @@ RESERVED: Final = words(
     "IPv4Address IPv4Interface IPv4Network IPv6Address IPv6Interface IPv6Network Iterable "
     "JsonValue NaiveDatetime PgAware PgBits PgHalfVector PgJson PgJsonText PgRange "
     "PgSparseVector PgVector PgVectorList Range Row Sequence SparseVector TypeAdapter TypeAlias "
-    "UUID Vector affected by_name copied dt enum enums json_object json_text models nested "
+    "UUID Vector affected copied dt enum enums json_object json_text models nested_reader reader "
     "require_aware required tuples vector_text"
 )
 
@@ -57,7 +57,7 @@ ANNOTATION_NAMES: Final = words("bool bytes dict dt enums float int list models 
 
 # Names that the body of a generated function uses.
 BODY_NAMES: Final = words(
-    "affected by_name cls copied db dict dt enums list models nested next require_aware "
+    "affected cls copied db dict dt enums list models nested_reader next reader require_aware "
     "required self tuple zip"
 )
 

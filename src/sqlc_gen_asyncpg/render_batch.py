@@ -78,21 +78,29 @@ def _fetched(function: ir.Function, made: ModuleText, rows: str) -> tuple[str, l
     fetch = f"await db.{'fetch' if many else 'fetchrow'}({function.constant}, *each)"
     lines = comprehension("found = ", fetch, f"for each in {rows}", 4)
     if isinstance(function.result, ir.Record):
-        naming, names = made.shape(function.result)
-        made.imports.use(naming)
-        kind, hint = function.result.model, function.result.model
-        one = f"{naming}({names}, row)"
-    elif function.result:
-        kind, hint, one = function.result.row, function.result.hint, "row[0]"
-    else:
+        return _read(function.result, lines, made, many=many)
+    if not function.result:
         raise AssertionError(function.query)
+    kind, hint = function.result.row, function.result.hint
     if many:
-        lines += comprehension("values = ", f"[{one} for row in rows_]", "for rows_ in found", 4)
+        lines += comprehension("values = ", "[row[0] for row in rows_]", "for rows_ in found", 4)
         adapter, result = made.adapter(f"list[list[{kind}]]"), f"list[list[{hint}]]"
     else:
         none = "" if kind.endswith(" | None") else " | None"
-        value = f"None if row is None else {one}"
+        value = "None if row is None else row[0]"
         lines += comprehension("values = ", value, "for row in found", 4)
         adapter, result = made.adapter(f"list[{kind}{none}]"), f"list[{hint}{none}]"
     made.imports.use(result)
     return result, [*lines, *call(f"return {adapter}.validate_python(", ["values"], ")", 4)]
+
+
+def _read(
+    record: ir.Record, lines: list[str], made: ModuleText, *, many: bool
+) -> tuple[str, list[str]]:
+    """Return what makes models of the rows that were found."""
+    read = made.reader(record)
+    if many:
+        each, clause = f"[{read}(row) for row in rows_]", "for rows_ in found"
+        return f"list[list[{record.model}]]", [*lines, *comprehension("return ", each, clause, 4)]
+    each, clause = f"None if row is None else {read}(row)", "for row in found"
+    return f"list[{record.model} | None]", [*lines, *comprehension("return ", each, clause, 4)]

@@ -295,7 +295,7 @@ async def test_closing_in_the_moment_in_which_a_call_is_cut_off_leaves_no_sessio
     for _ in range(2):  # its time is over, and in its next step it cuts off what there is
         await asyncio.sleep(0)
 
-    await pool.release(connection, asyncio.CancelledError())
+    pool.release(connection, asyncio.CancelledError())
     assert not closing.done()
     await closing
 

@@ -12,7 +12,7 @@ import pytest
 
 from agentrows import migrate
 from support.proxy import COMMIT, proxy_to
-from support.runners import AT_THE_GATE, GATE, IN_A_LOCK, App, close_gate, until
+from support.runners import AT_THE_GATE, BUILDING, GATE, App, close_gate, until
 from support.servers import EMBEDDED, OwnServer, own_server
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ async def test_a_restart_in_a_file_outside_of_a_transaction(
     await there.execute("INSERT INTO a VALUES (1)")
     watcher = await asyncpg.connect(app.dsn)
     runner = await app.start("up", "--ddl-lock-timeout", "60")
-    await until(watcher, IN_A_LOCK)
+    await until(watcher, BUILDING)
     await asyncio.to_thread(own.restart)
     done = await runner.ends()
     assert done.code == 1

@@ -11,8 +11,8 @@ import pytest
 from agentrows.migrate.lock import lock_id
 from support.runners import (
     AT_THE_GATE,
+    BUILDING,
     GATE,
-    IN_A_LOCK,
     NOBODY,
     RUNNERS,
     WAITING,
@@ -111,7 +111,7 @@ async def test_in_a_file_outside_of_a_transaction(
     await transaction.start()
     await writer.execute("INSERT INTO a VALUES (1)")
     await app.start("up", "--ddl-lock-timeout", "60")
-    await until(db, IN_A_LOCK)
+    await until(db, BUILDING)
     await hit(app, db, fault)
     await until(db, NOBODY)  # a server process sees within a second that its client was killed
     assert await rows(db) == [(2, True)], "the row tells the truth"

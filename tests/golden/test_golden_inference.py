@@ -180,6 +180,8 @@ WITH RECURSIVE w AS (SELECT 1 AS b UNION SELECT b + 1 FROM w WHERE b < 3) SELECT
 WITH lamp AS (SELECT a FROM lamp UNION SELECT n FROM lamp) SELECT a FROM lamp
 SELECT a FROM lamp UNION SELECT n FROM lamp
 SELECT b FROM lamp UNION ALL SELECT x FROM lamp
+SELECT e.* FROM ROWS FROM (unnest($1::uuid[]), generate_series(1, $2::int)) WITH ORDINALITY AS e (u)
+SELECT count(*), max(unnest) FROM ROWS FROM (unnest($1::date[]))
 """
 
 

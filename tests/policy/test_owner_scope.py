@@ -204,6 +204,18 @@ def test_the_mutants_are_many() -> None:
             "INSERT INTO session (id, user_id) VALUES (@id, @user_id) ON CONFLICT (id, user_id)"
             " DO UPDATE SET user_id = @other"
         ),
+        (
+            "INSERT INTO session (id, user_id) SELECT g.id, g.user_id FROM"
+            " ROWS FROM (unnest(@user_id::text[]), unnest(@id::text[])) AS g (id, user_id)"
+        ),
+        (
+            "INSERT INTO session (id, user_id) SELECT g.id, g.user_id FROM"
+            " ROWS FROM (unnest(@ids::session[]), unnest(@user_id::text[])) AS g (id, user_id)"
+        ),
+        (
+            "INSERT INTO session (id, user_id) SELECT g.id, g.user_id FROM"
+            " ROWS FROM (unnest(@id::text[]), left(@user_id, 1)) AS g (id, user_id)"
+        ),
         "MERGE INTO session USING event ON true WHEN MATCHED THEN DELETE",
         "COPY session TO '/tmp/x'",
         "TRUNCATE session",
@@ -222,6 +234,10 @@ def test_a_way_around_the_scope_is_seen(sql: str) -> None:
         "SELECT * FROM session WHERE (id, user_id) = (@id, @user_id)",
         "SELECT * FROM session WHERE sqlc.arg('user_id') = user_id AND id = @id",
         "WITH session AS (SELECT 1) SELECT * FROM session",
+        (
+            "INSERT INTO session (id, user_id) SELECT g.id, g.user_id FROM"
+            " ROWS FROM (unnest(@id::text[]), unnest(@user_id::text[])) AS g (id, user_id)"
+        ),
         (
             "SELECT * FROM event AS e JOIN session AS s ON s.user_id = e.user_id"
             " WHERE s.user_id = @user_id"

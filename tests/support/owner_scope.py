@@ -32,6 +32,9 @@ LINKS: Final = {"push_notification": ("task_id", "task")}
 SESSION_OF: Final = {"task": "session_id"}
 """Tables whose rows may lack an owner, and then belong to the only user of this session's id."""
 NO_TAGS: Final[Tags] = frozenset()
+SCALARS: Final = "array of scalars"
+"""The tag of an array whose elements are one column each."""
+SCALAR_TYPES: Final = frozenset({"text", "int8", "timestamptz", "vector"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +246,18 @@ class Analysis:
             if item["jointype"]["name"] == "JOIN_INNER":  # an outer join keeps rows that fail
                 level.conditions += _conjuncts(item.get("quals"))
         elif kind == "RangeFunction" and "alias" in item:
-            level.relations[item["alias"]["aliasname"]] = {}
+            level.relations[item["alias"]["aliasname"]] = self._unnested(item, level)
+
+    def _unnested(self, item: Node, level: Level) -> dict[str, Tags]:
+        """The columns of unnest(…) in FROM, where every argument is known to give one."""
+        calls = [each[0] for each in item["functions"]]
+        if any(not _is_unnest(call) for call in calls):
+            return {}
+        found = [self.tags(call["args"][0], level) for call in calls]
+        if any(SCALARS not in tags for tags in found):
+            return {}
+        names = [each["sval"] for each in item["alias"].get("colnames", ())]
+        return {name: tags - {SCALARS} for name, tags in zip(names, found)}  # noqa: B905
 
     def _table(self, item: Node, level: Level, *, is_target: bool = False) -> None:
         name = item["relname"]
@@ -416,13 +430,14 @@ class Analysis:
         """What an expression is known to be: the caller, or the key of one of the caller's rows."""
         name = _parameter(node)
         if name:
-            of_state = {tag for param, tag in _params(level) if param == name}
-            return frozenset({USER} if name == USER_COLUMN else ()) | of_state
+            of_state = frozenset(tag for param, tag in _params(level) if param == name)
+            own = frozenset({USER} if name == USER_COLUMN else ())
+            return of_state | own | frozenset({SCALARS} if _is_scalar_array(node) else ())
         kind = node["@"]
         if kind == "TypeCast":
             return self.tags(node["arg"], level)
-        if kind == "FuncCall" and node["funcname"][-1]["sval"] == "unnest":
-            return self.tags(node["args"][0], level)
+        if _is_unnest(node):
+            return self.tags(node["args"][0], level) - {SCALARS}
         if kind == "SubLink" and node["subLinkType"]["name"] == "EXPR_SUBLINK":
             found = self._quietly(node["subselect"], level)
             return found[0][1] if len(found) == 1 else NO_TAGS
@@ -534,6 +549,18 @@ def _conjuncts(node: Node | None) -> list[Node]:
 
 def _fields(node: Node) -> list[Node]:
     return list(node["args"]) if node["@"] == "RowExpr" else [node]
+
+
+def _is_unnest(node: Node) -> bool:
+    """Whether a call unnests one array."""
+    is_call = node["@"] == "FuncCall" and node["funcname"][-1]["sval"] == "unnest"
+    return is_call and len(node["args"]) == 1
+
+
+def _is_scalar_array(parameter: Node) -> bool:
+    """Whether `@name::type[]`, which is the operator @ to the parser, has plain elements."""
+    cast_to: Node = parameter.get("rexpr", {}).get("typeName", {})
+    return "arrayBounds" in cast_to and cast_to["names"][-1]["sval"] in SCALAR_TYPES
 
 
 def _is_plain(node: Node, operator: str) -> bool:

@@ -33,10 +33,12 @@ TRACKS = [Track("app", Path(__file__).parent / "app", "app_versions")]
 AT_THE_GATE: Final = (
     "SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND objid = 4242 AND NOT granted"
 )
-IN_A_LOCK: Final = (
+BUILDING: Final = (
     "SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'agentrows migrate'"
     " AND datname = current_database() AND wait_event_type = 'Lock'"
+    " AND query LIKE '%INDEX CONCURRENTLY IF NOT EXISTS a_n ON a %'"
 )
+"""This build waits for a writer; those of our own tracks wait for whoever looks at them, too."""
 NOBODY: Final = (
     "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'agentrows migrate'"
     " AND datname = current_database()"

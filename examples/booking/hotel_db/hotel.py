@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from hotel_types import Wishes
 
 from . import enums, models
-from .dbtx import DBTX, affected, by_name, nested, required
+from .dbtx import DBTX, affected, nested_reader, reader, required
 from .pgcopy import CopyDBTX, copied, tuples
 from .pgdriver import PgRange, Range
 from .pgvalues import Encoder, PgJson, json_object
@@ -102,13 +102,13 @@ _LIST_ROOMS_ROW_SHAPE: Final = (
     ("room", _LIST_ROOMS_ROW_ROOM_COLUMNS),
     ("booking", _COPY_BOOKINGS_COLUMNS, "room_id"),
 )
-_LIST_ROOMS_ROW_ROWS: Final = TypeAdapter(list[ListRoomsRow])
+_READ_LIST_ROOMS_ROW: Final = nested_reader(ListRoomsRow, _LIST_ROOMS_ROW_SHAPE)
 _LIST_SWAPS_ROW_SHAPE: Final = (("one", _COPY_BOOKINGS_COLUMNS), ("other", _COPY_BOOKINGS_COLUMNS))
-_LIST_SWAPS_ROW_ROWS: Final = TypeAdapter(list[ListSwapsRow])
+_READ_LIST_SWAPS_ROW: Final = nested_reader(ListSwapsRow, _LIST_SWAPS_ROW_SHAPE)
 _FIND_ROOMS_ROW_COLUMNS: Final = ("id", "amount", "likeness")
-_FIND_ROOMS_ROW_ROWS: Final = TypeAdapter(list[FindRoomsRow])
+_READ_FIND_ROOMS_ROW: Final = reader(FindRoomsRow, _FIND_ROOMS_ROW_COLUMNS)
 _OCCUPANCY_COLUMNS: Final = ("room_id", "bookings", "free_from")
-_OCCUPANCY_ROWS: Final = TypeAdapter(list[models.Occupancy])
+_READ_OCCUPANCY: Final = reader(models.Occupancy, _OCCUPANCY_COLUMNS)
 
 ADD_ROOM: Final = """-- name: AddRoom :one
 INSERT INTO room (kind, features, price, look)
@@ -183,8 +183,7 @@ ORDER BY room.id"""
 async def list_rooms(db: DBTX, /, *, nights: Range[dt.date]) -> list[ListRoomsRow]:
     """Every room, with its booking in these nights or None."""
     rows = await db.fetch(LIST_ROOMS, nights)
-    found = [nested(_LIST_ROOMS_ROW_SHAPE, row) for row in rows]
-    return _LIST_ROOMS_ROW_ROWS.validate_python(found)
+    return [_READ_LIST_ROOMS_ROW(row) for row in rows]
 
 
 LIST_SWAPS: Final = """-- name: ListSwaps :many
@@ -197,8 +196,7 @@ ORDER BY one.room_id, other.room_id"""
 async def list_swaps(db: DBTX, /) -> list[ListSwapsRow]:
     """Pairs of bookings whose nights overlap, which two guests could swap."""
     rows = await db.fetch(LIST_SWAPS)
-    found = [nested(_LIST_SWAPS_ROW_SHAPE, row) for row in rows]
-    return _LIST_SWAPS_ROW_ROWS.validate_python(found)
+    return [_READ_LIST_SWAPS_ROW(row) for row in rows]
 
 
 FIND_ROOMS: Final = """-- name: FindRooms :many
@@ -220,8 +218,7 @@ async def find_rooms(
 ) -> list[FindRoomsRow]:
     """Run FindRooms and return its rows."""
     rows = await db.fetch(FIND_ROOMS, wanted, kinds, features, most)
-    found = [by_name(_FIND_ROOMS_ROW_COLUMNS, row) for row in rows]
-    return _FIND_ROOMS_ROW_ROWS.validate_python(found)
+    return [_READ_FIND_ROOMS_ROW(row) for row in rows]
 
 
 LIST_OCCUPANCY: Final = """-- name: ListOccupancy :many
@@ -231,8 +228,7 @@ SELECT room_id, bookings, free_from FROM occupancy ORDER BY room_id"""
 async def list_occupancy(db: DBTX, /) -> list[models.Occupancy]:
     """Run ListOccupancy and return its rows."""
     rows = await db.fetch(LIST_OCCUPANCY)
-    found = [by_name(_OCCUPANCY_COLUMNS, row) for row in rows]
-    return _OCCUPANCY_ROWS.validate_python(found)
+    return [_READ_OCCUPANCY(row) for row in rows]
 
 
 COUNT_NIGHTS: Final = """-- name: CountNights :one

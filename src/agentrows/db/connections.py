@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
+from agentrows.db.deadlines import Deadlines
 from agentrows.errors import ClientClosed, ConfigError, PoolTimeout, Unavailable, is_answer
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class ConnectionPool:
     in_transaction = False
     readonly = False
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  one argument per thing to say
         self,
         connect: Callable[[], Awaitable[Connection]],
         *,
@@ -51,8 +52,11 @@ class ConnectionPool:
         max_size: int,
         max_idle_s: float,
         acquire_timeout_s: float,
+        statement_timeout_s: float | None = None,
     ) -> None:
         self.is_closed = False
+        self.deadlines = Deadlines()
+        self.statement_timeout_s = statement_timeout_s
         self._connect = connect
         self._min_size = min(min_size, max_size)
         self._max_size = max_size
@@ -80,7 +84,7 @@ class ConnectionPool:
             await self.close(timeout_s=0)
             raise
         for connection in opened:
-            await self.release(connection)
+            self.release(connection)
 
     async def acquire(self, deadline: float | None = None) -> Connection:
         """Return a connection that is the caller's until `release`.
@@ -97,10 +101,10 @@ class ConnectionPool:
         self._used.add(connection)
         return connection
 
-    async def release(self, connection: Connection, error: BaseException | None = None) -> None:
+    def release(self, connection: Connection, error: BaseException | None = None) -> None:
         """Take a connection back, with the error in which its use ended.
 
-        Does not wait for anything, so that no cancellation can come between.
+        Waits for nothing, so that no cancellation can come between.
         """
         self._used.discard(connection)
         if connection.is_closed() or connection.is_in_transaction():
@@ -156,7 +160,7 @@ class ConnectionPool:
         self._waiting.append(waiter)
         limit = self._loop.time() + self._acquire_timeout_s
         try:
-            async with asyncio.timeout_at(limit if deadline is None else min(limit, deadline)):
+            with self.deadlines.until(limit if deadline is None else min(limit, deadline)):
                 return await waiter
         except BaseException as error:
             self._return(waiter)

@@ -10,15 +10,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import Collection
+from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypeVar, get_args
 
 import asyncpg
 
 from agentrows.db.retries import NO_RETRIES
 from agentrows.db.sources import TransactionScope, enclosing
-from agentrows.errors import InvalidValue, OutcomeUnknown, Unavailable, translate
+from agentrows.errors import Aborted, InvalidValue, OutcomeUnknown, Unavailable, translate
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -44,8 +46,8 @@ __all__ = ["Executor", "Isolation", "Statements"]
 logger = logging.getLogger(__name__)
 
 UNDO_TIMEOUT_S: Final = 2.0
-SHORTEST_S: Final = 0.001
 T = TypeVar("T")
+Call: TypeAlias = "Callable[[Connection], Awaitable[T]]"
 Isolation = Literal["read_committed", "repeatable_read", "serializable"]
 
 
@@ -61,6 +63,7 @@ class Statements:
         retries: Retries = NO_RETRIES,
     ) -> None:
         self._source = source
+        self._now = source.deadlines.now
         self._timeout_s = timeout_s
         self._retries = retries
         may_have_happened = not (repeatable or source.in_transaction)
@@ -68,29 +71,29 @@ class Statements:
 
     async def execute(self, query: str, /, *args: object, timeout: float | None = None) -> str:
         """Run a statement and return the server's command tag."""
-        return await self._run(lambda c, t: c.execute(query, *args, timeout=t), timeout)
+        return await self._run(lambda c: c.execute(query, *args), timeout)
 
     async def executemany(
         self, command: str, args: Iterable[Sequence[object]], /, *, timeout: float | None = None
     ) -> None:
         """Run a statement for each sequence of arguments, all or nothing."""
-        await self._run(lambda c, t: c.executemany(command, args, timeout=t), timeout, rows=args)
+        await self._run_with(args, lambda c: c.executemany(command, args), timeout)
 
     async def fetch(
         self, query: str, /, *args: object, timeout: float | None = None
     ) -> list[asyncpg.Record]:
         """Run a statement and return its rows."""
-        return await self._run(lambda c, t: c.fetch(query, *args, timeout=t), timeout)
+        return await self._run(lambda c: c.fetch(query, *args), timeout)
 
     async def fetchrow(
         self, query: str, /, *args: object, timeout: float | None = None
     ) -> asyncpg.Record | None:
         """Run a statement and return its first row, or None."""
-        return await self._run(lambda c, t: c.fetchrow(query, *args, timeout=t), timeout)
+        return await self._run(lambda c: c.fetchrow(query, *args), timeout)
 
     async def fetchval(self, query: str, /, *args: object, timeout: float | None = None) -> object:
         """Run a statement and return the first column of its first row, or None."""
-        return await self._run(lambda c, t: c.fetchval(query, *args, timeout=t), timeout)
+        return await self._run(lambda c: c.fetchval(query, *args), timeout)
 
     async def copy_records_to_table(
         self,
@@ -103,41 +106,56 @@ class Statements:
         timeout: float | None = None,
     ) -> str:
         """Load records into a table by COPY, all or nothing."""
-        return await self._run(
-            lambda c, t: c.copy_records_to_table(
-                table_name, records=records, columns=columns, schema_name=schema_name, timeout=t
+        return await self._run_with(
+            records,
+            lambda c: c.copy_records_to_table(
+                table_name, records=records, columns=columns, schema_name=schema_name
             ),
             timeout,
-            rows=records,
         )
 
-    async def _run(
-        self,
-        call: Callable[[Connection, float | None], Awaitable[T]],
-        timeout_s: float | None,
-        *,
-        rows: object = (),
-    ) -> T:
+    async def _run(self, call: Call[T], timeout_s: float | None) -> T:
+        """Run a statement, and again where that is allowed; what most calls cost is here."""
         limit_s = self._timeout_s if timeout_s is None else timeout_s
-        deadline = _deadline(limit_s)
-        # What a generator gave to the first try, a second one would leave out.
-        retries = self._retries if isinstance(rows, Collection) else NO_RETRIES
-        return await retries.run(lambda: self._attempt(call, deadline), limit_s=limit_s)
-
-    async def _attempt(
-        self, call: Callable[[Connection, float | None], Awaitable[T]], deadline: float | None
-    ) -> T:
-        connection = await self._source.acquire(deadline)
+        started = self._now()
+        deadline = None if limit_s is None else started + limit_s
         try:
-            result = await call(connection, _left(deadline))
+            return await self._attempt(call, deadline)
+        except (Unavailable, Aborted) as error:
+            first = error
+        return await self._retries.again(
+            partial(self._attempt, call, deadline), first, started=started, limit_s=limit_s
+        )
+
+    async def _run_with(self, rows: object, call: Call[T], timeout_s: float | None) -> T:
+        """Run a statement on rows; again only where they are all there a second time."""
+        if isinstance(rows, Collection):
+            return await self._run(call, timeout_s)
+        limit_s = self._timeout_s if timeout_s is None else timeout_s
+        return await self._attempt(call, None if limit_s is None else self._now() + limit_s)
+
+    async def _attempt(self, call: Call[T], deadline: float | None) -> T:
+        source = self._source
+        connection = await source.acquire(deadline)
+        try:
+            with source.deadlines.until(self._end(deadline)):
+                result = await call(connection)
         except BaseException as error:
-            await self._source.release(connection, error)
-            if self._source.readonly and isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+            await _give_back(source, connection, error)
+            if source.readonly and isinstance(error, asyncpg.ReadOnlySQLTransactionError):
                 raise InvalidValue("readonly: a transaction begun so cannot write") from error
             _raise_ours(error, lost=self._lost)
             raise
-        await self._source.release(connection)
+        if chore := source.release(connection):
+            await chore
         return result
+
+    def _end(self, deadline: float | None) -> float:
+        """Return when a statement that begins now has to end, in the time of the event loop."""
+        if deadline is not None:
+            return deadline
+        limit_s = self._source.statement_timeout_s
+        return math.inf if limit_s is None else self._now() + limit_s
 
 
 class Executor(Statements):
@@ -225,7 +243,7 @@ class Executor(Statements):
         connection, transaction = await self._retries.run(
             lambda: self._begin(isolation, readonly=readonly), limit_s=self._timeout_s
         )
-        scope = TransactionScope(connection, readonly=readonly or self._source.readonly)
+        scope = TransactionScope(connection, self._source, readonly=readonly)
         if self._source.in_transaction:
             lost = Unavailable  # with the transaction around it
         try:
@@ -240,30 +258,46 @@ class Executor(Statements):
                         )
                 finally:
                     scope.has_ended = True  # first, or another task's statement came after COMMIT
-                deadline = _deadline(self._timeout_s)
                 if scope.failure:
-                    await _translated(lambda: _probe(connection), deadline, lost=Unavailable)
+                    await self._translated(lambda: _probe(connection), lost=Unavailable)
             except BaseException:
                 await _undo(transaction, connection)
                 raise
-            await _translated(transaction.commit, deadline, lost=lost)
+            await self._translated(transaction.commit, lost=lost)
         finally:
-            await self._source.release(connection, scope.failure)
+            await _give_back(self._source, connection, scope.failure)
 
     async def _begin(
         self, isolation: Isolation | None, *, readonly: bool
     ) -> tuple[Connection, Transaction]:
-        deadline = _deadline(self._timeout_s)
+        deadline = None if self._timeout_s is None else self._now() + self._timeout_s
         connection = await self._source.acquire(deadline)
         transaction = connection.transaction(isolation=isolation, readonly=readonly)
         try:
-            await _translated(transaction.start, deadline, lost=Unavailable)
+            await self._translated(transaction.start, deadline, lost=Unavailable)
         except BaseException as error:
             if not self._source.in_transaction:
                 connection.terminate()  # the driver would take the next one for a savepoint
-            await self._source.release(connection, error)
+            await _give_back(self._source, connection, error)
             raise
         return connection, transaction
+
+    async def _translated(
+        self,
+        call: Callable[[], Awaitable[object]],
+        deadline: float | None = None,
+        *,
+        lost: type[Unavailable | OutcomeUnknown],
+    ) -> None:
+        """Run a command of a transaction until a deadline, or within the limit of a statement."""
+        if deadline is None and self._timeout_s is not None:
+            deadline = self._now() + self._timeout_s
+        try:
+            with self._source.deadlines.until(self._end(deadline)):
+                await call()  # the driver refuses a closed connection without a coroutine
+        except Exception as error:
+            _raise_ours(error, lost=lost)
+            raise
 
     @contextlib.asynccontextmanager
     async def snapshot(self) -> AsyncGenerator[Executor]:
@@ -290,18 +324,16 @@ class Executor(Statements):
                 async for row in scope.cursor(query, *args, prefetch=prefetch, timeout=timeout):
                     yield row
             return
-        cursor = await self._run(lambda c, t: _open_cursor(c, query, args, t), timeout)
-        while rows := await self._run(lambda _, t: cursor.fetch(prefetch, timeout=t), timeout):
+        cursor = await self._run(lambda c: _open_cursor(c, query, args), timeout)
+        while rows := await self._run(lambda _: cursor.fetch(prefetch), timeout):
             for row in rows:
                 yield row
 
 
-async def _open_cursor(
-    connection: Connection, query: str, args: Sequence[object], timeout_s: float | None
-) -> Cursor:
+async def _open_cursor(connection: Connection, query: str, args: Sequence[object]) -> Cursor:
     """Open a cursor on a statement without a name, which leaves nothing behind in its session."""
-    statement = await connection.prepare(query, name="", timeout=timeout_s)
-    return await statement.cursor(*args, timeout=timeout_s)
+    statement = await connection.prepare(query, name="")
+    return await statement.cursor(*args)
 
 
 def _check_isolation(value: str | None) -> None:
@@ -309,16 +341,9 @@ def _check_isolation(value: str | None) -> None:
         raise InvalidValue(f"isolation must be one of {', '.join(get_args(Isolation))}")
 
 
-def _deadline(limit_s: float | None) -> float | None:
-    """Return when a time limit that begins now ends, in the time of the event loop."""
-    return None if limit_s is None else asyncio.get_running_loop().time() + limit_s
-
-
-def _left(deadline: float | None) -> float | None:
-    """Return how much of a time limit is left, in seconds; never nothing, which means at once."""
-    if deadline is None:
-        return None
-    return max(deadline - asyncio.get_running_loop().time(), SHORTEST_S)
+async def _give_back(source: Source, connection: Connection, error: BaseException | None) -> None:
+    if chore := source.release(connection, error):
+        await chore
 
 
 async def _undo(transaction: Transaction, connection: Connection) -> None:
@@ -341,20 +366,6 @@ async def _probe(connection: Connection) -> None:
     savepoint = connection.transaction()
     await savepoint.start()
     await savepoint.rollback()
-
-
-async def _translated(
-    call: Callable[[], Awaitable[T]],
-    deadline: float | None,
-    *,
-    lost: type[Unavailable | OutcomeUnknown],
-) -> T:
-    try:
-        async with asyncio.timeout_at(deadline):
-            return await call()  # the driver refuses a closed connection without a coroutine
-    except Exception as error:
-        _raise_ours(error, lost=lost)
-        raise
 
 
 def _raise_ours(error: BaseException, *, lost: type[Unavailable | OutcomeUnknown]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from functools import partial
 from types import MappingProxyType
@@ -40,7 +41,6 @@ async def connect(  # noqa: PLR0913  one argument per thing to say
     dsn: str,
     *,
     timeout_s: float = 10.0,
-    statement_timeout_s: float | None = None,
     application_name: str = "agentrows",
     session: Mapping[str, str] = MappingProxyType({}),
     statement_cache_size: int = 0,
@@ -60,7 +60,6 @@ async def connect(  # noqa: PLR0913  one argument per thing to say
     connect_to = partial(
         asyncpg.connect,
         timeout=timeout_s,
-        command_timeout=statement_timeout_s,
         server_settings={"application_name": application_name, **session},
         statement_cache_size=statement_cache_size,
         password=asking(password),
@@ -109,13 +108,12 @@ async def open_pool(
         connection = await connect(
             dsn,
             timeout_s=settings.connect_timeout_s,
-            statement_timeout_s=settings.statement_timeout_s,
             session=MappingProxyType({}) if is_pooled else SESSION,
             statement_cache_size=0 if is_pooled else STATEMENTS,
             password=password,
         )
         try:
-            await _explained(init(connection))
+            await _explained(asyncio.wait_for(init(connection), settings.statement_timeout_s))
         except BaseException:
             connection.terminate()
             raise
@@ -127,6 +125,7 @@ async def open_pool(
         max_size=settings.pool_max_size,
         max_idle_s=settings.pool_max_idle_s,
         acquire_timeout_s=settings.acquire_timeout_s,
+        statement_timeout_s=settings.statement_timeout_s,
     )
     await pool.fill()
     return pool

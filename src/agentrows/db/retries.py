@@ -58,19 +58,21 @@ class Retries:
         try:
             return await call()
         except (Unavailable, Aborted) as error:
-            window_s = self.timeout_s if limit_s is None else min(self.timeout_s, limit_s)
-            if not window_s or isinstance(error, FINAL):
-                raise
             first = error
-        return await self._again(call, first, started, window_s)
+        return await self.again(call, first, started=started, limit_s=limit_s)
 
-    async def _again(
+    async def again(
         self,
         call: Callable[[], Awaitable[T]],
         last: Unavailable | Aborted,
+        *,
         started: float,
-        window_s: float,
+        limit_s: float | None,
     ) -> T:
+        """Go on as `run` does with a call that began at `started` and ended in `last`."""
+        window_s = self.timeout_s if limit_s is None else min(self.timeout_s, limit_s)
+        if not window_s or isinstance(last, FINAL):
+            raise last
         now = asyncio.get_running_loop().time
         tries = 1
         async for attempt in stamina.retry_context(

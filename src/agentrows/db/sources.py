@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final, Protocol
 
+from agentrows.db.deadlines import Deadlines
 from agentrows.errors import (
     Aborted,
     ClientClosed,
@@ -17,7 +19,7 @@ from agentrows.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Awaitable, Generator
 
     import asyncpg
     from asyncpg.pool import PoolConnectionProxy
@@ -40,12 +42,27 @@ class Source(Protocol):
         """Whether the caller asked for a transaction that writes nothing."""
         ...
 
+    @property
+    def statement_timeout_s(self) -> float | None:
+        """How long a statement may take that says nothing else, in seconds."""
+        ...
+
+    @property
+    def deadlines(self) -> Deadlines:
+        """Holds statements to their time limits."""
+        ...
+
     async def acquire(self, deadline: float | None = None) -> Connection:
         """Return a connection that is ours until `release`."""
         ...
 
-    async def release(self, connection: Connection, error: BaseException | None = None) -> None:
-        """Take a connection back, with the error in which its use ended."""
+    def release(
+        self, connection: Connection, error: BaseException | None = None
+    ) -> Awaitable[None] | None:
+        """Take a connection back, with the error in which its use ended.
+
+        Returns what is to be awaited for that, if anything is.
+        """
         ...
 
 
@@ -54,8 +71,10 @@ class ApplicationPool:
 
     in_transaction = False
     readonly = False
+    statement_timeout_s = None
 
     def __init__(self, pool: asyncpg.Pool, *, acquire_timeout_s: float) -> None:
+        self.deadlines = Deadlines()
         self._pool = pool
         self._acquire_timeout_s = acquire_timeout_s
 
@@ -89,8 +108,10 @@ class TransactionScope:
 
     in_transaction = True
 
-    def __init__(self, connection: Connection, *, readonly: bool) -> None:
-        self.readonly = readonly
+    def __init__(self, connection: Connection, around: Source, *, readonly: bool) -> None:
+        self.readonly = readonly or around.readonly
+        self.deadlines = around.deadlines
+        self.statement_timeout_s = around.statement_timeout_s
         self.has_ended = False
         self.failure: BaseException | None = None
         self._connection = connection
@@ -105,7 +126,7 @@ class TransactionScope:
         if self in _enclosing.get():
             raise Aborted("a transaction inside of this one is open: use that one's methods")
         try:
-            async with asyncio.timeout_at(deadline):
+            with self.deadlines.until(math.inf if deadline is None else deadline):
                 await self._turn.acquire()
         except TimeoutError as error:
             raise StatementTimeout(
@@ -116,7 +137,7 @@ class TransactionScope:
             raise Aborted("this transaction has ended: begin a new one")
         return self._connection
 
-    async def release(self, connection: Connection, error: BaseException | None = None) -> None:  # noqa: ARG002
+    def release(self, connection: Connection, error: BaseException | None = None) -> None:  # noqa: ARG002
         """Let the next statement run."""
         self.failure = self.failure or error
         self._turn.release()

@@ -4,10 +4,10 @@
 import datetime as dt
 from typing import Final
 
-from pydantic import JsonValue, TypeAdapter
+from pydantic import JsonValue
 
 from . import models
-from .dbtx import DBTX, affected, by_name, require_aware
+from .dbtx import DBTX, affected, reader, require_aware
 
 __all__ = [
     "DELETE_AGENT",
@@ -29,7 +29,7 @@ _AGENT_COLUMNS: Final = (
     "deleted_at",
     "workload_type",
 )
-_AGENT_ROWS: Final = TypeAdapter(list[models.Agent])
+_READ_AGENT: Final = reader(models.Agent, _AGENT_COLUMNS)
 
 UPSERT_AGENT: Final = """-- name: UpsertAgent :one
 INSERT INTO agent (id, type, config, workload_type, created_at, updated_at)
@@ -72,7 +72,7 @@ async def upsert_agent(
     row = await db.fetchrow(UPSERT_AGENT, id, type, config, workload_type, set_config)
     if row is None:
         return None
-    return models.Agent.model_validate(by_name(_AGENT_COLUMNS, row))
+    return _READ_AGENT(row)
 
 
 GET_AGENT: Final = """-- name: GetAgent :one
@@ -85,7 +85,7 @@ async def get_agent(db: DBTX, /, *, id: str) -> models.Agent | None:
     row = await db.fetchrow(GET_AGENT, id)
     if row is None:
         return None
-    return models.Agent.model_validate(by_name(_AGENT_COLUMNS, row))
+    return _READ_AGENT(row)
 
 
 LIST_AGENTS: Final = """-- name: ListAgents :many
@@ -109,8 +109,7 @@ async def list_agents(
     """Agents in the order of their creation, from the given place on."""
     require_aware("after_time", after_time)
     rows = await db.fetch(LIST_AGENTS, after_time, after_id, limit)
-    found = [by_name(_AGENT_COLUMNS, row) for row in rows]
-    return _AGENT_ROWS.validate_python(found)
+    return [_READ_AGENT(row) for row in rows]
 
 
 DELETE_AGENT: Final = """-- name: DeleteAgent :execrows

@@ -11,7 +11,7 @@ from typing import Final
 from pydantic import JsonValue, TypeAdapter
 
 from . import models
-from .dbtx import DBTX, by_name, required
+from .dbtx import DBTX, reader, required
 
 __all__ = [
     "DELETE_CHECKPOINTS",
@@ -44,7 +44,7 @@ _CHECKPOINT_COLUMNS: Final = (
     "updated_at",
     "deleted_at",
 )
-_CHECKPOINT_ROWS: Final = TypeAdapter(list[models.Checkpoint])
+_READ_CHECKPOINT: Final = reader(models.Checkpoint, _CHECKPOINT_COLUMNS)
 _CHECKPOINT_WRITE_COLUMNS: Final = (
     "user_id",
     "thread_id",
@@ -59,7 +59,7 @@ _CHECKPOINT_WRITE_COLUMNS: Final = (
     "updated_at",
     "deleted_at",
 )
-_CHECKPOINT_WRITE_ROWS: Final = TypeAdapter(list[models.CheckpointWrite])
+_READ_CHECKPOINT_WRITE: Final = reader(models.CheckpointWrite, _CHECKPOINT_WRITE_COLUMNS)
 _INT: Final[TypeAdapter[int]] = TypeAdapter(int)
 
 UPSERT_CHECKPOINT: Final = """-- name: UpsertCheckpoint :exec
@@ -228,7 +228,7 @@ async def get_checkpoint(
     row = await db.fetchrow(GET_CHECKPOINT, user_id, thread_id, checkpoint_ns, checkpoint_id)
     if row is None:
         return None
-    return models.Checkpoint.model_validate(by_name(_CHECKPOINT_COLUMNS, row))
+    return _READ_CHECKPOINT(row)
 
 
 LIST_CHECKPOINTS: Final = """-- name: ListCheckpoints :many
@@ -278,8 +278,7 @@ async def list_checkpoints(
     first column is compared apart, because an index can begin there.
     """
     rows = await db.fetch(LIST_CHECKPOINTS, user_id, thread_id, checkpoint_ns, before, limit)
-    found = [by_name(_CHECKPOINT_COLUMNS, row) for row in rows]
-    return _CHECKPOINT_ROWS.validate_python(found)
+    return [_READ_CHECKPOINT(row) for row in rows]
 
 
 FILTER_CHECKPOINTS: Final = r"""-- name: FilterCheckpoints :many
@@ -375,8 +374,7 @@ async def filter_checkpoints(
         metadata,
         limit,
     )
-    found = [by_name(_CHECKPOINT_COLUMNS, row) for row in rows]
-    return _CHECKPOINT_ROWS.validate_python(found)
+    return [_READ_CHECKPOINT(row) for row in rows]
 
 
 LIST_CHECKPOINT_WRITES: Final = """-- name: ListCheckpointWrites :many
@@ -401,8 +399,7 @@ async def list_checkpoint_writes(
 ) -> list[models.CheckpointWrite]:
     """The pending writes of some checkpoints of a thread, by checkpoint, task and index."""
     rows = await db.fetch(LIST_CHECKPOINT_WRITES, user_id, thread_id, checkpoint_ns, checkpoint_ids)
-    found = [by_name(_CHECKPOINT_WRITE_COLUMNS, row) for row in rows]
-    return _CHECKPOINT_WRITE_ROWS.validate_python(found)
+    return [_READ_CHECKPOINT_WRITE(row) for row in rows]
 
 
 DELETE_CHECKPOINTS: Final = """-- name: DeleteCheckpoints :one

@@ -4,10 +4,8 @@
 
 from typing import Final
 
-from pydantic import TypeAdapter
-
 from . import models
-from .dbtx import DBTX, affected, by_name, required
+from .dbtx import DBTX, affected, reader, required
 
 __all__ = [
     "DELETE_CREWAI_MEMORY",
@@ -32,7 +30,7 @@ _CREWAI_MEMORY_COLUMNS: Final = (
     "updated_at",
     "deleted_at",
 )
-_CREWAI_MEMORY_ROWS: Final = TypeAdapter(list[models.CrewAIMemory])
+_READ_CREWAI_MEMORY: Final = reader(models.CrewAIMemory, _CREWAI_MEMORY_COLUMNS)
 _CREWAI_FLOW_STATE_COLUMNS: Final = (
     "user_id",
     "thread_id",
@@ -42,6 +40,7 @@ _CREWAI_FLOW_STATE_COLUMNS: Final = (
     "updated_at",
     "deleted_at",
 )
+_READ_CREWAI_FLOW_STATE: Final = reader(models.CrewAIFlowState, _CREWAI_FLOW_STATE_COLUMNS)
 
 UPSERT_CREWAI_MEMORY: Final = """-- name: UpsertCrewAIMemory :one
 INSERT INTO crewai_agent_memory (user_id, thread_id, memory_data, created_at, updated_at)
@@ -63,9 +62,7 @@ async def upsert_crewai_memory(
 ) -> models.CrewAIMemory:
     """Store the memory of a thread and bring a deleted one back."""
     row = await db.fetchrow(UPSERT_CREWAI_MEMORY, user_id, thread_id, memory_data)
-    return models.CrewAIMemory.model_validate(
-        by_name(_CREWAI_MEMORY_COLUMNS, required(row, "UpsertCrewAIMemory")),
-    )
+    return _READ_CREWAI_MEMORY(required(row, "UpsertCrewAIMemory"))
 
 
 SEARCH_CREWAI_MEMORY_BY_TASK: Final = """-- name: SearchCrewAIMemoryByTask :many
@@ -121,8 +118,7 @@ async def search_crewai_memory_by_task(
     it to find next to nothing, and sort all there is.
     """
     rows = await db.fetch(SEARCH_CREWAI_MEMORY_BY_TASK, user_id, task_description, limit)
-    found = [by_name(_CREWAI_MEMORY_COLUMNS, row) for row in rows]
-    return _CREWAI_MEMORY_ROWS.validate_python(found)
+    return [_READ_CREWAI_MEMORY(row) for row in rows]
 
 
 SEARCH_CREWAI_MEMORY_OF_THREAD: Final = """-- name: SearchCrewAIMemoryOfThread :one
@@ -159,7 +155,7 @@ async def search_crewai_memory_of_thread(
     row = await db.fetchrow(SEARCH_CREWAI_MEMORY_OF_THREAD, user_id, thread_id, task_description)
     if row is None:
         return None
-    return models.CrewAIMemory.model_validate(by_name(_CREWAI_MEMORY_COLUMNS, row))
+    return _READ_CREWAI_MEMORY(row)
 
 
 DELETE_CREWAI_MEMORY: Final = """-- name: DeleteCrewAIMemory :execrows
@@ -204,9 +200,7 @@ async def upsert_crewai_flow_state(
 ) -> models.CrewAIFlowState:
     """Store the state that a method of a flow left, and bring a deleted one back."""
     row = await db.fetchrow(UPSERT_CREWAI_FLOW_STATE, user_id, thread_id, method_name, state_data)
-    return models.CrewAIFlowState.model_validate(
-        by_name(_CREWAI_FLOW_STATE_COLUMNS, required(row, "UpsertCrewAIFlowState")),
-    )
+    return _READ_CREWAI_FLOW_STATE(required(row, "UpsertCrewAIFlowState"))
 
 
 FIND_LATEST_CREWAI_FLOW_STATE: Final = """-- name: FindLatestCrewAIFlowState :one
@@ -227,4 +221,4 @@ async def find_latest_crewai_flow_state(
     row = await db.fetchrow(FIND_LATEST_CREWAI_FLOW_STATE, user_id, thread_id)
     if row is None:
         return None
-    return models.CrewAIFlowState.model_validate(by_name(_CREWAI_FLOW_STATE_COLUMNS, row))
+    return _READ_CREWAI_FLOW_STATE(row)

@@ -8,7 +8,7 @@ from pgvector import Vector
 from pydantic import BaseModel, JsonValue, TypeAdapter
 
 from . import models
-from .dbtx import DBTX, by_name, required
+from .dbtx import DBTX, reader, required
 from .pgvectors import PgVector
 
 __all__ = [
@@ -44,7 +44,9 @@ _SURROUNDINGS_COLUMNS: Final = (
     "has_memory",
     "has_vector_track",
 )
+_READ_SURROUNDINGS: Final = reader(models.Surroundings, _SURROUNDINGS_COLUMNS)
 _BECOME_USER_ROW_COLUMNS: Final = ("user_id", "open_tables")
+_READ_BECOME_USER_ROW: Final = reader(BecomeUserRow, _BECOME_USER_ROW_COLUMNS)
 _JSONVALUE: Final[TypeAdapter[JsonValue]] = TypeAdapter(JsonValue)
 _PGVECTOR: Final[TypeAdapter[PgVector]] = TypeAdapter(PgVector)
 
@@ -91,9 +93,7 @@ async def look_around(db: DBTX, /) -> models.Surroundings:
     that of the track vector.
     """
     row = await db.fetchrow(LOOK_AROUND)
-    return models.Surroundings.model_validate(
-        by_name(_SURROUNDINGS_COLUMNS, required(row, "LookAround")),
-    )
+    return _READ_SURROUNDINGS(required(row, "LookAround"))
 
 
 BECOME_USER: Final = """-- name: BecomeUser :one
@@ -130,9 +130,7 @@ async def become_user(db: DBTX, /, *, user_id: str) -> BecomeUserRow:
     which no policy holds for this role: it is a superuser, it has BYPASSRLS, or there is none.
     """
     row = await db.fetchrow(BECOME_USER, user_id)
-    return BecomeUserRow.model_validate(
-        by_name(_BECOME_USER_ROW_COLUMNS, required(row, "BecomeUser")),
-    )
+    return _READ_BECOME_USER_ROW(required(row, "BecomeUser"))
 
 
 PROBE_JSON: Final = """-- name: ProbeJson :one

@@ -9,7 +9,7 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from . import models
-from .dbtx import DBTX, CursorDBTX, affected, by_name, require_aware, required
+from .dbtx import DBTX, CursorDBTX, affected, reader, require_aware, required
 
 __all__ = [
     "COUNT_STORED_EVENTS",
@@ -39,16 +39,26 @@ _EVENT_COLUMNS: Final = (
     "updated_at",
     "deleted_at",
 )
-_EVENT_ROWS: Final = TypeAdapter(list[models.Event])
+_READ_EVENT: Final = reader(models.Event, _EVENT_COLUMNS)
 
 INSERT_EVENTS: Final = """-- name: InsertEvents :one
-WITH input AS (
+WITH given AS MATERIALIZED (
     SELECT
-        unnest($1::text[]) AS id,
-        unnest($2::text[]) AS user_id,
-        unnest($3::text[]) AS session_id,
-        unnest($4::text[]) AS data,
-        generate_series(1, cardinality($1)) AS ordinal
+        $1::text[] AS id,
+        $2::text[] AS user_id,
+        $3::text[] AS session_id,
+        $4::text[] AS data
+),
+input AS (
+    SELECT each.id, each.user_id, each.session_id, each.data, each.ordinal
+    FROM
+        given,
+        ROWS FROM (
+            unnest(given.id),
+            unnest(given.user_id),
+            unnest(given.session_id),
+            unnest(given.data)
+        ) WITH ORDINALITY AS each (id, user_id, session_id, data, ordinal)
 ),
 active AS (
     SELECT id, user_id FROM session
@@ -88,6 +98,7 @@ async def insert_events(db: DBTX, /, *, events: Sequence[models.NewEvent]) -> in
     how many. Times within one batch differ by a microsecond each, so the order survives; rows are
     written in the order of their keys, so that two batches cannot lock each other out. The clock is
     read when the sessions are locked, so that of two batches the one that commits last is the later.
+    The arrays go through a table, or the planner would look into them, and plan anew at every call.
     """
     value = await db.fetchval(
         INSERT_EVENTS,
@@ -100,13 +111,23 @@ async def insert_events(db: DBTX, /, *, events: Sequence[models.NewEvent]) -> in
 
 
 INSERT_NEW_EVENTS: Final = """-- name: InsertNewEvents :one
-WITH input AS (
+WITH given AS MATERIALIZED (
     SELECT
-        unnest($1::text[]) AS id,
-        unnest($2::text[]) AS user_id,
-        unnest($3::text[]) AS session_id,
-        unnest($4::text[]) AS data,
-        generate_series(1, cardinality($1)) AS ordinal
+        $1::text[] AS id,
+        $2::text[] AS user_id,
+        $3::text[] AS session_id,
+        $4::text[] AS data
+),
+input AS (
+    SELECT each.id, each.user_id, each.session_id, each.data, each.ordinal
+    FROM
+        given,
+        ROWS FROM (
+            unnest(given.id),
+            unnest(given.user_id),
+            unnest(given.session_id),
+            unnest(given.data)
+        ) WITH ORDINALITY AS each (id, user_id, session_id, data, ordinal)
 ),
 active AS (
     SELECT id, user_id FROM session
@@ -155,14 +176,26 @@ async def insert_new_events(db: DBTX, /, *, events: Sequence[models.NewEvent]) -
 
 
 COUNT_STORED_EVENTS: Final = """-- name: CountStoredEvents :one
-SELECT count(*) AS stored
-FROM (
+WITH given AS MATERIALIZED (
     SELECT
-        unnest($1::text[]) AS id,
-        unnest($2::text[]) AS user_id,
-        unnest($3::text[]) AS session_id,
-        unnest($4::text[]) AS data
-) AS input
+        $1::text[] AS id,
+        $2::text[] AS user_id,
+        $3::text[] AS session_id,
+        $4::text[] AS data
+),
+input AS (
+    SELECT each.id, each.user_id, each.session_id, each.data
+    FROM
+        given,
+        ROWS FROM (
+            unnest(given.id),
+            unnest(given.user_id),
+            unnest(given.session_id),
+            unnest(given.data)
+        ) AS each (id, user_id, session_id, data)
+)
+SELECT count(*) AS stored
+FROM input
 INNER JOIN event ON event.id = input.id AND event.user_id = input.user_id
 WHERE event.session_id IS NOT DISTINCT FROM input.session_id AND event.data = input.data"""
 
@@ -189,7 +222,7 @@ async def get_event(db: DBTX, /, *, id: str, user_id: str) -> models.Event | Non
     row = await db.fetchrow(GET_EVENT, id, user_id)
     if row is None:
         return None
-    return models.Event.model_validate(by_name(_EVENT_COLUMNS, row))
+    return _READ_EVENT(row)
 
 
 LIST_EVENTS_OLDEST_FIRST: Final = """-- name: ListEventsOldestFirst :many
@@ -224,8 +257,7 @@ async def list_events_oldest_first(
         after_id,
         limit,
     )
-    found = [by_name(_EVENT_COLUMNS, row) for row in rows]
-    return _EVENT_ROWS.validate_python(found)
+    return [_READ_EVENT(row) for row in rows]
 
 
 async def iter_list_events_oldest_first(
@@ -248,7 +280,7 @@ async def iter_list_events_oldest_first(
         after_id,
         limit,
     ):
-        yield models.Event.model_validate(by_name(_EVENT_COLUMNS, row))
+        yield _READ_EVENT(row)
 
 
 LIST_EVENTS_NEWEST_FIRST: Final = """-- name: ListEventsNewestFirst :many
@@ -283,8 +315,7 @@ async def list_events_newest_first(
         after_id,
         limit,
     )
-    found = [by_name(_EVENT_COLUMNS, row) for row in rows]
-    return _EVENT_ROWS.validate_python(found)
+    return [_READ_EVENT(row) for row in rows]
 
 
 DELETE_EVENT: Final = """-- name: DeleteEvent :execrows

@@ -8,7 +8,7 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from . import enums, models
-from .dbtx import DBTX, by_name, require_aware, required
+from .dbtx import DBTX, reader, require_aware, required
 
 __all__ = [
     "FIND_FEEDBACK_BY_KEY",
@@ -36,8 +36,8 @@ _FEEDBACK_COLUMNS: Final = (
     "updated_at",
     "deleted_at",
 )
+_READ_FEEDBACK: Final = reader(models.Feedback, _FEEDBACK_COLUMNS)
 _BOOL: Final[TypeAdapter[bool]] = TypeAdapter(bool)
-_FEEDBACK_ROWS: Final = TypeAdapter(list[models.Feedback])
 _FEEDBACK_SUMMARY_COLUMNS: Final = (
     "total",
     "positive",
@@ -47,6 +47,7 @@ _FEEDBACK_SUMMARY_COLUMNS: Final = (
     "incomplete",
     "tool",
 )
+_READ_FEEDBACK_SUMMARY: Final = reader(models.FeedbackSummary, _FEEDBACK_SUMMARY_COLUMNS)
 
 INSERT_FEEDBACK: Final = """-- name: InsertFeedback :one
 INSERT INTO feedback (
@@ -83,9 +84,7 @@ async def insert_feedback(
         feedback_text,
         issue_type,
     )
-    return models.Feedback.model_validate(
-        by_name(_FEEDBACK_COLUMNS, required(row, "InsertFeedback")),
-    )
+    return _READ_FEEDBACK(required(row, "InsertFeedback"))
 
 
 INSERT_FEEDBACK_ONCE: Final = """-- name: InsertFeedbackOnce :one
@@ -138,7 +137,7 @@ async def insert_feedback_once(
     )
     if row is None:
         return None
-    return models.Feedback.model_validate(by_name(_FEEDBACK_COLUMNS, row))
+    return _READ_FEEDBACK(row)
 
 
 FIND_FEEDBACK_BY_KEY: Final = """-- name: FindFeedbackByKey :one
@@ -165,7 +164,7 @@ async def find_feedback_by_key(
     row = await db.fetchrow(FIND_FEEDBACK_BY_KEY, user_id, idempotency_key)
     if row is None:
         return None
-    return models.Feedback.model_validate(by_name(_FEEDBACK_COLUMNS, row))
+    return _READ_FEEDBACK(row)
 
 
 HAS_FEEDBACK_KEY: Final = """-- name: HasFeedbackKey :one
@@ -204,8 +203,7 @@ async def list_feedback(
     """A user's feedback, newest first, from the given place on."""
     require_aware("after_time", after_time)
     rows = await db.fetch(LIST_FEEDBACK, user_id, after_time, after_id, limit)
-    found = [by_name(_FEEDBACK_COLUMNS, row) for row in rows]
-    return _FEEDBACK_ROWS.validate_python(found)
+    return [_READ_FEEDBACK(row) for row in rows]
 
 
 SUMMARIZE_FEEDBACK: Final = """-- name: SummarizeFeedback :one
@@ -226,6 +224,4 @@ async def summarize_feedback(db: DBTX, /, *, user_id: str) -> models.FeedbackSum
     in the total alone.
     """
     row = await db.fetchrow(SUMMARIZE_FEEDBACK, user_id)
-    return models.FeedbackSummary.model_validate(
-        by_name(_FEEDBACK_SUMMARY_COLUMNS, required(row, "SummarizeFeedback")),
-    )
+    return _READ_FEEDBACK_SUMMARY(required(row, "SummarizeFeedback"))

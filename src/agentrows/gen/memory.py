@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from pgvector import Vector
-from pydantic import JsonValue, TypeAdapter
+from pydantic import JsonValue
 
 from . import models
-from .dbtx import DBTX, affected, by_name, require_aware, required
+from .dbtx import DBTX, affected, reader, require_aware, required
 
 __all__ = [
     "DELETE_MEMORIES",
@@ -42,6 +42,7 @@ _MEMORY_COLUMNS: Final = (
     "expires_at",
     "access_count",
 )
+_READ_MEMORY: Final = reader(models.Memory, _MEMORY_COLUMNS)
 _MEMORY_HIT_COLUMNS: Final = (
     "id",
     "agent_name",
@@ -54,9 +55,9 @@ _MEMORY_HIT_COLUMNS: Final = (
     "access_count",
     "score",
 )
-_MEMORY_HIT_ROWS: Final = TypeAdapter(list[models.MemoryHit])
-_MEMORY_ROWS: Final = TypeAdapter(list[models.Memory])
+_READ_MEMORY_HIT: Final = reader(models.MemoryHit, _MEMORY_HIT_COLUMNS)
 _PRUNED_MEMORIES_COLUMNS: Final = ("deleted", "extended")
+_READ_PRUNED_MEMORIES: Final = reader(models.PrunedMemories, _PRUNED_MEMORIES_COLUMNS)
 
 UPSERT_MEMORY: Final = """-- name: UpsertMemory :one
 INSERT INTO memory (
@@ -120,7 +121,7 @@ async def upsert_memory(
     )
     if row is None:
         return None
-    return models.Memory.model_validate(by_name(_MEMORY_COLUMNS, row))
+    return _READ_MEMORY(row)
 
 
 UPSERT_MEMORIES: Final = """-- name: UpsertMemories :execrows
@@ -306,8 +307,7 @@ async def search_memories(
         limit,
         min_score,
     )
-    found = [by_name(_MEMORY_HIT_COLUMNS, row) for row in rows]
-    return _MEMORY_HIT_ROWS.validate_python(found)
+    return [_READ_MEMORY_HIT(row) for row in rows]
 
 
 SEARCH_AND_TOUCH_MEMORIES: Final = """-- name: SearchAndTouchMemories :many
@@ -449,8 +449,7 @@ async def search_and_touch_memories(
         limit,
         min_score,
     )
-    found = [by_name(_MEMORY_HIT_COLUMNS, row) for row in rows]
-    return _MEMORY_HIT_ROWS.validate_python(found)
+    return [_READ_MEMORY_HIT(row) for row in rows]
 
 
 LIST_MEMORIES: Final = """-- name: ListMemories :many
@@ -500,8 +499,7 @@ async def list_memories(
         after_id,
         limit,
     )
-    found = [by_name(_MEMORY_COLUMNS, row) for row in rows]
-    return _MEMORY_ROWS.validate_python(found)
+    return [_READ_MEMORY(row) for row in rows]
 
 
 DELETE_MEMORIES: Final = """-- name: DeleteMemories :execrows
@@ -551,6 +549,4 @@ async def prune_memories(db: DBTX, /) -> models.PrunedMemories:
     unscoped: retention is for every user
     """
     row = await db.fetchrow(PRUNE_MEMORIES)
-    return models.PrunedMemories.model_validate(
-        by_name(_PRUNED_MEMORIES_COLUMNS, required(row, "PruneMemories")),
-    )
+    return _READ_PRUNED_MEMORIES(required(row, "PruneMemories"))

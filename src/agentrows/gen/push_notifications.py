@@ -11,7 +11,7 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from . import models
-from .dbtx import DBTX, affected, by_name, require_aware, required
+from .dbtx import DBTX, affected, reader, require_aware, required
 
 __all__ = [
     "DELETE_PUSH_NOTIFICATIONS",
@@ -35,8 +35,8 @@ _PUSH_NOTIFICATION_COLUMNS: Final = (
     "deleted_at",
     "protocol_version",
 )
+_READ_PUSH_NOTIFICATION: Final = reader(models.PushNotification, _PUSH_NOTIFICATION_COLUMNS)
 _BOOL: Final[TypeAdapter[bool]] = TypeAdapter(bool)
-_PUSH_NOTIFICATION_ROWS: Final = TypeAdapter(list[models.PushNotification])
 
 UPSERT_PUSH_NOTIFICATION: Final = r"""-- name: UpsertPushNotification :one
 WITH held_task AS MATERIALIZED (
@@ -122,7 +122,7 @@ async def upsert_push_notification(
     row = await db.fetchrow(UPSERT_PUSH_NOTIFICATION, id, task_id, data, user_id)
     if row is None:
         return None
-    return models.PushNotification.model_validate(by_name(_PUSH_NOTIFICATION_COLUMNS, row))
+    return _READ_PUSH_NOTIFICATION(row)
 
 
 HAS_TASK: Final = """-- name: HasTask :one
@@ -198,7 +198,7 @@ async def get_push_notification(
     row = await db.fetchrow(GET_PUSH_NOTIFICATION, id, task_id, user_id)
     if row is None:
         return None
-    return models.PushNotification.model_validate(by_name(_PUSH_NOTIFICATION_COLUMNS, row))
+    return _READ_PUSH_NOTIFICATION(row)
 
 
 LIST_PUSH_NOTIFICATIONS: Final = r"""-- name: ListPushNotifications :many
@@ -255,8 +255,7 @@ async def list_push_notifications(
     """The configs of a user's task in the order of their creation, from the given place on."""
     require_aware("after_time", after_time)
     rows = await db.fetch(LIST_PUSH_NOTIFICATIONS, task_id, user_id, after_time, after_id, limit)
-    found = [by_name(_PUSH_NOTIFICATION_COLUMNS, row) for row in rows]
-    return _PUSH_NOTIFICATION_ROWS.validate_python(found)
+    return [_READ_PUSH_NOTIFICATION(row) for row in rows]
 
 
 DELETE_PUSH_NOTIFICATIONS: Final = r"""-- name: DeletePushNotifications :execrows

@@ -8,7 +8,7 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from . import models
-from .dbtx import DBTX, affected, by_name, require_aware, required
+from .dbtx import DBTX, affected, reader, require_aware, required
 
 __all__ = [
     "COUNT_EXPIRED_SESSIONS",
@@ -49,8 +49,8 @@ _SESSION_COLUMNS: Final = (
     "updated_at",
     "deleted_at",
 )
+_READ_SESSION: Final = reader(models.Session, _SESSION_COLUMNS)
 _BOOL_NONE: Final[TypeAdapter[bool | None]] = TypeAdapter(bool | None)
-_SESSION_ROWS: Final = TypeAdapter(list[models.Session])
 _PRUNED_SESSIONS_COLUMNS: Final = (
     "sessions",
     "tasks",
@@ -62,6 +62,7 @@ _PRUNED_SESSIONS_COLUMNS: Final = (
     "crewai_flow_states",
     "shares",
 )
+_READ_PRUNED_SESSIONS: Final = reader(models.PrunedSessions, _PRUNED_SESSIONS_COLUMNS)
 
 UPSERT_SESSION: Final = """-- name: UpsertSession :one
 INSERT INTO session (id, user_id, name, agent_id, source, created_at, updated_at)
@@ -110,7 +111,7 @@ async def upsert_session(
     )
     if row is None:
         return None
-    return models.Session.model_validate(by_name(_SESSION_COLUMNS, row))
+    return _READ_SESSION(row)
 
 
 INSERT_SESSION: Final = """-- name: InsertSession :one
@@ -142,7 +143,7 @@ async def insert_session(
     row = await db.fetchrow(INSERT_SESSION, id, user_id, name, agent_id, source)
     if row is None:
         return None
-    return models.Session.model_validate(by_name(_SESSION_COLUMNS, row))
+    return _READ_SESSION(row)
 
 
 IS_SESSION_DELETED: Final = """-- name: IsSessionDeleted :one
@@ -166,7 +167,7 @@ async def get_session(db: DBTX, /, *, id: str, user_id: str) -> models.Session |
     row = await db.fetchrow(GET_SESSION, id, user_id)
     if row is None:
         return None
-    return models.Session.model_validate(by_name(_SESSION_COLUMNS, row))
+    return _READ_SESSION(row)
 
 
 LIST_SESSIONS_BY_ACTIVITY: Final = """-- name: ListSessionsByActivity :many
@@ -192,8 +193,7 @@ async def list_sessions_by_activity(
     """A user's sessions, the most recently active first, from the given place on."""
     require_aware("after_time", after_time)
     rows = await db.fetch(LIST_SESSIONS_BY_ACTIVITY, user_id, after_time, after_id, limit)
-    found = [by_name(_SESSION_COLUMNS, row) for row in rows]
-    return _SESSION_ROWS.validate_python(found)
+    return [_READ_SESSION(row) for row in rows]
 
 
 LIST_SESSIONS_BY_CREATION: Final = """-- name: ListSessionsByCreation :many
@@ -219,8 +219,7 @@ async def list_sessions_by_creation(
     """A user's sessions, the newest first, from the given place on."""
     require_aware("after_time", after_time)
     rows = await db.fetch(LIST_SESSIONS_BY_CREATION, user_id, after_time, after_id, limit)
-    found = [by_name(_SESSION_COLUMNS, row) for row in rows]
-    return _SESSION_ROWS.validate_python(found)
+    return [_READ_SESSION(row) for row in rows]
 
 
 LIST_AGENT_SESSIONS_BY_ACTIVITY: Final = """-- name: ListAgentSessionsByActivity :many
@@ -256,8 +255,7 @@ async def list_agent_sessions_by_activity(
         after_id,
         limit,
     )
-    found = [by_name(_SESSION_COLUMNS, row) for row in rows]
-    return _SESSION_ROWS.validate_python(found)
+    return [_READ_SESSION(row) for row in rows]
 
 
 LIST_AGENT_SESSIONS_BY_CREATION: Final = """-- name: ListAgentSessionsByCreation :many
@@ -293,8 +291,7 @@ async def list_agent_sessions_by_creation(
         after_id,
         limit,
     )
-    found = [by_name(_SESSION_COLUMNS, row) for row in rows]
-    return _SESSION_ROWS.validate_python(found)
+    return [_READ_SESSION(row) for row in rows]
 
 
 LIST_ALL_AGENT_SESSIONS_BY_ACTIVITY: Final = """-- name: ListAllAgentSessionsByActivity :many
@@ -332,8 +329,7 @@ async def list_all_agent_sessions_by_activity(
         after_user_id,
         limit,
     )
-    found = [by_name(_SESSION_COLUMNS, row) for row in rows]
-    return _SESSION_ROWS.validate_python(found)
+    return [_READ_SESSION(row) for row in rows]
 
 
 LIST_ALL_AGENT_SESSIONS_BY_CREATION: Final = """-- name: ListAllAgentSessionsByCreation :many
@@ -371,8 +367,7 @@ async def list_all_agent_sessions_by_creation(
         after_user_id,
         limit,
     )
-    found = [by_name(_SESSION_COLUMNS, row) for row in rows]
-    return _SESSION_ROWS.validate_python(found)
+    return [_READ_SESSION(row) for row in rows]
 
 
 DELETE_SESSION: Final = """-- name: DeleteSession :execrows
@@ -522,9 +517,7 @@ async def prune_sessions(db: DBTX, /, *, retention: dt.timedelta) -> models.Prun
     unscoped: retention is for every user
     """
     row = await db.fetchrow(PRUNE_SESSIONS, retention)
-    return models.PrunedSessions.model_validate(
-        by_name(_PRUNED_SESSIONS_COLUMNS, required(row, "PruneSessions")),
-    )
+    return _READ_PRUNED_SESSIONS(required(row, "PruneSessions"))
 
 
 COUNT_EXPIRED_SESSIONS: Final = """-- name: CountExpiredSessions :one
@@ -624,6 +617,4 @@ async def count_expired_sessions(db: DBTX, /, *, retention: dt.timedelta) -> mod
     unscoped: retention is for every user
     """
     row = await db.fetchrow(COUNT_EXPIRED_SESSIONS, retention)
-    return models.PrunedSessions.model_validate(
-        by_name(_PRUNED_SESSIONS_COLUMNS, required(row, "CountExpiredSessions")),
-    )
+    return _READ_PRUNED_SESSIONS(required(row, "CountExpiredSessions"))

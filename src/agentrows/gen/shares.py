@@ -4,10 +4,8 @@
 
 from typing import Final
 
-from pydantic import TypeAdapter
-
 from . import models
-from .dbtx import DBTX, affected, by_name
+from .dbtx import DBTX, affected, reader
 
 __all__ = [
     "DELETE_SESSION_SHARE",
@@ -23,8 +21,9 @@ __all__ = [
 ]
 
 _SESSION_SHARE_COLUMNS: Final = ("id", "token", "session_id", "user_id", "read_only", "created_at")
-_SESSION_SHARE_ROWS: Final = TypeAdapter(list[models.SessionShare])
+_READ_SESSION_SHARE: Final = reader(models.SessionShare, _SESSION_SHARE_COLUMNS)
 _SESSION_SHARE_ACCESS_COLUMNS: Final = ("user_id", "share_id", "accessed_at")
+_READ_SESSION_SHARE_ACCESS: Final = reader(models.SessionShareAccess, _SESSION_SHARE_ACCESS_COLUMNS)
 
 INSERT_SESSION_SHARE: Final = """-- name: InsertSessionShare :one
 INSERT INTO session_share (token, session_id, user_id, read_only, created_at)
@@ -56,7 +55,7 @@ async def insert_session_share(
     row = await db.fetchrow(INSERT_SESSION_SHARE, token, read_only, session_id, user_id)
     if row is None:
         return None
-    return models.SessionShare.model_validate(by_name(_SESSION_SHARE_COLUMNS, row))
+    return _READ_SESSION_SHARE(row)
 
 
 FIND_SESSION_SHARES: Final = """-- name: FindSessionShares :many
@@ -84,8 +83,7 @@ async def find_session_shares(
     unscoped: who has the token may see it
     """
     rows = await db.fetch(FIND_SESSION_SHARES, token, hashed_token)
-    found = [by_name(_SESSION_SHARE_COLUMNS, row) for row in rows]
-    return _SESSION_SHARE_ROWS.validate_python(found)
+    return [_READ_SESSION_SHARE(row) for row in rows]
 
 
 LIST_SESSION_SHARES: Final = """-- name: ListSessionShares :many
@@ -111,8 +109,7 @@ async def list_session_shares(
 ) -> list[models.SessionShare]:
     """The shares of a user's session, oldest first, from the given place on; none of a deleted session."""
     rows = await db.fetch(LIST_SESSION_SHARES, session_id, user_id, after_id, limit)
-    found = [by_name(_SESSION_SHARE_COLUMNS, row) for row in rows]
-    return _SESSION_SHARE_ROWS.validate_python(found)
+    return [_READ_SESSION_SHARE(row) for row in rows]
 
 
 DELETE_SESSION_SHARE: Final = """-- name: DeleteSessionShare :execrows
@@ -151,4 +148,4 @@ async def record_share_access(
     row = await db.fetchrow(RECORD_SHARE_ACCESS, user_id, share_id)
     if row is None:
         return None
-    return models.SessionShareAccess.model_validate(by_name(_SESSION_SHARE_ACCESS_COLUMNS, row))
+    return _READ_SESSION_SHARE_ACCESS(row)

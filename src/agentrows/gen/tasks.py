@@ -10,7 +10,7 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from . import models
-from .dbtx import DBTX, affected, by_name, require_aware
+from .dbtx import DBTX, affected, reader, require_aware
 
 __all__ = [
     "DELETE_TASK",
@@ -35,8 +35,8 @@ _TASK_COLUMNS: Final = (
     "protocol_version",
     "user_id",
 )
+_READ_TASK: Final = reader(models.Task, _TASK_COLUMNS)
 _BOOL_NONE: Final[TypeAdapter[bool | None]] = TypeAdapter(bool | None)
-_TASK_ROWS: Final = TypeAdapter(list[models.Task])
 
 UPSERT_TASK: Final = """-- name: UpsertTask :one
 WITH stored AS (
@@ -104,7 +104,7 @@ async def upsert_task(
     row = await db.fetchrow(UPSERT_TASK, id, data, session_id, user_id, set_session_id)
     if row is None:
         return None
-    return models.Task.model_validate(by_name(_TASK_COLUMNS, row))
+    return _READ_TASK(row)
 
 
 IS_TASK_DELETED: Final = """-- name: IsTaskDeleted :one
@@ -145,7 +145,7 @@ async def get_task(db: DBTX, /, *, id: str, user_id: str) -> models.Task | None:
     row = await db.fetchrow(GET_TASK, id, user_id)
     if row is None:
         return None
-    return models.Task.model_validate(by_name(_TASK_COLUMNS, row))
+    return _READ_TASK(row)
 
 
 LIST_TASKS: Final = """-- name: ListTasks :many
@@ -189,8 +189,7 @@ async def list_tasks(
     """
     require_aware("after_time", after_time)
     rows = await db.fetch(LIST_TASKS, session_id, user_id, after_time, after_id, limit)
-    found = [by_name(_TASK_COLUMNS, row) for row in rows]
-    return _TASK_ROWS.validate_python(found)
+    return [_READ_TASK(row) for row in rows]
 
 
 DELETE_TASK: Final = """-- name: DeleteTask :execrows

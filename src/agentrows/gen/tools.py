@@ -8,10 +8,8 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Final
 
-from pydantic import TypeAdapter
-
 from . import models
-from .dbtx import DBTX, affected, by_name, require_aware, required
+from .dbtx import DBTX, affected, reader, require_aware, required
 
 __all__ = [
     "DELETE_TOOLS_FOR_SERVER",
@@ -47,8 +45,9 @@ _TOOL_COLUMNS: Final = (
     "updated_at",
     "deleted_at",
 )
-_TOOL_ROWS: Final = TypeAdapter(list[models.Tool])
+_READ_TOOL: Final = reader(models.Tool, _TOOL_COLUMNS)
 _REFRESHED_TOOLS_COLUMNS: Final = ("stored", "deleted")
+_READ_REFRESHED_TOOLS: Final = reader(models.RefreshedTools, _REFRESHED_TOOLS_COLUMNS)
 _TOOL_SERVER_COLUMNS: Final = (
     "name",
     "group_kind",
@@ -58,7 +57,7 @@ _TOOL_SERVER_COLUMNS: Final = (
     "updated_at",
     "deleted_at",
 )
-_TOOL_SERVER_ROWS: Final = TypeAdapter(list[models.ToolServer])
+_READ_TOOL_SERVER: Final = reader(models.ToolServer, _TOOL_SERVER_COLUMNS)
 
 UPSERT_TOOL: Final = """-- name: UpsertTool :one
 INSERT INTO tool (id, server_name, group_kind, description, created_at, updated_at)
@@ -91,7 +90,7 @@ async def upsert_tool(
 ) -> models.Tool:
     """Store a tool, keeping what is not set, and bring a deleted one back."""
     row = await db.fetchrow(UPSERT_TOOL, id, server_name, group_kind, description, set_description)
-    return models.Tool.model_validate(by_name(_TOOL_COLUMNS, required(row, "UpsertTool")))
+    return _READ_TOOL(required(row, "UpsertTool"))
 
 
 FIND_TOOLS: Final = """-- name: FindTools :many
@@ -117,8 +116,7 @@ async def find_tools(
     is only one.
     """
     rows = await db.fetch(FIND_TOOLS, id, server_name, group_kind)
-    found = [by_name(_TOOL_COLUMNS, row) for row in rows]
-    return _TOOL_ROWS.validate_python(found)
+    return [_READ_TOOL(row) for row in rows]
 
 
 LIST_TOOLS: Final = """-- name: ListTools :many
@@ -142,8 +140,7 @@ async def list_tools(
 ) -> list[models.Tool]:
     """All tools in the order of their keys, from the given place on."""
     rows = await db.fetch(LIST_TOOLS, after_id, after_server_name, after_group_kind, limit)
-    found = [by_name(_TOOL_COLUMNS, row) for row in rows]
-    return _TOOL_ROWS.validate_python(found)
+    return [_READ_TOOL(row) for row in rows]
 
 
 LIST_TOOLS_FOR_SERVER: Final = """-- name: ListToolsForServer :many
@@ -168,8 +165,7 @@ async def list_tools_for_server(
 ) -> list[models.Tool]:
     """The tools of one server in the order of their ids, from the given place on."""
     rows = await db.fetch(LIST_TOOLS_FOR_SERVER, server_name, group_kind, after_id, limit)
-    found = [by_name(_TOOL_COLUMNS, row) for row in rows]
-    return _TOOL_ROWS.validate_python(found)
+    return [_READ_TOOL(row) for row in rows]
 
 
 DELETE_TOOLS_FOR_SERVER: Final = """-- name: DeleteToolsForServer :execrows
@@ -253,9 +249,7 @@ async def refresh_tools_for_server(
         server_name,
         group_kind,
     )
-    return models.RefreshedTools.model_validate(
-        by_name(_REFRESHED_TOOLS_COLUMNS, required(row, "RefreshToolsForServer")),
-    )
+    return _READ_REFRESHED_TOOLS(required(row, "RefreshToolsForServer"))
 
 
 UPSERT_TOOL_SERVER: Final = """-- name: UpsertToolServer :one
@@ -303,9 +297,7 @@ async def upsert_tool_server(
         set_description,
         set_last_connected,
     )
-    return models.ToolServer.model_validate(
-        by_name(_TOOL_SERVER_COLUMNS, required(row, "UpsertToolServer")),
-    )
+    return _READ_TOOL_SERVER(required(row, "UpsertToolServer"))
 
 
 FIND_TOOL_SERVERS: Final = """-- name: FindToolServers :many
@@ -329,8 +321,7 @@ async def find_tool_servers(
     only one.
     """
     rows = await db.fetch(FIND_TOOL_SERVERS, name, group_kind)
-    found = [by_name(_TOOL_SERVER_COLUMNS, row) for row in rows]
-    return _TOOL_SERVER_ROWS.validate_python(found)
+    return [_READ_TOOL_SERVER(row) for row in rows]
 
 
 LIST_TOOL_SERVERS: Final = """-- name: ListToolServers :many
@@ -352,8 +343,7 @@ async def list_tool_servers(
 ) -> list[models.ToolServer]:
     """All servers in the order of their keys, from the given place on."""
     rows = await db.fetch(LIST_TOOL_SERVERS, after_name, after_group_kind, limit)
-    found = [by_name(_TOOL_SERVER_COLUMNS, row) for row in rows]
-    return _TOOL_SERVER_ROWS.validate_python(found)
+    return [_READ_TOOL_SERVER(row) for row in rows]
 
 
 DELETE_TOOL_SERVER: Final = """-- name: DeleteToolServer :execrows

@@ -8,7 +8,7 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from . import models
-from .dbtx import DBTX, CursorDBTX, affected, by_name, required
+from .dbtx import DBTX, CursorDBTX, affected, reader, required
 
 __all__ = [
     "ERASE_FEEDBACK_KEYS",
@@ -53,6 +53,7 @@ _ERASED_USER_COLUMNS: Final = (
     "feedback_keys",
     "memories",
 )
+_READ_ERASED_USER: Final = reader(models.ErasedUser, _ERASED_USER_COLUMNS)
 
 EXPORT_USER: Final = """-- name: ExportUser :many
 SELECT json_build_object('table', 'session', 'row', to_json(each))::text AS "line!"
@@ -340,9 +341,7 @@ async def erase_user(db: DBTX, /, *, user_id: str) -> models.ErasedUser:
     unscoped access: who opened a share of the user's goes with the share
     """
     row = await db.fetchrow(ERASE_USER, user_id)
-    return models.ErasedUser.model_validate(
-        by_name(_ERASED_USER_COLUMNS, required(row, "EraseUser")),
-    )
+    return _READ_ERASED_USER(required(row, "EraseUser"))
 
 
 ERASE_FEEDBACK_KEYS: Final = """-- name: EraseFeedbackKeys :execrows

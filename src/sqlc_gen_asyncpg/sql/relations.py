@@ -226,30 +226,41 @@ def _table(self: Inference, source: nodes.Table, scope: Scope) -> Relation:
 
 
 def _functions(self: Inference, source: nodes.Functions, scope: Scope) -> Relation:
-    (call,) = source.calls
+    several = len(source.calls) > 1
+    made = [
+        (name, info.null(nullable=True) if several else info)  # the shorter ones are filled up
+        for call in source.calls
+        for name, info in _function(self, call, source, scope).items()
+    ]
+    if source.ordinality:
+        made.append(("ordinality", Info("int8", nullable=False)))
+    names = [*source.columns, *[name for name, _ in made][len(source.columns) :]]
+    first = source.calls[0]
+    alias = source.alias or (first.name if isinstance(first, nodes.Call) else "")
+    return Relation(alias, dict(zip(names, [info for _, info in made], strict=False)))
+
+
+def _function(
+    self: Inference, call: nodes.Expr, source: nodes.Functions, scope: Scope
+) -> dict[str, Info]:
     name = call.name if isinstance(call, nodes.Call) else ""
-    alias = source.alias or name
+    alias = name if len(source.calls) > 1 else source.alias or name
     info = self.expr(call, scope)
     own = {each.columns for each in self.schema.functions.get(name, ())}
     row = self.schema.table(tuple(info.type.split("."))) if info.type else None
     defined = source.defined or (next(iter(own)) if len(own) == 1 else ())
     if defined:
-        made = {key: Info(_normal(kind), dims) for key, kind, dims in defined}
-    elif row:
-        made = {key: each.null(nullable=True) for key, each in row[1].items()}
-    elif name in _RECORDS:
-        made = {key: Info(kind, nullable=null) for key, kind, null in _RECORDS[name]}
-    elif name == "unnest" and isinstance(call, nodes.Call) and len(call.args) > 1:
+        return {key: Info(_normal(kind), dims) for key, kind, dims in defined}
+    if row:
+        return {key: each.null(nullable=True) for key, each in row[1].items()}
+    if name in _RECORDS:
+        return {key: Info(kind, nullable=null) for key, kind, null in _RECORDS[name]}
+    if name == "unnest" and isinstance(call, nodes.Call) and len(call.args) > 1:
         infos = [self.expr(each, scope) for each in call.args]
-        made = {f"unnest{i}": Info(each.type if each.dims else "") for i, each in enumerate(infos)}
-    elif info.type == "record":
-        made = {}
-    else:
-        made = {"value" if name in _VALUE_FUNCTIONS else alias: info}
-    if source.ordinality:
-        made["ordinality"] = Info("int8", nullable=False)
-    names = [*source.columns, *list(made)[len(source.columns) :]]
-    return Relation(alias, dict(zip(names, made.values(), strict=False)))
+        return {f"unnest{i}": Info(each.type if each.dims else "") for i, each in enumerate(infos)}
+    if info.type == "record":
+        return {}
+    return {"value" if name in _VALUE_FUNCTIONS else alias: info}
 
 
 def _normal(kind: str) -> str:

@@ -267,12 +267,12 @@ class Statements:
             stream.expect(")")
             return nodes.Derived(query, *self._alias())
         if stream.take("rows", "from"):
-            raise SqlSyntaxError("ROWS FROM")
+            return self._functions(self._calls())
         start = stream.position
         parts = stream.dotted()
         if stream.at("("):
             stream.position = start
-            return self._functions()
+            return self._functions((self.expressions.expression(_TIGHT),))
         stream.take("*")
         table = nodes.Table(parts, *self._alias())
         if stream.take("tablesample"):
@@ -286,13 +286,21 @@ class Statements:
             offset += 1
         return self.stream.ahead(offset).text in {"select", "with", "values"}
 
-    def _functions(self) -> nodes.Functions:
+    def _calls(self) -> tuple[nodes.Expr, ...]:
         stream = self.stream
-        call = self.expressions.expression(_TIGHT)
+        stream.expect("(")
+        found: list[nodes.Expr] = []
+        while not found or stream.take(","):
+            found.append(self.expressions.expression(_TIGHT))
+        stream.expect(")")
+        return tuple(found)
+
+    def _functions(self, calls: tuple[nodes.Expr, ...]) -> nodes.Functions:
+        stream = self.stream
         ordinality = stream.take("with", "ordinality")
         alias = ""
         if stream.take("as") and stream.at("("):
-            return nodes.Functions((call,), "", (), self._defined(), ordinality)
+            return nodes.Functions(calls, "", (), self._defined(), ordinality)
         if stream.here.kind in {"word", "quoted"} and not self._at_clause():
             alias = stream.name()
         columns: tuple[str, ...] = ()
@@ -302,8 +310,8 @@ class Statements:
                 columns = stream.names()
             except SqlSyntaxError:
                 stream.position = start
-                return nodes.Functions((call,), alias, (), self._defined(), ordinality)
-        return nodes.Functions((call,), alias, columns, (), ordinality)
+                return nodes.Functions(calls, alias, (), self._defined(), ordinality)
+        return nodes.Functions(calls, alias, columns, (), ordinality)
 
     def _defined(self) -> tuple[tuple[str, str, int], ...]:
         stream = self.stream

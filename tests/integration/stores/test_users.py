@@ -21,7 +21,6 @@ from agentrows import (
     Settings,
 )
 from agentrows.db.executor import Executor
-from agentrows.db.sources import TransactionScope
 from agentrows.stores.users import UserStore
 from support.methods import NO_ID, NO_TEXT
 from support.owner_scope import SHARED
@@ -422,13 +421,13 @@ async def test_a_table_of_the_applications_own_that_is_called_memory_is_left_alo
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     await fill(client, "mira")
-    transaction = db.transaction()
-    await transaction.start()
     await db.execute("ALTER TABLE vector_schema_migrations RENAME TO gone")
-    scope = Executor(TransactionScope(db, readonly=False), versions={"vector": -1})
-    assert (await UserStore(scope).erase_user("mira")).memories == 0
-    assert await count(db, "memory") == 2
-    await transaction.rollback()
+    executor = Executor(client.db._source, versions={"vector": -1})  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    try:
+        assert (await UserStore(executor).erase_user("mira")).memories == 0
+        assert await count(db, "memory") == 2
+    finally:
+        await db.execute("ALTER TABLE gone RENAME TO vector_schema_migrations")
 
 
 async def test_without_the_track_of_memories_the_rest_is_erased_and_exported(

@@ -13,7 +13,7 @@ from pgvector import Vector
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
 
 from . import enums, models
-from .dbtx import DBTX, CursorDBTX, affected, by_name, nested, require_aware, required
+from .dbtx import DBTX, CursorDBTX, affected, nested_reader, reader, require_aware, required
 from .pgvectors import PgVector
 
 __all__ = [
@@ -127,6 +127,7 @@ _NOTE_COLUMNS: Final = (
     "raw",
     "address",
 )
+_READ_NOTE: Final = reader(models.Note, _NOTE_COLUMNS)
 _STR_NONE: Final[TypeAdapter[str | None]] = TypeAdapter(str | None)
 _MOOD_NONE: Final[TypeAdapter[enums.Mood | None]] = TypeAdapter(enums.Mood | None)
 _PGVECTOR_NONE: Final[TypeAdapter[PgVector | None]] = TypeAdapter(PgVector | None)
@@ -136,24 +137,27 @@ _DECIMAL_NONE: Final[TypeAdapter[Decimal | None]] = TypeAdapter(
     config=ConfigDict(allow_inf_nan=True),
 )
 _NOTE_SUMMARY_COLUMNS: Final = ("total", "sad")
-_NOTE_ROWS: Final = TypeAdapter(list[models.Note])
+_READ_NOTE_SUMMARY: Final = reader(models.NoteSummary, _NOTE_SUMMARY_COLUMNS)
 _LIST_STR: Final[TypeAdapter[list[str]]] = TypeAdapter(list[str])
 _STR: Final[TypeAdapter[str]] = TypeAdapter(str)
 _LIST_MOOD_NONE: Final[TypeAdapter[list[enums.Mood | None]]] = TypeAdapter(list[enums.Mood | None])
 _LIST_LIST_MOOD: Final[TypeAdapter[list[list[enums.Mood]]]] = TypeAdapter(list[list[enums.Mood]])
 _TITLE_COLUMNS: Final = ("id", "title")
-_TITLE_ROWS: Final = TypeAdapter(list[models.Title])
-_LIST_BY_IDS_ROW_ROWS: Final = TypeAdapter(list[ListByIdsRow])
+_READ_TITLE: Final = reader(models.Title, _TITLE_COLUMNS)
+_READ_LIST_BY_IDS_ROW: Final = reader(ListByIdsRow, _TITLE_COLUMNS)
 _LIST_NOTES_WITH_USERS_ROW_USERS_COLUMNS: Final = ("id", "name", "level")
 _LIST_NOTES_WITH_USERS_ROW_SHAPE: Final = (
     ("notes", _NOTE_COLUMNS),
     "level",
     ("users", _LIST_NOTES_WITH_USERS_ROW_USERS_COLUMNS),
 )
-_LIST_NOTES_WITH_USERS_ROW_ROWS: Final = TypeAdapter(list[ListNotesWithUsersRow])
-_APP_USER_ROWS: Final = TypeAdapter(list[models.AppUser])
+_READ_LIST_NOTES_WITH_USERS_ROW: Final = nested_reader(
+    ListNotesWithUsersRow,
+    _LIST_NOTES_WITH_USERS_ROW_SHAPE,
+)
+_READ_APP_USER: Final = reader(models.AppUser, _LIST_NOTES_WITH_USERS_ROW_USERS_COLUMNS)
 _SEARCH_NOTES_ROW_COLUMNS: Final = ("id", "one", "score", "title")
-_SEARCH_NOTES_ROW_ROWS: Final = TypeAdapter(list[SearchNotesRow])
+_READ_SEARCH_NOTES_ROW: Final = reader(SearchNotesRow, _SEARCH_NOTES_ROW_COLUMNS)
 _LIST_UUID: Final[TypeAdapter[list[UUID]]] = TypeAdapter(list[UUID])
 
 INSERT_USER: Final = """-- name: InsertUser :one
@@ -224,7 +228,7 @@ async def insert_note(
         raw,
         address,
     )
-    return models.Note.model_validate(by_name(_NOTE_COLUMNS, required(row, "InsertNote")))
+    return _READ_NOTE(required(row, "InsertNote"))
 
 
 GET_NOTE: Final = """-- name: GetNote :one
@@ -242,7 +246,7 @@ async def get_note(db: DBTX, /, *, id: UUID) -> models.Note | None:
     row = await db.fetchrow(GET_NOTE, id)
     if row is None:
         return None
-    return models.Note.model_validate(by_name(_NOTE_COLUMNS, row))
+    return _READ_NOTE(row)
 
 
 GET_TITLE: Final = """-- name: GetTitle :one
@@ -322,9 +326,7 @@ SELECT count(*) AS total, count(*) FILTER (WHERE mood = 'sad') AS sad FROM notes
 async def summary(db: DBTX, /) -> models.NoteSummary:
     """Run Summary and return its row."""
     row = await db.fetchrow(SUMMARY)
-    return models.NoteSummary.model_validate(
-        by_name(_NOTE_SUMMARY_COLUMNS, required(row, "Summary")),
-    )
+    return _READ_NOTE_SUMMARY(required(row, "Summary"))
 
 
 SUMMARY_OF_USER: Final = """-- name: SummaryOfUser :one
@@ -335,9 +337,7 @@ FROM notes WHERE user_id = $1"""
 async def summary_of_user(db: DBTX, /, *, user_id: int) -> models.NoteSummary:
     """Run SummaryOfUser and return its row."""
     row = await db.fetchrow(SUMMARY_OF_USER, user_id)
-    return models.NoteSummary.model_validate(
-        by_name(_NOTE_SUMMARY_COLUMNS, required(row, "SummaryOfUser")),
-    )
+    return _READ_NOTE_SUMMARY(required(row, "SummaryOfUser"))
 
 
 LIST_NOTES: Final = """-- name: ListNotes :many
@@ -350,8 +350,7 @@ async def list_notes(db: DBTX, /, *, since: dt.datetime | None) -> list[models.N
     """Notes since a moment, oldest first."""
     require_aware("since", since)
     rows = await db.fetch(LIST_NOTES, since)
-    found = [by_name(_NOTE_COLUMNS, row) for row in rows]
-    return _NOTE_ROWS.validate_python(found)
+    return [_READ_NOTE(row) for row in rows]
 
 
 async def iter_list_notes(
@@ -363,7 +362,7 @@ async def iter_list_notes(
     """Like list_notes, one row at a time over a cursor; needs a transaction."""
     require_aware("since", since)
     async for row in db.cursor(LIST_NOTES, since):
-        yield models.Note.model_validate(by_name(_NOTE_COLUMNS, row))
+        yield _READ_NOTE(row)
 
 
 LIST_TITLES: Final = """-- name: ListTitles :many
@@ -412,8 +411,7 @@ SELECT id, title FROM titles ORDER BY title"""
 async def list_title_rows(db: DBTX, /) -> list[models.Title]:
     """Run ListTitleRows and return its rows."""
     rows = await db.fetch(LIST_TITLE_ROWS)
-    found = [by_name(_TITLE_COLUMNS, row) for row in rows]
-    return _TITLE_ROWS.validate_python(found)
+    return [_READ_TITLE(row) for row in rows]
 
 
 LIST_BY_IDS: Final = """-- name: ListByIds :many
@@ -429,8 +427,7 @@ async def list_by_ids(
 ) -> list[ListByIdsRow]:
     """Run ListByIds and return its rows."""
     rows = await db.fetch(LIST_BY_IDS, ids, titles)
-    found = [by_name(_TITLE_COLUMNS, row) for row in rows]
-    return _LIST_BY_IDS_ROW_ROWS.validate_python(found)
+    return [_READ_LIST_BY_IDS_ROW(row) for row in rows]
 
 
 LIST_NOTES_WITH_USERS: Final = """-- name: ListNotesWithUsers :many
@@ -442,8 +439,7 @@ ORDER BY notes.id"""
 async def list_notes_with_users(db: DBTX, /) -> list[ListNotesWithUsersRow]:
     """Run ListNotesWithUsers and return its rows."""
     rows = await db.fetch(LIST_NOTES_WITH_USERS)
-    found = [nested(_LIST_NOTES_WITH_USERS_ROW_SHAPE, row) for row in rows]
-    return _LIST_NOTES_WITH_USERS_ROW_ROWS.validate_python(found)
+    return [_READ_LIST_NOTES_WITH_USERS_ROW(row) for row in rows]
 
 
 LIST_USERS_ONLY: Final = """-- name: ListUsersOnly :many
@@ -453,8 +449,7 @@ SELECT u.id, u.name, u.level FROM app.users AS u ORDER BY u.id"""
 async def list_users_only(db: DBTX, /) -> list[models.AppUser]:
     """Run ListUsersOnly and return its rows."""
     rows = await db.fetch(LIST_USERS_ONLY)
-    found = [by_name(_LIST_NOTES_WITH_USERS_ROW_USERS_COLUMNS, row) for row in rows]
-    return _APP_USER_ROWS.validate_python(found)
+    return [_READ_APP_USER(row) for row in rows]
 
 
 SEARCH_NOTES: Final = """-- name: SearchNotes :many
@@ -473,8 +468,7 @@ async def search_notes(
 ) -> list[SearchNotesRow]:
     """Run SearchNotes and return its rows."""
     rows = await db.fetch(SEARCH_NOTES, query, limit)
-    found = [by_name(_SEARCH_NOTES_ROW_COLUMNS, row) for row in rows]
-    return _SEARCH_NOTES_ROW_ROWS.validate_python(found)
+    return [_READ_SEARCH_NOTES_ROW(row) for row in rows]
 
 
 FIRST_MOODS: Final = """-- name: FirstMoods :many
@@ -522,7 +516,7 @@ SELECT id, title FROM titles WHERE id = $1"""
 async def ensure_note_row(db: DBTX, /, *, id: UUID) -> models.Title:
     """Run EnsureNoteRow and return its row."""
     row = await db.fetchrow(ENSURE_NOTE_ROW, id)
-    return models.Title.model_validate(by_name(_TITLE_COLUMNS, required(row, "EnsureNoteRow")))
+    return _READ_TITLE(required(row, "EnsureNoteRow"))
 
 
 RENAME_NOTE: Final = """-- name: RenameNote :execrows

@@ -7,7 +7,7 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from . import models
-from .dbtx import DBTX, affected, by_name
+from .dbtx import DBTX, affected, reader
 
 __all__ = [
     "LIST_EVENTS",
@@ -20,7 +20,7 @@ __all__ = [
 
 _LIST_STR: Final[TypeAdapter[list[str]]] = TypeAdapter(list[str])
 _EVENT_COLUMNS: Final = ("id", "user_id", "session_id", "data", "at")
-_EVENT_ROWS: Final = TypeAdapter(list[models.Event])
+_READ_EVENT: Final = reader(models.Event, _EVENT_COLUMNS)
 
 STORE_EVENTS: Final = """-- name: StoreEvents :execrows
 INSERT INTO event (id, user_id, session_id, data, at)
@@ -83,5 +83,4 @@ SELECT id, user_id, session_id, data, at FROM event WHERE user_id = $1 ORDER BY 
 async def list_events(db: DBTX, /, *, user_id: str) -> list[models.Event]:
     """Run ListEvents and return its rows."""
     rows = await db.fetch(LIST_EVENTS, user_id)
-    found = [by_name(_EVENT_COLUMNS, row) for row in rows]
-    return _EVENT_ROWS.validate_python(found)
+    return [_READ_EVENT(row) for row in rows]

@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, JsonValue, TypeAdapte
 from place_types import Facts
 
 from . import models
-from .dbtx import DBTX, CursorDBTX, affected, by_name, require_aware, required
+from .dbtx import DBTX, CursorDBTX, affected, reader, require_aware, required
 from .pgcopy import CopyDBTX, copied, tuples
 from .pgdriver import BitString, PgBits, PgRange, Range
 from .pgvalues import Encoder, json_object
@@ -83,14 +83,12 @@ _PLACE_COLUMNS: Final = (
     "days",
     "sums",
 )
+_READ_PLACE: Final = reader(models.Place, _PLACE_COLUMNS)
 _COPY_PLACES_COLUMNS: Final = ("id", "spot", "facts", "extra", "matrix", "times", "flags", "free")
 _COPY_PLACES_ENCODERS: Final = {"facts": _ENCODE_FACTS}
-_PLACE_ROWS: Final = TypeAdapter(list[models.Place])
 _FIND_BY_FLAGS_COLUMNS: Final = ("flags",)
 _FIND_BY_FLAGS_ROW_COLUMNS: Final = ("id", "matrix")
-_LIST_LIST_FINDBYFLAGSROW: Final[TypeAdapter[list[list[FindByFlagsRow]]]] = TypeAdapter(
-    list[list[FindByFlagsRow]],
-)
+_READ_FIND_BY_FLAGS_ROW: Final = reader(FindByFlagsRow, _FIND_BY_FLAGS_ROW_COLUMNS)
 
 ADD_PLACE: Final = """-- name: AddPlace :one
 INSERT INTO place (
@@ -144,7 +142,7 @@ async def add_place(
         days,
         sums,
     )
-    return models.Place.model_validate(by_name(_PLACE_COLUMNS, required(row, "AddPlace")))
+    return _READ_PLACE(required(row, "AddPlace"))
 
 
 COPY_PLACES: Final = """-- name: CopyPlaces :copyfrom
@@ -174,14 +172,13 @@ SELECT id, spot, spots, facts, extra, cells, matrix, cube, times, price, flags, 
 async def list_places(db: DBTX, /) -> list[models.Place]:
     """Run ListPlaces and return its rows."""
     rows = await db.fetch(LIST_PLACES)
-    found = [by_name(_PLACE_COLUMNS, row) for row in rows]
-    return _PLACE_ROWS.validate_python(found)
+    return [_READ_PLACE(row) for row in rows]
 
 
 async def iter_list_places(db: CursorDBTX, /) -> AsyncIterator[models.Place]:
     """Like list_places, one row at a time over a cursor; needs a transaction."""
     async for row in db.cursor(LIST_PLACES):
-        yield models.Place.model_validate(by_name(_PLACE_COLUMNS, row))
+        yield _READ_PLACE(row)
 
 
 FIND_BY_FLAGS: Final = """-- name: FindByFlags :batchmany
@@ -196,5 +193,4 @@ async def find_by_flags(
 ) -> list[list[FindByFlagsRow]]:
     """Run FindByFlags for each of the rows, one after another, and return the rows of each."""
     found = [await db.fetch(FIND_BY_FLAGS, *each) for each in tuples(rows, _FIND_BY_FLAGS_COLUMNS)]
-    values = [[by_name(_FIND_BY_FLAGS_ROW_COLUMNS, row) for row in rows_] for rows_ in found]
-    return _LIST_LIST_FINDBYFLAGSROW.validate_python(values)
+    return [[_READ_FIND_BY_FLAGS_ROW(row) for row in rows_] for rows_ in found]

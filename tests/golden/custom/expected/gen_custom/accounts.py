@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter
 from shop_types import Change, Limits, Money, PreferencesOfOneAccount, Prefs, lock, money_to_db
 
 from . import models
-from .dbtx import DBTX, CursorDBTX, affected, by_name, nested, require_aware, required
+from .dbtx import DBTX, CursorDBTX, affected, nested_reader, reader, require_aware, required
 from .pgconverters import PgMoney, PgMoneyArgument, PgSecretArgument
 from .pgcopy import CopyDBTX, copied, tuples
 from .pgdriver import Range
@@ -157,10 +157,11 @@ _ACCOUNT_COLUMNS: Final = (
     "during",
     "off",
 )
+_READ_ACCOUNT: Final = reader(models.Account, _ACCOUNT_COLUMNS)
 _PGJSON_PREFS_NONE: Final[TypeAdapter[PgJson[Prefs] | None]] = TypeAdapter(PgJson[Prefs] | None)
 _PGJSON_LIMITS_NONE: Final[TypeAdapter[PgJson[Limits] | None]] = TypeAdapter(PgJson[Limits] | None)
 _LIST_HISTORY_ROW_COLUMNS: Final = ("history", "balance")
-_LIST_HISTORY_ROW_ROWS: Final = TypeAdapter(list[ListHistoryRow])
+_READ_LIST_HISTORY_ROW: Final = reader(ListHistoryRow, _LIST_HISTORY_ROW_COLUMNS)
 _LIST_PGMONEY: Final[TypeAdapter[list[PgMoney]]] = TypeAdapter(list[PgMoney])
 _SET_BALANCES_COLUMNS: Final = ("balance", "prefs", "limits", "id")
 _SET_BALANCES_ENCODERS: Final = {
@@ -173,18 +174,18 @@ _FIND_PREFS_ENCODERS: Final = {"balance": _ENCODE_MONEY_TO_DB}
 _LIST_PGJSON_PREFS_NONE: Final[TypeAdapter[list[PgJson[Prefs] | None]]] = TypeAdapter(
     list[PgJson[Prefs] | None],
 )
-_ACCOUNT_ROWS: Final = TypeAdapter(list[models.Account])
 _ENCODE_PREFS_2: Final = Encoder(json_object(_PREFS), dims=1)
 _COPY_PINS_COLUMNS: Final = ("id", "balance", "pin")
 _COPY_PINS_ENCODERS: Final = {"balance": _ENCODE_MONEY_TO_DB, "pin": _ENCODE_LOCK}
 _COPY_BOTH_COLUMNS: Final = ("a", "b")
 _READ_NOTE_ROW_COLUMNS: Final = ("note", "total", "x")
+_READ_READ_NOTE_ROW: Final = reader(ReadNoteRow, _READ_NOTE_ROW_COLUMNS)
 _LIST_FRIENDS_ROW_SHAPE: Final = (
     ("one", _ACCOUNT_COLUMNS),
     ("other", _ACCOUNT_COLUMNS, "id"),
     "prefs",
 )
-_LIST_FRIENDS_ROW_ROWS: Final = TypeAdapter(list[ListFriendsRow])
+_READ_LIST_FRIENDS_ROW: Final = nested_reader(ListFriendsRow, _LIST_FRIENDS_ROW_SHAPE)
 _TURN_PREFS_COLUMNS: Final = ("patch", "id")
 _ADAPTER: Final[TypeAdapter[list[list[PgJson[PreferencesOfOneAccount] | None]]]] = TypeAdapter(
     list[list[PgJson[PreferencesOfOneAccount] | None]],
@@ -239,7 +240,7 @@ async def add_account(
         during,
         off,
     )
-    return models.Account.model_validate(by_name(_ACCOUNT_COLUMNS, required(row, "AddAccount")))
+    return _READ_ACCOUNT(required(row, "AddAccount"))
 
 
 GET_PREFS: Final = """-- name: GetPrefs :one
@@ -284,8 +285,7 @@ async def list_history(db: DBTX, /) -> list[ListHistoryRow]:
     ```
     """
     rows = await db.fetch(LIST_HISTORY)
-    found = [by_name(_LIST_HISTORY_ROW_COLUMNS, row) for row in rows]
-    return _LIST_HISTORY_ROW_ROWS.validate_python(found)
+    return [_READ_LIST_HISTORY_ROW(row) for row in rows]
 
 
 LIST_BALANCES: Final = """-- name: ListBalances :many
@@ -364,8 +364,7 @@ async def find_accounts(db: DBTX, /, *, balances: Sequence[Money]) -> list[model
     ```
     """
     rows = await db.fetch(FIND_ACCOUNTS, _ENCODE_MONEY_TO_DB_2(balances))
-    found = [by_name(_ACCOUNT_COLUMNS, row) for row in rows]
-    return _ACCOUNT_ROWS.validate_python(found)
+    return [_READ_ACCOUNT(row) for row in rows]
 
 
 async def iter_find_accounts(
@@ -376,7 +375,7 @@ async def iter_find_accounts(
 ) -> AsyncIterator[models.Account]:
     """Like find_accounts, one row at a time over a cursor; needs a transaction."""
     async for row in db.cursor(FIND_ACCOUNTS, _ENCODE_MONEY_TO_DB_2(balances)):
-        yield models.Account.model_validate(by_name(_ACCOUNT_COLUMNS, row))
+        yield _READ_ACCOUNT(row)
 
 
 ADD_FRIENDS: Final = """-- name: AddFriends :execrows
@@ -451,7 +450,7 @@ async def read_note(db: DBTX, /, *, id: int) -> ReadNoteRow | None:
     row = await db.fetchrow(READ_NOTE, id)
     if row is None:
         return None
-    return ReadNoteRow.model_validate(by_name(_READ_NOTE_ROW_COLUMNS, row))
+    return _READ_READ_NOTE_ROW(row)
 
 
 WRITE_NOTE: Final = """-- name: WriteNote :exec
@@ -486,8 +485,7 @@ async def list_friends(db: DBTX, /) -> list[ListFriendsRow]:
     ```
     """
     rows = await db.fetch(LIST_FRIENDS)
-    found = [nested(_LIST_FRIENDS_ROW_SHAPE, row) for row in rows]
-    return _LIST_FRIENDS_ROW_ROWS.validate_python(found)
+    return [_READ_LIST_FRIENDS_ROW(row) for row in rows]
 
 
 TURN_PREFS: Final = """-- name: TurnPrefs :batchmany

@@ -7,7 +7,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from . import models
-from .dbtx import DBTX, by_name, required
+from .dbtx import DBTX, reader, required
 from .pgcopy import tuples
 
 __all__ = [
@@ -41,8 +41,9 @@ class SetFeaturesParams(BaseModel):
 
 
 _PRODUCT_COLUMNS: Final = ("id", "features", "more", "code", "place", "places")
+_READ_PRODUCT: Final = reader(models.Product, _PRODUCT_COLUMNS)
 _FIND_PRODUCTS_ROW_COLUMNS: Final = ("id", "colour")
-_FIND_PRODUCTS_ROW_ROWS: Final = TypeAdapter(list[FindProductsRow])
+_READ_FIND_PRODUCTS_ROW: Final = reader(FindProductsRow, _FIND_PRODUCTS_ROW_COLUMNS)
 _LIST_STR_NONE: Final[TypeAdapter[list[str | None]]] = TypeAdapter(list[str | None])
 _SET_FEATURES_COLUMNS: Final = ("features", "id")
 
@@ -64,7 +65,7 @@ async def add_product(
 ) -> models.Product:
     """Run AddProduct and return its row."""
     row = await db.fetchrow(ADD_PRODUCT, id, features, more, code, place, places)
-    return models.Product.model_validate(by_name(_PRODUCT_COLUMNS, required(row, "AddProduct")))
+    return _READ_PRODUCT(required(row, "AddProduct"))
 
 
 FIND_PRODUCTS: Final = """-- name: FindProducts :many
@@ -81,8 +82,7 @@ async def find_products(
 ) -> list[FindProductsRow]:
     """Run FindProducts and return its rows."""
     rows = await db.fetch(FIND_PRODUCTS, features, code)
-    found = [by_name(_FIND_PRODUCTS_ROW_COLUMNS, row) for row in rows]
-    return _FIND_PRODUCTS_ROW_ROWS.validate_python(found)
+    return [_READ_FIND_PRODUCTS_ROW(row) for row in rows]
 
 
 LIST_PLACES: Final = """-- name: ListPlaces :many

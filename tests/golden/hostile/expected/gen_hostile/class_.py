@@ -8,7 +8,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
 
 from . import models
-from .dbtx import DBTX, by_name
+from .dbtx import DBTX, reader
 
 __all__ = [
     "BACKSLASH",
@@ -40,7 +40,9 @@ class EndsWithQuoteRow(BaseModel):
 
 _LIST_STR: Final[TypeAdapter[list[str]]] = TypeAdapter(list[str])
 _ENDS_WITH_QUOTE_ROW_COLUMNS: Final = ("the_self", "id")
+_READ_ENDS_WITH_QUOTE_ROW: Final = reader(EndsWithQuoteRow, _ENDS_WITH_QUOTE_ROW_COLUMNS)
 _ODD_PAIR_COLUMNS: Final = ("id", "x_")
+_READ_ODD_PAIR: Final = reader(models.OddPair, _ODD_PAIR_COLUMNS)
 
 TRIPLE_QUOTES: Final = """-- name: TripleQuotes :many
 SELECT id FROM odd WHERE id LIKE '%\"\"\"' OR id LIKE '\\%' OR id = 'a''b' OR id = '😀{}%s'"""
@@ -62,7 +64,7 @@ async def ends_with_quote(db: DBTX, /) -> EndsWithQuoteRow | None:
     row = await db.fetchrow(ENDS_WITH_QUOTE)
     if row is None:
         return None
-    return EndsWithQuoteRow.model_validate(by_name(_ENDS_WITH_QUOTE_ROW_COLUMNS, row))
+    return _READ_ENDS_WITH_QUOTE_ROW(row)
 
 
 BACKSLASH: Final = r"""-- name: Backslash :many
@@ -125,7 +127,7 @@ async def set_odd(
     row = await db.fetchrow(SET_ODD, _x, json, dt_, self_, id)
     if row is None:
         return None
-    return models.OddPair.model_validate(by_name(_ODD_PAIR_COLUMNS, row))
+    return _READ_ODD_PAIR(row)
 
 
 EMPTY: Final = """-- name: Empty :exec

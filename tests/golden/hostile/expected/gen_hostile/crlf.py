@@ -4,10 +4,8 @@
 
 from typing import Final
 
-from pydantic import TypeAdapter
-
 from . import models
-from .dbtx import DBTX, by_name
+from .dbtx import DBTX, reader
 
 __all__ = ["CRLF", "LAMBDA", "crlf", "lambda_"]
 
@@ -31,7 +29,7 @@ _ODD_COLUMNS: Final = (
     "größe",
     "fi",
 )
-_ODD_ROWS: Final = TypeAdapter(list[models.Odd])
+_READ_ODD: Final = reader(models.Odd, _ODD_COLUMNS)
 
 LAMBDA: Final = """-- name: Lambda :many
 SELECT id, self, class, schema, copy, json, model_config, model_dump_it, _x, "two words", "1st", str, list, dt, date, uuid, "größe", "ﬁ"
@@ -42,8 +40,7 @@ WHERE id = $1"""
 async def lambda_(db: DBTX, /, *, id: str) -> list[models.Odd]:
     """Run Lambda and return its rows."""
     rows = await db.fetch(LAMBDA, id)
-    found = [by_name(_ODD_COLUMNS, row) for row in rows]
-    return _ODD_ROWS.validate_python(found)
+    return [_READ_ODD(row) for row in rows]
 
 
 CRLF: Final = """-- name: Crlf :exec

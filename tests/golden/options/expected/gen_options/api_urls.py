@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from app_types import Amount, Email
 
 from . import enums, models
-from .dbtx import DBTX, CursorDBTX, by_name, required
+from .dbtx import DBTX, CursorDBTX, reader, required
 
 __all__ = [
     "FIND_KIND",
@@ -64,11 +64,12 @@ class StoreStatusParams(BaseModel):
 
 
 _APP_API_URLS_COLUMNS: Final = ("id", "kind", "kind_again", "mail", "other_mail", "amount", "name")
-_APP_API_URLS_ROWS: Final = TypeAdapter(list[models.AppAPIUrls])
+_READ_APP_API_URLS: Final = reader(models.AppAPIUrls, _APP_API_URLS_COLUMNS)
 _LIST_KINDS_ROW_COLUMNS: Final = ("kind", "kind_again")
-_LIST_KINDS_ROW_ROWS: Final = TypeAdapter(list[ListKindsRow])
+_READ_LIST_KINDS_ROW: Final = reader(ListKindsRow, _LIST_KINDS_ROW_COLUMNS)
 _OPENKIND_NONE: Final[TypeAdapter[enums.OpenKind | None]] = TypeAdapter(enums.OpenKind | None)
 _STATUS_COLUMNS: Final = ("id", "state", "label")
+_READ_STATUS: Final = reader(models.Status, _STATUS_COLUMNS)
 
 READ_URLS: Final = """-- name: GetAPIURLs :many
 SELECT id, kind, kind_again, mail, other_mail, amount, long_name FROM app.api_urls"""
@@ -77,14 +78,13 @@ SELECT id, kind, kind_again, mail, other_mail, amount, long_name FROM app.api_ur
 async def read_urls(db: DBTX, /) -> list[models.AppAPIUrls]:
     """Run GetAPIURLs and return its rows."""
     rows = await db.fetch(READ_URLS)
-    found = [by_name(_APP_API_URLS_COLUMNS, row) for row in rows]
-    return _APP_API_URLS_ROWS.validate_python(found)
+    return [_READ_APP_API_URLS(row) for row in rows]
 
 
 async def iter_read_urls(db: CursorDBTX, /) -> AsyncIterator[models.AppAPIUrls]:
     """Like read_urls, one row at a time over a cursor; needs a transaction."""
     async for row in db.cursor(READ_URLS):
-        yield models.AppAPIUrls.model_validate(by_name(_APP_API_URLS_COLUMNS, row))
+        yield _READ_APP_API_URLS(row)
 
 
 LIST_KINDS: Final = """-- name: ListKinds :many
@@ -94,14 +94,13 @@ SELECT kind, kind_again FROM app.api_urls"""
 async def list_kinds(db: DBTX, /) -> list[ListKindsRow]:
     """Run ListKinds and return its rows."""
     rows = await db.fetch(LIST_KINDS)
-    found = [by_name(_LIST_KINDS_ROW_COLUMNS, row) for row in rows]
-    return _LIST_KINDS_ROW_ROWS.validate_python(found)
+    return [_READ_LIST_KINDS_ROW(row) for row in rows]
 
 
 async def iter_list_kinds(db: CursorDBTX, /) -> AsyncIterator[ListKindsRow]:
     """Like list_kinds, one row at a time over a cursor; needs a transaction."""
     async for row in db.cursor(LIST_KINDS):
-        yield ListKindsRow.model_validate(by_name(_LIST_KINDS_ROW_COLUMNS, row))
+        yield _READ_LIST_KINDS_ROW(row)
 
 
 FIND_KIND: Final = """-- name: FindKind :one
@@ -132,9 +131,7 @@ async def store_api_url(db: DBTX, /, params: StoreAPIURLParams) -> models.AppAPI
         params.amount,
         params.long_name,
     )
-    return models.AppAPIUrls.model_validate(
-        by_name(_APP_API_URLS_COLUMNS, required(row, "StoreAPIURL")),
-    )
+    return _READ_APP_API_URLS(required(row, "StoreAPIURL"))
 
 
 SET_KIND: Final = """-- name: SetKind :exec
@@ -153,4 +150,4 @@ INSERT INTO statuses (id, state, label) VALUES ($1, $2, $3) RETURNING id, state,
 async def store_status(db: DBTX, /, params: StoreStatusParams) -> models.Status:
     """Run StoreStatus and return its row."""
     row = await db.fetchrow(STORE_STATUS, params.id, params.state, params.label)
-    return models.Status.model_validate(by_name(_STATUS_COLUMNS, required(row, "StoreStatus")))
+    return _READ_STATUS(required(row, "StoreStatus"))

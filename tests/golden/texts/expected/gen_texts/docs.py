@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter
 from doc_types import Head
 
 from . import enums, models
-from .dbtx import DBTX, CursorDBTX, affected, by_name, required
+from .dbtx import DBTX, CursorDBTX, affected, reader, required
 from .pgcopy import CopyDBTX, copied, tuples
 from .pgvalues import Encoder, PgJsonText, json_text, vector_text
 
@@ -77,6 +77,7 @@ _DOC_COLUMNS: Final = (
     "half",
     "few",
 )
+_READ_DOC: Final = reader(models.Doc, _DOC_COLUMNS)
 _PGJSONTEXT_JSONVALUE_NONE: Final[TypeAdapter[PgJsonText[JsonValue] | None]] = TypeAdapter(
     PgJsonText[JsonValue] | None,
 )
@@ -90,7 +91,7 @@ _COPY_DOCS_ENCODERS: Final = {
 _SET_PLACES_COLUMNS: Final = ("place", "id")
 _SET_PLACES_ENCODERS: Final = {"place": _ENCODE_VECTOR_TEXT}
 _NEAR_ROW_COLUMNS: Final = ("id", "distance")
-_NEAR_ROW_ROWS: Final = TypeAdapter(list[NearRow])
+_READ_NEAR_ROW: Final = reader(NearRow, _NEAR_ROW_COLUMNS)
 _LIST_INT: Final[TypeAdapter[list[int]]] = TypeAdapter(list[int])
 
 ADD_DOC: Final = """-- name: AddDoc :one
@@ -129,7 +130,7 @@ async def add_doc(
         _ENCODE_VECTOR_TEXT(half),
         few,
     )
-    return models.Doc.model_validate(by_name(_DOC_COLUMNS, required(row, "AddDoc")))
+    return _READ_DOC(required(row, "AddDoc"))
 
 
 GET_BODY: Final = """-- name: GetBody :one
@@ -173,13 +174,12 @@ SELECT id, place <-> $1 AS distance FROM doc WHERE place IS NOT NULL ORDER BY pl
 
 async def near(db: DBTX, /, *, wanted: Sequence[float] | None) -> list[NearRow]:
     rows = await db.fetch(NEAR, _ENCODE_VECTOR_TEXT(wanted))
-    found = [by_name(_NEAR_ROW_COLUMNS, row) for row in rows]
-    return _NEAR_ROW_ROWS.validate_python(found)
+    return [_READ_NEAR_ROW(row) for row in rows]
 
 
 async def iter_near(db: CursorDBTX, /, *, wanted: Sequence[float] | None) -> AsyncIterator[NearRow]:
     async for row in db.cursor(NEAR, _ENCODE_VECTOR_TEXT(wanted)):
-        yield NearRow.model_validate(by_name(_NEAR_ROW_COLUMNS, row))
+        yield _READ_NEAR_ROW(row)
 
 
 CONTAINS: Final = """-- name: Contains :many

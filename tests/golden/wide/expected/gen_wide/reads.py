@@ -12,7 +12,7 @@ from pgvector import HalfVector
 from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter
 
 from . import enums, models
-from .dbtx import DBTX, by_name, nested, require_aware, required
+from .dbtx import DBTX, nested_reader, reader, require_aware, required
 from .pgdriver import PgBits, PgRange, Range
 from .pghalfvectors import PgHalfVector, PgSparseVector
 
@@ -498,14 +498,15 @@ class UnevenRow(BaseModel):
 
 
 _LOWERED_ROW_COLUMNS: Final = ("low", "mail_low", "size", "shout")
-_LOWERED_ROW_ROWS: Final = TypeAdapter(list[LoweredRow])
+_READ_LOWERED_ROW: Final = reader(LoweredRow, _LOWERED_ROW_COLUMNS)
 _COALESCED_ROW_COLUMNS: Final = ("name", "maybe")
-_COALESCED_ROW_ROWS: Final = TypeAdapter(list[CoalescedRow])
+_READ_COALESCED_ROW: Final = reader(CoalescedRow, _COALESCED_ROW_COLUMNS)
 _ARITHMETIC_ROW_COLUMNS: Final = ("total", "more", "half", "twice", "minus", "w", "c")
-_ARITHMETIC_ROW_ROWS: Final = TypeAdapter(list[ArithmeticRow])
+_READ_ARITHMETIC_ROW: Final = reader(ArithmeticRow, _ARITHMETIC_ROW_COLUMNS)
 _CONDITIONAL_ROW_COLUMNS: Final = ("word", "some", "num")
-_CONDITIONAL_ROW_ROWS: Final = TypeAdapter(list[ConditionalRow])
+_READ_CONDITIONAL_ROW: Final = reader(ConditionalRow, _CONDITIONAL_ROW_COLUMNS)
 _SUMS_ROW_COLUMNS: Final = ("amount", "price", "mean", "last", "first", "n", "any_many")
+_READ_SUMS_ROW: Final = reader(SumsRow, _SUMS_ROW_COLUMNS)
 _SUMS_BY_ORDER_ROW_COLUMNS: Final = (
     "order_id",
     "amount",
@@ -515,33 +516,33 @@ _SUMS_BY_ORDER_ROW_COLUMNS: Final = (
     "text",
     "js",
 )
-_SUMS_BY_ORDER_ROW_ROWS: Final = TypeAdapter(list[SumsByOrderRow])
+_READ_SUMS_BY_ORDER_ROW: Final = reader(SumsByOrderRow, _SUMS_BY_ORDER_ROW_COLUMNS)
 _ROLLED_ROW_COLUMNS: Final = ("order_id", "position", "s")
-_ROLLED_ROW_ROWS: Final = TypeAdapter(list[RolledRow])
+_READ_ROLLED_ROW: Final = reader(RolledRow, _ROLLED_ROW_COLUMNS)
 _INT: Final[TypeAdapter[int]] = TypeAdapter(int)
 _WINDOWS_ROW_COLUMNS: Final = ("order_id", "row", "before", "running", "rank", "quarter", "f")
-_WINDOWS_ROW_ROWS: Final = TypeAdapter(list[WindowsRow])
+_READ_WINDOWS_ROW: Final = reader(WindowsRow, _WINDOWS_ROW_COLUMNS)
 _UNIONED_ROW_COLUMNS: Final = ("id", "nick")
-_UNIONED_ROW_ROWS: Final = TypeAdapter(list[UnionedRow])
+_READ_UNIONED_ROW: Final = reader(UnionedRow, _UNIONED_ROW_COLUMNS)
 _LIST_STR_NONE: Final[TypeAdapter[list[str | None]]] = TypeAdapter(list[str | None])
 _LIST_STR: Final[TypeAdapter[list[str]]] = TypeAdapter(list[str])
 _RECURSIVE_ROW_COLUMNS: Final = ("id", "parent", "depth", "path")
-_RECURSIVE_ROW_ROWS: Final = TypeAdapter(list[RecursiveRow])
+_READ_RECURSIVE_ROW: Final = reader(RecursiveRow, _RECURSIVE_ROW_COLUMNS)
 _JOINED_ROW_COLUMNS: Final = ("id", "order_id", "state", "item", "amount")
-_JOINED_ROW_ROWS: Final = TypeAdapter(list[JoinedRow])
+_READ_JOINED_ROW: Final = reader(JoinedRow, _JOINED_ROW_COLUMNS)
 _RIGHT_JOINED_ROW_COLUMNS: Final = ("mail", "cents")
-_RIGHT_JOINED_ROW_ROWS: Final = TypeAdapter(list[RightJoinedRow])
-_FULL_JOINED_ROW_ROWS: Final = TypeAdapter(list[FullJoinedRow])
+_READ_RIGHT_JOINED_ROW: Final = reader(RightJoinedRow, _RIGHT_JOINED_ROW_COLUMNS)
+_READ_FULL_JOINED_ROW: Final = reader(FullJoinedRow, _RIGHT_JOINED_ROW_COLUMNS)
 _USING_JOINED_ROW_COLUMNS: Final = ("id", "label", "other")
-_USING_JOINED_ROW_ROWS: Final = TypeAdapter(list[UsingJoinedRow])
+_READ_USING_JOINED_ROW: Final = reader(UsingJoinedRow, _USING_JOINED_ROW_COLUMNS)
 _LEFT_CTE_ROW_COLUMNS: Final = ("id", "n", "safe")
-_LEFT_CTE_ROW_ROWS: Final = TypeAdapter(list[LeftCteRow])
+_READ_LEFT_CTE_ROW: Final = reader(LeftCteRow, _LEFT_CTE_ROW_COLUMNS)
 _LEFT_DERIVED_ROW_COLUMNS: Final = ("id", "most")
-_LEFT_DERIVED_ROW_ROWS: Final = TypeAdapter(list[LeftDerivedRow])
+_READ_LEFT_DERIVED_ROW: Final = reader(LeftDerivedRow, _LEFT_DERIVED_ROW_COLUMNS)
 _LATERAL_ROW_COLUMNS: Final = ("id", "item")
-_LATERAL_ROW_ROWS: Final = TypeAdapter(list[LateralRow])
+_READ_LATERAL_ROW: Final = reader(LateralRow, _LATERAL_ROW_COLUMNS)
 _SCALAR_SUB_ROW_COLUMNS: Final = ("id", "most", "n", "label", "has", "positions")
-_SCALAR_SUB_ROW_ROWS: Final = TypeAdapter(list[ScalarSubRow])
+_READ_SCALAR_SUB_ROW: Final = reader(ScalarSubRow, _SCALAR_SUB_ROW_COLUMNS)
 _EMBED_OUTER_ROW_ORDERS_COLUMNS: Final = (
     "id",
     "customer_id",
@@ -563,17 +564,17 @@ _EMBED_OUTER_ROW_ORDERS_COLUMNS: Final = (
     "order",
 )
 _EMBED_OUTER_ROW_SHAPE: Final = ("id", ("orders", _EMBED_OUTER_ROW_ORDERS_COLUMNS, "id"))
-_EMBED_OUTER_ROW_ROWS: Final = TypeAdapter(list[EmbedOuterRow])
+_READ_EMBED_OUTER_ROW: Final = nested_reader(EmbedOuterRow, _EMBED_OUTER_ROW_SHAPE)
 _EMBED_ONLY_OUTER_ROW_LINE_COLUMNS: Final = ("order_id", "position", "item", "amount", "price")
 _EMBED_ONLY_OUTER_ROW_SHAPE: Final = (("line", _EMBED_ONLY_OUTER_ROW_LINE_COLUMNS, "order_id"),)
-_EMBED_ONLY_OUTER_ROW_ROWS: Final = TypeAdapter(list[EmbedOnlyOuterRow])
+_READ_EMBED_ONLY_OUTER_ROW: Final = nested_reader(EmbedOnlyOuterRow, _EMBED_ONLY_OUTER_ROW_SHAPE)
 _EMBED_BOTH_ROW_SHAPE: Final = (
     ("orders", _EMBED_OUTER_ROW_ORDERS_COLUMNS),
     ("line", _EMBED_ONLY_OUTER_ROW_LINE_COLUMNS),
 )
-_EMBED_BOTH_ROW_ROWS: Final = TypeAdapter(list[EmbedBothRow])
+_READ_EMBED_BOTH_ROW: Final = nested_reader(EmbedBothRow, _EMBED_BOTH_ROW_SHAPE)
 _JSON_ROW_COLUMNS: Final = ("a", "b", "c", "has", "obj", "k", "merged", "size")
-_JSON_ROW_ROWS: Final = TypeAdapter(list[JsonRow])
+_READ_JSON_ROW: Final = reader(JsonRow, _JSON_ROW_COLUMNS)
 _TIMES_ROW_COLUMNS: Final = (
     "day",
     "epoch",
@@ -586,7 +587,7 @@ _TIMES_ROW_COLUMNS: Final = (
     "text",
     "utc",
 )
-_TIMES_ROW_ROWS: Final = TypeAdapter(list[TimesRow])
+_READ_TIMES_ROW: Final = reader(TimesRow, _TIMES_ROW_COLUMNS)
 _RANGES_ROW_COLUMNS: Final = (
     "during",
     "slots",
@@ -601,37 +602,38 @@ _RANGES_ROW_COLUMNS: Final = (
     "order",
     "former",
 )
-_RANGES_ROW_ROWS: Final = TypeAdapter(list[RangesRow])
+_READ_RANGES_ROW: Final = reader(RangesRow, _RANGES_ROW_COLUMNS)
 _LIST_UUID: Final[TypeAdapter[list[UUID]]] = TypeAdapter(list[UUID])
 _ARRAYS_ROW_COLUMNS: Final = ("tags", "first", "size", "n", "more", "less", "has", "tag")
-_ARRAYS_ROW_ROWS: Final = TypeAdapter(list[ArraysRow])
+_READ_ARRAYS_ROW: Final = reader(ArraysRow, _ARRAYS_ROW_COLUMNS)
 _LIST_INT: Final[TypeAdapter[list[int]]] = TypeAdapter(list[int])
 _DAYS_ROW_COLUMNS: Final = ("day", "joined")
-_DAYS_ROW_ROWS: Final = TypeAdapter(list[DaysRow])
+_READ_DAYS_ROW: Final = reader(DaysRow, _DAYS_ROW_COLUMNS)
 _SHOP_TOTAL_COLUMNS: Final = ("id", "customer_id", "total", "items", "last_item")
-_SHOP_TOTAL_ROWS: Final = TypeAdapter(list[models.ShopTotal])
+_READ_SHOP_TOTAL: Final = reader(models.ShopTotal, _SHOP_TOTAL_COLUMNS)
 _VIEW_ITEM_ROW_COLUMNS: Final = ("items", "last_item")
-_VIEW_ITEM_ROW_ROWS: Final = TypeAdapter(list[ViewItemRow])
+_READ_VIEW_ITEM_ROW: Final = reader(ViewItemRow, _VIEW_ITEM_ROW_COLUMNS)
 _GROUPED_ROW_COLUMNS: Final = ("state", "big", "big_sum", "median")
-_GROUPED_ROW_ROWS: Final = TypeAdapter(list[GroupedRow])
+_READ_GROUPED_ROW: Final = reader(GroupedRow, _GROUPED_ROW_COLUMNS)
 _DISTANCES_ROW_COLUMNS: Final = ("id", "distance", "score")
-_DISTANCES_ROW_ROWS: Final = TypeAdapter(list[DistancesRow])
+_READ_DISTANCES_ROW: Final = reader(DistancesRow, _DISTANCES_ROW_COLUMNS)
 _DISTINCT_ROW_COLUMNS: Final = ("customer_id", "cents", "some", "least")
-_DISTINCT_ROW_ROWS: Final = TypeAdapter(list[DistinctRow])
+_READ_DISTINCT_ROW: Final = reader(DistinctRow, _DISTINCT_ROW_COLUMNS)
 _LIST_DECIMAL_NONE: Final[TypeAdapter[list[Decimal | None]]] = TypeAdapter(
     list[Decimal | None],
     config=ConfigDict(allow_inf_nan=True),
 )
 _LITERALS_ROW_COLUMNS: Final = ("i", "n", "t", "b", "z", "big", "d", "a", "u")
-_SHOP_LINE_ROWS: Final = TypeAdapter(list[models.ShopLine])
+_READ_LITERALS_ROW: Final = reader(LiteralsRow, _LITERALS_ROW_COLUMNS)
+_READ_SHOP_LINE: Final = reader(models.ShopLine, _EMBED_ONLY_OUTER_ROW_LINE_COLUMNS)
 _MATH_ROW_COLUMNS: Final = ("r", "a", "c", "p", "m", "even", "s", "x")
-_MATH_ROW_ROWS: Final = TypeAdapter(list[MathRow])
+_READ_MATH_ROW: Final = reader(MathRow, _MATH_ROW_COLUMNS)
 _TEXTS_ROW_COLUMNS: Final = ("sub", "at", "host", "t", "c", "h", "f", "m", "tail")
-_TEXTS_ROW_ROWS: Final = TypeAdapter(list[TextsRow])
+_READ_TEXTS_ROW: Final = reader(TextsRow, _TEXTS_ROW_COLUMNS)
 _SHIPS_ROW_COLUMNS: Final = ("id", "ship", "zip")
-_SHIPS_ROW_ROWS: Final = TypeAdapter(list[ShipsRow])
+_READ_SHIPS_ROW: Final = reader(ShipsRow, _SHIPS_ROW_COLUMNS)
 _UNEVEN_ROW_COLUMNS: Final = ("n", "tag", "found")
-_UNEVEN_ROW_ROWS: Final = TypeAdapter(list[UnevenRow])
+_READ_UNEVEN_ROW: Final = reader(UnevenRow, _UNEVEN_ROW_COLUMNS)
 
 LOWERED: Final = """-- name: Lowered :many
 SELECT lower(nick) AS low, lower(mail) AS mail_low, length(nick) AS size, nick || '!' AS shout FROM customer"""
@@ -640,8 +642,7 @@ SELECT lower(nick) AS low, lower(mail) AS mail_low, length(nick) AS size, nick |
 async def lowered(db: DBTX, /) -> list[LoweredRow]:
     """Run Lowered and return its rows."""
     rows = await db.fetch(LOWERED)
-    found = [by_name(_LOWERED_ROW_COLUMNS, row) for row in rows]
-    return _LOWERED_ROW_ROWS.validate_python(found)
+    return [_READ_LOWERED_ROW(row) for row in rows]
 
 
 COALESCED: Final = """-- name: Coalesced :many
@@ -651,8 +652,7 @@ SELECT coalesce(nick, mail) AS name, coalesce(nick, item) AS maybe FROM customer
 async def coalesced(db: DBTX, /) -> list[CoalescedRow]:
     """Run Coalesced and return its rows."""
     rows = await db.fetch(COALESCED)
-    found = [by_name(_COALESCED_ROW_COLUMNS, row) for row in rows]
-    return _COALESCED_ROW_ROWS.validate_python(found)
+    return [_READ_COALESCED_ROW(row) for row in rows]
 
 
 ARITHMETIC: Final = """-- name: Arithmetic :many
@@ -662,8 +662,7 @@ SELECT amount * price AS total, amount + 1 AS more, amount / 2.0 AS half, price:
 async def arithmetic(db: DBTX, /) -> list[ArithmeticRow]:
     """Run Arithmetic and return its rows."""
     rows = await db.fetch(ARITHMETIC)
-    found = [by_name(_ARITHMETIC_ROW_COLUMNS, row) for row in rows]
-    return _ARITHMETIC_ROW_ROWS.validate_python(found)
+    return [_READ_ARITHMETIC_ROW(row) for row in rows]
 
 
 CONDITIONAL: Final = """-- name: Conditional :many
@@ -673,8 +672,7 @@ SELECT CASE WHEN amount > 1 THEN 'many' ELSE 'one' END AS word, CASE WHEN amount
 async def conditional(db: DBTX, /) -> list[ConditionalRow]:
     """Run Conditional and return its rows."""
     rows = await db.fetch(CONDITIONAL)
-    found = [by_name(_CONDITIONAL_ROW_COLUMNS, row) for row in rows]
-    return _CONDITIONAL_ROW_ROWS.validate_python(found)
+    return [_READ_CONDITIONAL_ROW(row) for row in rows]
 
 
 SUMS: Final = """-- name: Sums :one
@@ -684,7 +682,7 @@ SELECT sum(amount) AS amount, sum(price) AS price, avg(amount) AS mean, max(item
 async def sums(db: DBTX, /) -> SumsRow:
     """Run Sums and return its row."""
     row = await db.fetchrow(SUMS)
-    return SumsRow.model_validate(by_name(_SUMS_ROW_COLUMNS, required(row, "Sums")))
+    return _READ_SUMS_ROW(required(row, "Sums"))
 
 
 SUMS_BY_ORDER: Final = """-- name: SumsByOrder :many
@@ -694,8 +692,7 @@ SELECT order_id, sum(amount) AS amount, max(item) AS last, array_agg(position OR
 async def sums_by_order(db: DBTX, /) -> list[SumsByOrderRow]:
     """Run SumsByOrder and return its rows."""
     rows = await db.fetch(SUMS_BY_ORDER)
-    found = [by_name(_SUMS_BY_ORDER_ROW_COLUMNS, row) for row in rows]
-    return _SUMS_BY_ORDER_ROW_ROWS.validate_python(found)
+    return [_READ_SUMS_BY_ORDER_ROW(row) for row in rows]
 
 
 ROLLED: Final = """-- name: Rolled :many
@@ -705,8 +702,7 @@ SELECT order_id, position, sum(amount) AS s FROM shop.line GROUP BY ROLLUP (orde
 async def rolled(db: DBTX, /) -> list[RolledRow]:
     """Run Rolled and return its rows."""
     rows = await db.fetch(ROLLED)
-    found = [by_name(_ROLLED_ROW_COLUMNS, row) for row in rows]
-    return _ROLLED_ROW_ROWS.validate_python(found)
+    return [_READ_ROLLED_ROW(row) for row in rows]
 
 
 SUM_OR_ZERO: Final = """-- name: SumOrZero :one
@@ -726,8 +722,7 @@ SELECT order_id, row_number() OVER w AS row, lag(amount) OVER w AS before, sum(a
 async def windows(db: DBTX, /) -> list[WindowsRow]:
     """Run Windows and return its rows."""
     rows = await db.fetch(WINDOWS)
-    found = [by_name(_WINDOWS_ROW_COLUMNS, row) for row in rows]
-    return _WINDOWS_ROW_ROWS.validate_python(found)
+    return [_READ_WINDOWS_ROW(row) for row in rows]
 
 
 UNIONED: Final = """-- name: Unioned :many
@@ -737,8 +732,7 @@ SELECT id::text AS id, nick FROM customer UNION ALL SELECT id::text, "Group" FRO
 async def unioned(db: DBTX, /) -> list[UnionedRow]:
     """Run Unioned and return its rows."""
     rows = await db.fetch(UNIONED)
-    found = [by_name(_UNIONED_ROW_COLUMNS, row) for row in rows]
-    return _UNIONED_ROW_ROWS.validate_python(found)
+    return [_READ_UNIONED_ROW(row) for row in rows]
 
 
 UNION_NULLABLE: Final = """-- name: UnionNullable :many
@@ -775,8 +769,7 @@ SELECT id, parent, depth, path FROM up"""
 async def recursive(db: DBTX, /, *, id: int) -> list[RecursiveRow]:
     """Run Recursive and return its rows."""
     rows = await db.fetch(RECURSIVE, id)
-    found = [by_name(_RECURSIVE_ROW_COLUMNS, row) for row in rows]
-    return _RECURSIVE_ROW_ROWS.validate_python(found)
+    return [_READ_RECURSIVE_ROW(row) for row in rows]
 
 
 JOINED: Final = """-- name: Joined :many
@@ -786,8 +779,7 @@ SELECT c.id, o.id AS order_id, o.state, l.item, l.amount FROM customer AS c LEFT
 async def joined(db: DBTX, /) -> list[JoinedRow]:
     """Run Joined and return its rows."""
     rows = await db.fetch(JOINED)
-    found = [by_name(_JOINED_ROW_COLUMNS, row) for row in rows]
-    return _JOINED_ROW_ROWS.validate_python(found)
+    return [_READ_JOINED_ROW(row) for row in rows]
 
 
 RIGHT_JOINED: Final = """-- name: RightJoined :many
@@ -797,8 +789,7 @@ SELECT c.mail, o.cents FROM customer AS c RIGHT JOIN shop.orders AS o ON o.custo
 async def right_joined(db: DBTX, /) -> list[RightJoinedRow]:
     """Run RightJoined and return its rows."""
     rows = await db.fetch(RIGHT_JOINED)
-    found = [by_name(_RIGHT_JOINED_ROW_COLUMNS, row) for row in rows]
-    return _RIGHT_JOINED_ROW_ROWS.validate_python(found)
+    return [_READ_RIGHT_JOINED_ROW(row) for row in rows]
 
 
 FULL_JOINED: Final = """-- name: FullJoined :many
@@ -808,8 +799,7 @@ SELECT c.mail, o.cents FROM customer AS c FULL JOIN shop.orders AS o ON o.custom
 async def full_joined(db: DBTX, /) -> list[FullJoinedRow]:
     """Run FullJoined and return its rows."""
     rows = await db.fetch(FULL_JOINED)
-    found = [by_name(_RIGHT_JOINED_ROW_COLUMNS, row) for row in rows]
-    return _FULL_JOINED_ROW_ROWS.validate_python(found)
+    return [_READ_FULL_JOINED_ROW(row) for row in rows]
 
 
 USING_JOINED: Final = """-- name: UsingJoined :many
@@ -819,8 +809,7 @@ SELECT a.id, a.label, b.label AS other FROM tree AS a LEFT JOIN tree AS b USING 
 async def using_joined(db: DBTX, /) -> list[UsingJoinedRow]:
     """Run UsingJoined and return its rows."""
     rows = await db.fetch(USING_JOINED)
-    found = [by_name(_USING_JOINED_ROW_COLUMNS, row) for row in rows]
-    return _USING_JOINED_ROW_ROWS.validate_python(found)
+    return [_READ_USING_JOINED_ROW(row) for row in rows]
 
 
 LEFT_CTE: Final = """-- name: LeftCte :many
@@ -830,8 +819,7 @@ WITH per AS (SELECT order_id, count(*) AS n FROM shop.line GROUP BY order_id) SE
 async def left_cte(db: DBTX, /) -> list[LeftCteRow]:
     """Run LeftCte and return its rows."""
     rows = await db.fetch(LEFT_CTE)
-    found = [by_name(_LEFT_CTE_ROW_COLUMNS, row) for row in rows]
-    return _LEFT_CTE_ROW_ROWS.validate_python(found)
+    return [_READ_LEFT_CTE_ROW(row) for row in rows]
 
 
 LEFT_DERIVED: Final = """-- name: LeftDerived :many
@@ -841,8 +829,7 @@ SELECT o.id, d.most FROM shop.orders AS o LEFT JOIN (SELECT order_id, max(amount
 async def left_derived(db: DBTX, /) -> list[LeftDerivedRow]:
     """Run LeftDerived and return its rows."""
     rows = await db.fetch(LEFT_DERIVED)
-    found = [by_name(_LEFT_DERIVED_ROW_COLUMNS, row) for row in rows]
-    return _LEFT_DERIVED_ROW_ROWS.validate_python(found)
+    return [_READ_LEFT_DERIVED_ROW(row) for row in rows]
 
 
 LATERAL: Final = """-- name: Lateral :many
@@ -852,8 +839,7 @@ SELECT o.id, x.item FROM shop.orders AS o LEFT JOIN LATERAL (SELECT item FROM sh
 async def lateral(db: DBTX, /) -> list[LateralRow]:
     """Run Lateral and return its rows."""
     rows = await db.fetch(LATERAL)
-    found = [by_name(_LATERAL_ROW_COLUMNS, row) for row in rows]
-    return _LATERAL_ROW_ROWS.validate_python(found)
+    return [_READ_LATERAL_ROW(row) for row in rows]
 
 
 SCALAR_SUB: Final = """-- name: ScalarSub :many
@@ -863,8 +849,7 @@ SELECT id, (SELECT max(amount) FROM shop.line WHERE order_id = o.id) AS most, (S
 async def scalar_sub(db: DBTX, /) -> list[ScalarSubRow]:
     """Run ScalarSub and return its rows."""
     rows = await db.fetch(SCALAR_SUB)
-    found = [by_name(_SCALAR_SUB_ROW_COLUMNS, row) for row in rows]
-    return _SCALAR_SUB_ROW_ROWS.validate_python(found)
+    return [_READ_SCALAR_SUB_ROW(row) for row in rows]
 
 
 EMBED_OUTER: Final = """-- name: EmbedOuter :many
@@ -874,8 +859,7 @@ SELECT c.id, o.id, o.customer_id, o.state, o.former, o.cents, o.rate, o.weight, 
 async def embed_outer(db: DBTX, /) -> list[EmbedOuterRow]:
     """Run EmbedOuter and return its rows."""
     rows = await db.fetch(EMBED_OUTER)
-    found = [nested(_EMBED_OUTER_ROW_SHAPE, row) for row in rows]
-    return _EMBED_OUTER_ROW_ROWS.validate_python(found)
+    return [_READ_EMBED_OUTER_ROW(row) for row in rows]
 
 
 EMBED_ONLY_OUTER: Final = """-- name: EmbedOnlyOuter :many
@@ -885,8 +869,7 @@ SELECT l.order_id, l.position, l.item, l.amount, l.price FROM shop.orders AS o L
 async def embed_only_outer(db: DBTX, /) -> list[EmbedOnlyOuterRow]:
     """Run EmbedOnlyOuter and return its rows."""
     rows = await db.fetch(EMBED_ONLY_OUTER)
-    found = [nested(_EMBED_ONLY_OUTER_ROW_SHAPE, row) for row in rows]
-    return _EMBED_ONLY_OUTER_ROW_ROWS.validate_python(found)
+    return [_READ_EMBED_ONLY_OUTER_ROW(row) for row in rows]
 
 
 EMBED_BOTH: Final = """-- name: EmbedBoth :many
@@ -896,8 +879,7 @@ SELECT o.id, o.customer_id, o.state, o.former, o.cents, o.rate, o.weight, o.duri
 async def embed_both(db: DBTX, /) -> list[EmbedBothRow]:
     """Run EmbedBoth and return its rows."""
     rows = await db.fetch(EMBED_BOTH)
-    found = [nested(_EMBED_BOTH_ROW_SHAPE, row) for row in rows]
-    return _EMBED_BOTH_ROW_ROWS.validate_python(found)
+    return [_READ_EMBED_BOTH_ROW(row) for row in rows]
 
 
 JSON: Final = """-- name: Json :many
@@ -907,8 +889,7 @@ SELECT prefs -> 'a' AS a, prefs ->> 'b' AS b, prefs #>> '{a,b}' AS c, prefs ? 'x
 async def json(db: DBTX, /) -> list[JsonRow]:
     """Run Json and return its rows."""
     rows = await db.fetch(JSON)
-    found = [by_name(_JSON_ROW_COLUMNS, row) for row in rows]
-    return _JSON_ROW_ROWS.validate_python(found)
+    return [_READ_JSON_ROW(row) for row in rows]
 
 
 TIMES: Final = """-- name: Times :many
@@ -918,8 +899,7 @@ SELECT date_trunc('day', joined) AS day, extract(epoch FROM joined) AS epoch, ex
 async def times(db: DBTX, /) -> list[TimesRow]:
     """Run Times and return its rows."""
     rows = await db.fetch(TIMES)
-    found = [by_name(_TIMES_ROW_COLUMNS, row) for row in rows]
-    return _TIMES_ROW_ROWS.validate_python(found)
+    return [_READ_TIMES_ROW(row) for row in rows]
 
 
 RANGES: Final = """-- name: Ranges :many
@@ -929,8 +909,7 @@ SELECT during, slots, lower(during) AS since, upper(during) AS until, during @> 
 async def ranges(db: DBTX, /) -> list[RangesRow]:
     """Run Ranges and return its rows."""
     rows = await db.fetch(RANGES)
-    found = [by_name(_RANGES_ROW_COLUMNS, row) for row in rows]
-    return _RANGES_ROW_ROWS.validate_python(found)
+    return [_READ_RANGES_ROW(row) for row in rows]
 
 
 IN_RANGE: Final = """-- name: InRange :many
@@ -960,8 +939,7 @@ SELECT tags, tags[1] AS first, array_length(tags, 1) AS size, cardinality(tags) 
 async def arrays(db: DBTX, /) -> list[ArraysRow]:
     """Run Arrays and return its rows."""
     rows = await db.fetch(ARRAYS)
-    found = [by_name(_ARRAYS_ROW_COLUMNS, row) for row in rows]
-    return _ARRAYS_ROW_ROWS.validate_python(found)
+    return [_READ_ARRAYS_ROW(row) for row in rows]
 
 
 TAGGED: Final = """-- name: Tagged :many
@@ -995,8 +973,7 @@ async def days(db: DBTX, /, *, since: dt.datetime, until: dt.datetime) -> list[D
     require_aware("since", since)
     require_aware("until", until)
     rows = await db.fetch(DAYS, since, until)
-    found = [by_name(_DAYS_ROW_COLUMNS, row) for row in rows]
-    return _DAYS_ROW_ROWS.validate_python(found)
+    return [_READ_DAYS_ROW(row) for row in rows]
 
 
 VIEW: Final = """-- name: View :many
@@ -1006,8 +983,7 @@ SELECT id, customer_id, total, items, last_item FROM shop.totals WHERE total > $
 async def view(db: DBTX, /, *, least: Decimal) -> list[models.ShopTotal]:
     """Run View and return its rows."""
     rows = await db.fetch(VIEW, least)
-    found = [by_name(_SHOP_TOTAL_COLUMNS, row) for row in rows]
-    return _SHOP_TOTAL_ROWS.validate_python(found)
+    return [_READ_SHOP_TOTAL(row) for row in rows]
 
 
 VIEW_ITEM: Final = """-- name: ViewItem :many
@@ -1017,8 +993,7 @@ SELECT items, last_item FROM shop.totals"""
 async def view_item(db: DBTX, /) -> list[ViewItemRow]:
     """Run ViewItem and return its rows."""
     rows = await db.fetch(VIEW_ITEM)
-    found = [by_name(_VIEW_ITEM_ROW_COLUMNS, row) for row in rows]
-    return _VIEW_ITEM_ROW_ROWS.validate_python(found)
+    return [_READ_VIEW_ITEM_ROW(row) for row in rows]
 
 
 GROUPED: Final = """-- name: Grouped :many
@@ -1028,8 +1003,7 @@ SELECT state, count(*) FILTER (WHERE cents > 10) AS big, sum(cents) FILTER (WHER
 async def grouped(db: DBTX, /, *, least: int | None) -> list[GroupedRow]:
     """Run Grouped and return its rows."""
     rows = await db.fetch(GROUPED, least)
-    found = [by_name(_GROUPED_ROW_COLUMNS, row) for row in rows]
-    return _GROUPED_ROW_ROWS.validate_python(found)
+    return [_READ_GROUPED_ROW(row) for row in rows]
 
 
 DISTANCES: Final = """-- name: Distances :many
@@ -1045,8 +1019,7 @@ async def distances(
 ) -> list[DistancesRow]:
     """Run Distances and return its rows."""
     rows = await db.fetch(DISTANCES, query, most)
-    found = [by_name(_DISTANCES_ROW_COLUMNS, row) for row in rows]
-    return _DISTANCES_ROW_ROWS.validate_python(found)
+    return [_READ_DISTANCES_ROW(row) for row in rows]
 
 
 DISTINCT: Final = """-- name: Distinct :many
@@ -1056,8 +1029,7 @@ SELECT DISTINCT ON (customer_id) customer_id, cents, nullif(cents, 0) AS some, g
 async def distinct(db: DBTX, /) -> list[DistinctRow]:
     """Run Distinct and return its rows."""
     rows = await db.fetch(DISTINCT)
-    found = [by_name(_DISTINCT_ROW_COLUMNS, row) for row in rows]
-    return _DISTINCT_ROW_ROWS.validate_python(found)
+    return [_READ_DISTINCT_ROW(row) for row in rows]
 
 
 OWN: Final = """-- name: Own :many
@@ -1078,7 +1050,7 @@ SELECT 1 AS i, 1.5 AS n, 'x' AS t, true AS b, NULL AS z, 3000000000 AS big, DATE
 async def literals(db: DBTX, /) -> LiteralsRow:
     """Run Literals and return its row."""
     row = await db.fetchrow(LITERALS)
-    return LiteralsRow.model_validate(by_name(_LITERALS_ROW_COLUMNS, required(row, "Literals")))
+    return _READ_LITERALS_ROW(required(row, "Literals"))
 
 
 WHOLE: Final = """-- name: Whole :many
@@ -1088,8 +1060,7 @@ SELECT order_id, position, item, amount, price FROM shop.line WHERE (order_id, p
 async def whole(db: DBTX, /, *, pattern: str | None, item: str | None) -> list[models.ShopLine]:
     """Run Whole and return its rows."""
     rows = await db.fetch(WHOLE, pattern, item)
-    found = [by_name(_EMBED_ONLY_OUTER_ROW_LINE_COLUMNS, row) for row in rows]
-    return _SHOP_LINE_ROWS.validate_python(found)
+    return [_READ_SHOP_LINE(row) for row in rows]
 
 
 PAGE: Final = """-- name: Page :many
@@ -1140,8 +1111,7 @@ SELECT round(price, 1) AS r, abs(amount) AS a, ceil(price) AS c, power(amount, 2
 async def math(db: DBTX, /) -> list[MathRow]:
     """Run Math and return its rows."""
     rows = await db.fetch(MATH)
-    found = [by_name(_MATH_ROW_COLUMNS, row) for row in rows]
-    return _MATH_ROW_ROWS.validate_python(found)
+    return [_READ_MATH_ROW(row) for row in rows]
 
 
 TEXTS: Final = """-- name: Texts :many
@@ -1151,8 +1121,7 @@ SELECT substring(mail FROM 1 FOR 3) AS sub, position('@' IN mail) AS at, split_p
 async def texts(db: DBTX, /) -> list[TextsRow]:
     """Run Texts and return its rows."""
     rows = await db.fetch(TEXTS)
-    found = [by_name(_TEXTS_ROW_COLUMNS, row) for row in rows]
-    return _TEXTS_ROW_ROWS.validate_python(found)
+    return [_READ_TEXTS_ROW(row) for row in rows]
 
 
 SHIPS: Final = """-- name: Ships :many
@@ -1162,8 +1131,7 @@ SELECT id, ship, (ship).zip AS zip FROM shop.orders"""
 async def ships(db: DBTX, /) -> list[ShipsRow]:
     """Run Ships and return its rows."""
     rows = await db.fetch(SHIPS)
-    found = [by_name(_SHIPS_ROW_COLUMNS, row) for row in rows]
-    return _SHIPS_ROW_ROWS.validate_python(found)
+    return [_READ_SHIPS_ROW(row) for row in rows]
 
 
 UNEVEN: Final = """-- name: Uneven :many
@@ -1173,5 +1141,4 @@ SELECT generate_series(1, 3) AS n, unnest(tags) AS tag, regexp_match(mail, '(x)?
 async def uneven(db: DBTX, /) -> list[UnevenRow]:
     """Run Uneven and return its rows."""
     rows = await db.fetch(UNEVEN)
-    found = [by_name(_UNEVEN_ROW_COLUMNS, row) for row in rows]
-    return _UNEVEN_ROW_ROWS.validate_python(found)
+    return [_READ_UNEVEN_ROW(row) for row in rows]

@@ -12,7 +12,7 @@ from pgvector import HalfVector, SparseVector
 from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter
 
 from . import enums, models
-from .dbtx import DBTX, affected, by_name, require_aware, required
+from .dbtx import DBTX, affected, reader, require_aware, required
 from .pgcopy import CopyDBTX, copied, tuples
 from .pgdriver import BitString, PgBits, PgRange, Range
 from .pghalfvectors import PgHalfVector, PgSparseVector
@@ -178,14 +178,10 @@ _ADD_CUSTOMERS_COLUMNS: Final = ("mail", "nick")
 _LIST_INT_NONE: Final[TypeAdapter[list[int | None]]] = TypeAdapter(list[int | None])
 _FIND_CUSTOMERS_COLUMNS: Final = ("mail",)
 _FIND_CUSTOMERS_ROW_COLUMNS: Final = ("id", "nick")
-_LIST_FINDCUSTOMERSROW_NONE: Final[TypeAdapter[list[FindCustomersRow | None]]] = TypeAdapter(
-    list[FindCustomersRow | None],
-)
+_READ_FIND_CUSTOMERS_ROW: Final = reader(FindCustomersRow, _FIND_CUSTOMERS_ROW_COLUMNS)
 _LINES_OF_COLUMNS: Final = ("order_id",)
 _SHOP_LINE_COLUMNS: Final = ("order_id", "position", "item", "amount", "price")
-_LIST_LIST_SHOPLINE: Final[TypeAdapter[list[list[models.ShopLine]]]] = TypeAdapter(
-    list[list[models.ShopLine]],
-)
+_READ_SHOP_LINE: Final = reader(models.ShopLine, _SHOP_LINE_COLUMNS)
 _NAMES_OF_COLUMNS: Final = ("parent",)
 _LIST_LIST_STR: Final[TypeAdapter[list[list[str]]]] = TypeAdapter(list[list[str]])
 _PLACE_ROW_COLUMNS: Final = (
@@ -209,8 +205,9 @@ _PLACE_ROW_COLUMNS: Final = (
     "order",
     "created",
 )
+_READ_PLACE_ROW: Final = reader(PlaceRow, _PLACE_ROW_COLUMNS)
 _MOVE_ROW_COLUMNS: Final = ("position", "item")
-_MOVE_ROW_ROWS: Final = TypeAdapter(list[MoveRow])
+_READ_MOVE_ROW: Final = reader(MoveRow, _MOVE_ROW_COLUMNS)
 
 COPY_LINES: Final = """-- name: CopyLines :copyfrom
 INSERT INTO shop.line (item, order_id, position, price, amount) VALUES ($1, $2, $3, $4, $5)"""
@@ -306,8 +303,7 @@ async def find_customers(
     found = [
         await db.fetchrow(FIND_CUSTOMERS, *each) for each in tuples(rows, _FIND_CUSTOMERS_COLUMNS)
     ]
-    values = [None if row is None else by_name(_FIND_CUSTOMERS_ROW_COLUMNS, row) for row in found]
-    return _LIST_FINDCUSTOMERSROW_NONE.validate_python(values)
+    return [None if row is None else _READ_FIND_CUSTOMERS_ROW(row) for row in found]
 
 
 LINES_OF: Final = """-- name: LinesOf :batchmany
@@ -317,8 +313,7 @@ SELECT order_id, position, item, amount, price FROM shop.line WHERE order_id = $
 async def lines_of(db: DBTX, /, *, rows: Iterable[LinesOfParams]) -> list[list[models.ShopLine]]:
     """Run LinesOf for each of the rows, one after another, and return the rows of each."""
     found = [await db.fetch(LINES_OF, *each) for each in tuples(rows, _LINES_OF_COLUMNS)]
-    values = [[by_name(_SHOP_LINE_COLUMNS, row) for row in rows_] for rows_ in found]
-    return _LIST_LIST_SHOPLINE.validate_python(values)
+    return [[_READ_SHOP_LINE(row) for row in rows_] for rows_ in found]
 
 
 NAMES_OF: Final = """-- name: NamesOf :batchmany
@@ -372,7 +367,7 @@ async def place(
         group_name,
         number,
     )
-    return PlaceRow.model_validate(by_name(_PLACE_ROW_COLUMNS, required(row, "Place")))
+    return _READ_PLACE_ROW(required(row, "Place"))
 
 
 TAG: Final = """-- name: Tag :execrows
@@ -401,8 +396,7 @@ WITH gone AS (DELETE FROM shop.line AS l WHERE l.order_id = $2 RETURNING positio
 async def move(db: DBTX, /, *, target: UUID, source: UUID) -> list[MoveRow]:
     """Run Move and return its rows."""
     rows = await db.fetch(MOVE, target, source)
-    found = [by_name(_MOVE_ROW_COLUMNS, row) for row in rows]
-    return _MOVE_ROW_ROWS.validate_python(found)
+    return [_READ_MOVE_ROW(row) for row in rows]
 
 
 RAISE: Final = """-- name: Raise :exec

@@ -1,0 +1,141 @@
+"""Time limits on one timer: they end what asyncio.timeout would end, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import math
+import weakref
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agentrows.db.deadlines import Deadlines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NEVER_S = 3600.0
+SOON_S = 0.01
+
+
+@pytest.fixture
+async def deadlines() -> Deadlines:
+    return Deadlines()
+
+
+@pytest.fixture
+def timers(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The moments for which the event loop was asked to ring."""
+    asked: list[float] = []
+    call_at = asyncio.BaseEventLoop.call_at
+
+    def counted(
+        loop: asyncio.BaseEventLoop, when: float, call: Callable[..., object]
+    ) -> asyncio.TimerHandle:
+        asked.append(when)
+        return call_at(loop, when, call)
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "call_at", counted)
+    return asked
+
+
+async def wait(deadlines: Deadlines, limit_s: float) -> None:
+    with deadlines.until(deadlines.now() + limit_s):
+        await asyncio.Event().wait()
+
+
+async def test_a_block_that_takes_too_long_is_a_time_out(deadlines: Deadlines) -> None:
+    with pytest.raises(TimeoutError):
+        await wait(deadlines, SOON_S)
+    task = asyncio.current_task()
+    assert task is not None
+    assert not task.cancelling()
+
+
+async def test_a_limit_that_is_over_already_ends_the_block_where_it_waits(
+    deadlines: Deadlines,
+) -> None:
+    with pytest.raises(TimeoutError):
+        await wait(deadlines, -1.0)
+
+
+async def test_only_the_blocks_whose_time_is_over_end(deadlines: Deadlines) -> None:
+    waiting = asyncio.create_task(wait(deadlines, NEVER_S))
+    with pytest.raises(TimeoutError):
+        await wait(deadlines, SOON_S)
+    assert not waiting.done()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
+async def test_blocks_that_end_in_time_share_a_timer(
+    deadlines: Deadlines, timers: list[float]
+) -> None:
+    for _ in range(100):
+        with deadlines.until(deadlines.now() + NEVER_S):
+            await asyncio.sleep(0)
+    assert len(timers) == 1
+
+
+async def test_a_shorter_limit_comes_first_and_the_longer_one_still_holds(
+    deadlines: Deadlines,
+) -> None:
+    ended: list[float] = []
+
+    async def run(limit_s: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await wait(deadlines, limit_s)
+        ended.append(limit_s)
+
+    limits = [3 * SOON_S, SOON_S, 2 * SOON_S]
+    await asyncio.gather(*map(run, limits))
+    assert ended == sorted(limits)
+
+
+async def test_a_cancellation_from_outside_stays_one(deadlines: Deadlines) -> None:
+    """Also where the time is over in the same moment: `asyncio.timeout` says so too."""
+
+    async def both() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        with deadlines.until(deadlines.now() - 1.0):
+            asyncio.get_running_loop().call_later(SOON_S / 2, task.cancel)
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()  # the limit, which this block hides
+            await asyncio.Event().wait()
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.create_task(both())
+
+
+async def test_an_error_of_the_block_is_not_taken_for_a_time_out(deadlines: Deadlines) -> None:
+    with pytest.raises(KeyError), deadlines.until(deadlines.now() + NEVER_S):
+        raise KeyError
+    with pytest.raises(KeyError), deadlines.until(deadlines.now() - 1.0):
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise KeyError from None
+
+
+async def test_infinity_sets_no_timer(deadlines: Deadlines, timers: list[float]) -> None:
+    with deadlines.until(math.inf):
+        await asyncio.sleep(0)
+    assert not timers
+
+
+async def test_a_task_is_not_kept_when_its_block_has_ended(deadlines: Deadlines) -> None:
+    async def run() -> None:
+        with deadlines.until(deadlines.now() + NEVER_S):
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(run())
+    await task
+    kept = weakref.ref(task)
+    del task
+    await asyncio.sleep(0)  # the event loop holds what woke this one up
+    gc.collect()
+    assert kept() is None
