@@ -49,10 +49,10 @@ def call(head: str, items: Sequence[str], tail: str, indent: int = 0) -> list[st
 def _broken(text: str, indent: int, tail: str) -> list[str]:
     """Return an item: a call, a tuple or a union that is too long stands on several lines."""
     margin = " " * indent
-    parts = _split(text, "|")
-    head = re.match(r"[\w.]*\(", text)
     if width(f"{margin}{text}{tail}") <= WIDTH:
         return [f"{margin}{text}{tail}"]
+    parts = _split(text, "|")
+    head = re.match(r"[\w.]*\(", text)
     if len(parts) > 1:
         lines = [parts[0], *(f"| {each}" for each in parts[1:])]
         return [margin + each for each in [*lines[:-1], lines[-1] + tail]]
