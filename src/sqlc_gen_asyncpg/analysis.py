@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlc_gen_asyncpg import wire
 from sqlc_gen_asyncpg.errors import Refused
-from sqlc_gen_asyncpg.pgtypes import Type, normal_name
+from sqlc_gen_asyncpg.pgtypes import Type, is_serial, normal_name
 from sqlc_gen_asyncpg.sql.infer import Inference
 from sqlc_gen_asyncpg.sql.relations import columns, one_row
 from sqlc_gen_asyncpg.sql.statements import parse
@@ -118,6 +118,9 @@ def parameter_column(catalog: Catalog, column: wire.Column, info: Info | None) -
         source = catalog.columns.get(origin)
         if source and catalog.domain_base(normal_name(source.type)) == theirs:
             column = replace(column, type=source.type)
+        if source and source.not_null and not column.not_null and is_serial(column.type):
+            # A serial type says NOT NULL, and sqlc.narg that the argument may be None.
+            column = replace(column, type=wire.Name("", theirs))
     if catalog.schema.requires(info):
         column = replace(column, not_null=True)
     base = catalog.domain_base(info.type)

@@ -13,13 +13,17 @@ from sqlc_gen_asyncpg.documented import documented
 from sqlc_gen_asyncpg.errors import GeneratorError, Report
 from sqlc_gen_asyncpg.options import parse_options
 from sqlc_gen_asyncpg.queries import Built, build_query
+from sqlc_gen_asyncpg.queryfiles import read_layouts
 from sqlc_gen_asyncpg.unused import check_unused
 from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlc_gen_asyncpg import wire
     from sqlc_gen_asyncpg.catalog import Catalog
     from sqlc_gen_asyncpg.options import Options
+    from sqlc_gen_asyncpg.queryfiles import Layout
 
 __all__ = ["build"]
 
@@ -61,11 +65,10 @@ def build(request: wire.Request, directory: str = "") -> ir.Package:
     report = Report()
     catalog = read_catalog(request, options, report, directory)
     tables = {table.model.name: table.model for table in catalog.tables.values()}
-    for composite in catalog.composite_models.values():
-        if composite.name in tables:
-            report.add("models", f"a type and a table would both be {composite.name}; rename one")
+    _check_composites(catalog, report)
     names = Names({**tables, **catalog.composite_models})
-    modules = _modules(request, catalog, names, report)
+    layouts = read_layouts(request.query_paths, directory)
+    modules = _modules(request, catalog, names, report, layouts)
     check_unused(catalog, request, report)
     named = [model for name, model in sorted(names.models.items()) if name not in tables]
     written = _written(catalog, named, modules)
@@ -90,6 +93,17 @@ def build(request: wire.Request, directory: str = "") -> ir.Package:
         converters=_converters(catalog),
     )
     return documented(package, options.docstrings)
+
+
+def _check_composites(catalog: Catalog, report: Report) -> None:
+    for key, table in catalog.tables.items():
+        name = table.model.name
+        if name in catalog.composite_models:
+            report.add(
+                "models",
+                f"a type and a table would both be {name}; rename the table: "
+                f"rename: {{{catalog.full_name(key)}: …}}",
+            )
 
 
 def _converters(catalog: Catalog) -> tuple[ir.Converter, ...]:
@@ -127,7 +141,11 @@ def _check_request(request: wire.Request, options: Options) -> None:
 
 
 def _modules(
-    request: wire.Request, catalog: Catalog, names: Names, report: Report
+    request: wire.Request,
+    catalog: Catalog,
+    names: Names,
+    report: Report,
+    layouts: Mapping[tuple[str, str], Layout],
 ) -> tuple[ir.Module, ...]:
     files: dict[str, list[Built]] = {}
     modules: dict[str, str] = {}
@@ -139,7 +157,8 @@ def _modules(
                 query.filename,
                 f"its module would be {module}.py, as that of {other}; rename the file",
             )
-        built = build_query(query, catalog, names, report)
+        layout = layouts.get((query.filename, query.name))
+        built = build_query(query, catalog, names, report, layout)
         if built:
             files.setdefault(query.filename, []).append(built)
     found = [
@@ -183,7 +202,7 @@ def _check_models(
         table = catalog.tables[schema, name]
         for problem in table.problems:
             report.add_line(problem)
-        full = name if schema == catalog.default_schema else f"{schema}.{name}"
+        full = catalog.full_name((schema, name))
         taken.add(table.model.name, f"table {full}", full)
     for model in named:
         taken.add(model.name, f"the model {model.name} of a -- py: line", model.name)

@@ -69,6 +69,10 @@ class Catalog:
         """Return a table's key; a name without schema is in the default one."""
         return name.schema or self.default_schema, name.name
 
+    def full_name(self, key: tuple[str, str]) -> str:
+        """Return a table's name as options and messages have it."""
+        return key[1] if key[0] == self.default_schema else ".".join(key)
+
     def column_type(self, column: wire.Column) -> Type:
         """Return the type of a column or a parameter; Refused if there is none."""
         nullable = not (column.not_null or is_serial(column.type))

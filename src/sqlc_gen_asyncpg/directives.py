@@ -6,7 +6,8 @@
 -- py: row NAME                the name of the row model; queries with equal rows may share it
 -- py: one!                    a :one that always has a row
 -- py: iterator                also write iter_<name>, which streams over a cursor
--- py: file                    what stands above is the documentation of the whole file
+-- py: file                    what stands above is the documentation of the whole file, which it
+                               also is if a blank line is below it
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from sqlc_gen_asyncpg.pgtypes import TypeText, parse_type
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from sqlc_gen_asyncpg.queryfiles import Layout
 
 __all__ = ["Batch", "Directives", "parse_comments"]
 
@@ -45,7 +48,7 @@ class Directives:
     iterator: bool = False
 
 
-def parse_comments(comments: tuple[str, ...]) -> Directives:
+def parse_comments(comments: tuple[str, ...], layout: Layout | None = None) -> Directives:
     """Split a comment into documentation and directives; Refused if a directive is not known."""
     lines = [line.removeprefix(" ").rstrip() for each in comments for line in each.split("\n")]
     doc: list[str] = []
@@ -78,6 +81,7 @@ def parse_comments(comments: tuple[str, ...]) -> Directives:
                     "ARGUMENT MODEL, param NAME TYPE, column NAME TYPE, row NAME, one!, iterator, "
                     "file"
                 )
+    doc, file_doc = _documentation(doc, file_doc, layout)
     return Directives(
         doc=_trim(doc),
         file_doc=_trim(file_doc),
@@ -88,6 +92,21 @@ def parse_comments(comments: tuple[str, ...]) -> Directives:
         one="one!" in flags,
         iterator="iterator" in flags,
     )
+
+
+def _documentation(
+    doc: list[str], file_doc: list[str], layout: Layout | None
+) -> tuple[list[str], list[str]]:
+    """Return what is about the query, and what is about its file."""
+    if layout is None or file_doc:
+        return doc, file_doc
+    return _undirected(layout.doc), _undirected(layout.head)
+
+
+def _undirected(lines: tuple[str, ...]) -> list[str]:
+    """Return the lines of a comment that are no directives."""
+    bare = [line.removeprefix(" ").rstrip() for line in lines]
+    return [line for line in bare if not line.lstrip().startswith("py:")]
 
 
 def _name(text: str) -> str:

@@ -42,7 +42,38 @@ def call(head: str, items: Sequence[str], tail: str, indent: int = 0) -> list[st
     line = f"{margin}{head}{', '.join(items)}{tail}"
     if width(line) <= WIDTH or not items:
         return [line]
-    return [margin + head, *(f"{margin}    {each}," for each in items), margin + tail]
+    inner = [line for each in items for line in _broken(each, indent + 4, ",")]
+    return [margin + head, *inner, margin + tail]
+
+
+def _broken(text: str, indent: int, tail: str) -> list[str]:
+    """Return an item: a call, a tuple or a union that is too long stands on several lines."""
+    margin = " " * indent
+    if width(f"{margin}{text}{tail}") <= WIDTH:
+        return [f"{margin}{text}{tail}"]
+    parts = _split(text, "|")
+    head = re.match(r"[\w.]*\(", text)
+    if len(parts) > 1:
+        lines = [parts[0], *(f"| {each}" for each in parts[1:])]
+        return [margin + each for each in [*lines[:-1], lines[-1] + tail]]
+    if head and text.endswith(")"):
+        items = [each for each in _split(text[head.end() : -1], ",") if each]
+        inner = [line for each in items for line in _broken(each, indent + 4, ",")]
+        return [margin + head[0], *inner, f"{margin}){tail}"]
+    return [f"{margin}{text}{tail}"]
+
+
+def _split(text: str, at: str) -> list[str]:
+    """Split at a character that stands in no brackets and in no string."""
+    parts: list[str] = []
+    depth = start = 0
+    for match in re.finditer(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|.', text, re.DOTALL):
+        char = match[0]
+        depth += (char in "([{") - (char in ")]}") if len(char) == 1 else 0
+        if char == at and not depth:
+            parts.append(text[start : match.start()].strip())
+            start = match.end()
+    return [*parts, text[start:].strip()]
 
 
 def comprehension(head: str, element: str, clause: str, indent: int = 0) -> list[str]:
@@ -52,9 +83,8 @@ def comprehension(head: str, element: str, clause: str, indent: int = 0) -> list
     if width(line) <= WIDTH:
         return [line]
     inner = f"{margin}    {element} {clause}"
-    lines = (
-        [inner] if width(inner) <= WIDTH else [f"{margin}    {element}", f"{margin}    {clause}"]
-    )
+    apart = [*_broken(element, indent + 4, ""), f"{margin}    {clause}"]
+    lines = [inner] if width(inner) <= WIDTH else apart
     return [f"{margin}{head}[", *lines, f"{margin}]"]
 
 

@@ -268,7 +268,10 @@ def builtin(name: str) -> PyType:
     if name.startswith("any") or name in {"record", "void", "unknown"}:
         raise Refused(f"the type is {name}; cast it to what it is, as in (…)::text")
     if bare in _CAST_TO_TEXT or bare.endswith("range"):
-        raise Refused(f"type {name} is not supported yet; cast it to text")
+        raise Refused(
+            f"there is no Python type for {name}; select it as …::text, pass it as "
+            f"(@name::text)::{name}, and leave out its table's model: omit_unused_models: true"
+        )
     raise Refused(f"type {name} is not known; declare it: overrides, db_type: {name}, py_type: str")
 
 

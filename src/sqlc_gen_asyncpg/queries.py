@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sqlc_gen_asyncpg.builder import Names
     from sqlc_gen_asyncpg.catalog import Catalog
     from sqlc_gen_asyncpg.errors import Report
+    from sqlc_gen_asyncpg.queryfiles import Layout
 
 __all__ = ["Built", "build_query"]
 
@@ -49,7 +50,9 @@ class Built:
     file_doc: tuple[str, ...]
 
 
-def build_query(query: wire.Query, catalog: Catalog, names: Names, report: Report) -> Built | None:
+def build_query(
+    query: wire.Query, catalog: Catalog, names: Names, report: Report, layout: Layout | None
+) -> Built | None:
     """Return the function of a query; None, with a line in the report, if there cannot be one."""
     before = len(report.problems)
     where = f"{query.filename}: {query.name}"
@@ -57,7 +60,7 @@ def build_query(query: wire.Query, catalog: Catalog, names: Names, report: Repor
     with report.catch(where):
         if catalog.options.unnamed_parameters == "number":
             query = named_by_number(query)
-        says = parse_comments(query.comments)
+        says = parse_comments(query.comments, layout)
         title = naming.camel(query.name)
         builder = Builder(catalog, names, report, query, says, title, [])
         _check(builder)
@@ -80,11 +83,6 @@ def _check(self: Builder) -> None:
         raise Refused(f"-- py: iterator goes with :many, not with {cmd}")
     if says.row and cmd not in _WITH_RESULT:
         raise Refused(f"-- py: row goes with :one and :many, not with {cmd}")
-    if self.query.text[:1] in {"\n", "\r"} and says.doc and not says.file_doc:
-        raise Refused(
-            "a blank line stands above or in its comment; end a comment on the whole file with the "
-            "line -- py: file, and leave no blank line between the query's comment and its SQL"
-        )
     text = sqltext.mask(self.query.text)
     if re.search(r"\bMERGE\s+INTO\b", text, re.IGNORECASE) and (
         cmd in _WITH_RESULT or re.search(r"[$@]\w", text)

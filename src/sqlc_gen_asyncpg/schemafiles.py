@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sqlc_gen_asyncpg.sql import nodes
     from sqlc_gen_asyncpg.sql.library import Candidate
 
-__all__ = ["SchemaFiles", "read_schema", "read_text"]
+__all__ = ["SchemaFiles", "files", "read_schema", "read_text"]
 
 
 @dataclass(slots=True)
@@ -52,7 +52,7 @@ def read_schema(paths: tuple[str, ...], directory: str = "") -> SchemaFiles:
     """Read the files, folders and patterns of `schema:` in sqlc.yaml, which is in `directory`."""
     found = SchemaFiles()
     for path in paths:
-        for each in _files(Path(directory), path):
+        for each in files(directory, path):
             try:
                 read_text(each.read_text("utf-8-sig"), found)
             except (OSError, UnicodeDecodeError, SqlSyntaxError):
@@ -71,14 +71,16 @@ def read_text(text: str, found: SchemaFiles | None = None) -> SchemaFiles:
     return found
 
 
-def _files(directory: Path, path: str) -> list[Path]:
+def files(directory: str, path: str) -> list[Path]:
+    """Return the files that a path in sqlc.yaml means: one, those of a folder, or of a pattern."""
+    base = Path(directory)
     try:
-        if (directory / path).is_dir():
-            names = sorted((directory / path).glob("*.sql"))
+        if (base / path).is_dir():
+            names = sorted((base / path).glob("*.sql"))
         elif "*" in path and not Path(path).is_absolute():
-            names = sorted(directory.glob(path))
+            names = sorted(base.glob(path))
         else:
-            names = [directory / path]
+            names = [base / path]
     except (OSError, ValueError):
         return []
     return [each for each in names if not each.name.endswith(".down.sql")]

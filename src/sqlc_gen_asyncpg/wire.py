@@ -120,6 +120,7 @@ class Request:
     queries: tuple[Query, ...]
     options: Mapping[str, object]
     schema_paths: tuple[str, ...] = ()
+    query_paths: tuple[str, ...] = ()
 
 
 def decode(raw: bytes) -> Request:
@@ -139,6 +140,7 @@ def decode(raw: bytes) -> Request:
             queries=tuple(_query(each) for each in _nodes(root, "queries")),
             options=_options(root, "global_options") | _options(root, "plugin_options"),
             schema_paths=_texts(_node(root, "settings"), "schema"),
+            query_paths=_texts(_node(root, "settings"), "queries"),
         )
     except (ValueError, KeyError, TypeError, AttributeError, binascii.Error) as error:
         raise GeneratorError(

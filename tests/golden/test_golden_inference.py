@@ -190,6 +190,10 @@ INSERT INTO lamp (a, b) VALUES ($1, $2 + 1) RETURNING b * 2.0, s
 DELETE FROM lamp WHERE (a, b) IN (SELECT $1, $2::int) RETURNING at - now()
 SELECT x.v FROM (SELECT a || $1 AS v FROM lamp) AS x WHERE x.v = $2
 WITH w AS (SELECT b FROM lamp WHERE b > $1) SELECT sum(b) FROM w
+WITH w AS (SELECT 0 AS b UNION ALL SELECT count(*) FROM lamp) SELECT sum(b) FROM w
+WITH RECURSIVE w AS (SELECT 0 AS b UNION SELECT count(*) FROM lamp) SELECT sum(b) FROM w
+WITH RECURSIVE w AS (SELECT 1 AS b UNION SELECT b + 1 FROM w WHERE b < 3) SELECT sum(b) FROM w
+WITH lamp AS (SELECT a FROM lamp UNION SELECT n FROM lamp) SELECT a FROM lamp
 SELECT a FROM lamp UNION SELECT n FROM lamp
 SELECT b FROM lamp UNION ALL SELECT x FROM lamp
 SELECT e.* FROM ROWS FROM (unnest($1::uuid[]), generate_series(1, $2::int)) WITH ORDINALITY AS e (u)

@@ -6,7 +6,6 @@ import math
 import re
 from datetime import UTC, datetime
 from enum import Enum
-from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, cast
 
 from pgvector import Vector
@@ -15,7 +14,7 @@ from agentrows.db.codecs import encode_json
 from agentrows.errors import InvalidValue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from pydantic import BaseModel, JsonValue
 
@@ -234,10 +233,12 @@ def check_batch(name: str, values: Iterable[Model], model: type[Model]) -> tuple
             f"{name} must be an iterable of {model.__name__}, not {type(values).__name__}"
         ) from error
     batch = tuple(rows)
+    whole = len(model.model_fields)
     for place, row in enumerate(batch):
-        check_row(f"{name}[{place}]", row, model)
-    if sum(_sent(row, _at_most) for row in batch) > LARGEST_BATCH:
-        size = sum(_sent(row, partial(_size, name)) for row in batch)
+        if type(row) is not model or len(vars(row)) != whole:
+            check_row(f"{name}[{place}]", row, model)
+    if sum(map(_at_most, batch)) > LARGEST_BATCH:
+        size = sum(_sent(name, row) for row in batch)
         if size > LARGEST_BATCH:
             raise InvalidValue(
                 f"{name} has {size:,} bytes, a batch at most {LARGEST_BATCH:,}: store it in parts"
@@ -263,20 +264,23 @@ def _size(name: str, text: str) -> int:
         raise InvalidValue(f"{name} holds a lone surrogate, which is not text") from error
 
 
-def _sent(row: BaseModel, measure: Callable[[str], int]) -> int:
+def _sent(name: str, row: BaseModel) -> int:
     """Return the bytes of a row's values as the parts of arrays."""
     size = 0
     for value in vars(row).values():
         if isinstance(value, str):
-            size += OF_ELEMENT + measure(value)
+            size += OF_ELEMENT + _size(name, value)
         else:
             size += OF_VECTOR if isinstance(value, Vector) else OF_ELEMENT
     return size
 
 
-def _at_most(text: str) -> int:
-    """Return the most bytes that a text of this length can have in UTF-8."""
-    return 4 * len(text)
+def _at_most(row: BaseModel) -> int:
+    """Return what `_sent` cannot exceed, at a glance: a character has at most four bytes."""
+    size = 0
+    for value in vars(row).values():
+        size += 4 * len(value) + OF_ELEMENT if type(value) is str else OF_VECTOR
+    return size
 
 
 def _check_levels(name: str, value: JsonValue) -> None:

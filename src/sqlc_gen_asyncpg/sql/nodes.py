@@ -312,6 +312,7 @@ class Cte:
     name: str
     columns: tuple[str, ...]
     query: Query
+    recursive: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ def _unique(found: Sequence[tuple[str, Info]], names: Sequence[str] = ()) -> dic
 
 def _cte(self: Inference, cte: nodes.Cte, scope: Scope) -> dict[str, Info]:
     body = cte.query.body
-    if not isinstance(body, nodes.SetOp):
+    if not (cte.recursive and isinstance(body, nodes.SetOp) and _reads(body.right, cte.name)):
         return _unique(columns(self, cte.query, scope), cte.columns)
     first = _unique(columns(self, body.left, scope, settled=False), cte.columns)
     for _ in range(2):
@@ -333,6 +333,17 @@ def one_row(self: Inference, query: nodes.Query) -> bool:
 
 def _is_set(self: Inference, call: nodes.Call) -> bool:
     return library.is_set(call.name, self.schema.functions.get(call.name, ()))
+
+
+def _reads(part: object, name: str) -> bool:
+    """Whether a table of this name is anywhere in a query."""
+    if isinstance(part, nodes.Table):
+        return part.parts == (name,)
+    if isinstance(part, tuple):
+        return any(_reads(each, name) for each in cast("tuple[object, ...]", part))
+    if not is_dataclass(part):
+        return False
+    return any(_reads(getattr(part, each.name), name) for each in fields(part))
 
 
 def _calls(part: object) -> list[nodes.Call]:

@@ -85,7 +85,7 @@ class Statements:
         stream = self.stream
         if not stream.take("with"):
             return ()
-        stream.take("recursive")
+        recursive = stream.take("recursive")
         found: list[nodes.Cte] = []
         while not found or stream.take(","):
             name = stream.name()
@@ -94,7 +94,7 @@ class Statements:
             stream.take("not")
             stream.take("materialized")
             stream.expect("(")
-            found.append(nodes.Cte(name, columns, self.query()))
+            found.append(nodes.Cte(name, columns, self.query(), recursive))
             stream.expect(")")
             if stream.at_any(words("search cycle")):
                 raise SqlSyntaxError("SEARCH and CYCLE")

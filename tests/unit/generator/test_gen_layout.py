@@ -9,7 +9,14 @@ from golden.cases import run
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sqlc_gen_asyncpg.layout import call, docstring, sort_names, sql_literal, string
+from sqlc_gen_asyncpg.layout import (
+    call,
+    comprehension,
+    docstring,
+    sort_names,
+    sql_literal,
+    string,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,6 +64,36 @@ def test_what_does_not_fit_stands_on_lines_of_its_own() -> None:
     ]
 
 
+def test_an_item_that_does_not_fit_is_split_too() -> None:
+    a, b = "a" * 60, "b" * 60
+    assert call("f(", [f"g({a}, {b})"], ")") == [
+        "f(",
+        "    g(",
+        f"        {a},",
+        f"        {b},",
+        "    ),",
+        ")",
+    ]
+    assert call("f(", [f'(\'"(,\', "{a}", h({a}, "|"),)'], ")")[1:4] == [
+        "    (",
+        "        '\"(,',",
+        f'        "{a}",',
+    ]
+    assert call("def f(", [f"x: {a}[int | str] | {b}"], "):")[1:3] == [
+        f"    x: {a}[int | str]",
+        f"    | {b},",
+    ]
+    assert comprehension("x = ", f"g({a}, {b})", "for each in y") == [
+        "x = [",
+        "    g(",
+        f"        {a},",
+        f"        {b},",
+        "    )",
+        "    for each in y",
+        "]",
+    ]
+
+
 def test_names_are_sorted_as_the_linter_sorts_them() -> None:
     names = ["b", "Ab", "B_A", "BA", "a10", "a9", "Row", "IDS"]
     assert sort_names(names) == ["BA", "B_A", "IDS", "Ab", "Row", "a9", "a10", "b"]
@@ -66,6 +103,11 @@ def test_literals_of_every_kind_are_left_as_they_are_by_the_formatter(tmp_path: 
     texts = ["a", 'a"', "a\\", '"""', "'", "\\'", "\"'", 'a\nb\\\n"""\'', "\t\x07é😀", "a\r"]
     lines = [f"A{i} = {sql_literal(text)}" for i, text in enumerate(texts)]
     lines += [f"B{i} = {string(text)}" for i, text in enumerate(texts)]
+    a, b = "a" * 60, "b" * 60
+    lines += ["", "", *call("def f(", ["c", f"x: list[{a}] | {b} | {a}"], ") -> None:")]
+    lines += call("return g(", [f"h({a}, required({b}, {a}))"], ")", 4)
+    lines += ["", "", *call("C = (", [f'(\'"(,\', "{a}", {b})', "d"], ")")]
+    lines += comprehension("D = ", f"g({a}, {b})", "for each in y")
     file = tmp_path / "literals.py"
     file.write_text("\n".join(lines) + "\n")
     done = run(tmp_path, "ruff", "format", "--isolated", "--diff", "literals.py")

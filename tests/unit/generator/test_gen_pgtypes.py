@@ -64,8 +64,8 @@ def test_nothing_is_any() -> None:
         ("any", "cast it"),
         ("anyarray", "cast it"),
         ("record", "cast it"),
-        ("point", "cast it to text"),
-        ("box", "cast it to text"),
+        ("point", "omit_unused_models: true"),
+        ("box", "select it as …::text"),
         ("email", "db_type: email"),
     ],
 )

@@ -201,7 +201,6 @@ REFUSED = {
     ),
     "NoBlank": (":many", "SELECT id FROM item WHERE id=@x", "@x is no parameter here; put a blank"),
     "NoBlankJson": (":many", "SELECT id FROM item WHERE note||@x = 'a'", "put a blank before it"),
-    "Blank": (":many", "-- A comment.\n\nSELECT id FROM item", "a blank line stands above or in"),
     "LateFile": (":many", "-- A.\n-- py: file\nSELECT id FROM item", "above the first query"),
 }
 
@@ -264,6 +263,9 @@ CREATE TABLE items (id text);
 CREATE TABLE app.item (id int);
 CREATE TABLE app_items (id int, data jsonb);
 CREATE TABLE fields (id int);
+CREATE TYPE berth AS (pier int);
+CREATE TABLE app.berths (id int);
+CREATE TYPE app_berth AS (pier int);
 """
 TAKEN = [
     "query GetUrl would be called get_url, as query GetURL is; rename one: rename: {GetUrl: …}",
@@ -272,6 +274,7 @@ TAKEN = [
     "would be called AppItem, as table",
     "table fields would be called Field, as an import",
     "a second field would be called x_; rename one: rename: {item.x_: …}",
+    "a type and a table would both be AppBerth; rename the table: rename: {app.berths: …}",
     "'+' and '-' would both be VALUE; rename one: rename: {sign.-: …}",
     "py_type Nope is not known; write package.module.Name",
     "data: app.Field: generated code has another Field; import it under another name",

@@ -117,3 +117,6 @@ DELETE FROM notes WHERE id = @id;
 
 -- name: DeleteNotes :execresult
 DELETE FROM notes;
+
+-- name: FindUsers :many
+SELECT name FROM app.users WHERE id = sqlc.narg('id') OR sqlc.narg('id') IS NULL ORDER BY id;

@@ -23,6 +23,7 @@ __all__ = [
     "ENSURE_BODY",
     "ENSURE_NOTE",
     "ENSURE_NOTE_ROW",
+    "FIND_USERS",
     "FIRST_MOODS",
     "GET_BODY",
     "GET_DATA",
@@ -54,6 +55,7 @@ __all__ = [
     "ensure_body",
     "ensure_note",
     "ensure_note_row",
+    "find_users",
     "first_moods",
     "get_body",
     "get_data",
@@ -543,3 +545,14 @@ DELETE FROM notes"""
 async def delete_notes(db: DBTX, /) -> str:
     """Run DeleteNotes and return the command's status."""
     return await db.execute(DELETE_NOTES)
+
+
+FIND_USERS: Final = """-- name: FindUsers :many
+SELECT name FROM app.users WHERE id = $1 OR $1 IS NULL ORDER BY id"""
+
+
+async def find_users(db: DBTX, /, *, id: int | None) -> list[str]:
+    """Run FindUsers and return its rows."""
+    rows = await db.fetch(FIND_USERS, id)
+    found = [row[0] for row in rows]
+    return _LIST_STR.validate_python(found)

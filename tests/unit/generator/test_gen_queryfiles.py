@@ -1,0 +1,71 @@
+"""Which comments of a query file are about the query, the file, or neither."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlc_gen_asyncpg.directives import parse_comments
+from sqlc_gen_asyncpg.queryfiles import Layout, read_layouts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILE = """\
+-- Owned by the harbour.
+-- All rights reserved.
+
+-- Berths.
+
+-- The oldest berth.
+-- name: OldestBerth :one
+-- Of all quays.
+SELECT id
+-- a remark at the margin
+FROM berth ORDER BY built LIMIT 1;
+
+---- Ships ----
+
+-- name: ListShips :many
+SELECT id FROM ship; -- trailing
+
+-- name: CountShips :one
+
+SELECT count(*) FROM ship;
+"""
+
+
+def test_a_comment_is_the_querys_if_it_touches_its_name(tmp_path: Path) -> None:
+    (tmp_path / "q.sql").write_text(FILE, "utf-8")
+    found = read_layouts(("q.sql",), str(tmp_path))
+    assert found == {
+        ("q.sql", "OldestBerth"): Layout(
+            (" The oldest berth.", " Of all quays."),
+            (" Owned by the harbour.", " All rights reserved.", "", " Berths.", ""),
+        ),
+        ("q.sql", "ListShips"): Layout(()),
+        ("q.sql", "CountShips"): Layout(()),
+    }
+
+
+def test_what_stands_apart_is_the_files_documentation(tmp_path: Path) -> None:
+    (tmp_path / "q.sql").write_bytes(FILE.replace("\n", "\r\n").encode("utf-8-sig"))
+    layout = read_layouts(("*.sql",), str(tmp_path))["q.sql", "OldestBerth"]
+    comments = (
+        " Owned by the harbour.",
+        " All rights reserved.",
+        " Berths.",
+        " The oldest berth.",
+        " Of all quays.",
+        " a remark at the margin",
+        " py: one!",
+    )
+    says = parse_comments(comments, layout)
+    assert says.doc == ("The oldest berth.", "Of all quays.")
+    assert says.file_doc == ("Owned by the harbour.", "All rights reserved.", "", "Berths.")
+    assert says.one
+
+
+def test_a_file_that_cannot_be_read_says_nothing(tmp_path: Path) -> None:
+    (tmp_path / "latin.sql").write_bytes(b"-- \xe9\n-- name: A :one\nSELECT 1;\n")
+    assert read_layouts(("absent.sql", "latin.sql"), str(tmp_path)) == {}
+    assert parse_comments((" A heading.",), None).doc == ("A heading.",)
