@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
-from agentrows import migrate
+from agentrows import NewCheckpointWrite, NewEvent, PostgresClient, Settings, migrate
 from agentrows.gen import (
     agents,
     checkpoints,
@@ -199,3 +199,37 @@ async def test_a_list_without_its_index_is_seen(connection: asyncpg.Connection) 
 
     await transaction.rollback()
     assert "Seq Scan on agent" in shown
+
+
+async def calls(client: PostgresClient, number: int) -> None:
+    """Make the calls that an agent's turn is made of."""
+    mine, place = f"e-new-{number}", f"c-new-{number}"
+    await client.store_session("s-new", user_id="u-1")
+    await client.get_session("s-new", user_id="u-1")
+    event = NewEvent(id=mine, user_id="u-1", session_id="s-new", data="{}")
+    await client.store_events([event])
+    await client.store_events([event], on_duplicate="skip")
+    await client.store_events([event], on_duplicate="repeat")
+    await client.list_events_for_session("s-new", user_id="u-1", last=20)
+    await client.store_task(f"t-new-{number}", user_id="u-1", session_id="s-new", data="{}")
+    await client.store_checkpoint(
+        "s-new", user_id="u-1", checkpoint_id=place, checkpoint="", checkpoint_type="", metadata={}
+    )
+    write = NewCheckpointWrite(idx=0, channel="a", value_type="", value="")
+    await client.store_checkpoint_writes(
+        "s-new", user_id="u-1", checkpoint_id=place, task_id="t", writes=[write]
+    )
+    await client.get_checkpoint("s-new", user_id="u-1")
+
+
+async def test_what_an_agents_turn_calls_is_not_planned_anew_each_time(full: str) -> None:
+    settings = Settings(pool_min_size=1, pool_max_size=1)
+    async with PostgresClient.open(full, settings=settings, migrations="off") as client:
+        for number in range(10):
+            await calls(client, number)
+        kept = await client.db.fetch(
+            "SELECT substring(statement from '-- name: (\\w+)'), generic_plans > 0"
+            " FROM pg_prepared_statements WHERE statement LIKE '-- name: %'"
+        )
+    assert {name for name, is_kept in kept if not is_kept} == set()
+    assert {"InsertEvents", "InsertNewEvents", "CountStoredEvents"} <= {name for name, _ in kept}
