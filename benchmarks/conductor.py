@@ -164,8 +164,8 @@ def run_rounds(
 ) -> dict[Worker, list[Turn]]:
     """Return each worker's turns; their order is another one in each round.
 
-    The tables are analysed after all have warmed up: a plan for a table that was analysed when it was
-    empty reads the whole of it, until the server looks again a minute later.
+    The tables are analysed after all have warmed up: a plan for a table that was analysed when it
+    was empty reads the whole of it, until the server looks again a minute later.
     """
     turns: dict[Worker, list[Turn]] = {worker: [] for worker in workers}
     try:
