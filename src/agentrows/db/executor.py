@@ -78,7 +78,7 @@ class Statements:
         self, command: str, args: Iterable[Sequence[object]], /, *, timeout: float | None = None
     ) -> None:
         """Run a statement for each sequence of arguments, all or nothing."""
-        await self._run_with(args, lambda c: c.executemany(command, args), timeout)
+        await self._run_with(args, lambda c: _execute_many(c, command, args), timeout)
 
     async def fetch(
         self, query: str, /, *args: object, timeout: float | None = None
@@ -329,6 +329,27 @@ class Executor(Statements):
         while rows := await self._run(lambda _: cursor.fetch(prefetch), timeout):
             for row in rows:
                 yield row
+
+
+async def _execute_many(
+    connection: Connection, command: str, rows: Iterable[Sequence[object]]
+) -> None:
+    """Run executemany in a task of its own, for the driver may swallow a cancellation in it.
+
+    While the server takes no more rows, it would then wait for the answer to what it has not sent;
+    it is cancelled again there.
+    """
+    sending = asyncio.ensure_future(connection.executemany(command, rows))
+    try:
+        await asyncio.wait([sending])
+    except asyncio.CancelledError:
+        sending.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        while not sending.done():
+            sending.cancel()
+            with contextlib.suppress(asyncio.CancelledError):  # it is on its way already
+                await asyncio.sleep(0)
+        raise
+    sending.result()
 
 
 async def _open_cursor(connection: Connection, query: str, args: Sequence[object]) -> Cursor:
