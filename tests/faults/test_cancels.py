@@ -10,6 +10,7 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, get_args
 
+import asyncpg
 import pytest
 
 from agentrows import (
@@ -19,6 +20,7 @@ from agentrows import (
     PostgresClient,
     Settings,
     Unavailable,
+    init_connection,
     opening,
 )
 from agentrows.db.connections import ConnectionPool
@@ -41,13 +43,15 @@ from support.watching import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
     from agentrows import Agent
 
     Use = Callable[[PostgresClient, str], Awaitable[None]]
 
 SIZE = 2
+ONE = Settings(pool_max_size=1, acquire_timeout_s=3)
+SHORT_S = 0.3
 SAMPLE = 1 if "AGENTROWS_ROUNDS" in os.environ else 7
 """Of the cases that take a while, one of so many; `make soak` takes them all."""
 COLD_S = 1e-6
@@ -82,6 +86,23 @@ async def a_stream(client: PostgresClient, name: str) -> None:  # noqa: ARG001
     async with contextlib.aclosing(client.stream_events_for_session("s-1", user_id="mira")) as rows:
         async for _ in rows:
             pass
+
+
+@contextlib.asynccontextmanager
+async def a_client(dsn: str, *, own_pool: bool) -> AsyncGenerator[PostgresClient]:
+    """Open a client with one connection, in its own pool or in one of the driver's."""
+    if own_pool:
+        async with PostgresClient.open(dsn, settings=ONE, migrations="off") as client:
+            yield client
+        return
+    async with asyncpg.create_pool(
+        dsn,
+        min_size=0,
+        max_size=1,
+        init=init_connection,
+        server_settings={"application_name": "agentrows"},
+    ) as pool:
+        yield await PostgresClient.from_pool(pool, settings=ONE)
 
 
 USES = pytest.mark.parametrize("use", [one_statement, a_transaction, a_savepoint, a_stream])
@@ -125,7 +146,8 @@ async def test_wherever_a_call_that_opens_a_connection_is_cancelled_the_pool_is_
 ) -> None:
     settings = Settings(pool_max_size=SIZE, pool_max_idle_s=COLD_S)
     async with PostgresClient.open(migrated, settings=settings, migrations="off") as client:
-        assert await cancel_everywhere(client, watcher, use, of=SAMPLE) > 4
+        of = 1 if use is one_statement else SAMPLE  # connections are opened alike in all of them
+        assert await cancel_everywhere(client, watcher, use, of=of) > 4
 
     assert use is one_statement or await halves(watcher) == 0
 
@@ -188,6 +210,36 @@ async def lose_before(
         await tx.list_agents()
     await block.__aexit__(Unavailable, lost.value, None)
     return first, next_one
+
+
+@pytest.mark.parametrize(("times", "own_pool"), [(0, True), (1, True), (2, True), (1, False)])
+async def test_rows_that_the_server_does_not_take_can_be_cut_off(
+    migrated: str, watcher: Watcher, times: int, *, own_pool: bool
+) -> None:
+    """The driver waits for ever for the answer to rows which it could not send, if it may."""
+    await watcher.db.execute("CREATE TABLE number (n int UNIQUE, padding text)")
+    await watcher.db.execute("GRANT ALL ON number TO PUBLIC")
+    rows = [(n, "x" * 4096) for n in range(4096)]
+    async with contextlib.AsyncExitStack() as stack:
+        other = await stack.enter_async_context(watch(watcher.dsn))
+        await stack.enter_async_context(other.db.transaction())
+        await other.db.execute("INSERT INTO number VALUES (0)")
+        client = await stack.enter_async_context(a_client(migrated, own_pool=own_pool))
+        call = asyncio.create_task(
+            client.db.executemany(
+                "INSERT INTO number VALUES ($1, $2)", rows, timeout=None if times else SHORT_S
+            )
+        )
+        if times:
+            await watcher.until(IN_LOCKS)
+        for _ in range(times):
+            call.cancel()
+            await asyncio.sleep(0)
+        await asyncio.wait([call], timeout=PATIENCE_S)
+        assert call.done()
+        assert call.cancelled() or isinstance(call.exception(), OutcomeUnknown)
+        await check_whole(client, watcher, size=1)
+    assert await watcher.db.fetchval("SELECT count(*) FROM number") <= 1
 
 
 async def test_connections_that_a_smaller_load_does_not_need_are_closed(

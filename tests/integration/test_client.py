@@ -21,6 +21,7 @@ from agentrows import (
     Retry,
     SchemaBehind,
     Settings,
+    StatementTimeout,
     Unavailable,
     init_connection,
     migrate,
@@ -28,6 +29,7 @@ from agentrows import (
 from agentrows.db.embedded import load_get_server
 from agentrows.db.pool import connect
 from support.postgres import LOCKED_ROLE, as_role
+from support.watching import PATIENCE_S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -273,6 +275,22 @@ async def test_a_pool_of_the_application_is_used_and_left_open(migrated: str) ->
         await client.close()
 
         assert await pool.fetchval("SELECT config ->> 'model' FROM agent") == "small"
+
+
+async def test_a_callers_limit_wins_over_that_of_the_applications_pool(migrated: str) -> None:
+    query = "SELECT 1 FROM pg_sleep(0.8)"
+    async with asyncpg.create_pool(
+        migrated, min_size=1, init=init_connection, command_timeout=0.5
+    ) as pool:
+        client = await PostgresClient.from_pool(pool)
+        with pytest.raises(StatementTimeout):
+            await client.db.repeatable.fetchval(query)
+
+        patient = client.with_timeout(PATIENCE_S).db
+        assert await patient.fetchval(query) == 1
+        assert await client.db.fetchval(query, timeout=PATIENCE_S) == 1
+        async with patient.transaction() as scope:
+            assert await scope.fetchval(query) == 1
 
 
 async def test_a_pool_without_the_codecs_is_refused(migrated: str) -> None:

@@ -99,6 +99,9 @@ class ConnectionPool:
             self._used.add(connection)
         return connection
 
+    def left(self, _deadline: float | None) -> None:
+        """Return None: connections of this pool have no time limit of their own."""
+
     def take(self) -> Connection | None:
         """Do what `acquire` does if a connection is free; return None if not."""
         if asyncio.get_running_loop() is not self._loop:

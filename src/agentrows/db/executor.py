@@ -48,7 +48,7 @@ logger = logging.getLogger(__name__)
 
 UNDO_TIMEOUT_S: Final = 2.0
 T = TypeVar("T")
-Call: TypeAlias = "Callable[[Connection], Awaitable[T]]"
+Call: TypeAlias = "Callable[[Connection, float | None], Awaitable[T]]"
 Isolation = Literal["read_committed", "repeatable_read", "serializable"]
 
 
@@ -72,29 +72,31 @@ class Statements:
 
     async def execute(self, query: str, /, *args: object, timeout: float | None = None) -> str:
         """Run a statement and return the server's command tag."""
-        return await self._run(lambda c: c.execute(query, *args), timeout)
+        return await self._run(lambda c, t: c.execute(query, *args, timeout=t), timeout)
 
     async def executemany(
         self, command: str, args: Iterable[Sequence[object]], /, *, timeout: float | None = None
     ) -> None:
         """Run a statement for each sequence of arguments, all or nothing."""
-        await self._run_with(args, lambda c: c.executemany(command, args), timeout)
+        await self._run_with(
+            args, lambda c, t: _send_rows(c.executemany(command, args, timeout=t)), timeout
+        )
 
     async def fetch(
         self, query: str, /, *args: object, timeout: float | None = None
     ) -> list[asyncpg.Record]:
         """Run a statement and return its rows."""
-        return await self._run(lambda c: c.fetch(query, *args), timeout)
+        return await self._run(lambda c, t: c.fetch(query, *args, timeout=t), timeout)
 
     async def fetchrow(
         self, query: str, /, *args: object, timeout: float | None = None
     ) -> asyncpg.Record | None:
         """Run a statement and return its first row, or None."""
-        return await self._run(lambda c: c.fetchrow(query, *args), timeout)
+        return await self._run(lambda c, t: c.fetchrow(query, *args, timeout=t), timeout)
 
     async def fetchval(self, query: str, /, *args: object, timeout: float | None = None) -> object:
         """Run a statement and return the first column of its first row, or None."""
-        return await self._run(lambda c: c.fetchval(query, *args), timeout)
+        return await self._run(lambda c, t: c.fetchval(query, *args, timeout=t), timeout)
 
     async def copy_records_to_table(
         self,
@@ -109,8 +111,8 @@ class Statements:
         """Load records into a table by COPY, all or nothing."""
         return await self._run_with(
             records,
-            lambda c: c.copy_records_to_table(
-                table_name, records=records, columns=columns, schema_name=schema_name
+            lambda c, t: c.copy_records_to_table(
+                table_name, records=records, columns=columns, schema_name=schema_name, timeout=t
             ),
             timeout,
         )
@@ -140,7 +142,7 @@ class Statements:
         connection = source.take() or await source.acquire(deadline)
         try:
             with Until(source.deadlines, self._end(deadline)):
-                result = await call(connection)
+                result = await call(connection, source.left(deadline))
         except BaseException as error:
             await _give_back(source, connection, error)
             if source.readonly and isinstance(error, asyncpg.ReadOnlySQLTransactionError):
@@ -325,16 +327,37 @@ class Executor(Statements):
                 async for row in scope.cursor(query, *args, prefetch=prefetch, timeout=timeout):
                     yield row
             return
-        cursor = await self._run(lambda c: _open_cursor(c, query, args), timeout)
-        while rows := await self._run(lambda _: cursor.fetch(prefetch), timeout):
+        cursor = await self._run(lambda c, t: _open_cursor(c, query, args, t), timeout)
+        while rows := await self._run(lambda _, t: cursor.fetch(prefetch, timeout=t), timeout):
             for row in rows:
                 yield row
 
 
-async def _open_cursor(connection: Connection, query: str, args: Sequence[object]) -> Cursor:
+async def _send_rows(call: Awaitable[None]) -> None:
+    """Run executemany in a task of its own, for the driver may swallow a cancellation in it.
+
+    While the server takes no more rows, it would then wait for the answer to what it has not sent;
+    it is cancelled again there.
+    """
+    sending = asyncio.ensure_future(call)
+    try:
+        await asyncio.wait([sending])
+    except asyncio.CancelledError:
+        sending.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        while not sending.done():
+            sending.cancel()
+            with contextlib.suppress(asyncio.CancelledError):  # it is on its way already
+                await asyncio.sleep(0)
+        raise
+    sending.result()
+
+
+async def _open_cursor(
+    connection: Connection, query: str, args: Sequence[object], timeout_s: float | None
+) -> Cursor:
     """Open a cursor on a statement without a name, which leaves nothing behind in its session."""
-    statement = await connection.prepare(query, name="")
-    return await statement.cursor(*args)
+    statement = await connection.prepare(query, name="", timeout=timeout_s)
+    return await statement.cursor(*args, timeout=timeout_s)
 
 
 def _check_isolation(value: str | None) -> None:

@@ -104,6 +104,11 @@ async def open_pool(
     """Open a pool whose connections were prepared by `init`; raise what `connect` and it raise."""
     is_pooled = settings.pooler == "transaction"
 
+    async def prepare(connection: asyncpg.Connection) -> None:
+        # Not wait_for, which loses a cancellation that comes with the answer (Python 3.11).
+        async with asyncio.timeout(settings.statement_timeout_s):
+            await init(connection)
+
     async def connect_and_prepare() -> asyncpg.Connection:
         connection = await connect(
             dsn,
@@ -113,7 +118,7 @@ async def open_pool(
             password=password,
         )
         try:
-            await _explained(asyncio.wait_for(init(connection), settings.statement_timeout_s))
+            await _explained(prepare(connection))
         except BaseException:
             connection.terminate()
             raise

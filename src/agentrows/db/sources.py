@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ApplicationPool", "Source", "TransactionScope"]
 
+SHORTEST_S: Final = 0.001
+
 
 class Source(Protocol):
     """Where a statement gets its connection: a `ConnectionPool`, or one of these."""
@@ -50,6 +52,10 @@ class Source(Protocol):
     @property
     def deadlines(self) -> Deadlines:
         """Holds statements to their time limits."""
+        ...
+
+    def left(self, deadline: float | None) -> float | None:
+        """Return what the driver has to be told of a deadline, in seconds from now."""
         ...
 
     def take(self) -> Connection | None:
@@ -81,6 +87,12 @@ class ApplicationPool:
         self.deadlines = Deadlines()
         self._pool = pool
         self._acquire_timeout_s = acquire_timeout_s
+
+    def left(self, deadline: float | None) -> float | None:
+        """Return the time left, never nothing: else the pool's `command_timeout` would hold."""
+        if deadline is None:
+            return None
+        return max(deadline - self.deadlines.now(), SHORTEST_S)
 
     def take(self) -> Connection | None:
         """Return None: a pool of the driver's has no way to look."""
@@ -120,6 +132,7 @@ class TransactionScope:
         self.readonly = readonly or around.readonly
         self.deadlines = around.deadlines
         self.statement_timeout_s = around.statement_timeout_s
+        self.left = around.left
         self.has_ended = False
         self.failure: BaseException | None = None
         self._connection = connection
