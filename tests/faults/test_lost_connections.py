@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import weakref
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
@@ -31,6 +33,8 @@ from support.watching import IN_LOCKS, Watcher, check_whole, watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
+
+    from agentrows.db.executor import Executor
 
 Side = Literal["before", "after"]
 Moment = Literal[Side, "during"]
@@ -519,6 +523,35 @@ async def test_a_full_pool_is_not_tried_again(
         await check_whole(client, watcher, size=SIZE)
 
     assert retries == []
+
+
+async def test_what_a_call_was_given_is_not_kept_when_no_connection_was_free(
+    client: PostgresClient,
+) -> None:
+    """Not even until the garbage collector comes: an overload would fill the memory."""
+
+    class Text(str):
+        __slots__ = ("__weakref__",)
+
+    kept: list[weakref.ref[Text]] = []
+
+    async def call(db: Executor) -> None:
+        text = Text("x")
+        kept.append(weakref.ref(text))
+        with pytest.raises(PoolTimeout):
+            await db.fetchval("SELECT $1::text", text)
+
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(Settings().pool_max_size):
+            await stack.enter_async_context(client.transaction())
+        quick = client.with_timeout(0.01).db
+        gc.disable()
+        try:
+            await asyncio.create_task(call(quick))
+            await asyncio.sleep(0)  # the event loop holds what woke this task up
+            assert kept[0]() is None
+        finally:
+            gc.enable()
 
 
 async def test_a_hook_that_fails_costs_nobody_the_call(

@@ -125,6 +125,8 @@ class Statements:
         try:
             return await self._attempt(call, deadline)
         except (Unavailable, Aborted) as error:
+            if self._retries.gives_up(error, limit_s):
+                raise
             first = error
         return await self._retries.again(
             partial(self._attempt, call, deadline), first, started=started, limit_s=limit_s
@@ -336,8 +338,7 @@ class Executor(Statements):
 async def _send_rows(call: Awaitable[None]) -> None:
     """Run executemany in a task of its own, for the driver may swallow a cancellation in it.
 
-    While the server takes no more rows, it would then wait for the answer to what it has not sent;
-    it is cancelled again there.
+    While the server takes no more rows, it then waits for an answer; there it is cancelled again.
     """
     sending = asyncio.ensure_future(call)
     try:

@@ -58,8 +58,21 @@ class Retries:
         try:
             return await call()
         except (Unavailable, Aborted) as error:
+            if self.gives_up(error, limit_s):
+                raise
             first = error
         return await self.again(call, first, started=started, limit_s=limit_s)
+
+    def gives_up(self, error: Unavailable | Aborted, limit_s: float | None) -> bool:
+        """Say whether a call that ended so is not tried again.
+
+        Then it is to be raised where it was caught: a frame that keeps it in a name, and that it
+        keeps by its traceback, would hold the arguments until the garbage collector comes.
+        """
+        return isinstance(error, FINAL) or not self._window_s(limit_s)
+
+    def _window_s(self, limit_s: float | None) -> float:
+        return self.timeout_s if limit_s is None else min(self.timeout_s, limit_s)
 
     async def again(
         self,
@@ -70,9 +83,7 @@ class Retries:
         limit_s: float | None,
     ) -> T:
         """Go on as `run` does with a call that began at `started` and ended in `last`."""
-        window_s = self.timeout_s if limit_s is None else min(self.timeout_s, limit_s)
-        if not window_s or isinstance(last, FINAL):
-            raise last
+        window_s = self._window_s(limit_s)
         now = asyncio.get_running_loop().time
         tries = 1
         async for attempt in stamina.retry_context(
