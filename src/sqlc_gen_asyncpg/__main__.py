@@ -12,13 +12,16 @@ from sqlc_gen_asyncpg import wire
 from sqlc_gen_asyncpg.build import build
 from sqlc_gen_asyncpg.errors import GeneratorError
 from sqlc_gen_asyncpg.render import render
+from sqlc_gen_asyncpg.schemafiles import require_files
 
 __all__ = ["generate", "main"]
 
 
 def generate(raw: bytes) -> bytes:
     """Return the response to a request; GeneratorError with all that is wrong."""
-    return wire.encode(render(build(wire.decode(raw))))
+    request = wire.decode(raw)
+    require_files((*request.schema_paths, *request.query_paths))
+    return wire.encode(render(build(request)))
 
 
 def main() -> None:

@@ -125,7 +125,8 @@ def parameter_column(catalog: Catalog, column: wire.Column, info: Info | None) -
         column = replace(column, not_null=True)
     base = catalog.domain_base(info.type)
     alike = theirs == base or (theirs in _TEXTS and base in _TEXTS)
-    if alike and column.dims == info.dims:
+    # An operator's arrays have any number of dimensions, the column's has more than one.
+    if alike and (column.dims == info.dims or column.dims > info.dims == 1):
         return column
     kind = wire.Name("", info.type)
     return replace(column, type=kind, dims=info.dims, table=None)

@@ -15,19 +15,20 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 from sqlc_gen_asyncpg import ir, wire
 from sqlc_gen_asyncpg.build import build
 from sqlc_gen_asyncpg.errors import GeneratorError
 from sqlc_gen_asyncpg.pgtypes import PG_TYPES
-from sqlc_gen_asyncpg.serverschema import differences
+from sqlc_gen_asyncpg.serverschema import ARRAYS_OF_DOMAINS, differences
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
 
     import asyncpg
     from asyncpg.prepared_stmt import PreparedStatement
@@ -44,6 +45,12 @@ _AS_TEXT: Final = {
     *(("list[float]", name) for name in ("halfvec", "vector")),
     ("str", "sparsevec"),
 }
+_NO_PLUGIN: Final = (
+    "the configuration of sqlc has no plugin whose cmd is sqlc-gen-asyncpg, or a path to it"
+)
+_BY_PATH: Final = re.compile(
+    r"""(\bcmd["']?\s*:\s*)(["']?)[^"'\s#,{}]*/sqlc-gen-asyncpg\2(?!\S*\w)"""
+)
 _KEEP: Final = """#!{python}
 import os, sys
 folder = {folder!r}
@@ -76,8 +83,11 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def capture(config: str = "", directory: Path | None = None) -> list[bytes]:
-    """Return the requests that sqlc sends to `sqlc-gen-asyncpg` for a configuration."""
-    with TemporaryDirectory() as temporary:
+    """Return the requests that sqlc sends to `sqlc-gen-asyncpg` for a configuration.
+
+    A plugin that is called by a path is called by its name for it, in a copy of the file.
+    """
+    with TemporaryDirectory() as temporary, _by_name(config, directory) as file:
         requests = Path(temporary) / "requests"
         requests.mkdir()
         keeper = Path(temporary) / "sqlc-gen-asyncpg"
@@ -86,7 +96,7 @@ def capture(config: str = "", directory: Path | None = None) -> list[bytes]:
         here = str(Path(sys.executable).parent)
         path = os.pathsep.join([temporary, here, os.environ.get("PATH", "")])
         done = subprocess.run(  # noqa: S603  # the arguments are the user's own
-            ["sqlc", "generate", *(["-f", config] if config else [])],  # noqa: S607
+            ["sqlc", "generate", *(["-f", file] if file else [])],  # noqa: S607
             env={**os.environ, "PATH": path},
             cwd=directory,
             capture_output=True,
@@ -95,8 +105,27 @@ def capture(config: str = "", directory: Path | None = None) -> list[bytes]:
         )
         found = [each.read_bytes() for each in sorted(requests.iterdir())]
     if done.returncode or not found:
-        raise GeneratorError([done.stderr.strip() or "no plugin of sqlc.yaml is sqlc-gen-asyncpg"])
+        raise GeneratorError([done.stderr.strip() or _NO_PLUGIN])
     return found
+
+
+@contextmanager
+def _by_name(config: str, directory: Path | None) -> Generator[str]:
+    """Yield the configuration; if it calls the plugin by a path, a copy beside it, for a moment."""
+    folder = directory or Path()
+    names = [config] if config else ["sqlc.yaml", "sqlc.yml", "sqlc.json"]
+    path = next((folder / each for each in names if (folder / each).is_file()), None)
+    text = path.read_text("utf-8") if path else ""
+    plain = _BY_PATH.sub(r"\1\2sqlc-gen-asyncpg\2", text)
+    if path is None or plain == text:
+        yield config
+        return
+    with NamedTemporaryFile(
+        "w", encoding="utf-8", dir=path.parent, prefix=".sqlc-", suffix=path.suffix
+    ) as file:
+        file.write(plain)
+        file.flush()
+        yield str(Path(file.name).resolve())
 
 
 async def _check(
@@ -137,6 +166,7 @@ async def contradictions(
     import asyncpg  # noqa: PLC0415
 
     found: list[str] = []
+    domains = {each["oid"]: each["of"] for each in await connection.fetch(ARRAYS_OF_DOMAINS)}
     for module in package.modules:
         models = {f"models.{each.name}": each for each in package.models}
         models.update({each.name: each for each in module.models})
@@ -147,7 +177,8 @@ async def contradictions(
             except asyncpg.PostgresError as error:
                 found.append(f"{where}: the server refuses it: {error}")
                 continue
-            found += [f"{where}: {line}" for line in _compared(function, models, statement)]
+            lines = _compared(function, models, statement, domains)
+            found += [f"{where}: {line}" for line in lines]
     return found
 
 
@@ -155,6 +186,7 @@ def _compared(
     function: ir.Function,
     models: dict[str, ir.Model],
     statement: PreparedStatement[asyncpg.Record],
+    domains: Mapping[int, str],
 ) -> Iterator[str]:
     takes, returns = list(_parameters(function, models)), list(_columns(function, models))
     parameters = list(statement.get_parameters())
@@ -164,7 +196,9 @@ def _compared(
     if function.result and len(returns) != len(columns):
         yield f"it reads {len(returns)} columns, the server returns {len(columns)}"
     pairs = [*zip(takes, parameters, strict=False), *zip(returns, columns, strict=False)]
-    for (name, annotation), kind in pairs:
+    for (name, annotation), each in pairs:
+        of = domains.get(each.oid)  # the server knows an array of a domain by the domain's name
+        kind = each._replace(name=f"_{of}") if of else each
         if not agrees(annotation, kind):
             yield f"{name} is {annotation}, the server has {kind.name}"
 

@@ -91,12 +91,22 @@ def _check(self: Builder) -> None:
             "sqlc reads neither parameters nor results of MERGE; write INSERT … ON CONFLICT, or "
             "UPDATE … FROM and INSERT … SELECT"
         )
-    kept = re.search(r"@[A-Za-z_]\w*", text)
-    if kept:
-        # PostgreSQL reads `=@` as one operator, so sqlc leaves the name behind it as it is.
-        raise Refused(f"{kept[0]} is no parameter here; put a blank before it, or write sqlc.arg")
+    _check_kept(text)
     if len(self.query.parameters) > MOST_PARAMETERS:
         raise Refused(f"more than {MOST_PARAMETERS:,} parameters; pass arrays and unnest them")
+
+
+def _check_kept(text: str) -> None:
+    """Refuse a name that sqlc has left in the statement: it is no parameter to it."""
+    if kept := re.search(r"([^\s\w(,]?)(@[A-Za-z_]\w*)|\bsqlc\s*\.\s*n?arg\s*\([^)]*\)", text):
+        if kept[1] and kept[1] not in ":[":  # PostgreSQL reads `=@` as one operator
+            raise Refused(
+                f"{kept[2]} is no parameter here; put a blank before it, or write sqlc.arg"
+            )
+        raise Refused(
+            f"sqlc does not look for {kept[2] or kept[0]} there, as in SQL/JSON; name the value in "
+            "a subquery: FROM (SELECT @x::text AS x) AS given"
+        )
 
 
 def _nullable(self: Builder) -> set[int]:

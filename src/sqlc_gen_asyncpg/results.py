@@ -149,12 +149,31 @@ def _column(
                 check_expression(column, item, marked=bool(mark))
                 of = of.with_null(nullable=True)  # sqlc's word is not enough
     except Refused as error:
-        raise Refused(f"column {name}: {error}") from None
+        says = str(error)
+        if self.analysis and name in _called(self.analysis.query.body):
+            says = (
+                "sqlc does not know the columns of a function in FROM; name them there, as in "
+                f"FROM f(…) AS {name}(a, b), and list them: {name}.a"
+            )
+        raise Refused(f"column {name}: {says}") from None
     if mark:
         of = of.with_null(nullable=mark == "?")
     if mark == "!" and of.nullable_element:
         of = replace(of, nullable_element=False)  # of an array it speaks of the elements too
     return make_field(self.catalog, column, name, of), of
+
+
+def _called(part: nodes.Body | nodes.Source) -> set[str]:
+    """Return the names of the functions in FROM."""
+    match part:
+        case nodes.Select():
+            return {name for each in part.sources for name in _called(each)}
+        case nodes.Join():
+            return _called(part.left) | _called(part.right)
+        case nodes.Functions(calls, alias):
+            return {alias, *(each.name for each in calls if isinstance(each, nodes.Call))}
+        case _:
+            return set()
 
 
 def _said(

@@ -6,10 +6,12 @@ says nothing, as does a statement that is not understood.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from sqlc_gen_asyncpg.errors import GeneratorError
 from sqlc_gen_asyncpg.pgtypes import normal_name
 from sqlc_gen_asyncpg.sql.definitions import function
 from sqlc_gen_asyncpg.sql.literals import type_name
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
     from sqlc_gen_asyncpg.sql import nodes
     from sqlc_gen_asyncpg.sql.library import Candidate
 
-__all__ = ["SchemaFiles", "files", "read_schema", "read_text"]
+__all__ = ["SchemaFiles", "files", "read_schema", "read_text", "require_files"]
+
+_PATTERN: Final = re.compile(r"[*?[]")
 
 
 @dataclass(slots=True)
@@ -84,6 +88,19 @@ def files(directory: str, path: str) -> list[Path]:
     except (OSError, ValueError):
         return []
     return [each for each in names if not each.name.endswith(".down.sql")]
+
+
+def require_files(paths: tuple[str, ...]) -> None:
+    """Raise GeneratorError if one of sqlc's files is not there: sqlc was run in another folder.
+
+    Without them domains, composite types, views and comments would be lost without a word.
+    """
+    plain = [each for each in paths if not _PATTERN.search(each)]
+    missing = [each for each in plain if not Path(each).exists()]
+    if missing:
+        raise GeneratorError(
+            [f"{missing[0]} is not there; run sqlc in the folder of its configuration, without -f"]
+        )
 
 
 def _statements(tokens: list[Token]) -> Iterator[list[Token]]:

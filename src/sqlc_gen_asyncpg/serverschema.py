@@ -22,7 +22,20 @@ if TYPE_CHECKING:
     from sqlc_gen_asyncpg.sql.library import Info
     from sqlc_gen_asyncpg.sql.scope import Schema
 
-__all__ = ["differences"]
+__all__ = ["ARRAYS_OF_DOMAINS", "differences"]
+
+ARRAYS_OF_DOMAINS: Final = """
+WITH RECURSIVE domain AS (
+    SELECT typarray, typbasetype FROM pg_type WHERE typtype = 'd'
+    UNION ALL
+    SELECT d.typarray, t.typbasetype
+    FROM domain AS d JOIN pg_type AS t ON t.oid = d.typbasetype
+    WHERE t.typtype = 'd'
+)
+SELECT d.typarray AS oid, t.typname AS of
+FROM domain AS d JOIN pg_type AS t ON t.oid = d.typbasetype
+WHERE t.typtype <> 'd'
+"""
 
 # The columns of a table that may be NULL in the database.
 _NULLABLE: Final = """

@@ -136,3 +136,59 @@ def test_what_is_refused_is_another_exit_code(
     write_project(tmp_path, query="-- name: A :one\nSELECT $1::text;", options={"package": "gen"})
     assert main(["--dsn", database, "--file", str(tmp_path / "sqlc.json")]) == 2
     assert "query.sql: A: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", ['"{}"', "'{}'", "{}"])
+def test_a_plugin_is_found_by_its_path(
+    form: str, project: str, database: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    execute(database, SCHEMA)
+    config = Path(project)
+    yaml = config.with_name("sqlc.yaml")
+    path = f"cmd: {form.format(BIN / 'sqlc-gen-asyncpg')}, "
+    yaml.write_text(config.read_text().replace('"cmd": "sqlc-gen-asyncpg", ', path))
+    assert path in yaml.read_text()
+    assert main(["--dsn", database, "--file", str(yaml)]) == 0, capsys.readouterr()
+    assert sorted(each.name for each in config.parent.iterdir()) == [
+        "query.sql",
+        "schema.sql",
+        "sqlc.json",
+        "sqlc.yaml",
+    ]
+
+
+def test_a_configuration_without_the_plugin_is_said_to_be_so(
+    project: str, database: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = Path(project)
+    other = config.with_name("other")
+    other.write_text("#!/bin/sh\necho '{}'\n")
+    other.chmod(0o755)
+    config.write_text(config.read_text().replace('"sqlc-gen-asyncpg"', f'"{other}"'))
+    assert main(["--dsn", database, "--file", project]) == 2
+    assert "no plugin whose cmd is sqlc-gen-asyncpg, or a path to it" in capsys.readouterr().err
+
+
+DOMAINS = """
+CREATE DOMAIN mail AS text;
+CREATE DOMAIN work_mail AS mail;
+CREATE TABLE person (id int PRIMARY KEY, mail mail NOT NULL, other work_mail[] NOT NULL);
+"""
+
+
+def test_arrays_of_domains_are_those_of_their_bases(
+    tmp_path: Path, database: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    query = """
+-- name: Mails :many
+SELECT array_agg(mail) AS mails, other FROM person WHERE mail = ANY(@mails::mail[]) GROUP BY id;
+"""
+    write_project(tmp_path, query=query, schema=DOMAINS, options={"package": "gen"})
+    arguments = ["--dsn", database, "--file", str(tmp_path / "sqlc.json")]
+    execute(database, DOMAINS)
+    assert main(arguments) == 0, capsys.readouterr().out
+    execute(database, "ALTER TABLE person DROP mail, ADD mail int NOT NULL")
+    execute(
+        database, "CREATE DOMAIN size AS int; ALTER TABLE person ALTER other TYPE size[] USING '{}'"
+    )
+    assert main(arguments) == 1

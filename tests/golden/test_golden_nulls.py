@@ -56,6 +56,8 @@ int4range(n, NULL)
 string_to_array('a', ',')
 string_to_array('', NULL)
 string_to_array(coalesce(x, ''), ',', 'NULL')
+JSON_ARRAY(n, x)
+JSON_OBJECT('n': n)
 """
 SOMETIMES = """
 ntile(n) OVER (ORDER BY n NULLS FIRST)
@@ -75,6 +77,9 @@ lead(id, 1) OVER w
 lead(id, n, 0) OVER w
 lead(id, 1, n) OVER w
 string_to_array(x, ',')
+JSON_ARRAY(SELECT i.n FROM t AS i WHERE i.id > 4)
+JSON_SCALAR(x)
+JSON_SERIALIZE(to_json(n) RETURNING text)
 """
 NEVER_OF_GROUPS = """
 bit_xor(id)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 TYPES = {
     "id": "int4", "s": "st", "v": "varchar", "x": "text", "n": "int4", "b": "int8", "d": "dom",
     "j": "jsonb", "a": "_text", "at": "timestamptz", "ts": "timestamp", "dd": "date",
-    "num": "numeric", "sm": "int2", "u": "uuid", "ok": "bool",
+    "num": "numeric", "sm": "int2", "u": "uuid", "ok": "bool", "pl": "place",
 }  # fmt: skip
 STATEMENTS = r"""
 UPDATE t SET s=$1, x=CASE WHEN $1='a' THEN 'y' END
@@ -468,6 +468,19 @@ SELECT * FROM t WHERE ok AND ($1 = n OR $1)
 SELECT * FROM t WHERE num IS NOT UNKNOWN
 UPDATE t SET ok = $1 WHERE n = $1
 UPDATE t SET ok = $1::int::bool WHERE n = $1
+UPDATE t SET a[$1] = $2
+UPDATE t SET a[1:$1] = $2, x = $3
+UPDATE t SET a[$1:] = $2 WHERE a[$1] = $3
+UPDATE t SET a[1] = $1, n = $1
+UPDATE t AS u SET a[n] = v.x FROM (SELECT $1::text AS x) AS v WHERE u.a[$2] = v.x
+UPDATE t SET j['a'] = $1
+UPDATE t SET j[$1]['b'] = $2
+UPDATE t SET pl.street = $1, pl.codes[$2] = $3
+INSERT INTO t (x) VALUES ($1) ON CONFLICT DO NOTHING RETURNING a[$2]
+INSERT INTO t (id) VALUES ($1) ON CONFLICT (id) DO UPDATE SET a[$2] = excluded.x, pl.street = $3
+SELECT * FROM t TABLESAMPLE bernoulli ($1)
+SELECT * FROM t AS u TABLESAMPLE system ($1) REPEATABLE ($2) WHERE n = $3
+SELECT pg_advisory_xact_lock(hashtext($1)), hashtextextended($2, $3)
 """
 
 
@@ -483,7 +496,13 @@ def inferred(sql: str) -> list[str] | None:
         for name, kind in TYPES.items()
     }
     tables = {("public", "t"): infos}
-    schema = Schema("public", tables, domains={"dom": "text"}, enums={"st": ("a", "b")})
+    schema = Schema(
+        "public",
+        tables,
+        domains={"dom": "text"},
+        composites={"place": {"street": Info("text"), "codes": Info("int4", 1)}},
+        enums={"st": ("a", "b")},
+    )
     inference = Inference(schema, {1, 2, 3})
     columns(inference, parse(sql), None)
     if inference.torn or inference.untyped or inference.clashes:
@@ -513,11 +532,12 @@ async def test_what_the_server_refuses_is_refused_and_nothing_else(database: str
     connection = await asyncpg.connect(database)
     try:
         await connection.execute("CREATE TYPE st AS ENUM ('a', 'b'); CREATE DOMAIN dom AS text")
+        await connection.execute("CREATE TYPE place AS (street text, codes int[])")
         names = ", ".join(
             f"{name} {kind.removeprefix('_')}{'[]' * kind.startswith('_')}"
             for name, kind in TYPES.items()
         )
-        await connection.execute(f"CREATE TABLE t ({names})")
+        await connection.execute(f"CREATE TABLE t ({names}, UNIQUE (id))")
         for sql in statements():
             mine, theirs = inferred(sql), await prepared(connection, sql)
             if mine != theirs:

@@ -107,8 +107,11 @@ def _items(expr: nodes.Call, infos: list[Info], typed: Info) -> Info:
     """Follow enums, overrides and NULLs in arrays through functions that keep their argument."""
     first = infos[0] if infos else Info("")
     if expr.name == "array_agg":
-        return replace(typed, null_items=first.nullable, origin=first.origin)
-    if expr.name in {"unnest", "max", "min", "any_value"} and first.origin:
+        items = first.null_items if first.dims else first.nullable  # there are no NULL arrays in it
+        return replace(typed, dims=first.dims + 1, null_items=items, origin=first.origin)
+    typed = replace(typed, dims=library.depth(typed.type, typed.dims, infos))
+    same = typed.type == first.type  # unnest has the ranges of a multirange
+    if expr.name in {"unnest", "max", "min", "any_value"} and first.origin and same:
         typed = replace(typed, origin=first.origin)
     if expr.name in {"regexp_match", "regexp_matches", "string_to_array"}:
         # A group may match nothing; the third argument of string_to_array is what stands for NULL.

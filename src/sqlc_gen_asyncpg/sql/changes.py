@@ -55,11 +55,11 @@ def _insert(parser: Statements) -> nodes.Dml:
         stream.expect("values")
     else:
         source = parser.query()
-    sets: list[tuple[str, Expr]] = []
+    sets: list[tuple[Expr, Expr]] = []
     conditions: list[Expr] = []
     conflict = stream.take("on", "conflict")
     if conflict:
-        _conflict(parser, sets, conditions)
+        _conflict(parser, target, sets, conditions)
     returning = parser.items() if stream.take("returning") else ()
     return nodes.Dml(
         "insert", target, columns, source, tuple(sets), (), tuple(conditions), returning, conflict
@@ -78,7 +78,12 @@ def _columns(parser: Statements) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _conflict(parser: Statements, sets: list[tuple[str, Expr]], conditions: list[Expr]) -> None:
+def _conflict(
+    parser: Statements,
+    target: nodes.Table,
+    sets: list[tuple[Expr, Expr]],
+    conditions: list[Expr],
+) -> None:
     stream = parser.stream
     if stream.take("on", "constraint"):
         stream.name()
@@ -91,44 +96,51 @@ def _conflict(parser: Statements, sets: list[tuple[str, Expr]], conditions: list
         return
     stream.expect("update")
     stream.expect("set")
-    sets += _sets(parser)
+    sets += _sets(parser, target)
     if stream.take("where"):
         conditions.append(parser.expressions.expression())
 
 
-def _sets(parser: Statements) -> list[tuple[str, Expr]]:
+def _sets(parser: Statements, target: nodes.Table) -> list[tuple[Expr, Expr]]:
+    """Read what is set, and to what; a place without a name has a type that is not known."""
     stream = parser.stream
-    found: list[tuple[str, Expr]] = []
+    table = target.alias or target.parts[-1]
+    found: list[tuple[Expr, Expr]] = []
     while not found or stream.take(","):
         if stream.at("("):
-            names = stream.names()
+            places: list[Expr] = [nodes.Ref((table, each)) for each in stream.names()]
             stream.expect("=")
             stream.take("row")
             value = parser.expressions.expression()
             if isinstance(value, nodes.Row):
-                found += zip(names, value.items, strict=False)
-            elif len(names) == 1:
-                found.append((names[0], value))
+                found += zip(places, value.items, strict=False)
             else:
-                found.append(("", value))
+                found.append((places[0] if len(places) == 1 else nodes.Ref(("",)), value))
             continue
-        name = stream.name()
-        if stream.take("["):
-            found += [("", each) for each in parser.expressions.several("]")]
-            name = ""
-        elif stream.take("."):
-            stream.dotted()
-            name = ""
+        place = _place(parser, nodes.Ref((table, stream.name())))
         stream.expect("=")
-        found.append((name, parser.expressions.expression()))
+        found.append((place, parser.expressions.expression()))
     return found
+
+
+def _place(parser: Statements, column: Expr) -> Expr:
+    """Read what of a column is set: an element, a slice or a field."""
+    stream = parser.stream
+    place = column
+    while not stream.at("="):
+        if stream.take("."):
+            place = nodes.Member(place, stream.name())
+        else:
+            stream.expect("[")
+            place = parser.expressions.subscript(place)
+    return place
 
 
 def _update(parser: Statements) -> nodes.Dml:
     stream = parser.stream
     target = _target(parser)
     stream.expect("set")
-    sets = _sets(parser)
+    sets = _sets(parser, target)
     sources = parser.sources() if stream.take("from") else ()
     conditions = (parser.expressions.expression(),) if stream.take("where") else ()
     returning = parser.items() if stream.take("returning") else ()

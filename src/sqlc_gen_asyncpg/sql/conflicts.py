@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from sqlc_gen_asyncpg.sql.infer import Inference
     from sqlc_gen_asyncpg.sql.library import Info
 
-__all__ = ["STRINGS", "no_assignment", "no_common_type", "no_function", "no_operator", "no_value"]
+__all__ = [
+    "STRINGS",
+    "no_assignment",
+    "no_common_type",
+    "no_function",
+    "no_operator",
+    "no_row",
+    "no_value",
+]
 
 STRINGS: Final = words("bpchar text varchar")
 _JUDGED: Final = STRINGS | words(
@@ -37,6 +45,15 @@ def no_operator(self: Inference, op: str, infos: Sequence[Info]) -> None:
         return
     says = f" {op} ".join(each.type for each in infos)
     _note(self, infos, f"PostgreSQL has no operator {says}")
+
+
+def no_row(self: Inference, infos: Sequence[Info], dims: str = "") -> None:
+    """Note what is compared with a composite value: to PostgreSQL it is any row, none can pass."""
+    for info in infos:
+        kind = next((each.type for each in infos if each.type in self.schema.composites), "")
+        if kind and info.open and info.param:
+            says = f"beside a value of type {kind} it is a row of no type; cast it, as in "
+            self.clashes.setdefault(info.param, f"{says}@{{name}}::{kind}{dims}")
 
 
 def no_function(self: Inference, name: str, infos: Sequence[Info]) -> None:

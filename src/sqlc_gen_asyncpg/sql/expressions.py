@@ -93,14 +93,15 @@ class Expressions:
             if stream.take("::"):
                 expr = nodes.Cast(expr, *type_name(stream))
             elif stream.take("["):
-                expr = self._subscript(expr)
+                expr = self.subscript(expr)
             elif stream.at(".") and not isinstance(expr, nodes.Ref):
                 stream.next()
                 expr = nodes.Member(expr, "*" if stream.take("*") else stream.name())
             else:
                 return expr
 
-    def _subscript(self, expr: Expr) -> Expr:
+    def subscript(self, expr: Expr) -> Expr:
+        """Read an index or a slice behind its bracket."""
         stream = self.stream
         found: list[Expr] = []
         is_slice = False

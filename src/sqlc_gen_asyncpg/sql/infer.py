@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from sqlc_gen_asyncpg.pgtypes import normal_name
-from sqlc_gen_asyncpg.sql import calls, conflicts, nodes, relations
+from sqlc_gen_asyncpg.sql import calls, conflicts, library, nodes, relations
 from sqlc_gen_asyncpg.sql.library import UNKNOWN, Found, Info, common, operator
 from sqlc_gen_asyncpg.wire import Name
 
@@ -161,6 +161,7 @@ class Inference:
 
     def operation(self, op: str, infos: list[Info]) -> Info:
         """Return the result of an operator, and decide what its operands are."""
+        conflicts.no_row(self, infos)
         nullable = any(each.nullable for each in infos) or op in _MAY_BE_NULL
         known = [self.based(each) for each in infos]
         found = operator(op, known) if all(each.type for each in known) else None
@@ -170,7 +171,8 @@ class Inference:
             return Info("bool") if op in _COMPARISONS else NOTHING
         self._settle_all(infos, found)
         items = any(each.null_items for each in infos)
-        return Info(found.type, found.dims, nullable=nullable, null_items=items)
+        dims = library.depth(found.type, found.dims, infos)
+        return Info(found.type, dims, nullable=nullable, null_items=items)
 
     def _settle_all(self, infos: list[Info], found: Found) -> None:
         for info, (kind, dims) in zip(infos, found.args, strict=False):
@@ -213,6 +215,7 @@ class Inference:
     def _quantified(self, expr: nodes.Quantified, scope: Scope) -> Info:
         left, right = self.expr(expr.left, scope), self.expr(expr.right, scope)
         item = replace(right, dims=max(right.dims - 1, 0), param=0)
+        conflicts.no_row(self, [left, right], "[]")
         found = operator(expr.op, [self.based(left), self.based(item)]) if left.type else None
         if found and found.args and (right.open or right.dims):
             of = Info(*found.args[1], origin=left.origin)

@@ -26,6 +26,7 @@ __all__ = [
     "Info",
     "by_any_name",
     "common",
+    "depth",
     "function",
     "implicit",
     "is_aggregate",
@@ -311,6 +312,11 @@ def _concrete(name: str, element: tuple[str, int] | None) -> tuple[str, int] | N
     if name == "any":
         return None
     return (name[1:], 1) if name.startswith("_") else (name, 0)
+
+
+def depth(kind: str, dims: int, infos: Sequence[Info]) -> int:
+    """Return the dimensions of a result: an array made of arrays like it has those of the most."""
+    return max([dims, *(each.dims for each in infos if dims and each.type == kind)])
 
 
 def is_set(name: str, own: Sequence[Candidate] = ()) -> bool:

@@ -210,11 +210,12 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of a FROM clause."""
+    """A table of a FROM clause; `sample` are the numbers of TABLESAMPLE with their types."""
 
     parts: tuple[str, ...]
     alias: str = ""
     columns: tuple[str, ...] = ()
+    sample: tuple[tuple[Expr, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +296,7 @@ class Dml:
     target: Table
     columns: tuple[str, ...] = ()
     source: Query | None = None
-    sets: tuple[tuple[str, Expr], ...] = ()
+    sets: tuple[tuple[Expr, Expr], ...] = ()
     sources: tuple[Source, ...] = ()
     conditions: tuple[Expr, ...] = ()
     returning: tuple[Item, ...] = ()

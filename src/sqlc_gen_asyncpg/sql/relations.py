@@ -171,7 +171,7 @@ def _change(self: Inference, body: nodes.Dml, scope: Scope) -> list[tuple[str, I
         _insert(self, body, table, scope)
         scope.relations.append(Relation("excluded", {}, None))
         excluded = Scope(scope, [Relation("excluded", table)])
-        _assign(self, body.sets, table, excluded)
+        _assign(self, body.sets, excluded)
         for each in body.conditions:
             self.condition(each, excluded)
         return _items(self, body.returning, scope)
@@ -180,19 +180,18 @@ def _change(self: Inference, body: nodes.Dml, scope: Scope) -> list[tuple[str, I
     for each in body.conditions:
         self.condition(each, scope)
     found = _settled(self, _items(self, body.returning, scope))
-    _assign(self, body.sets, table, scope)  # behind WHERE and RETURNING, as PostgreSQL does
+    _assign(self, body.sets, scope)  # behind WHERE and RETURNING, as PostgreSQL does
     return found
 
 
 def _assign(
     self: Inference,
-    sets: Sequence[tuple[str, nodes.Expr]],
-    table: dict[str, Info],
+    sets: Sequence[tuple[nodes.Expr, nodes.Expr]],
     scope: Scope,
 ) -> None:
-    found = [(name, self.expr(value, scope)) for name, value in sets]
-    for name, info in found:  # behind all of the values, as PostgreSQL does
-        self.settle(info, table.get(name, Info("")))
+    found = [(place, self.expr(value, scope)) for place, value in sets]
+    for place, info in found:  # behind all of the values, as PostgreSQL does
+        self.settle(info, self.expr(place, scope))
 
 
 def _insert(self: Inference, body: nodes.Dml, table: dict[str, Info], scope: Scope) -> None:
@@ -227,6 +226,8 @@ def _source(self: Inference, source: nodes.Source, scope: Scope) -> list[Relatio
 
 def _table(self: Inference, source: nodes.Table, scope: Scope) -> Relation:
     alias = source.alias or source.parts[-1]
+    for number, kind in source.sample:
+        self.settle(self.expr(number, scope), Info(kind))
     cte = scope.cte(source.parts[0]) if len(source.parts) == 1 else None
     key = None
     if cte is None:

@@ -18,12 +18,15 @@ __all__ = ["special"]
 
 # The type of each, unless RETURNING says another, and whether it may be NULL.
 _KNOWN: Final = {
+    "json": ("json", True),
     "json_array": ("json", False),
     "json_arrayagg": ("json", True),
     "json_exists": ("bool", True),
     "json_object": ("json", False),
     "json_objectagg": ("json", True),
     "json_query": ("jsonb", True),
+    "json_scalar": ("json", True),
+    "json_serialize": ("text", True),
     "json_value": ("text", True),
     "xmlconcat": ("xml", True),
     "xmlelement": ("xml", True),
@@ -70,6 +73,8 @@ def _known(parser: Expressions, word: str) -> Expr:
     start = stream.position
     stream.skip_parentheses()
     kind, nullable = _KNOWN[word]
+    if word == "json_array" and stream.tokens[start + 1].text in {"select", "values", "with"}:
+        nullable = True  # without rows there is no array
     inner = stream.tokens[start : stream.position]
     params: list[Expr] = []
     for index, token in enumerate(inner):

@@ -282,11 +282,20 @@ class Statements:
             stream.position = start
             return self._functions((self.expressions.expression(_TIGHT),))
         stream.take("*")
-        table = nodes.Table(parts, *self._alias())
+        alias, columns = self._alias()
+        return nodes.Table(parts, alias, columns, self._sample())
+
+    def _sample(self) -> tuple[tuple[nodes.Expr, str], ...]:
+        stream = self.stream
+        found: list[tuple[nodes.Expr, str]] = []
         if stream.take("tablesample"):
-            stream.name()
-            stream.skip_parentheses()
-        return table
+            stream.dotted()
+            stream.expect("(")
+            found += [(each, "float4") for each in self.expressions.several()]
+            if stream.take("repeatable"):
+                stream.expect("(")
+                found += [(each, "float8") for each in self.expressions.several()]
+        return tuple(found)
 
     def _at_subquery(self) -> bool:
         offset = 0

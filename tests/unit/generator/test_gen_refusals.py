@@ -201,6 +201,42 @@ REFUSED = {
     ),
     "NoBlank": (":many", "SELECT id FROM item WHERE id=@x", "@x is no parameter here; put a blank"),
     "NoBlankJson": (":many", "SELECT id FROM item WHERE note||@x = 'a'", "put a blank before it"),
+    "RowOfNoType": (
+        ":many",
+        "SELECT id FROM item WHERE pair = @pair",
+        "a row of no type; cast it, as in @pair::pair",
+    ),
+    "RowsOfNoType": (
+        ":many",
+        "SELECT id FROM item WHERE pair = ANY(@pairs)",
+        "a row of no type; cast it, as in @pairs::pair[]",
+    ),
+    "RowCast": (":many", "SELECT id FROM item WHERE pair = ANY(@pairs::pair[])", ""),
+    "StarOfFunction": (
+        ":many",
+        "SELECT i.id, e.* FROM item AS i, json_each_text(i.note::json) AS e",
+        "FROM f(…) AS e(a, b), and list them: e.a",
+    ),
+    "NamedFunction": (
+        ":many",
+        "SELECT i.id, e.b FROM item AS i, json_each_text(i.note::json) AS e(a, b)",
+        "",
+    ),
+    "NameInJson": (
+        ":one",
+        "SELECT JSON_OBJECT('a': @a::text) AS doc",
+        "does not look for @a there, as in SQL/JSON; name the value in a subquery",
+    ),
+    "ArgInJson": (
+        ":one",
+        "SELECT JSON_OBJECT('a': sqlc.arg(a)::text) AS doc",
+        "does not look for sqlc.arg(a) there",
+    ),
+    "GivenJson": (
+        ":one",
+        "SELECT JSON_OBJECT('a': given.a) AS doc FROM (SELECT @a::text AS a) AS given",
+        "",
+    ),
     "LateFile": (":many", "-- A.\n-- py: file\nSELECT id FROM item", "above the first query"),
 }
 
@@ -410,6 +446,18 @@ def test_a_wrong_option_is_refused_through_sqlc(tmp_path: Path) -> None:
     problems = refused(tmp_path, PLAIN, options={"packag": "x"})
     assert len(problems) == 1
     assert "packag is not an option" in problems[0]
+
+
+def test_sqlc_in_another_folder_is_refused(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    write_project(project, query=PLAIN, schema=OTHER, options={"package": "gen"})
+    done = run(tmp_path, "sqlc", "generate", "-f", "project/sqlc.json")
+    assert done.returncode == 1
+    assert lines_of(done.stderr) == [
+        "schema.sql is not there; run sqlc in the folder of its configuration, without -f"
+    ]
+    assert run(project, "sqlc", "generate").returncode == 0
 
 
 def test_a_package_must_be_named(tmp_path: Path) -> None:
