@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
-from agentrows.db.deadlines import Deadlines, Until
+from agentrows.db.deadlines import Alarm, Deadlines
 from agentrows.errors import ClientClosed, ConfigError, PoolTimeout, Unavailable, is_answer
 
 if TYPE_CHECKING:
@@ -93,11 +93,7 @@ class ConnectionPool:
         time of the event loop): PoolTimeout. Raises what `connect` raises, and ClientClosed once
         the pool is closed.
         """
-        connection = self.take()
-        if connection is None:
-            connection = await self._wait(deadline) or await self._open(deadline)
-            self._used.add(connection)
-        return connection
+        return self.take() or await self.wait(deadline)
 
     def left(self, _deadline: float | None) -> None:
         """Return None: connections of this pool have no time limit of their own."""
@@ -153,19 +149,20 @@ class ConnectionPool:
             for chore in self._chores:
                 chore.cancel()
 
-    async def _wait(self, deadline: float | None) -> Connection | None:
-        """Return the next connection that becomes free, or None with a place to open one."""
+    async def wait(self, deadline: float | None) -> Connection:
+        """Do what `acquire` does where no connection is free."""
         if self.is_closed:
             raise ClientClosed(CLOSED)
         if self._size < self._max_size:
             self._size += 1
-            return None
+            return await self._open(deadline)
         waiter: asyncio.Future[Connection | None] = self._loop.create_future()
         self._waiting.append(waiter)
         limit = self._loop.time() + self._acquire_timeout_s
+        alarm = Alarm(waiter, limit if deadline is None else min(limit, deadline))
+        self.deadlines.add(alarm)
         try:
-            with Until(self.deadlines, limit if deadline is None else min(limit, deadline)):
-                return await waiter
+            connection = await waiter
         except BaseException as error:
             self._return(waiter)
             if isinstance(error, TimeoutError):
@@ -173,18 +170,22 @@ class ConnectionPool:
                     f"no connection became free in time (the pool has {self._max_size})"
                 ) from error
             raise
+        finally:
+            self.deadlines.open.discard(alarm)
+        if connection is None:
+            return await self._open(deadline)
+        self._used.add(connection)
+        return connection
 
     def _return(self, waiter: asyncio.Future[Connection | None]) -> None:
         """Pass on what a waiter was handed in the moment in which it gave up."""
-        if not waiter.done() or waiter.cancelled():
+        if not waiter.done() or waiter.cancelled() or waiter.exception():
             with contextlib.suppress(ValueError):
                 self._waiting.remove(waiter)
-        elif waiter.exception() is None:
-            connection = waiter.result()
-            if connection is None:
-                self._vacate()
-            else:
-                self._free(connection)
+        elif connection := waiter.result():
+            self._free(connection)
+        else:
+            self._vacate()
 
     async def _open(self, deadline: float | None) -> Connection:
         """Open a connection on the place that the caller has; without success, vacate it."""
@@ -199,6 +200,7 @@ class ConnectionPool:
         if self.is_closed:
             self._drop(connection)
             raise ClientClosed(CLOSED)
+        self._used.add(connection)
         return connection
 
     def _free(self, connection: Connection) -> None:

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["Deadlines", "Until"]
+__all__ = ["Alarm", "Deadlines", "Until"]
 
 TICK_S: Final = 0.001
 """How much too early a timer may ring: uvloop counts milliseconds."""
@@ -27,9 +27,15 @@ class Deadlines:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time
-        self.open: set[Until] = set()
+        self.open: set[Until | Alarm] = set()
         self.rings_at = math.inf
         self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, block: Until | Alarm) -> None:
+        """Watch over a block until it is discarded from `open`, or expires."""
+        self.open.add(block)
+        if block.when < self.rings_at:
+            self.ring_at(block.when)
 
     def ring_at(self, when: float) -> None:
         """Set the timer anew."""
@@ -72,10 +78,7 @@ class Until:
             raise RuntimeError("a time limit needs a task that it can end")
         self._task = task
         self._cancellations = task.cancelling()
-        deadlines = self._deadlines
-        deadlines.open.add(self)
-        if self.when < deadlines.rings_at:
-            deadlines.ring_at(self.when)
+        self._deadlines.add(self)
 
     def __exit__(
         self,
@@ -96,3 +99,18 @@ class Until:
         """End the block."""
         self._has_expired = True
         self._task.cancel()
+
+
+class Alarm:
+    """Ends the wait for a future at `when` with a TimeoutError."""
+
+    __slots__ = ("_future", "when")
+
+    def __init__(self, future: asyncio.Future[Any], when: float) -> None:
+        self.when = when
+        self._future = future
+
+    def expire(self) -> None:
+        """End the wait."""
+        if not self._future.done():
+            self._future.set_exception(TimeoutError())

@@ -141,7 +141,7 @@ class Statements:
 
     async def _attempt(self, call: Call[T], deadline: float | None) -> T:
         source = self._source
-        connection = source.take() or await source.acquire(deadline)
+        connection = source.take() or await source.wait(deadline)
         try:
             with Until(source.deadlines, self._end(deadline)):
                 result = await call(connection, source.left(deadline))

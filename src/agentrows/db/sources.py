@@ -59,11 +59,15 @@ class Source(Protocol):
         ...
 
     def take(self) -> Connection | None:
-        """Do what `acquire` does, if that takes no waiting; return None if it does."""
+        """Return a connection that is ours until `release`, or None if that takes waiting."""
+        ...
+
+    async def wait(self, deadline: float | None) -> Connection:
+        """Return a connection that is ours until `release`, after `take` had none."""
         ...
 
     async def acquire(self, deadline: float | None = None) -> Connection:
-        """Return a connection that is ours until `release`."""
+        """Do both."""
         ...
 
     def release(
@@ -97,6 +101,10 @@ class ApplicationPool:
     def take(self) -> Connection | None:
         """Return None: a pool of the driver's has no way to look."""
         return None
+
+    async def wait(self, deadline: float | None) -> Connection:
+        """Do what `acquire` does."""
+        return await self.acquire(deadline)
 
     async def acquire(self, deadline: float | None = None) -> Connection:
         """Wait for a free connection; raise PoolTimeout after `acquire_timeout_s`, or sooner."""
@@ -141,6 +149,10 @@ class TransactionScope:
     def take(self) -> Connection | None:
         """Return None: `acquire` waits for its turn."""
         return None
+
+    async def wait(self, deadline: float | None) -> Connection:
+        """Do what `acquire` does."""
+        return await self.acquire(deadline)
 
     async def acquire(self, deadline: float | None = None) -> Connection:
         """Wait for the statement before this one.
