@@ -95,7 +95,7 @@ class ConnectionPool:
         """
         return self.take() or await self.wait(deadline)
 
-    def left(self, _deadline: float | None) -> None:
+    def left(self, deadline: float | None) -> None:
         """Return None: connections of this pool have no time limit of their own."""
 
     def take(self) -> Connection | None:
