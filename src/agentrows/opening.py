@@ -92,7 +92,7 @@ async def use_pool(
         raise InvalidValue(f"pool must be an asyncpg.Pool, not {type(pool).__name__}")
     source = ApplicationPool(pool, acquire_timeout_s=settings.acquire_timeout_s)
     await _check_codecs(Executor(source), vector=settings.vector_enabled)
-    connection = await source.acquire()
+    connection = await source.wait(None)
     try:
         status = await migrate.status_on(connection, _tracks(settings))
     finally:

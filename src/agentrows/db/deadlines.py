@@ -28,33 +28,33 @@ class Deadlines:
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time
         self.open: set[Until | Alarm] = set()
-        self.rings_at = math.inf
+        self._rings_at = math.inf
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, block: Until | Alarm) -> None:
         """Watch over a block until it is discarded from `open`, or expires."""
         self.open.add(block)
-        if block.when < self.rings_at:
-            self.ring_at(block.when)
+        if block.when < self._rings_at:
+            self._ring_at(block.when)
 
-    def ring_at(self, when: float) -> None:
+    def _ring_at(self, when: float) -> None:
         """Set the timer anew."""
         if self._timer is not None:
             self._timer.cancel()
-        self.rings_at = when
+        self._rings_at = when
         self._timer = self._loop.call_at(when, self._ring)
 
     def _ring(self) -> None:
         """End the blocks whose time is over, and wait for the next."""
         self._timer = None
-        self.rings_at = math.inf
+        self._rings_at = math.inf
         over = self.now() + TICK_S
         for block in [each for each in self.open if each.when <= over]:
             self.open.discard(block)
             block.expire()
         earliest = min((each.when for each in self.open), default=math.inf)
         if earliest < math.inf:
-            self.ring_at(earliest)
+            self._ring_at(earliest)
 
 
 class Until:

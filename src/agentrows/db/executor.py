@@ -276,7 +276,7 @@ class Executor(Statements):
         self, isolation: Isolation | None, *, readonly: bool
     ) -> tuple[Connection, Transaction]:
         deadline = None if self._timeout_s is None else self._now() + self._timeout_s
-        connection = await self._source.acquire(deadline)
+        connection = self._source.take() or await self._source.wait(deadline)
         transaction = connection.transaction(isolation=isolation, readonly=readonly)
         try:
             await self._translated(transaction.start, deadline, lost=Unavailable)

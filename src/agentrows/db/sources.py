@@ -66,10 +66,6 @@ class Source(Protocol):
         """Return a connection that is ours until `release`, after `take` had none."""
         ...
 
-    async def acquire(self, deadline: float | None = None) -> Connection:
-        """Do both."""
-        ...
-
     def release(
         self, connection: Connection, error: BaseException | None = None
     ) -> Awaitable[None] | None:
@@ -103,10 +99,6 @@ class ApplicationPool:
         return None
 
     async def wait(self, deadline: float | None) -> Connection:
-        """Do what `acquire` does."""
-        return await self.acquire(deadline)
-
-    async def acquire(self, deadline: float | None = None) -> Connection:
         """Wait for a free connection; raise PoolTimeout after `acquire_timeout_s`, or sooner."""
         limit_s = self._acquire_timeout_s
         if deadline is not None:
@@ -147,14 +139,10 @@ class TransactionScope:
         self._turn = asyncio.Lock()
 
     def take(self) -> Connection | None:
-        """Return None: `acquire` waits for its turn."""
+        """Return None: `wait` is for its turn."""
         return None
 
     async def wait(self, deadline: float | None) -> Connection:
-        """Do what `acquire` does."""
-        return await self.acquire(deadline)
-
-    async def acquire(self, deadline: float | None = None) -> Connection:
         """Wait for the statement before this one.
 
         Raises Aborted once the transaction has ended, and at once within a transaction inside of

@@ -88,8 +88,9 @@ def check_text(name: str, value: str) -> str:
 
 def check_id(name: str, value: str) -> str:
     """Return an id of 1 to 512 bytes; raise InvalidValue for another."""
-    if type(value) is str and value.isascii() and 0 < len(value) <= LONGEST_ID:
-        return value if "\0" not in value else check_text(name, value)
+    plain = type(value) is str and value.isascii() and "\0" not in value
+    if plain and 0 < len(value) <= LONGEST_ID:
+        return value
     size = _size(name, check_text(name, value))
     if not 1 <= size <= LONGEST_ID:
         raise InvalidValue(f"{name} must have 1 to {LONGEST_ID} bytes, this has {size}")
