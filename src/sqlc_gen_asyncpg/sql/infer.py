@@ -245,7 +245,9 @@ class Inference:
         one = self.expr(left, scope)
         infos = [self.expr(each, scope) for each in items]
         # PostgreSQL makes an array of those without a column, if they are several.
-        plain = [not nodes.names_column(each) for each in items]
+        plain = [
+            not any(isinstance(part, nodes.Ref) for part in nodes.walk(each)) for each in items
+        ]
         array = [info for info, each in zip(infos, plain, strict=True) if each]
         together = len(array) > 1
         if together:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = [
     "Array",
@@ -36,7 +39,7 @@ __all__ = [
     "Table",
     "Test",
     "Values",
-    "names_column",
+    "walk",
 ]
 
 
@@ -326,12 +329,12 @@ class Query:
     limits: tuple[Expr, ...] = ()
 
 
-def names_column(part: object) -> bool:
-    """Whether a column stands in an expression, subqueries left out."""
-    if isinstance(part, Ref):
-        return True
+def walk(part: object, *, queries: bool = False) -> Iterator[object]:
+    """Yield a node and all that it is made of; what is inside of queries if that is asked for."""
     if isinstance(part, tuple):
-        return any(map(names_column, cast("tuple[object, ...]", part)))
-    if isinstance(part, Query) or not is_dataclass(part):
-        return False
-    return any(names_column(getattr(part, each.name)) for each in fields(part))
+        for each in cast("tuple[object, ...]", part):
+            yield from walk(each, queries=queries)
+    elif is_dataclass(part) and (queries or not isinstance(part, Query)):
+        yield part
+        for field in fields(part):
+            yield from walk(getattr(part, field.name), queries=queries)

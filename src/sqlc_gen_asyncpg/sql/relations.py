@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass, replace
-from typing import TYPE_CHECKING, Final, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 from sqlc_gen_asyncpg.errors import Refused
 from sqlc_gen_asyncpg.sql import library, nodes
@@ -12,7 +12,7 @@ from sqlc_gen_asyncpg.sql.scope import Relation, Scope
 from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from sqlc_gen_asyncpg.sql.infer import Inference
 
@@ -336,24 +336,12 @@ def _is_set(self: Inference, call: nodes.Call) -> bool:
     return library.is_set(call.name, self.schema.functions.get(call.name, ()))
 
 
-def _reads(part: object, name: str) -> bool:
+def _reads(part: nodes.Query, name: str) -> bool:
     """Whether a table of this name is anywhere in a query."""
-    if isinstance(part, nodes.Table):
-        return part.parts == (name,)
-    if isinstance(part, tuple):
-        return any(_reads(each, name) for each in cast("tuple[object, ...]", part))
-    if not is_dataclass(part):
-        return False
-    return any(_reads(getattr(part, each.name), name) for each in fields(part))
+    found = nodes.walk(part, queries=True)
+    return any(isinstance(each, nodes.Table) and each.parts == (name,) for each in found)
 
 
-def _calls(part: object) -> list[nodes.Call]:
+def _calls(part: nodes.Expr) -> list[nodes.Call]:
     """Return the calls in an expression, subqueries left out."""
-    if isinstance(part, tuple):
-        items: Iterable[object] = cast("tuple[object, ...]", part)
-    elif isinstance(part, nodes.Query) or not is_dataclass(part):
-        return []
-    else:
-        items = [getattr(part, each.name) for each in fields(part)]
-    found = [call for each in items for call in _calls(each)]
-    return [part, *found] if isinstance(part, nodes.Call) else found
+    return [each for each in nodes.walk(part) if isinstance(each, nodes.Call)]
