@@ -26,7 +26,7 @@ NOT_POOLED := bad_input.py hostile_input.py limits.py memory_search.py
 help: ## Say what there is.
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-demo: $(READY) ## Start an embedded PostgreSQL, migrate it, and run examples/quickstart.py on it.
+demo: $(READY) ## Start an embedded PostgreSQL, migrate it, and run `agentrows demo` on it.
 	@agentrows demo
 
 test: lint types unit ## Run every test against a real PostgreSQL, with types and lint.
