@@ -12,6 +12,7 @@ from agentrows.db.deadlines import Deadlines, Until
 from agentrows.errors import (
     Aborted,
     ClientClosed,
+    OutcomeUnknown,
     PoolTimeout,
     StatementTimeout,
     Unavailable,
@@ -26,7 +27,15 @@ if TYPE_CHECKING:
 
     Connection = asyncpg.Connection | PoolConnectionProxy
 
-__all__ = ["ApplicationPool", "Source", "TransactionScope"]
+__all__ = [
+    "ApplicationPool",
+    "Source",
+    "TransactionScope",
+    "enclosing",
+    "give_back",
+    "raise_translated",
+    "statement_end",
+]
 
 SHORTEST_S: Final = 0.001
 
@@ -180,3 +189,24 @@ def enclosing(source: Source) -> Generator[None]:
     finally:
         with contextlib.suppress(ValueError):  # the block ended in another task's context
             _enclosing.reset(inside)
+
+
+async def give_back(source: Source, connection: Connection, error: BaseException | None) -> None:
+    """Return a connection to its source, with the error that ended its use."""
+    if pending := source.release(connection, error):
+        await pending
+
+
+def statement_end(source: Source, deadline: float | None) -> float:
+    """Return the time of the event loop at which a statement that begins now must end."""
+    if deadline is not None:
+        return deadline
+    limit_s = source.statement_timeout_s
+    return math.inf if limit_s is None else source.deadlines.now() + limit_s
+
+
+def raise_translated(error: BaseException, *, lost: type[Unavailable | OutcomeUnknown]) -> None:
+    """Raise our error for one of the driver's; return for an error that is raised as it is."""
+    ours = translate(error, lost=lost)
+    if ours is not None:
+        raise ours from error
