@@ -7,6 +7,8 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
+import asyncpg
+
 from agentrows.db.deadlines import Until
 from agentrows.db.sources import (
     TransactionScope,
@@ -83,13 +85,15 @@ class Transactions:
         if self._timeout_s is not None:
             deadline = self._source.deadlines.now() + self._timeout_s
         connection = self._source.take() or await self._source.wait(deadline)
-        transaction = connection.transaction(isolation=isolation, readonly=readonly)
         try:
+            # The driver refuses a connection that was lost since the pool handed it over.
+            transaction = connection.transaction(isolation=isolation, readonly=readonly)
             await self._run_command(transaction.start, deadline, lost=Unavailable)
         except BaseException as error:
             if not self._source.in_transaction:
-                connection.terminate()  # the driver would take the next one for a savepoint
+                _terminate(connection)  # the driver would take the next one for a savepoint
             await give_back(self._source, connection, error)
+            raise_translated(error, lost=Unavailable)
             raise
         return connection, transaction
 
@@ -126,9 +130,15 @@ async def _undo(transaction: Transaction, connection: Connection) -> None:
         async with asyncio.timeout(UNDO_TIMEOUT_S):
             await transaction.rollback()
     except TimeoutError:
-        connection.terminate()
+        _terminate(connection)
     except Exception:
         logger.debug("ROLLBACK failed; the server undoes the transaction itself", exc_info=True)
+
+
+def _terminate(connection: Connection) -> None:
+    """Close a connection at once; a pool of the driver's may have taken it back already."""
+    with contextlib.suppress(asyncpg.InterfaceError):
+        connection.terminate()
 
 
 async def _probe(connection: Connection) -> None:
