@@ -87,7 +87,7 @@ CALLS: tuple[Call, ...] = (
 
 
 def connection_of(tx: Transaction) -> Connection:
-    return tx.db._source._connection  # type: ignore[attr-defined,no-any-return]  # noqa: SLF001  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
+    return tx.db._source.connection  # type: ignore[attr-defined,no-any-return]  # noqa: SLF001  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
 
 
 @pytest.fixture

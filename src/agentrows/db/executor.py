@@ -18,7 +18,7 @@ import asyncpg
 
 from agentrows.db.deadlines import Until
 from agentrows.db.retries import NO_RETRIES
-from agentrows.db.sources import give_back, raise_translated, statement_end
+from agentrows.db.sources import TransactionScope, give_back, raise_translated, statement_end
 from agentrows.db.transactions import Isolation, Transactions
 from agentrows.errors import Aborted, InvalidValue, OutcomeUnknown, Unavailable
 
@@ -229,10 +229,13 @@ class Executor(Statements):
         *,
         readonly: bool,
         lost: type[Unavailable | OutcomeUnknown],
+        is_stream: bool = False,
     ) -> AsyncGenerator[Executor]:
         """Run a block in a transaction; `lost` is what it means that COMMIT was."""
         transactions = Transactions(self._source, timeout_s=self._timeout_s, retries=self._retries)
-        async with transactions.open(isolation, readonly=readonly, lost=lost) as scope:
+        async with transactions.open(
+            isolation, readonly=readonly, lost=lost, is_stream=is_stream
+        ) as scope:
             yield Executor(
                 scope,
                 timeout_s=self._timeout_s,
@@ -249,7 +252,9 @@ class Executor(Statements):
         if self._source.in_transaction:
             yield self
             return
-        async with self.transaction(isolation="repeatable_read", readonly=True) as scope:
+        async with self._transaction(
+            "repeatable_read", readonly=True, lost=OutcomeUnknown, is_stream=True
+        ) as scope:
             yield scope
 
     async def cursor(
@@ -260,14 +265,18 @@ class Executor(Statements):
         Outside a transaction the stream holds a connection, and a transaction of its own, until
         it ends or is closed. `timeout` bounds each batch, in seconds.
         """
-        if not self._source.in_transaction:
-            async with self.transaction(readonly=True) as scope:
+        source = self._source
+        if not isinstance(source, TransactionScope):
+            async with self._transaction(
+                None, readonly=True, lost=OutcomeUnknown, is_stream=True
+            ) as scope:
                 async for row in scope.cursor(query, *args, prefetch=prefetch, timeout=timeout):
                     yield row
             return
         cursor = await self._run(lambda c, t: _open_cursor(c, query, args, t), timeout)
         while rows := await self._run(lambda _, t: cursor.fetch(prefetch, timeout=t), timeout):
             for row in rows:
+                source.reads += 1
                 yield row
 
 

@@ -63,6 +63,11 @@ class Source(Protocol):
         """Holds statements to their time limits."""
         ...
 
+    @property
+    def streams(self) -> set[TransactionScope]:
+        """Transactions of streams, which their readers may have left open."""
+        ...
+
     def left(self, deadline: float | None) -> float | None:
         """Return what the driver has to be told of a deadline, in seconds from now."""
         ...
@@ -94,6 +99,7 @@ class ApplicationPool:
 
     def __init__(self, pool: asyncpg.Pool, *, acquire_timeout_s: float) -> None:
         self.deadlines = Deadlines()
+        self.streams: set[TransactionScope] = set()
         self._pool = pool
         self._acquire_timeout_s = acquire_timeout_s
 
@@ -142,10 +148,17 @@ class TransactionScope:
         self.deadlines = around.deadlines
         self.statement_timeout_s = around.statement_timeout_s
         self.left = around.left
+        self.streams = around.streams
         self.has_ended = False
         self.failure: BaseException | None = None
-        self._connection = connection
+        self.reads = 0
+        self.connection = connection
         self._turn = asyncio.Lock()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a statement is running."""
+        return self._turn.locked()
 
     def take(self) -> Connection | None:
         """Return None: `wait` is for its turn."""
@@ -169,7 +182,7 @@ class TransactionScope:
         if self.has_ended:
             self._turn.release()
             raise Aborted("this transaction has ended: begin a new one")
-        return self._connection
+        return self.connection
 
     def release(self, connection: Connection, error: BaseException | None = None) -> None:  # noqa: ARG002
         """Let the next statement run."""

@@ -50,10 +50,12 @@ class Transactions:
         *,
         readonly: bool,
         lost: type[Unavailable | OutcomeUnknown],
+        is_stream: bool = False,
     ) -> AsyncGenerator[TransactionScope]:
         """Run a block in a transaction, or in a savepoint of the one that the source is.
 
-        A connection lost at COMMIT raises `lost`.
+        A connection lost at COMMIT raises `lost`. The block of a stream may be left open for good
+        by its reader.
         """
         _check_isolation(isolation)
         connection, transaction = await self._retries.run(
@@ -62,6 +64,8 @@ class Transactions:
         scope = TransactionScope(connection, self._source, readonly=readonly)
         if self._source.in_transaction:
             lost = Unavailable  # with the transaction around it
+        if is_stream:
+            self._source.streams.add(scope)
         try:
             try:
                 try:
@@ -76,6 +80,7 @@ class Transactions:
                 raise
             await self._run_command(transaction.commit, lost=lost)
         finally:
+            self._source.streams.discard(scope)
             await give_back(self._source, connection, scope.failure)
 
     async def _begin(
