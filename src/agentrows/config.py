@@ -79,8 +79,13 @@ class Settings(BaseSettings):
     """Connections opened at start; more than these are not kept when they lie idle."""
     pool_max_size: int = Field(default=10, ge=1)
     """Connections opened at most."""
-    pool_max_idle_s: Seconds = 300.0
-    """How long a connection may lie idle; it is closed when the pool is next used."""
+    pool_max_idle_s: Seconds = 180.0
+    """Seconds a connection may be idle; it is closed when the pool is next used.
+
+    The default is shorter than the 240 s after which Azure drops an idle connection silently.
+    """
+    pool_max_lifetime_s: Seconds = 3600.0
+    """Seconds a connection may be open; it is closed after its use, up to 10 % earlier."""
     ready_timeout_s: Seconds = 120.0
     """How long to wait at start for a server that does not answer yet."""
     connect_timeout_s: Seconds = 10.0

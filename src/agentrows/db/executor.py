@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-import math
 from collections.abc import Collection
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypeVar, get_args
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import asyncpg
 
 from agentrows.db.deadlines import Until
 from agentrows.db.retries import NO_RETRIES
-from agentrows.db.sources import TransactionScope, enclosing
-from agentrows.errors import Aborted, InvalidValue, OutcomeUnknown, Unavailable, translate
+from agentrows.db.sources import TransactionScope, give_back, raise_translated, statement_end
+from agentrows.db.transactions import Isolation, Transactions
+from agentrows.errors import Aborted, InvalidValue, OutcomeUnknown, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -37,19 +36,14 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from asyncpg.cursor import Cursor
-    from asyncpg.transaction import Transaction
 
     from agentrows.db.retries import Retries
     from agentrows.db.sources import Connection, Source
 
 __all__ = ["Executor", "Isolation", "Statements"]
 
-logger = logging.getLogger(__name__)
-
-UNDO_TIMEOUT_S: Final = 2.0
 T = TypeVar("T")
 Call: TypeAlias = "Callable[[Connection, float | None], Awaitable[T]]"
-Isolation = Literal["read_committed", "repeatable_read", "serializable"]
 
 
 class Statements:
@@ -143,24 +137,17 @@ class Statements:
         source = self._source
         connection = source.take() or await source.wait(deadline)
         try:
-            with Until(source.deadlines, self._end(deadline)):
+            with Until(source.deadlines, statement_end(source, deadline)):
                 result = await call(connection, source.left(deadline))
         except BaseException as error:
-            await _give_back(source, connection, error)
+            await give_back(source, connection, error)
             if source.readonly and isinstance(error, asyncpg.ReadOnlySQLTransactionError):
                 raise InvalidValue("readonly: a transaction begun so cannot write") from error
-            _raise_ours(error, lost=self._lost)
+            raise_translated(error, lost=self._lost)
             raise
         if chore := source.release(connection):
             await chore
         return result
-
-    def _end(self, deadline: float | None) -> float:
-        """Return when a statement that begins now has to end, in the time of the event loop."""
-        if deadline is not None:
-            return deadline
-        limit_s = self._source.statement_timeout_s
-        return math.inf if limit_s is None else self._now() + limit_s
 
 
 class Executor(Statements):
@@ -242,67 +229,19 @@ class Executor(Statements):
         *,
         readonly: bool,
         lost: type[Unavailable | OutcomeUnknown],
+        is_stream: bool = False,
     ) -> AsyncGenerator[Executor]:
         """Run a block in a transaction; `lost` is what it means that COMMIT was."""
-        _check_isolation(isolation)
-        connection, transaction = await self._retries.run(
-            lambda: self._begin(isolation, readonly=readonly), limit_s=self._timeout_s
-        )
-        scope = TransactionScope(connection, self._source, readonly=readonly)
-        if self._source.in_transaction:
-            lost = Unavailable  # with the transaction around it
-        try:
-            try:
-                try:
-                    with enclosing(self._source):
-                        yield Executor(
-                            scope,
-                            timeout_s=self._timeout_s,
-                            versions=self.versions,
-                            isolation=isolation or self.isolation,
-                        )
-                finally:
-                    scope.has_ended = True  # first, or another task's statement came after COMMIT
-                if scope.failure:
-                    await self._translated(lambda: _probe(connection), lost=Unavailable)
-            except BaseException:
-                await _undo(transaction, connection)
-                raise
-            await self._translated(transaction.commit, lost=lost)
-        finally:
-            await _give_back(self._source, connection, scope.failure)
-
-    async def _begin(
-        self, isolation: Isolation | None, *, readonly: bool
-    ) -> tuple[Connection, Transaction]:
-        deadline = None if self._timeout_s is None else self._now() + self._timeout_s
-        connection = self._source.take() or await self._source.wait(deadline)
-        transaction = connection.transaction(isolation=isolation, readonly=readonly)
-        try:
-            await self._translated(transaction.start, deadline, lost=Unavailable)
-        except BaseException as error:
-            if not self._source.in_transaction:
-                connection.terminate()  # the driver would take the next one for a savepoint
-            await _give_back(self._source, connection, error)
-            raise
-        return connection, transaction
-
-    async def _translated(
-        self,
-        call: Callable[[], Awaitable[object]],
-        deadline: float | None = None,
-        *,
-        lost: type[Unavailable | OutcomeUnknown],
-    ) -> None:
-        """Run a command of a transaction until a deadline, or within the limit of a statement."""
-        if deadline is None and self._timeout_s is not None:
-            deadline = self._now() + self._timeout_s
-        try:
-            with Until(self._source.deadlines, self._end(deadline)):
-                await call()  # the driver refuses a closed connection without a coroutine
-        except Exception as error:
-            _raise_ours(error, lost=lost)
-            raise
+        transactions = Transactions(self._source, timeout_s=self._timeout_s, retries=self._retries)
+        async with transactions.open(
+            isolation, readonly=readonly, lost=lost, is_stream=is_stream
+        ) as scope:
+            yield Executor(
+                scope,
+                timeout_s=self._timeout_s,
+                versions=self.versions,
+                isolation=isolation or self.isolation,
+            )
 
     @contextlib.asynccontextmanager
     async def snapshot(self) -> AsyncGenerator[Executor]:
@@ -313,7 +252,9 @@ class Executor(Statements):
         if self._source.in_transaction:
             yield self
             return
-        async with self.transaction(isolation="repeatable_read", readonly=True) as scope:
+        async with self._transaction(
+            "repeatable_read", readonly=True, lost=OutcomeUnknown, is_stream=True
+        ) as scope:
             yield scope
 
     async def cursor(
@@ -324,14 +265,18 @@ class Executor(Statements):
         Outside a transaction the stream holds a connection, and a transaction of its own, until
         it ends or is closed. `timeout` bounds each batch, in seconds.
         """
-        if not self._source.in_transaction:
-            async with self.transaction(readonly=True) as scope:
+        source = self._source
+        if not isinstance(source, TransactionScope):
+            async with self._transaction(
+                None, readonly=True, lost=OutcomeUnknown, is_stream=True
+            ) as scope:
                 async for row in scope.cursor(query, *args, prefetch=prefetch, timeout=timeout):
                     yield row
             return
         cursor = await self._run(lambda c, t: _open_cursor(c, query, args, t), timeout)
         while rows := await self._run(lambda _, t: cursor.fetch(prefetch, timeout=t), timeout):
             for row in rows:
+                source.reads += 1
                 yield row
 
 
@@ -359,42 +304,3 @@ async def _open_cursor(
     """Open a cursor on a statement without a name, which leaves nothing behind in its session."""
     statement = await connection.prepare(query, name="", timeout=timeout_s)
     return await statement.cursor(*args, timeout=timeout_s)
-
-
-def _check_isolation(value: str | None) -> None:
-    if value not in (None, *get_args(Isolation)):
-        raise InvalidValue(f"isolation must be one of {', '.join(get_args(Isolation))}")
-
-
-async def _give_back(source: Source, connection: Connection, error: BaseException | None) -> None:
-    if chore := source.release(connection, error):
-        await chore
-
-
-async def _undo(transaction: Transaction, connection: Connection) -> None:
-    """Roll back; where the server does not answer in time, closing the connection does it.
-
-    A cancel request that overtakes its statement is ignored by the server, which then runs the
-    statement to its end. What went wrong before matters, not that a lost connection cannot undo it.
-    """
-    try:
-        async with asyncio.timeout(UNDO_TIMEOUT_S):
-            await transaction.rollback()
-    except TimeoutError:
-        connection.terminate()
-    except Exception:  # whatever the driver says of a connection that is gone
-        logger.debug("the server undoes a transaction by itself", exc_info=True)
-
-
-async def _probe(connection: Connection) -> None:
-    """Raise what the server says of a failed transaction; COMMIT would silently roll it back."""
-    savepoint = connection.transaction()
-    await savepoint.start()
-    await savepoint.rollback()
-
-
-def _raise_ours(error: BaseException, *, lost: type[Unavailable | OutcomeUnknown]) -> None:
-    """Raise our error for one of the driver's; do nothing if it should be seen as it is."""
-    ours = translate(error, lost=lost)
-    if ours is not None:
-        raise ours from error

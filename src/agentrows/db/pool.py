@@ -15,7 +15,8 @@ import stamina
 from agentrows.db.address import asking, check, why_not
 from agentrows.db.connections import ConnectionPool
 from agentrows.db.embedded import is_embedded, start_embedded
-from agentrows.errors import Unavailable
+from agentrows.db.sockets import SERVER_KEEPALIVE, enable_keepalive
+from agentrows.errors import ConfigError, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -67,9 +68,12 @@ async def connect(  # noqa: PLR0913  one argument per thing to say
     failure = Unavailable("the DSN names no host")
     for one in _each_host(dsn):
         try:
-            return await _explained(connect_to(one))
+            connection = await _explained(connect_to(one))
         except Unavailable as error:
             failure = error
+        else:
+            enable_keepalive(connection)
+            return connection
     raise failure
 
 
@@ -109,14 +113,26 @@ async def open_pool(
         async with asyncio.timeout(settings.statement_timeout_s):
             await init(connection)
 
+    connect_with = partial(
+        connect,
+        dsn,
+        timeout_s=settings.connect_timeout_s,
+        statement_cache_size=0 if is_pooled else STATEMENTS,
+        password=password,
+    )
+    session: dict[str, str] = {} if is_pooled else {**SESSION, **SERVER_KEEPALIVE}
+
     async def connect_and_prepare() -> asyncpg.Connection:
-        connection = await connect(
-            dsn,
-            timeout_s=settings.connect_timeout_s,
-            session=MappingProxyType({}) if is_pooled else SESSION,
-            statement_cache_size=0 if is_pooled else STATEMENTS,
-            password=password,
-        )
+        nonlocal session
+        asked = session
+        try:
+            connection = await connect_with(session=asked)
+        except ConfigError as error:
+            # A pooler in session mode that was told to ignore only the parameters of SESSION.
+            if asked is SESSION or not any(name in str(error) for name in SERVER_KEEPALIVE):
+                raise
+            session = SESSION
+            connection = await connect_with(session=session)
         try:
             await _explained(prepare(connection))
         except BaseException:
@@ -129,6 +145,7 @@ async def open_pool(
         min_size=settings.pool_min_size,
         max_size=settings.pool_max_size,
         max_idle_s=settings.pool_max_idle_s,
+        max_lifetime_s=settings.pool_max_lifetime_s,
         acquire_timeout_s=settings.acquire_timeout_s,
         statement_timeout_s=settings.statement_timeout_s,
     )

@@ -12,6 +12,7 @@ from agentrows.db.deadlines import Deadlines, Until
 from agentrows.errors import (
     Aborted,
     ClientClosed,
+    OutcomeUnknown,
     PoolTimeout,
     StatementTimeout,
     Unavailable,
@@ -26,7 +27,15 @@ if TYPE_CHECKING:
 
     Connection = asyncpg.Connection | PoolConnectionProxy
 
-__all__ = ["ApplicationPool", "Source", "TransactionScope"]
+__all__ = [
+    "ApplicationPool",
+    "Source",
+    "TransactionScope",
+    "enclosing",
+    "give_back",
+    "raise_translated",
+    "statement_end",
+]
 
 SHORTEST_S: Final = 0.001
 
@@ -52,6 +61,11 @@ class Source(Protocol):
     @property
     def deadlines(self) -> Deadlines:
         """Holds statements to their time limits."""
+        ...
+
+    @property
+    def streams(self) -> set[TransactionScope]:
+        """Transactions of streams, which their readers may have left open."""
         ...
 
     def left(self, deadline: float | None) -> float | None:
@@ -85,6 +99,7 @@ class ApplicationPool:
 
     def __init__(self, pool: asyncpg.Pool, *, acquire_timeout_s: float) -> None:
         self.deadlines = Deadlines()
+        self.streams: set[TransactionScope] = set()
         self._pool = pool
         self._acquire_timeout_s = acquire_timeout_s
 
@@ -133,10 +148,17 @@ class TransactionScope:
         self.deadlines = around.deadlines
         self.statement_timeout_s = around.statement_timeout_s
         self.left = around.left
+        self.streams = around.streams
         self.has_ended = False
         self.failure: BaseException | None = None
-        self._connection = connection
+        self.reads = 0
+        self.connection = connection
         self._turn = asyncio.Lock()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a statement is running."""
+        return self._turn.locked()
 
     def take(self) -> Connection | None:
         """Return None: `wait` is for its turn."""
@@ -160,7 +182,7 @@ class TransactionScope:
         if self.has_ended:
             self._turn.release()
             raise Aborted("this transaction has ended: begin a new one")
-        return self._connection
+        return self.connection
 
     def release(self, connection: Connection, error: BaseException | None = None) -> None:  # noqa: ARG002
         """Let the next statement run."""
@@ -180,3 +202,24 @@ def enclosing(source: Source) -> Generator[None]:
     finally:
         with contextlib.suppress(ValueError):  # the block ended in another task's context
             _enclosing.reset(inside)
+
+
+async def give_back(source: Source, connection: Connection, error: BaseException | None) -> None:
+    """Return a connection to its source, with the error that ended its use."""
+    if pending := source.release(connection, error):
+        await pending
+
+
+def statement_end(source: Source, deadline: float | None) -> float:
+    """Return the time of the event loop at which a statement that begins now must end."""
+    if deadline is not None:
+        return deadline
+    limit_s = source.statement_timeout_s
+    return math.inf if limit_s is None else source.deadlines.now() + limit_s
+
+
+def raise_translated(error: BaseException, *, lost: type[Unavailable | OutcomeUnknown]) -> None:
+    """Raise our error for one of the driver's; return for an error that is raised as it is."""
+    ours = translate(error, lost=lost)
+    if ours is not None:
+        raise ours from error
