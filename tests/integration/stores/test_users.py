@@ -142,7 +142,8 @@ async def test_every_table_of_the_catalog_is_exported_and_erased_or_shared_by_de
     assert not [t for t in SHARED if any("user" in column for column in found[t])]
     assert {table for table, _ in await export(client, "mira")} == COUNTED_AS.keys()
     erased = await client.erase_user("mira")
-    assert set(dict(erased)) == {*COUNTED_AS.values(), "hidden_tasks"}
+    assert set(dict(erased)) == {*COUNTED_AS.values(), "hidden_tasks", "uncovered_tables"}
+    assert erased.uncovered_tables == []
 
 
 async def test_an_export_has_every_row_of_the_user_with_every_column_and_no_other(
@@ -234,7 +235,11 @@ async def test_erasing_removes_every_row_of_the_user_and_counts_them_and_no_othe
         await fill(client, user)
     others = await whole(db, without="mira")
     erased = await client.erase_user("mira")
-    assert dict(erased) == {**dict.fromkeys(COUNTED_AS.values(), 2), "hidden_tasks": 0}
+    assert dict(erased) == {
+        **dict.fromkeys(COUNTED_AS.values(), 2),
+        "hidden_tasks": 0,
+        "uncovered_tables": [],
+    }
     for table in COUNTED_AS:
         assert await count(db, table, f"{table}::text LIKE '%mira%'") == 0
     assert await whole(db, without="mira") == others
