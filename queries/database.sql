@@ -16,7 +16,7 @@ WHERE e.extname = 'vector';
 -- The user whose rows alone this transaction sees, empty if it sees all rows; whether it sees none,
 -- because no user is set and a policy denies what is not scoped; whether there are the
 -- tables that not every database has, and whether a tracking table says that the one of memories is
--- that of the track vector.
+-- that of the track vector; and the isolation level of the transaction.
 -- py: one!
 -- py: row Surroundings
 SELECT
@@ -28,7 +28,8 @@ SELECT
     )::boolean AS "is_denied!",
     (to_regclass('agentrows_feedback_key') IS NOT NULL)::boolean AS "has_feedback_keys!",
     (to_regclass('memory') IS NOT NULL)::boolean AS "has_memory!",
-    (to_regclass('vector_schema_migrations') IS NOT NULL)::boolean AS "has_vector_track!";
+    (to_regclass('vector_schema_migrations') IS NOT NULL)::boolean AS "has_vector_track!",
+    current_setting('transaction_isolation')::text AS "isolation!";
 
 -- name: BecomeUser :one
 -- Let this transaction see and change the rows of one user alone. The answer names the tables on

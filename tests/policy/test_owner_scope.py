@@ -28,6 +28,8 @@ UNSCOPED = {
     "IsTaskDeleted": {""},
     "ListAllAgentSessionsByActivity": {""},
     "ListAllAgentSessionsByCreation": {""},
+    "LockExpiredSessions": {""},
+    "LockTasksOfSessions": {""},
     "PruneMemories": {""},
     "PruneSessions": {""},
     "RecordShareAccess": {""},

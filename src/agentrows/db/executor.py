@@ -44,6 +44,7 @@ __all__ = ["Executor", "Isolation", "Statements"]
 
 T = TypeVar("T")
 Call: TypeAlias = "Callable[[Connection, float | None], Awaitable[T]]"
+Block: TypeAlias = "Callable[[Executor], Awaitable[T]]"
 
 
 class Statements:
@@ -203,11 +204,10 @@ class Executor(Statements):
         """
         return self._transaction(isolation, readonly=readonly, lost=OutcomeUnknown)
 
-    async def repeat(self, block: Callable[[Executor], Awaitable[T]]) -> T:
-        """Return what a block returns that runs in a transaction, and may run twice.
+    async def repeat(self, block: Block[T], *, isolation: Isolation | None = None) -> T:
+        """Run a block in a transaction, and again when it was lost (at COMMIT too) or undone.
 
-        It runs anew when it was lost, at COMMIT too, or undone by the server. Inside of a
-        transaction nothing is tried again.
+        Inside a transaction nothing is tried again, and `isolation` must be None or its own.
         """
         one_try = Executor(
             self._source,
@@ -217,7 +217,7 @@ class Executor(Statements):
         )
 
         async def run() -> T:
-            async with one_try._transaction(None, readonly=False, lost=Unavailable) as scope:
+            async with one_try._transaction(isolation, readonly=False, lost=Unavailable) as scope:
                 return await block(scope)
 
         return await self._retries.run(run, limit_s=self._timeout_s)

@@ -43,6 +43,7 @@ _SURROUNDINGS_COLUMNS: Final = (
     "has_feedback_keys",
     "has_memory",
     "has_vector_track",
+    "isolation",
 )
 _READ_SURROUNDINGS: Final = reader(models.Surroundings, _SURROUNDINGS_COLUMNS)
 _BECOME_USER_ROW_COLUMNS: Final = ("user_id", "open_tables")
@@ -83,14 +84,15 @@ SELECT
     )::boolean AS "is_denied!",
     (to_regclass('agentrows_feedback_key') IS NOT NULL)::boolean AS "has_feedback_keys!",
     (to_regclass('memory') IS NOT NULL)::boolean AS "has_memory!",
-    (to_regclass('vector_schema_migrations') IS NOT NULL)::boolean AS "has_vector_track!\""""
+    (to_regclass('vector_schema_migrations') IS NOT NULL)::boolean AS "has_vector_track!",
+    current_setting('transaction_isolation')::text AS "isolation!\""""
 
 
 async def look_around(db: DBTX, /) -> models.Surroundings:
     """The user whose rows alone this transaction sees, empty if it sees all rows; whether it sees none,
     because no user is set and a policy denies what is not scoped; whether there are the
     tables that not every database has, and whether a tracking table says that the one of memories is
-    that of the track vector.
+    that of the track vector; and the isolation level of the transaction.
     """
     row = await db.fetchrow(LOOK_AROUND)
     return _READ_SURROUNDINGS(required(row, "LookAround"))

@@ -18,8 +18,11 @@ __all__ = [
     "CrewAIMemory",
     "ErasedUser",
     "Event",
+    "ExpiredSession",
+    "ExportedRow",
     "Feedback",
     "FeedbackSummary",
+    "LockedTools",
     "Memory",
     "MemoryHit",
     "NewCheckpointWrite",
@@ -31,6 +34,7 @@ __all__ = [
     "PushNotification",
     "RefreshedTools",
     "Session",
+    "SessionKey",
     "SessionShare",
     "SessionShareAccess",
     "Surroundings",
@@ -314,6 +318,23 @@ class ErasedUser(BaseModel):
     share_accesses: int
     feedback_keys: int
     memories: int
+    uncovered_tables: list[str]
+
+
+class ExpiredSession(BaseModel):
+    """A row of LockExpiredSessions."""
+
+    id: str
+    user_id: str
+    last_used: str
+
+
+class ExportedRow(BaseModel):
+    """A row of ExportUser."""
+
+    line: str
+    large_columns: list[str] | None
+    large_values: list[str | None] | None
 
 
 class FeedbackSummary(BaseModel):
@@ -326,6 +347,13 @@ class FeedbackSummary(BaseModel):
     factual: int
     incomplete: int
     tool: int
+
+
+class LockedTools(BaseModel):
+    """A row of LockToolsOfServer."""
+
+    locked: str
+    isolation: str
 
 
 class MemoryHit(BaseModel):
@@ -422,6 +450,13 @@ class RefreshedTools(BaseModel):
     deleted: int
 
 
+class SessionKey(BaseModel):
+    """A row of LockTasksOfSessions."""
+
+    id: str
+    user_id: str
+
+
 class Surroundings(BaseModel):
     """A row of LookAround."""
 
@@ -430,3 +465,4 @@ class Surroundings(BaseModel):
     has_feedback_keys: bool
     has_memory: bool
     has_vector_track: bool
+    isolation: str
