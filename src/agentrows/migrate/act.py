@@ -21,6 +21,7 @@ import asyncpg
 from agentrows.errors import InvalidTrack, MigrationFailed, OutcomeUnknown, translate
 from agentrows.migrate import catalog, ledger
 from agentrows.migrate.failures import DRIVER, GOES_ON, UNDONE, advice, failure, words
+from agentrows.migrate.file_checks import check_statements
 from agentrows.migrate.indexes import created_in
 from agentrows.migrate.invalid import drop_invalid, refuse_invalid, refuse_taken
 from agentrows.migrate.lock import lock_ids
@@ -94,6 +95,7 @@ def decide(state: State, target: int | None = None) -> Work:
     check_unchanged(state.history, state.known)
     work = Work(state, plan(state.row, state.known, target))
     for step in work.steps:
+        check_statements(step.file)
         created_in(step.file)
         if step.file.no_transaction and state.place.table in GOLANG_MIGRATES:
             raise InvalidTrack(
