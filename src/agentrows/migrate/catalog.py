@@ -71,7 +71,12 @@ _EXTENSION: Final = """
     SELECT available.default_version, available.installed_version,
         (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) OR (
             version.trusted AND has_database_privilege(current_database(), 'CREATE')
-        ) AS may_create
+        ) AS may_create,
+        (
+            SELECT nspname FROM pg_catalog.pg_extension
+            JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = extnamespace
+            WHERE extname = $1 AND nspname <> ALL (current_schemas(true))
+        ) AS hidden_in
     FROM pg_catalog.pg_available_extensions AS available
     JOIN pg_catalog.pg_available_extension_versions AS version
         ON version.name = available.name AND version.version = available.default_version
@@ -157,11 +162,15 @@ class Backend:
 
 @dataclass(frozen=True, slots=True)
 class Extension:
-    """What the server offers of an extension; `installed` is None if this database lacks it."""
+    """An extension on the server; `installed` is None if this database lacks it.
+
+    `hidden_in` is its schema, if the search_path does not contain that.
+    """
 
     default: str
     installed: str | None
     may_create: bool
+    hidden_in: str | None = None
 
 
 def quote(name: str) -> str:
