@@ -85,5 +85,6 @@ async def test_a_server_that_is_too_old_is_refused_by_its_version(
         proxy.rewrite = (name + major, name + b"13")
         done = await app.run(command, dsn=proxy.dsn(app.dsn))
     assert done.code == 1
-    assert "PostgreSQL 15 or later is needed, the server is 13." in done.last
+    assert "PostgreSQL 15 or later is needed" in done.last
+    assert " 13" in done.last
     assert await db.fetchval("SELECT to_regclass('a')") is None
