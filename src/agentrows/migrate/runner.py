@@ -7,7 +7,7 @@ replica that lost the race for the lock has nothing to undo.
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import asyncpg
 
@@ -15,10 +15,11 @@ from agentrows.db.pool import connect
 from agentrows.errors import ConfigError, InvalidTrack, MigrationError
 from agentrows.migrate import catalog, ledger
 from agentrows.migrate.act import Run, Work, decide, leave
+from agentrows.migrate.file_watch import Watcher
 from agentrows.migrate.lock import hold, lock_ids
 from agentrows.migrate.plan import NOTHING, Row, version_in
 from agentrows.migrate.runs import Options, Report
-from agentrows.migrate.session import closing, driver_errors
+from agentrows.migrate.session import POOLED, OwnSession, closing, driver_errors
 from agentrows.migrate.state import State, Status, locate
 from agentrows.migrate.track import load_all
 from agentrows.migrate.verify import log_ahead, status
@@ -30,12 +31,6 @@ if TYPE_CHECKING:
     from agentrows.migrate.catalog import Session
     from agentrows.migrate.runs import OnProgress, Transactions
     from agentrows.migrate.track import LoadedTrack, Track
-
-POOLED: Final = (
-    "this connection goes through a pooler (pgbouncer, for instance), which may hand each "
-    "statement to another server process; the migration lock needs one: connect to PostgreSQL "
-    "itself"
-)
 
 
 async def up(  # noqa: PLR0913  one argument per thing to say
@@ -223,13 +218,10 @@ async def _run(
             session = await _read_session(db)
             places = locate([each.track for each in loaded], session)
             ids = lock_ids(session.database, places)
-            async with hold(
-                db,
-                ids,
-                timeout_s=options.runner_lock_timeout_s,
-                ddl_lock_timeout_s=options.ddl_lock_timeout_s,
-            ) as held:
-                yield Run(dsn, db, loaded, session, options, held)
+            own = await OwnSession.start(db, lock_timeout_s=options.ddl_lock_timeout_s)
+            watcher = Watcher(db, dsn, password, session.backend_pid, options.ddl_lock_timeout_s)
+            async with hold(db, ids, timeout_s=options.runner_lock_timeout_s) as held:
+                yield Run(db, loaded, session, options, held, own, watcher)
 
 
 def _named(loaded: Sequence[LoadedTrack], name: str) -> LoadedTrack:
