@@ -9,7 +9,7 @@ BENCH_VENV := .venv-bench
 BENCH_READY := $(BENCH_VENV)/.ready
 BENCH_LOCK := .ci/requirements-bench.txt
 RESOLVE := uv pip compile pyproject.toml --all-extras \
-	--universal --python-version 3.11 --generate-hashes --no-annotate \
+	--universal --python-version 3.11 --generate-hashes --no-annotate --no-strip-extras \
 	--custom-compile-command "make lock" --quiet
 # sqlc looks its plugin up on the path.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -63,6 +63,7 @@ check: verify test ## Everything that a change must pass.
 lock: $(READY) ## Resolve the development dependencies anew.
 	$(RESOLVE) --group dev --upgrade --output-file $(LOCK)
 	$(RESOLVE) --group bench --upgrade --output-file $(BENCH_LOCK)
+	python tests/support/locks.py $(LOCK) $(BENCH_LOCK)
 
 licences: $(READY) ## List the licences of all dependencies in docs/licences.md.
 	python tests/support/licences.py > docs/licences.md.new

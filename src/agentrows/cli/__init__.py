@@ -67,7 +67,7 @@ def demo(dsn: Dsn = None) -> None:
         folder = Path(tempfile.mkdtemp(prefix="agentrows-"))
         # Handlers run last in, first out: the server, started later, is stopped before this.
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        dsn = f"{SCHEME}//{folder}/postgres"
+        dsn = f"{SCHEME}//{folder}"
     os.environ["AGENTROWS_DATABASE_URL"] = dsn
     runpy.run_path(str(_quickstart()), run_name="__main__")
 
