@@ -9,6 +9,8 @@ import math
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final, Protocol
 
+import asyncpg
+
 from agentrows.db.deadlines import Deadlines, Until
 from agentrows.errors import (
     Aborted,
@@ -23,7 +25,6 @@ from agentrows.errors import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Generator
 
-    import asyncpg
     from asyncpg.pool import PoolConnectionProxy
 
     Connection = asyncpg.Connection | PoolConnectionProxy
@@ -141,6 +142,9 @@ class ApplicationPool:
 
         If the caller is cancelled, the pool still takes the connection back.
         """
+        with contextlib.suppress(asyncpg.InterfaceError):  # the pool has taken it back already
+            if not connection.is_closed() and connection.is_in_transaction():
+                connection.terminate()  # the pool would log an error, and roll back
         returning = asyncio.ensure_future(self._pool.release(connection))  # type: ignore[arg-type]
         self._returning.add(returning)
         returning.add_done_callback(self._returned)
