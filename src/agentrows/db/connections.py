@@ -18,7 +18,7 @@ import math
 import os
 import random
 from collections import deque
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
@@ -53,14 +53,6 @@ UNREAD: Final = (
 )
 CLOSED: Final = "the client is closed"
 OTHER_LOOP: Final = "this client was opened in another event loop"
-
-
-class IdleConnection(NamedTuple):
-    """A connection in nobody's use, since a time of the event loop, and when it is to be closed."""
-
-    connection: Connection
-    since: float
-    expires: float
 
 
 class ConnectionPool:
@@ -102,8 +94,9 @@ class ConnectionPool:
         self._pid = os.getpid()
         # Slots taken: connections that are open, about to be, or about to be closed.
         self._size = 0
-        # The last one is the next to go.
-        self._idle: deque[IdleConnection] = deque()
+        # Connections in nobody's use, since when, and when they are to be closed; the last one is
+        # the next to go. Times are those of the event loop.
+        self._idle: deque[tuple[Connection, float, float]] = deque()
         # Connections in use, and when they are to be closed.
         self._used: dict[Connection, float] = {}
         self._waiting = WaiterQueue()
@@ -193,10 +186,10 @@ class ConnectionPool:
             self._abandon()
             return
         self.is_closed = True
-        while waiter := self._waiting.pop():
+        while waiter := self._waiting.take_first():
             waiter.fail(ClientClosed(CLOSED))
         while self._idle:
-            self._part_with(self._idle.pop().connection)
+            self._part_with(self._idle.pop()[0])
         try:
             if self._opening:  # the driver logs errors for a cancelled one
                 await asyncio.wait(self._opening, timeout=CONNECT_GRACE_S)
@@ -242,7 +235,7 @@ class ConnectionPool:
         """End the sessions of a pool whose event loop is closed: nothing can be awaited."""
         self.is_closed = True
         maintained = [connection for connection, _ in self._maintenance.values()]
-        for connection in (*(each.connection for each in self._idle), *self._used, *maintained):
+        for connection in (*(each[0] for each in self._idle), *self._used, *maintained):
             shut_down(connection)
         self._idle.clear()
         self._used.clear()
@@ -269,7 +262,7 @@ class ConnectionPool:
     def _add_waiter(self, deadline: float) -> Waiter:
         when = min(self._loop.time() + self._acquire_timeout_s, deadline)
         waiter = Waiter(self._loop.create_future(), when, deadline, self._expire)
-        self._waiting.add(waiter)
+        self._waiting.append(waiter)
         self._serve_waiters()
         self.deadlines.add(waiter)
         return waiter
@@ -295,13 +288,13 @@ class ConnectionPool:
         future = waiter.future
         if future.done() and not future.cancelled() and not future.exception():
             self.release(future.result())
-        self._waiting.remove(waiter)
+        self._waiting.discard(waiter)
 
     def _serve_waiters(self) -> None:
         """Check idle connections, or open new ones, until each waiter has one on its way."""
         if not (self._waiting and (self._idle or self._size < self._max_size)) or self.is_closed:
             return
-        for _ in range(len(self._waiting) - len(self._opening) - len(self._checking)):
+        for _ in range(self._waiting.count_live() - len(self._opening) - len(self._checking)):
             if self._idle:
                 connection, _since, expires = self._idle.pop()
                 self._checking.add(self._check(connection, expires))
@@ -325,28 +318,28 @@ class ConnectionPool:
             lifetime_s = self._max_lifetime_s * random.uniform(SHORTEST_LIFE, 1)  # noqa: S311
             self._free(task.result(), self._loop.time() + lifetime_s)
             return
-        if error is not None and (waiter := self._waiting.pop()):
+        if error is not None and (waiter := self._waiting.take_first()):
             waiter.fail(error)
         self._vacate()
 
     def _free(self, connection: Connection, expires: float) -> None:
         """Hand a connection to the waiter that waits the longest; else keep it as idle."""
-        if self.is_closed or connection.is_closed():
+        if self.is_closed:
             self._drop(connection)
             return
         now = self._loop.time()
         if now > expires:
             self._part_with(connection)
             return
-        if waiter := self._waiting.pop():
+        if self._waiting and (waiter := self._waiting.take_first()):
             self._used[connection] = expires
             waiter.future.set_result(connection)
             return
-        self._idle.append(IdleConnection(connection, now, expires))
-        oldest = self._idle[0]
-        if now - oldest.since > self._max_idle_s and self._size > self._min_size:
+        self._idle.append((connection, now, expires))
+        oldest, since, _expires = self._idle[0]
+        if now - since > self._max_idle_s and self._size > self._min_size:
             self._idle.popleft()
-            self._part_with(oldest.connection)
+            self._part_with(oldest)
 
     def _vacate(self) -> None:
         """Give back the slot of a connection."""
@@ -394,6 +387,6 @@ class ConnectionPool:
     def _check_idle(self) -> None:
         """Check all connections that were idle as long as one that was found dead."""
         limit = self._loop.time() - self._fresh_s
-        while self._idle and self._idle[0].since < limit:  # the first ones are idle the longest
-            oldest = self._idle.popleft()
-            self._check(oldest.connection, oldest.expires)
+        while self._idle and self._idle[0][1] < limit:  # the first ones are idle the longest
+            connection, _since, expires = self._idle.popleft()
+            self._check(connection, expires)

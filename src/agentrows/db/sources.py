@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import math
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final, Protocol
+
+import asyncpg
 
 from agentrows.db.deadlines import Deadlines, Until
 from agentrows.errors import (
@@ -22,7 +25,6 @@ from agentrows.errors import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Generator
 
-    import asyncpg
     from asyncpg.pool import PoolConnectionProxy
 
     Connection = asyncpg.Connection | PoolConnectionProxy
@@ -36,6 +38,8 @@ __all__ = [
     "raise_translated",
     "statement_end",
 ]
+
+logger = logging.getLogger(__name__)
 
 SHORTEST_S: Final = 0.001
 
@@ -101,6 +105,7 @@ class ApplicationPool:
         self.deadlines = Deadlines()
         self.streams: set[TransactionScope] = set()
         self._pool = pool
+        self._returning: set[asyncio.Future[None]] = set()
         self._acquire_timeout_s = acquire_timeout_s
 
     def left(self, deadline: float | None) -> float | None:
@@ -133,9 +138,22 @@ class ApplicationPool:
             raise ours from error
 
     async def release(self, connection: Connection, error: BaseException | None = None) -> None:  # noqa: ARG002
-        """Give the connection back; one that cannot be cleaned is closed by the pool."""
-        with contextlib.suppress(Exception):
-            await self._pool.release(connection)  # type: ignore[arg-type]
+        """Give the connection back; one that cannot be reset is closed by the pool.
+
+        If the caller is cancelled, the pool still takes the connection back.
+        """
+        with contextlib.suppress(asyncpg.InterfaceError):  # the pool has taken it back already
+            if not connection.is_closed() and connection.is_in_transaction():
+                connection.terminate()  # the pool would log an error, and roll back
+        returning = asyncio.ensure_future(self._pool.release(connection))  # type: ignore[arg-type]
+        self._returning.add(returning)
+        returning.add_done_callback(self._returned)
+        await asyncio.wait([returning])
+
+    def _returned(self, returning: asyncio.Future[None]) -> None:
+        self._returning.discard(returning)
+        if not returning.cancelled() and (error := returning.exception()):
+            logger.debug("the pool closes a connection that it cannot reset", exc_info=error)
 
 
 class TransactionScope:

@@ -34,41 +34,30 @@ class Waiter:
             self.future.set_exception(error)
 
 
-class WaiterQueue:
-    """Waiters, the first one first; those that gave up count no more."""
+class WaiterQueue(deque[Waiter]):
+    """Waiters, the first one first; those that gave up stay in it until their task runs."""
 
-    def __init__(self) -> None:
-        self._waiters: deque[Waiter] = deque()
-
-    def __bool__(self) -> bool:
-        """Return False if there is certainly no waiter."""
-        return bool(self._waiters)
-
-    def __len__(self) -> int:
-        """Return the number of waiters that have not given up."""
-        return sum(not each.future.done() for each in self._waiters)
-
-    def add(self, waiter: Waiter) -> None:
-        """Put a waiter at the end."""
-        self._waiters.append(waiter)
-
-    def pop(self) -> Waiter | None:
-        """Take the waiter that has waited longest; None if there is none."""
-        while self._waiters:
-            waiter = self._waiters.popleft()
+    def take_first(self) -> Waiter | None:
+        """Remove and return the waiter that has waited longest; None if there is none."""
+        while self:
+            waiter = self.popleft()
             if not waiter.future.done():
                 return waiter
         return None
 
-    def remove(self, waiter: Waiter) -> None:
-        """Take a waiter that gave up, if it is still in the queue."""
-        if waiter in self._waiters:
-            self._waiters.remove(waiter)
+    def discard(self, waiter: Waiter) -> None:
+        """Remove a waiter that gave up, if it is still in the queue."""
+        if waiter in self:
+            self.remove(waiter)
+
+    def count_live(self) -> int:
+        """Return the number of waiters that have not given up."""
+        return sum(not each.future.done() for each in self)
 
     def count_before(self, waiter: Waiter) -> int:
         """Return the number of waiters that are served earlier."""
         earlier = 0
-        for each in self._waiters:
+        for each in self:
             if each is waiter:
                 break
             earlier += not each.future.done()
