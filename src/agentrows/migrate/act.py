@@ -299,13 +299,7 @@ class Run:
                     "of its own): take that statement out. What it committed stays; see `agentrows "
                     "migrate status`"
                 )
-            path = await session_sql.search_path(self.db)
-            await self.own.clean(self.held.ids, search_path=path)
-            if not await self.own.holds(self.held.ids):
-                raise MigrationFailed(
-                    f"{file.label} gives back advisory locks of the run (pg_advisory_unlock_all, "
-                    f"for instance): take that statement out; {undone}"
-                )
+            await self.end_file(file, undone)
             await refuse_invalid(self.db, file, undone)
             await refuse_skipped(self.db, file, skipped, undone)
             await refuse_taken(self.db, file, undone)
@@ -314,6 +308,20 @@ class Run:
         except DRIVER as error:
             raise failure(step, error, undone + advice(state, step)) from error
         return self.options.tell(FileRun(file.label, seconds))
+
+    async def end_file(self, file: File, undone: str) -> None:
+        """End the settings and leftovers of a file, except its search_path.
+
+        The names of its indexes are resolved in that. Raises MigrationFailed if the file gave back
+        the locks of the run.
+        """
+        path = await session_sql.search_path(self.db)
+        await self.own.clean(self.held.ids, search_path=path)
+        if not await self.own.holds(self.held.ids):
+            raise MigrationFailed(
+                f"{file.label} gives back advisory locks of the run (pg_advisory_unlock_all, "
+                f"for instance): take that statement out; {undone}"
+            )
 
     async def execute_file(self, step: Step, undone: str) -> tuple[str, ...]:
         """Execute a file; return the server's notices about relations that it skipped."""

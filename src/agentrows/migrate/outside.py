@@ -11,13 +11,12 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING, Final
 
-from agentrows.migrate import catalog, ledger, session_sql
+from agentrows.migrate import catalog, ledger
 from agentrows.migrate.failures import DRIVER, GOES_ON, failure, half_applied
 from agentrows.migrate.indexes import is_concurrent
 from agentrows.migrate.invalid import drop_invalid, refuse_absent, refuse_invalid
 from agentrows.migrate.plan import Row
 from agentrows.migrate.runs import FileRun
-from agentrows.migrate.session import closing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -53,10 +52,7 @@ async def apply_outside(run: Run, state: State, step: Step) -> FileRun:
             if statement:
                 with run.logging_notices(file):
                     await statement.fetch()
-    except DRIVER as error:
-        raise failure(step, error, half) from error
-    try:
-        await run.own.clean(run.held.ids, search_path=await session_sql.search_path(db))
+        await run.end_file(file, half)
     except DRIVER as error:
         raise failure(step, error, half) from error
     await refuse_invalid(db, file, half)
@@ -109,7 +105,7 @@ async def _watch(run: Run, label: str) -> None:
     pause = run.options.ddl_lock_timeout_s
     await asyncio.sleep(pause)
     with contextlib.suppress(Exception):  # it is only there to tell
-        async with closing(await run.watcher.connect()) as db:
+        async with run.watcher.second_connection() as db:
             while True:
                 blockers = await catalog.blockers_of(db, run.session.backend_pid)
                 if blockers:
