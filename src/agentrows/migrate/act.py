@@ -261,7 +261,7 @@ class Run:
         """Lock the tables that an earlier try waited for, while no other table is locked."""
         for lock in self.first:
             try:
-                # Whoever may alter a table may lock it, but a table can be needed for less.
+                # A foreign key needs fewer rights on its table than LOCK TABLE asks for.
                 with contextlib.suppress(
                     asyncpg.InsufficientPrivilegeError, asyncpg.UndefinedTableError
                 ):
