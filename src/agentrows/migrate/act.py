@@ -20,6 +20,7 @@ import asyncpg
 
 from agentrows.errors import InvalidTrack, MigrationFailed, OutcomeUnknown, translate
 from agentrows.migrate import catalog, ledger, session_sql
+from agentrows.migrate.cleanup import transaction_block, within_limit
 from agentrows.migrate.failures import DRIVER, GOES_ON, UNDONE, advice, failure, words
 from agentrows.migrate.file_checks import check_statements
 from agentrows.migrate.file_watch import TableLock
@@ -29,7 +30,6 @@ from agentrows.migrate.lock import lock_ids
 from agentrows.migrate.outside import apply_outside
 from agentrows.migrate.plan import Row, Step, check_unchanged, external_move, plan, version_in
 from agentrows.migrate.runs import FileRun, Report
-from agentrows.migrate.session import within_limit
 from agentrows.migrate.state import State, Status, read_states
 from agentrows.migrate.verify import log_ahead, log_behind, refuse_unsound
 
@@ -265,7 +265,7 @@ class Run:
                 with contextlib.suppress(
                     asyncpg.InsufficientPrivilegeError, asyncpg.UndefinedTableError
                 ):
-                    async with self.db.transaction():
+                    async with transaction_block(self.db):
                         await catalog.lock_table(self.db, lock.table, lock.mode)
             except BLOCKED as error:
                 raise MigrationFailed(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from agentrows.errors import ConfigError
+from agentrows.migrate.cleanup import within_limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -356,7 +357,7 @@ async def create_and_forget(db: asyncpg.Connection, extension: str) -> None:
     try:
         await db.execute(f"CREATE EXTENSION {quote(extension)}")
     finally:
-        await savepoint.rollback()
+        await within_limit(db, savepoint.rollback)
 
 
 async def fetch_one(db: Connection, query: str, *arguments: object) -> tuple[Any, ...]:

@@ -12,6 +12,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from agentrows.migrate import catalog, ledger
+from agentrows.migrate.cleanup import transaction_block
 from agentrows.migrate.failures import DRIVER, GOES_ON, failure, half_applied
 from agentrows.migrate.indexes import is_concurrent
 from agentrows.migrate.invalid import drop_invalid, refuse_absent, refuse_invalid
@@ -77,7 +78,7 @@ async def _parse(run: Run, step: Step) -> PreparedStatement[asyncpg.Record] | No
 
 async def _mark(run: Run, state: State, step: Step) -> None:
     """Commit that a version is half applied, and by us."""
-    async with run.db.transaction():
+    async with transaction_block(run.db):
         await run.own.require_locks(run.held.ids)
         await ledger.write_row(run.db, state.place, Row(step.reaches, dirty=True))
         await ledger.enter_start(run.db, state.place, step)
