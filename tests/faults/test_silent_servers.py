@@ -6,6 +6,7 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
+import asyncpg
 import pytest
 
 from support.proxy import proxy_to, socket_of
@@ -14,7 +15,6 @@ from support.runners import AT_THE_GATE, GATE, App, close_gate, until
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    import asyncpg
 
 LONGEST_S = 10.0
 """A run that a signal ends has to be over by then, whatever the server does."""
@@ -52,6 +52,29 @@ async def test_a_signal_ends_a_run_whose_server_process_does_not_answer(
     assert done.seconds < LONGEST_S, done
     assert done.code != 0
     assert await db.fetchval("SELECT to_regclass('half')") is None
+
+
+async def test_a_signal_ends_a_run_whose_server_process_hangs_as_it_locks_a_table_first(
+    app: App, db: asyncpg.Connection, stopped: list[int]
+) -> None:
+    await db.execute("CREATE TABLE busy (n int)")
+    app.write("ALTER TABLE busy ADD COLUMN m int;")
+    reader = await asyncpg.connect(app.dsn)
+    async with reader.transaction():
+        await reader.execute("SELECT FROM busy")
+        runner = await app.start("up", "--ddl-lock-timeout", "3")
+        await until(
+            db,
+            "SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            " AND query LIKE 'LOCK TABLE%' AND datname = current_database()",
+        )
+        stopped.append(await db.fetchval(WORKER))
+        os.kill(stopped[0], signal.SIGSTOP)
+
+        done = await runner.ends(signal.SIGTERM)
+
+    await reader.close()
+    assert done.seconds < LONGEST_S, done
 
 
 async def test_a_signal_ends_a_run_whose_server_takes_no_request_to_cancel(

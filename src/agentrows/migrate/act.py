@@ -20,6 +20,7 @@ import asyncpg
 
 from agentrows.errors import InvalidTrack, MigrationFailed, OutcomeUnknown, translate
 from agentrows.migrate import catalog, ledger, session_sql
+from agentrows.migrate.cleanup import transaction_block, within_limit
 from agentrows.migrate.failures import DRIVER, GOES_ON, UNDONE, advice, failure, words
 from agentrows.migrate.file_checks import check_statements
 from agentrows.migrate.file_watch import TableLock
@@ -29,7 +30,6 @@ from agentrows.migrate.lock import lock_ids
 from agentrows.migrate.outside import apply_outside
 from agentrows.migrate.plan import Row, Step, check_unchanged, external_move, plan, version_in
 from agentrows.migrate.runs import FileRun, Report
-from agentrows.migrate.session import within_limit
 from agentrows.migrate.state import State, Status, read_states
 from agentrows.migrate.verify import log_ahead, log_behind, refuse_unsound
 
@@ -261,11 +261,11 @@ class Run:
         """Lock the tables that an earlier try waited for, while no other table is locked."""
         for lock in self.first:
             try:
-                # Whoever may alter a table may lock it, but a table can be needed for less.
+                # A foreign key needs fewer rights on its table than LOCK TABLE asks for.
                 with contextlib.suppress(
                     asyncpg.InsufficientPrivilegeError, asyncpg.UndefinedTableError
                 ):
-                    async with self.db.transaction():
+                    async with transaction_block(self.db):
                         await catalog.lock_table(self.db, lock.table, lock.mode)
             except BLOCKED as error:
                 raise MigrationFailed(
@@ -299,13 +299,7 @@ class Run:
                     "of its own): take that statement out. What it committed stays; see `agentrows "
                     "migrate status`"
                 )
-            path = await session_sql.search_path(self.db)
-            await self.own.clean(self.held.ids, search_path=path)
-            if not await self.own.holds(self.held.ids):
-                raise MigrationFailed(
-                    f"{file.label} gives back advisory locks of the run (pg_advisory_unlock_all, "
-                    f"for instance): take that statement out; {undone}"
-                )
+            await self.end_file(file, undone)
             await refuse_invalid(self.db, file, undone)
             await refuse_skipped(self.db, file, skipped, undone)
             await refuse_taken(self.db, file, undone)
@@ -314,6 +308,20 @@ class Run:
         except DRIVER as error:
             raise failure(step, error, undone + advice(state, step)) from error
         return self.options.tell(FileRun(file.label, seconds))
+
+    async def end_file(self, file: File, undone: str) -> None:
+        """End the settings and leftovers of a file, except its search_path.
+
+        The names of its indexes are resolved in that. Raises MigrationFailed if the file gave back
+        the locks of the run.
+        """
+        path = await session_sql.search_path(self.db)
+        await self.own.clean(self.held.ids, search_path=path)
+        if not await self.own.holds(self.held.ids):
+            raise MigrationFailed(
+                f"{file.label} gives back advisory locks of the run (pg_advisory_unlock_all, "
+                f"for instance): take that statement out; {undone}"
+            )
 
     async def execute_file(self, step: Step, undone: str) -> tuple[str, ...]:
         """Execute a file; return the server's notices about relations that it skipped."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from agentrows.errors import ConfigError
+from agentrows.migrate.cleanup import within_limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -143,6 +144,7 @@ class Session:
     schema: str
     search_path: str
     backend_pid: int
+    server_started_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,14 +191,14 @@ async def read_session(db: Connection) -> Session:
             f"PostgreSQL {OLDEST_SERVER} or later is needed, the server is "
             f"{version.major}.{version.minor}: upgrade it"
         )
-    database, schema, search_path, pid = await fetch_one(
+    database, schema, search_path, pid, started_at = await fetch_one(
         db,
         "SELECT current_database(), current_schema(), current_setting('search_path'),"
-        " pg_backend_pid()",
+        " pg_backend_pid(), pg_postmaster_start_time()",
     )
     if schema is None:
         raise ConfigError(f"the search_path {search_path!r} names no schema that exists")
-    return Session(database=database, schema=schema, search_path=search_path, backend_pid=pid)
+    return Session(database, schema, search_path, pid, started_at)
 
 
 async def search_path_for(db: asyncpg.Connection, track: Track, session: Session) -> str:
@@ -355,7 +357,7 @@ async def create_and_forget(db: asyncpg.Connection, extension: str) -> None:
     try:
         await db.execute(f"CREATE EXTENSION {quote(extension)}")
     finally:
-        await savepoint.rollback()
+        await within_limit(db, savepoint.rollback)
 
 
 async def fetch_one(db: Connection, query: str, *arguments: object) -> tuple[Any, ...]:

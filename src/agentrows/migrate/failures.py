@@ -48,7 +48,7 @@ def explained(error: Exception) -> str | None:
         )
     if isinstance(error, asyncpg.DiskFullError):
         # The source file is a better sign than the message, which may be translated.
-        if _field(error, "server_source_file").startswith("dsm_"):
+        if _field(error, "server_source_filename").startswith("dsm_"):
             return (
                 f"the server's shared memory is full: {words(error)}; give /dev/shm more room "
                 "(containers: --shm-size), or lower max_parallel_maintenance_workers"

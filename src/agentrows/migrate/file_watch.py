@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from agentrows.db.pool import connect
+from agentrows.errors import Unavailable
 from agentrows.migrate import catalog
 from agentrows.migrate.session import closing
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import asyncpg
 
     from agentrows.config import Password
+    from agentrows.migrate.catalog import Session
 
 LOOKS_PER_LOCK_TIMEOUT = 3
 
@@ -55,12 +57,21 @@ class Watcher:
     db: asyncpg.Connection
     dsn: str = field(repr=False)
     password: Password | None = field(repr=False)
-    backend_pid: int
+    session: Session
     lock_timeout_s: float
 
-    async def connect(self) -> asyncpg.Connection:
-        """Open the second connection."""
-        return await connect(self.dsn, application_name="agentrows watch", password=self.password)
+    @contextlib.asynccontextmanager
+    async def second_connection(self) -> AsyncGenerator[asyncpg.Connection]:
+        """Open a second connection; raise Unavailable if the DSN leads to another server now.
+
+        The process ids of the run stand for other sessions there.
+        """
+        db = await connect(self.dsn, application_name="agentrows watch", password=self.password)
+        async with closing(db):
+            session = await catalog.read_session(db)
+            if session.server_started_at != self.session.server_started_at:
+                raise Unavailable("the DSN leads to another server than before")
+            yield db
 
     @contextlib.asynccontextmanager
     async def watch(self) -> AsyncGenerator[FileWatch]:
@@ -78,10 +89,10 @@ class Watcher:
         pause_s = self.lock_timeout_s / LOOKS_PER_LOCK_TIMEOUT
         await asyncio.sleep(pause_s)
         with contextlib.suppress(Exception):  # without a second connection the run goes on
-            async with closing(await self.connect()) as db:
+            async with self.second_connection() as db:
                 asked = False
                 while True:
-                    asks, table, mode = await catalog.statement_state(db, self.backend_pid)
+                    asks, table, mode = await catalog.statement_state(db, self.session.backend_pid)
                     found.waits_for = TableLock.of(table, mode) if table and mode else None
                     if asks and asked:
                         found.asks_client = True

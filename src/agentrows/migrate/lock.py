@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 from agentrows.errors import LockTimeout
 from agentrows.migrate import catalog
-from agentrows.migrate.session import within_limit
+from agentrows.migrate.cleanup import within_limit
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Sequence

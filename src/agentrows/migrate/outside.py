@@ -11,13 +11,13 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING, Final
 
-from agentrows.migrate import catalog, ledger, session_sql
+from agentrows.migrate import catalog, ledger
+from agentrows.migrate.cleanup import transaction_block
 from agentrows.migrate.failures import DRIVER, GOES_ON, failure, half_applied
 from agentrows.migrate.indexes import is_concurrent
 from agentrows.migrate.invalid import drop_invalid, refuse_absent, refuse_invalid
 from agentrows.migrate.plan import Row
 from agentrows.migrate.runs import FileRun
-from agentrows.migrate.session import closing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -53,10 +53,7 @@ async def apply_outside(run: Run, state: State, step: Step) -> FileRun:
             if statement:
                 with run.logging_notices(file):
                     await statement.fetch()
-    except DRIVER as error:
-        raise failure(step, error, half) from error
-    try:
-        await run.own.clean(run.held.ids, search_path=await session_sql.search_path(db))
+        await run.end_file(file, half)
     except DRIVER as error:
         raise failure(step, error, half) from error
     await refuse_invalid(db, file, half)
@@ -81,7 +78,7 @@ async def _parse(run: Run, step: Step) -> PreparedStatement[asyncpg.Record] | No
 
 async def _mark(run: Run, state: State, step: Step) -> None:
     """Commit that a version is half applied, and by us."""
-    async with run.db.transaction():
+    async with transaction_block(run.db):
         await run.own.require_locks(run.held.ids)
         await ledger.write_row(run.db, state.place, Row(step.reaches, dirty=True))
         await ledger.enter_start(run.db, state.place, step)
@@ -109,7 +106,7 @@ async def _watch(run: Run, label: str) -> None:
     pause = run.options.ddl_lock_timeout_s
     await asyncio.sleep(pause)
     with contextlib.suppress(Exception):  # it is only there to tell
-        async with closing(await run.watcher.connect()) as db:
+        async with run.watcher.second_connection() as db:
             while True:
                 blockers = await catalog.blockers_of(db, run.session.backend_pid)
                 if blockers:

@@ -219,7 +219,7 @@ async def _run(
             places = locate([each.track for each in loaded], session)
             ids = lock_ids(session.database, places)
             own = await OwnSession.start(db, lock_timeout_s=options.ddl_lock_timeout_s)
-            watcher = Watcher(db, dsn, password, session.backend_pid, options.ddl_lock_timeout_s)
+            watcher = Watcher(db, dsn, password, session, options.ddl_lock_timeout_s)
             async with hold(db, ids, timeout_s=options.runner_lock_timeout_s) as held:
                 yield Run(db, loaded, session, options, held, own, watcher)
 

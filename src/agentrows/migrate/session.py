@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -10,16 +9,15 @@ from typing import TYPE_CHECKING, Final
 from agentrows.errors import ConfigError, translate
 from agentrows.migrate import session_sql
 from agentrows.migrate.catalog import milliseconds
+from agentrows.migrate.cleanup import within_limit
 from agentrows.migrate.failures import DRIVER, explained
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Generator
+    from collections.abc import AsyncGenerator, Collection, Generator
     from typing import Self
 
     import asyncpg
 
-ANSWER_TIMEOUT_S: Final = 3.0
-"""How long the end of a run waits for the server's answer before it closes the connection."""
 POOLED: Final = (
     "this connection goes through a pooler (pgbouncer, for instance), which may hand each "
     "statement to another server process; the migration lock needs one: connect to PostgreSQL "
@@ -60,24 +58,6 @@ class OwnSession:
         """Raise ConfigError if another server process holds the locks: a pooler is in between."""
         if not await self.holds(lock_ids):
             raise ConfigError(POOLED)
-
-
-async def within_limit(db: asyncpg.Connection, step: Callable[[], Awaitable[object]]) -> None:
-    """Await a step of a run's end; close the connection if the server does not answer.
-
-    A cancelled statement has to be answered before the next one is sent, and a server process that
-    is stopped, or behind a network that is gone, does not answer.
-    """
-    try:
-        async with asyncio.timeout(ANSWER_TIMEOUT_S):
-            await step()
-    except TimeoutError:
-        db.terminate()
-    except DRIVER:
-        pass  # the connection is gone, and the server has rolled back already
-    except BaseException:
-        db.terminate()
-        raise
 
 
 @contextlib.asynccontextmanager

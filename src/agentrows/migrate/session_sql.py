@@ -24,6 +24,7 @@ _SETTINGS: Final = {
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "4",
     "tcp_user_timeout": "30s",
+    "client_min_messages": "notice",  # also names the relations that a file skips
     "standard_conforming_strings": "on",
 }
 # A setting that the DSN names has the source 'client', and stays. Only strings have to be read by

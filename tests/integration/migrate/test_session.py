@@ -13,7 +13,7 @@ from agentrows import migrate
 from agentrows.errors import ConfigError, LockTimeout, MigrationFailed, Unavailable
 from agentrows.migrate import act, session_sql
 from agentrows.migrate.lock import lock_id
-from support.postgres import as_role
+from support.postgres import LOCKED_ROLE, as_role
 from support.tracks import write_track
 
 if TYPE_CHECKING:
@@ -143,15 +143,16 @@ async def test_a_failure_of_the_bookkeeping_names_the_file(database: str, tmp_pa
         await migrate.up(database, [track])
 
 
-async def test_a_file_that_gives_back_the_locks_of_the_run_is_refused(
-    database: str, db: asyncpg.Connection, tmp_path: Path
+@pytest.mark.parametrize(("header", "kept"), [("", False), ("-- no-transaction: x\n", True)])
+async def test_a_file_that_gives_back_the_locks_of_the_run_fails(
+    database: str, db: asyncpg.Connection, tmp_path: Path, header: str, *, kept: bool
 ) -> None:
     track = write_track(
-        tmp_path, "t", "CREATE TABLE a (n int);", "SELECT pg_advisory_unlock_all();"
+        tmp_path, "t", "CREATE TABLE a (n int);", f"{header}SELECT pg_advisory_unlock_all();"
     )
     with pytest.raises(MigrationFailed, match=r"^t/000002.*gives back advisory locks"):
         await migrate.up(database, [track])
-    assert await db.fetchval("SELECT to_regclass('a')") is None
+    assert await db.fetchval("SELECT to_regclass('a') IS NOT NULL") is kept
 
 
 @pytest.mark.parametrize("sql", ["CREATE TABLE a (n int);", BUILD])
@@ -324,3 +325,33 @@ async def test_a_table_in_use_is_locked_first_by_the_next_try(
     await other.close()
     assert len((await run).files) == 2
     assert starts.count("t/000001") == 2
+
+
+async def test_a_run_whose_password_comes_from_a_function_is_watched_with_it(
+    database: str, db: asyncpg.Connection, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The second connection names the transactions that a build waits for."""
+    if not await db.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", LOCKED_ROLE):
+        await db.execute(f"CREATE ROLE {LOCKED_ROLE} LOGIN")
+    await db.execute(f"ALTER ROLE {LOCKED_ROLE} SUPERUSER PASSWORD 'hunter2-watched'")
+    await db.execute("CREATE TABLE a (n int)")
+    track = write_track(
+        tmp_path, "t", "-- no-transaction: x\nCREATE INDEX CONCURRENTLY IF NOT EXISTS i ON a (n)"
+    )
+    try:
+        async with db.transaction():
+            await db.execute("LOCK TABLE a IN ROW EXCLUSIVE MODE")
+            run = asyncio.create_task(
+                migrate.up(
+                    as_role(database, LOCKED_ROLE),
+                    [track],
+                    ddl_lock_timeout_s=0.1,
+                    password=lambda: "hunter2-watched",
+                )
+            )
+            async with asyncio.timeout(20):
+                while "waits until these transactions end" not in caplog.text:
+                    await asyncio.sleep(0.02)
+        assert (await run).files
+    finally:
+        await db.execute(f"ALTER ROLE {LOCKED_ROLE} NOSUPERUSER")
