@@ -308,3 +308,22 @@ def test_new_writes_the_next_pair_of_files(three: Track, tmp_path: Path) -> None
     assert first.name == "000001_first.up.sql"
     with pytest.raises(InvalidTrack, match="no letter or digit"):
         migrate.new(three, "!!")
+
+
+@pytest.mark.parametrize("orm_release", ["0_7"])
+async def test_a_database_older_than_kagent_0_8_is_refused_unchanged(
+    orm_made: asyncpg.Connection, database: str
+) -> None:
+    """Its ORM had no session.source yet; kagent 0.8 has to run first, and adds it."""
+    await orm_made.execute("ALTER TABLE session DROP COLUMN source")
+    before = await catalog(orm_made)
+    rows = await fingerprint(orm_made, await columns(orm_made))
+
+    with pytest.raises(MigrationError):
+        await migrate.up(database, migrate.builtin_tracks())
+
+    assert await catalog(orm_made) == before
+    assert await fingerprint(orm_made, await columns(orm_made)) == rows
+    await orm_made.execute("ALTER TABLE session ADD COLUMN source text")
+    await migrate.up(database, migrate.builtin_tracks())
+    assert (await migrate.verify(database, migrate.builtin_tracks())).is_current
