@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import asyncpg
 
 from agentrows.db.pool import connect
-from agentrows.errors import ConfigError, InvalidTrack, MigrationError
+from agentrows.errors import ConfigError, MigrationError
 from agentrows.migrate import catalog, ledger
 from agentrows.migrate.act import Run, Work, decide, leave
 from agentrows.migrate.lock import hold, lock_ids
@@ -20,7 +20,7 @@ from agentrows.migrate.plan import NOTHING, Row, version_in
 from agentrows.migrate.runs import Options, Report
 from agentrows.migrate.session import closing, driver_errors
 from agentrows.migrate.state import State, Status, locate
-from agentrows.migrate.track import load_all
+from agentrows.migrate.track import load_all, named
 from agentrows.migrate.verify import log_ahead, status
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ async def goto(  # noqa: PLR0913  one argument per thing to say
     MigrationError for a version that has no file or is out of reach.
     """
     loaded = load_all(tracks)
-    name = _named(loaded, track)
+    name = named(loaded, track)
     options = Options(runner_lock_timeout_s, ddl_lock_timeout_s, on_progress)
     async with _run(dsn, loaded, options, password) as run:
         return await run.execute(
@@ -163,7 +163,7 @@ async def down(  # noqa: PLR0913  one argument per thing to say
     Raises what `goto` raises, also if fewer versions are applied than that.
     """
     loaded = load_all(tracks)
-    known = _named(loaded, track)
+    known = named(loaded, track)
 
     def choose(states: Sequence[State]) -> Sequence[Work]:
         (state,) = (each for each in states if each.known is known)
@@ -192,7 +192,7 @@ async def force(  # noqa: PLR0913  one argument per thing to say
     rows. Raises MigrationError for another tool's table and for a version without a file.
     """
     loaded = load_all(tracks)
-    known = _named(loaded, track)
+    known = named(loaded, track)
     if not 0 <= version <= known.newest:
         raise MigrationError(f"track {track!r} has no version {version}: 0 to {known.newest}")
     options = Options(runner_lock_timeout_s, 5.0, None)
@@ -230,14 +230,6 @@ async def _run(
                 ddl_lock_timeout_s=options.ddl_lock_timeout_s,
             ) as held:
                 yield Run(dsn, db, loaded, session, options, held)
-
-
-def _named(loaded: Sequence[LoadedTrack], name: str) -> LoadedTrack:
-    for each in loaded:
-        if each.track.name == name:
-            return each
-    names = ", ".join(each.track.name for each in loaded)
-    raise InvalidTrack(f"there is no track {name!r}; there are: {names}")
 
 
 async def _read_session(db: asyncpg.Connection) -> Session:
