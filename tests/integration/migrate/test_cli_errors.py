@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import shutil
 import tempfile
@@ -226,7 +225,6 @@ def test_timeout_that_is_no_number_of_seconds_is_a_usage_error(option: str, valu
 
     assert ended.code == 2
     assert option in ended.last_line
-    assert math.isnan(float(value)) == ("nan is not" in ended.last_line)
 
 
 @pytest.mark.parametrize(
