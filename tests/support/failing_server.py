@@ -110,15 +110,13 @@ def failing_server() -> Generator[FailingServer]:
     server = FailingServer()
     ready, loop = threading.Event(), asyncio.new_event_loop()
 
-    async def listen() -> None:
-        listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
-        server.port = listening.sockets[0].getsockname()[1]
-        ready.set()
-
     def work() -> None:
         asyncio.set_event_loop(loop)
-        loop.run_until_complete(listen())
+        listening = loop.run_until_complete(asyncio.start_server(server.serve, "127.0.0.1", 0))
+        server.port = listening.sockets[0].getsockname()[1]
+        ready.set()
         loop.run_forever()
+        listening.close()
         for task in asyncio.all_tasks(loop):
             task.cancel()
         loop.run_until_complete(asyncio.sleep(0.05))

@@ -202,7 +202,7 @@ def application() -> Iterator[Path]:
 
 
 @settings(
-    max_examples=200,
+    max_examples=120,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
@@ -262,7 +262,6 @@ def test_track_that_does_not_exist_is_named(
         ("TRACKS = [Track('a', Path('m'), 't', schema='x' * 64)]", "longer than 63 characters"),
         ("TRACKS = [Track('a', Path('m'), 't' * 56)]", "longer than 55 characters"),
         ("TRACKS = [Track('app')]", "cannot be imported: TypeError"),
-        ("TRACKS = [Track('app', Path('nowhere'), 't')]", "there is no directory nowhere"),
     ],
 )
 def test_tracks_of_an_application_that_are_wrong_are_described(
@@ -279,7 +278,7 @@ def test_tracks_of_an_application_that_are_wrong_are_described(
     )
 
     assert ended.code == 1
-    assert problem in ended.last_line or "Connect call failed" in ended.last_line
+    assert problem in ended.last_line
     assert_documented(ended)
 
 
