@@ -14,7 +14,7 @@ from agentrows.migrate.indexes import created_in, standing_after
 from agentrows.migrate.runs import PlannedFile
 from agentrows.migrate.session import closing, driver_errors
 from agentrows.migrate.state import State, TrackStatus, describe, locate, read_states, with_runner
-from agentrows.migrate.track import load_all
+from agentrows.migrate.track import load_all, named
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -106,6 +106,8 @@ async def plan(
     Raises what `up` raises before it acts: InvalidTrack, DirtySchema, MigrationError.
     """
     loaded = load_all(tracks)
+    if track is not None:
+        named(loaded, track)
     async with _reading(dsn, password) as (db, session):
         states = await read_states(db, loaded, session)
     works = in_order(

@@ -277,6 +277,8 @@ async def _columns(
         (place.schema, name) for place in places for name in (place.table, place.history_table)
     ]
     found: dict[tuple[str, str], dict[str, str]] = {}
+    if not names:
+        return found
     for schema, table, column, kind in await db.fetch(
         _COLUMNS, *map(list, zip(*names, strict=True))
     ):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from agentrows.db.pool import connect
-from agentrows.errors import ConfigError, InvalidTrack, MigrationError
+from agentrows.errors import ConfigError, MigrationError
 from agentrows.migrate import catalog, ledger
 from agentrows.migrate.act import Run, Work, decide, leave
 from agentrows.migrate.file_watch import Watcher
@@ -21,7 +21,7 @@ from agentrows.migrate.plan import NOTHING, Row, version_in
 from agentrows.migrate.runs import Options, Report
 from agentrows.migrate.session import POOLED, OwnSession, closing, driver_errors
 from agentrows.migrate.state import State, Status, locate
-from agentrows.migrate.track import load_all
+from agentrows.migrate.track import load_all, named
 from agentrows.migrate.verify import log_ahead, status
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ async def goto(  # noqa: PLR0913  one argument per thing to say
     MigrationError for a version that has no file or is out of reach.
     """
     loaded = load_all(tracks)
-    name = _named(loaded, track)
+    name = named(loaded, track)
     options = Options(runner_lock_timeout_s, ddl_lock_timeout_s, on_progress)
     async with _run(dsn, loaded, options, password) as run:
         return await run.execute(
@@ -158,7 +158,7 @@ async def down(  # noqa: PLR0913  one argument per thing to say
     Raises what `goto` raises, also if fewer versions are applied than that.
     """
     loaded = load_all(tracks)
-    known = _named(loaded, track)
+    known = named(loaded, track)
 
     def choose(states: Sequence[State]) -> Sequence[Work]:
         (state,) = (each for each in states if each.known is known)
@@ -187,7 +187,7 @@ async def force(  # noqa: PLR0913  one argument per thing to say
     rows. Raises MigrationError for another tool's table and for a version without a file.
     """
     loaded = load_all(tracks)
-    known = _named(loaded, track)
+    known = named(loaded, track)
     if not 0 <= version <= known.newest:
         raise MigrationError(f"track {track!r} has no version {version}: 0 to {known.newest}")
     options = Options(runner_lock_timeout_s, 5.0, None)
@@ -222,14 +222,6 @@ async def _run(
             watcher = Watcher(db, dsn, password, session, options.ddl_lock_timeout_s)
             async with hold(db, ids, timeout_s=options.runner_lock_timeout_s) as held:
                 yield Run(db, loaded, session, options, held, own, watcher)
-
-
-def _named(loaded: Sequence[LoadedTrack], name: str) -> LoadedTrack:
-    for each in loaded:
-        if each.track.name == name:
-            return each
-    names = ", ".join(each.track.name for each in loaded)
-    raise InvalidTrack(f"there is no track {name!r}; there are: {names}")
 
 
 async def _read_session(db: asyncpg.Connection) -> Session:
