@@ -12,13 +12,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
 from agentrows.db.deadlines import Alarm, Deadlines
-from agentrows.errors import ClientClosed, ConfigError, PoolTimeout, Unavailable, is_answer
+from agentrows.errors import (
+    ClientClosed,
+    ConfigError,
+    PoolTimeout,
+    StaleTypes,
+    Unavailable,
+    has_stale_types,
+    is_answer,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -31,6 +40,11 @@ logger = logging.getLogger(__name__)
 
 RESET_TIMEOUT_S: Final = 2.0
 """How long a connection may take to come back from a use that was cut off."""
+RENEW_AGAIN_S: Final = 1.0
+"""How long after the pool renewed its connections such an error on a new one renews that one only.
+
+The error may also come from a damaged catalog, and would then renew the whole pool at every call.
+"""
 CLOSED: Final = "the client is closed"
 
 
@@ -73,6 +87,9 @@ class ConnectionPool:
         # Connections that are being reset or closed.
         self._chores: dict[asyncio.Task[None], Connection] = {}
         self._emptied = asyncio.Event()
+        # Connections with outdated types, which are closed when their use ends.
+        self._stale: weakref.WeakSet[Connection] = weakref.WeakSet()
+        self._renewed_at = -RENEW_AGAIN_S
 
     async def fill(self) -> None:
         """Open `min_size` connections; raise what `connect` raises, with the pool closed."""
@@ -125,6 +142,8 @@ class ConnectionPool:
         elif self.is_closed or isinstance(error, asyncpg.ReadOnlySQLTransactionError):
             # A server that writes no more has become a replica: look for the new primary.
             self._part_with(connection)
+        elif has_stale_types(error):
+            self._renew(connection, is_certain=isinstance(error, StaleTypes))
         elif error is None or is_answer(error):
             self._free(connection)
         else:
@@ -208,6 +227,9 @@ class ConnectionPool:
         if self.is_closed:
             self._drop(connection)
             return
+        if connection in self._stale:
+            self._part_with(connection)
+            return
         while self._waiting:
             if _hand(self._waiting.popleft(), connection):
                 return
@@ -217,6 +239,20 @@ class ConnectionPool:
         if now - since > self._max_idle_s and self._size > self._min_size:
             self._idle.popleft()
             self._part_with(oldest)
+
+    def _renew(self, connection: Connection, *, is_certain: bool) -> None:
+        """Close a connection with outdated types, and with it all that are as old.
+
+        Idle ones are closed now, those in use when they are released.
+        """
+        now = self._loop.time()
+        is_new = is_certain or now - self._renewed_at > RENEW_AGAIN_S
+        if is_new and connection not in self._stale:
+            self._renewed_at = now
+            self._stale.update((*self._used, *self._chores.values()))
+            while self._idle:
+                self._part_with(self._idle.pop()[0])
+        self._part_with(connection)
 
     def _vacate(self) -> None:
         """Hand a place to who waits the longest; else there is one connection less."""

@@ -16,12 +16,11 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypeVar, get_args
 
-import asyncpg
-
 from agentrows.db.deadlines import Until
 from agentrows.db.retries import NO_RETRIES
 from agentrows.db.sources import TransactionScope, enclosing
-from agentrows.errors import Aborted, InvalidValue, OutcomeUnknown, Unavailable, translate
+from agentrows.db.translation import call_name, raise_ours
+from agentrows.errors import AgentRowsError, InvalidValue, OutcomeUnknown, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     )
     from contextlib import AbstractAsyncContextManager
 
+    import asyncpg
     from asyncpg.cursor import Cursor
     from asyncpg.transaction import Transaction
 
@@ -72,31 +72,31 @@ class Statements:
 
     async def execute(self, query: str, /, *args: object, timeout: float | None = None) -> str:
         """Run a statement and return the server's command tag."""
-        return await self._run(lambda c, t: c.execute(query, *args, timeout=t), timeout)
+        return await self._run(lambda c, t: c.execute(query, *args, timeout=t), timeout, query)
 
     async def executemany(
         self, command: str, args: Iterable[Sequence[object]], /, *, timeout: float | None = None
     ) -> None:
         """Run a statement for each sequence of arguments, all or nothing."""
         await self._run_with(
-            args, lambda c, t: _send_rows(c.executemany(command, args, timeout=t)), timeout
+            args, lambda c, t: _send_rows(c.executemany(command, args, timeout=t)), timeout, command
         )
 
     async def fetch(
         self, query: str, /, *args: object, timeout: float | None = None
     ) -> list[asyncpg.Record]:
         """Run a statement and return its rows."""
-        return await self._run(lambda c, t: c.fetch(query, *args, timeout=t), timeout)
+        return await self._run(lambda c, t: c.fetch(query, *args, timeout=t), timeout, query)
 
     async def fetchrow(
         self, query: str, /, *args: object, timeout: float | None = None
     ) -> asyncpg.Record | None:
         """Run a statement and return its first row, or None."""
-        return await self._run(lambda c, t: c.fetchrow(query, *args, timeout=t), timeout)
+        return await self._run(lambda c, t: c.fetchrow(query, *args, timeout=t), timeout, query)
 
     async def fetchval(self, query: str, /, *args: object, timeout: float | None = None) -> object:
         """Run a statement and return the first column of its first row, or None."""
-        return await self._run(lambda c, t: c.fetchval(query, *args, timeout=t), timeout)
+        return await self._run(lambda c, t: c.fetchval(query, *args, timeout=t), timeout, query)
 
     async def copy_records_to_table(
         self,
@@ -115,31 +115,38 @@ class Statements:
                 table_name, records=records, columns=columns, schema_name=schema_name, timeout=t
             ),
             timeout,
+            f"COPY {table_name}",
         )
 
-    async def _run(self, call: Call[T], timeout_s: float | None) -> T:
-        """Run a statement, and again where that is allowed; what a call costs is here."""
+    async def _run(self, call: Call[T], timeout_s: float | None, query: str) -> T:
+        """Run a statement, and again where that is allowed; the cost of a call is here."""
         limit_s = self._timeout_s if timeout_s is None else timeout_s
         started = self._now()
         deadline = None if limit_s is None else started + limit_s
         try:
-            return await self._attempt(call, deadline)
-        except (Unavailable, Aborted) as error:
+            return await self._attempt(call, deadline, query)
+        except AgentRowsError as error:
             if self._retries.gives_up(error, limit_s):
                 raise
             first = error
         return await self._retries.again(
-            partial(self._attempt, call, deadline), first, started=started, limit_s=limit_s
+            partial(self._attempt, call, deadline, query),
+            first,
+            started=started,
+            limit_s=limit_s,
+            name=call_name(query),
         )
 
-    async def _run_with(self, rows: object, call: Call[T], timeout_s: float | None) -> T:
+    async def _run_with(
+        self, rows: object, call: Call[T], timeout_s: float | None, query: str
+    ) -> T:
         """Run a statement on rows; again only where they are all there a second time."""
         if isinstance(rows, Collection):
-            return await self._run(call, timeout_s)
+            return await self._run(call, timeout_s, query)
         limit_s = self._timeout_s if timeout_s is None else timeout_s
-        return await self._attempt(call, None if limit_s is None else self._now() + limit_s)
+        return await self._attempt(call, None if limit_s is None else self._now() + limit_s, query)
 
-    async def _attempt(self, call: Call[T], deadline: float | None) -> T:
+    async def _attempt(self, call: Call[T], deadline: float | None, query: str) -> T:
         source = self._source
         connection = source.take() or await source.wait(deadline)
         try:
@@ -147,9 +154,7 @@ class Statements:
                 result = await call(connection, source.left(deadline))
         except BaseException as error:
             await _give_back(source, connection, error)
-            if source.readonly and isinstance(error, asyncpg.ReadOnlySQLTransactionError):
-                raise InvalidValue("readonly: a transaction begun so cannot write") from error
-            _raise_ours(error, lost=self._lost)
+            raise_ours(error, query, connection, lost=self._lost, readonly=source.readonly)
             raise
         if chore := source.release(connection):
             await chore
@@ -233,7 +238,7 @@ class Executor(Statements):
             async with one_try._transaction(None, readonly=False, lost=Unavailable) as scope:
                 return await block(scope)
 
-        return await self._retries.run(run, limit_s=self._timeout_s)
+        return await self._retries.run(run, limit_s=self._timeout_s, name="a transaction")
 
     @contextlib.asynccontextmanager
     async def _transaction(
@@ -246,7 +251,9 @@ class Executor(Statements):
         """Run a block in a transaction; `lost` is what it means that COMMIT was."""
         _check_isolation(isolation)
         connection, transaction = await self._retries.run(
-            lambda: self._begin(isolation, readonly=readonly), limit_s=self._timeout_s
+            lambda: self._begin(isolation, readonly=readonly),
+            limit_s=self._timeout_s,
+            name="BEGIN",
         )
         scope = TransactionScope(connection, self._source, readonly=readonly)
         if self._source.in_transaction:
@@ -301,7 +308,7 @@ class Executor(Statements):
             with Until(self._source.deadlines, self._end(deadline)):
                 await call()  # the driver refuses a closed connection without a coroutine
         except Exception as error:
-            _raise_ours(error, lost=lost)
+            raise_ours(error, lost=lost)
             raise
 
     @contextlib.asynccontextmanager
@@ -329,8 +336,10 @@ class Executor(Statements):
                 async for row in scope.cursor(query, *args, prefetch=prefetch, timeout=timeout):
                     yield row
             return
-        cursor = await self._run(lambda c, t: _open_cursor(c, query, args, t), timeout)
-        while rows := await self._run(lambda _, t: cursor.fetch(prefetch, timeout=t), timeout):
+        cursor = await self._run(lambda c, t: _open_cursor(c, query, args, t), timeout, query)
+        while rows := await self._run(
+            lambda _, t: cursor.fetch(prefetch, timeout=t), timeout, query
+        ):
             for row in rows:
                 yield row
 
@@ -391,10 +400,3 @@ async def _probe(connection: Connection) -> None:
     savepoint = connection.transaction()
     await savepoint.start()
     await savepoint.rollback()
-
-
-def _raise_ours(error: BaseException, *, lost: type[Unavailable | OutcomeUnknown]) -> None:
-    """Raise our error for one of the driver's; do nothing if it should be seen as it is."""
-    ours = translate(error, lost=lost)
-    if ours is not None:
-        raise ours from error

@@ -15,6 +15,7 @@ from agentrows.errors import (
     PoolTimeout,
     StatementTimeout,
     Unavailable,
+    has_stale_types,
     translate,
 )
 
@@ -117,8 +118,13 @@ class ApplicationPool:
                 raise
             raise ours from error
 
-    async def release(self, connection: Connection, error: BaseException | None = None) -> None:  # noqa: ARG002
-        """Give the connection back; one that cannot be cleaned is closed by the pool."""
+    async def release(self, connection: Connection, error: BaseException | None = None) -> None:
+        """Give the connection back; one that cannot be cleaned is closed by the pool.
+
+        After an error about outdated types the pool replaces all of its connections.
+        """
+        if has_stale_types(error):
+            await self._pool.expire_connections()
         with contextlib.suppress(Exception):
             await self._pool.release(connection)  # type: ignore[arg-type]
 
