@@ -300,7 +300,9 @@ def is_answer(error: BaseException) -> bool:
     It can after an ERROR of the server, and after an argument that was never sent.
     """
     if isinstance(error, asyncpg.PostgresError):
-        return error.severity_en == "ERROR"
+        # The driver raises the server's class for an argument that it cannot encode.
+        is_ours = isinstance(error, asyncpg.DataError) and error.severity_en is None
+        return is_ours or error.severity_en == "ERROR"
     if isinstance(error, asyncpg.InterfaceError):
         return _refusal(error) is InvalidValue
     return isinstance(error, driver.DataError)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
 
 import asyncpg
 from pgvector.asyncpg import register_vector
 
-from agentrows.errors import stale_types
+from agentrows.errors import UnreadableRow, stale_types
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -23,6 +24,10 @@ Target = Literal["any", "writer", "reader"]
 # Private methods of the driver, which its stubs do not have.
 ONE_TYPE: Final = "_introspect_type"
 TYPES: Final = "_introspect_types"
+DEEPEST: Final = 250
+"""Levels of JSON; pydantic refuses more than 254 in a model."""
+BRACKETS: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[^][{}"]+', re.DOTALL)
+"""The parts of JSON text that are no brackets."""
 VECTOR_TYPES: Final = frozenset({"vector", "halfvec", "sparsevec"})
 
 
@@ -67,11 +72,36 @@ def encode_json(value: object) -> str:
     return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 
 
+def decode_json(text: str) -> object:
+    """Return the value of JSON text; raise UnreadableRow for what no model can hold."""
+    if (
+        len(text) > DEEPEST
+        and text.count("[") + text.count("{") > DEEPEST
+        and _levels(text) > DEEPEST
+    ):
+        raise UnreadableRow(f"JSON has more than {DEEPEST} levels")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        problem = "JSON has a number with too many digits, or is not valid"
+    # Outside of the handler, because the error of json contains the text.
+    raise UnreadableRow(problem)
+
+
+def _levels(text: str) -> int:
+    """Return how deep JSON text is nested."""
+    deepest = level = 0
+    for bracket in BRACKETS.sub("", text):
+        level += 1 if bracket in "[{" else -1
+        deepest = max(deepest, level)
+    return deepest
+
+
 async def register_json(connection: asyncpg.Connection) -> None:
     """Send and receive json and jsonb as Python values; None is SQL NULL, also inside a batch."""
     for name in ("json", "jsonb"):
         await connection.set_type_codec(
-            name, schema="pg_catalog", encoder=encode_json, decoder=json.loads
+            name, schema="pg_catalog", encoder=encode_json, decoder=decode_json
         )
 
 

@@ -16,10 +16,12 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypeVar, get_args
 
+from agentrows.db.batches import send_rows
 from agentrows.db.deadlines import Until
 from agentrows.db.retries import NO_RETRIES
 from agentrows.db.sources import TransactionScope, enclosing
 from agentrows.db.translation import call_name, raise_ours
+from agentrows.db.unreadable import is_unreadable, raise_unreadable
 from agentrows.errors import AgentRowsError, InvalidValue, OutcomeUnknown, Unavailable
 
 if TYPE_CHECKING:
@@ -79,7 +81,7 @@ class Statements:
     ) -> None:
         """Run a statement for each sequence of arguments, all or nothing."""
         await self._run_with(
-            args, lambda c, t: _send_rows(c.executemany(command, args, timeout=t)), timeout, command
+            args, lambda c, t: send_rows(c.executemany(command, args, timeout=t)), timeout, command
         )
 
     async def fetch(
@@ -153,6 +155,12 @@ class Statements:
             with Until(source.deadlines, self._end(deadline)):
                 result = await call(connection, source.left(deadline))
         except BaseException as error:
+            if is_unreadable(error, query):
+                may_repeat = self._lost is Unavailable and not source.in_transaction
+                try:
+                    await raise_unreadable(error, query, connection, call, may_repeat=may_repeat)
+                finally:
+                    await _give_back(source, connection, None)
             await _give_back(source, connection, error)
             raise_ours(error, query, connection, lost=self._lost, readonly=source.readonly)
             raise
@@ -342,24 +350,6 @@ class Executor(Statements):
         ):
             for row in rows:
                 yield row
-
-
-async def _send_rows(call: Awaitable[None]) -> None:
-    """Run executemany in a task of its own, for the driver may swallow a cancellation in it.
-
-    While the server takes no more rows, it then waits for an answer; there it is cancelled again.
-    """
-    sending = asyncio.ensure_future(call)
-    try:
-        await asyncio.wait([sending])
-    except asyncio.CancelledError:
-        sending.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-        while not sending.done():
-            sending.cancel()
-            with contextlib.suppress(asyncio.CancelledError):  # it is on its way already
-                await asyncio.sleep(0)
-        raise
-    sending.result()
 
 
 async def _open_cursor(

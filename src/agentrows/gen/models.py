@@ -37,6 +37,7 @@ __all__ = [
     "Task",
     "Tool",
     "ToolServer",
+    "VectorSchema",
 ]
 
 
@@ -430,3 +431,10 @@ class Surroundings(BaseModel):
     has_feedback_keys: bool
     has_memory: bool
     has_vector_track: bool
+
+
+class VectorSchema(BaseModel):
+    """A row of FindVectorSchema."""
+
+    schema_name: str
+    is_on_search_path: bool
