@@ -17,6 +17,7 @@ import logging
 import math
 import os
 import random
+import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
@@ -25,7 +26,15 @@ import asyncpg
 from agentrows.db.deadlines import Deadlines
 from agentrows.db.sockets import shut_down
 from agentrows.db.waiters import Waiter, WaiterQueue
-from agentrows.errors import ClientClosed, ConfigError, PoolTimeout, Unavailable, is_answer
+from agentrows.errors import (
+    ClientClosed,
+    ConfigError,
+    PoolTimeout,
+    StaleTypes,
+    Unavailable,
+    has_stale_types,
+    is_answer,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -51,6 +60,11 @@ UNREAD: Final = (
     "closing the client ends a stream that was not read for %g s; "
     "end a stream early with contextlib.aclosing"
 )
+RENEW_AGAIN_S: Final = 1.0
+"""How long after the pool renewed its connections such an error on a new one renews that one only.
+
+The error may also come from a damaged catalog, and would then renew the whole pool at every call.
+"""
 CLOSED: Final = "the client is closed"
 OTHER_LOOP: Final = "this client was opened in another event loop"
 
@@ -106,6 +120,9 @@ class ConnectionPool:
         # Those of them that check a connection for a waiter.
         self._checking: set[asyncio.Task[object]] = set()
         self._emptied = asyncio.Event()
+        # Connections with outdated types, which are closed when their use ends.
+        self._stale: weakref.WeakSet[Connection] = weakref.WeakSet()
+        self._renewed_at = -RENEW_AGAIN_S
 
     async def fill(self) -> None:
         """Open `min_size` connections; raise what `connect` raises, with the pool closed."""
@@ -165,6 +182,8 @@ class ConnectionPool:
         elif self.is_closed or isinstance(error, asyncpg.ReadOnlySQLTransactionError):
             # A server that writes no more has become a replica: look for the new primary.
             self._part_with(connection)
+        elif has_stale_types(error):
+            self._renew(connection, is_certain=isinstance(error, StaleTypes))
         elif error is None or is_answer(error):
             self._free(connection, expires)
         else:
@@ -327,6 +346,9 @@ class ConnectionPool:
         if self.is_closed:
             self._drop(connection)
             return
+        if connection in self._stale:
+            self._part_with(connection)
+            return
         now = self._loop.time()
         if now > expires:
             self._part_with(connection)
@@ -340,6 +362,21 @@ class ConnectionPool:
         if now - since > self._max_idle_s and self._size > self._min_size:
             self._idle.popleft()
             self._part_with(oldest)
+
+    def _renew(self, connection: Connection, *, is_certain: bool) -> None:
+        """Close a connection with outdated types, and with it all that are as old.
+
+        Idle ones are closed now, those in use when they are released.
+        """
+        now = self._loop.time()
+        is_new = is_certain or now - self._renewed_at > RENEW_AGAIN_S
+        if is_new and connection not in self._stale:
+            self._renewed_at = now
+            maintained = [connection for connection, _ in self._maintenance.values()]
+            self._stale.update((*self._used, *maintained))
+            while self._idle:
+                self._part_with(self._idle.pop()[0])
+        self._part_with(connection)
 
     def _vacate(self) -> None:
         """Give back the slot of a connection."""

@@ -7,20 +7,20 @@ means: `db.repeatable.fetch(…)` raises Unavailable, `db.once.fetch(…)` raise
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Collection
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-import asyncpg
-
+from agentrows.db.batches import send_rows
 from agentrows.db.deadlines import Until
 from agentrows.db.retries import NO_RETRIES
-from agentrows.db.sources import TransactionScope, give_back, raise_translated, statement_end
+from agentrows.db.sources import TransactionScope, give_back, statement_end
 from agentrows.db.transactions import Isolation, Transactions
-from agentrows.errors import Aborted, InvalidValue, OutcomeUnknown, Unavailable
+from agentrows.db.translation import call_name, raise_ours
+from agentrows.db.unreadable import is_unreadable, raise_unreadable
+from agentrows.errors import AgentRowsError, OutcomeUnknown, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     )
     from contextlib import AbstractAsyncContextManager
 
+    import asyncpg
     from asyncpg.cursor import Cursor
 
     from agentrows.db.retries import Retries
@@ -67,31 +68,31 @@ class Statements:
 
     async def execute(self, query: str, /, *args: object, timeout: float | None = None) -> str:
         """Run a statement and return the server's command tag."""
-        return await self._run(lambda c, t: c.execute(query, *args, timeout=t), timeout)
+        return await self._run(lambda c, t: c.execute(query, *args, timeout=t), timeout, query)
 
     async def executemany(
         self, command: str, args: Iterable[Sequence[object]], /, *, timeout: float | None = None
     ) -> None:
         """Run a statement for each sequence of arguments, all or nothing."""
         await self._run_with(
-            args, lambda c, t: _send_rows(c.executemany(command, args, timeout=t)), timeout
+            args, lambda c, t: send_rows(c.executemany(command, args, timeout=t)), timeout, command
         )
 
     async def fetch(
         self, query: str, /, *args: object, timeout: float | None = None
     ) -> list[asyncpg.Record]:
         """Run a statement and return its rows."""
-        return await self._run(lambda c, t: c.fetch(query, *args, timeout=t), timeout)
+        return await self._run(lambda c, t: c.fetch(query, *args, timeout=t), timeout, query)
 
     async def fetchrow(
         self, query: str, /, *args: object, timeout: float | None = None
     ) -> asyncpg.Record | None:
         """Run a statement and return its first row, or None."""
-        return await self._run(lambda c, t: c.fetchrow(query, *args, timeout=t), timeout)
+        return await self._run(lambda c, t: c.fetchrow(query, *args, timeout=t), timeout, query)
 
     async def fetchval(self, query: str, /, *args: object, timeout: float | None = None) -> object:
         """Run a statement and return the first column of its first row, or None."""
-        return await self._run(lambda c, t: c.fetchval(query, *args, timeout=t), timeout)
+        return await self._run(lambda c, t: c.fetchval(query, *args, timeout=t), timeout, query)
 
     async def copy_records_to_table(
         self,
@@ -110,41 +111,52 @@ class Statements:
                 table_name, records=records, columns=columns, schema_name=schema_name, timeout=t
             ),
             timeout,
+            f"COPY {table_name}",
         )
 
-    async def _run(self, call: Call[T], timeout_s: float | None) -> T:
-        """Run a statement, and again where that is allowed; what a call costs is here."""
+    async def _run(self, call: Call[T], timeout_s: float | None, query: str) -> T:
+        """Run a statement, and again where that is allowed; the cost of a call is here."""
         limit_s = self._timeout_s if timeout_s is None else timeout_s
         started = self._now()
         deadline = None if limit_s is None else started + limit_s
         try:
-            return await self._attempt(call, deadline)
-        except (Unavailable, Aborted) as error:
+            return await self._attempt(call, deadline, query)
+        except AgentRowsError as error:
             if self._retries.gives_up(error, limit_s):
                 raise
             first = error
         return await self._retries.again(
-            partial(self._attempt, call, deadline), first, started=started, limit_s=limit_s
+            partial(self._attempt, call, deadline, query),
+            first,
+            started=started,
+            limit_s=limit_s,
+            name=call_name(query),
         )
 
-    async def _run_with(self, rows: object, call: Call[T], timeout_s: float | None) -> T:
+    async def _run_with(
+        self, rows: object, call: Call[T], timeout_s: float | None, query: str
+    ) -> T:
         """Run a statement on rows; again only where they are all there a second time."""
         if isinstance(rows, Collection):
-            return await self._run(call, timeout_s)
+            return await self._run(call, timeout_s, query)
         limit_s = self._timeout_s if timeout_s is None else timeout_s
-        return await self._attempt(call, None if limit_s is None else self._now() + limit_s)
+        return await self._attempt(call, None if limit_s is None else self._now() + limit_s, query)
 
-    async def _attempt(self, call: Call[T], deadline: float | None) -> T:
+    async def _attempt(self, call: Call[T], deadline: float | None, query: str) -> T:
         source = self._source
         connection = source.take() or await source.wait(deadline)
         try:
             with Until(source.deadlines, statement_end(source, deadline)):
                 result = await call(connection, source.left(deadline))
         except BaseException as error:
+            if is_unreadable(error, query):
+                may_repeat = self._lost is Unavailable and not source.in_transaction
+                try:
+                    await raise_unreadable(error, query, connection, call, may_repeat=may_repeat)
+                finally:
+                    await give_back(source, connection, None)
             await give_back(source, connection, error)
-            if source.readonly and isinstance(error, asyncpg.ReadOnlySQLTransactionError):
-                raise InvalidValue("readonly: a transaction begun so cannot write") from error
-            raise_translated(error, lost=self._lost)
+            raise_ours(error, query, connection, lost=self._lost, readonly=source.readonly)
             raise
         if chore := source.release(connection):
             await chore
@@ -220,7 +232,7 @@ class Executor(Statements):
             async with one_try._transaction(isolation, readonly=False, lost=Unavailable) as scope:
                 return await block(scope)
 
-        return await self._retries.run(run, limit_s=self._timeout_s)
+        return await self._retries.run(run, limit_s=self._timeout_s, name="a transaction")
 
     @contextlib.asynccontextmanager
     async def _transaction(
@@ -273,29 +285,13 @@ class Executor(Statements):
                 async for row in scope.cursor(query, *args, prefetch=prefetch, timeout=timeout):
                     yield row
             return
-        cursor = await self._run(lambda c, t: _open_cursor(c, query, args, t), timeout)
-        while rows := await self._run(lambda _, t: cursor.fetch(prefetch, timeout=t), timeout):
+        cursor = await self._run(lambda c, t: _open_cursor(c, query, args, t), timeout, query)
+        while rows := await self._run(
+            lambda _, t: cursor.fetch(prefetch, timeout=t), timeout, query
+        ):
             for row in rows:
                 source.reads += 1
                 yield row
-
-
-async def _send_rows(call: Awaitable[None]) -> None:
-    """Run executemany in a task of its own, for the driver may swallow a cancellation in it.
-
-    While the server takes no more rows, it then waits for an answer; there it is cancelled again.
-    """
-    sending = asyncio.ensure_future(call)
-    try:
-        await asyncio.wait([sending])
-    except asyncio.CancelledError:
-        sending.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-        while not sending.done():
-            sending.cancel()
-            with contextlib.suppress(asyncio.CancelledError):  # it is on its way already
-                await asyncio.sleep(0)
-        raise
-    sending.result()
 
 
 async def _open_cursor(

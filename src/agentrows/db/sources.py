@@ -15,10 +15,10 @@ from agentrows.db.deadlines import Deadlines, Until
 from agentrows.errors import (
     Aborted,
     ClientClosed,
-    OutcomeUnknown,
     PoolTimeout,
     StatementTimeout,
     Unavailable,
+    has_stale_types,
     translate,
 )
 
@@ -35,7 +35,6 @@ __all__ = [
     "TransactionScope",
     "enclosing",
     "give_back",
-    "raise_translated",
     "statement_end",
 ]
 
@@ -137,11 +136,14 @@ class ApplicationPool:
                 raise
             raise ours from error
 
-    async def release(self, connection: Connection, error: BaseException | None = None) -> None:  # noqa: ARG002
+    async def release(self, connection: Connection, error: BaseException | None = None) -> None:
         """Give the connection back; one that cannot be reset is closed by the pool.
 
-        If the caller is cancelled, the pool still takes the connection back.
+        If the caller is cancelled, the pool still takes the connection back. After an error about
+        outdated types the pool replaces all of its connections.
         """
+        if has_stale_types(error):
+            await self._pool.expire_connections()
         with contextlib.suppress(asyncpg.InterfaceError):  # the pool has taken it back already
             if not connection.is_closed() and connection.is_in_transaction():
                 connection.terminate()  # the pool would log an error, and roll back
@@ -234,10 +236,3 @@ def statement_end(source: Source, deadline: float | None) -> float:
         return deadline
     limit_s = source.statement_timeout_s
     return math.inf if limit_s is None else source.deadlines.now() + limit_s
-
-
-def raise_translated(error: BaseException, *, lost: type[Unavailable | OutcomeUnknown]) -> None:
-    """Raise our error for one of the driver's; return for an error that is raised as it is."""
-    ours = translate(error, lost=lost)
-    if ours is not None:
-        raise ours from error

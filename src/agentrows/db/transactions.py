@@ -14,9 +14,9 @@ from agentrows.db.sources import (
     TransactionScope,
     enclosing,
     give_back,
-    raise_translated,
     statement_end,
 )
+from agentrows.db.translation import raise_ours
 from agentrows.errors import InvalidValue, OutcomeUnknown, Unavailable
 
 if TYPE_CHECKING:
@@ -59,7 +59,9 @@ class Transactions:
         """
         _check_isolation(isolation)
         connection, transaction = await self._retries.run(
-            lambda: self._begin(isolation, readonly=readonly), limit_s=self._timeout_s
+            lambda: self._begin(isolation, readonly=readonly),
+            limit_s=self._timeout_s,
+            name="BEGIN",
         )
         scope = TransactionScope(connection, self._source, readonly=readonly)
         if self._source.in_transaction:
@@ -98,7 +100,7 @@ class Transactions:
             if not self._source.in_transaction:
                 _terminate(connection)  # the driver would take the next one for a savepoint
             await give_back(self._source, connection, error)
-            raise_translated(error, lost=Unavailable)
+            raise_ours(error, lost=Unavailable)
             raise
         return connection, transaction
 
@@ -116,7 +118,7 @@ class Transactions:
             with Until(self._source.deadlines, statement_end(self._source, deadline)):
                 await command()  # the driver refuses a closed connection without a coroutine
         except Exception as error:
-            raise_translated(error, lost=lost)
+            raise_ours(error, lost=lost)
             raise
 
 

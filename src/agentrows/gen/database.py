@@ -32,11 +32,13 @@ class BecomeUserRow(BaseModel):
     """A row of BecomeUser."""
 
     user_id: str
+    is_citus: bool
     open_tables: str
 
 
 _INT: Final[TypeAdapter[int]] = TypeAdapter(int)
-_STR_NONE: Final[TypeAdapter[str | None]] = TypeAdapter(str | None)
+_VECTOR_SCHEMA_COLUMNS: Final = ("schema_name", "is_on_search_path")
+_READ_VECTOR_SCHEMA: Final = reader(models.VectorSchema, _VECTOR_SCHEMA_COLUMNS)
 _SURROUNDINGS_COLUMNS: Final = (
     "user_id",
     "is_denied",
@@ -46,7 +48,7 @@ _SURROUNDINGS_COLUMNS: Final = (
     "isolation",
 )
 _READ_SURROUNDINGS: Final = reader(models.Surroundings, _SURROUNDINGS_COLUMNS)
-_BECOME_USER_ROW_COLUMNS: Final = ("user_id", "open_tables")
+_BECOME_USER_ROW_COLUMNS: Final = ("user_id", "is_citus", "open_tables")
 _READ_BECOME_USER_ROW: Final = reader(BecomeUserRow, _BECOME_USER_ROW_COLUMNS)
 _JSONVALUE: Final[TypeAdapter[JsonValue]] = TypeAdapter(JsonValue)
 _PGVECTOR: Final[TypeAdapter[PgVector]] = TypeAdapter(PgVector)
@@ -62,16 +64,22 @@ async def ping(db: DBTX, /) -> int:
 
 
 FIND_VECTOR_SCHEMA: Final = """-- name: FindVectorSchema :one
-SELECT n.nspname AS schema_name
+SELECT
+    n.nspname AS schema_name,
+    (to_regtype('vector') IS NOT NULL)::boolean AS "is_on_search_path!"
 FROM pg_catalog.pg_extension AS e
 JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace
 WHERE e.extname = 'vector'"""
 
 
-async def find_vector_schema(db: DBTX, /) -> str | None:
-    """The schema that holds pgvector's types; none if the extension is not installed."""
-    value = await db.fetchval(FIND_VECTOR_SCHEMA)
-    return _STR_NONE.validate_python(value)
+async def find_vector_schema(db: DBTX, /) -> models.VectorSchema | None:
+    """The schema that holds pgvector's types, and whether statements find them there; no row if the
+    extension is not installed.
+    """
+    row = await db.fetchrow(FIND_VECTOR_SCHEMA)
+    if row is None:
+        return None
+    return _READ_VECTOR_SCHEMA(row)
 
 
 LOOK_AROUND: Final = """-- name: LookAround :one
@@ -101,6 +109,10 @@ async def look_around(db: DBTX, /) -> models.Surroundings:
 BECOME_USER: Final = """-- name: BecomeUser :one
 SELECT
     set_config('agentrows.user_id', $1::text, true)::text AS "user_id!",
+    EXISTS (
+        SELECT 1 FROM pg_catalog.pg_extension AS e
+        WHERE e.extname = 'citus'
+    )::boolean AS "is_citus!",
     coalesce(string_agg(relname::text, ', ' ORDER BY relname), '')::text AS "open_tables!"
 FROM pg_catalog.pg_class
 WHERE
@@ -129,7 +141,8 @@ WHERE
 
 async def become_user(db: DBTX, /, *, user_id: str) -> BecomeUserRow:
     """Let this transaction see and change the rows of one user alone. The answer names the tables on
-    which no policy holds for this role: it is a superuser, it has BYPASSRLS, or there is none.
+    which no policy holds for this role: it is a superuser, it has BYPASSRLS, or there is none. It
+    contains, too, whether the extension citus is installed, whose nodes do not get the user's id.
     """
     row = await db.fetchrow(BECOME_USER, user_id)
     return _READ_BECOME_USER_ROW(required(row, "BecomeUser"))

@@ -41,6 +41,7 @@ __all__ = [
     "Task",
     "Tool",
     "ToolServer",
+    "VectorSchema",
 ]
 
 
@@ -466,3 +467,10 @@ class Surroundings(BaseModel):
     has_memory: bool
     has_vector_track: bool
     isolation: str
+
+
+class VectorSchema(BaseModel):
+    """A row of FindVectorSchema."""
+
+    schema_name: str
+    is_on_search_path: bool

@@ -41,9 +41,14 @@ def needs(db: Executor, track: str, version: int) -> None:
 async def become_user(db: Executor, user_id: str) -> None:
     """Let a transaction see and change the rows of one user alone.
 
-    Raises ConfigError where the policies would not hold, so that nobody relies on them in vain.
+    Raises ConfigError where the policies would not hold.
     """
     became = await database.become_user(db.repeatable, user_id=user_id)
+    if became.is_citus:
+        raise ConfigError(
+            "as_user does not protect rows in a database with the extension citus: its nodes do "
+            "not get the id of the user"
+        )
     if became.open_tables:
         raise ConfigError(
             f"no policy holds for this role on {became.open_tables}: it is a superuser or has "
