@@ -108,7 +108,7 @@ class ConnectionPool:
         self._pid = os.getpid()
         # Slots taken: connections that are open, about to be, or about to be closed.
         self._size = 0
-        # Connections in nobody's use, since when, and when they are to be closed; the last one is
+        # Idle connections, since when, and when they are to be closed; the last one is
         # the next to go. Times are those of the event loop.
         self._idle: deque[tuple[Connection, float, float]] = deque()
         # Connections in use, and when they are to be closed.
