@@ -395,77 +395,82 @@ LOCK_EXPIRED_SESSIONS: Final = """-- name: LockExpiredSessions :many
 SELECT s.id, s.user_id, greatest(s.updated_at, s.created_at)::text AS "last_used!" FROM session AS s
 WHERE
     greatest(s.updated_at, s.created_at) < statement_timestamp() - $1::interval
-    AND (
-        SELECT 1 FROM event AS e
-        WHERE
-            e.user_id = s.user_id
-            AND e.session_id = s.id
-            AND greatest(e.updated_at, e.created_at) >= statement_timestamp() - $1::interval
-        LIMIT 1
-    ) IS NULL
-    AND (
-        SELECT 1 FROM task AS t
-        WHERE
-            t.session_id = s.id
-            AND (t.user_id = s.user_id OR t.user_id IS NULL)
-            AND greatest(t.updated_at, t.created_at) >= statement_timestamp() - $1::interval
-        LIMIT 1
-    ) IS NULL
-    AND (
-        SELECT 1 FROM task AS t
-        INNER JOIN push_notification AS p ON p.task_id = t.id
-        WHERE
-            t.session_id = s.id
-            AND (t.user_id = s.user_id OR t.user_id IS NULL)
-            AND greatest(p.updated_at, p.created_at) >= statement_timestamp() - $1::interval
-        LIMIT 1
-    ) IS NULL
-    AND (
-        SELECT 1 FROM lg_checkpoint AS c
-        WHERE
-            c.user_id = s.user_id
-            AND c.thread_id = s.id
-            AND greatest(c.updated_at, c.created_at) >= statement_timestamp() - $1::interval
-        LIMIT 1
-    ) IS NULL
-    AND (
-        SELECT 1 FROM lg_checkpoint_write AS w
-        WHERE
-            w.user_id = s.user_id
-            AND w.thread_id = s.id
-            AND greatest(w.updated_at, w.created_at) >= statement_timestamp() - $1::interval
-        LIMIT 1
-    ) IS NULL
-    AND (
-        SELECT 1 FROM crewai_agent_memory AS m
-        WHERE
-            m.user_id = s.user_id
-            AND m.thread_id = s.id
-            AND greatest(m.updated_at, m.created_at) >= statement_timestamp() - $1::interval
-        LIMIT 1
-    ) IS NULL
-    AND (
-        SELECT 1 FROM crewai_flow_state AS f
-        WHERE
-            f.user_id = s.user_id
-            AND f.thread_id = s.id
-            AND greatest(f.updated_at, f.created_at) >= statement_timestamp() - $1::interval
-        LIMIT 1
-    ) IS NULL
-    AND (
-        SELECT 1 FROM session_share AS h
-        WHERE
-            h.user_id = s.user_id
-            AND h.session_id = s.id
+    AND CASE
+        WHEN
+            (
+                SELECT 1 FROM event AS e
+                WHERE
+                    e.user_id = s.user_id
+                    AND e.session_id = s.id
+                    AND greatest(e.updated_at, e.created_at) >= statement_timestamp() - $1::interval
+                LIMIT 1
+            ) IS NULL
             AND (
-                h.created_at AT TIME ZONE 'UTC' >= statement_timestamp() - $1::interval
-                OR h.id IN (
-                    SELECT a.share_id FROM session_share_access AS a
-                    WHERE a.accessed_at AT TIME ZONE 'UTC' >= statement_timestamp() - $1::interval
-                )
-            )
-        LIMIT 1
-    ) IS NULL
+                SELECT 1 FROM task AS t
+                WHERE
+                    t.session_id = s.id
+                    AND (t.user_id = s.user_id OR t.user_id IS NULL)
+                    AND greatest(t.updated_at, t.created_at) >= statement_timestamp() - $1::interval
+                LIMIT 1
+            ) IS NULL
+            AND (
+                SELECT 1 FROM task AS t
+                INNER JOIN push_notification AS p ON p.task_id = t.id
+                WHERE
+                    t.session_id = s.id
+                    AND (t.user_id = s.user_id OR t.user_id IS NULL)
+                    AND greatest(p.updated_at, p.created_at) >= statement_timestamp() - $1::interval
+                LIMIT 1
+            ) IS NULL
+            AND (
+                SELECT 1 FROM lg_checkpoint AS c
+                WHERE
+                    c.user_id = s.user_id
+                    AND c.thread_id = s.id
+                    AND greatest(c.updated_at, c.created_at) >= statement_timestamp() - $1::interval
+                LIMIT 1
+            ) IS NULL
+            AND (
+                SELECT 1 FROM lg_checkpoint_write AS w
+                WHERE
+                    w.user_id = s.user_id
+                    AND w.thread_id = s.id
+                    AND greatest(w.updated_at, w.created_at) >= statement_timestamp() - $1::interval
+                LIMIT 1
+            ) IS NULL
+            AND (
+                SELECT 1 FROM crewai_agent_memory AS m
+                WHERE
+                    m.user_id = s.user_id
+                    AND m.thread_id = s.id
+                    AND greatest(m.updated_at, m.created_at) >= statement_timestamp() - $1::interval
+                LIMIT 1
+            ) IS NULL
+            AND (
+                SELECT 1 FROM crewai_flow_state AS f
+                WHERE
+                    f.user_id = s.user_id
+                    AND f.thread_id = s.id
+                    AND greatest(f.updated_at, f.created_at) >= statement_timestamp() - $1::interval
+                LIMIT 1
+            ) IS NULL
+            AND (
+                SELECT 1 FROM session_share AS h
+                WHERE
+                    h.user_id = s.user_id
+                    AND h.session_id = s.id
+                    AND (
+                        h.created_at AT TIME ZONE 'UTC' >= statement_timestamp() - $1::interval
+                        OR h.id IN (
+                            SELECT a.share_id FROM session_share_access AS a
+                            WHERE a.accessed_at AT TIME ZONE 'UTC' >= statement_timestamp() - $1::interval
+                        )
+                    )
+                LIMIT 1
+            ) IS NULL
+            THEN true
+        ELSE false
+    END
     AND (greatest(s.updated_at, s.created_at), s.id, s.user_id)
     > (CAST($2::text AS timestamptz), $3::text, $4::text)
 ORDER BY greatest(s.updated_at, s.created_at), s.id, s.user_id
@@ -484,7 +489,9 @@ async def lock_expired_sessions(
     batch_size: int,
 ) -> list[models.ExpiredSession]:
     """Lock the next sessions, deleted ones included, to which nothing was written for as long as the
-    retention, the longest idle first. Sessions that another transaction has locked are skipped.
+    retention, the longest idle first. Sessions that another transaction has locked are skipped. The
+    CASE hides its conditions from the planner, which would expect few sessions to pass, and check and
+    sort all there are for each batch.
 
     unscoped: retention is for every user
     """
@@ -547,77 +554,82 @@ expired AS MATERIALIZED (
     INNER JOIN given ON given.id = s.id AND given.user_id = s.user_id
     WHERE
         greatest(s.updated_at, s.created_at) < statement_timestamp() - $3::interval
-        AND (
-            SELECT 1 FROM event AS e
-            WHERE
-                e.user_id = s.user_id
-                AND e.session_id = s.id
-                AND greatest(e.updated_at, e.created_at) >= statement_timestamp() - $3::interval
-            LIMIT 1
-        ) IS NULL
-        AND (
-            SELECT 1 FROM task AS t
-            WHERE
-                t.session_id = s.id
-                AND (t.user_id = s.user_id OR t.user_id IS NULL)
-                AND greatest(t.updated_at, t.created_at) >= statement_timestamp() - $3::interval
-            LIMIT 1
-        ) IS NULL
-        AND (
-            SELECT 1 FROM task AS t
-            INNER JOIN push_notification AS p ON p.task_id = t.id
-            WHERE
-                t.session_id = s.id
-                AND (t.user_id = s.user_id OR t.user_id IS NULL)
-                AND greatest(p.updated_at, p.created_at) >= statement_timestamp() - $3::interval
-            LIMIT 1
-        ) IS NULL
-        AND (
-            SELECT 1 FROM lg_checkpoint AS c
-            WHERE
-                c.user_id = s.user_id
-                AND c.thread_id = s.id
-                AND greatest(c.updated_at, c.created_at) >= statement_timestamp() - $3::interval
-            LIMIT 1
-        ) IS NULL
-        AND (
-            SELECT 1 FROM lg_checkpoint_write AS w
-            WHERE
-                w.user_id = s.user_id
-                AND w.thread_id = s.id
-                AND greatest(w.updated_at, w.created_at) >= statement_timestamp() - $3::interval
-            LIMIT 1
-        ) IS NULL
-        AND (
-            SELECT 1 FROM crewai_agent_memory AS m
-            WHERE
-                m.user_id = s.user_id
-                AND m.thread_id = s.id
-                AND greatest(m.updated_at, m.created_at) >= statement_timestamp() - $3::interval
-            LIMIT 1
-        ) IS NULL
-        AND (
-            SELECT 1 FROM crewai_flow_state AS f
-            WHERE
-                f.user_id = s.user_id
-                AND f.thread_id = s.id
-                AND greatest(f.updated_at, f.created_at) >= statement_timestamp() - $3::interval
-            LIMIT 1
-        ) IS NULL
-        AND (
-            SELECT 1 FROM session_share AS h
-            WHERE
-                h.user_id = s.user_id
-                AND h.session_id = s.id
+        AND CASE
+            WHEN
+                (
+                    SELECT 1 FROM event AS e
+                    WHERE
+                        e.user_id = s.user_id
+                        AND e.session_id = s.id
+                        AND greatest(e.updated_at, e.created_at) >= statement_timestamp() - $3::interval
+                    LIMIT 1
+                ) IS NULL
                 AND (
-                    h.created_at AT TIME ZONE 'UTC' >= statement_timestamp() - $3::interval
-                    OR h.id IN (
-                        SELECT a.share_id FROM session_share_access AS a
-                        WHERE a.accessed_at AT TIME ZONE 'UTC' >= statement_timestamp() - $3::interval
-                    )
-                )
-            LIMIT 1
-        ) IS NULL
+                    SELECT 1 FROM task AS t
+                    WHERE
+                        t.session_id = s.id
+                        AND (t.user_id = s.user_id OR t.user_id IS NULL)
+                        AND greatest(t.updated_at, t.created_at) >= statement_timestamp() - $3::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM task AS t
+                    INNER JOIN push_notification AS p ON p.task_id = t.id
+                    WHERE
+                        t.session_id = s.id
+                        AND (t.user_id = s.user_id OR t.user_id IS NULL)
+                        AND greatest(p.updated_at, p.created_at) >= statement_timestamp() - $3::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM lg_checkpoint AS c
+                    WHERE
+                        c.user_id = s.user_id
+                        AND c.thread_id = s.id
+                        AND greatest(c.updated_at, c.created_at) >= statement_timestamp() - $3::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM lg_checkpoint_write AS w
+                    WHERE
+                        w.user_id = s.user_id
+                        AND w.thread_id = s.id
+                        AND greatest(w.updated_at, w.created_at) >= statement_timestamp() - $3::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM crewai_agent_memory AS m
+                    WHERE
+                        m.user_id = s.user_id
+                        AND m.thread_id = s.id
+                        AND greatest(m.updated_at, m.created_at) >= statement_timestamp() - $3::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM crewai_flow_state AS f
+                    WHERE
+                        f.user_id = s.user_id
+                        AND f.thread_id = s.id
+                        AND greatest(f.updated_at, f.created_at) >= statement_timestamp() - $3::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM session_share AS h
+                    WHERE
+                        h.user_id = s.user_id
+                        AND h.session_id = s.id
+                        AND (
+                            h.created_at AT TIME ZONE 'UTC' >= statement_timestamp() - $3::interval
+                            OR h.id IN (
+                                SELECT a.share_id FROM session_share_access AS a
+                                WHERE a.accessed_at AT TIME ZONE 'UTC' >= statement_timestamp() - $3::interval
+                            )
+                        )
+                    LIMIT 1
+                ) IS NULL
+                THEN true
+            ELSE false
+        END
 ),
 pruned_tasks AS (
     DELETE FROM task USING expired
@@ -735,77 +747,82 @@ WITH expired AS MATERIALIZED (
     SELECT s.id, s.user_id, s.created_at FROM session AS s
     WHERE
         greatest(s.updated_at, s.created_at) < statement_timestamp() - $1::interval
-        AND (
-            SELECT 1 FROM event AS e
-            WHERE
-                e.user_id = s.user_id
-                AND e.session_id = s.id
-                AND greatest(e.updated_at, e.created_at) >= statement_timestamp() - $1::interval
-            LIMIT 1
-        ) IS NULL
-        AND (
-            SELECT 1 FROM task AS t
-            WHERE
-                t.session_id = s.id
-                AND (t.user_id = s.user_id OR t.user_id IS NULL)
-                AND greatest(t.updated_at, t.created_at) >= statement_timestamp() - $1::interval
-            LIMIT 1
-        ) IS NULL
-        AND (
-            SELECT 1 FROM task AS t
-            INNER JOIN push_notification AS p ON p.task_id = t.id
-            WHERE
-                t.session_id = s.id
-                AND (t.user_id = s.user_id OR t.user_id IS NULL)
-                AND greatest(p.updated_at, p.created_at) >= statement_timestamp() - $1::interval
-            LIMIT 1
-        ) IS NULL
-        AND (
-            SELECT 1 FROM lg_checkpoint AS c
-            WHERE
-                c.user_id = s.user_id
-                AND c.thread_id = s.id
-                AND greatest(c.updated_at, c.created_at) >= statement_timestamp() - $1::interval
-            LIMIT 1
-        ) IS NULL
-        AND (
-            SELECT 1 FROM lg_checkpoint_write AS w
-            WHERE
-                w.user_id = s.user_id
-                AND w.thread_id = s.id
-                AND greatest(w.updated_at, w.created_at) >= statement_timestamp() - $1::interval
-            LIMIT 1
-        ) IS NULL
-        AND (
-            SELECT 1 FROM crewai_agent_memory AS m
-            WHERE
-                m.user_id = s.user_id
-                AND m.thread_id = s.id
-                AND greatest(m.updated_at, m.created_at) >= statement_timestamp() - $1::interval
-            LIMIT 1
-        ) IS NULL
-        AND (
-            SELECT 1 FROM crewai_flow_state AS f
-            WHERE
-                f.user_id = s.user_id
-                AND f.thread_id = s.id
-                AND greatest(f.updated_at, f.created_at) >= statement_timestamp() - $1::interval
-            LIMIT 1
-        ) IS NULL
-        AND (
-            SELECT 1 FROM session_share AS h
-            WHERE
-                h.user_id = s.user_id
-                AND h.session_id = s.id
+        AND CASE
+            WHEN
+                (
+                    SELECT 1 FROM event AS e
+                    WHERE
+                        e.user_id = s.user_id
+                        AND e.session_id = s.id
+                        AND greatest(e.updated_at, e.created_at) >= statement_timestamp() - $1::interval
+                    LIMIT 1
+                ) IS NULL
                 AND (
-                    h.created_at AT TIME ZONE 'UTC' >= statement_timestamp() - $1::interval
-                    OR h.id IN (
-                        SELECT a.share_id FROM session_share_access AS a
-                        WHERE a.accessed_at AT TIME ZONE 'UTC' >= statement_timestamp() - $1::interval
-                    )
-                )
-            LIMIT 1
-        ) IS NULL
+                    SELECT 1 FROM task AS t
+                    WHERE
+                        t.session_id = s.id
+                        AND (t.user_id = s.user_id OR t.user_id IS NULL)
+                        AND greatest(t.updated_at, t.created_at) >= statement_timestamp() - $1::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM task AS t
+                    INNER JOIN push_notification AS p ON p.task_id = t.id
+                    WHERE
+                        t.session_id = s.id
+                        AND (t.user_id = s.user_id OR t.user_id IS NULL)
+                        AND greatest(p.updated_at, p.created_at) >= statement_timestamp() - $1::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM lg_checkpoint AS c
+                    WHERE
+                        c.user_id = s.user_id
+                        AND c.thread_id = s.id
+                        AND greatest(c.updated_at, c.created_at) >= statement_timestamp() - $1::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM lg_checkpoint_write AS w
+                    WHERE
+                        w.user_id = s.user_id
+                        AND w.thread_id = s.id
+                        AND greatest(w.updated_at, w.created_at) >= statement_timestamp() - $1::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM crewai_agent_memory AS m
+                    WHERE
+                        m.user_id = s.user_id
+                        AND m.thread_id = s.id
+                        AND greatest(m.updated_at, m.created_at) >= statement_timestamp() - $1::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM crewai_flow_state AS f
+                    WHERE
+                        f.user_id = s.user_id
+                        AND f.thread_id = s.id
+                        AND greatest(f.updated_at, f.created_at) >= statement_timestamp() - $1::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM session_share AS h
+                    WHERE
+                        h.user_id = s.user_id
+                        AND h.session_id = s.id
+                        AND (
+                            h.created_at AT TIME ZONE 'UTC' >= statement_timestamp() - $1::interval
+                            OR h.id IN (
+                                SELECT a.share_id FROM session_share_access AS a
+                                WHERE a.accessed_at AT TIME ZONE 'UTC' >= statement_timestamp() - $1::interval
+                            )
+                        )
+                    LIMIT 1
+                ) IS NULL
+                THEN true
+            ELSE false
+        END
 ),
 expired_tasks AS MATERIALIZED (
     SELECT DISTINCT task.id FROM task, expired
