@@ -148,8 +148,14 @@ def _tracks(settings: Settings) -> tuple[migrate.Track, ...]:
 
 
 def _versions(status: migrate.Status, settings: Settings) -> dict[str, int]:
-    """Return how far each track is, for `needs`."""
+    """Return how far each track is, for `needs`.
+
+    An optional track without a version is at 0. Of any other without one nothing is known: an ORM
+    may have made its tables.
+    """
+    unknown = [track for track in status.tracks if track.version is None and track.is_readable]
     return {
+        **{track.name: 0 for track in unknown if track.required == 0},
         **status.versions,
         **({} if settings.vector_enabled else {"vector": SWITCHED_OFF}),
         **({} if settings.row_security else {"rls": SWITCHED_OFF}),

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 DRIVER: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 UNDONE: Final = "the run was rolled back"
+POLICIES: Final = (
+    "; drop the policies first with `agentrows migrate goto 0 --track rls`; with "
+    "AGENTROWS_ROW_SECURITY=true `up` makes them again"
+)
 GOES_ON: Final = "the files before it stay; `agentrows migrate up` goes on from here"
 
 
@@ -50,7 +54,14 @@ def advice(state: State, step: Step) -> str:
 
 
 def words(error: Exception) -> str:
-    """Say what the server said, without the detail that quotes rows."""
+    """Return the server's message, without a detail that quotes rows.
+
+    The detail of a dependency names the objects in the way. Policies are those of the track rls.
+    """
+    if isinstance(error, asyncpg.DependentObjectsStillExistError):
+        detail = (error.detail or "").replace("\n", "; ")
+        cure = POLICIES if "policy " in detail else ""
+        return f"{error.args[0]} (SQLSTATE {error.sqlstate}): {detail}{cure}"
     if isinstance(error, asyncpg.PostgresError):
         return f"{error.args[0]} (SQLSTATE {error.sqlstate})"
     return str(error)

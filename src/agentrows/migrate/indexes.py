@@ -92,6 +92,45 @@ def standing_after(files: Iterable[File]) -> dict[str, str]:
     return standing
 
 
+def altered_in(file: File) -> tuple[str, ...]:
+    """Return the tables that only their owner can change as a file does, as they are written.
+
+    A file that takes another role is not read on from there.
+    """
+    tables: list[str] = []
+    for words in _statements(file.sql):
+        if words[:2] == ["set", "role"] or words[:3] == ["set", "local", "role"]:
+            break
+        if _starts_with(words, "create", "index"):
+            index = _index(words)
+            tables += [index.made_on] if index else []
+        elif words[:2] in (["alter", "table"], ["drop", "table"]):
+            named = [word for word in words[2:5] if word not in {"if", "exists", "only"}]
+            tables += named[:1]
+    return tuple(dict.fromkeys(tables))
+
+
+def settings_after(files: Iterable[File]) -> set[tuple[str, str]]:
+    """Return the storage settings that these files leave: the table's name and the setting's."""
+    standing: set[tuple[str, str]] = set()
+    for file in files:
+        for words in _statements(file.sql):
+            if words[:2] == ["alter", "table"] and words[3:5] == ["set", "fillfactor"]:
+                standing.add((_last(words[2]), words[4]))
+            elif words[:2] == ["alter", "table"] and words[3:5] == ["reset", "fillfactor"]:
+                standing.discard((_last(words[2]), words[4]))
+            elif words[:2] == ["drop", "table"]:
+                gone = {_last(word) for word in words[2:]}
+                standing = {key for key in standing if key[0] not in gone}
+    return standing
+
+
+def table_name(made_on: str) -> tuple[str | None, str]:
+    """Return the schema, if it is written, and the table of a name as a file writes it."""
+    parts = [_plain(part) for part in _PART.findall(made_on)]
+    return (parts[-2] if len(parts) > 1 else None), parts[-1]
+
+
 def _renamed(words: Sequence[str]) -> tuple[str, str] | None:
     """Return the table that `ALTER TABLE … RENAME TO …` renames, and its new name."""
     if words[:2] != ["alter", "table"] or words[-3:-1] != ["rename", "to"]:
