@@ -16,7 +16,10 @@ WRITTEN = [
 ]
 # They read the catalog of any database, so sqlc cannot know it.
 RUNNER = [
-    *(ROOT / "src" / "agentrows" / "migrate" / name for name in ("ledger.py", "catalog.py")),
+    *(
+        ROOT / "src" / "agentrows" / "migrate" / name
+        for name in ("ledger.py", "catalog.py", "relations.py")
+    ),
     ROOT / "src" / "sqlc_gen_asyncpg" / "serverschema.py",
 ]
 SQL = re.compile(r"\s*(SELECT|INSERT INTO|UPDATE|DELETE FROM|WITH|CREATE|ALTER|DROP|TRUNCATE) \S")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import asyncpg
 
-from agentrows.errors import InvalidTrack, MigrationFailed, OutcomeUnknown, translate
+from agentrows.errors import ConfigError, InvalidTrack, MigrationFailed, OutcomeUnknown, translate
 from agentrows.migrate import catalog, ledger
 from agentrows.migrate.failures import DRIVER, GOES_ON, UNDONE, advice, failure, words
 from agentrows.migrate.indexes import created_in
@@ -94,8 +94,11 @@ class Work:
 def decide(state: State, target: int | None = None, *, required: int | None = None) -> Work:
     """Return a track's work; raise InvalidTrack for files that must not be run.
 
-    With `required` the files above that version are left out.
+    With `required` the files above that version are left out. Raises ConfigError if this role
+    cannot read the tracking table.
     """
+    if not state.is_readable:
+        raise ConfigError(f"permission denied for table {state.place.tracking}")
     check_unchanged(state.history, state.known)
     steps = plan(state.row, state.known, target)
     if required is not None:

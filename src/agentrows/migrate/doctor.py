@@ -157,11 +157,11 @@ def _look(
     try:
         state = State.of(known, found)
         status = status or describe(state)
+        planned = decide(state).steps if state.is_readable else ()
         again = [each.step for each in rebuilds_in([state], {known.track.name: missing})]
         steps = tuple(
             _planned(known, step, {known.track.name: status.required})
-            for step in (*decide(state).steps, *again)
-            if state.is_readable
+            for step in (*planned, *again)
         )
     except MigrationError as error:
         problem = str(error)

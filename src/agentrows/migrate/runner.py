@@ -33,7 +33,7 @@ from agentrows.migrate.track import load_all
 from agentrows.migrate.verify import log_ahead, log_pending, refuse_changed, status
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from agentrows.config import Password
     from agentrows.migrate.catalog import Session
@@ -110,19 +110,11 @@ async def apply(  # noqa: PLR0913  one argument per thing to say
     found = await status(dsn, tracks, password=password)
     if found.is_foreign:
         return leave(found, tracks)
+    refuse_changed(found)
     files: tuple[FileRun, ...] = ()
     if not found.is_usable:
-        refuse_changed(found)
         required = {track.name: track.required for track in found.tracks if track.required}
-        needed = [each for each in loaded if each.track.name in required]
-
-        def choose(states: Sequence[State]) -> Sequence[Work] | None:
-            if Status.of(states).is_foreign:
-                return None
-            return [decide(each, required=required[each.known.track.name]) for each in states]
-
-        async with _run(dsn, needed, options, password) as run:
-            files = (await run.execute(choose)).files
+        files = await _apply_required(dsn, loaded, required, options, password)
         found = await status(dsn, tracks, password=password)
         if found.is_foreign:
             return Report(files, found)
@@ -134,6 +126,25 @@ async def apply(  # noqa: PLR0913  one argument per thing to say
     log_ahead(found)
     log_pending(found)
     return Report(files, found)
+
+
+async def _apply_required(
+    dsn: str,
+    loaded: Sequence[LoadedTrack],
+    required: Mapping[str, int],
+    options: Options,
+    password: Password | None,
+) -> tuple[FileRun, ...]:
+    """Apply the files up to these versions; nothing if another tool has moved a track since."""
+
+    def choose(states: Sequence[State]) -> Sequence[Work] | None:
+        if Status.of(states).is_foreign:
+            return None
+        return [decide(each, required=required[each.known.track.name]) for each in states]
+
+    needed = [each for each in loaded if each.track.name in required]
+    async with _run(dsn, needed, options, password) as run:
+        return (await run.execute(choose)).files
 
 
 async def _apply_optional(
@@ -151,8 +162,8 @@ async def _apply_optional(
                 return ()
             report = await run.execute(lambda states: [decide(state) for state in states])
             return report.files
-    except LockTimeout:
-        logger.info("another runner is at work; optional migrations are left to it")
+    except (LockTimeout, ConfigError) as error:  # another runner, or a role without the right
+        logger.info("optional migrations are not applied: %s", error)
     except AgentRowsError as error:
         logger.warning("optional migrations are left to `agentrows migrate up`: %s", error)
     return ()
