@@ -156,7 +156,8 @@ def _look(
     steps: tuple[PlannedFile, ...] = ()
     try:
         state = State.of(known, found)
-        status = status or describe(state)
+        names = tuple(map(str, missing))
+        status = replace(status or describe(state), missing=names)
         planned = decide(state).steps if state.is_readable else ()
         again = [each.step for each in rebuilds_in([state], {known.track.name: missing})]
         steps = tuple(

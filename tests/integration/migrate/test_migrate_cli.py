@@ -229,6 +229,28 @@ def test_an_illness_is_exit_code_1_of_the_doctor(
     done = cli("doctor")
     assert done.returncode == 1
     assert "vector\tmissing index\tidx_memory_expires_at\n" in done.stdout
+    assert "vector\tstate\t1 missing: see `agentrows migrate doctor`\n" in done.stdout
+    assert "vector\t3\t3\t1 missing: see `agentrows migrate doctor`\n" in cli("status").stdout
+    verified = cli("verify")
+    assert verified.returncode == 0
+    assert "indexes or settings missing: 1" in verified.stderr
+
+
+def test_optional_files_that_are_pending_are_no_error_of_verify(
+    cli: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    cli("up")
+    cli("goto", "16", "--track", "agentrows")
+    verified = cli("verify")
+    assert verified.returncode == 0
+    assert "agentrows\t16\t17\t1 optional, pending\n" in verified.stdout
+    assert cli("status", "--check").returncode == 3
+    assert cli("doctor").returncode == 0
+    assert "crewai_memory_created.up.sql\tup, outside of a transaction, optional" in (
+        cli("plan").stdout
+    )
+    found = json.loads(cli("status", "--json").stdout)["tracks"][2]
+    assert (found["required"], found["lacking"]) == (0, [])
 
 
 def test_new_prints_the_paths_of_the_pair(

@@ -13,12 +13,15 @@ from agentrows import PostgresClient, SchemaBehind, Settings, migrate
 from agentrows.config import MigrationMode
 from agentrows.errors import ConfigError, MigrationFailed
 from agentrows.migrate import builtin_tracks
+from agentrows.migrate.track import load_all
 from support.catalog import catalog
 from support.foreign import golang_migrate, set_row
 from support.postgres import as_role
+from support.tracks import write_track
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     import asyncpg
 
@@ -207,3 +210,52 @@ async def test_down_below_the_owner_of_tasks_names_the_policies_and_the_cure(
     await migrate.goto(database, tracks, 0, track="rls")
     await migrate.goto(database, tracks, 6, track="core")
     assert (await migrate.up(database, tracks)).status.is_current
+
+
+async def test_up_rebuilds_what_another_tool_dropped_with_its_tables(
+    database: str, db: asyncpg.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    await migrate.up(database, TRACKS)
+    before = await catalog(db)
+    for loaded in reversed(load_all([CORE, VECTOR])):
+        for migration in reversed(loaded.migrations):
+            if not migration.down.is_blank:
+                await db.execute(migration.down.sql)
+        await db.execute(f"TRUNCATE {loaded.track.table}")
+    await migrate_as_kagent(db)
+
+    found = (await migrate.apply(database, TRACKS)).status
+    missing = [name for track in found.tracks for name in track.missing]
+    assert "fillfactor of memory" in missing
+    (line,) = warnings_in(caplog)
+    assert f"indexes or settings missing: {len(missing)}" in line
+
+    report = await migrate.up(database, TRACKS)
+    assert len(report.files) == len(missing)
+    assert await catalog(db) == before
+    assert not (await migrate.status(database, TRACKS)).is_foreign
+
+
+async def test_up_heals_core_after_a_down_of_another_tool_that_policies_stopped(
+    database: str, db: asyncpg.Connection
+) -> None:
+    tracks = builtin_tracks(row_security=True)
+    await migrate.up(database, tracks)
+    before = await catalog(db)
+    await set_row(db, CORE.table, 6, dirty=True)
+    assert (await migrate.up(database, tracks)).status.versions["core"] == 7
+    assert await catalog(db) == before
+
+
+async def test_lacking_track_of_the_application_stops_verify_and_apply_alike(
+    database: str, db: asyncpg.Connection, tmp_path: Path
+) -> None:
+    await migrate_as_kagent(db)
+    app = write_track(tmp_path, "app", "CREATE TABLE IF NOT EXISTS note (id int);")
+    for act in (migrate.verify, migrate.apply):
+        with pytest.raises(SchemaBehind, match="track 'app' is at nothing"):
+            await act(database, [*TRACKS, app])
+    await migrate.up(database, [*TRACKS, app])
+    await set_row(db, CORE.table, 13, dirty=False)
+    for act in (migrate.verify, migrate.apply):
+        await act(database, [*TRACKS, app])
