@@ -104,9 +104,10 @@ def altered_in(file: File) -> tuple[str, ...]:
         if _starts_with(words, "create", "index"):
             index = _index(words)
             tables += [index.made_on] if index else []
-        elif words[:2] in (["alter", "table"], ["drop", "table"]):
-            named = [word for word in words[2:5] if word not in {"if", "exists", "only"}]
-            tables += named[:1]
+        elif words[:2] == ["alter", "table"]:
+            tables += [word for word in words[2:6] if word not in _NOISE][:1]
+        elif words[:2] == ["drop", "table"]:
+            tables += [word for word in words[2:] if word not in {*_NOISE, "cascade", "restrict"}]
     return tuple(dict.fromkeys(tables))
 
 
