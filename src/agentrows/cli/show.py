@@ -148,7 +148,7 @@ def _state(track: TrackStatus) -> str:
         "ahead of this release": track.is_ahead,
         f"{len(track.lacking)} pending": bool(track.lacking),
         f"{len(track.optional)} optional, pending": bool(track.optional),
-        f"{len(track.missing)} missing: see `agentrows migrate doctor`": bool(track.missing),
+        f"missing: {track.missing_summary}": bool(track.missing),
         "not readable for this role": not track.is_readable,
     }
     state = ", ".join(word for word, holds in words.items() if holds) or "current"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from agentrows.errors import InvalidTrack
 from agentrows.migrate import catalog, ledger
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from agentrows.migrate.catalog import Session
     from agentrows.migrate.ledger import Found
     from agentrows.migrate.track import LoadedTrack, Track
+
+NAMED: Final = 2
+"""How many missing objects a summary names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,13 @@ class TrackStatus:
     def optional(self) -> tuple[str, ...]:
         """The labels of the pending files that this code can do without."""
         return self.pending[len(self.lacking) :]
+
+    @property
+    def missing_summary(self) -> str:
+        """The first names of `missing`, and the number of the others; empty if nothing is."""
+        shown = ", ".join(self.missing[:NAMED])
+        more = len(self.missing) - NAMED
+        return f"{shown} and {more} more" if more > 0 else shown
 
     @property
     def is_half_applied(self) -> bool:

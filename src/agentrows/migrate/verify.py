@@ -135,9 +135,8 @@ def log_pending(found: Status) -> None:
     """Log in one line of at most 200 characters what `agentrows migrate up` would do."""
     parts = [_lack(track) for track in found.tracks if track.lacking]
     optional = sum(len(track.optional) for track in found.tracks)
-    missing = sum(len(track.missing) for track in found.tracks)
     parts += [f"optional files pending: {optional}"] if optional else []
-    parts += [f"indexes or settings missing: {missing}"] if missing else []
+    parts += [f"missing: {track.missing_summary}" for track in found.tracks if track.missing]
     if not parts:
         return
     others = "another tool migrates this database; " if found.is_foreign else ""

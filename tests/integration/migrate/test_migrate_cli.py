@@ -229,11 +229,11 @@ def test_an_illness_is_exit_code_1_of_the_doctor(
     done = cli("doctor")
     assert done.returncode == 1
     assert "vector\tmissing index\tidx_memory_expires_at\n" in done.stdout
-    assert "vector\tstate\t1 missing: see `agentrows migrate doctor`\n" in done.stdout
-    assert "vector\t3\t3\t1 missing: see `agentrows migrate doctor`\n" in cli("status").stdout
+    assert "vector\tstate\tmissing: idx_memory_expires_at\n" in done.stdout
+    assert "vector\t3\t3\tmissing: idx_memory_expires_at\n" in cli("status").stdout
     verified = cli("verify")
     assert verified.returncode == 0
-    assert "indexes or settings missing: 1" in verified.stderr
+    assert "missing: idx_memory_expires_at;" in verified.stderr
 
 
 def test_optional_files_that_are_pending_are_no_error_of_verify(

@@ -241,7 +241,7 @@ async def test_up_rebuilds_what_went_with_the_tables_of_core_and_vector(
     found = await migrate.verify(database, tracks)
     assert len(found.tracks[2].missing) == len(builds) > 0
     assert found.tracks[3].missing == ("agentrows_memory_created", "fillfactor of memory")
-    assert f"indexes or settings missing: {len(builds) + 2}" in caplog.text
+    assert f"missing: {found.tracks[2].missing_summary}; missing: agentrows_mem" in caplog.text
     ours = (await migrate.doctor(database, tracks)).tracks[2]
     assert (ours.is_healthy, ours.repair_from) == (False, None)
     assert [step.rebuilds for step in ours.steps] == [True] * len(builds)
