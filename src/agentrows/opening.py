@@ -150,13 +150,12 @@ def _tracks(settings: Settings) -> tuple[migrate.Track, ...]:
 def _versions(status: migrate.Status, settings: Settings) -> dict[str, int]:
     """Return how far each track is, for `needs`.
 
-    An optional track without a version is at 0. Of any other without one nothing is known: an ORM
-    may have made its tables.
+    Optional tracks are left out: they may be applied while the client is open, so a statement that
+    needs one is sent, and the server decides.
     """
-    unknown = [track for track in status.tracks if track.version is None and track.is_readable]
+    optional = {track.name for track in status.tracks if track.required == 0}
     return {
-        **{track.name: 0 for track in unknown if track.required == 0},
-        **status.versions,
+        **{name: at for name, at in status.versions.items() if name not in optional},
         **({} if settings.vector_enabled else {"vector": SWITCHED_OFF}),
         **({} if settings.row_security else {"rls": SWITCHED_OFF}),
     }
