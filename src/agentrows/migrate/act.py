@@ -239,12 +239,12 @@ class Run:
                 return await act()
             except (MigrationFailed, *BLOCKED) as error:
                 cause = error.__cause__ if isinstance(error, MigrationFailed) else error
-                if not isinstance(cause, BLOCKED):
+                if not isinstance(cause, BLOCKED) or not self.options.is_patient:
                     raise
                 busy = ", ".join(map(str, await catalog.busy_backends(self.db))) or "nobody now"
-                if attempt == ATTEMPTS or not self.options.is_patient:
+                if attempt == ATTEMPTS:
                     raise MigrationFailed(
-                        f"{error}; tried {attempt} times, tables are in use by: {busy}"
+                        f"{error}; tried {ATTEMPTS} times, tables are in use by: {busy}"
                     ) from cause
                 logger.warning("%s; trying again. Tables are in use by: %s", error, busy)
             pause = FIRST_PAUSE_S * 2 ** (attempt - 1)

@@ -7,7 +7,6 @@ replica that lost the race for the lock has nothing to undo.
 from __future__ import annotations
 
 import contextlib
-import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +17,6 @@ from agentrows.errors import (
     AgentRowsError,
     ConfigError,
     InvalidTrack,
-    LockTimeout,
     MigrationError,
 )
 from agentrows.migrate import catalog, ledger, relations
@@ -39,8 +37,6 @@ if TYPE_CHECKING:
     from agentrows.migrate.catalog import Session
     from agentrows.migrate.runs import OnProgress, Transactions
     from agentrows.migrate.track import LoadedTrack, Track
-
-logger = logging.getLogger(__name__)
 
 SMALL_TABLES: Final = 8 * 1024 * 1024
 """Bytes of the tables up to which `apply` builds their optional indexes itself."""
@@ -118,13 +114,17 @@ async def apply(  # noqa: PLR0913  one argument per thing to say
         found = await status(dsn, tracks, password=password)
         if found.is_foreign:
             return Report(files, found)
+    problem = ""
     if not found.is_current:
         wanted = [each for each in loaded if each.optional]
         optional = replace(options, runner_lock_timeout_s=0.0, is_patient=False)
-        files += await _apply_optional(dsn, wanted, optional, password)
+        try:
+            files += await _apply_optional(dsn, wanted, optional, password)
+        except AgentRowsError as error:  # a service starts without them
+            problem = str(error)
         found = await status(dsn, tracks, password=password)
     log_ahead(found)
-    log_pending(found)
+    log_pending(found, problem)
     return Report(files, found)
 
 
@@ -150,23 +150,15 @@ async def _apply_required(
 async def _apply_optional(
     dsn: str, loaded: Sequence[LoadedTrack], options: Options, password: Password | None
 ) -> tuple[FileRun, ...]:
-    """Apply optional files if their tables are small; log why not, and raise nothing of ours."""
-    try:
-        async with _run(dsn, loaded, options, password) as run:
-            pending = [
-                (state.place, step.file)
-                for state in await run.read()
-                for step in decide(state).steps
-            ]
-            if await relations.size_of(run.db, tables_in(pending)) > SMALL_TABLES:
-                return ()
-            report = await run.execute(lambda states: [decide(state) for state in states])
-            return report.files
-    except (LockTimeout, ConfigError) as error:  # another runner, or a role without the right
-        logger.info("optional migrations are not applied: %s", error)
-    except AgentRowsError as error:
-        logger.warning("optional migrations are left to `agentrows migrate up`: %s", error)
-    return ()
+    """Apply optional files, if their tables are small."""
+    async with _run(dsn, loaded, options, password) as run:
+        pending = [
+            (state.place, step.file) for state in await run.read() for step in decide(state).steps
+        ]
+        if await relations.size_of(run.db, tables_in(pending)) > SMALL_TABLES:
+            return ()
+        report = await run.execute(lambda states: [decide(state) for state in states])
+        return report.files
 
 
 async def dry_run(  # noqa: PLR0913  one argument per thing to say

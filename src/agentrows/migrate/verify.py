@@ -131,14 +131,18 @@ def log_ahead(found: Status) -> None:
             )
 
 
-def log_pending(found: Status) -> None:
-    """Log in one line of at most 200 characters what `agentrows migrate up` would do."""
+def log_pending(found: Status, problem: str = "") -> None:
+    """Log in one line of at most 200 characters what `agentrows migrate up` would do.
+
+    `problem` is the error that kept optional files from being applied.
+    """
     parts = [_lack(track) for track in found.tracks if track.lacking]
     optional = sum(len(track.optional) for track in found.tracks)
     parts += [f"optional files pending: {optional}"] if optional else []
     parts += [f"missing: {track.missing_summary}" for track in found.tracks if track.missing]
     if not parts:
         return
+    parts += [f"not applied: {problem}"] if problem else []
     others = "another tool migrates this database; " if found.is_foreign else ""
     end = f"; {others}see `agentrows migrate plan` and `up`"
     text = "; ".join(parts)
