@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from agentrows.errors import InvalidTrack
+from agentrows.migrate.names import table_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -92,6 +93,10 @@ def standing_after(files: Iterable[File]) -> dict[str, str]:
     return standing
 
 
+NOT_NAMES: Final = {"if", "exists", "only", "cascade", "restrict"}
+"""Keywords beside the names of tables in ALTER TABLE and DROP TABLE."""
+
+
 def altered_in(file: File) -> tuple[str, ...]:
     """Return the tables that only their owner can change as a file does, as they are written.
 
@@ -105,9 +110,9 @@ def altered_in(file: File) -> tuple[str, ...]:
             index = _index(words)
             tables += [index.made_on] if index else []
         elif words[:2] == ["alter", "table"]:
-            tables += [word for word in words[2:6] if word not in _NOISE][:1]
+            tables += [word for word in words[2:6] if word not in NOT_NAMES][:1]
         elif words[:2] == ["drop", "table"]:
-            tables += [word for word in words[2:] if word not in {*_NOISE, "cascade", "restrict"}]
+            tables += [word for word in words[2:] if word not in NOT_NAMES]
     return tuple(dict.fromkeys(tables))
 
 
@@ -117,19 +122,13 @@ def settings_after(files: Iterable[File]) -> set[tuple[str, str]]:
     for file in files:
         for words in _statements(file.sql):
             if words[:2] == ["alter", "table"] and words[3:5] == ["set", "fillfactor"]:
-                standing.add((_last(words[2]), words[4]))
+                standing.add((table_name(words[2])[1], words[4]))
             elif words[:2] == ["alter", "table"] and words[3:5] == ["reset", "fillfactor"]:
-                standing.discard((_last(words[2]), words[4]))
+                standing.discard((table_name(words[2])[1], words[4]))
             elif words[:2] == ["drop", "table"]:
-                gone = {_last(word) for word in words[2:]}
+                gone = {table_name(word)[1] for word in words[2:]}
                 standing = {key for key in standing if key[0] not in gone}
     return standing
-
-
-def table_name(made_on: str) -> tuple[str | None, str]:
-    """Return the schema, if it is written, and the table of a name as a file writes it."""
-    parts = [_plain(part) for part in _PART.findall(made_on)]
-    return (parts[-2] if len(parts) > 1 else None), parts[-1]
 
 
 def _renamed(words: Sequence[str]) -> tuple[str, str] | None:

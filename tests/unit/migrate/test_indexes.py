@@ -11,8 +11,8 @@ from agentrows.migrate.indexes import (
     reindexes,
     settings_after,
     standing_after,
-    table_name,
 )
+from agentrows.migrate.names import table_name
 from agentrows.migrate.track import File
 
 
