@@ -53,6 +53,8 @@ class Proxy:
     links: set[Link] = field(default_factory=set[Link])
     accepted: int = 0
     """How many connections came so far."""
+    rewrite: tuple[bytes, bytes] = (b"", b"")
+    """Bytes of the server, and as many that the client gets in their place."""
     _is_over: bool = False
     _plan: Plan | None = None
     _flows: asyncio.Event = field(default_factory=asyncio.Event)
@@ -140,7 +142,7 @@ class Proxy:
                     link.plan.is_done = True
                     return
                 continue
-            link.client.write(data)
+            link.client.write(data.replace(*self.rewrite) if self.rewrite[0] else data)
             await link.client.drain()
 
 

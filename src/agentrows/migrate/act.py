@@ -19,26 +19,31 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import asyncpg
 
 from agentrows.errors import ConfigError, InvalidTrack, MigrationFailed, OutcomeUnknown, translate
-from agentrows.migrate import catalog, ledger
+from agentrows.migrate import catalog, ledger, session_sql
 from agentrows.migrate.failures import DRIVER, GOES_ON, UNDONE, advice, failure, words
+from agentrows.migrate.file_checks import check_statements
+from agentrows.migrate.file_watch import TableLock
 from agentrows.migrate.indexes import created_in
-from agentrows.migrate.invalid import drop_invalid, refuse_invalid, refuse_taken
+from agentrows.migrate.invalid import drop_invalid, refuse_invalid, refuse_skipped, refuse_taken
 from agentrows.migrate.lock import lock_ids
 from agentrows.migrate.outside import apply_outside
 from agentrows.migrate.plan import Row, Step, check_unchanged, external_move, plan, version_in
 from agentrows.migrate.privileges import check_privileges
 from agentrows.migrate.rebuilds import find_rebuilds, rebuild
 from agentrows.migrate.runs import FileRun, Report
+from agentrows.migrate.session import within_limit
 from agentrows.migrate.state import State, Status, read_states
 from agentrows.migrate.verify import check_usable, log_ahead
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Generator, Sequence
 
     from agentrows.migrate.catalog import Session
+    from agentrows.migrate.file_watch import Watcher
     from agentrows.migrate.lock import Held
     from agentrows.migrate.runs import Options
-    from agentrows.migrate.track import LoadedTrack, Track
+    from agentrows.migrate.session import OwnSession
+    from agentrows.migrate.track import File, LoadedTrack, Track
 
     Choose = Callable[[Sequence[State]], "Sequence[Work] | None"]
 
@@ -49,6 +54,8 @@ BLOCKED: Final = (
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
 )
+EXISTS_ALREADY: Final = {"42P07", "42P06", "42701", "42710", "42723"}
+"""SQLSTATEs of "… already exists, skipping"."""
 ATTEMPTS: Final = 5
 FIRST_PAUSE_S: Final = 0.5
 GOLANG_MIGRATES: Final = {"schema_migrations", "vector_schema_migrations"}
@@ -105,6 +112,7 @@ def decide(state: State, target: int | None = None, *, required: int | None = No
         steps = tuple(step for step in steps if step.migration.version <= required)
     work = Work(state, steps)
     for step in work.steps:
+        check_statements(step.file)
         created_in(step.file)
         if step.file.no_transaction and state.place.table in GOLANG_MIGRATES:
             raise InvalidTrack(
@@ -130,12 +138,15 @@ def in_order(works: Sequence[Work]) -> list[Work]:
 class Run:
     """A run that holds the locks."""
 
-    dsn: str = field(repr=False)
     db: asyncpg.Connection
     loaded: Sequence[LoadedTrack]
     session: Session
     options: Options
     held: Held
+    own: OwnSession
+    watcher: Watcher
+    first: list[TableLock] = field(default_factory=list[TableLock])
+    """Tables that a try waited for in vain: the next one locks them before anything else."""
 
     async def execute(self, choose: Choose) -> Report:
         """Read, decide, and only then act; `choose` returns None to leave the database alone."""
@@ -241,6 +252,8 @@ class Run:
                 cause = error.__cause__ if isinstance(error, MigrationFailed) else error
                 if not isinstance(cause, BLOCKED) or not self.options.is_patient:
                     raise
+                # A file outside of a transaction may have left settings.
+                await self.own.clean(self.held.ids, search_path=self.session.search_path)
                 busy = ", ".join(map(str, await catalog.busy_backends(self.db))) or "nobody now"
                 if attempt == ATTEMPTS:
                     raise MigrationFailed(
@@ -256,12 +269,13 @@ class Run:
         transaction = self.db.transaction(isolation="read_committed")
         await transaction.start()
         try:
+            await self.own.require_locks(self.held.ids)
+            await self.lock_tables(undone)
             result = await act()
         except BaseException:
-            # If the connection is gone, the server has rolled back already.
-            with contextlib.suppress(*DRIVER):
-                await transaction.rollback()
+            await within_limit(self.db, transaction.rollback)
             raise
+        self.first.clear()
         if self.options.is_dry:
             await transaction.rollback()
             return result
@@ -273,6 +287,21 @@ class Run:
                 raise OutcomeUnknown(f"COMMIT: {ours}; the next run sees which") from error
             raise MigrationFailed(f"COMMIT: {words(error)}; {undone}") from error
         return result
+
+    async def lock_tables(self, undone: str) -> None:
+        """Lock the tables that an earlier try waited for, while no other table is locked."""
+        for lock in self.first:
+            try:
+                # Whoever may alter a table may lock it, but a table can be needed for less.
+                with contextlib.suppress(
+                    asyncpg.InsufficientPrivilegeError, asyncpg.UndefinedTableError
+                ):
+                    async with self.db.transaction():
+                        await catalog.lock_table(self.db, lock.table, lock.mode)
+            except BLOCKED as error:
+                raise MigrationFailed(
+                    f"the table {lock.table} is in use: {words(error)}; {undone}"
+                ) from error
 
     async def prepare(self, work: Work) -> None:
         """Create the track's two tables, and enter what another tool did."""
@@ -294,21 +323,73 @@ class Run:
         )
         try:
             await drop_invalid(self.db, file, concurrently=False)
-            if not file.is_blank:  # asyncpg fails on a script without a statement
-                await self.db.execute(file.sql)
+            skipped = await self.execute_file(step, undone)
+            if not await ledger.is_still_in(self.db, mark):
+                raise MigrationFailed(
+                    f"{file.label} ends the transaction that it runs in (a COMMIT or ROLLBACK "
+                    "of its own): take that statement out. What it committed stays; see `agentrows "
+                    "migrate status`"
+                )
+            path = await session_sql.search_path(self.db)
+            await self.own.clean(self.held.ids, search_path=path)
+            if not await self.own.holds(self.held.ids):
+                raise MigrationFailed(
+                    f"{file.label} gives back advisory locks of the run (pg_advisory_unlock_all, "
+                    f"for instance): take that statement out; {undone}"
+                )
+            await refuse_invalid(self.db, file, undone)
+            await refuse_skipped(self.db, file, skipped, undone)
+            await refuse_taken(self.db, file, undone)
+            await ledger.write_row(self.db, place, Row(step.reaches, dirty=False))
+            seconds = await ledger.enter_step(self.db, place, step, mark.started_at)
         except DRIVER as error:
             raise failure(step, error, undone + advice(state, step)) from error
-        if not await ledger.is_still_in(self.db, mark):
-            raise MigrationFailed(
-                f"{file.label} ends the transaction that it runs in (a COMMIT or ROLLBACK "
-                "of its own): take that statement out. What it committed stays; see `agentrows "
-                "migrate status`"
-            )
-        await refuse_invalid(self.db, file, undone)
-        await refuse_taken(self.db, file, undone)
-        await ledger.write_row(self.db, place, Row(step.reaches, dirty=False))
-        seconds = await ledger.enter_step(self.db, place, step, mark.started_at)
         return self.options.tell(FileRun(file.label, seconds))
+
+    async def execute_file(self, step: Step, undone: str) -> tuple[str, ...]:
+        """Execute a file; return the server's notices about relations that it skipped."""
+        if step.file.is_blank:  # asyncpg fails on a script without a statement
+            return ()
+        async with self.watcher.watch() as watch:
+            try:
+                with self.logging_notices(step.file) as skipped:
+                    await self.db.execute(step.file.sql)
+            except asyncpg.LockNotAvailableError:
+                if watch.waits_for and watch.waits_for not in self.first:
+                    self.first.append(watch.waits_for)
+                raise
+            except DRIVER as error:
+                if watch.asks_client:
+                    raise MigrationFailed(
+                        f"{step.file.label}: the server waits for rows of a COPY from the client, "
+                        f"which has none: write INSERT statements; {undone}"
+                    ) from error
+                raise
+        return tuple(skipped)
+
+    @contextlib.contextmanager
+    def logging_notices(self, file: File) -> Generator[list[str]]:
+        """Log the server's notices and warnings during a block, under the name of the file.
+
+        Collects those about relations that exist already, which are logged at DEBUG only.
+        """
+        skipped: list[str] = []
+
+        def log(_db: object, message: asyncpg.PostgresLogMessage) -> None:
+            is_skipped = message.sqlstate in EXISTS_ALREADY
+            if is_skipped:
+                skipped.append(str(message.message))
+            level = logging.WARNING if message.severity_en == "WARNING" else logging.INFO
+            logger.log(
+                logging.DEBUG if is_skipped else level,
+                *("%s: %s: %s", file.label, message.severity_en, message.message),
+            )
+
+        self.db.add_log_listener(log)
+        try:
+            yield skipped
+        finally:
+            self.db.remove_log_listener(log)
 
 
 def leave(found: Status, tracks: Sequence[Track]) -> Report:

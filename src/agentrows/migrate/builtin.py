@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
-from agentrows.errors import ConfigError
+from agentrows.errors import ConfigError, is_answer
 from agentrows.migrate import catalog, relations
+from agentrows.migrate.failures import words
 from agentrows.migrate.track import Track, migrations_root
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ async def require_pgvector(db: asyncpg.Connection) -> None:
     problem = _problem(extension)
     if problem:
         raise ConfigError(f"{problem}. {WITHOUT}")
-    if extension and not extension.installed and not extension.may_create:
+    if extension and not extension.installed:
         await _try_to_create(db)
 
 
@@ -111,19 +112,46 @@ def _problem(extension: Extension | None) -> str | None:
             f"pgvector {extension.installed} in this database is older than 0.5: have a superuser "
             "run `ALTER EXTENSION vector UPDATE`"
         )
+    if extension.hidden_in is not None:
+        name = catalog.quote(extension.hidden_in)
+        return (
+            f"pgvector is in the schema {name}, which is not on the search_path: add it for the "
+            f"roles that migrate and that serve (`ALTER ROLE … SET search_path = public, {name}`), "
+            f"or to the DSN (`?search_path=public,{extension.hidden_in}`)"
+        )
     if not extension.installed and _version(extension.default) < OLDEST_PGVECTOR:
         return f"the server's pgvector {extension.default} is older than 0.5: upgrade it there"
     return None
 
 
 async def _try_to_create(db: asyncpg.Connection) -> None:
-    """Create pgvector and undo it: managed servers hand out this right in ways of their own."""
+    """Create pgvector and undo it, because managed servers have rules of their own.
+
+    Raises ConfigError with the cure.
+    """
     try:
         await catalog.create_and_forget(db, "vector")
     except asyncpg.InsufficientPrivilegeError as error:
         raise ConfigError(
             "pgvector is not in this database, and this role may not create it: have a superuser "
             f"run `CREATE EXTENSION vector` there. {WITHOUT}"
+        ) from error
+    except asyncpg.FeatureNotSupportedError as error:
+        raise ConfigError(
+            f"the server does not allow the extension pgvector: {words(error)}. On Azure add "
+            "VECTOR to the server parameter azure.extensions; other managed servers have such a "
+            f"list, too. {WITHOUT}"
+        ) from error
+    except asyncpg.UndefinedFileError as error:
+        raise ConfigError(
+            f"the server lacks files of pgvector: {words(error)}. Install the package there "
+            f"again, for this version of PostgreSQL. {WITHOUT}"
+        ) from error
+    except asyncpg.PostgresError as error:
+        if not is_answer(error):
+            raise
+        raise ConfigError(
+            f"pgvector cannot be created in this database: {words(error)}. {WITHOUT}"
         ) from error
 
 

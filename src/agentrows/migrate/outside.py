@@ -11,8 +11,7 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING, Final
 
-from agentrows.db.pool import connect
-from agentrows.migrate import catalog, ledger
+from agentrows.migrate import catalog, ledger, session_sql
 from agentrows.migrate.failures import DRIVER, GOES_ON, failure, half_applied
 from agentrows.migrate.indexes import is_concurrent
 from agentrows.migrate.invalid import drop_invalid, refuse_absent, refuse_invalid
@@ -52,7 +51,12 @@ async def apply_outside(run: Run, state: State, step: Step) -> FileRun:
         async with waiting_for_old_transactions(run, file):
             await drop_invalid(db, file, concurrently=True)
             if statement:
-                await statement.fetch()
+                with run.logging_notices(file):
+                    await statement.fetch()
+    except DRIVER as error:
+        raise failure(step, error, half) from error
+    try:
+        await run.own.clean(run.held.ids, search_path=await session_sql.search_path(db))
     except DRIVER as error:
         raise failure(step, error, half) from error
     await refuse_invalid(db, file, half)
@@ -78,6 +82,7 @@ async def prepare_statement(run: Run, step: Step) -> PreparedStatement[asyncpg.R
 async def _mark(run: Run, state: State, step: Step) -> None:
     """Commit that a version is half applied, and by us."""
     async with run.db.transaction():
+        await run.own.require_locks(run.held.ids)
         await ledger.write_row(run.db, state.place, Row(step.reaches, dirty=True))
         await ledger.enter_start(run.db, state.place, step)
 
@@ -107,7 +112,7 @@ async def _watch(run: Run, label: str) -> None:
     pause = run.options.ddl_lock_timeout_s
     await asyncio.sleep(pause)
     with contextlib.suppress(Exception):  # it is only there to tell
-        async with closing(await connect(run.dsn, application_name="agentrows watch")) as db:
+        async with closing(await run.watcher.connect()) as db:
             while True:
                 blockers = await catalog.blockers_of(db, run.session.backend_pid)
                 if blockers:

@@ -21,11 +21,12 @@ from agentrows.errors import (
 )
 from agentrows.migrate import catalog, ledger, relations
 from agentrows.migrate.act import Run, Work, decide, leave
+from agentrows.migrate.file_watch import Watcher
 from agentrows.migrate.lock import hold, lock_ids
 from agentrows.migrate.plan import NOTHING, Row, version_in
 from agentrows.migrate.privileges import tables_in
 from agentrows.migrate.runs import FileRun, Options, Report
-from agentrows.migrate.session import closing, driver_errors
+from agentrows.migrate.session import POOLED, OwnSession, closing, driver_errors
 from agentrows.migrate.state import State, Status, locate
 from agentrows.migrate.track import load_all
 from agentrows.migrate.verify import log_ahead, log_pending, refuse_changed, status
@@ -40,11 +41,7 @@ if TYPE_CHECKING:
 
 SMALL_TABLES: Final = 8 * 1024 * 1024
 """Bytes of the tables up to which `apply` builds their optional indexes itself."""
-POOLED: Final = (
-    "this connection goes through a pooler (pgbouncer, for instance), which may hand each "
-    "statement to another server process; the migration lock needs one: connect to PostgreSQL "
-    "itself"
-)
+
 
 
 async def up(  # noqa: PLR0913  one argument per thing to say
@@ -282,13 +279,10 @@ async def _run(
             session = await _read_session(db)
             places = locate([each.track for each in loaded], session)
             ids = lock_ids(session.database, places)
-            async with hold(
-                db,
-                ids,
-                timeout_s=options.runner_lock_timeout_s,
-                ddl_lock_timeout_s=options.ddl_lock_timeout_s,
-            ) as held:
-                yield Run(dsn, db, loaded, session, options, held)
+            own = await OwnSession.start(db, lock_timeout_s=options.ddl_lock_timeout_s)
+            watcher = Watcher(db, dsn, password, session.backend_pid, options.ddl_lock_timeout_s)
+            async with hold(db, ids, timeout_s=options.runner_lock_timeout_s) as held:
+                yield Run(db, loaded, session, options, held, own, watcher)
 
 
 def _named(loaded: Sequence[LoadedTrack], name: str) -> LoadedTrack:
