@@ -155,9 +155,14 @@ def _tracks(settings: Settings) -> tuple[migrate.Track, ...]:
 
 
 def _versions(status: migrate.Status, settings: Settings) -> dict[str, int]:
-    """Return how far each track is, for `needs`."""
+    """Return how far each track is, for `needs`.
+
+    Optional tracks are left out: they may be applied while the client is open, so a statement that
+    needs one is sent, and the server decides.
+    """
+    optional = {track.name for track in status.tracks if track.required == 0}
     return {
-        **status.versions,
+        **{name: at for name, at in status.versions.items() if name not in optional},
         **({} if settings.vector_enabled else {"vector": SWITCHED_OFF}),
         **({} if settings.row_security else {"rls": SWITCHED_OFF}),
     }

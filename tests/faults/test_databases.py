@@ -104,20 +104,31 @@ async def test_a_table_in_use_is_named_and_the_run_comes_back(
     await whole(1)
 
 
+async def give_tables(db: asyncpg.Connection, role: str) -> None:
+    """Make a role the owner of every table of the schema public."""
+    for (table,) in await db.fetch(
+        "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+    ):
+        await db.execute(f"ALTER TABLE {table} OWNER TO {role}")
+
+
 async def test_a_role_without_create_is_told_so(
     app: App, db: asyncpg.Connection, whole: Whole
 ) -> None:
     app.write(A)
     name = str(await db.fetchval("SELECT current_database()"))
     role = f"reader_{name}"
+    limited = app.dsn.replace("//postgres:@", f"//{role}@")
     await db.execute(f"CREATE ROLE {role} LOGIN")
     try:
-        done = await app.run(
-            "up", dsn=app.dsn.replace("//postgres:@", f"//{role}@"), AGENTROWS_VECTOR_ENABLED="0"
-        )
+        stranger = await app.run("up", dsn=limited, AGENTROWS_VECTOR_ENABLED="0")
+        await give_tables(db, role)
+        done = await app.run("up", dsn=limited, AGENTROWS_VECTOR_ENABLED="0")
     finally:
+        await give_tables(db, "postgres")
         await db.execute(f"DROP ROLE {role}")
-    assert done.code == 1
+    assert (stranger.code, done.code) == (1, 1)
+    assert "this role does not own public.agent" in stranger.last
     assert "permission denied for schema public" in done.last
     assert await versions(db) == []
     assert (await app.run("up")).code == 0

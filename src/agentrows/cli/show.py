@@ -137,7 +137,9 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 def _how(planned: PlannedFile) -> str:
     words: list[str] = [planned.direction]
     words += ["again, because an earlier run broke off in it"] * planned.heals
+    words += ["again, because its index or setting is missing"] * planned.rebuilds
     words += ["outside of a transaction"] * (not planned.in_transaction)
+    words += ["optional"] * planned.optional
     return ", ".join(words)
 
 
@@ -147,7 +149,10 @@ def _state(track: TrackStatus) -> str:
         "dirty: an earlier run broke off": track.dirty and not track.at_work,
         "an applied file was changed": track.changed is not None,
         "ahead of this release": track.is_ahead,
-        f"{len(track.pending)} pending": bool(track.pending),
+        f"{len(track.lacking)} pending": bool(track.lacking),
+        f"{len(track.optional)} optional, pending": bool(track.optional),
+        f"missing: {track.missing_summary}": bool(track.missing),
+        "not readable for this role": not track.is_readable,
     }
     state = ", ".join(word for word, holds in words.items() if holds) or "current"
     return f"{state} (moved by another tool)" if track.moved_by == "another tool" else state

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import asyncpg
 
-from agentrows.errors import InvalidTrack, MigrationFailed, OutcomeUnknown, translate
+from agentrows.errors import ConfigError, InvalidTrack, MigrationFailed, OutcomeUnknown, translate
 from agentrows.migrate import catalog, ledger, session_sql
 from agentrows.migrate.cleanup import transaction_block, within_limit
 from agentrows.migrate.failures import DRIVER, GOES_ON, UNDONE, advice, failure, words
@@ -29,9 +29,11 @@ from agentrows.migrate.invalid import drop_invalid, refuse_invalid, refuse_skipp
 from agentrows.migrate.lock import lock_ids
 from agentrows.migrate.outside import apply_outside
 from agentrows.migrate.plan import Row, Step, check_unchanged, external_move, plan, version_in
+from agentrows.migrate.privileges import check_privileges
+from agentrows.migrate.rebuilds import find_rebuilds, rebuild
 from agentrows.migrate.runs import FileRun, Report
 from agentrows.migrate.state import State, Status, read_states
-from agentrows.migrate.verify import log_ahead, log_behind, refuse_unsound
+from agentrows.migrate.verify import check_usable, log_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Sequence
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from agentrows.migrate.lock import Held
     from agentrows.migrate.runs import Options
     from agentrows.migrate.session import OwnSession
-    from agentrows.migrate.track import File, LoadedTrack
+    from agentrows.migrate.track import File, LoadedTrack, Track
 
     Choose = Callable[[Sequence[State]], "Sequence[Work] | None"]
 
@@ -96,10 +98,19 @@ class Work:
         return ()
 
 
-def decide(state: State, target: int | None = None) -> Work:
-    """Return a track's work; raise InvalidTrack for files that must not be run."""
+def decide(state: State, target: int | None = None, *, required: int | None = None) -> Work:
+    """Return a track's work; raise InvalidTrack for files that must not be run.
+
+    With `required` the files above that version are left out. Raises ConfigError if this role
+    cannot read the tracking table.
+    """
+    if not state.is_readable:
+        raise ConfigError(f"permission denied for table {state.place.tracking}")
     check_unchanged(state.history, state.known)
-    work = Work(state, plan(state.row, state.known, target))
+    steps = plan(state.row, state.known, target)
+    if required is not None:
+        steps = tuple(step for step in steps if step.migration.version <= required)
+    work = Work(state, steps)
     for step in work.steps:
         check_statements(step.file)
         created_in(step.file)
@@ -143,18 +154,22 @@ class Run:
         found = Status.of(states)
         chosen = choose(states)
         if chosen is None:
-            return leave(found)
+            return leave(found, [each.track for each in self.loaded])
         log_ahead(found)
         works = in_order([work for work in chosen if work.is_needed])
-        if not works:
+        if not works and not self.options.rebuilds:
             return Report((), found)
-        await self.until_not_blocked(partial(self.precheck, works))
-        files = await self.inside(works)
+        files: list[FileRun] = []
+        if works:
+            await self.until_not_blocked(partial(self.precheck, works))
+            files = await self.inside(works)
         if self.options.is_dry:
             return Report(
                 tuple(files), found, tuple(s.file.label for work in works for s in work.later)
             )
-        files += await self.outside([work for work in works if work.later])
+        files += await self.after_commit(works, await self.read() if files else states)
+        if not files:
+            return Report((), found)
         return Report(tuple(files), Status.of(await self.read()))
 
     async def read(self) -> tuple[State, ...]:
@@ -162,7 +177,10 @@ class Run:
         return await read_states(self.db, self.loaded, self.session)
 
     async def precheck(self, works: Sequence[Work]) -> None:
-        """Let every track that has files to apply look at the server first."""
+        """Check this role's rights, then what each track that has files to apply checks."""
+        await check_privileges(
+            self.db, [(work.state.place, [step.file for step in work.steps]) for work in works]
+        )
         for work in works:
             check = work.state.known.track.precheck
             if check and any(step.direction == "up" for step in work.steps):
@@ -189,12 +207,25 @@ class Run:
             runs += [await self.alone(work.state, step) for step in work.now]
         return runs
 
+    async def after_commit(self, works: Sequence[Work], states: Sequence[State]) -> list[FileRun]:
+        """Run the files outside of the transaction, and again those whose index is missing."""
+        rebuilds = await find_rebuilds(self.db, states) if self.options.rebuilds else []
+        later = [work for work in works if work.later]
+        places = {work.state.place for work in later} | {each.state.place for each in rebuilds}
+        if places:
+            await self.held.keep(lock_ids(self.session.database, places))
+        if rebuilds:
+            await check_privileges(self.db, [(r.state.place, [r.step.file]) for r in rebuilds])
+        runs = await self.outside(later)
+        if rebuilds and runs:
+            # An entry of the history names the version that the track has now.
+            rebuilds = await find_rebuilds(self.db, await self.read())
+        return runs + [
+            await self.until_not_blocked(partial(rebuild, self, each)) for each in rebuilds
+        ]
+
     async def outside(self, works: Sequence[Work]) -> list[FileRun]:
         """Run the files that allow no transaction, and those behind them, one by one."""
-        if not works:
-            return []
-        places = [work.state.place for work in works]
-        await self.held.keep(lock_ids(self.session.database, places))
         runs: list[FileRun] = []
         for work in works:
             for step in work.later:
@@ -219,7 +250,7 @@ class Run:
                 return await act()
             except (MigrationFailed, *BLOCKED) as error:
                 cause = error.__cause__ if isinstance(error, MigrationFailed) else error
-                if not isinstance(cause, BLOCKED):
+                if not isinstance(cause, BLOCKED) or not self.options.is_patient:
                     raise
                 # A file outside of a transaction may have left settings.
                 await self.own.clean(self.held.ids, search_path=self.session.search_path)
@@ -369,9 +400,7 @@ class Run:
             self.db.remove_log_listener(log)
 
 
-def leave(found: Status) -> Report:
-    """Accept a database that another tool migrates, as it is; raise if it is not whole."""
-    refuse_unsound(found)
-    log_ahead(found)
-    log_behind(found)
+def leave(found: Status, tracks: Sequence[Track]) -> Report:
+    """Accept a database that another tool migrates, as it is; raise what `verify` raises."""
+    check_usable(found, tracks)
     return Report((), found)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
 from agentrows.errors import ConfigError, is_answer
-from agentrows.migrate import catalog
+from agentrows.migrate import catalog, relations
 from agentrows.migrate.failures import words
 from agentrows.migrate.track import Track, migrations_root
 
 if TYPE_CHECKING:
     from agentrows.migrate.catalog import Extension
+
+logger = logging.getLogger(__name__)
 
 OLDEST_PGVECTOR: Final = (0, 5)  # the first with HNSW
 WITHOUT: Final = "To go without the memory store, set AGENTROWS_VECTOR_ENABLED=false"
@@ -29,9 +32,13 @@ def builtin_tracks(*, vector: bool = True, row_security: bool = False) -> tuple[
     Those of vectors only if these are not switched off. What is added to the table of the vector
     track is in a track of its own, so that it is made when vectors are switched on later. With
     `row_security` also rls and rls_vector: policies on the tables of users' rows.
+
+    The files of agentrows and agentrows_vector are optional: indexes, a fill factor, and the table
+    of feedback keys, without which `store_feedback(idempotency_key=…)` raises SchemaBehind. A file
+    that every call needs raises `required_version` to its number.
     """
     root = migrations_root()
-    core = Track("core", root / "core", "schema_migrations")
+    core = Track("core", root / "core", "schema_migrations", precheck=check_orm_tables)
     memory = Track(
         "vector",
         root / "vector",
@@ -40,13 +47,18 @@ def builtin_tracks(*, vector: bool = True, row_security: bool = False) -> tuple[
         extensions=("vector",),
     )
     ours = Track(
-        "agentrows", root / "agentrows", "agentrows_schema_migrations", extensions=("vector",)
+        "agentrows",
+        root / "agentrows",
+        "agentrows_schema_migrations",
+        extensions=("vector",),
+        required_version=0,
     )
     ours_vector = Track(
         "agentrows_vector",
         root / "agentrows_vector",
         "agentrows_vector_schema_migrations",
         extensions=("vector",),
+        required_version=0,
     )
     tables = (core, memory, ours, ours_vector) if vector else (core, ours)
     if not row_security:
@@ -56,6 +68,26 @@ def builtin_tracks(*, vector: bool = True, row_security: bool = False) -> tuple[
         for name in ROW_SECURITY
     )
     return (*tables, rls, rls_vector) if vector else (*tables, rls)
+
+
+async def check_orm_tables(db: asyncpg.Connection) -> None:
+    """Check the tables that an ORM made before core is applied to them.
+
+    Raises ConfigError for a table `session` that is older than kagent v0.8. Logs how many rows of
+    feedback migration 4 gives a new id: those whose id another user's row has, too.
+    """
+    tables = await relations.find_orm_tables(db)
+    if tables.lacks_source:
+        raise ConfigError(
+            "the table session has no column source: a kagent older than v0.8.0 made it. Start "
+            "kagent v0.8 once on this database, which adds the column, or use another schema"
+        )
+    if tables.has_wide_feedback_key:
+        count = await relations.count_renumbered_feedback(db)
+        if count:
+            logger.warning(
+                "core/000004 gives %s rows of feedback a new id: other rows have the same id", count
+            )
 
 
 async def require_pgvector(db: asyncpg.Connection) -> None:

@@ -17,6 +17,10 @@ DRIVER: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 ABOUT_DATA: Final = ("21", "22", "23", "44", "P0")
 """Classes of SQLSTATEs whose detail may quote rows."""
 UNDONE: Final = "the run was rolled back"
+POLICIES: Final = (
+    "; drop the policies first with `agentrows migrate goto 0 --track rls`; with "
+    "AGENTROWS_ROW_SECURITY=true `up` makes them again"
+)
 GOES_ON: Final = "the files before it stay; `agentrows migrate up` goes on from here"
 
 
@@ -92,6 +96,8 @@ def words(error: Exception) -> str:
         text += f"; detail: {' '.join(error.detail.split())}"
     if error.hint:
         text += f"; hint: {' '.join(error.hint.split())}"
+    if isinstance(error, asyncpg.DependentObjectsStillExistError) and "policy " in text:
+        text += POLICIES
     return text
 
 

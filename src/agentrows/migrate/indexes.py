@@ -8,9 +8,10 @@ block makes, and one that is renamed, are not seen.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agentrows.errors import InvalidTrack
+from agentrows.migrate.names import table_name
 from agentrows.migrate.sql_text import statements, unqualified
 
 if TYPE_CHECKING:
@@ -77,6 +78,44 @@ def standing_after(files: Iterable[File]) -> dict[str, str]:
             elif (renamed := _renamed(words)) is not None:
                 old, new = renamed
                 standing = {name: new if on == old else on for name, on in standing.items()}
+    return standing
+
+
+NOT_NAMES: Final = {"if", "exists", "only", "cascade", "restrict"}
+"""Keywords beside the names of tables in ALTER TABLE and DROP TABLE."""
+
+
+def altered_in(file: File) -> tuple[str, ...]:
+    """Return the tables that only their owner can change as a file does, as they are written.
+
+    A file that takes another role is not read on from there.
+    """
+    tables: list[str] = []
+    for words in _statements(file.sql):
+        if words[:2] == ["set", "role"] or words[:3] == ["set", "local", "role"]:
+            break
+        if _starts_with(words, "create", "index"):
+            index = _index(words)
+            tables += [index.made_on] if index else []
+        elif words[:2] == ["alter", "table"]:
+            tables += [word for word in words[2:6] if word not in NOT_NAMES][:1]
+        elif words[:2] == ["drop", "table"]:
+            tables += [word for word in words[2:] if word not in NOT_NAMES]
+    return tuple(dict.fromkeys(tables))
+
+
+def settings_after(files: Iterable[File]) -> set[tuple[str, str]]:
+    """Return the storage settings that these files leave: the table's name and the setting's."""
+    standing: set[tuple[str, str]] = set()
+    for file in files:
+        for words in _statements(file.sql):
+            if words[:2] == ["alter", "table"] and words[3:5] == ["set", "fillfactor"]:
+                standing.add((table_name(words[2])[1], words[4]))
+            elif words[:2] == ["alter", "table"] and words[3:5] == ["reset", "fillfactor"]:
+                standing.discard((table_name(words[2])[1], words[4]))
+            elif words[:2] == ["drop", "table"]:
+                gone = {table_name(word)[1] for word in words[2:]}
+                standing = {key for key in standing if key[0] not in gone}
     return standing
 
 

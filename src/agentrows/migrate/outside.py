@@ -45,10 +45,10 @@ async def apply_outside(run: Run, state: State, step: Step) -> FileRun:
         lock_timeout_s=run.options.ddl_lock_timeout_s,
     )
     half = half_applied(place, step)
-    statement = await _parse(run, step)
+    statement = await prepare_statement(run, step)
     await _mark(run, state, step)
     try:
-        async with _patient(run, file):
+        async with waiting_for_old_transactions(run, file):
             await drop_invalid(db, file, concurrently=True)
             if statement:
                 with run.logging_notices(file):
@@ -66,7 +66,7 @@ async def apply_outside(run: Run, state: State, step: Step) -> FileRun:
     return run.options.tell(FileRun(file.label, await run.in_transaction(finish, half)))
 
 
-async def _parse(run: Run, step: Step) -> PreparedStatement[asyncpg.Record] | None:
+async def prepare_statement(run: Run, step: Step) -> PreparedStatement[asyncpg.Record] | None:
     """Let the server read a file that holds one statement, before anything is marked."""
     if step.file.is_blank:
         return None
@@ -85,9 +85,12 @@ async def _mark(run: Run, state: State, step: Step) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _patient(run: Run, file: File) -> AsyncGenerator[None]:
-    """Let a block's concurrent statements wait as long as they must, and log for whom."""
-    if not is_concurrent(file):
+async def waiting_for_old_transactions(run: Run, file: File) -> AsyncGenerator[None]:
+    """Let a block's concurrent statements wait as long as they must, and log for whom.
+
+    In a run that is not patient they wait as long as any other statement.
+    """
+    if not (run.options.is_patient and is_concurrent(file)):
         yield
         return
     await catalog.limit_lock_wait(run.db, None)

@@ -62,11 +62,16 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One file to run; `heals` if an earlier run broke off in the middle of that version."""
+    """One file to run.
+
+    `heals` if an earlier run broke off in the middle of that version. `rebuilds` if the version is
+    applied and an object that the file makes is missing.
+    """
 
     migration: Migration
     heals: bool = False
     direction: Direction = "up"
+    rebuilds: bool = False
 
     @property
     def file(self) -> File:

@@ -38,8 +38,9 @@ FIELD_TYPES: Final[dict[str, type]] = {
     "schema": str,
     "extensions": tuple,
     "after": str,
+    "required_version": int,
 }
-OPTIONAL_FIELDS: Final = ("schema", "after")
+OPTIONAL_FIELDS: Final = ("schema", "after", "required_version")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,11 @@ class Track:
     a run that has files of this track to apply; what it raises stops the run. Where the track named
     by `after` has files that run outside of the run's transaction, this one's files wait for them;
     that track stands before this one, or is one of the library's that the run goes without.
+
+    Files above `required_version` are optional: the code works without them, slower or without one
+    feature, so a service that starts does not wait for them. None: every file is required. An
+    optional file must have the same result when it is run again, because `up` runs it again if its
+    index is missing.
     """
 
     name: str
@@ -107,6 +113,7 @@ class Track:
     precheck: Precheck | None = None
     extensions: tuple[str, ...] = ()
     after: str | None = None
+    required_version: int | None = None
 
     @property
     def is_builtin(self) -> bool:
@@ -131,6 +138,11 @@ class Track:
                     f"track {self.name!r}: the name of the {field} is longer than {longest} "
                     f"characters: {name!r}"
                 )
+        if self.required_version is not None and self.required_version < 0:
+            raise InvalidTrack(
+                f"track {self.name!r}: required_version must be 0 or more, "
+                f"got {self.required_version}"
+            )
         if self.schema is not None and self.schema.startswith("pg_"):
             raise InvalidTrack(
                 f"track {self.name!r}: the schema {self.schema!r} begins with pg_, which "
@@ -170,6 +182,17 @@ class LoadedTrack:
         """The version of the last file."""
         return self.migrations[-1].version
 
+    @property
+    def required(self) -> int:
+        """The version that this code needs; the files above it are optional."""
+        required = self.track.required_version
+        return self.newest if required is None else required
+
+    @property
+    def optional(self) -> tuple[Migration, ...]:
+        """The migrations above the required version."""
+        return tuple(each for each in self.migrations if each.version > self.required)
+
 
 def load(track: Track) -> LoadedTrack:
     """Read a track's files; raise InvalidTrack naming the file or number that is wrong."""
@@ -182,7 +205,13 @@ def load(track: Track) -> LoadedTrack:
         raise InvalidTrack(f"{_label(track, path)}: has no .{lacks}.sql beside it")
     if not ups:
         raise InvalidTrack(f"track {track.name!r}: {track.directory} holds no migration")
-    return LoadedTrack(track, tuple(_migrations(track, ups, downs)))
+    loaded = LoadedTrack(track, tuple(_migrations(track, ups, downs)))
+    if loaded.required > loaded.newest:
+        raise InvalidTrack(
+            f"track {track.name!r}: required_version is {loaded.required}, and the newest file is "
+            f"{loaded.newest}"
+        )
+    return loaded
 
 
 def load_all(tracks: Sequence[Track]) -> tuple[LoadedTrack, ...]:

@@ -6,7 +6,14 @@ import pytest
 
 from agentrows.errors import InvalidTrack
 from agentrows.migrate.file_checks import check_statements
-from agentrows.migrate.indexes import created_in, reindexes, standing_after
+from agentrows.migrate.indexes import (
+    altered_in,
+    created_in,
+    reindexes,
+    settings_after,
+    standing_after,
+)
+from agentrows.migrate.names import table_name
 from agentrows.migrate.track import File
 
 
@@ -69,6 +76,37 @@ def test_a_table_that_is_renamed_keeps_its_indexes() -> None:
 def test_a_guard_is_that_of_the_index() -> None:
     found = created_in(file("CREATE INDEX IF NOT EXISTS a_n ON a (n); CREATE INDEX b_n ON b (n)"))
     assert [index.guarded for index in found] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("sql", "tables"),
+    [
+        ("CREATE UNIQUE INDEX CONCURRENTLY a_n ON app.a (n)", ("app.a",)),
+        (
+            "ALTER TABLE IF EXISTS ONLY a ADD COLUMN n int; ALTER TABLE a SET (fillfactor = 80)",
+            ("a",),
+        ),
+        ("DROP TABLE IF EXISTS a, app.b CASCADE", ("a", "app.b")),
+        ("SET LOCAL ROLE other; ALTER TABLE a ADD COLUMN n int", ()),
+        ("CREATE TABLE a (n int); SELECT 'ALTER TABLE a'; INSERT INTO a VALUES (1)", ()),
+    ],
+)
+def test_tables_that_only_their_owner_can_change_are_found(
+    sql: str, tables: tuple[str, ...]
+) -> None:
+    assert altered_in(file(sql)) == tables
+
+
+def test_storage_settings_that_files_leave_are_found() -> None:
+    sets = file("ALTER TABLE a SET (fillfactor = 80); ALTER TABLE b SET (fillfactor = 70)")
+    assert settings_after([sets]) == {("a", "fillfactor"), ("b", "fillfactor")}
+    undone = file("ALTER TABLE a RESET (fillfactor); DROP TABLE b")
+    assert settings_after([sets, undone]) == set()
+
+
+def test_name_of_a_table_is_split_from_its_schema() -> None:
+    assert table_name('app . "Some ""Table"') == ("app", 'Some "Table')
+    assert table_name("a") == (None, "a")
 
 
 @pytest.mark.parametrize(
