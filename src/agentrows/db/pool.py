@@ -83,7 +83,7 @@ async def connect(  # noqa: PLR0913  one argument per thing to say
         except Unavailable as error:
             failure = error
         else:
-            enable_keepalive(connection)
+            enable_keepalive(connection, address.socket)
             connection.target = address.target
             return connection
     raise failure
@@ -161,19 +161,12 @@ async def open_pool(
         statement_cache_size=0 if is_pooled else STATEMENTS,
         password=password,
     )
-    session: dict[str, str] = {} if is_pooled else {**SESSION, **SERVER_KEEPALIVE}
+    sessions: list[Mapping[str, str]] = [{**SESSION, **SERVER_KEEPALIVE}, SESSION]
+    if is_pooled:
+        sessions = [{}]
 
     async def connect_and_prepare() -> asyncpg.Connection:
-        nonlocal session
-        asked = session
-        try:
-            connection = await connect_with(session=asked)
-        except ConfigError as error:
-            # A pooler in session mode that was told to ignore only the parameters of SESSION.
-            if asked is SESSION or not any(name in str(error) for name in SERVER_KEEPALIVE):
-                raise
-            session = SESSION
-            connection = await connect_with(session=session)
+        connection = await _connect_with_first(sessions, connect_with)
         try:
             await _explained(prepare(connection))
         except BaseException:
@@ -192,6 +185,23 @@ async def open_pool(
     )
     await pool.fill()
     return pool
+
+
+async def _connect_with_first(
+    sessions: list[Mapping[str, str]], connect_with: Callable[..., Awaitable[asyncpg.Connection]]
+) -> asyncpg.Connection:
+    """Connect with the first settings; use the last ones for good if a pooler refuses keepalives.
+
+    pgbouncer in session mode may be told to ignore only the parameters of `SESSION`.
+    """
+    asked = sessions[0]
+    try:
+        return await connect_with(session=asked)
+    except ConfigError as error:
+        if asked is sessions[-1] or not any(name in str(error) for name in SERVER_KEEPALIVE):
+            raise
+    sessions[:] = sessions[-1:]
+    return await connect_with(session=sessions[0])
 
 
 async def _explained(attempt: Awaitable[T]) -> T:
