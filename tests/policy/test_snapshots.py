@@ -8,12 +8,15 @@ belong into a statement of their own, before the one that reads.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from support.migration_policy import parse, walk
 from support.owner_scope import Query, read_queries
+
+if TYPE_CHECKING:
+    from support.migration_policy import Node
 
 ROOT = Path(__file__).parents[2]
 QUERIES = [
@@ -61,9 +64,8 @@ def tables_beside_locks(query: Query) -> set[str]:
     return used - locked if locked else set()
 
 
-def _alias(node: dict[str, object]) -> object:
-    alias = node.get("alias")
-    return alias["aliasname"] if isinstance(alias, dict) else None
+def _alias(node: Node) -> str | None:
+    return node["alias"]["aliasname"] if "alias" in node else None
 
 
 def test_statements_that_lock_and_read_other_tables_are_reviewed() -> None:
