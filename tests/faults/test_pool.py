@@ -16,6 +16,7 @@ import uvloop
 
 from agentrows import ClientClosed, ConfigError, PostgresClient, Settings, Unavailable
 from agentrows.db import connections
+from agentrows.db.pool import connect
 from support.ledger import Ledger
 from support.postgres import as_role
 from support.proxy import Proxy, proxy_to, socket_of
@@ -213,6 +214,21 @@ def test_both_ends_of_a_connection_probe_it(
 
     with own_server(programs) as server, asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(look(server.dsn()))
+
+
+def test_the_dsn_sets_the_probes_of_the_client() -> None:
+    async def check(dsn: str) -> None:
+        connection: Any = await connect(dsn)
+        try:
+            sock = connection._transport.get_extra_info("socket")  # noqa: SLF001
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 7
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) == 10
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 4000
+        finally:
+            await connection.close()
+
+    with own_server(EMBEDDED) as server:
+        asyncio.run(check(f"{server.dsn()}?keepalives_idle=7&tcp_user_timeout=4000"))
 
 
 def test_no_idle_connection_is_older_than_azure_allows() -> None:

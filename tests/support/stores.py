@@ -83,8 +83,9 @@ async def count(db: asyncpg.Connection, table: str, where: str = "true") -> int:
     return value
 
 
+EMPTY: Final[dict[str, JsonValue]] = {}
 MANY_BRACKETS: Final[dict[str, JsonValue]] = {
-    "empty objects": [{}] * 5000,
+    "empty objects": [EMPTY] * 5000,
     "a text": "{" * 5000,
     "a text with quotes and backslashes": '\\"[\\' * 5000,
     "a key": {"[" * 5000: 1},

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from agentrows.db.pool import connect
 from agentrows.errors import MigrationError
 from agentrows.migrate import catalog
-from agentrows.migrate.act import decide, in_order
 from agentrows.migrate.missing import Applied, read_missing
 from agentrows.migrate.rebuilds import rebuilds_in
 from agentrows.migrate.runs import PlannedFile
@@ -25,6 +24,7 @@ from agentrows.migrate.state import (
     with_runner,
 )
 from agentrows.migrate.track import load_all, named
+from agentrows.migrate.work import decide, in_order
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence

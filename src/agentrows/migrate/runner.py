@@ -15,7 +15,7 @@ import asyncpg
 from agentrows.db.pool import connect
 from agentrows.errors import AgentRowsError, ConfigError, MigrationError
 from agentrows.migrate import catalog, ledger, relations
-from agentrows.migrate.act import Run, Work, decide, leave
+from agentrows.migrate.act import Run, leave
 from agentrows.migrate.file_watch import Watcher
 from agentrows.migrate.lock import hold, lock_ids
 from agentrows.migrate.plan import NOTHING, Row, version_in
@@ -25,6 +25,7 @@ from agentrows.migrate.session import POOLED, OwnSession, closing, driver_errors
 from agentrows.migrate.state import State, Status, locate
 from agentrows.migrate.track import load_all, named
 from agentrows.migrate.verify import log_ahead, log_pending, refuse_changed, status
+from agentrows.migrate.work import Work, decide
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence

@@ -49,5 +49,11 @@ def test_the_detail_of_an_error_about_data_is_left_out(sqlstate: str) -> None:
 
 
 def test_the_detail_of_other_errors_is_part_of_the_message() -> None:
-    said = words(error("2BP01", detail="policy p on table a\ndepends on it"))
-    assert said == "it failed (SQLSTATE 2BP01); detail: policy p on table a depends on it"
+    said = words(error("2BP01", detail="view v on table a\ndepends on it"))
+    assert said == "it failed (SQLSTATE 2BP01); detail: view v on table a depends on it"
+
+
+def test_policies_in_the_way_of_a_file_are_named_with_the_cure() -> None:
+    said = words(error("2BP01", detail="policy p on table a depends on it"))
+    assert "policy p on table a" in said
+    assert "`agentrows migrate goto 0 --track rls`" in said
