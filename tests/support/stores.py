@@ -83,13 +83,17 @@ async def count(db: asyncpg.Connection, table: str, where: str = "true") -> int:
     return value
 
 
-EMPTY: Final[dict[str, JsonValue]] = {}
+def repeat(value: JsonValue) -> list[JsonValue]:
+    """Return a JSON list that contains a value 5,000 times."""
+    return [value] * 5000
+
+
 MANY_BRACKETS: Final[dict[str, JsonValue]] = {
-    "empty objects": [EMPTY] * 5000,
+    "empty objects": repeat({}),
     "a text": "{" * 5000,
     "a text with quotes and backslashes": '\\"[\\' * 5000,
     "a key": {"[" * 5000: 1},
-    "many nested lists": [[[[[[1]]]]]] * 5000,
+    "many nested lists": repeat([[[[[[1]]]]]]),
 }
 """JSON with 5,000 brackets that is not nested deeply."""
 NOT_JSON: Final = {
