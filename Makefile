@@ -9,8 +9,11 @@ BENCH_VENV := .venv-bench
 BENCH_READY := $(BENCH_VENV)/.ready
 BENCH_LOCK := .ci/requirements-bench.txt
 RESOLVE := uv pip compile pyproject.toml --all-extras \
-	--universal --python-version 3.11 --generate-hashes --no-annotate \
+	--universal --python-version 3.11 --generate-hashes --no-annotate --no-strip-extras \
 	--custom-compile-command "make lock" --quiet
+# Older Pythons run this line, too.
+CHECK_PYTHON := 'import sys; v = sys.version_info; \
+	sys.exit(v < (3, 11) and "Python 3.11 or later is needed, this is %d.%d; name one: make PYTHON=python3.11" % v[:2])'
 # sqlc looks its plugin up on the path.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -52,6 +55,8 @@ generate: $(READY) ## Write src/agentrows/gen from migrations/ and queries/.
 	sqlc generate
 
 verify: $(READY) ## Generated code is fresh, frozen migrations are untouched, policy holds.
+	@git rev-parse --verify --quiet HEAD >/dev/null || { \
+		echo "make verify compares with the history of git, and this folder is not a clone" >&2; exit 1; }
 	sqlc diff
 	python tests/policy/checks/freshness.py
 	python tests/policy/checks/immutability.py
@@ -63,6 +68,7 @@ check: verify test ## Everything that a change must pass.
 lock: $(READY) ## Resolve the development dependencies anew.
 	$(RESOLVE) --group dev --upgrade --output-file $(LOCK)
 	$(RESOLVE) --group bench --upgrade --output-file $(BENCH_LOCK)
+	python tests/policy/checks/locks.py $(LOCK) $(BENCH_LOCK)
 
 licences: $(READY) ## List the licences of all dependencies in docs/licences.md.
 	python tests/policy/checks/licences.py > docs/licences.md.new
@@ -76,15 +82,17 @@ clean: ## Remove what the targets made.
 	rm -rf $(VENV) $(BENCH_VENV) .cache build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(READY): pyproject.toml $(LOCK)
+	@$(PYTHON) -c $(CHECK_PYTHON)
 	@echo "making the environment in $(VENV), which takes half a minute"
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --require-hashes --requirement $(LOCK)
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(BENCH_READY): pyproject.toml $(BENCH_LOCK)
+	@$(PYTHON) -c $(CHECK_PYTHON)
 	@echo "making the environment of the benchmarks in $(BENCH_VENV), which takes a minute"
-	@$(PYTHON) -m venv $(BENCH_VENV)
+	@$(PYTHON) -m venv --clear $(BENCH_VENV)
 	@$(BENCH_VENV)/bin/python -m pip install --quiet --require-hashes --requirement $(BENCH_LOCK)
 	@$(BENCH_VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -168,7 +168,25 @@ WHERE
             SELECT
                 CASE
                     WHEN
+                        (
                         length(json.value) - length(translate(json.value, '[{', '')) < 5000
+                        OR (
+                            SELECT coalesce(max(nested.depth), 0)
+                            FROM (
+                                SELECT
+                                    sum(CASE WHEN bracket.sign IN ('[', '{') THEN 1 ELSE -1 END)
+                                        OVER (ORDER BY bracket.place) AS depth
+                                FROM unnest(
+                                    string_to_array(
+                                        regexp_replace(
+                                            json.value, '"(?:[^"\\]|\\.)*\\?(?:"|$)|[^][{}"]+', '', 'g'
+                                        ),
+                                        NULL
+                                    )
+                                ) WITH ORDINALITY AS bracket (sign, place)
+                            ) AS nested
+                        ) < 5000
+                    )
                         AND pg_input_is_valid(json.value, 'jsonb')
                         THEN json.value::jsonb
                 END

@@ -13,27 +13,45 @@ RETURNING *;
 
 -- name: SearchCrewAIMemoryByTask :many
 -- A user's memories whose task description has this text, literally and in any case; newest first,
--- then by score, the lowest first. Where memory_data is not JSON, or JSON too deep for the server to
--- parse, all of its text is searched. The CASE hides the search from the planner, which would expect
--- it to find next to nothing, and sort all there is.
+-- then by score, the lowest first. Where memory_data is not JSON, or is nested 5,000 levels deep, all
+-- of its text is searched. OFFSET 0 makes the server parse each row once. The CASE hides the search
+-- from the planner, which would expect it to find next to nothing, and sort all there is.
 SELECT memory.* FROM crewai_agent_memory AS memory
+CROSS JOIN LATERAL (
+    SELECT
+        CASE
+            WHEN
+                (
+                    length(memory.memory_data) - length(translate(memory.memory_data, '[{', '')) < 5000
+                    OR (
+                        SELECT coalesce(max(nested.depth), 0)
+                        FROM (
+                            SELECT
+                                sum(CASE WHEN bracket.sign IN ('[', '{') THEN 1 ELSE -1 END)
+                                    OVER (ORDER BY bracket.place) AS depth
+                            FROM unnest(
+                                string_to_array(
+                                    regexp_replace(
+                                        memory.memory_data, '"(?:[^"\\]|\\.)*\\?(?:"|$)|[^][{}"]+', '', 'g'
+                                    ),
+                                    NULL
+                                )
+                            ) WITH ORDINALITY AS bracket (sign, place)
+                        ) AS nested
+                    ) < 5000
+                )
+                AND pg_input_is_valid(memory.memory_data, 'jsonb')
+                THEN memory.memory_data::jsonb
+        END AS document
+    OFFSET 0
+) AS parsed
 WHERE
     memory.user_id = @user_id
     AND memory.deleted_at IS NULL
     AND CASE
         WHEN
             strpos(
-                lower(
-                    coalesce(
-                        CASE
-                            WHEN
-                                length(memory.memory_data) - length(translate(memory.memory_data, '[{', '')) < 5000
-                                AND pg_input_is_valid(memory.memory_data, 'jsonb')
-                                THEN memory.memory_data::jsonb ->> 'task_description'
-                        END,
-                        memory.memory_data
-                    )
-                ),
+                lower(coalesce(parsed.document ->> 'task_description', memory.memory_data)),
                 lower(@task_description::text)
             ) > 0
             THEN true
@@ -42,36 +60,49 @@ WHERE
 ORDER BY
     coalesce(memory.created_at, '-infinity'::timestamptz) DESC,
     CASE
-        WHEN
-            length(memory.memory_data) - length(translate(memory.memory_data, '[{', '')) < 5000
-            AND pg_input_is_valid(memory.memory_data, 'jsonb')
-            THEN CASE
-                WHEN pg_input_is_valid(memory.memory_data::jsonb ->> 'score', 'float8')
-                    THEN (memory.memory_data::jsonb ->> 'score')::float8
-            END
+        WHEN pg_input_is_valid(parsed.document ->> 'score', 'float8')
+            THEN (parsed.document ->> 'score')::float8
     END,
     memory.thread_id
 LIMIT sqlc.narg('limit')::bigint;
 
 -- name: SearchCrewAIMemoryOfThread :one
 -- The memory of one thread, if SearchCrewAIMemoryByTask would find it.
-SELECT * FROM crewai_agent_memory AS memory
+SELECT memory.* FROM crewai_agent_memory AS memory
+CROSS JOIN LATERAL (
+    SELECT
+        CASE
+            WHEN
+                (
+                    length(memory.memory_data) - length(translate(memory.memory_data, '[{', '')) < 5000
+                    OR (
+                        SELECT coalesce(max(nested.depth), 0)
+                        FROM (
+                            SELECT
+                                sum(CASE WHEN bracket.sign IN ('[', '{') THEN 1 ELSE -1 END)
+                                    OVER (ORDER BY bracket.place) AS depth
+                            FROM unnest(
+                                string_to_array(
+                                    regexp_replace(
+                                        memory.memory_data, '"(?:[^"\\]|\\.)*\\?(?:"|$)|[^][{}"]+', '', 'g'
+                                    ),
+                                    NULL
+                                )
+                            ) WITH ORDINALITY AS bracket (sign, place)
+                        ) AS nested
+                    ) < 5000
+                )
+                AND pg_input_is_valid(memory.memory_data, 'jsonb')
+                THEN memory.memory_data::jsonb
+        END AS document
+    OFFSET 0
+) AS parsed
 WHERE
     memory.user_id = @user_id
     AND memory.thread_id = @thread_id
     AND memory.deleted_at IS NULL
     AND strpos(
-        lower(
-            coalesce(
-                CASE
-                    WHEN
-                        length(memory.memory_data) - length(translate(memory.memory_data, '[{', '')) < 5000
-                        AND pg_input_is_valid(memory.memory_data, 'jsonb')
-                        THEN memory.memory_data::jsonb ->> 'task_description'
-                END,
-                memory.memory_data
-            )
-        ),
+        lower(coalesce(parsed.document ->> 'task_description', memory.memory_data)),
         lower(@task_description::text)
     ) > 0;
 

@@ -32,45 +32,50 @@ WHERE
     AND memory.agent_name IN (excluded.agent_name, replace(excluded.agent_name, '-', '_'))
 RETURNING *;
 
--- name: UpsertMemories :execrows
--- Store memories under their ids, whole; a row that is another owner's is left out of the count.
+-- name: UpsertMemories :one
+-- Store memories under their ids, whole, and return how many were stored. A row of another owner is
+-- not counted. The rows are counted here, because some engines count the rows sent in a command tag.
 -- py: batch memories NewMemory
 -- py: param embedding vector?[]
 -- py: param metadata text?[]
 -- py: param expires_at timestamptz?[]
-INSERT INTO memory (
-    id, agent_name, user_id, content, embedding, metadata, created_at, expires_at, access_count
-)
-SELECT
-    input.id,
-    input.agent_name,
-    input.user_id,
-    input.content,
-    input.embedding,
-    input.metadata,
-    statement_timestamp() + (input.ordinal - 1) * interval '1 microsecond',
-    input.expires_at,
-    0
-FROM (
+WITH stored AS (
+    INSERT INTO memory (
+        id, agent_name, user_id, content, embedding, metadata, created_at, expires_at, access_count
+    )
     SELECT
-        unnest(@id::text[]) AS id,
-        unnest(@agent_name::text[]) AS agent_name,
-        unnest(@user_id::text[]) AS user_id,
-        unnest(@content::text[]) AS content,
-        unnest(@embedding::vector[]) AS embedding,
-        unnest(@metadata::text[]) AS metadata,
-        unnest(@expires_at::timestamptz[]) AS expires_at,
-        generate_series(1, cardinality(@id)) AS ordinal
-) AS input
-ORDER BY input.id
-ON CONFLICT (id) DO UPDATE SET
-    content = excluded.content,
-    embedding = excluded.embedding,
-    metadata = excluded.metadata,
-    expires_at = excluded.expires_at
-WHERE
-    memory.user_id = excluded.user_id
-    AND memory.agent_name IN (excluded.agent_name, replace(excluded.agent_name, '-', '_'));
+        input.id,
+        input.agent_name,
+        input.user_id,
+        input.content,
+        input.embedding,
+        input.metadata,
+        statement_timestamp() + (input.ordinal - 1) * interval '1 microsecond',
+        input.expires_at,
+        0
+    FROM (
+        SELECT
+            unnest(@id::text[]) AS id,
+            unnest(@agent_name::text[]) AS agent_name,
+            unnest(@user_id::text[]) AS user_id,
+            unnest(@content::text[]) AS content,
+            unnest(@embedding::vector[]) AS embedding,
+            unnest(@metadata::text[]) AS metadata,
+            unnest(@expires_at::timestamptz[]) AS expires_at,
+            generate_series(1, cardinality(@id)) AS ordinal
+    ) AS input
+    ORDER BY input.id
+    ON CONFLICT (id) DO UPDATE SET
+        content = excluded.content,
+        embedding = excluded.embedding,
+        metadata = excluded.metadata,
+        expires_at = excluded.expires_at
+    WHERE
+        memory.user_id = excluded.user_id
+        AND memory.agent_name IN (excluded.agent_name, replace(excluded.agent_name, '-', '_'))
+    RETURNING 1
+)
+SELECT count(*) AS stored FROM stored;
 
 -- name: SearchMemories :many
 -- The memories of an agent and user that are nearest to an embedding by cosine similarity, best
@@ -93,7 +98,25 @@ WITH owned AS NOT MATERIALIZED (
             sqlc.narg('metadata')::jsonb IS NULL
             OR CASE
                 WHEN
+                    (
                     length(metadata) - length(translate(metadata, '[{', '')) < 5000
+                    OR (
+                        SELECT coalesce(max(nested.depth), 0)
+                        FROM (
+                            SELECT
+                                sum(CASE WHEN bracket.sign IN ('[', '{') THEN 1 ELSE -1 END)
+                                    OVER (ORDER BY bracket.place) AS depth
+                            FROM unnest(
+                                string_to_array(
+                                    regexp_replace(
+                                        metadata, '"(?:[^"\\]|\\.)*\\?(?:"|$)|[^][{}"]+', '', 'g'
+                                    ),
+                                    NULL
+                                )
+                            ) WITH ORDINALITY AS bracket (sign, place)
+                        ) AS nested
+                    ) < 5000
+                )
                     AND pg_input_is_valid(metadata, 'jsonb')
                     THEN metadata::jsonb
             END @> sqlc.narg('metadata')
@@ -128,7 +151,25 @@ near AS MATERIALIZED (
                         sqlc.narg('metadata')::jsonb IS NULL
                         OR CASE
                             WHEN
+                                (
                                 length(metadata) - length(translate(metadata, '[{', '')) < 5000
+                                OR (
+                                    SELECT coalesce(max(nested.depth), 0)
+                                    FROM (
+                                        SELECT
+                                            sum(CASE WHEN bracket.sign IN ('[', '{') THEN 1 ELSE -1 END)
+                                                OVER (ORDER BY bracket.place) AS depth
+                                        FROM unnest(
+                                            string_to_array(
+                                                regexp_replace(
+                                                    metadata, '"(?:[^"\\]|\\.)*\\?(?:"|$)|[^][{}"]+', '', 'g'
+                                                ),
+                                                NULL
+                                            )
+                                        ) WITH ORDINALITY AS bracket (sign, place)
+                                    ) AS nested
+                                ) < 5000
+                            )
                                 AND pg_input_is_valid(metadata, 'jsonb')
                                 THEN metadata::jsonb
                         END @> sqlc.narg('metadata')
@@ -193,7 +234,25 @@ WITH owned AS NOT MATERIALIZED (
             sqlc.narg('metadata')::jsonb IS NULL
             OR CASE
                 WHEN
+                    (
                     length(metadata) - length(translate(metadata, '[{', '')) < 5000
+                    OR (
+                        SELECT coalesce(max(nested.depth), 0)
+                        FROM (
+                            SELECT
+                                sum(CASE WHEN bracket.sign IN ('[', '{') THEN 1 ELSE -1 END)
+                                    OVER (ORDER BY bracket.place) AS depth
+                            FROM unnest(
+                                string_to_array(
+                                    regexp_replace(
+                                        metadata, '"(?:[^"\\]|\\.)*\\?(?:"|$)|[^][{}"]+', '', 'g'
+                                    ),
+                                    NULL
+                                )
+                            ) WITH ORDINALITY AS bracket (sign, place)
+                        ) AS nested
+                    ) < 5000
+                )
                     AND pg_input_is_valid(metadata, 'jsonb')
                     THEN metadata::jsonb
             END @> sqlc.narg('metadata')
@@ -228,7 +287,25 @@ near AS MATERIALIZED (
                         sqlc.narg('metadata')::jsonb IS NULL
                         OR CASE
                             WHEN
+                                (
                                 length(metadata) - length(translate(metadata, '[{', '')) < 5000
+                                OR (
+                                    SELECT coalesce(max(nested.depth), 0)
+                                    FROM (
+                                        SELECT
+                                            sum(CASE WHEN bracket.sign IN ('[', '{') THEN 1 ELSE -1 END)
+                                                OVER (ORDER BY bracket.place) AS depth
+                                        FROM unnest(
+                                            string_to_array(
+                                                regexp_replace(
+                                                    metadata, '"(?:[^"\\]|\\.)*\\?(?:"|$)|[^][{}"]+', '', 'g'
+                                                ),
+                                                NULL
+                                            )
+                                        ) WITH ORDINALITY AS bracket (sign, place)
+                                    ) AS nested
+                                ) < 5000
+                            )
                                 AND pg_input_is_valid(metadata, 'jsonb')
                                 THEN metadata::jsonb
                         END @> sqlc.narg('metadata')

@@ -128,48 +128,220 @@ UPDATE session
 SET deleted_at = statement_timestamp()
 WHERE id = @id AND user_id = @user_id AND deleted_at IS NULL;
 
+-- name: LockExpiredSessions :many
+-- Lock the next sessions, deleted ones included, to which nothing was written for as long as the
+-- retention, the longest idle first. Sessions that another transaction has locked are skipped. The
+-- CASE hides its conditions from the planner, which would expect few sessions to pass, and check and
+-- sort all there are for each batch.
+--
+-- unscoped: retention is for every user
+-- py: row ExpiredSession
+SELECT s.id, s.user_id, greatest(s.updated_at, s.created_at)::text AS "last_used!" FROM session AS s
+WHERE
+    greatest(s.updated_at, s.created_at) < statement_timestamp() - @retention::interval
+    AND CASE
+        WHEN
+            (
+                SELECT 1 FROM event AS e
+                WHERE
+                    e.user_id = s.user_id
+                    AND e.session_id = s.id
+                    AND greatest(e.updated_at, e.created_at) >= statement_timestamp() - @retention::interval
+                LIMIT 1
+            ) IS NULL
+            AND (
+                SELECT 1 FROM task AS t
+                WHERE
+                    t.session_id = s.id
+                    AND (t.user_id = s.user_id OR t.user_id IS NULL)
+                    AND greatest(t.updated_at, t.created_at) >= statement_timestamp() - @retention::interval
+                LIMIT 1
+            ) IS NULL
+            AND (
+                SELECT 1 FROM task AS t
+                INNER JOIN push_notification AS p ON p.task_id = t.id
+                WHERE
+                    t.session_id = s.id
+                    AND (t.user_id = s.user_id OR t.user_id IS NULL)
+                    AND greatest(p.updated_at, p.created_at) >= statement_timestamp() - @retention::interval
+                LIMIT 1
+            ) IS NULL
+            AND (
+                SELECT 1 FROM lg_checkpoint AS c
+                WHERE
+                    c.user_id = s.user_id
+                    AND c.thread_id = s.id
+                    AND greatest(c.updated_at, c.created_at) >= statement_timestamp() - @retention::interval
+                LIMIT 1
+            ) IS NULL
+            AND (
+                SELECT 1 FROM lg_checkpoint_write AS w
+                WHERE
+                    w.user_id = s.user_id
+                    AND w.thread_id = s.id
+                    AND greatest(w.updated_at, w.created_at) >= statement_timestamp() - @retention::interval
+                LIMIT 1
+            ) IS NULL
+            AND (
+                SELECT 1 FROM crewai_agent_memory AS m
+                WHERE
+                    m.user_id = s.user_id
+                    AND m.thread_id = s.id
+                    AND greatest(m.updated_at, m.created_at) >= statement_timestamp() - @retention::interval
+                LIMIT 1
+            ) IS NULL
+            AND (
+                SELECT 1 FROM crewai_flow_state AS f
+                WHERE
+                    f.user_id = s.user_id
+                    AND f.thread_id = s.id
+                    AND greatest(f.updated_at, f.created_at) >= statement_timestamp() - @retention::interval
+                LIMIT 1
+            ) IS NULL
+            AND (
+                SELECT 1 FROM session_share AS h
+                WHERE
+                    h.user_id = s.user_id
+                    AND h.session_id = s.id
+                    AND (
+                        h.created_at AT TIME ZONE 'UTC' >= statement_timestamp() - @retention::interval
+                        OR h.id IN (
+                            SELECT a.share_id FROM session_share_access AS a
+                            WHERE a.accessed_at AT TIME ZONE 'UTC' >= statement_timestamp() - @retention::interval
+                        )
+                    )
+                LIMIT 1
+            ) IS NULL
+            THEN true
+        ELSE false
+    END
+    AND (greatest(s.updated_at, s.created_at), s.id, s.user_id)
+    > (CAST(@after_time::text AS timestamptz), @after_id::text, @after_user_id::text)
+ORDER BY greatest(s.updated_at, s.created_at), s.id, s.user_id
+LIMIT @batch_size::bigint
+FOR UPDATE SKIP LOCKED;
+
+-- name: LockTasksOfSessions :many
+-- Lock the tasks of these sessions, and return the sessions of which every task is now locked.
+--
+-- unscoped: retention is for every user
+-- py: row SessionKey
+WITH given AS MATERIALIZED (
+    SELECT unnest(@id::text[]) AS id, unnest(@user_id::text[]) AS user_id
+),
+locked AS MATERIALIZED (
+    SELECT task.id FROM task
+    INNER JOIN given
+        ON
+            task.session_id = given.id
+            AND (task.user_id = given.user_id OR task.user_id IS NULL)
+    FOR UPDATE OF task SKIP LOCKED
+)
+SELECT given.id::text AS "id!", given.user_id::text AS "user_id!" FROM given
+WHERE
+    (
+        SELECT 1 FROM task
+        WHERE
+            task.session_id = given.id
+            AND (task.user_id = given.user_id OR task.user_id IS NULL)
+            AND task.id NOT IN (SELECT locked.id FROM locked)
+        LIMIT 1
+    ) IS NULL;
+
 -- name: PruneSessions :one
--- Remove at most 1000 sessions in which nothing happened for as long as the retention, deleted
--- ones included, with all that belongs to them. Sessions in use are left for the next time. A task
--- without owner belongs to a session that is not younger and whose id only one user ever had. Where
--- several had it the task stays hidden for good, with an empty owner, because the rows that say so
--- are going.
+-- Remove those of these sessions that are still idle, with all that belongs to them. Run it after
+-- LockExpiredSessions and LockTasksOfSessions, in the same transaction: the snapshot of a statement
+-- is older than its own locks, and rows committed in between would be left behind, or removed
+-- although they are new. A task without owner belongs to a session that is not younger and whose id
+-- only one user ever had. Where several had it the task is hidden for good, with an empty owner,
+-- because the rows that decide the ownership are removed.
 --
 -- unscoped: retention is for every user
 -- py: row PrunedSessions
-WITH expired AS MATERIALIZED (
+WITH given AS MATERIALIZED (
+    SELECT unnest(@id::text[]) AS id, unnest(@user_id::text[]) AS user_id
+),
+expired AS MATERIALIZED (
     SELECT s.id, s.user_id, s.created_at FROM session AS s
+    INNER JOIN given ON given.id = s.id AND given.user_id = s.user_id
     WHERE
         greatest(s.updated_at, s.created_at) < statement_timestamp() - @retention::interval
-        AND (
-            SELECT 1 FROM event AS e
-            WHERE
-                e.user_id = s.user_id
-                AND e.session_id = s.id
-                AND coalesce(e.created_at, '-infinity'::timestamptz)
-                >= statement_timestamp() - @retention::interval
-            LIMIT 1
-        ) IS NULL
-        AND (
-            SELECT 1 FROM task AS t
-            WHERE
-                t.session_id = s.id
-                AND (t.user_id = s.user_id OR t.user_id IS NULL)
-                AND greatest(t.updated_at, t.created_at)
-                >= statement_timestamp() - @retention::interval
-            LIMIT 1
-        ) IS NULL
-        AND (
-            SELECT 1 FROM lg_checkpoint AS c
-            WHERE
-                c.user_id = s.user_id
-                AND c.thread_id = s.id
-                AND c.created_at >= statement_timestamp() - @retention::interval
-            LIMIT 1
-        ) IS NULL
-    ORDER BY greatest(s.updated_at, s.created_at), s.id, s.user_id
-    LIMIT 1000
-    FOR UPDATE SKIP LOCKED
+        AND CASE
+            WHEN
+                (
+                    SELECT 1 FROM event AS e
+                    WHERE
+                        e.user_id = s.user_id
+                        AND e.session_id = s.id
+                        AND greatest(e.updated_at, e.created_at) >= statement_timestamp() - @retention::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM task AS t
+                    WHERE
+                        t.session_id = s.id
+                        AND (t.user_id = s.user_id OR t.user_id IS NULL)
+                        AND greatest(t.updated_at, t.created_at) >= statement_timestamp() - @retention::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM task AS t
+                    INNER JOIN push_notification AS p ON p.task_id = t.id
+                    WHERE
+                        t.session_id = s.id
+                        AND (t.user_id = s.user_id OR t.user_id IS NULL)
+                        AND greatest(p.updated_at, p.created_at) >= statement_timestamp() - @retention::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM lg_checkpoint AS c
+                    WHERE
+                        c.user_id = s.user_id
+                        AND c.thread_id = s.id
+                        AND greatest(c.updated_at, c.created_at) >= statement_timestamp() - @retention::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM lg_checkpoint_write AS w
+                    WHERE
+                        w.user_id = s.user_id
+                        AND w.thread_id = s.id
+                        AND greatest(w.updated_at, w.created_at) >= statement_timestamp() - @retention::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM crewai_agent_memory AS m
+                    WHERE
+                        m.user_id = s.user_id
+                        AND m.thread_id = s.id
+                        AND greatest(m.updated_at, m.created_at) >= statement_timestamp() - @retention::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM crewai_flow_state AS f
+                    WHERE
+                        f.user_id = s.user_id
+                        AND f.thread_id = s.id
+                        AND greatest(f.updated_at, f.created_at) >= statement_timestamp() - @retention::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM session_share AS h
+                    WHERE
+                        h.user_id = s.user_id
+                        AND h.session_id = s.id
+                        AND (
+                            h.created_at AT TIME ZONE 'UTC' >= statement_timestamp() - @retention::interval
+                            OR h.id IN (
+                                SELECT a.share_id FROM session_share_access AS a
+                                WHERE a.accessed_at AT TIME ZONE 'UTC' >= statement_timestamp() - @retention::interval
+                            )
+                        )
+                    LIMIT 1
+                ) IS NULL
+                THEN true
+            ELSE false
+        END
 ),
 pruned_tasks AS (
     DELETE FROM task USING expired
@@ -261,7 +433,7 @@ SELECT
     (SELECT count(*) FROM pruned_shares) AS shares;
 
 -- name: CountExpiredSessions :one
--- What PruneSessions would remove in all.
+-- Count the rows that a prune would remove in all.
 --
 -- unscoped: retention is for every user
 -- py: row PrunedSessions
@@ -269,32 +441,82 @@ WITH expired AS MATERIALIZED (
     SELECT s.id, s.user_id, s.created_at FROM session AS s
     WHERE
         greatest(s.updated_at, s.created_at) < statement_timestamp() - @retention::interval
-        AND (
-            SELECT 1 FROM event AS e
-            WHERE
-                e.user_id = s.user_id
-                AND e.session_id = s.id
-                AND coalesce(e.created_at, '-infinity'::timestamptz)
-                >= statement_timestamp() - @retention::interval
-            LIMIT 1
-        ) IS NULL
-        AND (
-            SELECT 1 FROM task AS t
-            WHERE
-                t.session_id = s.id
-                AND (t.user_id = s.user_id OR t.user_id IS NULL)
-                AND greatest(t.updated_at, t.created_at)
-                >= statement_timestamp() - @retention::interval
-            LIMIT 1
-        ) IS NULL
-        AND (
-            SELECT 1 FROM lg_checkpoint AS c
-            WHERE
-                c.user_id = s.user_id
-                AND c.thread_id = s.id
-                AND c.created_at >= statement_timestamp() - @retention::interval
-            LIMIT 1
-        ) IS NULL
+        AND CASE
+            WHEN
+                (
+                    SELECT 1 FROM event AS e
+                    WHERE
+                        e.user_id = s.user_id
+                        AND e.session_id = s.id
+                        AND greatest(e.updated_at, e.created_at) >= statement_timestamp() - @retention::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM task AS t
+                    WHERE
+                        t.session_id = s.id
+                        AND (t.user_id = s.user_id OR t.user_id IS NULL)
+                        AND greatest(t.updated_at, t.created_at) >= statement_timestamp() - @retention::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM task AS t
+                    INNER JOIN push_notification AS p ON p.task_id = t.id
+                    WHERE
+                        t.session_id = s.id
+                        AND (t.user_id = s.user_id OR t.user_id IS NULL)
+                        AND greatest(p.updated_at, p.created_at) >= statement_timestamp() - @retention::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM lg_checkpoint AS c
+                    WHERE
+                        c.user_id = s.user_id
+                        AND c.thread_id = s.id
+                        AND greatest(c.updated_at, c.created_at) >= statement_timestamp() - @retention::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM lg_checkpoint_write AS w
+                    WHERE
+                        w.user_id = s.user_id
+                        AND w.thread_id = s.id
+                        AND greatest(w.updated_at, w.created_at) >= statement_timestamp() - @retention::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM crewai_agent_memory AS m
+                    WHERE
+                        m.user_id = s.user_id
+                        AND m.thread_id = s.id
+                        AND greatest(m.updated_at, m.created_at) >= statement_timestamp() - @retention::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM crewai_flow_state AS f
+                    WHERE
+                        f.user_id = s.user_id
+                        AND f.thread_id = s.id
+                        AND greatest(f.updated_at, f.created_at) >= statement_timestamp() - @retention::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM session_share AS h
+                    WHERE
+                        h.user_id = s.user_id
+                        AND h.session_id = s.id
+                        AND (
+                            h.created_at AT TIME ZONE 'UTC' >= statement_timestamp() - @retention::interval
+                            OR h.id IN (
+                                SELECT a.share_id FROM session_share_access AS a
+                                WHERE a.accessed_at AT TIME ZONE 'UTC' >= statement_timestamp() - @retention::interval
+                            )
+                        )
+                    LIMIT 1
+                ) IS NULL
+                THEN true
+            ELSE false
+        END
 ),
 expired_tasks AS MATERIALIZED (
     SELECT DISTINCT task.id FROM task, expired

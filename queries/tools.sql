@@ -60,13 +60,17 @@ UPDATE tool
 SET deleted_at = statement_timestamp()
 WHERE server_name = @server_name AND group_kind = @group_kind AND deleted_at IS NULL;
 
--- name: LockToolsOfServer :exec
--- Wait until nobody else refreshes this server's tools, until the end of the transaction. A
+-- name: LockToolsOfServer :one
+-- Lock the tools of this server until the end of the transaction, and return the isolation level. A
 -- statement of its own, because the snapshot of the one that also refreshes would be older than
 -- the lock.
-SELECT pg_advisory_xact_lock(
-    hashtextextended(@group_kind::text || E'\x1f' || @server_name::text, 7237405416)
-);
+-- py: one!
+-- py: row LockedTools
+SELECT
+    pg_advisory_xact_lock(
+        hashtextextended(@group_kind::text || E'\x1f' || @server_name::text, 7237405416)
+    )::text AS locked,
+    current_setting('transaction_isolation')::text AS "isolation!";
 
 -- name: RefreshToolsForServer :one
 -- Make the tools of one server exactly these, writing only the rows that differ.

@@ -1,6 +1,14 @@
 -- Stores what agents remember, with an embedding to search by.
 
-CREATE EXTENSION IF NOT EXISTS vector;
+-- Some managed servers refuse CREATE EXTENSION IF NOT EXISTS to a role that may not create
+-- extensions, even where an administrator has installed it already.
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'vector') THEN
+        CREATE EXTENSION vector;
+    END IF;
+END
+$$;
 
 CREATE TABLE IF NOT EXISTS memory (
     id TEXT PRIMARY KEY,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pgvector import Vector
 
 from agentrows._version import __version__
-from agentrows.client import PostgresClient, Stores, Transaction
+from agentrows.client import PostgresClient, Stores, Transaction, TransactionalStores
 from agentrows.config import Settings
 from agentrows.db.retries import Retry
 from agentrows.errors import (
@@ -34,6 +34,7 @@ from agentrows.errors import (
     SchemaBehind,
     StatementTimeout,
     Unavailable,
+    UnreadableRow,
 )
 from agentrows.models import (
     Agent,
@@ -121,7 +122,9 @@ __all__ = [
     "Tool",
     "ToolServer",
     "Transaction",
+    "TransactionalStores",
     "Unavailable",
+    "UnreadableRow",
     "Vector",
     "__version__",
     "init_connection",

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from agentrows.migrate import MigrationRunner
     from agentrows.opening import Close
 
-__all__ = ["PostgresClient", "Stores", "Transaction"]
+__all__ = ["PostgresClient", "Stores", "Transaction", "TransactionalStores"]
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,64 @@ class Transaction(Stores):
 
 
 @dataclass(frozen=True)
-class PostgresClient(Stores):
+class TransactionalStores(Stores):
+    """Every method of every store, each on a connection of its own, and transactions.
+
+    `client.with_timeout(…)` returns one; it is valid as long as the client is open.
+    """
+
+    def with_timeout(self, timeout_s: float) -> TransactionalStores:
+        """Return the same stores, where a statement may take no longer than `timeout_s`.
+
+        The wait for a connection (PoolTimeout) and retries are part of it; in `transaction` and
+        `as_user` BEGIN, each statement and COMMIT have this time. In a statement that must not run
+        twice, a time-out raises OutcomeUnknown outside of a transaction: the server may have been
+        faster than the cancellation. In all others it raises StatementTimeout.
+
+        Raises:
+            InvalidValue: `timeout_s` is not a positive number.
+
+        """
+        db = super().with_timeout(timeout_s).db
+        return TransactionalStores(db, hash_tokens=self.hash_tokens)
+
+    @contextlib.asynccontextmanager
+    async def transaction(
+        self, *, isolation: Isolation | None = None, readonly: bool = False
+    ) -> AsyncGenerator[Transaction]:
+        """Run a block in one transaction: committed at its end, undone by any exception.
+
+        Several tasks may use it, their statements run one after another. After a statement failed
+        the transaction is lost, whatever the block does (Aborted): let the error leave the block.
+        """
+        check_flag("readonly", readonly)
+        async with self.db.transaction(isolation=isolation, readonly=readonly) as scope:
+            yield Transaction(scope, hash_tokens=self.hash_tokens)
+
+    @contextlib.asynccontextmanager
+    async def as_user(
+        self, user_id: str, *, isolation: Isolation | None = None, readonly: bool = False
+    ) -> AsyncGenerator[Transaction]:
+        """Run a block in one transaction that sees and changes the rows of this user alone.
+
+        PostgreSQL's row-level security holds it to that, whatever a statement forgets: one of ours,
+        or one of yours on `tx.db`. It is a guard against mistakes, not against SQL that sets the
+        variable `agentrows.user_id` itself. A row for somebody else, and one under an id that
+        somebody else's row has, raises OwnedByAnother. Tasks without owner are hidden, and a
+        token opens only the user's own shares. PostgreSQL refuses COPY into these tables.
+
+        Needs AGENTROWS_ROW_SECURITY=true, a role that policies hold for, and a database without the
+        extension citus, which does not apply them on its nodes: ConfigError if not.
+        """
+        needs(self.db, "rls", 1)
+        check_id("user_id", user_id)
+        async with self.transaction(isolation=isolation, readonly=readonly) as tx:
+            await become_user(tx.db, user_id)
+            yield tx
+
+
+@dataclass(frozen=True)
+class PostgresClient(TransactionalStores):
     """Every method of every store, on a pool of connections."""
 
     _close: Close = field(repr=False)
@@ -160,39 +217,6 @@ class PostgresClient(Stores):
         settings = check_settings(settings)
         db, close = await use_pool(pool, settings, on_retry)
         return cls(db, close, hash_tokens=settings.hash_share_tokens)
-
-    @contextlib.asynccontextmanager
-    async def transaction(
-        self, *, isolation: Isolation | None = None, readonly: bool = False
-    ) -> AsyncGenerator[Transaction]:
-        """Run a block in one transaction: committed at its end, undone by any exception.
-
-        Several tasks may use it, their statements run one after another. After a statement failed
-        the transaction is lost, whatever the block does (Aborted): let the error leave the block.
-        """
-        check_flag("readonly", readonly)
-        async with self.db.transaction(isolation=isolation, readonly=readonly) as scope:
-            yield Transaction(scope, hash_tokens=self.hash_tokens)
-
-    @contextlib.asynccontextmanager
-    async def as_user(
-        self, user_id: str, *, isolation: Isolation | None = None, readonly: bool = False
-    ) -> AsyncGenerator[Transaction]:
-        """Run a block in one transaction that sees and changes the rows of this user alone.
-
-        PostgreSQL's row-level security holds it to that, whatever a statement forgets: one of ours,
-        or one of yours on `tx.db`. It is a guard against mistakes, not against SQL that sets the
-        variable `agentrows.user_id` itself. A row for somebody else, and one under an id that
-        somebody else's row has, raises OwnedByAnother. Tasks without owner are hidden, and a
-        token opens only the user's own shares. PostgreSQL refuses COPY into these tables.
-
-        Needs AGENTROWS_ROW_SECURITY=true and a role that policies hold for: ConfigError if not.
-        """
-        needs(self.db, "rls", 1)
-        check_id("user_id", user_id)
-        async with self.transaction(isolation=isolation, readonly=readonly) as tx:
-            await become_user(tx.db, user_id)
-            yield tx
 
     async def ping(self, *, timeout_s: float = 5.0) -> None:
         """Ask the database for an answer, within `timeout_s` with all tries.

@@ -7,17 +7,22 @@ error about them shows a password.
 
 from __future__ import annotations
 
+import difflib
+import logging
+import os
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from urllib.parse import parse_qs, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from agentrows.errors import ConfigError
+
+logger = logging.getLogger("agentrows")
 
 __all__ = ["MigrationMode", "Password", "Pooler", "Settings"]
 
@@ -27,6 +32,9 @@ Password = Callable[[], str | Awaitable[str]]
 """Returns the password, or awaits it; asked anew for every connection, so that it can rotate."""
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
+PREFIX: Final = "AGENTROWS_"
+CLOSE: Final = 0.9
+"""How similar names are, between 0 and 1, of which one is probably misspelled."""
 SURROGATE = re.compile("[\ud800-\udfff]")
 NO_MIGRATIONS = (
     "migrations cannot go through a transaction pooler: give AGENTROWS_MIGRATIONS_URL, a DSN of "
@@ -47,7 +55,7 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="AGENTROWS_",
+        env_prefix=PREFIX,
         env_ignore_empty=True,
         extra="forbid",
         frozen=True,
@@ -79,8 +87,13 @@ class Settings(BaseSettings):
     """Connections opened at start; more than these are not kept when they lie idle."""
     pool_max_size: int = Field(default=10, ge=1)
     """Connections opened at most."""
-    pool_max_idle_s: Seconds = 300.0
-    """How long a connection may lie idle; it is closed when the pool is next used."""
+    pool_max_idle_s: Seconds = 180.0
+    """Seconds a connection may be idle; it is closed when the pool is next used.
+
+    The default is shorter than the 240 s after which Azure drops an idle connection silently.
+    """
+    pool_max_lifetime_s: Seconds = 3600.0
+    """Seconds a connection may be open; it is closed after its use, up to 10 % earlier."""
     ready_timeout_s: Seconds = 120.0
     """How long to wait at start for a server that does not answer yet."""
     connect_timeout_s: Seconds = 10.0
@@ -94,7 +107,11 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls) -> Settings:
-        """Read the environment; raise ConfigError naming each variable that is not understood."""
+        """Read the environment; raise ConfigError naming each variable that is not understood.
+
+        A variable whose name is nearly that of a setting is logged as a warning: it has no effect.
+        """
+        _warn_of_misspelled(cls.model_fields)
         try:
             return cls()
         except ValidationError as error:
@@ -149,6 +166,20 @@ class Settings(BaseSettings):
         return partial(
             _read_secret, "AGENTROWS_DATABASE_PASSWORD_FILE", self.database_password_file
         )
+
+
+def _warn_of_misspelled(fields: Iterable[str]) -> None:
+    """Log each variable of the environment that looks like a misspelled setting.
+
+    Not an error: a variable of a newer release must not keep an older one from starting.
+    """
+    names = [f"{PREFIX}{name.upper()}" for name in fields]
+    for variable in sorted(os.environ):
+        name = variable.upper()
+        if not name.startswith(PREFIX) or name in names:
+            continue
+        if near := difflib.get_close_matches(name, names, n=1, cutoff=CLOSE):
+            logger.warning("%s is not a setting: did you mean %s?", variable, near[0])
 
 
 def _read_secret(variable: str, path: Path) -> str:

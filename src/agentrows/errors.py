@@ -10,6 +10,7 @@
      │   └─ Deleted            the id was used and deleted; it stays deleted
      ├─ InvalidValue           an argument cannot be stored; it is named (also a ValueError)
      ├─ InvalidReference       a row that this one points to is not there
+     ├─ UnreadableRow          another writer stored a row that cannot be returned
      ├─ Unavailable            nothing happened; try again later
      │   ├─ PoolTimeout        no connection became free in time
      │   └─ ClientClosed       the client was closed; open another one
@@ -30,6 +31,7 @@ another user's row; a violated key is named with the values that the caller gave
 
 from __future__ import annotations
 
+import re
 import ssl
 from typing import Final
 
@@ -58,6 +60,8 @@ __all__ = [
     "SchemaBehind",
     "StatementTimeout",
     "Unavailable",
+    "UnreadableRow",
+    "has_stale_types",
     "is_answer",
     "translate",
 ]
@@ -65,6 +69,9 @@ __all__ = [
 
 class AgentRowsError(Exception):
     """The root of every error that this library raises on purpose."""
+
+    most_tries: int | None = None
+    """How many tries of a call may end in this error; None: as many as its class and time allow."""
 
 
 class NotFound(AgentRowsError):
@@ -93,6 +100,10 @@ class InvalidValue(AgentRowsError, ValueError):
 
 class InvalidReference(AgentRowsError):
     """A row that this one points to is not there."""
+
+
+class UnreadableRow(AgentRowsError):
+    """A stored row has a value that cannot be returned; the message names it, without the value."""
 
 
 class Unavailable(AgentRowsError):
@@ -210,6 +221,7 @@ _MEANING: Final[dict[type[BaseException], type[AgentRowsError] | None]] = {
     asyncpg.ProgramLimitExceededError: InvalidValue,
     driver.DataError: InvalidValue,  # the client's own; asyncpg exports the server's by this name
     # The schema is older than the code.
+    asyncpg.UndefinedObjectError: SchemaBehind,
     asyncpg.UndefinedTableError: SchemaBehind,
     asyncpg.UndefinedColumnError: SchemaBehind,
     asyncpg.InvalidSchemaNameError: SchemaBehind,
@@ -217,8 +229,8 @@ _MEANING: Final[dict[type[BaseException], type[AgentRowsError] | None]] = {
     asyncpg.InvalidSQLStatementNameError: ConfigError,
     asyncpg.DuplicatePreparedStatementError: ConfigError,
     asyncpg.UndefinedFunctionError: ConfigError,  # an older server, or an extension is missing
-    # The driver refuses before anything is sent: a closed pool, a closed connection.
-    asyncpg.InterfaceError: Unavailable,
+    # The driver refuses before anything is sent; see _refusal.
+    asyncpg.InterfaceError: InvalidValue,
     asyncpg.ClientConfigurationError: ConfigError,
     asyncpg.UnsupportedClientFeatureError: None,
     asyncpg.UnsupportedServerFeatureError: None,
@@ -230,8 +242,19 @@ _MEANING: Final[dict[type[BaseException], type[AgentRowsError] | None]] = {
     asyncpg.PostgresError: None,
 }
 
-# What the driver says before it sends anything, of a connection that the server has just ended.
+# The driver's message for a connection that the server has just ended; nothing was sent.
 NOT_BEGUN: Final = "cannot switch to state"
+# InterfaceError has no subclasses, so its messages (always English) are told apart: first those
+# about a connection or a pool, then those about authentication. All others are about arguments.
+UNUSABLE: Final = re.compile(
+    r"is clos(ed|ing)|released back|another operation is|not initialized|manually started"
+)
+AUTHENTICATION: Final = re.compile(r"authentication|gssapi|sspi|scram", re.IGNORECASE)
+OF_AN_ARGUMENT: Final = "query argument"
+# PostgreSQL never translates its internal messages; the name of a function stands for the others.
+STALE_OBJECT: Final = re.compile(r"cache lookup failed for|could not open relation with OID")
+STALE_TYPE: Final = "lookup_type_cache"
+STALE_TRIES: Final = 5
 # Where the server checks rows against policies; the words of its message depend on its language.
 POLICY_CHECK: Final = "ExecWithCheckOptions"
 _SAYING: Final[dict[type[AgentRowsError], str]] = {
@@ -254,6 +277,8 @@ def translate(
     """
     if isinstance(error, AgentRowsError):
         return None
+    if has_stale_types(error):
+        return stale_types(_words(error))
     meaning = next((_MEANING[cls] for cls in type(error).__mro__ if cls in _MEANING), None)
     if meaning is None:
         return None
@@ -261,6 +286,8 @@ def translate(
         meaning = OwnedByAnother
     if isinstance(error, asyncpg.InternalClientError) and NOT_BEGUN in str(error):
         meaning = Unavailable
+    if meaning is InvalidValue and isinstance(error, asyncpg.InterfaceError):
+        meaning = _refusal(error)
     if meaning is _Lost:
         timed_out = isinstance(error, TimeoutError) and lost is not OutcomeUnknown
         meaning = StatementTimeout if timed_out else lost
@@ -268,13 +295,50 @@ def translate(
 
 
 def is_answer(error: BaseException) -> bool:
-    """Say whether the connection is none the worse for an error of the driver.
+    """Return whether a connection can be used as it is after an error of the driver.
 
-    That is so for the server's plain answer, and for a value that was never sent.
+    It can after an ERROR of the server, and after an argument that was never sent.
     """
     if isinstance(error, asyncpg.PostgresError):
-        return error.severity_en == "ERROR"
+        # The driver raises the server's class for an argument that it cannot encode.
+        is_ours = isinstance(error, asyncpg.DataError) and error.severity_en is None
+        return is_ours or error.severity_en == "ERROR"
+    if isinstance(error, asyncpg.InterfaceError):
+        return _refusal(error) is InvalidValue
     return isinstance(error, driver.DataError)
+
+
+class StaleTypes(Unavailable):
+    """The connection has the numbers of types that were dropped; a new connection does not."""
+
+    most_tries = STALE_TRIES
+
+
+def stale_types(words: str) -> StaleTypes:
+    """Return the error for a connection whose types were dropped and created again."""
+    return StaleTypes(f"a type was dropped, and perhaps created again, in the database: {words}")
+
+
+def has_stale_types(error: BaseException | None) -> bool:
+    """Return whether an error shows that connections opened so far have outdated types.
+
+    The statement had no effect: the server refused it, or it was not sent.
+    """
+    if isinstance(error, asyncpg.InternalServerError):
+        return bool(STALE_OBJECT.search(str(error)))
+    if isinstance(error, asyncpg.UndefinedObjectError):
+        return error.server_source_function == STALE_TYPE
+    return isinstance(error, StaleTypes)
+
+
+def _refusal(error: asyncpg.InterfaceError) -> type[AgentRowsError]:
+    """Return the meaning of an InterfaceError, which the driver raises before it sends anything."""
+    words = str(error)
+    if words.startswith(OF_AN_ARGUMENT):
+        return InvalidValue
+    if UNUSABLE.search(words):
+        return Unavailable
+    return ConfigError if AUTHENTICATION.search(words) else InvalidValue
 
 
 def _words(error: BaseException) -> str:

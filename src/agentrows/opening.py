@@ -47,12 +47,19 @@ CLOSE_TIMEOUT_S: Final = 10.0
 async def init_connection(connection: asyncpg.Connection, *, vector: bool = True) -> None:
     """Give a connection of the application's own pool what the stores need: the codecs.
 
-    Raises ConfigError if vectors are wanted and pgvector is not installed in the database.
+    Raises ConfigError if vectors are wanted and pgvector is not installed in the database, or in a
+    schema that is not on the search_path.
     """
-    schema = await database.find_vector_schema(connection) if vector else None
-    if vector and schema is None:
+    found = await database.find_vector_schema(connection) if vector else None
+    if vector and found is None:
         raise ConfigError(NO_PGVECTOR)
-    await register_codecs(connection, vector_schema=schema)
+    if found and not found.is_on_search_path:
+        raise ConfigError(
+            f"pgvector is installed in the schema {found.schema_name!r}, which is not on the "
+            f"search_path: add ?search_path=public,{found.schema_name} to the DSN, or set it for "
+            "the role (ALTER ROLE … SET search_path)"
+        )
+    await register_codecs(connection, vector_schema=found.schema_name if found else None)
 
 
 async def open_pool(
@@ -148,9 +155,14 @@ def _tracks(settings: Settings) -> tuple[migrate.Track, ...]:
 
 
 def _versions(status: migrate.Status, settings: Settings) -> dict[str, int]:
-    """Return how far each track is, for `needs`."""
+    """Return how far each track is, for `needs`.
+
+    Optional tracks are left out: they may be applied while the client is open, so a statement that
+    needs one is sent, and the server decides.
+    """
+    optional = {track.name for track in status.tracks if track.required == 0}
     return {
-        **status.versions,
+        **{name: at for name, at in status.versions.items() if name not in optional},
         **({} if settings.vector_enabled else {"vector": SWITCHED_OFF}),
         **({} if settings.row_security else {"rls": SWITCHED_OFF}),
     }

@@ -7,32 +7,39 @@ stderr has one line per problem.
 from __future__ import annotations
 
 import sys
+from typing import Final
 
 from sqlc_gen_asyncpg import wire
 from sqlc_gen_asyncpg.build import build
-from sqlc_gen_asyncpg.errors import GeneratorError
+from sqlc_gen_asyncpg.errors import GeneratorError, InternalError
 from sqlc_gen_asyncpg.render import render
-from sqlc_gen_asyncpg.schemafiles import require_files
+from sqlc_gen_asyncpg.sqlfiles import require_files
 
 __all__ = ["generate", "main"]
+
+_METHOD: Final = "/"  # sqlc adds the method of its protocol: /plugin.CodegenService/Generate
 
 
 def generate(raw: bytes) -> bytes:
     """Return the response to a request; GeneratorError with all that is wrong."""
     request = wire.decode(raw)
-    require_files((*request.schema_paths, *request.query_paths))
+    require_files(request)
     return wire.encode(render(build(request)))
 
 
 def main() -> None:
-    """Serve one request of sqlc's, or check what was generated against a server."""
-    if sys.argv[1:2] == ["check"]:
-        from sqlc_gen_asyncpg import check  # noqa: PLC0415  # sqlc waits for what is imported
+    """Serve one request of sqlc, or run the command that the arguments name."""
+    arguments = sys.argv[1:]
+    if arguments and not arguments[0].startswith(_METHOD):
+        from sqlc_gen_asyncpg import commands  # noqa: PLC0415  # sqlc waits for what is imported
 
-        sys.exit(check.main(sys.argv[2:]))
+        sys.exit(commands.run(arguments))
+    if not arguments and sys.stdin.isatty():
+        sys.stderr.write("sqlc runs this program with a request on stdin; see --help\n")
+        sys.exit(2)
     try:
         response = generate(sys.stdin.buffer.read())
-    except GeneratorError as error:
+    except (GeneratorError, InternalError) as error:
         sys.stderr.buffer.write(f"{error}\n".encode())
         sys.exit(1)
     except Exception as error:  # noqa: BLE001  # sqlc would show the user a traceback

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sqlc_gen_asyncpg import custom, ir, naming, wire
-from sqlc_gen_asyncpg.errors import Refused, Report
+from sqlc_gen_asyncpg.errors import AlreadyReported, Refused, Report
 from sqlc_gen_asyncpg.pgtypes import (
     PYTHON_NAMES,
     PyType,
@@ -64,6 +64,7 @@ class Catalog:
     schemas: set[str] = field(default_factory=set[str])
     seen: set[str] = field(default_factory=set[str])
     used: set[str] = field(default_factory=set[str])
+    refused: set[str] = field(default_factory=set[str])
 
     def key(self, name: wire.Name) -> tuple[str, str]:
         """Return a table's key; a name without schema is in the default one."""
@@ -133,6 +134,8 @@ class Catalog:
     def base(self, name: wire.Name) -> PyType:
         """Return the Python type of a PostgreSQL type; Refused if there is none."""
         normal = normal_name(name)
+        if normal in self.refused:
+            raise AlreadyReported(f"enum {normal} was refused")
         if normal in self.enum_types:
             return self.enum_types[normal]
         if normal in self.composite_types:
@@ -180,7 +183,9 @@ def read_catalog(
                 check_not_shadowed(prefix + name)
         for enum in schema.enums:
             with report.catch(f"enum {prefix}{enum.name}"):
+                catalog.refused.add(prefix + enum.name)
                 _add_enum(catalog, prefix, enum)
+                catalog.refused.discard(prefix + enum.name)
     for override in options.overrides:
         if override.enum:
             with report.catch(f"options: enum {override.enum.name}"):

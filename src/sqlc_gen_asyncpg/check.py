@@ -1,10 +1,7 @@
 """`sqlc-gen-asyncpg check --dsn …`: the generated annotations against a real server.
 
-sqlc is run with a plugin in this one's place that keeps the request; every statement is then
-prepared, and the types of its parameters and results must be those of the annotations. What is NOT
-NULL in the schema's files must be so in the database, as what may be NULL in a result follows from
-it; an enum must have the values of the files. Nothing is written and no statement of the queries is
-run. The only module that knows asyncpg.
+sqlc is run with a plugin in this one's place that keeps the request. The only module that imports
+asyncpg.
 """
 
 from __future__ import annotations
@@ -45,6 +42,13 @@ _AS_TEXT: Final = {
     *(("list[float]", name) for name in ("halfvec", "vector")),
     ("str", "sparsevec"),
 }
+_DESCRIPTION: Final = (
+    "Compare the generated annotations with a database. Every query is prepared on the server, and "
+    "the types of its parameters and results must agree with the annotations. Columns that are NOT "
+    "NULL in the schema's files must be NOT NULL in the database, and enums must have the same "
+    "values. Nothing is written, and no query is run. Exit codes: 0 if all agrees, 1 if something "
+    "differs, 2 if the check could not be made."
+)
 _NO_PLUGIN: Final = (
     "the configuration of sqlc has no plugin whose cmd is sqlc-gen-asyncpg, or a path to it"
 )
@@ -63,9 +67,15 @@ print('{{"files": []}}')
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; 1 if anything is contradicted, 2 if it cannot be checked."""
-    parser = argparse.ArgumentParser(prog="sqlc-gen-asyncpg check", description=__doc__)
-    parser.add_argument("--dsn", required=True, help="a database with the schema in it")
-    parser.add_argument("--file", default="", help="sqlc's configuration, if not ./sqlc.yaml")
+    parser = argparse.ArgumentParser(prog="sqlc-gen-asyncpg check", description=_DESCRIPTION)
+    parser.add_argument(
+        "--dsn",
+        required=True,
+        help="the database, with the schema applied: postgresql://user@host/database",
+    )
+    parser.add_argument(
+        "--file", default="", help="the configuration of sqlc (default: ./sqlc.yaml)"
+    )
     given = parser.parse_args(arguments)
     try:
         directory = str(Path(given.file).parent) if given.file else ""

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
 from sqlc_gen_asyncpg import naming
-from sqlc_gen_asyncpg.errors import Refused
+from sqlc_gen_asyncpg.errors import AlreadyReported, Refused
 from sqlc_gen_asyncpg.imports import OWN_IMPORTS
 from sqlc_gen_asyncpg.pgtypes import PG_TYPES, PYTHON_NAMES, PyType
 from sqlc_gen_asyncpg.words import words
@@ -65,10 +65,15 @@ def matches(pattern: str, path: tuple[str, str, str], default_schema: str) -> bo
 
 def overridden(catalog: Catalog, override: Override, normal: str) -> PyType:
     """Return the type that an override gives to a column of this PostgreSQL type."""
-    if override.enum:
-        return catalog.declared[override.enum.name]
-    if override.converter:
-        return catalog.converters[override.converter]
+    if override.enum or override.converter:
+        found = (
+            catalog.declared.get(override.enum.name)
+            if override.enum
+            else catalog.converters.get(override.converter)
+        )
+        if found is None:
+            raise AlreadyReported(f"the override of {normal} was refused")
+        return found
     return named_type(catalog, override.py_type, normal)
 
 

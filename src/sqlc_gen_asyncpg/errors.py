@@ -7,11 +7,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["GeneratorError", "Refused", "Report"]
+__all__ = ["AlreadyReported", "GeneratorError", "InternalError", "Refused", "Report"]
 
 
 class Refused(Exception):
     """One thing that cannot be generated; the message says which one, and the cure."""
+
+
+class AlreadyReported(Refused):
+    """A thing depends on another that was refused and is in the report; it gets no line."""
+
+
+class InternalError(Exception):
+    """A fault of the generator itself; the message names the query that it occurred in."""
 
 
 class GeneratorError(Exception):
@@ -59,5 +67,6 @@ class _Catch:
         """Note a Refused and go on behind the context."""
         if not isinstance(error, Refused):
             return False
-        self.report.add(self.where, error)
+        if not isinstance(error, AlreadyReported):
+            self.report.add(self.where, error)
         return True

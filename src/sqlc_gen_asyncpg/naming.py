@@ -20,6 +20,7 @@ __all__ = [
     "enum_member",
     "field_name",
     "function_name",
+    "is_private",
     "module_name",
     "singular",
     "snake",
@@ -60,6 +61,9 @@ BODY_NAMES: Final = words(
     "affected cls copied db dict dt enums list models nested_reader next reader require_aware "
     "required self tuple zip"
 )
+
+# The private constants of a generated module have no small letters in their names.
+_PRIVATE: Final = re.compile(r"_[^a-z]*")
 
 _UNINFLECTED: Final = words(
     "analytics statistics physics ethics bias canvas chaos corps data feedback gas information "
@@ -130,15 +134,24 @@ def snake(name: str, initialisms: Iterable[str] = ()) -> str:
     return "_".join(words).lower()
 
 
-def argument_name(name: str) -> str:
-    """Return a parameter's name as a function's argument."""
+def argument_name(name: str, constant: str) -> str:
+    """Return a parameter's name as an argument of the function whose SQL is in `constant`.
+
+    It hides no name that the function's body refers to: its constant, the module's private
+    constants (readers, adapters, encoders), imports and built-in functions.
+    """
     found = _identifier(name, "p")
-    return found + "_" if keyword.iskeyword(found) or found in BODY_NAMES else found
+    return found + "_" if found == constant or is_private(found) else _no_body_name(found)
+
+
+def is_private(name: str) -> bool:
+    """Whether a private constant of a generated module may be called so."""
+    return bool(_PRIVATE.fullmatch(name))
 
 
 def function_name(query: str, initialisms: Iterable[str] = ()) -> str:
     """Return the name of a query's function, which hides no built-in type."""
-    found = argument_name(snake(query, initialisms))
+    found = _no_body_name(_identifier(snake(query, initialisms), "p"))
     return found + "_" if found in ANNOTATION_NAMES else found
 
 
@@ -164,8 +177,8 @@ def enum_member(value: str) -> str:
 
 
 def constant_name(function: str) -> str:
-    """Return the constant that holds the SQL of a function."""
-    return function.rstrip("_").upper()
+    """Return the constant that holds the SQL of a function, as Python normalizes it."""
+    return _nfkc(function.rstrip("_").upper())
 
 
 def module_name(filename: str) -> str:
@@ -173,6 +186,11 @@ def module_name(filename: str) -> str:
     stem = filename.rpartition(".")[0] or filename
     found = _identifier(stem, "m_").lower()
     return found + "_" if keyword.iskeyword(found) else found
+
+
+def _no_body_name(found: str) -> str:
+    taken = keyword.iskeyword(found) or found in BODY_NAMES or found == "__debug__"
+    return found + "_" if taken else found
 
 
 def _identifier(name: str, prefix: str) -> str:

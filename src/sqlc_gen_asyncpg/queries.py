@@ -11,7 +11,7 @@ from sqlc_gen_asyncpg.analysis import analyse, parameter_column
 from sqlc_gen_asyncpg.builder import Builder
 from sqlc_gen_asyncpg.custom import JSON_TYPES, VECTOR_TYPES
 from sqlc_gen_asyncpg.directives import parse_comments
-from sqlc_gen_asyncpg.errors import Refused
+from sqlc_gen_asyncpg.errors import AlreadyReported, InternalError, Refused
 from sqlc_gen_asyncpg.pgtypes import Type, normal_name
 from sqlc_gen_asyncpg.results import result
 from sqlc_gen_asyncpg.sql import nodes
@@ -20,7 +20,7 @@ from sqlc_gen_asyncpg.unnamed import named_by_number
 from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Container, Mapping
 
     from sqlc_gen_asyncpg import wire
     from sqlc_gen_asyncpg.builder import Names
@@ -54,6 +54,16 @@ def build_query(
     query: wire.Query, catalog: Catalog, names: Names, report: Report, layout: Layout | None
 ) -> Built | None:
     """Return the function of a query; None, with a line in the report, if there cannot be one."""
+    where = f"{query.filename}: {query.name}"
+    try:
+        return _built(query, catalog, names, report, layout)
+    except Exception as error:
+        raise InternalError(f"{where}: internal error: {error!r}") from error
+
+
+def _built(
+    query: wire.Query, catalog: Catalog, names: Names, report: Report, layout: Layout | None
+) -> Built | None:
     before = len(report.problems)
     where = f"{query.filename}: {query.name}"
     built = None
@@ -123,18 +133,23 @@ def _function(self: Builder) -> ir.Function:
     query, options = self.query, self.catalog.options
     name = options.rename.get(query.name)
     name = name or naming.function_name(query.name, options.initialisms)
-    arguments, binds = _arguments(self)
+    constant = naming.constant_name(name)
+    arguments, binds = _arguments(self, constant)
     params = _params(self, arguments)
     found = result(self) if query.cmd in _WITH_RESULT else None
     slices = {each.number for each in query.parameters if each.column.is_slice}
     text = sqltext.rewrite_slices(query.text, slices)
-    copy = _copy(self, arguments) if query.cmd == ":copyfrom" else None
+    fields = [each.field for each in arguments]
+    numbers = [each.number for each in query.parameters]
+    copy = None
+    if query.cmd == ":copyfrom" and len(fields) == len(numbers):  # or some were refused
+        copy = _copy(self, dict(zip(numbers, fields, strict=True)))
     return ir.Function(
         copy=copy,
         query=query.name,
         command=cast("ir.Command", query.cmd),
         name=name,
-        constant=naming.constant_name(name),
+        constant=constant,
         sql=f"-- name: {query.name} {query.cmd}\n{text.lstrip()}",
         doc=self.says.doc or _default_doc(query),
         arguments=tuple(arguments),
@@ -167,7 +182,7 @@ def _surely_one(self: Builder) -> bool:
     return sqltext.always_one_row(self.query.text)
 
 
-def _arguments(self: Builder) -> tuple[list[ir.Argument], list[ir.Bind]]:
+def _arguments(self: Builder, constant: str) -> tuple[list[ir.Argument], list[ir.Bind]]:
     arguments: dict[str, ir.Argument] = {}
     binds: list[ir.Bind] = []
     columns: dict[str, ir.Field] = {}
@@ -178,12 +193,12 @@ def _arguments(self: Builder) -> tuple[list[ir.Argument], list[ir.Bind]]:
             made = _input_field(name, of.element())
             if not columns:
                 _refuse_twice(batch.argument, arguments)
-                arguments[batch.argument] = _batch_argument(batch.argument, batch.model)
+                arguments[batch.argument] = _batch_argument(batch.argument, batch.model, constant)
             _refuse_twice(made.name, columns)
             columns[made.name] = made
             binds.append(_bind(batch.argument, of, made.name))
         else:
-            argument = _argument(name, of)
+            argument = _argument(name, of, constant)
             _refuse_twice(argument.name, arguments)
             arguments[argument.name] = argument
             binds.append(_bind(argument.name, of))
@@ -206,16 +221,16 @@ def _refuse_twice(name: str, there: Container[str]) -> None:
         raise Refused(f"two parameters would be called {name}; name one of them with sqlc.arg(…)")
 
 
-def _batch_argument(name: str, model: str) -> ir.Argument:
-    if naming.argument_name(name) != name:
+def _batch_argument(name: str, model: str, constant: str) -> ir.Argument:
+    if naming.argument_name(name, constant) != name:
         raise Refused(f"-- py: batch {name}: an argument cannot be called that")
     annotation = f"Sequence[models.{model}]"
     return ir.Argument(name, annotation, ir.Field(naming.field_name(name), f"list[models.{model}]"))
 
 
-def _argument(name: str, of: Type) -> ir.Argument:
+def _argument(name: str, of: Type, constant: str) -> ir.Argument:
     return ir.Argument(
-        name=naming.argument_name(name),
+        name=naming.argument_name(name, constant),
         annotation=of.argument,
         field=_input_field(name, of),
         aware=of.base.aware,
@@ -262,6 +277,8 @@ def _parameter(self: Builder, parameter: wire.Parameter) -> tuple[str, Type]:
         )
     try:
         of = _said_type(self, column, parameter.number)
+    except AlreadyReported:
+        raise
     except Refused as error:
         raise Refused(f"parameter {column.name}: {error}") from None
     return column.name, Type(of.base, dims=1) if column.is_slice else of
@@ -308,8 +325,8 @@ def _must_be_cast(self: Builder, number: int) -> None:
         )
 
 
-def _copy(self: Builder, arguments: list[ir.Argument]) -> ir.Copy:
-    """Return the columns that an INSERT of parameters fills."""
+def _copy(self: Builder, parameters: Mapping[int, ir.Field]) -> ir.Copy:
+    """Return the columns that an INSERT of parameters fills; these are known by number."""
     body = self.analysis.query.body if self.analysis else None
     if not isinstance(body, nodes.Dml) or body.kind != "insert" or body.source is None:
         raise Refused(":copyfrom goes with INSERT INTO … (…) VALUES (…)")
@@ -321,8 +338,9 @@ def _copy(self: Builder, arguments: list[ir.Argument]) -> ir.Copy:
             ":copyfrom inserts one row of parameters, without RETURNING and ON CONFLICT; use "
             ":batchexec, or unnest(…) with -- py: batch"
         )
-    numbers = [each.number for each in self.query.parameters]
-    fields = [arguments[numbers.index(each.number)].field for each in plain]
+    if unknown := [each.number for each in plain if each.number not in parameters]:
+        raise Refused(f"sqlc has no type of parameter ${unknown[0]}; write sqlc.arg(name)")
+    fields = [parameters[each.number] for each in plain]
     table = self.catalog.schema.table(body.target.parts)
     names = tuple(each.name for each in fields)
     columns = (body.columns or tuple(table[1] if table else ()))[: len(names)]
@@ -352,7 +370,7 @@ def _check_copied(self: Builder, column: str, kind: str) -> None:
 def _params(self: Builder, arguments: list[ir.Argument]) -> ir.Model | None:
     limit = self.catalog.options.query_parameter_limit
     many = self.query.cmd == ":copyfrom" or self.query.cmd.startswith(":batch")
-    if many and (not arguments or self.says.batch):
+    if many and (not self.query.parameters or self.says.batch):
         raise Refused(f"{self.query.cmd} needs parameters, and no -- py: batch")
     if not many and (limit is None or len(arguments) <= limit):
         return None

@@ -1,8 +1,7 @@
-"""Where a query's comments stand in its file, which sqlc does not tell.
+"""The comments that belong to a query, by their lines in its file.
 
-It hands over the lines of all comments between the statement before and the end of this one: a
-licence, a heading, what stands inside of the SQL. The query's own are those that touch its name.
-A file that cannot be read says nothing.
+sqlc's request has the lines of all comments between the statement before and the end of this one: a
+licence, a heading, those inside of the SQL. The query's own are those that touch its name.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sqlc_gen_asyncpg.schemafiles import files
+from sqlc_gen_asyncpg.sqlfiles import read_sql, sql_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,19 +31,15 @@ class Layout:
 
 
 def read_layouts(paths: tuple[str, ...], directory: str = "") -> Mapping[tuple[str, str], Layout]:
-    """Read the files, folders and patterns of `queries:`; the keys are file and query names."""
+    """Read the files of `queries:`; the keys are file and query names."""
     found: dict[tuple[str, str], Layout] = {}
-    for path in paths:
-        for each in files(directory, path):
-            _read(each, found)
+    for each in sql_files(paths, directory):
+        _read(each, found)
     return found
 
 
 def _read(path: Path, found: dict[tuple[str, str], Layout]) -> None:
-    try:
-        lines = path.read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return
+    lines = read_sql(path).splitlines()
     first = True
     for number, line in enumerate(lines):
         match = _NAME.match(line)

@@ -49,7 +49,8 @@ class ModuleText:
         lines = call(f"{name}: {annotation} = {head}", items, tail)
         if width(lines[0]) > WIDTH:
             lines = [f"{name}: {annotation} = (", *call(head, items, tail, 4), ")"]
-        self.constants[name] = lines
+        # The comma of a tuple with one item is there twice if the item has a line of its own.
+        self.constants[name] = [re.sub(",,$", ",", line) for line in lines]
         self.named[key] = name
         return name
 

@@ -10,7 +10,7 @@ from sqlc_gen_asyncpg import ir, naming, sqltext
 from sqlc_gen_asyncpg.analysis import result_type
 from sqlc_gen_asyncpg.builder import plain
 from sqlc_gen_asyncpg.catalog import make_field
-from sqlc_gen_asyncpg.errors import Refused
+from sqlc_gen_asyncpg.errors import AlreadyReported, Refused
 from sqlc_gen_asyncpg.inference import check_expression
 from sqlc_gen_asyncpg.pgtypes import normal_name
 from sqlc_gen_asyncpg.sql import nodes
@@ -148,6 +148,8 @@ def _column(
             if not column.table:
                 check_expression(column, item, marked=bool(mark))
                 of = of.with_null(nullable=True)  # sqlc's word is not enough
+    except AlreadyReported:
+        raise
     except Refused as error:
         says = str(error)
         if self.analysis and name in _called(self.analysis.query.body):

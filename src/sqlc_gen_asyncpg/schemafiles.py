@@ -1,15 +1,13 @@
-"""What sqlc does not tell of the schema, read from the files that it names.
+"""Definitions in the schema's files that sqlc's request does not contain.
 
-Domains, composite types, the queries of views and what functions return. A file that cannot be read
-says nothing, as does a statement that is not understood.
+Domains, composite types, the queries of views and the results of functions. A file that cannot be
+read is an error; a statement that is not understood is left out.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sqlc_gen_asyncpg.errors import GeneratorError
 from sqlc_gen_asyncpg.pgtypes import normal_name
@@ -18,6 +16,7 @@ from sqlc_gen_asyncpg.sql.literals import type_name
 from sqlc_gen_asyncpg.sql.statements import Statements
 from sqlc_gen_asyncpg.sql.stream import Stream
 from sqlc_gen_asyncpg.sql.tokens import SqlSyntaxError, Token, tokenize
+from sqlc_gen_asyncpg.sqlfiles import read_sql, sql_files, without_rollback
 from sqlc_gen_asyncpg.wire import Name
 
 if TYPE_CHECKING:
@@ -26,9 +25,7 @@ if TYPE_CHECKING:
     from sqlc_gen_asyncpg.sql import nodes
     from sqlc_gen_asyncpg.sql.library import Candidate
 
-__all__ = ["SchemaFiles", "files", "read_schema", "read_text", "require_files"]
-
-_PATTERN: Final = re.compile(r"[*?[]")
+__all__ = ["SchemaFiles", "read_schema", "read_text"]
 
 
 @dataclass(slots=True)
@@ -53,14 +50,19 @@ class SchemaFiles:
 
 
 def read_schema(paths: tuple[str, ...], directory: str = "") -> SchemaFiles:
-    """Read the files, folders and patterns of `schema:` in sqlc.yaml, which is in `directory`."""
+    """Read the files of `schema:` in sqlc.yaml, which is in `directory`.
+
+    GeneratorError, with the place, if a file cannot be read or not be split into statements.
+    """
     found = SchemaFiles()
-    for path in paths:
-        for each in files(directory, path):
-            try:
-                read_text(each.read_text("utf-8-sig"), found)
-            except (OSError, UnicodeDecodeError, SqlSyntaxError):
-                continue
+    for path in sql_files(paths, directory):
+        text = without_rollback(read_sql(path, "surrogateescape"))
+        try:
+            read_text(text, found)
+        except SqlSyntaxError as error:
+            before = text[: error.position or 0]
+            line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+            raise GeneratorError([f"{path}:{line}:{column}: {error}"]) from error
     return found
 
 
@@ -73,34 +75,6 @@ def read_text(text: str, found: SchemaFiles | None = None) -> SchemaFiles:
         except (RecursionError, SqlSyntaxError):
             continue
     return found
-
-
-def files(directory: str, path: str) -> list[Path]:
-    """Return the files that a path in sqlc.yaml means: one, those of a folder, or of a pattern."""
-    base = Path(directory)
-    try:
-        if (base / path).is_dir():
-            names = sorted((base / path).glob("*.sql"))
-        elif "*" in path and not Path(path).is_absolute():
-            names = sorted(base.glob(path))
-        else:
-            names = [base / path]
-    except (OSError, ValueError):
-        return []
-    return [each for each in names if not each.name.endswith(".down.sql")]
-
-
-def require_files(paths: tuple[str, ...]) -> None:
-    """Raise GeneratorError if one of sqlc's files is not there: sqlc was run in another folder.
-
-    Without them domains, composite types, views and comments would be lost without a word.
-    """
-    plain = [each for each in paths if not _PATTERN.search(each)]
-    missing = [each for each in plain if not Path(each).exists()]
-    if missing:
-        raise GeneratorError(
-            [f"{missing[0]} is not there; run sqlc in the folder of its configuration, without -f"]
-        )
 
 
 def _statements(tokens: list[Token]) -> Iterator[list[Token]]:

@@ -7,7 +7,6 @@ own names and every field present; options are base64 of JSON, and empty if ther
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
@@ -31,6 +30,11 @@ __all__ = [
 ]
 
 _MOST: Final = 65_535  # parameters of a statement; the protocol counts them in 16 bits
+_LONGEST_REASON: Final = 200  # characters
+_NO_JSON: Final = (
+    "request: not in JSON, and protobuf is the default of sqlc: add `format: json` to the plugin "
+    "in sqlc.yaml, beside `cmd: sqlc-gen-asyncpg`"
+)
 # Megabytes of pg_catalog that no query of an application names a row of.
 SYSTEM_SCHEMAS: Final = frozenset({"pg_catalog", "information_schema", "pg_toast", "pg_temp"})
 
@@ -125,6 +129,8 @@ class Request:
 
 def decode(raw: bytes) -> Request:
     """Read a request; GeneratorError if these bytes are not one."""
+    if not raw.lstrip().startswith(b"{"):  # JSON is an object; protobuf begins with a field
+        raise GeneratorError([_NO_JSON])
     try:
         root = cast("Mapping[str, object]", json.loads(raw))
         catalog = _node(root, "catalog")
@@ -142,9 +148,12 @@ def decode(raw: bytes) -> Request:
             schema_paths=_texts(_node(root, "settings"), "schema"),
             query_paths=_texts(_node(root, "settings"), "queries"),
         )
-    except (ValueError, KeyError, TypeError, AttributeError, binascii.Error) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        reason = repr(error)
+        if len(reason) > _LONGEST_REASON:  # a UnicodeDecodeError repeats the whole request
+            reason = f"{reason[:_LONGEST_REASON]}…"
         raise GeneratorError(
-            [f"request: not a code generation request of sqlc in JSON ({error!r})"]
+            [f"request: not a code generation request of sqlc in JSON ({reason})"]
         ) from error
 
 

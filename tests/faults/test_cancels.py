@@ -152,6 +152,25 @@ async def test_wherever_a_call_that_opens_a_connection_is_cancelled_the_pool_is_
     assert use is one_statement or await halves(watcher) == 0
 
 
+@USES
+async def test_on_a_pool_of_the_applications_own_a_cancelled_call_leaves_it_whole_and_quiet(
+    migrated: str, watcher: Watcher, use: Use, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with asyncpg.create_pool(
+        migrated,
+        min_size=0,
+        max_size=SIZE,
+        init=init_connection,
+        server_settings={"application_name": "agentrows"},
+    ) as pool:
+        client = await PostgresClient.from_pool(pool)
+        assert await cancel_everywhere(client, watcher, use, of=SAMPLE) > 0
+
+    gc.collect()
+    assert use is one_statement or await halves(watcher) == 0
+    assert [each.getMessage() for each in caplog.records if each.name == "asyncio"] == []
+
+
 async def test_wherever_opening_a_client_is_cancelled_no_session_is_left(
     migrated: str, watcher: Watcher
 ) -> None:

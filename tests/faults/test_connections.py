@@ -38,7 +38,7 @@ async def there(own: OwnServer, app: App) -> AsyncIterator[asyncpg.Connection]:
     await admin.close()
     app.dsn = own.dsn("app")
     db = await asyncpg.connect(app.dsn)
-    for name in ("orm_baseline.sql", "baseline_rows.sql"):
+    for name in ("orm_kagent_0_7.sql", "baseline_rows.sql"):
         await db.execute((SUPPORT / name).read_text())
     yield db
     if not db.is_closed():

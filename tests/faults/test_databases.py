@@ -64,17 +64,14 @@ async def test_a_file_that_is_not_as_it_should_be(
     await whole(2)
 
 
-async def test_a_statement_timeout_rolls_back(
+async def test_a_statement_timeout_of_a_file_rolls_back(
     app: App, db: asyncpg.Connection, whole: Whole
 ) -> None:
-    app.write(A, "SELECT pg_sleep(20);")
-    name = await db.fetchval("SELECT current_database()")
-    await db.execute(f"ALTER DATABASE \"{name}\" SET statement_timeout = '1s'")
+    app.write(A, "SET statement_timeout = '1s'; SELECT pg_sleep(20);")
     done = await app.run("up")
     assert done.code == 1
     assert "statement timeout (SQLSTATE 57014); the run was rolled back" in done.last
     assert await versions(db) == []
-    await db.execute(f'ALTER DATABASE "{name}" RESET statement_timeout')
     app.write(A, B)
     assert (await app.run("up")).code == 0
     await whole(2)
@@ -107,20 +104,31 @@ async def test_a_table_in_use_is_named_and_the_run_comes_back(
     await whole(1)
 
 
+async def give_tables(db: asyncpg.Connection, role: str) -> None:
+    """Make a role the owner of every table of the schema public."""
+    for (table,) in await db.fetch(
+        "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+    ):
+        await db.execute(f"ALTER TABLE {table} OWNER TO {role}")
+
+
 async def test_a_role_without_create_is_told_so(
     app: App, db: asyncpg.Connection, whole: Whole
 ) -> None:
     app.write(A)
     name = str(await db.fetchval("SELECT current_database()"))
     role = f"reader_{name}"
+    limited = app.dsn.replace("//postgres:@", f"//{role}@")
     await db.execute(f"CREATE ROLE {role} LOGIN")
     try:
-        done = await app.run(
-            "up", dsn=app.dsn.replace("//postgres:@", f"//{role}@"), AGENTROWS_VECTOR_ENABLED="0"
-        )
+        stranger = await app.run("up", dsn=limited, AGENTROWS_VECTOR_ENABLED="0")
+        await give_tables(db, role)
+        done = await app.run("up", dsn=limited, AGENTROWS_VECTOR_ENABLED="0")
     finally:
+        await give_tables(db, "postgres")
         await db.execute(f"DROP ROLE {role}")
-    assert done.code == 1
+    assert (stranger.code, done.code) == (1, 1)
+    assert "this role does not own public.agent" in stranger.last
     assert "permission denied for schema public" in done.last
     assert await versions(db) == []
     assert (await app.run("up")).code == 0
@@ -247,6 +255,8 @@ async def test_a_full_disk_rolls_back(app: App, full: tuple[OwnServer, str, str]
     done = await app.run("up")
     assert done.code == 1
     assert words in done.last
+    if space == "small":
+        assert "the server's disk is full: " in done.last
     assert "the run was rolled back" in done.last
     assert await versions(db) == []
     app.write(A, f"{fill} FROM generate_series(1, 10);")

@@ -52,6 +52,7 @@ async def fill(db: asyncpg.Connection, table: str) -> None:
     )
 
 
+@pytest.mark.parametrize("orm_release", ["0_7", "0_8"])
 async def test_a_full_orm_made_database_keeps_every_row_and_ends_like_a_fresh_one(
     app: App, db: asyncpg.Connection, server: Server, tmp_path: Path
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+import tempfile
 import time
 import traceback
 from typing import TYPE_CHECKING
@@ -170,11 +171,13 @@ except ConfigError as error:
     assert b"pip install 'agentrows[embedded]'" in out
 
 
-async def test_a_server_that_starts_late_is_waited_for(tmp_path: Path) -> None:
-    server = load_get_server()(tmp_path / "pg", cleanup_mode="delete", start=False)
+async def test_a_server_that_starts_late_is_waited_for() -> None:
+    # Not in pytest's private folder: as root the package would open it to the server's user.
+    directory = tempfile.mkdtemp(prefix="agentrows-late-")
+    server = load_get_server()(directory, cleanup_mode="delete", start=False)
     opening = asyncio.create_task(
         PostgresClient.connect(
-            f"postgresql://postgres:@/postgres?host={tmp_path / 'pg'}",
+            f"postgresql://postgres:@/postgres?host={directory}",
             settings=Settings(ready_timeout_s=60),
         )
     )

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,19 @@ def test_the_quickstart_of_the_readme_runs_word_for_word(tmp_path: Path) -> None
     [quickstart] = code_blocks("README.md", "python")
     (tmp_path / "quickstart.py").write_text(quickstart)
 
-    out = run(sys.executable, "quickstart.py", folder=tmp_path, HOME=str(tmp_path))
+    # Under root the default data is not in the home folder; a test leaves nothing of its own there.
+    state = Path(tempfile.mkdtemp(prefix="agentrows-readme-"))
+    state.chmod(0o755)
+    code = (
+        "import pathlib, runpy, sys\n"
+        "from agentrows.db import embedded_root\n"
+        "embedded_root.STATE_FOLDER = pathlib.Path(sys.argv[1])\n"
+        "runpy.run_path('quickstart.py', run_name='__main__')\n"
+    )
+    try:
+        out = run(sys.executable, "-c", code, state, folder=tmp_path, HOME=str(tmp_path))
+    finally:
+        shutil.rmtree(state)
 
     assert '{"text": "Rome?"}' in out
 

@@ -83,10 +83,19 @@ REFUSED: Final = (
     "SELECT * FROM apart.notes",
     "INSERT INTO apart.notes VALUES (1)",
 )
+FUNCTION: Final = """
+    CREATE SCHEMA theirs;
+    CREATE FUNCTION theirs.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+    CREATE FUNCTION theirs.g() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+    CREATE FUNCTION theirs.h() RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN 1; END';
+    ALTER FUNCTION theirs.f() OWNER TO other_service;
+    ALTER FUNCTION theirs.g() OWNER TO other_service;
+    ALTER FUNCTION theirs.h() OWNER TO other_reader;
+    SET LOCAL search_path = public, theirs;
+"""
 MISTAKES: Final = (
     (f"GRANT {OWNER} TO other_service", f"is a member of, {OWNER}"),
     ("GRANT other_service TO other_reader", "is a member of, other_service"),
-    ("GRANT pg_write_all_data TO other_reader", "pg_write_all_data"),
     ("GRANT pg_execute_server_program TO other_service", "pg_execute_server_program"),
     ("ALTER ROLE other_service SUPERUSER", "may do more than it should"),
     ("ALTER ROLE other_reader CREATEROLE", "may do more than it should"),
@@ -111,6 +120,35 @@ MISTAKES: Final = (
     ),
     ("GRANT TRUNCATE ON feedback TO PUBLIC", "granted on public.feedback"),
     ("GRANT UPDATE ON schema_migrations TO PUBLIC", "granted on public.schema_migrations"),
+    ("GRANT UPDATE (version) ON schema_migrations TO PUBLIC", "on public.schema_migrations"),
+    ("GRANT INSERT (version) ON schema_migrations_history TO PUBLIC", "schema_migrations_history"),
+    ("GRANT UPDATE (user_id) ON session TO PUBLIC", "granted on public.session"),
+    ("GRANT REFERENCES (id) ON session TO PUBLIC", "granted on public.session"),
+    ("GRANT UPDATE ON SEQUENCE feedback_id_seq TO PUBLIC", "granted on public.feedback_id_seq"),
+    ("GRANT USAGE ON SEQUENCE feedback_id_seq TO PUBLIC", "granted on public.feedback_id_seq"),
+    *(
+        (f"GRANT {role} TO other_{kind}", f"is a member of, {role}")
+        for kind in ("service", "reader")
+        for role in (
+            "pg_read_all_data",
+            "pg_write_all_data",
+            "pg_signal_backend",
+            "pg_monitor",
+            "pg_read_all_stats",
+            "pg_stat_scan_tables",
+            "pg_checkpoint",
+        )
+    ),
+    (f"{FUNCTION} CREATE TRIGGER t BEFORE INSERT ON feedback EXECUTE FUNCTION f()", "function f "),
+    (f"{FUNCTION} CREATE EVENT TRIGGER e ON ddl_command_end EXECUTE FUNCTION g()", "function g "),
+    (f"{FUNCTION} ALTER TABLE feedback ADD COLUMN n int DEFAULT h()", "function h "),
+    (f"{FUNCTION} ALTER TABLE feedback ADD CHECK (h() > 0)", "function h "),
+    (f"{FUNCTION} CREATE INDEX ON feedback ((h() + id))", "function h "),
+    (f"{FUNCTION} CREATE POLICY p ON feedback USING (h() > 0)", "function h "),
+    (
+        f"{FUNCTION} CREATE VIEW v AS SELECT h() AS n; ALTER VIEW v OWNER TO {OWNER}",
+        "function h ",
+    ),
     ("ALTER TABLE feedback OWNER TO other_service", "public.feedback belongs to other_service"),
     ("ALTER TABLE schema_migrations OWNER TO postgres", "belongs to postgres, not to"),
     ("SET LOCAL standard_conforming_strings = off", "standard_conforming_strings has to be on"),

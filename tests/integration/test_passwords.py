@@ -227,7 +227,7 @@ async def test_every_function_of_migrate_asks_for_it(locked: str) -> None:
         await call(locked, tokens.plain)  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
         assert tokens.asked, name
     tokens = Tokens()
-    with pytest.raises(ConfigError, match="permission denied"):
+    with pytest.raises(ConfigError, match="does not own"):
         await migrate.down(locked, CORE, 1, track="core", password=tokens.plain)
     with pytest.raises(ConfigError, match="permission denied"):
         await migrate.force(locked, CORE, 7, track="core", password=tokens.plain)

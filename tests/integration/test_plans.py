@@ -96,7 +96,12 @@ STATEMENTS = {
         sessions.LIST_ALL_AGENT_SESSIONS_BY_CREATION,
         "'a-1', now(), '', '', 10",
     ),
-    "prune_sessions": (sessions.PRUNE_SESSIONS, "interval '365 days'"),
+    "lock_expired_sessions": (
+        sessions.LOCK_EXPIRED_SESSIONS,
+        "interval '365 days', '-infinity', '', '', 1000",
+    ),
+    "lock_tasks_of_sessions": (sessions.LOCK_TASKS_OF_SESSIONS, "'{s-1}', '{u-1}'"),
+    "prune_sessions": (sessions.PRUNE_SESSIONS, "'{s-1}', '{u-1}', interval '365 days'"),
     "get_event": (events.GET_EVENT, "'e-1', 'u-1'"),
     "list_events_oldest_first": (
         events.LIST_EVENTS_OLDEST_FIRST,

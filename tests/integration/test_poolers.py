@@ -171,6 +171,17 @@ async def test_without_the_setting_the_error_names_it(
         await use(through(port, migrated))
 
 
+async def test_a_pooler_in_session_mode_may_refuse_the_keepalive_parameters(
+    migrated: str, server: Server
+) -> None:
+    more = "pool_mode = session\nignore_startup_parameters = client_connection_check_interval\n"
+    with pgbouncer(
+        Path(server.postgres.pgdata), 5432, "postgres", pool_size=PROCESSES, more=more
+    ) as port:
+        async with PostgresClient.open(through(port, migrated), migrations="off") as client:
+            await asyncio.gather(*(client.list_agents() for _ in range(10)))
+
+
 async def test_the_schema_is_checked_and_never_changed_through_the_pooler(
     migrated: str, database: str, pooled: Pooled
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -78,3 +79,43 @@ def test_an_installed_wheel_runs_the_demo(scripts: Path, tmp_path: Path) -> None
 def test_an_installed_wheel_has_the_generator(scripts: Path) -> None:
     assert (scripts / "sqlc-gen-asyncpg").exists()
     assert (scripts / "sqlc").exists()
+
+
+@pytest.mark.parametrize("track", ["core", "agentrows"])
+def test_an_installed_wheel_refuses_new_files_in_its_tracks(
+    track: str, scripts: Path, tmp_path: Path
+) -> None:
+    migrations = next(scripts.parent.rglob("agentrows/migrations"))
+    before = sorted(migrations.rglob("*"))
+
+    done = subprocess.run(  # noqa: S603
+        [scripts / "agentrows", "migrate", "new", "add notes", "--track", track],
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 1
+    assert f"the track '{track}' is installed with agentrows" in done.stderr
+    assert sorted(migrations.rglob("*")) == before
+
+
+def test_the_sdist_has_the_files_that_make_needs(tmp_path: Path) -> None:
+    run(
+        sys.executable,
+        "-m",
+        "build",
+        "--sdist",
+        "--no-isolation",
+        "--outdir",
+        tmp_path,
+        folder=ROOT,
+    )
+    [built] = tmp_path.glob("*.tar.gz")
+    with tarfile.open(built) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+
+    assert {"Makefile", "pyproject.toml", "sqlc.yaml", "LICENSE", "README.md"} <= names
+    assert {".ci/requirements-dev.txt", ".ci/requirements-bench.txt", ".ci/run"} <= names
+    assert {"migrations/frozen.sum", "CONTRIBUTING.md"} <= names

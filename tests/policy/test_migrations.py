@@ -138,6 +138,11 @@ def test_a_stray_beside_the_tracks_is_named(tmp_path: Path) -> None:
         "UPDATE a SET b = b + 1",
         "TRUNCATE a",
         "DO $$ BEGIN END $$",
+        "DO $$ BEGIN CREATE EXTENSION vector; END $$",
+        (
+            "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'a')"
+            " THEN CREATE EXTENSION b; END IF; END $$"
+        ),
         "COMMIT",
     ],
 )

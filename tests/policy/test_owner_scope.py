@@ -36,6 +36,8 @@ UNSCOPED = {
     "IsTaskDeleted": {""},
     "ListAllAgentSessionsByActivity": {""},
     "ListAllAgentSessionsByCreation": {""},
+    "LockExpiredSessions": {""},
+    "LockTasksOfSessions": {""},
     "PruneMemories": {""},
     "PruneSessions": {""},
     "RecordShareAccess": {""},

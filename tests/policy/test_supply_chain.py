@@ -12,12 +12,13 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from policy.checks import licences
+from policy.checks import licences, locks
 
 ROOT: Final = Path(__file__).parents[2]
 LOCKS: Final = sorted((ROOT / ".ci").glob("requirements*.txt"))
 LINE: Final = re.compile(
-    r"[A-Za-z0-9._-]+==[A-Za-z0-9.!+]+(?: ; [^\\]+)?(?: \\\n    --hash=sha256:[0-9a-f]{64})+\n"
+    r"[A-Za-z0-9._-]+(?:\[[a-z,]+\])?==[A-Za-z0-9.!+]+(?: ; [^\\]+)?"
+    r"(?: \\\n    --hash=sha256:[0-9a-f]{64})+\n"
 )
 PERMISSIVE: Final = {"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "PSF-2.0"}
 PROJECT: Final[dict[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -47,6 +48,30 @@ def test_every_line_of_a_lock_file_is_one_version_with_hashes(lock: Path) -> Non
 )
 def test_a_line_that_pins_nothing_is_seen(line: str) -> None:
     assert unhashed(line) == line
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.name)
+def test_extras_in_a_lock_file_have_lines_that_old_pips_accept(lock: Path) -> None:
+    text = lock.read_text()
+    names = set(re.findall(r"(?m)^([^ =#]+)==", text))
+    wanted = [*PROJECT["project"]["dependencies"]]
+    for group in ("dev", "bench"):
+        if group in lock.name:
+            wanted += PROJECT["dependency-groups"][group]
+
+    assert locks.complete(text) == text, "run `make lock`"
+    for requirement in map(Requirement, wanted):
+        for extra in requirement.extras:
+            assert f"{requirement.name}[{extra}]" in names
+    assert {name.split("[")[0] for name in names} <= names
+
+
+def test_package_with_extras_gets_a_line_for_each_requirement() -> None:
+    rest = "==1.0 \\\n    --hash=sha256:" + "0" * 64 + "\n"
+
+    assert locks.complete(f"a[x, y]{rest}b{rest}") == "".join(
+        f"{name}{rest}" for name in ("a", "a[x]", "a[y]", "a[x,y]", "b")
+    )
 
 
 def test_every_requirement_of_pyproject_is_pinned_to_a_version_that_it_allows() -> None:

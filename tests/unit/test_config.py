@@ -137,3 +137,27 @@ def test_migrations_have_a_dsn_of_their_own_unless_one_is_given(
     assert settings.resolve_migrations_dsn("postgresql://db/other") == "postgresql://db/other"
     assert settings.resolve_dsn() == "postgresql://pooler/agents"
     assert SECRET not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("variable", "near"),
+    [
+        ("AGENTROWS_POOL_MAXSIZE", "AGENTROWS_POOL_MAX_SIZE"),
+        ("AGENTROWS_DATABASE_URI", "AGENTROWS_DATABASE_URL"),
+        ("AGENTROWS_MIGRATION", "AGENTROWS_MIGRATIONS"),
+        ("AGENTROWS_SERVICE_HOST", None),
+        ("AGENTROWS_POOL_MAX_SIZE", None),
+    ],
+)
+def test_a_misspelled_variable_is_logged_with_the_nearest_setting(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    variable: str,
+    near: str | None,
+) -> None:
+    monkeypatch.setenv(variable, "3")
+
+    Settings.load()
+
+    words = f"{variable} is not a setting: did you mean {near}?"
+    assert [each.getMessage() for each in caplog.records] == ([words] if near else [])

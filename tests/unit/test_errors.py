@@ -18,6 +18,7 @@ from agentrows.errors import (
     InvalidValue,
     OutcomeUnknown,
     SchemaBehind,
+    StaleTypes,
     StatementTimeout,
     Unavailable,
     translate,
@@ -123,6 +124,10 @@ def test_each_reason_is_needed() -> None:
         (asyncpg.UndefinedColumnError("x"), SchemaBehind),
         (ssl.SSLCertVerificationError("x"), ConfigError),
         (asyncpg.InterfaceError("the pool is closed"), Unavailable),
+        (asyncpg.InterfaceError("the server expects 1 argument for this query"), InvalidValue),
+        (asyncpg.InterfaceError("query argument $1: the file is closed"), InvalidValue),
+        (asyncpg.InterfaceError("unsupported SASL Authentication methods requested"), ConfigError),
+        (asyncpg.InternalServerError("cache lookup failed for type 16676"), StaleTypes),
     ],
 )
 def test_what_to_do_next_is_in_the_class(error: Exception, expected: type[AgentRowsError]) -> None:

@@ -20,7 +20,7 @@ from agentrows.cli.options import (
     run,
 )
 from agentrows.config import Settings
-from agentrows.errors import ConfigError, InvalidTrack
+from agentrows.errors import ConfigError
 from agentrows.migrate.runs import Transactions  # noqa: TC001  typer reads it when it runs
 
 if TYPE_CHECKING:
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 FAILED: Final = 1
 BEHIND: Final = 3
 
-migrations = typer.Typer(help="Move a database's schema, or look at it.", no_args_is_help=True)
+migrations = typer.Typer(
+    help="Move a database's schema, or look at it.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 @migrations.command()
@@ -189,7 +191,9 @@ def plan(
     tracks: Tracks = None,
     *,
     track: Annotated[str | None, typer.Option(help="Only this track.")] = None,
-    to: Annotated[int | None, typer.Option(help="The version to go to; with --track.")] = None,
+    to: Annotated[
+        int | None, typer.Option(help="The version to go to; with --track.", min=0)
+    ] = None,
 ) -> None:
     """Show the files that `up` would run, or `goto` with --track and --to; this only reads."""
     settings = Settings.load()
@@ -255,8 +259,6 @@ def new(
 ) -> None:
     """Write the next pair of files of a track."""
     known = {each.name: each for each in known_tracks(Settings.load(), tracks, named=track)}
-    if track not in known:
-        raise InvalidTrack(f"there is no track {track!r}; there are: {', '.join(known)}")
     try:
         paths = migrate.new(known[track], name)
     except OSError as error:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import sys
 import time
 from typing import TYPE_CHECKING, Final
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
 FIRST_TICK_S: Final = 2.0
 LONGEST_TICK_S: Final = 60.0
+NOT_TRIED: Final = "not tried"
 
 
 @dataclasses.dataclass(slots=True)
@@ -48,7 +48,8 @@ class Progress:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self.started.wait(), pause)
                     break
-                typer.echo(f"{self.file}, for {time.monotonic() - self.since:.0f} s", err=True)
+                with contextlib.suppress(OSError):  # a closed stderr is no reason to stop
+                    typer.echo(f"{self.file}, for {time.monotonic() - self.since:.0f} s", err=True)
                 pause = min(pause * 2, LONGEST_TICK_S)
 
 
@@ -83,14 +84,13 @@ def show_plan(files: Sequence[PlannedFile]) -> None:
 def show_times(report: Report) -> None:
     """Print what a dry run took, file by file."""
     rows = [(run.file, f"{run.duration_s or 0:.3f} s") for run in report.files]
-    rows += [
-        (file, "not tried: it, or one before it, allows no transaction")
-        for file in report.not_tried
-    ]
+    rows += [(file, NOT_TRIED) for file in report.not_tried]
     if not rows:
         typer.echo("nothing to do")
         return
     print_table(("file", "took"), rows)
+    if report.not_tried:
+        typer.echo(f"{NOT_TRIED}: these files, or files before them, run outside of a transaction")
     typer.echo("all of it was rolled back")
 
 
@@ -119,22 +119,27 @@ def show_checkup(found: Checkup) -> None:
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table to a terminal, and lines with tabs to everything else."""
-    console = Console()
-    if not console.is_terminal:
-        for row in (head, *rows):
-            typer.echo("\t".join(row))
+    """Print aligned columns to a terminal, and lines with tabs to everything else.
+
+    No cell is cut: a terminal that is too narrow wraps the lines.
+    """
+    lines = [head, *rows]
+    if sys.stdout is None or not sys.stdout.isatty():
+        for line in lines:
+            typer.echo("\t".join(line))
         return
-    table = Table(*head)
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        typer.echo("  ".join(cells).rstrip())
 
 
 def _how(planned: PlannedFile) -> str:
     words: list[str] = [planned.direction]
     words += ["again, because an earlier run broke off in it"] * planned.heals
+    words += ["again, because its index or setting is missing"] * planned.rebuilds
     words += ["outside of a transaction"] * (not planned.in_transaction)
+    words += ["optional"] * planned.optional
     return ", ".join(words)
 
 
@@ -144,7 +149,10 @@ def _state(track: TrackStatus) -> str:
         "dirty: an earlier run broke off": track.dirty and not track.at_work,
         "an applied file was changed": track.changed is not None,
         "ahead of this release": track.is_ahead,
-        f"{len(track.pending)} pending": bool(track.pending),
+        f"{len(track.lacking)} pending": bool(track.lacking),
+        f"{len(track.optional)} optional, pending": bool(track.optional),
+        f"missing: {track.missing_summary}": bool(track.missing),
+        "not readable for this role": not track.is_readable,
     }
     state = ", ".join(word for word, holds in words.items() if holds) or "current"
     return f"{state} (moved by another tool)" if track.moved_by == "another tool" else state

@@ -10,15 +10,24 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["Alarm", "Deadlines", "Until"]
+__all__ = ["Deadlines", "TimeLimit", "Until"]
 
 TICK_S: Final = 0.001
 """How much too early a timer may ring: uvloop counts milliseconds."""
+
+
+class TimeLimit(Protocol):
+    """Something that ends at `when`, in the time of the event loop."""
+
+    when: float
+
+    def expire(self) -> None:
+        """End it."""
 
 
 class Deadlines:
@@ -27,11 +36,11 @@ class Deadlines:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time
-        self.open: set[Until | Alarm] = set()
+        self.open: set[TimeLimit] = set()
         self._rings_at = math.inf
         self._timer: asyncio.TimerHandle | None = None
 
-    def add(self, block: Until | Alarm) -> None:
+    def add(self, block: TimeLimit) -> None:
         """Watch over a block until it is discarded from `open`, or expires."""
         self.open.add(block)
         if block.when < self._rings_at:
@@ -49,7 +58,8 @@ class Deadlines:
         self._timer = None
         self._rings_at = math.inf
         over = self.now() + TICK_S
-        for block in [each for each in self.open if each.when <= over]:
+        expired = [each for each in self.open if each.when <= over]
+        for block in sorted(expired, key=lambda each: each.when):
             self.open.discard(block)
             block.expire()
         earliest = min((each.when for each in self.open), default=math.inf)
@@ -99,18 +109,3 @@ class Until:
         """End the block."""
         self._has_expired = True
         self._task.cancel()
-
-
-class Alarm:
-    """Ends the wait for a future at `when` with a TimeoutError."""
-
-    __slots__ = ("_future", "when")
-
-    def __init__(self, future: asyncio.Future[Any], when: float) -> None:
-        self.when = when
-        self._future = future
-
-    def expire(self) -> None:
-        """End the wait."""
-        if not self._future.done():
-            self._future.set_exception(TimeoutError())

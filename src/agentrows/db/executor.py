@@ -7,21 +7,20 @@ means: `db.repeatable.fetch(…)` raises Unavailable, `db.once.fetch(…)` raise
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import logging
-import math
 from collections.abc import Collection
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypeVar, get_args
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-import asyncpg
-
+from agentrows.db.batches import send_rows
 from agentrows.db.deadlines import Until
 from agentrows.db.retries import NO_RETRIES
-from agentrows.db.sources import TransactionScope, enclosing
-from agentrows.errors import Aborted, InvalidValue, OutcomeUnknown, Unavailable, translate
+from agentrows.db.sources import TransactionScope, give_back, statement_end
+from agentrows.db.transactions import Isolation, Transactions
+from agentrows.db.translation import call_name, raise_ours
+from agentrows.db.unreadable import is_unreadable, raise_unreadable
+from agentrows.errors import AgentRowsError, OutcomeUnknown, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -36,20 +35,17 @@ if TYPE_CHECKING:
     )
     from contextlib import AbstractAsyncContextManager
 
+    import asyncpg
     from asyncpg.cursor import Cursor
-    from asyncpg.transaction import Transaction
 
     from agentrows.db.retries import Retries
     from agentrows.db.sources import Connection, Source
 
 __all__ = ["Executor", "Isolation", "Statements"]
 
-logger = logging.getLogger(__name__)
-
-UNDO_TIMEOUT_S: Final = 2.0
 T = TypeVar("T")
 Call: TypeAlias = "Callable[[Connection, float | None], Awaitable[T]]"
-Isolation = Literal["read_committed", "repeatable_read", "serializable"]
+Block: TypeAlias = "Callable[[Executor], Awaitable[T]]"
 
 
 class Statements:
@@ -72,31 +68,31 @@ class Statements:
 
     async def execute(self, query: str, /, *args: object, timeout: float | None = None) -> str:
         """Run a statement and return the server's command tag."""
-        return await self._run(lambda c, t: c.execute(query, *args, timeout=t), timeout)
+        return await self._run(lambda c, t: c.execute(query, *args, timeout=t), timeout, query)
 
     async def executemany(
         self, command: str, args: Iterable[Sequence[object]], /, *, timeout: float | None = None
     ) -> None:
         """Run a statement for each sequence of arguments, all or nothing."""
         await self._run_with(
-            args, lambda c, t: _send_rows(c.executemany(command, args, timeout=t)), timeout
+            args, lambda c, t: send_rows(c.executemany(command, args, timeout=t)), timeout, command
         )
 
     async def fetch(
         self, query: str, /, *args: object, timeout: float | None = None
     ) -> list[asyncpg.Record]:
         """Run a statement and return its rows."""
-        return await self._run(lambda c, t: c.fetch(query, *args, timeout=t), timeout)
+        return await self._run(lambda c, t: c.fetch(query, *args, timeout=t), timeout, query)
 
     async def fetchrow(
         self, query: str, /, *args: object, timeout: float | None = None
     ) -> asyncpg.Record | None:
         """Run a statement and return its first row, or None."""
-        return await self._run(lambda c, t: c.fetchrow(query, *args, timeout=t), timeout)
+        return await self._run(lambda c, t: c.fetchrow(query, *args, timeout=t), timeout, query)
 
     async def fetchval(self, query: str, /, *args: object, timeout: float | None = None) -> object:
         """Run a statement and return the first column of its first row, or None."""
-        return await self._run(lambda c, t: c.fetchval(query, *args, timeout=t), timeout)
+        return await self._run(lambda c, t: c.fetchval(query, *args, timeout=t), timeout, query)
 
     async def copy_records_to_table(
         self,
@@ -115,52 +111,56 @@ class Statements:
                 table_name, records=records, columns=columns, schema_name=schema_name, timeout=t
             ),
             timeout,
+            f"COPY {table_name}",
         )
 
-    async def _run(self, call: Call[T], timeout_s: float | None) -> T:
-        """Run a statement, and again where that is allowed; what a call costs is here."""
+    async def _run(self, call: Call[T], timeout_s: float | None, query: str) -> T:
+        """Run a statement, and again where that is allowed; the cost of a call is here."""
         limit_s = self._timeout_s if timeout_s is None else timeout_s
         started = self._now()
         deadline = None if limit_s is None else started + limit_s
         try:
-            return await self._attempt(call, deadline)
-        except (Unavailable, Aborted) as error:
+            return await self._attempt(call, deadline, query)
+        except AgentRowsError as error:
             if self._retries.gives_up(error, limit_s):
                 raise
             first = error
         return await self._retries.again(
-            partial(self._attempt, call, deadline), first, started=started, limit_s=limit_s
+            partial(self._attempt, call, deadline, query),
+            first,
+            started=started,
+            limit_s=limit_s,
+            name=call_name(query),
         )
 
-    async def _run_with(self, rows: object, call: Call[T], timeout_s: float | None) -> T:
+    async def _run_with(
+        self, rows: object, call: Call[T], timeout_s: float | None, query: str
+    ) -> T:
         """Run a statement on rows; again only where they are all there a second time."""
         if isinstance(rows, Collection):
-            return await self._run(call, timeout_s)
+            return await self._run(call, timeout_s, query)
         limit_s = self._timeout_s if timeout_s is None else timeout_s
-        return await self._attempt(call, None if limit_s is None else self._now() + limit_s)
+        return await self._attempt(call, None if limit_s is None else self._now() + limit_s, query)
 
-    async def _attempt(self, call: Call[T], deadline: float | None) -> T:
+    async def _attempt(self, call: Call[T], deadline: float | None, query: str) -> T:
         source = self._source
         connection = source.take() or await source.wait(deadline)
         try:
-            with Until(source.deadlines, self._end(deadline)):
+            with Until(source.deadlines, statement_end(source, deadline)):
                 result = await call(connection, source.left(deadline))
         except BaseException as error:
-            await _give_back(source, connection, error)
-            if source.readonly and isinstance(error, asyncpg.ReadOnlySQLTransactionError):
-                raise InvalidValue("readonly: a transaction begun so cannot write") from error
-            _raise_ours(error, lost=self._lost)
+            if is_unreadable(error, query):
+                may_repeat = self._lost is Unavailable and not source.in_transaction
+                try:
+                    await raise_unreadable(error, query, connection, call, may_repeat=may_repeat)
+                finally:
+                    await give_back(source, connection, None)
+            await give_back(source, connection, error)
+            raise_ours(error, query, connection, lost=self._lost, readonly=source.readonly)
             raise
         if chore := source.release(connection):
             await chore
         return result
-
-    def _end(self, deadline: float | None) -> float:
-        """Return when a statement that begins now has to end, in the time of the event loop."""
-        if deadline is not None:
-            return deadline
-        limit_s = self._source.statement_timeout_s
-        return math.inf if limit_s is None else self._now() + limit_s
 
 
 class Executor(Statements):
@@ -216,11 +216,10 @@ class Executor(Statements):
         """
         return self._transaction(isolation, readonly=readonly, lost=OutcomeUnknown)
 
-    async def repeat(self, block: Callable[[Executor], Awaitable[T]]) -> T:
-        """Return what a block returns that runs in a transaction, and may run twice.
+    async def repeat(self, block: Block[T], *, isolation: Isolation | None = None) -> T:
+        """Run a block in a transaction, and again when it was lost (at COMMIT too) or undone.
 
-        It runs anew when it was lost, at COMMIT too, or undone by the server. Inside of a
-        transaction nothing is tried again.
+        Inside a transaction nothing is tried again, and `isolation` must be None or its own.
         """
         one_try = Executor(
             self._source,
@@ -230,10 +229,10 @@ class Executor(Statements):
         )
 
         async def run() -> T:
-            async with one_try._transaction(None, readonly=False, lost=Unavailable) as scope:
+            async with one_try._transaction(isolation, readonly=False, lost=Unavailable) as scope:
                 return await block(scope)
 
-        return await self._retries.run(run, limit_s=self._timeout_s)
+        return await self._retries.run(run, limit_s=self._timeout_s, name="a transaction")
 
     @contextlib.asynccontextmanager
     async def _transaction(
@@ -242,67 +241,19 @@ class Executor(Statements):
         *,
         readonly: bool,
         lost: type[Unavailable | OutcomeUnknown],
+        is_stream: bool = False,
     ) -> AsyncGenerator[Executor]:
         """Run a block in a transaction; `lost` is what it means that COMMIT was."""
-        _check_isolation(isolation)
-        connection, transaction = await self._retries.run(
-            lambda: self._begin(isolation, readonly=readonly), limit_s=self._timeout_s
-        )
-        scope = TransactionScope(connection, self._source, readonly=readonly)
-        if self._source.in_transaction:
-            lost = Unavailable  # with the transaction around it
-        try:
-            try:
-                try:
-                    with enclosing(self._source):
-                        yield Executor(
-                            scope,
-                            timeout_s=self._timeout_s,
-                            versions=self.versions,
-                            isolation=isolation or self.isolation,
-                        )
-                finally:
-                    scope.has_ended = True  # first, or another task's statement came after COMMIT
-                if scope.failure:
-                    await self._translated(lambda: _probe(connection), lost=Unavailable)
-            except BaseException:
-                await _undo(transaction, connection)
-                raise
-            await self._translated(transaction.commit, lost=lost)
-        finally:
-            await _give_back(self._source, connection, scope.failure)
-
-    async def _begin(
-        self, isolation: Isolation | None, *, readonly: bool
-    ) -> tuple[Connection, Transaction]:
-        deadline = None if self._timeout_s is None else self._now() + self._timeout_s
-        connection = self._source.take() or await self._source.wait(deadline)
-        transaction = connection.transaction(isolation=isolation, readonly=readonly)
-        try:
-            await self._translated(transaction.start, deadline, lost=Unavailable)
-        except BaseException as error:
-            if not self._source.in_transaction:
-                connection.terminate()  # the driver would take the next one for a savepoint
-            await _give_back(self._source, connection, error)
-            raise
-        return connection, transaction
-
-    async def _translated(
-        self,
-        call: Callable[[], Awaitable[object]],
-        deadline: float | None = None,
-        *,
-        lost: type[Unavailable | OutcomeUnknown],
-    ) -> None:
-        """Run a command of a transaction until a deadline, or within the limit of a statement."""
-        if deadline is None and self._timeout_s is not None:
-            deadline = self._now() + self._timeout_s
-        try:
-            with Until(self._source.deadlines, self._end(deadline)):
-                await call()  # the driver refuses a closed connection without a coroutine
-        except Exception as error:
-            _raise_ours(error, lost=lost)
-            raise
+        transactions = Transactions(self._source, timeout_s=self._timeout_s, retries=self._retries)
+        async with transactions.open(
+            isolation, readonly=readonly, lost=lost, is_stream=is_stream
+        ) as scope:
+            yield Executor(
+                scope,
+                timeout_s=self._timeout_s,
+                versions=self.versions,
+                isolation=isolation or self.isolation,
+            )
 
     @contextlib.asynccontextmanager
     async def snapshot(self) -> AsyncGenerator[Executor]:
@@ -313,7 +264,9 @@ class Executor(Statements):
         if self._source.in_transaction:
             yield self
             return
-        async with self.transaction(isolation="repeatable_read", readonly=True) as scope:
+        async with self._transaction(
+            "repeatable_read", readonly=True, lost=OutcomeUnknown, is_stream=True
+        ) as scope:
             yield scope
 
     async def cursor(
@@ -324,33 +277,21 @@ class Executor(Statements):
         Outside a transaction the stream holds a connection, and a transaction of its own, until
         it ends or is closed. `timeout` bounds each batch, in seconds.
         """
-        if not self._source.in_transaction:
-            async with self.transaction(readonly=True) as scope:
+        source = self._source
+        if not isinstance(source, TransactionScope):
+            async with self._transaction(
+                None, readonly=True, lost=OutcomeUnknown, is_stream=True
+            ) as scope:
                 async for row in scope.cursor(query, *args, prefetch=prefetch, timeout=timeout):
                     yield row
             return
-        cursor = await self._run(lambda c, t: _open_cursor(c, query, args, t), timeout)
-        while rows := await self._run(lambda _, t: cursor.fetch(prefetch, timeout=t), timeout):
+        cursor = await self._run(lambda c, t: _open_cursor(c, query, args, t), timeout, query)
+        while rows := await self._run(
+            lambda _, t: cursor.fetch(prefetch, timeout=t), timeout, query
+        ):
             for row in rows:
+                source.reads += 1
                 yield row
-
-
-async def _send_rows(call: Awaitable[None]) -> None:
-    """Run executemany in a task of its own, for the driver may swallow a cancellation in it.
-
-    While the server takes no more rows, it then waits for an answer; there it is cancelled again.
-    """
-    sending = asyncio.ensure_future(call)
-    try:
-        await asyncio.wait([sending])
-    except asyncio.CancelledError:
-        sending.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-        while not sending.done():
-            sending.cancel()
-            with contextlib.suppress(asyncio.CancelledError):  # it is on its way already
-                await asyncio.sleep(0)
-        raise
-    sending.result()
 
 
 async def _open_cursor(
@@ -359,42 +300,3 @@ async def _open_cursor(
     """Open a cursor on a statement without a name, which leaves nothing behind in its session."""
     statement = await connection.prepare(query, name="", timeout=timeout_s)
     return await statement.cursor(*args, timeout=timeout_s)
-
-
-def _check_isolation(value: str | None) -> None:
-    if value not in (None, *get_args(Isolation)):
-        raise InvalidValue(f"isolation must be one of {', '.join(get_args(Isolation))}")
-
-
-async def _give_back(source: Source, connection: Connection, error: BaseException | None) -> None:
-    if chore := source.release(connection, error):
-        await chore
-
-
-async def _undo(transaction: Transaction, connection: Connection) -> None:
-    """Roll back; where the server does not answer in time, closing the connection does it.
-
-    A cancel request that overtakes its statement is ignored by the server, which then runs the
-    statement to its end. What went wrong before matters, not that a lost connection cannot undo it.
-    """
-    try:
-        async with asyncio.timeout(UNDO_TIMEOUT_S):
-            await transaction.rollback()
-    except TimeoutError:
-        connection.terminate()
-    except Exception:  # whatever the driver says of a connection that is gone
-        logger.debug("the server undoes a transaction by itself", exc_info=True)
-
-
-async def _probe(connection: Connection) -> None:
-    """Raise what the server says of a failed transaction; COMMIT would silently roll it back."""
-    savepoint = connection.transaction()
-    await savepoint.start()
-    await savepoint.rollback()
-
-
-def _raise_ours(error: BaseException, *, lost: type[Unavailable | OutcomeUnknown]) -> None:
-    """Raise our error for one of the driver's; do nothing if it should be seen as it is."""
-    ours = translate(error, lost=lost)
-    if ours is not None:
-        raise ours from error

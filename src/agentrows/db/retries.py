@@ -1,15 +1,14 @@
-"""Trying again what has not happened, until a deadline."""
+"""Retries of calls that had no effect, or that may run twice, until a deadline."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 
-import stamina
-
-from agentrows.errors import Aborted, ClientClosed, PoolTimeout, Unavailable
+from agentrows.db.backoff import RetryLog, wait_times
+from agentrows.errors import Aborted, AgentRowsError, ClientClosed, PoolTimeout, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -25,7 +24,7 @@ FIRST_WAIT_S: Final = 0.02
 LONGEST_WAIT_S: Final = 1.0
 JITTER_S: Final = 0.05
 FINAL: Final = (PoolTimeout, ClientClosed)
-"""Unavailable as well, but it would be so again: a queue that is too long, a client's end."""
+"""Kinds of Unavailable that would come again: the queue is too long, or the client is closed."""
 
 
 @dataclass(frozen=True)
@@ -36,40 +35,47 @@ class Retry:
     """Which try this is going to be: 2, 3, …"""
     elapsed_s: float
     """How long the call has been under way, in seconds."""
-    error: Unavailable | Aborted
-    """How the try before ended."""
+    error: AgentRowsError
+    """How the previous try ended: Unavailable or Aborted, and AlreadyExists for an upsert."""
 
 
 @dataclass(frozen=True)
 class Retries:
-    """How long to go on trying, in seconds, and whom to tell."""
+    """How long calls are tried again, in seconds, and the hook that is called for each retry."""
 
     timeout_s: float
     on_retry: OnRetry | None = None
+    _log: RetryLog = field(default_factory=RetryLog, repr=False, compare=False)
 
-    async def run(self, call: Callable[[], Awaitable[T]], *, limit_s: float | None) -> T:
-        """Return what `call` returns; begin it anew when it ends in Unavailable or Aborted.
+    async def run(
+        self, call: Callable[[], Awaitable[T]], *, limit_s: float | None, name: str = "a call"
+    ) -> T:
+        """Return the result of `call`; start it again after an error that may not come again.
 
         At once, then after 20 ms doubling to 1 s, until `timeout_s` or `limit_s` are over; then the
-        last error goes to the caller. One who found no free connection in time, or a closed client,
-        does not try again.
+        last error is raised. PoolTimeout and ClientClosed are not tried again. `name` is the
+        call's name in the log.
         """
         started = asyncio.get_running_loop().time()
         try:
             return await call()
-        except (Unavailable, Aborted) as error:
+        except AgentRowsError as error:
             if self.gives_up(error, limit_s):
                 raise
             first = error
-        return await self.again(call, first, started=started, limit_s=limit_s)
+        return await self.again(call, first, started=started, limit_s=limit_s, name=name)
 
-    def gives_up(self, error: Unavailable | Aborted, limit_s: float | None) -> bool:
-        """Say whether a call that ended so is not tried again.
+    def gives_up(self, error: AgentRowsError, limit_s: float | None, *, tries: int = 1) -> bool:
+        """Return whether a call is not tried again after `tries` tries, the last with this error.
 
-        Then it is to be raised where it was caught: a frame that keeps it in a name, and that it
-        keeps by its traceback, would hold the arguments until the garbage collector comes.
+        Then the error must be raised where it was caught: a frame that keeps it in a variable, and
+        that it references by its traceback, would keep the arguments until a garbage collection.
         """
-        return isinstance(error, FINAL) or not self._window_s(limit_s)
+        if error.most_tries is not None:
+            is_final = tries >= error.most_tries
+        else:
+            is_final = isinstance(error, FINAL) or not isinstance(error, (Unavailable, Aborted))
+        return is_final or not self._window_s(limit_s)
 
     def _window_s(self, limit_s: float | None) -> float:
         return self.timeout_s if limit_s is None else min(self.timeout_s, limit_s)
@@ -77,39 +83,34 @@ class Retries:
     async def again(
         self,
         call: Callable[[], Awaitable[T]],
-        last: Unavailable | Aborted,
+        last: AgentRowsError,
         *,
         started: float,
         limit_s: float | None,
+        name: str = "a call",
     ) -> T:
-        """Go on as `run` does with a call that began at `started` and ended in `last`."""
+        """Continue like `run` with a call that was started at `started` and ended in `last`."""
         window_s = self._window_s(limit_s)
         now = asyncio.get_running_loop().time
         tries = 1
-        async for attempt in stamina.retry_context(
-            on=(Unavailable, Aborted),
-            attempts=None,
-            timeout=None,
-            wait_initial=FIRST_WAIT_S,
-            wait_max=LONGEST_WAIT_S,
-            wait_jitter=JITTER_S,
-        ):
-            with attempt:
-                tries = attempt.num + 1
-                self._tell(Retry(tries, now() - started, last))
-                try:
-                    return await call()
-                except (Unavailable, Aborted) as error:
-                    last = error
-                    is_over = now() - started + attempt.next_wait > window_s
-                    if is_over or isinstance(error, FINAL):
-                        break
-                    raise
+        for wait_s in wait_times(FIRST_WAIT_S, LONGEST_WAIT_S, jitter_s=JITTER_S):
+            tries += 1
+            retry = Retry(tries, now() - started, last)
+            self._log.log(name, now=now(), elapsed_s=retry.elapsed_s, error=last)
+            self._tell(retry)
+            try:
+                return await call()
+            except AgentRowsError as error:
+                last = error
+            is_over = now() - started + wait_s > window_s
+            if is_over or self.gives_up(last, limit_s, tries=tries):
+                break
+            await asyncio.sleep(wait_s)
         last.add_note(f"tried {tries} times in {now() - started:.1f} s")
         raise last
 
     def _tell(self, retry: Retry) -> None:
-        """Call the application's hook; what it raises must not cost the caller the call."""
+        """Call the application's hook; an error in it is logged and does not end the call."""
         if self.on_retry is None:
             return
         try:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import math
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final, Protocol
+
+import asyncpg
 
 from agentrows.db.deadlines import Deadlines, Until
 from agentrows.errors import (
@@ -15,18 +18,27 @@ from agentrows.errors import (
     PoolTimeout,
     StatementTimeout,
     Unavailable,
+    has_stale_types,
     translate,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Generator
 
-    import asyncpg
     from asyncpg.pool import PoolConnectionProxy
 
     Connection = asyncpg.Connection | PoolConnectionProxy
 
-__all__ = ["ApplicationPool", "Source", "TransactionScope"]
+__all__ = [
+    "ApplicationPool",
+    "Source",
+    "TransactionScope",
+    "enclosing",
+    "give_back",
+    "statement_end",
+]
+
+logger = logging.getLogger(__name__)
 
 SHORTEST_S: Final = 0.001
 
@@ -52,6 +64,11 @@ class Source(Protocol):
     @property
     def deadlines(self) -> Deadlines:
         """Holds statements to their time limits."""
+        ...
+
+    @property
+    def streams(self) -> set[TransactionScope]:
+        """Transactions of streams, which their readers may have left open."""
         ...
 
     def left(self, deadline: float | None) -> float | None:
@@ -85,7 +102,9 @@ class ApplicationPool:
 
     def __init__(self, pool: asyncpg.Pool, *, acquire_timeout_s: float) -> None:
         self.deadlines = Deadlines()
+        self.streams: set[TransactionScope] = set()
         self._pool = pool
+        self._returning: set[asyncio.Future[None]] = set()
         self._acquire_timeout_s = acquire_timeout_s
 
     def left(self, deadline: float | None) -> float | None:
@@ -117,10 +136,26 @@ class ApplicationPool:
                 raise
             raise ours from error
 
-    async def release(self, connection: Connection, error: BaseException | None = None) -> None:  # noqa: ARG002
-        """Give the connection back; one that cannot be cleaned is closed by the pool."""
-        with contextlib.suppress(Exception):
-            await self._pool.release(connection)  # type: ignore[arg-type]
+    async def release(self, connection: Connection, error: BaseException | None = None) -> None:
+        """Give the connection back; one that cannot be reset is closed by the pool.
+
+        If the caller is cancelled, the pool still takes the connection back. After an error about
+        outdated types the pool replaces all of its connections.
+        """
+        if has_stale_types(error):
+            await self._pool.expire_connections()
+        with contextlib.suppress(asyncpg.InterfaceError):  # the pool has taken it back already
+            if not connection.is_closed() and connection.is_in_transaction():
+                connection.terminate()  # the pool would log an error, and roll back
+        returning = asyncio.ensure_future(self._pool.release(connection))  # type: ignore[arg-type]
+        self._returning.add(returning)
+        returning.add_done_callback(self._returned)
+        await asyncio.wait([returning])
+
+    def _returned(self, returning: asyncio.Future[None]) -> None:
+        self._returning.discard(returning)
+        if not returning.cancelled() and (error := returning.exception()):
+            logger.debug("the pool closes a connection that it cannot reset", exc_info=error)
 
 
 class TransactionScope:
@@ -133,10 +168,17 @@ class TransactionScope:
         self.deadlines = around.deadlines
         self.statement_timeout_s = around.statement_timeout_s
         self.left = around.left
+        self.streams = around.streams
         self.has_ended = False
         self.failure: BaseException | None = None
-        self._connection = connection
+        self.reads = 0
+        self.connection = connection
         self._turn = asyncio.Lock()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a statement is running."""
+        return self._turn.locked()
 
     def take(self) -> Connection | None:
         """Return None: `wait` is for its turn."""
@@ -160,7 +202,7 @@ class TransactionScope:
         if self.has_ended:
             self._turn.release()
             raise Aborted("this transaction has ended: begin a new one")
-        return self._connection
+        return self.connection
 
     def release(self, connection: Connection, error: BaseException | None = None) -> None:  # noqa: ARG002
         """Let the next statement run."""
@@ -180,3 +222,17 @@ def enclosing(source: Source) -> Generator[None]:
     finally:
         with contextlib.suppress(ValueError):  # the block ended in another task's context
             _enclosing.reset(inside)
+
+
+async def give_back(source: Source, connection: Connection, error: BaseException | None) -> None:
+    """Return a connection to its source, with the error that ended its use."""
+    if pending := source.release(connection, error):
+        await pending
+
+
+def statement_end(source: Source, deadline: float | None) -> float:
+    """Return the time of the event loop at which a statement that begins now must end."""
+    if deadline is not None:
+        return deadline
+    limit_s = source.statement_timeout_s
+    return math.inf if limit_s is None else source.deadlines.now() + limit_s

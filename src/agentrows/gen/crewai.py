@@ -65,25 +65,43 @@ async def upsert_crewai_memory(
     return _READ_CREWAI_MEMORY(required(row, "UpsertCrewAIMemory"))
 
 
-SEARCH_CREWAI_MEMORY_BY_TASK: Final = """-- name: SearchCrewAIMemoryByTask :many
+SEARCH_CREWAI_MEMORY_BY_TASK: Final = r"""-- name: SearchCrewAIMemoryByTask :many
 SELECT memory.user_id, memory.thread_id, memory.memory_data, memory.created_at, memory.updated_at, memory.deleted_at FROM crewai_agent_memory AS memory
+CROSS JOIN LATERAL (
+    SELECT
+        CASE
+            WHEN
+                (
+                    length(memory.memory_data) - length(translate(memory.memory_data, '[{', '')) < 5000
+                    OR (
+                        SELECT coalesce(max(nested.depth), 0)
+                        FROM (
+                            SELECT
+                                sum(CASE WHEN bracket.sign IN ('[', '{') THEN 1 ELSE -1 END)
+                                    OVER (ORDER BY bracket.place) AS depth
+                            FROM unnest(
+                                string_to_array(
+                                    regexp_replace(
+                                        memory.memory_data, '"(?:[^"\\]|\\.)*\\?(?:"|$)|[^][{}"]+', '', 'g'
+                                    ),
+                                    NULL
+                                )
+                            ) WITH ORDINALITY AS bracket (sign, place)
+                        ) AS nested
+                    ) < 5000
+                )
+                AND pg_input_is_valid(memory.memory_data, 'jsonb')
+                THEN memory.memory_data::jsonb
+        END AS document
+    OFFSET 0
+) AS parsed
 WHERE
     memory.user_id = $1
     AND memory.deleted_at IS NULL
     AND CASE
         WHEN
             strpos(
-                lower(
-                    coalesce(
-                        CASE
-                            WHEN
-                                length(memory.memory_data) - length(translate(memory.memory_data, '[{', '')) < 5000
-                                AND pg_input_is_valid(memory.memory_data, 'jsonb')
-                                THEN memory.memory_data::jsonb ->> 'task_description'
-                        END,
-                        memory.memory_data
-                    )
-                ),
+                lower(coalesce(parsed.document ->> 'task_description', memory.memory_data)),
                 lower($2::text)
             ) > 0
             THEN true
@@ -92,13 +110,8 @@ WHERE
 ORDER BY
     coalesce(memory.created_at, '-infinity'::timestamptz) DESC,
     CASE
-        WHEN
-            length(memory.memory_data) - length(translate(memory.memory_data, '[{', '')) < 5000
-            AND pg_input_is_valid(memory.memory_data, 'jsonb')
-            THEN CASE
-                WHEN pg_input_is_valid(memory.memory_data::jsonb ->> 'score', 'float8')
-                    THEN (memory.memory_data::jsonb ->> 'score')::float8
-            END
+        WHEN pg_input_is_valid(parsed.document ->> 'score', 'float8')
+            THEN (parsed.document ->> 'score')::float8
     END,
     memory.thread_id
 LIMIT $3::bigint"""
@@ -113,32 +126,50 @@ async def search_crewai_memory_by_task(
     limit: int | None,
 ) -> list[models.CrewAIMemory]:
     """A user's memories whose task description has this text, literally and in any case; newest first,
-    then by score, the lowest first. Where memory_data is not JSON, or JSON too deep for the server to
-    parse, all of its text is searched. The CASE hides the search from the planner, which would expect
-    it to find next to nothing, and sort all there is.
+    then by score, the lowest first. Where memory_data is not JSON, or is nested 5,000 levels deep, all
+    of its text is searched. OFFSET 0 makes the server parse each row once. The CASE hides the search
+    from the planner, which would expect it to find next to nothing, and sort all there is.
     """
     rows = await db.fetch(SEARCH_CREWAI_MEMORY_BY_TASK, user_id, task_description, limit)
     return [_READ_CREWAI_MEMORY(row) for row in rows]
 
 
-SEARCH_CREWAI_MEMORY_OF_THREAD: Final = """-- name: SearchCrewAIMemoryOfThread :one
-SELECT user_id, thread_id, memory_data, created_at, updated_at, deleted_at FROM crewai_agent_memory AS memory
+SEARCH_CREWAI_MEMORY_OF_THREAD: Final = r"""-- name: SearchCrewAIMemoryOfThread :one
+SELECT memory.user_id, memory.thread_id, memory.memory_data, memory.created_at, memory.updated_at, memory.deleted_at FROM crewai_agent_memory AS memory
+CROSS JOIN LATERAL (
+    SELECT
+        CASE
+            WHEN
+                (
+                    length(memory.memory_data) - length(translate(memory.memory_data, '[{', '')) < 5000
+                    OR (
+                        SELECT coalesce(max(nested.depth), 0)
+                        FROM (
+                            SELECT
+                                sum(CASE WHEN bracket.sign IN ('[', '{') THEN 1 ELSE -1 END)
+                                    OVER (ORDER BY bracket.place) AS depth
+                            FROM unnest(
+                                string_to_array(
+                                    regexp_replace(
+                                        memory.memory_data, '"(?:[^"\\]|\\.)*\\?(?:"|$)|[^][{}"]+', '', 'g'
+                                    ),
+                                    NULL
+                                )
+                            ) WITH ORDINALITY AS bracket (sign, place)
+                        ) AS nested
+                    ) < 5000
+                )
+                AND pg_input_is_valid(memory.memory_data, 'jsonb')
+                THEN memory.memory_data::jsonb
+        END AS document
+    OFFSET 0
+) AS parsed
 WHERE
     memory.user_id = $1
     AND memory.thread_id = $2
     AND memory.deleted_at IS NULL
     AND strpos(
-        lower(
-            coalesce(
-                CASE
-                    WHEN
-                        length(memory.memory_data) - length(translate(memory.memory_data, '[{', '')) < 5000
-                        AND pg_input_is_valid(memory.memory_data, 'jsonb')
-                        THEN memory.memory_data::jsonb ->> 'task_description'
-                END,
-                memory.memory_data
-            )
-        ),
+        lower(coalesce(parsed.document ->> 'task_description', memory.memory_data)),
         lower($3::text)
     ) > 0"""
 

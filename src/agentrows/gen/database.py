@@ -32,20 +32,23 @@ class BecomeUserRow(BaseModel):
     """A row of BecomeUser."""
 
     user_id: str
+    is_citus: bool
     open_tables: str
 
 
 _INT: Final[TypeAdapter[int]] = TypeAdapter(int)
-_STR_NONE: Final[TypeAdapter[str | None]] = TypeAdapter(str | None)
+_VECTOR_SCHEMA_COLUMNS: Final = ("schema_name", "is_on_search_path")
+_READ_VECTOR_SCHEMA: Final = reader(models.VectorSchema, _VECTOR_SCHEMA_COLUMNS)
 _SURROUNDINGS_COLUMNS: Final = (
     "user_id",
     "is_denied",
     "has_feedback_keys",
     "has_memory",
     "has_vector_track",
+    "isolation",
 )
 _READ_SURROUNDINGS: Final = reader(models.Surroundings, _SURROUNDINGS_COLUMNS)
-_BECOME_USER_ROW_COLUMNS: Final = ("user_id", "open_tables")
+_BECOME_USER_ROW_COLUMNS: Final = ("user_id", "is_citus", "open_tables")
 _READ_BECOME_USER_ROW: Final = reader(BecomeUserRow, _BECOME_USER_ROW_COLUMNS)
 _JSONVALUE: Final[TypeAdapter[JsonValue]] = TypeAdapter(JsonValue)
 _PGVECTOR: Final[TypeAdapter[PgVector]] = TypeAdapter(PgVector)
@@ -61,16 +64,22 @@ async def ping(db: DBTX, /) -> int:
 
 
 FIND_VECTOR_SCHEMA: Final = """-- name: FindVectorSchema :one
-SELECT n.nspname AS schema_name
+SELECT
+    n.nspname AS schema_name,
+    (to_regtype('vector') IS NOT NULL)::boolean AS "is_on_search_path!"
 FROM pg_catalog.pg_extension AS e
 JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace
 WHERE e.extname = 'vector'"""
 
 
-async def find_vector_schema(db: DBTX, /) -> str | None:
-    """The schema that holds pgvector's types; none if the extension is not installed."""
-    value = await db.fetchval(FIND_VECTOR_SCHEMA)
-    return _STR_NONE.validate_python(value)
+async def find_vector_schema(db: DBTX, /) -> models.VectorSchema | None:
+    """The schema that holds pgvector's types, and whether statements find them there; no row if the
+    extension is not installed.
+    """
+    row = await db.fetchrow(FIND_VECTOR_SCHEMA)
+    if row is None:
+        return None
+    return _READ_VECTOR_SCHEMA(row)
 
 
 LOOK_AROUND: Final = """-- name: LookAround :one
@@ -83,14 +92,15 @@ SELECT
     )::boolean AS "is_denied!",
     (to_regclass('agentrows_feedback_key') IS NOT NULL)::boolean AS "has_feedback_keys!",
     (to_regclass('memory') IS NOT NULL)::boolean AS "has_memory!",
-    (to_regclass('vector_schema_migrations') IS NOT NULL)::boolean AS "has_vector_track!\""""
+    (to_regclass('vector_schema_migrations') IS NOT NULL)::boolean AS "has_vector_track!",
+    current_setting('transaction_isolation')::text AS "isolation!\""""
 
 
 async def look_around(db: DBTX, /) -> models.Surroundings:
     """The user whose rows alone this transaction sees, empty if it sees all rows; whether it sees none,
     because no user is set and a policy denies what is not scoped; whether there are the
     tables that not every database has, and whether a tracking table says that the one of memories is
-    that of the track vector.
+    that of the track vector; and the isolation level of the transaction.
     """
     row = await db.fetchrow(LOOK_AROUND)
     return _READ_SURROUNDINGS(required(row, "LookAround"))
@@ -99,6 +109,10 @@ async def look_around(db: DBTX, /) -> models.Surroundings:
 BECOME_USER: Final = """-- name: BecomeUser :one
 SELECT
     set_config('agentrows.user_id', $1::text, true)::text AS "user_id!",
+    EXISTS (
+        SELECT 1 FROM pg_catalog.pg_extension AS e
+        WHERE e.extname = 'citus'
+    )::boolean AS "is_citus!",
     coalesce(string_agg(relname::text, ', ' ORDER BY relname), '')::text AS "open_tables!"
 FROM pg_catalog.pg_class
 WHERE
@@ -127,7 +141,8 @@ WHERE
 
 async def become_user(db: DBTX, /, *, user_id: str) -> BecomeUserRow:
     """Let this transaction see and change the rows of one user alone. The answer names the tables on
-    which no policy holds for this role: it is a superuser, it has BYPASSRLS, or there is none.
+    which no policy holds for this role: it is a superuser, it has BYPASSRLS, or there is none. It
+    contains, too, whether the extension citus is installed, whose nodes do not get the user's id.
     """
     row = await db.fetchrow(BECOME_USER, user_id)
     return _READ_BECOME_USER_ROW(required(row, "BecomeUser"))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from pgvector import Vector
-from pydantic import JsonValue
+from pydantic import JsonValue, TypeAdapter
 
 from . import models
 from .dbtx import DBTX, affected, reader, require_aware, required
@@ -43,6 +43,7 @@ _MEMORY_COLUMNS: Final = (
     "access_count",
 )
 _READ_MEMORY: Final = reader(models.Memory, _MEMORY_COLUMNS)
+_INT: Final[TypeAdapter[int]] = TypeAdapter(int)
 _MEMORY_HIT_COLUMNS: Final = (
     "id",
     "agent_name",
@@ -124,45 +125,51 @@ async def upsert_memory(
     return _READ_MEMORY(row)
 
 
-UPSERT_MEMORIES: Final = """-- name: UpsertMemories :execrows
-INSERT INTO memory (
-    id, agent_name, user_id, content, embedding, metadata, created_at, expires_at, access_count
-)
-SELECT
-    input.id,
-    input.agent_name,
-    input.user_id,
-    input.content,
-    input.embedding,
-    input.metadata,
-    statement_timestamp() + (input.ordinal - 1) * interval '1 microsecond',
-    input.expires_at,
-    0
-FROM (
+UPSERT_MEMORIES: Final = """-- name: UpsertMemories :one
+WITH stored AS (
+    INSERT INTO memory (
+        id, agent_name, user_id, content, embedding, metadata, created_at, expires_at, access_count
+    )
     SELECT
-        unnest($1::text[]) AS id,
-        unnest($2::text[]) AS agent_name,
-        unnest($3::text[]) AS user_id,
-        unnest($4::text[]) AS content,
-        unnest($5::vector[]) AS embedding,
-        unnest($6::text[]) AS metadata,
-        unnest($7::timestamptz[]) AS expires_at,
-        generate_series(1, cardinality($1)) AS ordinal
-) AS input
-ORDER BY input.id
-ON CONFLICT (id) DO UPDATE SET
-    content = excluded.content,
-    embedding = excluded.embedding,
-    metadata = excluded.metadata,
-    expires_at = excluded.expires_at
-WHERE
-    memory.user_id = excluded.user_id
-    AND memory.agent_name IN (excluded.agent_name, replace(excluded.agent_name, '-', '_'))"""
+        input.id,
+        input.agent_name,
+        input.user_id,
+        input.content,
+        input.embedding,
+        input.metadata,
+        statement_timestamp() + (input.ordinal - 1) * interval '1 microsecond',
+        input.expires_at,
+        0
+    FROM (
+        SELECT
+            unnest($1::text[]) AS id,
+            unnest($2::text[]) AS agent_name,
+            unnest($3::text[]) AS user_id,
+            unnest($4::text[]) AS content,
+            unnest($5::vector[]) AS embedding,
+            unnest($6::text[]) AS metadata,
+            unnest($7::timestamptz[]) AS expires_at,
+            generate_series(1, cardinality($1)) AS ordinal
+    ) AS input
+    ORDER BY input.id
+    ON CONFLICT (id) DO UPDATE SET
+        content = excluded.content,
+        embedding = excluded.embedding,
+        metadata = excluded.metadata,
+        expires_at = excluded.expires_at
+    WHERE
+        memory.user_id = excluded.user_id
+        AND memory.agent_name IN (excluded.agent_name, replace(excluded.agent_name, '-', '_'))
+    RETURNING 1
+)
+SELECT count(*) AS stored FROM stored"""
 
 
 async def upsert_memories(db: DBTX, /, *, memories: Sequence[models.NewMemory]) -> int:
-    """Store memories under their ids, whole; a row that is another owner's is left out of the count."""
-    status = await db.execute(
+    """Store memories under their ids, whole, and return how many were stored. A row of another owner is
+    not counted. The rows are counted here, because some engines count the rows sent in a command tag.
+    """
+    value = await db.fetchval(
         UPSERT_MEMORIES,
         [item.id for item in memories],
         [item.agent_name for item in memories],
@@ -172,10 +179,10 @@ async def upsert_memories(db: DBTX, /, *, memories: Sequence[models.NewMemory]) 
         [item.metadata for item in memories],
         [item.expires_at for item in memories],
     )
-    return affected(status)
+    return _INT.validate_python(required(value, "UpsertMemories"))
 
 
-SEARCH_MEMORIES: Final = """-- name: SearchMemories :many
+SEARCH_MEMORIES: Final = r"""-- name: SearchMemories :many
 WITH owned AS NOT MATERIALIZED (
     SELECT id, embedding FROM memory
     WHERE
@@ -186,7 +193,25 @@ WITH owned AS NOT MATERIALIZED (
             $4::jsonb IS NULL
             OR CASE
                 WHEN
+                    (
                     length(metadata) - length(translate(metadata, '[{', '')) < 5000
+                    OR (
+                        SELECT coalesce(max(nested.depth), 0)
+                        FROM (
+                            SELECT
+                                sum(CASE WHEN bracket.sign IN ('[', '{') THEN 1 ELSE -1 END)
+                                    OVER (ORDER BY bracket.place) AS depth
+                            FROM unnest(
+                                string_to_array(
+                                    regexp_replace(
+                                        metadata, '"(?:[^"\\]|\\.)*\\?(?:"|$)|[^][{}"]+', '', 'g'
+                                    ),
+                                    NULL
+                                )
+                            ) WITH ORDINALITY AS bracket (sign, place)
+                        ) AS nested
+                    ) < 5000
+                )
                     AND pg_input_is_valid(metadata, 'jsonb')
                     THEN metadata::jsonb
             END @> $4
@@ -221,7 +246,25 @@ near AS MATERIALIZED (
                         $4::jsonb IS NULL
                         OR CASE
                             WHEN
+                                (
                                 length(metadata) - length(translate(metadata, '[{', '')) < 5000
+                                OR (
+                                    SELECT coalesce(max(nested.depth), 0)
+                                    FROM (
+                                        SELECT
+                                            sum(CASE WHEN bracket.sign IN ('[', '{') THEN 1 ELSE -1 END)
+                                                OVER (ORDER BY bracket.place) AS depth
+                                        FROM unnest(
+                                            string_to_array(
+                                                regexp_replace(
+                                                    metadata, '"(?:[^"\\]|\\.)*\\?(?:"|$)|[^][{}"]+', '', 'g'
+                                                ),
+                                                NULL
+                                            )
+                                        ) WITH ORDINALITY AS bracket (sign, place)
+                                    ) AS nested
+                                ) < 5000
+                            )
                                 AND pg_input_is_valid(metadata, 'jsonb')
                                 THEN metadata::jsonb
                         END @> $4
@@ -310,7 +353,7 @@ async def search_memories(
     return [_READ_MEMORY_HIT(row) for row in rows]
 
 
-SEARCH_AND_TOUCH_MEMORIES: Final = """-- name: SearchAndTouchMemories :many
+SEARCH_AND_TOUCH_MEMORIES: Final = r"""-- name: SearchAndTouchMemories :many
 WITH owned AS NOT MATERIALIZED (
     SELECT id, embedding FROM memory
     WHERE
@@ -321,7 +364,25 @@ WITH owned AS NOT MATERIALIZED (
             $4::jsonb IS NULL
             OR CASE
                 WHEN
+                    (
                     length(metadata) - length(translate(metadata, '[{', '')) < 5000
+                    OR (
+                        SELECT coalesce(max(nested.depth), 0)
+                        FROM (
+                            SELECT
+                                sum(CASE WHEN bracket.sign IN ('[', '{') THEN 1 ELSE -1 END)
+                                    OVER (ORDER BY bracket.place) AS depth
+                            FROM unnest(
+                                string_to_array(
+                                    regexp_replace(
+                                        metadata, '"(?:[^"\\]|\\.)*\\?(?:"|$)|[^][{}"]+', '', 'g'
+                                    ),
+                                    NULL
+                                )
+                            ) WITH ORDINALITY AS bracket (sign, place)
+                        ) AS nested
+                    ) < 5000
+                )
                     AND pg_input_is_valid(metadata, 'jsonb')
                     THEN metadata::jsonb
             END @> $4
@@ -356,7 +417,25 @@ near AS MATERIALIZED (
                         $4::jsonb IS NULL
                         OR CASE
                             WHEN
+                                (
                                 length(metadata) - length(translate(metadata, '[{', '')) < 5000
+                                OR (
+                                    SELECT coalesce(max(nested.depth), 0)
+                                    FROM (
+                                        SELECT
+                                            sum(CASE WHEN bracket.sign IN ('[', '{') THEN 1 ELSE -1 END)
+                                                OVER (ORDER BY bracket.place) AS depth
+                                        FROM unnest(
+                                            string_to_array(
+                                                regexp_replace(
+                                                    metadata, '"(?:[^"\\]|\\.)*\\?(?:"|$)|[^][{}"]+', '', 'g'
+                                                ),
+                                                NULL
+                                            )
+                                        ) WITH ORDINALITY AS bracket (sign, place)
+                                    ) AS nested
+                                ) < 5000
+                            )
                                 AND pg_input_is_valid(metadata, 'jsonb')
                                 THEN metadata::jsonb
                         END @> $4

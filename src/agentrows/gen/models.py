@@ -18,8 +18,11 @@ __all__ = [
     "CrewAIMemory",
     "ErasedUser",
     "Event",
+    "ExpiredSession",
+    "ExportedRow",
     "Feedback",
     "FeedbackSummary",
+    "LockedTools",
     "Memory",
     "MemoryHit",
     "NewCheckpointWrite",
@@ -31,12 +34,14 @@ __all__ = [
     "PushNotification",
     "RefreshedTools",
     "Session",
+    "SessionKey",
     "SessionShare",
     "SessionShareAccess",
     "Surroundings",
     "Task",
     "Tool",
     "ToolServer",
+    "VectorSchema",
 ]
 
 
@@ -314,6 +319,23 @@ class ErasedUser(BaseModel):
     share_accesses: int
     feedback_keys: int
     memories: int
+    uncovered_tables: list[str]
+
+
+class ExpiredSession(BaseModel):
+    """A row of LockExpiredSessions."""
+
+    id: str
+    user_id: str
+    last_used: str
+
+
+class ExportedRow(BaseModel):
+    """A row of ExportUser."""
+
+    line: str
+    large_columns: list[str] | None
+    large_values: list[str | None] | None
 
 
 class FeedbackSummary(BaseModel):
@@ -326,6 +348,13 @@ class FeedbackSummary(BaseModel):
     factual: int
     incomplete: int
     tool: int
+
+
+class LockedTools(BaseModel):
+    """A row of LockToolsOfServer."""
+
+    locked: str
+    isolation: str
 
 
 class MemoryHit(BaseModel):
@@ -422,6 +451,13 @@ class RefreshedTools(BaseModel):
     deleted: int
 
 
+class SessionKey(BaseModel):
+    """A row of LockTasksOfSessions."""
+
+    id: str
+    user_id: str
+
+
 class Surroundings(BaseModel):
     """A row of LookAround."""
 
@@ -430,3 +466,11 @@ class Surroundings(BaseModel):
     has_feedback_keys: bool
     has_memory: bool
     has_vector_track: bool
+    isolation: str
+
+
+class VectorSchema(BaseModel):
+    """A row of FindVectorSchema."""
+
+    schema_name: str
+    is_on_search_path: bool

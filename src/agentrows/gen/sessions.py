@@ -3,6 +3,7 @@
 """Sessions: the conversations of a user with an agent. Their key is the id and the user together."""
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Final
 
 from pydantic import TypeAdapter
@@ -22,6 +23,8 @@ __all__ = [
     "LIST_ALL_AGENT_SESSIONS_BY_CREATION",
     "LIST_SESSIONS_BY_ACTIVITY",
     "LIST_SESSIONS_BY_CREATION",
+    "LOCK_EXPIRED_SESSIONS",
+    "LOCK_TASKS_OF_SESSIONS",
     "PRUNE_SESSIONS",
     "UPSERT_SESSION",
     "count_expired_sessions",
@@ -35,6 +38,8 @@ __all__ = [
     "list_all_agent_sessions_by_creation",
     "list_sessions_by_activity",
     "list_sessions_by_creation",
+    "lock_expired_sessions",
+    "lock_tasks_of_sessions",
     "prune_sessions",
     "upsert_session",
 ]
@@ -51,6 +56,10 @@ _SESSION_COLUMNS: Final = (
 )
 _READ_SESSION: Final = reader(models.Session, _SESSION_COLUMNS)
 _BOOL_NONE: Final[TypeAdapter[bool | None]] = TypeAdapter(bool | None)
+_EXPIRED_SESSION_COLUMNS: Final = ("id", "user_id", "last_used")
+_READ_EXPIRED_SESSION: Final = reader(models.ExpiredSession, _EXPIRED_SESSION_COLUMNS)
+_SESSION_KEY_COLUMNS: Final = ("id", "user_id")
+_READ_SESSION_KEY: Final = reader(models.SessionKey, _SESSION_KEY_COLUMNS)
 _PRUNED_SESSIONS_COLUMNS: Final = (
     "sessions",
     "tasks",
@@ -382,40 +391,245 @@ async def delete_session(db: DBTX, /, *, id: str, user_id: str) -> int:
     return affected(status)
 
 
+LOCK_EXPIRED_SESSIONS: Final = """-- name: LockExpiredSessions :many
+SELECT s.id, s.user_id, greatest(s.updated_at, s.created_at)::text AS "last_used!" FROM session AS s
+WHERE
+    greatest(s.updated_at, s.created_at) < statement_timestamp() - $1::interval
+    AND CASE
+        WHEN
+            (
+                SELECT 1 FROM event AS e
+                WHERE
+                    e.user_id = s.user_id
+                    AND e.session_id = s.id
+                    AND greatest(e.updated_at, e.created_at) >= statement_timestamp() - $1::interval
+                LIMIT 1
+            ) IS NULL
+            AND (
+                SELECT 1 FROM task AS t
+                WHERE
+                    t.session_id = s.id
+                    AND (t.user_id = s.user_id OR t.user_id IS NULL)
+                    AND greatest(t.updated_at, t.created_at) >= statement_timestamp() - $1::interval
+                LIMIT 1
+            ) IS NULL
+            AND (
+                SELECT 1 FROM task AS t
+                INNER JOIN push_notification AS p ON p.task_id = t.id
+                WHERE
+                    t.session_id = s.id
+                    AND (t.user_id = s.user_id OR t.user_id IS NULL)
+                    AND greatest(p.updated_at, p.created_at) >= statement_timestamp() - $1::interval
+                LIMIT 1
+            ) IS NULL
+            AND (
+                SELECT 1 FROM lg_checkpoint AS c
+                WHERE
+                    c.user_id = s.user_id
+                    AND c.thread_id = s.id
+                    AND greatest(c.updated_at, c.created_at) >= statement_timestamp() - $1::interval
+                LIMIT 1
+            ) IS NULL
+            AND (
+                SELECT 1 FROM lg_checkpoint_write AS w
+                WHERE
+                    w.user_id = s.user_id
+                    AND w.thread_id = s.id
+                    AND greatest(w.updated_at, w.created_at) >= statement_timestamp() - $1::interval
+                LIMIT 1
+            ) IS NULL
+            AND (
+                SELECT 1 FROM crewai_agent_memory AS m
+                WHERE
+                    m.user_id = s.user_id
+                    AND m.thread_id = s.id
+                    AND greatest(m.updated_at, m.created_at) >= statement_timestamp() - $1::interval
+                LIMIT 1
+            ) IS NULL
+            AND (
+                SELECT 1 FROM crewai_flow_state AS f
+                WHERE
+                    f.user_id = s.user_id
+                    AND f.thread_id = s.id
+                    AND greatest(f.updated_at, f.created_at) >= statement_timestamp() - $1::interval
+                LIMIT 1
+            ) IS NULL
+            AND (
+                SELECT 1 FROM session_share AS h
+                WHERE
+                    h.user_id = s.user_id
+                    AND h.session_id = s.id
+                    AND (
+                        h.created_at AT TIME ZONE 'UTC' >= statement_timestamp() - $1::interval
+                        OR h.id IN (
+                            SELECT a.share_id FROM session_share_access AS a
+                            WHERE a.accessed_at AT TIME ZONE 'UTC' >= statement_timestamp() - $1::interval
+                        )
+                    )
+                LIMIT 1
+            ) IS NULL
+            THEN true
+        ELSE false
+    END
+    AND (greatest(s.updated_at, s.created_at), s.id, s.user_id)
+    > (CAST($2::text AS timestamptz), $3::text, $4::text)
+ORDER BY greatest(s.updated_at, s.created_at), s.id, s.user_id
+LIMIT $5::bigint
+FOR UPDATE SKIP LOCKED"""
+
+
+async def lock_expired_sessions(
+    db: DBTX,
+    /,
+    *,
+    retention: dt.timedelta,
+    after_time: str,
+    after_id: str,
+    after_user_id: str,
+    batch_size: int,
+) -> list[models.ExpiredSession]:
+    """Lock the next sessions, deleted ones included, to which nothing was written for as long as the
+    retention, the longest idle first. Sessions that another transaction has locked are skipped. The
+    CASE hides its conditions from the planner, which would expect few sessions to pass, and check and
+    sort all there are for each batch.
+
+    unscoped: retention is for every user
+    """
+    rows = await db.fetch(
+        LOCK_EXPIRED_SESSIONS,
+        retention,
+        after_time,
+        after_id,
+        after_user_id,
+        batch_size,
+    )
+    return [_READ_EXPIRED_SESSION(row) for row in rows]
+
+
+LOCK_TASKS_OF_SESSIONS: Final = """-- name: LockTasksOfSessions :many
+WITH given AS MATERIALIZED (
+    SELECT unnest($1::text[]) AS id, unnest($2::text[]) AS user_id
+),
+locked AS MATERIALIZED (
+    SELECT task.id FROM task
+    INNER JOIN given
+        ON
+            task.session_id = given.id
+            AND (task.user_id = given.user_id OR task.user_id IS NULL)
+    FOR UPDATE OF task SKIP LOCKED
+)
+SELECT given.id::text AS "id!", given.user_id::text AS "user_id!" FROM given
+WHERE
+    (
+        SELECT 1 FROM task
+        WHERE
+            task.session_id = given.id
+            AND (task.user_id = given.user_id OR task.user_id IS NULL)
+            AND task.id NOT IN (SELECT locked.id FROM locked)
+        LIMIT 1
+    ) IS NULL"""
+
+
+async def lock_tasks_of_sessions(
+    db: DBTX,
+    /,
+    *,
+    id: Sequence[str],
+    user_id: Sequence[str],
+) -> list[models.SessionKey]:
+    """Lock the tasks of these sessions, and return the sessions of which every task is now locked.
+
+    unscoped: retention is for every user
+    """
+    rows = await db.fetch(LOCK_TASKS_OF_SESSIONS, id, user_id)
+    return [_READ_SESSION_KEY(row) for row in rows]
+
+
 PRUNE_SESSIONS: Final = """-- name: PruneSessions :one
-WITH expired AS MATERIALIZED (
+WITH given AS MATERIALIZED (
+    SELECT unnest($1::text[]) AS id, unnest($2::text[]) AS user_id
+),
+expired AS MATERIALIZED (
     SELECT s.id, s.user_id, s.created_at FROM session AS s
+    INNER JOIN given ON given.id = s.id AND given.user_id = s.user_id
     WHERE
-        greatest(s.updated_at, s.created_at) < statement_timestamp() - $1::interval
-        AND (
-            SELECT 1 FROM event AS e
-            WHERE
-                e.user_id = s.user_id
-                AND e.session_id = s.id
-                AND coalesce(e.created_at, '-infinity'::timestamptz)
-                >= statement_timestamp() - $1::interval
-            LIMIT 1
-        ) IS NULL
-        AND (
-            SELECT 1 FROM task AS t
-            WHERE
-                t.session_id = s.id
-                AND (t.user_id = s.user_id OR t.user_id IS NULL)
-                AND greatest(t.updated_at, t.created_at)
-                >= statement_timestamp() - $1::interval
-            LIMIT 1
-        ) IS NULL
-        AND (
-            SELECT 1 FROM lg_checkpoint AS c
-            WHERE
-                c.user_id = s.user_id
-                AND c.thread_id = s.id
-                AND c.created_at >= statement_timestamp() - $1::interval
-            LIMIT 1
-        ) IS NULL
-    ORDER BY greatest(s.updated_at, s.created_at), s.id, s.user_id
-    LIMIT 1000
-    FOR UPDATE SKIP LOCKED
+        greatest(s.updated_at, s.created_at) < statement_timestamp() - $3::interval
+        AND CASE
+            WHEN
+                (
+                    SELECT 1 FROM event AS e
+                    WHERE
+                        e.user_id = s.user_id
+                        AND e.session_id = s.id
+                        AND greatest(e.updated_at, e.created_at) >= statement_timestamp() - $3::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM task AS t
+                    WHERE
+                        t.session_id = s.id
+                        AND (t.user_id = s.user_id OR t.user_id IS NULL)
+                        AND greatest(t.updated_at, t.created_at) >= statement_timestamp() - $3::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM task AS t
+                    INNER JOIN push_notification AS p ON p.task_id = t.id
+                    WHERE
+                        t.session_id = s.id
+                        AND (t.user_id = s.user_id OR t.user_id IS NULL)
+                        AND greatest(p.updated_at, p.created_at) >= statement_timestamp() - $3::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM lg_checkpoint AS c
+                    WHERE
+                        c.user_id = s.user_id
+                        AND c.thread_id = s.id
+                        AND greatest(c.updated_at, c.created_at) >= statement_timestamp() - $3::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM lg_checkpoint_write AS w
+                    WHERE
+                        w.user_id = s.user_id
+                        AND w.thread_id = s.id
+                        AND greatest(w.updated_at, w.created_at) >= statement_timestamp() - $3::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM crewai_agent_memory AS m
+                    WHERE
+                        m.user_id = s.user_id
+                        AND m.thread_id = s.id
+                        AND greatest(m.updated_at, m.created_at) >= statement_timestamp() - $3::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM crewai_flow_state AS f
+                    WHERE
+                        f.user_id = s.user_id
+                        AND f.thread_id = s.id
+                        AND greatest(f.updated_at, f.created_at) >= statement_timestamp() - $3::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM session_share AS h
+                    WHERE
+                        h.user_id = s.user_id
+                        AND h.session_id = s.id
+                        AND (
+                            h.created_at AT TIME ZONE 'UTC' >= statement_timestamp() - $3::interval
+                            OR h.id IN (
+                                SELECT a.share_id FROM session_share_access AS a
+                                WHERE a.accessed_at AT TIME ZONE 'UTC' >= statement_timestamp() - $3::interval
+                            )
+                        )
+                    LIMIT 1
+                ) IS NULL
+                THEN true
+            ELSE false
+        END
 ),
 pruned_tasks AS (
     DELETE FROM task USING expired
@@ -507,16 +721,24 @@ SELECT
     (SELECT count(*) FROM pruned_shares) AS shares"""
 
 
-async def prune_sessions(db: DBTX, /, *, retention: dt.timedelta) -> models.PrunedSessions:
-    """Remove at most 1000 sessions in which nothing happened for as long as the retention, deleted
-    ones included, with all that belongs to them. Sessions in use are left for the next time. A task
-    without owner belongs to a session that is not younger and whose id only one user ever had. Where
-    several had it the task stays hidden for good, with an empty owner, because the rows that say so
-    are going.
+async def prune_sessions(
+    db: DBTX,
+    /,
+    *,
+    id: Sequence[str],
+    user_id: Sequence[str],
+    retention: dt.timedelta,
+) -> models.PrunedSessions:
+    """Remove those of these sessions that are still idle, with all that belongs to them. Run it after
+    LockExpiredSessions and LockTasksOfSessions, in the same transaction: the snapshot of a statement
+    is older than its own locks, and rows committed in between would be left behind, or removed
+    although they are new. A task without owner belongs to a session that is not younger and whose id
+    only one user ever had. Where several had it the task is hidden for good, with an empty owner,
+    because the rows that decide the ownership are removed.
 
     unscoped: retention is for every user
     """
-    row = await db.fetchrow(PRUNE_SESSIONS, retention)
+    row = await db.fetchrow(PRUNE_SESSIONS, id, user_id, retention)
     return _READ_PRUNED_SESSIONS(required(row, "PruneSessions"))
 
 
@@ -525,32 +747,82 @@ WITH expired AS MATERIALIZED (
     SELECT s.id, s.user_id, s.created_at FROM session AS s
     WHERE
         greatest(s.updated_at, s.created_at) < statement_timestamp() - $1::interval
-        AND (
-            SELECT 1 FROM event AS e
-            WHERE
-                e.user_id = s.user_id
-                AND e.session_id = s.id
-                AND coalesce(e.created_at, '-infinity'::timestamptz)
-                >= statement_timestamp() - $1::interval
-            LIMIT 1
-        ) IS NULL
-        AND (
-            SELECT 1 FROM task AS t
-            WHERE
-                t.session_id = s.id
-                AND (t.user_id = s.user_id OR t.user_id IS NULL)
-                AND greatest(t.updated_at, t.created_at)
-                >= statement_timestamp() - $1::interval
-            LIMIT 1
-        ) IS NULL
-        AND (
-            SELECT 1 FROM lg_checkpoint AS c
-            WHERE
-                c.user_id = s.user_id
-                AND c.thread_id = s.id
-                AND c.created_at >= statement_timestamp() - $1::interval
-            LIMIT 1
-        ) IS NULL
+        AND CASE
+            WHEN
+                (
+                    SELECT 1 FROM event AS e
+                    WHERE
+                        e.user_id = s.user_id
+                        AND e.session_id = s.id
+                        AND greatest(e.updated_at, e.created_at) >= statement_timestamp() - $1::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM task AS t
+                    WHERE
+                        t.session_id = s.id
+                        AND (t.user_id = s.user_id OR t.user_id IS NULL)
+                        AND greatest(t.updated_at, t.created_at) >= statement_timestamp() - $1::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM task AS t
+                    INNER JOIN push_notification AS p ON p.task_id = t.id
+                    WHERE
+                        t.session_id = s.id
+                        AND (t.user_id = s.user_id OR t.user_id IS NULL)
+                        AND greatest(p.updated_at, p.created_at) >= statement_timestamp() - $1::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM lg_checkpoint AS c
+                    WHERE
+                        c.user_id = s.user_id
+                        AND c.thread_id = s.id
+                        AND greatest(c.updated_at, c.created_at) >= statement_timestamp() - $1::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM lg_checkpoint_write AS w
+                    WHERE
+                        w.user_id = s.user_id
+                        AND w.thread_id = s.id
+                        AND greatest(w.updated_at, w.created_at) >= statement_timestamp() - $1::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM crewai_agent_memory AS m
+                    WHERE
+                        m.user_id = s.user_id
+                        AND m.thread_id = s.id
+                        AND greatest(m.updated_at, m.created_at) >= statement_timestamp() - $1::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM crewai_flow_state AS f
+                    WHERE
+                        f.user_id = s.user_id
+                        AND f.thread_id = s.id
+                        AND greatest(f.updated_at, f.created_at) >= statement_timestamp() - $1::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM session_share AS h
+                    WHERE
+                        h.user_id = s.user_id
+                        AND h.session_id = s.id
+                        AND (
+                            h.created_at AT TIME ZONE 'UTC' >= statement_timestamp() - $1::interval
+                            OR h.id IN (
+                                SELECT a.share_id FROM session_share_access AS a
+                                WHERE a.accessed_at AT TIME ZONE 'UTC' >= statement_timestamp() - $1::interval
+                            )
+                        )
+                    LIMIT 1
+                ) IS NULL
+                THEN true
+            ELSE false
+        END
 ),
 expired_tasks AS MATERIALIZED (
     SELECT DISTINCT task.id FROM task, expired
@@ -612,7 +884,7 @@ SELECT
 
 
 async def count_expired_sessions(db: DBTX, /, *, retention: dt.timedelta) -> models.PrunedSessions:
-    """What PruneSessions would remove in all.
+    """Count the rows that a prune would remove in all.
 
     unscoped: retention is for every user
     """

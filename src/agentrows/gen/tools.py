@@ -46,6 +46,8 @@ _TOOL_COLUMNS: Final = (
     "deleted_at",
 )
 _READ_TOOL: Final = reader(models.Tool, _TOOL_COLUMNS)
+_LOCKED_TOOLS_COLUMNS: Final = ("locked", "isolation")
+_READ_LOCKED_TOOLS: Final = reader(models.LockedTools, _LOCKED_TOOLS_COLUMNS)
 _REFRESHED_TOOLS_COLUMNS: Final = ("stored", "deleted")
 _READ_REFRESHED_TOOLS: Final = reader(models.RefreshedTools, _REFRESHED_TOOLS_COLUMNS)
 _TOOL_SERVER_COLUMNS: Final = (
@@ -180,18 +182,27 @@ async def delete_tools_for_server(db: DBTX, /, *, server_name: str, group_kind: 
     return affected(status)
 
 
-LOCK_TOOLS_OF_SERVER: Final = r"""-- name: LockToolsOfServer :exec
-SELECT pg_advisory_xact_lock(
-    hashtextextended($1::text || E'\x1f' || $2::text, 7237405416)
-)"""
+LOCK_TOOLS_OF_SERVER: Final = """-- name: LockToolsOfServer :one
+SELECT
+    pg_advisory_xact_lock(
+        hashtextextended($1::text || E'\\x1f' || $2::text, 7237405416)
+    )::text AS locked,
+    current_setting('transaction_isolation')::text AS "isolation!\""""
 
 
-async def lock_tools_of_server(db: DBTX, /, *, group_kind: str, server_name: str) -> None:
-    """Wait until nobody else refreshes this server's tools, until the end of the transaction. A
+async def lock_tools_of_server(
+    db: DBTX,
+    /,
+    *,
+    group_kind: str,
+    server_name: str,
+) -> models.LockedTools:
+    """Lock the tools of this server until the end of the transaction, and return the isolation level. A
     statement of its own, because the snapshot of the one that also refreshes would be older than
     the lock.
     """
-    await db.execute(LOCK_TOOLS_OF_SERVER, group_kind, server_name)
+    row = await db.fetchrow(LOCK_TOOLS_OF_SERVER, group_kind, server_name)
+    return _READ_LOCKED_TOOLS(required(row, "LockToolsOfServer"))
 
 
 REFRESH_TOOLS_FOR_SERVER: Final = """-- name: RefreshToolsForServer :one

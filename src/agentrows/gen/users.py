@@ -17,6 +17,7 @@ __all__ = [
     "EXPORT_FEEDBACK_KEYS",
     "EXPORT_MEMORIES",
     "EXPORT_USER",
+    "FIND_UNCOVERED_TABLES",
     "LOCK_MEMORIES_OF_USER",
     "LOCK_SESSIONS_OF_USER",
     "LOCK_TASKS_OF_USER",
@@ -26,6 +27,7 @@ __all__ = [
     "export_feedback_keys",
     "export_memories",
     "export_user",
+    "find_uncovered_tables",
     "iter_export_feedback_keys",
     "iter_export_memories",
     "iter_export_user",
@@ -34,6 +36,8 @@ __all__ = [
     "lock_tasks_of_user",
 ]
 
+_EXPORTED_ROW_COLUMNS: Final = ("line", "large_columns", "large_values")
+_READ_EXPORTED_ROW: Final = reader(models.ExportedRow, _EXPORTED_ROW_COLUMNS)
 _LIST_STR: Final[TypeAdapter[list[str]]] = TypeAdapter(list[str])
 _STR: Final[TypeAdapter[str]] = TypeAdapter(str)
 _INT: Final[TypeAdapter[int]] = TypeAdapter(int)
@@ -52,19 +56,47 @@ _ERASED_USER_COLUMNS: Final = (
     "share_accesses",
     "feedback_keys",
     "memories",
+    "uncovered_tables",
 )
 _READ_ERASED_USER: Final = reader(models.ErasedUser, _ERASED_USER_COLUMNS)
 
 EXPORT_USER: Final = """-- name: ExportUser :many
-SELECT json_build_object('table', 'session', 'row', to_json(each))::text AS "line!"
+SELECT
+    json_build_object('table', 'session', 'row', to_json(each))::text AS "line!",
+    NULL::text[] AS large_columns,
+    NULL::text[] AS large_values
 FROM session AS each
 WHERE each.user_id = $1::text
 UNION ALL
-SELECT json_build_object('table', 'event', 'row', to_json(each))::text
+SELECT
+    json_build_object(
+        'table', 'event',
+        'row', CASE
+            WHEN octet_length(each.data) > 100000000
+                THEN to_json(jsonb_populate_record(each, '{"data": null}'::jsonb))
+            ELSE to_json(each)
+        END
+    )::text,
+    CASE WHEN octet_length(each.data) > 100000000 THEN '{data}'::text[] END,
+    CASE
+        WHEN octet_length(each.data) > 100000000 THEN ARRAY[each.data]
+    END
 FROM event AS each
 WHERE each.user_id = $1
 UNION ALL
-SELECT json_build_object('table', 'task', 'row', to_json(task))::text
+SELECT
+    json_build_object(
+        'table', 'task',
+        'row', CASE
+            WHEN octet_length(task.data) > 100000000
+                THEN to_json(jsonb_populate_record(task, '{"data": null}'::jsonb))
+            ELSE to_json(task)
+        END
+    )::text,
+    CASE WHEN octet_length(task.data) > 100000000 THEN '{data}'::text[] END,
+    CASE
+        WHEN octet_length(task.data) > 100000000 THEN ARRAY[task.data]
+    END
 FROM task
 WHERE
     task.user_id = $1
@@ -78,7 +110,19 @@ WHERE
             <= coalesce(task.created_at, '-infinity'::timestamptz)
     ))
 UNION ALL
-SELECT json_build_object('table', 'push_notification', 'row', to_json(config))::text
+SELECT
+    json_build_object(
+        'table', 'push_notification',
+        'row', CASE
+            WHEN octet_length(config.data) > 100000000
+                THEN to_json(jsonb_populate_record(config, '{"data": null}'::jsonb))
+            ELSE to_json(config)
+        END
+    )::text,
+    CASE WHEN octet_length(config.data) > 100000000 THEN '{data}'::text[] END,
+    CASE
+        WHEN octet_length(config.data) > 100000000 THEN ARRAY[config.data]
+    END
 FROM push_notification AS config
 WHERE EXISTS (
         SELECT 1 FROM task
@@ -98,67 +142,150 @@ WHERE EXISTS (
             )
     )
 UNION ALL
-SELECT json_build_object('table', 'feedback', 'row', to_json(each))::text
+SELECT
+    json_build_object(
+        'table', 'feedback',
+        'row', CASE
+            WHEN octet_length(each.feedback_text) > 100000000
+                THEN to_json(jsonb_populate_record(each, '{"feedback_text": null}'::jsonb))
+            ELSE to_json(each)
+        END
+    )::text,
+    CASE WHEN octet_length(each.feedback_text) > 100000000 THEN '{feedback_text}'::text[] END,
+    CASE
+        WHEN octet_length(each.feedback_text) > 100000000 THEN ARRAY[each.feedback_text]
+    END
 FROM feedback AS each
 WHERE each.user_id = $1
 UNION ALL
-SELECT json_build_object('table', 'lg_checkpoint', 'row', to_json(each))::text
+SELECT
+    json_build_object(
+        'table', 'lg_checkpoint',
+        'row', CASE
+            WHEN coalesce(octet_length(each.metadata), 0) + coalesce(octet_length(each.checkpoint), 0) > 100000000
+                THEN to_json(jsonb_populate_record(each, '{"metadata": null, "checkpoint": null}'::jsonb))
+            ELSE to_json(each)
+        END
+    )::text,
+    CASE WHEN coalesce(octet_length(each.metadata), 0) + coalesce(octet_length(each.checkpoint), 0) > 100000000 THEN '{metadata,checkpoint}'::text[] END,
+    CASE
+        WHEN coalesce(octet_length(each.metadata), 0) + coalesce(octet_length(each.checkpoint), 0) > 100000000 THEN ARRAY[each.metadata, each.checkpoint]
+    END
 FROM lg_checkpoint AS each
 WHERE each.user_id = $1
 UNION ALL
-SELECT json_build_object('table', 'lg_checkpoint_write', 'row', to_json(each))::text
+SELECT
+    json_build_object(
+        'table', 'lg_checkpoint_write',
+        'row', CASE
+            WHEN octet_length(each.value) > 100000000
+                THEN to_json(jsonb_populate_record(each, '{"value": null}'::jsonb))
+            ELSE to_json(each)
+        END
+    )::text,
+    CASE WHEN octet_length(each.value) > 100000000 THEN '{value}'::text[] END,
+    CASE
+        WHEN octet_length(each.value) > 100000000 THEN ARRAY[each.value]
+    END
 FROM lg_checkpoint_write AS each
 WHERE each.user_id = $1
 UNION ALL
-SELECT json_build_object('table', 'crewai_agent_memory', 'row', to_json(each))::text
+SELECT
+    json_build_object(
+        'table', 'crewai_agent_memory',
+        'row', CASE
+            WHEN octet_length(each.memory_data) > 100000000
+                THEN to_json(jsonb_populate_record(each, '{"memory_data": null}'::jsonb))
+            ELSE to_json(each)
+        END
+    )::text,
+    CASE WHEN octet_length(each.memory_data) > 100000000 THEN '{memory_data}'::text[] END,
+    CASE
+        WHEN octet_length(each.memory_data) > 100000000 THEN ARRAY[each.memory_data]
+    END
 FROM crewai_agent_memory AS each
 WHERE each.user_id = $1
 UNION ALL
-SELECT json_build_object('table', 'crewai_flow_state', 'row', to_json(each))::text
+SELECT
+    json_build_object(
+        'table', 'crewai_flow_state',
+        'row', CASE
+            WHEN octet_length(each.state_data) > 100000000
+                THEN to_json(jsonb_populate_record(each, '{"state_data": null}'::jsonb))
+            ELSE to_json(each)
+        END
+    )::text,
+    CASE WHEN octet_length(each.state_data) > 100000000 THEN '{state_data}'::text[] END,
+    CASE
+        WHEN octet_length(each.state_data) > 100000000 THEN ARRAY[each.state_data]
+    END
 FROM crewai_flow_state AS each
 WHERE each.user_id = $1
 UNION ALL
-SELECT json_build_object('table', 'session_share', 'row', to_json(each))::text
+SELECT
+    json_build_object('table', 'session_share', 'row', to_json(each))::text,
+    NULL::text[],
+    NULL::text[]
 FROM session_share AS each
 WHERE each.user_id = $1
 UNION ALL
-SELECT json_build_object('table', 'session_share_access', 'row', to_json(each))::text
+SELECT
+    json_build_object('table', 'session_share_access', 'row', to_json(each))::text,
+    NULL::text[],
+    NULL::text[]
 FROM session_share_access AS each
 WHERE each.user_id = $1"""
 
 
-async def export_user(db: DBTX, /, *, user_id: str) -> list[str]:
+async def export_user(db: DBTX, /, *, user_id: str) -> list[models.ExportedRow]:
     """Every row of a user but the memories, deleted ones included, as a line of JSON: the table, and
     the row with all of its columns. A task without owner is the user's by the rule of tasks.sql.
+    Columns of more than 100 MB together are null in the line and follow it as they are: JSON takes up
+    to 6 bytes for a character, and a value of PostgreSQL has at most 1 GiB.
     """
     rows = await db.fetch(EXPORT_USER, user_id)
-    found = [row[0] for row in rows]
-    return _LIST_STR.validate_python(found)
+    return [_READ_EXPORTED_ROW(row) for row in rows]
 
 
-async def iter_export_user(db: CursorDBTX, /, *, user_id: str) -> AsyncIterator[str]:
+async def iter_export_user(db: CursorDBTX, /, *, user_id: str) -> AsyncIterator[models.ExportedRow]:
     """Like export_user, one row at a time over a cursor; needs a transaction."""
     async for row in db.cursor(EXPORT_USER, user_id):
-        yield _STR.validate_python(row[0])
+        yield _READ_EXPORTED_ROW(row)
 
 
 EXPORT_MEMORIES: Final = """-- name: ExportMemories :many
-SELECT json_build_object('table', 'memory', 'row', to_json(memory))::text AS "line!"
+SELECT
+    json_build_object(
+        'table', 'memory',
+        'row', CASE
+            WHEN coalesce(octet_length(memory.content), 0) + coalesce(octet_length(memory.metadata), 0) > 100000000
+                THEN to_json(jsonb_populate_record(memory, '{"content": null, "metadata": null}'::jsonb))
+            ELSE to_json(memory)
+        END
+    )::text AS "line!",
+    CASE WHEN coalesce(octet_length(memory.content), 0) + coalesce(octet_length(memory.metadata), 0) > 100000000 THEN '{content,metadata}'::text[] END AS large_columns,
+    CASE
+        WHEN coalesce(octet_length(memory.content), 0) + coalesce(octet_length(memory.metadata), 0) > 100000000 THEN ARRAY[memory.content, memory.metadata]
+    END AS large_values
 FROM memory
 WHERE memory.user_id = $1::text"""
 
 
-async def export_memories(db: DBTX, /, *, user_id: str) -> list[str]:
+async def export_memories(db: DBTX, /, *, user_id: str) -> list[models.ExportedRow]:
     """Every memory of a user, as ExportUser writes its rows."""
     rows = await db.fetch(EXPORT_MEMORIES, user_id)
-    found = [row[0] for row in rows]
-    return _LIST_STR.validate_python(found)
+    return [_READ_EXPORTED_ROW(row) for row in rows]
 
 
-async def iter_export_memories(db: CursorDBTX, /, *, user_id: str) -> AsyncIterator[str]:
+async def iter_export_memories(
+    db: CursorDBTX,
+    /,
+    *,
+    user_id: str,
+) -> AsyncIterator[models.ExportedRow]:
     """Like export_memories, one row at a time over a cursor; needs a transaction."""
     async for row in db.cursor(EXPORT_MEMORIES, user_id):
-        yield _STR.validate_python(row[0])
+        yield _READ_EXPORTED_ROW(row)
 
 
 EXPORT_FEEDBACK_KEYS: Final = """-- name: ExportFeedbackKeys :many
@@ -179,6 +306,43 @@ async def iter_export_feedback_keys(db: CursorDBTX, /, *, user_id: str) -> Async
     """Like export_feedback_keys, one row at a time over a cursor; needs a transaction."""
     async for row in db.cursor(EXPORT_FEEDBACK_KEYS, user_id):
         yield _STR.validate_python(row[0])
+
+
+FIND_UNCOVERED_TABLES: Final = """-- name: FindUncoveredTables :many
+SELECT c.relname::text AS "name!"
+FROM pg_catalog.pg_class AS c
+INNER JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid
+WHERE
+    a.attname = 'user_id'
+    AND NOT a.attisdropped
+    AND c.relkind IN ('r', 'p', 'f')
+    AND NOT c.relispartition
+    AND c.relnamespace = (
+        SELECT s.relnamespace FROM pg_catalog.pg_class AS s WHERE s.oid = to_regclass('session')
+    )
+    AND c.relname NOT IN (
+        'session',
+        'event',
+        'task',
+        'feedback',
+        'agentrows_feedback_key',
+        'lg_checkpoint',
+        'lg_checkpoint_write',
+        'crewai_agent_memory',
+        'crewai_flow_state',
+        'session_share',
+        'session_share_access'
+    )
+ORDER BY c.relname"""
+
+
+async def find_uncovered_tables(db: DBTX, /) -> list[str]:
+    """The tables in the schema of `session` that have a column user_id and are not tables of this release:
+    those of a newer release, and the application's own.
+    """
+    rows = await db.fetch(FIND_UNCOVERED_TABLES)
+    found = [row[0] for row in rows]
+    return _LIST_STR.validate_python(found)
 
 
 LOCK_TASKS_OF_USER: Final = """-- name: LockTasksOfUser :one
@@ -328,7 +492,8 @@ SELECT
     (SELECT count(*) FROM erased_shares)::bigint AS "shares!",
     (SELECT count(*) FROM erased_share_accesses)::bigint AS "share_accesses!",
     0::bigint AS "feedback_keys!",
-    0::bigint AS "memories!\""""
+    0::bigint AS "memories!",
+    ARRAY[]::text[] AS "uncovered_tables!\""""
 
 
 async def erase_user(db: DBTX, /, *, user_id: str) -> models.ErasedUser:

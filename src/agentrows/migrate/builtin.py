@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
-from agentrows.errors import ConfigError
-from agentrows.migrate import catalog
+from agentrows.errors import ConfigError, is_answer
+from agentrows.migrate import catalog, relations
+from agentrows.migrate.failures import words
 from agentrows.migrate.track import Track, migrations_root
 
 if TYPE_CHECKING:
     from agentrows.migrate.catalog import Extension
+
+logger = logging.getLogger(__name__)
 
 OLDEST_PGVECTOR: Final = (0, 5)  # the first with HNSW
 WITHOUT: Final = "To go without the memory store, set AGENTROWS_VECTOR_ENABLED=false"
@@ -28,9 +32,13 @@ def builtin_tracks(*, vector: bool = True, row_security: bool = False) -> tuple[
     Those of vectors only if these are not switched off. What is added to the table of the vector
     track is in a track of its own, so that it is made when vectors are switched on later. With
     `row_security` also rls and rls_vector: policies on the tables of users' rows.
+
+    The files of agentrows and agentrows_vector are optional: indexes, a fill factor, and the table
+    of feedback keys, without which `store_feedback(idempotency_key=…)` raises SchemaBehind. A file
+    that every call needs raises `required_version` to its number.
     """
     root = migrations_root()
-    core = Track("core", root / "core", "schema_migrations")
+    core = Track("core", root / "core", "schema_migrations", precheck=check_orm_tables)
     memory = Track(
         "vector",
         root / "vector",
@@ -39,13 +47,18 @@ def builtin_tracks(*, vector: bool = True, row_security: bool = False) -> tuple[
         extensions=("vector",),
     )
     ours = Track(
-        "agentrows", root / "agentrows", "agentrows_schema_migrations", extensions=("vector",)
+        "agentrows",
+        root / "agentrows",
+        "agentrows_schema_migrations",
+        extensions=("vector",),
+        required_version=0,
     )
     ours_vector = Track(
         "agentrows_vector",
         root / "agentrows_vector",
         "agentrows_vector_schema_migrations",
         extensions=("vector",),
+        required_version=0,
     )
     tables = (core, memory, ours, ours_vector) if vector else (core, ours)
     if not row_security:
@@ -57,13 +70,33 @@ def builtin_tracks(*, vector: bool = True, row_security: bool = False) -> tuple[
     return (*tables, rls, rls_vector) if vector else (*tables, rls)
 
 
+async def check_orm_tables(db: asyncpg.Connection) -> None:
+    """Check the tables that an ORM made before core is applied to them.
+
+    Raises ConfigError for a table `session` that is older than kagent v0.8. Logs how many rows of
+    feedback migration 4 gives a new id: those whose id another user's row has, too.
+    """
+    tables = await relations.find_orm_tables(db)
+    if tables.lacks_source:
+        raise ConfigError(
+            "the table session has no column source: a kagent older than v0.8.0 made it. Start "
+            "kagent v0.8 once on this database, which adds the column, or use another schema"
+        )
+    if tables.has_wide_feedback_key:
+        count = await relations.count_renumbered_feedback(db)
+        if count:
+            logger.warning(
+                "core/000004 gives %s rows of feedback a new id: other rows have the same id", count
+            )
+
+
 async def require_pgvector(db: asyncpg.Connection) -> None:
     """Raise ConfigError unless pgvector with HNSW is in this database or can be created."""
     extension = await catalog.find_extension(db, "vector")
     problem = _problem(extension)
     if problem:
         raise ConfigError(f"{problem}. {WITHOUT}")
-    if extension and not extension.installed and not extension.may_create:
+    if extension and not extension.installed:
         await _try_to_create(db)
 
 
@@ -79,19 +112,46 @@ def _problem(extension: Extension | None) -> str | None:
             f"pgvector {extension.installed} in this database is older than 0.5: have a superuser "
             "run `ALTER EXTENSION vector UPDATE`"
         )
+    if extension.hidden_in is not None:
+        name = catalog.quote(extension.hidden_in)
+        return (
+            f"pgvector is in the schema {name}, which is not on the search_path: add it for the "
+            f"roles that migrate and that serve (`ALTER ROLE … SET search_path = public, {name}`), "
+            f"or to the DSN (`?search_path=public,{extension.hidden_in}`)"
+        )
     if not extension.installed and _version(extension.default) < OLDEST_PGVECTOR:
         return f"the server's pgvector {extension.default} is older than 0.5: upgrade it there"
     return None
 
 
 async def _try_to_create(db: asyncpg.Connection) -> None:
-    """Create pgvector and undo it: managed servers hand out this right in ways of their own."""
+    """Create pgvector and undo it, because managed servers have rules of their own.
+
+    Raises ConfigError with the cure.
+    """
     try:
         await catalog.create_and_forget(db, "vector")
     except asyncpg.InsufficientPrivilegeError as error:
         raise ConfigError(
             "pgvector is not in this database, and this role may not create it: have a superuser "
             f"run `CREATE EXTENSION vector` there. {WITHOUT}"
+        ) from error
+    except asyncpg.FeatureNotSupportedError as error:
+        raise ConfigError(
+            f"the server does not allow the extension pgvector: {words(error)}. On Azure add "
+            "VECTOR to the server parameter azure.extensions; other managed servers have such a "
+            f"list, too. {WITHOUT}"
+        ) from error
+    except asyncpg.UndefinedFileError as error:
+        raise ConfigError(
+            f"the server lacks files of pgvector: {words(error)}. Install the package there "
+            f"again, for this version of PostgreSQL. {WITHOUT}"
+        ) from error
+    except asyncpg.PostgresError as error:
+        if not is_answer(error):
+            raise
+        raise ConfigError(
+            f"pgvector cannot be created in this database: {words(error)}. {WITHOUT}"
         ) from error
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from agentrows.db.pool import CHECK_CLIENT
 from agentrows.errors import ConfigError
+from agentrows.migrate.cleanup import within_limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -18,16 +18,21 @@ if TYPE_CHECKING:
     from agentrows.migrate.indexes import Index
     from agentrows.migrate.track import Track
 
+OLDEST_SERVER: Final = 15
+"""The oldest major version of PostgreSQL that is supported."""
+
 # A bigint key is shown as its two halves, with objsubid 1.
 _HOLDERS: Final = """
-    SELECT DISTINCT activity.pid, activity.application_name,
+    SELECT activity.pid, activity.application_name,
         extract(epoch FROM clock_timestamp() - activity.query_start)::float8
-    FROM pg_catalog.pg_locks AS lock
-    JOIN pg_catalog.pg_stat_activity AS activity USING (pid)
-    WHERE lock.locktype = 'advisory' AND lock.objsubid = 1 AND lock.granted
-        AND lock.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-        AND (lock.classid::bigint << 32) | lock.objid::bigint = ANY ($1::text[]::bigint[])
-        AND activity.pid <> pg_backend_pid()
+    FROM pg_catalog.pg_stat_activity AS activity
+    WHERE activity.pid <> pg_backend_pid() AND activity.pid IN (
+        SELECT lock.pid FROM pg_catalog.pg_locks AS lock
+        WHERE lock.locktype = 'advisory' AND lock.objsubid = 1 AND lock.granted
+            AND lock.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            AND (lock.classid::bigint << 32) | lock.objid::bigint = ANY ($1::text[]::bigint[])
+    )
+    ORDER BY activity.pid
 """
 _BUSY: Final = """
     SELECT activity.pid, activity.application_name,
@@ -49,11 +54,30 @@ _BLOCKERS: Final = """
     LEFT JOIN pg_catalog.pg_stat_activity AS activity USING (pid)
     ORDER BY activity.xact_start
 """
+_STATEMENT: Final = """
+    SELECT activity.state = 'active' AND activity.wait_event = 'ClientRead',
+        waited.name, waited.mode
+    FROM pg_catalog.pg_stat_activity AS activity
+    LEFT JOIN LATERAL (
+        SELECT format('%I.%I', namespace.nspname, class.relname) AS name, lock.mode
+        FROM pg_catalog.pg_locks AS lock
+        JOIN pg_catalog.pg_class AS class ON class.oid = lock.relation
+        JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = class.relnamespace
+        WHERE lock.pid = activity.pid AND lock.locktype = 'relation' AND NOT lock.granted
+            AND class.relkind IN ('r', 'p') AND namespace.nspname <> 'pg_catalog'
+    ) AS waited ON true
+    WHERE activity.pid = $1
+"""
 _EXTENSION: Final = """
     SELECT available.default_version, available.installed_version,
         (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) OR (
             version.trusted AND has_database_privilege(current_database(), 'CREATE')
-        ) AS may_create
+        ) AS may_create,
+        (
+            SELECT nspname FROM pg_catalog.pg_extension
+            JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = extnamespace
+            WHERE extname = $1 AND nspname <> ALL (current_schemas(true))
+        ) AS hidden_in
     FROM pg_catalog.pg_available_extensions AS available
     JOIN pg_catalog.pg_available_extension_versions AS version
         ON version.name = available.name AND version.version = available.default_version
@@ -120,6 +144,7 @@ class Session:
     schema: str
     search_path: str
     backend_pid: int
+    server_started_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +164,15 @@ class Backend:
 
 @dataclass(frozen=True, slots=True)
 class Extension:
-    """What the server offers of an extension; `installed` is None if this database lacks it."""
+    """An extension on the server; `installed` is None if this database lacks it.
+
+    `hidden_in` is its schema, if the search_path does not contain that.
+    """
 
     default: str
     installed: str | None
     may_create: bool
+    hidden_in: str | None = None
 
 
 def quote(name: str) -> str:
@@ -152,15 +181,24 @@ def quote(name: str) -> str:
 
 
 async def read_session(db: Connection) -> Session:
-    """Read what the connection starts with; raise ConfigError if it has no schema to create in."""
-    database, schema, search_path, pid = await fetch_one(
+    """Read what the connection starts with.
+
+    Raises ConfigError for a server that is too old, and if there is no schema to create in.
+    """
+    version = db.get_server_version()
+    if version.major < OLDEST_SERVER:
+        raise ConfigError(
+            f"PostgreSQL {OLDEST_SERVER} or later is needed, the server is "
+            f"{version.major}.{version.minor}: upgrade it"
+        )
+    database, schema, search_path, pid, started_at = await fetch_one(
         db,
         "SELECT current_database(), current_schema(), current_setting('search_path'),"
-        " pg_backend_pid()",
+        " pg_backend_pid(), pg_postmaster_start_time()",
     )
     if schema is None:
         raise ConfigError(f"the search_path {search_path!r} names no schema that exists")
-    return Session(database=database, schema=schema, search_path=search_path, backend_pid=pid)
+    return Session(database, schema, search_path, pid, started_at)
 
 
 async def search_path_for(db: asyncpg.Connection, track: Track, session: Session) -> str:
@@ -181,20 +219,12 @@ async def try_lock(db: asyncpg.Connection, lock_id: int) -> bool:
     return bool(await db.fetchval("SELECT pg_try_advisory_lock($1::bigint)", lock_id))
 
 
-async def try_locks(
-    db: asyncpg.Connection, lock_ids: Sequence[int], *, lock_timeout_s: float
-) -> bool:
-    """Take all of these advisory locks, or none; limit what later statements wait for tables.
-
-    From then on a statement also ends within a second of its client, and so do the locks.
-    """
+async def try_locks(db: asyncpg.Connection, lock_ids: Sequence[int]) -> bool:
+    """Take all of these advisory locks, or none."""
     rows = await db.fetch(
-        "SELECT id, pg_try_advisory_lock(id), set_config('lock_timeout', $2, false),"
-        " set_config('client_connection_check_interval', $3, false)"
+        "SELECT id, pg_try_advisory_lock(id)"
         " FROM unnest($1::text[]::bigint[]) AS id",  # the driver would look bigint[] up first
         [str(one) for one in lock_ids],
-        milliseconds(lock_timeout_s),
-        CHECK_CLIENT,
     )
     taken = [row[0] for row in rows if row[1]]
     if len(taken) == len(lock_ids):
@@ -220,6 +250,20 @@ async def lock_holders(db: Connection, lock_ids: Sequence[int]) -> list[Backend]
 async def busy_backends(db: asyncpg.Connection) -> list[Backend]:
     """Return who holds locks on tables of this database, the oldest transaction first."""
     return [Backend(*row) for row in await db.fetch(_BUSY)]
+
+
+async def statement_state(db: asyncpg.Connection, pid: int) -> tuple[bool, str | None, str | None]:
+    """Return whether a session's statement waits for its client; the table and mode it waits for.
+
+    The table is qualified and quoted, the mode as pg_locks names it.
+    """
+    row = await db.fetchrow(_STATEMENT, pid)
+    return (bool(row[0]), row[1], row[2]) if row else (False, None, None)
+
+
+async def lock_table(db: asyncpg.Connection, qualified: str, mode: str) -> None:
+    """Lock a table until the end of the transaction."""
+    await db.execute(f"LOCK TABLE {qualified} IN {mode} MODE")
 
 
 async def limit_lock_wait(db: asyncpg.Connection, seconds: float | None) -> None:
@@ -284,6 +328,12 @@ async def invalid_in(db: Connection, schemas: Sequence[str]) -> list[tuple[str, 
     return [(row[0], row[1]) for row in await db.fetch(_INVALID_IN, schemas)]
 
 
+async def invalid_on_path(db: asyncpg.Connection) -> list[str]:
+    """Return every INVALID index of the schemas on the search_path, qualified and quoted."""
+    schemas = await db.fetchval("SELECT current_schemas(false)::text[]")
+    return [name for name, _ in await invalid_in(db, schemas)]
+
+
 async def indexes_in(db: Connection, schemas: Sequence[str]) -> set[tuple[str, str]]:
     """Return the names of the indexes in these schemas, each with its table's."""
     return {(row[0], row[1]) for row in await db.fetch(_INDEXES_IN, schemas)}
@@ -307,7 +357,7 @@ async def create_and_forget(db: asyncpg.Connection, extension: str) -> None:
     try:
         await db.execute(f"CREATE EXTENSION {quote(extension)}")
     finally:
-        await savepoint.rollback()
+        await within_limit(db, savepoint.rollback)
 
 
 async def fetch_one(db: Connection, query: str, *arguments: object) -> tuple[Any, ...]:

@@ -8,13 +8,23 @@ from typing import TYPE_CHECKING
 
 from agentrows.db.pool import connect
 from agentrows.errors import MigrationError
-from agentrows.migrate import catalog, ledger
-from agentrows.migrate.act import decide, in_order
-from agentrows.migrate.indexes import created_in, standing_after
+from agentrows.migrate import catalog
+from agentrows.migrate.missing import Applied, read_missing
+from agentrows.migrate.rebuilds import rebuilds_in
 from agentrows.migrate.runs import PlannedFile
 from agentrows.migrate.session import closing, driver_errors
-from agentrows.migrate.state import State, TrackStatus, describe, locate, read_states, with_runner
-from agentrows.migrate.track import load_all
+from agentrows.migrate.state import (
+    State,
+    TrackStatus,
+    describe,
+    describe_all,
+    locate,
+    read_states,
+    read_tables,
+    with_runner,
+)
+from agentrows.migrate.track import load_all, named
+from agentrows.migrate.work import decide, in_order
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -24,7 +34,8 @@ if TYPE_CHECKING:
     from agentrows.config import Password
     from agentrows.migrate.catalog import Session
     from agentrows.migrate.ledger import Found
-    from agentrows.migrate.plan import Row
+    from agentrows.migrate.missing import Missing
+    from agentrows.migrate.plan import Row, Step
     from agentrows.migrate.track import LoadedTrack, Track
 
 
@@ -33,9 +44,10 @@ class TrackCheckup:
     """What there is to know of one track.
 
     `status` is None if its tracking table cannot be read as one; `problem` says why `up` would
-    refuse, else `steps` are the files that it would run. `missing_indexes` are those that the
-    applied files make (as far as their text shows it) and the database has not; once `force` has
-    set the track to `repair_from`, `up` makes them again.
+    refuse, else `steps` are the files that it would run. `missing_indexes` are indexes and storage
+    settings that the applied files make (as far as their text shows it) and the database lacks.
+    `up` makes those of optional files again; for the others, it does once `force` has set the track
+    to `repair_from`.
     """
 
     name: str
@@ -75,13 +87,13 @@ async def doctor(dsn: str, tracks: Sequence[Track], *, password: Password | None
     loaded = load_all(tracks)
     async with _reading(dsn, password) as (db, session):
         places = locate([each.track for each in loaded], session)
-        found = await ledger.read_all(db, places)
-        schemas = sorted({place.schema for place in places})
-        invalid = await catalog.invalid_in(db, schemas)
-        present = await catalog.indexes_in(db, schemas)
-        expected = _expected(loaded, found)
+        found = await read_tables(db, loaded, places)
+        invalid = await catalog.invalid_in(db, sorted({place.schema for place in places}))
+        applied = [_applied(known, each) for known, each in zip(loaded, found, strict=True)]
+        missing = await read_missing(db, applied)
+        described = _describe(loaded, found)
         checkups = [
-            _look(known, each, _missing(expected, known, present))
+            _look(known, each, described, missing[known.track.name])
             for known, each in zip(loaded, found, strict=True)
         ]
         told = [
@@ -106,8 +118,12 @@ async def plan(
     Raises what `up` raises before it acts: InvalidTrack, DirtySchema, MigrationError.
     """
     loaded = load_all(tracks)
+    if track is not None:
+        named(loaded, track)
     async with _reading(dsn, password) as (db, session):
         states = await read_states(db, loaded, session)
+        is_up = track is None and target is None
+        missing = await read_missing(db, [s.applied for s in states]) if is_up else {}
     works = in_order(
         [
             decide(state, target)
@@ -115,9 +131,11 @@ async def plan(
             if track is None or state.known.track.name == track
         ]
     )
-    order = [(work, step) for work in works for step in work.now]
-    order += [(work, step) for work in works for step in work.later]
-    return tuple(PlannedFile.of(work.state.known.track, step) for work, step in order)
+    order = [(work.state, step) for work in works for step in work.now]
+    order += [(work.state, step) for work in works for step in work.later]
+    order += [(each.state, each.step) for each in rebuilds_in(states, missing)] if is_up else []
+    required = {each.name: each.required for each in describe_all(states)}
+    return tuple(_planned(state.known, step, required) for state, step in order)
 
 
 @contextlib.asynccontextmanager
@@ -130,15 +148,27 @@ async def _reading(
             yield db, await catalog.read_session(db)
 
 
-def _look(known: LoadedTrack, found: Found, missing: tuple[str, ...]) -> TrackCheckup:
-    status, problem = None, None
+def _look(
+    known: LoadedTrack,
+    found: Found,
+    described: Mapping[str, TrackStatus],
+    missing: Sequence[Missing],
+) -> TrackCheckup:
+    status, problem = described.get(known.track.name), None
     steps: tuple[PlannedFile, ...] = ()
     try:
-        state = State(known, found.place, found.check(), found.history)
-        status = describe(state)
-        steps = tuple(PlannedFile.of(known.track, step) for step in decide(state).steps)
+        state = State.of(known, found)
+        names = tuple(map(str, missing))
+        status = replace(status or describe(state), missing=names)
+        planned = decide(state).steps if state.is_readable else ()
+        again = [each.step for each in rebuilds_in([state], {known.track.name: missing})]
+        steps = tuple(
+            _planned(known, step, {known.track.name: status.required})
+            for step in (*planned, *again)
+        )
     except MigrationError as error:
         problem = str(error)
+    absent = [each for each in missing if not each.is_invalid]
     return TrackCheckup(
         name=known.track.name,
         table=found.place.tracking,
@@ -146,43 +176,29 @@ def _look(known: LoadedTrack, found: Found, missing: tuple[str, ...]) -> TrackCh
         status=status,
         problem=problem,
         steps=steps,
-        missing_indexes=missing,
-        repair_from=_repair_from(known, missing),
+        missing_indexes=tuple(sorted(map(str, absent))),
+        repair_from=min(
+            (e.migration.version - 1 for e in absent if e.migration.version <= known.required),
+            default=None,
+        ),
     )
 
 
-def _repair_from(known: LoadedTrack, missing: tuple[str, ...]) -> int | None:
-    """Return the version before the first file that makes a missing index."""
-    makers = (
-        migration.version
-        for migration in known.migrations
-        if any(index.name in missing for index in created_in(migration.up))
-    )
-    return min((version - 1 for version in makers), default=None)
+def _planned(known: LoadedTrack, step: Step, required: Mapping[str, int]) -> PlannedFile:
+    optional = step.migration.version > required[known.track.name]
+    return PlannedFile.of(known.track, step, optional=optional)
 
 
-def _expected(
-    loaded: Sequence[LoadedTrack], found: Sequence[Found]
-) -> Mapping[str, tuple[str, str]]:
-    """Return the indexes that the applied files of all tracks leave: their tables, and whose."""
-    owners: dict[str, tuple[str, str]] = {}
+def _describe(loaded: Sequence[LoadedTrack], found: Sequence[Found]) -> dict[str, TrackStatus]:
+    """Return where the tracks stand whose tracking table is one."""
+    states: list[State] = []
     for known, each in zip(loaded, found, strict=True):
-        row = each.rows[0] if len(each.rows) == 1 else None
-        if row is None:
-            continue
-        applied = [m.up for m in known.migrations if m.version <= row.version - row.dirty]
-        for name, table in standing_after(applied).items():
-            owners[name] = table, known.track.name
-    return owners
+        with contextlib.suppress(MigrationError):
+            states.append(State.of(known, each))
+    return {status.name: status for status in describe_all(states)}
 
 
-def _missing(
-    expected: Mapping[str, tuple[str, str]], known: LoadedTrack, present: set[tuple[str, str]]
-) -> tuple[str, ...]:
-    return tuple(
-        sorted(
-            name
-            for name, (table, owner) in expected.items()
-            if owner == known.track.name and (name, table) not in present
-        )
-    )
+def _applied(known: LoadedTrack, found: Found) -> Applied:
+    """Return the applied migrations; none if the tracking table has several rows."""
+    row = found.rows[0] if len(found.rows) == 1 else None
+    return Applied(known, found.place, row.version - row.dirty if row else 0)

@@ -18,6 +18,7 @@ DECLARE
     schema text;
     space oid;
     kind text;
+    runs text;
     each record;
 BEGIN
     IF current_setting('standard_conforming_strings') <> 'on' THEN
@@ -39,9 +40,7 @@ BEGIN
         WHERE pg_has_role(role, oid, 'MEMBER') AND (
             rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls
             OR rolname = owner
-            OR rolname IN ('pg_database_owner', 'pg_write_all_data', 'pg_read_server_files',
-                'pg_write_server_files', 'pg_execute_server_program', 'pg_create_subscription',
-                'pg_maintain')
+            OR starts_with(rolname, 'pg_') -- PostgreSQL's own: each reaches beyond some tables
             OR (rolname = service AND role = reader)
         );
         IF FOUND THEN
@@ -55,6 +54,15 @@ BEGIN
                     current_database(), role);
         END IF;
     END LOOP;
+
+    -- An event trigger runs its function as the role whose statement fires it, the owner too.
+    SELECT evtname, proname, proowner INTO each
+    FROM pg_event_trigger JOIN pg_proc ON pg_proc.oid = evtfoid
+    WHERE pg_has_role(service, proowner, 'MEMBER') OR pg_has_role(reader, proowner, 'MEMBER');
+    IF FOUND THEN
+        RAISE EXCEPTION 'the function % of the event trigger % belongs to the service or the reader',
+            quote_ident(each.proname), quote_ident(each.evtname);
+    END IF;
 
     -- Only a member of the owner can give what the owner has.
     IF NOT pg_has_role(owner, 'USAGE') THEN
@@ -120,16 +128,54 @@ BEGIN
                     ELSE 'SELECT, INSERT, UPDATE, DELETE'
                 END,
                 each.what, schema, each.relname, service);
-            CONTINUE WHEN each.what = 'SEQUENCE';
+            IF each.what = 'SEQUENCE' THEN
+                IF has_sequence_privilege(service, each.oid, 'UPDATE')
+                    OR has_sequence_privilege(reader, each.oid, 'USAGE, UPDATE')
+                THEN
+                    RAISE EXCEPTION 'more than it should is granted on %.%, to PUBLIC or by a membership',
+                        quote_ident(schema), quote_ident(each.relname)
+                        USING HINT = format('REVOKE ALL ON SEQUENCE %I.%I FROM PUBLIC',
+                            schema, each.relname);
+                END IF;
+                CONTINUE;
+            END IF;
             EXECUTE format('GRANT SELECT ON TABLE %I.%I TO %I', schema, each.relname, reader);
             IF has_table_privilege(service, each.oid, 'TRUNCATE, REFERENCES, TRIGGER')
                 OR has_table_privilege(reader, each.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')
                 OR (each.is_tracking
                     AND has_table_privilege(service, each.oid, 'INSERT, UPDATE, DELETE'))
+                -- A right on one column is enough.
+                OR has_any_column_privilege(service, each.oid, 'REFERENCES')
+                OR has_any_column_privilege(reader, each.oid, 'INSERT, UPDATE, REFERENCES')
+                OR (each.is_tracking
+                    AND has_any_column_privilege(service, each.oid, 'INSERT, UPDATE'))
             THEN
                 RAISE EXCEPTION 'more than it should is granted on %.%, to PUBLIC or by a membership',
                     quote_ident(schema), quote_ident(each.relname)
                     USING HINT = format('REVOKE ALL ON TABLE %I.%I FROM PUBLIC', schema, each.relname);
+            END IF;
+
+            -- The owner of a function can replace it, and it runs with the rights of its caller.
+            SELECT proname INTO runs
+            FROM pg_depend JOIN pg_proc ON refclassid = 'pg_proc'::regclass AND refobjid = pg_proc.oid
+            WHERE (pg_has_role(service, proowner, 'MEMBER') OR pg_has_role(reader, proowner, 'MEMBER'))
+                AND (classid, objid) IN (
+                    SELECT 'pg_trigger'::regclass, t.oid FROM pg_trigger AS t WHERE tgrelid = each.oid
+                    UNION ALL SELECT 'pg_attrdef'::regclass, a.oid FROM pg_attrdef AS a
+                    WHERE adrelid = each.oid
+                    UNION ALL SELECT 'pg_constraint'::regclass, c.oid FROM pg_constraint AS c
+                    WHERE conrelid = each.oid
+                    UNION ALL SELECT 'pg_rewrite'::regclass, r.oid FROM pg_rewrite AS r
+                    WHERE ev_class = each.oid
+                    UNION ALL SELECT 'pg_policy'::regclass, p.oid FROM pg_policy AS p
+                    WHERE polrelid = each.oid
+                    UNION ALL SELECT 'pg_class'::regclass, indexrelid FROM pg_index
+                    WHERE indrelid = each.oid
+                );
+            IF FOUND THEN
+                RAISE EXCEPTION 'the function % that %.% uses belongs to the service or the reader',
+                    quote_ident(runs), quote_ident(schema), quote_ident(each.relname)
+                    USING HINT = format('ALTER FUNCTION %I OWNER TO %I', runs, owner);
             END IF;
         END LOOP;
     END LOOP;

@@ -7,28 +7,17 @@ block makes, and one that is renamed, are not seen.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from agentrows.errors import InvalidTrack
+from agentrows.migrate.names import table_name
+from agentrows.migrate.sql_text import statements, unqualified
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from agentrows.migrate.track import File
-
-_TOKEN: Final = re.compile(
-    r"""
-    --[^\n]* | /\*.*?\*/
-    | (?P<string> [eE]?'(?:[^'\\]|''|\\.)*' | \$(?P<tag>\w*)\$.*?\$(?P=tag)\$ )
-    | (?P<name> (?:"(?:[^"]|"")+"|[^\W\d][\w$]*) (?:\s*\.\s*(?:"(?:[^"]|"")+"|[^\W\d][\w$]*))* )
-    | (?P<mark> \S )
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-_PART: Final = re.compile(r'"(?:[^"]|"")+"|[^\W\d][\w$]*')
-_NOISE: Final = {"unique", "concurrently", "if", "not", "exists", "only"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +71,9 @@ def standing_after(files: Iterable[File]) -> dict[str, str]:
                 standing |= {index.name: index.table} if index else {}
             elif words[:2] == ["drop", "index"]:
                 for word in words[2:]:
-                    standing.pop(_last(word), None)
+                    standing.pop(unqualified(word), None)
             elif words[:2] == ["drop", "table"]:
-                gone = {_last(word) for word in words[2:]}
+                gone = {unqualified(word) for word in words[2:]}
                 standing = {name: table for name, table in standing.items() if table not in gone}
             elif (renamed := _renamed(words)) is not None:
                 old, new = renamed
@@ -92,26 +81,78 @@ def standing_after(files: Iterable[File]) -> dict[str, str]:
     return standing
 
 
+NOT_NAMES: Final = {"if", "exists", "only", "cascade", "restrict"}
+"""Keywords beside the names of tables in ALTER TABLE and DROP TABLE."""
+
+
+def altered_in(file: File) -> tuple[str, ...]:
+    """Return the tables that only their owner can change as a file does, as they are written.
+
+    A file that takes another role is not read on from there.
+    """
+    tables: list[str] = []
+    for words in _statements(file.sql):
+        if words[:2] == ["set", "role"] or words[:3] == ["set", "local", "role"]:
+            break
+        if _starts_with(words, "create", "index"):
+            index = _index(words)
+            tables += [index.made_on] if index else []
+        elif words[:2] == ["alter", "table"]:
+            tables += [word for word in words[2:6] if word not in NOT_NAMES][:1]
+        elif words[:2] == ["drop", "table"]:
+            tables += [word for word in words[2:] if word not in NOT_NAMES]
+    return tuple(dict.fromkeys(tables))
+
+
+def settings_after(files: Iterable[File]) -> set[tuple[str, str]]:
+    """Return the storage settings that these files leave: the table's name and the setting's."""
+    standing: set[tuple[str, str]] = set()
+    for file in files:
+        for words in _statements(file.sql):
+            if words[:2] == ["alter", "table"] and words[3:5] == ["set", "fillfactor"]:
+                standing.add((table_name(words[2])[1], words[4]))
+            elif words[:2] == ["alter", "table"] and words[3:5] == ["reset", "fillfactor"]:
+                standing.discard((table_name(words[2])[1], words[4]))
+            elif words[:2] == ["drop", "table"]:
+                gone = {table_name(word)[1] for word in words[2:]}
+                standing = {key for key in standing if key[0] not in gone}
+    return standing
+
+
 def _renamed(words: Sequence[str]) -> tuple[str, str] | None:
     """Return the table that `ALTER TABLE … RENAME TO …` renames, and its new name."""
     if words[:2] != ["alter", "table"] or words[-3:-1] != ["rename", "to"]:
         return None
-    return _last(words[-4]), _last(words[-1])
+    return unqualified(words[-4]), unqualified(words[-1])
 
 
 def _index(words: Sequence[str]) -> Index | None:
-    """Return what `CREATE INDEX [name] ON table` names; None if the name is left out."""
-    names = [word for word in words[2:] if word not in _NOISE]
-    if words[1] == "unique":
-        names = [word for word in words[3:] if word not in _NOISE]
-    if len(names) < 3 or names[1] != "on":  # noqa: PLR2004  name, ON, table
+    """Return the index of `CREATE INDEX [name] ON table`; None if the name is left out."""
+    rest = list(words[1:])
+
+    def skip(*keywords: str) -> bool:
+        has = rest[: len(keywords)] == list(keywords)
+        if has:
+            del rest[: len(keywords)]
+        return has
+
+    skip("unique")
+    skip("index")
+    concurrently = skip("concurrently")
+    guarded = skip("if", "not", "exists")
+    if rest[1:2] != ["on"]:
+        return None
+    name = rest[0]
+    del rest[:2]
+    skip("only")
+    if not rest:
         return None
     return Index(
-        name=_last(names[0]),
-        table=_last(names[2]),
-        made_on=names[2],
-        concurrently="concurrently" in words[:4],
-        guarded="exists" in words[: words.index("on")],
+        name=unqualified(name),
+        table=unqualified(rest[0]),
+        made_on=rest[0],
+        concurrently=concurrently,
+        guarded=guarded,
     )
 
 
@@ -122,20 +163,5 @@ def _starts_with(words: Sequence[str], first: str, second: str) -> bool:
 
 def _statements(sql: str) -> Iterator[list[str]]:
     """Yield each statement's words: names as they are written, keywords in lower case."""
-    words: list[str] = []
-    for token in _TOKEN.finditer(sql):
-        if token["name"]:
-            words.append(token["name"] if '"' in token["name"] else token["name"].lower())
-        elif token["mark"] == ";":
-            yield words
-            words = []
-    yield words
-
-
-def _last(name: str) -> str:
-    parts = _PART.findall(name)
-    return _plain(parts[-1]) if parts else name
-
-
-def _plain(part: str) -> str:
-    return part[1:-1].replace('""', '"') if part.startswith('"') else part
+    for words in statements(sql):
+        yield [word.text for word in words]

@@ -8,13 +8,17 @@ a version is not recorded over it.
 from __future__ import annotations
 
 import logging
+import re
 from typing import TYPE_CHECKING
 
 from agentrows.errors import MigrationFailed
 from agentrows.migrate import catalog
 from agentrows.migrate.indexes import created_in, reindexes
+from agentrows.migrate.sql_text import unqualified
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import asyncpg
 
     from agentrows.migrate.track import File
@@ -34,6 +38,22 @@ async def refuse_invalid(db: asyncpg.Connection, file: File, undone: str) -> Non
     names = ", ".join(await _invalid(db, file))
     if names:
         raise MigrationFailed(f"{file.label}: leaves the index {names} INVALID; {undone}")
+
+
+async def refuse_skipped(
+    db: asyncpg.Connection, file: File, notices: Sequence[str], undone: str
+) -> None:
+    """Raise MigrationFailed if a file skipped the making of an index that is INVALID.
+
+    The server names what it skips. So this also finds an index that a DO block makes.
+    """
+    for qualified in await catalog.invalid_on_path(db) if notices else ():
+        name = re.escape(unqualified(qualified))
+        if any(re.search(rf"(?<!\w){name}(?!\w)", notice) for notice in notices):
+            raise MigrationFailed(
+                f"{file.label}: skipped the index {qualified}, which exists and is INVALID: drop "
+                f"it, and run the file again; {undone}"
+            )
 
 
 async def refuse_absent(db: asyncpg.Connection, file: File, undone: str) -> None:

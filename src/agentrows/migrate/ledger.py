@@ -17,7 +17,7 @@ from agentrows.migrate.catalog import fetch_one, milliseconds, quote
 from agentrows.migrate.plan import NOTHING, Entry, Row
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
     import asyncpg
@@ -29,7 +29,8 @@ TRACKING_SHAPE: Final = {"version": "bigint", "dirty": "boolean"}
 
 _COLUMNS: Final = """
     SELECT namespace.nspname, class.relname, attribute.attname,
-        format_type(attribute.atttypid, attribute.atttypmod)
+        format_type(attribute.atttypid, attribute.atttypmod),
+        has_table_privilege(class.oid, 'SELECT')
     FROM unnest($1::text[], $2::text[]) AS wanted (schema, name)
     JOIN pg_catalog.pg_namespace AS namespace ON namespace.nspname = wanted.schema
     JOIN pg_catalog.pg_class AS class
@@ -114,12 +115,16 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a track's two tables hold, as it is; `columns` is empty if there is no such table."""
+    """What a track's two tables hold, as it is; `columns` is empty if there is no such table.
+
+    `is_readable` is False for the tracking table of an optional track that this role cannot read.
+    """
 
     place: Place
     columns: Mapping[str, str]
     rows: tuple[Row, ...]
     history: tuple[Entry, ...]
+    is_readable: bool = True
 
     def check(self) -> Row | None:
         """Return the tracking row; None if there is no table, or no row.
@@ -153,15 +158,22 @@ def has_shape(columns: Mapping[str, str]) -> bool:
     return columns.items() >= TRACKING_SHAPE.items()
 
 
-async def read_all(db: Connection, places: Sequence[Place]) -> tuple[Found, ...]:
-    """Read the tables of every track, in two statements."""
-    columns = await _columns(db, places)
+async def read_all(
+    db: Connection, places: Sequence[Place], *, optional: Collection[Place] = ()
+) -> tuple[Found, ...]:
+    """Read the tables of every track, in two statements.
+
+    A history that this role cannot read is left out, and so is the tracking table of an `optional`
+    track: a service that only reads rows needs neither.
+    """
+    skipped = [place.history_table for place in places] + [place.table for place in optional]
+    columns = await _columns(db, places, skip_unreadable=skipped)
     parts: list[str] = []
     for number, place in enumerate(places):
         tracking = columns.get((place.schema, place.table), {})
         if has_shape(tracking):
             parts.append(_on(place, _ROWS).replace("{number}", str(number)))
-        if (place.schema, place.history_table) in columns:
+        if columns.get((place.schema, place.history_table)):
             parts.append(_on(place, _ENTRIES).replace("{number}", str(number)))
     lines = await db.fetch(" UNION ALL ".join(parts) + " ORDER BY 1, 2") if parts else []
     return tuple(
@@ -178,6 +190,7 @@ async def read_all(db: Connection, places: Sequence[Place]) -> tuple[Found, ...]
                 for of, _, version, dirty, *rest in lines
                 if of == number and dirty is None
             ),
+            is_readable=columns.get((place.schema, place.table)) != {},
         )
         for number, place in enumerate(places)
     )
@@ -219,6 +232,21 @@ async def enter_step(
             _on(place, _ENTER),
             *(step.reaches, step.direction, outcome, step.file.label, step.file.sha256),
             *(started_at, __version__),
+        )
+    )
+
+
+async def enter_rebuild(
+    db: asyncpg.Connection, place: Place, version: int, step: Step, started_at: datetime
+) -> float:
+    """Enter that an applied file ran again while its track is at `version`; return its seconds.
+
+    The entry has no hash: it must not stand for the file of that version.
+    """
+    return float(
+        await db.fetchval(
+            _on(place, _ENTER),
+            *(version, "up", "rebuilt", step.file.label, None, started_at, __version__),
         )
     )
 
@@ -270,17 +298,24 @@ async def is_still_in(db: asyncpg.Connection, mark: Mark) -> bool:
 
 
 async def _columns(
-    db: Connection, places: Sequence[Place]
+    db: Connection, places: Sequence[Place], *, skip_unreadable: Sequence[str] = ()
 ) -> dict[tuple[str, str], dict[str, str]]:
-    """Return the columns and types of the tables that are there, by schema and name."""
+    """Return the columns and types of the tables that exist, by schema and name.
+
+    Of the tables in `skip_unreadable`, those have no column here that this role cannot read.
+    """
     names = [
         (place.schema, name) for place in places for name in (place.table, place.history_table)
     ]
     found: dict[tuple[str, str], dict[str, str]] = {}
-    for schema, table, column, kind in await db.fetch(
+    if not names:
+        return found
+    for schema, table, column, kind, is_readable in await db.fetch(
         _COLUMNS, *map(list, zip(*names, strict=True))
     ):
-        found.setdefault((schema, table), {})[column] = kind
+        columns = found.setdefault((schema, table), {})
+        if is_readable or table not in skip_unreadable:
+            columns[column] = kind
     return found
 
 

@@ -17,15 +17,17 @@ import random
 import time
 import zlib
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
-
-import asyncpg
 
 from agentrows.errors import LockTimeout
 from agentrows.migrate import catalog
+from agentrows.migrate.cleanup import within_limit
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Sequence
+
+    import asyncpg
 
     from agentrows.migrate.ledger import Place
 
@@ -70,35 +72,36 @@ class Held:
 
 @contextlib.asynccontextmanager
 async def hold(
-    db: asyncpg.Connection, ids: Sequence[int], *, timeout_s: float, ddl_lock_timeout_s: float
+    db: asyncpg.Connection, ids: Sequence[int], *, timeout_s: float
 ) -> AsyncGenerator[Held]:
-    """Hold all of these locks, or none: LockTimeout names who has one at the deadline.
-
-    From then on a statement waits `ddl_lock_timeout_s` at most for a table in use.
-    """
-    await _acquire(db, ids, time.monotonic() + timeout_s, ddl_lock_timeout_s)
+    """Hold all of these locks, or none: LockTimeout names the holder at the deadline."""
+    await _acquire(db, ids, timeout_s)
     held = Held(db, tuple(ids))
     try:
         yield held
     finally:
-        # A connection that is gone has given its locks back already.
-        with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-            await held.keep(())
+        await within_limit(db, partial(held.keep, ()))
 
 
-async def _acquire(
-    db: asyncpg.Connection, ids: Sequence[int], deadline: float, ddl_lock_timeout_s: float
-) -> None:
+async def _acquire(db: asyncpg.Connection, ids: Sequence[int], timeout_s: float) -> None:
+    """Poll the locks; log their holder at the first wait, and again when it is another one."""
     started, pause = time.monotonic(), FIRST_PAUSE_S
-    while not await catalog.try_locks(db, ids, lock_timeout_s=ddl_lock_timeout_s):
-        left = deadline - time.monotonic()
-        if left <= 0:
-            holders = ", ".join(map(str, await catalog.lock_holders(db, ids)))
+    logged: list[int] = []
+    while not await catalog.try_locks(db, ids):
+        waited = time.monotonic() - started
+        holders = await catalog.lock_holders(db, ids)
+        names = ", ".join(map(str, holders))
+        if waited >= timeout_s:
             raise LockTimeout(
-                f"another runner held the migration lock for {time.monotonic() - started:.1f} s: "
-                f"{holders or 'it has just gone'}. Nothing was done"
+                f"another runner held the migration lock for {waited:.1f} s: "
+                f"{names or 'it has just gone'}. Nothing was done"
             )
-        if pause == FIRST_PAUSE_S:
-            logger.info("another runner holds the migration lock; waiting")
-        await asyncio.sleep(min(left, pause * random.uniform(0.5, 1.5)))  # noqa: S311  jitter
+        pids = [holder.pid for holder in holders]
+        if pids and pids != logged:
+            logged = pids
+            logger.info(
+                "another runner holds the migration lock: %s; waiting up to %.0f s",
+                *(names, timeout_s - waited),
+            )
+        await asyncio.sleep(min(timeout_s - waited, pause * random.uniform(0.5, 1.5)))  # noqa: S311  jitter
         pause = min(pause * 1.5, LONGEST_PAUSE_S)

@@ -11,14 +11,13 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING, Final
 
-from agentrows.db.pool import connect
 from agentrows.migrate import catalog, ledger
+from agentrows.migrate.cleanup import transaction_block
 from agentrows.migrate.failures import DRIVER, GOES_ON, failure, half_applied
 from agentrows.migrate.indexes import is_concurrent
 from agentrows.migrate.invalid import drop_invalid, refuse_absent, refuse_invalid
 from agentrows.migrate.plan import Row
 from agentrows.migrate.runs import FileRun
-from agentrows.migrate.session import closing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -46,13 +45,15 @@ async def apply_outside(run: Run, state: State, step: Step) -> FileRun:
         lock_timeout_s=run.options.ddl_lock_timeout_s,
     )
     half = half_applied(place, step)
-    statement = await _parse(run, step)
+    statement = await prepare_statement(run, step)
     await _mark(run, state, step)
     try:
-        async with _patient(run, file):
+        async with waiting_for_old_transactions(run, file):
             await drop_invalid(db, file, concurrently=True)
             if statement:
-                await statement.fetch()
+                with run.logging_notices(file):
+                    await statement.fetch()
+        await run.end_file(file, half)
     except DRIVER as error:
         raise failure(step, error, half) from error
     await refuse_invalid(db, file, half)
@@ -65,7 +66,7 @@ async def apply_outside(run: Run, state: State, step: Step) -> FileRun:
     return run.options.tell(FileRun(file.label, await run.in_transaction(finish, half)))
 
 
-async def _parse(run: Run, step: Step) -> PreparedStatement[asyncpg.Record] | None:
+async def prepare_statement(run: Run, step: Step) -> PreparedStatement[asyncpg.Record] | None:
     """Let the server read a file that holds one statement, before anything is marked."""
     if step.file.is_blank:
         return None
@@ -77,15 +78,19 @@ async def _parse(run: Run, step: Step) -> PreparedStatement[asyncpg.Record] | No
 
 async def _mark(run: Run, state: State, step: Step) -> None:
     """Commit that a version is half applied, and by us."""
-    async with run.db.transaction():
+    async with transaction_block(run.db):
+        await run.own.require_locks(run.held.ids)
         await ledger.write_row(run.db, state.place, Row(step.reaches, dirty=True))
         await ledger.enter_start(run.db, state.place, step)
 
 
 @contextlib.asynccontextmanager
-async def _patient(run: Run, file: File) -> AsyncGenerator[None]:
-    """Let a block's concurrent statements wait as long as they must, and log for whom."""
-    if not is_concurrent(file):
+async def waiting_for_old_transactions(run: Run, file: File) -> AsyncGenerator[None]:
+    """Let a block's concurrent statements wait as long as they must, and log for whom.
+
+    In a run that is not patient they wait as long as any other statement.
+    """
+    if not (run.options.is_patient and is_concurrent(file)):
         yield
         return
     await catalog.limit_lock_wait(run.db, None)
@@ -104,7 +109,7 @@ async def _watch(run: Run, label: str) -> None:
     pause = run.options.ddl_lock_timeout_s
     await asyncio.sleep(pause)
     with contextlib.suppress(Exception):  # it is only there to tell
-        async with closing(await connect(run.dsn, application_name="agentrows watch")) as db:
+        async with run.watcher.second_connection() as db:
             while True:
                 blockers = await catalog.blockers_of(db, run.session.backend_pid)
                 if blockers:

@@ -21,6 +21,16 @@ NOTHING: Final = -1
 """golang-migrate's number for "no version": of a dirty row after a failed first down, and of
 history entries that say that a track was taken down to nothing."""
 
+SAME_AS: Final = {
+    "d20a4058b6f5beba8bdeb5145e94ef67c97ed8f60f084ba6d68524167224f703": (
+        "0d494e482727fb19f91957a13b64b3cb0bc8bf272dddca03477e4e87c95a7fd7"
+    )
+}
+"""Hashes of files that were corrected before the first release, with that of the corrected file.
+
+vector/000001 said CREATE EXTENSION IF NOT EXISTS, which leaves the same schema behind.
+"""
+
 Mover = Literal["nobody", "agentrows", "another tool"]
 Direction = Literal["up", "down"]
 
@@ -52,11 +62,16 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One file to run; `heals` if an earlier run broke off in the middle of that version."""
+    """One file to run.
+
+    `heals` if an earlier run broke off in the middle of that version. `rebuilds` if the version is
+    applied and an object that the file makes is missing.
+    """
 
     migration: Migration
     heals: bool = False
     direction: Direction = "up"
+    rebuilds: bool = False
 
     @property
     def file(self) -> File:
@@ -166,7 +181,7 @@ def check_unchanged(history: Iterable[Entry], known: LoadedTrack) -> None:
     applied = _applied(history)
     for migration in known.migrations:
         entry, now = applied.get(migration.version), migration.up.sha256
-        if entry and entry.sha256 != now:
+        if entry and entry.sha256 is not None and SAME_AS.get(entry.sha256, entry.sha256) != now:
             raise InvalidTrack(
                 f"{migration.up.label} was changed after it was applied: sha256 {entry.sha256} "
                 f"then, {now} now; restore it, and put the change into a new migration"

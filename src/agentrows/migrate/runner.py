@@ -7,35 +7,36 @@ replica that lost the race for the lock has nothing to undo.
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
 from agentrows.db.pool import connect
-from agentrows.errors import ConfigError, InvalidTrack, MigrationError
-from agentrows.migrate import catalog, ledger
-from agentrows.migrate.act import Run, Work, decide, leave
+from agentrows.errors import AgentRowsError, ConfigError, MigrationError
+from agentrows.migrate import catalog, ledger, relations
+from agentrows.migrate.act import Run, leave
+from agentrows.migrate.file_watch import Watcher
 from agentrows.migrate.lock import hold, lock_ids
 from agentrows.migrate.plan import NOTHING, Row, version_in
-from agentrows.migrate.runs import Options, Report
-from agentrows.migrate.session import closing, driver_errors
+from agentrows.migrate.privileges import tables_in
+from agentrows.migrate.runs import FileRun, Options, Report
+from agentrows.migrate.session import POOLED, OwnSession, closing, driver_errors
 from agentrows.migrate.state import State, Status, locate
-from agentrows.migrate.track import load_all
-from agentrows.migrate.verify import log_ahead, status
+from agentrows.migrate.track import load_all, named
+from agentrows.migrate.verify import log_ahead, log_pending, refuse_changed, status
+from agentrows.migrate.work import Work, decide
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from agentrows.config import Password
     from agentrows.migrate.catalog import Session
     from agentrows.migrate.runs import OnProgress, Transactions
     from agentrows.migrate.track import LoadedTrack, Track
 
-POOLED: Final = (
-    "this connection goes through a pooler (pgbouncer, for instance), which may hand each "
-    "statement to another server process; the migration lock needs one: connect to PostgreSQL "
-    "itself"
-)
+SMALL_TABLES: Final = 8 * 1024 * 1024
+"""Bytes of the tables up to which `apply` builds their optional indexes itself."""
 
 
 async def up(  # noqa: PLR0913  one argument per thing to say
@@ -57,14 +58,17 @@ async def up(  # noqa: PLR0913  one argument per thing to say
     Waits up to `runner_lock_timeout_s` for other runners, and in each statement up to
     `ddl_lock_timeout_s` for a table in use; such a wait that fails is tried again, five times in
     all. `on_progress` is called when a file starts and when it is done, in each try anew. A version
-    that an earlier run left half applied is run again first. `password` is asked for the connection
-    and wins over the DSN's.
+    that an earlier run left half applied is run again first. An applied optional file whose index
+    or storage setting is missing is run again last. `password` is asked for the connection and wins
+    over the DSN's.
 
     Raises InvalidTrack, ConfigError, Unavailable and LockTimeout before anything was done;
     MigrationFailed, DirtySchema, MigrationError after a rollback; OutcomeUnknown if the connection
     was lost during COMMIT.
     """
-    options = Options(runner_lock_timeout_s, ddl_lock_timeout_s, on_progress, transaction)
+    options = Options(
+        runner_lock_timeout_s, ddl_lock_timeout_s, on_progress, transaction, rebuilds=True
+    )
     async with _run(dsn, load_all(tracks), options, password) as run:
         return await run.execute(lambda states: [decide(state) for state in states])
 
@@ -78,28 +82,75 @@ async def apply(  # noqa: PLR0913  one argument per thing to say
     on_progress: OnProgress | None = None,
     password: Password | None = None,
 ) -> Report:
-    """Do what `up` does, unless another tool migrates this database: then change nothing.
+    """Apply the required files, unless another tool migrates this database: then change nothing.
 
     A database is ours if it has no tracking rows (it is empty, or an ORM made it), or if our
-    history agrees with them. Any other is served as it is, ahead or behind, until somebody calls
-    `up`; it only has to be whole (DirtySchema). What a run of ours left half
-    applied is run again. A database that lacks nothing is not locked.
+    history agrees with them. Any other is served as it is, ahead or behind, until `up` is called;
+    it must only pass `verify`. What a run of ours left half applied is run again.
+
+    Only the tracks that have required files are locked, and only if one is pending: a session that
+    builds indexes keeps no service waiting. Optional files are then applied where their tables are
+    smaller than 8 MB and nothing is in the way; a failure there is logged. Any others are left to
+    `up`.
     """
+    loaded = load_all(tracks)
+    options = Options(runner_lock_timeout_s, ddl_lock_timeout_s, on_progress)
     found = await status(dsn, tracks, password=password)
     if found.is_foreign:
-        return leave(found)
-    if found.is_current:
-        log_ahead(found)
-        return Report((), found)
+        return leave(found, tracks)
+    refuse_changed(found)
+    files: tuple[FileRun, ...] = ()
+    if not found.is_usable:
+        required = {track.name: track.required for track in found.tracks if track.required}
+        files = await _apply_required(dsn, loaded, required, options, password)
+        found = await status(dsn, tracks, password=password)
+        if found.is_foreign:
+            return Report(files, found)
+    problem = ""
+    if not found.is_current:
+        wanted = [each for each in loaded if each.optional]
+        optional = replace(options, runner_lock_timeout_s=0.0, is_patient=False)
+        try:
+            files += await _apply_optional(dsn, wanted, optional, password)
+        except AgentRowsError as error:  # a service starts without them
+            problem = str(error)
+        found = await status(dsn, tracks, password=password)
+    log_ahead(found)
+    log_pending(found, problem)
+    return Report(files, found)
+
+
+async def _apply_required(
+    dsn: str,
+    loaded: Sequence[LoadedTrack],
+    required: Mapping[str, int],
+    options: Options,
+    password: Password | None,
+) -> tuple[FileRun, ...]:
+    """Apply the files up to these versions; nothing if another tool has moved a track since."""
 
     def choose(states: Sequence[State]) -> Sequence[Work] | None:
         if Status.of(states).is_foreign:
             return None
-        return [decide(state) for state in states]
+        return [decide(each, required=required[each.known.track.name]) for each in states]
 
-    options = Options(runner_lock_timeout_s, ddl_lock_timeout_s, on_progress)
-    async with _run(dsn, load_all(tracks), options, password) as run:
-        return await run.execute(choose)
+    needed = [each for each in loaded if each.track.name in required]
+    async with _run(dsn, needed, options, password) as run:
+        return (await run.execute(choose)).files
+
+
+async def _apply_optional(
+    dsn: str, loaded: Sequence[LoadedTrack], options: Options, password: Password | None
+) -> tuple[FileRun, ...]:
+    """Apply optional files, if their tables are small."""
+    async with _run(dsn, loaded, options, password) as run:
+        pending = [
+            (state.place, step.file) for state in await run.read() for step in decide(state).steps
+        ]
+        if await relations.size_of(run.db, tables_in(pending)) > SMALL_TABLES:
+            return ()
+        report = await run.execute(lambda states: [decide(state) for state in states])
+        return report.files
 
 
 async def dry_run(  # noqa: PLR0913  one argument per thing to say
@@ -139,7 +190,7 @@ async def goto(  # noqa: PLR0913  one argument per thing to say
     MigrationError for a version that has no file or is out of reach.
     """
     loaded = load_all(tracks)
-    name = _named(loaded, track)
+    name = named(loaded, track)
     options = Options(runner_lock_timeout_s, ddl_lock_timeout_s, on_progress)
     async with _run(dsn, loaded, options, password) as run:
         return await run.execute(
@@ -163,7 +214,7 @@ async def down(  # noqa: PLR0913  one argument per thing to say
     Raises what `goto` raises, also if fewer versions are applied than that.
     """
     loaded = load_all(tracks)
-    known = _named(loaded, track)
+    known = named(loaded, track)
 
     def choose(states: Sequence[State]) -> Sequence[Work]:
         (state,) = (each for each in states if each.known is known)
@@ -192,7 +243,7 @@ async def force(  # noqa: PLR0913  one argument per thing to say
     rows. Raises MigrationError for another tool's table and for a version without a file.
     """
     loaded = load_all(tracks)
-    known = _named(loaded, track)
+    known = named(loaded, track)
     if not 0 <= version <= known.newest:
         raise MigrationError(f"track {track!r} has no version {version}: 0 to {known.newest}")
     options = Options(runner_lock_timeout_s, 5.0, None)
@@ -223,21 +274,10 @@ async def _run(
             session = await _read_session(db)
             places = locate([each.track for each in loaded], session)
             ids = lock_ids(session.database, places)
-            async with hold(
-                db,
-                ids,
-                timeout_s=options.runner_lock_timeout_s,
-                ddl_lock_timeout_s=options.ddl_lock_timeout_s,
-            ) as held:
-                yield Run(dsn, db, loaded, session, options, held)
-
-
-def _named(loaded: Sequence[LoadedTrack], name: str) -> LoadedTrack:
-    for each in loaded:
-        if each.track.name == name:
-            return each
-    names = ", ".join(each.track.name for each in loaded)
-    raise InvalidTrack(f"there is no track {name!r}; there are: {names}")
+            own = await OwnSession.start(db, lock_timeout_s=options.ddl_lock_timeout_s)
+            watcher = Watcher(db, dsn, password, session, options.ddl_lock_timeout_s)
+            async with hold(db, ids, timeout_s=options.runner_lock_timeout_s) as held:
+                yield Run(db, loaded, session, options, held, own, watcher)
 
 
 async def _read_session(db: asyncpg.Connection) -> Session:

@@ -37,16 +37,22 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class PlannedFile:
-    """A file that a run would execute; `heals` if it is run again after one that broke off."""
+    """A file that a run would execute.
+
+    `heals` if it is run again after one that broke off, `rebuilds` if it is run again because an
+    object that it makes is missing. A service that starts does not wait for an `optional` file.
+    """
 
     track: str
     file: str
     direction: Direction
     heals: bool
     in_transaction: bool
+    optional: bool = False
+    rebuilds: bool = False
 
     @classmethod
-    def of(cls, track: Track, step: Step) -> PlannedFile:
+    def of(cls, track: Track, step: Step, *, optional: bool = False) -> PlannedFile:
         """Return what there is to say of a step."""
         return cls(
             track=track.name,
@@ -54,6 +60,8 @@ class PlannedFile:
             direction=step.direction,
             heals=step.heals,
             in_transaction=step.file.no_transaction is None,
+            optional=optional,
+            rebuilds=step.rebuilds,
         )
 
 
@@ -80,6 +88,10 @@ class Options:
     on_progress: OnProgress | None
     transaction: Transactions = "run"
     is_dry: bool = False
+    rebuilds: bool = False
+    """Whether optional files are run again whose index or storage setting is missing."""
+    is_patient: bool = True
+    """Whether a concurrent build waits for old transactions, and a blocked file is tried again."""
 
     def tell(self, run: FileRun) -> FileRun:
         """Pass progress on, and return it."""

@@ -1,18 +1,63 @@
-"""A runner's own connection: how it ends, and what its driver's errors become."""
+"""A runner's own connection: its settings, how it ends, and the meaning of its driver's errors."""
 
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import asyncpg
-
-from agentrows.errors import translate
+from agentrows.errors import ConfigError, translate
+from agentrows.migrate import session_sql
+from agentrows.migrate.catalog import milliseconds
+from agentrows.migrate.cleanup import within_limit
+from agentrows.migrate.failures import DRIVER, explained
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator
+    from collections.abc import AsyncGenerator, Collection, Generator
+    from typing import Self
 
-CLOSE_TIMEOUT_S: Final = 5.0
+    import asyncpg
+
+POOLED: Final = (
+    "this connection goes through a pooler (pgbouncer, for instance), which may hand each "
+    "statement to another server process; the migration lock needs one: connect to PostgreSQL "
+    "itself"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnSession:
+    """The session of a run, which belongs to one server process until the end."""
+
+    db: asyncpg.Connection
+    lock_timeout: str
+    checks_client: bool
+
+    @classmethod
+    async def start(cls, db: asyncpg.Connection, *, lock_timeout_s: float) -> Self:
+        """Set the settings of a run."""
+        lock_timeout = milliseconds(lock_timeout_s)
+        checks_client = await session_sql.configure(db, lock_timeout=lock_timeout)
+        return cls(db, lock_timeout, checks_client)
+
+    async def clean(self, lock_ids: Collection[int], *, search_path: str) -> None:
+        """End everything that a file may leave in the session, except the locks of the run."""
+        await session_sql.clean(
+            self.db,
+            search_path=search_path,
+            lock_timeout=self.lock_timeout,
+            checks_client=self.checks_client,
+        )
+        await session_sql.unlock_others(self.db, lock_ids)
+
+    async def holds(self, lock_ids: Collection[int]) -> bool:
+        """Return whether the server process that answers holds all of these locks."""
+        return await session_sql.held_locks(self.db, lock_ids) == {*lock_ids}
+
+    async def require_locks(self, lock_ids: Collection[int]) -> None:
+        """Raise ConfigError if another server process holds the locks: a pooler is in between."""
+        if not await self.holds(lock_ids):
+            raise ConfigError(POOLED)
 
 
 @contextlib.asynccontextmanager
@@ -21,10 +66,8 @@ async def closing(db: asyncpg.Connection) -> AsyncGenerator[asyncpg.Connection]:
     try:
         yield db
     finally:
-        try:
-            await db.close(timeout=CLOSE_TIMEOUT_S)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-            db.terminate()
+        await within_limit(db, db.close)
+        db.terminate()
 
 
 @contextlib.contextmanager
@@ -32,8 +75,9 @@ def driver_errors() -> Generator[None]:
     """Turn the driver's errors into ours; those that can only be a bug stay as they are."""
     try:
         yield
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except DRIVER as error:
         ours = translate(error)
         if ours is None:
             raise
-        raise ours from error
+        cause = explained(error)
+        raise (type(ours)(cause) if cause else ours) from error

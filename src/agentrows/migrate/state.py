@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from agentrows.errors import InvalidTrack
 from agentrows.migrate import catalog, ledger
 from agentrows.migrate.ledger import Place
 from agentrows.migrate.lock import lock_ids
+from agentrows.migrate.missing import Applied
 from agentrows.migrate.plan import Entry, Mover, Row, check_unchanged, moved_by, not_here
 
 if TYPE_CHECKING:
@@ -16,7 +17,11 @@ if TYPE_CHECKING:
 
     from agentrows.db.sources import Connection
     from agentrows.migrate.catalog import Session
+    from agentrows.migrate.ledger import Found
     from agentrows.migrate.track import LoadedTrack, Track
+
+NAMED: Final = 2
+"""How many missing objects a summary names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,24 @@ class State:
     place: Place
     row: Row | None
     history: tuple[Entry, ...]
+    is_readable: bool = True
+    """Whether this role can read the tracking table; only an optional track may be unreadable."""
+
+    @classmethod
+    def of(cls, known: LoadedTrack, found: Found) -> Self:
+        """Return the state; raise MigrationError for a tracking table that is not one."""
+        return cls(known, found.place, found.check(), found.history, found.is_readable)
+
+    @property
+    def version(self) -> int:
+        """The version of the tracking row, 0 for none."""
+        return max(self.row.version, 0) if self.row else 0
+
+    @property
+    def applied(self) -> Applied:
+        """The migrations that are applied and whole."""
+        dirty = self.row is not None and self.row.dirty
+        return Applied(self.known, self.place, self.version - dirty)
 
     @property
     def mover(self) -> Mover:
@@ -42,7 +65,10 @@ class TrackStatus:
     of the files above `version`. `changed` says which applied file is no longer what it was, or is
     gone. `not_here` are the labels of applied files that this code has not: a newer release's, or
     deleted since. `at_work` are the sessions that hold the lock of a dirty track: a run that is not
-    done yet.
+    done yet. `required` is the version that this code needs: of the pending files, `lacking` are
+    those up to it, and the others are optional. `missing` are indexes and storage settings that
+    applied files made and the database no longer has. `is_readable` is False for an optional track
+    whose table this role cannot read: nothing is known of it.
     """
 
     name: str
@@ -55,6 +81,31 @@ class TrackStatus:
     changed: str | None
     not_here: tuple[str, ...] = ()
     at_work: tuple[str, ...] = ()
+    required: int = 0
+    lacking: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    is_readable: bool = True
+
+    @property
+    def optional(self) -> tuple[str, ...]:
+        """The labels of the pending files that this code can do without."""
+        return self.pending[len(self.lacking) :]
+
+    @property
+    def missing_summary(self) -> str:
+        """The first names of `missing`, and the number of the others; empty if nothing is."""
+        shown = ", ".join(self.missing[:NAMED])
+        more = len(self.missing) - NAMED
+        return f"{shown} and {more} more" if more > 0 else shown
+
+    @property
+    def is_half_applied(self) -> bool:
+        """Whether a run broke off in a version that is not optional.
+
+        A dirty version above the newest file is a newer release's. If this code has optional files,
+        that release runs an optional one there: any other file is applied in a transaction.
+        """
+        return self.dirty and (self.required == self.newest or (self.version or 1) <= self.required)
 
     @property
     def is_ahead(self) -> bool:
@@ -71,12 +122,19 @@ class Status:
     @classmethod
     def of(cls, states: Iterable[State]) -> Self:
         """Say where each track stands."""
-        return cls(tuple(describe(state) for state in states))
+        return cls(describe_all(tuple(states)))
 
     @property
     def is_current(self) -> bool:
-        """Whether there is nothing to apply, to heal or to object to."""
+        """Whether nothing is pending, optional files included, nor dirty, nor changed."""
         return not any(track.pending or track.dirty or track.changed for track in self.tracks)
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether this release can work on the database: only optional files may be pending."""
+        return not any(
+            track.lacking or track.is_half_applied or track.changed for track in self.tracks
+        )
 
     @property
     def versions(self) -> dict[str, int]:
@@ -98,11 +156,16 @@ async def read_states(
 ) -> tuple[State, ...]:
     """Read every track's row and history; raise InvalidTrack if two tracks share a table."""
     places = locate([each.track for each in loaded], session)
-    found = await ledger.read_all(db, places)
-    return tuple(
-        State(known=known, place=each.place, row=each.check(), history=each.history)
-        for known, each in zip(loaded, found, strict=True)
-    )
+    found = await read_tables(db, loaded, places)
+    return tuple(State.of(known, each) for known, each in zip(loaded, found, strict=True))
+
+
+async def read_tables(
+    db: Connection, loaded: Sequence[LoadedTrack], places: Sequence[Place]
+) -> tuple[Found, ...]:
+    """Read every track's tables; those of optional tracks only as far as this role can."""
+    optional = {place for known, place in zip(loaded, places, strict=True) if known.required == 0}
+    return await ledger.read_all(db, places, optional=optional)
 
 
 def locate(tracks: Sequence[Track], session: Session) -> tuple[Place, ...]:
@@ -119,10 +182,30 @@ def locate(tracks: Sequence[Track], session: Session) -> tuple[Place, ...]:
     return places
 
 
-def describe(state: State) -> TrackStatus:
-    """Say where a track stands."""
+def describe_all(states: Sequence[State]) -> tuple[TrackStatus, ...]:
+    """Return where each track stands.
+
+    A track's optional files are required while one that comes `after` it lacks files.
+    """
+    waited_for = {
+        state.known.track.after
+        for state in states
+        if state.version < state.known.required and state.known.track.after
+    }
+    return tuple(
+        describe(state, required=state.known.newest)
+        if state.known.track.name in waited_for
+        else describe(state)
+        for state in states
+    )
+
+
+def describe(state: State, *, required: int | None = None) -> TrackStatus:
+    """Return where a track stands; `required` replaces the version that the track declares."""
     row, known = state.row, state.known
     version = row.version if row and row.version > 0 else None
+    required = known.required if required is None else required
+    pending = [m for m in known.migrations if m.version > (version or 0) and state.is_readable]
     return TrackStatus(
         name=known.track.name,
         table=state.place.tracking,
@@ -130,7 +213,10 @@ def describe(state: State) -> TrackStatus:
         newest=known.newest,
         dirty=row is not None and row.dirty,
         moved_by=state.mover,
-        pending=tuple(m.up.label for m in known.migrations if m.version > (version or 0)),
+        required=required,
+        is_readable=state.is_readable,
+        pending=tuple(m.up.label for m in pending),
+        lacking=tuple(m.up.label for m in pending if m.version <= required),
         changed=_changed(state),
         not_here=tuple(entry.file or "" for entry in not_here(state.history, known)),
     )

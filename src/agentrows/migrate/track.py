@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, Self
 
@@ -28,7 +28,19 @@ IDENTIFIER: Final = re.compile(r"[a-z_][a-z0-9_]*")
 NO_TRANSACTION: Final = re.compile(r"--\s*no-transaction\b:?[ \t]*(?P<reason>.*)")
 BLOCK_COMMENT_MARK: Final = re.compile(r"/\*|\*/")
 # PostgreSQL cuts names at 63 bytes, and `<table>_history` has to fit as well.
-LONGEST_TABLE: Final = 63 - len("_history")
+LONGEST_NAME: Final = 63
+LONGEST_TABLE: Final = LONGEST_NAME - len("_history")
+
+
+FIELD_TYPES: Final[dict[str, type]] = {
+    "directory": Path,
+    "table": str,
+    "schema": str,
+    "extensions": tuple,
+    "after": str,
+    "required_version": int,
+}
+OPTIONAL_FIELDS: Final = ("schema", "after", "required_version")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +99,11 @@ class Track:
     a run that has files of this track to apply; what it raises stops the run. Where the track named
     by `after` has files that run outside of the run's transaction, this one's files wait for them;
     that track stands before this one, or is one of the library's that the run goes without.
+
+    Files above `required_version` are optional: the code works without them, slower or without one
+    feature, so a service that starts does not wait for them. None: every file is required. An
+    optional file must have the same result when it is run again, because `up` runs it again if its
+    index is missing.
     """
 
     name: str
@@ -96,6 +113,7 @@ class Track:
     precheck: Precheck | None = None
     extensions: tuple[str, ...] = ()
     after: str | None = None
+    required_version: int | None = None
 
     @property
     def is_builtin(self) -> bool:
@@ -103,16 +121,53 @@ class Track:
         return self.directory.parent == migrations_root()
 
     def __post_init__(self) -> None:
-        """Raise InvalidTrack if a name cannot be used unquoted in PostgreSQL."""
-        for what, name in (("table", self.table), ("schema", self.schema)):
-            if name is not None and not IDENTIFIER.fullmatch(name):
+        """Raise InvalidTrack for a field of another type, or a name that PostgreSQL refuses."""
+        self._check_types()
+        for field, name, longest in (
+            ("table", self.table, LONGEST_TABLE),
+            ("schema", self.schema, LONGEST_NAME),
+        ):
+            if name is None:
+                continue
+            if not IDENTIFIER.fullmatch(name):
                 raise InvalidTrack(
-                    f"track {self.name!r}: the {what} {name!r} is not of the form [a-z_][a-z0-9_]*"
+                    f"track {self.name!r}: the {field} {name!r} is not of the form [a-z_][a-z0-9_]*"
                 )
-        if len(self.table) > LONGEST_TABLE:
+            if len(name) > longest:
+                raise InvalidTrack(
+                    f"track {self.name!r}: the name of the {field} is longer than {longest} "
+                    f"characters: {name!r}"
+                )
+        if self.required_version is not None and self.required_version < 0:
             raise InvalidTrack(
-                f"track {self.name!r}: the table's name is longer than {LONGEST_TABLE} characters"
+                f"track {self.name!r}: required_version must be 0 or more, "
+                f"got {self.required_version}"
             )
+        if self.schema is not None and self.schema.startswith("pg_"):
+            raise InvalidTrack(
+                f"track {self.name!r}: the schema {self.schema!r} begins with pg_, which "
+                "PostgreSQL reserves"
+            )
+
+    def _check_types(self) -> None:
+        """Raise InvalidTrack for a field of another type."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        name = values["name"]
+        if not (isinstance(name, str) and name and name.isprintable()):
+            raise InvalidTrack(f"a track's name must be text without control characters: {name!r}")
+        for field, value in values.items():
+            wanted = FIELD_TYPES.get(field, object)
+            if value is None and field in OPTIONAL_FIELDS:
+                continue
+            if not isinstance(value, wanted):
+                raise InvalidTrack(
+                    f"track {name!r}: {field} must be {wanted.__name__}, "
+                    f"not {type(value).__name__}: {value!r}"
+                )
+        if not all(isinstance(each, str) for each in values["extensions"]):
+            raise InvalidTrack(f"track {name!r}: extensions must be a tuple of names")
+        if not (values["precheck"] is None or callable(values["precheck"])):
+            raise InvalidTrack(f"track {name!r}: precheck must be a function")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +182,17 @@ class LoadedTrack:
         """The version of the last file."""
         return self.migrations[-1].version
 
+    @property
+    def required(self) -> int:
+        """The version that this code needs; the files above it are optional."""
+        required = self.track.required_version
+        return self.newest if required is None else required
+
+    @property
+    def optional(self) -> tuple[Migration, ...]:
+        """The migrations above the required version."""
+        return tuple(each for each in self.migrations if each.version > self.required)
+
 
 def load(track: Track) -> LoadedTrack:
     """Read a track's files; raise InvalidTrack naming the file or number that is wrong."""
@@ -139,7 +205,13 @@ def load(track: Track) -> LoadedTrack:
         raise InvalidTrack(f"{_label(track, path)}: has no .{lacks}.sql beside it")
     if not ups:
         raise InvalidTrack(f"track {track.name!r}: {track.directory} holds no migration")
-    return LoadedTrack(track, tuple(_migrations(track, ups, downs)))
+    loaded = LoadedTrack(track, tuple(_migrations(track, ups, downs)))
+    if loaded.required > loaded.newest:
+        raise InvalidTrack(
+            f"track {track.name!r}: required_version is {loaded.required}, and the newest file is "
+            f"{loaded.newest}"
+        )
+    return loaded
 
 
 def load_all(tracks: Sequence[Track]) -> tuple[LoadedTrack, ...]:
@@ -153,6 +225,15 @@ def load_all(tracks: Sequence[Track]) -> tuple[LoadedTrack, ...]:
             raise InvalidTrack(f"{count} tracks are named {name!r}")
     _refuse_disorder(tracks)
     return tuple(load(track) for track in tracks)
+
+
+def named(loaded: Sequence[LoadedTrack], name: str) -> LoadedTrack:
+    """Return the track with this name; raise InvalidTrack if there is none."""
+    for each in loaded:
+        if each.track.name == name:
+            return each
+    names = ", ".join(each.track.name for each in loaded)
+    raise InvalidTrack(f"there is no track {name!r}; there are: {names}")
 
 
 def _refuse_disorder(tracks: Sequence[Track]) -> None:
@@ -174,8 +255,12 @@ def _refuse_disorder(tracks: Sequence[Track]) -> None:
 def migrations_root() -> Path:
     """Return the directory of the built-in tracks: in an installed wheel, or in a checkout."""
     package = Path(__file__).resolve().parent.parent
-    installed = package / "migrations"
-    return installed if installed.is_dir() else package.parent.parent / "migrations"
+    return package / "migrations" if is_installed() else package.parent.parent / "migrations"
+
+
+def is_installed() -> bool:
+    """Return whether the built-in tracks are in an installed package, and not in a checkout."""
+    return (Path(__file__).resolve().parent.parent / "migrations").is_dir()
 
 
 def _skip_blank(sql: str) -> int:

@@ -8,7 +8,7 @@ from agentrows.errors import ConfigError, InvalidValue, SchemaBehind
 from agentrows.gen import database
 
 if TYPE_CHECKING:
-    from agentrows.db.executor import Executor, Statements
+    from agentrows.db.executor import Executor, Isolation, Statements
     from agentrows.gen.models import Surroundings
 
 SWITCHED_OFF: Final = -1
@@ -41,9 +41,14 @@ def needs(db: Executor, track: str, version: int) -> None:
 async def become_user(db: Executor, user_id: str) -> None:
     """Let a transaction see and change the rows of one user alone.
 
-    Raises ConfigError where the policies would not hold, so that nobody relies on them in vain.
+    Raises ConfigError where the policies would not hold.
     """
     became = await database.become_user(db.repeatable, user_id=user_id)
+    if became.is_citus:
+        raise ConfigError(
+            "as_user does not protect rows in a database with the extension citus: its nodes do "
+            "not get the id of the user"
+        )
     if became.open_tables:
         raise ConfigError(
             f"no policy holds for this role on {became.open_tables}: it is a superuser or has "
@@ -67,3 +72,23 @@ async def look_around(db: Statements, method: str, *, of_one_user: bool = False)
             f"{method} has to see the rows of every user: call it outside of as_user"
         )
     return found
+
+
+def new_snapshots(db: Executor) -> Isolation | None:
+    """Return the isolation level that gives each statement a new snapshot.
+
+    Inside a transaction it is None: the level is set already, check it by `check_read_committed`.
+    """
+    return None if db.in_transaction else "read_committed"
+
+
+def check_read_committed(isolation: str, method: str) -> None:
+    """Raise InvalidValue if statements of a transaction do not each have a new snapshot.
+
+    Under another isolation level a statement does not see the rows that were committed before a
+    lock was granted to an earlier statement of the transaction.
+    """
+    if isolation not in ("read committed", "read uncommitted"):
+        raise InvalidValue(
+            f"isolation must be read_committed for {method} in a transaction, got {isolation}"
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
 from agentrows.errors import AlreadyExists, Deleted, InvalidValue, NotFound
@@ -22,10 +23,11 @@ from agentrows.stores._arguments import (
     given,
     page_after,
 )
-from agentrows.stores._schema import look_around, needs
+from agentrows.stores._schema import check_read_committed, look_around, needs, new_snapshots
 
 if TYPE_CHECKING:
     from agentrows.db.executor import Executor
+    from agentrows.gen.models import ExpiredSession
     from agentrows.stores._arguments import Place, Unset
 
     Order = Literal["activity", "created"]
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 LONGEST_RETENTION: Final = timedelta(days=365_000)
 """What PostgreSQL can still subtract from now, and by far."""
+PRUNED_AT_ONCE: Final = 1000
+"""Sessions that one transaction of a prune locks and removes."""
 
 
 @dataclass(frozen=True)
@@ -199,11 +203,18 @@ class SessionStore:
     ) -> PrunedSessions:
         """Remove every user's sessions that were idle for longer than `retention`, for good.
 
-        Their events, tasks, push notification configs, checkpoints, writes, CrewAI rows and shares
-        go with them. A session is idle when it, its events, its tasks and its checkpoints are. Runs
-        in batches of 1000, each committed on its own (inside a transaction: with it), passing over
-        sessions in use. A retention of zero or less does nothing. Returns how many rows went, by
-        table; `dry_run` counts them and removes none. Raises InvalidValue inside of `as_user`.
+        Their events, tasks, push notification configs, checkpoints, checkpoint writes, CrewAI rows
+        and shares are removed with them. A session is idle if neither its own row nor any of these
+        rows was written within the retention, and no share of it was opened. Deleting a row does
+        not count as writing it. Sessions are removed in batches of 1000, each in a transaction of
+        its own; sessions in use by another transaction are skipped. A retention of zero or less
+        removes nothing.
+
+        Returns the number of removed rows by table; `dry_run` counts them and removes none. Inside
+        a transaction all batches are part of it, and it must be read committed.
+
+        Raises: InvalidValue inside `as_user`, and for another isolation level; ConfigError where
+        policies hide every row (agentrows.unscoped).
         """
         needs(self.db, "core", 7)
         if not isinstance(retention, timedelta):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -213,14 +224,49 @@ class SessionStore:
             raise InvalidValue(f"retention must be at most {LONGEST_RETENTION.days:,} days")
         if retention <= timedelta(0):
             return _sum([])
-        if self.db.versions.get("rls", 1) > 0:
-            await look_around(self.db.repeatable, "prune_expired_sessions")
+        found = await look_around(self.db.repeatable, "prune_expired_sessions")
         if dry_run:
             return await queries.count_expired_sessions(self.db.repeatable, retention=retention)
+        if self.db.in_transaction:
+            check_read_committed(found.isolation, "prune_expired_sessions")
         batches: list[PrunedSessions] = []
-        while not batches or batches[-1].sessions:
-            batches.append(await queries.prune_sessions(self.db.repeatable, retention=retention))
-        return _sum(batches)
+        last: ExpiredSession | None = None
+        while True:
+            prune = partial(_prune_batch, retention=retention, after=last)
+            last, pruned = await self.db.repeat(prune, isolation=new_snapshots(self.db))
+            if last is None:
+                return _sum(batches)
+            batches.append(pruned)
+
+
+async def _prune_batch(
+    db: Executor, *, retention: timedelta, after: ExpiredSession | None
+) -> tuple[ExpiredSession | None, PrunedSessions]:
+    """Remove the idle sessions of the next batch; return its last session, None if it is empty.
+
+    Locks are taken in statements of their own, never waiting: the statement that removes rows then
+    sees all that was committed before. A session is skipped if a writer has one of its tasks.
+    """
+    locked = await queries.lock_expired_sessions(
+        db,
+        retention=retention,
+        after_time=after.last_used if after else "-infinity",
+        after_id=after.id if after else "",
+        after_user_id=after.user_id if after else "",
+        batch_size=PRUNED_AT_ONCE,
+    )
+    if not locked:
+        return None, _sum([])
+    sessions = await queries.lock_tasks_of_sessions(
+        db, id=[session.id for session in locked], user_id=[session.user_id for session in locked]
+    )
+    pruned = await queries.prune_sessions(
+        db,
+        retention=retention,
+        id=[session.id for session in sessions],
+        user_id=[session.user_id for session in sessions],
+    )
+    return locked[-1], pruned
 
 
 def _place(after: Session | None, order: Order) -> Place:

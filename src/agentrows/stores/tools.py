@@ -20,6 +20,7 @@ from agentrows.stores._arguments import (
     check_text,
     given,
 )
+from agentrows.stores._schema import check_read_committed, new_snapshots
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -125,8 +126,6 @@ class ToolStore:
         result is one of the sets and never a mixture; a transaction around it must be read
         committed, to see what the one before it did. An id that comes twice is InvalidValue.
         """
-        if self.db.isolation not in (None, "read_committed"):
-            raise InvalidValue("isolation must be read_committed to refresh tools in a transaction")
         check_id("server_name", server_name)
         check_id("group_kind", group_kind)
         tools = check_batch("tools", tools, NewTool)
@@ -138,12 +137,15 @@ class ToolStore:
             raise InvalidValue("tools has the same id more than once")
 
         async def refresh(db: Executor) -> RefreshedTools:
-            await queries.lock_tools_of_server(db, server_name=server_name, group_kind=group_kind)
+            locked = await queries.lock_tools_of_server(
+                db, server_name=server_name, group_kind=group_kind
+            )
+            check_read_committed(locked.isolation, "refresh_tools_for_server")
             return await queries.refresh_tools_for_server(
                 db, server_name=server_name, group_kind=group_kind, tools=tools
             )
 
-        return await self.db.repeat(refresh)
+        return await self.db.repeat(refresh, isolation=new_snapshots(self.db))
 
     async def store_tool_server(
         self,

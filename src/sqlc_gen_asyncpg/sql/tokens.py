@@ -10,27 +10,35 @@ __all__ = ["Kind", "SqlSyntaxError", "Token", "tokenize"]
 
 Kind = Literal["word", "quoted", "string", "number", "param", "op", "end"]
 
+# A name may have every character beyond ASCII in it, a no-break space too. A line that begins with
+# a backslash is a command of psql, as pg_dump writes them; sqlc 1.31 leaves the same lines out.
 _TOKEN: Final = re.compile(
     r"""
-      (?P<space> \s+ | --[^\r\n]* )
+      (?P<space> [ \t\n\r\f\v]+ | --[^\r\n]* | ^\\[A-Za-z!?;][^\n]* )
     | (?P<block> /\* )
     | (?P<string> (?:[eE]'(?:[^'\\]|\\.|'')*' | (?:[bBxXnN]|[uU]&)?'(?:[^']|'')*')
-                | \$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$ )
+                | \$(?P<tag>(?:[A-Za-z_\u0080-\U0010ffff][\w\u0080-\U0010ffff]*)?)\$
+                  .*?\$(?P=tag)\$ )
     | (?P<param> \$\d+ )
     | (?P<number> 0[xXoObB][0-9a-fA-F_]+
                 | (?:\d[\d_]*(?:\.(?!\.)[\d_]*)?|\.\d[\d_]*)(?:[eE][-+]?\d+)? )
     | (?P<quoted> "(?:[^"]|"")*" )
-    | (?P<word> [^\W\d][\w$]* )
+    | (?P<word> [A-Za-z_\u0080-\U0010ffff][\w$\u0080-\U0010ffff]* )
     | (?P<op> ::|:=|=>|\.\.|[-+*/<>=~!@\#%^&|`?]+|[()\[\],.;:] )
     """,
-    re.VERBOSE | re.DOTALL,
+    re.VERBOSE | re.DOTALL | re.MULTILINE,
 )
 _COMMENT_IN_OPERATOR: Final = re.compile(r"--|/\*")
 _MAY_END_WITH_SIGN: Final = re.compile(r"[~!@#%^&|`?]")
 
 
 class SqlSyntaxError(Exception):
-    """The text is not understood; whoever asked must do without an answer."""
+    """The text is not understood; `position` is where, if it cannot be split into tokens."""
+
+    def __init__(self, message: str, position: int | None = None) -> None:
+        """Take the reason, and the offset in the text."""
+        super().__init__(message)
+        self.position = position
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +56,7 @@ def tokenize(sql: str) -> list[Token]:
     while position < length:
         match = _TOKEN.match(sql, position)
         if match is None:
-            raise SqlSyntaxError(sql[position : position + 20])
+            raise SqlSyntaxError(_unreadable(sql, position), position)
         position = match.end()
         kind, text = match.lastgroup, match[0]
         if match["string"]:
@@ -56,7 +64,7 @@ def tokenize(sql: str) -> list[Token]:
         elif kind == "block":
             position = _end_of_block(sql, position)
         elif kind == "word":
-            found.append(Token("word", text.lower()))
+            found.append(Token("word", text.lower() if text.isascii() else _folded(text)))
         elif kind == "quoted":
             found.append(Token("quoted", text[1:-1].replace('""', '"')))
         elif kind == "op":
@@ -67,6 +75,17 @@ def tokenize(sql: str) -> list[Token]:
             found.append(Token("param" if kind == "param" else "number", text))
     found.append(Token("end", ""))
     return found
+
+
+def _folded(text: str) -> str:
+    """Return an unquoted name as PostgreSQL folds it in UTF-8: ASCII letters alone."""
+    return "".join(each.lower() if each.isascii() else each for each in text)
+
+
+def _unreadable(sql: str, position: int) -> str:
+    here = sql[position]
+    unterminated = {"'": "string", '"': "quoted name"}
+    return f"unterminated {unterminated[here]}" if here in unterminated else f"unexpected {here!r}"
 
 
 def _operator(text: str) -> str:
@@ -80,9 +99,9 @@ def _operator(text: str) -> str:
 
 
 def _end_of_block(sql: str, position: int) -> int:
-    depth = 1
+    depth, start = 1, position - len("/*")
     for match in re.compile(r"/\*|\*/").finditer(sql, position):
         depth += 1 if match[0] == "/*" else -1
         if depth == 0:
             return match.end()
-    raise SqlSyntaxError("a comment without end")
+    raise SqlSyntaxError("unterminated comment", start)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import asyncpg
 import pytest
@@ -32,10 +32,16 @@ async def db(database: str) -> AsyncIterator[asyncpg.Connection]:
     await connection.close()
 
 
+@pytest.fixture(params=["0_7", "0_8"])
+def orm_release(request: pytest.FixtureRequest) -> str:
+    """The release of kagent whose ORM made a database."""
+    return cast("str", request.param)
+
+
 @pytest_asyncio.fixture
-async def orm_made(db: asyncpg.Connection) -> asyncpg.Connection:
+async def orm_made(db: asyncpg.Connection, orm_release: str) -> asyncpg.Connection:
     """A database that an ORM made, with rows in every table."""
-    for name in ("orm_baseline.sql", "baseline_rows.sql"):
+    for name in (f"orm_kagent_{orm_release}.sql", "baseline_rows.sql"):
         await db.execute((SUPPORT / name).read_text())
     await db.execute(
         "UPDATE feedback SET is_positive = NULL WHERE user_id = 'juno';"

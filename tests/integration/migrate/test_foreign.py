@@ -18,33 +18,11 @@ from agentrows.errors import (
 from agentrows.migrate import Track, builtin_tracks
 from agentrows.migrate.track import load_all
 from support.catalog import catalog
+from support.foreign import golang_migrate, set_row
 from support.tracks import write_track
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-TRACKING = (
-    "CREATE TABLE IF NOT EXISTS {} (version bigint not null primary key, dirty boolean not null)"
-)
-
-
-async def golang_migrate(
-    db: asyncpg.Connection, track: Track, version: int, *, dirty: bool = False
-) -> None:
-    """Do what golang-migrate does to get a track from nothing to a version."""
-    (loaded,) = load_all([track])
-    await db.execute(TRACKING.format(track.table))
-    for migration in loaded.migrations:
-        if migration.version <= version and not migration.up.is_blank:
-            await db.execute(migration.up.sql)
-    await set_row(db, track.table, version, dirty=dirty)
-
-
-async def set_row(db: asyncpg.Connection, table: str, version: int, *, dirty: bool) -> None:
-    await db.execute(TRACKING.format(table))
-    await db.execute(f"TRUNCATE {table}")
-    await db.execute(f"INSERT INTO {table} VALUES ($1, $2)", version, dirty)  # noqa: S608
 
 
 async def history(db: asyncpg.Connection, table: str) -> list[tuple[object, ...]]:

@@ -198,7 +198,7 @@ def test_one_track_is_moved_by_hand(cli: Callable[..., subprocess.CompletedProce
     tracks = ("--tracks", "app:TRACKS")
     planned = cli("plan", *tracks).stdout.splitlines()
     assert planned.index("app/000001_notes.up.sql\tup") < planned.index(
-        "agentrows/000001_agent_created.up.sql\tup, outside of a transaction"
+        "agentrows/000001_agent_created.up.sql\tup, outside of a transaction, optional"
     )
     dry = cli("dry-run", *tracks)
     assert dry.stdout.endswith("all of it was rolled back\n")
@@ -229,6 +229,28 @@ def test_an_illness_is_exit_code_1_of_the_doctor(
     done = cli("doctor")
     assert done.returncode == 1
     assert "vector\tmissing index\tidx_memory_expires_at\n" in done.stdout
+    assert "vector\tstate\tmissing: idx_memory_expires_at\n" in done.stdout
+    assert "vector\t3\t3\tmissing: idx_memory_expires_at\n" in cli("status").stdout
+    verified = cli("verify")
+    assert verified.returncode == 0
+    assert "missing: idx_memory_expires_at;" in verified.stderr
+
+
+def test_optional_files_that_are_pending_are_no_error_of_verify(
+    cli: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    cli("up")
+    cli("goto", "16", "--track", "agentrows")
+    verified = cli("verify")
+    assert verified.returncode == 0
+    assert "agentrows\t16\t17\t1 optional, pending\n" in verified.stdout
+    assert cli("status", "--check").returncode == 3
+    assert cli("doctor").returncode == 0
+    assert "crewai_memory_created.up.sql\tup, outside of a transaction, optional" in (
+        cli("plan").stdout
+    )
+    found = json.loads(cli("status", "--json").stdout)["tracks"][2]
+    assert (found["required"], found["lacking"]) == (0, [])
 
 
 def test_new_prints_the_paths_of_the_pair(

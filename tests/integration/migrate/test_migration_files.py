@@ -167,6 +167,7 @@ async def test_an_owner_that_a_task_has_already_is_kept(orm_made: asyncpg.Connec
     assert await orm_made.fetchval("SELECT user_id FROM task WHERE id = 't-one-user'") == "someone"
 
 
+@pytest.mark.parametrize("orm_release", ["0_7"])  # that of 0.8 has no such rows
 async def test_feedback_of_two_users_with_one_id_is_kept_under_two(
     orm_made: asyncpg.Connection,
 ) -> None:

@@ -226,30 +226,38 @@ async def test_the_doctor_misses_an_index_whose_name_another_table_has(
     assert (found.missing_indexes, found.repair_from) == (("a_n",), 0)
 
 
-async def test_indexes_that_went_with_their_tables_are_missed_and_made_again(
-    database: str, db: asyncpg.Connection
+async def test_up_rebuilds_what_went_with_the_tables_of_core_and_vector(
+    database: str, db: asyncpg.Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A way down in core drops tables, and what agentrows has built on them."""
     tracks = builtin_tracks()
     await migrate.up(database, tracks)
     before = await catalog(db)
-    await migrate.goto(database, tracks, 0, track="core")
-    await migrate.up(database, tracks)
-    ours = (await migrate.doctor(database, tracks)).tracks[2]
+    for track in ("vector", "core"):
+        await migrate.goto(database, tracks, 0, track=track)
+        await migrate.goto(database, tracks, 3 if track == "vector" else 7, track=track)
     builds = [
         path for path in tracks[2].directory.glob("*.up.sql") if "CREATE INDEX" in path.read_text()
     ]
-    assert len(ours.missing_indexes) == len(builds) > 0
-    assert (ours.is_healthy, ours.repair_from) == (False, 0)
+    found = await migrate.verify(database, tracks)
+    assert len(found.tracks[2].missing) == len(builds) > 0
+    assert found.tracks[3].missing == ("agentrows_memory_created", "fillfactor of memory")
+    assert f"missing: {found.tracks[2].missing_summary}; missing: agentrows_mem" in caplog.text
+    ours = (await migrate.doctor(database, tracks)).tracks[2]
+    assert (ours.is_healthy, ours.repair_from) == (False, None)
+    assert [step.rebuilds for step in ours.steps] == [True] * len(builds)
+    planned = await migrate.plan(database, tracks)
 
-    await migrate.force(database, tracks, 0, track="agentrows")
-    await migrate.up(database, tracks)
+    report = await migrate.up(database, tracks)
 
-    assert (await migrate.doctor(database, tracks)).is_healthy
+    assert [run.file for run in report.files] == [each.file for each in planned]
+    assert len(planned) == len(builds) + 2
     assert await catalog(db) == before
+    assert (await migrate.doctor(database, tracks)).is_healthy
+    assert not (await migrate.status(database, tracks)).is_foreign, "the history agrees"
+    assert (await migrate.up(database, tracks)).files == ()
 
 
-async def test_a_repair_starts_where_the_first_index_is_missing_and_keeps_the_others(
+async def test_up_rebuilds_a_missing_and_an_invalid_index_and_keeps_the_others(
     database: str, db: asyncpg.Connection
 ) -> None:
     tracks = builtin_tracks()
@@ -257,18 +265,36 @@ async def test_a_repair_starts_where_the_first_index_is_missing_and_keeps_the_ot
     before = await catalog(db)
     oids = "SELECT relname, oid FROM pg_class WHERE relname LIKE 'agentrows_%' AND relkind = 'i'"
     built = {row["relname"]: row["oid"] for row in await db.fetch(oids)}
-    lost = ("agentrows_event_order", "agentrows_task_order")
-    for name in lost:
-        await db.execute(f"DROP INDEX {name}")
-    ours = (await migrate.doctor(database, tracks)).tracks[2]
-    assert (ours.missing_indexes, ours.repair_from) == (lost, 6)
+    missing, invalid = "agentrows_event_order", "agentrows_task_order"
+    await db.execute(f"DROP INDEX {missing}")
+    await db.execute(
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = to_regclass($1)", invalid
+    )
+    checkup = await migrate.doctor(database, tracks)
+    assert checkup.tracks[2].missing_indexes == (missing,)
+    assert [name for name, _ in checkup.invalid_indexes] == [f"public.{invalid}"]
 
-    await migrate.force(database, tracks, 6, track="agentrows")
     await migrate.up(database, tracks)
 
     assert await catalog(db) == before
     kept = {name for name, oid in await db.fetch(oids) if built.get(name) == oid}
-    assert kept == built.keys() - set(lost)
+    assert kept == built.keys() - {missing, invalid}
+
+
+async def test_rebuild_that_fails_keeps_the_version_and_names_the_file(
+    database: str, db: asyncpg.Connection
+) -> None:
+    tracks = builtin_tracks()
+    await migrate.up(database, tracks)
+    await db.execute("DROP INDEX agentrows_event_order; CREATE TABLE agentrows_event_order ()")
+    with pytest.raises(MigrationFailed, match=r"agentrows/000007.*is taken by something else"):
+        await migrate.up(database, tracks)
+    found = await migrate.verify(database, tracks)
+    assert found.versions["agentrows"] == found.tracks[2].newest
+    await db.execute("DROP TABLE agentrows_event_order")
+    assert [run.file[:16] for run in (await migrate.up(database, tracks)).files] == [
+        "agentrows/000007"
+    ]
 
 
 async def test_the_doctor_says_what_up_would_do_about_a_dirty_row(
@@ -308,3 +334,22 @@ def test_new_writes_the_next_pair_of_files(three: Track, tmp_path: Path) -> None
     assert first.name == "000001_first.up.sql"
     with pytest.raises(InvalidTrack, match="no letter or digit"):
         migrate.new(three, "!!")
+
+
+@pytest.mark.parametrize("orm_release", ["0_7"])
+async def test_a_database_older_than_kagent_0_8_is_refused_unchanged(
+    orm_made: asyncpg.Connection, database: str
+) -> None:
+    """Its ORM had no session.source yet; kagent 0.8 has to run first, and adds it."""
+    await orm_made.execute("ALTER TABLE session DROP COLUMN source")
+    before = await catalog(orm_made)
+    rows = await fingerprint(orm_made, await columns(orm_made))
+
+    with pytest.raises(MigrationError):
+        await migrate.up(database, migrate.builtin_tracks())
+
+    assert await catalog(orm_made) == before
+    assert await fingerprint(orm_made, await columns(orm_made)) == rows
+    await orm_made.execute("ALTER TABLE session ADD COLUMN source text")
+    await migrate.up(database, migrate.builtin_tracks())
+    assert (await migrate.verify(database, migrate.builtin_tracks())).is_current

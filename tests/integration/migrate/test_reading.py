@@ -15,6 +15,7 @@ from agentrows.db import pool
 from agentrows.errors import AgentRowsError, ConfigError, SchemaBehind
 from agentrows.migrate import MigrationContext, builtin, builtin_tracks
 from agentrows.migrate.catalog import Extension
+from agentrows.migrate.plan import SAME_AS
 from support.catalog import catalog
 from support.runners import App
 from support.tracks import write_track
@@ -109,11 +110,15 @@ async def test_version_creates_nothing_and_a_role_that_may_only_select_can_ask_f
     assert everything_in(await db.fetch(EVERYTHING)) == before
 
 
-@pytest.mark.parametrize("act", [migrate.up, migrate.apply, migrate.verify, migrate.status])
-async def test_a_run_with_nothing_to_do_takes_five_statements_at_most(
+@pytest.mark.parametrize(
+    ("act", "statements"),
+    [(migrate.up, 7), (migrate.apply, 4), (migrate.verify, 4), (migrate.status, 4)],
+)
+async def test_a_run_with_nothing_to_do_takes_few_statements(
     database: str,
     monkeypatch: pytest.MonkeyPatch,
     act: Callable[..., Awaitable[object]],
+    statements: int,
 ) -> None:
     await migrate.up(database, builtin_tracks())
     asked: list[str] = []
@@ -128,7 +133,7 @@ async def test_a_run_with_nothing_to_do_takes_five_statements_at_most(
     for module in ("runner", "verify"):  # by their names, which functions share
         monkeypatch.setattr(sys.modules[f"agentrows.migrate.{module}"], "connect", connect)
     await act(database, builtin_tracks())
-    assert 3 <= len(asked) <= 5, "\n".join(asked)
+    assert len(asked) == statements, "\n".join(asked)
 
 
 async def test_a_role_without_select_is_told_so(
@@ -245,3 +250,62 @@ async def test_a_server_without_a_usable_pgvector_is_refused(
     with pytest.raises(ConfigError, match=problem) as caught:
         await builtin.require_pgvector(db)
     assert "AGENTROWS_VECTOR_ENABLED=false" in str(caught.value)
+
+
+NO_EXTENSIONS = """
+CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION 'extension "vector" is not here' USING ERRCODE = '{sqlstate}'; END $$;
+CREATE EVENT TRIGGER refuse ON ddl_command_start WHEN TAG IN ('CREATE EXTENSION')
+    EXECUTE FUNCTION refuse();
+"""
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "cure"),
+    [
+        ("0A000", r"On Azure add VECTOR to the server parameter azure\.extensions"),
+        ("42501", "have a superuser run `CREATE EXTENSION vector` there"),
+        ("58P01", "Install the package there again"),
+        ("55000", r"cannot be created in this database: .*\(SQLSTATE 55000\)"),
+    ],
+)
+async def test_a_server_that_does_not_create_pgvector_names_the_cure(
+    database: str, db: asyncpg.Connection, sqlstate: str, cure: str
+) -> None:
+    await db.execute(NO_EXTENSIONS.format(sqlstate=sqlstate))
+    with pytest.raises(ConfigError, match=cure):
+        await migrate.up(database, builtin_tracks())
+    assert await db.fetchval("SELECT to_regclass('agent')") is None
+
+
+async def test_an_extension_that_an_administrator_made_is_enough(
+    database: str, db: asyncpg.Connection
+) -> None:
+    """Azure refuses CREATE EXTENSION IF NOT EXISTS, too, to a role that is no administrator."""
+    await db.execute("CREATE EXTENSION vector")
+    await db.execute(NO_EXTENSIONS.format(sqlstate="42501"))
+    assert (await migrate.up(database, builtin_tracks())).status.is_current
+
+
+async def test_pgvector_in_a_schema_that_is_not_searched_is_named_before_anything_runs(
+    database: str, db: asyncpg.Connection
+) -> None:
+    await db.execute("CREATE SCHEMA ext; CREATE EXTENSION vector SCHEMA ext")
+    with pytest.raises(ConfigError, match='pgvector is in the schema "ext", which is not on'):
+        await migrate.up(database, builtin_tracks())
+    assert await db.fetchval("SELECT to_regclass('agent')") is None
+    separator = "&" if "?" in database else "?"
+    tracks = builtin_tracks()
+    assert (await migrate.up(f"{database}{separator}search_path=public,ext", tracks)).files
+
+
+async def test_the_first_wording_of_the_vector_file_is_no_changed_file(
+    database: str, db: asyncpg.Connection
+) -> None:
+    await migrate.up(database, builtin_tracks())
+    (before,) = SAME_AS
+    await db.execute(
+        "UPDATE vector_schema_migrations_history SET sha256 = $1 WHERE version = 1", before
+    )
+    assert (await migrate.verify(database, builtin_tracks())).is_current
+    assert (await migrate.up(database, builtin_tracks())).files == ()

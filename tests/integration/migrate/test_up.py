@@ -363,3 +363,31 @@ async def test_a_cancelled_run_is_rolled_back_within_a_second(
             await run
         await until(db, "SELECT count(*) = 0 FROM pg_locks WHERE locktype = 'advisory'")
     assert await tables(db) == set()
+
+
+async def test_a_file_that_copies_from_the_client_is_refused_before_anything_runs(
+    database: str, db: asyncpg.Connection, tmp_path: Path
+) -> None:
+    track = write_track(
+        tmp_path, "t", "CREATE TABLE a (n int);", "SELECT 1;\nCOPY a FROM stdin;\n1\n\\.\n"
+    )
+    with pytest.raises(InvalidTrack, match=r"^t/000002_step\.up\.sql, line 2: COPY with STDIN"):
+        await migrate.up(database, [track])
+    assert await db.fetchval("SELECT to_regclass('a')") is None
+
+
+async def test_an_invalid_index_behind_a_string_with_a_backslash_is_built_anew(
+    database: str, db: asyncpg.Connection, tmp_path: Path
+) -> None:
+    await db.execute("CREATE TABLE a (n int); INSERT INTO a VALUES (1), (1)")
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await db.execute("CREATE UNIQUE INDEX CONCURRENTLY i ON a (n)")
+    await db.execute("DELETE FROM a")
+    track = write_track(
+        tmp_path,
+        "t",
+        r"COMMENT ON TABLE a IS 'C:\data\'; CREATE UNIQUE INDEX IF NOT EXISTS i ON a (n);"
+        "COMMENT ON INDEX i IS 'x';",
+    )
+    await migrate.up(database, [track])
+    assert await db.fetchval("SELECT indisvalid FROM pg_index WHERE indexrelid = 'i'::regclass")

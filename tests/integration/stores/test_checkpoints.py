@@ -24,7 +24,7 @@ from support.checkpoints import BYTES, LOW, encoded, listed, put, store, write, 
 from support.methods import (
     named,
 )
-from support.stores import BEFORE_ALL, EARLY, TIMES, count, versions
+from support.stores import BEFORE_ALL, EARLY, MANY_BRACKETS, NOT_JSON, TIMES, count, versions
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -493,3 +493,32 @@ async def test_a_checkpoint_keeps_its_place_for_a_day_and_more(
     await db.execute("UPDATE lg_checkpoint SET created_at = $1", EARLY + timedelta(days=9999))
     await store(client, "p-2")
     assert await listed(client) == ["p-1", "p-2"]
+
+
+@pytest.mark.parametrize("name", MANY_BRACKETS)
+async def test_a_filter_finds_checkpoints_with_5000_brackets(
+    client: PostgresClient, name: str
+) -> None:
+    await client.store_checkpoint(
+        "t-1",
+        user_id="mira",
+        checkpoint_id="c-1",
+        checkpoint="eyI=",
+        checkpoint_type="json",
+        metadata={"kind": "x", "items": MANY_BRACKETS[name]},
+    )
+    listed = await client.list_checkpoints("t-1", user_id="mira", metadata={"kind": "x"})
+    assert len(listed) == 1
+
+
+@pytest.mark.parametrize("name", NOT_JSON)
+async def test_a_filter_passes_checkpoints_whose_metadata_cannot_be_parsed(
+    client: PostgresClient, db: asyncpg.Connection, name: str
+) -> None:
+    await db.execute(
+        "INSERT INTO lg_checkpoint (user_id, thread_id, checkpoint_id, metadata, checkpoint, "
+        "checkpoint_type) VALUES ('mira', 't-1', 'c-1', $1, '', '')",
+        base64.b64encode(NOT_JSON[name].encode()).decode(),
+    )
+    async with asyncio.timeout(10):
+        assert await client.list_checkpoints("t-1", user_id="mira", metadata={"kind": {}}) == []

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.methods import refuse_by_name, refuse_limits, text_arguments
-from support.stores import EARLY, count
+from support.stores import EARLY, MANY_BRACKETS, NOT_JSON, count
 
 if TYPE_CHECKING:
     import asyncpg
@@ -298,3 +298,25 @@ async def test_ids_of_512_bytes_are_a_key_of_a_flow_state(client: PostgresClient
     key = {"user_id": longest, "method_name": longest}
     await client.store_crewai_flow_state(longest, **key, state_data="{}")
     assert await client.find_crewai_flow_state(longest, user_id=longest) is not None
+
+
+@pytest.mark.parametrize("name", MANY_BRACKETS)
+async def test_a_search_reads_the_task_of_a_memory_with_5000_brackets(
+    client: PostgresClient, name: str
+) -> None:
+    data = memory("needle", other="hay", items=MANY_BRACKETS[name])
+    await remember(client, thread=data)
+    assert await search(client, "needle") == ["thread"]
+    assert await search(client, "hay") == []
+    for text, found in (("needle", 1), ("hay", 0)):
+        rows = await client.search_crewai_memory_by_task(text, user_id="mira", thread_id="thread")
+        assert len(rows) == found
+
+
+@pytest.mark.parametrize("name", NOT_JSON)
+async def test_a_search_reads_all_text_of_a_memory_that_cannot_be_parsed(
+    client: PostgresClient, name: str
+) -> None:
+    await remember(client, thread=NOT_JSON[name] + "needle")
+    async with asyncio.timeout(10):
+        assert await search(client, "needle") == ["thread"]

@@ -21,7 +21,9 @@ from agentrows import (
 )
 from support.stores import (
     BEFORE_ALL,
+    MANY_BRACKETS,
     NO_DIRECTION,
+    NOT_JSON,
     TIMES,
     count,
     spread,
@@ -609,3 +611,42 @@ async def test_two_prunes_at_once_share_the_work(
     assert sum(run.deleted for run in runs) == 200
     assert sum(run.extended for run in runs) == 200
     assert await count(db, "memory", "expires_at > now() AND access_count = 0") == 200
+
+
+@pytest.mark.parametrize("name", MANY_BRACKETS)
+async def test_a_filter_finds_metadata_with_5000_brackets(
+    client: PostgresClient, name: str
+) -> None:
+    await client.store_agent_memory(
+        id="m-1",
+        agent_name="a",
+        user_id="mira",
+        content="x",
+        embedding=towards(1),
+        metadata={"kind": "x", "items": MANY_BRACKETS[name]},
+    )
+    for touch in (True, False):
+        hits = await client.search_agent_memory(
+            agent_name="a",
+            user_id="mira",
+            embedding=towards(1),
+            metadata={"kind": "x"},
+            touch=touch,
+        )
+        assert [hit.id for hit in hits] == ["m-1"]
+
+
+@pytest.mark.parametrize("name", NOT_JSON)
+async def test_a_filter_passes_metadata_that_cannot_be_parsed(
+    client: PostgresClient, db: asyncpg.Connection, name: str
+) -> None:
+    await db.executemany(
+        "INSERT INTO memory (id, agent_name, user_id, content, metadata) "
+        "VALUES ($1, 'a', 'mira', 'x', $2)",
+        [("m-1", NOT_JSON[name]), ("m-2", '{"kind":' * 4000 + "1" + "}" * 4000)],
+    )
+    async with asyncio.timeout(10):
+        hits = await client.search_agent_memory(
+            agent_name="a", user_id="mira", embedding=towards(1), metadata={"kind": {}}
+        )
+    assert [hit.id for hit in hits] == ["m-2"]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import asyncpg
 
     from agentrows import PostgresClient
+    from agentrows.db.executor import Isolation
 
 RETENTION: Final = timedelta(days=30)
 TABLES: Final = (
@@ -82,9 +83,11 @@ async def add_belongings(
         f"VALUES ('{user}', '{session}', '{{}}', {time})",
         "crewai_flow_state": "(user_id, thread_id, method_name, state_data, created_at) "
         f"VALUES ('{user}', '{session}', 'm', '{{}}', {time})",
-        "session_share": f"(token, session_id, user_id) VALUES ('{key}', '{session}', '{user}')",
-        "session_share_access": "(user_id, share_id) "  # noqa: S608
-        f"SELECT 'guest', id FROM session_share WHERE token = '{key}'",
+        "session_share": "(token, session_id, user_id, created_at) "
+        f"VALUES ('{key}', '{session}', '{user}', ({time}) AT TIME ZONE 'UTC')",
+        "session_share_access": "(user_id, share_id, accessed_at) "  # noqa: S608
+        f"SELECT 'guest', id, ({time}) AT TIME ZONE 'UTC' FROM session_share "
+        f"WHERE token = '{key}'",
     }
     for table, rest in statements.items():
         if only in (None, table):
@@ -128,16 +131,30 @@ async def test_a_deleted_session_goes_too_when_it_is_idle(
     assert await sessions(db) == set()
 
 
-@pytest.mark.parametrize("table", ["event", "task", "lg_checkpoint"])
-async def test_a_session_with_something_recent_stays_with_all_that_belongs_to_it(
-    client: PostgresClient, db: asyncpg.Connection, table: str
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        *((table, "created_at") for table in TABLES[1:9]),
+        *((table, "updated_at") for table in TABLES[1:8]),
+        ("session_share_access", "accessed_at"),
+    ],
+)
+async def test_a_session_with_a_recent_row_stays_with_all_its_rows(
+    client: PostgresClient, db: asyncpg.Connection, table: str, column: str
 ) -> None:
     await add_sessions(db, ("s-1", "mira"), ("s-2", "mira"))
     await add_belongings(db, "s-2", "mira")
-    await add_belongings(db, "s-1", "mira", days=1, only=table)
-    for other in TABLES[1:]:
-        if other != table:
-            await add_belongings(db, "s-1", "mira", only=other)
+    await add_belongings(db, "s-1", "mira")
+    of_session = {
+        "push_notification": "task_id = 's-1/mira'",
+        "session_share_access": "share_id = (SELECT id FROM session_share "
+        "WHERE session_id = 's-1')",
+    }
+    key = "thread_id" if table.startswith(("lg", "crewai")) else "session_id"
+    await db.execute(
+        f"UPDATE {table} SET {column} = (now() - interval '29 days') AT TIME ZONE 'UTC' "  # noqa: S608
+        f"WHERE {of_session.get(table) or f'{key} = $$s-1$$'}"
+    )
     dry = await client.prune_expired_sessions(RETENTION, dry_run=True)
     assert (await client.prune_expired_sessions(RETENTION)) == dry
     assert dry.sessions == 1
@@ -181,7 +198,10 @@ async def test_what_belongs_to_another_users_session_with_the_same_id_stays(
         assert await count(db, table, "user_id = 'noor'") == 1
 
 
-@pytest.mark.parametrize("table", ["event", "task", "lg_checkpoint"])
+@pytest.mark.parametrize(
+    "table",
+    [t for t in TABLES if t not in ("session", "push_notification", "session_share_access")],
+)
 async def test_what_is_recent_in_another_users_session_with_the_same_id_keeps_only_that_one(
     client: PostgresClient, db: asyncpg.Connection, table: str
 ) -> None:
@@ -319,7 +339,7 @@ async def test_a_session_stays_when_somebody_is_just_storing_an_event_in_it(
     assert await count(db, "event") == 1
 
 
-async def test_a_session_stays_when_somebody_is_just_sharing_it_or_storing_a_config_of_its_task(
+async def test_a_session_stays_while_it_is_shared_or_its_task_gets_a_config_and_after(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     await add_sessions(db, ("shared", "mira"), ("reported", "mira"))
@@ -331,9 +351,38 @@ async def test_a_session_stays_when_somebody_is_just_sharing_it_or_storing_a_con
         await tx.create_session_share("shared", user_id="mira")
         await tx.store_push_notification("c-1", task_id="k-1", user_id="mira", data="hers")
         assert await client.prune_expired_sessions(RETENTION) == NOTHING
+    assert await client.prune_expired_sessions(RETENTION) == NOTHING
+    await db.execute("UPDATE session_share SET created_at = created_at - interval '31 days'")
+    await db.execute("UPDATE push_notification SET created_at = NULL, updated_at = NULL")
     pruned = await client.prune_expired_sessions(RETENTION)
     assert (pruned.sessions, pruned.shares, pruned.push_notifications) == (2, 1, 1)
     assert await count(db, "push_notification") == await count(db, "session_share") == 0
+
+
+async def test_a_session_stays_while_one_of_its_tasks_is_locked(
+    client: PostgresClient, db: asyncpg.Connection
+) -> None:
+    await add_sessions(db, ("s-1", "mira"), ("s-2", "mira"))
+    await add_belongings(db, "s-1", "mira", only="task")
+    async with asyncio.timeout(10), db.transaction():
+        await db.execute("SELECT FROM task FOR KEY SHARE")
+        pruned = await client.prune_expired_sessions(RETENTION)
+        assert pruned == NOTHING.model_copy(update={"sessions": 1})
+    assert await sessions(db) == {("s-1", "mira")}
+    pruned = await client.prune_expired_sessions(RETENTION)
+    assert (pruned.sessions, pruned.tasks) == (1, 1)
+
+
+@pytest.mark.parametrize("isolation", ["repeatable_read", "serializable"])
+async def test_a_prune_in_a_transaction_with_one_snapshot_is_refused(
+    client: PostgresClient, db: asyncpg.Connection, isolation: Isolation
+) -> None:
+    await add_sessions(db, ("s-1", "mira"))
+    async with client.transaction(isolation=isolation) as tx:
+        with pytest.raises(InvalidValue, match="isolation must be read_committed"):
+            await tx.prune_expired_sessions(RETENTION)
+        assert (await tx.prune_expired_sessions(RETENTION, dry_run=True)).sessions == 1
+    assert await sessions(db) == {("s-1", "mira")}
 
 
 async def test_two_prunes_at_once_share_the_work(

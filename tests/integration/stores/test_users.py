@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections import Counter
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from agentrows import ErasedUser, Transaction
+    from agentrows.db.executor import Isolation
 
 COUNTED_AS: Final[Mapping[str, str]] = {
     "session": "sessions",
@@ -142,7 +144,8 @@ async def test_every_table_of_the_catalog_is_exported_and_erased_or_shared_by_de
     assert not [t for t in SHARED if any("user" in column for column in found[t])]
     assert {table for table, _ in await export(client, "mira")} == COUNTED_AS.keys()
     erased = await client.erase_user("mira")
-    assert set(dict(erased)) == {*COUNTED_AS.values(), "hidden_tasks"}
+    assert set(dict(erased)) == {*COUNTED_AS.values(), "hidden_tasks", "uncovered_tables"}
+    assert erased.uncovered_tables == []
 
 
 async def test_an_export_has_every_row_of_the_user_with_every_column_and_no_other(
@@ -234,7 +237,11 @@ async def test_erasing_removes_every_row_of_the_user_and_counts_them_and_no_othe
         await fill(client, user)
     others = await whole(db, without="mira")
     erased = await client.erase_user("mira")
-    assert dict(erased) == {**dict.fromkeys(COUNTED_AS.values(), 2), "hidden_tasks": 0}
+    assert dict(erased) == {
+        **dict.fromkeys(COUNTED_AS.values(), 2),
+        "hidden_tasks": 0,
+        "uncovered_tables": [],
+    }
     for table in COUNTED_AS:
         assert await count(db, table, f"{table}::text LIKE '%mira%'") == 0
     assert await whole(db, without="mira") == others
@@ -457,3 +464,81 @@ async def test_what_is_no_user_is_refused_by_name(client: PostgresClient) -> Non
             await anext(client.export_user(user))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     for user in ("%", "_ira", "MIRA", "mira ", "' OR true --"):
         assert not any(dict(await client.erase_user(user)).values())
+
+
+async def test_tables_of_other_releases_are_named_by_an_erase_and_an_export(
+    client: PostgresClient, db: asyncpg.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    await fill(client, "mira")
+    await db.execute("CREATE TABLE agent_instance (id text PRIMARY KEY, user_id text NOT NULL)")
+    try:
+        await db.execute("INSERT INTO agent_instance VALUES ('i-1', 'mira')")
+        await export(client, "mira")
+        assert "export_user does not cover" in caplog.text
+        erased = await client.erase_user("mira")
+        assert await count(db, "agent_instance") == 1
+    finally:
+        await db.execute("DROP TABLE agent_instance")
+    assert erased.uncovered_tables == ["agent_instance"]
+    assert "erase_user does not cover" in caplog.text
+    assert caplog.text.count("agent_instance") == 2
+    assert "mira" not in caplog.text
+
+
+@pytest.mark.parametrize("isolation", ["repeatable_read", "serializable"])
+async def test_an_erase_in_a_transaction_with_one_snapshot_is_refused(
+    client: PostgresClient, isolation: Isolation
+) -> None:
+    await fill(client, "mira")
+    async with client.transaction(isolation=isolation) as tx:
+        with pytest.raises(InvalidValue, match="isolation must be read_committed"):
+            await tx.erase_user("mira")
+    assert len(await client.list_sessions(user_id="mira")) == 1
+
+
+async def test_the_default_isolation_of_a_database_does_not_change_locks_and_snapshots(
+    migrated: str, client: PostgresClient
+) -> None:
+    await fill(client, "mira")
+    dsn = f"{migrated}&default_transaction_isolation=repeatable%20read"
+    async with PostgresClient.open(dsn, migrations="off") as other:
+        assert await other.db.fetchval("SHOW transaction_isolation") == "repeatable read"
+        pruned = await other.prune_expired_sessions(timedelta(days=1))
+        assert pruned.sessions == 0
+        refreshed = await other.refresh_tools_for_server("maps", group_kind="MCP", tools=[])
+        assert refreshed.stored == 0
+        async with other.transaction() as tx:
+            for refused in (
+                tx.erase_user("mira"),
+                tx.prune_expired_sessions(timedelta(days=1)),
+                tx.refresh_tools_for_server("maps", group_kind="MCP", tools=[]),
+            ):
+                with pytest.raises(InvalidValue, match="got repeatable read"):
+                    await refused
+        assert (await other.erase_user("mira")).sessions == 2
+
+
+@pytest.mark.parametrize("table", ["event", "memory"])
+async def test_a_text_whose_json_is_larger_than_1_gib_is_exported(
+    client: PostgresClient, db: asyncpg.Connection, table: str
+) -> None:
+    """JSON takes six bytes for each of these characters; PostgreSQL has no value of that size."""
+    characters = 185_000_000
+    column = "data" if table == "event" else "content"
+    await db.execute(
+        f"INSERT INTO {table} (id, user_id, {column}) "  # noqa: S608
+        f"VALUES ('row', 'mira', repeat(chr(1), {characters}) || chr(233) || chr(34))"
+    )
+    async with contextlib.aclosing(client.export_user("mira")) as stream:
+        line = await anext(stream)
+        assert len(line) > 6 * characters > 1024**3
+        start = line.index("\\u0001")
+        assert line.startswith(f'{{"table" : "{table}", "row" : {{"id":"row"')
+        assert line[start + 6 * characters :].startswith('\u00e9\\""')
+        assert line.endswith("}}")
+        small = line[:start] + line[start + 6 * characters :]
+        assert line.count("\\u0001") == characters
+        del line
+        assert json.loads(small)["row"][column] == '\u00e9"'
+        with pytest.raises(StopAsyncIteration):
+            await anext(stream)

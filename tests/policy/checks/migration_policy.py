@@ -60,6 +60,10 @@ WHY_NOT: Final = {
     "DoStmt": "DO hides its statements from sqlc and from these rules",
     "TransactionStmt": "BEGIN, COMMIT and the like end the transaction of the run",
 }
+GUARDED_EXTENSION: Final = re.compile(
+    r"BEGIN IF NOT EXISTS \(SELECT FROM pg_catalog\.pg_extension WHERE extname = '(\w+)'\) "
+    r"THEN CREATE EXTENSION \1; END IF; END"
+)
 GUARDED_CREATE: Final = {
     "CreateStmt": "if_not_exists",
     "IndexStmt": "if_not_exists",
@@ -194,8 +198,16 @@ def _unguarded(statement: Node, before: tuple[Node, ...]) -> Iterator[str]:
     elif kind == "AlterTableStmt":
         for command in statement["cmds"]:
             yield from _unguarded_alteration(statement, command, before)
-    elif kind not in HARMLESS:
+    elif kind not in HARMLESS and not _is_guarded_extension(statement):
         yield WHY_NOT.get(kind, f"{kind} cannot be applied twice, as far as these rules know")
+
+
+def _is_guarded_extension(statement: Node) -> bool:
+    """A DO block that only creates an extension where there is none."""
+    if statement["@"] != "DoStmt":
+        return False
+    (body,) = (each["arg"]["sval"] for each in statement["args"] if each["defname"] == "as")
+    return GUARDED_EXTENSION.fullmatch(" ".join(body.split())) is not None
 
 
 def _drops_policy(made: Node, statement: Node) -> bool:

@@ -6,8 +6,9 @@ import base64
 import contextlib
 import copy
 import json
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +16,9 @@ from sqlc_gen_asyncpg.__main__ import generate
 from sqlc_gen_asyncpg.errors import GeneratorError
 from sqlc_gen_asyncpg.schemafiles import read_text
 from sqlc_gen_asyncpg.sql.tokens import SqlSyntaxError, tokenize
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 TEXT: Final = r"""
 SELECT a, count(*) FILTER (WHERE b > $1) OVER w FROM item AS i LEFT JOIN other USING (a)
@@ -76,6 +80,21 @@ REQUEST: Final[dict[str, Any]] = {
     "plugin_options": base64.b64encode(b'{"package":"gen"}').decode(),
     "global_options": "",
 }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A folder with the request's files; without them every request is refused at once."""
+    folder = tmp_path_factory.mktemp("project")
+    folder.joinpath("schema.sql").write_text(f"{SEEDS[-1]};")
+    with contextlib.chdir(folder):
+        yield
+
+
+def test_the_request_is_generated_as_it_is() -> None:
+    request = copy.deepcopy(REQUEST)
+    request["queries"][0].update(text="SELECT a FROM item WHERE a = $1", comments=[])
+    assert b"files" in generate(json.dumps(request).encode())
 
 
 @st.composite

@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
+import pytest
 from golden.cases import run
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sqlc_gen_asyncpg.imports import Imports
 from sqlc_gen_asyncpg.layout import (
     call,
     comprehension,
@@ -17,6 +19,7 @@ from sqlc_gen_asyncpg.layout import (
     sql_literal,
     string,
 )
+from sqlc_gen_asyncpg.render_module import ModuleText
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,3 +115,12 @@ def test_literals_of_every_kind_are_left_as_they_are_by_the_formatter(tmp_path: 
     file.write_text("\n".join(lines) + "\n")
     done = run(tmp_path, "ruff", "format", "--isolated", "--diff", "literals.py")
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("name", ["id", "x" * 76, "é" * 90, 'a,,"'])
+def test_a_tuple_of_one_name_of_any_width_is_valid_code(name: str) -> None:
+    made = ModuleText(Imports({}))
+    constant = made.columns("Row", (name,))
+    module: dict[str, object] = {}
+    exec("\n".join(["from typing import Final", *made.constants[constant]]), module)  # noqa: S102
+    assert module[constant] == (name,)

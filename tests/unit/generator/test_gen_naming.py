@@ -107,12 +107,15 @@ def test_any_column_becomes_a_field_that_python_and_pydantic_accept(name: str) -
     assert field not in naming.MODEL_ATTRIBUTES
 
 
-@given(st.text(min_size=1))
-def test_any_parameter_becomes_an_argument(name: str) -> None:
-    argument = naming.argument_name(name)
+@given(st.text(min_size=1) | st.from_regex(r"_?[A-Z_0-9]+", fullmatch=True), st.text(min_size=1))
+def test_any_parameter_becomes_an_argument(name: str, query: str) -> None:
+    constant = naming.constant_name(naming.function_name(query))
+    argument = naming.argument_name(name, constant)
     assert argument.isidentifier()
     assert not keyword.iskeyword(argument)
-    assert argument != "db"
+    assert argument not in {"db", constant, "__debug__"}
+    assert naming.argument_name(constant, constant) != constant
+    assert naming.argument_name(f"_{constant}_COLUMNS", constant).endswith("_")
 
 
 @given(st.text())

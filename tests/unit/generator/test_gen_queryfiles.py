@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from sqlc_gen_asyncpg.directives import parse_comments
+from sqlc_gen_asyncpg.errors import GeneratorError
 from sqlc_gen_asyncpg.queryfiles import Layout, read_layouts
 
 if TYPE_CHECKING:
@@ -65,7 +68,10 @@ def test_what_stands_apart_is_the_files_documentation(tmp_path: Path) -> None:
     assert says.one
 
 
-def test_a_file_that_cannot_be_read_says_nothing(tmp_path: Path) -> None:
-    (tmp_path / "latin.sql").write_bytes(b"-- \xe9\n-- name: A :one\nSELECT 1;\n")
-    assert read_layouts(("absent.sql", "latin.sql"), str(tmp_path)) == {}
+def test_missing_file_of_queries_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(GeneratorError, match=r"absent\.sql is not there"):
+        read_layouts(("absent.sql",), str(tmp_path))
+
+
+def test_comment_without_a_blank_line_is_a_docstring() -> None:
     assert parse_comments((" A heading.",), None).doc == ("A heading.",)

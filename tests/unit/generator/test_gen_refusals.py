@@ -9,8 +9,8 @@ from golden.cases import run, write_project
 
 from sqlc_gen_asyncpg.__main__ import generate
 from sqlc_gen_asyncpg.build import build
-from sqlc_gen_asyncpg.errors import GeneratorError
-from sqlc_gen_asyncpg.wire import Request
+from sqlc_gen_asyncpg.errors import GeneratorError, InternalError
+from sqlc_gen_asyncpg.wire import Query, Request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -481,8 +481,89 @@ def test_another_engine_is_refused() -> None:
         build(request)
 
 
-@pytest.mark.parametrize("raw", [b"", b"{}", b"[]", b"\xff", b'{"catalog": 1}'])
+@pytest.mark.parametrize(
+    "raw", [b"{}", b'{"catalog": 1}', b'{"\xff' + b"x" * 70_000, b'{"a":' * 9_000]
+)
 def test_what_is_not_a_request_is_refused(raw: bytes) -> None:
-
-    with pytest.raises(GeneratorError, match="not a code generation request"):
+    with pytest.raises(GeneratorError, match="not a code generation request") as caught:
         generate(raw)
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("raw", [b"", b"[]", b"\xff", b"\n\x05\n\x012\x12"])
+def test_a_request_that_is_not_json_names_the_option_of_sqlc(raw: bytes) -> None:
+    with pytest.raises(GeneratorError, match=r"add `format: json` to the plugin in sqlc\.yaml"):
+        generate(raw)
+
+
+def test_a_plugin_without_format_json_gets_one_line_through_sqlc(tmp_path: Path) -> None:
+    write_project(tmp_path, query=PLAIN, schema=OTHER, options={"package": "gen"})
+    config = tmp_path / "sqlc.json"
+    config.write_text(config.read_text().replace(', "format": "json"', ""))
+    done = run(tmp_path, "sqlc", "generate")
+    assert done.returncode == 1
+    (line,) = lines_of(done.stderr)
+    assert "add `format: json` to the plugin in sqlc.yaml" in line
+    assert len(done.stderr) < 400
+
+
+COLLIDE = "'a b' and 'a-b' would both be A_B;"
+COPIES = {
+    "CREATE TABLE t (a int, b point);": "parameter b",
+    "CREATE TABLE t (a point, b point);": "parameter a",
+    "CREATE TYPE pair AS (x int); CREATE TABLE t (a int, b circle);": "parameter b",
+}
+
+
+@pytest.mark.parametrize("schema", COPIES)
+def test_a_copy_of_a_refused_column_names_the_parameter(schema: str, tmp_path: Path) -> None:
+    query = "-- name: Copy :copyfrom\nINSERT INTO t (a, b) VALUES (@a, @b);\n"
+    options = {"package": "gen", "omit_unused_models": True}
+    write_project(tmp_path, query=query, schema=schema, options=options)
+    done = run(tmp_path, "sqlc", "generate")
+    lines = lines_of(done.stderr)
+    assert done.returncode == 1
+    assert [each for each in lines if COPIES[schema] in each]
+    assert all(each.startswith("query.sql: Copy: parameter") for each in lines)
+
+
+@pytest.mark.parametrize(
+    ("override", "schema", "line"),
+    [
+        (
+            {"enum": {"name": "Kind", "values": ["a b", "a-b"]}},
+            "",
+            f"options: enum Kind: {COLLIDE} rename one: rename: {{Kind.a-b: …}}",
+        ),
+        (
+            {"py_type": "str", "column": "*.nothing"},
+            "CREATE TYPE kind AS ENUM ('a b', 'a-b');",
+            f"enum kind: {COLLIDE} rename one: rename: {{kind.a-b: …}}",
+        ),
+    ],
+)
+def test_enum_values_that_collide_are_refused_once(
+    override: dict[str, object], schema: str, line: str, tmp_path: Path
+) -> None:
+    kind = "kind" if schema else "text"
+    options = {"package": "gen", "overrides": [{"column": "t.kind", **override}]}
+    write_project(
+        tmp_path,
+        query="-- name: A :many\nSELECT kind FROM t WHERE kind = @kind;\n",
+        schema=f"{schema} CREATE TABLE t (id int PRIMARY KEY, kind {kind} NOT NULL);",
+        options=options if not schema else {"package": "gen"},
+    )
+    done = run(tmp_path, "sqlc", "generate")
+    assert done.returncode == 1
+    assert lines_of(done.stderr) == [line]
+
+
+def test_an_internal_error_names_the_query(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_comments: object, _layout: object) -> None:
+        raise KeyError("x")
+
+    monkeypatch.setattr("sqlc_gen_asyncpg.queries.parse_comments", fails)
+    query = Query("A", ":exec", "SELECT 1", (), "a.sql", (), (), None)
+    request = Request("v1.31.1", "postgresql", "public", (), (query,), {"package": "gen"})
+    with pytest.raises(InternalError, match=r"^a\.sql: A: internal error: KeyError\('x'\)$"):
+        build(request)

@@ -1,28 +1,28 @@
--- What an ORM left behind before there were migrations: the tables of core 1 and vector 1, without
--- tracking tables. Columns stand in another order, two are nullable, feedback has the wider key,
--- memory.id has no default, and there is no HNSW index.
+-- A database that the ORM of kagent 0.8 made: the tables of core 1 and vector 1, without tracking
+-- tables. Two columns are nullable, feedback has the key (id), memory.id has no default, and kagent made
+-- the HNSW index after the ORM's tables.
 
 CREATE EXTENSION vector;
 
 CREATE TABLE agent (
+    id text,
     created_at timestamptz,
     updated_at timestamptz,
     deleted_at timestamptz,
-    id text,
-    config json,
     type text NOT NULL,
+    config json,
     PRIMARY KEY (id)
 );
 CREATE INDEX idx_agent_deleted_at ON agent (deleted_at);
 
 CREATE TABLE session (
-    user_id text NOT NULL,
     id text NOT NULL,
-    agent_id text,
     name text,
+    user_id text NOT NULL,
     created_at timestamptz,
     updated_at timestamptz,
     deleted_at timestamptz,
+    agent_id text,
     source text,
     PRIMARY KEY (id, user_id)
 );
@@ -32,25 +32,25 @@ CREATE INDEX idx_session_source ON session (source);
 CREATE INDEX idx_session_deleted_at ON session (deleted_at);
 
 CREATE TABLE event (
-    data text NOT NULL,
-    created_at timestamptz,
     id text NOT NULL,
     session_id text,
     user_id text NOT NULL,
-    deleted_at timestamptz,
+    created_at timestamptz,
     updated_at timestamptz,
+    deleted_at timestamptz,
+    data text NOT NULL,
     PRIMARY KEY (id, user_id)
 );
 CREATE INDEX idx_event_session_id ON event (session_id);
 CREATE INDEX idx_event_deleted_at ON event (deleted_at);
 
 CREATE TABLE task (
-    session_id text,
     id text,
     created_at timestamptz,
     updated_at timestamptz,
     deleted_at timestamptz,
     data text NOT NULL,
+    session_id text,
     PRIMARY KEY (id)
 );
 CREATE INDEX idx_task_session_id ON task (session_id);
@@ -58,58 +58,57 @@ CREATE INDEX idx_task_deleted_at ON task (deleted_at);
 
 CREATE TABLE push_notification (
     id text,
-    data text NOT NULL,
+    task_id text NOT NULL,
     created_at timestamptz,
     updated_at timestamptz,
     deleted_at timestamptz,
-    task_id text NOT NULL,
+    data text NOT NULL,
     PRIMARY KEY (id)
 );
 CREATE INDEX idx_push_notification_task_id ON push_notification (task_id);
 CREATE INDEX idx_push_notification_deleted_at ON push_notification (deleted_at);
 
 CREATE TABLE feedback (
+    id bigserial,
     created_at timestamptz,
     updated_at timestamptz,
     deleted_at timestamptz,
-    feedback_text text NOT NULL,
-    id bigserial,
-    is_positive boolean DEFAULT false,
-    issue_type text,
-    message_id bigint,
     user_id text NOT NULL,
-    PRIMARY KEY (id, user_id)
+    message_id bigint,
+    is_positive boolean DEFAULT false,
+    feedback_text text NOT NULL,
+    issue_type text,
+    PRIMARY KEY (id)
 );
 CREATE INDEX idx_feedback_user_id ON feedback (user_id);
 CREATE INDEX idx_feedback_message_id ON feedback (message_id);
 CREATE INDEX idx_feedback_deleted_at ON feedback (deleted_at);
 
 CREATE TABLE tool (
-    description text,
-    group_kind text NOT NULL,
-    server_name text NOT NULL,
     id text NOT NULL,
+    server_name text NOT NULL,
+    group_kind text NOT NULL,
     created_at timestamptz,
     updated_at timestamptz,
     deleted_at timestamptz,
+    description text,
     PRIMARY KEY (id, server_name, group_kind)
 );
 CREATE INDEX idx_tool_deleted_at ON tool (deleted_at);
 
 CREATE TABLE toolserver (
-    last_connected timestamptz,
-    group_kind text NOT NULL,
-    description text,
-    name text NOT NULL,
     created_at timestamptz,
     updated_at timestamptz,
     deleted_at timestamptz,
+    name text NOT NULL,
+    group_kind text NOT NULL,
+    description text,
+    last_connected timestamptz,
     PRIMARY KEY (name, group_kind)
 );
 CREATE INDEX idx_toolserver_deleted_at ON toolserver (deleted_at);
 
 CREATE TABLE lg_checkpoint (
-    version bigint DEFAULT 1,
     user_id text NOT NULL,
     thread_id text NOT NULL,
     checkpoint_ns text NOT NULL DEFAULT '',
@@ -121,6 +120,7 @@ CREATE TABLE lg_checkpoint (
     metadata text NOT NULL,
     checkpoint text NOT NULL,
     checkpoint_type text NOT NULL,
+    version bigint DEFAULT 1,
     PRIMARY KEY (user_id, thread_id, checkpoint_ns, checkpoint_id)
 );
 CREATE INDEX idx_lg_checkpoint_parent_checkpoint_id ON lg_checkpoint (parent_checkpoint_id);
@@ -128,15 +128,15 @@ CREATE INDEX idx_lgcp_list ON lg_checkpoint (created_at);
 CREATE INDEX idx_lg_checkpoint_deleted_at ON lg_checkpoint (deleted_at);
 
 CREATE TABLE lg_checkpoint_write (
-    task_id text NOT NULL,
-    channel text NOT NULL,
-    value_type text NOT NULL,
-    value text NOT NULL,
-    write_idx bigint NOT NULL,
-    checkpoint_id text NOT NULL,
-    checkpoint_ns text NOT NULL DEFAULT '',
-    thread_id text NOT NULL,
     user_id text NOT NULL,
+    thread_id text NOT NULL,
+    checkpoint_ns text NOT NULL DEFAULT '',
+    checkpoint_id text NOT NULL,
+    write_idx bigint NOT NULL,
+    value text NOT NULL,
+    value_type text NOT NULL,
+    channel text NOT NULL,
+    task_id text NOT NULL,
     created_at timestamptz,
     updated_at timestamptz,
     deleted_at timestamptz,
@@ -145,41 +145,42 @@ CREATE TABLE lg_checkpoint_write (
 CREATE INDEX idx_lg_checkpoint_write_deleted_at ON lg_checkpoint_write (deleted_at);
 
 CREATE TABLE crewai_agent_memory (
-    memory_data text NOT NULL,
-    thread_id text NOT NULL,
     user_id text NOT NULL,
+    thread_id text NOT NULL,
     created_at timestamptz,
     updated_at timestamptz,
     deleted_at timestamptz,
+    memory_data text NOT NULL,
     PRIMARY KEY (user_id, thread_id)
 );
 CREATE INDEX idx_crewai_memory_list ON crewai_agent_memory (created_at);
 CREATE INDEX idx_crewai_agent_memory_deleted_at ON crewai_agent_memory (deleted_at);
 
 CREATE TABLE crewai_flow_state (
-    state_data text NOT NULL,
-    method_name text NOT NULL,
-    thread_id text NOT NULL,
     user_id text NOT NULL,
+    thread_id text NOT NULL,
+    method_name text NOT NULL,
     created_at timestamptz,
     updated_at timestamptz,
     deleted_at timestamptz,
+    state_data text NOT NULL,
     PRIMARY KEY (user_id, thread_id, method_name)
 );
 CREATE INDEX idx_crewai_flow_state_list ON crewai_flow_state (created_at);
 CREATE INDEX idx_crewai_flow_state_deleted_at ON crewai_flow_state (deleted_at);
 
 CREATE TABLE memory (
-    embedding vector(768),
-    content text,
     id text,
-    user_id text,
     agent_name text,
+    user_id text,
+    content text,
+    embedding vector(768),
+    metadata text,
     created_at timestamptz,
     expires_at timestamptz,
     access_count bigint DEFAULT 0,
-    metadata text,
     PRIMARY KEY (id)
 );
 CREATE INDEX idx_memory_agent_user ON memory (agent_name, user_id);
 CREATE INDEX idx_memory_expires_at ON memory (expires_at);
+CREATE INDEX idx_memory_embedding_hnsw ON memory USING hnsw (embedding vector_cosine_ops);

@@ -1,0 +1,64 @@
+"""Waiting times between tries, and log lines about tries that do not flood a log."""
+
+from __future__ import annotations
+
+import logging
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["RetryLog", "WaitLog", "wait_times"]
+
+# Python prints warnings to stderr where no logging is set up, without the name of the logger.
+logger = logging.getLogger("agentrows")
+
+LOG_EVERY_S: Final = 5.0
+
+
+def wait_times(first_s: float, longest_s: float, *, jitter_s: float) -> Iterator[float]:
+    """Yield waiting times in seconds: `first_s`, doubling up to `longest_s`, each with jitter."""
+    wait_s = first_s
+    while True:
+        yield min(longest_s, wait_s + random.uniform(0, jitter_s))  # noqa: S311  no secret
+        wait_s = min(longest_s, 2 * wait_s)
+
+
+@dataclass(slots=True)
+class RetryLog:
+    """Logs retries of a client's calls: the first one, then one line in 5 s with a count."""
+
+    _next_at: float = 0.0
+    _unlogged: int = 0
+
+    def log(self, call: str, *, now: float, elapsed_s: float, error: Exception) -> None:
+        """Log that a call is tried again, or count it for the next line."""
+        if now < self._next_at:
+            self._unlogged += 1
+            return
+        others = f" (and {self._unlogged} retries before it)" if self._unlogged else ""
+        self._next_at = now + LOG_EVERY_S
+        self._unlogged = 0
+        logger.warning("retrying %s after %.1f s: %s%s", call, elapsed_s, error, others)
+
+
+@dataclass(slots=True)
+class WaitLog:
+    """Logs a long wait: at once, when its time has doubled, and when the reason changes."""
+
+    target: str
+    limit_s: float
+    _next_at_s: float = 0.0
+    _reason: str = ""
+
+    def log(self, reason: str, *, elapsed_s: float) -> None:
+        """Log the reason for which a server is still waited for, unless that is known by now."""
+        if elapsed_s < self._next_at_s and reason == self._reason:
+            return
+        self._reason = reason
+        self._next_at_s = max(1.0, 2 * elapsed_s)
+        logger.warning(
+            "waiting for %s: %s (%.0f s of %.0f s)", self.target, reason, elapsed_s, self.limit_s
+        )

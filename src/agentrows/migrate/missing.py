@@ -1,0 +1,95 @@
+"""Objects that applied files made and that the database no longer has.
+
+Another tool's down migration drops a table with our indexes on it, and the version of our track
+stays. Only the text of the files is read, so an index that a DO block makes, and one that was
+renamed, are not compared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agentrows.migrate import relations
+from agentrows.migrate.indexes import created_in, settings_after, standing_after
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from agentrows.db.sources import Connection
+    from agentrows.migrate.ledger import Place
+    from agentrows.migrate.track import LoadedTrack, Migration
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The migrations of a track that are applied and whole."""
+
+    known: LoadedTrack
+    place: Place
+    version: int
+
+    @property
+    def migrations(self) -> tuple[Migration, ...]:
+        """The migrations up to the version."""
+        return tuple(each for each in self.known.migrations if each.version <= self.version)
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """An index or a storage setting that is missing, and the migration that makes it."""
+
+    name: str
+    migration: Migration
+    is_index: bool = True
+    is_invalid: bool = False
+    """Whether the index exists and is INVALID."""
+
+    def __str__(self) -> str:
+        """Return the index's name, or `fillfactor of memory`."""
+        return self.name
+
+
+async def read_missing(db: Connection, applied: Sequence[Applied]) -> dict[str, list[Missing]]:
+    """Return the missing objects of each track, by the track's name, in the order of the files."""
+    expected = _expected_indexes(applied)
+    settings = {
+        each.known.track.name: settings_after(m.up for m in each.migrations) for each in applied
+    }
+    schemas = sorted({each.place.schema for each in applied})
+    tables = sorted({table for of_track in settings.values() for table, _ in of_track})
+    present: dict[tuple[str, str], bool] = {}
+    if expected or tables:
+        present = await relations.read_objects(db, schemas, list(expected), tables)
+    missing: dict[str, list[Missing]] = {}
+    for each in applied:
+        name = each.known.track.name
+        found = [
+            Missing(index, _maker(each.migrations, index), is_invalid=(index, table) in present)
+            for index, (table, owner) in expected.items()
+            if owner == name and not present.get((index, table))
+        ]
+        found += [
+            Missing(f"{setting} of {table}", _setter(each.migrations, table), is_index=False)
+            for table, setting in settings[name]
+            if (setting, table) not in present
+        ]
+        missing[name] = sorted(found, key=lambda one: (one.migration.version, one.name))
+    return missing
+
+
+def _expected_indexes(applied: Iterable[Applied]) -> dict[str, tuple[str, str]]:
+    """Return the indexes that the applied files leave: each one's table, and its track."""
+    return {
+        index: (table, each.known.track.name)
+        for each in applied
+        for index, table in standing_after(m.up for m in each.migrations).items()
+    }
+
+
+def _maker(migrations: Sequence[Migration], index: str) -> Migration:
+    return next(m for m in migrations if index in {each.name for each in created_in(m.up)})
+
+
+def _setter(migrations: Sequence[Migration], table: str) -> Migration:
+    return next(m for m in migrations if any(t == table for t, _ in settings_after([m.up])))

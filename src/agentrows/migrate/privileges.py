@@ -1,0 +1,64 @@
+"""The rights that a run needs, checked before it writes anything.
+
+Only the owner of a table can index or alter it. A role that may create tables would otherwise
+commit the run's transaction and fail in the first file that runs outside of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from agentrows.errors import ConfigError
+from agentrows.migrate import relations
+from agentrows.migrate.indexes import altered_in
+from agentrows.migrate.names import table_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import asyncpg
+
+    from agentrows.migrate.ledger import Place
+    from agentrows.migrate.track import File
+
+SHOWN: Final = 3
+"""How many tables an error names."""
+
+
+async def check_privileges(
+    db: asyncpg.Connection, changes: Iterable[tuple[Place, Sequence[File]]]
+) -> None:
+    """Raise ConfigError unless this role can change the tables of these files, and record that.
+
+    Tables that do not exist yet pass: the run makes them.
+    """
+    owned: set[tuple[str, str]] = set()
+    written: set[tuple[str, str]] = set()
+    for place, files in changes:
+        written |= {(place.schema, place.table), (place.schema, place.history_table)}
+        for file in files:
+            owned.update(tables_in([(place, file)]))
+    refused = await relations.not_owned(db, sorted(owned))
+    if refused:
+        raise ConfigError(
+            f"this role does not own {_tables(refused)}, and only the owner can index or alter "
+            f"them: connect as {refused[0][1]}, or as a member of it. Nothing was written"
+        )
+    refused = await relations.not_writable(db, sorted(written))
+    if refused:
+        raise ConfigError(
+            f"this role cannot write {_tables(refused)}, where migrations are recorded: connect as "
+            f"{refused[0][1]}, or as a member of it. Nothing was written"
+        )
+
+
+def tables_in(files: Iterable[tuple[Place, File]]) -> list[tuple[str, str]]:
+    """Return the schema and name of each table that these files index or alter."""
+    named = [(place, *table_name(made_on)) for place, file in files for made_on in altered_in(file)]
+    return sorted({(schema or place.schema, table) for place, schema, table in named})
+
+
+def _tables(refused: Sequence[tuple[str, str]]) -> str:
+    names = ", ".join(table for table, _ in refused[:SHOWN])
+    more = len(refused) - SHOWN
+    return f"{names} and {more} more" if more > 0 else names

@@ -1,0 +1,116 @@
+"""The SQL of the runner about its own session: settings, advisory locks, leftovers of a file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import asyncpg
+
+from agentrows.db.pool import CHECK_CLIENT
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+CHECK_SETTING: Final = "client_connection_check_interval"
+# Limits of the role or the database that are meant for queries of a service: a build of an index
+# that takes longer would be cancelled in every run. The TCP settings end the session, and so its
+# locks, within about 30 s after the client's machine has gone; on a Unix socket they do nothing.
+_SETTINGS: Final = {
+    "statement_timeout": "0",
+    "transaction_timeout": "0",  # PostgreSQL 17 and later
+    "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "4",
+    "tcp_user_timeout": "30s",
+    "client_min_messages": "notice",  # also names the relations that a file skips
+    "standard_conforming_strings": "on",
+}
+# A setting that the DSN names has the source 'client', and stays. Only strings have to be read by
+# the server as `sql_text` reads them.
+_CONFIGURE: Final = """
+    SELECT set_config(wanted.name, wanted.value, false)
+    FROM (VALUES {values}) AS wanted (name, value)
+    JOIN pg_catalog.pg_settings AS setting ON setting.name = wanted.name
+    WHERE setting.source <> 'client' OR wanted.name = 'standard_conforming_strings'
+"""
+# DISCARD ALL cannot run in a transaction, and would give back the locks of the run.
+_CLEAN: Final = (
+    "RESET ALL; RESET SESSION AUTHORIZATION; RESET ROLE; CLOSE ALL; DEALLOCATE ALL; UNLISTEN *;"
+    " DISCARD SEQUENCES; DISCARD TEMP; "
+)
+_KEY: Final = "(lock.classid::bigint << 32) | lock.objid::bigint"
+_OWN_LOCKS: Final = f"""
+    FROM pg_catalog.pg_locks AS lock
+    WHERE lock.locktype = 'advisory' AND lock.pid = pg_backend_pid() AND lock.granted
+        AND lock.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        AND (lock.objsubid = 1 AND lock.mode = 'ExclusiveLock'
+            AND {_KEY} = ANY ($1::text[]::bigint[]))
+"""  # noqa: S608  constants
+_HELD: Final = f"SELECT {_KEY} {_OWN_LOCKS}"
+_OTHERS: Final = _OWN_LOCKS.replace("AND (lock.objsubid", "AND NOT (lock.objsubid")
+_HAS_OTHERS: Final = f"SELECT EXISTS (SELECT {_OTHERS})"
+_UNLOCK_OTHERS: Final = f"""
+    SELECT CASE
+        WHEN lock.objsubid = 1 AND lock.mode = 'ExclusiveLock' THEN pg_advisory_unlock({_KEY})
+        WHEN lock.objsubid = 1 THEN pg_advisory_unlock_shared({_KEY})
+        WHEN lock.mode = 'ExclusiveLock'
+            THEN pg_advisory_unlock(lock.classid::int, lock.objid::int)
+        ELSE pg_advisory_unlock_shared(lock.classid::int, lock.objid::int)
+    END
+    {_OTHERS}
+"""
+
+
+async def configure(db: asyncpg.Connection, *, lock_timeout: str) -> bool:
+    """Set the settings of a run, unless the DSN names them itself.
+
+    Returns whether the server can end a statement whose client is gone. It cannot where the
+    operating system does not report a closed connection: the setting has to be 0 there.
+    """
+    try:
+        await db.execute(_configure(lock_timeout, checks_client=True))
+    except asyncpg.InvalidParameterValueError:
+        await db.execute(_configure(lock_timeout, checks_client=False))
+        return False
+    return True
+
+
+async def clean(
+    db: asyncpg.Connection, *, search_path: str, lock_timeout: str, checks_client: bool
+) -> None:
+    """End the settings, the role and the temporary objects of a file; set those of the run.
+
+    In or outside of a transaction.
+    """
+    await db.execute(f"{_CLEAN} {_configure(lock_timeout, checks_client=checks_client)}")
+    await db.fetchval("SELECT set_config('search_path', $1, false)", search_path)
+
+
+async def search_path(db: asyncpg.Connection) -> str:
+    """Return the session's search_path."""
+    return str(await db.fetchval("SELECT current_setting('search_path')"))
+
+
+async def held_locks(db: asyncpg.Connection, lock_ids: Collection[int]) -> set[int]:
+    """Return which of these advisory locks the session that answers holds."""
+    return {int(row[0]) for row in await db.fetch(_HELD, [str(one) for one in lock_ids])}
+
+
+async def unlock_others(db: asyncpg.Connection, lock_ids: Collection[int]) -> None:
+    """Give back the session's advisory locks other than these, however often they are held.
+
+    Those of the open transaction stay: the server gives them back at its end.
+    """
+    ids = [str(one) for one in lock_ids]
+    if await db.fetchval(_HAS_OTHERS, ids):
+        while any(row[0] for row in await db.fetch(_UNLOCK_OTHERS, ids)):
+            pass
+
+
+def _configure(lock_timeout: str, *, checks_client: bool) -> str:
+    """Return the statement for all settings that this version of the server has."""
+    settings = _SETTINGS | ({CHECK_SETTING: CHECK_CLIENT} if checks_client else {})
+    values = ", ".join(f"('{name}', '{value}')" for name, value in settings.items())
+    return f"{_CONFIGURE.format(values=values)}; SET lock_timeout = '{lock_timeout}'"

@@ -1,0 +1,225 @@
+"""Optional files: a service starts without them, and `up` applies them."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+from typing import TYPE_CHECKING
+
+import asyncpg
+import pytest
+
+from agentrows import PostgresClient, SchemaBehind, Settings, migrate
+from agentrows.errors import ConfigError, DirtySchema, InvalidTrack
+from agentrows.migrate import builtin_tracks
+from agentrows.migrate.catalog import read_session
+from agentrows.migrate.lock import lock_ids
+from agentrows.migrate.state import locate
+from agentrows.migrate.track import load
+from support.runners import until
+from support.tracks import write_track
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from agentrows.migrate import Track
+
+TRACKS = builtin_tracks()
+OPTIONAL = sum(
+    len(list(track.directory.glob("*.up.sql"))) for track in TRACKS if track.required_version == 0
+)
+LARGE = (
+    "INSERT INTO event (id, user_id, session_id, data)"
+    " SELECT i, 'mira', 's', repeat('x', 1000) FROM generate_series(1, 10000) AS i"
+)
+
+
+def pending_lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """The lines of the log about what is pending, each of at most 200 characters."""
+    lines = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert all(len(line) <= 200 for line in lines), lines
+    return lines
+
+
+async def lock(db: asyncpg.Connection, tracks: Sequence[Track]) -> None:
+    """Take the migration locks of these tracks, as a run that builds their indexes does."""
+    session = await read_session(db)
+    for one in lock_ids(session.database, locate(tracks, session)):
+        await db.execute("SELECT pg_advisory_lock($1)", one)
+
+
+@pytest.mark.usefixtures("orm_made")
+async def test_apply_leaves_the_indexes_of_large_tables_to_up(
+    database: str, db: asyncpg.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    await db.execute(LARGE)
+
+    report = await migrate.apply(database, TRACKS)
+
+    assert report.status.versions == {"core": 7, "vector": 3}
+    assert report.status.is_usable
+    assert not report.status.is_current
+    assert await db.fetchval("SELECT to_regclass('agentrows_schema_migrations')") is None
+    (line,) = pending_lines(caplog)
+    assert line.startswith(f"optional files pending: {OPTIONAL};")
+    assert await migrate.verify(database, TRACKS) == report.status
+    planned = await migrate.plan(database, TRACKS)
+    assert len(planned) == OPTIONAL
+    assert all(each.optional for each in planned)
+    checkup = await migrate.doctor(database, TRACKS)
+    assert checkup.is_healthy
+    assert all(step.optional for track in checkup.tracks for step in track.steps)
+
+    async with PostgresClient.open(database, settings=Settings()) as client:
+        with pytest.raises(SchemaBehind, match=r"agentrows_feedback_key.*`agentrows migrate up`"):
+            await client.store_feedback(
+                user_id="mira", feedback_text="x", is_positive=True, idempotency_key="k"
+            )
+        assert len((await migrate.up(database, TRACKS)).files) == OPTIONAL
+        await client.store_feedback(
+            user_id="mira", feedback_text="x", is_positive=True, idempotency_key="k"
+        )
+    assert (await migrate.apply(database, TRACKS)).status.is_current
+
+
+async def test_apply_applies_optional_files_to_a_new_database(
+    database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    report = await migrate.apply(database, TRACKS)
+    assert report.status.is_current
+    assert pending_lines(caplog) == []
+
+
+async def test_apply_does_not_wait_for_a_session_that_builds_indexes(
+    database: str, db: asyncpg.Connection
+) -> None:
+    await lock(db, TRACKS[2:])
+    async with asyncio.timeout(30):
+        report = await migrate.apply(database, TRACKS)
+        assert report.status.versions == {"core": 7, "vector": 3}
+        assert (await migrate.apply(database, TRACKS)).files == ()
+
+
+async def test_replica_that_waits_opens_once_the_required_files_are_applied(
+    database: str, db: asyncpg.Connection
+) -> None:
+    """The other runner has committed its transaction, and still builds indexes."""
+    await lock(db, TRACKS)
+    waiting = asyncio.ensure_future(migrate.apply(database, TRACKS))
+    other = await asyncpg.connect(database)
+    try:
+        await until(
+            other,
+            "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database()"
+            " AND application_name = 'agentrows migrate' AND query LIKE '%try_advisory_lock%'",
+        )
+        await db.execute("SELECT pg_advisory_unlock_all()")
+        await lock(db, TRACKS[2:])
+        async with asyncio.timeout(30):
+            assert (await waiting).status.is_usable
+    finally:
+        await other.close()
+
+
+async def test_apply_opens_while_an_old_transaction_blocks_an_index(
+    database: str, db: asyncpg.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    await migrate.apply(database, TRACKS[:2])
+    old = db.transaction(isolation="repeatable_read")
+    await old.start()
+    await db.fetchval("SELECT count(*) FROM session")
+    report = await migrate.apply(database, TRACKS, ddl_lock_timeout_s=0.05)
+    assert report.status.is_usable
+    assert report.status.tracks[2].dirty
+    (line,) = pending_lines(caplog)
+    assert "not applied: agentrows/000001_agent_created.up.sql: canceling statement" in line
+    assert (await migrate.verify(database, TRACKS)).versions["core"] == 7
+    async with PostgresClient.open(database, settings=Settings(migrations="verify")):
+        pass
+    await old.rollback()
+    assert (await migrate.apply(database, TRACKS)).status.is_current
+
+
+async def test_dirty_required_version_is_refused_and_an_optional_one_is_not(
+    database: str, db: asyncpg.Connection
+) -> None:
+    await migrate.up(database, TRACKS)
+    # A newer release builds the index of its file 99.
+    await db.execute("UPDATE agentrows_schema_migrations SET version = 99, dirty = true")
+    assert (await migrate.verify(database, TRACKS)).is_usable
+    await db.execute("UPDATE schema_migrations SET version = 5, dirty = true")
+    with pytest.raises(DirtySchema, match="core"):
+        await migrate.verify(database, TRACKS)
+
+
+async def test_optional_files_are_required_while_policies_that_come_after_lack(
+    database: str, db: asyncpg.Connection
+) -> None:
+    await migrate.apply(database, TRACKS[:2])
+    await db.execute(LARGE)
+    tracks = builtin_tracks(row_security=True)
+    with pytest.raises(SchemaBehind, match=r"'agentrows' is at nothing.*'rls' is at nothing"):
+        await migrate.verify(database, tracks)
+    report = await migrate.apply(database, tracks)
+    assert report.status.is_usable
+    assert {"agentrows", "rls", "rls_vector"} <= report.status.versions.keys()
+
+
+async def test_files_up_to_the_required_version_are_applied_and_the_others_left(
+    database: str, db: asyncpg.Connection, tmp_path: Path
+) -> None:
+    await db.execute(
+        "CREATE TABLE big AS SELECT i, repeat('x', 1000) FROM generate_series(1, 10000) AS i"
+    )
+    track = dataclasses.replace(
+        write_track(
+            tmp_path,
+            "t",
+            "CREATE TABLE IF NOT EXISTS a (id int);",
+            "-- no-transaction: test\nCREATE INDEX CONCURRENTLY IF NOT EXISTS a_id ON a (id);",
+            "ALTER TABLE a ADD COLUMN IF NOT EXISTS n int;",
+            "-- no-transaction: test\nCREATE INDEX CONCURRENTLY IF NOT EXISTS big_i ON big (i);",
+        ),
+        required_version=3,
+    )
+    with pytest.raises(SchemaBehind, match=r"needs 3 \(t/000001_step.up.sql and 2 more\)"):
+        await migrate.verify(database, [track])
+    found = (await migrate.apply(database, [track])).status
+    assert found.versions == {"t": 3}
+    assert found.tracks[0].optional == ("t/000004_step.up.sql",)
+    assert found == await migrate.verify(database, [track])
+    assert (await migrate.up(database, [track])).status.is_current
+
+
+def test_required_version_must_be_a_version_of_the_track(tmp_path: Path) -> None:
+    track = write_track(tmp_path, "t", "SELECT 1;")
+    with pytest.raises(InvalidTrack, match="required_version must be 0 or more, got -1"):
+        dataclasses.replace(track, required_version=-1)
+    with pytest.raises(InvalidTrack, match="required_version is 2, and the newest file is 1"):
+        load(dataclasses.replace(track, required_version=2))
+
+
+@pytest.mark.usefixtures("orm_made")
+async def test_core_is_refused_on_tables_older_than_kagent_0_8(
+    database: str, db: asyncpg.Connection
+) -> None:
+    await db.execute("ALTER TABLE session DROP COLUMN source CASCADE")
+    with pytest.raises(ConfigError, match="kagent older than v0"):
+        await migrate.up(database, TRACKS)
+    assert await db.fetchval("SELECT to_regclass('schema_migrations')") is None
+
+
+@pytest.mark.usefixtures("orm_made")
+async def test_rows_of_feedback_that_get_a_new_id_are_counted_in_the_log(
+    database: str, db: asyncpg.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    copied = await db.execute(
+        "INSERT INTO feedback (id, user_id, feedback_text)"
+        " SELECT id, 'twin of ' || user_id, 'x' FROM feedback"
+    )
+    twins = int(copied.split()[-1])
+    assert twins > 0
+    await migrate.up(database, TRACKS)
+    assert f"core/000004 gives {twins} rows of feedback a new id" in caplog.text

@@ -1,0 +1,65 @@
+"""Rows of other writers that no model can hold raise one error that names them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import asyncpg
+import pytest
+
+from agentrows import UnreadableRow
+from support.leaks import everything_said
+from support.postgres import SUPERUSER, as_role
+
+if TYPE_CHECKING:
+    from agentrows import PostgresClient
+
+DIGITS = "7" * 5000
+
+
+@pytest.mark.parametrize(
+    ("config", "created_at", "words"),
+    [
+        ("[]", "10000-01-01", "created_at of the row with id 'odd': its year"),
+        ("[]", "0044-03-15 BC", "created_at of the row with id 'odd': its year"),
+        ("[" * 300 + "]" * 300, "2026-01-01", "config of the row with id 'odd': JSON has more"),
+        ("[" * 3000 + "]" * 3000, "2026-01-01", "config of the row with id 'odd': JSON has more"),
+        (DIGITS, "2026-01-01", "config of the row with id 'odd': JSON has a number"),
+    ],
+    ids=["year 10000", "BC", "300 levels", "3000 levels", "5000 digits"],
+)
+async def test_an_unreadable_row_is_named_without_its_content(
+    client: PostgresClient, migrated: str, config: str, created_at: str, words: str
+) -> None:
+    await client.store_agent("plain", type="secret-type")
+    admin = await asyncpg.connect(as_role(migrated, SUPERUSER))
+    await admin.execute(
+        f"INSERT INTO agent (id, type, config, created_at)"  # noqa: S608
+        f" VALUES ('odd', 'secret-type', '{config}', '{created_at}')"
+    )
+    await admin.close()
+
+    for call in (client.list_agents(), client.get_agent("odd")):
+        with pytest.raises(UnreadableRow, match=words) as caught:
+            await call
+        assert "row of agent" in str(caught.value)
+        said = everything_said(caught.value)
+        assert "secret-type" not in said
+        assert DIGITS[:100] not in said
+
+    async with client.transaction() as tx:
+        with pytest.raises(UnreadableRow, match="row of agent"):
+            await tx.get_agent("odd")
+        assert (await tx.get_agent("plain")).id == "plain"
+    assert (await client.get_agent("plain")).id == "plain"
+
+
+async def test_json_of_250_levels_with_brackets_in_strings_is_returned(
+    client: PostgresClient, migrated: str
+) -> None:
+    text = "[" * 250 + '"' + "[{" * 500 + '\\"{"' + "]" * 250
+    admin = await asyncpg.connect(as_role(migrated, SUPERUSER))
+    await admin.execute("INSERT INTO agent (id, type, config) VALUES ('deep', 't', $1)", text)
+    await admin.close()
+
+    assert (await client.get_agent("deep")).id == "deep"
