@@ -35,7 +35,7 @@ from support.ledger import Ledger, Row, Write
 from support.proxy import Proxy, proxy_to
 from support.servers import OwnServer, own_server
 from support.watching import PATIENCE_S, Watcher, check_whole, watch
-from support.workload import CALLS, DATA, Worker
+from support.workload import CALLS, DATA, Worker, conversation, memories, stream, tools
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 SIZE: Final = 4
-WORKERS: Final = 12
-LENGTH_S: Final = 2.0
+WORKERS: Final = 20
+LENGTH_S: Final = 1.5
 SOON_S: Final = 0.03
 SETTINGS: Final = Settings(
     pool_max_size=SIZE, statement_timeout_s=5, acquire_timeout_s=20, connect_timeout_s=5
@@ -121,7 +121,10 @@ async def left_stream(worker: Worker, _name: str) -> None:
         break
 
 
-ALL_CALLS: Final[tuple[Call, ...]] = (*CALLS, copy, many, savepoint, export, left_stream)
+IN_TRANSACTIONS: Final[tuple[Call, ...]] = (
+    *(conversation, tools, memories, stream, savepoint, export, left_stream),
+)
+ALL_CALLS: Final[tuple[Call, ...]] = (*CALLS, copy, many, *IN_TRANSACTIONS, *IN_TRANSACTIONS)
 
 
 @dataclass(slots=True)
@@ -192,7 +195,10 @@ class Chaos:
     async def strike(self, end: float) -> None:
         """Let faults come until the end."""
         rng = random.Random(f"{self.seed}-faults")  # noqa: S311
-        faults = [self.cut, self.cut_one, self.silence_one, self.stall, self.terminate_one]
+        faults = [
+            *(self.cut, self.cut_one, self.cut_after_reply, self.cut_after_reply),
+            *(self.silence_one, self.stall, self.terminate_one),
+        ]
         number = 0
         while time.monotonic() < end:
             await asyncio.sleep(rng.uniform(0.01, 0.1))
@@ -208,6 +214,10 @@ class Chaos:
     async def cut_one(self, rng: random.Random) -> None:
         if self.proxy.links:
             rng.choice([*self.proxy.links]).cut()
+
+    async def cut_after_reply(self, _rng: random.Random) -> None:
+        for link in self.proxy.links:
+            link.cuts_after_reply = True
 
     async def silence_one(self, rng: random.Random) -> None:
         if self.proxy.links:

@@ -39,6 +39,9 @@ class Link:
     is_silent: bool = False
     """Bytes are taken and not passed on, as by a firewall that dropped the connection."""
 
+    cuts_after_reply: bool = False
+    """The next reply is passed on whole, and then the connection is lost."""
+
     def cut(self) -> None:
         """Lose both, with what was not passed on yet."""
         for writer in (self.client, self.server):
@@ -155,6 +158,8 @@ class Proxy:
                 continue
             link.client.write(data.replace(*self.rewrite) if self.rewrite[0] else data)
             await link.client.drain()
+            if link.cuts_after_reply and data.endswith(READY):
+                return
 
 
 async def _first_of(*directions: Coroutine[None, None, None]) -> None:

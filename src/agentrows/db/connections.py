@@ -17,7 +17,6 @@ import logging
 import math
 import os
 import random
-import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
@@ -65,6 +64,7 @@ RENEW_AGAIN_S: Final = 1.0
 
 The error may also come from a damaged catalog, and would then renew the whole pool at every call.
 """
+EXPIRED: Final = -math.inf
 CLOSED: Final = "the client is closed"
 OTHER_LOOP: Final = "this client was opened in another event loop"
 
@@ -120,8 +120,6 @@ class ConnectionPool:
         # Those of them that check a connection for a waiter.
         self._checking: set[asyncio.Task[object]] = set()
         self._emptied = asyncio.Event()
-        # Connections with outdated types, which are closed when their use ends.
-        self._stale: weakref.WeakSet[Connection] = weakref.WeakSet()
         self._renewed_at = -RENEW_AGAIN_S
 
     async def fill(self) -> None:
@@ -183,7 +181,7 @@ class ConnectionPool:
             # A server that writes no more has become a replica: look for the new primary.
             self._part_with(connection)
         elif has_stale_types(error):
-            self._renew(connection, is_certain=isinstance(error, StaleTypes))
+            self._renew(connection, expires, is_certain=isinstance(error, StaleTypes))
         elif error is None or is_answer(error):
             self._free(connection, expires)
         else:
@@ -346,9 +344,6 @@ class ConnectionPool:
         if self.is_closed:
             self._drop(connection)
             return
-        if connection in self._stale:
-            self._part_with(connection)
-            return
         now = self._loop.time()
         if now > expires:
             self._part_with(connection)
@@ -363,17 +358,19 @@ class ConnectionPool:
             self._idle.popleft()
             self._part_with(oldest)
 
-    def _renew(self, connection: Connection, *, is_certain: bool) -> None:
+    def _renew(self, connection: Connection, expires: float, *, is_certain: bool) -> None:
         """Close a connection with outdated types, and with it all that are as old.
 
         Idle ones are closed now, those in use when they are released.
         """
         now = self._loop.time()
         is_new = is_certain or now - self._renewed_at > RENEW_AGAIN_S
-        if is_new and connection not in self._stale:
+        if is_new and expires != EXPIRED:
             self._renewed_at = now
-            maintained = [connection for connection, _ in self._maintenance.values()]
-            self._stale.update((*self._used, *maintained))
+            self._used = dict.fromkeys(self._used, EXPIRED)
+            self._maintenance = {
+                task: (maintained, EXPIRED) for task, (maintained, _) in self._maintenance.items()
+            }
             while self._idle:
                 self._part_with(self._idle.pop()[0])
         self._part_with(connection)
