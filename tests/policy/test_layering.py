@@ -12,7 +12,14 @@ SOURCE = Path(__file__).parents[2] / "src"
 # A part of the package → what it may import of the others, besides itself.
 MAY_IMPORT = {
     "agentrows": {"client", "config", "db", "errors", "models", "opening", "stores", "_version"},
-    "cli": {"_version", "agentrows", "config", "db", "errors", "migrate"},  # the demo uses `agentrows`
+    "cli": {
+        "_version",
+        "agentrows",
+        "config",
+        "db",
+        "errors",
+        "migrate",
+    },  # the demo uses `agentrows`
     "client": {"config", "db", "errors", "gen", "migrate", "opening", "stores"},
     "config": {"errors"},
     "db": {"config", "errors"},
