@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from support.migration_policy import parse, walk
-from support.owner_scope import Query, read_queries
+from policy.checks.migration_policy import parse, walk
+from policy.checks.owner_scope import Query, read_queries
 
 if TYPE_CHECKING:
-    from support.migration_policy import Node
+    from policy.checks.migration_policy import Node
 
 ROOT = Path(__file__).parents[2]
 QUERIES = [

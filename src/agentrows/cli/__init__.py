@@ -12,6 +12,7 @@ import contextlib
 import errno
 import io
 import logging
+import os
 import shutil
 import signal
 import sys
