@@ -64,9 +64,9 @@ from agentrows.models import (
     Tool,
     ToolServer,
 )
-from agentrows.opening import init_connection
-from agentrows.stores._arguments import UNSET
+from agentrows.startup import init_connection
 from agentrows.stores.checkpoints import CheckpointTuple
+from agentrows.validation import UNSET
 
 __all__ = [
     "UNSET",

@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING
 
 from agentrows.errors import InvalidValue
 from agentrows.gen import database
-from agentrows.opening import check_settings, open_pool, use_pool
-from agentrows.stores._arguments import check_flag, check_id, check_number
-from agentrows.stores._schema import become_user, needs
+from agentrows.startup import check_settings, open_pool, use_pool
+from agentrows.stores._requirements import become_user, needs
 from agentrows.stores.agents import AgentStore
 from agentrows.stores.checkpoints import CheckpointStore
 from agentrows.stores.crewai import CrewAIStore
@@ -33,6 +32,7 @@ from agentrows.stores.shares import ShareStore
 from agentrows.stores.tasks import TaskStore
 from agentrows.stores.tools import ToolStore
 from agentrows.stores.users import UserStore
+from agentrows.validation import check_flag, check_id, check_number
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from agentrows.db.executor import Isolation
     from agentrows.db.retries import OnRetry
     from agentrows.migrate import MigrationRunner
-    from agentrows.opening import Close
+    from agentrows.startup import Close
 
 __all__ = ["PostgresClient", "Stores", "Transaction", "TransactionalStores"]
 

@@ -11,15 +11,15 @@ from pydantic import ValidationError
 
 from agentrows import migrate
 from agentrows.config import MigrationMode, Settings, has_password
-from agentrows.db import pool as pools
+from agentrows.db import connect as pools
 from agentrows.db.codecs import register_codecs
 from agentrows.db.executor import Executor
 from agentrows.db.retries import Retries
 from agentrows.db.sources import ApplicationPool
 from agentrows.errors import ConfigError, InvalidValue
 from agentrows.gen import database
-from agentrows.stores._arguments import check_choice
-from agentrows.stores._schema import SWITCHED_OFF
+from agentrows.stores._requirements import SWITCHED_OFF
+from agentrows.validation import check_choice
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -48,6 +48,7 @@ class Unset(Enum):
     UNSET = "UNSET"
 
     def __repr__(self) -> str:
+        """Return the name under which the value is public."""
         return "UNSET"
 
 

@@ -21,10 +21,10 @@ from agentrows import (
     Settings,
     Unavailable,
     init_connection,
-    opening,
+    startup,
 )
-from agentrows.db.connections import ConnectionPool
-from agentrows.db.pool import connect
+from agentrows.db.connect import connect
+from agentrows.db.pool import ConnectionPool
 from support.cancelling import Moment, Stepped, cases, run
 from support.postgres import as_role
 from support.proxy import proxy_to, socket_of
@@ -320,7 +320,7 @@ async def test_closing_lets_calls_end_that_run_and_tells_those_that_wait(
 async def test_closing_cuts_off_a_call_that_does_not_end(
     migrated: str, watcher: Watcher, declared: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opening, "CLOSE_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(startup, "CLOSE_TIMEOUT_S", 0.05)
     client = await PostgresClient.connect(migrated, migrations="off")
     statements = {"repeatable": client.db.repeatable, "once": client.db.once}
 

@@ -25,7 +25,7 @@ from agentrows import (
     Unavailable,
     migrate,
 )
-from agentrows.db.pool import connect
+from agentrows.db.connect import connect
 from support.ledger import Ledger
 from support.proxy import Proxy, proxy_to
 from support.servers import OwnServer, own_server, small_disk, unprivileged

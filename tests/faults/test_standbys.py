@@ -12,7 +12,7 @@ import pytest
 import stamina
 
 from agentrows import ConfigError, PostgresClient, Retry, Settings, Unavailable
-from agentrows.db import pool
+from agentrows.db import connect
 from support.servers import DEBIANS_15, free_port, own_server, skip
 
 if TYPE_CHECKING:
@@ -158,8 +158,8 @@ async def test_pgvector_beyond_the_search_path_is_named_with_the_cure() -> None:
 async def test_a_server_that_refuses_the_check_interval_is_used_without_it(
     migrated: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool, "CHECK_CLIENT", "refused")
-    monkeypatch.setattr(pool, "SESSION", {pool.CHECKS_CLIENT: "refused"})
+    monkeypatch.setattr(connect, "CHECK_CLIENT", "refused")
+    monkeypatch.setattr(connect, "SESSION", {connect.CHECKS_CLIENT: "refused"})
 
     async with PostgresClient.open(migrated, migrations="off") as client:
         assert await client.db.fetchval("SHOW client_connection_check_interval") == "0"
@@ -168,7 +168,7 @@ async def test_a_server_that_refuses_the_check_interval_is_used_without_it(
 async def test_a_server_that_is_too_old_is_named(
     migrated: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool, "OLDEST_SERVER", 99)
+    monkeypatch.setattr(connect, "OLDEST_SERVER", 99)
 
     with pytest.raises(ConfigError, match="PostgreSQL 99 or later is needed, the server has 18"):
         await PostgresClient.connect(migrated, migrations="off")

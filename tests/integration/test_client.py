@@ -27,8 +27,8 @@ from agentrows import (
     init_connection,
     migrate,
 )
+from agentrows.db.connect import connect
 from agentrows.db.embedded import load_get_server
-from agentrows.db.pool import connect
 from support.postgres import LOCKED_ROLE, as_role
 from support.watching import PATIENCE_S
 

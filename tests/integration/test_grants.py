@@ -20,7 +20,7 @@ from agentrows import (
     SchemaBehind,
     migrate,
 )
-from agentrows.migrate.catalog import quote
+from agentrows.migrate.server import quote
 from support.methods import call, in_order
 from support.postgres import OWNER, READER, SERVICE, SUPERUSER, as_role
 from support.servers import DEBIANS_15, EMBEDDED, OwnServer, own_server, skip

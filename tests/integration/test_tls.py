@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from agentrows import ConfigError, PostgresClient, Settings, Unavailable, migrate
-from agentrows.db.pool import connect
+from agentrows.db.connect import connect
 from support.tls import PASSWORD, SSL_REQUEST, TlsServer, listening, passing_on, saying, tls_server
 
 if TYPE_CHECKING:

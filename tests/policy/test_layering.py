@@ -11,24 +11,23 @@ SOURCE = Path(__file__).parents[2] / "src"
 
 # A part of the package → what it may import of the others, besides itself.
 MAY_IMPORT = {
-    "agentrows": {"client", "config", "db", "errors", "models", "opening", "stores", "_version"},
-    "cli": {
+    "agentrows": {
+        *("client", "config", "db", "errors", "models", "startup", "stores", "validation"),
         "_version",
-        "agentrows",
-        "config",
-        "db",
-        "errors",
-        "migrate",
-    },  # the demo uses `agentrows`
-    "client": {"config", "db", "errors", "gen", "migrate", "opening", "stores"},
+    },
+    # `agentrows`: the demo is an application.
+    "cli": {"_version", "agentrows", "config", "db", "errors", "migrate", "roles"},
+    "client": {"config", "db", "errors", "gen", "migrate", "startup", "stores", "validation"},
     "config": {"errors"},
     "db": {"config", "errors"},
     "errors": set[str](),
     "gen": set[str](),
-    "migrate": {"_version", "config", "db", "errors"},
+    "migrate": {"_version", "config", "db", "errors", "roles"},
     "models": {"gen"},
-    "opening": {"config", "db", "errors", "gen", "migrate", "stores"},
-    "stores": {"db", "errors", "gen"},
+    "roles": {"errors", "migrate"},
+    "startup": {"config", "db", "errors", "gen", "migrate", "stores", "validation"},
+    "stores": {"db", "errors", "gen", "validation"},
+    "validation": {"db", "errors"},
     "_version": set[str](),
 }
 # A part → libraries it must never know.

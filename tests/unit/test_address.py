@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agentrows.db.address import SocketOptions, parse
+from agentrows.db.dsn import SocketOptions, parse
 from agentrows.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -24,9 +24,9 @@ import asyncpg
 import typer
 
 from agentrows._version import __version__
+from agentrows.cli.grants import grants
 from agentrows.cli.migrate import migrations
 from agentrows.cli.options import DemoDsn, Interrupted
-from agentrows.cli.roles import grants
 from agentrows.db.embedded import SCHEME
 from agentrows.errors import AgentRowsError, SchemaBehind
 

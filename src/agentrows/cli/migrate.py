@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from agentrows import migrate
-from agentrows.cli import show as output
+from agentrows.cli import output
 from agentrows.cli.options import (
     DdlLockTimeout,
     Dsn,
@@ -21,7 +21,7 @@ from agentrows.cli.options import (
 )
 from agentrows.config import Settings
 from agentrows.errors import ConfigError
-from agentrows.migrate.runs import Transactions  # noqa: TC001  typer reads it when it runs
+from agentrows.migrate.report import Transactions  # noqa: TC001  typer reads it when it runs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

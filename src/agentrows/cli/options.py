@@ -16,14 +16,14 @@ import asyncpg
 import typer
 
 from agentrows import migrate
+from agentrows.db.connect import wait_until_ready
 from agentrows.db.embedded import is_embedded, start_embedded
-from agentrows.db.pool import wait_until_ready
 from agentrows.errors import ConfigError, InvalidTrack, MigrationError
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
-    from agentrows.cli.show import Progress
+    from agentrows.cli.output import Progress
     from agentrows.config import Password, Settings
     from agentrows.migrate import Track
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import asyncpg
 
-from agentrows.db.address import asking, parse, why_not
 from agentrows.db.backoff import WaitLog, wait_times
 from agentrows.db.codecs import PooledConnection
-from agentrows.db.connections import ConnectionPool
+from agentrows.db.dsn import asking, parse, why_not
 from agentrows.db.embedded import is_embedded, start_embedded
+from agentrows.db.pool import ConnectionPool
 from agentrows.db.sockets import SERVER_KEEPALIVE, enable_keepalive
 from agentrows.errors import ConfigError, Unavailable
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     import asyncio
 
-    from agentrows.db.address import SocketOptions
+    from agentrows.db.dsn import SocketOptions
     from agentrows.db.sources import Connection
 
 __all__ = ["SERVER_KEEPALIVE", "enable_keepalive", "shut_down"]

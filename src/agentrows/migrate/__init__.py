@@ -11,19 +11,19 @@ from __future__ import annotations
 
 from agentrows.migrate.builtin import ROW_SECURITY, builtin_tracks
 from agentrows.migrate.doctor import Checkup, TrackCheckup, doctor, plan
-from agentrows.migrate.grants import grants
-from agentrows.migrate.new import new
-from agentrows.migrate.runner import apply, down, dry_run, force, goto, up
-from agentrows.migrate.runs import (
+from agentrows.migrate.migrator import apply, down, dry_run, force, goto, up
+from agentrows.migrate.report import (
     FileRun,
     MigrationContext,
     MigrationRunner,
     PlannedFile,
     Report,
 )
-from agentrows.migrate.state import Status, TrackStatus
+from agentrows.migrate.scaffold import new
+from agentrows.migrate.status import Status, TrackStatus
 from agentrows.migrate.track import Track
 from agentrows.migrate.verify import status, status_on, verify
+from agentrows.roles.grants import grants
 
 __all__ = [
     "ROW_SECURITY",

@@ -12,8 +12,8 @@ import re
 from typing import TYPE_CHECKING
 
 from agentrows.errors import MigrationFailed
-from agentrows.migrate import catalog
-from agentrows.migrate.indexes import created_in, reindexes
+from agentrows.migrate import server
+from agentrows.migrate.index_statements import created_in, reindexes
 from agentrows.migrate.sql_text import unqualified
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ async def drop_invalid(db: asyncpg.Connection, file: File, *, concurrently: bool
     """Drop what an earlier try left of a file's indexes."""
     for name in await _invalid(db, file):
         logger.warning("%s: dropping the INVALID index %s of an earlier try", file.label, name)
-        await catalog.drop_index(db, name, concurrently=concurrently)
+        await server.drop_index(db, name, concurrently=concurrently)
 
 
 async def refuse_invalid(db: asyncpg.Connection, file: File, undone: str) -> None:
@@ -47,7 +47,7 @@ async def refuse_skipped(
 
     The server names what it skips. So this also finds an index that a DO block makes.
     """
-    for qualified in await catalog.invalid_on_path(db) if notices else ():
+    for qualified in await server.invalid_on_path(db) if notices else ():
         name = re.escape(unqualified(qualified))
         if any(re.search(rf"(?<!\w){name}(?!\w)", notice) for notice in notices):
             raise MigrationFailed(
@@ -58,7 +58,7 @@ async def refuse_skipped(
 
 async def refuse_absent(db: asyncpg.Connection, file: File, undone: str) -> None:
     """Raise MigrationFailed if the index of a file with one statement is not on its table."""
-    _refuse_taken(file, await catalog.absent_among(db, created_in(file)), undone)
+    _refuse_taken(file, await server.absent_among(db, created_in(file)), undone)
 
 
 async def refuse_taken(db: asyncpg.Connection, file: File, undone: str) -> None:
@@ -67,7 +67,7 @@ async def refuse_taken(db: asyncpg.Connection, file: File, undone: str) -> None:
     What the file has dropped or renamed behind its index is left alone.
     """
     guarded = [index for index in created_in(file) if index.guarded]
-    _refuse_taken(file, await catalog.taken_among(db, guarded), undone)
+    _refuse_taken(file, await server.taken_among(db, guarded), undone)
 
 
 def _refuse_taken(file: File, names: list[str], undone: str) -> None:
@@ -79,5 +79,5 @@ def _refuse_taken(file: File, names: list[str], undone: str) -> None:
 
 
 async def _invalid(db: asyncpg.Connection, file: File) -> list[str]:
-    found = await catalog.invalid_among(db, created_in(file))
-    return found + (await catalog.invalid_rebuilds(db) if reindexes(file) else [])
+    found = await server.invalid_among(db, created_in(file))
+    return found + (await server.invalid_rebuilds(db) if reindexes(file) else [])

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Final
 import asyncpg
 
 from agentrows.errors import ConfigError, is_answer
-from agentrows.migrate import catalog, relations
-from agentrows.migrate.failures import words
+from agentrows.migrate import relations, server
+from agentrows.migrate.messages import words
 from agentrows.migrate.track import Track, migrations_root
 
 if TYPE_CHECKING:
-    from agentrows.migrate.catalog import Extension
+    from agentrows.migrate.server import Extension
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ async def check_orm_tables(db: asyncpg.Connection) -> None:
 
 async def require_pgvector(db: asyncpg.Connection) -> None:
     """Raise ConfigError unless pgvector with HNSW is in this database or can be created."""
-    extension = await catalog.find_extension(db, "vector")
+    extension = await server.find_extension(db, "vector")
     problem = _problem(extension)
     if problem:
         raise ConfigError(f"{problem}. {WITHOUT}")
@@ -113,7 +113,7 @@ def _problem(extension: Extension | None) -> str | None:
             "run `ALTER EXTENSION vector UPDATE`"
         )
     if extension.hidden_in is not None:
-        name = catalog.quote(extension.hidden_in)
+        name = server.quote(extension.hidden_in)
         return (
             f"pgvector is in the schema {name}, which is not on the search_path: add it for the "
             f"roles that migrate and that serve (`ALTER ROLE … SET search_path = public, {name}`), "
@@ -130,7 +130,7 @@ async def _try_to_create(db: asyncpg.Connection) -> None:
     Raises ConfigError with the cure.
     """
     try:
-        await catalog.create_and_forget(db, "vector")
+        await server.create_and_forget(db, "vector")
     except asyncpg.InsufficientPrivilegeError as error:
         raise ConfigError(
             "pgvector is not in this database, and this role may not create it: have a superuser "

@@ -6,14 +6,14 @@ import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from agentrows.db.pool import connect
+from agentrows.db.connect import connect
 from agentrows.errors import MigrationError
-from agentrows.migrate import catalog
+from agentrows.migrate import server
 from agentrows.migrate.missing import Applied, read_missing
 from agentrows.migrate.rebuilds import rebuilds_in
-from agentrows.migrate.runs import PlannedFile
+from agentrows.migrate.report import PlannedFile
 from agentrows.migrate.session import closing, driver_errors
-from agentrows.migrate.state import (
+from agentrows.migrate.status import (
     State,
     TrackStatus,
     describe,
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     import asyncpg
 
     from agentrows.config import Password
-    from agentrows.migrate.catalog import Session
     from agentrows.migrate.ledger import Found
     from agentrows.migrate.missing import Missing
     from agentrows.migrate.plan import Row, Step
+    from agentrows.migrate.server import Session
     from agentrows.migrate.track import LoadedTrack, Track
 
 
@@ -88,7 +88,7 @@ async def doctor(dsn: str, tracks: Sequence[Track], *, password: Password | None
     async with _reading(dsn, password) as (db, session):
         places = locate([each.track for each in loaded], session)
         found = await read_tables(db, loaded, places)
-        invalid = await catalog.invalid_in(db, sorted({place.schema for place in places}))
+        invalid = await server.invalid_in(db, sorted({place.schema for place in places}))
         applied = [_applied(known, each) for known, each in zip(loaded, found, strict=True)]
         missing = await read_missing(db, applied)
         described = _describe(loaded, found)
@@ -145,7 +145,7 @@ async def _reading(
     db = await connect(dsn, application_name="agentrows migrate", password=password)
     async with closing(db):
         with driver_errors():
-            yield db, await catalog.read_session(db)
+            yield db, await server.read_session(db)
 
 
 def _look(

@@ -12,9 +12,9 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from agentrows.db.pool import connect
+from agentrows.db.connect import connect
 from agentrows.errors import Unavailable
-from agentrows.migrate import catalog
+from agentrows.migrate import server
 from agentrows.migrate.session import closing
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import asyncpg
 
     from agentrows.config import Password
-    from agentrows.migrate.catalog import Session
+    from agentrows.migrate.server import Session
 
 LOOKS_PER_LOCK_TIMEOUT = 3
 
@@ -68,7 +68,7 @@ class Watcher:
         """
         db = await connect(self.dsn, application_name="agentrows watch", password=self.password)
         async with closing(db):
-            session = await catalog.read_session(db)
+            session = await server.read_session(db)
             if session.server_started_at != self.session.server_started_at:
                 raise Unavailable("the DSN leads to another server than before")
             yield db
@@ -92,7 +92,7 @@ class Watcher:
             async with self.second_connection() as db:
                 asked = False
                 while True:
-                    asks, table, mode = await catalog.statement_state(db, self.session.backend_pid)
+                    asks, table, mode = await server.statement_state(db, self.session.backend_pid)
                     found.waits_for = TableLock.of(table, mode) if table and mode else None
                     if asks and asked:
                         found.asks_client = True

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from agentrows._version import __version__
 from agentrows.errors import MigrationError
-from agentrows.migrate.catalog import fetch_one, milliseconds, quote
 from agentrows.migrate.plan import NOTHING, Entry, Row
+from agentrows.migrate.server import fetch_one, milliseconds, quote
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

@@ -21,7 +21,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from agentrows.errors import LockTimeout
-from agentrows.migrate import catalog
+from agentrows.migrate import server
 from agentrows.migrate.cleanup import within_limit
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Held:
         kept = set(ids)
         freed = [one for one in self.ids if one not in kept]
         if freed:
-            await catalog.unlock(self.db, freed)
+            await server.unlock(self.db, freed)
         self.ids = tuple(one for one in self.ids if one in kept)
 
 
@@ -87,9 +87,9 @@ async def _acquire(db: asyncpg.Connection, ids: Sequence[int], timeout_s: float)
     """Poll the locks; log their holder at the first wait, and again when it is another one."""
     started, pause = time.monotonic(), FIRST_PAUSE_S
     logged: list[int] = []
-    while not await catalog.try_locks(db, ids):
+    while not await server.try_locks(db, ids):
         waited = time.monotonic() - started
-        holders = await catalog.lock_holders(db, ids)
+        holders = await server.lock_holders(db, ids)
         names = ", ".join(map(str, holders))
         if waited >= timeout_s:
             raise LockTimeout(

@@ -11,7 +11,7 @@ from agentrows.errors import MigrationFailed, Unavailable, translate
 if TYPE_CHECKING:
     from agentrows.migrate.ledger import Place
     from agentrows.migrate.plan import Step
-    from agentrows.migrate.state import State
+    from agentrows.migrate.status import State
 
 DRIVER: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 ABOUT_DATA: Final = ("21", "22", "23", "44", "P0")

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
-from agentrows.db.pool import connect
+from agentrows.db.connect import connect
 from agentrows.errors import AgentRowsError, ConfigError, MigrationError
-from agentrows.migrate import catalog, ledger, relations
-from agentrows.migrate.act import Run, leave
+from agentrows.migrate import ledger, relations, server
 from agentrows.migrate.file_watch import Watcher
 from agentrows.migrate.lock import hold, lock_ids
 from agentrows.migrate.plan import NOTHING, Row, version_in
 from agentrows.migrate.privileges import tables_in
-from agentrows.migrate.runs import FileRun, Options, Report
+from agentrows.migrate.report import FileRun, Options, Report
+from agentrows.migrate.run import Run, leave
 from agentrows.migrate.session import POOLED, OwnSession, closing, driver_errors
-from agentrows.migrate.state import State, Status, locate
+from agentrows.migrate.status import State, Status, locate
 from agentrows.migrate.track import load_all, named
 from agentrows.migrate.verify import log_ahead, log_pending, refuse_changed, status
 from agentrows.migrate.work import Work, decide
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from agentrows.config import Password
-    from agentrows.migrate.catalog import Session
-    from agentrows.migrate.runs import OnProgress, Transactions
+    from agentrows.migrate.report import OnProgress, Transactions
+    from agentrows.migrate.server import Session
     from agentrows.migrate.track import LoadedTrack, Track
 
 SMALL_TABLES: Final = 8 * 1024 * 1024
@@ -283,7 +283,7 @@ async def _run(
 async def _read_session(db: asyncpg.Connection) -> Session:
     """Read what the connection starts with; raise ConfigError if it goes through a pooler."""
     try:
-        session = await catalog.read_session(db)
+        session = await server.read_session(db)
     except (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError) as error:
         raise ConfigError(POOLED) from error  # the process that answers is not always the same
     if db.get_server_pid() != session.backend_pid:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agentrows.migrate import relations
-from agentrows.migrate.indexes import created_in, settings_after, standing_after
+from agentrows.migrate.index_statements import created_in, settings_after, standing_after
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

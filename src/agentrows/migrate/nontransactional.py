@@ -11,13 +11,13 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING, Final
 
-from agentrows.migrate import catalog, ledger
+from agentrows.migrate import ledger, server
+from agentrows.migrate.broken_indexes import drop_invalid, refuse_absent, refuse_invalid
 from agentrows.migrate.cleanup import transaction_block
-from agentrows.migrate.failures import DRIVER, GOES_ON, failure, half_applied
-from agentrows.migrate.indexes import is_concurrent
-from agentrows.migrate.invalid import drop_invalid, refuse_absent, refuse_invalid
+from agentrows.migrate.index_statements import is_concurrent
+from agentrows.migrate.messages import DRIVER, GOES_ON, failure, half_applied
 from agentrows.migrate.plan import Row
-from agentrows.migrate.runs import FileRun
+from agentrows.migrate.report import FileRun
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     import asyncpg
     from asyncpg.prepared_stmt import PreparedStatement
 
-    from agentrows.migrate.act import Run
     from agentrows.migrate.plan import Step
-    from agentrows.migrate.state import State
+    from agentrows.migrate.run import Run
+    from agentrows.migrate.status import State
     from agentrows.migrate.track import File
 
 logger = logging.getLogger(__name__)
@@ -39,9 +39,9 @@ async def apply_outside(run: Run, state: State, step: Step) -> FileRun:
     """Run one file without a transaction; its version is dirty until it is done."""
     db, place, file = run.db, state.place, step.file
     run.options.tell(FileRun(file.label))
-    started_at = await catalog.prepare_session(
+    started_at = await server.prepare_session(
         db,
-        search_path=await catalog.search_path_for(db, state.known.track, run.session),
+        search_path=await server.search_path_for(db, state.known.track, run.session),
         lock_timeout_s=run.options.ddl_lock_timeout_s,
     )
     half = half_applied(place, step)
@@ -93,7 +93,7 @@ async def waiting_for_old_transactions(run: Run, file: File) -> AsyncGenerator[N
     if not (run.options.is_patient and is_concurrent(file)):
         yield
         return
-    await catalog.limit_lock_wait(run.db, None)
+    await server.limit_lock_wait(run.db, None)
     watch = asyncio.create_task(_watch(run, file.label))
     try:
         yield
@@ -101,7 +101,7 @@ async def waiting_for_old_transactions(run: Run, file: File) -> AsyncGenerator[N
         watch.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await watch
-    await catalog.limit_lock_wait(run.db, run.options.ddl_lock_timeout_s)
+    await server.limit_lock_wait(run.db, run.options.ddl_lock_timeout_s)
 
 
 async def _watch(run: Run, label: str) -> None:
@@ -111,7 +111,7 @@ async def _watch(run: Run, label: str) -> None:
     with contextlib.suppress(Exception):  # it is only there to tell
         async with run.watcher.second_connection() as db:
             while True:
-                blockers = await catalog.blockers_of(db, run.session.backend_pid)
+                blockers = await server.blockers_of(db, run.session.backend_pid)
                 if blockers:
                     logger.warning(
                         "%s waits until these transactions end: %s",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from agentrows.errors import ConfigError
 from agentrows.migrate import relations
-from agentrows.migrate.indexes import altered_in
+from agentrows.migrate.index_statements import altered_in
 from agentrows.migrate.names import table_name
 
 if TYPE_CHECKING:

@@ -8,21 +8,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from agentrows.migrate import catalog, ledger
-from agentrows.migrate.failures import DRIVER, failure
-from agentrows.migrate.invalid import drop_invalid, refuse_absent, refuse_invalid
+from agentrows.migrate import ledger, server
+from agentrows.migrate.broken_indexes import drop_invalid, refuse_absent, refuse_invalid
+from agentrows.migrate.messages import DRIVER, failure
 from agentrows.migrate.missing import read_missing
-from agentrows.migrate.outside import prepare_statement, waiting_for_old_transactions
+from agentrows.migrate.nontransactional import prepare_statement, waiting_for_old_transactions
 from agentrows.migrate.plan import Step
-from agentrows.migrate.runs import FileRun
+from agentrows.migrate.report import FileRun
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from agentrows.db.sources import Connection
-    from agentrows.migrate.act import Run
     from agentrows.migrate.missing import Missing
-    from agentrows.migrate.state import State
+    from agentrows.migrate.run import Run
+    from agentrows.migrate.status import State
 
 STAYS: Final = "the version of its track stays, and `agentrows migrate up` tries again"
 
@@ -55,9 +55,9 @@ async def rebuild(run: Run, wanted: Rebuild) -> FileRun:
     state, step = wanted.state, wanted.step
     db, file = run.db, step.file
     run.options.tell(FileRun(file.label))
-    started_at = await catalog.prepare_session(
+    started_at = await server.prepare_session(
         db,
-        search_path=await catalog.search_path_for(db, state.known.track, run.session),
+        search_path=await server.search_path_for(db, state.known.track, run.session),
         lock_timeout_s=run.options.ddl_lock_timeout_s,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from agentrows.migrate.catalog import fetch_one
+from agentrows.migrate.server import fetch_one
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from agentrows.config import Password
     from agentrows.migrate.plan import Direction, Step
-    from agentrows.migrate.state import Status
+    from agentrows.migrate.status import Status
     from agentrows.migrate.track import Track
 
 

@@ -19,28 +19,33 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import asyncpg
 
 from agentrows.errors import MigrationFailed, OutcomeUnknown, translate
-from agentrows.migrate import catalog, ledger, session_sql
+from agentrows.migrate import ledger, server, session_sql
+from agentrows.migrate.broken_indexes import (
+    drop_invalid,
+    refuse_invalid,
+    refuse_skipped,
+    refuse_taken,
+)
 from agentrows.migrate.cleanup import transaction_block, within_limit
-from agentrows.migrate.failures import DRIVER, GOES_ON, UNDONE, advice, failure, words
 from agentrows.migrate.file_watch import TableLock
-from agentrows.migrate.invalid import drop_invalid, refuse_invalid, refuse_skipped, refuse_taken
 from agentrows.migrate.lock import lock_ids
-from agentrows.migrate.outside import apply_outside
+from agentrows.migrate.messages import DRIVER, GOES_ON, UNDONE, advice, failure, words
+from agentrows.migrate.nontransactional import apply_outside
 from agentrows.migrate.plan import Row, Step, version_in
 from agentrows.migrate.privileges import check_privileges
 from agentrows.migrate.rebuilds import find_rebuilds, rebuild
-from agentrows.migrate.runs import FileRun, Report
-from agentrows.migrate.state import State, Status, read_states
+from agentrows.migrate.report import FileRun, Report
+from agentrows.migrate.status import State, Status, read_states
 from agentrows.migrate.verify import check_usable, log_ahead
 from agentrows.migrate.work import Work, in_order
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Sequence
 
-    from agentrows.migrate.catalog import Session
     from agentrows.migrate.file_watch import Watcher
     from agentrows.migrate.lock import Held
-    from agentrows.migrate.runs import Options
+    from agentrows.migrate.report import Options
+    from agentrows.migrate.server import Session
     from agentrows.migrate.session import OwnSession
     from agentrows.migrate.track import File, LoadedTrack, Track
 
@@ -181,7 +186,7 @@ class Run:
                     raise
                 # A file outside of a transaction may have left settings.
                 await self.own.clean(self.held.ids, search_path=self.session.search_path)
-                busy = ", ".join(map(str, await catalog.busy_backends(self.db))) or "nobody now"
+                busy = ", ".join(map(str, await server.busy_backends(self.db))) or "nobody now"
                 if attempt == ATTEMPTS:
                     raise MigrationFailed(
                         f"{error}; tried {ATTEMPTS} times, tables are in use by: {busy}"
@@ -224,7 +229,7 @@ class Run:
                     asyncpg.InsufficientPrivilegeError, asyncpg.UndefinedTableError
                 ):
                     async with transaction_block(self.db):
-                        await catalog.lock_table(self.db, lock.table, lock.mode)
+                        await server.lock_table(self.db, lock.table, lock.mode)
             except BLOCKED as error:
                 raise MigrationFailed(
                     f"the table {lock.table} is in use: {words(error)}; {undone}"
@@ -245,7 +250,7 @@ class Run:
             self.db,
             place,
             step.reaches,
-            search_path=await catalog.search_path_for(self.db, state.known.track, self.session),
+            search_path=await server.search_path_for(self.db, state.known.track, self.session),
             lock_timeout_s=self.options.ddl_lock_timeout_s,
         )
         try:

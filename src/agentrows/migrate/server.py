@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import asyncpg
 
     from agentrows.db.sources import Connection
-    from agentrows.migrate.indexes import Index
+    from agentrows.migrate.index_statements import Index
     from agentrows.migrate.track import Track
 
 OLDEST_SERVER: Final = 15

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from agentrows.errors import ConfigError, translate
 from agentrows.migrate import session_sql
-from agentrows.migrate.catalog import milliseconds
 from agentrows.migrate.cleanup import within_limit
-from agentrows.migrate.failures import DRIVER, explained
+from agentrows.migrate.messages import DRIVER, explained
+from agentrows.migrate.server import milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection, Generator

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
-from agentrows.db.pool import CHECK_CLIENT
+from agentrows.db.connect import CHECK_CLIENT
 
 if TYPE_CHECKING:
     from collections.abc import Collection

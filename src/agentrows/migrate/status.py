@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 
 from agentrows.errors import InvalidTrack
-from agentrows.migrate import catalog, ledger
+from agentrows.migrate import ledger, server
 from agentrows.migrate.ledger import Place
 from agentrows.migrate.lock import lock_ids
 from agentrows.migrate.missing import Applied
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from agentrows.db.sources import Connection
-    from agentrows.migrate.catalog import Session
     from agentrows.migrate.ledger import Found
+    from agentrows.migrate.server import Session
     from agentrows.migrate.track import LoadedTrack, Track
 
 NAMED: Final = 2
@@ -228,7 +228,7 @@ async def with_runner(
     """Add who holds the migration lock, if the track is dirty."""
     if not track.dirty:
         return track
-    holders = await catalog.lock_holders(db, lock_ids(session.database, [place]))
+    holders = await server.lock_holders(db, lock_ids(session.database, [place]))
     return replace(track, at_work=tuple(map(str, holders)))
 
 

@@ -10,12 +10,12 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from agentrows.db.pool import connect
+from agentrows.db.connect import connect
 from agentrows.errors import DirtySchema, InvalidTrack, SchemaBehind
-from agentrows.migrate import catalog
+from agentrows.migrate import server
 from agentrows.migrate.missing import read_missing
 from agentrows.migrate.session import closing, driver_errors
-from agentrows.migrate.state import Status, TrackStatus, describe_all, read_states, with_runner
+from agentrows.migrate.status import Status, TrackStatus, describe_all, read_states, with_runner
 from agentrows.migrate.track import load_all
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ async def status_on(db: Connection, tracks: Sequence[Track]) -> Status:
     """Return what `status` does, on a connection of the caller's."""
     loaded = load_all(tracks)
     with driver_errors():
-        session = await catalog.read_session(db)
+        session = await server.read_session(db)
         states = await read_states(db, loaded, session)
         missing = await read_missing(db, [state.applied for state in states])
         found = zip(states, describe_all(states), strict=True)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 from agentrows.errors import ConfigError, InvalidTrack
 from agentrows.migrate.file_checks import check_statements
-from agentrows.migrate.indexes import created_in
+from agentrows.migrate.index_statements import created_in
 from agentrows.migrate.plan import Step, check_unchanged, external_move, plan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from agentrows.migrate.state import State
+    from agentrows.migrate.status import State
 
 GOLANG_MIGRATES: Final = {"schema_migrations", "vector_schema_migrations"}
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from agentrows.errors import NotFound
 from agentrows.gen import agents as queries
 from agentrows.gen.models import Agent
-from agentrows.stores._arguments import (
+from agentrows.stores._requirements import needs
+from agentrows.validation import (
     OLDEST,
     UNSET,
     check_after,
@@ -19,13 +20,12 @@ from agentrows.stores._arguments import (
     given,
     page_after,
 )
-from agentrows.stores._schema import needs
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from agentrows.db.executor import Executor
-    from agentrows.stores._arguments import Unset
+    from agentrows.validation import Unset
 
 
 @dataclass(frozen=True)

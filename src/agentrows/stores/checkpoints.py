@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from agentrows.errors import InvalidValue, NotFound
 from agentrows.gen import checkpoints as queries
 from agentrows.gen.models import NewCheckpointWrite
-from agentrows.stores._arguments import (
+from agentrows.validation import (
     check_batch,
     check_id,
     check_int64,

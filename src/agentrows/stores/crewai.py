@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agentrows.gen import crewai as queries
-from agentrows.stores._arguments import check_id, check_limit, check_text
+from agentrows.validation import check_id, check_limit, check_text
 
 if TYPE_CHECKING:
     from agentrows.db.executor import Executor

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from agentrows.errors import AlreadyExists, InvalidValue, NotFound
 from agentrows.gen import events as queries
 from agentrows.gen.models import Event, NewEvent
-from agentrows.stores._arguments import (
+from agentrows.validation import (
     END_OF_TIME,
     NEWEST,
     OLDEST,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
 
     from agentrows.db.executor import Executor
-    from agentrows.stores._arguments import Place
+    from agentrows.validation import Place
 
     Order = Literal["oldest_first", "newest_first"]
     OnDuplicate = Literal["raise", "skip", "repeat"]

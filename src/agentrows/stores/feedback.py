@@ -9,7 +9,8 @@ from agentrows.errors import Conflict, Deleted, InvalidValue
 from agentrows.gen import feedback as queries
 from agentrows.gen.enums import FeedbackIssueType
 from agentrows.gen.models import Feedback
-from agentrows.stores._arguments import (
+from agentrows.stores._requirements import needs
+from agentrows.validation import (
     NEWEST,
     check_after,
     check_choice,
@@ -20,7 +21,6 @@ from agentrows.stores._arguments import (
     check_text,
     page_after,
 )
-from agentrows.stores._schema import needs
 
 if TYPE_CHECKING:
     from typing import Self

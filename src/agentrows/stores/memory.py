@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 from agentrows.errors import InvalidValue, OwnedByAnother
 from agentrows.gen import memory as queries
 from agentrows.gen.models import Memory, NewMemory
-from agentrows.stores._arguments import (
+from agentrows.stores._requirements import needs
+from agentrows.validation import (
     NEWEST,
     UNSET,
     check_after,
@@ -32,7 +33,6 @@ from agentrows.stores._arguments import (
     given,
     page_after,
 )
-from agentrows.stores._schema import needs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from agentrows.db.executor import Executor
     from agentrows.gen.models import MemoryHit, PrunedMemories
-    from agentrows.stores._arguments import Unset, VectorLike
+    from agentrows.validation import Unset, VectorLike
 
 EXACT_UP_TO: Final = 2000
 """Rows of one owner up to which an exact scan is about as fast as the HNSW index, and exact."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 from agentrows.errors import InvalidReference, InvalidValue, NotFound
 from agentrows.gen import push_notifications as queries
 from agentrows.gen.models import PushNotification
-from agentrows.stores._arguments import (
+from agentrows.stores._requirements import needs
+from agentrows.validation import (
     OLDEST,
     check_after,
     check_id,
@@ -16,7 +17,6 @@ from agentrows.stores._arguments import (
     check_text,
     page_after,
 )
-from agentrows.stores._schema import needs
 
 if TYPE_CHECKING:
     from agentrows.db.executor import Executor

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final, Literal
 from agentrows.errors import AlreadyExists, Deleted, InvalidValue, NotFound
 from agentrows.gen import sessions as queries
 from agentrows.gen.models import PrunedSessions, Session
-from agentrows.stores._arguments import (
+from agentrows.stores._requirements import check_read_committed, look_around, needs, new_snapshots
+from agentrows.validation import (
     NEWEST,
     UNSET,
     check_after,
@@ -23,12 +24,11 @@ from agentrows.stores._arguments import (
     given,
     page_after,
 )
-from agentrows.stores._schema import check_read_committed, look_around, needs, new_snapshots
 
 if TYPE_CHECKING:
     from agentrows.db.executor import Executor
     from agentrows.gen.models import ExpiredSession
-    from agentrows.stores._arguments import Place, Unset
+    from agentrows.validation import Place, Unset
 
     Order = Literal["activity", "created"]
 

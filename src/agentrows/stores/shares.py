@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final
 from agentrows.errors import NotFound
 from agentrows.gen import shares as queries
 from agentrows.gen.models import SessionShare
-from agentrows.stores._arguments import check_after, check_flag, check_id, check_int64, check_limit
-from agentrows.stores._schema import needs
+from agentrows.stores._requirements import needs
+from agentrows.validation import check_after, check_flag, check_id, check_int64, check_limit
 
 if TYPE_CHECKING:
     from agentrows.db.executor import Executor

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from agentrows.errors import Deleted, NotFound, OwnedByAnother
 from agentrows.gen import tasks as queries
 from agentrows.gen.models import Task
-from agentrows.stores._arguments import (
+from agentrows.stores._requirements import needs
+from agentrows.validation import (
     OLDEST,
     UNSET,
     check_after,
@@ -19,11 +20,10 @@ from agentrows.stores._arguments import (
     given,
     page_after,
 )
-from agentrows.stores._schema import needs
 
 if TYPE_CHECKING:
     from agentrows.db.executor import Executor
-    from agentrows.stores._arguments import Unset
+    from agentrows.validation import Unset
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from agentrows.errors import Conflict, InvalidValue, NotFound
 from agentrows.gen import tools as queries
 from agentrows.gen.models import NewTool, Tool, ToolServer
-from agentrows.stores._arguments import (
+from agentrows.stores._requirements import check_read_committed, new_snapshots
+from agentrows.validation import (
     UNSET,
     check_after,
     check_batch,
@@ -20,7 +21,6 @@ from agentrows.stores._arguments import (
     check_text,
     given,
 )
-from agentrows.stores._schema import check_read_committed, new_snapshots
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from agentrows.db.executor import Executor
     from agentrows.gen.models import RefreshedTools
-    from agentrows.stores._arguments import Unset
+    from agentrows.validation import Unset
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from agentrows.gen import users as queries
-from agentrows.stores._arguments import check_id
-from agentrows.stores._schema import (
+from agentrows.stores._requirements import (
     SWITCHED_OFF,
     check_read_committed,
     look_around,
     needs,
     new_snapshots,
 )
+from agentrows.validation import check_id
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator

@@ -126,7 +126,7 @@ async def test_apply_sees_under_the_lock_that_another_tool_came_first(
     async def as_it_was(_dsn: str, _tracks: object, **_: object) -> migrate.Status:
         return empty
 
-    monkeypatch.setattr("agentrows.migrate.runner.status", as_it_was)
+    monkeypatch.setattr("agentrows.migrate.migrator.status", as_it_was)
     await golang_migrate(db, three, 1)
     assert (await migrate.apply(database, [three])).files == ()
     assert await db.fetchval("SELECT to_regclass('b')") is None

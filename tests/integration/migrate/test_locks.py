@@ -12,9 +12,9 @@ import pytest_asyncio
 
 from agentrows import migrate
 from agentrows.errors import ConfigError, LockTimeout, MigrationFailed
-from agentrows.migrate import act, builtin_tracks
-from agentrows.migrate.catalog import Session
+from agentrows.migrate import builtin_tracks, run
 from agentrows.migrate.lock import lock_id
+from agentrows.migrate.server import Session
 from support.tracks import write_track
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ async def other(database: str) -> AsyncIterator[asyncpg.Connection]:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries without long pauses."""
-    monkeypatch.setattr(act, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(run, "FIRST_PAUSE_S", 0.01)
 
 
 async def advisory_locks(db: asyncpg.Connection) -> int:
@@ -180,7 +180,7 @@ async def test_a_table_that_stays_in_use_is_given_up_naming_who_uses_it(
             await migrate.up(database, [track], ddl_lock_timeout_s=0.02)
     who = f"pid {other.get_server_pid()} (the other one)"
     assert who in str(caught.value)
-    assert caplog.text.count(who) == act.ATTEMPTS - 1
+    assert caplog.text.count(who) == run.ATTEMPTS - 1
     assert await db.fetchval("SELECT to_regclass('b')") is None
 
 
@@ -216,7 +216,7 @@ async def test_a_pooler_is_refused(
     async def read_session(_db: asyncpg.Connection) -> Session:
         return Session("d", "public", "public", backend_pid=1)
 
-    monkeypatch.setattr("agentrows.migrate.catalog.read_session", read_session)
+    monkeypatch.setattr("agentrows.migrate.server.read_session", read_session)
     with pytest.raises(ConfigError, match="through a pooler"):
         await migrate.up(database, [write_track(tmp_path, "t", "CREATE TABLE a (id int);")])
     assert await db.fetchval("SELECT to_regclass('a')") is None

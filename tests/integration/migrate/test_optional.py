@@ -13,9 +13,9 @@ import pytest
 from agentrows import PostgresClient, SchemaBehind, Settings, migrate
 from agentrows.errors import ConfigError, DirtySchema, InvalidTrack
 from agentrows.migrate import builtin_tracks
-from agentrows.migrate.catalog import read_session
 from agentrows.migrate.lock import lock_ids
-from agentrows.migrate.state import locate
+from agentrows.migrate.server import read_session
+from agentrows.migrate.status import locate
 from agentrows.migrate.track import load
 from support.runners import until
 from support.tracks import write_track

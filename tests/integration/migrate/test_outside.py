@@ -11,7 +11,7 @@ import pytest
 
 from agentrows import migrate
 from agentrows.errors import DirtySchema, InvalidTrack, MigrationFailed
-from agentrows.migrate import act, builtin_tracks
+from agentrows.migrate import builtin_tracks, run
 from agentrows.migrate.lock import lock_id
 from support.catalog import catalog
 from support.tracks import write_track
@@ -211,7 +211,7 @@ async def test_an_invalid_index_is_replaced_by_a_file_in_a_transaction_too(
 async def test_who_stands_in_the_way_of_a_file_that_is_not_concurrent_is_named(
     database: str, db: asyncpg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(act, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(run, "FIRST_PAUSE_S", 0.01)
     track = write_track(tmp_path, "t", TABLE, "-- no-transaction: frees the disk\nVACUUM FULL a;")
     await db.execute("CREATE TABLE a (n int)")
     async with db.transaction():

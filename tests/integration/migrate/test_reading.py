@@ -11,11 +11,11 @@ import pytest
 import pytest_asyncio
 
 from agentrows import migrate
-from agentrows.db import pool
+from agentrows.db import connect
 from agentrows.errors import AgentRowsError, ConfigError, SchemaBehind
 from agentrows.migrate import MigrationContext, builtin, builtin_tracks
-from agentrows.migrate.catalog import Extension
 from agentrows.migrate.plan import SAME_AS
+from agentrows.migrate.server import Extension
 from support.catalog import catalog
 from support.runners import App
 from support.tracks import write_track
@@ -123,15 +123,15 @@ async def test_a_run_with_nothing_to_do_takes_few_statements(
     await migrate.up(database, builtin_tracks())
     asked: list[str] = []
 
-    async def connect(
+    async def connect_and_log(
         dsn: str, *, application_name: str, password: Password | None
     ) -> asyncpg.Connection:
-        db = await pool.connect(dsn, application_name=application_name, password=password)
+        db = await connect.connect(dsn, application_name=application_name, password=password)
         db.add_query_logger(lambda query: asked.append(query.query))
         return db
 
-    for module in ("runner", "verify"):  # by their names, which functions share
-        monkeypatch.setattr(sys.modules[f"agentrows.migrate.{module}"], "connect", connect)
+    for module in ("migrator", "verify"):  # by their names, which functions share
+        monkeypatch.setattr(sys.modules[f"agentrows.migrate.{module}"], "connect", connect_and_log)
     await act(database, builtin_tracks())
     assert len(asked) == statements, "\n".join(asked)
 
@@ -218,7 +218,7 @@ async def test_a_right_that_the_catalog_does_not_show_is_tried_out(
     async def find(_db: asyncpg.Connection, _name: str) -> Extension:
         return Extension("0.8.0", None, may_create=False)
 
-    monkeypatch.setattr("agentrows.migrate.catalog.find_extension", find)
+    monkeypatch.setattr("agentrows.migrate.server.find_extension", find)
     await builtin.require_pgvector(db)
     assert await db.fetchval("SELECT count(*) FROM pg_extension WHERE extname = 'vector'") == 0
 
@@ -243,7 +243,7 @@ async def test_a_server_without_a_usable_pgvector_is_refused(
     async def find(_db: asyncpg.Connection, _name: str) -> Extension | None:
         return offered
 
-    monkeypatch.setattr("agentrows.migrate.catalog.find_extension", find)
+    monkeypatch.setattr("agentrows.migrate.server.find_extension", find)
     if problem is None:
         await builtin.require_pgvector(db)
         return

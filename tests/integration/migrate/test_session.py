@@ -11,7 +11,7 @@ import pytest
 
 from agentrows import migrate
 from agentrows.errors import ConfigError, LockTimeout, MigrationFailed, Unavailable
-from agentrows.migrate import act, session_sql
+from agentrows.migrate import run, session_sql
 from agentrows.migrate.lock import lock_id
 from support.postgres import LOCKED_ROLE, as_role
 from support.tracks import write_track
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
-    from agentrows.migrate.runs import Transactions
+    from agentrows.migrate.report import Transactions
     from agentrows.migrate.track import File
 
 BUILD = "-- no-transaction: takes a while.\nSELECT pg_sleep(0.4)"
@@ -282,7 +282,7 @@ async def test_a_copy_that_asks_the_client_fails_and_does_not_hang(
     def overlook(_file: File) -> None:
         """Find nothing."""
 
-    monkeypatch.setattr(act, "check_statements", overlook)
+    monkeypatch.setattr(run, "check_statements", overlook)
     track = write_track(tmp_path, "t", "CREATE TABLE a (n int); COPY a FROM stdin;")
     with pytest.raises(MigrationFailed, match=r"^t/000001.*waits for rows of a COPY"):
         await asyncio.wait_for(migrate.up(database, [track], ddl_lock_timeout_s=0.2), 20)
@@ -293,7 +293,7 @@ async def test_a_table_in_use_is_locked_first_by_the_next_try(
     database: str, db: asyncpg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While a run waits for the table of its last file, it blocks no other table."""
-    monkeypatch.setattr(act, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(run, "FIRST_PAUSE_S", 0.01)
     await db.execute("CREATE TABLE busy (n int); CREATE TABLE free (n int)")
     track = write_track(
         tmp_path,
@@ -311,7 +311,7 @@ async def test_a_table_in_use_is_locked_first_by_the_next_try(
     transaction = other.transaction()
     await transaction.start()
     await other.execute("SELECT FROM busy")
-    run = asyncio.create_task(
+    running = asyncio.create_task(
         migrate.up(database, [track], ddl_lock_timeout_s=1.0, on_progress=note)
     )
     waits_alone = (
@@ -323,7 +323,7 @@ async def test_a_table_in_use_is_locked_first_by_the_next_try(
             await asyncio.sleep(0.02)
     await transaction.rollback()
     await other.close()
-    assert len((await run).files) == 2
+    assert len((await running).files) == 2
     assert starts.count("t/000001") == 2
 
 

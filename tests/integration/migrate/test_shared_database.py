@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from agentrows.migrate.runs import Transactions
+    from agentrows.migrate.report import Transactions
 
 TRACKS: Final = builtin_tracks()
 CORE, VECTOR, OURS, OURS_VECTOR = TRACKS

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from agentrows import PostgresClient
-    from agentrows.stores._arguments import VectorLike
+    from agentrows.validation import VectorLike
 
 Call: TypeAlias = "Callable[[PostgresClient, str], Awaitable[object]]"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncpg
 import pytest
 
-from agentrows.migrate.failures import explained, words
+from agentrows.migrate.messages import explained, words
 
 
 def error(sqlstate: str, **fields: str) -> asyncpg.PostgresError:

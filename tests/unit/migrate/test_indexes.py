@@ -6,7 +6,7 @@ import pytest
 
 from agentrows.errors import InvalidTrack
 from agentrows.migrate.file_checks import check_statements
-from agentrows.migrate.indexes import (
+from agentrows.migrate.index_statements import (
     altered_in,
     created_in,
     reindexes,
