@@ -28,6 +28,7 @@ UNSCOPED = {
     "IsTaskDeleted": {""},
     "ListAllAgentSessionsByActivity": {""},
     "ListAllAgentSessionsByCreation": {""},
+    "ListIdleSessions": {""},
     "LockExpiredSessions": {""},
     "LockTasksOfSessions": {""},
     "PruneMemories": {""},
