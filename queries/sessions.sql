@@ -128,15 +128,32 @@ UPDATE session
 SET deleted_at = statement_timestamp()
 WHERE id = @id AND user_id = @user_id AND deleted_at IS NULL;
 
--- name: LockExpiredSessions :many
--- Lock the next sessions, deleted ones included, to which nothing was written for as long as the
--- retention, the longest idle first. Sessions that another transaction has locked are skipped. The
--- CASE hides its conditions from the planner, which would expect few sessions to pass, and check and
--- sort all there are for each batch.
+-- name: ListIdleSessions :many
+-- Return the keys of the next sessions, deleted ones included, whose own rows are older than the
+-- retention, the longest idle first. What belongs to them may be newer.
 --
 -- unscoped: retention is for every user
--- py: row ExpiredSession
+-- py: row IdleSession
 SELECT s.id, s.user_id, greatest(s.updated_at, s.created_at)::text AS "last_used!" FROM session AS s
+WHERE
+    greatest(s.updated_at, s.created_at) < statement_timestamp() - @retention::interval
+    AND (greatest(s.updated_at, s.created_at), s.id, s.user_id)
+    > (CAST(@after_time::text AS timestamptz), @after_id::text, @after_user_id::text)
+ORDER BY greatest(s.updated_at, s.created_at), s.id, s.user_id
+LIMIT @batch_size::bigint;
+
+-- name: LockExpiredSessions :many
+-- Lock those of these sessions to which nothing was written for as long as the retention, and return
+-- their keys. Sessions that another transaction has locked are skipped. The CASE hides its conditions
+-- from the planner, which would expect few sessions to pass.
+--
+-- unscoped: retention is for every user
+-- py: row SessionKey
+WITH given AS MATERIALIZED (
+    SELECT unnest(@id::text[]) AS id, unnest(@user_id::text[]) AS user_id
+)
+SELECT s.id, s.user_id FROM session AS s
+INNER JOIN given ON given.id = s.id AND given.user_id = s.user_id
 WHERE
     greatest(s.updated_at, s.created_at) < statement_timestamp() - @retention::interval
     AND CASE
@@ -215,11 +232,7 @@ WHERE
             THEN true
         ELSE false
     END
-    AND (greatest(s.updated_at, s.created_at), s.id, s.user_id)
-    > (CAST(@after_time::text AS timestamptz), @after_id::text, @after_user_id::text)
-ORDER BY greatest(s.updated_at, s.created_at), s.id, s.user_id
-LIMIT @batch_size::bigint
-FOR UPDATE SKIP LOCKED;
+FOR UPDATE OF s SKIP LOCKED;
 
 -- name: LockTasksOfSessions :many
 -- Lock the tasks of these sessions, and return the sessions of which every task is now locked.

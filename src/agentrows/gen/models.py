@@ -18,10 +18,10 @@ __all__ = [
     "CrewAIMemory",
     "ErasedUser",
     "Event",
-    "ExpiredSession",
     "ExportedRow",
     "Feedback",
     "FeedbackSummary",
+    "IdleSession",
     "LockedTools",
     "Memory",
     "MemoryHit",
@@ -322,14 +322,6 @@ class ErasedUser(BaseModel):
     uncovered_tables: list[str]
 
 
-class ExpiredSession(BaseModel):
-    """A row of LockExpiredSessions."""
-
-    id: str
-    user_id: str
-    last_used: str
-
-
 class ExportedRow(BaseModel):
     """A row of ExportUser."""
 
@@ -348,6 +340,14 @@ class FeedbackSummary(BaseModel):
     factual: int
     incomplete: int
     tool: int
+
+
+class IdleSession(BaseModel):
+    """A row of ListIdleSessions."""
+
+    id: str
+    user_id: str
+    last_used: str
 
 
 class LockedTools(BaseModel):
@@ -452,7 +452,7 @@ class RefreshedTools(BaseModel):
 
 
 class SessionKey(BaseModel):
-    """A row of LockTasksOfSessions."""
+    """A row of LockExpiredSessions."""
 
     id: str
     user_id: str
