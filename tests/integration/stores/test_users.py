@@ -141,8 +141,9 @@ async def test_every_table_of_the_catalog_is_exported_and_erased_or_shared_by_de
     await fill(client, "mira")
     found = await columns_of(db)
     assert found.keys() == COUNTED_AS.keys() | SHARED, (
-        "add each new table to ExportUser and EraseUser in queries/users.sql and to COUNTED_AS, or "
-        "to SHARED in tests/policy/checks/owner_scope.py if its rows belong to no user"
+        "add each new table to ExportUser, EraseUser and FindUncoveredTables in queries/users.sql "
+        "and to COUNTED_AS, or to SHARED in tests/policy/checks/owner_scope.py if its rows belong "
+        "to no user"
     )
     assert not [t for t in SHARED if any("user" in column for column in found[t])], (
         "a table of SHARED has a column of a user"
