@@ -147,7 +147,9 @@ CLIENT_METHODS = [
 
 
 def test_the_names_of_the_package_are_these() -> None:
-    assert agentrows.__all__ == PUBLIC
+    assert agentrows.__all__ == PUBLIC, (
+        "add new names to PUBLIC, and renamed or removed ones to docs/upgrading.md"
+    )
     assert all(hasattr(agentrows, name) for name in agentrows.__all__)
     assert set(models.__all__) <= set(agentrows.__all__)
 
@@ -155,7 +157,9 @@ def test_the_names_of_the_package_are_these() -> None:
 def test_the_methods_of_the_client_are_these() -> None:
     found = [name for name in dir(agentrows.PostgresClient) if not name.startswith("_")]
 
-    assert found == CLIENT_METHODS
+    assert found == CLIENT_METHODS, (
+        "add new methods to CLIENT_METHODS, and renamed or removed ones to docs/upgrading.md"
+    )
 
 
 def test_a_transaction_has_every_store_method_and_cannot_be_opened_or_closed() -> None:
