@@ -81,8 +81,8 @@ async def open_pool(
         asked = None if has_password(found) else password
         direct = await pools.wait_until_ready(found, settings, password=asked)
     status = await _migrate(direct, settings, mode, asked)
-    init = partial(init_connection, vector=settings.vector_enabled)
-    pool = await pools.open_pool(ready, settings, init=init, password=password)
+    prepare = partial(init_connection, vector=settings.vector_enabled)
+    pool = await pools.open_pool(ready, settings, prepare=prepare, password=password)
     db = _executor(pool, status, settings, on_retry)
     return db, partial(pool.close, timeout_s=CLOSE_TIMEOUT_S)
 
@@ -99,7 +99,7 @@ async def use_pool(
         raise InvalidValue(f"pool must be an asyncpg.Pool, not {type(pool).__name__}")
     source = ApplicationPool(pool, acquire_timeout_s=settings.acquire_timeout_s)
     await _check_codecs(Executor(source), vector=settings.vector_enabled)
-    connection = await source.wait(None)
+    connection = await source.wait_for_connection(None)
     try:
         status = await migrate.status_on(connection, _tracks(settings))
     finally:

@@ -38,7 +38,7 @@ async def test_a_write_on_a_standby_fails_at_once_unless_several_hosts_are_named
 
             reading = standby.dsn() + "?target_session_attrs=standby"
             async with PostgresClient.open(reading, migrations="off") as client:
-                with pytest.raises(ConfigError, match="this client reads from a standby"):
+                with pytest.raises(ConfigError, match="this client is connected to a standby"):
                     await client.store_session("s-2", user_id="mira")
 
             both = (

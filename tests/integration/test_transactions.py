@@ -152,9 +152,9 @@ async def test_a_transaction_inside_of_which_another_is_open_refuses_to_wait_for
     client: PostgresClient,
 ) -> None:
     async with client.transaction() as tx, tx.db.transaction() as inner:
-        with pytest.raises(Aborted, match="inside of this one"):
+        with pytest.raises(Aborted, match="inside this one"):
             await tx.store_session("s-1", user_id="mira")
-        with pytest.raises(Aborted, match="inside of this one"):
+        with pytest.raises(Aborted, match="inside this one"):
             await asyncio.create_task(tx.store_session("s-1", user_id="mira"))
         await SessionStore(inner).store_session("s-1", user_id="mira")
 

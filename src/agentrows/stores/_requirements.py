@@ -8,7 +8,7 @@ from agentrows.errors import ConfigError, InvalidValue, SchemaBehind
 from agentrows.gen import database
 
 if TYPE_CHECKING:
-    from agentrows.db.executor import Executor, Isolation, Statements
+    from agentrows.db.executor import Executor, Isolation, StatementRunner
     from agentrows.gen.models import Surroundings
 
 SWITCHED_OFF: Final = -1
@@ -57,7 +57,9 @@ async def become_user(db: Executor, user_id: str) -> None:
         )
 
 
-async def look_around(db: Statements, method: str, *, of_one_user: bool = False) -> Surroundings:
+async def look_around(
+    db: StatementRunner, method: str, *, of_one_user: bool = False
+) -> Surroundings:
     """Return where a method runs; raise ConfigError if policies hide every row from it.
 
     Raises InvalidValue if it sees the rows of one user alone, unless it is `of_one_user`.
