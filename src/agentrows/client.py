@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 from agentrows.errors import InvalidValue
 from agentrows.gen import database
 from agentrows.startup import check_settings, open_pool, use_pool
-from agentrows.stores._requirements import become_user, needs
+from agentrows.stores._requirements import ROW_SECURITY, require
+from agentrows.stores._row_security import restrict_to_user
 from agentrows.stores.agents import AgentStore
 from agentrows.stores.checkpoints import CheckpointStore
 from agentrows.stores.crewai import CrewAIStore
@@ -136,10 +137,10 @@ class TransactionalStores(Stores):
         Needs AGENTROWS_ROW_SECURITY=true, a role that policies hold for, and a database without the
         extension citus, which does not apply them on its nodes: ConfigError if not.
         """
-        needs(self.db, "rls", 1)
+        require(self.db, ROW_SECURITY)
         check_id("user_id", user_id)
         async with self.transaction(isolation=isolation, readonly=readonly) as tx:
-            await become_user(tx.db, user_id)
+            await restrict_to_user(tx.db, user_id)
             yield tx
 
 

@@ -155,7 +155,7 @@ def _tracks(settings: Settings) -> tuple[migrate.Track, ...]:
 
 
 def _versions(status: migrate.Status, settings: Settings) -> dict[str, int]:
-    """Return how far each track is, for `needs`.
+    """Return how far each track is, for `require`.
 
     Optional tracks are left out: they may be applied while the client is open, so a statement that
     needs one is sent, and the server decides.

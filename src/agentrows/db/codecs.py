@@ -10,6 +10,7 @@ import asyncpg
 from pgvector.asyncpg import register_vector
 
 from agentrows.errors import UnreadableRow, stale_types
+from agentrows.validation import encode_json
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -65,11 +66,6 @@ class PooledConnection(asyncpg.Connection):
                 if row["name"] in VECTOR_TYPES and row["oid"] not in self.vector_oids:
                     raise stale_types(f"{row['name']} has another OID")
         return descriptions
-
-
-def encode_json(value: object) -> str:
-    """Return compact JSON text; NaN and infinities, which JSON lacks, raise ValueError."""
-    return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 
 
 def decode_json(text: str) -> object:

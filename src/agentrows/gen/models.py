@@ -10,6 +10,7 @@ from . import enums
 from .pgvectors import PgVector
 
 __all__ = [
+    "AccessScope",
     "Agent",
     "AgentrowsFeedbackKey",
     "Checkpoint",
@@ -37,7 +38,6 @@ __all__ = [
     "SessionKey",
     "SessionShare",
     "SessionShareAccess",
-    "Surroundings",
     "Task",
     "Tool",
     "ToolServer",
@@ -302,6 +302,17 @@ class ToolServer(BaseModel):
     deleted_at: dt.datetime | None = Field(description="NULL while the row is live.")
 
 
+class AccessScope(BaseModel):
+    """A row of ReadAccessScope."""
+
+    user_id: str
+    is_denied: bool
+    has_feedback_keys: bool
+    has_memory: bool
+    has_vector_track: bool
+    isolation: str
+
+
 class ErasedUser(BaseModel):
     """A row of EraseUser."""
 
@@ -456,17 +467,6 @@ class SessionKey(BaseModel):
 
     id: str
     user_id: str
-
-
-class Surroundings(BaseModel):
-    """A row of LookAround."""
-
-    user_id: str
-    is_denied: bool
-    has_feedback_keys: bool
-    has_memory: bool
-    has_vector_track: bool
-    isolation: str
 
 
 class VectorSchema(BaseModel):
