@@ -149,7 +149,7 @@ class TransactionalStores(Stores):
 
         Raises:
             ConfigError: AGENTROWS_ROW_SECURITY is off, the policies do not apply to the role, or
-                the database has the extension citus, whose nodes do not apply them.
+                the database has the extension citus, which does not apply them on its nodes.
             OwnedByAnother: a statement stores a row of another user, or under an id of such a row.
 
         """

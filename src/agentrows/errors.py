@@ -319,7 +319,7 @@ class StaleTypes(Unavailable):
 
 
 def stale_types(detail: str) -> StaleTypes:
-    """Return the error for a connection whose types were dropped and created again."""
+    """Return the error for a connection that caches types which were dropped and created again."""
     return StaleTypes(f"a type was dropped, and perhaps created again, in the database: {detail}")
 
 

@@ -53,7 +53,7 @@ class Deadlines:
         self._timer = self._loop.call_at(when, self._expire_due)
 
     def _expire_due(self) -> None:
-        """Expire the items whose time is over, and set the timer for the next one."""
+        """Expire the items that are due, and set the timer for the next one."""
         self._timer = None
         self._timer_at = math.inf
         limit = self.now() + TICK_S

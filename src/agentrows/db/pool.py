@@ -226,7 +226,7 @@ class ConnectionPool:
                     await self._emptied.wait()
 
     def _shut_down_sessions(self) -> None:
-        """End the sessions of a pool whose event loop is closed: nothing can be awaited."""
+        """End the sessions without awaiting anything, because the event loop is closed."""
         self.is_closed = True
         idle = [connection for connection, _, _ in self._idle]
         for connection in (*idle, *self._used, *self._maintenance.connections):

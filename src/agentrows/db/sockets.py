@@ -67,7 +67,7 @@ def _set_option(sock: socket.socket, level: int, name: str, value: int) -> None:
 
 
 def shut_down(connection: Connection) -> None:
-    """Close the socket of a connection whose event loop is closed, which ends its session."""
+    """Close a connection after its event loop was closed, which ends its session."""
     sock = _socket(connection)
     if sock is not None:
         # uvloop has closed the socket together with its loop, and has no `shutdown`.
