@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from agentrows.errors import NotFound
@@ -34,20 +34,19 @@ NO_SHARE: Final = "no session is shared under this token"
 class ShareStore:
     """Store of the shares of users' sessions.
 
-    A token is a secret, and no error message contains it. With `hash_tokens` new tokens are stored
-    as their SHA-256; plain and hashed tokens are both found.
+    A token is a secret, and no error message contains it. With the setting `hash_share_tokens` new
+    tokens are stored as their SHA-256; plain and hashed tokens are both found.
     """
 
     db: Executor
-    hash_tokens: bool = field(default=False, kw_only=True)
 
     async def create_session_share(
         self, session_id: str, *, user_id: str, read_only: bool = True
     ) -> SessionShare:
         """Share a user's session under a new token of 256 random bits and return the share.
 
-        With `hash_tokens` this is the only time that the token is returned. `created_at` is in UTC,
-        without a time zone.
+        With `hash_share_tokens` this is the only time that the token is returned.
+        `created_at` is in UTC, without a time zone.
 
         Raises:
             NotFound: the user has no such session, or it is deleted.
@@ -57,7 +56,7 @@ class ShareStore:
         token = secrets.token_urlsafe(TOKEN_BYTES)
         share = await queries.insert_session_share(
             self.db.once,
-            token=_digest(token) if self.hash_tokens else token,
+            token=_digest(token) if self.db.hash_share_tokens else token,
             session_id=check_id("session_id", session_id),
             user_id=check_id("user_id", user_id),
             read_only=check_flag("read_only", read_only),
