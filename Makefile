@@ -26,7 +26,7 @@ NOT_POOLED := bad_input.py hostile_input.py limits.py memory_search.py
 help: ## Say what there is.
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-demo: $(READY) ## Start an embedded PostgreSQL, migrate it, and run examples/quickstart.py on it.
+demo: $(READY) ## Start an embedded PostgreSQL, migrate it, and run `agentrows demo` on it.
 	@agentrows demo
 
 test: lint types unit ## Run every test against a real PostgreSQL, with types and lint.
@@ -53,9 +53,9 @@ generate: $(READY) ## Write src/agentrows/gen from migrations/ and queries/.
 
 verify: $(READY) ## Generated code is fresh, frozen migrations are untouched, policy holds.
 	sqlc diff
-	python tests/support/freshness.py
-	python tests/support/immutability.py
-	PYTHONPATH=tests python -m support.contraction
+	python tests/policy/checks/freshness.py
+	python tests/policy/checks/immutability.py
+	PYTHONPATH=tests python -m policy.checks.contraction
 	pytest -q -n auto tests/policy
 
 check: verify test ## Everything that a change must pass.
@@ -65,7 +65,7 @@ lock: $(READY) ## Resolve the development dependencies anew.
 	$(RESOLVE) --group bench --upgrade --output-file $(BENCH_LOCK)
 
 licences: $(READY) ## List the licences of all dependencies in docs/licences.md.
-	python tests/support/licences.py > docs/licences.md.new
+	python tests/policy/checks/licences.py > docs/licences.md.new
 	mv docs/licences.md.new docs/licences.md
 
 bench: $(BENCH_READY) ## Measure against other libraries; BENCH=get_session,growth: some of it, ROUNDS=9: longer.

@@ -80,9 +80,7 @@ async def make_database(server: OwnServer) -> None:
     await admin.close()
 
 
-def test_the_quickstart_talks_to_the_host_of_the_dsn_and_to_nobody_else(
-    server: OwnServer, tmp_path: Path
-) -> None:
+def test_demo_connects_to_the_host_of_the_dsn_alone(server: OwnServer, tmp_path: Path) -> None:
     asyncio.run(make_database(server))
     dsn = f"postgresql://postgres@localhost:{server.port}/shop"
     code = "from agentrows.cli import main\nsys.argv = ['agentrows', 'demo', '--dsn', %r]\nmain()\n"
@@ -98,7 +96,7 @@ def test_the_quickstart_talks_to_the_host_of_the_dsn_and_to_nobody_else(
     assert {event for event, _ in seen} == {"socket.getaddrinfo", "socket.connect"}
 
 
-def test_the_embedded_demo_uses_sockets_of_its_own_machine_only(tmp_path: Path) -> None:
+def test_embedded_demo_uses_local_sockets_only(tmp_path: Path) -> None:
     code = "from agentrows.cli import main\nsys.argv = ['agentrows', 'demo']\nmain()\n"
 
     seen = seen_by(code, tmp_path)

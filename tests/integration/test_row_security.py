@@ -27,8 +27,8 @@ from agentrows import (
     init_connection,
     migrate,
 )
+from policy.checks.owner_scope import LINKS
 from support.methods import METHODS, call, in_order
-from support.owner_scope import LINKS
 from support.stores import count, event
 
 if TYPE_CHECKING:

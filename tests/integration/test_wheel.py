@@ -71,7 +71,7 @@ def test_an_installed_wheel_knows_where_a_database_stands(
 def test_an_installed_wheel_runs_the_demo(scripts: Path, tmp_path: Path) -> None:
     out = run(scripts / "agentrows", "demo", folder=tmp_path)
 
-    assert "CONTRIBUTING.md" in out
+    assert "returns.md" in out
     assert "prune_expired_sessions" in out
 
 

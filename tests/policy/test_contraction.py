@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.contraction import check, last_release
+from policy.checks.contraction import check, last_release
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.freshness import INPUTS, OUT, ROOT, check
+from policy.checks.freshness import INPUTS, OUT, ROOT, check
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from support import immutability
-from support.immutability import check
-from support.migration_policy import TRACKS
+from policy.checks import immutability
+from policy.checks.immutability import check
+from policy.checks.migration_policy import TRACKS
 
 ROOT = Path(__file__).parents[2]
 ONE, TWO = "core/000001_one.up.sql", "core/000002_two.up.sql"
@@ -198,7 +198,7 @@ def test_an_unknown_base_branch_fails_loudly(repository: Repository) -> None:
 def test_the_command_says_what_is_wrong_and_fails(
     repository: Repository, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    place = str(repository.root / "tests" / "support" / "immutability.py")
+    place = str(repository.root / "tests" / "policy" / "checks" / "immutability.py")
     monkeypatch.setattr(immutability, "__file__", place)
     monkeypatch.delenv("BASE_REF", raising=False)
     assert immutability.main() == 0
@@ -209,7 +209,7 @@ def test_the_command_says_what_is_wrong_and_fails(
 
 
 def test_the_command_runs_as_a_script() -> None:
-    script = ROOT / "tests/support/immutability.py"
+    script = ROOT / "tests/policy/checks/immutability.py"
     environment = {name: value for name, value in os.environ.items() if name != "BASE_REF"}
     done = subprocess.run([sys.executable, script], check=False, env=environment)  # noqa: S603
     assert done.returncode == 0

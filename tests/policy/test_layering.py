@@ -12,7 +12,7 @@ SOURCE = Path(__file__).parents[2] / "src"
 # A part of the package → what it may import of the others, besides itself.
 MAY_IMPORT = {
     "agentrows": {"client", "config", "db", "errors", "models", "opening", "stores", "_version"},
-    "cli": {"config", "db", "errors", "migrate"},
+    "cli": {"agentrows", "config", "db", "errors", "migrate"},  # `agentrows` for the demo
     "client": {"config", "db", "errors", "gen", "migrate", "opening", "stores"},
     "config": {"errors"},
     "db": {"config", "errors"},
@@ -60,12 +60,14 @@ def imports(path: Path) -> set[str]:
 def upward(path: Path) -> set[str]:
     """Return the parts that a module imports and must not."""
     own = part_of(path)
-    parts = {
-        name.split(".")[1] if name.count(".") else "agentrows"
+    seconds = {
+        name.split(".")[1] if "." in name else ""
         for name in imports(path)
-        if name.split(".")[0] == "agentrows"
+        if name.split(".")[0] == "agentrows" and name != "agentrows.__version__"
     }
-    return {part for part in parts if part != own and part not in MAY_IMPORT[own] | {"__version__"}}
+    # A public class, as in `from agentrows import PostgresClient`, is part of the package itself.
+    parts = {second if second.lstrip("_")[:1].islower() else "agentrows" for second in seconds}
+    return {part for part in parts if part != own and part not in MAY_IMPORT[own]}
 
 
 @pytest.mark.parametrize(

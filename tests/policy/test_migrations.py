@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support import migration_policy as policy
+from policy.checks import migration_policy as policy
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 

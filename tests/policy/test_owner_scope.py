@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.owner_scope import LINKS, SHARED, Query, problems, read_queries, read_schema, unbound
+from policy.checks.owner_scope import (
+    LINKS,
+    SHARED,
+    Query,
+    problems,
+    read_queries,
+    read_schema,
+    unbound,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

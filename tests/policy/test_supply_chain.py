@@ -12,7 +12,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from support import licences
+from policy.checks import licences
 
 ROOT: Final = Path(__file__).parents[2]
 LOCKS: Final = sorted((ROOT / ".ci").glob("requirements*.txt"))

@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import atexit
 import logging
-import os
-import runpy
 import shutil
 import sys
 import tempfile
@@ -59,24 +57,18 @@ def main() -> None:
 
 @app.command()
 def demo(dsn: Dsn = None) -> None:
-    """Store, list, search and prune this project's documents, on an embedded PostgreSQL.
+    """Store, list, search and prune sample documents, on an embedded PostgreSQL.
 
-    With --dsn on a database of yours: its schema is brought up, and the demo's rows stay there.
+    With --dsn the demo runs on that database: it applies pending migrations, and its rows stay.
     """
+    from agentrows.cli.demo import run_demo  # noqa: PLC0415  the client is slow to import
+
     if dsn is None:
         folder = Path(tempfile.mkdtemp(prefix="agentrows-"))
         # Handlers run last in, first out: the server, started later, is stopped before this.
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         dsn = f"{SCHEME}//{folder}/postgres"
-    os.environ["AGENTROWS_DATABASE_URL"] = dsn
-    runpy.run_path(str(_quickstart()), run_name="__main__")
-
-
-def _quickstart() -> Path:
-    """Return the quickstart's path, in an installed wheel or in a checkout."""
-    package = Path(__file__).parents[1]
-    installed = package / "quickstart.py"
-    return installed if installed.exists() else package.parents[1] / "examples" / "quickstart.py"
+    asyncio.run(run_demo(dsn))
 
 
 def _fail(message: str, code: int) -> None:

@@ -22,8 +22,8 @@ from agentrows import (
 )
 from agentrows.db.executor import Executor
 from agentrows.stores.users import UserStore
+from policy.checks.owner_scope import SHARED
 from support.methods import NO_ID, NO_TEXT
-from support.owner_scope import SHARED
 from support.stores import count, event, towards
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """A migration is frozen once its hash stands in migrations/frozen.sum: this holds it to that.
 
-`python tests/support/immutability.py` prints what is wrong, one line each, and exits with 1.
+`python tests/policy/checks/immutability.py` prints what is wrong, one line each, and exits with 1.
 A line of frozen.sum is `<sha256>  core/000001_initial.up.sql`, as sha256sum writes it. In a pull
 request, BASE_REF names the base branch: its migrations may not be changed either.
 """
@@ -25,7 +25,7 @@ class GitError(Exception):
 
 def main() -> int:
     """Check this repository; print what is wrong, and return the exit code."""
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     problems = check(root, base_ref=os.environ.get("BASE_REF") or None)
     for problem in problems:
         print(problem, file=sys.stderr)  # noqa: T201  a command's output

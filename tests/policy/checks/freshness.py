@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 INPUTS = ("sqlc.yaml", "migrations", "queries")
 OUT = Path("src/agentrows/gen")
 

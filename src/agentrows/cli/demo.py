@@ -1,20 +1,18 @@
-"""The main job, end to end: documents become sessions, events and memories, and are talked about.
+"""`agentrows demo`: a support agent's documents become sessions, events and memories.
 
-Reads the project's own documents, one session each with a paragraph per event, stores what there
-is to remember, holds a conversation with tools, a task and a checkpoint, and then lists, searches
-and prunes. `AGENTROWS_DATABASE_URL` says where; `agentrows demo` runs it on an embedded PostgreSQL.
+Stores one session per document with one event per paragraph, and the paragraphs as memories. Then
+runs a conversation with tools, a task and a checkpoint, and lists, searches and prunes the rows.
 """
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import json
 import re
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from importlib import resources
 from statistics import median
 from textwrap import shorten
 from typing import TYPE_CHECKING, TypeVar
@@ -36,24 +34,30 @@ from agentrows import (
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
+    from importlib.resources.abc import Traversable
 
     from pydantic import JsonValue
 
 T = TypeVar("T")
 
-USER = f"mira-{uuid4().hex[:4]}"  # somebody new in every run
+USER = f"mira-{uuid4().hex[:4]}"  # a new user in each run
 TASK = f"task-{uuid4().hex[:8]}"
-AGENT = "docs-reader"
-QUESTION = "how do I add a table?"
-HERE = Path(__file__).resolve().parent
-FOLDER = HERE / "docs" if (HERE / "docs").is_dir() else HERE.parent  # in a wheel, in a checkout
+AGENT = "bike-rental-support"
+QUESTION = "can I return the bike on a Sunday?"
+ANSWER = "Yes: the shop at the station is open on Sundays from ten to four."
+EXPIRED = "prices-of-last-year.md"
 
 
-def paragraphs(path: Path) -> Iterator[str]:
-    """Yield a document's paragraphs, each after the heading it stands under; code left out."""
-    prose = re.sub(r"(?ms)^ *```.*?^ *```$", "", path.read_text(encoding="utf-8"))
-    heading = path.stem
-    for block in re.split(r"\n\s*\n", prose):
+def sample_documents() -> list[Traversable]:
+    """Return the sample documents, by name."""
+    folder = resources.files("agentrows.cli") / "demo_documents"
+    return sorted(folder.iterdir(), key=lambda document: document.name)
+
+
+def paragraphs(document: Traversable) -> Iterator[str]:
+    """Yield a document's paragraphs, each after its heading."""
+    heading = document.name
+    for block in re.split(r"\n\s*\n", document.read_text(encoding="utf-8")):
         text = " ".join(block.split())
         if text.startswith("#"):
             heading = text.lstrip("# ")
@@ -62,7 +66,10 @@ def paragraphs(path: Path) -> Iterator[str]:
 
 
 def embed(text: str) -> Vector:
-    """Return a (768,) float32 vector of hashed words and trigrams: no model, but it searches."""
+    """Return a (768,) float32 vector of hashed words and trigrams.
+
+    It replaces an embedding model, so that the demo needs no download.
+    """
     vector = [0.0] * 768
     for word in re.findall(r"[a-z]+", text.lower()):
         for part in {word, *(word[i : i + 3] for i in range(len(word) - 2))}:
@@ -77,23 +84,23 @@ def to_json(value: JsonValue) -> str:
 
 
 def to_base64(value: JsonValue) -> str:
-    """Return base64 of JSON, which is how a checkpoint and its writes are stored."""
+    """Return JSON as base64, the form in which checkpoints and their writes are stored."""
     return base64.b64encode(to_json(value).encode()).decode()
 
 
 def document_of(memory: Memory | MemoryHit) -> str:
-    """Return the name of the document that a memory is about."""
+    """Return the name of the document that a memory comes from."""
     return str(json.loads(memory.metadata or "{}").get("document", "?"))
 
 
 class Stopwatch:
-    """Awaits calls, and remembers how many rows each moved and how long it took."""
+    """Awaits calls and records the rows and the duration of each."""
 
     def __init__(self) -> None:
         self.calls: dict[str, list[tuple[int, float]]] = {}
 
     async def __call__(self, call: str, awaitable: Awaitable[T], *, rows: Callable[[T], int]) -> T:
-        """Await a call, note it, return its result; `rows` counts what the result stands for."""
+        """Await a call and return its result; `rows` counts the rows of the result."""
         started = time.perf_counter()
         result = await awaitable
         took = (time.perf_counter() - started) * 1000
@@ -101,10 +108,10 @@ class Stopwatch:
         return result
 
     def table(self) -> Table:
-        """Return a table with a line for each kind of call."""
-        table = Table(title="\nhow long each call took", title_justify="left")
-        table.add_column("call")
-        for heading in ("times", "rows", "median ms"):
+        """Return a table with one line per method."""
+        table = Table(title="\nduration of the calls", title_justify="left")
+        table.add_column("method")
+        for heading in ("calls", "rows", "median ms"):
             table.add_column(heading, justify="right")
         for call, runs in self.calls.items():
             count = sum(rows for rows, _ in runs)
@@ -117,8 +124,10 @@ def one(_row: object) -> int:
     return 1
 
 
-async def remember(client: PostgresClient, timed: Stopwatch, documents: list[Path]) -> None:
-    """Store an agent, a session per document, its paragraphs as events and as memories."""
+async def store_documents(
+    client: PostgresClient, timed: Stopwatch, documents: list[Traversable]
+) -> None:
+    """Store an agent, one session per document, and its paragraphs as events and memories."""
     await timed("store_agent", client.store_agent(AGENT, type="Declarative"), rows=one)
     yesterday = datetime.now(UTC) - timedelta(days=1)
     for document in documents:
@@ -138,20 +147,20 @@ async def remember(client: PostgresClient, timed: Stopwatch, documents: list[Pat
                 content=text,
                 embedding=embed(text),
                 metadata=to_json({"document": name}),
-                expires_at=yesterday if name == "CHANGELOG.md" else None,
+                expires_at=yesterday if name == EXPIRED else None,
             )
             for text in texts
         ]
         await timed("store_agent_memories", client.store_agent_memories(memories), rows=int)
 
 
-async def converse(client: PostgresClient, timed: Stopwatch) -> None:
-    """Hold a conversation: a question, a task with tools, a checkpoint, an answer, a verdict."""
+async def run_conversation(client: PostgresClient, timed: Stopwatch) -> None:
+    """Store a conversation: question, task with tools, checkpoint, answer, feedback, share."""
     tools = [NewTool(id="search", description="Search the documents"), NewTool(id="open")]
     refresh = client.refresh_tools_for_server("docs", group_kind="MCPServer", tools=tools)
     await timed("refresh_tools_for_server", refresh, rows=lambda changed: changed.stored)
 
-    async with client.transaction() as tx:  # all of it is stored, or nothing
+    async with client.transaction() as tx:  # stores both rows or none
         await tx.store_session("chat", user_id=USER, agent_id=AGENT)
         ask = NewEvent(id=str(uuid4()), user_id=USER, session_id="chat", data=QUESTION)
         await timed("tx.store_events", tx.store_events([ask]), rows=int)
@@ -176,13 +185,12 @@ async def converse(client: PostgresClient, timed: Stopwatch) -> None:
     )
     await timed("store_checkpoint_writes", writes, rows=lambda _: len(calls))
 
-    text = "In five steps: CONTRIBUTING.md has them."
-    answer = NewEvent(id=str(uuid4()), user_id=USER, session_id="chat", data=text)
+    answer = NewEvent(id=str(uuid4()), user_id=USER, session_id="chat", data=ANSWER)
     await timed("store_events", client.store_events([answer]), rows=int)
     done = client.store_task(TASK, user_id=USER, data=to_json("completed"))
     await timed("store_task", done, rows=one)
     feedback = client.store_feedback(
-        user_id=USER, is_positive=False, feedback_text="Which five?", issue_type="incomplete"
+        user_id=USER, is_positive=False, feedback_text="Which station?", issue_type="incomplete"
     )
     await timed("store_feedback", feedback, rows=one)
     share = client.create_session_share("chat", user_id=USER)
@@ -191,19 +199,19 @@ async def converse(client: PostgresClient, timed: Stopwatch) -> None:
     await timed("record_share_access", opened, rows=one)
 
 
-async def look(client: PostgresClient, timed: Stopwatch, console: Console) -> None:
-    """List what is stored, and search it."""
+async def list_and_search(client: PostgresClient, timed: Stopwatch, console: Console) -> None:
+    """Print the stored rows and the result of a memory search."""
     sessions = await timed("list_sessions", client.list_sessions(user_id=USER), rows=len)
     listing = client.list_agent_memories(agent_name=AGENT, user_id=USER)
     memories = await timed("list_agent_memories", listing, rows=len)
-    stored = Table(title="\nwhat is stored", title_justify="left")
+    stored = Table(title="\nstored rows", title_justify="left")
     stored.add_column("session")
     for heading in ("events", "memories"):
         stored.add_column(heading, justify="right")
     for session in sessions:
         events = await client.list_events_for_session(session.id, user_id=USER)
-        about = [memory for memory in memories if document_of(memory) == session.id]
-        stored.add_row(session.id, str(len(events)), str(len(about) or "-"))
+        count = sum(document_of(memory) == session.id for memory in memories)
+        stored.add_row(session.id, str(len(events)), str(count or "-"))
     console.print(stored)
 
     [task] = await client.list_tasks_for_session("chat", user_id=USER)
@@ -219,11 +227,11 @@ async def look(client: PostgresClient, timed: Stopwatch, console: Console) -> No
     console.print(f"\nsearch: “{QUESTION}”", style="italic")
     for hit in await timed("search_agent_memory", search, rows=len):
         text = shorten(hit.content or "", 50, placeholder=" …")
-        console.print(f"  {hit.score:.2f}  [dim]{document_of(hit):<16}[/dim] {text}")
+        console.print(f"  {hit.score:.2f}  [dim]{document_of(hit):<18}[/dim] {text}")
 
 
-async def tidy(client: PostgresClient, timed: Stopwatch) -> None:
-    """Delete a session, and prune what has expired and what was idle for 30 days."""
+async def delete_and_prune(client: PostgresClient, timed: Stopwatch) -> None:
+    """Delete a session, expired memories, and sessions without activity for 30 days."""
     deleting = client.delete_session("chat", user_id=USER)
     await timed("delete_session", deleting, rows=int)
     memories = client.prune_expired_memories()
@@ -232,21 +240,17 @@ async def tidy(client: PostgresClient, timed: Stopwatch) -> None:
     await timed("prune_expired_sessions", idle, rows=lambda pruned: pruned.sessions)
 
 
-async def main() -> None:
-    """Run it all, and show what is stored and how long each call took."""
+async def run_demo(dsn: str) -> None:
+    """Run the demo on a database and print the stored rows and the duration of the calls."""
     console = Console(highlight=False)
-    documents = sorted([*FOLDER.glob("*.md"), *(FOLDER / "docs").glob("*.md")])
-    console.print(f"storing {len(documents)} documents as what {AGENT} and {USER} talked about")
+    documents = sample_documents()
+    console.print(f"storing {len(documents)} documents as conversations of {USER} with {AGENT}")
     timed = Stopwatch()
     started = time.perf_counter()
-    async with PostgresClient.open() as client:
+    async with PostgresClient.open(dsn) as client:
         console.print(f"server ready, schema migrated in {time.perf_counter() - started:.1f} s")
-        await remember(client, timed, documents)
-        await converse(client, timed)
-        await look(client, timed, console)
-        await tidy(client, timed)
+        await store_documents(client, timed, documents)
+        await run_conversation(client, timed)
+        await list_and_search(client, timed, console)
+        await delete_and_prune(client, timed)
     console.print(timed.table())
-
-
-if __name__ == "__main__":
-    asyncio.run(main())

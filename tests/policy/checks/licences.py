@@ -1,6 +1,6 @@
 """Writes docs/licences.md: the licence of each distribution, as its own metadata gives it.
 
-`python tests/support/licences.py` prints it; `make licences` writes the file.
+`python tests/policy/checks/licences.py` prints it; `make licences` writes the file.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-ROOT: Final = Path(__file__).parents[2]
+ROOT: Final = Path(__file__).parents[3]
 LOCK: Final = ROOT / ".ci" / "requirements-dev.txt"
 PINNED: Final = re.compile(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)(?: ; ([^\\]+))?", re.MULTILINE)
 CLASSIFIERS: Final = {

@@ -17,7 +17,7 @@ import zipfile
 from pathlib import Path
 from typing import Final
 
-from support.freshness import ROOT, sqlc
+from policy.checks.freshness import ROOT, sqlc
 
 RELEASE: Final = re.compile(r"v[0-9]+\.[0-9]+\.[0-9]+")
 

@@ -13,13 +13,13 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from support.migration_policy import parse, walk
+from policy.checks.migration_policy import parse, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from support.migration_policy import Node
+    from policy.checks.migration_policy import Node
 
     Tags = frozenset[str]
 

@@ -1,0 +1,1 @@
+"""SQL that an administrator runs: the roles and their rights."""
