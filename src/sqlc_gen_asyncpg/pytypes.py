@@ -18,7 +18,7 @@ from sqlc_gen_asyncpg.errors import Refused
 from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
-    from sqlc_gen_asyncpg.wire import Name
+    from sqlc_gen_asyncpg.protocol import Name
 
 __all__ = ["PG_TYPES", "PYTHON_NAMES", "PyType", "Type", "TypeText", "normal_name", "parse_type"]
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest_asyncio
 
-from sqlc_gen_asyncpg.pgtypes import normal_name
-from sqlc_gen_asyncpg.sql.infer import Inference
-from sqlc_gen_asyncpg.sql.library import Candidate, Info
-from sqlc_gen_asyncpg.sql.relations import columns
-from sqlc_gen_asyncpg.sql.scope import Schema
+from sqlc_gen_asyncpg.infer.expressions import Inference
+from sqlc_gen_asyncpg.infer.functions import Candidate, Info
+from sqlc_gen_asyncpg.infer.relations import columns
+from sqlc_gen_asyncpg.infer.scope import Schema
+from sqlc_gen_asyncpg.protocol import Name
+from sqlc_gen_asyncpg.pytypes import normal_name
 from sqlc_gen_asyncpg.sql.statements import parse
-from sqlc_gen_asyncpg.wire import Name
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -17,7 +17,7 @@ WRITTEN = [
 # They read the catalog of any database, so sqlc cannot know it.
 RUNNER = [
     *(ROOT / "src" / "agentrows" / "migrate" / name for name in ("ledger.py", "catalog.py")),
-    ROOT / "src" / "sqlc_gen_asyncpg" / "serverschema.py",
+    ROOT / "src" / "sqlc_gen_asyncpg" / "check" / "schema.py",
 ]
 SQL = re.compile(r"\s*(SELECT|INSERT INTO|UPDATE|DELETE FROM|WITH|CREATE|ALTER|DROP|TRUNCATE) \S")
 # Its rights are given on tables that only a database knows, so it is run there and not by us.

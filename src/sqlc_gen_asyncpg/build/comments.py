@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sqlc_gen_asyncpg.errors import Refused
-from sqlc_gen_asyncpg.pgtypes import TypeText, parse_type
+from sqlc_gen_asyncpg.pytypes import TypeText, parse_type
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sqlc_gen_asyncpg.queryfiles import Layout
+    from sqlc_gen_asyncpg.build.queryfiles import Layout
 
 __all__ = ["Batch", "Directives", "parse_comments"]
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from sqlc_gen_asyncpg.errors import Refused
 
 if TYPE_CHECKING:
-    from sqlc_gen_asyncpg import ir, wire
-    from sqlc_gen_asyncpg.analysis import Analysis
-    from sqlc_gen_asyncpg.catalog import Catalog
-    from sqlc_gen_asyncpg.directives import Directives
+    from sqlc_gen_asyncpg import ir, protocol
+    from sqlc_gen_asyncpg.build.comments import Directives
+    from sqlc_gen_asyncpg.build.query_types import Analysis
     from sqlc_gen_asyncpg.errors import Report
+    from sqlc_gen_asyncpg.schema.catalog import Catalog
 
 __all__ = ["Builder", "Names", "plain"]
 
@@ -42,7 +42,7 @@ class Builder:
     catalog: Catalog
     names: Names
     report: Report
-    query: wire.Query
+    query: protocol.Query
     says: Directives
     title: str
     models: list[ir.Model]

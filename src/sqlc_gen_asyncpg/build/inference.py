@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from sqlc_gen_asyncpg.build.slices import TRUSTED_FUNCTIONS, flatten
 from sqlc_gen_asyncpg.errors import Refused
-from sqlc_gen_asyncpg.sqltext import TRUSTED_FUNCTIONS, flatten
 from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
-    from sqlc_gen_asyncpg.wire import Column
+    from sqlc_gen_asyncpg.protocol import Column
 
 __all__ = ["check_expression"]
 

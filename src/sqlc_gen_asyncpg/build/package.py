@@ -7,23 +7,23 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sqlc_gen_asyncpg import SQLC_VERSION, ir, naming
-from sqlc_gen_asyncpg.builder import Names
-from sqlc_gen_asyncpg.catalog import read_catalog
-from sqlc_gen_asyncpg.documented import documented
+from sqlc_gen_asyncpg.build.context import Names
+from sqlc_gen_asyncpg.build.docstrings import documented
+from sqlc_gen_asyncpg.build.query import Built, build_query
+from sqlc_gen_asyncpg.build.queryfiles import read_layouts
+from sqlc_gen_asyncpg.build.unused_options import check_unused
 from sqlc_gen_asyncpg.errors import GeneratorError, Report
 from sqlc_gen_asyncpg.options import parse_options
-from sqlc_gen_asyncpg.queries import Built, build_query
-from sqlc_gen_asyncpg.queryfiles import read_layouts
-from sqlc_gen_asyncpg.unused import check_unused
+from sqlc_gen_asyncpg.schema.catalog import read_catalog
 from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sqlc_gen_asyncpg import wire
-    from sqlc_gen_asyncpg.catalog import Catalog
+    from sqlc_gen_asyncpg import protocol
+    from sqlc_gen_asyncpg.build.queryfiles import Layout
     from sqlc_gen_asyncpg.options import Options
-    from sqlc_gen_asyncpg.queryfiles import Layout
+    from sqlc_gen_asyncpg.schema.catalog import Catalog
 
 __all__ = ["build"]
 
@@ -55,7 +55,7 @@ class _Taken:
         return not other
 
 
-def build(request: wire.Request, directory: str = "") -> ir.Package:
+def build(request: protocol.Request, directory: str = "") -> ir.Package:
     """Return the package to write; GeneratorError with all that is wrong.
 
     The schema's files are looked for in `directory`, sqlc's own if it is empty.
@@ -126,7 +126,7 @@ def _written(
     return [key for key in keys if catalog.tables[key].model.name in used]
 
 
-def _check_request(request: wire.Request, options: Options) -> None:
+def _check_request(request: protocol.Request, options: Options) -> None:
     if request.engine != "postgresql":
         raise GeneratorError([f"sqlc.yaml: engine must be postgresql, not {request.engine}"])
     if options.strict and request.sqlc_version.removeprefix("v") != SQLC_VERSION.removeprefix("v"):
@@ -141,7 +141,7 @@ def _check_request(request: wire.Request, options: Options) -> None:
 
 
 def _modules(
-    request: wire.Request,
+    request: protocol.Request,
     catalog: Catalog,
     names: Names,
     report: Report,

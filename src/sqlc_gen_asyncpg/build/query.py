@@ -6,27 +6,28 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast, get_args
 
-from sqlc_gen_asyncpg import ir, naming, sqltext
-from sqlc_gen_asyncpg.analysis import analyse, parameter_column
-from sqlc_gen_asyncpg.builder import Builder
-from sqlc_gen_asyncpg.custom import JSON_TYPES, VECTOR_TYPES
-from sqlc_gen_asyncpg.directives import parse_comments
+from sqlc_gen_asyncpg import ir, naming
+from sqlc_gen_asyncpg.build.comments import parse_comments
+from sqlc_gen_asyncpg.build.context import Builder
+from sqlc_gen_asyncpg.build.query_types import analyse, parameter_column
+from sqlc_gen_asyncpg.build.results import result
+from sqlc_gen_asyncpg.build.slices import always_one_row, mask, rewrite_slices, scalars_in_any
+from sqlc_gen_asyncpg.build.unnamed import named_by_number
 from sqlc_gen_asyncpg.errors import AlreadyReported, InternalError, Refused
-from sqlc_gen_asyncpg.pgtypes import Type, normal_name
-from sqlc_gen_asyncpg.results import result
+from sqlc_gen_asyncpg.infer.type_errors import STRINGS
+from sqlc_gen_asyncpg.pytypes import Type, normal_name
+from sqlc_gen_asyncpg.schema.overrides import JSON_TYPES, VECTOR_TYPES
 from sqlc_gen_asyncpg.sql import nodes
-from sqlc_gen_asyncpg.sql.conflicts import STRINGS
-from sqlc_gen_asyncpg.unnamed import named_by_number
 from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
 
-    from sqlc_gen_asyncpg import wire
-    from sqlc_gen_asyncpg.builder import Names
-    from sqlc_gen_asyncpg.catalog import Catalog
+    from sqlc_gen_asyncpg import protocol
+    from sqlc_gen_asyncpg.build.context import Names
+    from sqlc_gen_asyncpg.build.queryfiles import Layout
     from sqlc_gen_asyncpg.errors import Report
-    from sqlc_gen_asyncpg.queryfiles import Layout
+    from sqlc_gen_asyncpg.schema.catalog import Catalog
 
 __all__ = ["Built", "build_query"]
 
@@ -51,7 +52,7 @@ class Built:
 
 
 def build_query(
-    query: wire.Query, catalog: Catalog, names: Names, report: Report, layout: Layout | None
+    query: protocol.Query, catalog: Catalog, names: Names, report: Report, layout: Layout | None
 ) -> Built | None:
     """Return the function of a query; None, with a line in the report, if there cannot be one."""
     where = f"{query.filename}: {query.name}"
@@ -62,7 +63,7 @@ def build_query(
 
 
 def _built(
-    query: wire.Query, catalog: Catalog, names: Names, report: Report, layout: Layout | None
+    query: protocol.Query, catalog: Catalog, names: Names, report: Report, layout: Layout | None
 ) -> Built | None:
     before = len(report.problems)
     where = f"{query.filename}: {query.name}"
@@ -93,7 +94,7 @@ def _check(self: Builder) -> None:
         raise Refused(f"-- py: iterator goes with :many, not with {cmd}")
     if says.row and cmd not in _WITH_RESULT:
         raise Refused(f"-- py: row goes with :one and :many, not with {cmd}")
-    text = sqltext.mask(self.query.text)
+    text = mask(self.query.text)
     if re.search(r"\bMERGE\s+INTO\b", text, re.IGNORECASE) and (
         cmd in _WITH_RESULT or re.search(r"[$@]\w", text)
     ):
@@ -138,7 +139,7 @@ def _function(self: Builder) -> ir.Function:
     params = _params(self, arguments)
     found = result(self) if query.cmd in _WITH_RESULT else None
     slices = {each.number for each in query.parameters if each.column.is_slice}
-    text = sqltext.rewrite_slices(query.text, slices)
+    text = rewrite_slices(query.text, slices)
     fields = [each.field for each in arguments]
     numbers = [each.number for each in query.parameters]
     copy = None
@@ -161,7 +162,7 @@ def _function(self: Builder) -> ir.Function:
     )
 
 
-def _default_doc(query: wire.Query) -> tuple[str, ...]:
+def _default_doc(query: protocol.Query) -> tuple[str, ...]:
     does = {
         ":one": "and return its row",
         ":many": "and return its rows",
@@ -179,7 +180,7 @@ def _surely_one(self: Builder) -> bool:
     """Whether a query that is no INSERT without doubts surely has a row."""
     if self.query.insert_into is None:
         return bool(self.analysis and self.analysis.one_row)
-    return sqltext.always_one_row(self.query.text)
+    return always_one_row(self.query.text)
 
 
 def _arguments(self: Builder, constant: str) -> tuple[list[ir.Argument], list[ir.Bind]]:
@@ -255,7 +256,7 @@ def _parameter_types(self: Builder) -> dict[str, Type]:
             types[name] = of
             if of.dims:
                 arrays.add(parameter.number)
-    for number in sqltext.scalars_in_any(self.query.text, arrays) if types else ():
+    for number in scalars_in_any(self.query.text, arrays) if types else ():
         self.report.add(
             self.where,
             f"${number} in ANY(…) is not known as an array; cast it: ANY(${number}::text[])",
@@ -266,7 +267,7 @@ def _parameter_types(self: Builder) -> dict[str, Type]:
     return types
 
 
-def _parameter(self: Builder, parameter: wire.Parameter) -> tuple[str, Type]:
+def _parameter(self: Builder, parameter: protocol.Parameter) -> tuple[str, Type]:
     column = parameter.column
     if not column.name:
         raise Refused(f"parameter ${parameter.number} has no name; {_NAME_THEM}")
@@ -284,7 +285,7 @@ def _parameter(self: Builder, parameter: wire.Parameter) -> tuple[str, Type]:
     return column.name, Type(of.base, dims=1) if column.is_slice else of
 
 
-def _said_type(self: Builder, column: wire.Column, number: int) -> Type:
+def _said_type(self: Builder, column: protocol.Column, number: int) -> Type:
     """Return the type of a parameter; one that a directive gives need not be known to sqlc."""
     said = self.says.params.get(column.name)
     if self.analysis is None and not column.is_slice:

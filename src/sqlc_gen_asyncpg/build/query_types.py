@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from sqlc_gen_asyncpg import wire
+from sqlc_gen_asyncpg import protocol
 from sqlc_gen_asyncpg.errors import Refused
-from sqlc_gen_asyncpg.pgtypes import Type, is_serial, normal_name
-from sqlc_gen_asyncpg.sql.infer import Inference
-from sqlc_gen_asyncpg.sql.relations import columns, one_row
+from sqlc_gen_asyncpg.infer.expressions import Inference
+from sqlc_gen_asyncpg.infer.relations import columns, one_row
+from sqlc_gen_asyncpg.pytypes import Type, is_serial, normal_name
 from sqlc_gen_asyncpg.sql.statements import parse
 from sqlc_gen_asyncpg.sql.tokens import SqlSyntaxError
 from sqlc_gen_asyncpg.words import words
@@ -21,9 +21,9 @@ from sqlc_gen_asyncpg.words import words
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from sqlc_gen_asyncpg.catalog import Catalog
+    from sqlc_gen_asyncpg.infer.functions import Info
+    from sqlc_gen_asyncpg.schema.catalog import Catalog
     from sqlc_gen_asyncpg.sql import nodes
-    from sqlc_gen_asyncpg.sql.library import Info
 
 __all__ = ["Analysis", "analyse", "parameter_column", "result_type"]
 
@@ -47,7 +47,7 @@ class Analysis:
     one_row: bool
 
 
-def analyse(query: wire.Query, catalog: Catalog, nullable: Collection[int]) -> Analysis | None:
+def analyse(query: protocol.Query, catalog: Catalog, nullable: Collection[int]) -> Analysis | None:
     """Return the query's types; None if its text is not understood."""
     try:
         parsed = parse(query.text)
@@ -67,7 +67,7 @@ def _columns(inference: Inference, parsed: nodes.Query) -> tuple[Info, ...]:
     return tuple(info for _, info in columns(inference, parsed, None))
 
 
-def result_type(catalog: Catalog, column: wire.Column, info: Info) -> Type:
+def result_type(catalog: Catalog, column: protocol.Column, info: Info) -> Type:
     """Return the type of a result; Refused if it is not sure."""
     if not info.type:
         if column.table and catalog.key(column.table) not in catalog.tables:
@@ -86,10 +86,10 @@ def result_type(catalog: Catalog, column: wire.Column, info: Info) -> Type:
     return Type(of.base, info.nullable, info.dims + inner, info.null_items)
 
 
-def _column(name: str, kind: str, *, not_null: bool) -> wire.Column:
-    return wire.Column(
+def _column(name: str, kind: str, *, not_null: bool) -> protocol.Column:
+    return protocol.Column(
         name=name,
-        type=wire.Name("", kind),
+        type=protocol.Name("", kind),
         not_null=not_null,
         dims=0,
         comment="",
@@ -101,7 +101,9 @@ def _column(name: str, kind: str, *, not_null: bool) -> wire.Column:
     )
 
 
-def parameter_column(catalog: Catalog, column: wire.Column, info: Info | None) -> wire.Column:
+def parameter_column(
+    catalog: Catalog, column: protocol.Column, info: Info | None
+) -> protocol.Column:
     """Return what sqlc says of a parameter, with the type that PostgreSQL would infer.
 
     That of what is compared with a domain's column is the domain's base; the column says more.
@@ -120,7 +122,7 @@ def parameter_column(catalog: Catalog, column: wire.Column, info: Info | None) -
             column = replace(column, type=source.type)
         if source and source.not_null and not column.not_null and is_serial(column.type):
             # A serial type says NOT NULL, and sqlc.narg that the argument may be None.
-            column = replace(column, type=wire.Name("", theirs))
+            column = replace(column, type=protocol.Name("", theirs))
     if catalog.schema.requires(info):
         column = replace(column, not_null=True)
     base = catalog.domain_base(info.type)
@@ -128,5 +130,5 @@ def parameter_column(catalog: Catalog, column: wire.Column, info: Info | None) -
     # An operator's arrays have any number of dimensions, the column's has more than one.
     if alike and (column.dims == info.dims or column.dims > info.dims == 1):
         return column
-    kind = wire.Name("", info.type)
+    kind = protocol.Name("", info.type)
     return replace(column, type=kind, dims=info.dims, table=None)

@@ -6,20 +6,21 @@ from dataclasses import replace
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from sqlc_gen_asyncpg import ir, naming, sqltext
-from sqlc_gen_asyncpg.analysis import result_type
-from sqlc_gen_asyncpg.builder import plain
-from sqlc_gen_asyncpg.catalog import make_field
+from sqlc_gen_asyncpg import ir, naming
+from sqlc_gen_asyncpg.build.context import plain
+from sqlc_gen_asyncpg.build.inference import check_expression
+from sqlc_gen_asyncpg.build.query_types import result_type
+from sqlc_gen_asyncpg.build.slices import has_outer_join, result_items
 from sqlc_gen_asyncpg.errors import AlreadyReported, Refused
-from sqlc_gen_asyncpg.inference import check_expression
-from sqlc_gen_asyncpg.pgtypes import normal_name
+from sqlc_gen_asyncpg.pytypes import normal_name
+from sqlc_gen_asyncpg.schema.catalog import make_field
 from sqlc_gen_asyncpg.sql import nodes
 
 if TYPE_CHECKING:
-    from sqlc_gen_asyncpg import wire
-    from sqlc_gen_asyncpg.builder import Builder
-    from sqlc_gen_asyncpg.pgtypes import Type, TypeText
-    from sqlc_gen_asyncpg.sql.library import Info
+    from sqlc_gen_asyncpg import protocol
+    from sqlc_gen_asyncpg.build.context import Builder
+    from sqlc_gen_asyncpg.infer.functions import Info
+    from sqlc_gen_asyncpg.pytypes import Type, TypeText
 
 __all__ = ["result"]
 
@@ -71,7 +72,7 @@ def _single(
     return ir.Record(annotation, found.columns if found else ())
 
 
-def _with_types(self: Builder) -> list[tuple[wire.Column, str, tuple[Info, ...] | None]]:
+def _with_types(self: Builder) -> list[tuple[protocol.Column, str, tuple[Info, ...] | None]]:
     """Each column with its SQL and its own types, where they can be matched."""
     query, analysis = self.query, self.analysis
     widths = [_width(self, each) for each in query.columns]
@@ -85,7 +86,7 @@ def _with_types(self: Builder) -> list[tuple[wire.Column, str, tuple[Info, ...] 
             f"{len(analysis.results)}; list them by name, each with its cast"
         )
     doubtful = [each for each in query.columns if not each.table]
-    items = sqltext.result_items(query.text) if doubtful else []
+    items = result_items(query.text) if doubtful else []
     if len(items) != len(query.columns) or any(each.embed for each in query.columns):
         items = [""] * len(query.columns)
     return [(column, item, None) for column, item in zip(query.columns, items, strict=True)]
@@ -121,19 +122,19 @@ def _aliases(self: Builder) -> list[str]:
     return found
 
 
-def _marked(column: wire.Column) -> tuple[str, str]:
+def _marked(column: protocol.Column) -> tuple[str, str]:
     """Return a column's name without its mark, and the mark."""
     mark = column.name[-1:] if column.name.endswith(("!", "?")) else ""
     return column.name.removesuffix(mark), mark
 
 
-def _width(self: Builder, column: wire.Column) -> int:
+def _width(self: Builder, column: protocol.Column) -> int:
     table = self.catalog.tables.get(self.catalog.key(column.embed)) if column.embed else None
     return len(table.model.fields) if table else 1
 
 
 def _column(
-    self: Builder, column: wire.Column, item: str, infos: tuple[Info, ...] | None, number: int
+    self: Builder, column: protocol.Column, item: str, infos: tuple[Info, ...] | None, number: int
 ) -> tuple[ir.Field, Type]:
     name, mark = _marked(column)
     name = name or f"column_{number}"
@@ -179,7 +180,7 @@ def _called(part: nodes.Body | nodes.Source) -> set[str]:
 
 
 def _said(
-    self: Builder, said: TypeText, column: wire.Column, infos: tuple[Info, ...] | None
+    self: Builder, said: TypeText, column: protocol.Column, infos: tuple[Info, ...] | None
 ) -> Type:
     """Return the type that a comment gives to a column; it need not be known otherwise."""
     normal = infos[0].type if infos and infos[0].type else normal_name(column.type)
@@ -191,7 +192,7 @@ def _said(
 
 
 def _embedded(
-    self: Builder, column: wire.Column, infos: tuple[Info, ...] | None, sql_name: str
+    self: Builder, column: protocol.Column, infos: tuple[Info, ...] | None, sql_name: str
 ) -> tuple[ir.Field, ir.Embedded]:
     key = self.catalog.key(column.embed) if column.embed else ("", "")
     table = self.catalog.tables.get(key)
@@ -202,7 +203,7 @@ def _embedded(
     alias = sql_name if name != sql_name else ""
     sure = _not_null(self, key)
     outer = any(infos[each].nullable for each in sure) if infos else False
-    if sqltext.has_outer_join(self.query.text) and (infos is None or not sure):
+    if has_outer_join(self.query.text) and (infos is None or not sure):
         raise Refused(
             f"sqlc.embed({column.name}) beside an outer join: no column of the table is NOT NULL, "
             "so that a row of NULLs looks like no row; list the table's columns"

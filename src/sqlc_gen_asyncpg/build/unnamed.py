@@ -6,15 +6,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sqlc_gen_asyncpg import wire
+    from sqlc_gen_asyncpg import protocol
 
 __all__ = ["named_by_number"]
 
 
-def named_by_number(query: wire.Query) -> wire.Query:
+def named_by_number(query: protocol.Query) -> protocol.Query:
     """Return the query with `dollar_1` for `$1` without a name, and `at_2` for a second `at`."""
     taken: set[str] = set()
-    found: list[wire.Parameter] = []
+    found: list[protocol.Parameter] = []
     for each in query.parameters:
         column = each.column
         name = column.name or f"dollar_{each.number}"

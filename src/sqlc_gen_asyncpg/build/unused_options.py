@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlc_gen_asyncpg.custom import matches
-from sqlc_gen_asyncpg.pgtypes import normal_name
-from sqlc_gen_asyncpg.wire import Name
+from sqlc_gen_asyncpg.protocol import Name
+from sqlc_gen_asyncpg.pytypes import normal_name
+from sqlc_gen_asyncpg.schema.overrides import matches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sqlc_gen_asyncpg import wire
-    from sqlc_gen_asyncpg.catalog import Catalog
+    from sqlc_gen_asyncpg import protocol
     from sqlc_gen_asyncpg.errors import Report
+    from sqlc_gen_asyncpg.schema.catalog import Catalog
 
 __all__ = ["check_unused"]
 
 
-def check_unused(catalog: Catalog, request: wire.Request, report: Report) -> None:
+def check_unused(catalog: Catalog, request: protocol.Request, report: Report) -> None:
     """Report what of the options nothing in the schema and the queries is called."""
     for message in (
         *_renamed(catalog, request),
@@ -30,7 +30,7 @@ def check_unused(catalog: Catalog, request: wire.Request, report: Report) -> Non
         report.add("options", f"{message}; correct or remove it")
 
 
-def _renamed(catalog: Catalog, request: wire.Request) -> Iterator[str]:
+def _renamed(catalog: Catalog, request: protocol.Request) -> Iterator[str]:
     known = {query.name for query in request.queries}
     for schema in request.schemas:
         default = schema.name == catalog.default_schema

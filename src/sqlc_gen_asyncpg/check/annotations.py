@@ -18,11 +18,11 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
-from sqlc_gen_asyncpg import ir, wire
-from sqlc_gen_asyncpg.build import build
+from sqlc_gen_asyncpg import ir, protocol
+from sqlc_gen_asyncpg.build.package import build
+from sqlc_gen_asyncpg.check.schema import ARRAYS_OF_DOMAINS, differences
 from sqlc_gen_asyncpg.errors import GeneratorError
-from sqlc_gen_asyncpg.pgtypes import PG_TYPES
-from sqlc_gen_asyncpg.serverschema import ARRAYS_OF_DOMAINS, differences
+from sqlc_gen_asyncpg.pytypes import PG_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import asyncpg
     from asyncpg.prepared_stmt import PreparedStatement
 
-    from sqlc_gen_asyncpg.pgtypes import PyType
+    from sqlc_gen_asyncpg.pytypes import PyType
 
 __all__ = ["capture", "contradictions", "main"]
 
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str]) -> int:
     given = parser.parse_args(arguments)
     try:
         directory = str(Path(given.file).parent) if given.file else ""
-        requests = [wire.decode(each) for each in capture(given.file)]
+        requests = [protocol.decode(each) for each in capture(given.file)]
         packages = [build(each, directory) for each in requests]
         problems = asyncio.run(_check(given.dsn, requests, packages, directory))
     except (GeneratorError, OSError) as error:
@@ -139,7 +139,7 @@ def _by_name(config: str, directory: Path | None) -> Generator[str]:
 
 
 async def _check(
-    dsn: str, requests: list[wire.Request], packages: list[ir.Package], directory: str
+    dsn: str, requests: list[protocol.Request], packages: list[ir.Package], directory: str
 ) -> list[str]:
     import asyncpg  # noqa: PLC0415  # generating must not load it
 

@@ -23,9 +23,9 @@ _CHECK: Final = "compare the generated annotations with a database"
 def run(arguments: Sequence[str]) -> int:
     """Run a command and return its exit code; argparse exits with 2 if there is no such command."""
     if arguments[0] == "check":
-        from sqlc_gen_asyncpg import check  # noqa: PLC0415  # only this command needs it
+        from sqlc_gen_asyncpg.check import annotations  # noqa: PLC0415  # only this command needs it
 
-        return check.main(arguments[1:])
+        return annotations.main(arguments[1:])
     parser = argparse.ArgumentParser(prog="sqlc-gen-asyncpg", description=_DESCRIPTION)
     version = f"sqlc-gen-asyncpg {__version__} for sqlc {SQLC_VERSION}"
     parser.add_argument("--version", action="version", version=version)

@@ -8,19 +8,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sqlc_gen_asyncpg.errors import Refused
-from sqlc_gen_asyncpg.schemafiles import read_schema
-from sqlc_gen_asyncpg.sql.infer import Inference
-from sqlc_gen_asyncpg.sql.relations import columns
+from sqlc_gen_asyncpg.infer.expressions import Inference
+from sqlc_gen_asyncpg.infer.relations import columns
+from sqlc_gen_asyncpg.schema.ddl import read_schema
+from sqlc_gen_asyncpg.schema.views import read_tables
 from sqlc_gen_asyncpg.sql.statements import parse
 from sqlc_gen_asyncpg.sql.tokens import SqlSyntaxError
-from sqlc_gen_asyncpg.tables import read_tables
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from sqlc_gen_asyncpg import wire
-    from sqlc_gen_asyncpg.sql.library import Info
-    from sqlc_gen_asyncpg.sql.scope import Schema
+    from sqlc_gen_asyncpg import protocol
+    from sqlc_gen_asyncpg.infer.functions import Info
+    from sqlc_gen_asyncpg.infer.scope import Schema
 
 __all__ = ["ARRAYS_OF_DOMAINS", "differences"]
 
@@ -56,7 +56,7 @@ SELECT enumlabel::text FROM pg_enum WHERE enumtypid = to_regtype($1) ORDER BY en
 
 async def differences(
     fetch: Callable[[str, str], Awaitable[Sequence[str]]],
-    request: wire.Request,
+    request: protocol.Request,
     directory: str = "",
 ) -> list[str]:
     """Return a line for all that the files say and the server has otherwise.

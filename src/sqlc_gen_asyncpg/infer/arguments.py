@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlc_gen_asyncpg.sql.library import Candidate
+    from sqlc_gen_asyncpg.infer.functions import Candidate
 
 __all__ = ["defaults", "reordered"]
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from sqlc_gen_asyncpg.sql import conflicts, library, nodes
-from sqlc_gen_asyncpg.sql.library import Info
+from sqlc_gen_asyncpg.infer import functions, type_errors
+from sqlc_gen_asyncpg.infer.functions import Info
+from sqlc_gen_asyncpg.sql import nodes
 from sqlc_gen_asyncpg.sql.windows import ODD
 from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlc_gen_asyncpg.sql.infer import Inference
-    from sqlc_gen_asyncpg.sql.scope import Scope
+    from sqlc_gen_asyncpg.infer.expressions import Inference
+    from sqlc_gen_asyncpg.infer.scope import Scope
 
 __all__ = ["call"]
 
@@ -74,16 +75,16 @@ def _library(self: Inference, expr: nodes.Call, infos: list[Info]) -> Info:
     own = self.schema.functions.get(expr.name, ())
     based = [self.based(each) for each in infos]
     if expr.variadic:
-        found = library.by_name(expr.name, own)
+        found = functions.by_name(expr.name, own)
     elif expr.names:
-        found = library.named_function(expr.name, based, expr.names, own)
+        found = functions.named_function(expr.name, based, expr.names, own)
     elif any(not each.type for each in based):
         found = _whatever(expr.name, based, own)
     else:
-        found = library.function(expr.name, based, own)
+        found = functions.function(expr.name, based, own)
     if found is None:
         if not own and not expr.names and all(each.type for each in based):
-            conflicts.no_function(self, expr.name, infos)
+            type_errors.no_function(self, expr.name, infos)
         return Info("")
     for info, (kind, dims) in zip(infos, found.args, strict=False):
         if kind and kind != "any":
@@ -95,12 +96,12 @@ def _library(self: Inference, expr: nodes.Call, infos: list[Info]) -> Info:
 
 
 def _whatever(
-    name: str, infos: Sequence[Info], own: Sequence[library.Candidate]
-) -> library.Found | None:
+    name: str, infos: Sequence[Info], own: Sequence[functions.Candidate]
+) -> functions.Found | None:
     """Return a function that is the same whatever the arguments are."""
     if name == "count" and infos:
-        return library.function(name, [Info("int4")])
-    return library.by_name(name, own)
+        return functions.function(name, [Info("int4")])
+    return functions.by_name(name, own)
 
 
 def _items(expr: nodes.Call, infos: list[Info], typed: Info) -> Info:
@@ -109,7 +110,7 @@ def _items(expr: nodes.Call, infos: list[Info], typed: Info) -> Info:
     if expr.name == "array_agg":
         items = first.null_items if first.dims else first.nullable  # there are no NULL arrays in it
         return replace(typed, dims=first.dims + 1, null_items=items, origin=first.origin)
-    typed = replace(typed, dims=library.depth(typed.type, typed.dims, infos))
+    typed = replace(typed, dims=functions.depth(typed.type, typed.dims, infos))
     same = typed.type == first.type  # unnest has the ranges of a multirange
     if expr.name in {"unnest", "max", "min", "any_value"} and first.origin and same:
         typed = replace(typed, origin=first.origin)

@@ -8,15 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from sqlc_gen_asyncpg.pgtypes import normal_name
-from sqlc_gen_asyncpg.sql import calls, conflicts, library, nodes, relations
-from sqlc_gen_asyncpg.sql.library import UNKNOWN, Found, Info, common, operator
-from sqlc_gen_asyncpg.wire import Name
+from sqlc_gen_asyncpg.infer import calls, functions, relations, type_errors
+from sqlc_gen_asyncpg.infer.functions import UNKNOWN, Found, Info, common, operator
+from sqlc_gen_asyncpg.protocol import Name
+from sqlc_gen_asyncpg.pytypes import normal_name
+from sqlc_gen_asyncpg.sql import nodes
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from sqlc_gen_asyncpg.sql.scope import Schema, Scope
+    from sqlc_gen_asyncpg.infer.scope import Schema, Scope
 
 __all__ = ["NOTHING", "Inference", "named"]
 
@@ -63,11 +64,11 @@ class Inference:
     def settle(self, info: Info, to: Info) -> Info:
         """Give an open value the type that stands beside it."""
         if not info.open:
-            conflicts.no_assignment(self, info, to)
+            type_errors.no_assignment(self, info, to)
             return info
         if info.param and to.type:
             self.param(info.param, to)
-        conflicts.no_value(self, info, to)
+        type_errors.no_value(self, info, to)
         return replace(to, nullable=info.nullable, param=info.param)
 
     def expr(self, expr: nodes.Expr, scope: Scope) -> Info:  # noqa: C901, PLR0911, PLR0912
@@ -120,7 +121,7 @@ class Inference:
         alike = len({(each.type, each.dims) for each in infos}) == 1
         found = common(infos if alike else based)
         if found is None:
-            conflicts.no_common_type(self, infos)
+            type_errors.no_common_type(self, infos)
             return NOTHING
         pairs = zip(infos, based, strict=True)
         typed = next((each for each, base in pairs if (base.type, base.dims) == found), None)
@@ -161,17 +162,17 @@ class Inference:
 
     def operation(self, op: str, infos: list[Info]) -> Info:
         """Return the result of an operator, and decide what its operands are."""
-        conflicts.no_row(self, infos)
+        type_errors.no_row(self, infos)
         nullable = any(each.nullable for each in infos) or op in _MAY_BE_NULL
         known = [self.based(each) for each in infos]
         found = operator(op, known) if all(each.type for each in known) else None
         if found is None and all(each.type for each in known):
-            conflicts.no_operator(self, op, infos)
+            type_errors.no_operator(self, op, infos)
         if found is None:
             return Info("bool") if op in _COMPARISONS else NOTHING
         self._settle_all(infos, found)
         items = any(each.null_items for each in infos)
-        dims = library.depth(found.type, found.dims, infos)
+        dims = functions.depth(found.type, found.dims, infos)
         return Info(found.type, dims, nullable=nullable, null_items=items)
 
     def _settle_all(self, infos: list[Info], found: Found) -> None:
@@ -215,7 +216,7 @@ class Inference:
     def _quantified(self, expr: nodes.Quantified, scope: Scope) -> Info:
         left, right = self.expr(expr.left, scope), self.expr(expr.right, scope)
         item = replace(right, dims=max(right.dims - 1, 0), param=0)
-        conflicts.no_row(self, [left, right], "[]")
+        type_errors.no_row(self, [left, right], "[]")
         found = operator(expr.op, [self.based(left), self.based(item)]) if left.type else None
         if found and found.args and (right.open or right.dims):
             of = Info(*found.args[1], origin=left.origin)

@@ -12,8 +12,8 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
-from sqlc_gen_asyncpg.pgtypes import PG_TYPES
-from sqlc_gen_asyncpg.sql.arguments import defaults, reordered
+from sqlc_gen_asyncpg.infer.arguments import defaults, reordered
+from sqlc_gen_asyncpg.pytypes import PG_TYPES
 from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class Candidate:
 
 
 def _lines(name: str) -> list[list[str]]:
-    text = files("sqlc_gen_asyncpg.sql").joinpath(name).read_text("ascii")
+    text = files("sqlc_gen_asyncpg.infer").joinpath("data", name).read_text("ascii")
     return [line.split(" ") for line in text.splitlines()]
 
 

@@ -6,15 +6,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sqlc_gen_asyncpg.errors import Refused
-from sqlc_gen_asyncpg.sql import library, nodes
-from sqlc_gen_asyncpg.sql.library import Info
-from sqlc_gen_asyncpg.sql.scope import Relation, Scope
+from sqlc_gen_asyncpg.infer import functions
+from sqlc_gen_asyncpg.infer.functions import Info
+from sqlc_gen_asyncpg.infer.scope import Relation, Scope
+from sqlc_gen_asyncpg.sql import nodes
 from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlc_gen_asyncpg.sql.infer import Inference
+    from sqlc_gen_asyncpg.infer.expressions import Inference
 
 __all__ = ["columns", "one_row"]
 
@@ -282,7 +283,7 @@ def _function(
 
 
 def _normal(kind: str) -> str:
-    from sqlc_gen_asyncpg.sql.infer import named  # noqa: PLC0415  # they need each other
+    from sqlc_gen_asyncpg.infer.expressions import named  # noqa: PLC0415  # they need each other
 
     return named(kind)
 
@@ -327,13 +328,13 @@ def one_row(self: Inference, query: nodes.Query) -> bool:
     calls = [each for item in body.items for each in _calls(item.expr)]
     if any(_is_set(self, each) for each in calls):
         return False
-    if any(each.over is None and library.is_aggregate(each.name) for each in calls):
+    if any(each.over is None and functions.is_aggregate(each.name) for each in calls):
         return True
     return not body.sources and not body.conditions
 
 
 def _is_set(self: Inference, call: nodes.Call) -> bool:
-    return library.is_set(call.name, self.schema.functions.get(call.name, ()))
+    return functions.is_set(call.name, self.schema.functions.get(call.name, ()))
 
 
 def _reads(part: nodes.Query, name: str) -> bool:

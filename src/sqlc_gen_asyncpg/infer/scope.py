@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from sqlc_gen_asyncpg.sql.library import Info
+from sqlc_gen_asyncpg.infer.functions import Info
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from sqlc_gen_asyncpg.sql.library import Candidate
+    from sqlc_gen_asyncpg.infer.functions import Candidate
 
 __all__ = ["Relation", "Schema", "Scope"]
 

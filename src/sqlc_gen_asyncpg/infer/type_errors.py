@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sqlc_gen_asyncpg.sql import library
+from sqlc_gen_asyncpg.infer import functions
 from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlc_gen_asyncpg.sql.infer import Inference
-    from sqlc_gen_asyncpg.sql.library import Info
+    from sqlc_gen_asyncpg.infer.expressions import Inference
+    from sqlc_gen_asyncpg.infer.functions import Info
 
 __all__ = [
     "STRINGS",
@@ -58,7 +58,7 @@ def no_row(self: Inference, infos: Sequence[Info], dims: str = "") -> None:
 
 def no_function(self: Inference, name: str, infos: Sequence[Info]) -> None:
     """Note that there is no function for a parameter of the type that it already has."""
-    if library.by_any_name(name) and _one_is_given(self, infos):
+    if functions.by_any_name(name) and _one_is_given(self, infos):
         types = ", ".join(each.spelled for each in infos)
         given = [each for each in infos if each.param and not each.open]
         _note(self, given[:1], f"PostgreSQL has no function {name}({types})")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sqlc_gen_asyncpg import ir
-from sqlc_gen_asyncpg.layout import call, comprehension, docstring, string
+from sqlc_gen_asyncpg.render.source import call, comprehension, docstring, string
 
 if TYPE_CHECKING:
-    from sqlc_gen_asyncpg.render_module import ModuleText
+    from sqlc_gen_asyncpg.render.module import ModuleText
 
 __all__ = ["render_batch"]
 

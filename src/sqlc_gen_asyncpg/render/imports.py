@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from sqlc_gen_asyncpg.layout import call, sort_names
+from sqlc_gen_asyncpg.render.source import call, sort_names
 from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:

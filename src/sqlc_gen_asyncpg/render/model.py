@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlc_gen_asyncpg.layout import call, docstring, string
+from sqlc_gen_asyncpg.render.source import call, docstring, string
 
 if TYPE_CHECKING:
     from sqlc_gen_asyncpg import ir
-    from sqlc_gen_asyncpg.imports import Imports
+    from sqlc_gen_asyncpg.render.imports import Imports
 
 __all__ = ["render_model"]
 

@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sqlc_gen_asyncpg import ir
-from sqlc_gen_asyncpg.imports import Imports
-from sqlc_gen_asyncpg.layout import (
+from sqlc_gen_asyncpg.naming import snake
+from sqlc_gen_asyncpg.render.batch import render_batch
+from sqlc_gen_asyncpg.render.imports import Imports
+from sqlc_gen_asyncpg.render.model import render_model
+from sqlc_gen_asyncpg.render.source import (
     WIDTH,
     call,
     comprehension,
@@ -18,9 +21,6 @@ from sqlc_gen_asyncpg.layout import (
     string,
     width,
 )
-from sqlc_gen_asyncpg.naming import snake
-from sqlc_gen_asyncpg.render_batch import render_batch
-from sqlc_gen_asyncpg.render_model import render_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

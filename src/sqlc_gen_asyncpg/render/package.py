@@ -7,10 +7,10 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
 from sqlc_gen_asyncpg import __version__, ir
-from sqlc_gen_asyncpg.imports import Imports
-from sqlc_gen_asyncpg.layout import WIDTH, call, docstring, sort_names, string, width
-from sqlc_gen_asyncpg.render_model import render_model
-from sqlc_gen_asyncpg.render_module import render_module
+from sqlc_gen_asyncpg.render.imports import Imports
+from sqlc_gen_asyncpg.render.model import render_model
+from sqlc_gen_asyncpg.render.module import render_module
+from sqlc_gen_asyncpg.render.source import WIDTH, call, docstring, sort_names, string, width
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,7 +66,7 @@ def render(package: ir.Package) -> Mapping[str, str]:
 
 def _template(name: str) -> list[str]:
     """Return a module that is the same in every package."""
-    text = files("sqlc_gen_asyncpg").joinpath(f"templates/{name}.py.txt").read_text("utf-8")
+    text = files("sqlc_gen_asyncpg.render").joinpath(f"templates/{name}.py.txt").read_text("utf-8")
     return text.rstrip("\n").split("\n")
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sqlc_gen_asyncpg import custom, ir, naming, wire
+from sqlc_gen_asyncpg import ir, naming, protocol
 from sqlc_gen_asyncpg.errors import AlreadyReported, Refused, Report
-from sqlc_gen_asyncpg.pgtypes import (
+from sqlc_gen_asyncpg.infer.scope import Schema
+from sqlc_gen_asyncpg.pytypes import (
     PYTHON_NAMES,
     PyType,
     Type,
@@ -16,13 +17,13 @@ from sqlc_gen_asyncpg.pgtypes import (
     is_serial,
     normal_name,
 )
-from sqlc_gen_asyncpg.schemafiles import read_schema
-from sqlc_gen_asyncpg.sql.scope import Schema
-from sqlc_gen_asyncpg.tables import read_tables
+from sqlc_gen_asyncpg.schema import overrides
+from sqlc_gen_asyncpg.schema.ddl import read_schema
+from sqlc_gen_asyncpg.schema.views import read_tables
 
 if TYPE_CHECKING:
     from sqlc_gen_asyncpg.options import Options, Override
-    from sqlc_gen_asyncpg.pgtypes import TypeText
+    from sqlc_gen_asyncpg.pytypes import TypeText
 
 __all__ = ["Catalog", "TableModel", "make_field", "read_catalog"]
 
@@ -56,8 +57,8 @@ class Catalog:
     composite_models: dict[str, ir.Model] = field(default_factory=dict[str, ir.Model])
     composite_types: dict[str, PyType] = field(default_factory=dict[str, PyType])
     imports: dict[str, str] = field(default_factory=dict[str, str])
-    columns: dict[tuple[str, str, str], wire.Column] = field(
-        default_factory=dict[tuple[str, str, str], wire.Column]
+    columns: dict[tuple[str, str, str], protocol.Column] = field(
+        default_factory=dict[tuple[str, str, str], protocol.Column]
     )
     domains: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
     schema: Schema = field(default_factory=lambda: Schema("public", {}))
@@ -66,7 +67,7 @@ class Catalog:
     used: set[str] = field(default_factory=set[str])
     refused: set[str] = field(default_factory=set[str])
 
-    def key(self, name: wire.Name) -> tuple[str, str]:
+    def key(self, name: protocol.Name) -> tuple[str, str]:
         """Return a table's key; a name without schema is in the default one."""
         return name.schema or self.default_schema, name.name
 
@@ -74,14 +75,14 @@ class Catalog:
         """Return a table's name as options and messages have it."""
         return key[1] if key[0] == self.default_schema else ".".join(key)
 
-    def column_type(self, column: wire.Column) -> Type:
+    def column_type(self, column: protocol.Column) -> Type:
         """Return the type of a column or a parameter; Refused if there is none."""
         nullable = not (column.not_null or is_serial(column.type))
         override = self._override(column, nullable=nullable)
         normal = normal_name(column.type)
         self.seen.add(normal)
         if override:
-            base = custom.overridden(self, override, self.domain_base(normal))
+            base = overrides.overridden(self, override, self.domain_base(normal))
         else:
             base = self.base(column.type)
         inner = 0 if override else self.domains.get(normal, ("", 0))[1]
@@ -106,15 +107,15 @@ class Catalog:
                 self.used.add(name)
                 return known[name]
         if name in PYTHON_NAMES:
-            base = self.base(wire.Name("", PYTHON_NAMES[name]))
+            base = self.base(protocol.Name("", PYTHON_NAMES[name]))
             return current.base if current and current.base.hint == base.hint else base
         try:
-            return self.base(wire.Name("", name))
+            return self.base(protocol.Name("", name))
         except Refused:
             first, dot, _ = name.partition(".")
             if not dot or first in self.schemas or not all(map(str.isidentifier, name.split("."))):
                 raise
-            return custom.named_type(self, name, normal)
+            return overrides.named_type(self, name, normal)
 
     def domain_base(self, normal: str) -> str:
         """Return the type that a domain is about; of another type itself."""
@@ -124,14 +125,14 @@ class Catalog:
             seen.add(normal)
         return normal
 
-    def comment(self, column: wire.Column) -> str:
+    def comment(self, column: protocol.Column) -> str:
         """Return the comment of a table's column, also where a result selects it."""
         if column.comment:
             return column.comment
         table = self.tables.get(self.key(column.table)) if column.table else None
         return table.comments.get(column.original_name or column.name, "") if table else ""
 
-    def base(self, name: wire.Name) -> PyType:
+    def base(self, name: protocol.Name) -> PyType:
         """Return the Python type of a PostgreSQL type; Refused if there is none."""
         normal = normal_name(name)
         if normal in self.refused:
@@ -147,10 +148,10 @@ class Catalog:
             )
         domain = self.domains.get(normal)
         if domain and domain[0] != normal:
-            return self.base(wire.Name("", domain[0]))
-        return custom.travelling(self, normal) or builtin(normal)
+            return self.base(protocol.Name("", domain[0]))
+        return overrides.travelling(self, normal) or builtin(normal)
 
-    def _override(self, column: wire.Column, *, nullable: bool) -> Override | None:
+    def _override(self, column: protocol.Column, *, nullable: bool) -> Override | None:
         """Return the first override by column that matches, else the first by type."""
         table = self.key(column.table) if column.table else ("", "")
         path = (table[0], table[1], column.original_name or column.name)
@@ -158,19 +159,19 @@ class Catalog:
             if (
                 each.column
                 and column.table
-                and custom.matches(each.column, path, self.default_schema)
+                and overrides.matches(each.column, path, self.default_schema)
             ):
                 return each
         normal = normal_name(column.type)
         for each in self.options.overrides:
-            same = each.db_type and normal_name(wire.Name("", each.db_type)) == normal
+            same = each.db_type and normal_name(protocol.Name("", each.db_type)) == normal
             if same and each.nullable in {None, nullable}:
                 return each
         return None
 
 
 def read_catalog(
-    request: wire.Request, options: Options, report: Report, directory: str = ""
+    request: protocol.Request, options: Options, report: Report, directory: str = ""
 ) -> Catalog:
     """All enums first, then the tables, whose columns refer to them."""
     catalog = Catalog(options, request.default_schema)
@@ -192,7 +193,7 @@ def read_catalog(
                 _declare_enum(catalog, override.enum.name, override.enum.values)
     for converter in options.converters:
         with report.catch(f"options: converters: {converter.name}"):
-            catalog.converters[converter.name] = custom.converter_type(catalog, converter)
+            catalog.converters[converter.name] = overrides.converter_type(catalog, converter)
     request = _read_files(catalog, request, report, directory)
     for schema in request.schemas:
         for table in schema.tables:
@@ -203,8 +204,8 @@ def read_catalog(
 
 
 def _read_files(
-    catalog: Catalog, request: wire.Request, report: Report, directory: str
-) -> wire.Request:
+    catalog: Catalog, request: protocol.Request, report: Report, directory: str
+) -> protocol.Request:
     """Read what only the schema's files say; the request with its views set right."""
     schema_files = read_schema(request.schema_paths, directory)
     for name, of in catalog.options.domains.items():
@@ -223,7 +224,7 @@ def _read_files(
 
 
 def _normal(name: str) -> str:
-    return normal_name(wire.Name("", name))
+    return normal_name(protocol.Name("", name))
 
 
 def _add_composite(catalog: Catalog, name: str, fields: dict[str, tuple[str, int]]) -> None:
@@ -235,7 +236,7 @@ def _add_composite(catalog: Catalog, name: str, fields: dict[str, tuple[str, int
     found: list[ir.Field] = []
     for key, (kind, dims) in fields.items():
         try:
-            of = Type(catalog.base(wire.Name("", kind)), nullable=True, dims=dims)
+            of = Type(catalog.base(protocol.Name("", kind)), nullable=True, dims=dims)
             _check_inside(catalog, kind, of)
         except Refused as error:
             catalog.composites[name] = f", and its field {key} cannot be read: {error}"
@@ -255,11 +256,11 @@ def _check_inside(catalog: Catalog, kind: str, of: Type) -> None:
     """Refuse what cannot be a field of a composite value."""
     if of.base.encode:
         raise Refused(f"{kind} cannot be inside of one with these options")
-    if catalog.domain_base(kind) in custom.JSON_TYPES and catalog.options.json == "codec":
+    if catalog.domain_base(kind) in overrides.JSON_TYPES and catalog.options.json == "codec":
         raise Refused("the driver has no binary codec for json; see the option json")
 
 
-def _add_enum(catalog: Catalog, prefix: str, enum: wire.Enum) -> None:
+def _add_enum(catalog: Catalog, prefix: str, enum: protocol.Enum) -> None:
     normal = prefix + enum.name
     check_not_shadowed(normal)
     name = catalog.options.rename.get(normal)
@@ -305,7 +306,7 @@ def _members(catalog: Catalog, normal: str, values: tuple[str, ...]) -> tuple[tu
     return tuple(found.items())
 
 
-def _table(catalog: Catalog, schema: str, table: wire.Table) -> TableModel:
+def _table(catalog: Catalog, schema: str, table: protocol.Table) -> TableModel:
     report = Report()
     options = catalog.options
     default = schema == catalog.default_schema
@@ -332,7 +333,7 @@ def _table(catalog: Catalog, schema: str, table: wire.Table) -> TableModel:
     return TableModel(model, comments, tuple(report.problems))
 
 
-def make_field(catalog: Catalog, column: wire.Column, name: str, of: Type) -> ir.Field:
+def make_field(catalog: Catalog, column: protocol.Column, name: str, of: Type) -> ir.Field:
     """Return the field of a row for a column that is called `name` there."""
     renamed = ""
     if column.table and name == (column.original_name or column.name):

@@ -10,20 +10,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sqlc_gen_asyncpg.errors import GeneratorError
-from sqlc_gen_asyncpg.pgtypes import normal_name
-from sqlc_gen_asyncpg.sql.definitions import function
+from sqlc_gen_asyncpg.protocol import Name
+from sqlc_gen_asyncpg.pytypes import normal_name
+from sqlc_gen_asyncpg.schema.function_definitions import function
 from sqlc_gen_asyncpg.sql.literals import type_name
 from sqlc_gen_asyncpg.sql.statements import Statements
 from sqlc_gen_asyncpg.sql.stream import Stream
 from sqlc_gen_asyncpg.sql.tokens import SqlSyntaxError, Token, tokenize
 from sqlc_gen_asyncpg.sqlfiles import read_sql, sql_files, without_rollback
-from sqlc_gen_asyncpg.wire import Name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sqlc_gen_asyncpg.infer.functions import Candidate
     from sqlc_gen_asyncpg.sql import nodes
-    from sqlc_gen_asyncpg.sql.library import Candidate
 
 __all__ = ["SchemaFiles", "read_schema", "read_text"]
 

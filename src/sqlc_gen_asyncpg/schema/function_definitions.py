@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sqlc_gen_asyncpg.pgtypes import normal_name
-from sqlc_gen_asyncpg.sql.library import Candidate
+from sqlc_gen_asyncpg.infer.functions import Candidate
+from sqlc_gen_asyncpg.protocol import Name
+from sqlc_gen_asyncpg.pytypes import normal_name
 from sqlc_gen_asyncpg.sql.literals import type_name
 from sqlc_gen_asyncpg.sql.stream import Stream
 from sqlc_gen_asyncpg.sql.tokens import SqlSyntaxError, Token
-from sqlc_gen_asyncpg.wire import Name
 from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final
 
 from sqlc_gen_asyncpg import naming
 from sqlc_gen_asyncpg.errors import AlreadyReported, Refused
-from sqlc_gen_asyncpg.imports import OWN_IMPORTS
-from sqlc_gen_asyncpg.pgtypes import PG_TYPES, PYTHON_NAMES, PyType
+from sqlc_gen_asyncpg.pytypes import PG_TYPES, PYTHON_NAMES, PyType
+from sqlc_gen_asyncpg.render.imports import OWN_IMPORTS
 from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
-    from sqlc_gen_asyncpg.catalog import Catalog
     from sqlc_gen_asyncpg.options import Converter, Override
+    from sqlc_gen_asyncpg.schema.catalog import Catalog
 
 __all__ = [
     "CONVERTERS",

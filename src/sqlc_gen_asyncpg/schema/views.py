@@ -5,20 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sqlc_gen_asyncpg import wire
-from sqlc_gen_asyncpg.pgtypes import is_serial, normal_name
-from sqlc_gen_asyncpg.sql.infer import Inference
-from sqlc_gen_asyncpg.sql.library import UNKNOWN, Info
-from sqlc_gen_asyncpg.sql.relations import columns
-from sqlc_gen_asyncpg.sql.scope import Schema
+from sqlc_gen_asyncpg import protocol
+from sqlc_gen_asyncpg.infer.expressions import Inference
+from sqlc_gen_asyncpg.infer.functions import UNKNOWN, Info
+from sqlc_gen_asyncpg.infer.relations import columns
+from sqlc_gen_asyncpg.infer.scope import Schema
+from sqlc_gen_asyncpg.pytypes import is_serial, normal_name
 
 if TYPE_CHECKING:
-    from sqlc_gen_asyncpg.schemafiles import SchemaFiles
+    from sqlc_gen_asyncpg.schema.ddl import SchemaFiles
 
 __all__ = ["read_tables"]
 
 
-def read_tables(request: wire.Request, files: SchemaFiles) -> tuple[Schema, wire.Request]:
+def read_tables(request: protocol.Request, files: SchemaFiles) -> tuple[Schema, protocol.Request]:
     """Return the tables, and the request with the columns of its views set right."""
     tables = {
         (schema.name, table.name): {
@@ -71,7 +71,7 @@ def _domains(files: SchemaFiles) -> dict[str, str]:
     return found
 
 
-def _enums(request: wire.Request) -> dict[str, tuple[str, ...]]:
+def _enums(request: protocol.Request) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for schema in request.schemas:
         prefix = "" if schema.name == request.default_schema else f"{schema.name}."
@@ -79,7 +79,7 @@ def _enums(request: wire.Request) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _corrected(request: wire.Request, found: Schema) -> wire.Request:
+def _corrected(request: protocol.Request, found: Schema) -> protocol.Request:
     schemas = tuple(
         replace(
             schema,
@@ -99,19 +99,19 @@ def _corrected(request: wire.Request, found: Schema) -> wire.Request:
     return replace(request, schemas=schemas)
 
 
-def _column(column: wire.Column, info: Info) -> wire.Column:
+def _column(column: protocol.Column, info: Info) -> protocol.Column:
     if not info.type or info.type == "record":
-        return replace(column, type=wire.Name("", UNKNOWN), not_null=False)
+        return replace(column, type=protocol.Name("", UNKNOWN), not_null=False)
     kind = "text" if info.open else info.type
     same = normal_name(column.type) == kind and column.dims == info.dims
     nullable = not (column.not_null or is_serial(column.type))
     if same and nullable == info.nullable:
         return column
-    there = column.type if same else wire.Name("", kind)
+    there = column.type if same else protocol.Name("", kind)
     return replace(column, type=there, dims=info.dims, not_null=not info.nullable)
 
 
-def _info(origin: tuple[str, str, str], column: wire.Column, files: SchemaFiles) -> Info:
+def _info(origin: tuple[str, str, str], column: protocol.Column, files: SchemaFiles) -> Info:
     kind = normal_name(column.type)
     required = kind in files.required and not column.dims
     nullable = not (column.not_null or is_serial(column.type) or required)

@@ -273,7 +273,7 @@ class Expressions:
         return items[0] if len(items) == 1 else nodes.Row(items)
 
     def _word(self, word: str) -> Expr:
-        from sqlc_gen_asyncpg.sql.special import special  # noqa: PLC0415  # they need each other
+        from sqlc_gen_asyncpg.sql.special_forms import special  # noqa: PLC0415  # they need each other
 
         stream = self.stream
         if word in {"true", "false", "null"}:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from sqlc_gen_asyncpg.sql import nodes
-from sqlc_gen_asyncpg.sql.changes import changes
+from sqlc_gen_asyncpg.sql.dml import changes
 from sqlc_gen_asyncpg.sql.expressions import Expressions
 from sqlc_gen_asyncpg.sql.literals import type_name
 from sqlc_gen_asyncpg.sql.stream import Stream

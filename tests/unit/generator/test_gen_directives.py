@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sqlc_gen_asyncpg.directives import Batch, parse_comments
+from sqlc_gen_asyncpg.build.comments import Batch, parse_comments
 from sqlc_gen_asyncpg.errors import Refused
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sqlc_gen_asyncpg.errors import Refused
-from sqlc_gen_asyncpg.pgtypes import PG_TYPES, Type, builtin, normal_name, parse_type
-from sqlc_gen_asyncpg.wire import Name
+from sqlc_gen_asyncpg.protocol import Name
+from sqlc_gen_asyncpg.pytypes import PG_TYPES, Type, builtin, normal_name, parse_type
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlc_gen_asyncpg.directives import parse_comments
-from sqlc_gen_asyncpg.queryfiles import Layout, read_layouts
+import pytest
+
+from sqlc_gen_asyncpg.build.comments import parse_comments
+from sqlc_gen_asyncpg.build.queryfiles import Layout, read_layouts
+from sqlc_gen_asyncpg.errors import GeneratorError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,7 +68,18 @@ def test_what_stands_apart_is_the_files_documentation(tmp_path: Path) -> None:
     assert says.one
 
 
-def test_a_file_that_cannot_be_read_says_nothing(tmp_path: Path) -> None:
-    (tmp_path / "latin.sql").write_bytes(b"-- \xe9\n-- name: A :one\nSELECT 1;\n")
-    assert read_layouts(("absent.sql", "latin.sql"), str(tmp_path)) == {}
+def test_comment_of_a_missing_query_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(GeneratorError, match=r"absent\.sql is not there"):
+        read_layouts(("absent.sql",), str(tmp_path))
+
+
+def test_byte_that_is_not_utf8_is_replaced_in_a_comment(tmp_path: Path) -> None:
+    (tmp_path / "latin.sql").write_bytes(b"-- Caf\xe9.\n-- name: A :one\nSELECT 1;\n")
+
+    layouts = read_layouts(("latin.sql",), str(tmp_path))
+
+    assert layouts["latin.sql", "A"].doc == (" Caf\ufffd.",)
+
+
+def test_comment_of_the_request_is_used_without_a_query_file() -> None:
     assert parse_comments((" A heading.",), None).doc == ("A heading.",)

@@ -8,9 +8,9 @@ import pytest
 from golden.cases import run, write_project
 
 from sqlc_gen_asyncpg.__main__ import generate
-from sqlc_gen_asyncpg.build import build
+from sqlc_gen_asyncpg.build.package import build
 from sqlc_gen_asyncpg.errors import GeneratorError, InternalError
-from sqlc_gen_asyncpg.wire import Query, Request
+from sqlc_gen_asyncpg.protocol import Query, Request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -562,7 +562,7 @@ def test_an_internal_error_names_the_query(monkeypatch: pytest.MonkeyPatch) -> N
     def fails(_comments: object, _layout: object) -> None:
         raise KeyError("x")
 
-    monkeypatch.setattr("sqlc_gen_asyncpg.queries.parse_comments", fails)
+    monkeypatch.setattr("sqlc_gen_asyncpg.build.query.parse_comments", fails)
     query = Query("A", ":exec", "SELECT 1", (), "a.sql", (), (), None)
     request = Request("v1.31.1", "postgresql", "public", (), (query,), {"package": "gen"})
     with pytest.raises(InternalError, match=r"^a\.sql: A: internal error: KeyError\('x'\)$"):

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sqlc_gen_asyncpg.errors import Refused
-from sqlc_gen_asyncpg.sqltext import (
+from sqlc_gen_asyncpg.build.slices import (
     always_one_row,
     flatten,
     has_outer_join,
@@ -16,6 +15,7 @@ from sqlc_gen_asyncpg.sqltext import (
     rewrite_slices,
     scalars_in_any,
 )
+from sqlc_gen_asyncpg.errors import Refused
 
 
 @given(st.text(alphabet=st.sampled_from("a'\"$-/*\\E \n().1x")))
