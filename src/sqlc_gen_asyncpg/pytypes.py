@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from sqlc_gen_asyncpg.errors import Refused
-from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
     from sqlc_gen_asyncpg.protocol import Name
@@ -214,13 +213,17 @@ _ALIASES: Final = {
 }
 
 # serial columns are NOT NULL, although sqlc does not say so.
-_SERIALS: Final = words("bigserial serial serial2 serial4 serial8 smallserial")
+_SERIALS: Final = frozenset({"bigserial", "serial", "serial2", "serial4", "serial8", "smallserial"})
 
 # Not yet supported, with what to do about it.
-_CAST_TO_TEXT: Final = words("box circle line lseg path point polygon txid_snapshot pg_snapshot")
+_CAST_TO_TEXT: Final = frozenset({
+    "box", "circle", "line", "lseg", "path", "point", "polygon", "txid_snapshot", "pg_snapshot",
+})  # fmt: skip
 
 # Types that an extension brings, in whatever schema it is installed.
-_EXTENSIONS: Final = words("citext halfvec hstore lquery ltree ltxtquery sparsevec vector")
+_EXTENSIONS: Final = frozenset({
+    "citext", "halfvec", "hstore", "lquery", "ltree", "ltxtquery", "sparsevec", "vector",
+})  # fmt: skip
 
 # Python's names in a directive or an override, as the PostgreSQL type that has them.
 PYTHON_NAMES: Final = {

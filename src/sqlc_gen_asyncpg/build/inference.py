@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 from sqlc_gen_asyncpg.build.slices import TRUSTED_FUNCTIONS, flatten
 from sqlc_gen_asyncpg.errors import Refused
-from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
     from sqlc_gen_asyncpg.protocol import Column
@@ -19,11 +18,11 @@ if TYPE_CHECKING:
 __all__ = ["check_expression"]
 
 # NULL where there are no rows, or by their nature.
-_NULLABLE: Final = words(
-    "array_agg avg bit_and bit_or bool_and bool_or every first_value json_agg jsonb_agg lag "
-    "last_value lead max min nth_value nullif percentile_cont percentile_disc stddev "
-    "string_agg sum variance"
-)
+_NULLABLE: Final = frozenset({
+    "array_agg", "avg", "bit_and", "bit_or", "bool_and", "bool_or", "every", "first_value",
+    "json_agg", "jsonb_agg", "lag", "last_value", "lead", "max", "min", "nth_value", "nullif",
+    "percentile_cont", "percentile_disc", "stddev", "string_agg", "sum", "variance",
+})  # fmt: skip
 _CAST: Final = re.compile(
     r"""
     (?: \$?[\w.]+ )? (?: \s*\(_*\) )?                             # a name, a call or (…)

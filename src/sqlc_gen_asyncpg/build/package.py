@@ -15,7 +15,6 @@ from sqlc_gen_asyncpg.build.unused_options import check_unused
 from sqlc_gen_asyncpg.errors import GeneratorError, Report
 from sqlc_gen_asyncpg.options import parse_options
 from sqlc_gen_asyncpg.schema.catalog import read_catalog
-from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,10 +26,10 @@ if TYPE_CHECKING:
 
 __all__ = ["build"]
 
-MODULES: Final = words(
-    "__init__ dbtx enums models pgcomposites pgconverters pgcopy pgdriver pghalfvectors pgvalues "
-    "pgvectors"
-)
+MODULES: Final = frozenset({
+    "__init__", "dbtx", "enums", "models", "pgcomposites", "pgconverters", "pgcopy", "pgdriver",
+    "pghalfvectors", "pgvalues", "pgvectors",
+})  # fmt: skip
 
 
 @dataclass(slots=True)

@@ -18,7 +18,6 @@ from sqlc_gen_asyncpg.infer.type_errors import STRINGS
 from sqlc_gen_asyncpg.pytypes import Type, normal_name
 from sqlc_gen_asyncpg.schema.overrides import JSON_TYPES, VECTOR_TYPES
 from sqlc_gen_asyncpg.sql import nodes
-from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
@@ -39,7 +38,7 @@ _NAME_THEM: Final = (
     "write sqlc.arg(name), or @name, for each parameter of the query, or see the option "
     "unnamed_parameters"
 )
-_WITH_RESULT: Final = words(":one :many :batchone :batchmany")
+_WITH_RESULT: Final = frozenset({":one", ":many", ":batchone", ":batchmany"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,6 @@ from sqlc_gen_asyncpg.infer.relations import columns, one_row
 from sqlc_gen_asyncpg.pytypes import Type, is_serial, normal_name
 from sqlc_gen_asyncpg.sql.statements import parse
 from sqlc_gen_asyncpg.sql.tokens import SqlSyntaxError
-from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Analysis", "analyse", "parameter_column", "result_type"]
 
-_TEXTS: Final = words("bpchar citext name text varchar")
+_TEXTS: Final = frozenset({"bpchar", "citext", "name", "text", "varchar"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ import re
 from typing import Final
 
 from sqlc_gen_asyncpg.errors import Refused
-from sqlc_gen_asyncpg.words import words
 
 __all__ = [
     "TRUSTED_FUNCTIONS",
@@ -37,29 +36,34 @@ _LITERAL: Final = re.compile(
 )
 
 # Functions that return one value per call, of the type that sqlc takes for theirs.
-TRUSTED_FUNCTIONS: Final = words(
-    "array_length array_position bool_and bool_or btrim cardinality char_length clock_timestamp "
-    "concat concat_ws count current_database current_setting current_user encode every exists "
-    "format gen_random_uuid hashtext hashtextextended initcap left length lower lpad ltrim md5 "
-    "now octet_length position quote_ident quote_literal rank dense_rank repeat replace reverse "
-    "right row_number rpad rtrim set_config split_part starts_with statement_timestamp strpos "
-    "substr to_char to_hex transaction_timestamp translate trim txid_current upper uuidv4 uuidv7 "
-    "version pg_advisory_xact_lock pg_try_advisory_lock pg_try_advisory_xact_lock "
-    "pg_advisory_unlock pg_backend_pid starts_with"
-)
-_SYNTAX: Final = words(
-    "all and any array as between case cast coalesce distinct else end exists filter from "
-    "greatest in is least like not null nullif or over partition row select some then when where "
-    "with"
-)
+TRUSTED_FUNCTIONS: Final = frozenset({
+    "array_length", "array_position", "bool_and", "bool_or", "btrim", "cardinality", "char_length",
+    "clock_timestamp", "concat", "concat_ws", "count", "current_database", "current_setting",
+    "current_user", "encode", "every", "exists", "format", "gen_random_uuid", "hashtext",
+    "hashtextextended", "initcap", "left", "length", "lower", "lpad", "ltrim", "md5", "now",
+    "octet_length", "position", "quote_ident", "quote_literal", "rank", "dense_rank", "repeat",
+    "replace", "reverse", "right", "row_number", "rpad", "rtrim", "set_config", "split_part",
+    "starts_with", "statement_timestamp", "strpos", "substr", "to_char", "to_hex",
+    "transaction_timestamp", "translate", "trim", "txid_current", "upper", "uuidv4", "uuidv7",
+    "version", "pg_advisory_xact_lock", "pg_try_advisory_lock", "pg_try_advisory_xact_lock",
+    "pg_advisory_unlock", "pg_backend_pid",
+})  # fmt: skip
+_SYNTAX: Final = frozenset({
+    "all", "and", "any", "array", "as", "between", "case", "cast", "coalesce", "distinct", "else",
+    "end", "exists", "filter", "from", "greatest", "in", "is", "least", "like", "not", "null",
+    "nullif", "or", "over", "partition", "row", "select", "some", "then", "when", "where", "with",
+})  # fmt: skip
 _AGGREGATES: Final = (
     "array_agg|avg|bit_and|bit_or|bool_and|bool_or|count|every|json_agg|json_object_agg|jsonb_agg|"
     "jsonb_object_agg|max|min|stddev|string_agg|sum|variance"
 )
-_ENDS_LIST: Final = words(
-    "FROM WHERE GROUP HAVING WINDOW UNION INTERSECT EXCEPT ORDER LIMIT OFFSET FETCH FOR"
-)
-_MAY_CUT: Final = words("GROUP HAVING UNION INTERSECT EXCEPT LIMIT OFFSET FETCH")
+_ENDS_LIST: Final = frozenset({
+    "FROM", "WHERE", "GROUP", "HAVING", "WINDOW", "UNION", "INTERSECT", "EXCEPT", "ORDER", "LIMIT",
+    "OFFSET", "FETCH", "FOR",
+})  # fmt: skip
+_MAY_CUT: Final = frozenset({
+    "GROUP", "HAVING", "UNION", "INTERSECT", "EXCEPT", "LIMIT", "OFFSET", "FETCH",
+})  # fmt: skip
 
 
 def mask(sql: str) -> str:

@@ -9,7 +9,6 @@ from sqlc_gen_asyncpg.infer import functions, type_errors
 from sqlc_gen_asyncpg.infer.functions import Info
 from sqlc_gen_asyncpg.sql import nodes
 from sqlc_gen_asyncpg.sql.windows import ODD
-from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,32 +19,39 @@ if TYPE_CHECKING:
 __all__ = ["call"]
 
 # Strict functions that have no value for some arguments that are not NULL.
-_SOMETIMES_NULL: Final = words(
-    "array_dims array_length array_lower array_ndims array_upper array_position current_setting "
-    "json_array_element json_array_element_text json_extract_path json_extract_path_text "
-    "json_object_field json_object_field_text jsonb_array_element jsonb_array_element_text "
-    "jsonb_extract_path jsonb_extract_path_text jsonb_object_field jsonb_object_field_text "
-    "jsonb_path_exists jsonb_path_match jsonb_path_query_first jsonb_path_exists_tz "
-    "jsonb_path_match_tz jsonb_path_query_first_tz lower upper date_part extract regexp_match "
-    "regexp_substr substring scale min_scale range_merge to_regclass to_regtype pg_get_expr "
-    "pg_get_serial_sequence obj_description col_description shobj_description inet_client_addr "
-    "inet_server_addr trim_scale width_bucket xpath_exists uuid_extract_timestamp "
-    "uuid_extract_version pg_size_bytes get_bit currval lastval json_typeof"
-) - words("json_typeof trim_scale width_bucket get_bit currval lastval pg_size_bytes")
+_SOMETIMES_NULL: Final = frozenset({
+    "array_dims", "array_length", "array_lower", "array_ndims", "array_upper", "array_position",
+    "current_setting", "json_array_element", "json_array_element_text", "json_extract_path",
+    "json_extract_path_text", "json_object_field", "json_object_field_text", "jsonb_array_element",
+    "jsonb_array_element_text", "jsonb_extract_path", "jsonb_extract_path_text",
+    "jsonb_object_field", "jsonb_object_field_text", "jsonb_path_exists", "jsonb_path_match",
+    "jsonb_path_query_first", "jsonb_path_exists_tz", "jsonb_path_match_tz",
+    "jsonb_path_query_first_tz", "lower", "upper", "date_part", "extract", "regexp_match",
+    "regexp_substr", "substring", "scale", "min_scale", "range_merge", "to_regclass", "to_regtype",
+    "pg_get_expr", "pg_get_serial_sequence", "obj_description", "col_description",
+    "shobj_description", "inet_client_addr", "inet_server_addr",
+    "xpath_exists", "uuid_extract_timestamp", "uuid_extract_version",
+
+})  # fmt: skip
 # Not strict, and never NULL.
-_NEVER_NULL: Final = words(
-    "concat count jsonb_build_object jsonb_build_array json_build_object json_build_array "
-    "row_number rank dense_rank percent_rank cume_dist num_nulls num_nonnulls array_append "
-    "array_prepend regr_count grouping pg_typeof now gen_random_uuid uuidv4 uuidv7 int4range "
-    "int8range numrange tsrange tstzrange daterange"
-)
+_NEVER_NULL: Final = frozenset({
+    "concat", "count", "jsonb_build_object", "jsonb_build_array", "json_build_object",
+    "json_build_array", "row_number", "rank", "dense_rank", "percent_rank", "cume_dist",
+    "num_nulls", "num_nonnulls", "array_append", "array_prepend", "regr_count", "grouping",
+    "pg_typeof", "now", "gen_random_uuid", "uuidv4", "uuidv7", "int4range", "int8range", "numrange",
+    "tsrange", "tstzrange", "daterange",
+})  # fmt: skip
 # NULL without rows only; with GROUP BY there is a row in every group.
-_OF_GROUPS: Final = words(
-    "sum max min avg bool_and bool_or every bit_and bit_or bit_xor string_agg any_value range_agg "
-    "stddev_pop var_pop xmlagg"
-)
-_ARRAYS_OF_GROUPS: Final = words("array_agg json_agg jsonb_agg json_object_agg jsonb_object_agg")
-_SURE_FIELDS: Final = words("epoch year isoyear decade century millennium julian")
+_OF_GROUPS: Final = frozenset({
+    "sum", "max", "min", "avg", "bool_and", "bool_or", "every", "bit_and", "bit_or", "bit_xor",
+    "string_agg", "any_value", "range_agg", "stddev_pop", "var_pop", "xmlagg",
+})  # fmt: skip
+_ARRAYS_OF_GROUPS: Final = frozenset({
+    "array_agg", "json_agg", "jsonb_agg", "json_object_agg", "jsonb_object_agg",
+})  # fmt: skip
+_SURE_FIELDS: Final = frozenset({
+    "epoch", "year", "isoyear", "decade", "century", "millennium", "julian",
+})  # fmt: skip
 
 
 def call(self: Inference, expr: nodes.Call, scope: Scope) -> Info:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 
 from sqlc_gen_asyncpg.infer.arguments import defaults, reordered
 from sqlc_gen_asyncpg.pytypes import PG_TYPES
-from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,11 +35,15 @@ __all__ = [
 
 UNKNOWN: Final = "unknown"
 _EXACT: Final = 2
-_PREFERRED: Final = words("float8 text timestamptz bool interval inet oid varbit")
-_ARRAYS: Final = words("anyarray anycompatiblearray")
-_ELEMENTS: Final = words("anyelement anycompatible anynonarray anycompatiblenonarray anyenum")
-_RANGES: Final = words("anyrange anycompatiblerange")
-_MULTIRANGES: Final = words("anymultirange anycompatiblemultirange")
+_PREFERRED: Final = frozenset({
+    "float8", "text", "timestamptz", "bool", "interval", "inet", "oid", "varbit",
+})  # fmt: skip
+_ARRAYS: Final = frozenset({"anyarray", "anycompatiblearray"})
+_ELEMENTS: Final = frozenset({
+    "anyelement", "anycompatible", "anynonarray", "anycompatiblenonarray", "anyenum",
+})  # fmt: skip
+_RANGES: Final = frozenset({"anyrange", "anycompatiblerange"})
+_MULTIRANGES: Final = frozenset({"anymultirange", "anycompatiblemultirange"})
 RANGE_ITEMS: Final = {
     "int4range": "int4",
     "int8range": "int8",

@@ -10,7 +10,6 @@ from sqlc_gen_asyncpg.infer import functions
 from sqlc_gen_asyncpg.infer.functions import Info
 from sqlc_gen_asyncpg.infer.scope import Relation, Scope
 from sqlc_gen_asyncpg.sql import nodes
-from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,9 +25,10 @@ _RECORDS: Final = {
     "jsonb_each_text": (("key", "text", False), ("value", "text", True)),
     "json_each_text": (("key", "text", False), ("value", "text", True)),
 }
-_VALUE_FUNCTIONS: Final = words(
-    "jsonb_array_elements json_array_elements jsonb_array_elements_text json_array_elements_text"
-)
+_VALUE_FUNCTIONS: Final = frozenset({
+    "jsonb_array_elements", "json_array_elements", "jsonb_array_elements_text",
+    "json_array_elements_text",
+})  # fmt: skip
 
 
 def columns(

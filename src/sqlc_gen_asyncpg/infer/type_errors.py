@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sqlc_gen_asyncpg.infer import functions
-from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,12 +26,12 @@ __all__ = [
     "no_value",
 ]
 
-STRINGS: Final = words("bpchar text varchar")
-_JUDGED: Final = STRINGS | words(
-    "bool bytea cidr date float4 float8 inet int2 int4 int8 interval json jsonb money numeric time "
-    "timestamp timestamptz timetz uuid"
-)
-_COMPARISONS: Final = words("= <> < > <= >= ~~ ~ ~* !~ !~*")
+STRINGS: Final = frozenset({"bpchar", "text", "varchar"})
+_JUDGED: Final = STRINGS | frozenset({
+    "bool", "bytea", "cidr", "date", "float4", "float8", "inet", "int2", "int4", "int8", "interval",
+    "json", "jsonb", "money", "numeric", "time", "timestamp", "timestamptz", "timetz", "uuid",
+})  # fmt: skip
+_COMPARISONS: Final = frozenset({"=", "<>", "<", ">", "<=", ">=", "~~", "~", "~*", "!~", "!~*"})
 
 
 def no_operator(self: Inference, op: str, infos: Sequence[Info]) -> None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sqlc_gen_asyncpg.render.source import call, sort_names
-from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,7 +43,9 @@ _LOCAL: Final = {
     ),
     ".pgvectors": "PgVector",
 }
-_INSTALLED: Final = words("annotated_types asyncpg numpy pgvector pydantic pydantic_extra_types")
+_INSTALLED: Final = frozenset({
+    "annotated_types", "asyncpg", "numpy", "pgvector", "pydantic", "pydantic_extra_types",
+})  # fmt: skip
 _PLAIN: Final = {"dt": "import datetime as dt", "enum": "import enum"}
 
 

@@ -10,14 +10,13 @@ from sqlc_gen_asyncpg.pytypes import normal_name
 from sqlc_gen_asyncpg.sql.literals import type_name
 from sqlc_gen_asyncpg.sql.stream import Stream
 from sqlc_gen_asyncpg.sql.tokens import SqlSyntaxError, Token
-from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["function"]
 
-_MODES: Final = words("in out inout variadic")
+_MODES: Final = frozenset({"in", "out", "inout", "variadic"})
 _Column = tuple[str, str, int]
 
 

@@ -10,7 +10,6 @@ from sqlc_gen_asyncpg import naming
 from sqlc_gen_asyncpg.errors import AlreadyReported, Refused
 from sqlc_gen_asyncpg.pytypes import PG_TYPES, PYTHON_NAMES, PyType
 from sqlc_gen_asyncpg.render.imports import OWN_IMPORTS
-from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
     from sqlc_gen_asyncpg.options import Converter, Override
@@ -29,9 +28,9 @@ __all__ = [
 
 # The generated module with the annotations of converters.
 CONVERTERS: Final = ".pgconverters"
-JSON_TYPES: Final = words("json jsonb")
-VECTOR_TYPES: Final = words("halfvec sparsevec vector")
-_OF_DATETIME: Final = words("date datetime time timedelta")
+JSON_TYPES: Final = frozenset({"json", "jsonb"})
+VECTOR_TYPES: Final = frozenset({"halfvec", "sparsevec", "vector"})
+_OF_DATETIME: Final = frozenset({"date", "datetime", "time", "timedelta"})
 _LIST: Final = PyType(
     "list[float]", "PgVectorList", "Sequence[float]", "list[float]", encode="vector_text"
 )

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from sqlc_gen_asyncpg.sql import nodes
 from sqlc_gen_asyncpg.sql.tokens import SqlSyntaxError
-from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
     from sqlc_gen_asyncpg.sql.nodes import Expr
@@ -35,7 +34,9 @@ def _target(parser: Statements) -> nodes.Table:
     alias = ""
     if stream.take("as") or (
         stream.here.kind in {"word", "quoted"}
-        and not stream.at_any(words("set using where returning values default select with on"))
+        and not stream.at_any(
+            "set", "using", "where", "returning", "values", "default", "select", "with", "on"
+        )
         and not stream.at("overriding")
     ):
         alias = stream.name()

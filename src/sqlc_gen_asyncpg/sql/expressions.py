@@ -8,7 +8,6 @@ from sqlc_gen_asyncpg.sql import nodes
 from sqlc_gen_asyncpg.sql.literals import number, string, type_name
 from sqlc_gen_asyncpg.sql.tokens import SqlSyntaxError
 from sqlc_gen_asyncpg.sql.windows import over
-from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,15 +37,17 @@ _VALUES: Final = {
     "current_schema": "name",
 }
 # No function, although parentheses may follow.
-_RESERVED: Final = words(
-    "select from where group having window union intersect except order limit offset fetch for "
-    "when then else end and or not is in like ilike similar between as on using join left right "
-    "inner full cross natural returning set values into asc desc nulls collate with over filter"
-)
-_LITERAL_TYPES: Final = words(
-    "date time timestamp timestamptz interval json jsonb uuid inet text numeric point bytea "
-    "float8 int4 bool boolean"
-)
+_RESERVED: Final = frozenset({
+    "select", "from", "where", "group", "having", "window", "union", "intersect", "except", "order",
+    "limit", "offset", "fetch", "for", "when", "then", "else", "end", "and", "or", "not", "is",
+    "in", "like", "ilike", "similar", "between", "as", "on", "using", "join", "left", "right",
+    "inner", "full", "cross", "natural", "returning", "set", "values", "into", "asc", "desc",
+    "nulls", "collate", "with", "over", "filter",
+})  # fmt: skip
+_LITERAL_TYPES: Final = frozenset({
+    "date", "time", "timestamp", "timestamptz", "interval", "json", "jsonb", "uuid", "inet", "text",
+    "numeric", "point", "bytea", "float8", "int4", "bool", "boolean",
+})  # fmt: skip
 
 
 class Expressions:
@@ -190,7 +191,9 @@ class Expressions:
         kind = stream.next().text
         if kind in {"nfc", "nfd", "nfkc", "nfkd"}:
             kind = stream.next().text
-        while stream.at_any(words("json normalized object array scalar value unique keys with")):
+        while stream.at_any(
+            "json", "normalized", "object", "array", "scalar", "value", "unique", "keys", "with"
+        ):
             stream.next()
         return nodes.Test(kind, (left,))
 
@@ -303,7 +306,9 @@ class Expressions:
             stream.position = start
             return None
         stream.next()
-        while name == "interval" and stream.at_any(words("year month day hour minute second to")):
+        while name == "interval" and stream.at_any(
+            "year", "month", "day", "hour", "minute", "second", "to"
+        ):
             stream.next()
         return nodes.Cast(nodes.Const("unknown"), name, dims)
 

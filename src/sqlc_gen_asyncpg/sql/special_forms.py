@@ -8,7 +8,6 @@ from sqlc_gen_asyncpg.sql import nodes
 from sqlc_gen_asyncpg.sql.literals import type_name
 from sqlc_gen_asyncpg.sql.stream import Stream
 from sqlc_gen_asyncpg.sql.tokens import SqlSyntaxError, Token
-from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
     from sqlc_gen_asyncpg.sql.expressions import Expressions
@@ -148,7 +147,7 @@ def _worded(parser: Expressions, word: str) -> Expr:
     """Read `substring(a from b for c)` and the like."""
     stream = parser.stream
     name = {"trim": "btrim", "position": "strpos"}.get(word, word)
-    if word == "trim" and stream.at_any(words("both leading trailing")):
+    if word == "trim" and stream.at_any("both", "leading", "trailing"):
         stream.next()
     args: list[Expr] = []
     while not stream.take(")"):

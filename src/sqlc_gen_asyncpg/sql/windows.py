@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sqlc_gen_asyncpg.words import words
-
 if TYPE_CHECKING:
     from sqlc_gen_asyncpg.sql.expressions import Expressions
     from sqlc_gen_asyncpg.sql.nodes import Expr
@@ -14,7 +12,7 @@ __all__ = ["ODD", "over", "window"]
 
 ODD: Final = "("
 """In place of a window's name: one whose frame need not hold the row itself."""
-_FRAMES: Final = words("rows range groups")
+_FRAMES: Final = frozenset({"rows", "range", "groups"})
 
 
 def over(parser: Expressions) -> tuple[str | None, list[Expr]]:
@@ -41,7 +39,7 @@ def window(parser: Expressions) -> tuple[list[Expr], bool]:
                 found.append(parser.expression())
         elif stream.take("order", "by"):
             found += parser.order()
-        elif stream.at_any(_FRAMES) and stream.ahead().text not in {")", "order", "partition"}:
+        elif stream.at_any(*_FRAMES) and stream.ahead().text not in {")", "order", "partition"}:
             odd = _frame(parser)
         else:
             stream.next()
@@ -63,7 +61,7 @@ def _frame(parser: Expressions) -> bool:
         said = said[: said.index("exclude")]
     else:
         whole = True
-    ends = [index for index, each in enumerate(said) if each in words("preceding following row")]
+    ends = [index for index, each in enumerate(said) if each in {"preceding", "following", "row"}]
     first = said[ends[0]] if ends else ""
     last = said[ends[-1]] if len(ends) > 1 else "row"
     return not whole or first == "following" or last == "preceding"
