@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
 from sqlc_gen_asyncpg.errors import GeneratorError
+from sqlc_gen_asyncpg.pytypes import is_serial, normal_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +26,7 @@ __all__ = [
     "Request",
     "Schema",
     "Table",
+    "TypeName",
     "decode",
     "encode",
 ]
@@ -41,10 +43,21 @@ SYSTEM_SCHEMAS: Final = frozenset({"pg_catalog", "information_schema", "pg_toast
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A table's or a type's name; `schema` is empty where the SQL did not give one."""
+    """A table's name; `schema` is empty where the SQL has none."""
 
     schema: str
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class TypeName:
+    """The normalized name of a type; a serial type is the integer type of its column.
+
+    The columns of serial types are NOT NULL, although sqlc does not report it.
+    """
+
+    name: str
+    is_serial: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +65,7 @@ class Column:
     """A table's column, a column of a result, or what is known of a parameter."""
 
     name: str
-    type: Name
+    type: TypeName
     not_null: bool
     dims: int
     comment: str
@@ -208,11 +221,18 @@ def _name(parent: Mapping[str, object], key: str) -> Name | None:
     return Name(_text(found, "schema"), _text(found, "name"))
 
 
+def _type_name(column: Mapping[str, object]) -> TypeName:
+    name = _name(column, "type")
+    if name is None:
+        return TypeName("")
+    return TypeName(normal_name(name.name, name.schema), is_serial(name.name))
+
+
 def _column(node: Mapping[str, object]) -> Column:
     dims = _number(node, "array_dims")
     return Column(
         name=_text(node, "name"),
-        type=_name(node, "type") or Name("", ""),
+        type=_type_name(node),
         not_null=bool(node.get("not_null")),
         dims=max(dims, 1) if node.get("is_array") else 0,
         comment=_text(node, "comment"),

@@ -12,12 +12,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from sqlc_gen_asyncpg.errors import Refused
-
-if TYPE_CHECKING:
-    from sqlc_gen_asyncpg.protocol import Name
 
 __all__ = ["PG_TYPES", "PYTHON_NAMES", "PyType", "Type", "TypeText", "normal_name", "parse_type"]
 
@@ -240,13 +237,13 @@ PYTHON_NAMES: Final = {
 }
 
 
-def normal_name(name: Name) -> str:
+def normal_name(name: str, schema: str = "") -> str:
     """Return the one spelling of a type: `pg_catalog.int4`, `integer` and `serial` are all `int4`.
 
-    A type that is not PostgreSQL's own keeps its schema, if that is said and is not `public`.
+    A type of an extension or of the application keeps its schema, unless that is `public`.
     """
-    schema, _, bare = name.name.rpartition(".")
-    schema = (schema or name.schema).strip('"').lower()
+    prefix, _, bare = name.rpartition(".")
+    schema = (prefix or schema).strip('"').lower()
     bare = " ".join(bare.strip('"').split())
     if schema in {"", "information_schema", "pg_catalog", "public"}:
         lowered = bare.lower()
@@ -254,9 +251,9 @@ def normal_name(name: Name) -> str:
     return f"{schema}.{bare}"
 
 
-def is_serial(name: Name) -> bool:
+def is_serial(name: str) -> bool:
     """Whether this is one of the serial types, which are NOT NULL."""
-    return name.name.rpartition(".")[2].lower() in _SERIALS
+    return name.rpartition(".")[2].lower() in _SERIALS
 
 
 def builtin(name: str) -> PyType:

@@ -15,7 +15,7 @@ from sqlc_gen_asyncpg.build.slices import always_one_row, mask, rewrite_slices, 
 from sqlc_gen_asyncpg.build.unnamed import named_by_number
 from sqlc_gen_asyncpg.errors import AlreadyReported, InternalError, Refused
 from sqlc_gen_asyncpg.infer.type_errors import STRINGS
-from sqlc_gen_asyncpg.pytypes import Type, normal_name
+from sqlc_gen_asyncpg.pytypes import Type
 from sqlc_gen_asyncpg.schema.overrides import JSON_TYPES, VECTOR_TYPES
 from sqlc_gen_asyncpg.sql import nodes
 
@@ -75,8 +75,8 @@ def _built(
         builder = Builder(catalog, names, report, query, says, title, [])
         _check(builder)
         builder.analysis = analyse(query, catalog, _nullable(builder))
-        if builder.analysis and 0 in builder.analysis.clashes:
-            raise Refused(f"PostgreSQL refuses it: {builder.analysis.clashes[0]}")
+        if builder.analysis and 0 in builder.analysis.type_errors:
+            raise Refused(f"PostgreSQL refuses it: {builder.analysis.type_errors[0]}")
         built = Built(_function(builder), tuple(builder.models), says.file_doc)
     return built if len(report.problems) == before else None
 
@@ -296,15 +296,15 @@ def _said_type(self: Builder, column: protocol.Column, number: int) -> Type:
             "it has no type where it first stands, so that PostgreSQL refuses the query; cast it "
             f"there, as in @{column.name}::{kind}"
         )
-    elif self.analysis and number in self.analysis.torn:
-        one, other = self.analysis.torn[number]
+    elif self.analysis and number in self.analysis.ambiguous_params:
+        one, other = self.analysis.ambiguous_params[number]
         kind = one if other in STRINGS else other  # a text is less, where it is not cast
         raise Refused(
             f"PostgreSQL refuses the query, as it would be both {one} and {other}; cast it "
             f"everywhere to one of them, as in @{column.name}::{kind}"
         )
-    elif self.analysis and number in self.analysis.clashes:
-        says = self.analysis.clashes[number].format(name=column.name)
+    elif self.analysis and number in self.analysis.type_errors:
+        says = self.analysis.type_errors[number].format(name=column.name)
         raise Refused(f"PostgreSQL refuses the query: {says}")
     if self.analysis and not column.is_slice and (said is None or number in self.analysis.params):
         column = parameter_column(self.catalog, column, self.analysis.params.get(number))
@@ -314,7 +314,7 @@ def _said_type(self: Builder, column: protocol.Column, number: int) -> Type:
         known = self.catalog.column_type(column)
     except Refused:
         known = None
-    return self.catalog.text_type(said, known, normal_name(column.type))
+    return self.catalog.text_type(said, known, column.type.name)
 
 
 def _must_be_cast(self: Builder, number: int) -> None:

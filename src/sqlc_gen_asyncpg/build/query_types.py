@@ -13,14 +13,14 @@ from sqlc_gen_asyncpg import protocol
 from sqlc_gen_asyncpg.errors import Refused
 from sqlc_gen_asyncpg.infer.expressions import Inference
 from sqlc_gen_asyncpg.infer.relations import columns, one_row
-from sqlc_gen_asyncpg.pytypes import Type, is_serial, normal_name
+from sqlc_gen_asyncpg.pytypes import Type
 from sqlc_gen_asyncpg.sql.statements import parse
 from sqlc_gen_asyncpg.sql.tokens import SqlSyntaxError
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from sqlc_gen_asyncpg.infer.functions import Info
+    from sqlc_gen_asyncpg.infer.values import ValueType
     from sqlc_gen_asyncpg.schema.catalog import Catalog
     from sqlc_gen_asyncpg.sql import nodes
 
@@ -33,16 +33,16 @@ _TEXTS: Final = frozenset({"bpchar", "citext", "name", "text", "varchar"})
 class Analysis:
     """A query as it was parsed; `results` are its columns, embedded ones one by one.
 
-    The server refuses parameters that are `untyped` where they first stand, those that are `torn`
-    between two types, and `clashes` of types, those of no one parameter under the number 0.
+    The server refuses parameters that are `untyped` where they first occur, `ambiguous_params`
+    with two types at once, and `type_errors`; those of no single parameter have the number 0.
     """
 
     query: nodes.Query
-    results: tuple[Info, ...]
-    params: dict[int, Info]
+    results: tuple[ValueType, ...]
+    params: dict[int, ValueType]
     untyped: frozenset[int]
-    torn: dict[int, tuple[str, str]]
-    clashes: dict[int, str]
+    ambiguous_params: dict[int, tuple[str, str]]
+    type_errors: dict[int, str]
     one_row: bool
 
 
@@ -58,15 +58,23 @@ def analyse(query: protocol.Query, catalog: Catalog, nullable: Collection[int]) 
     except RecursionError:
         return None
     surely = one_row(inference, parsed)
-    untyped, torn, clashes = frozenset(inference.untyped), inference.torn, inference.clashes
-    return Analysis(parsed, results, inference.params, untyped, torn, clashes, surely)
+    untyped = frozenset(inference.untyped)
+    return Analysis(
+        parsed,
+        results,
+        inference.params,
+        untyped,
+        inference.ambiguous_params,
+        inference.type_errors,
+        surely,
+    )
 
 
-def _columns(inference: Inference, parsed: nodes.Query) -> tuple[Info, ...]:
+def _columns(inference: Inference, parsed: nodes.Query) -> tuple[ValueType, ...]:
     return tuple(info for _, info in columns(inference, parsed, None))
 
 
-def result_type(catalog: Catalog, column: protocol.Column, info: Info) -> Type:
+def result_type(catalog: Catalog, column: protocol.Column, info: ValueType) -> Type:
     """Return the type of a result; Refused if it is not sure."""
     if not info.type:
         if column.table and catalog.key(column.table) not in catalog.tables:
@@ -88,7 +96,7 @@ def result_type(catalog: Catalog, column: protocol.Column, info: Info) -> Type:
 def _column(name: str, kind: str, *, not_null: bool) -> protocol.Column:
     return protocol.Column(
         name=name,
-        type=protocol.Name("", kind),
+        type=protocol.TypeName(kind),
         not_null=not_null,
         dims=0,
         comment="",
@@ -101,7 +109,7 @@ def _column(name: str, kind: str, *, not_null: bool) -> protocol.Column:
 
 
 def parameter_column(
-    catalog: Catalog, column: protocol.Column, info: Info | None
+    catalog: Catalog, column: protocol.Column, info: ValueType | None
 ) -> protocol.Column:
     """Return what sqlc says of a parameter, with the type that PostgreSQL would infer.
 
@@ -112,16 +120,16 @@ def parameter_column(
             "PostgreSQL's type for it is not sure; cast it to the one that is meant, as in "
             f"@{column.name}::bigint"
         )
-    theirs = catalog.domain_base(normal_name(column.type))
+    theirs = catalog.domain_base(column.type.name)
     if column.table:
         # With a managed database sqlc says the base of a column's domain, not the domain.
         origin = (*catalog.key(column.table), column.original_name)
         source = catalog.columns.get(origin)
-        if source and catalog.domain_base(normal_name(source.type)) == theirs:
+        if source and catalog.domain_base(source.type.name) == theirs:
             column = replace(column, type=source.type)
-        if source and source.not_null and not column.not_null and is_serial(column.type):
+        if source and source.not_null and not column.not_null and column.type.is_serial:
             # A serial type says NOT NULL, and sqlc.narg that the argument may be None.
-            column = replace(column, type=protocol.Name("", theirs))
+            column = replace(column, type=protocol.TypeName(theirs))
     if catalog.schema.requires(info):
         column = replace(column, not_null=True)
     base = catalog.domain_base(info.type)
@@ -129,5 +137,5 @@ def parameter_column(
     # An operator's arrays have any number of dimensions, the column's has more than one.
     if alike and (column.dims == info.dims or column.dims > info.dims == 1):
         return column
-    kind = protocol.Name("", info.type)
+    kind = protocol.TypeName(info.type)
     return replace(column, type=kind, dims=info.dims, table=None)

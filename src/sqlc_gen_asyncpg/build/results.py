@@ -12,14 +12,13 @@ from sqlc_gen_asyncpg.build.inference import check_expression
 from sqlc_gen_asyncpg.build.query_types import result_type
 from sqlc_gen_asyncpg.build.slices import has_outer_join, result_items
 from sqlc_gen_asyncpg.errors import AlreadyReported, Refused
-from sqlc_gen_asyncpg.pytypes import normal_name
 from sqlc_gen_asyncpg.schema.catalog import make_field
 from sqlc_gen_asyncpg.sql import nodes
 
 if TYPE_CHECKING:
     from sqlc_gen_asyncpg import protocol
     from sqlc_gen_asyncpg.build.context import Builder
-    from sqlc_gen_asyncpg.infer.functions import Info
+    from sqlc_gen_asyncpg.infer.values import ValueType
     from sqlc_gen_asyncpg.pytypes import Type, TypeText
 
 __all__ = ["result"]
@@ -72,7 +71,7 @@ def _single(
     return ir.Record(annotation, found.columns if found else ())
 
 
-def _with_types(self: Builder) -> list[tuple[protocol.Column, str, tuple[Info, ...] | None]]:
+def _with_types(self: Builder) -> list[tuple[protocol.Column, str, tuple[ValueType, ...] | None]]:
     """Each column with its SQL and its own types, where they can be matched."""
     query, analysis = self.query, self.analysis
     widths = [_width(self, each) for each in query.columns]
@@ -134,7 +133,11 @@ def _width(self: Builder, column: protocol.Column) -> int:
 
 
 def _column(
-    self: Builder, column: protocol.Column, item: str, infos: tuple[Info, ...] | None, number: int
+    self: Builder,
+    column: protocol.Column,
+    item: str,
+    infos: tuple[ValueType, ...] | None,
+    number: int,
 ) -> tuple[ir.Field, Type]:
     name, mark = _marked(column)
     name = name or f"column_{number}"
@@ -180,10 +183,10 @@ def _called(part: nodes.Body | nodes.Source) -> set[str]:
 
 
 def _said(
-    self: Builder, said: TypeText, column: protocol.Column, infos: tuple[Info, ...] | None
+    self: Builder, said: TypeText, column: protocol.Column, infos: tuple[ValueType, ...] | None
 ) -> Type:
     """Return the type that a comment gives to a column; it need not be known otherwise."""
-    normal = infos[0].type if infos and infos[0].type else normal_name(column.type)
+    normal = infos[0].type if infos and infos[0].type else column.type.name
     try:
         known = result_type(self.catalog, column, infos[0]) if infos else None
     except Refused:
@@ -192,7 +195,7 @@ def _said(
 
 
 def _embedded(
-    self: Builder, column: protocol.Column, infos: tuple[Info, ...] | None, sql_name: str
+    self: Builder, column: protocol.Column, infos: tuple[ValueType, ...] | None, sql_name: str
 ) -> tuple[ir.Field, ir.Embedded]:
     key = self.catalog.key(column.embed) if column.embed else ("", "")
     table = self.catalog.tables.get(key)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlc_gen_asyncpg.protocol import Name
 from sqlc_gen_asyncpg.pytypes import normal_name
 from sqlc_gen_asyncpg.schema.overrides import matches
 
@@ -68,7 +67,7 @@ def _excluded(catalog: Catalog) -> Iterator[str]:
 
 def _composites(catalog: Catalog) -> Iterator[str]:
     for name in catalog.options.composites:
-        if _normal(name) not in catalog.composites:
+        if normal_name(name) not in catalog.composites:
             yield f"composites: no type is {name}"
 
 
@@ -77,7 +76,7 @@ def _overrides(catalog: Catalog) -> Iterator[str]:
         default = catalog.default_schema
         if each.column and not any(matches(each.column, path, default) for path in catalog.columns):
             yield f"overrides: no column is {each.column}"
-        if each.db_type and _normal(each.db_type) not in catalog.seen:
+        if each.db_type and normal_name(each.db_type) not in catalog.seen:
             yield f"overrides: no column and no parameter has the type {each.db_type}"
 
 
@@ -86,7 +85,3 @@ def _converters(catalog: Catalog) -> Iterator[str]:
     for each in catalog.options.converters:
         if each.name not in overrides | catalog.used:
             yield f"converters: no override and no comment names {each.name}"
-
-
-def _normal(name: str) -> str:
-    return normal_name(Name("", name))

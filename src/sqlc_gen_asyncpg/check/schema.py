@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from sqlc_gen_asyncpg import protocol
-    from sqlc_gen_asyncpg.infer.functions import Info
     from sqlc_gen_asyncpg.infer.scope import Schema
+    from sqlc_gen_asyncpg.infer.values import ValueType
 
 __all__ = ["ARRAYS_OF_DOMAINS", "differences"]
 
@@ -96,7 +96,7 @@ def _names(schema: Schema, *key: str) -> tuple[str, str]:
 def _of_view(schema: Schema, text: str) -> set[str]:
     """Return the columns of a view that may be NULL, as the server has it."""
     try:
-        infos: list[tuple[str, Info]] = columns(Inference(schema), parse(text), None)
+        infos: list[tuple[str, ValueType]] = columns(Inference(schema), parse(text), None)
     except (Refused, RecursionError, SqlSyntaxError):
         return set()
     return {name for name, info in infos if info.nullable and info.type}

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from sqlc_gen_asyncpg.infer import functions, type_errors
-from sqlc_gen_asyncpg.infer.functions import Info
+from sqlc_gen_asyncpg.infer import functions, overloads, type_errors
+from sqlc_gen_asyncpg.infer.values import ValueType
 from sqlc_gen_asyncpg.sql import nodes
-from sqlc_gen_asyncpg.sql.windows import ODD
+from sqlc_gen_asyncpg.sql.windows import FRAME_MAY_EXCLUDE_ROW
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlc_gen_asyncpg.infer.expressions import Inference
+    from sqlc_gen_asyncpg.infer.protocol import Infer
     from sqlc_gen_asyncpg.infer.scope import Scope
+    from sqlc_gen_asyncpg.infer.values import Candidate, ResolvedCall
 
 __all__ = ["call"]
 
@@ -54,32 +55,32 @@ _SURE_FIELDS: Final = frozenset({
 })  # fmt: skip
 
 
-def call(self: Inference, expr: nodes.Call, scope: Scope) -> Info:
+def call(infer: Infer, expr: nodes.Call, scope: Scope) -> ValueType:
     """Return what is known of a call."""
-    infos = [self.expr(each, scope) for each in expr.args]
+    infos = [infer.expr(each, scope) for each in expr.args]
     for each in expr.extra:  # what it is ordered by or divided into
-        self.settle(self.expr(each, scope), Info("text"))
+        infer.settle(infer.expr(each, scope), ValueType("text"))
     match expr.name:
         case "coalesce":
-            found = self.unify(infos)
+            found = infer.unify(infos)
             return found.null(nullable=all(each.nullable for each in infos))
         case "greatest" | "least":
-            found = self.unify(infos)
+            found = infer.unify(infos)
             return found.null(nullable=all(each.nullable for each in infos))
         case "nullif" if len(infos) == 2:  # noqa: PLR2004
-            self.operation("=", infos)
+            infer.operation("=", infos)
             first = infos[1] if infos[0].open else infos[0]
             return replace(first, nullable=True, param=0)
         case "grouping":
-            return Info("int4", nullable=False)
+            return ValueType("int4", nullable=False)
         case _:
             pass
-    return _library(self, expr, infos)
+    return _library(infer, expr, infos)
 
 
-def _library(self: Inference, expr: nodes.Call, infos: list[Info]) -> Info:
-    own = self.schema.functions.get(expr.name, ())
-    based = [self.based(each) for each in infos]
+def _library(infer: Infer, expr: nodes.Call, infos: list[ValueType]) -> ValueType:
+    own = infer.schema.functions.get(expr.name, ())
+    based = [infer.based(each) for each in infos]
     if expr.variadic:
         found = functions.by_name(expr.name, own)
     elif expr.names:
@@ -90,33 +91,33 @@ def _library(self: Inference, expr: nodes.Call, infos: list[Info]) -> Info:
         found = functions.function(expr.name, based, own)
     if found is None:
         if not own and not expr.names and all(each.type for each in based):
-            type_errors.no_function(self, expr.name, infos)
-        return Info("")
+            type_errors.no_function(infer, expr.name, infos)
+        return ValueType("")
     for info, (kind, dims) in zip(infos, found.args, strict=False):
         if kind and kind != "any":
-            self.settle(info, Info(kind, dims))
+            infer.settle(info, ValueType(kind, dims))
         elif info.open and info.param:  # the server knows no type for it either
-            self.untyped.add(info.param)
-    typed = Info(found.type, found.dims, nullable=_nullable(self, expr, infos, found.flags))
+            infer.untyped.add(info.param)
+    typed = ValueType(found.type, found.dims, nullable=_nullable(infer, expr, infos, found.flags))
     return _items(expr, infos, typed)
 
 
 def _whatever(
-    name: str, infos: Sequence[Info], own: Sequence[functions.Candidate]
-) -> functions.Found | None:
+    name: str, infos: Sequence[ValueType], own: Sequence[Candidate]
+) -> ResolvedCall | None:
     """Return a function that is the same whatever the arguments are."""
     if name == "count" and infos:
-        return functions.function(name, [Info("int4")])
+        return functions.function(name, [ValueType("int4")])
     return functions.by_name(name, own)
 
 
-def _items(expr: nodes.Call, infos: list[Info], typed: Info) -> Info:
+def _items(expr: nodes.Call, infos: list[ValueType], typed: ValueType) -> ValueType:
     """Follow enums, overrides and NULLs in arrays through functions that keep their argument."""
-    first = infos[0] if infos else Info("")
+    first = infos[0] if infos else ValueType("")
     if expr.name == "array_agg":
         items = first.null_items if first.dims else first.nullable  # there are no NULL arrays in it
         return replace(typed, dims=first.dims + 1, null_items=items, origin=first.origin)
-    typed = replace(typed, dims=functions.depth(typed.type, typed.dims, infos))
+    typed = replace(typed, dims=overloads.depth(typed.type, typed.dims, infos))
     same = typed.type == first.type  # unnest has the ranges of a multirange
     if expr.name in {"unnest", "max", "min", "any_value"} and first.origin and same:
         typed = replace(typed, origin=first.origin)
@@ -133,7 +134,7 @@ def _items(expr: nodes.Call, infos: list[Info], typed: Info) -> Info:
     return typed
 
 
-def _nullable(self: Inference, expr: nodes.Call, infos: list[Info], flags: str) -> bool:  # noqa: C901, PLR0911
+def _nullable(infer: Infer, expr: nodes.Call, infos: list[ValueType], flags: str) -> bool:  # noqa: C901, PLR0911
     name, some = expr.name, any(each.nullable for each in infos)
     if "u" in flags:
         return True
@@ -142,11 +143,11 @@ def _nullable(self: Inference, expr: nodes.Call, infos: list[Info], flags: str) 
     if name in _NEVER_NULL:
         return False
     if flags.startswith("a"):
-        if expr.filtered or not (self.groups if expr.over is None else _holds_row(self, expr)):
+        if expr.filtered or not (infer.groups if expr.over is None else _holds_row(infer, expr)):
             return True
         return not (name in _ARRAYS_OF_GROUPS or (name in _OF_GROUPS and not some))
     if flags.startswith("w"):
-        return _of_window(self, expr, infos)
+        return _of_window(infer, expr, infos)
     if name in {"extract", "date_part"}:
         field = expr.args[0] if expr.args else None
         sure = isinstance(field, nodes.Const) and field.text.strip("'").lower() in _SURE_FIELDS
@@ -160,21 +161,21 @@ def _nullable(self: Inference, expr: nodes.Call, infos: list[Info], flags: str) 
     return some or name in _SOMETIMES_NULL or not flags.startswith("fs")
 
 
-def _holds_row(self: Inference, expr: nodes.Call) -> bool:
+def _holds_row(infer: Infer, expr: nodes.Call) -> bool:
     """Whether the frame of a window always holds the row itself."""
-    return expr.over != ODD and expr.over not in self.odd
+    return expr.over != FRAME_MAY_EXCLUDE_ROW and expr.over not in infer.frame_may_exclude_row
 
 
-def _of_window(self: Inference, expr: nodes.Call, infos: list[Info]) -> bool:
+def _of_window(infer: Infer, expr: nodes.Call, infos: list[ValueType]) -> bool:
     some = any(each.nullable for each in infos)
     if expr.name in {"first_value", "last_value"}:
-        return some or not _holds_row(self, expr)
+        return some or not _holds_row(infer, expr)
     if expr.name in {"lag", "lead"}:
         return some or len(infos) < 3  # noqa: PLR2004  # the last is in place of a row that is not there
     return some or expr.name != "ntile"
 
 
-def _plain_text(name: str, infos: list[Info]) -> bool:
+def _plain_text(name: str, infos: list[ValueType]) -> bool:
     """Whether this is lower(text), not lower(range), and no search for a pattern."""
     texts = infos and infos[0].type in {"text", "varchar", "bpchar", "citext", "name", "unknown"}
     return bool(texts) and (name != "substring" or all(each.type == "int4" for each in infos[1:]))

@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from sqlc_gen_asyncpg.infer import calls, functions, relations, type_errors
-from sqlc_gen_asyncpg.infer.functions import UNKNOWN, Found, Info, common, operator
-from sqlc_gen_asyncpg.protocol import Name
+from sqlc_gen_asyncpg.infer import calls, overloads, relations, type_errors
+from sqlc_gen_asyncpg.infer.functions import operator
+from sqlc_gen_asyncpg.infer.overloads import common
+from sqlc_gen_asyncpg.infer.values import UNKNOWN, ResolvedCall, ValueType
 from sqlc_gen_asyncpg.pytypes import normal_name
 from sqlc_gen_asyncpg.sql import nodes
 
@@ -19,37 +20,33 @@ if TYPE_CHECKING:
 
     from sqlc_gen_asyncpg.infer.scope import Schema, Scope
 
-__all__ = ["NOTHING", "Inference", "named"]
+__all__ = ["NOTHING", "Inference"]
 
-NOTHING: Final = Info("")
+NOTHING: Final = ValueType("")
 _COMPARISONS: Final = frozenset({"=", "<>", "<", ">", "<=", ">=", "~~", "~", "~*", "!~", "!~*"})
 # Operators that have no value for some values that are not NULL.
 _MAY_BE_NULL: Final = frozenset({"->", "->>", "#>", "#>>", "@?", "@@"})
-
-
-def named(type_name: str) -> str:
-    """Return the one spelling of a type."""
-    return normal_name(Name("", type_name))
 
 
 @dataclass(slots=True)
 class Inference:
     """One statement; `nullable` are the numbers of parameters that may be None.
 
-    The server refuses what is `untyped`: parameters that have no type where they first stand; what
-    is `torn`: those that must be of two types at once; and the `clashes` of a type with another.
+    The server refuses three kinds of parameter or type: `untyped` parameters have no type where
+    they first occur, `ambiguous_params` would have two types at once, and `type_errors` are the
+    messages for types that do not go together, by parameter number (0: by none).
     """
 
     schema: Schema
     nullable: Collection[int] = ()
-    params: dict[int, Info] = field(default_factory=dict[int, Info])
+    params: dict[int, ValueType] = field(default_factory=dict[int, ValueType])
     untyped: set[int] = field(default_factory=set[int])
-    torn: dict[int, tuple[str, str]] = field(default_factory=dict[int, tuple[str, str]])
-    clashes: dict[int, str] = field(default_factory=dict[int, str])
+    ambiguous_params: dict[int, tuple[str, str]] = field(default_factory=dict[int, tuple[str, str]])
+    type_errors: dict[int, str] = field(default_factory=dict[int, str])
     groups: bool = False
-    odd: tuple[str, ...] = ()
+    frame_may_exclude_row: tuple[str, ...] = ()
 
-    def param(self, number: int, info: Info) -> None:
+    def param(self, number: int, info: ValueType) -> None:
         """Note a parameter's type; if it has another, which came later, the server is torn."""
         if not info.type or info.open:
             return
@@ -59,9 +56,9 @@ class Inference:
             self.params[number] = replace(info, param=number, nullable=nullable)
             return
         if (known.type, known.dims) != (info.type, info.dims):
-            self.torn.setdefault(number, (known.spelled, info.spelled))
+            self.ambiguous_params.setdefault(number, (known.spelled, info.spelled))
 
-    def settle(self, info: Info, to: Info) -> Info:
+    def settle(self, info: ValueType, to: ValueType) -> ValueType:
         """Give an open value the type that stands beside it."""
         if not info.open:
             type_errors.no_assignment(self, info, to)
@@ -71,7 +68,7 @@ class Inference:
         type_errors.no_value(self, info, to)
         return replace(to, nullable=info.nullable, param=info.param)
 
-    def expr(self, expr: nodes.Expr, scope: Scope) -> Info:  # noqa: C901, PLR0911, PLR0912
+    def expr(self, expr: nodes.Expr, scope: Scope) -> ValueType:  # noqa: C901, PLR0911, PLR0912
         """Return what is known of an expression."""
         match expr:
             case nodes.Ref(parts):
@@ -79,10 +76,10 @@ class Inference:
             case nodes.Const(kind, text):
                 literal = text if kind == UNKNOWN and text else None
                 kind = UNKNOWN if kind == "null" else kind
-                return Info(kind, nullable=expr.type == "null", literal=literal)
+                return ValueType(kind, nullable=expr.type == "null", literal=literal)
             case nodes.Param(number):
                 known = self.params.get(number)
-                empty = Info(UNKNOWN, nullable=number in self.nullable, param=number)
+                empty = ValueType(UNKNOWN, nullable=number in self.nullable, param=number)
                 return known or empty
             case nodes.Cast():
                 return self._cast(expr, scope)
@@ -96,18 +93,18 @@ class Inference:
                 return self._in(left, items, query, scope)
             case nodes.Case():
                 return self._case(expr, scope)
-            case nodes.Sub(kind, query):
+            case nodes.Subquery(kind, query):
                 return self._sub(kind, query, scope)
-            case nodes.Known(kind, exprs, nullable):
+            case nodes.FixedType(kind, exprs, nullable):
                 for each in exprs:
                     self.expr(each, scope)
-                return Info(named(kind), nullable=nullable)
+                return ValueType(normal_name(kind), nullable=nullable)
             case nodes.Array(items):
                 return self._array(items, scope)
             case nodes.Row(items):
                 infos = [self.expr(each, scope) for each in items]
                 self.untyped.update(each.param for each in infos if each.open and each.param)
-                return Info("record", nullable=False)
+                return ValueType("record", nullable=False)
             case nodes.Test():
                 return self._test(expr, scope)
             case nodes.Member(inner, name):
@@ -115,7 +112,7 @@ class Inference:
             case nodes.Index(inner, subscripts, is_slice):
                 return self._index(inner, subscripts, scope, is_slice=is_slice)
 
-    def unify(self, infos: Sequence[Info]) -> Info:
+    def unify(self, infos: Sequence[ValueType]) -> ValueType:
         """Give all of these one type, parameters among them too."""
         based = [self.based(each) for each in infos]
         alike = len({(each.type, each.dims) for each in infos}) == 1
@@ -128,13 +125,13 @@ class Inference:
         origin = typed.origin if typed else None
         items = any(each.null_items for each in infos)
         nullable = any(each.nullable for each in infos)
-        result = Info(*found, nullable=nullable, null_items=items, origin=origin)
+        result = ValueType(*found, nullable=nullable, null_items=items, origin=origin)
         for each in infos:
             self.settle(each, result)
         return result
 
-    def _cast(self, expr: nodes.Cast, scope: Scope) -> Info:
-        target = Info(named(expr.type), expr.dims)
+    def _cast(self, expr: nodes.Cast, scope: Scope) -> ValueType:
+        target = ValueType(normal_name(expr.type), expr.dims)
         inner = self.expr(expr.expr, scope)
         if inner.param and inner.open:
             self.param(inner.param, target)
@@ -149,18 +146,18 @@ class Inference:
             nullable = False  # from the domain itself nothing is checked, and a join may leave NULL
         return replace(target, nullable=nullable, null_items=inner.null_items)
 
-    def _operator(self, expr: nodes.Op, scope: Scope) -> Info:
+    def _operator(self, expr: nodes.Op, scope: Scope) -> ValueType:
         if expr.op in {"and", "or", "not"}:
             sides = [expr.right] if expr.left is None else [expr.left, expr.right]
             found = [self.condition(each, scope) for each in sides]
-            return Info("bool", nullable=any(each.nullable for each in found))
+            return ValueType("bool", nullable=any(each.nullable for each in found))
         operands = [expr.right] if expr.left is None else [expr.left, expr.right]
         if all(isinstance(each, nodes.Row) for each in operands) and len(operands) > 1:
             return self._rows(operands, scope)
         infos = [self.expr(each, scope) for each in operands]
         return self.operation(expr.op, infos)
 
-    def operation(self, op: str, infos: list[Info]) -> Info:
+    def operation(self, op: str, infos: list[ValueType]) -> ValueType:
         """Return the result of an operator, and decide what its operands are."""
         type_errors.no_row(self, infos)
         nullable = any(each.nullable for each in infos) or op in _MAY_BE_NULL
@@ -169,61 +166,61 @@ class Inference:
         if found is None and all(each.type for each in known):
             type_errors.no_operator(self, op, infos)
         if found is None:
-            return Info("bool") if op in _COMPARISONS else NOTHING
+            return ValueType("bool") if op in _COMPARISONS else NOTHING
         self._settle_all(infos, found)
         items = any(each.null_items for each in infos)
-        dims = functions.depth(found.type, found.dims, infos)
-        return Info(found.type, dims, nullable=nullable, null_items=items)
+        dims = overloads.depth(found.type, found.dims, infos)
+        return ValueType(found.type, dims, nullable=nullable, null_items=items)
 
-    def _settle_all(self, infos: list[Info], found: Found) -> None:
+    def _settle_all(self, infos: list[ValueType], found: ResolvedCall) -> None:
         for info, (kind, dims) in zip(infos, found.args, strict=False):
             based = ((each, self.based(each)) for each in infos)
             same = (each for each, base in based if (base.type, base.dims) == (kind, dims))
             origin = next((each.origin for each in same), None)
-            self.settle(info, Info(kind, dims, origin=origin))
+            self.settle(info, ValueType(kind, dims, origin=origin))
 
-    def based(self, info: Info) -> Info:
+    def based(self, info: ValueType) -> ValueType:
         """Return a domain's values as those of its base."""
         base = self.schema.domains.get(info.type)
         return replace(info, type=base) if base else info
 
-    def _test(self, expr: nodes.Test, scope: Scope) -> Info:
+    def _test(self, expr: nodes.Test, scope: Scope) -> ValueType:
         infos = [self.expr(each, scope) for each in expr.exprs]
         if expr.kind in {"true", "false", "unknown"}:
-            infos = [self.settle(each, Info("bool")) for each in infos]
+            infos = [self.settle(each, ValueType("bool")) for each in infos]
         if expr.kind == "distinct":
             self.operation("=", infos)
         if expr.kind == "null":
             self.untyped.update(each.param for each in infos if each.open and each.param)
         if expr.kind not in {"json", "document", "normalized"}:
-            return Info("bool", nullable=False)
+            return ValueType("bool", nullable=False)
         for each in infos:
-            self.settle(each, Info("xml" if expr.kind == "document" else "text"))
-        return Info("bool", nullable=any(each.nullable for each in infos))
+            self.settle(each, ValueType("xml" if expr.kind == "document" else "text"))
+        return ValueType("bool", nullable=any(each.nullable for each in infos))
 
-    def _rows(self, operands: list[nodes.Expr], scope: Scope) -> Info:
+    def _rows(self, operands: list[nodes.Expr], scope: Scope) -> ValueType:
         left, right = [each.items for each in operands if isinstance(each, nodes.Row)]
         ones = [self.expr(each, scope) for each in left]  # all are read before one is compared
         others = [self.expr(each, scope) for each in right]
         pairs = [[*each] for each in zip(ones, others, strict=False)]
         found = [self.operation("=", each) for each in pairs]
-        return Info("bool", nullable=any(each.nullable for each in found))
+        return ValueType("bool", nullable=any(each.nullable for each in found))
 
-    def condition(self, expr: nodes.Expr, scope: Scope) -> Info:
+    def condition(self, expr: nodes.Expr, scope: Scope) -> ValueType:
         """Return what is known of a condition, which is a bool."""
-        return self.settle(self.expr(expr, scope), Info("bool"))
+        return self.settle(self.expr(expr, scope), ValueType("bool"))
 
-    def _quantified(self, expr: nodes.Quantified, scope: Scope) -> Info:
+    def _quantified(self, expr: nodes.Quantified, scope: Scope) -> ValueType:
         left, right = self.expr(expr.left, scope), self.expr(expr.right, scope)
         item = replace(right, dims=max(right.dims - 1, 0), param=0)
         type_errors.no_row(self, [left, right], "[]")
         found = operator(expr.op, [self.based(left), self.based(item)]) if left.type else None
         if found and found.args and (right.open or right.dims):
-            of = Info(*found.args[1], origin=left.origin)
-            self.settle(left, Info(*found.args[0], origin=right.origin))
+            of = ValueType(*found.args[1], origin=left.origin)
+            self.settle(left, ValueType(*found.args[0], origin=right.origin))
             self.settle(right, replace(of, dims=of.dims + 1))
         nullable = left.nullable or right.nullable or right.null_items
-        return Info("bool", nullable=nullable)
+        return ValueType("bool", nullable=nullable)
 
     def _in(
         self,
@@ -231,18 +228,18 @@ class Inference:
         items: Sequence[nodes.Expr],
         query: nodes.Query | None,
         scope: Scope,
-    ) -> Info:
+    ) -> ValueType:
         if query:
             found = list(self.query(query, scope).values())
             lefts = left.items if isinstance(left, nodes.Row) else (left,)
             infos = [self.expr(each, scope) for each in lefts]
             for one, other in zip(infos, found, strict=False):
                 self.operation("=", [one, other])
-            return Info("bool", nullable=any(each.nullable for each in [*infos, *found]))
+            return ValueType("bool", nullable=any(each.nullable for each in [*infos, *found]))
         if isinstance(left, nodes.Row):
             many = [each for each in items if isinstance(each, nodes.Row)]
             parts = [self._rows([left, each], scope) for each in many]
-            return Info("bool", nullable=any(each.nullable for each in parts) or not parts)
+            return ValueType("bool", nullable=any(each.nullable for each in parts) or not parts)
         one = self.expr(left, scope)
         infos = [self.expr(each, scope) for each in items]
         # PostgreSQL makes an array of those without a column, if they are several.
@@ -256,12 +253,12 @@ class Inference:
         for info, each in zip(infos, plain, strict=True):
             if not (each and together):
                 self.operation("=", [one, info])
-        return Info("bool", nullable=any(each.nullable for each in [one, *infos]))
+        return ValueType("bool", nullable=any(each.nullable for each in [one, *infos]))
 
-    def _case(self, expr: nodes.Case, scope: Scope) -> Info:
+    def _case(self, expr: nodes.Case, scope: Scope) -> ValueType:
         subject = self.expr(expr.subject, scope) if expr.subject else None
-        subject = self.settle(subject, Info("text")) if subject else None
-        infos: list[Info] = []
+        subject = self.settle(subject, ValueType("text")) if subject else None
+        infos: list[ValueType] = []
         for condition, value in zip(expr.conditions, expr.results, strict=True):
             if subject:
                 self.operation("=", [replace(subject, param=0), self.expr(condition, scope)])
@@ -273,15 +270,15 @@ class Inference:
         found = self.unify(infos)
         return found.null(nullable=found.nullable or expr.otherwise is None)
 
-    def _sub(self, kind: str, query: nodes.Query, scope: Scope) -> Info:
+    def _sub(self, kind: str, query: nodes.Query, scope: Scope) -> ValueType:
         columns = list(self.query(query, scope).values())
         if kind == "exists":
-            return Info("bool", nullable=False)
+            return ValueType("bool", nullable=False)
         if len(columns) != 1:
             return NOTHING
         found = columns[0]
         if kind == "array":
-            return Info(
+            return ValueType(
                 found.type,
                 found.dims + 1,
                 nullable=False,
@@ -289,24 +286,24 @@ class Inference:
             )
         return found.null(nullable=found.nullable or not relations.one_row(self, query))
 
-    def _array(self, items: Sequence[nodes.Expr], scope: Scope) -> Info:
+    def _array(self, items: Sequence[nodes.Expr], scope: Scope) -> ValueType:
         infos = [self.expr(each, scope) for each in items]
         found = self.unify(infos)
         if not found.type:
             return NOTHING
         items_null = any(each.nullable or each.null_items for each in infos)
-        return Info(found.type, found.dims + 1, nullable=False, null_items=items_null)
+        return ValueType(found.type, found.dims + 1, nullable=False, null_items=items_null)
 
-    def _member(self, inner: nodes.Expr, name: str, scope: Scope) -> Info:
+    def _member(self, inner: nodes.Expr, name: str, scope: Scope) -> ValueType:
         info = self.expr(inner, scope)
         found = self.schema.composites.get(info.type, {}).get(name)
         return found.null(nullable=True) if found else NOTHING
 
     def _index(
         self, inner: nodes.Expr, subscripts: Sequence[nodes.Expr], scope: Scope, *, is_slice: bool
-    ) -> Info:
+    ) -> ValueType:
         info = self.expr(inner, scope)
-        of = Info("text" if info.type == "jsonb" else "int4")
+        of = ValueType("text" if info.type == "jsonb" else "int4")
         for each in subscripts:
             self.settle(self.expr(each, scope), of)
         if is_slice:
@@ -315,8 +312,8 @@ class Inference:
             return info.null(nullable=True)
         if not info.dims:
             return NOTHING
-        return Info(info.type, max(info.dims - len(subscripts), 0), origin=info.origin)
+        return ValueType(info.type, max(info.dims - len(subscripts), 0), origin=info.origin)
 
-    def query(self, query: nodes.Query, outer: Scope | None = None) -> dict[str, Info]:
+    def query(self, query: nodes.Query, outer: Scope | None = None) -> dict[str, ValueType]:
         """Return the columns of a statement, each with what is known of it."""
         return dict(relations.columns(self, query, outer))

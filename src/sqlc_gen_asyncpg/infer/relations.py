@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Final
 
 from sqlc_gen_asyncpg.errors import Refused
 from sqlc_gen_asyncpg.infer import functions
-from sqlc_gen_asyncpg.infer.functions import Info
 from sqlc_gen_asyncpg.infer.scope import Relation, Scope
+from sqlc_gen_asyncpg.infer.values import ValueType
+from sqlc_gen_asyncpg.pytypes import normal_name
 from sqlc_gen_asyncpg.sql import nodes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlc_gen_asyncpg.infer.expressions import Inference
+    from sqlc_gen_asyncpg.infer.protocol import Infer
 
 __all__ = ["columns", "one_row"]
 
@@ -32,61 +33,63 @@ _VALUE_FUNCTIONS: Final = frozenset({
 
 
 def columns(
-    self: Inference, query: nodes.Query, outer: Scope | None, *, settled: bool = True
-) -> list[tuple[str, Info]]:
+    infer: Infer, query: nodes.Query, outer: Scope | None, *, settled: bool = True
+) -> list[tuple[str, ValueType]]:
     """Return the columns of a statement in order, with their names.
 
     What has no type in the end is text, unless what is around decides it: then it is not `settled`.
     """
     scope = Scope(outer)
     for cte in query.ctes:
-        scope.ctes[cte.name] = _cte(self, cte, scope)
+        scope.ctes[cte.name] = _cte(infer, cte, scope)
     body = query.body
     inner = Scope(scope)
     match body:
         case nodes.Select():
-            found = _select(self, body, inner)
+            found = _select(infer, body, inner)
         case nodes.Values():
-            found = _values(self, body, inner)
+            found = _values(infer, body, inner)
         case nodes.SetOp():
-            found = _set_operation(self, body, scope)
+            found = _set_operation(infer, body, scope)
         case nodes.Dml():
-            found = _change(self, body, inner)
+            found = _change(infer, body, inner)
     inner.merged.update({name: info for name, info in found if name not in inner.merged})
-    _last(self, query, inner)
-    return _settled(self, found) if settled else found
+    _last(infer, query, inner)
+    return _settled(infer, found) if settled else found
 
 
-def _last(self: Inference, query: nodes.Query, scope: Scope) -> None:
+def _last(infer: Infer, query: nodes.Query, scope: Scope) -> None:
     """Read what PostgreSQL reads behind WHERE, which may be in the names of the result."""
     others = query.body.others if isinstance(query.body, nodes.Select) else ()
     for each in (*query.order, *others):
-        self.settle(self.expr(each, scope), Info("text"))
+        infer.settle(infer.expr(each, scope), ValueType("text"))
     for each in query.limits:
-        self.settle(self.expr(each, scope), Info("int8"))
+        infer.settle(infer.expr(each, scope), ValueType("int8"))
 
 
-def _settled(self: Inference, found: Sequence[tuple[str, Info]]) -> list[tuple[str, Info]]:
-    text = Info("text")
-    return [(name, self.settle(info, text) if info.open else info) for name, info in found]
+def _settled(infer: Infer, found: Sequence[tuple[str, ValueType]]) -> list[tuple[str, ValueType]]:
+    text = ValueType("text")
+    return [(name, infer.settle(info, text) if info.open else info) for name, info in found]
 
 
-def _unique(found: Sequence[tuple[str, Info]], names: Sequence[str] = ()) -> dict[str, Info]:
-    made: dict[str, Info] = {}
+def _unique(
+    found: Sequence[tuple[str, ValueType]], names: Sequence[str] = ()
+) -> dict[str, ValueType]:
+    made: dict[str, ValueType] = {}
     for index, (name, info) in enumerate(found):
         called = names[index] if index < len(names) else name
         made.setdefault(called, replace(info, param=0))
     return made
 
 
-def _cte(self: Inference, cte: nodes.Cte, scope: Scope) -> dict[str, Info]:
+def _cte(infer: Infer, cte: nodes.Cte, scope: Scope) -> dict[str, ValueType]:
     body = cte.query.body
     if not (cte.recursive and isinstance(body, nodes.SetOp) and _reads(body.right, cte.name)):
-        return _unique(columns(self, cte.query, scope), cte.columns)
-    first = _unique(columns(self, body.left, scope, settled=False), cte.columns)
+        return _unique(columns(infer, cte.query, scope), cte.columns)
+    first = _unique(columns(infer, body.left, scope, settled=False), cte.columns)
     for _ in range(2):
         scope.ctes[cte.name] = first
-        whole = _unique(columns(self, cte.query, scope), cte.columns)
+        whole = _unique(columns(infer, cte.query, scope), cte.columns)
         merged = zip(first.items(), whole.values(), strict=False)
         first = {
             name: info.null(nullable=info.nullable or other.nullable)
@@ -95,32 +98,35 @@ def _cte(self: Inference, cte: nodes.Cte, scope: Scope) -> dict[str, Info]:
     return first
 
 
-def _select(self: Inference, select: nodes.Select, scope: Scope) -> list[tuple[str, Info]]:
+def _select(infer: Infer, select: nodes.Select, scope: Scope) -> list[tuple[str, ValueType]]:
     for source in select.sources:
-        scope.relations += _source(self, source, scope)
-    before = self.groups, self.odd
-    self.groups, self.odd = select.groups and not select.sets, select.odd
+        scope.relations += _source(infer, source, scope)
+    before = infer.groups, infer.frame_may_exclude_row
+    infer.groups, infer.frame_may_exclude_row = (
+        select.groups and not select.sets,
+        select.frame_may_exclude_row,
+    )
     scope.all_null = select.sets
-    found = _items(self, select.items, scope)  # before WHERE, as PostgreSQL does
+    found = _items(infer, select.items, scope)  # before WHERE, as PostgreSQL does
     for each in select.conditions:
-        self.condition(each, scope)
-    self.groups, self.odd = before
-    sets = [any(_is_set(self, each) for each in _calls(i.expr)) for i in select.items]
+        infer.condition(each, scope)
+    infer.groups, infer.frame_may_exclude_row = before
+    sets = [any(_is_set(infer, each) for each in _calls(i.expr)) for i in select.items]
     if sum(sets) > 1 and len(sets) == len(found):  # the shorter ones are filled up with NULL
         pairs = zip(found, sets, strict=True)
         return [(name, info.null(nullable=info.nullable or many)) for (name, info), many in pairs]
     return found
 
 
-def _items(self: Inference, items: Sequence[nodes.Item], scope: Scope) -> list[tuple[str, Info]]:
-    found: list[tuple[str, Info]] = []
+def _items(infer: Infer, items: Sequence[nodes.Item], scope: Scope) -> list[tuple[str, ValueType]]:
+    found: list[tuple[str, ValueType]] = []
     for item in items:
         expr = item.expr
         if isinstance(expr, nodes.Ref) and expr.parts[-1] == "*":
             alias = expr.parts[-2] if len(expr.parts) > 1 else ""
-            found += (scope.star(alias) or {"*": Info("")}).items()
+            found += (scope.star(alias) or {"*": ValueType("")}).items()
         else:
-            found.append((item.alias or _name(expr), self.expr(expr, scope)))
+            found.append((item.alias or _name(expr), infer.expr(expr, scope)))
     return found
 
 
@@ -136,21 +142,21 @@ def _name(expr: nodes.Expr) -> str:
             return "?column?"
 
 
-def _values(self: Inference, values: nodes.Values, scope: Scope) -> list[tuple[str, Info]]:
-    rows = [[self.expr(each, scope) for each in row] for row in values.rows]
-    found: list[tuple[str, Info]] = []
+def _values(infer: Infer, values: nodes.Values, scope: Scope) -> list[tuple[str, ValueType]]:
+    rows = [[infer.expr(each, scope) for each in row] for row in values.rows]
+    found: list[tuple[str, ValueType]] = []
     for index, infos in enumerate(zip(*rows, strict=False), start=1):
         same = len(infos) == 1 and not infos[0].open
-        found.append((f"column{index}", infos[0] if same else self.unify(infos)))
+        found.append((f"column{index}", infos[0] if same else infer.unify(infos)))
     return found
 
 
-def _set_operation(self: Inference, body: nodes.SetOp, scope: Scope) -> list[tuple[str, Info]]:
-    left = columns(self, body.left, scope, settled=False)
-    right = columns(self, body.right, scope, settled=False)
-    found: list[tuple[str, Info]] = []
+def _set_operation(infer: Infer, body: nodes.SetOp, scope: Scope) -> list[tuple[str, ValueType]]:
+    left = columns(infer, body.left, scope, settled=False)
+    right = columns(infer, body.right, scope, settled=False)
+    found: list[tuple[str, ValueType]] = []
     for (name, one), (_, other) in zip(left, right, strict=False):
-        info = both = self.unify([one, other])
+        info = both = infer.unify([one, other])
         if body.op == "except":
             info = one if (one.type, one.dims) == (both.type, both.dims) else both
         else:
@@ -163,78 +169,78 @@ def _set_operation(self: Inference, body: nodes.SetOp, scope: Scope) -> list[tup
     return found
 
 
-def _change(self: Inference, body: nodes.Dml, scope: Scope) -> list[tuple[str, Info]]:
-    named = self.schema.table(body.target.parts)
+def _change(infer: Infer, body: nodes.Dml, scope: Scope) -> list[tuple[str, ValueType]]:
+    named = infer.schema.table(body.target.parts)
     table = dict(named[1]) if named else {}
     alias = body.target.alias or body.target.parts[-1]
     scope.relations.append(Relation(alias, table, named[0] if named else None))
     if body.kind == "insert":
-        _insert(self, body, table, scope)
+        _insert(infer, body, table, scope)
         scope.relations.append(Relation("excluded", {}, None))
         excluded = Scope(scope, [Relation("excluded", table)])
-        _assign(self, body.sets, excluded)
+        _assign(infer, body.sets, excluded)
         for each in body.conditions:
-            self.condition(each, excluded)
-        return _items(self, body.returning, scope)
+            infer.condition(each, excluded)
+        return _items(infer, body.returning, scope)
     for source in body.sources:
-        scope.relations += _source(self, source, scope)
+        scope.relations += _source(infer, source, scope)
     for each in body.conditions:
-        self.condition(each, scope)
-    found = _settled(self, _items(self, body.returning, scope))
-    _assign(self, body.sets, scope)  # behind WHERE and RETURNING, as PostgreSQL does
+        infer.condition(each, scope)
+    found = _settled(infer, _items(infer, body.returning, scope))
+    _assign(infer, body.sets, scope)  # behind WHERE and RETURNING, as PostgreSQL does
     return found
 
 
 def _assign(
-    self: Inference,
+    infer: Infer,
     sets: Sequence[tuple[nodes.Expr, nodes.Expr]],
     scope: Scope,
 ) -> None:
-    found = [(place, self.expr(value, scope)) for place, value in sets]
+    found = [(place, infer.expr(value, scope)) for place, value in sets]
     for place, info in found:  # behind all of the values, as PostgreSQL does
-        self.settle(info, self.expr(place, scope))
+        infer.settle(info, infer.expr(place, scope))
 
 
-def _insert(self: Inference, body: nodes.Dml, table: dict[str, Info], scope: Scope) -> None:
+def _insert(infer: Infer, body: nodes.Dml, table: dict[str, ValueType], scope: Scope) -> None:
     if body.source is None:
         return
     names = body.columns or tuple(table)
-    targets = [table.get(name, Info("")) for name in names]
+    targets = [table.get(name, ValueType("")) for name in names]
     inner = body.source.body
     if isinstance(inner, nodes.Values):
         for cells in inner.rows:
-            infos = [self.expr(cell, Scope(scope.parent)) for cell in cells]
+            infos = [infer.expr(cell, Scope(scope.parent)) for cell in cells]
             for info, target in zip(infos, targets, strict=False):
-                self.settle(info, target)
+                infer.settle(info, target)
         return
     parent = scope.parent
-    found = columns(self, body.source, parent, settled=False)
+    found = columns(infer, body.source, parent, settled=False)
     for (_, info), target in zip(found, targets, strict=False):
-        self.settle(info, target)
+        infer.settle(info, target)
 
 
-def _source(self: Inference, source: nodes.Source, scope: Scope) -> list[Relation]:
+def _source(infer: Infer, source: nodes.Source, scope: Scope) -> list[Relation]:
     match source:
         case nodes.Table():
-            return [_table(self, source, scope)]
+            return [_table(infer, source, scope)]
         case nodes.Derived(query, alias, names):
-            return [Relation(alias, _unique(columns(self, query, scope), names))]
+            return [Relation(alias, _unique(columns(infer, query, scope), names))]
         case nodes.Functions():
-            return [_functions(self, source, scope)]
+            return [_functions(infer, source, scope)]
         case nodes.Join():
-            return _join(self, source, scope)
+            return _join(infer, source, scope)
 
 
-def _table(self: Inference, source: nodes.Table, scope: Scope) -> Relation:
+def _table(infer: Infer, source: nodes.Table, scope: Scope) -> Relation:
     alias = source.alias or source.parts[-1]
     for number, kind in source.sample:
-        self.settle(self.expr(number, scope), Info(kind))
+        infer.settle(infer.expr(number, scope), ValueType(kind))
     cte = scope.cte(source.parts[0]) if len(source.parts) == 1 else None
     key = None
     if cte is None:
-        named = self.schema.table(source.parts)
+        named = infer.schema.table(source.parts)
         key = named[0] if named else None
-        if key in self.schema.renamed:
+        if key in infer.schema.renamed:
             raise Refused(
                 f"sqlc does not read the names in CREATE VIEW {key[1]} (…); give them to the "
                 "columns of its query with AS"
@@ -244,15 +250,15 @@ def _table(self: Inference, source: nodes.Table, scope: Scope) -> Relation:
     return Relation(alias, dict(zip(renamed, cte.values(), strict=False)), key)
 
 
-def _functions(self: Inference, source: nodes.Functions, scope: Scope) -> Relation:
+def _functions(infer: Infer, source: nodes.Functions, scope: Scope) -> Relation:
     several = len(source.calls) > 1
     made = [
         (name, info.null(nullable=True) if several else info)  # the shorter ones are filled up
         for call in source.calls
-        for name, info in _function(self, call, source, scope).items()
+        for name, info in _function(infer, call, source, scope).items()
     ]
     if source.ordinality:
-        made.append(("ordinality", Info("int8", nullable=False)))
+        made.append(("ordinality", ValueType("int8", nullable=False)))
     names = [*source.columns, *[name for name, _ in made][len(source.columns) :]]
     first = source.calls[0]
     alias = source.alias or (first.name if isinstance(first, nodes.Call) else "")
@@ -260,45 +266,41 @@ def _functions(self: Inference, source: nodes.Functions, scope: Scope) -> Relati
 
 
 def _function(
-    self: Inference, call: nodes.Expr, source: nodes.Functions, scope: Scope
-) -> dict[str, Info]:
+    infer: Infer, call: nodes.Expr, source: nodes.Functions, scope: Scope
+) -> dict[str, ValueType]:
     name = call.name if isinstance(call, nodes.Call) else ""
     alias = name if len(source.calls) > 1 else source.alias or name
-    info = self.expr(call, scope)
-    own = {each.columns for each in self.schema.functions.get(name, ())}
-    row = self.schema.table(tuple(info.type.split("."))) if info.type else None
+    info = infer.expr(call, scope)
+    own = {each.columns for each in infer.schema.functions.get(name, ())}
+    row = infer.schema.table(tuple(info.type.split("."))) if info.type else None
     defined = source.defined or (next(iter(own)) if len(own) == 1 else ())
     if defined:
-        return {key: Info(_normal(kind), dims) for key, kind, dims in defined}
+        return {key: ValueType(normal_name(kind), dims) for key, kind, dims in defined}
     if row:
         return {key: each.null(nullable=True) for key, each in row[1].items()}
     if name in _RECORDS:
-        return {key: Info(kind, nullable=null) for key, kind, null in _RECORDS[name]}
+        return {key: ValueType(kind, nullable=null) for key, kind, null in _RECORDS[name]}
     if name == "unnest" and isinstance(call, nodes.Call) and len(call.args) > 1:
-        infos = [self.expr(each, scope) for each in call.args]
-        return {f"unnest{i}": Info(each.type if each.dims else "") for i, each in enumerate(infos)}
+        infos = [infer.expr(each, scope) for each in call.args]
+        return {
+            f"unnest{i}": ValueType(each.type if each.dims else "") for i, each in enumerate(infos)
+        }
     if info.type == "record":
         return {}
     return {"value" if name in _VALUE_FUNCTIONS else alias: info}
 
 
-def _normal(kind: str) -> str:
-    from sqlc_gen_asyncpg.infer.expressions import named  # noqa: PLC0415  # they need each other
-
-    return named(kind)
-
-
-def _join(self: Inference, join: nodes.Join, scope: Scope) -> list[Relation]:
-    left = _source(self, join.left, scope)
+def _join(infer: Infer, join: nodes.Join, scope: Scope) -> list[Relation]:
+    left = _source(infer, join.left, scope)
     lateral = Scope(scope.parent, [*scope.relations, *left])
     lateral.merged.update(scope.merged)
-    right = _source(self, join.right, lateral)
+    right = _source(infer, join.right, lateral)
     shared = list(join.using)
     if join.natural:
         names = {name for each in right for name in each.columns}
         shared = [name for each in left for name in each.columns if name in names]
     if join.on:
-        self.condition(join.on, Scope(scope.parent, [*scope.relations, *left, *right]))
+        infer.condition(join.on, Scope(scope.parent, [*scope.relations, *left, *right]))
     for name in shared:
         one, other = _find(left, name), _find(right, name)
         if one and other:
@@ -316,25 +318,25 @@ def _join(self: Inference, join: nodes.Join, scope: Scope) -> list[Relation]:
     return [*left, *right]
 
 
-def _find(relations: list[Relation], name: str) -> Info | None:
+def _find(relations: list[Relation], name: str) -> ValueType | None:
     return next((each.column(name) for each in relations if name in each.columns), None)
 
 
-def one_row(self: Inference, query: nodes.Query) -> bool:
+def one_row(infer: Infer, query: nodes.Query) -> bool:
     """Whether a query surely has a row: an aggregate over all rows, or no FROM at all."""
     body = query.body
     if query.limits or not isinstance(body, nodes.Select) or body.groups or body.having:
         return False
     calls = [each for item in body.items for each in _calls(item.expr)]
-    if any(_is_set(self, each) for each in calls):
+    if any(_is_set(infer, each) for each in calls):
         return False
     if any(each.over is None and functions.is_aggregate(each.name) for each in calls):
         return True
     return not body.sources and not body.conditions
 
 
-def _is_set(self: Inference, call: nodes.Call) -> bool:
-    return functions.is_set(call.name, self.schema.functions.get(call.name, ()))
+def _is_set(infer: Infer, call: nodes.Call) -> bool:
+    return functions.is_set(call.name, infer.schema.functions.get(call.name, ()))
 
 
 def _reads(part: nodes.Query, name: str) -> bool:

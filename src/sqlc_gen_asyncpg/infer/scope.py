@@ -5,20 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from sqlc_gen_asyncpg.infer.functions import Info
+from sqlc_gen_asyncpg.infer.values import ValueType
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from sqlc_gen_asyncpg.infer.functions import Candidate
+    from sqlc_gen_asyncpg.infer.values import Candidate
 
 __all__ = ["Relation", "Schema", "Scope"]
 
 _SYSTEM: Final = {
-    "ctid": Info("tid", nullable=False),
-    "tableoid": Info("oid", nullable=False),
-    "xmax": Info("xid", nullable=False),
-    "xmin": Info("xid", nullable=False),
+    "ctid": ValueType("tid", nullable=False),
+    "tableoid": ValueType("oid", nullable=False),
+    "xmax": ValueType("xid", nullable=False),
+    "xmin": ValueType("xid", nullable=False),
 }
 
 
@@ -27,11 +27,11 @@ class Relation:
     """A table or subquery under its alias; `table` is the key of a table of the catalog."""
 
     alias: str
-    columns: dict[str, Info]
+    columns: dict[str, ValueType]
     table: tuple[str, str] | None = None
     nulled: bool = False
 
-    def column(self, name: str) -> Info | None:
+    def column(self, name: str) -> ValueType | None:
         """Return what is known of a column."""
         found = self.columns.get(name) or (_SYSTEM.get(name) if self.table else None)
         return found.null(nullable=True) if found and self.nulled else found
@@ -47,24 +47,26 @@ class Schema:
     """
 
     default: str
-    tables: Mapping[tuple[str, str], Mapping[str, Info]]
+    tables: Mapping[tuple[str, str], Mapping[str, ValueType]]
     functions: Mapping[str, tuple[Candidate, ...]] = field(
         default_factory=dict[str, "tuple[Candidate, ...]"]
     )
     domains: Mapping[str, str] = field(default_factory=dict[str, str])
-    composites: Mapping[str, Mapping[str, Info]] = field(
-        default_factory=dict[str, "Mapping[str, Info]"]
+    composites: Mapping[str, Mapping[str, ValueType]] = field(
+        default_factory=dict[str, "Mapping[str, ValueType]"]
     )
     renamed: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     enums: Mapping[str, Collection[str]] = field(default_factory=dict[str, "Collection[str]"])
     required: Collection[str] = ()
     own_casts: bool = False
 
-    def requires(self, info: Info) -> bool:
+    def requires(self, info: ValueType) -> bool:
         """Whether no value of this type is NULL."""
         return info.type in self.required and not info.dims
 
-    def table(self, parts: tuple[str, ...]) -> tuple[tuple[str, str], Mapping[str, Info]] | None:
+    def table(
+        self, parts: tuple[str, ...]
+    ) -> tuple[tuple[str, str], Mapping[str, ValueType]] | None:
         """Return a table and its key."""
         *schemas, name = parts
         key = (schemas[-1] if schemas else self.default, name)
@@ -77,11 +79,11 @@ class Scope:
 
     parent: Scope | None = None
     relations: list[Relation] = field(default_factory=list[Relation])
-    merged: dict[str, Info] = field(default_factory=dict[str, Info])
-    ctes: dict[str, dict[str, Info]] = field(default_factory=dict[str, dict[str, Info]])
+    merged: dict[str, ValueType] = field(default_factory=dict[str, ValueType])
+    ctes: dict[str, dict[str, ValueType]] = field(default_factory=dict[str, dict[str, ValueType]])
     all_null: bool = False
 
-    def cte(self, name: str) -> dict[str, Info] | None:
+    def cte(self, name: str) -> dict[str, ValueType] | None:
         """Return the columns of a WITH query."""
         if name in self.ctes:
             return self.ctes[name]
@@ -94,7 +96,7 @@ class Scope:
                 return each
         return self.parent.relation(alias) if self.parent else None
 
-    def column(self, parts: tuple[str, ...]) -> Info | None:
+    def column(self, parts: tuple[str, ...]) -> ValueType | None:
         """Return what a column's name means."""
         name = parts[-1]
         if len(parts) > 1:
@@ -104,17 +106,17 @@ class Scope:
             found = self._bare(name)
         return found.null(nullable=True) if found and self.all_null else found
 
-    def _bare(self, name: str) -> Info | None:
+    def _bare(self, name: str) -> ValueType | None:
         if name in self.merged:
             return self.merged[name]
         found = [each for each in (one.column(name) for one in self.relations) if each]
         if found:
-            return found[0] if len(found) == 1 else Info("")  # it is ambiguous
+            return found[0] if len(found) == 1 else ValueType("")  # it is ambiguous
         return self.parent.column((name,)) if self.parent else None
 
-    def star(self, alias: str = "") -> dict[str, Info] | None:
+    def star(self, alias: str = "") -> dict[str, ValueType] | None:
         """Return the columns of `*` or `alias.*`; None if they are not known."""
-        found: dict[str, Info] = {}
+        found: dict[str, ValueType] = {}
         if not alias:
             found.update(self.merged)
         for relation in self.relations:

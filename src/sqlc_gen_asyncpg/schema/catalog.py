@@ -14,7 +14,6 @@ from sqlc_gen_asyncpg.pytypes import (
     Type,
     builtin,
     check_not_shadowed,
-    is_serial,
     normal_name,
 )
 from sqlc_gen_asyncpg.schema import overrides
@@ -77,14 +76,14 @@ class Catalog:
 
     def column_type(self, column: protocol.Column) -> Type:
         """Return the type of a column or a parameter; Refused if there is none."""
-        nullable = not (column.not_null or is_serial(column.type))
+        nullable = not (column.not_null or column.type.is_serial)
         override = self._override(column, nullable=nullable)
-        normal = normal_name(column.type)
+        normal = column.type.name
         self.seen.add(normal)
         if override:
             base = overrides.overridden(self, override, self.domain_base(normal))
         else:
-            base = self.base(column.type)
+            base = self.base(column.type.name)
         inner = 0 if override else self.domains.get(normal, ("", 0))[1]
         return Type(base, nullable=nullable, dims=column.dims + inner)
 
@@ -107,10 +106,10 @@ class Catalog:
                 self.used.add(name)
                 return known[name]
         if name in PYTHON_NAMES:
-            base = self.base(protocol.Name("", PYTHON_NAMES[name]))
+            base = self.base(PYTHON_NAMES[name])
             return current.base if current and current.base.hint == base.hint else base
         try:
-            return self.base(protocol.Name("", name))
+            return self.base(normal_name(name))
         except Refused:
             first, dot, _ = name.partition(".")
             if not dot or first in self.schemas or not all(map(str.isidentifier, name.split("."))):
@@ -132,9 +131,8 @@ class Catalog:
         table = self.tables.get(self.key(column.table)) if column.table else None
         return table.comments.get(column.original_name or column.name, "") if table else ""
 
-    def base(self, name: protocol.Name) -> PyType:
+    def base(self, normal: str) -> PyType:
         """Return the Python type of a PostgreSQL type; Refused if there is none."""
-        normal = normal_name(name)
         if normal in self.refused:
             raise AlreadyReported(f"enum {normal} was refused")
         if normal in self.enum_types:
@@ -148,7 +146,7 @@ class Catalog:
             )
         domain = self.domains.get(normal)
         if domain and domain[0] != normal:
-            return self.base(protocol.Name("", domain[0]))
+            return self.base(domain[0])
         return overrides.travelling(self, normal) or builtin(normal)
 
     def _override(self, column: protocol.Column, *, nullable: bool) -> Override | None:
@@ -162,9 +160,9 @@ class Catalog:
                 and overrides.matches(each.column, path, self.default_schema)
             ):
                 return each
-        normal = normal_name(column.type)
+        normal = column.type.name
         for each in self.options.overrides:
-            same = each.db_type and normal_name(protocol.Name("", each.db_type)) == normal
+            same = each.db_type and normal_name(each.db_type) == normal
             if same and each.nullable in {None, nullable}:
                 return each
         return None
@@ -209,10 +207,10 @@ def _read_files(
     """Read what only the schema's files say; the request with its views set right."""
     schema_files = read_schema(request.schema_paths, directory)
     for name, of in catalog.options.domains.items():
-        schema_files.domains[_normal(name)] = (_normal(of.name), of.dims)
+        schema_files.domains[normal_name(name)] = (normal_name(of.name), of.dims)
     for name, declared in catalog.options.composites.items():
-        schema_files.composites[_normal(name)] = {
-            key: (_normal(of.name), of.dims) for key, of in declared.items()
+        schema_files.composites[normal_name(name)] = {
+            key: (normal_name(of.name), of.dims) for key, of in declared.items()
         }
     catalog.schema, request = read_tables(request, schema_files)
     catalog.domains = schema_files.domains
@@ -221,10 +219,6 @@ def _read_files(
             with report.catch(f"type {name}"):
                 _add_composite(catalog, name, fields)
     return request
-
-
-def _normal(name: str) -> str:
-    return normal_name(protocol.Name("", name))
 
 
 def _add_composite(catalog: Catalog, name: str, fields: dict[str, tuple[str, int]]) -> None:
@@ -236,7 +230,7 @@ def _add_composite(catalog: Catalog, name: str, fields: dict[str, tuple[str, int
     found: list[ir.Field] = []
     for key, (kind, dims) in fields.items():
         try:
-            of = Type(catalog.base(protocol.Name("", kind)), nullable=True, dims=dims)
+            of = Type(catalog.base(kind), nullable=True, dims=dims)
             _check_inside(catalog, kind, of)
         except Refused as error:
             catalog.composites[name] = f", and its field {key} cannot be read: {error}"

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sqlc_gen_asyncpg.errors import GeneratorError
-from sqlc_gen_asyncpg.protocol import Name
 from sqlc_gen_asyncpg.pytypes import normal_name
 from sqlc_gen_asyncpg.schema.function_definitions import function
 from sqlc_gen_asyncpg.sql.literals import type_name
@@ -22,7 +21,7 @@ from sqlc_gen_asyncpg.sqlfiles import read_sql, sql_files, without_rollback
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sqlc_gen_asyncpg.infer.functions import Candidate
+    from sqlc_gen_asyncpg.infer.values import Candidate
     from sqlc_gen_asyncpg.sql import nodes
 
 __all__ = ["SchemaFiles", "read_schema", "read_text"]
@@ -113,8 +112,8 @@ def _domain(stream: Stream, found: SchemaFiles) -> None:
     name = _spelled(stream.dotted())
     stream.take("as")
     kind, dims = type_name(stream)
-    found.domains[name] = (_normal(kind), dims)
-    required = _normal(kind) in found.required and not dims
+    found.domains[name] = (normal_name(kind), dims)
+    required = normal_name(kind) in found.required and not dims
     while stream.here.kind != "end":
         if stream.at("("):
             stream.skip_parentheses()
@@ -140,7 +139,7 @@ def _fields(stream: Stream) -> dict[str, tuple[str, int]]:
     while not fields or stream.take(","):
         name = stream.name()
         kind, dims = type_name(stream)
-        fields[name] = (_normal(kind), dims)
+        fields[name] = (normal_name(kind), dims)
         if stream.take("collate"):
             stream.dotted()
     stream.expect(")")
@@ -167,8 +166,4 @@ def _view(stream: Stream, found: SchemaFiles) -> None:
 
 
 def _spelled(parts: tuple[str, ...]) -> str:
-    return _normal(".".join(parts[-2:]))
-
-
-def _normal(name: str) -> str:
-    return normal_name(Name("", name))
+    return normal_name(".".join(parts[-2:]))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sqlc_gen_asyncpg.infer.functions import Candidate
-from sqlc_gen_asyncpg.protocol import Name
+from sqlc_gen_asyncpg.infer.values import Candidate
 from sqlc_gen_asyncpg.pytypes import normal_name
 from sqlc_gen_asyncpg.sql.literals import type_name
 from sqlc_gen_asyncpg.sql.stream import Stream
@@ -61,7 +60,7 @@ def _is_default(token: Token) -> bool:
 
 def _spelled(kind: str, dims: int) -> str:
     """Return a type as the library's tables write it."""
-    name = normal_name(Name("", kind))
+    name = normal_name(kind)
     return f"_{name}" if dims else name
 
 
@@ -92,5 +91,5 @@ def _argument(tokens: Sequence[Token]) -> _Column:
         except SqlSyntaxError:
             continue
         if stream.here.kind == "end":
-            return (tokens[0].text if start else ""), normal_name(Name("", kind)), dims
+            return (tokens[0].text if start else ""), normal_name(kind), dims
     raise SqlSyntaxError("an argument's type")

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 from sqlc_gen_asyncpg import protocol
 from sqlc_gen_asyncpg.infer.expressions import Inference
-from sqlc_gen_asyncpg.infer.functions import UNKNOWN, Info
 from sqlc_gen_asyncpg.infer.relations import columns
 from sqlc_gen_asyncpg.infer.scope import Schema
-from sqlc_gen_asyncpg.pytypes import is_serial, normal_name
+from sqlc_gen_asyncpg.infer.values import UNKNOWN, ValueType
 
 if TYPE_CHECKING:
     from sqlc_gen_asyncpg.schema.ddl import SchemaFiles
@@ -34,7 +33,7 @@ def read_tables(request: protocol.Request, files: SchemaFiles) -> tuple[Schema, 
         files.functions,
         _domains(files),
         {
-            name: {key: Info(kind, dims) for key, (kind, dims) in fields.items()}
+            name: {key: ValueType(kind, dims) for key, (kind, dims) in fields.items()}
             for name, fields in files.composites.items()
         },
         enums=_enums(request),
@@ -99,20 +98,20 @@ def _corrected(request: protocol.Request, found: Schema) -> protocol.Request:
     return replace(request, schemas=schemas)
 
 
-def _column(column: protocol.Column, info: Info) -> protocol.Column:
+def _column(column: protocol.Column, info: ValueType) -> protocol.Column:
     if not info.type or info.type == "record":
-        return replace(column, type=protocol.Name("", UNKNOWN), not_null=False)
+        return replace(column, type=protocol.TypeName(UNKNOWN), not_null=False)
     kind = "text" if info.open else info.type
-    same = normal_name(column.type) == kind and column.dims == info.dims
-    nullable = not (column.not_null or is_serial(column.type))
+    same = column.type.name == kind and column.dims == info.dims
+    nullable = not (column.not_null or column.type.is_serial)
     if same and nullable == info.nullable:
         return column
-    there = column.type if same else protocol.Name("", kind)
+    there = column.type if same else protocol.TypeName(kind)
     return replace(column, type=there, dims=info.dims, not_null=not info.nullable)
 
 
-def _info(origin: tuple[str, str, str], column: protocol.Column, files: SchemaFiles) -> Info:
-    kind = normal_name(column.type)
+def _info(origin: tuple[str, str, str], column: protocol.Column, files: SchemaFiles) -> ValueType:
+    kind = column.type.name
     required = kind in files.required and not column.dims
-    nullable = not (column.not_null or is_serial(column.type) or required)
-    return Info(kind, column.dims, nullable=nullable, origin=origin)
+    nullable = not (column.not_null or column.type.is_serial or required)
+    return ValueType(kind, column.dims, nullable=nullable, origin=origin)

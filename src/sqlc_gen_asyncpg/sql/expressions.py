@@ -264,7 +264,7 @@ class Expressions:
             stream.next()
             if self._at_query():
                 try:
-                    found = nodes.Sub("one", self.query())
+                    found = nodes.Subquery("one", self.query())
                     stream.expect(")")
                 except SqlSyntaxError:
                     stream.position = start

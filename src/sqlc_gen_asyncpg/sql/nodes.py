@@ -19,12 +19,12 @@ __all__ = [
     "Derived",
     "Dml",
     "Expr",
+    "FixedType",
     "Functions",
     "In",
     "Index",
     "Item",
     "Join",
-    "Known",
     "Member",
     "Op",
     "Param",
@@ -35,7 +35,7 @@ __all__ = [
     "Select",
     "SetOp",
     "Source",
-    "Sub",
+    "Subquery",
     "Table",
     "Test",
     "Values",
@@ -128,7 +128,7 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Sub:
+class Subquery:
     """A subquery."""
 
     kind: Literal["one", "exists", "array"]
@@ -175,7 +175,7 @@ class Index:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class FixedType:
     """What has the same type whatever stands in it, as JSON_EXISTS."""
 
     type: str
@@ -193,13 +193,13 @@ Expr: TypeAlias = (
     | Quantified
     | In
     | Case
-    | Sub
+    | Subquery
     | Array
     | Row
     | Test
     | Member
     | Index
-    | Known
+    | FixedType
 )
 
 
@@ -261,8 +261,8 @@ Source: TypeAlias = Table | Derived | Functions | Join
 class Select:
     """SELECT; `groups` says that there is a GROUP BY, `sets` that it has grouping sets.
 
-    `others` are what it groups by, is distinct on, and its windows; a frame of those in `odd` need
-    not hold the row itself.
+    `others` are what it groups by, is distinct on, and its windows. `frame_may_exclude_row` are the
+    windows whose frame need not contain the current row.
     """
 
     items: tuple[Item, ...]
@@ -272,7 +272,7 @@ class Select:
     sets: bool = False
     having: bool = False
     others: tuple[Expr, ...] = ()
-    odd: tuple[str, ...] = ()
+    frame_may_exclude_row: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

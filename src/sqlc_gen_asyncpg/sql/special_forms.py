@@ -56,7 +56,7 @@ def special(parser: Expressions, word: str) -> Expr | None:  # noqa: C901, PLR09
         case "substring" | "position" | "overlay" | "trim":
             return _worded(parser, word)
         case "exists":
-            found = nodes.Sub("exists", parser.query())
+            found = nodes.Subquery("exists", parser.query())
             stream.expect(")")
             return found
         case "row":
@@ -86,7 +86,7 @@ def _known(parser: Expressions, word: str) -> Expr:
             kind, dims = type_name(Stream([*inner[index + 1 :], Token("end", "")]))
             if dims:
                 raise SqlSyntaxError(f"{word} that returns an array")
-    return nodes.Known(kind, tuple(params), nullable)
+    return nodes.FixedType(kind, tuple(params), nullable)
 
 
 def _case(parser: Expressions) -> Expr:
@@ -108,7 +108,7 @@ def _array(parser: Expressions) -> Expr:
     stream = parser.stream
     stream.next()
     if stream.take("("):
-        found = nodes.Sub("array", parser.query())
+        found = nodes.Subquery("array", parser.query())
         stream.expect(")")
         return found
     stream.expect("[")

@@ -8,9 +8,9 @@ if TYPE_CHECKING:
     from sqlc_gen_asyncpg.sql.expressions import Expressions
     from sqlc_gen_asyncpg.sql.nodes import Expr
 
-__all__ = ["ODD", "over", "window"]
+__all__ = ["FRAME_MAY_EXCLUDE_ROW", "over", "window"]
 
-ODD: Final = "("
+FRAME_MAY_EXCLUDE_ROW: Final = "("
 """In place of a window's name: one whose frame need not hold the row itself."""
 _FRAMES: Final = frozenset({"rows", "range", "groups"})
 
@@ -23,7 +23,7 @@ def over(parser: Expressions) -> tuple[str | None, list[Expr]]:
     if not stream.at("("):
         return stream.name(), []
     found, odd = window(parser)
-    return ODD if odd else "", found
+    return FRAME_MAY_EXCLUDE_ROW if odd else "", found
 
 
 def window(parser: Expressions) -> tuple[list[Expr], bool]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sqlc_gen_asyncpg.infer.functions import Candidate
+from sqlc_gen_asyncpg.infer.values import Candidate
 from sqlc_gen_asyncpg.schema.ddl import read_text
 
 DEFINITIONS = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from sqlc_gen_asyncpg.errors import Refused
-from sqlc_gen_asyncpg.protocol import Name
 from sqlc_gen_asyncpg.pytypes import PG_TYPES, Type, builtin, normal_name, parse_type
 
 
@@ -32,7 +31,7 @@ from sqlc_gen_asyncpg.pytypes import PG_TYPES, Type, builtin, normal_name, parse
     ],
 )
 def test_a_type_has_one_name(schema: str, name: str, normal: str) -> None:
-    assert normal_name(Name(schema, name)) == normal
+    assert normal_name(name, schema) == normal
 
 
 @pytest.mark.parametrize(
