@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from golden.cases import CASES, HERE, files_of, generate, run
+from golden.golden_cases import (
+    CASES,
+    CASES_FOLDER,
+    STATIC_MODULES,
+    TEMPLATES,
+    assert_same_files,
+    expected_files,
+    files_of,
+    generate,
+    run,
+    write_expected,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,34 +44,40 @@ UNLIKE_HERE = [
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_package_is_generated_byte_for_byte(case: str, tmp_path: Path) -> None:
-    made = files_of(generate(case, tmp_path / case))
-    expected = files_of(HERE / case / "expected" / f"gen_{case}")
-    assert sorted(made) == sorted(expected)
-    for name, contents in made.items():
-        assert contents.decode() == expected[name].decode(), f"{case}/{name}"
+    assert_same_files(files_of(generate(case, tmp_path / case)), expected_files(case))
+
+
+def test_every_template_is_compared_in_some_case() -> None:
+    listed = {
+        name
+        for case in CASES
+        for name in (CASES_FOLDER / case / "expected" / f"gen_{case}" / STATIC_MODULES)
+        .read_text()
+        .split()
+    }
+    assert listed == {path.name.removesuffix(".txt") for path in TEMPLATES.glob("*.py.txt")}
 
 
 @pytest.mark.parametrize("seed", ["1", "2"])
 def test_the_hash_seed_changes_nothing(seed: str, tmp_path: Path) -> None:
     source = tmp_path / "source"
-    shutil.copytree(HERE / "basics", source, ignore=shutil.ignore_patterns("expected"))
+    shutil.copytree(CASES_FOLDER / "basics", source, ignore=shutil.ignore_patterns("expected"))
     config = (source / "sqlc.yaml").read_text()
     seeded = config.replace("    process:", "    env: [PYTHONHASHSEED]\n    process:")
     assert seeded != config
     (source / "sqlc.yaml").write_text(seeded)
     done = run(source, "sqlc", "generate", environment={"PYTHONHASHSEED": seed})
     assert done.returncode == 0, done.stderr
-    expected = files_of(HERE / "basics" / "expected" / "gen_basics")
-    assert files_of(source / "expected" / "gen_basics") == expected
+    assert files_of(source / "expected" / "gen_basics") == expected_files("basics")
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_no_generated_module_says_any_or_imports_the_driver(case: str) -> None:
-    for path in (HERE / case / "expected" / f"gen_{case}").glob("*.py"):
-        tree = ast.parse(path.read_text())
+    for name, contents in expected_files(case).items():
+        tree = ast.parse(contents)
         names = {each.id for each in ast.walk(tree) if isinstance(each, ast.Name)}
         assert "Any" not in names
-        if path.name != "pgdriver.py":  # ranges and bits are the driver's own classes
+        if name != "pgdriver.py":  # ranges and bits are the driver's own classes
             assert "asyncpg" not in {each.split(".")[0] for each in _imports(tree)}
 
 
@@ -76,7 +93,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All packages side by side, and the modules that use them."""
     directory = tmp_path_factory.mktemp("packages")
     for case in CASES:
-        shutil.copytree(HERE / case / "expected", directory, dirs_exist_ok=True)
+        write_expected(case, directory)
     return directory
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import pytest
 
-from golden.cases import CASES, HERE, run, write_project
+from golden.golden_cases import run, write_project
 from sqlc_gen_asyncpg import naming
 
 if TYPE_CHECKING:
@@ -118,15 +118,16 @@ async def test_the_value_of_an_argument_is_not_run_as_sql(database: str) -> None
         await connection.close()
 
 
-def test_every_name_that_a_body_uses_is_one_that_no_argument_has() -> None:
+def test_names_used_in_generated_bodies_are_unavailable_to_arguments(
+    expected_packages: Path,
+) -> None:
     """A function that a template begins to call must be added to naming.BODY_NAMES."""
     unknown: set[str] = set()
-    for case in CASES:
-        for path in HERE.joinpath(case, "expected").rglob("*.py"):
-            text = path.read_text()
-            for node in ast.parse(text).body if "DO NOT EDIT" in text else ():
-                if isinstance(node, ast.AsyncFunctionDef) and path.stem != "pgcopy":
-                    unknown |= free_names(node)
+    for path in expected_packages.rglob("*.py"):
+        text = path.read_text()
+        for node in ast.parse(text).body if "DO NOT EDIT" in text else ():
+            if isinstance(node, ast.AsyncFunctionDef) and path.stem != "pgcopy":
+                unknown |= free_names(node)
     plain = {each for each in unknown if not naming.is_private(each) and each.upper() != each}
     of_rows = {"copied", "tuples"}  # in functions whose one argument is `rows`
     assert plain - of_rows <= naming.BODY_NAMES

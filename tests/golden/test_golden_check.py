@@ -8,7 +8,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from golden.cases import BIN, EMBEDDED_CASES, HERE, write_project
+from golden.golden_cases import BIN, CASES_FOLDER, EMBEDDED_CASES, write_project
 from sqlc_gen_asyncpg.check.annotations import main
 
 ROOT = Path(__file__).parents[2]
@@ -51,8 +51,8 @@ def project(tmp_path: Path) -> str:
 def test_the_golden_packages_hold_on_the_server(
     case: str, database: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    execute(database, (HERE / case / "schema.sql").read_text())
-    status = main(["--dsn", database, "--file", str(HERE / case / "sqlc.yaml")])
+    execute(database, (CASES_FOLDER / case / "schema.sql").read_text())
+    status = main(["--dsn", database, "--file", str(CASES_FOLDER / case / "sqlc.yaml")])
     printed = capsys.readouterr().out
     assert status == 0, printed
     assert printed.endswith("queries checked, 0 contradicted\n")

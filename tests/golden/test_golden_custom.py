@@ -16,13 +16,14 @@ from asyncpg import BitString, Range
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
-from golden.cases import HERE
+from golden.golden_cases import CASES_FOLDER
 from sqlc_gen_asyncpg import protocol
 from sqlc_gen_asyncpg.build.package import build
 from sqlc_gen_asyncpg.check.annotations import capture, contradictions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
     from types import ModuleType
 
 CASES = ("binary", "custom", "texts")
@@ -37,10 +38,9 @@ EMPTY = (
 
 
 @pytest.fixture(autouse=True)
-def importable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The packages of these cases and the types of their applications can be imported."""
-    folders = [str(HERE / case / "expected") for case in CASES]
-    monkeypatch.setattr(sys, "path", [*folders, *sys.path])
+def importable(monkeypatch: pytest.MonkeyPatch, expected_packages: Path) -> Iterator[None]:
+    """Make the packages and the types of their applications importable."""
+    monkeypatch.syspath_prepend(expected_packages)
     before = set(sys.modules)
     yield
     for name in set(sys.modules) - before:
@@ -56,7 +56,7 @@ def module(name: str) -> ModuleType:
 async def connect(dsn: str, case: str) -> asyncpg.Connection[asyncpg.Record]:
     """Connect with the codecs that an application of this case has."""
     connection = await asyncpg.connect(dsn)
-    await connection.execute((HERE / case / "schema.sql").read_text())
+    await connection.execute((CASES_FOLDER / case / "schema.sql").read_text())
     if case == "custom":
         for name in ("json", "jsonb"):
             await connection.set_type_codec(
@@ -75,9 +75,9 @@ async def connect(dsn: str, case: str) -> asyncpg.Connection[asyncpg.Record]:
 
 @pytest.mark.parametrize("case", CASES)
 async def test_the_server_contradicts_nothing(case: str, database: str) -> None:
-    (request,) = capture(directory=HERE / case)
+    (request,) = capture(directory=CASES_FOLDER / case)
     connection = await connect(database, case)
-    package = build(protocol.decode(request), str(HERE / case))
+    package = build(protocol.decode(request), str(CASES_FOLDER / case))
     assert await contradictions(connection, package) == []
     await connection.close()
 

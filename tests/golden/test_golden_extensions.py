@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
 import pytest_asyncio
 
-from golden.cases import HERE, assert_managed_is_the_same
+from golden.golden_cases import CASES_FOLDER, assert_managed_is_the_same
 from sqlc_gen_asyncpg import protocol
 from sqlc_gen_asyncpg.build.package import build
 from sqlc_gen_asyncpg.check.annotations import capture, contradictions
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
-CASE = HERE / "extensions"
+CASE = CASES_FOLDER / "extensions"
 EXTENSIONS = DEBIANS_15.parents[3] / "share/postgresql/15/extension"
 
 
@@ -35,9 +34,9 @@ def dsn() -> Iterator[str]:
 
 @pytest_asyncio.fixture
 async def connection(
-    dsn: str, monkeypatch: pytest.MonkeyPatch
+    dsn: str, monkeypatch: pytest.MonkeyPatch, expected_packages: Path
 ) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-    monkeypatch.setattr(sys, "path", [str(CASE / "expected"), *sys.path])
+    monkeypatch.syspath_prepend(expected_packages)
     made = await asyncpg.connect(dsn)
     await made.execute("DROP SCHEMA IF EXISTS ext CASCADE; DROP SCHEMA public CASCADE")
     await made.execute("CREATE SCHEMA public")

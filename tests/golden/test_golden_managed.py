@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from golden.cases import EMBEDDED_CASES, assert_managed_is_the_same, run, write_project
+from golden.golden_cases import EMBEDDED_CASES, assert_managed_is_the_same, run, write_project
 from support.servers import OwnServer, own_server
 
 if TYPE_CHECKING:

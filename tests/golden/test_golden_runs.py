@@ -19,10 +19,11 @@ from pgvector import Vector
 from pgvector.asyncpg import register_vector
 from pydantic import ValidationError
 
-from golden.cases import CASES, HERE
+from golden.golden_cases import CASES_FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
     from types import ModuleType
 
 NOW = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
@@ -30,10 +31,9 @@ KEYS = [UUID(int=number) for number in range(1, 5)]
 
 
 @pytest.fixture(autouse=True)
-def importable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The golden packages can be imported in these tests, and only there."""
-    folders = [str(HERE / case / "expected") for case in CASES]
-    monkeypatch.setattr(sys, "path", [*folders, *sys.path])
+def importable(monkeypatch: pytest.MonkeyPatch, expected_packages: Path) -> Iterator[None]:
+    """Make the golden packages importable for the time of a test."""
+    monkeypatch.syspath_prepend(expected_packages)
     yield
     for name in [each for each in sys.modules if each.startswith(("gen_", "app_types"))]:
         del sys.modules[name]
@@ -56,7 +56,7 @@ async def prepare(connection: asyncpg.Connection[asyncpg.Record]) -> None:
 async def create(dsn: str, case: str) -> None:
     """Create the tables of a case."""
     connection = await asyncpg.connect(dsn)
-    await connection.execute((HERE / case / "schema.sql").read_text())
+    await connection.execute((CASES_FOLDER / case / "schema.sql").read_text())
     await connection.close()
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from golden.cases import run, write_project
+from golden.golden_cases import run, write_project
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from golden.cases import HERE
+from golden.golden_cases import CASES_FOLDER
 from sqlc_gen_asyncpg.check.annotations import capture
 
 SOURCE = Path(__file__).parents[2] / "src"
@@ -41,6 +41,6 @@ def test_every_python_writes_the_same_bytes(version: str) -> None:
     python = interpreter(version)
     if python is None:
         pytest.skip(f"there is no Python {version} here")
-    (request,) = capture(directory=HERE / "wide")
-    mine = generated(sys.executable, request, HERE / "wide")
-    assert generated(python, request, HERE / "wide") == mine
+    (request,) = capture(directory=CASES_FOLDER / "wide")
+    mine = generated(sys.executable, request, CASES_FOLDER / "wide")
+    assert generated(python, request, CASES_FOLDER / "wide") == mine

@@ -15,7 +15,7 @@ import pytest_asyncio
 from asyncpg import BitString, Range
 from pgvector import HalfVector, SparseVector
 
-from golden.cases import HERE, run
+from golden.golden_cases import CASES_FOLDER, run
 from golden.test_golden_runs import prepare
 from sqlc_gen_asyncpg import ir, protocol
 from sqlc_gen_asyncpg.build.package import build
@@ -70,13 +70,13 @@ SAMPLES: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def package() -> ir.Package:
-    (request,) = capture(directory=HERE / CASE)
-    return build(protocol.decode(request), str(HERE / CASE))
+    (request,) = capture(directory=CASES_FOLDER / CASE)
+    return build(protocol.decode(request), str(CASES_FOLDER / CASE))
 
 
 @pytest.fixture(autouse=True)
-def importable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(sys, "path", [str(HERE / CASE / "expected"), *sys.path])
+def importable(monkeypatch: pytest.MonkeyPatch, expected_packages: Path) -> Iterator[None]:
+    monkeypatch.syspath_prepend(expected_packages)
     yield
     for name in [each for each in sys.modules if each.startswith(f"gen_{CASE}")]:
         del sys.modules[name]
@@ -85,7 +85,7 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest_asyncio.fixture
 async def connection(database: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
     made = await asyncpg.connect(database)
-    await made.execute((HERE / CASE / "schema.sql").read_text() + FILLED)
+    await made.execute((CASES_FOLDER / CASE / "schema.sql").read_text() + FILLED)
     await prepare(made)
     yield made
     await made.close()
@@ -226,7 +226,7 @@ def test_check_is_a_command(database: str, tmp_path: Path) -> None:
     done = run(tmp_path, "sqlc-gen-asyncpg", "check", "--dsn", database)
     assert done.returncode == 2
     assert "sqlc" in done.stderr
-    done = run(HERE / CASE, "sqlc-gen-asyncpg", "check", "--dsn", database)
+    done = run(CASES_FOLDER / CASE, "sqlc-gen-asyncpg", "check", "--dsn", database)
     assert done.returncode == 1
     assert "reads.sql: Lowered: the server refuses it" in done.stdout
     assert "contradicted" in done.stdout.splitlines()[-1]

@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 import pytest
-from golden.cases import run
+from golden.golden_cases import run
 from hypothesis import given
 from hypothesis import strategies as st
 

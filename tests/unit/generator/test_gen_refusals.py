@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from golden.cases import run, write_project
+from golden.golden_cases import run, write_project
 
 from sqlc_gen_asyncpg.__main__ import generate
 from sqlc_gen_asyncpg.build.package import build
