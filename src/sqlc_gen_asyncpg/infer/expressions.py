@@ -1,6 +1,6 @@
-"""The type and nullability of every result and parameter, as PostgreSQL would decide them.
+"""The type and nullability of every result and parameter, by PostgreSQL's rules.
 
-Nothing is guessed: what is not sure has no type, and what is not surely there may be NULL.
+Nothing is guessed: an uncertain type is left empty, and an uncertain value may be NULL.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ __all__ = ["NOTHING", "Inference"]
 
 NOTHING: Final = ValueType("")
 _COMPARISONS: Final = frozenset({"=", "<>", "<", ">", "<=", ">=", "~~", "~", "~*", "!~", "!~*"})
-# Operators that have no value for some values that are not NULL.
+# Operators that return NULL for some operands that are not NULL.
 _MAY_BE_NULL: Final = frozenset({"->", "->>", "#>", "#>>", "@?", "@@"})
 
 
 @dataclass(slots=True)
 class Inference:
-    """One statement; `nullable` are the numbers of parameters that may be None.
+    """The inference of one statement; `nullable` are the parameters that may be None.
 
-    The server refuses three kinds of parameter or type: `untyped` parameters have no type where
-    they first occur, `ambiguous_params` would have two types at once, and `type_errors` are the
-    messages for types that do not go together, by parameter number (0: by none).
+    PostgreSQL refuses parameters of three kinds: those in `untyped` have no type in their first
+    use, and those in `ambiguous_params` would need two types. `type_errors` are messages about
+    types that do not match, by parameter number (0 without a parameter).
     """
 
     schema: Schema
@@ -47,7 +47,7 @@ class Inference:
     frame_may_exclude_row: tuple[str, ...] = ()
 
     def param(self, number: int, info: ValueType) -> None:
-        """Note a parameter's type; if it has another, which came later, the server is torn."""
+        """Record the type of a parameter; a second, different type makes it ambiguous."""
         if not info.type or info.open:
             return
         known = self.params.get(number)
@@ -59,7 +59,7 @@ class Inference:
             self.ambiguous_params.setdefault(number, (known.spelled, info.spelled))
 
     def settle(self, info: ValueType, to: ValueType) -> ValueType:
-        """Give an open value the type that stands beside it."""
+        """Give a value of an open type the type of its context."""
         if not info.open:
             type_errors.no_assignment(self, info, to)
             return info
@@ -69,7 +69,7 @@ class Inference:
         return replace(to, nullable=info.nullable, param=info.param)
 
     def expr(self, expr: nodes.Expr, scope: Scope) -> ValueType:  # noqa: C901, PLR0911, PLR0912
-        """Return what is known of an expression."""
+        """Return the type of an expression and settle the parameters in it."""
         match expr:
             case nodes.Ref(parts):
                 return scope.column(parts) or NOTHING
@@ -94,10 +94,10 @@ class Inference:
             case nodes.Case():
                 return self._case(expr, scope)
             case nodes.Subquery(kind, query):
-                return self._sub(kind, query, scope)
+                return self._subquery(kind, query, scope)
             case nodes.FixedType(kind, exprs, nullable):
-                for each in exprs:
-                    self.expr(each, scope)
+                for inner in exprs:
+                    self.expr(inner, scope)
                 return ValueType(normal_name(kind), nullable=nullable)
             case nodes.Array(items):
                 return self._array(items, scope)
@@ -113,21 +113,21 @@ class Inference:
                 return self._index(inner, subscripts, scope, is_slice=is_slice)
 
     def unify(self, infos: Sequence[ValueType]) -> ValueType:
-        """Give all of these one type, parameters among them too."""
+        """Give several values, parameters among them, one type."""
         based = [self.based(each) for each in infos]
         alike = len({(each.type, each.dims) for each in infos}) == 1
-        found = common(infos if alike else based)
-        if found is None:
+        common_type = common(infos if alike else based)
+        if common_type is None:
             type_errors.no_common_type(self, infos)
             return NOTHING
         pairs = zip(infos, based, strict=True)
-        typed = next((each for each, base in pairs if (base.type, base.dims) == found), None)
+        typed = next((each for each, base in pairs if (base.type, base.dims) == common_type), None)
         origin = typed.origin if typed else None
         items = any(each.null_items for each in infos)
         nullable = any(each.nullable for each in infos)
-        result = ValueType(*found, nullable=nullable, null_items=items, origin=origin)
-        for each in infos:
-            self.settle(each, result)
+        result = ValueType(*common_type, nullable=nullable, null_items=items, origin=origin)
+        for info in infos:
+            self.settle(info, result)
         return result
 
     def _cast(self, expr: nodes.Cast, scope: Scope) -> ValueType:
@@ -143,14 +143,16 @@ class Inference:
         }
         nullable = inner.nullable or (from_json and not inner.dims)
         if inner.type != target.type and self.schema.requires(target):
-            nullable = False  # from the domain itself nothing is checked, and a join may leave NULL
+            # The domain checks a value only if it is cast from another type; a value that has the
+            # domain's type already may be NULL after an outer join.
+            nullable = False
         return replace(target, nullable=nullable, null_items=inner.null_items)
 
     def _operator(self, expr: nodes.Op, scope: Scope) -> ValueType:
         if expr.op in {"and", "or", "not"}:
             sides = [expr.right] if expr.left is None else [expr.left, expr.right]
-            found = [self.condition(each, scope) for each in sides]
-            return ValueType("bool", nullable=any(each.nullable for each in found))
+            conditions = [self.condition(each, scope) for each in sides]
+            return ValueType("bool", nullable=any(each.nullable for each in conditions))
         operands = [expr.right] if expr.left is None else [expr.left, expr.right]
         if all(isinstance(each, nodes.Row) for each in operands) and len(operands) > 1:
             return self._rows(operands, scope)
@@ -158,29 +160,29 @@ class Inference:
         return self.operation(expr.op, infos)
 
     def operation(self, op: str, infos: list[ValueType]) -> ValueType:
-        """Return the result of an operator, and decide what its operands are."""
+        """Return the type of an operator's result and settle its operands."""
         type_errors.no_row(self, infos)
         nullable = any(each.nullable for each in infos) or op in _MAY_BE_NULL
         known = [self.based(each) for each in infos]
-        found = operator(op, known) if all(each.type for each in known) else None
-        if found is None and all(each.type for each in known):
+        resolved = operator(op, known) if all(each.type for each in known) else None
+        if resolved is None and all(each.type for each in known):
             type_errors.no_operator(self, op, infos)
-        if found is None:
+        if resolved is None:
             return ValueType("bool") if op in _COMPARISONS else NOTHING
-        self._settle_all(infos, found)
+        self._settle_operands(infos, resolved)
         items = any(each.null_items for each in infos)
-        dims = overloads.depth(found.type, found.dims, infos)
-        return ValueType(found.type, dims, nullable=nullable, null_items=items)
+        dims = overloads.depth(resolved.type, resolved.dims, infos)
+        return ValueType(resolved.type, dims, nullable=nullable, null_items=items)
 
-    def _settle_all(self, infos: list[ValueType], found: ResolvedCall) -> None:
-        for info, (kind, dims) in zip(infos, found.args, strict=False):
+    def _settle_operands(self, infos: list[ValueType], resolved: ResolvedCall) -> None:
+        for info, (kind, dims) in zip(infos, resolved.args, strict=False):
             based = ((each, self.based(each)) for each in infos)
             same = (each for each, base in based if (base.type, base.dims) == (kind, dims))
             origin = next((each.origin for each in same), None)
             self.settle(info, ValueType(kind, dims, origin=origin))
 
     def based(self, info: ValueType) -> ValueType:
-        """Return a domain's values as those of its base."""
+        """Return a value of a domain as one of the domain's base type."""
         base = self.schema.domains.get(info.type)
         return replace(info, type=base) if base else info
 
@@ -194,31 +196,32 @@ class Inference:
             self.untyped.update(each.param for each in infos if each.open and each.param)
         if expr.kind not in {"json", "document", "normalized"}:
             return ValueType("bool", nullable=False)
-        for each in infos:
-            self.settle(each, ValueType("xml" if expr.kind == "document" else "text"))
+        for info in infos:
+            self.settle(info, ValueType("xml" if expr.kind == "document" else "text"))
         return ValueType("bool", nullable=any(each.nullable for each in infos))
 
     def _rows(self, operands: list[nodes.Expr], scope: Scope) -> ValueType:
         left, right = [each.items for each in operands if isinstance(each, nodes.Row)]
-        ones = [self.expr(each, scope) for each in left]  # all are read before one is compared
-        others = [self.expr(each, scope) for each in right]
-        pairs = [[*each] for each in zip(ones, others, strict=False)]
-        found = [self.operation("=", each) for each in pairs]
-        return ValueType("bool", nullable=any(each.nullable for each in found))
+        # As in PostgreSQL, all fields are read before the first pair is compared.
+        lefts = [self.expr(each, scope) for each in left]
+        rights = [self.expr(each, scope) for each in right]
+        pairs = [[*each] for each in zip(lefts, rights, strict=False)]
+        results = [self.operation("=", each) for each in pairs]
+        return ValueType("bool", nullable=any(each.nullable for each in results))
 
     def condition(self, expr: nodes.Expr, scope: Scope) -> ValueType:
-        """Return what is known of a condition, which is a bool."""
+        """Return the type of a condition, which is settled as a bool."""
         return self.settle(self.expr(expr, scope), ValueType("bool"))
 
     def _quantified(self, expr: nodes.Quantified, scope: Scope) -> ValueType:
         left, right = self.expr(expr.left, scope), self.expr(expr.right, scope)
         item = replace(right, dims=max(right.dims - 1, 0), param=0)
         type_errors.no_row(self, [left, right], "[]")
-        found = operator(expr.op, [self.based(left), self.based(item)]) if left.type else None
-        if found and found.args and (right.open or right.dims):
-            of = ValueType(*found.args[1], origin=left.origin)
-            self.settle(left, ValueType(*found.args[0], origin=right.origin))
-            self.settle(right, replace(of, dims=of.dims + 1))
+        resolved = operator(expr.op, [self.based(left), self.based(item)]) if left.type else None
+        if resolved and resolved.args and (right.open or right.dims):
+            element = ValueType(*resolved.args[1], origin=left.origin)
+            self.settle(left, ValueType(*resolved.args[0], origin=right.origin))
+            self.settle(right, replace(element, dims=element.dims + 1))
         nullable = left.nullable or right.nullable or right.null_items
         return ValueType("bool", nullable=nullable)
 
@@ -230,30 +233,33 @@ class Inference:
         scope: Scope,
     ) -> ValueType:
         if query:
-            found = list(self.query(query, scope).values())
+            columns = list(self.query(query, scope).values())
             lefts = left.items if isinstance(left, nodes.Row) else (left,)
             infos = [self.expr(each, scope) for each in lefts]
-            for one, other in zip(infos, found, strict=False):
-                self.operation("=", [one, other])
-            return ValueType("bool", nullable=any(each.nullable for each in [*infos, *found]))
+            for info, column in zip(infos, columns, strict=False):
+                self.operation("=", [info, column])
+            return ValueType("bool", nullable=any(each.nullable for each in [*infos, *columns]))
         if isinstance(left, nodes.Row):
-            many = [each for each in items if isinstance(each, nodes.Row)]
-            parts = [self._rows([left, each], scope) for each in many]
-            return ValueType("bool", nullable=any(each.nullable for each in parts) or not parts)
-        one = self.expr(left, scope)
+            rows = [each for each in items if isinstance(each, nodes.Row)]
+            results = [self._rows([left, each], scope) for each in rows]
+            nullable = any(each.nullable for each in results) or not results
+            return ValueType("bool", nullable=nullable)
+        return self._in_list(self.expr(left, scope), items, scope)
+
+    def _in_list(self, left: ValueType, items: Sequence[nodes.Expr], scope: Scope) -> ValueType:
         infos = [self.expr(each, scope) for each in items]
-        # PostgreSQL makes an array of those without a column, if they are several.
-        plain = [
+        # PostgreSQL makes one array of two or more items without a column.
+        constant = [
             not any(isinstance(part, nodes.Ref) for part in nodes.walk(each)) for each in items
         ]
-        array = [info for info, each in zip(infos, plain, strict=True) if each]
-        together = len(array) > 1
-        if together:
-            self.unify([one, *array])
-        for info, each in zip(infos, plain, strict=True):
-            if not (each and together):
-                self.operation("=", [one, info])
-        return ValueType("bool", nullable=any(each.nullable for each in [one, *infos]))
+        array = [info for info, is_constant in zip(infos, constant, strict=True) if is_constant]
+        has_array = len(array) > 1
+        if has_array:
+            self.unify([left, *array])
+        for info, is_constant in zip(infos, constant, strict=True):
+            if not (is_constant and has_array):
+                self.operation("=", [left, info])
+        return ValueType("bool", nullable=any(each.nullable for each in [left, *infos]))
 
     def _case(self, expr: nodes.Case, scope: Scope) -> ValueType:
         subject = self.expr(expr.subject, scope) if expr.subject else None
@@ -266,46 +272,47 @@ class Inference:
                 self.condition(condition, scope)
             infos.append(self.expr(value, scope))
         if expr.otherwise:
-            infos.insert(0, self.expr(expr.otherwise, scope))  # its type comes before the others'
-        found = self.unify(infos)
-        return found.null(nullable=found.nullable or expr.otherwise is None)
+            # PostgreSQL considers the type of ELSE first.
+            infos.insert(0, self.expr(expr.otherwise, scope))
+        result = self.unify(infos)
+        return result.null(nullable=result.nullable or expr.otherwise is None)
 
-    def _sub(self, kind: str, query: nodes.Query, scope: Scope) -> ValueType:
+    def _subquery(self, kind: str, query: nodes.Query, scope: Scope) -> ValueType:
         columns = list(self.query(query, scope).values())
         if kind == "exists":
             return ValueType("bool", nullable=False)
         if len(columns) != 1:
             return NOTHING
-        found = columns[0]
+        column = columns[0]
         if kind == "array":
             return ValueType(
-                found.type,
-                found.dims + 1,
+                column.type,
+                column.dims + 1,
                 nullable=False,
-                null_items=found.nullable or found.null_items,
+                null_items=column.nullable or column.null_items,
             )
-        return found.null(nullable=found.nullable or not relations.one_row(self, query))
+        return column.null(nullable=column.nullable or not relations.one_row(self, query))
 
     def _array(self, items: Sequence[nodes.Expr], scope: Scope) -> ValueType:
         infos = [self.expr(each, scope) for each in items]
-        found = self.unify(infos)
-        if not found.type:
+        item = self.unify(infos)
+        if not item.type:
             return NOTHING
-        items_null = any(each.nullable or each.null_items for each in infos)
-        return ValueType(found.type, found.dims + 1, nullable=False, null_items=items_null)
+        null_items = any(each.nullable or each.null_items for each in infos)
+        return ValueType(item.type, item.dims + 1, nullable=False, null_items=null_items)
 
     def _member(self, inner: nodes.Expr, name: str, scope: Scope) -> ValueType:
         info = self.expr(inner, scope)
-        found = self.schema.composites.get(info.type, {}).get(name)
-        return found.null(nullable=True) if found else NOTHING
+        member = self.schema.composites.get(info.type, {}).get(name)
+        return member.null(nullable=True) if member else NOTHING
 
     def _index(
         self, inner: nodes.Expr, subscripts: Sequence[nodes.Expr], scope: Scope, *, is_slice: bool
     ) -> ValueType:
         info = self.expr(inner, scope)
-        of = ValueType("text" if info.type == "jsonb" else "int4")
-        for each in subscripts:
-            self.settle(self.expr(each, scope), of)
+        subscript_type = ValueType("text" if info.type == "jsonb" else "int4")
+        for subscript in subscripts:
+            self.settle(self.expr(subscript, scope), subscript_type)
         if is_slice:
             return replace(info, param=0)
         if info.type == "jsonb" and not info.dims:
@@ -315,5 +322,5 @@ class Inference:
         return ValueType(info.type, max(info.dims - len(subscripts), 0), origin=info.origin)
 
     def query(self, query: nodes.Query, outer: Scope | None = None) -> dict[str, ValueType]:
-        """Return the columns of a statement, each with what is known of it."""
+        """Return the columns of a statement by name, each with its type."""
         return dict(relations.columns(self, query, outer))

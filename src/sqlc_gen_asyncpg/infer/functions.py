@@ -32,29 +32,29 @@ def is_set(name: str, own: Sequence[Candidate] = ()) -> bool:
 
 def is_aggregate(name: str) -> bool:
     """Whether all of PostgreSQL's functions of this name are aggregates."""
-    found = functions_by_name().get(name, [])
-    return bool(found) and all(each.flags.startswith("a") for each in found)
+    candidates = functions_by_name().get(name, [])
+    return bool(candidates) and all(each.flags.startswith("a") for each in candidates)
 
 
 def function(
     name: str, infos: Sequence[ValueType], own: Sequence[Candidate] = ()
 ) -> ResolvedCall | None:
-    """Return the function that is called with these arguments; PostgreSQL's own come first."""
-    there = functions_by_name().get(name, [])
-    taken = {each.args for each in there}
-    return choose([*there, *(each for each in own if each.args not in taken)], infos)
+    """Return the overload for these arguments; PostgreSQL's functions hide those of `own`."""
+    builtin = functions_by_name().get(name, [])
+    taken = {each.args for each in builtin}
+    return choose([*builtin, *(each for each in own if each.args not in taken)], infos)
 
 
 def named_function(
     name: str, infos: Sequence[ValueType], names: Sequence[str], own: Sequence[Candidate] = ()
 ) -> ResolvedCall | None:
-    """Return the function that is called with arguments of these names, empty for those without."""
-    there = [reordered(each, names) for each in (*functions_by_name().get(name, []), *own)]
-    return choose([each for each in there if each], infos)
+    """Return the overload for named arguments; the name of a positional argument is empty."""
+    candidates = [reordered(each, names) for each in (*functions_by_name().get(name, []), *own)]
+    return choose([each for each in candidates if each], infos)
 
 
 def by_name(name: str, own: Sequence[Candidate] = ()) -> ResolvedCall | None:
-    """Return a function whose overloads all have one result."""
+    """Return the function if all of its overloads have the same result."""
     candidates = [*own, *functions_by_name().get(name, [])]
     results = {each.result for each in candidates}
     if len(results) != 1 or next(iter(results)).startswith("any"):
@@ -71,12 +71,13 @@ def by_any_name(name: str) -> bool:
 
 @cache
 def _operator(name: str, types: tuple[tuple[str, int], ...]) -> ResolvedCall | None:
-    """Return the operator between operands of these types; the same few come again and again."""
+    """Return the operator for operands of these types."""
+    # Cached: a project uses the same few operators in all of its queries.
     return choose(operators_by_name().get(name, []), [ValueType(*each) for each in types])
 
 
 def operator(name: str, infos: Sequence[ValueType]) -> ResolvedCall | None:
-    """Return the operator between these operands."""
+    """Return the operator for these operands."""
     first = _operator(name, tuple((each.type, each.dims) for each in infos))
     if (
         len(infos) > 1
@@ -84,11 +85,11 @@ def operator(name: str, infos: Sequence[ValueType]) -> ResolvedCall | None:
         and len(operators_by_name().get(name, ())) > 1
     ):
         texts = first and first.args == (("text", 0), ("text", 0))
-        return first if texts else None  # PostgreSQL does not choose among others
+        return first if texts else None  # otherwise PostgreSQL reports an ambiguous operator
     if first is None and len(infos) == 2:  # noqa: PLR2004
         left, right = infos
         known = right if left.open else left
-        json = known.type == "json" and not known.dims  # it has no comparisons
+        json = known.type == "json" and not known.dims  # json has no comparison operators
         if left.open != right.open and name in {"=", "<>", "<", ">", "<=", ">="} and not json:
             return ResolvedCall(
                 "bool", 0, ((known.type, known.dims), (known.type, known.dims)), "f"

@@ -1,4 +1,4 @@
-"""The overload that a call means, chosen as PostgreSQL chooses it."""
+"""Overload resolution of functions and operators by PostgreSQL's rules."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ RANGE_ITEMS: Final = {
 
 
 def implicit(source: str, target: str) -> bool:
-    """Whether a value of one type is taken for another without a cast."""
+    """Whether PostgreSQL converts a value of one type to another without a cast."""
     return (
         source == target
         or (source, target) in implicit_casts()
@@ -44,29 +44,29 @@ def implicit(source: str, target: str) -> bool:
 
 
 def common(infos: Sequence[ValueType]) -> tuple[str, int] | None:
-    """Return the type that a UNION, CASE, COALESCE or IN of these has; None if it is not sure."""
+    """Return the common type in UNION, CASE, COALESCE or IN; None if it is uncertain."""
     known = [each for each in infos if not each.open]
     if any(not each.type for each in known):
         return None
     if not known:
         return ("text", 0)
     chosen = known[0]
-    for each in known[1:]:
-        if (each.type, each.dims) == (chosen.type, chosen.dims):
+    for other in known[1:]:
+        if (other.type, other.dims) == (chosen.type, chosen.dims):
             continue
-        if each.dims or chosen.dims:
+        if other.dims or chosen.dims:
             return None
-        if not implicit(each.type, chosen.type):
-            if not implicit(chosen.type, each.type):
+        if not implicit(other.type, chosen.type):
+            if not implicit(chosen.type, other.type):
                 return None
-            chosen = each
-        elif implicit(chosen.type, each.type) and each.type in _PREFERRED:
-            chosen = each
+            chosen = other
+        elif implicit(chosen.type, other.type) and other.type in _PREFERRED:
+            chosen = other
     return chosen.type, chosen.dims
 
 
-def _fits(info: ValueType, wanted: str) -> int:  # noqa: PLR0911  # one kind after another
-    """Return 2 for the same type, 1 for one that is taken for it, 0 otherwise."""
+def _fits(info: ValueType, wanted: str) -> int:  # noqa: PLR0911  # one return per kind of type
+    """Return 2 for the same type, 1 for a type that is converted to it, 0 otherwise."""
     if info.open or wanted == "any":
         return 1
     if wanted in _ARRAYS:
@@ -89,7 +89,7 @@ def _fits(info: ValueType, wanted: str) -> int:  # noqa: PLR0911  # one kind aft
 
 
 def _padded(candidate: Candidate, count: int) -> tuple[str, ...] | None:
-    """Return as many argument types as there are arguments; None if they do not fit in number."""
+    """Return one argument type per argument; None if the number of arguments does not fit."""
     args = candidate.args
     if "v" in candidate.flags and args and count >= len(args) - 1:
         last = args[-1]
@@ -102,53 +102,54 @@ def _padded(candidate: Candidate, count: int) -> tuple[str, ...] | None:
 
 
 def choose(candidates: list[Candidate], infos: Sequence[ValueType]) -> ResolvedCall | None:
-    """Return what PostgreSQL would choose; None if there is none, or it is not sure."""
+    """Return the overload that PostgreSQL chooses; None without one, or if it is uncertain."""
     fitting: list[tuple[Candidate, tuple[str, ...]]] = []
     for candidate in candidates:
         args = _padded(candidate, len(infos))
         if args is not None and all(map(_fits, infos, args)) and _consistent(args, infos):
             fitting.append((candidate, args))
     known = {(each.type, each.dims) for each in infos if not each.open}
+    # With one known type PostgreSQL first assumes it for the arguments of an open type, too.
     filled = list(infos)
     if len(known) == 1 and len(infos) > 1:
         kind, dims = next(iter(known))
         filled = [replace(each, type=kind, dims=dims) for each in infos]
         for candidate, args in fitting:
-            if all(map(_exact, filled, args)):
-                return _found(candidate, args, infos)
-    fitting = _best(fitting, infos, _same)
-    fitting = _best(fitting, infos, _same_or_preferred)
+            if all(map(_is_exact, filled, args)):
+                return _resolved(candidate, args, infos)
+    fitting = _best(fitting, infos, _is_same)
+    fitting = _best(fitting, infos, _is_same_or_preferred)
     if any(each.open for each in infos):
-        fitting = _best(fitting, infos, _text_for_open)
+        fitting = _best(fitting, infos, _is_text_for_open)
     if len(fitting) == 1:
-        return _found(*fitting[0], infos)
+        return _resolved(*fitting[0], infos)
     alike = [
         each
         for each in fitting
         if all(map(_fits, filled, each[1])) and _consistent(each[1], filled)
     ]
     if len(alike) == 1:
-        return _found(*alike[0], filled)
+        return _resolved(*alike[0], filled)
     results = {candidate.result for candidate, _ in fitting}
     if len(results) == 1 and not next(iter(results)).startswith("any"):
         candidate = fitting[0][0]
-        return _found(Candidate(candidate.flags, (), candidate.result), (), infos)
+        return _resolved(Candidate(candidate.flags, (), candidate.result), (), infos)
     return None
 
 
-def _exact(info: ValueType, arg: str) -> bool:
+def _is_exact(info: ValueType, arg: str) -> bool:
     return _fits(info, arg) == _EXACT
 
 
-def _same(info: ValueType, arg: str) -> bool:
+def _is_same(info: ValueType, arg: str) -> bool:
     return not info.open and _fits(info, arg) == _EXACT
 
 
-def _same_or_preferred(info: ValueType, arg: str) -> bool:
+def _is_same_or_preferred(info: ValueType, arg: str) -> bool:
     return not info.open and (_fits(info, arg) == _EXACT or arg in _PREFERRED)
 
 
-def _text_for_open(info: ValueType, arg: str) -> bool:
+def _is_text_for_open(info: ValueType, arg: str) -> bool:
     return info.open and arg == "text"
 
 
@@ -157,48 +158,45 @@ def _best(
     infos: Sequence[ValueType],
     test: Callable[[ValueType, str], bool],
 ) -> list[tuple[Candidate, tuple[str, ...]]]:
-    """Return those with the most arguments that pass the test."""
+    """Return the candidates with the most arguments that pass the test."""
     scores = [sum(map(test, infos, args)) for _, args in fitting]
     most = max(scores, default=0)
     return [each for each, score in zip(fitting, scores, strict=True) if score == most]
 
 
-def _found(
+def _resolved(
     candidate: Candidate, args: tuple[str, ...], infos: Sequence[ValueType]
 ) -> ResolvedCall | None:
     element = _element(args, infos)
     result = _concrete(candidate.result, element)
     if result is None:
         return None
-    concrete: list[tuple[str, int]] = []
-    for arg in args:
-        each = _concrete(arg, element)
-        concrete.append(each or ("", 0))
-    return ResolvedCall(*result, tuple(concrete), candidate.flags)
+    concrete = tuple(_concrete(arg, element) or ("", 0) for arg in args)
+    return ResolvedCall(*result, concrete, candidate.flags)
 
 
 def _consistent(args: tuple[str, ...], infos: Sequence[ValueType]) -> bool:
-    """Whether `anyelement` and its like can stand for one type in all of these."""
-    of = _ARRAYS | _ELEMENTS | _RANGES
-    some = [info for info, arg in zip(infos, args, strict=False) if arg in of]
-    return _element(args, infos) is not None or all(each.open for each in some)
+    """Whether one type fits `anyelement` and its relatives in all of these arguments."""
+    kinds = _ARRAYS | _ELEMENTS | _RANGES
+    polymorphic = [info for info, arg in zip(infos, args, strict=False) if arg in kinds]
+    return _element(args, infos) is not None or all(each.open for each in polymorphic)
 
 
 def _element(args: tuple[str, ...], infos: Sequence[ValueType]) -> tuple[str, int] | None:
-    """Return what `anyelement` stands for."""
-    found: list[ValueType] = []
+    """Return the type and dimensions of `anyelement` in this call."""
+    elements: list[ValueType] = []
     for info, arg in zip(infos, args, strict=False):
         if info.open or not info.type:
             continue
         if arg in _ARRAYS:
-            found.append(replace(info, dims=0))
+            elements.append(replace(info, dims=0))
         elif arg in _ELEMENTS:
-            found.append(info)
+            elements.append(info)
         elif arg in _RANGES:
-            found.append(ValueType(RANGE_ITEMS.get(info.type, "")))
+            elements.append(ValueType(RANGE_ITEMS.get(info.type, "")))
         elif arg in _MULTIRANGES:
-            found.append(ValueType(RANGE_ITEMS.get(info.type.replace("multi", ""), "")))
-    return common(found) if found else None
+            elements.append(ValueType(RANGE_ITEMS.get(info.type.replace("multi", ""), "")))
+    return common(elements) if elements else None
 
 
 def _concrete(name: str, element: tuple[str, int] | None) -> tuple[str, int] | None:
@@ -218,24 +216,24 @@ def _concrete(name: str, element: tuple[str, int] | None) -> tuple[str, int] | N
 
 
 def depth(kind: str, dims: int, infos: Sequence[ValueType]) -> int:
-    """Return the dimensions of a result: an array made of arrays like it has those of the most."""
+    """Return the dimensions of a result, which for an array are the most of its arguments."""
     return max([dims, *(each.dims for each in infos if dims and each.type == kind)])
 
 
 def defaults(candidate: Candidate) -> int:
-    """Return the number of arguments that may be left out."""
+    """Return the number of arguments that have a default."""
     return int("0" + "".join(each for each in candidate.flags if each.isdecimal()))
 
 
 def reordered(candidate: Candidate, names: Sequence[str]) -> Candidate | None:
-    """Return it with the arguments of these names, in their order; None if it has others."""
+    """Return the candidate with its arguments in the order of these names; None if they differ."""
     order: list[int] = []
     for index, name in enumerate(names):
-        place = candidate.names.index(name) if name and name in candidate.names else -1
-        place = place if name else index
-        if place in order or not 0 <= place < len(candidate.args):
+        position = candidate.names.index(name) if name and name in candidate.names else -1
+        position = position if name else index
+        if position in order or not 0 <= position < len(candidate.args):
             return None
-        order.append(place)
+        order.append(position)
     least = len(candidate.args) - defaults(candidate)
     if "v" in candidate.flags or not set(range(least)) <= set(order):
         return None

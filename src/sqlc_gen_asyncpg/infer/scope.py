@@ -1,4 +1,4 @@
-"""Which columns a name can mean, and which of them an outer join may leave NULL."""
+"""Name resolution: the columns in scope, and those that an outer join may leave NULL."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ class Relation:
     nulled: bool = False
 
     def column(self, name: str) -> ValueType | None:
-        """Return what is known of a column."""
-        found = self.columns.get(name) or (_SYSTEM.get(name) if self.table else None)
-        return found.null(nullable=True) if found and self.nulled else found
+        """Return the type of a column, or None without one."""
+        info = self.columns.get(name) or (_SYSTEM.get(name) if self.table else None)
+        return info.null(nullable=True) if info and self.nulled else info
 
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The tables by schema and name, and what user-defined functions take and return.
+    """The tables by schema and name, and the functions and types that the schema defines.
 
-    sqlc does not know the columns of the views in `renamed`. `enums` have their values. The
-    domains in `required` are NOT NULL. With `own_casts` there are operators or casts that are not
-    PostgreSQL's.
+    `domains` maps a domain to its base type and `enums` an enum to its values. The domains in
+    `required` are NOT NULL. The views in `renamed` have a list of column names, which sqlc does not
+    read. `own_casts` is true if the schema defines operators or casts.
     """
 
     default: str
@@ -67,7 +67,7 @@ class Schema:
     def table(
         self, parts: tuple[str, ...]
     ) -> tuple[tuple[str, str], Mapping[str, ValueType]] | None:
-        """Return a table and its key."""
+        """Return the key and the columns of a table, or None without one."""
         *schemas, name = parts
         key = (schemas[-1] if schemas else self.default, name)
         return (key, self.tables[key]) if key in self.tables else None
@@ -75,7 +75,7 @@ class Schema:
 
 @dataclass(slots=True)
 class Scope:
-    """The relations of one FROM clause, within that of the statement around it."""
+    """The relations of one FROM clause; `parent` is the scope of the outer statement."""
 
     parent: Scope | None = None
     relations: list[Relation] = field(default_factory=list[Relation])
@@ -84,41 +84,41 @@ class Scope:
     all_null: bool = False
 
     def cte(self, name: str) -> dict[str, ValueType] | None:
-        """Return the columns of a WITH query."""
+        """Return the columns of a WITH query, or None without one."""
         if name in self.ctes:
             return self.ctes[name]
         return self.parent.cte(name) if self.parent else None
 
     def relation(self, alias: str) -> Relation | None:
-        """Return what is called so here or around."""
-        for each in self.relations:
-            if each.alias == alias:
-                return each
+        """Return the relation with this alias, in this scope or an outer one."""
+        for relation in self.relations:
+            if relation.alias == alias:
+                return relation
         return self.parent.relation(alias) if self.parent else None
 
     def column(self, parts: tuple[str, ...]) -> ValueType | None:
-        """Return what a column's name means."""
+        """Return the type of a column by its name, which may be qualified."""
         name = parts[-1]
         if len(parts) > 1:
             relation = self.relation(parts[-2])
-            found = relation.column(name) if relation else None
+            info = relation.column(name) if relation else None
         else:
-            found = self._bare(name)
-        return found.null(nullable=True) if found and self.all_null else found
+            info = self._unqualified(name)
+        return info.null(nullable=True) if info and self.all_null else info
 
-    def _bare(self, name: str) -> ValueType | None:
+    def _unqualified(self, name: str) -> ValueType | None:
         if name in self.merged:
             return self.merged[name]
-        found = [each for each in (one.column(name) for one in self.relations) if each]
-        if found:
-            return found[0] if len(found) == 1 else ValueType("")  # it is ambiguous
+        matches = [each for each in (one.column(name) for one in self.relations) if each]
+        if matches:
+            return matches[0] if len(matches) == 1 else ValueType("")  # an ambiguous name
         return self.parent.column((name,)) if self.parent else None
 
     def star(self, alias: str = "") -> dict[str, ValueType] | None:
-        """Return the columns of `*` or `alias.*`; None if they are not known."""
-        found: dict[str, ValueType] = {}
+        """Return the columns of `*` or `alias.*`; None if they cannot be determined."""
+        columns: dict[str, ValueType] = {}
         if not alias:
-            found.update(self.merged)
+            columns.update(self.merged)
         for relation in self.relations:
             if alias and relation.alias != alias:
                 continue
@@ -126,6 +126,6 @@ class Scope:
                 return None
             for name in relation.columns:
                 info = relation.column(name)
-                if info and name not in found:
-                    found[name] = info
-        return found or None
+                if info and name not in columns:
+                    columns[name] = info
+        return columns or None

@@ -18,26 +18,27 @@ def _lines(name: str) -> list[list[str]]:
 @cache
 def functions_by_name() -> dict[str, list[Candidate]]:
     """Return PostgreSQL's functions by name."""
-    names = {(name, args): of for name, args, of in _lines("arguments.txt")}
-    found: dict[str, list[Candidate]] = {}
+    names = {(name, args): arguments for name, args, arguments in _lines("arguments.txt")}
+    functions: dict[str, list[Candidate]] = {}
     for name, flags, args, result in _lines("functions.txt"):
         types = () if args == "-" else tuple(args.split(","))
-        called = names.get((name, args), "").split(",")
-        found.setdefault(name, []).append(Candidate(flags, types, result, names=tuple(called)))
-    return found
+        argument_names = tuple(names.get((name, args), "").split(","))
+        candidate = Candidate(flags, types, result, names=argument_names)
+        functions.setdefault(name, []).append(candidate)
+    return functions
 
 
 @cache
 def operators_by_name() -> dict[str, list[Candidate]]:
     """Return PostgreSQL's operators by name."""
-    found: dict[str, list[Candidate]] = {}
+    operators: dict[str, list[Candidate]] = {}
     for name, left, right, result in _lines("operators.txt"):
         args = (right,) if left == "-" else (left, right)
-        found.setdefault(name, []).append(Candidate("f", args, result))
-    return found
+        operators.setdefault(name, []).append(Candidate("f", args, result))
+    return operators
 
 
 @cache
 def implicit_casts() -> frozenset[tuple[str, str]]:
-    """Return the pairs of types of which the first is cast to the second implicitly."""
+    """Return pairs of types; PostgreSQL casts the first to the second implicitly."""
     return frozenset((source, target) for source, target in _lines("casts.txt"))

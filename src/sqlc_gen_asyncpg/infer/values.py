@@ -1,4 +1,4 @@
-"""Types of values and calls: the results of inference."""
+"""The types of values and calls, which are the results of inference."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ UNKNOWN: Final = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class ValueType:
-    """What is known of a value: `type` is empty if nothing is, `unknown` for text in quotes.
+    """The type of a value.
 
-    `literal` is that text.
+    `type` is empty if it cannot be inferred and `unknown` for a quoted literal, whose text is in
+    `literal`. `origin` is the schema, table and column that the value comes from. `param` is the
+    number of the parameter, 0 for other values.
     """
 
     type: str
@@ -27,22 +29,25 @@ class ValueType:
 
     @property
     def open(self) -> bool:
-        """Whether the type is still to be decided by what stands beside it."""
+        """Whether the context decides the type."""
         return self.type == UNKNOWN
 
     @property
     def spelled(self) -> str:
-        """The type as SQL writes it."""
+        """The type in SQL syntax, as in `int4[]`."""
         return self.type + "[]" * self.dims
 
     def null(self, *, nullable: bool) -> ValueType:
-        """Return the same, nullable or not."""
+        """Return the same type, nullable or not."""
         return self if self.nullable == nullable else replace(self, nullable=nullable)
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedCall:
-    """A function or an operator with its arguments' types decided; `args` may be empty."""
+    """A function or operator with the types of its arguments.
+
+    `args` is empty if all overloads have the same result and none was chosen.
+    """
 
     type: str
     dims: int
@@ -52,9 +57,12 @@ class ResolvedCall:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One of the functions of a name; flag `u` is for the user's own, `columns` for its rows.
+    """One overload of a function or operator.
 
-    `names` are those of its arguments, empty where they have none.
+    `flags`: `f` function, `a` aggregate, `w` window function, `s` strict, `n` not strict, `r`
+    returns rows, `v` variadic, `u` defined by the schema; digits are the number of arguments with
+    a default.
+    `columns` are those of its rows. `names` are the names of its arguments, empty without one.
     """
 
     flags: str

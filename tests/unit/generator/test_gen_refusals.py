@@ -86,12 +86,12 @@ REFUSED = {
     "EnumAndText": (
         ":many",
         "SELECT note FROM mooded WHERE @x::text = '' OR mood = @x",
-        "PostgreSQL has no operator mood = text; cast what stands beside it, as in (…)::text",
+        "PostgreSQL has no operator mood = text; cast the other operand, as in (…)::text",
     ),
     "NoValue": (
         ":many",
         "SELECT note FROM mooded WHERE mood = @x OR @x = ''",
-        "PostgreSQL refuses it: '' is no value of type mood; say with NULL that there is none",
+        "PostgreSQL refuses it: '' is not a value of type mood; use NULL for a missing value",
     ),
     "TextAndNumber": (
         ":exec",
@@ -101,17 +101,17 @@ REFUSED = {
     "NoFunction": (
         ":many",
         "SELECT id FROM item WHERE size = @x AND note = lower(@x)",
-        "it is int4 where it first stands, PostgreSQL has no function lower(int4); cast it there",
+        "it is int4 in its first use, PostgreSQL has no function lower(int4); cast it there",
     ),
     "NothingInCommon": (
         ":many",
         "SELECT id FROM item WHERE size = @x AND note = coalesce(@x, note)",
-        "nothing can be both int4 and text; cast it there, as in @x::text",
+        "int4 and text have no common type; cast it there, as in @x::text",
     ),
     "IntervalTaken": (
         ":many",
         "SELECT id FROM item WHERE at > now() - @x",
-        "PostgreSQL has no operator timestamptz > interval; cast the parameters in it",
+        "PostgreSQL has no operator timestamptz > interval; cast its parameters",
     ),
     "AnyArgument": (
         ":many",
