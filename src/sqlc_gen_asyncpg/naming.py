@@ -1,4 +1,4 @@
-"""Names: from SQL to Python. Pure text; whoever calls decides what happens on a collision."""
+"""Python names for the names of SQL; the callers check for collisions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
 __all__ = [
+    "OWN_IMPORTS",
     "RESERVED",
+    "STANDARD_IMPORTS",
+    "THIRD_PARTY_IMPORTS",
     "argument_name",
     "camel",
     "constant_name",
@@ -55,6 +58,25 @@ RESERVED: Final = frozenset({
     "json_text", "models", "nested_reader", "reader", "require_aware", "required", "tuples",
     "vector_text",
 })  # fmt: skip
+
+# Names that generated modules import, by module.
+STANDARD_IMPORTS: Final = {
+    "collections.abc": "AsyncIterable AsyncIterator Iterable Sequence",
+    "decimal": "Decimal",
+    "ipaddress": ("IPv4Address IPv4Interface IPv4Network IPv6Address IPv6Interface IPv6Network"),
+    "typing": "Annotated Final TypeAlias",
+    "uuid": "UUID",
+}
+THIRD_PARTY_IMPORTS: Final = {
+    "pgvector": "HalfVector SparseVector Vector",
+    "pydantic": ("AwareDatetime BaseModel ConfigDict Field JsonValue NaiveDatetime TypeAdapter"),
+}
+# The same as paths.
+OWN_IMPORTS: Final = frozenset(
+    f"{module}.{name}"
+    for module, names in {**STANDARD_IMPORTS, **THIRD_PARTY_IMPORTS}.items()
+    for name in names.split()
+)
 
 # Names that an annotation of the same class body may need.
 ANNOTATION_NAMES: Final = frozenset({

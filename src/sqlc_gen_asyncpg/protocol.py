@@ -72,7 +72,6 @@ class Column:
     table: Name | None
     original_name: str
     embed: Name | None
-    is_call: bool
     is_slice: bool
 
 
@@ -239,7 +238,6 @@ def _column(node: Mapping[str, object]) -> Column:
         table=_name(node, "table"),
         original_name=_text(node, "original_name"),
         embed=_name(node, "embed_table"),
-        is_call=bool(node.get("is_func_call")),
         is_slice=bool(node.get("is_sqlc_slice")),
     )
 

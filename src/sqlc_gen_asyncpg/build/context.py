@@ -1,4 +1,4 @@
-"""What is known while one query becomes one function."""
+"""The state of one query while it becomes a function."""
 
 from __future__ import annotations
 
@@ -14,41 +14,47 @@ if TYPE_CHECKING:
     from sqlc_gen_asyncpg.errors import Report
     from sqlc_gen_asyncpg.schema.catalog import Catalog
 
-__all__ = ["Builder", "Names", "plain"]
+__all__ = ["NamedModels", "QueryContext", "field_signature"]
 
 
 @dataclass(slots=True)
-class Names:
-    """Models that queries name themselves; equal ones are shared by the whole package."""
+class NamedModels:
+    """The models that queries name themselves; equal ones are shared by the whole package."""
 
     models: dict[str, ir.Model]
 
     def share(self, model: ir.Model) -> None:
-        """Add a model, or find that the one of this name has the same fields."""
-        there = self.models.setdefault(model.name, model)
-        if (plain(there), there.is_input) != (plain(model), model.is_input):
-            raise Refused(f"there is another {model.name} with other fields; give this one a name")
+        """Add a model, or check that the existing one of its name has the same fields.
+
+        Raises:
+            Refused: the existing model has other fields.
+
+        """
+        existing = self.models.setdefault(model.name, model)
+        same_fields = field_signature(existing) == field_signature(model)
+        if not same_fields or existing.is_input != model.is_input:
+            raise Refused(f"there is another {model.name} with other fields; rename this one")
 
 
-def plain(model: ir.Model) -> list[tuple[str, str, str]]:
-    """Return a model's fields without their documentation and order."""
-    return sorted((each.name, each.annotation, each.alias) for each in model.fields)
+def field_signature(model: ir.Model) -> list[tuple[str, str, str]]:
+    """Return a model's fields without their descriptions, in a fixed order."""
+    return sorted((field.name, field.annotation, field.alias) for field in model.fields)
 
 
 @dataclass(slots=True)
-class Builder:
-    """A query, what its comment says, and what is found out about it."""
+class QueryContext:
+    """A query, its directives, its inferred types, and the models that only it uses."""
 
     catalog: Catalog
-    names: Names
+    named_models: NamedModels
     report: Report
     query: protocol.Query
-    says: Directives
+    directives: Directives
     title: str
     models: list[ir.Model]
     analysis: Analysis | None = None
 
     @property
     def where(self) -> str:
-        """What a problem is reported for."""
+        """The file and the name of the query, as problems are reported for it."""
         return f"{self.query.filename}: {self.query.name}"

@@ -1,4 +1,4 @@
-"""The option docstrings: which of them are written, and what they hold."""
+"""The option `docstrings`: none, those of the comments, or with the SQL of each function."""
 
 from __future__ import annotations
 
@@ -8,40 +8,40 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sqlc_gen_asyncpg import ir
 
-__all__ = ["documented"]
+__all__ = ["apply_docstrings"]
 
 
-def documented(package: ir.Package, docstrings: str) -> ir.Package:
-    """Return the package with the docstrings that are wanted: comments, sql or none.
+def apply_docstrings(package: ir.Package, docstrings: str) -> ir.Package:
+    """Return the package with the docstrings of the option: comments, sql or none.
 
-    A module keeps the one line that says what it is.
+    A module always has its one line.
     """
     if docstrings == "sql":
         modules = tuple(
-            replace(each, functions=tuple(_with_sql(function) for function in each.functions))
-            for each in package.modules
+            replace(module, functions=tuple(_with_sql(function) for function in module.functions))
+            for module in package.modules
         )
         return replace(package, modules=modules)
     if docstrings == "comments":
         return package
     modules = tuple(
         replace(
-            each,
-            functions=tuple(replace(function, doc=()) for function in each.functions),
-            models=tuple(replace(model, doc=()) for model in each.models),
+            module,
+            functions=tuple(replace(function, doc=()) for function in module.functions),
+            models=tuple(replace(model, doc=()) for model in module.models),
         )
-        for each in package.modules
+        for module in package.modules
     )
     return replace(
         package,
-        enums=tuple(replace(each, doc=()) for each in package.enums),
-        models=tuple(replace(each, doc=()) for each in package.models),
+        enums=tuple(replace(enum, doc=()) for enum in package.enums),
+        models=tuple(replace(model, doc=()) for model in package.models),
         modules=modules,
     )
 
 
 def _with_sql(function: ir.Function) -> ir.Function:
-    """Return it with its statement under its documentation; :copyfrom runs none."""
+    """Add a function's statement to its documentation; :copyfrom runs none."""
     if function.copy:
         return function
     _, _, statement = function.sql.partition("\n")

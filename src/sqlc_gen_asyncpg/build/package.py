@@ -1,4 +1,4 @@
-"""From sqlc's request to the plan of what is written, or to all that is wrong with it."""
+"""sqlc's request as the representation of a package, or as the list of its problems."""
 
 from __future__ import annotations
 
@@ -7,57 +7,62 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sqlc_gen_asyncpg import SQLC_VERSION, ir, naming
-from sqlc_gen_asyncpg.build.context import Names
-from sqlc_gen_asyncpg.build.docstrings import documented
-from sqlc_gen_asyncpg.build.query import Built, build_query
-from sqlc_gen_asyncpg.build.queryfiles import read_layouts
-from sqlc_gen_asyncpg.build.unused_options import check_unused
+from sqlc_gen_asyncpg.build.comments import read_file_comments
+from sqlc_gen_asyncpg.build.context import NamedModels
+from sqlc_gen_asyncpg.build.docstrings import apply_docstrings
+from sqlc_gen_asyncpg.build.query import BuiltQuery, build_query
+from sqlc_gen_asyncpg.build.unused_options import report_unused_options
 from sqlc_gen_asyncpg.errors import GeneratorError, Report
 from sqlc_gen_asyncpg.options import parse_options
-from sqlc_gen_asyncpg.schema.catalog import read_catalog
+from sqlc_gen_asyncpg.schema.models import read_catalog
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sqlc_gen_asyncpg import protocol
-    from sqlc_gen_asyncpg.build.queryfiles import Layout
+    from sqlc_gen_asyncpg.build.comments import FileComments
     from sqlc_gen_asyncpg.options import Options
     from sqlc_gen_asyncpg.schema.catalog import Catalog
 
 __all__ = ["build"]
 
-MODULES: Final = frozenset({
+# Modules that every package may have.
+FIXED_MODULES: Final = frozenset({
     "__init__", "dbtx", "enums", "models", "pgcomposites", "pgconverters", "pgcopy", "pgdriver",
     "pghalfvectors", "pgvalues", "pgvectors",
 })  # fmt: skip
 
 
 @dataclass(slots=True)
-class _Taken:
-    """The names of one module, and what has them."""
+class _ModuleNames:
+    """The names of one module, each with the thing that has it."""
 
     report: Report
     module: str
-    names: dict[str, str] = field(default_factory=dict[str, str])
+    owners: dict[str, str] = field(default_factory=dict[str, str])
 
-    def add(self, name: str, what: str, key: str) -> bool:
-        """Note a name; if it is taken, that is a problem, and `key` is what to rename."""
-        other = (
-            "an import of the generated code" if name in naming.RESERVED else self.names.get(name)
-        )
+    def add(self, name: str, owner: str, key: str) -> bool:
+        """Add a name; report it if it is taken, with `key` as the name to change in `rename`."""
+        other = self.owners.get(name)
+        if name in naming.RESERVED:
+            other = "an import of the generated code"
         if other:
             self.report.add(
                 self.module,
-                f"{what} would be called {name}, as {other} is; rename one: rename: {{{key}: …}}",
+                f"{owner} would be called {name}, as {other} is; rename one: rename: {{{key}: …}}",
             )
-        self.names[name] = what
+        self.owners[name] = owner
         return not other
 
 
 def build(request: protocol.Request, directory: str = "") -> ir.Package:
-    """Return the package to write; GeneratorError with all that is wrong.
+    """Return the package to write.
 
-    The schema's files are looked for in `directory`, sqlc's own if it is empty.
+    The schema's files are relative to `directory`; empty is the current one, as sqlc runs a plugin.
+
+    Raises:
+        GeneratorError: with a line for each problem.
+
     """
     options = parse_options(request.options)
     _check_request(request, options)
@@ -65,15 +70,15 @@ def build(request: protocol.Request, directory: str = "") -> ir.Package:
     catalog = read_catalog(request, options, report, directory)
     tables = {table.model.name: table.model for table in catalog.tables.values()}
     _check_composites(catalog, report)
-    names = Names({**tables, **catalog.composite_models})
-    layouts = read_layouts(request.query_paths, directory)
-    modules = _modules(request, catalog, names, report, layouts)
-    check_unused(catalog, request, report)
-    named = [model for name, model in sorted(names.models.items()) if name not in tables]
-    written = _written(catalog, named, modules)
+    named_models = NamedModels({**tables, **catalog.composite_models})
+    comments = read_file_comments(request.query_paths, directory)
+    modules = _modules(request, catalog, named_models, report, comments)
+    report_unused_options(catalog, request, report)
+    named = [model for name, model in sorted(named_models.models.items()) if name not in tables]
+    written = _written_tables(catalog, named, modules)
     _check_models(catalog, written, named, report)
     for module in modules:
-        for model in (each for each in module.models if catalog.imports):
+        for model in module.models:
             _check_fields(module.filename, model, catalog, report)
     report.raise_if_any()
     models = [catalog.tables[key].model for key in written]
@@ -84,14 +89,25 @@ def build(request: protocol.Request, directory: str = "") -> ir.Package:
         enums=tuple(catalog.enums[name] for name in sorted(catalog.enums)),
         models=(
             *catalog.composite_models.values(),
-            *sorted(models, key=lambda each: each.name),
-            *(each for each in named if not each.is_composite),
+            *sorted(models, key=lambda model: model.name),
+            *(model for model in named if not model.is_composite),
         ),
         modules=modules,
-        imports=dict(sorted(catalog.imports.items())),
+        imports=dict(sorted(catalog.overrides.imports.items())),
         converters=_converters(catalog),
     )
-    return documented(package, options.docstrings)
+    return apply_docstrings(package, options.docstrings)
+
+
+def _check_request(request: protocol.Request, options: Options) -> None:
+    if request.engine != "postgresql":
+        raise GeneratorError([f"sqlc.yaml: engine must be postgresql, not {request.engine}"])
+    if options.strict and request.sqlc_version.removeprefix("v") != SQLC_VERSION.removeprefix("v"):
+        message = (
+            f"sqlc: this is {request.sqlc_version}, the generator is made for {SQLC_VERSION}; "
+            "install that one, or set the option strict: false"
+        )
+        raise GeneratorError([message])
 
 
 def _check_composites(catalog: Catalog, report: Report) -> None:
@@ -106,15 +122,17 @@ def _check_composites(catalog: Catalog, report: Report) -> None:
 
 
 def _converters(catalog: Catalog) -> tuple[ir.Converter, ...]:
-    found = [
-        ir.Converter(of.hint, of.row, of.field, each.from_db.rpartition(".")[2], of.encode)
-        for each in catalog.options.converters
-        for of in (catalog.converters[each.name],)
-    ]
-    return tuple(sorted(found, key=lambda each: each.row))
+    converters: list[ir.Converter] = []
+    for option in catalog.options.converters:
+        py_type = catalog.overrides.converters[option.name]
+        from_db = option.from_db.rpartition(".")[2]
+        converters.append(
+            ir.Converter(py_type.hint, py_type.row, py_type.field, from_db, py_type.encode)
+        )
+    return tuple(sorted(converters, key=lambda converter: converter.row))
 
 
-def _written(
+def _written_tables(
     catalog: Catalog, named: list[ir.Model], modules: tuple[ir.Module, ...]
 ) -> list[tuple[str, str]]:
     """Return the tables whose models are written: all, or those that a query returns."""
@@ -125,110 +143,98 @@ def _written(
     return [key for key in keys if catalog.tables[key].model.name in used]
 
 
-def _check_request(request: protocol.Request, options: Options) -> None:
-    if request.engine != "postgresql":
-        raise GeneratorError([f"sqlc.yaml: engine must be postgresql, not {request.engine}"])
-    if options.strict and request.sqlc_version.removeprefix("v") != SQLC_VERSION.removeprefix("v"):
-        raise GeneratorError(
-            [
-                (
-                    f"sqlc: this is {request.sqlc_version}, the generator knows {SQLC_VERSION}; "
-                    "install that one, or set the option strict: false"
-                )
-            ]
-        )
+def _annotations(named: list[ir.Model], modules: tuple[ir.Module, ...]) -> str:
+    """Return all annotations except those of the tables' own models."""
+    annotations = [field.annotation for model in named for field in model.fields]
+    for module in modules:
+        annotations += [field.annotation for model in module.models for field in model.fields]
+        results = [function.result for function in module.functions]
+        annotations += [result.model for result in results if isinstance(result, ir.Record)]
+    return "\n".join(annotations)
 
 
 def _modules(
     request: protocol.Request,
     catalog: Catalog,
-    names: Names,
+    named_models: NamedModels,
     report: Report,
-    layouts: Mapping[tuple[str, str], Layout],
+    comments: Mapping[tuple[str, str], FileComments],
 ) -> tuple[ir.Module, ...]:
-    files: dict[str, list[Built]] = {}
+    files: dict[str, list[BuiltQuery]] = {}
     modules: dict[str, str] = {}
     for query in request.queries:
         module = naming.module_name(query.filename)
-        if modules.setdefault(module, query.filename) != query.filename or module in MODULES:
-            other = modules[module] if module not in MODULES else "a generated module"
+        same = modules.setdefault(module, query.filename) == query.filename
+        if not same or module in FIXED_MODULES:
+            other = "a generated module" if module in FIXED_MODULES else modules[module]
             report.add(
                 query.filename,
                 f"its module would be {module}.py, as that of {other}; rename the file",
             )
-        layout = layouts.get((query.filename, query.name))
-        built = build_query(query, catalog, names, report, layout)
+        own = comments.get((query.filename, query.name))
+        built = build_query(query, catalog, named_models, report, own)
         if built:
             files.setdefault(query.filename, []).append(built)
-    found = [
-        _module(filename, builts, catalog.imports, report)
-        for filename, builts in sorted(files.items())
-    ]
-    return tuple(found)
+    return tuple(
+        _module(filename, queries, catalog.overrides.imports, report)
+        for filename, queries in sorted(files.items())
+    )
 
 
 def _module(
-    filename: str, builts: list[Built], imports: dict[str, str], report: Report
+    filename: str, queries: list[BuiltQuery], imports: dict[str, str], report: Report
 ) -> ir.Module:
-    taken = _Taken(report, filename, {name: f"{name} of an override" for name in imports})
-    for built in builts:
+    names = _ModuleNames(report, filename, {name: f"{name} of an override" for name in imports})
+    for built in queries:
         function = built.function
-        what = f"query {function.query}"
-        if taken.add(function.name, what, function.query):
-            taken.add(function.constant, what, function.query)
+        key = function.query
+        owner = f"query {key}"
+        if names.add(function.name, owner, key):
+            names.add(function.constant, owner, key)
         if function.iterator:
-            taken.add(f"iter_{function.name}", f"the iterator of {function.query}", function.query)
+            names.add(f"iter_{function.name}", f"the iterator of {key}", key)
         for model in built.models:
-            taken.add(model.name, f"a model of query {function.query}", function.query)
-    for built in builts[1:]:
+            names.add(model.name, f"a model of query {key}", key)
+    for built in queries[1:]:
         if built.file_doc:
             message = "-- py: file goes above the first query of a file"
             report.add(f"{filename}: {built.function.query}", message)
     return ir.Module(
         name=naming.module_name(filename),
         filename=filename,
-        doc=builts[0].file_doc or (f"Queries of {filename}.",),
-        functions=tuple(built.function for built in builts),
-        models=tuple(model for built in builts for model in built.models),
+        doc=queries[0].file_doc or (f"Queries of {filename}.",),
+        functions=tuple(built.function for built in queries),
+        models=tuple(model for built in queries for model in built.models),
     )
 
 
 def _check_models(
     catalog: Catalog, written: list[tuple[str, str]], named: list[ir.Model], report: Report
 ) -> None:
-    taken = _Taken(report, "models", {name: f"{name} of an override" for name in catalog.imports})
-    for schema, name in written:
-        table = catalog.tables[schema, name]
+    owners = {name: f"{name} of an override" for name in catalog.overrides.imports}
+    names = _ModuleNames(report, "models", owners)
+    for key in written:
+        table = catalog.tables[key]
         for problem in table.problems:
             report.add_line(problem)
-        full = catalog.full_name((schema, name))
-        taken.add(table.model.name, f"table {full}", full)
+        full_name = catalog.full_name(key)
+        names.add(table.model.name, f"table {full_name}", full_name)
     for model in named:
-        taken.add(model.name, f"the model {model.name} of a -- py: line", model.name)
+        names.add(model.name, f"the model {model.name} of a -- py: line", model.name)
     for model in (*(catalog.tables[key].model for key in written), *named):
         _check_fields("models", model, catalog, report)
-    taken = _Taken(report, "enums")
+    names = _ModuleNames(report, "enums")
     for name in sorted(catalog.enums):
-        taken.add(name, f"enum {name}", name)
+        names.add(name, f"enum {name}", name)
 
 
 def _check_fields(where: str, model: ir.Model, catalog: Catalog, report: Report) -> None:
-    """In a class the name of a field would hide the type that its annotation means."""
-    for each in model.fields:
-        if each.name in catalog.imports:
+    """Report fields that hide an imported type, which an annotation of the class would mean."""
+    imports = catalog.overrides.imports
+    for name in (model_field.name for model_field in model.fields):
+        if name in imports:
             report.add(
                 where,
-                f"{model.name}: field {each.name} is called as {catalog.imports[each.name]}."
-                f"{each.name} of an override is; import that under another name",
+                f"{model.name}: field {name} has the name of {imports[name]}.{name} of an "
+                "override; import that under another name",
             )
-
-
-def _annotations(named: list[ir.Model], modules: tuple[ir.Module, ...]) -> str:
-    """Every annotation outside of the tables' own models."""
-    found = [field.annotation for model in named for field in model.fields]
-    for module in modules:
-        found += [each.annotation for model in module.models for each in model.fields]
-        found += [
-            each.result.model for each in module.functions if isinstance(each.result, ir.Record)
-        ]
-    return "\n".join(found)

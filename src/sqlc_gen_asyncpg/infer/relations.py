@@ -53,6 +53,9 @@ def columns(
             found = _set_operation(infer, body, scope)
         case nodes.Dml():
             found = _change(infer, body, inner)
+        case nodes.CallStatement(call):
+            infer.expr(call, inner)
+            found = []
     inner.merged.update({name: info for name, info in found if name not in inner.merged})
     _last(infer, query, inner)
     return _settled(infer, found) if settled else found
@@ -323,8 +326,13 @@ def _find(relations: list[Relation], name: str) -> ValueType | None:
 
 
 def one_row(infer: Infer, query: nodes.Query) -> bool:
-    """Whether a query surely has a row: an aggregate over all rows, or no FROM at all."""
+    """Whether a statement always returns a row.
+
+    That is an aggregate over all rows, a SELECT without FROM, or an INSERT of VALUES.
+    """
     body = query.body
+    if isinstance(body, nodes.Dml):
+        return _always_inserts(body)
     if query.limits or not isinstance(body, nodes.Select) or body.groups or body.having:
         return False
     calls = [each for item in body.items for each in _calls(item.expr)]
@@ -333,6 +341,13 @@ def one_row(infer: Infer, query: nodes.Query) -> bool:
     if any(each.over is None and functions.is_aggregate(each.name) for each in calls):
         return True
     return not body.sources and not body.conditions
+
+
+def _always_inserts(body: nodes.Dml) -> bool:
+    source = body.source.body if body.source else None
+    return (
+        body.kind == "insert" and isinstance(source, nodes.Values | None) and not body.may_skip_row
+    )
 
 
 def _is_set(infer: Infer, call: nodes.Call) -> bool:

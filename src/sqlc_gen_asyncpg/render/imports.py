@@ -7,30 +7,14 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from sqlc_gen_asyncpg.naming import STANDARD_IMPORTS, THIRD_PARTY_IMPORTS
 from sqlc_gen_asyncpg.render.source import call, sort_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["OWN_IMPORTS", "Imports"]
+__all__ = ["Imports"]
 
-_STANDARD: Final = {
-    "collections.abc": "AsyncIterable AsyncIterator Iterable Sequence",
-    "decimal": "Decimal",
-    "ipaddress": ("IPv4Address IPv4Interface IPv4Network IPv6Address IPv6Interface IPv6Network"),
-    "typing": "Annotated Final TypeAlias",
-    "uuid": "UUID",
-}
-_THIRD_PARTY: Final = {
-    "pgvector": "HalfVector SparseVector Vector",
-    "pydantic": ("AwareDatetime BaseModel ConfigDict Field JsonValue NaiveDatetime TypeAdapter"),
-}
-# What generated code imports by itself, as a path.
-OWN_IMPORTS: Final = frozenset(
-    f"{module}.{name}"
-    for module, names in {**_STANDARD, **_THIRD_PARTY}.items()
-    for name in names.split()
-)
 _LOCAL: Final = {
     ".": "enums models",
     ".dbtx": "CursorDBTX DBTX affected nested_reader reader require_aware required",
@@ -63,7 +47,7 @@ class Imports:
 
     def lines(self) -> list[str]:
         """Return the import statements, in sections."""
-        sections = [dict(_STANDARD), dict(_THIRD_PARTY), {}, dict(_LOCAL)]
+        sections = [dict(STANDARD_IMPORTS), dict(THIRD_PARTY_IMPORTS), {}, dict(_LOCAL)]
         for name, module in self.custom.items():
             section = sections[_section_of(module)]
             section[module] = f"{section.get(module, '')} {name}".strip()

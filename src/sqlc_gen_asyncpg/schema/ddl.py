@@ -100,7 +100,7 @@ def _read(stream: Stream, found: SchemaFiles) -> None:
         name = _spelled(stream.dotted())
         stream.expect("as")
         found.composites[name] = _fields(stream)
-    elif stream.take("function"):
+    elif stream.take("function") or stream.take("procedure"):
         _function(stream, found)
     elif stream.at("cast") or stream.at("operator"):
         found.own_casts = True

@@ -1,4 +1,4 @@
-"""INSERT, UPDATE, DELETE and MERGE."""
+"""INSERT, UPDATE, DELETE and CALL."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from sqlc_gen_asyncpg.sql.tokens import SqlSyntaxError
 
 if TYPE_CHECKING:
     from sqlc_gen_asyncpg.sql.nodes import Expr
-    from sqlc_gen_asyncpg.sql.statements import Statements
+    from sqlc_gen_asyncpg.sql.parsers import StatementParser
 
 __all__ = ["changes"]
 
 
-def changes(parser: Statements) -> nodes.Dml:
+def changes(parser: StatementParser) -> nodes.Dml | nodes.CallStatement:
     """Read a statement that changes rows."""
     stream = parser.stream
     if stream.take("insert", "into"):
@@ -23,10 +23,12 @@ def changes(parser: Statements) -> nodes.Dml:
         return _update(parser)
     if stream.take("delete", "from"):
         return _delete(parser)
+    if stream.take("call"):
+        return nodes.CallStatement(parser.expressions.expression())
     raise SqlSyntaxError(f"{stream.here.text} begins no statement that is understood")
 
 
-def _target(parser: Statements) -> nodes.Table:
+def _target(parser: StatementParser) -> nodes.Table:
     stream = parser.stream
     stream.take("only")
     parts = stream.dotted()
@@ -43,7 +45,7 @@ def _target(parser: Statements) -> nodes.Table:
     return nodes.Table(parts, alias)
 
 
-def _insert(parser: Statements) -> nodes.Dml:
+def _insert(parser: StatementParser) -> nodes.Dml:
     stream = parser.stream
     target = _target(parser)
     columns: tuple[str, ...] = ()
@@ -59,15 +61,23 @@ def _insert(parser: Statements) -> nodes.Dml:
     sets: list[tuple[Expr, Expr]] = []
     conditions: list[Expr] = []
     conflict = stream.take("on", "conflict")
-    if conflict:
-        _conflict(parser, target, sets, conditions)
+    may_skip_row = conflict and _conflict(parser, target, sets, conditions)
     returning = parser.items() if stream.take("returning") else ()
     return nodes.Dml(
-        "insert", target, columns, source, tuple(sets), (), tuple(conditions), returning, conflict
+        "insert",
+        target,
+        columns,
+        source,
+        tuple(sets),
+        (),
+        tuple(conditions),
+        returning,
+        conflict,
+        may_skip_row,
     )
 
 
-def _columns(parser: Statements) -> tuple[str, ...]:
+def _columns(parser: StatementParser) -> tuple[str, ...]:
     stream = parser.stream
     stream.expect("(")
     found: list[str] = []
@@ -80,11 +90,12 @@ def _columns(parser: Statements) -> tuple[str, ...]:
 
 
 def _conflict(
-    parser: Statements,
+    parser: StatementParser,
     target: nodes.Table,
     sets: list[tuple[Expr, Expr]],
     conditions: list[Expr],
-) -> None:
+) -> bool:
+    """Read ON CONFLICT; return whether a row may be neither inserted nor updated."""
     stream = parser.stream
     if stream.take("on", "constraint"):
         stream.name()
@@ -94,15 +105,17 @@ def _conflict(
             conditions.append(parser.expressions.expression())
     stream.expect("do")
     if stream.take("nothing"):
-        return
+        return True
     stream.expect("update")
     stream.expect("set")
     sets += _sets(parser, target)
-    if stream.take("where"):
+    filtered = stream.take("where")
+    if filtered:
         conditions.append(parser.expressions.expression())
+    return filtered
 
 
-def _sets(parser: Statements, target: nodes.Table) -> list[tuple[Expr, Expr]]:
+def _sets(parser: StatementParser, target: nodes.Table) -> list[tuple[Expr, Expr]]:
     """Read what is set, and to what; a place without a name has a type that is not known."""
     stream = parser.stream
     table = target.alias or target.parts[-1]
@@ -124,7 +137,7 @@ def _sets(parser: Statements, target: nodes.Table) -> list[tuple[Expr, Expr]]:
     return found
 
 
-def _place(parser: Statements, column: Expr) -> Expr:
+def _place(parser: StatementParser, column: Expr) -> Expr:
     """Read what of a column is set: an element, a slice or a field."""
     stream = parser.stream
     place = column
@@ -137,7 +150,7 @@ def _place(parser: Statements, column: Expr) -> Expr:
     return place
 
 
-def _update(parser: Statements) -> nodes.Dml:
+def _update(parser: StatementParser) -> nodes.Dml:
     stream = parser.stream
     target = _target(parser)
     stream.expect("set")
@@ -148,7 +161,7 @@ def _update(parser: Statements) -> nodes.Dml:
     return nodes.Dml("update", target, (), None, tuple(sets), sources, conditions, returning)
 
 
-def _delete(parser: Statements) -> nodes.Dml:
+def _delete(parser: StatementParser) -> nodes.Dml:
     stream = parser.stream
     target = _target(parser)
     sources = parser.sources() if stream.take("using") else ()

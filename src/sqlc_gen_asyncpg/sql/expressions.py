@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlc_gen_asyncpg.sql import nodes
 from sqlc_gen_asyncpg.sql.literals import number, string, type_name
+from sqlc_gen_asyncpg.sql.special_forms import special_form
 from sqlc_gen_asyncpg.sql.tokens import SqlSyntaxError
 from sqlc_gen_asyncpg.sql.windows import over
 
@@ -41,7 +42,7 @@ _RESERVED: Final = frozenset({
     "select", "from", "where", "group", "having", "window", "union", "intersect", "except", "order",
     "limit", "offset", "fetch", "for", "when", "then", "else", "end", "and", "or", "not", "is",
     "in", "like", "ilike", "similar", "between", "as", "on", "using", "join", "left", "right",
-    "inner", "full", "cross", "natural", "returning", "set", "values", "into", "asc", "desc",
+    "inner", "full", "cross", "natural", "returning", "set", "into", "asc", "desc",
     "nulls", "collate", "with", "over", "filter",
 })  # fmt: skip
 _LITERAL_TYPES: Final = frozenset({
@@ -51,13 +52,13 @@ _LITERAL_TYPES: Final = frozenset({
 
 
 class Expressions:
-    """A parser of expressions; `query` reads a subquery."""
+    """A parser of expressions; `subquery` reads a subquery."""
 
-    __slots__ = ("query", "stream")
+    __slots__ = ("stream", "subquery")
 
-    def __init__(self, stream: Stream, query: Callable[[], nodes.Query]) -> None:
+    def __init__(self, stream: Stream, subquery: Callable[[], nodes.Query]) -> None:
         self.stream = stream
-        self.query = query
+        self.subquery = subquery
 
     def expression(self, least: int = 0) -> Expr:
         """Read an expression whose operators bind at least this tightly."""
@@ -132,7 +133,7 @@ class Expressions:
             if stream.at(word, "("):
                 stream.position += 2
                 if self._at_query():
-                    found = nodes.In(left, (), self.query())
+                    found = nodes.In(left, (), self.subquery())
                     stream.expect(")")
                     return found
                 right = self.expression()
@@ -222,7 +223,7 @@ class Expressions:
     def _in(self, left: Expr) -> Expr:
         self.stream.expect("(")
         if self._at_query():
-            query = self.query()
+            query = self.subquery()
             self.stream.expect(")")
             return nodes.In(left, (), query)
         return nodes.In(left, self.several())
@@ -232,7 +233,9 @@ class Expressions:
         while self.stream.ahead(offset).text == "(" and self.stream.ahead(offset).kind == "op":
             offset += 1
         token = self.stream.ahead(offset)
-        return token.kind == "word" and token.text in {"select", "with", "values"}
+        if token.kind == "word" and token.text == "values":  # also a column's name
+            return self.stream.ahead(offset + 1).text == "("
+        return token.kind == "word" and token.text in {"select", "with"}
 
     def _primary(self) -> Expr:  # noqa: PLR0911  # one per kind of token
         stream = self.stream
@@ -259,12 +262,12 @@ class Expressions:
 
     def _parentheses(self) -> Expr:
         stream = self.stream
-        if stream.ahead().text in {"select", "with", "values", "("}:
+        if stream.ahead().text in {"select", "with", "("}:
             start = stream.position
             stream.next()
             if self._at_query():
                 try:
-                    found = nodes.Subquery("one", self.query())
+                    found = nodes.Subquery("one", self.subquery())
                     stream.expect(")")
                 except SqlSyntaxError:
                     stream.position = start
@@ -276,8 +279,6 @@ class Expressions:
         return items[0] if len(items) == 1 else nodes.Row(items)
 
     def _word(self, word: str) -> Expr:
-        from sqlc_gen_asyncpg.sql.special_forms import special  # noqa: PLC0415  # they need each other
-
         stream = self.stream
         if word in {"true", "false", "null"}:
             stream.next()
@@ -291,7 +292,7 @@ class Expressions:
             found = self._typed_literal()
             if found:
                 return found
-        return special(self, word) or self._reference()
+        return special_form(self, word) or self._reference()
 
     def _typed_literal(self) -> Expr | None:
         """Read `interval '1 day'`."""

@@ -12,6 +12,7 @@ __all__ = [
     "Array",
     "Body",
     "Call",
+    "CallStatement",
     "Case",
     "Cast",
     "Const",
@@ -293,7 +294,10 @@ class SetOp:
 
 @dataclass(frozen=True, slots=True)
 class Dml:
-    """INSERT, UPDATE, DELETE or MERGE."""
+    """INSERT, UPDATE or DELETE.
+
+    `may_skip_row`: ON CONFLICT may neither insert nor update a row.
+    """
 
     kind: str
     target: Table
@@ -304,9 +308,17 @@ class Dml:
     conditions: tuple[Expr, ...] = ()
     returning: tuple[Item, ...] = ()
     conflict: bool = False
+    may_skip_row: bool = False
 
 
-Body: TypeAlias = Select | Values | SetOp | Dml
+@dataclass(frozen=True, slots=True)
+class CallStatement:
+    """CALL of a procedure."""
+
+    call: Expr
+
+
+Body: TypeAlias = Select | Values | SetOp | Dml | CallStatement
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from sqlc_gen_asyncpg.sql.stream import Stream
 from sqlc_gen_asyncpg.sql.tokens import SqlSyntaxError, Token
 
 if TYPE_CHECKING:
-    from sqlc_gen_asyncpg.sql.expressions import Expressions
     from sqlc_gen_asyncpg.sql.nodes import Expr
+    from sqlc_gen_asyncpg.sql.parsers import ExpressionParser
 
-__all__ = ["special"]
+__all__ = ["special_form"]
 
 # The type of each, unless RETURNING says another, and whether it may be NULL.
 _KNOWN: Final = {
@@ -34,7 +34,7 @@ _KNOWN: Final = {
 }
 
 
-def special(parser: Expressions, word: str) -> Expr | None:  # noqa: C901, PLR0911  # one per word
+def special_form(parser: ExpressionParser, word: str) -> Expr | None:  # noqa: C901, PLR0911  # one per word
     """Return what this word begins, if it begins something special."""
     stream = parser.stream
     opens = stream.ahead().text == "("
@@ -56,7 +56,7 @@ def special(parser: Expressions, word: str) -> Expr | None:  # noqa: C901, PLR09
         case "substring" | "position" | "overlay" | "trim":
             return _worded(parser, word)
         case "exists":
-            found = nodes.Subquery("exists", parser.query())
+            found = nodes.Subquery("exists", parser.subquery())
             stream.expect(")")
             return found
         case "row":
@@ -65,7 +65,7 @@ def special(parser: Expressions, word: str) -> Expr | None:  # noqa: C901, PLR09
             return None
 
 
-def _known(parser: Expressions, word: str) -> Expr:
+def _known(parser: ExpressionParser, word: str) -> Expr:
     """Read SQL/JSON and XML, whose inner syntax is their own; parameters in it must be cast."""
     stream = parser.stream
     stream.next()
@@ -89,7 +89,7 @@ def _known(parser: Expressions, word: str) -> Expr:
     return nodes.FixedType(kind, tuple(params), nullable)
 
 
-def _case(parser: Expressions) -> Expr:
+def _case(parser: ExpressionParser) -> Expr:
     stream = parser.stream
     stream.next()
     subject = None if stream.at("when") else parser.expression()
@@ -104,18 +104,18 @@ def _case(parser: Expressions) -> Expr:
     return nodes.Case(subject, tuple(conditions), tuple(results), otherwise)
 
 
-def _array(parser: Expressions) -> Expr:
+def _array(parser: ExpressionParser) -> Expr:
     stream = parser.stream
     stream.next()
     if stream.take("("):
-        found = nodes.Subquery("array", parser.query())
+        found = nodes.Subquery("array", parser.subquery())
         stream.expect(")")
         return found
     stream.expect("[")
     return nodes.Array(_items(parser))
 
 
-def _items(parser: Expressions) -> tuple[Expr, ...]:
+def _items(parser: ExpressionParser) -> tuple[Expr, ...]:
     """Read an array's items; rows of an array need no ARRAY."""
     stream = parser.stream
     found: list[Expr] = []
@@ -126,7 +126,7 @@ def _items(parser: Expressions) -> tuple[Expr, ...]:
     return tuple(found)
 
 
-def _cast(parser: Expressions) -> Expr:
+def _cast(parser: ExpressionParser) -> Expr:
     expr = parser.expression()
     parser.stream.expect("as")
     name, dims = type_name(parser.stream)
@@ -134,7 +134,7 @@ def _cast(parser: Expressions) -> Expr:
     return nodes.Cast(expr, name, dims)
 
 
-def _extract(parser: Expressions) -> Expr:
+def _extract(parser: ExpressionParser) -> Expr:
     stream = parser.stream
     field = stream.next().text.strip("'").lower()
     stream.expect("from")
@@ -143,7 +143,7 @@ def _extract(parser: Expressions) -> Expr:
     return nodes.Call("extract", (nodes.Const("unknown", field), expr))
 
 
-def _worded(parser: Expressions, word: str) -> Expr:
+def _worded(parser: ExpressionParser, word: str) -> Expr:
     """Read `substring(a from b for c)` and the like."""
     stream = parser.stream
     name = {"trim": "btrim", "position": "strpos"}.get(word, word)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from sqlc_gen_asyncpg.sql.expressions import Expressions
     from sqlc_gen_asyncpg.sql.nodes import Expr
+    from sqlc_gen_asyncpg.sql.parsers import ExpressionParser
 
 __all__ = ["FRAME_MAY_EXCLUDE_ROW", "over", "window"]
 
@@ -15,7 +15,7 @@ FRAME_MAY_EXCLUDE_ROW: Final = "("
 _FRAMES: Final = frozenset({"rows", "range", "groups"})
 
 
-def over(parser: Expressions) -> tuple[str | None, list[Expr]]:
+def over(parser: ExpressionParser) -> tuple[str | None, list[Expr]]:
     """Read OVER: the name of its window, empty for one of its own, None if there is no OVER."""
     stream = parser.stream
     if not stream.take("over"):
@@ -26,7 +26,7 @@ def over(parser: Expressions) -> tuple[str | None, list[Expr]]:
     return FRAME_MAY_EXCLUDE_ROW if odd else "", found
 
 
-def window(parser: Expressions) -> tuple[list[Expr], bool]:
+def window(parser: ExpressionParser) -> tuple[list[Expr], bool]:
     """Read a window's definition, and whether its frame may be without the row itself."""
     stream = parser.stream
     found: list[Expr] = []
@@ -46,7 +46,7 @@ def window(parser: Expressions) -> tuple[list[Expr], bool]:
     return found, odd
 
 
-def _frame(parser: Expressions) -> bool:
+def _frame(parser: ExpressionParser) -> bool:
     """Read a frame: `preceding` to `following`, with the current row as either, holds the row."""
     stream = parser.stream
     start = stream.position

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sqlc_gen_asyncpg.build.comments import parse_comments
-from sqlc_gen_asyncpg.build.queryfiles import Layout, read_layouts
+from sqlc_gen_asyncpg.build.comments import FileComments, parse_comments, read_file_comments
 from sqlc_gen_asyncpg.errors import GeneratorError
 
 if TYPE_CHECKING:
@@ -39,20 +38,20 @@ SELECT count(*) FROM ship;
 
 def test_a_comment_is_the_querys_if_it_touches_its_name(tmp_path: Path) -> None:
     (tmp_path / "q.sql").write_text(FILE, "utf-8")
-    found = read_layouts(("q.sql",), str(tmp_path))
+    found = read_file_comments(("q.sql",), str(tmp_path))
     assert found == {
-        ("q.sql", "OldestBerth"): Layout(
+        ("q.sql", "OldestBerth"): FileComments(
             (" The oldest berth.", " Of all quays."),
             (" Owned by the harbour.", " All rights reserved.", "", " Berths.", ""),
         ),
-        ("q.sql", "ListShips"): Layout(()),
-        ("q.sql", "CountShips"): Layout(()),
+        ("q.sql", "ListShips"): FileComments(()),
+        ("q.sql", "CountShips"): FileComments(()),
     }
 
 
 def test_what_stands_apart_is_the_files_documentation(tmp_path: Path) -> None:
     (tmp_path / "q.sql").write_bytes(FILE.replace("\n", "\r\n").encode("utf-8-sig"))
-    layout = read_layouts(("*.sql",), str(tmp_path))["q.sql", "OldestBerth"]
+    layout = read_file_comments(("*.sql",), str(tmp_path))["q.sql", "OldestBerth"]
     comments = (
         " Owned by the harbour.",
         " All rights reserved.",
@@ -70,13 +69,13 @@ def test_what_stands_apart_is_the_files_documentation(tmp_path: Path) -> None:
 
 def test_comment_of_a_missing_query_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(GeneratorError, match=r"absent\.sql is not there"):
-        read_layouts(("absent.sql",), str(tmp_path))
+        read_file_comments(("absent.sql",), str(tmp_path))
 
 
 def test_byte_that_is_not_utf8_is_replaced_in_a_comment(tmp_path: Path) -> None:
     (tmp_path / "latin.sql").write_bytes(b"-- Caf\xe9.\n-- name: A :one\nSELECT 1;\n")
 
-    layouts = read_layouts(("latin.sql",), str(tmp_path))
+    layouts = read_file_comments(("latin.sql",), str(tmp_path))
 
     assert layouts["latin.sql", "A"].doc == (" Caf\ufffd.",)
 
