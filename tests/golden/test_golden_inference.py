@@ -1,4 +1,4 @@
-"""The types of single statements: as the server says, or not sure, never otherwise."""
+"""The types of single statements equal those of the server, or are uncertain."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ FUNCTIONS = {
         Candidate("u", ("text",), "text", names=("t",)),
     ),
 }
-# What stands in a SELECT list; `$1` and `$2` are parameters.
+# Items of a SELECT list; `$1` and `$2` are parameters.
 EXPRESSIONS = """
 concat('a', $1)
 format('%s', $1)
@@ -202,14 +202,14 @@ SELECT count(*), max(unnest) FROM ROWS FROM (unnest($1::date[]))
 
 @pytest_asyncio.fixture
 async def connection(database: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-    made = await asyncpg.connect(database)
-    await made.execute(TABLE)
-    yield made
-    await made.close()
+    connection = await asyncpg.connect(database)
+    await connection.execute(TABLE)
+    yield connection
+    await connection.close()
 
 
 def spelled(name: str) -> str:
-    """A type as the driver names it, in our spelling."""
+    """Return a type of the driver in the spelling of the inference."""
     bare = name.removesuffix("[]").removeprefix("_")
     return ("_" if bare != name else "") + normal_name(bare)
 
@@ -233,7 +233,7 @@ def inferred(sql: str) -> tuple[Inference, list[ValueType]]:
     return inference, [info for _, info in columns(inference, parse(sql), None)]
 
 
-async def test_what_is_sure_is_what_the_server_says(
+async def test_inferred_types_equal_the_server_types(
     connection: asyncpg.Connection[asyncpg.Record],
 ) -> None:
     wrong: list[str] = []

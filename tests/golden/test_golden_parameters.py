@@ -1,4 +1,4 @@
-"""Where a parameter stands more than once, PostgreSQL decides its type at the first of them."""
+"""PostgreSQL decides the type of a parameter at its first use."""
 
 from __future__ import annotations
 
@@ -485,12 +485,12 @@ SELECT pg_advisory_xact_lock(hashtext($1)), hashtextextended($2, $3)
 
 
 def spelled(name: str) -> str:
-    """A type as the driver names it, in our spelling; of a domain it says the base."""
+    """Return a type of the driver in the spelling of the inference; a domain as its base."""
     return f"_{name[:-2]}" if name.endswith("[]") else name
 
 
 def inferred(sql: str) -> list[str] | None:
-    """The types of the parameters; None for what is refused, as it is where one is not sure."""
+    """Return the types of the parameters; None for a refused or uncertain statement."""
     infos = {
         name: ValueType(kind.removeprefix("_"), int(kind.startswith("_")))
         for name, kind in TYPES.items()
@@ -507,15 +507,15 @@ def inferred(sql: str) -> list[str] | None:
     columns(inference, parse(sql), None)
     if inference.ambiguous_params or inference.untyped or inference.type_errors:
         return None
-    found: list[str] = []
+    types: list[str] = []
     for number in sorted(set(re.findall(r"\$(\d)", sql))):
         info = inference.params.get(int(number), ValueType(""))
-        found.append("_" * info.dims + {"dom": "text"}.get(info.type, info.type))
-    return None if "" in found else found
+        types.append("_" * info.dims + {"dom": "text"}.get(info.type, info.type))
+    return None if "" in types else types
 
 
 async def prepared(connection: asyncpg.Connection[asyncpg.Record], sql: str) -> list[str] | None:
-    """The types as the server knows them; None for what it refuses."""
+    """Return the types of the parameters on the server; None for a refused statement."""
     try:
         statement = await connection.prepare(sql)
     except asyncpg.PostgresError:
@@ -524,10 +524,10 @@ async def prepared(connection: asyncpg.Connection[asyncpg.Record], sql: str) -> 
 
 
 def statements() -> Iterator[str]:
-    yield from re.split(r"\n(?! )", STATEMENTS.strip())  # a statement may go on behind blanks
+    yield from re.split(r"\n(?! )", STATEMENTS.strip())  # an indented line continues a statement
 
 
-async def test_what_the_server_refuses_is_refused_and_nothing_else(database: str) -> None:
+async def test_exactly_the_statements_that_the_server_refuses_are_refused(database: str) -> None:
     wrong: list[str] = []
     connection = await asyncpg.connect(database)
     try:

@@ -109,7 +109,7 @@ def choose(candidates: list[Candidate], infos: Sequence[ValueType]) -> ResolvedC
         if args is not None and all(map(_fits, infos, args)) and _consistent(args, infos):
             fitting.append((candidate, args))
     known = {(each.type, each.dims) for each in infos if not each.open}
-    # With one known type PostgreSQL first assumes it for the arguments of an open type, too.
+    # If the other arguments have one type, PostgreSQL first assumes it for the open ones, too.
     filled = list(infos)
     if len(known) == 1 and len(infos) > 1:
         kind, dims = next(iter(known))

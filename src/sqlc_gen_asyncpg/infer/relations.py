@@ -1,4 +1,4 @@
-"""FROM clauses, SELECT lists and statements: from a query to its columns."""
+"""The columns of a statement: FROM clauses, SELECT lists and RETURNING."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["columns", "one_row"]
 
-# Functions in FROM whose columns have names of their own.
+# Functions in FROM that return columns with fixed names: (name, type, nullable).
 _RECORDS: Final = {
     "jsonb_each": (("key", "text", False), ("value", "jsonb", False)),
     "json_each": (("key", "text", False), ("value", "json", False)),
@@ -37,7 +37,8 @@ def columns(
 ) -> list[tuple[str, ValueType]]:
     """Return the columns of a statement in order, with their names.
 
-    What has no type in the end is text, unless what is around decides it: then it is not `settled`.
+    A column of an open type becomes text. With `settled=False` it stays open, and the caller
+    gives it the type of its context.
     """
     scope = Scope(outer)
     for cte in query.ctes:
@@ -46,53 +47,56 @@ def columns(
     inner = Scope(scope)
     match body:
         case nodes.Select():
-            found = _select(infer, body, inner)
+            result = _select(infer, body, inner)
         case nodes.Values():
-            found = _values(infer, body, inner)
+            result = _values(infer, body, inner)
         case nodes.SetOp():
-            found = _set_operation(infer, body, scope)
+            result = _set_operation(infer, body, scope)
         case nodes.Dml():
-            found = _change(infer, body, inner)
+            result = _dml(infer, body, inner)
         case nodes.CallStatement(call):
             infer.expr(call, inner)
-            found = []
-    inner.merged.update({name: info for name, info in found if name not in inner.merged})
-    _last(infer, query, inner)
-    return _settled(infer, found) if settled else found
+            result = []
+    # ORDER BY and GROUP BY may name a column of the result.
+    inner.merged.update({name: info for name, info in result if name not in inner.merged})
+    _settle_tail(infer, query, inner)
+    return _settled(infer, result) if settled else result
 
 
-def _last(infer: Infer, query: nodes.Query, scope: Scope) -> None:
-    """Read what PostgreSQL reads behind WHERE, which may be in the names of the result."""
+def _settle_tail(infer: Infer, query: nodes.Query, scope: Scope) -> None:
+    """Settle the expressions that PostgreSQL reads after WHERE: ORDER BY, GROUP BY and LIMIT."""
     others = query.body.others if isinstance(query.body, nodes.Select) else ()
-    for each in (*query.order, *others):
-        infer.settle(infer.expr(each, scope), ValueType("text"))
-    for each in query.limits:
-        infer.settle(infer.expr(each, scope), ValueType("int8"))
+    for expr in (*query.order, *others):
+        infer.settle(infer.expr(expr, scope), ValueType("text"))
+    for limit in query.limits:
+        infer.settle(infer.expr(limit, scope), ValueType("int8"))
 
 
-def _settled(infer: Infer, found: Sequence[tuple[str, ValueType]]) -> list[tuple[str, ValueType]]:
+def _settled(infer: Infer, result: Sequence[tuple[str, ValueType]]) -> list[tuple[str, ValueType]]:
     text = ValueType("text")
-    return [(name, infer.settle(info, text) if info.open else info) for name, info in found]
+    return [(name, infer.settle(info, text) if info.open else info) for name, info in result]
 
 
-def _unique(
-    found: Sequence[tuple[str, ValueType]], names: Sequence[str] = ()
+def _by_name(
+    result: Sequence[tuple[str, ValueType]], aliases: Sequence[str] = ()
 ) -> dict[str, ValueType]:
-    made: dict[str, ValueType] = {}
-    for index, (name, info) in enumerate(found):
-        called = names[index] if index < len(names) else name
-        made.setdefault(called, replace(info, param=0))
-    return made
+    """Return columns by name, or by the alias of their position; the first of a name wins."""
+    named: dict[str, ValueType] = {}
+    for index, (name, info) in enumerate(result):
+        alias = aliases[index] if index < len(aliases) else name
+        named.setdefault(alias, replace(info, param=0))
+    return named
 
 
 def _cte(infer: Infer, cte: nodes.Cte, scope: Scope) -> dict[str, ValueType]:
     body = cte.query.body
     if not (cte.recursive and isinstance(body, nodes.SetOp) and _reads(body.right, cte.name)):
-        return _unique(columns(infer, cte.query, scope), cte.columns)
-    first = _unique(columns(infer, body.left, scope, settled=False), cte.columns)
+        return _by_name(columns(infer, cte.query, scope), cte.columns)
+    first = _by_name(columns(infer, body.left, scope, settled=False), cte.columns)
+    # A second pass, because the first may find that a column of the recursive part may be NULL.
     for _ in range(2):
         scope.ctes[cte.name] = first
-        whole = _unique(columns(infer, cte.query, scope), cte.columns)
+        whole = _by_name(columns(infer, cte.query, scope), cte.columns)
         merged = zip(first.items(), whole.values(), strict=False)
         first = {
             name: info.null(nullable=info.nullable or other.nullable)
@@ -104,75 +108,81 @@ def _cte(infer: Infer, cte: nodes.Cte, scope: Scope) -> dict[str, ValueType]:
 def _select(infer: Infer, select: nodes.Select, scope: Scope) -> list[tuple[str, ValueType]]:
     for source in select.sources:
         scope.relations += _source(infer, source, scope)
-    before = infer.groups, infer.frame_may_exclude_row
+    outer = infer.groups, infer.frame_may_exclude_row
     infer.groups, infer.frame_may_exclude_row = (
         select.groups and not select.sets,
         select.frame_may_exclude_row,
     )
     scope.all_null = select.sets
-    found = _items(infer, select.items, scope)  # before WHERE, as PostgreSQL does
-    for each in select.conditions:
-        infer.condition(each, scope)
-    infer.groups, infer.frame_may_exclude_row = before
-    sets = [any(_is_set(infer, each) for each in _calls(i.expr)) for i in select.items]
-    if sum(sets) > 1 and len(sets) == len(found):  # the shorter ones are filled up with NULL
-        pairs = zip(found, sets, strict=True)
-        return [(name, info.null(nullable=info.nullable or many)) for (name, info), many in pairs]
-    return found
+    # PostgreSQL reads the SELECT list before WHERE.
+    result = _items(infer, select.items, scope)
+    for condition in select.conditions:
+        infer.condition(condition, scope)
+    infer.groups, infer.frame_may_exclude_row = outer
+    sets = [any(_is_set(infer, each) for each in _calls(item.expr)) for item in select.items]
+    if sum(sets) > 1 and len(sets) == len(result):
+        # PostgreSQL pads the shorter sets with NULL.
+        pairs = zip(result, sets, strict=True)
+        return [
+            (name, info.null(nullable=info.nullable or is_set)) for (name, info), is_set in pairs
+        ]
+    return result
 
 
 def _items(infer: Infer, items: Sequence[nodes.Item], scope: Scope) -> list[tuple[str, ValueType]]:
-    found: list[tuple[str, ValueType]] = []
+    result: list[tuple[str, ValueType]] = []
     for item in items:
         expr = item.expr
         if isinstance(expr, nodes.Ref) and expr.parts[-1] == "*":
             alias = expr.parts[-2] if len(expr.parts) > 1 else ""
-            found += (scope.star(alias) or {"*": ValueType("")}).items()
+            result += (scope.star(alias) or {"*": ValueType("")}).items()
         else:
-            found.append((item.alias or _name(expr), infer.expr(expr, scope)))
-    return found
+            result.append((item.alias or _column_name(expr), infer.expr(expr, scope)))
+    return result
 
 
-def _name(expr: nodes.Expr) -> str:
+def _column_name(expr: nodes.Expr) -> str:
+    """Return the name that PostgreSQL gives a column without an alias."""
     match expr:
         case nodes.Ref(parts):
             return parts[-1]
         case nodes.Call(name) | nodes.Member(_, name):
             return name
         case nodes.Cast(inner):
-            return _name(inner)
+            return _column_name(inner)
         case _:
             return "?column?"
 
 
 def _values(infer: Infer, values: nodes.Values, scope: Scope) -> list[tuple[str, ValueType]]:
     rows = [[infer.expr(each, scope) for each in row] for row in values.rows]
-    found: list[tuple[str, ValueType]] = []
+    result: list[tuple[str, ValueType]] = []
     for index, infos in enumerate(zip(*rows, strict=False), start=1):
-        same = len(infos) == 1 and not infos[0].open
-        found.append((f"column{index}", infos[0] if same else infer.unify(infos)))
-    return found
+        is_single = len(infos) == 1 and not infos[0].open
+        result.append((f"column{index}", infos[0] if is_single else infer.unify(infos)))
+    return result
 
 
 def _set_operation(infer: Infer, body: nodes.SetOp, scope: Scope) -> list[tuple[str, ValueType]]:
     left = columns(infer, body.left, scope, settled=False)
     right = columns(infer, body.right, scope, settled=False)
-    found: list[tuple[str, ValueType]] = []
-    for (name, one), (_, other) in zip(left, right, strict=False):
-        info = both = infer.unify([one, other])
+    result: list[tuple[str, ValueType]] = []
+    for (name, first), (_, second) in zip(left, right, strict=False):
+        info = unified = infer.unify([first, second])
         if body.op == "except":
-            info = one if (one.type, one.dims) == (both.type, both.dims) else both
+            # Every row comes from the left side.
+            info = first if (first.type, first.dims) == (unified.type, unified.dims) else unified
         else:
             if body.op == "intersect":
-                info = both.null(nullable=one.nullable and other.nullable)
-            items = one.null_items or other.null_items
-            origin = one.origin if one.origin == other.origin else None
+                info = unified.null(nullable=first.nullable and second.nullable)
+            items = first.null_items or second.null_items
+            origin = first.origin if first.origin == second.origin else None
             info = replace(info, null_items=items, origin=origin)
-        found.append((name, info))
-    return found
+        result.append((name, info))
+    return result
 
 
-def _change(infer: Infer, body: nodes.Dml, scope: Scope) -> list[tuple[str, ValueType]]:
+def _dml(infer: Infer, body: nodes.Dml, scope: Scope) -> list[tuple[str, ValueType]]:
     named = infer.schema.table(body.target.parts)
     table = dict(named[1]) if named else {}
     alias = body.target.alias or body.target.parts[-1]
@@ -182,16 +192,16 @@ def _change(infer: Infer, body: nodes.Dml, scope: Scope) -> list[tuple[str, Valu
         scope.relations.append(Relation("excluded", {}, None))
         excluded = Scope(scope, [Relation("excluded", table)])
         _assign(infer, body.sets, excluded)
-        for each in body.conditions:
-            infer.condition(each, excluded)
+        for condition in body.conditions:
+            infer.condition(condition, excluded)
         return _items(infer, body.returning, scope)
     for source in body.sources:
         scope.relations += _source(infer, source, scope)
-    for each in body.conditions:
-        infer.condition(each, scope)
-    found = _settled(infer, _items(infer, body.returning, scope))
-    _assign(infer, body.sets, scope)  # behind WHERE and RETURNING, as PostgreSQL does
-    return found
+    for condition in body.conditions:
+        infer.condition(condition, scope)
+    result = _settled(infer, _items(infer, body.returning, scope))
+    _assign(infer, body.sets, scope)  # PostgreSQL reads SET after WHERE and RETURNING
+    return result
 
 
 def _assign(
@@ -199,9 +209,10 @@ def _assign(
     sets: Sequence[tuple[nodes.Expr, nodes.Expr]],
     scope: Scope,
 ) -> None:
-    found = [(place, infer.expr(value, scope)) for place, value in sets]
-    for place, info in found:  # behind all of the values, as PostgreSQL does
-        infer.settle(info, infer.expr(place, scope))
+    # PostgreSQL reads all values before it assigns the first one.
+    assignments = [(target, infer.expr(value, scope)) for target, value in sets]
+    for target, info in assignments:
+        infer.settle(info, infer.expr(target, scope))
 
 
 def _insert(infer: Infer, body: nodes.Dml, table: dict[str, ValueType], scope: Scope) -> None:
@@ -217,8 +228,8 @@ def _insert(infer: Infer, body: nodes.Dml, table: dict[str, ValueType], scope: S
                 infer.settle(info, target)
         return
     parent = scope.parent
-    found = columns(infer, body.source, parent, settled=False)
-    for (_, info), target in zip(found, targets, strict=False):
+    result = columns(infer, body.source, parent, settled=False)
+    for (_, info), target in zip(result, targets, strict=False):
         infer.settle(info, target)
 
 
@@ -227,7 +238,7 @@ def _source(infer: Infer, source: nodes.Source, scope: Scope) -> list[Relation]:
         case nodes.Table():
             return [_table(infer, source, scope)]
         case nodes.Derived(query, alias, names):
-            return [Relation(alias, _unique(columns(infer, query, scope), names))]
+            return [Relation(alias, _by_name(columns(infer, query, scope), names))]
         case nodes.Functions():
             return [_functions(infer, source, scope)]
         case nodes.Join():
@@ -255,17 +266,17 @@ def _table(infer: Infer, source: nodes.Table, scope: Scope) -> Relation:
 
 def _functions(infer: Infer, source: nodes.Functions, scope: Scope) -> Relation:
     several = len(source.calls) > 1
-    made = [
-        (name, info.null(nullable=True) if several else info)  # the shorter ones are filled up
+    result = [
+        (name, info.null(nullable=True) if several else info)  # shorter sets are padded with NULL
         for call in source.calls
         for name, info in _function(infer, call, source, scope).items()
     ]
     if source.ordinality:
-        made.append(("ordinality", ValueType("int8", nullable=False)))
-    names = [*source.columns, *[name for name, _ in made][len(source.columns) :]]
+        result.append(("ordinality", ValueType("int8", nullable=False)))
+    names = [*source.columns, *[name for name, _ in result][len(source.columns) :]]
     first = source.calls[0]
     alias = source.alias or (first.name if isinstance(first, nodes.Call) else "")
-    return Relation(alias, dict(zip(names, [info for _, info in made], strict=False)))
+    return Relation(alias, dict(zip(names, [info for _, info in result], strict=False)))
 
 
 def _function(
@@ -305,23 +316,23 @@ def _join(infer: Infer, join: nodes.Join, scope: Scope) -> list[Relation]:
     if join.on:
         infer.condition(join.on, Scope(scope.parent, [*scope.relations, *left, *right]))
     for name in shared:
-        one, other = _find(left, name), _find(right, name)
-        if one and other:
+        left_info, right_info = _find_column(left, name), _find_column(right, name)
+        if left_info and right_info:
             nullable = {
-                "left": one.nullable,
-                "right": other.nullable,
-                "full": one.nullable or other.nullable,
-            }.get(join.kind, one.nullable and other.nullable)
-            base = other if join.kind == "right" else one
+                "left": left_info.nullable,
+                "right": right_info.nullable,
+                "full": left_info.nullable or right_info.nullable,
+            }.get(join.kind, left_info.nullable and right_info.nullable)
+            base = right_info if join.kind == "right" else left_info
             scope.merged[name] = base.null(nullable=nullable)
-    for each in right if join.kind in {"left", "full"} else ():
-        each.nulled = True
-    for each in left if join.kind in {"right", "full"} else ():
-        each.nulled = True
+    for relation in right if join.kind in {"left", "full"} else ():
+        relation.nulled = True
+    for relation in left if join.kind in {"right", "full"} else ():
+        relation.nulled = True
     return [*left, *right]
 
 
-def _find(relations: list[Relation], name: str) -> ValueType | None:
+def _find_column(relations: list[Relation], name: str) -> ValueType | None:
     return next((each.column(name) for each in relations if name in each.columns), None)
 
 
@@ -355,11 +366,11 @@ def _is_set(infer: Infer, call: nodes.Call) -> bool:
 
 
 def _reads(part: nodes.Query, name: str) -> bool:
-    """Whether a table of this name is anywhere in a query."""
-    found = nodes.walk(part, queries=True)
-    return any(isinstance(each, nodes.Table) and each.parts == (name,) for each in found)
+    """Whether a query reads a table of this name, in a subquery too."""
+    parts = nodes.walk(part, queries=True)
+    return any(isinstance(each, nodes.Table) and each.parts == (name,) for each in parts)
 
 
 def _calls(part: nodes.Expr) -> list[nodes.Call]:
-    """Return the calls in an expression, subqueries left out."""
+    """Return the calls in an expression, without those in subqueries."""
     return [each for each in nodes.walk(part) if isinstance(each, nodes.Call)]

@@ -14,8 +14,8 @@ UNKNOWN: Final = "unknown"
 class ValueType:
     """The type of a value.
 
-    `type` is empty if it cannot be inferred and `unknown` for a quoted literal, whose text is in
-    `literal`. `origin` is the schema, table and column that the value comes from. `param` is the
+    `type` is empty if it cannot be inferred and `unknown` for a quoted literal; `literal` is the
+    text of that. `origin` is the schema, table and column that the value comes from. `param` is the
     number of the parameter, 0 for other values.
     """
 

@@ -15,7 +15,12 @@ __all__ = ["changes"]
 
 
 def changes(parser: StatementParser) -> nodes.Dml | nodes.CallStatement:
-    """Read a statement that changes rows."""
+    """Read an INSERT, UPDATE, DELETE or CALL.
+
+    Raises:
+        SqlSyntaxError: another statement is next.
+
+    """
     stream = parser.stream
     if stream.take("insert", "into"):
         return _insert(parser)
@@ -25,7 +30,7 @@ def changes(parser: StatementParser) -> nodes.Dml | nodes.CallStatement:
         return _delete(parser)
     if stream.take("call"):
         return nodes.CallStatement(parser.expressions.expression())
-    raise SqlSyntaxError(f"{stream.here.text} begins no statement that is understood")
+    raise SqlSyntaxError(f"{stream.here.text} does not begin a supported statement")
 
 
 def _target(parser: StatementParser) -> nodes.Table:
@@ -80,13 +85,13 @@ def _insert(parser: StatementParser) -> nodes.Dml:
 def _columns(parser: StatementParser) -> tuple[str, ...]:
     stream = parser.stream
     stream.expect("(")
-    found: list[str] = []
-    while not found or stream.take(","):
-        found.append(stream.name())
+    columns: list[str] = []
+    while not columns or stream.take(","):
+        columns.append(stream.name())
         if stream.at(".") or stream.at("["):
-            raise SqlSyntaxError("a part of a column")
+            raise SqlSyntaxError("a part of a column in the list of INSERT is not supported")
     stream.expect(")")
-    return tuple(found)
+    return tuple(columns)
 
 
 def _conflict(
@@ -116,38 +121,41 @@ def _conflict(
 
 
 def _sets(parser: StatementParser, target: nodes.Table) -> list[tuple[Expr, Expr]]:
-    """Read what is set, and to what; a place without a name has a type that is not known."""
+    """Read the assignments of SET.
+
+    The columns of `(a, b) = (SELECT …)` get no name, so that their types stay open.
+    """
     stream = parser.stream
     table = target.alias or target.parts[-1]
-    found: list[tuple[Expr, Expr]] = []
-    while not found or stream.take(","):
+    assignments: list[tuple[Expr, Expr]] = []
+    while not assignments or stream.take(","):
         if stream.at("("):
-            places: list[Expr] = [nodes.Ref((table, each)) for each in stream.names()]
+            targets: list[Expr] = [nodes.Ref((table, name)) for name in stream.names()]
             stream.expect("=")
             stream.take("row")
             value = parser.expressions.expression()
             if isinstance(value, nodes.Row):
-                found += zip(places, value.items, strict=False)
+                assignments += zip(targets, value.items, strict=False)
             else:
-                found.append((places[0] if len(places) == 1 else nodes.Ref(("",)), value))
+                assignments.append((targets[0] if len(targets) == 1 else nodes.Ref(("",)), value))
             continue
-        place = _place(parser, nodes.Ref((table, stream.name())))
+        assigned = _assignment_target(parser, nodes.Ref((table, stream.name())))
         stream.expect("=")
-        found.append((place, parser.expressions.expression()))
-    return found
+        assignments.append((assigned, parser.expressions.expression()))
+    return assignments
 
 
-def _place(parser: StatementParser, column: Expr) -> Expr:
-    """Read what of a column is set: an element, a slice or a field."""
+def _assignment_target(parser: StatementParser, column: Expr) -> Expr:
+    """Read the element, slice or field of a column that is set."""
     stream = parser.stream
-    place = column
+    target = column
     while not stream.at("="):
         if stream.take("."):
-            place = nodes.Member(place, stream.name())
+            target = nodes.Member(target, stream.name())
         else:
             stream.expect("[")
-            place = parser.expressions.subscript(place)
-    return place
+            target = parser.expressions.subscript(target)
+    return target
 
 
 def _update(parser: StatementParser) -> nodes.Dml:

@@ -1,4 +1,4 @@
-"""Expressions, parsed by precedence as PostgreSQL's grammar has it."""
+"""The parser of expressions, by the operator precedence of PostgreSQL's grammar."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _VALUES: Final = {
     "current_catalog": "name",
     "current_schema": "name",
 }
-# No function, although parentheses may follow.
+# Keywords that are no functions, although parentheses may follow.
 _RESERVED: Final = frozenset({
     "select", "from", "where", "group", "having", "window", "union", "intersect", "except", "order",
     "limit", "offset", "fetch", "for", "when", "then", "else", "end", "and", "or", "not", "is",
@@ -61,22 +61,22 @@ class Expressions:
         self.subquery = subquery
 
     def expression(self, least: int = 0) -> Expr:
-        """Read an expression whose operators bind at least this tightly."""
+        """Read an expression with operators of this precedence or a higher one."""
         left = self._unary()
         while True:
-            found = self._infix(left, least)
-            if found is None:
+            operation = self._infix(left, least)
+            if operation is None:
                 return left
-            left = found
+            left = operation
 
     def several(self, end: str = ")") -> tuple[Expr, ...]:
         """Read expressions up to and including `end`."""
-        found: list[Expr] = []
+        exprs: list[Expr] = []
         while not self.stream.take(end):
-            if found:
+            if exprs:
                 self.stream.expect(",")
-            found.append(self.expression())
-        return tuple(found)
+            exprs.append(self.expression())
+        return tuple(exprs)
 
     def _unary(self) -> Expr:
         stream = self.stream
@@ -103,16 +103,16 @@ class Expressions:
                 return expr
 
     def subscript(self, expr: Expr) -> Expr:
-        """Read an index or a slice behind its bracket."""
+        """Read an index or a slice after its opening bracket."""
         stream = self.stream
-        found: list[Expr] = []
+        subscripts: list[Expr] = []
         is_slice = False
         while not stream.take("]"):
             if stream.take(":"):
                 is_slice = True
             else:
-                found.append(self.expression())
-        return nodes.Index(expr, tuple(found), is_slice)
+                subscripts.append(self.expression())
+        return nodes.Index(expr, tuple(subscripts), is_slice)
 
     def _infix(self, left: Expr, least: int) -> Expr | None:
         stream = self.stream
@@ -125,17 +125,17 @@ class Expressions:
         if power < least:
             return None
         stream.next()
-        return self._right(left, token.text, power)
+        return self._right_operand(left, token.text, power)
 
-    def _right(self, left: Expr, op: str, power: int) -> Expr:
+    def _right_operand(self, left: Expr, op: str, power: int) -> Expr:
         stream = self.stream
         for word in ("any", "all", "some"):
             if stream.at(word, "("):
                 stream.position += 2
                 if self._at_query():
-                    found = nodes.In(left, (), self.subquery())
+                    query = self.subquery()
                     stream.expect(")")
-                    return found
+                    return nodes.In(left, (), query)
                 right = self.expression()
                 stream.expect(")")
                 return nodes.Quantified(op, left, right)
@@ -162,7 +162,7 @@ class Expressions:
                 stream.position += 2
             op = stream.next().text
             stream.expect(")")
-            return self._right(left, op, _OTHER)
+            return self._right_operand(left, op, _OTHER)
         if word == "overlaps" and least <= _OTHER:
             stream.next()
             right = self.expression(_OTHER)
@@ -213,10 +213,10 @@ class Expressions:
         if similar:
             stream.expect("to")
         if similar or stream.take("like") or stream.take("ilike"):
-            found = self._right(left, "~~", _LIKE)
+            operation = self._right_operand(left, "~~", _LIKE)
             if stream.take("escape"):
                 self.expression(_OTHER)
-            return found
+            return operation
         stream.position = start
         return None
 
@@ -250,12 +250,12 @@ class Expressions:
             stream.next()
             return nodes.Param(int(token.text[1:]))
         if token.kind == "op" and token.text == "(":
-            found = self._parentheses()
-            if isinstance(found, nodes.Ref) and stream.take("."):
-                return nodes.Member(found, "*" if stream.take("*") else stream.name())
-            return found
+            inner = self._parentheses()
+            if isinstance(inner, nodes.Ref) and stream.take("."):
+                return nodes.Member(inner, "*" if stream.take("*") else stream.name())
+            return inner
         if token.kind == "word" and token.text in _RESERVED and stream.ahead().text != "(":
-            raise SqlSyntaxError(f"{token.text} is no expression")
+            raise SqlSyntaxError(f"{token.text} does not begin an expression")
         if token.kind == "word":
             return self._word(token.text)
         return self._reference()
@@ -267,12 +267,12 @@ class Expressions:
             stream.next()
             if self._at_query():
                 try:
-                    found = nodes.Subquery("one", self.subquery())
+                    query = self.subquery()
                     stream.expect(")")
                 except SqlSyntaxError:
                     stream.position = start
                 else:
-                    return found
+                    return nodes.Subquery("one", query)
             stream.position = start
         stream.next()
         items = self.several()
@@ -289,9 +289,9 @@ class Expressions:
                 stream.skip_parentheses()
             return nodes.Cast(nodes.Const("unknown"), _VALUES[word], 0)
         if word in _LITERAL_TYPES | {"double", "bit"}:
-            found = self._typed_literal()
-            if found:
-                return found
+            literal = self._typed_literal()
+            if literal:
+                return literal
         return special_form(self, word) or self._reference()
 
     def _typed_literal(self) -> Expr | None:
@@ -323,7 +323,7 @@ class Expressions:
         return nodes.Ref(parts)
 
     def call(self, name: str) -> Expr:
-        """Read a call behind its opening parenthesis."""
+        """Read a call after its opening parenthesis."""
         stream = self.stream
         args: list[Expr] = []
         extra: list[Expr] = []
@@ -355,12 +355,15 @@ class Expressions:
             stream.expect(")")
         if stream.take("ignore", "nulls"):
             pass
-        window, divided = over(self)
-        given = tuple(names) if any(names) else ()
-        return nodes.Call(name, tuple(args), filtered, window, (*extra, *divided), variadic, given)
+        window, window_exprs = over(self)
+        extra += window_exprs
+        argument_names = tuple(names) if any(names) else ()
+        return nodes.Call(
+            name, tuple(args), filtered, window, tuple(extra), variadic, argument_names
+        )
 
     def _argument_name(self) -> str:
-        """Read the name before an argument (`days => 1`), if it has one."""
+        """Read the name of an argument (`days => 1`); empty without one."""
         if self.stream.ahead().text not in {"=>", ":="}:
             return ""
         name = self.stream.name()
@@ -368,15 +371,15 @@ class Expressions:
         return name
 
     def order(self) -> list[Expr]:
-        """Read what follows ORDER BY."""
+        """Read the expressions after ORDER BY."""
         stream = self.stream
-        found: list[Expr] = []
-        while not found or stream.take(","):
-            found.append(self.expression())
+        exprs: list[Expr] = []
+        while not exprs or stream.take(","):
+            exprs.append(self.expression())
             if stream.take("using"):
                 stream.next()
             if not stream.take("asc"):
                 stream.take("desc")
             if stream.take("nulls"):
                 stream.next()
-        return found
+        return exprs

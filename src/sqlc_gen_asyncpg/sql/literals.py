@@ -54,7 +54,7 @@ def type_name(stream: Stream) -> tuple[str, int]:  # noqa: C901  # one rule afte
 
 
 def string(text: str) -> nodes.Const:
-    """Return a quoted literal: a bit string, or a value whose type is still open."""
+    """Return a quoted literal: a bit string, or a value of an open type."""
     if text[:1] in {"b", "B", "x", "X"}:
         return nodes.Const("bit")
     return nodes.Const("unknown", text)

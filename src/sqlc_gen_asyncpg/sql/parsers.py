@@ -20,7 +20,7 @@ class ExpressionParser(Protocol):
         ...
 
     def expression(self, least: int = 0) -> nodes.Expr:
-        """Read an expression whose operators bind at least this tightly."""
+        """Read an expression with operators of this precedence or a higher one."""
         ...
 
     def several(self, end: str = ")") -> tuple[nodes.Expr, ...]:

@@ -1,4 +1,4 @@
-"""Expressions that have a syntax of their own: CASE, CAST, EXTRACT, EXISTS, ARRAY and so on."""
+"""Expressions with a special syntax: CASE, CAST, EXTRACT, EXISTS, ARRAY and so on."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["special_form"]
 
-# The type of each, unless RETURNING says another, and whether it may be NULL.
-_KNOWN: Final = {
+# The type of each function without RETURNING, and whether it may return NULL.
+_JSON_AND_XML: Final = {
     "json": ("json", True),
     "json_array": ("json", False),
     "json_arrayagg": ("json", True),
@@ -35,7 +35,7 @@ _KNOWN: Final = {
 
 
 def special_form(parser: ExpressionParser, word: str) -> Expr | None:  # noqa: C901, PLR0911  # one per word
-    """Return what this word begins, if it begins something special."""
+    """Read the expression that this word begins; None if it has the usual syntax."""
     stream = parser.stream
     opens = stream.ahead().text == "("
     if word == "case":
@@ -46,46 +46,51 @@ def special_form(parser: ExpressionParser, word: str) -> Expr | None:  # noqa: C
         return None
     if word in {"cast", "extract", "substring", "trim", "position", "overlay", "exists", "row"}:
         stream.position += 2
-    if word in _KNOWN:
-        return _known(parser, word)
+    if word in _JSON_AND_XML:
+        return _json_or_xml(parser, word)
     match word:
         case "cast":
             return _cast(parser)
         case "extract":
             return _extract(parser)
         case "substring" | "position" | "overlay" | "trim":
-            return _worded(parser, word)
+            return _keyword_call(parser, word)
         case "exists":
-            found = nodes.Subquery("exists", parser.subquery())
+            query = parser.subquery()
             stream.expect(")")
-            return found
+            return nodes.Subquery("exists", query)
         case "row":
             return nodes.Row(parser.several())
         case _:
             return None
 
 
-def _known(parser: ExpressionParser, word: str) -> Expr:
-    """Read SQL/JSON and XML, whose inner syntax is their own; parameters in it must be cast."""
+def _json_or_xml(parser: ExpressionParser, word: str) -> Expr:
+    """Read a function of SQL/JSON or XML and skip its arguments.
+
+    Raises:
+        SqlSyntaxError: a parameter in it has no cast, or it returns an array.
+
+    """
     stream = parser.stream
     stream.next()
     start = stream.position
     stream.skip_parentheses()
-    kind, nullable = _KNOWN[word]
+    kind, nullable = _JSON_AND_XML[word]
     if word == "json_array" and stream.tokens[start + 1].text in {"select", "values", "with"}:
-        nullable = True  # without rows there is no array
+        nullable = True  # the result is NULL without rows
     inner = stream.tokens[start : stream.position]
     params: list[Expr] = []
     for index, token in enumerate(inner):
         if token.kind == "param":
             if inner[index + 1].text != "::":
-                raise SqlSyntaxError(f"{token.text} without a cast in {word}")
+                raise SqlSyntaxError(f"{token.text} in {word} needs a cast")
             cast = type_name(Stream([*inner[index + 2 :], Token("end", "")]))
             params.append(nodes.Cast(nodes.Param(int(token.text[1:])), *cast))
         elif (token.kind, token.text) == ("word", "returning"):
             kind, dims = type_name(Stream([*inner[index + 1 :], Token("end", "")]))
             if dims:
-                raise SqlSyntaxError(f"{word} that returns an array")
+                raise SqlSyntaxError(f"{word} that returns an array is not supported")
     return nodes.FixedType(kind, tuple(params), nullable)
 
 
@@ -108,22 +113,22 @@ def _array(parser: ExpressionParser) -> Expr:
     stream = parser.stream
     stream.next()
     if stream.take("("):
-        found = nodes.Subquery("array", parser.subquery())
+        query = parser.subquery()
         stream.expect(")")
-        return found
+        return nodes.Subquery("array", query)
     stream.expect("[")
-    return nodes.Array(_items(parser))
+    return nodes.Array(_array_items(parser))
 
 
-def _items(parser: ExpressionParser) -> tuple[Expr, ...]:
-    """Read an array's items; rows of an array need no ARRAY."""
+def _array_items(parser: ExpressionParser) -> tuple[Expr, ...]:
+    """Read the items of an array; a nested array needs no ARRAY."""
     stream = parser.stream
-    found: list[Expr] = []
+    items: list[Expr] = []
     while not stream.take("]"):
-        if found:
+        if items:
             stream.expect(",")
-        found.append(nodes.Array(_items(parser)) if stream.take("[") else parser.expression())
-    return tuple(found)
+        items.append(nodes.Array(_array_items(parser)) if stream.take("[") else parser.expression())
+    return tuple(items)
 
 
 def _cast(parser: ExpressionParser) -> Expr:
@@ -143,8 +148,8 @@ def _extract(parser: ExpressionParser) -> Expr:
     return nodes.Call("extract", (nodes.Const("unknown", field), expr))
 
 
-def _worded(parser: ExpressionParser, word: str) -> Expr:
-    """Read `substring(a from b for c)` and the like."""
+def _keyword_call(parser: ExpressionParser, word: str) -> Expr:
+    """Read a call with keywords between its arguments, as in `substring(a FROM b FOR c)`."""
     stream = parser.stream
     name = {"trim": "btrim", "position": "strpos"}.get(word, word)
     if word == "trim" and stream.at_any("both", "leading", "trailing"):
@@ -155,10 +160,10 @@ def _worded(parser: ExpressionParser, word: str) -> Expr:
             continue
         if stream.take("in") or stream.take("similar") or stream.take("escape"):
             continue
-        # IN would be read as an operator here.
+        # Without the higher precedence, IN would be read as an operator.
         args.append(parser.expression(8) if word == "position" else parser.expression())
     if not args:
-        raise SqlSyntaxError(word)
+        raise SqlSyntaxError(f"{word} needs an argument")
     if word == "position":
         args.reverse()
     return nodes.Call(name, tuple(args))

@@ -96,7 +96,7 @@ REFUSED = {
     "TextAndNumber": (
         ":exec",
         "UPDATE item SET size = @x WHERE id = @x",
-        "text is no int4 without a cast; cast it there, as in @x::int4",
+        "text cannot become int4 without a cast; cast it there, as in @x::int4",
     ),
     "NoFunction": (
         ":many",
@@ -215,12 +215,12 @@ REFUSED = {
     "RowOfNoType": (
         ":many",
         "SELECT id FROM item WHERE pair = @pair",
-        "a row of no type; cast it, as in @pair::pair",
+        "it has no type; cast it, as in @pair::pair",
     ),
     "RowsOfNoType": (
         ":many",
         "SELECT id FROM item WHERE pair = ANY(@pairs)",
-        "a row of no type; cast it, as in @pairs::pair[]",
+        "it has no type; cast it, as in @pairs::pair[]",
     ),
     "RowCast": (":many", "SELECT id FROM item WHERE pair = ANY(@pairs::pair[])", ""),
     "StarOfFunction": (
