@@ -20,7 +20,7 @@ RUNNER = [
         ROOT / "src" / "agentrows" / "migrate" / name
         for name in ("ledger.py", "server.py", "relations.py", "session_sql.py")
     ),
-    ROOT / "src" / "sqlc_gen_asyncpg" / "serverschema.py",
+    ROOT / "src" / "sqlc_gen_asyncpg" / "check" / "schema.py",
 ]
 SQL = re.compile(r"\s*(SELECT|INSERT INTO|UPDATE|DELETE FROM|WITH|CREATE|ALTER|DROP|TRUNCATE) \S")
 # It grants rights on the tables that a database has, so an administrator runs it there.
