@@ -177,7 +177,6 @@ async def test_a_file_that_is_no_certificate_is_an_error(name: str, server: TlsS
     "parameter",
     [
         *(
-            "channel_binding=require",
             "require_auth=scram-sha-256",
             "requiressl=1",
             "sslMode=require",
@@ -199,6 +198,20 @@ async def test_a_parameter_that_would_protect_and_does_not_is_refused_before_any
             await connect(f"{server.dsn(port=wire.port)}&{parameter}")
 
     assert wire.said == b""
+
+
+@pytest.mark.parametrize("mode", ["require", "verify-full"])
+async def test_channel_binding_that_is_required_verifies_the_server(
+    mode: str, server: TlsServer
+) -> None:
+    asked = {"channel_binding": "require", "sslmode": mode}
+    other = {"sslrootcert": str(server.files / "other_ca.crt")}
+
+    connection = await connect(server.dsn(asked))
+    await connection.close()
+
+    assert isinstance(await refused(server.dsn(asked | other)), ConfigError)
+    assert isinstance(await refused(server.dsn(asked, host="127.0.0.1")), ConfigError)
 
 
 async def test_a_mode_that_is_taken_back_later_in_the_dsn_is_refused(server: TlsServer) -> None:
