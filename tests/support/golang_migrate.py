@@ -28,7 +28,7 @@ TESTS: Final = Path(__file__).parents[1]
 
 @dataclass(slots=True)
 class GolangMigrate:
-    """An `up` over these files; `slash`: the name of the database begins with one, as its CLI passes it."""
+    """An `up` over these files; `slash`: its CLI passes the database's name with a slash."""
 
     db: asyncpg.Connection
     table: str
