@@ -1,8 +1,10 @@
--- Agents: one row each, known to every user.
+-- Agents: one row each, visible to every user.
 -- py: file
 
 -- name: UpsertAgent :one
--- Store an agent under its id and bring a deleted one back; nothing if that changes nothing.
+-- Store an agent under its id and restore a deleted one.
+--
+-- No row if the stored agent is the same already.
 INSERT INTO agent (id, type, config, workload_type, created_at, updated_at)
 VALUES (
     @id,
@@ -29,12 +31,16 @@ WHERE
 RETURNING *;
 
 -- name: GetAgent :one
--- The agent with this id, unless it is deleted.
+-- Return an agent.
+--
+-- No row if the agent is deleted.
 SELECT * FROM agent
 WHERE id = @id AND deleted_at IS NULL;
 
 -- name: ListAgents :many
--- Agents in the order of their creation, from the given place on.
+-- Return agents in the order of their creation.
+--
+-- A page starts after the given position.
 SELECT * FROM agent
 WHERE
     deleted_at IS NULL

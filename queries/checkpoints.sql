@@ -1,9 +1,9 @@
--- LangGraph checkpoints and their pending writes: what a thread of a user was at, step by step.
--- `metadata` is base64 of JSON, `checkpoint` and `value` are base64 of serialised bytes.
+-- LangGraph checkpoints and their pending writes: the state of a thread after each step. `metadata`
+-- is base64 of JSON; `checkpoint` and `value` are base64 of serialized bytes.
 -- py: file
 
 -- name: UpsertCheckpoint :exec
--- Store a checkpoint under its key and bring a deleted one back.
+-- Store a checkpoint under its key and restore a deleted one.
 INSERT INTO lg_checkpoint (
     user_id,
     thread_id,
@@ -40,9 +40,11 @@ ON CONFLICT (user_id, thread_id, checkpoint_ns, checkpoint_id) DO UPDATE SET
     deleted_at = NULL;
 
 -- name: UpsertCheckpointWrites :exec
--- Store a task's writes to a checkpoint. The key has no task, so write_idx carries a hash of it: 43
--- bits of hash, then 20 bits of idx + 16. A write that is there stays as it is, except the special
--- ones (idx below 0), which are replaced, and deleted ones, which come back.
+-- Store the writes of a task to a checkpoint.
+--
+-- A stored write stays unchanged, except for special ones (idx below 0), which are replaced, and
+-- deleted ones, which are restored. The key has no task id, so write_idx contains a hash of it: 43
+-- bits of hash, then 20 bits of idx + 16.
 -- py: batch writes NewCheckpointWrite
 INSERT INTO lg_checkpoint_write (
     user_id,
@@ -87,8 +89,10 @@ ON CONFLICT (user_id, thread_id, checkpoint_ns, checkpoint_id, write_idx) DO UPD
 WHERE (excluded.write_idx & 1048575) < 16 OR lg_checkpoint_write.deleted_at IS NOT NULL;
 
 -- name: GetCheckpoint :one
--- A checkpoint of a user's thread, unless it is deleted. The CASE hides that condition from the
--- planner, which would take the list's index, where the id comes last, for as good as the key's.
+-- Return a checkpoint of a user's thread.
+--
+-- No row if the checkpoint is deleted. The CASE hides that condition from the planner, which would
+-- otherwise choose the index of the list, where the id is the last column, over the primary key.
 SELECT * FROM lg_checkpoint
 WHERE
     user_id = @user_id
@@ -98,9 +102,11 @@ WHERE
     AND CASE WHEN deleted_at IS NULL THEN true ELSE false END;
 
 -- name: ListCheckpoints :many
--- The checkpoints of a user's thread, newest first; `before` is the id of one to begin behind. Where
--- no checkpoint has that id, those with a smaller id: LangGraph's ids grow with time. The order's
--- first column is compared apart, because an index can begin there.
+-- Return the checkpoints of a user's thread, newest first.
+--
+-- A page starts after the checkpoint with the id `before`. If no checkpoint has that id, it
+-- contains the smaller ids: the ids of LangGraph grow with time. The first column of the order has
+-- a condition of its own, so that an index scan can start there.
 WITH place AS MATERIALIZED (
     SELECT coalesce(b.created_at, '-infinity'::timestamptz) AS time
     FROM lg_checkpoint AS b
@@ -132,10 +138,12 @@ ORDER BY coalesce(c.created_at, '-infinity'::timestamptz) DESC, c.checkpoint_id 
 LIMIT sqlc.narg('limit');
 
 -- name: FilterCheckpoints :many
--- Of ListCheckpoints those whose metadata contains this. Metadata of another program that is not
--- base64 of UTF-8 of JSON, or is nested too deep for the server to parse, matches nothing. The CASE
--- hides the filter from the planner, which would expect it to match next to nothing, and decode and
--- sort the whole thread for a page.
+-- Return the checkpoints of ListCheckpoints that contain a JSON object in their metadata.
+--
+-- Metadata of another program that is not base64 of JSON in UTF-8, or is nested too deep for the
+-- server to parse, does not match. The CASE hides the filter from the planner, which would
+-- otherwise estimate that hardly any row matches, then decode and sort the whole thread for one
+-- page.
 WITH place AS MATERIALIZED (
     SELECT coalesce(b.created_at, '-infinity'::timestamptz) AS time
     FROM lg_checkpoint AS b
@@ -221,7 +229,7 @@ ORDER BY coalesce(c.created_at, '-infinity'::timestamptz) DESC, c.checkpoint_id 
 LIMIT sqlc.narg('limit');
 
 -- name: ListCheckpointWrites :many
--- The pending writes of some checkpoints of a thread, by checkpoint, task and index.
+-- Return the pending writes of checkpoints of a thread, ordered by checkpoint, task and index.
 SELECT * FROM lg_checkpoint_write
 WHERE
     user_id = @user_id
@@ -232,8 +240,10 @@ WHERE
 ORDER BY checkpoint_id, task_id, write_idx;
 
 -- name: DeleteCheckpoints :one
--- Mark the checkpoints of a user's thread as deleted, with their writes: all of them, those of one
--- namespace, or one.
+-- Mark checkpoints of a user's thread and their writes as deleted.
+--
+-- Without a namespace or an id the query covers all namespaces or all ids. The result counts
+-- checkpoints and writes.
 WITH writes AS (
     UPDATE lg_checkpoint_write
     SET deleted_at = statement_timestamp()

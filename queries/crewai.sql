@@ -1,8 +1,8 @@
--- CrewAI: the long-term memory of a crew, and the state of its flows, by user and thread.
+-- CrewAI: the long-term memory of a crew and the states of its flows, by user and thread.
 -- py: file
 
 -- name: UpsertCrewAIMemory :one
--- Store the memory of a thread and bring a deleted one back.
+-- Store the memory of a thread and restore a deleted one.
 INSERT INTO crewai_agent_memory (user_id, thread_id, memory_data, created_at, updated_at)
 VALUES (@user_id, @thread_id, @memory_data, statement_timestamp(), statement_timestamp())
 ON CONFLICT (user_id, thread_id) DO UPDATE SET
@@ -12,10 +12,12 @@ ON CONFLICT (user_id, thread_id) DO UPDATE SET
 RETURNING *;
 
 -- name: SearchCrewAIMemoryByTask :many
--- A user's memories whose task description has this text, literally and in any case; newest first,
--- then by score, the lowest first. Where memory_data is not JSON, or is nested 5,000 levels deep, all
--- of its text is searched. OFFSET 0 makes the server parse each row once. The CASE hides the search
--- from the planner, which would expect it to find next to nothing, and sort all there is.
+-- Return a user's memories that contain a text in their task description.
+--
+-- Newest first, then lowest score first. The text is literal and matches in any case. If
+-- memory_data is not JSON, or is nested 5,000 levels deep, its whole text is searched. OFFSET 0
+-- makes the server parse each row once. The CASE hides the search from the planner, which would
+-- otherwise estimate that hardly any row matches and sort all rows.
 SELECT memory.* FROM crewai_agent_memory AS memory
 CROSS JOIN LATERAL (
     SELECT
@@ -67,7 +69,9 @@ ORDER BY
 LIMIT sqlc.narg('limit')::bigint;
 
 -- name: SearchCrewAIMemoryOfThread :one
--- The memory of one thread, if SearchCrewAIMemoryByTask would find it.
+-- Return the memory of one thread if its task description contains a text.
+--
+-- The conditions are those of SearchCrewAIMemoryByTask.
 SELECT memory.* FROM crewai_agent_memory AS memory
 CROSS JOIN LATERAL (
     SELECT
@@ -113,7 +117,7 @@ SET deleted_at = statement_timestamp()
 WHERE user_id = @user_id AND thread_id = @thread_id AND deleted_at IS NULL;
 
 -- name: UpsertCrewAIFlowState :one
--- Store the state that a method of a flow left, and bring a deleted one back.
+-- Store the state of a flow after one of its methods and restore a deleted one.
 INSERT INTO crewai_flow_state (
     user_id, thread_id, method_name, state_data, created_at, updated_at
 )
@@ -132,7 +136,9 @@ ON CONFLICT (user_id, thread_id, method_name) DO UPDATE SET
 RETURNING *;
 
 -- name: FindLatestCrewAIFlowState :one
--- The state of a flow that was stored last.
+-- Return the most recently stored state of a flow.
+--
+-- No row if the flow has no state.
 SELECT * FROM crewai_flow_state
 WHERE user_id = @user_id AND thread_id = @thread_id AND deleted_at IS NULL
 ORDER BY coalesce(updated_at, '-infinity'::timestamptz) DESC, method_name DESC

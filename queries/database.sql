@@ -1,13 +1,14 @@
--- What the client asks of the database itself.
+-- Queries about the database, its extensions and the session.
 -- py: file
 
 -- name: Ping :one
--- Answers 1.
+-- Return 1.
 SELECT 1 AS answer;
 
 -- name: FindVectorSchema :one
--- The schema that holds pgvector's types, and whether statements find them there; no row if the
--- extension is not installed.
+-- Return the schema of pgvector's types, and whether it is on the search path.
+--
+-- No row if the extension is not installed.
 -- py: row VectorSchema
 SELECT
     n.nspname AS schema_name,
@@ -16,13 +17,13 @@ FROM pg_catalog.pg_extension AS e
 JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace
 WHERE e.extname = 'vector';
 
--- name: LookAround :one
--- The user whose rows alone this transaction sees, empty if it sees all rows; whether it sees none,
--- because no user is set and a policy denies what is not scoped; whether there are the
--- tables that not every database has, and whether a tracking table says that the one of memories is
--- that of the track vector; and the isolation level of the transaction.
+-- name: ReadAccessScope :one
+-- Return the rows and the optional tables that the current transaction can read.
+--
+-- The rows are those of one user if `user_id` is not empty, and none if `is_denied`. Optional
+-- tables do not exist in every database.
 -- py: one!
--- py: row Surroundings
+-- py: row AccessScope
 SELECT
     coalesce(current_setting('agentrows.user_id', true), '')::text AS "user_id!",
     (
@@ -35,17 +36,19 @@ SELECT
     (to_regclass('vector_schema_migrations') IS NOT NULL)::boolean AS "has_vector_track!",
     current_setting('transaction_isolation')::text AS "isolation!";
 
--- name: BecomeUser :one
--- Let this transaction see and change the rows of one user alone. The answer names the tables on
--- which no policy holds for this role: it is a superuser, it has BYPASSRLS, or there is none. It
--- contains, too, whether the extension citus is installed, whose nodes do not get the user's id.
+-- name: RestrictToUser :one
+-- Restrict the current transaction to the rows of one user.
+--
+-- `unprotected_tables` names the tables on which no policy applies to this role: it is a superuser,
+-- it has BYPASSRLS, or the policies are missing. `is_citus` reports the extension citus: its nodes
+-- do not receive the id of the user.
 SELECT
     set_config('agentrows.user_id', @user_id::text, true)::text AS "user_id!",
     EXISTS (
         SELECT 1 FROM pg_catalog.pg_extension AS e
         WHERE e.extname = 'citus'
     )::boolean AS "is_citus!",
-    coalesce(string_agg(relname::text, ', ' ORDER BY relname), '')::text AS "open_tables!"
+    coalesce(string_agg(relname::text, ', ' ORDER BY relname), '')::text AS "unprotected_tables!"
 FROM pg_catalog.pg_class
 WHERE
     (
@@ -71,9 +74,9 @@ WHERE
     AND NOT row_security_active(oid);
 
 -- name: ProbeJson :one
--- A JSON value, which arrives as a list only where the connection has the codec for it.
+-- Return a JSON value, which is a list only if the connection has the codec for JSON.
 SELECT '[1]'::jsonb AS value;
 
 -- name: ProbeVector :one
--- A vector, which arrives as one only where the connection has pgvector's codec.
+-- Return a vector, which is a Vector only if the connection has pgvector's codec.
 SELECT '[1]'::vector AS value;

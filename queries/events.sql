@@ -1,12 +1,14 @@
--- Events: what was said and done in a session, in order.
+-- Events: the messages and steps of a session, in order.
 -- py: file
 
 -- name: InsertEvents :one
--- Store events in the order given, all or none, and mark their sessions as active; the answer is
--- how many. Times within one batch differ by a microsecond each, so the order survives; rows are
--- written in the order of their keys, so that two batches cannot lock each other out. The clock is
--- read when the sessions are locked, so that of two batches the one that commits last is the later.
--- The arrays go through a table, or the planner would look into them, and plan anew at every call.
+-- Store events in the given order, mark their sessions as active and return the number of events.
+--
+-- All events are stored, or none. Times within a batch differ by a microsecond each, which
+-- preserves the order. Rows are written in the order of their keys, so that two batches cannot
+-- deadlock. The clock is read after the sessions are locked, so that of two batches the one that
+-- commits last has the later times. The arrays come from a table expression: otherwise the planner
+-- would inspect them and make a new plan for every call.
 -- py: batch events NewEvent
 -- py: param session_id text?[]
 WITH given AS MATERIALIZED (
@@ -60,7 +62,9 @@ stored AS (
 SELECT count(*) AS stored FROM stored;
 
 -- name: InsertNewEvents :one
--- Store those events whose id is new to their user, as InsertEvents does; the answer is how many.
+-- Store the events with ids that are new to their users and return the number of stored events.
+--
+-- In all else it works as InsertEvents does.
 -- py: batch events NewEvent
 -- py: param session_id text?[]
 WITH given AS MATERIALIZED (
@@ -115,7 +119,9 @@ stored AS (
 SELECT count(*) AS stored FROM stored;
 
 -- name: CountStoredEvents :one
--- How many of these events are stored just so, those deleted since included.
+-- Return the number of these events that are stored with the same session and data.
+--
+-- Deleted events count.
 -- py: batch events NewEvent
 -- py: param session_id text?[]
 WITH given AS MATERIALIZED (
@@ -142,12 +148,16 @@ INNER JOIN event ON event.id = input.id AND event.user_id = input.user_id
 WHERE event.session_id IS NOT DISTINCT FROM input.session_id AND event.data = input.data;
 
 -- name: GetEvent :one
--- A user's event, unless it is deleted.
+-- Return an event of a user.
+--
+-- No row if the event is deleted.
 SELECT * FROM event
 WHERE id = @id AND user_id = @user_id AND deleted_at IS NULL;
 
 -- name: ListEventsOldestFirst :many
--- The events of a session in the order they happened, from the given place on.
+-- Return the events of a session, oldest first.
+--
+-- A page starts after the given position.
 -- py: iterator
 SELECT * FROM event
 WHERE
@@ -160,7 +170,9 @@ ORDER BY coalesce(created_at, '-infinity'::timestamptz), id
 LIMIT sqlc.narg('limit');
 
 -- name: ListEventsNewestFirst :many
--- The events of a session, the last one first, from the given place on.
+-- Return the events of a session, newest first.
+--
+-- A page starts after the given position.
 SELECT * FROM event
 WHERE
     user_id = @user_id
@@ -172,7 +184,7 @@ ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC
 LIMIT sqlc.narg('limit');
 
 -- name: DeleteEvent :execrows
--- Mark a user's event as deleted.
+-- Mark an event of a user as deleted.
 UPDATE event
 SET deleted_at = statement_timestamp()
 WHERE id = @id AND user_id = @user_id AND deleted_at IS NULL;

@@ -1,8 +1,8 @@
--- Feedback: what users say of an agent's messages.
+-- Feedback: users' verdicts on messages of an agent.
 -- py: file
 
 -- name: InsertFeedback :one
--- Store one user's verdict on a message.
+-- Store a user's verdict on a message.
 INSERT INTO feedback (
     user_id, message_id, is_positive, feedback_text, issue_type, created_at, updated_at
 )
@@ -18,7 +18,9 @@ VALUES (
 RETURNING *;
 
 -- name: InsertFeedbackOnce :one
--- Store one user's verdict under a key; no row if this user has used the key before.
+-- Store a user's verdict under an idempotency key.
+--
+-- No row if the user has used the key before.
 WITH new AS (
     INSERT INTO agentrows_feedback_key (user_id, idempotency_key, feedback_id)
     VALUES (
@@ -45,7 +47,9 @@ FROM new
 RETURNING *;
 
 -- name: FindFeedbackByKey :one
--- What a user stored under a key, unless it is deleted.
+-- Return the feedback that a user stored under an idempotency key.
+--
+-- No row if the key is unused, or the feedback is deleted.
 SELECT feedback.*
 FROM agentrows_feedback_key
 INNER JOIN feedback
@@ -58,14 +62,16 @@ WHERE
     AND feedback.deleted_at IS NULL;
 
 -- name: HasFeedbackKey :one
--- Whether a user has used a key.
+-- Return whether a user has used an idempotency key.
 SELECT EXISTS (
     SELECT FROM agentrows_feedback_key
     WHERE user_id = @user_id AND idempotency_key = @idempotency_key
 );
 
 -- name: ListFeedback :many
--- A user's feedback, newest first, from the given place on.
+-- Return a user's feedback, newest first.
+--
+-- A page starts after the given position.
 SELECT * FROM feedback
 WHERE
     user_id = @user_id
@@ -76,8 +82,9 @@ ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC
 LIMIT sqlc.narg('limit');
 
 -- name: SummarizeFeedback :one
--- How much feedback a user gave, by verdict and by issue; an issue that is none of the four counts
--- in the total alone.
+-- Count a user's feedback by verdict and by issue type.
+--
+-- Other issue types than the four count only in the total.
 -- py: row FeedbackSummary
 SELECT
     count(*) AS total,

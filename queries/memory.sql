@@ -1,9 +1,12 @@
--- Memories: what an agent remembers of a user, searched by the similarity of embeddings. An agent's
--- name matches with `_` for `-` too, as other writers on the same table spell it.
+-- Memories: the facts that an agent has stored about a user, searched by the similarity of
+-- embeddings. The name of an agent also matches with `_` in place of `-`, because other writers on
+-- the table store it so.
 -- py: file
 
 -- name: UpsertMemory :one
--- Store a memory under its id, keeping what is not set; no row if the id is another owner's.
+-- Store a memory under its id; columns that are not set stay unchanged.
+--
+-- No row if the id belongs to another agent or user.
 INSERT INTO memory (
     id, agent_name, user_id, content, embedding, metadata, created_at, expires_at, access_count
 )
@@ -33,8 +36,10 @@ WHERE
 RETURNING *;
 
 -- name: UpsertMemories :one
--- Store memories under their ids, whole, and return how many were stored. A row of another owner is
--- not counted. The rows are counted here, because some engines count the rows sent in a command tag.
+-- Store memories under their ids, with all columns, and return the number of stored rows.
+--
+-- Rows of other agents and users stay unchanged and are not counted. The query counts the rows
+-- itself, because some engines report the number of received rows in the command tag.
 -- py: batch memories NewMemory
 -- py: param embedding vector?[]
 -- py: param metadata text?[]
@@ -78,15 +83,18 @@ WITH stored AS (
 SELECT count(*) AS stored FROM stored;
 
 -- name: SearchMemories :many
--- The memories of an agent and user that are nearest to an embedding by cosine similarity, best
--- first, those without an embedding last; exactly `limit` of them where the owner has as many.
+-- Return the memories of an agent and user that are nearest to an embedding.
 --
--- An owner with at most `exact_up_to` rows is scanned exactly, each score computed once because of
--- OFFSET 0. A larger one goes through the HNSW index, which goes on until four times `limit` rows
--- pass the filter (pgvector 0.8 and later), of which the nearest are taken: rows that are far from
--- the embedding come in no good order. Should it give up before `limit`, the exact scan runs after
--- all. The settings last until the end of the transaction. The CASE hides the filter from the
--- planner, which would take the owner for a small one in a generic plan and sort all of its rows.
+-- Highest cosine similarity first, memories without an embedding last; exactly `limit` rows if the
+-- owner has as many.
+--
+-- An owner with at most `exact_up_to` rows is scanned exactly; OFFSET 0 makes the server compute
+-- each score once. For a larger owner the HNSW index is scanned until four times `limit` rows pass
+-- the filter (pgvector 0.8 and later), and the nearest of them are returned, because rows far from
+-- the embedding arrive out of order. If that scan ends with fewer than `limit` rows, the exact scan
+-- runs as well. The settings last until the end of the transaction. The CASE hides the filter from
+-- the planner, which would otherwise treat every owner as a small one in a generic plan and sort
+-- all of its rows.
 -- py: row MemoryHit
 WITH owned AS NOT MATERIALIZED (
     SELECT id, embedding FROM memory
@@ -221,8 +229,9 @@ JOIN memory AS m ON m.id = hit.id
 ORDER BY hit.score DESC NULLS LAST, m.id;
 
 -- name: SearchAndTouchMemories :many
--- SearchMemories, and each hit counted as read. Rows are locked in the order of their ids, so that
--- searches that overlap wait for each other and never in a circle.
+-- Return the rows of SearchMemories and increment the access count of each.
+--
+-- Rows are locked in the order of their ids, so that overlapping searches cannot deadlock.
 -- py: row MemoryHit
 WITH owned AS NOT MATERIALIZED (
     SELECT id, embedding FROM memory
@@ -371,8 +380,10 @@ JOIN memory AS m ON m.id = hit.id
 ORDER BY hit.score DESC NULLS LAST, m.id;
 
 -- name: ListMemories :many
--- What an agent remembers of a user and has not expired, newest first, from the given place on. The
--- agent's name is compared in one form too, because an index on two would not be in order.
+-- Return the unexpired memories of an agent and user, newest first.
+--
+-- A page starts after the given position. The name of the agent is also compared in a normalized
+-- form, because an index scan over two names would not return rows in order.
 -- py: row Memory
 SELECT
     id,
@@ -396,7 +407,7 @@ ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC
 LIMIT sqlc.narg('limit');
 
 -- name: DeleteMemories :execrows
--- Remove one memory of an agent and user, or all of them where no id is given.
+-- Delete one memory of an agent and user, or all of them without an id.
 DELETE FROM memory
 WHERE
     user_id = @user_id::text
@@ -404,10 +415,12 @@ WHERE
     AND (sqlc.narg('id')::text IS NULL OR id = sqlc.narg('id'));
 
 -- name: PruneMemories :one
--- Remove expired memories; one read at least 10 times lives 15 days more, its count back at 0.
--- Rows in use by somebody are left for the next time.
+-- Delete expired memories, and extend those that were read at least 10 times by 15 days.
 --
--- unscoped: retention is for every user
+-- The access count of an extended memory restarts at 0. Rows that another transaction has locked
+-- are skipped.
+--
+-- unscoped: retention applies to every user
 -- py: row PrunedMemories
 WITH expired AS MATERIALIZED (
     SELECT id, coalesce(access_count, 0) >= 10 AS is_popular FROM memory

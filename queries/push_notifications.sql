@@ -1,14 +1,17 @@
--- Push notification configs: where to report on a task. A config belongs to its task, and through
--- it to a user, by the same rule as the task. The table's key is the id alone; a config whose id another task's config has
--- already is stored as `id<US>task_id` (US is the unit separator, U+001F), and read back as `id`.
+-- Push notification configs: the addresses to which the progress of a task is reported. A config
+-- belongs to its task, and through the task to a user. The table's key is the id alone: if another
+-- task's config has the id, a config is stored as `id<US>task_id` (US is the unit separator,
+-- U+001F) and returned as `id`.
 -- py: file
 
 -- name: UpsertPushNotification :one
--- Store a config of a user's task and bring a deleted one back. No row if the user has no such task,
--- or if somebody took the id just now. The task and its session are held until the config is stored, so
--- that who removes them sees it too: left behind it would be of whoever has the task's id next.
+-- Store a config of a user's task and restore a deleted one.
 --
--- unscoped other: an id is taken whoever has it, and nothing else of the row is read
+-- No row if the user has no such task, or if a concurrent config of another task took the id. The
+-- task and its session are locked until the config is committed, so that a concurrent delete sees
+-- the config; otherwise the config would attach to the next task with this id.
+--
+-- unscoped other: an id is in use under any owner, and no other column is read
 -- py: row PushNotification
 WITH held_task AS MATERIALIZED (
     SELECT task.id, task.session_id FROM task
@@ -75,7 +78,7 @@ RETURNING
     config.protocol_version;
 
 -- name: HasTask :one
--- Whether a user has this task.
+-- Return whether a user has a task.
 SELECT EXISTS (
         SELECT 1 FROM task
         WHERE
@@ -99,7 +102,9 @@ SELECT EXISTS (
     ) AS has_task;
 
 -- name: GetPushNotification :one
--- A config of a user's task, unless it is deleted.
+-- Return a config of a user's task.
+--
+-- No row if the config is deleted.
 -- py: row PushNotification
 SELECT
     @id::text AS id, task_id, data, created_at, updated_at, deleted_at, protocol_version
@@ -131,7 +136,9 @@ WHERE
     );
 
 -- name: ListPushNotifications :many
--- The configs of a user's task in the order of their creation, from the given place on.
+-- Return the configs of a user's task, oldest first.
+--
+-- A page starts after the given position.
 -- py: row PushNotification
 SELECT
     split_part(config.id, E'\x1f', 1) AS id,
@@ -173,7 +180,7 @@ ORDER BY
 LIMIT sqlc.narg('limit');
 
 -- name: DeletePushNotifications :execrows
--- Mark one config of a user's task as deleted, or all of them where no id is given.
+-- Mark one config of a user's task as deleted, or all of them without an id.
 UPDATE push_notification AS config
 SET deleted_at = statement_timestamp()
 WHERE

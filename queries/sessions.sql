@@ -2,7 +2,9 @@
 -- py: file
 
 -- name: UpsertSession :one
--- Store a session, keeping what is not set; no row if its id is deleted.
+-- Store a session; columns that are not set stay unchanged.
+--
+-- No row if the session is deleted: its id cannot be reused.
 INSERT INTO session (id, user_id, name, agent_id, source, created_at, updated_at)
 VALUES (
     @id,
@@ -22,7 +24,9 @@ WHERE session.deleted_at IS NULL
 RETURNING *;
 
 -- name: InsertSession :one
--- Store a new session; no row if its id is taken, even by a deleted one.
+-- Store a new session.
+--
+-- No row if the user has a session with this id, deleted ones included.
 INSERT INTO session (id, user_id, name, agent_id, source, created_at, updated_at)
 VALUES (
     @id,
@@ -37,17 +41,23 @@ ON CONFLICT (id, user_id) DO NOTHING
 RETURNING *;
 
 -- name: IsSessionDeleted :one
--- Whether a user's session was deleted; no row if its id was never used.
+-- Return whether a user's session is deleted.
+--
+-- No row if the user never had a session with this id.
 SELECT deleted_at IS NOT NULL AS is_deleted FROM session
 WHERE id = @id AND user_id = @user_id;
 
 -- name: GetSession :one
--- A user's session, unless it is deleted.
+-- Return a user's session.
+--
+-- No row if the session is deleted.
 SELECT * FROM session
 WHERE id = @id AND user_id = @user_id AND deleted_at IS NULL;
 
 -- name: ListSessionsByActivity :many
--- A user's sessions, the most recently active first, from the given place on.
+-- Return a user's sessions, most recently active first.
+--
+-- A page starts after the given position.
 SELECT * FROM session
 WHERE
     user_id = @user_id
@@ -58,7 +68,9 @@ ORDER BY coalesce(updated_at, '-infinity'::timestamptz) DESC, id DESC
 LIMIT sqlc.narg('limit');
 
 -- name: ListSessionsByCreation :many
--- A user's sessions, the newest first, from the given place on.
+-- Return a user's sessions, newest first.
+--
+-- A page starts after the given position.
 SELECT * FROM session
 WHERE
     user_id = @user_id
@@ -69,7 +81,9 @@ ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC
 LIMIT sqlc.narg('limit');
 
 -- name: ListAgentSessionsByActivity :many
--- A user's sessions with an agent that no agent started, the most recently active first.
+-- Return a user's sessions with an agent, most recently active first.
+--
+-- Sessions that an agent started are left out. A page starts after the given position.
 SELECT * FROM session
 WHERE
     user_id = @user_id
@@ -82,7 +96,9 @@ ORDER BY coalesce(updated_at, '-infinity'::timestamptz) DESC, id DESC
 LIMIT sqlc.narg('limit');
 
 -- name: ListAgentSessionsByCreation :many
--- A user's sessions with an agent that no agent started, the newest first.
+-- Return a user's sessions with an agent, newest first.
+--
+-- Sessions that an agent started are left out. A page starts after the given position.
 SELECT * FROM session
 WHERE
     user_id = @user_id
@@ -95,7 +111,9 @@ ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC
 LIMIT sqlc.narg('limit');
 
 -- name: ListAllAgentSessionsByActivity :many
--- Every user's sessions with an agent that no agent started, the most recently active first.
+-- Return all users' sessions with an agent, most recently active first.
+--
+-- Sessions that an agent started are left out. A page starts after the given position.
 --
 -- unscoped: for the operator of the agent
 SELECT * FROM session
@@ -109,7 +127,9 @@ ORDER BY coalesce(updated_at, '-infinity'::timestamptz) DESC, id DESC, user_id D
 LIMIT sqlc.narg('limit');
 
 -- name: ListAllAgentSessionsByCreation :many
--- Every user's sessions with an agent that no agent started, the newest first.
+-- Return all users' sessions with an agent, newest first.
+--
+-- Sessions that an agent started are left out. A page starts after the given position.
 --
 -- unscoped: for the operator of the agent
 SELECT * FROM session
@@ -123,20 +143,39 @@ ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC, user_id D
 LIMIT sqlc.narg('limit');
 
 -- name: DeleteSession :execrows
--- Mark a user's session as deleted; its id stays taken.
+-- Mark a user's session as deleted; its id cannot be reused.
 UPDATE session
 SET deleted_at = statement_timestamp()
 WHERE id = @id AND user_id = @user_id AND deleted_at IS NULL;
 
--- name: LockExpiredSessions :many
--- Lock the next sessions, deleted ones included, to which nothing was written for as long as the
--- retention, the longest idle first. Sessions that another transaction has locked are skipped. The
--- CASE hides its conditions from the planner, which would expect few sessions to pass, and check and
--- sort all there are for each batch.
+-- name: ListIdleSessions :many
+-- List the keys of the next sessions whose own rows are older than the retention, longest idle first.
 --
--- unscoped: retention is for every user
--- py: row ExpiredSession
+-- Deleted sessions are included. Rows that belong to these sessions may be newer.
+--
+-- unscoped: retention applies to every user
+-- py: row IdleSession
 SELECT s.id, s.user_id, greatest(s.updated_at, s.created_at)::text AS "last_used!" FROM session AS s
+WHERE
+    greatest(s.updated_at, s.created_at) < statement_timestamp() - @retention::interval
+    AND (greatest(s.updated_at, s.created_at), s.id, s.user_id)
+    > (CAST(@after_time::text AS timestamptz), @after_id::text, @after_user_id::text)
+ORDER BY greatest(s.updated_at, s.created_at), s.id, s.user_id
+LIMIT @batch_size::bigint;
+
+-- name: LockExpiredSessions :many
+-- Lock those of these sessions that were idle for longer than the retention, and return their keys.
+--
+-- Sessions that another transaction has locked are skipped. The CASE hides its conditions from the
+-- planner, which would otherwise estimate that few sessions pass.
+--
+-- unscoped: retention applies to every user
+-- py: row SessionKey
+WITH given AS MATERIALIZED (
+    SELECT unnest(@id::text[]) AS id, unnest(@user_id::text[]) AS user_id
+)
+SELECT s.id, s.user_id FROM session AS s
+INNER JOIN given ON given.id = s.id AND given.user_id = s.user_id
 WHERE
     greatest(s.updated_at, s.created_at) < statement_timestamp() - @retention::interval
     AND CASE
@@ -215,16 +254,12 @@ WHERE
             THEN true
         ELSE false
     END
-    AND (greatest(s.updated_at, s.created_at), s.id, s.user_id)
-    > (CAST(@after_time::text AS timestamptz), @after_id::text, @after_user_id::text)
-ORDER BY greatest(s.updated_at, s.created_at), s.id, s.user_id
-LIMIT @batch_size::bigint
-FOR UPDATE SKIP LOCKED;
+FOR UPDATE OF s SKIP LOCKED;
 
 -- name: LockTasksOfSessions :many
--- Lock the tasks of these sessions, and return the sessions of which every task is now locked.
+-- Lock the tasks of these sessions and return the sessions for which all tasks are locked.
 --
--- unscoped: retention is for every user
+-- unscoped: retention applies to every user
 -- py: row SessionKey
 WITH given AS MATERIALIZED (
     SELECT unnest(@id::text[]) AS id, unnest(@user_id::text[]) AS user_id
@@ -249,14 +284,15 @@ WHERE
     ) IS NULL;
 
 -- name: PruneSessions :one
--- Remove those of these sessions that are still idle, with all that belongs to them. Run it after
--- LockExpiredSessions and LockTasksOfSessions, in the same transaction: the snapshot of a statement
--- is older than its own locks, and rows committed in between would be left behind, or removed
--- although they are new. A task without owner belongs to a session that is not younger and whose id
--- only one user ever had. Where several had it the task is hidden for good, with an empty owner,
--- because the rows that decide the ownership are removed.
+-- Delete those of these sessions that are still idle, and all rows that belong to them.
 --
--- unscoped: retention is for every user
+-- Run it after LockExpiredSessions and LockTasksOfSessions in the same transaction: the snapshot of
+-- a statement is older than the locks of that statement, so rows committed meanwhile would be left
+-- behind, or deleted although they are new. A task without an owner belongs to a session that is
+-- not newer, if only one user ever had the session id. If several users had the id, the task gets
+-- an empty owner and stays hidden: the rows that prove the ambiguity are being deleted.
+--
+-- unscoped: retention applies to every user
 -- py: row PrunedSessions
 WITH given AS MATERIALIZED (
     SELECT unnest(@id::text[]) AS id, unnest(@user_id::text[]) AS user_id
@@ -433,9 +469,9 @@ SELECT
     (SELECT count(*) FROM pruned_shares) AS shares;
 
 -- name: CountExpiredSessions :one
--- Count the rows that a prune would remove in all.
+-- Count the rows that a prune would delete in total.
 --
--- unscoped: retention is for every user
+-- unscoped: retention applies to every user
 -- py: row PrunedSessions
 WITH expired AS MATERIALIZED (
     SELECT s.id, s.user_id, s.created_at FROM session AS s

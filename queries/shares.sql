@@ -1,10 +1,12 @@
--- Shares: a token that lets others see a session.
+-- Shares: tokens that let other users open a session.
 -- py: file
 
 -- name: InsertSessionShare :one
--- Share a user's session; no row if the user has no such session. The session is held until the share
--- is stored, so that who removes it sees the share too: left behind it would open the next session
--- with this id.
+-- Share a user's session under a token.
+--
+-- No row if the user has no such session. The session is locked until the share is committed, so
+-- that a concurrent delete sees the share; otherwise the share would open the next session with
+-- this id.
 INSERT INTO session_share (token, session_id, user_id, read_only, created_at)
 SELECT
     @token::text,
@@ -18,11 +20,12 @@ FOR KEY SHARE
 RETURNING *;
 
 -- name: FindSessionShares :many
--- The shares whose token has the digest of one of these two, unless their session is deleted; the
--- caller compares the tokens. No token is compared here byte by byte, so the time that it takes
--- tells nothing of how much of a guess is right.
+-- Return the shares with a token that has the same hash as one of two texts.
 --
--- unscoped: who has the token may see it
+-- Shares of deleted sessions are left out. The caller compares the tokens: no token is compared
+-- here byte by byte, so the duration does not reveal how much of a guess is correct.
+--
+-- unscoped: the token grants access
 SELECT share.* FROM session_share AS share
 JOIN session ON session.id = share.session_id AND session.user_id = share.user_id
 WHERE
@@ -33,7 +36,9 @@ WHERE
     AND session.deleted_at IS NULL;
 
 -- name: ListSessionShares :many
--- The shares of a user's session, oldest first, from the given place on; none of a deleted session.
+-- Return the shares of a user's session, oldest first.
+--
+-- No rows if the session is deleted. A page starts after the given position.
 SELECT share.* FROM session_share AS share
 JOIN session ON session.id = share.session_id AND session.user_id = share.user_id
 WHERE
@@ -45,14 +50,16 @@ ORDER BY share.id
 LIMIT sqlc.narg('limit');
 
 -- name: DeleteSessionShare :execrows
--- Take a share of a user's session back, with the record of who used it.
+-- Delete a share of a user's session and the records of its use.
 DELETE FROM session_share
 WHERE user_id = @user_id AND token IN (@token::text, @hashed_token::text);
 
 -- name: RecordShareAccess :one
--- Note that a user opened a share now; no row if it is gone, or its session is deleted.
+-- Record that a user opened a share now.
 --
--- unscoped: who had the token may open it
+-- No row if the share does not exist, or its session is deleted.
+--
+-- unscoped: the caller found the share by its token
 INSERT INTO session_share_access (user_id, share_id, accessed_at)
 SELECT @user_id::text, share.id, statement_timestamp() AT TIME ZONE 'UTC'
 FROM session_share AS share

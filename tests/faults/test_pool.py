@@ -15,7 +15,7 @@ import pytest
 import uvloop
 
 from agentrows import ClientClosed, ConfigError, PostgresClient, Settings, Unavailable
-from agentrows.db import pool
+from agentrows.db import maintenance, streams
 from agentrows.db.connect import connect
 from support.ledger import Ledger
 from support.postgres import as_role
@@ -152,7 +152,7 @@ async def test_idle_connections_that_the_network_dropped_cost_one_call_a_check(
         durations_s.append(time.monotonic() - started)
 
     assert ledger.errors() == {}
-    paid = [each for each in durations_s if each > pool.CHECK_S / 2]
+    paid = [each for each in durations_s if each > maintenance.CHECK_TIMEOUT_S / 2]
     assert len(paid) == 1
     proxy.cut()
     await check_whole(behind, watcher, size=SIZE)
@@ -358,7 +358,7 @@ async def test_a_stream_that_is_read_slowly_may_end_while_the_client_closes(
             async for _ in rows:
                 begun.set()
                 count += 1
-                await asyncio.sleep(pool.UNREAD_S / 4)
+                await asyncio.sleep(streams.UNREAD_S / 4)
         return count
 
     reading = asyncio.create_task(read())

@@ -14,6 +14,7 @@ import asyncpg
 import pytest
 
 from agentrows import (
+    AgentRowsError,
     ConfigError,
     InvalidValue,
     NotFound,
@@ -29,6 +30,7 @@ from agentrows import (
 )
 from agentrows.db.connect import connect
 from agentrows.db.embedded import load_get_server
+from support.failing_server import failing_server
 from support.postgres import LOCKED_ROLE, as_role
 from support.watching import PATIENCE_S
 
@@ -132,6 +134,16 @@ async def test_a_server_that_is_down_is_described_in_words(tmp_path: Path) -> No
         await connect(f"postgresql://mira@/x?host={tmp_path}")
 
 
+@pytest.mark.parametrize("at", ["startup", "statement"])
+async def test_connect_error_with_sqlstate_of_a_warning_is_translated(at: str) -> None:
+    with failing_server() as server:
+        server.at, server.severity, server.sqlstate = at, "ERROR", "01000"  # type: ignore[assignment]
+
+        with pytest.raises(AgentRowsError, match="does not"):
+            async with PostgresClient.open(server.dsn, migrations="off"):
+                pass
+
+
 async def test_a_parameter_that_the_server_does_not_know_is_an_error_of_the_dsn(
     migrated: str,
 ) -> None:
@@ -142,7 +154,7 @@ async def test_a_parameter_that_the_server_does_not_know_is_an_error_of_the_dsn(
 
 @pytest.mark.parametrize(
     ("path", "says"),
-    [("/tmp/with%20a%20blank", "blanks"), ("/proc/nowhere", "cannot make its folder")],  # noqa: S108
+    [("/tmp/with%20a%20blank", "blanks"), ("/proc/nowhere", "cannot create its folder")],  # noqa: S108
 )
 async def test_an_embedded_server_says_why_it_cannot_live_in_a_folder(path: str, says: str) -> None:
     with pytest.raises(ConfigError, match=says):

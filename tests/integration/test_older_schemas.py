@@ -57,7 +57,7 @@ def needed(store: str, method: str) -> int:
 def test_every_method_of_every_store_is_called_here() -> None:
     public = {name for name in dir(Stores) if not name.startswith("_")}
     known = {method for methods in METHODS.values() for method in methods}
-    assert public - {"db", "hash_tokens", "with_timeout"} == known, (
+    assert public - {"db", "with_timeout"} == known, (
         "add arguments for each new method to METHODS in tests/support/methods.py; a method that "
         "needs more than core 1 also needs MOVED or EXCEPT"
     )

@@ -174,7 +174,7 @@ async def test_what_the_function_raises_is_unavailable_with_its_cause(locked: st
     def fail() -> str:
         raise KeyError("no credentials")
 
-    with pytest.raises(Unavailable, match="the password was not to be had: KeyError") as caught:
+    with pytest.raises(Unavailable, match="could not get the password: KeyError") as caught:
         async with PostgresClient.open(
             locked, settings=Settings(ready_timeout_s=0.1), password=fail
         ):

@@ -66,7 +66,7 @@ async def test_a_ca_that_did_not_sign_the_certificate_is_refused(
         error = await refused(dsn)
 
     assert isinstance(error, ConfigError)
-    assert "the server's certificate is not accepted" in str(error)
+    assert "the server's certificate is not valid" in str(error)
     assert b"mira" not in wire.said
 
 

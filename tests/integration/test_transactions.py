@@ -11,6 +11,7 @@ import pytest
 
 from agentrows import (
     Aborted,
+    AgentRowsError,
     AlreadyExists,
     InvalidValue,
     NewEvent,
@@ -93,6 +94,22 @@ async def test_a_drivers_error_of_the_callers_own_is_not_translated(client: Post
             raise asyncpg.UniqueViolationError("the caller's own")
 
 
+@pytest.mark.parametrize("sqlstate", ["01000", "01004", "02000"])
+async def test_error_with_sqlstate_of_a_warning_rolls_back_and_is_translated(
+    client: PostgresClient, sqlstate: str
+) -> None:
+    raising = f"DO $$ BEGIN RAISE EXCEPTION 'refused' USING ERRCODE = '{sqlstate}'; END $$"
+
+    with pytest.raises(AgentRowsError, match="refused"):
+        await client.db.execute(raising)
+    with pytest.raises(AgentRowsError, match="refused"):
+        async with client.transaction() as tx:
+            await tx.store_session("s-1", user_id="mira")
+            await tx.db.execute(raising)
+
+    assert await client.list_sessions(user_id="mira") == []
+
+
 async def test_after_a_failed_statement_the_next_one_says_that_the_transaction_is_lost(
     client: PostgresClient,
 ) -> None:
@@ -152,9 +169,9 @@ async def test_a_transaction_inside_of_which_another_is_open_refuses_to_wait_for
     client: PostgresClient,
 ) -> None:
     async with client.transaction() as tx, tx.db.transaction() as inner:
-        with pytest.raises(Aborted, match="inside of this one"):
+        with pytest.raises(Aborted, match="inside this one"):
             await tx.store_session("s-1", user_id="mira")
-        with pytest.raises(Aborted, match="inside of this one"):
+        with pytest.raises(Aborted, match="inside this one"):
             await asyncio.create_task(tx.store_session("s-1", user_id="mira"))
         await SessionStore(inner).store_session("s-1", user_id="mira")
 

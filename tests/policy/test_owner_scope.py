@@ -36,6 +36,7 @@ UNSCOPED = {
     "IsTaskDeleted": {""},
     "ListAllAgentSessionsByActivity": {""},
     "ListAllAgentSessionsByCreation": {""},
+    "ListIdleSessions": {""},
     "LockExpiredSessions": {""},
     "LockTasksOfSessions": {""},
     "PruneMemories": {""},

@@ -24,7 +24,7 @@ from agentrows import (
     NewTool,
     Vector,
 )
-from agentrows import models as rows
+from agentrows.gen import models as rows
 from support.methods import METHODS, unchecked
 from support.stores import DIMENSIONS, EARLY, event, towards
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agentrows.db.deadlines import Deadlines, Until
+from agentrows.db.deadlines import Deadlines, TimeLimit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +42,7 @@ def timers(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 async def wait(deadlines: Deadlines, limit_s: float) -> None:
-    with Until(deadlines, deadlines.now() + limit_s):
+    with TimeLimit(deadlines, deadlines.now() + limit_s):
         await asyncio.Event().wait()
 
 
@@ -75,7 +75,7 @@ async def test_blocks_that_end_in_time_share_a_timer(
     deadlines: Deadlines, timers: list[float]
 ) -> None:
     for _ in range(100):
-        with Until(deadlines, deadlines.now() + NEVER_S):
+        with TimeLimit(deadlines, deadlines.now() + NEVER_S):
             await asyncio.sleep(0)
     assert len(timers) == 1
 
@@ -101,7 +101,7 @@ async def test_a_cancellation_from_outside_stays_one(deadlines: Deadlines) -> No
     async def both() -> None:
         task = asyncio.current_task()
         assert task is not None
-        with Until(deadlines, deadlines.now() - 1.0):
+        with TimeLimit(deadlines, deadlines.now() - 1.0):
             asyncio.get_running_loop().call_later(SOON_S / 2, task.cancel)
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.Event().wait()  # the limit, which this block hides
@@ -112,9 +112,9 @@ async def test_a_cancellation_from_outside_stays_one(deadlines: Deadlines) -> No
 
 
 async def test_an_error_of_the_block_is_not_taken_for_a_time_out(deadlines: Deadlines) -> None:
-    with pytest.raises(KeyError), Until(deadlines, deadlines.now() + NEVER_S):
+    with pytest.raises(KeyError), TimeLimit(deadlines, deadlines.now() + NEVER_S):
         raise KeyError
-    with pytest.raises(KeyError), Until(deadlines, deadlines.now() - 1.0):
+    with pytest.raises(KeyError), TimeLimit(deadlines, deadlines.now() - 1.0):
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
@@ -122,14 +122,14 @@ async def test_an_error_of_the_block_is_not_taken_for_a_time_out(deadlines: Dead
 
 
 async def test_infinity_sets_no_timer(deadlines: Deadlines, timers: list[float]) -> None:
-    with Until(deadlines, math.inf):
+    with TimeLimit(deadlines, math.inf):
         await asyncio.sleep(0)
     assert not timers
 
 
 async def test_a_task_is_not_kept_when_its_block_has_ended(deadlines: Deadlines) -> None:
     async def run() -> None:
-        with Until(deadlines, deadlines.now() + NEVER_S):
+        with TimeLimit(deadlines, deadlines.now() + NEVER_S):
             await asyncio.sleep(0)
 
     task = asyncio.create_task(run())

@@ -69,7 +69,7 @@ LET_THROUGH_OF_THE_CLIENT = {
 DRIVER_ERRORS = [
     cls
     for _, cls in inspect.getmembers(exceptions, inspect.isclass)
-    if issubclass(cls, Exception) and not issubclass(cls, Warning)
+    if issubclass(cls, Exception) and not issubclass(cls, UserWarning)
 ]
 
 
@@ -117,6 +117,8 @@ def test_each_reason_is_needed() -> None:
         (asyncpg.InvalidCatalogNameError("x"), ConfigError),
         (asyncpg.InsufficientPrivilegeError("x"), ConfigError),
         (asyncpg.TooManyConnectionsError("x"), Unavailable),
+        (asyncpg.PostgresWarning("x"), AgentRowsError),
+        (asyncpg.NoData("x"), AgentRowsError),
         (asyncpg.DiskFullError("x"), Unavailable),
         (asyncpg.CannotConnectNowError("x"), Unavailable),
         (asyncpg.ReadOnlySQLTransactionError("x"), Unavailable),

@@ -1,1 +1,1 @@
-"""Connections: opening them, what they carry, and the one place where statements run."""
+"""Connections, the pool, transactions, and the executor that runs every statement."""

@@ -1,4 +1,4 @@
-"""Waiting times between tries, and log lines about tries that do not flood a log."""
+"""Wait times between attempts, and loggers that summarize frequent attempts."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ if TYPE_CHECKING:
 
 __all__ = ["RetryLog", "WaitLog", "wait_times"]
 
-# Python prints warnings to stderr where no logging is set up, without the name of the logger.
+# Without any logging configuration Python prints warnings to stderr, without a logger name.
 logger = logging.getLogger("agentrows")
 
 LOG_EVERY_S: Final = 5.0
 
 
 def wait_times(first_s: float, longest_s: float, *, jitter_s: float) -> Iterator[float]:
-    """Yield waiting times in seconds: `first_s`, doubling up to `longest_s`, each with jitter."""
+    """Yield wait times in seconds: `first_s`, doubling up to `longest_s`, each with jitter."""
     wait_s = first_s
     while True:
-        yield min(longest_s, wait_s + random.uniform(0, jitter_s))  # noqa: S311  no secret
+        yield min(longest_s, wait_s + random.uniform(0, jitter_s))  # noqa: S311  not a secret
         wait_s = min(longest_s, 2 * wait_s)
 
 
 @dataclass(slots=True)
 class RetryLog:
-    """Logs retries of a client's calls: the first one, then one line in 5 s with a count."""
+    """Logs the retries of a client: the first one at once, then one line per 5 s with a count."""
 
     _next_at: float = 0.0
     _unlogged: int = 0
 
     def log(self, call: str, *, now: float, elapsed_s: float, error: Exception) -> None:
-        """Log that a call is tried again, or count it for the next line."""
+        """Log a retry, or count it for the next line."""
         if now < self._next_at:
             self._unlogged += 1
             return
@@ -46,7 +46,7 @@ class RetryLog:
 
 @dataclass(slots=True)
 class WaitLog:
-    """Logs a long wait: at once, when its time has doubled, and when the reason changes."""
+    """Logs a long wait: at its start, when its time has doubled, and when the reason changes."""
 
     target: str
     limit_s: float
@@ -54,7 +54,7 @@ class WaitLog:
     _reason: str = ""
 
     def log(self, reason: str, *, elapsed_s: float) -> None:
-        """Log the reason for which a server is still waited for, unless that is known by now."""
+        """Log the reason of a wait, unless the same reason was logged a short time ago."""
         if elapsed_s < self._next_at_s and reason == self._reason:
             return
         self._reason = reason

@@ -1,4 +1,4 @@
-"""Statements with many rows of arguments, which the driver sends in pieces."""
+"""Statements with many rows of arguments, which the driver sends in several messages."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ __all__ = ["send_rows"]
 
 
 async def send_rows(call: Awaitable[None]) -> None:
-    """Run executemany in a task of its own, for the driver may swallow a cancellation in it.
+    """Await executemany in its own task, and cancel that task until it ends.
 
-    While the server takes no more rows, it then waits for an answer; there it is cancelled again.
+    The driver ignores a cancellation that arrives while the server accepts no more rows. It then
+    waits for the reply, where a second cancellation is effective.
     """
     sending = asyncio.ensure_future(call)
     try:
@@ -24,7 +25,9 @@ async def send_rows(call: Awaitable[None]) -> None:
         sending.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         while not sending.done():
             sending.cancel()
-            with contextlib.suppress(asyncio.CancelledError):  # it is on its way already
+            with contextlib.suppress(
+                asyncio.CancelledError
+            ):  # the first cancellation is raised anyway
                 await asyncio.sleep(0)
         raise
     sending.result()

@@ -1,4 +1,4 @@
-"""Opening connections: one, the first one of a server that may still be starting, and a pool."""
+"""Functions that open one connection, wait for a server, or open a pool."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import asyncpg
 
 from agentrows.db.backoff import WaitLog, wait_times
 from agentrows.db.codecs import PooledConnection
-from agentrows.db.dsn import asking, parse, why_not
+from agentrows.db.dsn import explain_connect_error, parse_dsn, password_callback
 from agentrows.db.embedded import is_embedded, start_embedded
 from agentrows.db.pool import ConnectionPool
 from agentrows.db.sockets import SERVER_KEEPALIVE, enable_keepalive
@@ -23,27 +23,26 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from agentrows.config import Password, Settings
+    from agentrows.db.sources import Connection
 
     Connect = Callable[..., Awaitable[asyncpg.Connection]]
     Prepare = Callable[[asyncpg.Connection], Awaitable[None]]
 
 T = TypeVar("T")
 CHECK_CLIENT: Final = "1s"
-"""How often a session looks, in the middle of a statement, whether its client is still there."""
+"""How often the server checks, during a statement, whether its client is still connected."""
 CHECKS_CLIENT: Final = "client_connection_check_interval"
-SESSION: Final = {
-    # A statement whose client is gone, or gave up, ends soon, and so do its locks.
-    CHECKS_CLIENT: CHECK_CLIENT,
-}
+# The statement of a lost client ends soon, and so do its locks.
+SESSION: Final = {CHECKS_CLIENT: CHECK_CLIENT}
 OLDEST_SERVER: Final = 15
-STATEMENTS: Final = 100
-"""How many statements a connection keeps prepared."""
+STATEMENT_CACHE_SIZE: Final = 100
+"""Prepared statements per connection."""
 FIRST_WAIT_S: Final = 0.5
 LONGEST_WAIT_S: Final = 5.0
 JITTER_S: Final = 1.0
 
 
-async def connect(  # noqa: PLR0913  one argument per thing to say
+async def connect(  # noqa: PLR0913  one keyword per option
     dsn: str,
     *,
     timeout_s: float = 10.0,
@@ -52,57 +51,64 @@ async def connect(  # noqa: PLR0913  one argument per thing to say
     statement_cache_size: int = 0,
     password: Password | None = None,
 ) -> PooledConnection:
-    """Connect once, within `timeout_s`; `session` are further parameters of the server.
+    """Open one connection to the first host of a DSN that accepts it.
 
-    Without a cache the driver sends a statement and its arguments in one piece, which is what a
-    transaction pooler passes to one server process.
+    Each host has `timeout_s`, in the order of the DSN, so that a silent host does not use up the
+    time of the next one. `session` contains further parameters of the server. `password` is called
+    for each host, and its result replaces the password of the DSN. Without a cache of prepared
+    statements the driver sends a statement and its arguments together, as a transaction pooler
+    requires.
 
-    `password` is asked for each connection, and wins over the DSN's. Of several hosts each has this
-    time, in their order: one that is gone without a word would otherwise use it up. Raises
-    Unavailable if no server answers, and ConfigError if one answers that the password, the role or
-    the database is wrong, if its certificate is, or if the DSN cannot be read.
+    Raises:
+        Unavailable: no host accepts a connection in time.
+        ConfigError: the password, the role, the database, the certificate or the DSN is wrong.
+
     """
-    address = parse(dsn)
-    hosts = list(address.dsns)
-    if address.is_shuffled:
+    parsed = parse_dsn(dsn)
+    hosts = list(parsed.dsns)
+    if parsed.is_shuffled:
         random.shuffle(hosts)
     failure = Unavailable("the DSN names no host")
-    for one in hosts:
+    for host in hosts:
         connect_to: Connect = partial(
             asyncpg.connect,
-            one,
-            timeout=address.connect_timeout_s or timeout_s,
+            host,
+            timeout=parsed.connect_timeout_s or timeout_s,
             statement_cache_size=statement_cache_size,
-            password=asking(password),
+            password=password_callback(password),
             connection_class=PooledConnection,
-            ssl=address.tls,
+            ssl=parsed.tls,
         )
-        asked = {"application_name": application_name, **session, **address.settings}
+        settings = {"application_name": application_name, **session, **parsed.settings}
         try:
-            connection = await _explained(_with_settings(connect_to, asked))
+            connection = await _with_explained_errors(_connect_with_settings(connect_to, settings))
         except Unavailable as error:
             failure = error
         else:
-            enable_keepalive(connection, address.socket)
-            connection.target = address.target
+            enable_keepalive(connection, parsed.socket)
+            connection.target = parsed.target
             return connection
     raise failure
 
 
-async def _with_settings(connect_to: Connect, settings: Mapping[str, str]) -> PooledConnection:
-    """Connect with settings of the server, without those that an older server does not have.
+async def _connect_with_settings(
+    connect_to: Connect, settings: Mapping[str, str]
+) -> PooledConnection:
+    """Connect with settings of the server; omit the check interval if the server refuses it.
 
-    Raises ConfigError for a server older than PostgreSQL 15.
+    Raises:
+        ConfigError: the server is older than PostgreSQL 15.
+
     """
     try:
         connection = await connect_to(server_settings=settings)
     except (asyncpg.UndefinedObjectError, asyncpg.InvalidParameterValueError) as error:
-        # Before PostgreSQL 14 it is unknown; on some operating systems it must be 0.
+        # Servers before PostgreSQL 14 lack it; on some operating systems it must be 0.
         if CHECKS_CLIENT not in str(error) or settings.get(CHECKS_CLIENT) != CHECK_CLIENT:
             raise
         others = {name: value for name, value in settings.items() if name != CHECKS_CLIENT}
         connection = await connect_to(server_settings=others)
-    assert isinstance(connection, PooledConnection), "this is the class that was asked for"  # noqa: S101
+    assert isinstance(connection, PooledConnection), "connection_class sets the type"  # noqa: S101
     version = connection.get_server_version()
     if version.major < OLDEST_SERVER:
         connection.terminate()
@@ -115,16 +121,21 @@ async def _with_settings(connect_to: Connect, settings: Mapping[str, str]) -> Po
 async def wait_until_ready(
     dsn: str, settings: Settings, *, password: Password | None = None
 ) -> str:
-    """Start an embedded server if the DSN asks for one, wait until it answers; return its DSN.
+    """Wait until the server accepts a connection, and return its DSN.
 
-    A server that is down or starting is tried again, after 0.5 s doubling to 5 s, for
-    `ready_timeout_s` in all (then: Unavailable). A wrong password, role or database fails at once.
+    `embedded:` starts the embedded server first. Attempts are repeated after 0.5 s doubling to 5 s,
+    for at most `ready_timeout_s`.
+
+    Raises:
+        Unavailable: the server did not accept a connection in time.
+        ConfigError: the password, the role or the database is wrong; raised at once.
+
     """
     if is_embedded(dsn):
         dsn = await start_embedded(dsn)
     limit_s = settings.ready_timeout_s
     timeout_s = min(settings.connect_timeout_s, limit_s)
-    log = WaitLog(parse(dsn).hosts, limit_s)
+    log = WaitLog(parse_dsn(dsn).hosts, limit_s)
     now = asyncio.get_running_loop().time
     started = now()
     for wait_s in wait_times(FIRST_WAIT_S, LONGEST_WAIT_S, jitter_s=JITTER_S):
@@ -137,30 +148,37 @@ async def wait_until_ready(
             log.log(str(error), elapsed_s=elapsed_s)
             await asyncio.sleep(wait_s)
         else:
-            with contextlib.suppress(TimeoutError):  # the server has answered
+            with contextlib.suppress(TimeoutError):  # the server has accepted the connection
                 await connection.close(timeout=timeout_s)
             break
     return dsn
 
 
 async def open_pool(
-    dsn: str, settings: Settings, *, init: Prepare, password: Password | None = None
+    dsn: str, settings: Settings, *, prepare: Prepare, password: Password | None = None
 ) -> ConnectionPool:
-    """Open a pool whose connections were prepared by `init`; raise what `connect` and it raise."""
+    """Return a pool with `pool_min_size` connections; `prepare` runs on each new connection.
+
+    Raises:
+        Unavailable: no host accepts a connection in time.
+        ConfigError: an operator has to correct the settings, or `prepare` raised it.
+
+    """
     is_pooled = settings.pooler == "transaction"
 
-    async def prepare(connection: asyncpg.Connection) -> None:
-        # Not wait_for, which loses a cancellation that comes with the answer (Python 3.11).
+    async def prepare_in_time(connection: asyncpg.Connection) -> None:
+        # wait_for of Python 3.11 loses a cancellation that arrives together with the result.
         async with asyncio.timeout(settings.statement_timeout_s):
-            await init(connection)
+            await prepare(connection)
 
     connect_with = partial(
         connect,
         dsn,
         timeout_s=settings.connect_timeout_s,
-        statement_cache_size=0 if is_pooled else STATEMENTS,
+        statement_cache_size=0 if is_pooled else STATEMENT_CACHE_SIZE,
         password=password,
     )
+    # Parameters to try in this order. A transaction pooler refuses all of them.
     sessions: list[Mapping[str, str]] = [{**SESSION, **SERVER_KEEPALIVE}, SESSION]
     if is_pooled:
         sessions = [{}]
@@ -168,7 +186,7 @@ async def open_pool(
     async def connect_and_prepare() -> asyncpg.Connection:
         connection = await _connect_with_first(sessions, connect_with)
         try:
-            await _explained(prepare(connection))
+            await _with_explained_errors(prepare_in_time(connection))
         except BaseException:
             connection.terminate()
             raise
@@ -183,32 +201,46 @@ async def open_pool(
         acquire_timeout_s=settings.acquire_timeout_s,
         statement_timeout_s=settings.statement_timeout_s,
     )
-    await pool.fill()
+    await _fill(pool, min(settings.pool_min_size, settings.pool_max_size))
     return pool
+
+
+async def _fill(pool: ConnectionPool, size: int) -> None:
+    """Open the first connections of a pool; if one fails, close the pool and raise its error."""
+    opened: list[Connection] = []
+    try:
+        for _ in range(size):
+            opened.append(await pool.acquire())  # noqa: PERF401  an error would lose the others
+    except BaseException:
+        await pool.close(timeout_s=0)
+        raise
+    for connection in opened:
+        pool.release(connection)
 
 
 async def _connect_with_first(
     sessions: list[Mapping[str, str]], connect_with: Callable[..., Awaitable[asyncpg.Connection]]
 ) -> asyncpg.Connection:
-    """Connect with the first settings; use the last ones for good if a pooler refuses keepalives.
+    """Connect with the first parameters; from a refusal of keepalives on, with the last ones.
 
-    pgbouncer in session mode may be told to ignore only the parameters of `SESSION`.
+    pgbouncer in session mode may be configured to ignore only the parameters of `SESSION`.
     """
-    asked = sessions[0]
+    session = sessions[0]
     try:
-        return await connect_with(session=asked)
+        return await connect_with(session=session)
     except ConfigError as error:
-        if asked is sessions[-1] or not any(name in str(error) for name in SERVER_KEEPALIVE):
+        if session is sessions[-1] or not any(name in str(error) for name in SERVER_KEEPALIVE):
             raise
-    sessions[:] = sessions[-1:]
+    sessions[:] = sessions[-1:]  # for later connections too
     return await connect_with(session=sessions[0])
 
 
-async def _explained(attempt: Awaitable[T]) -> T:
-    """Raise our error for a failed attempt to connect, with the cause that may be kept."""
+async def _with_explained_errors(attempt: Awaitable[T]) -> T:
+    """Await an attempt to connect; raise its error as one of ours."""
     try:
         return await attempt
     except Exception as error:
-        ours, cause = why_not(error)
-    # Outside of the handler, and of any `with`, so that the driver's error is not its context.
+        ours, cause = explain_connect_error(error)
+    # Outside of the handler, so that the driver's error, which may contain the DSN, is not its
+    # context.
     raise ours from cause

@@ -1,9 +1,9 @@
-"""Time limits of the statements of a client, on one timer for all of them.
+"""Time limits of a client's statements, which share one timer.
 
-`asyncio.timeout` sets a timer for each block and takes it back, which costs more than all that a
-statement needs of us beside (docs/performance.md). Blocks here only note when they have to end, and
-one timer stands at the earliest of these moments: as most have the same limit, a later one ends
-later, and the timer is set anew once in that time.
+`asyncio.timeout` sets and cancels a timer for each block, which costs more than all other work of
+the library for a statement (docs/performance.md). Blocks here only record their deadline, and one
+timer is set for the earliest of them. Most blocks have the same limit, so the timer is set about
+once per limit.
 """
 
 from __future__ import annotations
@@ -15,63 +15,61 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["Deadlines", "TimeLimit", "Until"]
+__all__ = ["Deadlines", "TimeLimit", "TimedItem"]
 
 TICK_S: Final = 0.001
-"""How much too early a timer may ring: uvloop counts milliseconds."""
+"""How early a timer may fire: uvloop counts milliseconds."""
 
 
-class TimeLimit(Protocol):
-    """Something that ends at `when`, in the time of the event loop."""
+class TimedItem(Protocol):
+    """An object that expires at `when`, in the time of the event loop."""
 
     when: float
 
     def expire(self) -> None:
-        """End it."""
+        """End the wait or the block that this object limits."""
 
 
 class Deadlines:
-    """The blocks of an event loop that have a time limit: those of a client."""
+    """The time limits of one client, with their common timer."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time
-        self.open: set[TimeLimit] = set()
-        self._rings_at = math.inf
+        self.pending: set[TimedItem] = set()
+        self._timer_at = math.inf
         self._timer: asyncio.TimerHandle | None = None
 
-    def add(self, block: TimeLimit) -> None:
-        """Watch over a block until it is discarded from `open`, or expires."""
-        self.open.add(block)
-        if block.when < self._rings_at:
-            self._ring_at(block.when)
+    def add(self, item: TimedItem) -> None:
+        """Call `item.expire()` at its time, unless it is removed from `pending` before."""
+        self.pending.add(item)
+        if item.when < self._timer_at:
+            self._set_timer(item.when)
 
-    def _ring_at(self, when: float) -> None:
-        """Set the timer anew."""
+    def _set_timer(self, when: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._rings_at = when
-        self._timer = self._loop.call_at(when, self._ring)
+        self._timer_at = when
+        self._timer = self._loop.call_at(when, self._expire_due)
 
-    def _ring(self) -> None:
-        """End the blocks whose time is over, and wait for the next."""
+    def _expire_due(self) -> None:
+        """Expire the items that are due, and set the timer for the next one."""
         self._timer = None
-        self._rings_at = math.inf
-        over = self.now() + TICK_S
-        expired = [each for each in self.open if each.when <= over]
-        for block in sorted(expired, key=lambda each: each.when):
-            self.open.discard(block)
-            block.expire()
-        earliest = min((each.when for each in self.open), default=math.inf)
+        self._timer_at = math.inf
+        limit = self.now() + TICK_S
+        due = [item for item in self.pending if item.when <= limit]
+        for item in sorted(due, key=lambda item: item.when):
+            self.pending.discard(item)
+            item.expire()
+        earliest = min((item.when for item in self.pending), default=math.inf)
         if earliest < math.inf:
-            self._ring_at(earliest)
+            self._set_timer(earliest)
 
 
-class Until:
-    """A block that raises TimeoutError where it still runs at `when`, as `asyncio.timeout_at` does.
+class TimeLimit:
+    """A block that raises TimeoutError if it still runs at `when`, as `asyncio.timeout_at` does.
 
-    `when` is in the time of the event loop, `Deadlines.now()`; infinity means never. A block that
-    ends in time costs a look into a set, and the timer stays for those to come.
+    `when` is in the time of the event loop, `Deadlines.now()`; infinity means never.
     """
 
     __slots__ = ("_cancellations", "_deadlines", "_has_expired", "_task", "when")
@@ -82,10 +80,10 @@ class Until:
         self._has_expired = False
 
     def __enter__(self) -> None:
-        """Begin to watch over the block of this task."""
+        """Start the time limit of this task's block."""
         task = asyncio.current_task()
         if task is None:
-            raise RuntimeError("a time limit needs a task that it can end")
+            raise RuntimeError("a time limit needs a task to cancel")
         self._task = task
         self._cancellations = task.cancelling()
         self._deadlines.add(self)
@@ -96,16 +94,16 @@ class Until:
         error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        """Say that it was the time that ended the block, if it was."""
-        self._deadlines.open.discard(self)
+        """Raise TimeoutError if the block was cancelled by its time limit."""
+        self._deadlines.pending.discard(self)
         if not self._has_expired:
             return
-        # Somebody else's cancellation that came as well has to go on.
+        # A cancellation by another task at the same time must stay one.
         is_ours = self._task.uncancel() <= self._cancellations
         if is_ours and isinstance(error, asyncio.CancelledError):
             raise TimeoutError from error
 
     def expire(self) -> None:
-        """End the block."""
+        """Cancel the block's task."""
         self._has_expired = True
         self._task.cancel()

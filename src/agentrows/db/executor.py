@@ -1,8 +1,9 @@
-"""Where statements run: on a pool, or on the one connection of a transaction.
+"""The executor, which runs every statement on a pool or on the connection of a transaction.
 
-This is the only border at which the driver's errors become ours. A statement is declared
-*repeatable* (running it twice does no harm) or *once*, which decides what a lost connection
-means: `db.repeatable.fetch(…)` raises Unavailable, `db.once.fetch(…)` raises OutcomeUnknown.
+It is the only place that translates the driver's errors. A statement is declared *repeatable*
+(running it twice has the same effect) or *once*, and this leads to a retry in two steps:
+`db.repeatable` turns a lost connection into Unavailable, and Unavailable is retried; `db.once`
+turns it into OutcomeUnknown, which is not.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from agentrows.db.batches import send_rows
-from agentrows.db.deadlines import Until
+from agentrows.db.deadlines import TimeLimit
 from agentrows.db.retries import NO_RETRIES
-from agentrows.db.sources import TransactionScope, give_back, statement_end
+from agentrows.db.sources import TransactionScope, release_connection, statement_end
 from agentrows.db.transactions import Isolation, Transactions
-from agentrows.db.translation import call_name, raise_ours
+from agentrows.db.translation import call_name, raise_translated
 from agentrows.db.unreadable import is_unreadable, raise_unreadable
 from agentrows.errors import AgentRowsError, OutcomeUnknown, Unavailable
 
@@ -41,15 +42,15 @@ if TYPE_CHECKING:
     from agentrows.db.retries import Retries
     from agentrows.db.sources import Connection, Source
 
-__all__ = ["Executor", "Isolation", "Statements"]
+__all__ = ["Executor", "Isolation", "StatementRunner"]
 
 T = TypeVar("T")
 Call: TypeAlias = "Callable[[Connection, float | None], Awaitable[T]]"
 Block: TypeAlias = "Callable[[Executor], Awaitable[T]]"
 
 
-class Statements:
-    """Runs generated query functions (a `DBTX`), all declared the same: repeatable or once."""
+class StatementRunner:
+    """Runs statements that are all repeatable, or all once; a `DBTX` for generated functions."""
 
     def __init__(
         self,
@@ -63,8 +64,9 @@ class Statements:
         self._now = source.deadlines.now
         self._timeout_s = timeout_s
         self._retries = retries
-        may_have_happened = not (repeatable or source.in_transaction)
-        self._lost = OutcomeUnknown if may_have_happened else Unavailable
+        # A lost connection rolls its transaction back, so inside one nothing has happened.
+        is_outcome_known = repeatable or source.in_transaction
+        self._lost = Unavailable if is_outcome_known else OutcomeUnknown
 
     async def execute(self, query: str, /, *args: object, timeout: float | None = None) -> str:
         """Run a statement and return the server's command tag."""
@@ -73,7 +75,7 @@ class Statements:
     async def executemany(
         self, command: str, args: Iterable[Sequence[object]], /, *, timeout: float | None = None
     ) -> None:
-        """Run a statement for each sequence of arguments, all or nothing."""
+        """Run a statement once per sequence of arguments, all or none of them."""
         await self._run_with(
             args, lambda c, t: send_rows(c.executemany(command, args, timeout=t)), timeout, command
         )
@@ -104,7 +106,7 @@ class Statements:
         schema_name: str | None = None,
         timeout: float | None = None,
     ) -> str:
-        """Load records into a table by COPY, all or nothing."""
+        """Load records into a table by COPY, all or none of them."""
         return await self._run_with(
             records,
             lambda c, t: c.copy_records_to_table(
@@ -115,7 +117,11 @@ class Statements:
         )
 
     async def _run(self, call: Call[T], timeout_s: float | None, query: str) -> T:
-        """Run a statement, and again where that is allowed; the cost of a call is here."""
+        """Run a statement, and retry it until `Retries` gives up.
+
+        `Retries.run` does the same for a call without a deadline of its own; here its first attempt
+        is inlined, because this is the path of every statement.
+        """
         limit_s = self._timeout_s if timeout_s is None else timeout_s
         started = self._now()
         deadline = None if limit_s is None else started + limit_s
@@ -124,10 +130,11 @@ class Statements:
         except AgentRowsError as error:
             if self._retries.gives_up(error, limit_s):
                 raise
-            first = error
-        return await self._retries.again(
+            first_error = error
+        # Outside of the handler: its error's traceback references the arguments of this call.
+        return await self._retries.retry(
             partial(self._attempt, call, deadline, query),
-            first,
+            first_error,
             started=started,
             limit_s=limit_s,
             name=call_name(query),
@@ -136,43 +143,44 @@ class Statements:
     async def _run_with(
         self, rows: object, call: Call[T], timeout_s: float | None, query: str
     ) -> T:
-        """Run a statement on rows; again only where they are all there a second time."""
+        """Run a statement on rows, without retries if a generator yields them, only once."""
         if isinstance(rows, Collection):
             return await self._run(call, timeout_s, query)
         limit_s = self._timeout_s if timeout_s is None else timeout_s
         return await self._attempt(call, None if limit_s is None else self._now() + limit_s, query)
 
     async def _attempt(self, call: Call[T], deadline: float | None, query: str) -> T:
+        """Run a statement once, and return its connection to the source."""
         source = self._source
-        connection = source.take() or await source.wait(deadline)
+        connection = source.acquire_nowait() or await source.wait_for_connection(deadline)
         try:
-            with Until(source.deadlines, statement_end(source, deadline)):
-                result = await call(connection, source.left(deadline))
+            with TimeLimit(source.deadlines, statement_end(source, deadline)):
+                result = await call(connection, source.driver_timeout(deadline))
         except BaseException as error:
             if is_unreadable(error, query):
                 may_repeat = self._lost is Unavailable and not source.in_transaction
                 try:
                     await raise_unreadable(error, query, connection, call, may_repeat=may_repeat)
                 finally:
-                    await give_back(source, connection, None)
-            await give_back(source, connection, error)
-            raise_ours(error, query, connection, lost=self._lost, readonly=source.readonly)
+                    await release_connection(source, connection, None)
+            await release_connection(source, connection, error)
+            raise_translated(error, query, connection, lost=self._lost, readonly=source.readonly)
             raise
-        if chore := source.release(connection):
-            await chore
+        if pending := source.release(connection):
+            await pending
         return result
 
 
-class Executor(Statements):
-    """What stores run on: statements, transactions and cursors.
+class Executor(StatementRunner):
+    """Runs the statements, transactions and cursors of the stores.
 
-    It is a `DBTX` for statements that must not run twice (`once` names that default);
-    `repeatable` is one for those that may. `versions` says how far the schema of the database was
-    when it was opened, by track, for those who need to know; `isolation` is that of the
-    transaction, None for the server's default.
+    The executor itself runs statements as *once*; `repeatable` runs statements that may run twice.
+    `versions` contains the applied version of each track when the client was opened. `isolation` is
+    the level of the transaction, None for the server's default. `hash_share_tokens` is the setting
+    of that name, for the share store.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  one keyword per setting
         self,
         source: Source,
         *,
@@ -180,56 +188,73 @@ class Executor(Statements):
         retries: Retries = NO_RETRIES,
         versions: Mapping[str, int] = MappingProxyType({}),
         isolation: Isolation | None = None,
+        hash_share_tokens: bool = False,
     ) -> None:
         super().__init__(source, repeatable=False, timeout_s=timeout_s, retries=retries)
-        self.repeatable = Statements(source, repeatable=True, timeout_s=timeout_s, retries=retries)
+        self.repeatable = StatementRunner(
+            source, repeatable=True, timeout_s=timeout_s, retries=retries
+        )
         self.versions = versions
         self.isolation: Isolation | None = isolation
+        self.hash_share_tokens = hash_share_tokens
 
     @property
-    def once(self) -> Statements:
-        """The statements that must not run twice."""
+    def once(self) -> StatementRunner:
+        """The runner of statements that must not run twice: the executor itself."""
         return self
 
     @property
     def in_transaction(self) -> bool:
-        """Whether statements here are part of a transaction, which an error would end."""
+        """Whether statements run in a transaction, which an error of a statement ends."""
         return self._source.in_transaction
 
     def with_timeout(self, timeout_s: float) -> Executor:
-        """Return this executor with another time limit for each call, its retries included."""
+        """Return the same executor with another time limit per call, which includes retries."""
+        return self._copy(self._source, timeout_s=timeout_s, retries=self._retries)
+
+    def _copy(
+        self,
+        source: Source,
+        *,
+        timeout_s: float | None,
+        retries: Retries = NO_RETRIES,
+        isolation: Isolation | None = None,
+    ) -> Executor:
+        """Return an executor on another source, with the same versions and settings."""
         return Executor(
-            self._source,
+            source,
             timeout_s=timeout_s,
-            retries=self._retries,
+            retries=retries,
             versions=self.versions,
-            isolation=self.isolation,
+            isolation=isolation or self.isolation,
+            hash_share_tokens=self.hash_share_tokens,
         )
 
     def transaction(
         self, *, isolation: Isolation | None = None, readonly: bool = False
     ) -> AbstractAsyncContextManager[Executor]:
-        """Run a block on one connection: committed at its end, undone by any exception.
+        """Run a block in a transaction: committed at its end, rolled back by any exception.
 
-        An answer lost at COMMIT raises OutcomeUnknown; a serialization failure, or a statement that
-        failed and whose error the block kept to itself, Aborted: then nothing was stored.
+        Raises:
+            OutcomeUnknown: the connection was lost at COMMIT.
+            Aborted: the server rolled back, or the block suppressed the error of a statement;
+                nothing was stored.
+
         """
         return self._transaction(isolation, readonly=readonly, lost=OutcomeUnknown)
 
     async def repeat(self, block: Block[T], *, isolation: Isolation | None = None) -> T:
-        """Run a block in a transaction, and again when it was lost (at COMMIT too) or undone.
+        """Run a block in a transaction, and retry the whole after a lost connection or a rollback.
 
-        Inside a transaction nothing is tried again, and `isolation` must be None or its own.
+        A connection lost at COMMIT is retried too, so the block must be repeatable. Inside a
+        transaction nothing is retried, and `isolation` must be None or that of the transaction.
         """
-        one_try = Executor(
-            self._source,
-            timeout_s=self._timeout_s,
-            versions=self.versions,
-            isolation=self.isolation,
-        )
+        without_retries: Executor = self._copy(self._source, timeout_s=self._timeout_s)
 
         async def run() -> T:
-            async with one_try._transaction(isolation, readonly=False, lost=Unavailable) as scope:
+            async with without_retries._transaction(
+                isolation, readonly=False, lost=Unavailable
+            ) as scope:
                 return await block(scope)
 
         return await self._retries.run(run, limit_s=self._timeout_s, name="a transaction")
@@ -243,23 +268,18 @@ class Executor(Statements):
         lost: type[Unavailable | OutcomeUnknown],
         is_stream: bool = False,
     ) -> AsyncGenerator[Executor]:
-        """Run a block in a transaction; `lost` is what it means that COMMIT was."""
+        """Run a block in a transaction; a connection lost at COMMIT raises `lost`."""
         transactions = Transactions(self._source, timeout_s=self._timeout_s, retries=self._retries)
         async with transactions.open(
             isolation, readonly=readonly, lost=lost, is_stream=is_stream
         ) as scope:
-            yield Executor(
-                scope,
-                timeout_s=self._timeout_s,
-                versions=self.versions,
-                isolation=isolation or self.isolation,
-            )
+            yield self._copy(scope, timeout_s=self._timeout_s, isolation=isolation)
 
     @contextlib.asynccontextmanager
     async def snapshot(self) -> AsyncGenerator[Executor]:
-        """Run a block whose statements all see one moment; they only read.
+        """Run a block of reads on one snapshot of the database.
 
-        Inside of a transaction it is that one, which sees what its isolation lets it see.
+        Inside a transaction it is that transaction, with its isolation level.
         """
         if self._source.in_transaction:
             yield self
@@ -274,8 +294,8 @@ class Executor(Statements):
     ) -> AsyncIterator[asyncpg.Record]:
         """Stream rows from a server-side cursor, `prefetch` at a time.
 
-        Outside a transaction the stream holds a connection, and a transaction of its own, until
-        it ends or is closed. `timeout` bounds each batch, in seconds.
+        Outside a transaction the stream opens one, and uses its connection until the stream ends or
+        is closed. `timeout` is the limit of each batch, in seconds.
         """
         source = self._source
         if not isinstance(source, TransactionScope):
@@ -297,6 +317,6 @@ class Executor(Statements):
 async def _open_cursor(
     connection: Connection, query: str, args: Sequence[object], timeout_s: float | None
 ) -> Cursor:
-    """Open a cursor on a statement without a name, which leaves nothing behind in its session."""
+    """Open a cursor on an unnamed statement, which leaves no prepared statement in the session."""
     statement = await connection.prepare(query, name="", timeout=timeout_s)
     return await statement.cursor(*args, timeout=timeout_s)

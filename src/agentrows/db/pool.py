@@ -1,11 +1,9 @@
-"""A pool that hands out bare asyncpg connections, at the price of a list's `pop`.
+"""A pool of bare asyncpg connections, where acquiring an idle one costs a list's `pop`.
 
-asyncpg's own pool resets a session at every release, a round trip per call, and wraps every
-check-out in a proxy and tasks; both together cost a look-up by key more than half of its speed
-(docs/performance.md). This one does in the caller's path only what correctness needs: a connection
-is idle, in use, or closed. After a use that ended cleanly it is idle again as it is; after any
-other, a task of the pool resets it first, or closes it. Connections are opened by tasks of the
-pool too: a caller that gives up does not end the attempt.
+asyncpg's own pool resets a session at every release, which is a round trip per call, and wraps
+every connection in a proxy, which halves the speed of a look-up by key (docs/performance.md). Here
+a connection is idle at once after a use without an error; after any other use a task of the pool
+resets or closes it. Tasks also open connections, so a cancelled caller does not end an attempt.
 """
 
 from __future__ import annotations
@@ -23,7 +21,9 @@ from typing import TYPE_CHECKING, Final
 import asyncpg
 
 from agentrows.db.deadlines import Deadlines
+from agentrows.db.maintenance import EXPIRED, MaintenanceTasks
 from agentrows.db.sockets import shut_down
+from agentrows.db.streams import UNREAD_S, StreamReads
 from agentrows.db.waiters import Waiter, WaiterQueue
 from agentrows.errors import (
     ClientClosed,
@@ -32,7 +32,7 @@ from agentrows.errors import (
     StaleTypes,
     Unavailable,
     has_stale_types,
-    is_answer,
+    leaves_connection_usable,
 )
 
 if TYPE_CHECKING:
@@ -44,37 +44,28 @@ __all__ = ["ConnectionPool"]
 
 logger = logging.getLogger(__name__)
 
-RESET_TIMEOUT_S: Final = 2.0
-"""How long a connection may take to come back from a use that was cut off."""
 CHECK_AFTER_S: Final = 5.0
 """A connection that was idle for longer is checked before a statement runs on it."""
-CHECK_S: Final = 2.0
 CONNECT_GRACE_S: Final = 1.0
-"""How long `close` lets attempts to connect end by themselves before it cancels them."""
+"""Time in which attempts to connect may end before `close` cancels them."""
 SHORTEST_LIFE: Final = 0.9
-"""The part of its lifetime that a connection has at least; they must not all end at once."""
-UNREAD_S: Final = 1.0
-"""A stream of which no row was read for so long does not keep `close` waiting."""
-UNREAD: Final = (
-    "closing the client ends a stream that was not read for %g s; "
-    "end a stream early with contextlib.aclosing"
-)
+"""The minimal part of `max_lifetime_s`; it is random, so that connections do not end together."""
 RENEW_AGAIN_S: Final = 1.0
-"""How long after the pool renewed its connections such an error on a new one renews that one only.
+"""Minimal time between two renewals of the whole pool that rest on a server's error.
 
-The error may also come from a damaged catalog, and would then renew the whole pool at every call.
+A damaged catalog causes the same errors and would otherwise renew the pool at every call.
 """
-EXPIRED: Final = -math.inf
+STILL_RUNNING: Final = "closing the client waits up to %g s for %d calls that still run"
 CLOSED: Final = "the client is closed"
 OTHER_LOOP: Final = "this client was opened in another event loop"
 
 
 class ConnectionPool:
-    """At most `max_size` connections, opened by `connect` when they are needed.
+    """A pool of at most `max_size` connections, which `connect` opens on demand.
 
-    The one used last goes first, so that those which a smaller load does not need fall idle;
-    after `max_idle_s` they are closed, down to `min_size`. Waiters are served in order. A
-    connection that was open for `max_lifetime_s` is closed at its next return.
+    The most recently used connection is acquired first. The others stay idle and are closed after
+    `max_idle_s`, down to `min_size`. Waiters are served in order. A connection that was open for
+    `max_lifetime_s` is closed at its next release.
     """
 
     in_transaction = False
@@ -103,96 +94,91 @@ class ConnectionPool:
         self._fresh_s = min(CHECK_AFTER_S, max_idle_s)
         self._acquire_timeout_s = acquire_timeout_s
         self._loop = asyncio.get_running_loop()
-        # Connections outlive the call that they are opened for, and so must not keep its context.
+        # Connections outlive the call that opens them, and must not reference its context.
         self._context = contextvars.copy_context()
         self._pid = os.getpid()
-        # Slots taken: connections that are open, about to be, or about to be closed.
+        # Slots in use: connections that are open, about to be opened, or about to be closed.
         self._size = 0
-        # Idle connections, since when, and when they are to be closed; the last one is
-        # the next to go. Times are those of the event loop.
+        # Idle connections with the start of the idle time and the expiry time, both in the time of
+        # the event loop; the last one is acquired first.
         self._idle: deque[tuple[Connection, float, float]] = deque()
-        # Connections in use, and when they are to be closed.
+        # Connections in use with their expiry times.
         self._used: dict[Connection, float] = {}
         self._waiting = WaiterQueue()
-        self._opening: set[asyncio.Task[Connection]] = set()
-        # Tasks that reset, check or close a connection, with when it is to be closed.
-        self._maintenance: dict[asyncio.Task[object], tuple[Connection, float]] = {}
-        # Those of them that check a connection for a waiter.
-        self._checking: set[asyncio.Task[object]] = set()
+        self._connects: set[asyncio.Task[Connection]] = set()
+        self._maintenance = MaintenanceTasks(self._end_maintenance)
         self._emptied = asyncio.Event()
         self._renewed_at = -RENEW_AGAIN_S
 
-    async def fill(self) -> None:
-        """Open `min_size` connections; raise what `connect` raises, with the pool closed."""
-        opened: list[Connection] = []
-        try:
-            for _ in range(self._min_size):
-                opened.append(await self.acquire())  # noqa: PERF401  an error would lose the others
-        except BaseException:
-            await self.close(timeout_s=0)
-            raise
-        for connection in opened:
-            self.release(connection)
-
     async def acquire(self, deadline: float | None = None) -> Connection:
-        """Return a connection that is the caller's until `release`.
+        """Return a connection that belongs to the caller until `release`.
 
-        Waits for `acquire_timeout_s`, but no longer than until `deadline` (in the time of the event
-        loop): PoolTimeout. While a connection is being opened for the caller only `deadline`
-        counts: Unavailable. Raises what `connect` raises, and ClientClosed once the pool is closed.
+        Waits for `acquire_timeout_s`, and at most until `deadline`, in the time of the event loop.
+        While a connection is being opened for the caller, only `deadline` limits the wait.
+
+        Raises:
+            PoolTimeout: no connection became free in time.
+            Unavailable: no connection could be opened before `deadline`.
+            ClientClosed: the pool is closed.
+            ConfigError: the pool belongs to another event loop, or `connect` raised ConfigError.
+
         """
-        return self.take() or await self.wait(deadline)
+        return self.acquire_nowait() or await self.wait_for_connection(deadline)
 
-    def left(self, deadline: float | None) -> None:
-        """Return None: connections of this pool have no time limit of their own."""
+    def driver_timeout(self, deadline: float | None) -> None:
+        """Return None: a connection of this pool has no time limit of its own."""
 
-    def take(self) -> Connection | None:
-        """Return a connection that can be used at once, or None if `acquire` would wait."""
+    def acquire_nowait(self) -> Connection | None:
+        """Return a connection that is usable at once, or None if `acquire` would wait."""
         if asyncio.get_running_loop() is not self._loop:
             raise ConfigError(f"{OTHER_LOOP}: open one in each")
         while self._idle:
-            connection, since, expires = self._idle[-1]
+            connection, since, expires_at = self._idle[-1]
             idle_s = self._loop.time() - since
             if connection.is_closed():
                 self._idle.pop()
-                self._drop(connection)
+                self._discard(connection)
             elif idle_s <= self._fresh_s:
                 self._idle.pop()
-                self._used[connection] = expires
+                self._used[connection] = expires_at
                 return connection
-            elif idle_s > self._max_idle_s or self._loop.time() > expires:
+            elif idle_s > self._max_idle_s or self._loop.time() > expires_at:
                 self._idle.pop()
-                self._part_with(connection)
-            else:  # a firewall may have dropped it silently: `wait` checks it
+                self._retire(connection)
+            else:
+                # A firewall may have dropped it silently: `wait_for_connection` checks it.
                 return None
         return None
 
     def release(self, connection: Connection, error: BaseException | None = None) -> None:
-        """Take a connection back, with the error in which its use ended.
+        """Return a connection to the pool, with the error that ended its use.
 
-        Waits for nothing, so that no cancellation can come between.
+        It does not wait, so that no cancellation can interrupt it.
         """
-        expires = self._used.pop(connection, None)
-        if expires is None:  # `close` has ended its use
-            return
+        expires_at = self._used.pop(connection, None)
+        if expires_at is None:
+            return  # `close` has ended its use
         if connection.is_closed() or connection.is_in_transaction():
-            self._drop(connection)  # which undoes what a transaction left
+            self._discard(connection)  # the server rolls back an open transaction
         elif self.is_closed or isinstance(error, asyncpg.ReadOnlySQLTransactionError):
-            # A server that writes no more has become a replica: look for the new primary.
-            self._part_with(connection)
+            # The server has become a replica: new connections are opened to the new primary.
+            self._retire(connection)
         elif has_stale_types(error):
-            self._renew(connection, expires, is_certain=isinstance(error, StaleTypes))
-        elif error is None or is_answer(error):
-            self._free(connection, expires)
+            self._renew(connection, expires_at, is_certain=isinstance(error, StaleTypes))
+        elif error is None or leaves_connection_usable(error):
+            self._deliver(connection, expires_at)
         else:
-            # Until the server has given up a statement that was cut off.
-            self._maintain(connection, expires, connection.reset(timeout=RESET_TIMEOUT_S))
+            self._maintenance.reset(connection, expires_at)
 
     async def close(self, *, timeout_s: float) -> None:
-        """Close every connection; calls that still run after `timeout_s` are cut off.
+        """Close every connection; calls that still run after `timeout_s` are interrupted.
 
-        In a forked child it leaves the parent's connections alone. In another event loop it raises
-        ConfigError while the pool's own exists, and ends the sessions if that is closed.
+        In a forked child it only marks the pool as closed: the connections are the parent's. In
+        another event loop it ends the sessions if the pool's own loop is closed.
+
+        Raises:
+            ConfigError: the pool belongs to another event loop, which is not closed.
+
         """
         if os.getpid() != self._pid:
             self.is_closed = True
@@ -200,227 +186,206 @@ class ConnectionPool:
         if asyncio.get_running_loop() is not self._loop:
             if not self._loop.is_closed():
                 raise ConfigError(f"{OTHER_LOOP}: close it there")
-            self._abandon()
+            self._shut_down_sessions()
             return
         self.is_closed = True
         while waiter := self._waiting.take_first():
             waiter.fail(ClientClosed(CLOSED))
         while self._idle:
-            self._part_with(self._idle.pop()[0])
+            self._retire(self._idle.pop()[0])
         try:
-            if self._opening:  # the driver logs errors for a cancelled one
-                await asyncio.wait(self._opening, timeout=CONNECT_GRACE_S)
-            for attempt in self._opening:
-                attempt.cancel()
-            await self._until_empty(timeout_s)
+            if self._connects:  # the driver logs an error for a cancelled attempt
+                await asyncio.wait(self._connects, timeout=CONNECT_GRACE_S)
+            self._cancel_connects()
+            await self._drain(timeout_s)
         finally:  # also if the caller is cancelled
-            for connection in (*self._used, *(each for each, _ in self._maintenance.values())):
+            for connection in (*self._used, *self._maintenance.connections):
                 connection.terminate()
-            for task in (*self._opening, *self._maintenance):
-                task.cancel()
+            self._cancel_connects()
+            self._maintenance.cancel_all()
 
-    async def _until_empty(self, timeout_s: float) -> None:
+    def _cancel_connects(self) -> None:
+        for attempt in self._connects:
+            attempt.cancel()
+
+    async def _drain(self, timeout_s: float) -> None:
         """Wait until no connection is left; end streams that are not read."""
-        reads = {scope: scope.reads for scope in self.streams}
+        if not self._size:
+            return
+        reads = StreamReads(self.streams)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                if await self._is_empty_within(UNREAD_S):
-                    return
-                self._end_streams(reads)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(UNREAD_S):
+                        await self._emptied.wait()
+                for scope in reads.list_unread() if self._size else ():
+                    if self._used.pop(scope.connection, None) is not None:
+                        self._discard(scope.connection)
                 if self._size:
-                    waiting = "closing the client waits up to %g s for %d calls that still run"
-                    logger.warning(waiting, timeout_s, self._size)
+                    logger.warning(STILL_RUNNING, timeout_s, self._size)
                     await self._emptied.wait()
 
-    async def _is_empty_within(self, limit_s: float) -> bool:
-        if self._size:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(limit_s):
-                    await self._emptied.wait()
-        return not self._size
-
-    def _end_streams(self, reads: dict[TransactionScope, int]) -> None:
-        """Cut off each stream that has not read a row since; its reader gets Unavailable."""
-        for scope, count in reads.items():
-            is_read = scope.reads != count or scope.is_busy or scope.has_ended
-            if scope in self.streams and not is_read:
-                logger.warning(UNREAD, UNREAD_S)
-                if self._used.pop(scope.connection, None) is not None:
-                    self._drop(scope.connection)
-
-    def _abandon(self) -> None:
-        """End the sessions of a pool whose event loop is closed: nothing can be awaited."""
+    def _shut_down_sessions(self) -> None:
+        """End the sessions without awaiting anything, because the event loop is closed."""
         self.is_closed = True
-        maintained = [connection for connection, _ in self._maintenance.values()]
-        for connection in (*(each[0] for each in self._idle), *self._used, *maintained):
+        idle = [connection for connection, _, _ in self._idle]
+        for connection in (*idle, *self._used, *self._maintenance.connections):
             shut_down(connection)
         self._idle.clear()
         self._used.clear()
         self._maintenance.clear()
 
-    async def wait(self, deadline: float | None) -> Connection:
-        """Do what `acquire` does where no connection can be used at once."""
+    async def wait_for_connection(self, deadline: float | None) -> Connection:
+        """Do the same as `acquire` if no connection is usable at once."""
         if self.is_closed:
             raise ClientClosed(CLOSED)
         waiter = self._add_waiter(math.inf if deadline is None else deadline)
         try:
             connection = await waiter.future
         except BaseException:
-            self._withdraw(waiter)
+            self._withdraw_waiter(waiter)
             raise
         finally:
-            self.deadlines.open.discard(waiter)
-            del waiter  # its future has the error, and the traceback of that this frame
-        if connection.is_closed():  # lost since it was handed over
+            self.deadlines.pending.discard(waiter)
+            # An error in its future has a traceback that references this frame: break the cycle.
+            del waiter
+        if connection.is_closed():  # lost after it was delivered
             self.release(connection)
             return await self.acquire(deadline)
         return connection
 
     def _add_waiter(self, deadline: float) -> Waiter:
         when = min(self._loop.time() + self._acquire_timeout_s, deadline)
-        waiter = Waiter(self._loop.create_future(), when, deadline, self._expire)
+        waiter = Waiter(self._loop.create_future(), when, deadline, self._expire_waiter)
         self._waiting.append(waiter)
         self._serve_waiters()
         self.deadlines.add(waiter)
         return waiter
 
-    def _expire(self, waiter: Waiter) -> None:
-        """End a wait, or wait on for a connection that is being opened for it."""
+    def _expire_waiter(self, waiter: Waiter) -> None:
+        """End a wait, or extend it if a connection is being opened for the waiter."""
         if waiter.future.done():
             return
-        on_their_way = len(self._opening) + len(self._checking)
-        if self._waiting.count_before(waiter) >= on_their_way:
+        if self._waiting.count_before(waiter) >= self._count_expected():
             waiter.fail(
                 PoolTimeout(f"no connection became free in time (the pool has {self._max_size})")
             )
         elif waiter.when < waiter.deadline:
-            # Every attempt has a time limit of its own, and serves the waiter or one before it.
+            # Every attempt has its own time limit and serves this waiter or an earlier one.
             waiter.when = waiter.deadline
             self.deadlines.add(waiter)
         else:
             waiter.fail(Unavailable("the database did not accept a connection in time"))
 
-    def _withdraw(self, waiter: Waiter) -> None:
-        """Pass on the connection that a waiter was handed as it gave up."""
+    def _withdraw_waiter(self, waiter: Waiter) -> None:
+        """Remove a waiter that gave up; release the connection that it was delivered."""
         future = waiter.future
         if future.done() and not future.cancelled() and not future.exception():
             self.release(future.result())
         self._waiting.discard(waiter)
 
+    def _count_expected(self) -> int:
+        """Return the number of connections that are being opened or checked for waiters."""
+        return len(self._connects) + self._maintenance.check_count
+
     def _serve_waiters(self) -> None:
-        """Check idle connections, or open new ones, until each waiter has one on its way."""
+        """Check idle connections, or open new ones, until each waiter can expect one."""
         if not (self._waiting and (self._idle or self._size < self._max_size)) or self.is_closed:
             return
-        for _ in range(self._waiting.count_live() - len(self._opening) - len(self._checking)):
+        for _ in range(self._waiting.count_live() - self._count_expected()):
             if self._idle:
-                connection, _since, expires = self._idle.pop()
-                self._checking.add(self._check(connection, expires))
+                connection, _since, expires_at = self._idle.pop()
+                self._maintenance.check(connection, expires_at, for_waiter=True)
             elif self._size < self._max_size:
-                self._open()
+                self._start_connect()
             else:
                 return
 
-    def _open(self) -> None:
-        """Open a connection in a task of the pool."""
+    def _start_connect(self) -> None:
         self._size += 1
         task = self._loop.create_task(self._connect(), context=self._context.copy())
-        self._opening.add(task)
-        task.add_done_callback(self._opened)
+        self._connects.add(task)
+        task.add_done_callback(self._end_connect)
 
-    def _opened(self, task: asyncio.Task[Connection]) -> None:
-        """Hand on a new connection; an error goes to the waiter that waits the longest."""
-        self._opening.discard(task)
+    def _end_connect(self, task: asyncio.Task[Connection]) -> None:
+        """Deliver a new connection; an error goes to the longest waiter."""
+        self._connects.discard(task)
         error = None if task.cancelled() else task.exception()
         if not task.cancelled() and error is None:
             lifetime_s = self._max_lifetime_s * random.uniform(SHORTEST_LIFE, 1)  # noqa: S311
-            self._free(task.result(), self._loop.time() + lifetime_s)
+            self._deliver(task.result(), self._loop.time() + lifetime_s)
             return
         if error is not None and (waiter := self._waiting.take_first()):
             waiter.fail(error)
-        self._vacate()
+        self._release_slot()
 
-    def _free(self, connection: Connection, expires: float) -> None:
-        """Hand a connection to the waiter that waits the longest; else keep it as idle."""
+    def _deliver(self, connection: Connection, expires_at: float) -> None:
+        """Give the connection to the longest waiter; otherwise keep it idle.
+
+        In that case one connection that was idle for too long is closed.
+        """
         if self.is_closed:
-            self._drop(connection)
+            self._discard(connection)
             return
         now = self._loop.time()
-        if now > expires:
-            self._part_with(connection)
+        if now > expires_at:
+            self._retire(connection)
             return
         if self._waiting and (waiter := self._waiting.take_first()):
-            self._used[connection] = expires
+            self._used[connection] = expires_at
             waiter.future.set_result(connection)
             return
-        self._idle.append((connection, now, expires))
-        oldest, since, _expires = self._idle[0]
+        self._idle.append((connection, now, expires_at))
+        oldest, since, _ = self._idle[0]
         if now - since > self._max_idle_s and self._size > self._min_size:
             self._idle.popleft()
-            self._part_with(oldest)
+            self._retire(oldest)
 
-    def _renew(self, connection: Connection, expires: float, *, is_certain: bool) -> None:
-        """Close a connection with outdated types, and with it all that are as old.
+    def _renew(self, connection: Connection, expires_at: float, *, is_certain: bool) -> None:
+        """Close a connection with outdated types and all that were opened before this error.
 
-        Idle ones are closed now, those in use when they are released.
+        Idle connections are closed now, those in use at their release.
         """
         now = self._loop.time()
-        is_new = is_certain or now - self._renewed_at > RENEW_AGAIN_S
-        if is_new and expires != EXPIRED:
+        renews_all = is_certain or now - self._renewed_at > RENEW_AGAIN_S
+        if renews_all and expires_at != EXPIRED:
             self._renewed_at = now
             self._used = dict.fromkeys(self._used, EXPIRED)
-            self._maintenance = {
-                task: (maintained, EXPIRED) for task, (maintained, _) in self._maintenance.items()
-            }
+            self._maintenance.expire_all()
             while self._idle:
-                self._part_with(self._idle.pop()[0])
-        self._part_with(connection)
+                self._retire(self._idle.pop()[0])
+        self._retire(connection)
 
-    def _vacate(self) -> None:
-        """Give back the slot of a connection."""
+    def _release_slot(self) -> None:
+        """Give the slot to the longest waiter; otherwise shrink the pool by one."""
         self._size -= 1
         if self.is_closed and not self._size:
             self._emptied.set()
         self._serve_waiters()
 
-    def _drop(self, connection: Connection) -> None:
-        connection.terminate()  # of a lost one, the driver's own traces
-        self._vacate()
+    def _discard(self, connection: Connection) -> None:
+        """Close a connection without a message to the server."""
+        connection.terminate()  # also frees the driver's objects of a lost connection
+        self._release_slot()
 
-    def _part_with(self, connection: Connection) -> None:
-        """Close a connection with a message to the server."""
-        self._maintain(connection, 0, connection.close(timeout=RESET_TIMEOUT_S))
+    def _retire(self, connection: Connection) -> None:
+        """Close a connection with a message to the server; its slot is free after that."""
+        self._maintenance.close(connection)
 
-    def _check(self, connection: Connection, expires: float) -> asyncio.Task[object]:
-        """Ask the server for an answer; a row without columns is the shortest one."""
-        return self._maintain(connection, expires, connection.execute("SELECT", timeout=CHECK_S))
-
-    def _maintain(
-        self, connection: Connection, expires: float, work: Coroutine[object, object, object]
-    ) -> asyncio.Task[object]:
-        """Run work on a connection in a task of the pool."""
-        task = self._loop.create_task(work, context=self._context.copy())
-        self._maintenance[task] = connection, expires
-        task.add_done_callback(self._maintained)
-        return task
-
-    def _maintained(self, task: asyncio.Task[object]) -> None:
-        """Keep a connection whose maintenance ended well; the task may never have begun."""
-        connection, expires = self._maintenance.pop(task)
-        was_check = task in self._checking
-        self._checking.discard(task)
-        failure = None if task.cancelled() else task.exception()
-        if failure:
-            logger.debug("closing a connection whose server did not answer", exc_info=failure)
-        if not (task.cancelled() or failure or connection.is_closed()):
-            self._free(connection, expires)
+    def _end_maintenance(
+        self, connection: Connection, expires_at: float, *, is_usable: bool, was_check: bool
+    ) -> None:
+        """Take a connection back from its maintenance."""
+        if is_usable:
+            self._deliver(connection, expires_at)
             return
         if was_check:
-            self._check_idle()  # before a waiter is given one of them
-        self._drop(connection)
+            self._check_idle()  # first, because the free slot may serve a waiter from these
+        self._discard(connection)
 
     def _check_idle(self) -> None:
-        """Check all connections that were idle as long as one that was found dead."""
+        """Check all connections that were idle as long as one that did not answer."""
         limit = self._loop.time() - self._fresh_s
-        while self._idle and self._idle[0][1] < limit:  # the first ones are idle the longest
-            connection, _since, expires = self._idle.popleft()
-            self._check(connection, expires)
+        while self._idle and self._idle[0][1] < limit:  # the first one is idle the longest
+            connection, _since, expires_at = self._idle.popleft()
+            self._maintenance.check(connection, expires_at, for_waiter=False)

@@ -1,4 +1,4 @@
-"""Where a statement gets its connection: from a pool, or from the transaction it is part of."""
+"""Sources of connections for statements: a pool, or the transaction that they are part of."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import asyncpg
 
-from agentrows.db.deadlines import Deadlines, Until
+from agentrows.db.deadlines import Deadlines, TimeLimit
 from agentrows.errors import (
     Aborted,
     ClientClosed,
@@ -33,37 +33,37 @@ __all__ = [
     "ApplicationPool",
     "Source",
     "TransactionScope",
-    "enclosing",
-    "give_back",
+    "mark_enclosing",
+    "release_connection",
     "statement_end",
 ]
 
 logger = logging.getLogger(__name__)
 
-SHORTEST_S: Final = 0.001
+MIN_TIMEOUT_S: Final = 0.001
 
 
 class Source(Protocol):
-    """Where a statement gets its connection: a `ConnectionPool`, or one of these."""
+    """A source of connections: a `ConnectionPool`, an `ApplicationPool` or a `TransactionScope`."""
 
     @property
     def in_transaction(self) -> bool:
-        """Whether what runs here is undone when the connection is lost."""
+        """Whether a lost connection rolls back the statements that ran on it."""
         ...
 
     @property
     def readonly(self) -> bool:
-        """Whether the caller asked for a transaction that writes nothing."""
+        """Whether the transaction was opened as read-only."""
         ...
 
     @property
     def statement_timeout_s(self) -> float | None:
-        """How long a statement may take that says nothing else, in seconds."""
+        """The time limit of a statement without a limit of its own, in seconds."""
         ...
 
     @property
     def deadlines(self) -> Deadlines:
-        """Holds statements to their time limits."""
+        """The time limits of the statements."""
         ...
 
     @property
@@ -71,30 +71,30 @@ class Source(Protocol):
         """Transactions of streams, which their readers may have left open."""
         ...
 
-    def left(self, deadline: float | None) -> float | None:
-        """Return what the driver has to be told of a deadline, in seconds from now."""
+    def driver_timeout(self, deadline: float | None) -> float | None:
+        """Return the timeout to pass to the driver, in seconds; None for no timeout."""
         ...
 
-    def take(self) -> Connection | None:
-        """Return a connection that is ours until `release`, or None if that takes waiting."""
+    def acquire_nowait(self) -> Connection | None:
+        """Return a connection until `release`, or None if that requires waiting."""
         ...
 
-    async def wait(self, deadline: float | None) -> Connection:
-        """Return a connection that is ours until `release`, after `take` had none."""
+    async def wait_for_connection(self, deadline: float | None) -> Connection:
+        """Wait for a connection, after `acquire_nowait` returned None."""
         ...
 
     def release(
         self, connection: Connection, error: BaseException | None = None
     ) -> Awaitable[None] | None:
-        """Take a connection back, with the error in which its use ended.
+        """Return a connection, with the error that ended its use.
 
-        Returns what is to be awaited for that, if anything is.
+        The caller awaits the result, if there is one.
         """
         ...
 
 
 class ApplicationPool:
-    """A pool of asyncpg's own, which the application made."""
+    """An `asyncpg.Pool` that the application created."""
 
     in_transaction = False
     readonly = False
@@ -107,18 +107,21 @@ class ApplicationPool:
         self._returning: set[asyncio.Future[None]] = set()
         self._acquire_timeout_s = acquire_timeout_s
 
-    def left(self, deadline: float | None) -> float | None:
-        """Return the time left, never nothing: else the pool's `command_timeout` would hold."""
+    def driver_timeout(self, deadline: float | None) -> float | None:
+        """Return the time until a deadline, in seconds.
+
+        It is always positive, because without a timeout the pool's `command_timeout` would apply.
+        """
         if deadline is None:
             return None
-        return max(deadline - self.deadlines.now(), SHORTEST_S)
+        return max(deadline - self.deadlines.now(), MIN_TIMEOUT_S)
 
-    def take(self) -> Connection | None:
-        """Return None: a pool of the driver's has no way to look."""
+    def acquire_nowait(self) -> Connection | None:
+        """Return None: an `asyncpg.Pool` cannot return a connection without waiting."""
         return None
 
-    async def wait(self, deadline: float | None) -> Connection:
-        """Wait for a free connection; raise PoolTimeout after `acquire_timeout_s`, or sooner."""
+    async def wait_for_connection(self, deadline: float | None) -> Connection:
+        """Wait for a free connection, at most `acquire_timeout_s`, else raise PoolTimeout."""
         limit_s = self._acquire_timeout_s
         if deadline is not None:
             limit_s = max(0.0, min(limit_s, deadline - asyncio.get_running_loop().time()))
@@ -137,38 +140,38 @@ class ApplicationPool:
             raise ours from error
 
     async def release(self, connection: Connection, error: BaseException | None = None) -> None:
-        """Give the connection back; one that cannot be reset is closed by the pool.
+        """Return a connection to the pool, also if the caller is cancelled.
 
-        If the caller is cancelled, the pool still takes the connection back. After an error about
-        outdated types the pool replaces all of its connections.
+        The pool closes a connection that it cannot reset, and replaces all of its connections after
+        an error about outdated types.
         """
         if has_stale_types(error):
             await self._pool.expire_connections()
-        with contextlib.suppress(asyncpg.InterfaceError):  # the pool has taken it back already
+        with contextlib.suppress(asyncpg.InterfaceError):  # already returned to the pool
             if not connection.is_closed() and connection.is_in_transaction():
-                connection.terminate()  # the pool would log an error, and roll back
+                connection.terminate()  # the pool would roll back, and log an error
         returning = asyncio.ensure_future(self._pool.release(connection))  # type: ignore[arg-type]
         self._returning.add(returning)
-        returning.add_done_callback(self._returned)
+        returning.add_done_callback(self._end_return)
         await asyncio.wait([returning])
 
-    def _returned(self, returning: asyncio.Future[None]) -> None:
+    def _end_return(self, returning: asyncio.Future[None]) -> None:
         self._returning.discard(returning)
         if not returning.cancelled() and (error := returning.exception()):
             logger.debug("the pool closes a connection that it cannot reset", exc_info=error)
 
 
 class TransactionScope:
-    """The one connection of a transaction; statements of several tasks queue up for it."""
+    """The connection of a transaction; statements of several tasks wait for their turn on it."""
 
     in_transaction = True
 
-    def __init__(self, connection: Connection, around: Source, *, readonly: bool) -> None:
-        self.readonly = readonly or around.readonly
-        self.deadlines = around.deadlines
-        self.statement_timeout_s = around.statement_timeout_s
-        self.left = around.left
-        self.streams = around.streams
+    def __init__(self, connection: Connection, outer: Source, *, readonly: bool) -> None:
+        self.readonly = readonly or outer.readonly
+        self.deadlines = outer.deadlines
+        self.statement_timeout_s = outer.statement_timeout_s
+        self.driver_timeout = outer.driver_timeout
+        self.streams = outer.streams
         self.has_ended = False
         self.failure: BaseException | None = None
         self.reads = 0
@@ -180,32 +183,35 @@ class TransactionScope:
         """Whether a statement is running."""
         return self._turn.locked()
 
-    def take(self) -> Connection | None:
-        """Return None: `wait` is for its turn."""
+    def acquire_nowait(self) -> Connection | None:
+        """Return None: each statement waits for its turn."""
         return None
 
-    async def wait(self, deadline: float | None) -> Connection:
-        """Wait for the statement before this one.
+    async def wait_for_connection(self, deadline: float | None) -> Connection:
+        """Wait until the earlier statements have ended.
 
-        Raises Aborted once the transaction has ended, and at once within a transaction inside of
-        this one, which would wait for itself.
+        Raises:
+            Aborted: the transaction has ended, or a transaction inside it is open, which would wait
+                for itself.
+            StatementTimeout: the earlier statements took too long.
+
         """
         if self in _enclosing.get():
-            raise Aborted("a transaction inside of this one is open: use that one's methods")
+            raise Aborted("a transaction inside this one is open: use the methods of the inner one")
         try:
-            with Until(self.deadlines, math.inf if deadline is None else deadline):
+            with TimeLimit(self.deadlines, math.inf if deadline is None else deadline):
                 await self._turn.acquire()
         except TimeoutError as error:
             raise StatementTimeout(
-                "the transaction's statements before it took too long"
+                "the earlier statements of the transaction took too long"
             ) from error
         if self.has_ended:
             self._turn.release()
-            raise Aborted("this transaction has ended: begin a new one")
+            raise Aborted("this transaction has ended: begin another one")
         return self.connection
 
     def release(self, connection: Connection, error: BaseException | None = None) -> None:  # noqa: ARG002
-        """Let the next statement run."""
+        """Start the next statement."""
         self.failure = self.failure or error
         self._turn.release()
 
@@ -214,24 +220,26 @@ _enclosing: Final[ContextVar[frozenset[Source]]] = ContextVar("enclosing", defau
 
 
 @contextlib.contextmanager
-def enclosing(source: Source) -> Generator[None]:
-    """Within this block, a statement on `source` would wait for itself."""
-    inside = _enclosing.set(_enclosing.get() | {source})
+def mark_enclosing(source: Source) -> Generator[None]:
+    """Make statements on `source` inside this block an error, because they would never start."""
+    token = _enclosing.set(_enclosing.get() | {source})
     try:
         yield
     finally:
         with contextlib.suppress(ValueError):  # the block ended in another task's context
-            _enclosing.reset(inside)
+            _enclosing.reset(token)
 
 
-async def give_back(source: Source, connection: Connection, error: BaseException | None) -> None:
+async def release_connection(
+    source: Source, connection: Connection, error: BaseException | None
+) -> None:
     """Return a connection to its source, with the error that ended its use."""
     if pending := source.release(connection, error):
         await pending
 
 
 def statement_end(source: Source, deadline: float | None) -> float:
-    """Return the time of the event loop at which a statement that begins now must end."""
+    """Return the end of the time limit of a statement that starts now, in the loop's time."""
     if deadline is not None:
         return deadline
     limit_s = source.statement_timeout_s

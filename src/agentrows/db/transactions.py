@@ -1,4 +1,4 @@
-"""Transactions: BEGIN, the block, COMMIT or ROLLBACK, and the return of the connection."""
+"""Transactions: BEGIN, the block, COMMIT or ROLLBACK, and the release of the connection."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Final, Literal, get_args
 
 import asyncpg
 
-from agentrows.db.deadlines import Until
+from agentrows.db.deadlines import TimeLimit
 from agentrows.db.sources import (
     TransactionScope,
-    enclosing,
-    give_back,
+    mark_enclosing,
+    release_connection,
     statement_end,
 )
-from agentrows.db.translation import raise_ours
+from agentrows.db.translation import raise_translated
 from agentrows.errors import InvalidValue, OutcomeUnknown, Unavailable
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ __all__ = ["Isolation", "Transactions"]
 
 logger = logging.getLogger(__name__)
 
-UNDO_TIMEOUT_S: Final = 2.0
+ROLLBACK_TIMEOUT_S: Final = 2.0
 Isolation = Literal["read_committed", "repeatable_read", "serializable"]
 
 
@@ -52,10 +52,10 @@ class Transactions:
         lost: type[Unavailable | OutcomeUnknown],
         is_stream: bool = False,
     ) -> AsyncGenerator[TransactionScope]:
-        """Run a block in a transaction, or in a savepoint of the one that the source is.
+        """Run a block in a transaction, or in a savepoint if the source is a transaction.
 
-        A connection lost at COMMIT raises `lost`. The block of a stream may be left open for good
-        by its reader.
+        A connection lost at COMMIT raises `lost`. `is_stream` marks a block that its reader may
+        leave open, so that closing the client ends it.
         """
         _check_isolation(isolation)
         connection, transaction = await self._retries.run(
@@ -65,25 +65,26 @@ class Transactions:
         )
         scope = TransactionScope(connection, self._source, readonly=readonly)
         if self._source.in_transaction:
-            lost = Unavailable  # with the transaction around it
+            lost = Unavailable  # the outer transaction is rolled back too
         if is_stream:
             self._source.streams.add(scope)
         try:
             try:
                 try:
-                    with enclosing(self._source):
+                    with mark_enclosing(self._source):
                         yield scope
                 finally:
-                    scope.has_ended = True  # first, or another task's statement came after COMMIT
+                    # Before COMMIT, so that no statement of another task can follow it.
+                    scope.has_ended = True
                 if scope.failure:
-                    await self._run_command(lambda: _probe(connection), lost=Unavailable)
+                    await self._run_command(lambda: _check_not_failed(connection), lost=Unavailable)
             except BaseException:
-                await _undo(transaction, connection)
+                await _roll_back(transaction, connection)
                 raise
             await self._run_command(transaction.commit, lost=lost)
         finally:
             self._source.streams.discard(scope)
-            await give_back(self._source, connection, scope.failure)
+            await release_connection(self._source, connection, scope.failure)
 
     async def _begin(
         self, isolation: Isolation | None, *, readonly: bool
@@ -91,16 +92,19 @@ class Transactions:
         deadline = None
         if self._timeout_s is not None:
             deadline = self._source.deadlines.now() + self._timeout_s
-        connection = self._source.take() or await self._source.wait(deadline)
+        connection = self._source.acquire_nowait() or await self._source.wait_for_connection(
+            deadline
+        )
         try:
-            # The driver refuses a connection that was lost since the pool handed it over.
+            # The driver raises if the connection was lost after the pool delivered it.
             transaction = connection.transaction(isolation=isolation, readonly=readonly)
             await self._run_command(transaction.start, deadline, lost=Unavailable)
         except BaseException as error:
             if not self._source.in_transaction:
-                _terminate(connection)  # the driver would take the next one for a savepoint
-            await give_back(self._source, connection, error)
-            raise_ours(error, lost=Unavailable)
+                # The driver would start the next transaction on it as a savepoint.
+                _terminate(connection)
+            await release_connection(self._source, connection, error)
+            raise_translated(error, lost=Unavailable)
             raise
         return connection, transaction
 
@@ -111,14 +115,16 @@ class Transactions:
         *,
         lost: type[Unavailable | OutcomeUnknown],
     ) -> None:
-        """Run a command of a transaction until a deadline, or within the limit of a statement."""
+        """Run a command of a transaction until `deadline` or within the limit of a statement."""
         if deadline is None and self._timeout_s is not None:
             deadline = self._source.deadlines.now() + self._timeout_s
         try:
-            with Until(self._source.deadlines, statement_end(self._source, deadline)):
-                await command()  # the driver refuses a closed connection without a coroutine
+            with TimeLimit(self._source.deadlines, statement_end(self._source, deadline)):
+                await (
+                    command()
+                )  # called here: for a closed connection the driver raises at the call
         except Exception as error:
-            raise_ours(error, lost=lost)
+            raise_translated(error, lost=lost)
             raise
 
 
@@ -127,29 +133,31 @@ def _check_isolation(value: str | None) -> None:
         raise InvalidValue(f"isolation must be one of {', '.join(get_args(Isolation))}")
 
 
-async def _undo(transaction: Transaction, connection: Connection) -> None:
-    """Roll back; if the server does not answer in time, close the connection, which undoes it too.
+async def _roll_back(transaction: Transaction, connection: Connection) -> None:
+    """Roll back; if the server does not reply in time, close the connection instead.
 
-    The server ignores a cancel request that overtakes its statement, and runs the statement to its
-    end. The error that ended the block is the one to raise, so a failed rollback is only logged.
+    The server ignores a cancel request that arrives before its statement, and completes the
+    statement. The caller raises the error of the block, so a failed rollback is only logged.
     """
     try:
-        async with asyncio.timeout(UNDO_TIMEOUT_S):
+        async with asyncio.timeout(ROLLBACK_TIMEOUT_S):
             await transaction.rollback()
     except TimeoutError:
         _terminate(connection)
     except Exception:
-        logger.debug("ROLLBACK failed; the server undoes the transaction itself", exc_info=True)
+        logger.debug(
+            "ROLLBACK failed; the server rolls back when the connection ends", exc_info=True
+        )
 
 
 def _terminate(connection: Connection) -> None:
-    """Close a connection at once; a pool of the driver's may have taken it back already."""
+    """Close a connection at once, unless it is back in an `asyncpg.Pool`."""
     with contextlib.suppress(asyncpg.InterfaceError):
         connection.terminate()
 
 
-async def _probe(connection: Connection) -> None:
-    """Raise the server's error for a failed transaction; COMMIT would silently roll it back."""
+async def _check_not_failed(connection: Connection) -> None:
+    """Raise the server's error for a failed transaction, which COMMIT would silently roll back."""
     savepoint = connection.transaction()
     await savepoint.start()
     await savepoint.rollback()

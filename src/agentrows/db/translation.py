@@ -1,4 +1,4 @@
-"""Our errors for errors of the driver, where the statement and its connection matter."""
+"""Translation of the driver's errors that depends on the statement and its connection."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from agentrows.errors import (
 if TYPE_CHECKING:
     from agentrows.db.sources import Connection
 
-__all__ = ["call_name", "raise_ours"]
+__all__ = ["call_name", "raise_translated"]
 
 NAME: Final = re.compile(r"-- name: (\w+)")
 WORD: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 UPSERT: Final = re.compile(r"\bON\s+CONFLICT\b|\bMERGE\s+INTO\b", re.IGNORECASE)
 UPSERT_TRIES: Final = 4
-"""Tries of an upsert that meets an existing key, which is a race inside the server."""
+"""Attempts of an upsert that violates a unique key, which is a race inside the server."""
 STANDBY_TRIES: Final = 2
-"""Tries of a write on a server that refuses writes: the second has a new connection."""
+"""Attempts of a write on a read-only server; the second one has a new connection."""
 
 
 def call_name(query: str) -> str:
-    """Return the name of a statement for a log: that of its function, or `a statement`."""
+    """Return the name of a statement for the log: its function's name, or `a statement`."""
     named = NAME.match(query)
     return WORD.sub("_", named[1]).lower() if named else "a statement"
 
 
-def raise_ours(
+def raise_translated(
     error: BaseException,
     query: str = "",
     connection: Connection | None = None,
@@ -46,36 +46,36 @@ def raise_ours(
     lost: type[Unavailable | OutcomeUnknown],
     readonly: bool = False,
 ) -> None:
-    """Raise our error for one of the driver's; return if it should be raised as it is."""
+    """Raise our error for an error of the driver; return if there is none."""
     if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
         if readonly:
-            raise InvalidValue("readonly: a transaction begun so cannot write") from error
-        ours = _no_writes(error, connection)
+            raise InvalidValue("this transaction is read-only") from error
+        ours = _read_only_error(error, connection)
     else:
         ours = translate(error, lost=lost)
     if ours is None:
         return
     if isinstance(ours, AlreadyExists) and UPSERT.search(query):
-        # PostgreSQL checks ON CONFLICT against the indexes that it knew when it planned: a
-        # REINDEX CONCURRENTLY, or a second unique index, can come in between.
+        # The plan of ON CONFLICT lists the unique indexes of its time; REINDEX CONCURRENTLY or a
+        # new unique index can change them before the insert.
         ours.most_tries = UPSERT_TRIES
     raise ours from error
 
 
-def _no_writes(error: Exception, connection: Connection | None) -> AgentRowsError | None:
-    """Return the error for a write on a server that refuses writes."""
+def _read_only_error(error: Exception, connection: Connection | None) -> AgentRowsError | None:
+    """Return the error for a write on a read-only server."""
     if not isinstance(connection, PooledConnection) or connection.target == "writer":
-        return translate(error)  # the retries look for the new primary
+        return translate(error)  # a retry connects to the new primary
     if connection.target == "reader":
         return ConfigError(
-            "this client reads from a standby, as target_session_attrs in its DSN asks; it does "
-            "not accept writes: use another client for them"
+            "this client is connected to a standby, as target_session_attrs in its DSN requires; "
+            "use another client for writes"
         )
     is_standby = getattr(connection.get_settings(), "in_hot_standby", "off") == "on"
     server = "the server is a standby" if is_standby else "the server is read-only"
-    refused = Unavailable(
-        f"{server} and does not accept writes; for a server with standbys, name all hosts in the "
+    unavailable = Unavailable(
+        f"{server} and does not accept writes; for a server with standbys, list all hosts in the "
         "DSN with target_session_attrs=read-write"
     )
-    refused.most_tries = STANDBY_TRIES
-    return refused
+    unavailable.most_tries = STANDBY_TRIES
+    return unavailable

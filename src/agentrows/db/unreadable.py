@@ -1,7 +1,11 @@
-"""Rows of other writers that no model can hold: which row it is, without its content.
+"""Errors for stored rows that the driver cannot decode; they name the row, not its content.
 
-The driver's error for a value that it cannot decode names neither the row nor the column. A read
-is therefore run again with codecs that mark such values. The connection is closed after that.
+The driver's error for such a value names neither the row nor the column. A read is therefore run
+again with codecs that mark these values, and its connection is closed after that.
+
+Rows that the driver can decode leave the executor as records. A generated function then validates
+them, so a value that only its model refuses (NULL in a required field, an unknown member of an
+enum) raises `pydantic.ValidationError` there, which the executor cannot translate.
 """
 
 from __future__ import annotations
@@ -41,13 +45,13 @@ MARK_TIMEOUT_S: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """A value that cannot be returned."""
+    """A replacement for a value that cannot be decoded."""
 
     problem: str
 
 
 def is_unreadable(error: BaseException, query: str) -> bool:
-    """Return whether an error comes from decoding a row of a statement."""
+    """Return whether an error is that of decoding a row of the statement."""
     if isinstance(error, UnreadableRow):
         return True
     if WRITES.search(query) and not RETURNS.search(query):
@@ -67,8 +71,9 @@ async def raise_unreadable(
     *,
     may_repeat: bool,
 ) -> NoReturn:
-    """Raise the error for a row that cannot be returned; name the row if the call may repeat."""
-    table = found[1] if (found := TABLE.search(query)) else "the result"
+    """Raise UnreadableRow; the message identifies the row if the call may be repeated."""
+    match = TABLE.search(query)
+    table = match[1] if match else "the result"
     problem = f"a value: {error if isinstance(error, UnreadableRow) else NO_YEAR}"
     if may_repeat and not WRITES.search(query) and isinstance(connection, PooledConnection):
         try:
@@ -76,7 +81,7 @@ async def raise_unreadable(
                 await _mark_values(connection)
                 problem = _describe(await call(connection, MARK_TIMEOUT_S)) or problem
         except Exception:
-            logger.debug("an unreadable row could not be named", exc_info=True)
+            logger.debug("could not identify an unreadable row", exc_info=True)
         finally:
             connection.terminate()
     raise UnreadableRow(
@@ -103,7 +108,7 @@ def _describe(rows: object) -> str | None:
 
 
 async def _mark_values(connection: PooledConnection) -> None:
-    """Set codecs on a connection that return a mark for a value that cannot be returned."""
+    """Register codecs that return a mark for each value that cannot be decoded."""
     for name in TIMES:
         await connection.set_type_codec(
             name, schema="pg_catalog", encoder=_write_time, decoder=_read_time

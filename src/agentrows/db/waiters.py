@@ -17,7 +17,10 @@ __all__ = ["Waiter", "WaiterQueue"]
 
 @dataclass(eq=False, slots=True)
 class Waiter:
-    """A call that waits for a connection; `deadline` is its own time limit, `when` the next one."""
+    """A call that waits for a connection.
+
+    `when` is the end of the wait for a free connection; `deadline` is the end of the call.
+    """
 
     future: asyncio.Future[Connection]
     when: float
@@ -25,7 +28,7 @@ class Waiter:
     on_expiry: Callable[[Waiter], None]
 
     def expire(self) -> None:
-        """Let the pool decide on the time limit `when`."""
+        """Call the pool, which ends or extends the wait."""
         self.on_expiry(self)
 
     def fail(self, error: BaseException) -> None:
@@ -35,10 +38,10 @@ class Waiter:
 
 
 class WaiterQueue(deque[Waiter]):
-    """Waiters, the first one first; those that gave up stay in it until their task runs."""
+    """Waiters in the order of arrival; cancelled ones stay until their task runs."""
 
     def take_first(self) -> Waiter | None:
-        """Remove and return the waiter that has waited longest; None if there is none."""
+        """Remove and return the longest waiter; None if the queue is empty."""
         while self:
             waiter = self.popleft()
             if not waiter.future.done():
@@ -46,19 +49,19 @@ class WaiterQueue(deque[Waiter]):
         return None
 
     def discard(self, waiter: Waiter) -> None:
-        """Remove a waiter that gave up, if it is still in the queue."""
+        """Remove a waiter if it is in the queue."""
         if waiter in self:
             self.remove(waiter)
 
     def count_live(self) -> int:
-        """Return the number of waiters that have not given up."""
-        return sum(not each.future.done() for each in self)
+        """Return the number of waiters that still wait."""
+        return sum(not waiter.future.done() for waiter in self)
 
     def count_before(self, waiter: Waiter) -> int:
-        """Return the number of waiters that are served earlier."""
-        earlier = 0
-        for each in self:
-            if each is waiter:
+        """Return the number of waiters that are served before this one."""
+        count = 0
+        for earlier in self:
+            if earlier is waiter:
                 break
-            earlier += not each.future.done()
-        return earlier
+            count += not earlier.future.done()
+        return count

@@ -21,6 +21,7 @@ __all__ = [
     "LIST_AGENT_SESSIONS_BY_CREATION",
     "LIST_ALL_AGENT_SESSIONS_BY_ACTIVITY",
     "LIST_ALL_AGENT_SESSIONS_BY_CREATION",
+    "LIST_IDLE_SESSIONS",
     "LIST_SESSIONS_BY_ACTIVITY",
     "LIST_SESSIONS_BY_CREATION",
     "LOCK_EXPIRED_SESSIONS",
@@ -36,6 +37,7 @@ __all__ = [
     "list_agent_sessions_by_creation",
     "list_all_agent_sessions_by_activity",
     "list_all_agent_sessions_by_creation",
+    "list_idle_sessions",
     "list_sessions_by_activity",
     "list_sessions_by_creation",
     "lock_expired_sessions",
@@ -56,8 +58,8 @@ _SESSION_COLUMNS: Final = (
 )
 _READ_SESSION: Final = reader(models.Session, _SESSION_COLUMNS)
 _BOOL_NONE: Final[TypeAdapter[bool | None]] = TypeAdapter(bool | None)
-_EXPIRED_SESSION_COLUMNS: Final = ("id", "user_id", "last_used")
-_READ_EXPIRED_SESSION: Final = reader(models.ExpiredSession, _EXPIRED_SESSION_COLUMNS)
+_IDLE_SESSION_COLUMNS: Final = ("id", "user_id", "last_used")
+_READ_IDLE_SESSION: Final = reader(models.IdleSession, _IDLE_SESSION_COLUMNS)
 _SESSION_KEY_COLUMNS: Final = ("id", "user_id")
 _READ_SESSION_KEY: Final = reader(models.SessionKey, _SESSION_KEY_COLUMNS)
 _PRUNED_SESSIONS_COLUMNS: Final = (
@@ -106,7 +108,10 @@ async def upsert_session(
     set_agent_id: bool,
     set_source: bool,
 ) -> models.Session | None:
-    """Store a session, keeping what is not set; no row if its id is deleted."""
+    """Store a session; columns that are not set stay unchanged.
+
+    No row if the session is deleted: its id cannot be reused.
+    """
     row = await db.fetchrow(
         UPSERT_SESSION,
         id,
@@ -148,7 +153,10 @@ async def insert_session(
     agent_id: str | None,
     source: str | None,
 ) -> models.Session | None:
-    """Store a new session; no row if its id is taken, even by a deleted one."""
+    """Store a new session.
+
+    No row if the user has a session with this id, deleted ones included.
+    """
     row = await db.fetchrow(INSERT_SESSION, id, user_id, name, agent_id, source)
     if row is None:
         return None
@@ -161,7 +169,10 @@ WHERE id = $1 AND user_id = $2"""
 
 
 async def is_session_deleted(db: DBTX, /, *, id: str, user_id: str) -> bool | None:
-    """Whether a user's session was deleted; no row if its id was never used."""
+    """Return whether a user's session is deleted.
+
+    No row if the user never had a session with this id.
+    """
     value = await db.fetchval(IS_SESSION_DELETED, id, user_id)
     return _BOOL_NONE.validate_python(value)
 
@@ -172,7 +183,10 @@ WHERE id = $1 AND user_id = $2 AND deleted_at IS NULL"""
 
 
 async def get_session(db: DBTX, /, *, id: str, user_id: str) -> models.Session | None:
-    """A user's session, unless it is deleted."""
+    """Return a user's session.
+
+    No row if the session is deleted.
+    """
     row = await db.fetchrow(GET_SESSION, id, user_id)
     if row is None:
         return None
@@ -199,7 +213,10 @@ async def list_sessions_by_activity(
     after_id: str,
     limit: int | None,
 ) -> list[models.Session]:
-    """A user's sessions, the most recently active first, from the given place on."""
+    """Return a user's sessions, most recently active first.
+
+    A page starts after the given position.
+    """
     require_aware("after_time", after_time)
     rows = await db.fetch(LIST_SESSIONS_BY_ACTIVITY, user_id, after_time, after_id, limit)
     return [_READ_SESSION(row) for row in rows]
@@ -225,7 +242,10 @@ async def list_sessions_by_creation(
     after_id: str,
     limit: int | None,
 ) -> list[models.Session]:
-    """A user's sessions, the newest first, from the given place on."""
+    """Return a user's sessions, newest first.
+
+    A page starts after the given position.
+    """
     require_aware("after_time", after_time)
     rows = await db.fetch(LIST_SESSIONS_BY_CREATION, user_id, after_time, after_id, limit)
     return [_READ_SESSION(row) for row in rows]
@@ -254,7 +274,10 @@ async def list_agent_sessions_by_activity(
     after_id: str,
     limit: int | None,
 ) -> list[models.Session]:
-    """A user's sessions with an agent that no agent started, the most recently active first."""
+    """Return a user's sessions with an agent, most recently active first.
+
+    Sessions that an agent started are left out. A page starts after the given position.
+    """
     require_aware("after_time", after_time)
     rows = await db.fetch(
         LIST_AGENT_SESSIONS_BY_ACTIVITY,
@@ -290,7 +313,10 @@ async def list_agent_sessions_by_creation(
     after_id: str,
     limit: int | None,
 ) -> list[models.Session]:
-    """A user's sessions with an agent that no agent started, the newest first."""
+    """Return a user's sessions with an agent, newest first.
+
+    Sessions that an agent started are left out. A page starts after the given position.
+    """
     require_aware("after_time", after_time)
     rows = await db.fetch(
         LIST_AGENT_SESSIONS_BY_CREATION,
@@ -325,7 +351,9 @@ async def list_all_agent_sessions_by_activity(
     after_user_id: str,
     limit: int | None,
 ) -> list[models.Session]:
-    """Every user's sessions with an agent that no agent started, the most recently active first.
+    """Return all users' sessions with an agent, most recently active first.
+
+    Sessions that an agent started are left out. A page starts after the given position.
 
     unscoped: for the operator of the agent
     """
@@ -363,7 +391,9 @@ async def list_all_agent_sessions_by_creation(
     after_user_id: str,
     limit: int | None,
 ) -> list[models.Session]:
-    """Every user's sessions with an agent that no agent started, the newest first.
+    """Return all users' sessions with an agent, newest first.
+
+    Sessions that an agent started are left out. A page starts after the given position.
 
     unscoped: for the operator of the agent
     """
@@ -386,13 +416,54 @@ WHERE id = $1 AND user_id = $2 AND deleted_at IS NULL"""
 
 
 async def delete_session(db: DBTX, /, *, id: str, user_id: str) -> int:
-    """Mark a user's session as deleted; its id stays taken."""
+    """Mark a user's session as deleted; its id cannot be reused."""
     status = await db.execute(DELETE_SESSION, id, user_id)
     return affected(status)
 
 
-LOCK_EXPIRED_SESSIONS: Final = """-- name: LockExpiredSessions :many
+LIST_IDLE_SESSIONS: Final = """-- name: ListIdleSessions :many
 SELECT s.id, s.user_id, greatest(s.updated_at, s.created_at)::text AS "last_used!" FROM session AS s
+WHERE
+    greatest(s.updated_at, s.created_at) < statement_timestamp() - $1::interval
+    AND (greatest(s.updated_at, s.created_at), s.id, s.user_id)
+    > (CAST($2::text AS timestamptz), $3::text, $4::text)
+ORDER BY greatest(s.updated_at, s.created_at), s.id, s.user_id
+LIMIT $5::bigint"""
+
+
+async def list_idle_sessions(
+    db: DBTX,
+    /,
+    *,
+    retention: dt.timedelta,
+    after_time: str,
+    after_id: str,
+    after_user_id: str,
+    batch_size: int,
+) -> list[models.IdleSession]:
+    """List the keys of the next sessions whose own rows are older than the retention, longest idle first.
+
+    Deleted sessions are included. Rows that belong to these sessions may be newer.
+
+    unscoped: retention applies to every user
+    """
+    rows = await db.fetch(
+        LIST_IDLE_SESSIONS,
+        retention,
+        after_time,
+        after_id,
+        after_user_id,
+        batch_size,
+    )
+    return [_READ_IDLE_SESSION(row) for row in rows]
+
+
+LOCK_EXPIRED_SESSIONS: Final = """-- name: LockExpiredSessions :many
+WITH given AS MATERIALIZED (
+    SELECT unnest($2::text[]) AS id, unnest($3::text[]) AS user_id
+)
+SELECT s.id, s.user_id FROM session AS s
+INNER JOIN given ON given.id = s.id AND given.user_id = s.user_id
 WHERE
     greatest(s.updated_at, s.created_at) < statement_timestamp() - $1::interval
     AND CASE
@@ -471,11 +542,7 @@ WHERE
             THEN true
         ELSE false
     END
-    AND (greatest(s.updated_at, s.created_at), s.id, s.user_id)
-    > (CAST($2::text AS timestamptz), $3::text, $4::text)
-ORDER BY greatest(s.updated_at, s.created_at), s.id, s.user_id
-LIMIT $5::bigint
-FOR UPDATE SKIP LOCKED"""
+FOR UPDATE OF s SKIP LOCKED"""
 
 
 async def lock_expired_sessions(
@@ -483,27 +550,18 @@ async def lock_expired_sessions(
     /,
     *,
     retention: dt.timedelta,
-    after_time: str,
-    after_id: str,
-    after_user_id: str,
-    batch_size: int,
-) -> list[models.ExpiredSession]:
-    """Lock the next sessions, deleted ones included, to which nothing was written for as long as the
-    retention, the longest idle first. Sessions that another transaction has locked are skipped. The
-    CASE hides its conditions from the planner, which would expect few sessions to pass, and check and
-    sort all there are for each batch.
+    id: Sequence[str],
+    user_id: Sequence[str],
+) -> list[models.SessionKey]:
+    """Lock those of these sessions that were idle for longer than the retention, and return their keys.
 
-    unscoped: retention is for every user
+    Sessions that another transaction has locked are skipped. The CASE hides its conditions from the
+    planner, which would otherwise estimate that few sessions pass.
+
+    unscoped: retention applies to every user
     """
-    rows = await db.fetch(
-        LOCK_EXPIRED_SESSIONS,
-        retention,
-        after_time,
-        after_id,
-        after_user_id,
-        batch_size,
-    )
-    return [_READ_EXPIRED_SESSION(row) for row in rows]
+    rows = await db.fetch(LOCK_EXPIRED_SESSIONS, retention, id, user_id)
+    return [_READ_SESSION_KEY(row) for row in rows]
 
 
 LOCK_TASKS_OF_SESSIONS: Final = """-- name: LockTasksOfSessions :many
@@ -537,9 +595,9 @@ async def lock_tasks_of_sessions(
     id: Sequence[str],
     user_id: Sequence[str],
 ) -> list[models.SessionKey]:
-    """Lock the tasks of these sessions, and return the sessions of which every task is now locked.
+    """Lock the tasks of these sessions and return the sessions for which all tasks are locked.
 
-    unscoped: retention is for every user
+    unscoped: retention applies to every user
     """
     rows = await db.fetch(LOCK_TASKS_OF_SESSIONS, id, user_id)
     return [_READ_SESSION_KEY(row) for row in rows]
@@ -729,14 +787,15 @@ async def prune_sessions(
     user_id: Sequence[str],
     retention: dt.timedelta,
 ) -> models.PrunedSessions:
-    """Remove those of these sessions that are still idle, with all that belongs to them. Run it after
-    LockExpiredSessions and LockTasksOfSessions, in the same transaction: the snapshot of a statement
-    is older than its own locks, and rows committed in between would be left behind, or removed
-    although they are new. A task without owner belongs to a session that is not younger and whose id
-    only one user ever had. Where several had it the task is hidden for good, with an empty owner,
-    because the rows that decide the ownership are removed.
+    """Delete those of these sessions that are still idle, and all rows that belong to them.
 
-    unscoped: retention is for every user
+    Run it after LockExpiredSessions and LockTasksOfSessions in the same transaction: the snapshot of
+    a statement is older than the locks of that statement, so rows committed meanwhile would be left
+    behind, or deleted although they are new. A task without an owner belongs to a session that is
+    not newer, if only one user ever had the session id. If several users had the id, the task gets
+    an empty owner and stays hidden: the rows that prove the ambiguity are being deleted.
+
+    unscoped: retention applies to every user
     """
     row = await db.fetchrow(PRUNE_SESSIONS, id, user_id, retention)
     return _READ_PRUNED_SESSIONS(required(row, "PruneSessions"))
@@ -884,9 +943,9 @@ SELECT
 
 
 async def count_expired_sessions(db: DBTX, /, *, retention: dt.timedelta) -> models.PrunedSessions:
-    """Count the rows that a prune would remove in all.
+    """Count the rows that a prune would delete in total.
 
-    unscoped: retention is for every user
+    unscoped: retention applies to every user
     """
     row = await db.fetchrow(COUNT_EXPIRED_SESSIONS, retention)
     return _READ_PRUNED_SESSIONS(required(row, "CountExpiredSessions"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
-from agentrows.errors import ConfigError, is_answer
+from agentrows.errors import ConfigError, leaves_connection_usable
 from agentrows.migrate import relations, server
 from agentrows.migrate.messages import words
 from agentrows.migrate.track import Track, migrations_root
@@ -148,7 +148,7 @@ async def _try_to_create(db: asyncpg.Connection) -> None:
             f"again, for this version of PostgreSQL. {WITHOUT}"
         ) from error
     except asyncpg.PostgresError as error:
-        if not is_answer(error):
+        if not leaves_connection_usable(error):
             raise
         raise ConfigError(
             f"pgvector cannot be created in this database: {words(error)}. {WITHOUT}"

@@ -1,4 +1,4 @@
-"""Agents: one row each, known to every user."""
+"""Agents: one row each, visible to every user."""
 
 from __future__ import annotations
 
@@ -8,18 +8,9 @@ from typing import TYPE_CHECKING
 from agentrows.errors import NotFound
 from agentrows.gen import agents as queries
 from agentrows.gen.models import Agent
-from agentrows.stores._requirements import needs
-from agentrows.validation import (
-    OLDEST,
-    UNSET,
-    check_after,
-    check_id,
-    check_json,
-    check_limit,
-    check_text,
-    given,
-    page_after,
-)
+from agentrows.stores._pages import OLDEST, check_after, page_after
+from agentrows.stores._requirements import AGENTS, require
+from agentrows.validation import UNSET, check_id, check_json, check_limit, check_text, is_set
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -30,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AgentStore:
-    """The agents of a platform."""
+    """Store of agents, which have no owner: every user sees all of them."""
 
     db: Executor
 
@@ -42,12 +33,13 @@ class AgentStore:
         config: JsonValue | Unset = UNSET,
         workload_type: str | Unset = UNSET,
     ) -> Agent:
-        """Store an agent under its id and return it; a deleted one comes back.
+        """Store an agent under its id and return it.
 
-        An argument left out keeps the stored value (a new agent has no config, and the workload
-        type `deployment`). If nothing changes, nothing is written, `updated_at` included.
+        An argument left out keeps the stored value; a new agent has no config and the workload
+        type `deployment`. A deleted agent is restored. If the stored agent is the same already,
+        nothing is written, and `updated_at` stays.
         """
-        needs(self.db, "core", 3)
+        require(self.db, AGENTS)
         check_id("id", id)
         if config is not UNSET:
             check_json("config", config)
@@ -56,20 +48,25 @@ class AgentStore:
                 self.db.repeatable,
                 id=id,
                 type=check_text("type", type),
-                set_config=given(config),
+                set_config=is_set(config),
                 config=None if config is UNSET else config,
                 workload_type=None
                 if workload_type is UNSET
                 else check_text("workload_type", workload_type),
             )
-            # No row: it is stored just so already, unless somebody deletes it before we look.
+            # No row: the stored agent is the same already, or was deleted since: then try again.
             agent = agent or await queries.get_agent(self.db.repeatable, id=id)
             if agent is not None:
                 return agent
 
     async def get_agent(self, id: str) -> Agent:
-        """Return an agent; raise NotFound if there is none, or it is deleted."""
-        needs(self.db, "core", 3)
+        """Return an agent.
+
+        Raises:
+            NotFound: no agent has this id, or it is deleted.
+
+        """
+        require(self.db, AGENTS)
         agent = await queries.get_agent(self.db.repeatable, id=check_id("id", id))
         if agent is None:
             raise NotFound(f"no agent {id!r}")
@@ -78,8 +75,11 @@ class AgentStore:
     async def list_agents(
         self, *, limit: int | None = None, after: Agent | None = None
     ) -> list[Agent]:
-        """Return agents, oldest first, at most `limit`; a page goes on `after` its last row."""
-        needs(self.db, "core", 3)
+        """Return all agents, oldest first.
+
+        At most `limit` rows, or all with None. Pass the last row as `after` for the next page.
+        """
+        require(self.db, AGENTS)
         check_after(after, Agent, "id")
         after_time, after_id = page_after(after.created_at, after.id) if after else OLDEST
         return await queries.list_agents(
@@ -90,5 +90,5 @@ class AgentStore:
         )
 
     async def delete_agent(self, id: str) -> bool:
-        """Mark an agent as deleted; say whether there was one."""
+        """Mark an agent as deleted; return whether it existed. `store_agent` restores it."""
         return await queries.delete_agent(self.db.repeatable, id=check_id("id", id)) > 0

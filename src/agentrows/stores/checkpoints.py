@@ -1,7 +1,7 @@
 """LangGraph checkpoints and their pending writes, by user, thread, namespace and id.
 
-`checkpoint` and `value` are base64 text of the serialised bytes, as other writers on the same
-tables have them. Metadata goes in as a JSON object; the column holds it as base64 too.
+`checkpoint` and `value` are base64 text of serialized bytes, the format of other writers on the
+same tables. Metadata is passed as a JSON object and stored as base64 of its text.
 """
 
 from __future__ import annotations
@@ -36,10 +36,11 @@ if TYPE_CHECKING:
     from agentrows.gen.models import Checkpoint, CheckpointWrite
 
 LONGEST_NAMESPACE: Final = 1024
-"""In bytes; the key of four columns has to fit PostgreSQL's index rows."""
+"""In bytes; the key of four columns must fit PostgreSQL's index rows."""
 INDEXES: Final = range(-4, (1 << 20) - 16)
 """ERROR, SCHEDULED, INTERRUPT and RESUME are -1 to -4; the rest of the 20 bits are channels."""
 HASH_BITS: Final = 43
+"""The bits that are left of `write_idx`, a positive 64-bit integer with 20 bits of index."""
 
 
 class CheckpointTuple(NamedTuple):
@@ -51,7 +52,7 @@ class CheckpointTuple(NamedTuple):
 
 @dataclass(frozen=True)
 class CheckpointStore:
-    """The checkpoints of each user's threads."""
+    """Store of the LangGraph checkpoints of users' threads."""
 
     db: Executor
 
@@ -68,7 +69,12 @@ class CheckpointStore:
         parent_checkpoint_id: str | None = None,
         version: int = 1,
     ) -> None:
-        """Store a checkpoint under its key, whole; a deleted one comes back."""
+        """Store a checkpoint under its key.
+
+        The key is the user, thread, namespace and checkpoint id. A stored checkpoint with the same
+        key is replaced, and a deleted one is restored. `checkpoint` is base64 text. `metadata` is a
+        JSON object of at most 200 levels.
+        """
         await queries.upsert_checkpoint(
             self.db.repeatable,
             user_id=check_id("user_id", user_id),
@@ -92,22 +98,18 @@ class CheckpointStore:
         writes: Iterable[NewCheckpointWrite],
         checkpoint_ns: str = "",
     ) -> None:
-        """Store a task's writes to a checkpoint, in one statement, all or none.
+        """Store the writes of a task to a checkpoint, in one statement: all of them or none.
 
-        `idx` is -4 to -1 for LangGraph's special channels, which are replaced, and from 0 on for
-        the others, of which the first one stays. Two tasks with the same idx do not meet: the
-        stored `write_idx` begins with 43 bits of the task id's hash. An idx that comes twice is
-        InvalidValue.
+        `idx` is -4 to -1 for LangGraph's special channels and 0 to 1,048,559 for the others. A
+        stored write with the same `idx` is replaced in a special channel, and stays unchanged in
+        the others. Writes of different tasks may have the same `idx`: the stored `write_idx` starts
+        with 43 bits of the task id's hash.
+
+        Raises:
+            InvalidValue: two writes have the same `idx`, or a value is not base64 text.
+
         """
-        writes = check_batch("writes", writes, NewCheckpointWrite)
-        for place, write in enumerate(writes):
-            if check_int64(f"writes[{place}].idx", write.idx) not in INDEXES:
-                raise InvalidValue(f"writes[{place}].idx must be from -4 to {INDEXES.stop - 1}")
-            check_text(f"writes[{place}].channel", write.channel)
-            check_text(f"writes[{place}].value_type", write.value_type)
-            _check_base64(f"writes[{place}].value", write.value)
-        if len({write.idx for write in writes}) < len(writes):
-            raise InvalidValue("writes has the same idx more than once")
+        writes = _check_writes(writes)
         check_id("user_id", user_id)
         check_id("thread_id", thread_id)
         _check_namespace(checkpoint_ns)
@@ -121,7 +123,7 @@ class CheckpointStore:
                 checkpoint_ns=checkpoint_ns,
                 checkpoint_id=checkpoint_id,
                 task_id=task_id,
-                task_hash=_hash(task_id),
+                task_hash=_hash_task_id(task_id),
                 writes=writes,
             )
 
@@ -135,10 +137,12 @@ class CheckpointStore:
         before: str | None = None,
         metadata: dict[str, JsonValue] | None = None,
     ) -> list[CheckpointTuple]:
-        """Return a thread's checkpoints with their writes, newest first, at most `limit`.
+        """Return the checkpoints of a thread with their writes, newest first.
 
-        `before` is the id of the checkpoint behind which to begin; `metadata` keeps those whose
-        metadata contains it (PostgreSQL 16 or later). Two statements, whatever the number.
+        At most `limit` checkpoints, or all with None. Pass the id of the last checkpoint as
+        `before` for the next page. `metadata` leaves out checkpoints with metadata that does not
+        contain this JSON object; it needs PostgreSQL 16 or later. The method runs two
+        statements, regardless of the number of checkpoints.
         """
         checkpoints = await self._select(
             thread_id,
@@ -158,17 +162,19 @@ class CheckpointStore:
         checkpoint_ns: str = "",
         checkpoint_id: str | None = None,
     ) -> CheckpointTuple:
-        """Return a checkpoint with its writes, the newest if no id is given.
+        """Return a checkpoint with its writes, the newest one without a `checkpoint_id`.
 
-        Raises NotFound if there is none, or it is deleted or somebody else's.
+        Raises:
+            NotFound: the user has no such checkpoint in the thread, or it is deleted.
+
         """
         if checkpoint_id is None:
-            found = await self.list_checkpoints(
+            newest = await self.list_checkpoints(
                 thread_id, user_id=user_id, checkpoint_ns=checkpoint_ns, limit=1
             )
-            if not found:
+            if not newest:
                 raise NotFound(f"no checkpoint in thread {thread_id!r} of this user")
-            return found[0]
+            return newest[0]
         checkpoint = await queries.get_checkpoint(
             self.db.repeatable,
             user_id=check_id("user_id", user_id),
@@ -188,9 +194,9 @@ class CheckpointStore:
         checkpoint_ns: str | None = None,
         checkpoint_id: str | None = None,
     ) -> bool:
-        """Mark a thread's checkpoints as deleted, with their writes; say whether there were any.
+        """Mark checkpoints of a thread and their writes as deleted; return whether any existed.
 
-        Without a namespace or an id: those of every namespace, every id.
+        Without a `checkpoint_ns` all namespaces are covered, without a `checkpoint_id` all ids.
         """
         deleted = await queries.delete_checkpoints(
             self.db.repeatable,
@@ -237,7 +243,7 @@ class CheckpointStore:
         )
 
     async def _with_writes(self, checkpoints: list[Checkpoint]) -> list[CheckpointTuple]:
-        """Add their writes to checkpoints of one thread and namespace."""
+        """Return checkpoints of one thread and namespace with their writes."""
         if not checkpoints:
             return []
         writes: dict[str, list[CheckpointWrite]] = defaultdict(list)
@@ -249,20 +255,34 @@ class CheckpointStore:
             checkpoint_ids=[checkpoint.checkpoint_id for checkpoint in checkpoints],
         ):
             writes[write.checkpoint_id].append(write)
-        return [CheckpointTuple(each, writes[each.checkpoint_id]) for each in checkpoints]
+        return [
+            CheckpointTuple(checkpoint, writes[checkpoint.checkpoint_id])
+            for checkpoint in checkpoints
+        ]
+
+
+def _check_writes(writes: Iterable[NewCheckpointWrite]) -> tuple[NewCheckpointWrite, ...]:
+    batch = check_batch("writes", writes, NewCheckpointWrite)
+    for index, write in enumerate(batch):
+        if check_int64(f"writes[{index}].idx", write.idx) not in INDEXES:
+            raise InvalidValue(f"writes[{index}].idx must be from -4 to {INDEXES.stop - 1}")
+        check_text(f"writes[{index}].channel", write.channel)
+        check_text(f"writes[{index}].value_type", write.value_type)
+        _check_base64(f"writes[{index}].value", write.value)
+    if len({write.idx for write in batch}) < len(batch):
+        raise InvalidValue("writes contains the same idx more than once")
+    return batch
 
 
 def _check_namespace(value: str) -> str:
     size = len(check_text("checkpoint_ns", value).encode())
     if size > LONGEST_NAMESPACE:
-        raise InvalidValue(
-            f"checkpoint_ns must have at most {LONGEST_NAMESPACE} bytes, this has {size}"
-        )
+        raise InvalidValue(f"checkpoint_ns must have at most {LONGEST_NAMESPACE} bytes, got {size}")
     return value
 
 
 def _check_metadata(value: dict[str, JsonValue]) -> str:
-    """Return base64 of the JSON of an object."""
+    """Return base64 of the text of a JSON object."""
     text = base64.b64encode(check_json_object("metadata", value).encode()).decode()
     return check_text("metadata", text)
 
@@ -275,6 +295,7 @@ def _check_base64(name: str, value: str) -> str:
     return value
 
 
-def _hash(task_id: str) -> int:
-    """Return 43 bits of SHA-256: the same on every machine and in every release."""
+def _hash_task_id(task_id: str) -> int:
+    """Return 43 bits of the SHA-256 of a task id."""
+    # Part of stored keys: it must be the same on every machine and in every release.
     return int.from_bytes(hashlib.sha256(task_id.encode()).digest()) >> (256 - HASH_BITS)

@@ -1,4 +1,4 @@
-"""CrewAI: the long-term memory of a crew, and the state of its flows, by user and thread."""
+"""CrewAI: the long-term memory of a crew and the states of its flows, by user and thread."""
 
 from __future__ import annotations
 
@@ -15,14 +15,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CrewAIStore:
-    """What each user's crews remember."""
+    """Store of the memories and the flow states of users' crews."""
 
     db: Executor
 
     async def store_crewai_memory(
         self, thread_id: str, *, user_id: str, memory_data: str
     ) -> CrewAIMemory:
-        """Store the memory of a thread, in place of the one before, and return it."""
+        """Store the memory of a thread and return it.
+
+        A stored memory of the thread is replaced, and a deleted one is restored. `memory_data` is
+        JSON text with the keys `task_description` and `score`, by which it is searched.
+        """
         return await queries.upsert_crewai_memory(
             self.db.repeatable,
             user_id=check_id("user_id", user_id),
@@ -38,10 +42,11 @@ class CrewAIStore:
         thread_id: str | None = None,
         limit: int | None = None,
     ) -> list[CrewAIMemory]:
-        """Return a user's memories whose task description has this text, at most `limit`.
+        """Return a user's memories that contain a text in their task description.
 
-        Newest first, then by `score` as a number, the lowest first. The text is literal, in any
-        case. Of memory_data that is not JSON, all is searched. Needs PostgreSQL 16.
+        Newest first, then lowest `score` first. At most `limit` rows, or all with None. The text is
+        literal and matches in any case. If `memory_data` is not JSON, its whole text is searched.
+        Needs PostgreSQL 16 or later.
         """
         check_text("task_description", task_description)
         check_id("user_id", user_id)
@@ -53,16 +58,16 @@ class CrewAIStore:
                 user_id=user_id,
                 limit=limit,
             )
-        found = await queries.search_crewai_memory_of_thread(
+        memory = await queries.search_crewai_memory_of_thread(
             self.db.repeatable,
             task_description=task_description,
             user_id=user_id,
             thread_id=check_id("thread_id", thread_id),
         )
-        return [] if found is None else [found]
+        return [] if memory is None else [memory]
 
     async def reset_crewai_memory(self, thread_id: str, *, user_id: str) -> bool:
-        """Mark the memory of a thread as deleted; say whether there was one."""
+        """Mark the memory of a thread as deleted; return whether it existed."""
         deleted = await queries.delete_crewai_memory(
             self.db.repeatable,
             user_id=check_id("user_id", user_id),
@@ -73,7 +78,10 @@ class CrewAIStore:
     async def store_crewai_flow_state(
         self, thread_id: str, *, user_id: str, method_name: str, state_data: str
     ) -> CrewAIFlowState:
-        """Store the state that a method of a flow left, and return it."""
+        """Store the state of a flow after one of its methods and return it.
+
+        A stored state of the same method is replaced, and a deleted one is restored.
+        """
         return await queries.upsert_crewai_flow_state(
             self.db.repeatable,
             user_id=check_id("user_id", user_id),
@@ -85,7 +93,7 @@ class CrewAIStore:
     async def find_crewai_flow_state(
         self, thread_id: str, *, user_id: str
     ) -> CrewAIFlowState | None:
-        """Return the state of a flow that was stored last; None if there is none."""
+        """Return the most recently stored state of a flow, or None."""
         return await queries.find_latest_crewai_flow_state(
             self.db.repeatable,
             user_id=check_id("user_id", user_id),

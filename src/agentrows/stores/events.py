@@ -1,4 +1,4 @@
-"""Events: what was said and done in a session, in order."""
+"""Events: the messages and steps of a session, in order."""
 
 from __future__ import annotations
 
@@ -9,61 +9,63 @@ from typing import TYPE_CHECKING, Final, Literal
 from agentrows.errors import AlreadyExists, InvalidValue, NotFound
 from agentrows.gen import events as queries
 from agentrows.gen.models import Event, NewEvent
+from agentrows.stores._pages import NEWEST, OLDEST, check_after, page_after
 from agentrows.validation import (
     END_OF_TIME,
-    NEWEST,
-    OLDEST,
-    check_after,
     check_aware,
     check_batch,
     check_choice,
     check_id,
     check_limit,
     check_text,
-    page_after,
 )
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
 
     from agentrows.db.executor import Executor
-    from agentrows.validation import Place
+    from agentrows.stores._pages import PagePosition
 
     Order = Literal["oldest_first", "newest_first"]
     OnDuplicate = Literal["raise", "skip", "repeat"]
 
 TICK: Final = timedelta(microseconds=1)
-"""PostgreSQL's resolution of time."""
+"""The resolution of time in PostgreSQL."""
 
 
 @dataclass(frozen=True)
 class EventStore:
-    """The events of each user's sessions."""
+    """Store of the events of users' sessions."""
 
     db: Executor
 
     async def store_events(
         self, events: Iterable[NewEvent], *, on_duplicate: OnDuplicate = "raise"
     ) -> int:
-        """Store any number of events in one statement, in their order, all or none.
+        """Store events in one statement, all of them or none, and return their number.
 
-        Returns how many were stored, and marks their sessions as active. An (id, user_id) that is
-        taken, in the table or within the batch, raises AlreadyExists naming it; with
-        `on_duplicate="skip"` the first one stays and the rest are stored. With `"repeat"` the call
-        may be made again, after OutcomeUnknown for instance: a batch that is stored already, every
-        event with the same session and data, counts as stored by this call, whatever became of it.
+        The events have the order of the batch, and their sessions are marked as active. Batches
+        for one stored session are ordered by their commits, so a reader of pages misses no event.
 
-        Batches into one stored session are ordered as they commit: a reader that pages with `after`
-        misses none.
+        `on_duplicate` is the reaction to an (id, user_id) that exists, in the table or twice in
+        the batch: `"raise"` stores nothing, `"skip"` stores the other events. With `"repeat"` the
+        call can be repeated, for example after OutcomeUnknown: if every event of the batch is
+        stored with the same session and data, it returns their number, even if events were
+        deleted since.
+
+        Raises:
+            AlreadyExists: an id exists; the message names it.
+            InvalidValue: an id is twice in the batch, under `"repeat"`.
+
         """
         check_choice("on_duplicate", on_duplicate, ("raise", "skip", "repeat"))
         events = check_batch("events", events, NewEvent)
-        for place, event in enumerate(events):
-            check_id(f"events[{place}].id", event.id)
-            check_id(f"events[{place}].user_id", event.user_id)
+        for index, event in enumerate(events):
+            check_id(f"events[{index}].id", event.id)
+            check_id(f"events[{index}].user_id", event.user_id)
             if event.session_id is not None:
-                check_id(f"events[{place}].session_id", event.session_id)
-            check_text(f"events[{place}].data", event.data)
+                check_id(f"events[{index}].session_id", event.session_id)
+            check_text(f"events[{index}].data", event.data)
         if not events:
             return 0
         if on_duplicate == "repeat":
@@ -72,13 +74,14 @@ class EventStore:
         return await insert(self.db.once, events=events)
 
     async def _store_or_repeat(self, events: tuple[NewEvent, ...]) -> int:
-        """Store events, or find that this very batch is stored."""
+        """Store events, or return the size of the batch if it is stored already."""
         if len({(event.user_id, event.id) for event in events}) < len(events):
-            raise InvalidValue("events has the same id of a user more than once")
+            raise InvalidValue("events contains the same id of a user more than once")
         try:
             if not self.db.in_transaction:
                 return await queries.insert_events(self.db.repeatable, events=events)
-            async with self.db.transaction() as scope:  # so that an error costs no more than this
+            # In a savepoint, so that AlreadyExists does not abort the caller's transaction.
+            async with self.db.transaction() as scope:
                 return await queries.insert_events(scope, events=events)
         except AlreadyExists:
             stored = await queries.count_stored_events(self.db.repeatable, events=events)
@@ -87,7 +90,12 @@ class EventStore:
             return stored
 
     async def get_event(self, id: str, *, user_id: str) -> Event:
-        """Return a user's event; raise NotFound if it is deleted or somebody else's."""
+        """Return a user's event.
+
+        Raises:
+            NotFound: the user has no such event, or it is deleted.
+
+        """
         event = await queries.get_event(
             self.db.repeatable, id=check_id("id", id), user_id=check_id("user_id", user_id)
         )
@@ -105,18 +113,23 @@ class EventStore:
         order: Order = "oldest_first",
         last: int | None = None,
     ) -> list[Event]:
-        """Return the events of a user's session in the order they happened, at most `limit`.
+        """Return the events of a user's session, oldest first unless `order` is `newest_first`.
 
-        A page goes on `after` its last row, or after a moment (exclusive); in `newest_first` order
-        that is towards the older ones. `last=n` returns the last n, oldest first, and stands alone.
+        At most `limit` rows, or all with None. Pass the last row as `after` for the next page.
+        A datetime as `after` starts the page after this time (exclusive), or before it in
+        `newest_first` order. `last=n` returns the last n events, oldest first.
+
+        Raises:
+            InvalidValue: `last` is combined with `limit`, `after` or `order`.
+
         """
         check_choice("order", order, ("oldest_first", "newest_first"))
         newest_first = order == "newest_first"
         if last is not None:
             if newest_first or limit is not None or after is not None:
-                raise InvalidValue("last stands alone, without limit, after or order")
+                raise InvalidValue("last cannot be combined with limit, after or order")
             newest_first, limit = True, check_limit("last", last)
-        after_time, after_id = _place(after, newest_first=newest_first)
+        after_time, after_id = _page_position(after, newest_first=newest_first)
         page = (
             queries.list_events_newest_first if newest_first else queries.list_events_oldest_first
         )
@@ -133,12 +146,13 @@ class EventStore:
     async def stream_events_for_session(
         self, session_id: str, *, user_id: str, after: Event | datetime | None = None
     ) -> AsyncGenerator[Event]:
-        """Stream the events of a user's session in the order they happened.
+        """Stream the events of a user's session, oldest first.
 
-        For sessions too large for a list: rows come from a server-side cursor, which holds a
-        connection until the stream ends or is closed (`contextlib.aclosing` does that early).
+        For sessions too large for a list. `after` is an event or a datetime (exclusive). The rows
+        come from a server-side cursor, which occupies a connection until the stream ends or is
+        closed; `contextlib.aclosing` closes it early.
         """
-        after_time, after_id = _place(after, newest_first=False)
+        after_time, after_id = _page_position(after, newest_first=False)
         async for event in queries.iter_list_events_oldest_first(
             self.db,
             user_id=check_id("user_id", user_id),
@@ -150,15 +164,15 @@ class EventStore:
             yield event
 
     async def delete_event(self, id: str, *, user_id: str) -> bool:
-        """Mark a user's event as deleted; say whether there was one."""
+        """Mark a user's event as deleted; return whether it existed. Its id cannot be reused."""
         deleted = await queries.delete_event(
             self.db.repeatable, id=check_id("id", id), user_id=check_id("user_id", user_id)
         )
         return deleted > 0
 
 
-def _place(after: Event | datetime | None, *, newest_first: bool) -> Place:
-    """Return where a page begins that goes on after this row or moment."""
+def _page_position(after: Event | datetime | None, *, newest_first: bool) -> PagePosition:
+    """Return the position after which a page starts."""
     if after is None:
         return NEWEST if newest_first else OLDEST
     if isinstance(after, datetime):

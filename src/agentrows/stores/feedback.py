@@ -1,25 +1,23 @@
-"""Feedback: what users say of an agent's messages."""
+"""Feedback: users' verdicts on messages of an agent."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from agentrows.errors import Conflict, Deleted, InvalidValue
 from agentrows.gen import feedback as queries
 from agentrows.gen.enums import FeedbackIssueType
 from agentrows.gen.models import Feedback
-from agentrows.stores._requirements import needs
+from agentrows.stores._pages import NEWEST, check_after, page_after
+from agentrows.stores._requirements import FEEDBACK_KEYS, require
 from agentrows.validation import (
-    NEWEST,
-    check_after,
     check_choice,
     check_flag,
     check_id,
     check_int64,
     check_limit,
     check_text,
-    page_after,
 )
 
 if TYPE_CHECKING:
@@ -29,12 +27,8 @@ if TYPE_CHECKING:
     from agentrows.gen.models import FeedbackSummary
 
 
-KEYS: Final = 12
-"""The migration of the track agentrows that brings idempotency keys."""
-
-
 class _Verdict(NamedTuple):
-    """What a user says, and what has to be the same when it is said again."""
+    """The columns that must be the same in each call with one idempotency key."""
 
     message_id: int | None
     is_positive: bool
@@ -42,13 +36,13 @@ class _Verdict(NamedTuple):
     issue_type: str | None
 
     @classmethod
-    def of(cls, row: Feedback) -> Self:
+    def from_row(cls, row: Feedback) -> Self:
         return cls(row.message_id, row.is_positive, row.feedback_text, row.issue_type)
 
 
 @dataclass(frozen=True)
 class FeedbackStore:
-    """What each user said."""
+    """Store of users' feedback."""
 
     db: Executor
 
@@ -62,12 +56,18 @@ class FeedbackStore:
         message_id: int | None = None,
         idempotency_key: str | None = None,
     ) -> Feedback:
-        """Store a user's verdict, in words that are not empty, and return it.
+        """Store a user's verdict and return it.
 
-        `issue_type` is one of instructions, factual, incomplete, tool. With an `idempotency_key`,
-        1 to 512 bytes of the application's choice, the call may be made again, after OutcomeUnknown
-        for instance: each one with the user's same key returns the row of the first. Raises
-        Conflict for a key that was used with another verdict, and Deleted if its row is deleted.
+        `feedback_text` must not be empty. `issue_type` is one of instructions, factual,
+        incomplete, tool. With an `idempotency_key` of 1 to 512 bytes the call can be repeated, for
+        example after OutcomeUnknown: every call with the same user and key returns the row that
+        the first call stored.
+
+        Raises:
+            Conflict: the user's key was used with another verdict.
+            Deleted: the feedback stored under the key is deleted.
+            SchemaBehind: `idempotency_key` needs migration 12 of the track agentrows.
+
         """
         if not check_text("feedback_text", feedback_text).strip():
             raise InvalidValue("feedback_text must not be empty")
@@ -93,8 +93,8 @@ class FeedbackStore:
         )
 
     async def _store_once(self, new: _Verdict, *, user_id: str, key: str) -> Feedback:
-        """Store a verdict under a new key, or return what is stored under it."""
-        needs(self.db, "agentrows", KEYS)
+        """Store a verdict under a key, or return the verdict that is stored under it."""
+        require(self.db, FEEDBACK_KEYS)
         while True:
             db = self.db.repeatable
             stored = await queries.insert_feedback_once(
@@ -108,20 +108,23 @@ class FeedbackStore:
             )
             if stored is not None:
                 return stored
-            # No row: the key is taken, unless somebody forgets it before we look.
+            # No row: the key is in use, or was erased since: then try again.
             stored = await queries.find_feedback_by_key(db, user_id=user_id, idempotency_key=key)
             if stored is None:
                 if await queries.has_feedback_key(db, user_id=user_id, idempotency_key=key):
                     raise Deleted("the feedback stored under this idempotency_key is deleted")
                 continue
-            if new != _Verdict.of(stored):
-                raise Conflict("this user's idempotency_key was used for another verdict")
+            if new != _Verdict.from_row(stored):
+                raise Conflict("this user's idempotency_key was used with another verdict")
             return stored
 
     async def list_feedback(
         self, *, user_id: str, limit: int | None = None, after: Feedback | None = None
     ) -> list[Feedback]:
-        """Return a user's feedback, newest first, at most `limit`; pages go on `after` a row."""
+        """Return a user's feedback, newest first.
+
+        At most `limit` rows, or all with None. Pass the last row as `after` for the next page.
+        """
         check_after(after, Feedback)
         after_time, _ = page_after(after.created_at, "") if after else NEWEST
         return await queries.list_feedback(
@@ -133,7 +136,7 @@ class FeedbackStore:
         )
 
     async def summarize_feedback(self, *, user_id: str) -> FeedbackSummary:
-        """Count a user's feedback, by verdict and by issue; all zero for an unknown user."""
+        """Count a user's feedback by verdict and by issue type; all zero for an unknown user."""
         return await queries.summarize_feedback(
             self.db.repeatable, user_id=check_id("user_id", user_id)
         )

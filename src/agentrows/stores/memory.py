@@ -1,7 +1,7 @@
-"""Memories: what an agent remembers of a user, searched by the similarity of embeddings.
+"""Memories: facts that an agent has stored about a user, searched by similarity of embeddings.
 
-An embedding is a (768,) float32 vector; it need not be normalised. The agent `travel-agent` finds
-the rows of `travel_agent` too, because other writers on the same table spell it so.
+An embedding is a `(768,) float32` vector, which need not be normalized. The agent `travel-agent`
+also finds the rows of `travel_agent`, because other writers on the table store its name so.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Final
 from agentrows.errors import InvalidValue, OwnedByAnother
 from agentrows.gen import memory as queries
 from agentrows.gen.models import Memory, NewMemory
-from agentrows.stores._requirements import needs
+from agentrows.stores._pages import NEWEST, check_after, page_after
+from agentrows.stores._requirements import VECTORS, require
 from agentrows.validation import (
-    NEWEST,
     UNSET,
-    check_after,
     check_batch,
     check_embedding,
     check_flag,
@@ -30,14 +29,14 @@ from agentrows.validation import (
     check_number,
     check_optional_moment,
     check_text,
-    given,
-    page_after,
+    is_set,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
+    from pgvector import Vector
     from pydantic import JsonValue
 
     from agentrows.db.executor import Executor
@@ -45,12 +44,12 @@ if TYPE_CHECKING:
     from agentrows.validation import Unset, VectorLike
 
 EXACT_UP_TO: Final = 2000
-"""Rows of one owner up to which an exact scan is about as fast as the HNSW index, and exact."""
+"""Rows of one owner up to which an exact scan is about as fast as the HNSW index."""
 
 
 @dataclass(frozen=True)
 class MemoryStore:
-    """What each agent remembers of each user."""
+    """Store of the memories of agents about users."""
 
     db: Executor
 
@@ -65,12 +64,17 @@ class MemoryStore:
         metadata: dict[str, JsonValue] | str | Unset | None = UNSET,
         expires_at: datetime | Unset | None = UNSET,
     ) -> Memory:
-        """Store a memory and return it, under a new id unless one is given.
+        """Store a memory and return it, under a new UUID without an `id`.
 
-        With the id of a stored one, an argument left out keeps its value and None clears it; an id
-        of another agent or user raises OwnedByAnother. `metadata` is a JSON object, or its text.
+        If the id exists, an argument left out keeps the stored value; None clears it. `embedding`
+        is a `(768,) float32` vector, which need not be normalized. `metadata` is a JSON object, or
+        its text. From `expires_at` on the memory is not returned.
+
+        Raises:
+            OwnedByAnother: the id belongs to another agent or user.
+
         """
-        needs(self.db, "vector", 1)
+        require(self.db, VECTORS)
         memory_id = str(uuid.uuid4()) if id is None else check_id("id", id)
         memory = await queries.upsert_memory(
             self.db.repeatable,
@@ -78,37 +82,33 @@ class MemoryStore:
             agent_name=check_id("agent_name", agent_name),
             user_id=check_id("user_id", user_id),
             content=check_text("content", content),
-            embedding=(
-                None
-                if embedding is None or embedding is UNSET
-                else check_embedding("embedding", embedding)
-            ),
-            set_embedding=given(embedding),
-            metadata=(
-                None
-                if metadata is None or metadata is UNSET
-                else _check_metadata("metadata", metadata)
-            ),
-            set_metadata=given(metadata),
+            embedding=_check_optional_embedding(embedding),
+            set_embedding=is_set(embedding),
+            metadata=_check_optional_metadata(metadata),
+            set_metadata=is_set(metadata),
             expires_at=check_optional_moment("expires_at", expires_at),
-            set_expires_at=given(expires_at),
+            set_expires_at=is_set(expires_at),
         )
         if memory is None:
             raise OwnedByAnother(f"memory {memory_id!r} belongs to another agent or user")
         return memory
 
     async def store_agent_memories(self, memories: Iterable[NewMemory]) -> int:
-        """Store any number of memories in one statement, all or none; return how many.
+        """Store memories in one statement, all of them or none, and return their number.
 
-        A stored one with the same id is replaced whole; one of another agent or user raises
-        OwnedByAnother, and an id that comes twice InvalidValue.
+        A stored memory with the same id is replaced, with all of its columns.
+
+        Raises:
+            InvalidValue: two memories have the same id.
+            OwnedByAnother: an id belongs to another agent or user.
+
         """
-        needs(self.db, "vector", 1)
+        require(self.db, VECTORS)
         memories = check_batch("memories", memories, NewMemory)
         memories = [_check_new(f"memories[{i}]", memory) for i, memory in enumerate(memories)]
         ids = {memory.id for memory in memories}
         if len(ids) < len(memories):
-            raise InvalidValue("memories has the same id more than once")
+            raise InvalidValue("memories contains the same id more than once")
         if not memories:
             return 0
 
@@ -132,14 +132,18 @@ class MemoryStore:
         with_embeddings: bool = False,
         touch: bool = True,
     ) -> list[MemoryHit]:
-        """Return the `limit` memories nearest to an embedding, best first.
+        """Return the memories that are nearest to an embedding, highest score first.
 
-        `score` is the cosine similarity, in [-1, 1]; a memory without an embedding has 0 and comes
-        last. As many rows come back as there are, up to `limit`; expired ones never do. `metadata`
-        keeps those whose JSON contains it, `min_score` those that score as much. The embeddings
-        stay behind unless asked for. Each hit counts as read; `touch=False` only reads.
+        `embedding` is a `(768,) float32` vector, which need not be normalized. `score` is the
+        cosine similarity, in [-1, 1]; a memory without an embedding has the score 0 and is last.
+        Exactly `limit` rows are returned if there are as many, or all with None. Expired memories
+        are left out.
+
+        `min_score` leaves out lower scores, and `metadata` memories with metadata that does not
+        contain this JSON object. `embedding` is None in every hit without `with_embeddings`. The
+        search increments the `access_count` of each hit, unless `touch` is False.
         """
-        needs(self.db, "vector", 1)
+        require(self.db, VECTORS)
         if min_score is not None and not -1 <= check_number("min_score", min_score) <= 1:
             raise InvalidValue("min_score must be between -1 and 1")
         if metadata is not None:
@@ -170,12 +174,12 @@ class MemoryStore:
         after: Memory | None = None,
         with_embeddings: bool = False,
     ) -> list[Memory]:
-        """Return what an agent remembers of a user and has not expired, newest first.
+        """Return the unexpired memories of an agent about a user, newest first.
 
-        At most `limit`; a page goes on `after` its last row. `embedding` is None in every row
-        unless asked for.
+        At most `limit` rows, or all with None. Pass the last row as `after` for the next page.
+        `embedding` is None in every row without `with_embeddings`.
         """
-        needs(self.db, "vector", 1)
+        require(self.db, VECTORS)
         check_after(after, Memory, "id")
         after_time, after_id = page_after(after.created_at, after.id) if after else NEWEST
         return await queries.list_memories(
@@ -191,11 +195,11 @@ class MemoryStore:
     async def delete_agent_memory(
         self, *, agent_name: str, user_id: str, id: str | Unset = UNSET
     ) -> bool:
-        """Remove one memory, or without an `id` all that the agent remembers of the user.
+        """Delete one memory, or without an `id` all memories of the agent about the user.
 
-        Says whether there was something to remove.
+        Returns whether a memory existed. The rows are removed, not marked.
         """
-        needs(self.db, "vector", 1)
+        require(self.db, VECTORS)
         deleted = await queries.delete_memories(
             self.db.repeatable,
             agent_name=check_id("agent_name", agent_name),
@@ -205,16 +209,25 @@ class MemoryStore:
         return deleted > 0
 
     async def prune_expired_memories(self) -> PrunedMemories:
-        """Remove every user's expired memories; return how many were deleted and extended.
+        """Delete all users' expired memories; return the numbers of deleted and extended rows.
 
-        One read at least 10 times is extended instead: it lives 15 days more, unread again.
+        A memory that was read at least 10 times is extended: it expires 15 days from now, and its
+        access count restarts at 0. Memories that another transaction has locked are skipped.
         """
-        needs(self.db, "vector", 1)
+        require(self.db, VECTORS)
         return await queries.prune_memories(self.db.repeatable)
 
 
+def _check_optional_embedding(value: VectorLike | Unset | None) -> Vector | None:
+    return None if value is None or value is UNSET else check_embedding("embedding", value)
+
+
+def _check_optional_metadata(value: dict[str, JsonValue] | str | Unset | None) -> str | None:
+    return None if value is None or value is UNSET else _check_metadata("metadata", value)
+
+
 def _check_metadata(name: str, value: dict[str, JsonValue] | str) -> str:
-    """Return the text of a JSON object that a filter can find; raise InvalidValue otherwise."""
+    """Return the text of a JSON object; raise InvalidValue for text that jsonb cannot contain."""
     text = check_text(name, value) if isinstance(value, str) else check_json(name, value)
     try:
         parsed = json.loads(text, parse_constant=_refuse_constant)
@@ -229,7 +242,7 @@ def _refuse_constant(constant: str) -> None:
 
 
 def _check_new(name: str, memory: NewMemory) -> NewMemory:
-    """Return the memory with its embedding as a Vector, which assigning a list leaves out."""
+    """Return a checked memory, with its embedding as a Vector."""
     check_id(f"{name}.id", memory.id)
     check_id(f"{name}.agent_name", memory.agent_name)
     check_id(f"{name}.user_id", memory.user_id)
@@ -240,6 +253,7 @@ def _check_new(name: str, memory: NewMemory) -> NewMemory:
         check_moment(f"{name}.expires_at", memory.expires_at)
     if memory.embedding is None:
         return memory
+    # Assigning to a field is not validated, so the embedding may be a list.
     embedding = check_embedding(f"{name}.embedding", memory.embedding)
     if embedding is memory.embedding:
         return memory

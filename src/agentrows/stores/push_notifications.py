@@ -1,4 +1,4 @@
-"""Push notification configs: where to report on a task."""
+"""Push notification configs: the addresses to which the progress of a task is reported."""
 
 from __future__ import annotations
 
@@ -8,26 +8,20 @@ from typing import TYPE_CHECKING, Final
 from agentrows.errors import InvalidReference, InvalidValue, NotFound
 from agentrows.gen import push_notifications as queries
 from agentrows.gen.models import PushNotification
-from agentrows.stores._requirements import needs
-from agentrows.validation import (
-    OLDEST,
-    check_after,
-    check_id,
-    check_limit,
-    check_text,
-    page_after,
-)
+from agentrows.stores._pages import OLDEST, check_after, page_after
+from agentrows.stores._requirements import TASK_OWNERS, require
+from agentrows.validation import check_id, check_limit, check_text
 
 if TYPE_CHECKING:
     from agentrows.db.executor import Executor
 
 UNIT_SEPARATOR: Final = "\x1f"
-"""What joins an id and a task in a row whose id another task's config has already."""
+"""Joins id and task id in the stored id of a config if another task's config has its id."""
 
 
 @dataclass(frozen=True)
 class PushNotificationStore:
-    """The configs of each task, which is a user's.
+    """Store of the push notification configs of users' tasks.
 
     A config belongs to its task: the same id under another task is another config.
     """
@@ -37,11 +31,15 @@ class PushNotificationStore:
     async def store_push_notification(
         self, id: str, *, task_id: str, user_id: str, data: str
     ) -> PushNotification:
-        """Store a config of a user's task and return it; a deleted one comes back.
+        """Store a config of a user's task and return it.
 
-        Raises InvalidReference if this user has no such task.
+        A stored config of the task with the same id is replaced, and a deleted one is restored.
+
+        Raises:
+            InvalidReference: the user has no such task.
+
         """
-        needs(self.db, "core", 7)
+        require(self.db, TASK_OWNERS)
         _check_config_id(id)
         check_id("task_id", task_id)
         check_id("user_id", user_id)
@@ -52,15 +50,20 @@ class PushNotificationStore:
             )
             if config is not None:
                 return config
-            # No row: there is no such task, or another task's config took the id just now.
+            # No row: the task does not exist, or a concurrent config of another task took the id.
             if not await queries.has_task(self.db.repeatable, task_id=task_id, user_id=user_id):
                 raise InvalidReference(f"no task {task_id!r} of this user")
 
     async def get_push_notification(
         self, id: str, *, task_id: str, user_id: str
     ) -> PushNotification:
-        """Return a config; raise NotFound if it is deleted, or not of a task of this user."""
-        needs(self.db, "core", 7)
+        """Return a config of a user's task.
+
+        Raises:
+            NotFound: the user's task has no such config, or it is deleted.
+
+        """
+        require(self.db, TASK_OWNERS)
         config = await queries.get_push_notification(
             self.db.repeatable,
             id=_check_config_id(id),
@@ -79,11 +82,11 @@ class PushNotificationStore:
         limit: int | None = None,
         after: PushNotification | None = None,
     ) -> list[PushNotification]:
-        """Return the configs of a user's task, oldest first, at most `limit`.
+        """Return the configs of a user's task, oldest first.
 
-        A page goes on `after` its last row.
+        At most `limit` rows, or all with None. Pass the last row as `after` for the next page.
         """
-        needs(self.db, "core", 7)
+        require(self.db, TASK_OWNERS)
         check_after(after, PushNotification, "id")
         after_time, after_id = page_after(after.created_at, after.id) if after else OLDEST
         return await queries.list_push_notifications(
@@ -96,15 +99,15 @@ class PushNotificationStore:
         )
 
     async def delete_push_notification(self, id: str, *, task_id: str, user_id: str) -> bool:
-        """Mark a config as deleted; say whether there was one."""
+        """Mark a config of a user's task as deleted; return whether it existed."""
         return await self._delete(_check_config_id(id), task_id=task_id, user_id=user_id)
 
     async def delete_push_notifications(self, task_id: str, *, user_id: str) -> bool:
-        """Mark all configs of a user's task as deleted; say whether there was one."""
+        """Mark all configs of a user's task as deleted; return whether any existed."""
         return await self._delete(None, task_id=task_id, user_id=user_id)
 
     async def _delete(self, id: str | None, *, task_id: str, user_id: str) -> bool:
-        needs(self.db, "core", 7)
+        require(self.db, TASK_OWNERS)
         deleted = await queries.delete_push_notifications(
             self.db.repeatable,
             id=id,
@@ -116,5 +119,5 @@ class PushNotificationStore:
 
 def _check_config_id(id: str) -> str:
     if UNIT_SEPARATOR in check_id("id", id):
-        raise InvalidValue("id holds U+001F, which is reserved in the ids of configs")
+        raise InvalidValue("id contains U+001F, which is reserved in the ids of configs")
     return id

@@ -10,38 +10,39 @@ from typing import TYPE_CHECKING, Final, Literal
 from agentrows.errors import AlreadyExists, Deleted, InvalidValue, NotFound
 from agentrows.gen import sessions as queries
 from agentrows.gen.models import PrunedSessions, Session
-from agentrows.stores._requirements import check_read_committed, look_around, needs, new_snapshots
+from agentrows.stores._isolation import check_read_committed, choose_isolation
+from agentrows.stores._pages import NEWEST, check_after, page_after
+from agentrows.stores._requirements import TASK_OWNERS, require
+from agentrows.stores._row_security import read_access_scope
 from agentrows.validation import (
-    NEWEST,
     UNSET,
-    check_after,
     check_choice,
     check_flag,
     check_id,
     check_indexed_text,
     check_limit,
     check_optional_id,
-    given,
-    page_after,
+    is_set,
 )
 
 if TYPE_CHECKING:
     from agentrows.db.executor import Executor
-    from agentrows.gen.models import ExpiredSession
-    from agentrows.validation import Place, Unset
+    from agentrows.gen.models import IdleSession
+    from agentrows.stores._pages import PagePosition
+    from agentrows.validation import Unset
 
     Order = Literal["activity", "created"]
 
 
 LONGEST_RETENTION: Final = timedelta(days=365_000)
-"""What PostgreSQL can still subtract from now, and by far."""
-PRUNED_AT_ONCE: Final = 1000
+"""PostgreSQL can subtract this much from the current time without an overflow."""
+PRUNE_BATCH_SIZE: Final = 1000
 """Sessions that one transaction of a prune locks and removes."""
 
 
 @dataclass(frozen=True)
 class SessionStore:
-    """The sessions of each user."""
+    """Store of users' sessions."""
 
     db: Executor
 
@@ -54,24 +55,28 @@ class SessionStore:
         agent_id: str | Unset | None = UNSET,
         source: str | Unset | None = UNSET,
     ) -> Session:
-        """Store a session and return it; it counts as active now.
+        """Store a session, mark it as active and return it.
 
-        An argument left out keeps the stored value, None clears it. Raises Deleted for an id that
-        this user has deleted.
+        An argument left out keeps the stored value; None clears it. `name` and `source` have at
+        most 2,000 bytes.
+
+        Raises:
+            Deleted: the user has deleted a session with this id; the id cannot be reused.
+
         """
         session = await queries.upsert_session(
             self.db.repeatable,
             id=check_id("id", id),
             user_id=check_id("user_id", user_id),
             name=check_indexed_text("name", name),
-            set_name=given(name),
+            set_name=is_set(name),
             agent_id=check_optional_id("agent_id", agent_id),
-            set_agent_id=given(agent_id),
+            set_agent_id=is_set(agent_id),
             source=check_indexed_text("source", source),
-            set_source=given(source),
+            set_source=is_set(source),
         )
         if session is None:
-            raise Deleted(f"session {id!r} was deleted, its id stays taken")
+            raise Deleted(f"session {id!r} is deleted: its id cannot be reused")
         return session
 
     async def create_session(
@@ -85,7 +90,12 @@ class SessionStore:
     ) -> Session:
         """Store a new session and return it.
 
-        Raises AlreadyExists if this user has one with the id, and Deleted if they had one.
+        `name` and `source` have at most 2,000 bytes.
+
+        Raises:
+            AlreadyExists: the user has a session with this id.
+            Deleted: the user has deleted a session with this id; the id cannot be reused.
+
         """
         session = await queries.insert_session(
             self.db.once,
@@ -98,11 +108,16 @@ class SessionStore:
         if session is not None:
             return session
         if await queries.is_session_deleted(self.db.repeatable, id=id, user_id=user_id):
-            raise Deleted(f"session {id!r} was deleted, its id stays taken")
-        raise AlreadyExists(f"session {id!r} exists already")
+            raise Deleted(f"session {id!r} is deleted: its id cannot be reused")
+        raise AlreadyExists(f"session {id!r} of this user already exists")
 
     async def get_session(self, id: str, *, user_id: str) -> Session:
-        """Return a user's session; raise NotFound if it is deleted or somebody else's."""
+        """Return a user's session.
+
+        Raises:
+            NotFound: the user has no such session, or it is deleted.
+
+        """
         session = await queries.get_session(
             self.db.repeatable, id=check_id("id", id), user_id=check_id("user_id", user_id)
         )
@@ -118,11 +133,11 @@ class SessionStore:
         after: Session | None = None,
         order: Order = "activity",
     ) -> list[Session]:
-        """Return a user's sessions, the most recently active (or `created`) first.
+        """Return a user's sessions, the most recently active or `created` first.
 
-        At most `limit`; a page goes on `after` its last row.
+        At most `limit` rows, or all with None. Pass the last row as `after` for the next page.
         """
-        after_time, after_id = _place(after, order)
+        after_time, after_id = _page_position(after, order)
         page = (
             queries.list_sessions_by_activity
             if order == "activity"
@@ -145,11 +160,12 @@ class SessionStore:
         after: Session | None = None,
         order: Order = "activity",
     ) -> list[Session]:
-        """Return a user's sessions with an agent, without those that an agent started.
+        """Return a user's sessions with an agent, the most recently active or `created` first.
 
-        Order, `limit` and `after` are those of `list_sessions`.
+        Sessions that an agent started are left out. At most `limit` rows, or all with None.
+        Pass the last row as `after` for the next page.
         """
-        after_time, after_id = _place(after, order)
+        after_time, after_id = _page_position(after, order)
         page = (
             queries.list_agent_sessions_by_activity
             if order == "activity"
@@ -172,11 +188,12 @@ class SessionStore:
         after: Session | None = None,
         order: Order = "activity",
     ) -> list[Session]:
-        """Return every user's sessions with an agent: for its operator, not for its users.
+        """Return all users' sessions with an agent, the most recently active or `created` first.
 
-        Without those that an agent started; order, `limit` and `after` as in `list_sessions`.
+        For the operator of the agent, not for its users. Sessions that an agent started are left
+        out. At most `limit` rows, or all with None. Pass the last row as `after` for the next page.
         """
-        after_time, after_id = _place(after, order)
+        after_time, after_id = _page_position(after, order)
         page = (
             queries.list_all_agent_sessions_by_activity
             if order == "activity"
@@ -192,7 +209,7 @@ class SessionStore:
         )
 
     async def delete_session(self, id: str, *, user_id: str) -> bool:
-        """Mark a user's session as deleted, for good; say whether there was one."""
+        """Mark a user's session as deleted; return whether it existed. Its id cannot be reused."""
         deleted = await queries.delete_session(
             self.db.repeatable, id=check_id("id", id), user_id=check_id("user_id", user_id)
         )
@@ -201,62 +218,73 @@ class SessionStore:
     async def prune_expired_sessions(
         self, retention: timedelta, *, dry_run: bool = False
     ) -> PrunedSessions:
-        """Remove every user's sessions that were idle for longer than `retention`, for good.
+        """Delete the sessions of all users that were idle for longer than `retention`.
 
         Their events, tasks, push notification configs, checkpoints, checkpoint writes, CrewAI rows
         and shares are removed with them. A session is idle if neither its own row nor any of these
         rows was written within the retention, and no share of it was opened. Deleting a row does
-        not count as writing it. Sessions are removed in batches of 1000, each in a transaction of
-        its own; sessions in use by another transaction are skipped. A retention of zero or less
-        removes nothing.
+        not count as writing it. Sessions are removed in batches of at most 1000, each in a
+        transaction of its own; sessions in use by another transaction are skipped. A retention of
+        zero or less removes nothing.
 
         Returns the number of removed rows by table; `dry_run` counts them and removes none. Inside
         a transaction all batches are part of it, and it must be read committed.
 
-        Raises: InvalidValue inside `as_user`, and for another isolation level; ConfigError where
-        policies hide every row (agentrows.unscoped).
+        Raises:
+            ConfigError: policies hide every row (agentrows.unscoped).
+            InvalidValue: called inside `as_user`, or in a transaction that is not read committed.
+
         """
-        needs(self.db, "core", 7)
+        require(self.db, TASK_OWNERS)
         if not isinstance(retention, timedelta):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidValue("retention must be a timedelta")
         check_flag("dry_run", dry_run)
         if retention > LONGEST_RETENTION:
             raise InvalidValue(f"retention must be at most {LONGEST_RETENTION.days:,} days")
         if retention <= timedelta(0):
-            return _sum([])
-        found = await look_around(self.db.repeatable, "prune_expired_sessions")
+            return _add_up([])
+        scope = await read_access_scope(self.db.repeatable, "prune_expired_sessions")
         if dry_run:
             return await queries.count_expired_sessions(self.db.repeatable, retention=retention)
         if self.db.in_transaction:
-            check_read_committed(found.isolation, "prune_expired_sessions")
+            check_read_committed(scope.isolation, "prune_expired_sessions")
         batches: list[PrunedSessions] = []
-        last: ExpiredSession | None = None
+        last: IdleSession | None = None
         while True:
             prune = partial(_prune_batch, retention=retention, after=last)
-            last, pruned = await self.db.repeat(prune, isolation=new_snapshots(self.db))
+            last, pruned = await self.db.repeat(prune, isolation=choose_isolation(self.db))
             if last is None:
-                return _sum(batches)
+                return _add_up(batches)
             batches.append(pruned)
 
 
 async def _prune_batch(
-    db: Executor, *, retention: timedelta, after: ExpiredSession | None
-) -> tuple[ExpiredSession | None, PrunedSessions]:
-    """Remove the idle sessions of the next batch; return its last session, None if it is empty.
+    db: Executor, *, retention: timedelta, after: IdleSession | None
+) -> tuple[IdleSession | None, PrunedSessions]:
+    """Delete the expired ones of the next idle sessions; return the last of these, None at the end.
 
-    Locks are taken in statements of their own, never waiting: the statement that removes rows then
-    sees all that was committed before. A session is skipped if a writer has one of its tasks.
+    Locked sessions, and sessions with a locked task, are skipped.
     """
-    locked = await queries.lock_expired_sessions(
+    # Rows are locked in statements of their own: the snapshot of the deleting statement is then
+    # newer than the locks, so that it sees the rows that were committed before.
+    idle = await queries.list_idle_sessions(
         db,
         retention=retention,
         after_time=after.last_used if after else "-infinity",
         after_id=after.id if after else "",
         after_user_id=after.user_id if after else "",
-        batch_size=PRUNED_AT_ONCE,
+        batch_size=PRUNE_BATCH_SIZE,
+    )
+    if not idle:
+        return None, _add_up([])
+    locked = await queries.lock_expired_sessions(
+        db,
+        retention=retention,
+        id=[session.id for session in idle],
+        user_id=[session.user_id for session in idle],
     )
     if not locked:
-        return None, _sum([])
+        return idle[-1], _add_up([])
     sessions = await queries.lock_tasks_of_sessions(
         db, id=[session.id for session in locked], user_id=[session.user_id for session in locked]
     )
@@ -266,11 +294,11 @@ async def _prune_batch(
         id=[session.id for session in sessions],
         user_id=[session.user_id for session in sessions],
     )
-    return locked[-1], pruned
+    return idle[-1], pruned
 
 
-def _place(after: Session | None, order: Order) -> Place:
-    """Return where a page begins that goes on after this row."""
+def _page_position(after: Session | None, order: Order) -> PagePosition:
+    """Return the position after which a page starts."""
     check_choice("order", order, ("activity", "created"))
     check_after(after, Session, "id", "user_id")
     if after is None:
@@ -278,8 +306,8 @@ def _place(after: Session | None, order: Order) -> Place:
     return page_after(after.updated_at if order == "activity" else after.created_at, after.id)
 
 
-def _sum(batches: list[PrunedSessions]) -> PrunedSessions:
-    """Add up what the batches removed, table by table."""
+def _add_up(batches: list[PrunedSessions]) -> PrunedSessions:
+    """Return the number of removed rows of all batches, by table."""
     return PrunedSessions(
         sessions=sum(batch.sessions for batch in batches),
         tasks=sum(batch.tasks for batch in batches),

@@ -1,7 +1,8 @@
-"""Shares: a token that lets others see a session.
+"""Shares: tokens that let other users open a session.
 
-A token is stored as it is, as kagent stores it, or as its SHA-256. No digest is a token: it begins
-with a control character, which no HTTP header can carry, and which the look-up here refuses.
+A token is stored as plain text, as kagent stores it, or as its SHA-256. A digest cannot be used as
+a token: it starts with a control character, which is not valid in HTTP headers, and the look-up
+compares only the digest of a token with it.
 """
 
 from __future__ import annotations
@@ -9,48 +10,53 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from agentrows.errors import NotFound
 from agentrows.gen import shares as queries
 from agentrows.gen.models import SessionShare
-from agentrows.stores._requirements import needs
-from agentrows.validation import check_after, check_flag, check_id, check_int64, check_limit
+from agentrows.stores._pages import check_after
+from agentrows.stores._requirements import SHARES, require
+from agentrows.validation import check_flag, check_id, check_int64, check_limit
 
 if TYPE_CHECKING:
     from agentrows.db.executor import Executor
     from agentrows.gen.models import SessionShareAccess
 
 TOKEN_BYTES: Final = 32
-HASHED: Final = "\x1fsha256:"
-"""What a stored token begins with that is a digest, in hexadecimal digits."""
-NO_SHARE: Final = "the token shares no session"
+DIGEST_PREFIX: Final = "\x1fsha256:"
+"""The start of a stored digest, before its hexadecimal digits."""
+NO_SHARE: Final = "no session is shared under this token"
 
 
 @dataclass(frozen=True)
 class ShareStore:
-    """The shares of each user's sessions. A token is a secret: no message repeats it.
+    """Store of the shares of users' sessions.
 
-    With `hash_tokens` new tokens are stored as their SHA-256; tokens of either kind are found.
+    A token is a secret, and no error message contains it. With the setting `hash_share_tokens` new
+    tokens are stored as their SHA-256; plain and hashed tokens are both found.
     """
 
     db: Executor
-    hash_tokens: bool = field(default=False, kw_only=True)
 
     async def create_session_share(
         self, session_id: str, *, user_id: str, read_only: bool = True
     ) -> SessionShare:
-        """Share a session under a new token of 256 random bits, and return the share.
+        """Share a user's session under a new token of 256 random bits and return the share.
 
-        With `hash_tokens` nobody can read the token again: here it is shown for the only time.
-        Raises NotFound if this user has no such session. `created_at` is in UTC, without a zone.
+        With `hash_share_tokens` this is the only time that the token is returned.
+        `created_at` is in UTC, without a time zone.
+
+        Raises:
+            NotFound: the user has no such session, or it is deleted.
+
         """
-        needs(self.db, "core", 6)
+        require(self.db, SHARES)
         token = secrets.token_urlsafe(TOKEN_BYTES)
         share = await queries.insert_session_share(
             self.db.once,
-            token=_hashed(token) if self.hash_tokens else token,
+            token=_digest(token) if self.db.hash_share_tokens else token,
             session_id=check_id("session_id", session_id),
             user_id=check_id("user_id", user_id),
             read_only=check_flag("read_only", read_only),
@@ -60,14 +66,19 @@ class ShareStore:
         return share.model_copy(update={"token": token})
 
     async def get_session_share_by_token(self, token: str) -> SessionShare:
-        """Return a share; raise NotFound for an unknown token, or if its session is deleted."""
-        needs(self.db, "core", 6)
-        hashed = _hashed(check_id("token", token))
-        found = await queries.find_session_shares(
-            self.db.repeatable, token=token, hashed_token=hashed
+        """Return the share with a token.
+
+        Raises:
+            NotFound: no share has this token, or its session is deleted.
+
+        """
+        require(self.db, SHARES)
+        digest = _digest(check_id("token", token))
+        candidates = await queries.find_session_shares(
+            self.db.repeatable, token=token, hashed_token=digest
         )
-        for share in found:
-            if _opens(token, hashed, share.token):
+        for share in candidates:
+            if _matches(token, digest, share.token):
                 return share.model_copy(update={"token": token})
         raise NotFound(NO_SHARE)
 
@@ -79,12 +90,13 @@ class ShareStore:
         limit: int | None = None,
         after: SessionShare | None = None,
     ) -> list[SessionShare]:
-        """Return the shares of a user's session, oldest first, at most `limit`.
+        """Return the shares of a user's session, oldest first; none if the session is deleted.
 
-        A page goes on `after` its last row; a deleted session has none. Of a hashed token there is
-        only the digest, which opens nothing; `delete_session_share` takes it.
+        At most `limit` rows, or all with None. Pass the last row as `after` for the next page.
+        `token` is the digest of a hashed token: it opens no session, and `delete_session_share`
+        accepts it.
         """
-        needs(self.db, "core", 6)
+        require(self.db, SHARES)
         check_after(after, SessionShare)
         return await queries.list_session_shares(
             self.db.repeatable,
@@ -95,23 +107,28 @@ class ShareStore:
         )
 
     async def delete_session_share(self, token: str, *, user_id: str) -> bool:
-        """Take a share of one's own session back; say whether there was one.
+        """Delete a share of a user's session; return whether it existed.
 
-        `token` is the token, or what the list of shares has in its place.
+        `token` is the token, or the digest that `list_session_shares_by_session` returns.
         """
-        needs(self.db, "core", 6)
+        require(self.db, SHARES)
         deleted = await queries.delete_session_share(
             self.db.repeatable,
             user_id=check_id("user_id", user_id),
             token=check_id("token", token),
-            hashed_token=_hashed(token),
+            hashed_token=_digest(token),
         )
         return deleted > 0
 
     async def record_share_access(self, token: str, *, user_id: str) -> SessionShareAccess:
-        """Note that a user opened a share now, and return the note; the last time counts.
+        """Record that a user opened a share now and return the record.
 
-        Raises NotFound for an unknown token, or if its session is deleted.
+        There is one record for each user and share, with the time of the last access in UTC,
+        without a time zone.
+
+        Raises:
+            NotFound: no share has this token, or its session is deleted.
+
         """
         check_id("user_id", user_id)
         share = await self.get_session_share_by_token(token)
@@ -123,13 +140,14 @@ class ShareStore:
         return access
 
 
-def _hashed(token: str) -> str:
-    """Return what is stored of a token where tokens are hashed."""
-    return f"{HASHED}{hashlib.sha256(token.encode()).hexdigest()}"
+def _digest(token: str) -> str:
+    """Return the digest that is stored in place of a token."""
+    return f"{DIGEST_PREFIX}{hashlib.sha256(token.encode()).hexdigest()}"
 
 
-def _opens(token: str, hashed: str, stored: str) -> bool:
-    """Whether a stored token is this one; takes as long for a near guess as for any other."""
+def _matches(token: str, digest: str, stored: str) -> bool:
+    """Return whether a token is the stored one, in a time that does not depend on the guess."""
     is_plain = hmac.compare_digest(token.encode(), stored.encode())
-    is_hashed = hmac.compare_digest(hashed.encode(), stored.encode())
-    return is_hashed or (is_plain and not stored.startswith(HASHED))
+    is_hashed = hmac.compare_digest(digest.encode(), stored.encode())
+    # A digest that was read from the table must not be accepted as a plain token.
+    return is_hashed or (is_plain and not stored.startswith(DIGEST_PREFIX))

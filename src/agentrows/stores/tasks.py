@@ -1,4 +1,4 @@
-"""Tasks: what an agent was asked to do, in a session of one user."""
+"""Tasks: the work that an agent does for a user's session."""
 
 from __future__ import annotations
 
@@ -8,18 +8,9 @@ from typing import TYPE_CHECKING
 from agentrows.errors import Deleted, NotFound, OwnedByAnother
 from agentrows.gen import tasks as queries
 from agentrows.gen.models import Task
-from agentrows.stores._requirements import needs
-from agentrows.validation import (
-    OLDEST,
-    UNSET,
-    check_after,
-    check_id,
-    check_limit,
-    check_optional_id,
-    check_text,
-    given,
-    page_after,
-)
+from agentrows.stores._pages import OLDEST, check_after, page_after
+from agentrows.stores._requirements import TASK_OWNERS, require
+from agentrows.validation import UNSET, check_id, check_limit, check_optional_id, check_text, is_set
 
 if TYPE_CHECKING:
     from agentrows.db.executor import Executor
@@ -28,10 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TaskStore:
-    """The tasks of each user.
+    """Store of users' tasks.
 
-    A task that an older release left without owner belongs to a user only if its session's id
-    never had another, and the session is not younger than the task; else it is hidden.
+    A task without an owner, written by an older release, belongs to the only user that ever had a
+    session with its session id, unless that session is newer than the task. Any other task without
+    an owner is hidden.
     """
 
     db: Executor
@@ -39,29 +31,39 @@ class TaskStore:
     async def store_task(
         self, id: str, *, user_id: str, data: str, session_id: str | Unset | None = UNSET
     ) -> Task:
-        """Store a task and return it, stamped with its owner and protocol version 1.0.
+        """Store a task, mark its session as active and return the task.
 
-        Its session counts as active now. `session_id` left out keeps the stored one. Raises
-        OwnedByAnother for the id of another user's task, and Deleted for an id once deleted.
+        The task gets the user as its owner and the A2A protocol version 1.0. A `session_id` left
+        out keeps the stored one; None clears it.
+
+        Raises:
+            Deleted: the task is deleted; the id cannot be reused.
+            OwnedByAnother: the id belongs to another user's task.
+
         """
-        needs(self.db, "core", 7)
+        require(self.db, TASK_OWNERS)
         task = await queries.upsert_task(
             self.db.repeatable,
             id=check_id("id", id),
             user_id=check_id("user_id", user_id),
             data=check_text("data", data),
             session_id=check_optional_id("session_id", session_id),
-            set_session_id=given(session_id),
+            set_session_id=is_set(session_id),
         )
         if task is not None:
             return task
         if await queries.is_task_deleted(self.db.repeatable, id=id):
-            raise Deleted(f"task {id!r} was deleted, its id stays burned")
-        raise OwnedByAnother(f"task {id!r} is not this user's")
+            raise Deleted(f"task {id!r} is deleted: its id cannot be reused")
+        raise OwnedByAnother(f"task {id!r} belongs to another user")
 
     async def get_task(self, id: str, *, user_id: str) -> Task:
-        """Return a user's task; raise NotFound if it is deleted or somebody else's."""
-        needs(self.db, "core", 7)
+        """Return a user's task.
+
+        Raises:
+            NotFound: the user has no such task, or it is deleted.
+
+        """
+        require(self.db, TASK_OWNERS)
         task = await queries.get_task(
             self.db.repeatable, id=check_id("id", id), user_id=check_id("user_id", user_id)
         )
@@ -77,11 +79,11 @@ class TaskStore:
         limit: int | None = None,
         after: Task | None = None,
     ) -> list[Task]:
-        """Return a user's tasks in a session, oldest first, at most `limit`.
+        """Return a user's tasks in a session, oldest first.
 
-        A page goes on `after` its last row.
+        At most `limit` rows, or all with None. Pass the last row as `after` for the next page.
         """
-        needs(self.db, "core", 7)
+        require(self.db, TASK_OWNERS)
         check_after(after, Task, "id")
         after_time, after_id = page_after(after.created_at, after.id) if after else OLDEST
         return await queries.list_tasks(
@@ -94,8 +96,8 @@ class TaskStore:
         )
 
     async def delete_task(self, id: str, *, user_id: str) -> bool:
-        """Mark a user's task as deleted, its id burned; say whether there was one."""
-        needs(self.db, "core", 7)
+        """Mark a user's task as deleted; return whether it existed. Its id cannot be reused."""
+        require(self.db, TASK_OWNERS)
         deleted = await queries.delete_task(
             self.db.repeatable, id=check_id("id", id), user_id=check_id("user_id", user_id)
         )

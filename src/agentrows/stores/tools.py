@@ -1,4 +1,4 @@
-"""Tools, and the servers that offer them."""
+"""Tools and the servers that offer them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from agentrows.errors import Conflict, InvalidValue, NotFound
 from agentrows.gen import tools as queries
 from agentrows.gen.models import NewTool, Tool, ToolServer
-from agentrows.stores._requirements import check_read_committed, new_snapshots
+from agentrows.stores._isolation import check_read_committed, choose_isolation
+from agentrows.stores._pages import check_after
 from agentrows.validation import (
     UNSET,
-    check_after,
     check_batch,
     check_id,
     check_limit,
@@ -19,7 +19,7 @@ from agentrows.validation import (
     check_optional_moment,
     check_optional_text,
     check_text,
-    given,
+    is_set,
 )
 
 if TYPE_CHECKING:
@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ToolStore:
-    """Tools by (id, server name, group kind), servers by (name, group kind)."""
+    """Store of tools and tool servers, which have no owner: every user sees all of them.
+
+    The key of a tool is (id, server name, group kind); the key of a server is (name, group kind).
+    """
 
     db: Executor
 
@@ -45,9 +48,9 @@ class ToolStore:
         group_kind: str,
         description: str | Unset | None = UNSET,
     ) -> Tool:
-        """Store a tool and return it; a deleted one comes back.
+        """Store a tool and return it.
 
-        `description` left out keeps the stored one, None clears it.
+        A `description` left out keeps the stored value; None clears it. A deleted tool is restored.
         """
         return await queries.upsert_tool(
             self.db.repeatable,
@@ -55,32 +58,40 @@ class ToolStore:
             server_name=check_id("server_name", server_name),
             group_kind=check_id("group_kind", group_kind),
             description=check_optional_text("description", description),
-            set_description=given(description),
+            set_description=is_set(description),
         )
 
     async def get_tool(
         self, id: str, *, server_name: str | None = None, group_kind: str | None = None
     ) -> Tool:
-        """Return the one tool with this id, of one server and kind or of any.
+        """Return the tool with an id, of one server and group kind or of any.
 
-        Raises NotFound if there is none, and Conflict if there are several.
+        Raises:
+            Conflict: tools of several servers have this id.
+            NotFound: no tool has this id, or it is deleted.
+
         """
-        found = await queries.find_tools(
+        tools = await queries.find_tools(
             self.db.repeatable,
             id=check_id("id", id),
             server_name=check_optional_id("server_name", server_name),
             group_kind=check_optional_id("group_kind", group_kind),
         )
-        if len(found) > 1:
-            raise Conflict(f"tool {id!r} is of several servers: give server_name and group_kind")
-        if not found:
+        if len(tools) > 1:
+            raise Conflict(
+                f"tool {id!r} exists on several servers: give server_name and group_kind"
+            )
+        if not tools:
             raise NotFound(f"no tool {id!r}")
-        return found[0]
+        return tools[0]
 
     async def list_tools(
         self, *, limit: int | None = None, after: Tool | None = None
     ) -> list[Tool]:
-        """Return all tools in the order of their keys, at most `limit`, from `after` a row on."""
+        """Return all tools, ordered by key.
+
+        At most `limit` rows, or all with None. Pass the last row as `after` for the next page.
+        """
         check_after(after, Tool, "id", "server_name", "group_kind")
         return await queries.list_tools(
             self.db.repeatable,
@@ -98,7 +109,10 @@ class ToolStore:
         limit: int | None = None,
         after: Tool | None = None,
     ) -> list[Tool]:
-        """Return a server's tools by id, at most `limit`, from `after` a row on."""
+        """Return the tools of a server, ordered by id.
+
+        At most `limit` rows, or all with None. Pass the last row as `after` for the next page.
+        """
         check_after(after, Tool, "id")
         return await queries.list_tools_for_server(
             self.db.repeatable,
@@ -109,7 +123,7 @@ class ToolStore:
         )
 
     async def delete_tools_for_server(self, server_name: str, *, group_kind: str) -> bool:
-        """Mark a server's tools as deleted; say whether there were any."""
+        """Mark the tools of a server as deleted; return whether any existed."""
         deleted = await queries.delete_tools_for_server(
             self.db.repeatable,
             server_name=check_id("server_name", server_name),
@@ -120,21 +134,25 @@ class ToolStore:
     async def refresh_tools_for_server(
         self, server_name: str, *, group_kind: str, tools: Iterable[NewTool]
     ) -> RefreshedTools:
-        """Make a server's tools exactly these, and return how many were stored and deleted.
+        """Replace the tools of a server and return the numbers of stored and deleted tools.
 
         Only rows that differ are written. Refreshes of one server run one after another, so the
-        result is one of the sets and never a mixture; a transaction around it must be read
-        committed, to see what the one before it did. An id that comes twice is InvalidValue.
+        result is one of the given sets and never a mixture.
+
+        Raises:
+            InvalidValue: two tools have the same id, or the method is called in a transaction that
+                is not read committed.
+
         """
         check_id("server_name", server_name)
         check_id("group_kind", group_kind)
         tools = check_batch("tools", tools, NewTool)
-        for place, tool in enumerate(tools):
-            check_id(f"tools[{place}].id", tool.id)
+        for index, tool in enumerate(tools):
+            check_id(f"tools[{index}].id", tool.id)
             if tool.description is not None:
-                check_text(f"tools[{place}].description", tool.description)
+                check_text(f"tools[{index}].description", tool.description)
         if len({tool.id for tool in tools}) < len(tools):
-            raise InvalidValue("tools has the same id more than once")
+            raise InvalidValue("tools contains the same id more than once")
 
         async def refresh(db: Executor) -> RefreshedTools:
             locked = await queries.lock_tools_of_server(
@@ -145,7 +163,7 @@ class ToolStore:
                 db, server_name=server_name, group_kind=group_kind, tools=tools
             )
 
-        return await self.db.repeat(refresh, isolation=new_snapshots(self.db))
+        return await self.db.repeat(refresh, isolation=choose_isolation(self.db))
 
     async def store_tool_server(
         self,
@@ -155,40 +173,46 @@ class ToolStore:
         description: str | Unset | None = UNSET,
         last_connected: datetime | Unset | None = UNSET,
     ) -> ToolServer:
-        """Store a server and return it; a deleted one comes back.
+        """Store a tool server and return it.
 
-        An argument left out keeps the stored value, None clears it.
+        An argument left out keeps the stored value; None clears it. A deleted server is restored.
         """
         return await queries.upsert_tool_server(
             self.db.repeatable,
             name=check_id("name", name),
             group_kind=check_id("group_kind", group_kind),
             description=check_optional_text("description", description),
-            set_description=given(description),
+            set_description=is_set(description),
             last_connected=check_optional_moment("last_connected", last_connected),
-            set_last_connected=given(last_connected),
+            set_last_connected=is_set(last_connected),
         )
 
     async def get_tool_server(self, name: str, *, group_kind: str | None = None) -> ToolServer:
-        """Return the one server with this name, of one group kind or of any.
+        """Return the tool server with a name, of one group kind or of any.
 
-        Raises NotFound if there is none, and Conflict if there are several.
+        Raises:
+            Conflict: servers of several group kinds have this name.
+            NotFound: no server has this name, or it is deleted.
+
         """
-        found = await queries.find_tool_servers(
+        servers = await queries.find_tool_servers(
             self.db.repeatable,
             name=check_id("name", name),
             group_kind=check_optional_id("group_kind", group_kind),
         )
-        if len(found) > 1:
-            raise Conflict(f"tool server {name!r} is of several kinds: give group_kind")
-        if not found:
+        if len(servers) > 1:
+            raise Conflict(f"tool server {name!r} exists in several group kinds: give group_kind")
+        if not servers:
             raise NotFound(f"no tool server {name!r}")
-        return found[0]
+        return servers[0]
 
     async def list_tool_servers(
         self, *, limit: int | None = None, after: ToolServer | None = None
     ) -> list[ToolServer]:
-        """Return all servers in the order of their keys, at most `limit`, from `after` a row on."""
+        """Return all tool servers, ordered by key.
+
+        At most `limit` rows, or all with None. Pass the last row as `after` for the next page.
+        """
         check_after(after, ToolServer, "name", "group_kind")
         return await queries.list_tool_servers(
             self.db.repeatable,
@@ -198,7 +222,7 @@ class ToolStore:
         )
 
     async def delete_tool_server(self, name: str, *, group_kind: str) -> bool:
-        """Mark a server as deleted, not its tools; say whether there was one."""
+        """Mark a tool server as deleted; return whether it existed. Its tools stay."""
         deleted = await queries.delete_tool_server(
             self.db.repeatable,
             name=check_id("name", name),

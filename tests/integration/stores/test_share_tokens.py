@@ -112,7 +112,7 @@ async def test_hashing_holds_in_transactions_and_with_timeouts(
         await tx.create_session_share("s-1", user_id="mira")
         await tx.with_timeout(5).create_session_share("s-1", user_id="mira")
     await hashing.with_timeout(5).create_session_share("s-1", user_id="mira")
-    await ShareStore(hashing.db, hash_tokens=True).create_session_share("s-1", user_id="mira")
+    await ShareStore(hashing.db).create_session_share("s-1", user_id="mira")
     stored = [row[0] for row in await db.fetch(STORED)]
     assert len(stored) == 4
     assert all(token.startswith("\x1fsha256:") for token in stored)
