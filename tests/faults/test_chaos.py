@@ -311,7 +311,7 @@ def server() -> Iterator[OwnServer]:
 @pytest.mark.parametrize(
     "new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
 )
-def test_calls_cut_off_at_random_under_faults_lose_nothing_and_no_slot(
+def test_calls_interrupted_at_random_under_faults_lose_no_row_and_no_slot(
     server: OwnServer,
     rounds: int,
     caplog: pytest.LogCaptureFixture,

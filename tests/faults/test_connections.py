@@ -72,7 +72,7 @@ async def goes_on(app: App, version: int, rows: int) -> None:
     assert (await app.run("doctor")).code == 0
 
 
-async def test_a_restart_in_a_file_of_the_runs_transaction(
+async def test_server_restart_in_transactional_file_is_reported(
     app: App, own: OwnServer, there: asyncpg.Connection
 ) -> None:
     app.write(A, f"CREATE TABLE b (n int); {GATE}")
@@ -88,7 +88,7 @@ async def test_a_restart_in_a_file_of_the_runs_transaction(
     await goes_on(app, 2, rows)
 
 
-async def test_a_restart_in_a_file_outside_of_a_transaction(
+async def test_server_restart_in_nontransactional_file_is_reported(
     app: App, own: OwnServer, there: asyncpg.Connection
 ) -> None:
     app.write(A, BUILD)
@@ -108,7 +108,7 @@ async def test_a_restart_in_a_file_outside_of_a_transaction(
     await goes_on(app, 2, rows)
 
 
-async def test_a_reply_to_commit_that_is_lost(
+async def test_lost_reply_to_commit_is_reported_as_unknown(
     app: App, own: OwnServer, there: asyncpg.Connection
 ) -> None:
     app.write(A)
@@ -129,7 +129,7 @@ async def test_a_reply_to_commit_that_is_lost(
     assert not there.is_closed()
 
 
-async def test_a_server_that_is_not_up_yet_is_waited_for(
+async def test_run_waits_for_server_that_is_starting(
     app: App, own: OwnServer, there: asyncpg.Connection
 ) -> None:
     """A stranger sits on its port until it has turned the runner away once."""
@@ -155,7 +155,7 @@ async def test_a_server_that_is_not_up_yet_is_waited_for(
     assert (await migrate.verify(app.dsn, migrate.builtin_tracks())).is_current
 
 
-async def test_a_server_that_never_comes_up_ends_the_wait(app: App) -> None:
+async def test_wait_ends_when_server_never_starts(app: App) -> None:
     app.write(A)
     done = await app.run(
         "up", dsn="postgresql://postgres@127.0.0.1:1/nowhere", AGENTROWS_READY_TIMEOUT_S="1"

@@ -52,7 +52,9 @@ async def rows(db: asyncpg.Connection) -> list[tuple[object, ...]]:
 
 
 @SIGNALS
-async def test_before_the_lock(app: App, db: asyncpg.Connection, whole: Whole, fault: str) -> None:
+async def test_run_killed_before_lock_changes_nothing(
+    app: App, db: asyncpg.Connection, whole: Whole, fault: str
+) -> None:
     app.write(A)
     name = await db.fetchval("SELECT current_database()")
     theirs = lock_id("public", "schema_migrations", name)
@@ -67,7 +69,7 @@ async def test_before_the_lock(app: App, db: asyncpg.Connection, whole: Whole, f
 
 
 @SIGNALS
-async def test_in_a_file_of_the_runs_transaction(
+async def test_run_killed_in_transactional_file_changes_nothing(
     app: App, db: asyncpg.Connection, whole: Whole, fault: str
 ) -> None:
     app.write(A, f"CREATE TABLE b (n int); {GATE}")
@@ -84,7 +86,7 @@ async def test_in_a_file_of_the_runs_transaction(
 
 
 @SIGNALS
-async def test_between_files_that_have_a_transaction_each(
+async def test_run_killed_between_transactions_of_files_continues_later(
     app: App, db: asyncpg.Connection, whole: Whole, fault: str
 ) -> None:
     app.write(A, f"CREATE TABLE b (n int); {GATE}")
@@ -101,7 +103,7 @@ async def test_between_files_that_have_a_transaction_each(
 
 
 @SIGNALS
-async def test_in_a_file_outside_of_a_transaction(
+async def test_run_killed_in_nontransactional_file_continues_later(
     app: App, db: asyncpg.Connection, whole: Whole, fault: str, database: str
 ) -> None:
     app.write(A, BUILD, "CREATE TABLE IF NOT EXISTS b (n int);")
@@ -124,7 +126,7 @@ async def test_in_a_file_outside_of_a_transaction(
     await whole(3)
 
 
-async def test_sigterm_while_the_server_is_not_there(app: App) -> None:
+async def test_sigterm_ends_wait_for_server(app: App) -> None:
     app.write(A)
     nowhere = "postgresql://postgres@127.0.0.1:1/nowhere"
     runner = await app.start("up", dsn=nowhere)
@@ -134,7 +136,7 @@ async def test_sigterm_while_the_server_is_not_there(app: App) -> None:
     assert "stopped" in done.last
 
 
-async def test_a_long_file_says_how_long_it_has_been_at_work(
+async def test_progress_of_long_file_shows_elapsed_time(
     app: App, db: asyncpg.Connection, whole: Whole
 ) -> None:
     app.write(GATE)

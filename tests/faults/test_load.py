@@ -152,7 +152,7 @@ async def check(client: PostgresClient, ledger: Ledger, dsn: str) -> None:
         await ledger.check(watcher.db)
 
 
-async def test_under_load_with_faults_nothing_is_lost_and_nothing_leaks(
+async def test_load_with_faults_loses_no_row_and_leaks_nothing(
     own: OwnServer, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     retries: list[Retry] = []

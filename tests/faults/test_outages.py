@@ -80,14 +80,14 @@ async def check(client: PostgresClient, ledger: Ledger, dsn: str) -> None:
         await ledger.check(watcher.db)
 
 
-async def test_a_restart_under_load_loses_nothing(own: OwnServer, dsn: str) -> None:
+async def test_server_restart_under_load_loses_nothing(own: OwnServer, dsn: str) -> None:
     async with PostgresClient.open(dsn, settings=SETTINGS, migrations="off") as client:
         ledger = await under_load(client, lambda: asyncio.to_thread(own.restart))
 
         await check(client, ledger, dsn)
 
 
-async def test_a_server_that_is_away_for_a_while_is_waited_for(own: OwnServer, dsn: str) -> None:
+async def test_calls_wait_for_server_that_is_down(own: OwnServer, dsn: str) -> None:
     async def fail() -> None:
         await asyncio.to_thread(own.stop)
         await asyncio.sleep(DOWN_S)
@@ -99,7 +99,7 @@ async def test_a_server_that_is_away_for_a_while_is_waited_for(own: OwnServer, d
         await check(client, ledger, dsn)
 
 
-async def test_every_session_that_is_terminated_under_load_loses_nothing(dsn: str) -> None:
+async def test_terminated_sessions_under_load_lose_nothing(dsn: str) -> None:
     async def fail() -> None:
         async with watch(dsn) as watcher:
             assert await watcher.terminate_all()
@@ -145,7 +145,7 @@ def name_of(dsn: str) -> str:
     return dsn.rpartition("/")[2]
 
 
-async def test_a_fail_over_to_the_replica_loses_nothing(
+async def test_failover_to_synchronous_replica_loses_nothing(
     own: OwnServer, replica: OwnServer, dsn: str
 ) -> None:
     async def fail() -> None:
@@ -160,7 +160,7 @@ async def test_a_fail_over_to_the_replica_loses_nothing(
         await check(client, ledger, replica.dsn(name_of(dsn)))
 
 
-async def test_a_primary_that_becomes_read_only_is_left_for_the_new_one(
+async def test_client_leaves_read_only_primary_for_the_new_one(
     own: OwnServer, replica: OwnServer, dsn: str
 ) -> None:
     """Its connections live on, so that nothing but its refusal tells."""
@@ -180,9 +180,7 @@ async def test_a_primary_that_becomes_read_only_is_left_for_the_new_one(
         await check(client, ledger, replica.dsn(name_of(dsn)))
 
 
-async def test_a_host_that_says_nothing_does_not_keep_from_the_other(
-    own: OwnServer, proxy: Proxy
-) -> None:
+async def test_silent_host_is_skipped_for_the_next(own: OwnServer, proxy: Proxy) -> None:
     """A machine that is gone refuses nothing: each host has its own time to answer."""
     proxy.stall()
     hosts = f"127.0.0.1:{proxy.port},127.0.0.1:{own.port}"
@@ -193,7 +191,7 @@ async def test_a_host_that_says_nothing_does_not_keep_from_the_other(
         await connection.close()
 
 
-async def test_where_no_host_says_anything_the_last_error_tells(proxy: Proxy) -> None:
+async def test_only_silent_hosts_raise_the_error_of_the_last(proxy: Proxy) -> None:
     proxy.stall()
     hosts = f"127.0.0.1:1,127.0.0.1:{proxy.port}"
     with pytest.raises(Unavailable, match="did not accept a connection in time"):
@@ -206,9 +204,7 @@ async def proxy(own: OwnServer) -> AsyncIterator[Proxy]:
         yield proxy
 
 
-async def test_a_server_that_says_nothing_costs_a_call_its_time_and_no_more(
-    proxy: Proxy, dsn: str
-) -> None:
+async def test_call_to_silent_server_ends_at_its_time_limit(proxy: Proxy, dsn: str) -> None:
     ledger = Ledger()
     settings = Settings(pool_max_size=SIZE, connect_timeout_s=0.3)
     async with PostgresClient.open(proxy.dsn(dsn), settings=settings, migrations="off") as client:
@@ -243,7 +239,7 @@ async def test_a_server_that_says_nothing_costs_a_call_its_time_and_no_more(
 @pytest.mark.parametrize(
     ("silent_at", "expected"), [("begin", StatementTimeout), ("commit", OutcomeUnknown)]
 )
-async def test_begin_and_commit_keep_to_the_time_limit_of_their_call(
+async def test_begin_and_commit_end_at_time_limit_of_call(
     proxy: Proxy, dsn: str, silent_at: str, expected: type[Exception]
 ) -> None:
     settings = Settings(pool_max_size=SIZE, statement_timeout_s=2 * PATIENCE_S)
@@ -262,7 +258,7 @@ async def test_begin_and_commit_keep_to_the_time_limit_of_their_call(
             await check_whole(client, watcher, size=SIZE)
 
 
-async def test_a_server_process_that_hangs_is_given_up_and_replaced(dsn: str) -> None:
+async def test_connection_to_hanging_server_process_is_replaced(dsn: str) -> None:
     settings = Settings(pool_max_size=1, acquire_timeout_s=20)
     async with (
         watch(dsn) as watcher,
@@ -281,7 +277,7 @@ async def test_a_server_process_that_hangs_is_given_up_and_replaced(dsn: str) ->
         await check_whole(client, watcher, size=1)
 
 
-async def test_a_write_that_takes_too_long_is_cancelled_on_the_server_too(dsn: str) -> None:
+async def test_slow_write_is_cancelled_on_the_server(dsn: str) -> None:
     async with (
         watch(dsn) as watcher,
         PostgresClient.open(dsn, settings=SETTINGS, migrations="off") as client,
@@ -302,7 +298,7 @@ async def test_a_write_that_takes_too_long_is_cancelled_on_the_server_too(dsn: s
         await check_whole(client, watcher, size=SIZE)
 
 
-async def test_a_server_with_a_time_limit_of_its_own_is_understood(dsn: str) -> None:
+async def test_statement_timeout_of_server_raises_statement_timeout(dsn: str) -> None:
     async with (
         watch(dsn) as watcher,
         PostgresClient.open(dsn, settings=SETTINGS, migrations="off") as client,
@@ -315,7 +311,7 @@ async def test_a_server_with_a_time_limit_of_its_own_is_understood(dsn: str) -> 
         await check_whole(client, watcher, size=SIZE)
 
 
-async def test_a_full_pool_lets_nobody_wait_longer_than_agreed_and_then_goes_on(dsn: str) -> None:
+async def test_exhausted_pool_raises_pool_timeout_in_time_and_recovers(dsn: str) -> None:
     settings = Settings(pool_max_size=SIZE, acquire_timeout_s=0.1)
     async with (
         watch(dsn) as watcher,
@@ -353,7 +349,7 @@ async def small(own: OwnServer, dsn: str) -> AsyncIterator[Path]:
         await _execute(own, "DROP TABLESPACE small")
 
 
-async def test_a_full_disk_is_said_and_writes_go_on_once_there_is_room(
+async def test_full_disk_raises_unavailable_and_writes_continue_with_space(
     dsn: str, small: Path
 ) -> None:
     ledger, retries = Ledger(), list[Retry]()

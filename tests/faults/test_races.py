@@ -54,7 +54,7 @@ def slow_vector(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("replicas", [2, 3, 6])
-async def test_one_migrates_and_the_others_say_why_not(
+async def test_one_of_several_runs_migrates_and_the_others_report_why_not(
     app: App, db: asyncpg.Connection, server: Server, replicas: int, rounds: int
 ) -> None:
     slow_vector(app.folder)
@@ -74,7 +74,7 @@ async def test_one_migrates_and_the_others_say_why_not(
             await asyncio.to_thread(server.drop_database, name)
 
 
-async def test_services_that_start_together_beside_an_old_reader_all_come_up(
+async def test_services_started_together_beside_a_reader_all_open(
     database: str, db: asyncpg.Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its snapshot is older than the indexes, which are left to `up`."""

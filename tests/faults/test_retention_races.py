@@ -185,7 +185,7 @@ WRITES: Final[list[tuple[str, Write]]] = [
 ]
 
 
-async def test_prune_and_erase_lose_and_leave_nothing_beside_writers(
+async def test_prune_and_erase_beside_writers_lose_and_leave_nothing(
     migrated: str, rounds: int
 ) -> None:
     settings = Settings(migrations="off", pool_max_size=16)

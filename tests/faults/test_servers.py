@@ -53,7 +53,7 @@ async def fill(db: asyncpg.Connection, table: str) -> None:
 
 
 @pytest.mark.parametrize("orm_release", ["0_7", "0_8"])
-async def test_a_full_orm_made_database_keeps_every_row_and_ends_like_a_fresh_one(
+async def test_orm_database_keeps_rows_and_gets_the_schema_of_a_fresh_one(
     app: App, db: asyncpg.Connection, server: Server, tmp_path: Path
 ) -> None:
     (tmp_path / "app.py").write_text("TRACKS = []\n")
@@ -83,7 +83,7 @@ def fifteen() -> Generator[OwnServer]:
         yield own
 
 
-async def test_postgresql_15_without_pgvector_takes_core_and_files_outside_of_a_transaction(
+async def test_postgresql_15_without_pgvector_applies_core_and_nontransactional(
     app: App, fifteen: OwnServer
 ) -> None:
     app.write(A, BUILD)
@@ -115,7 +115,7 @@ def pooled(fifteen: OwnServer) -> Generator[str]:
         yield fifteen.dsn(port=port)
 
 
-async def test_a_transaction_pooler_is_refused_by_name(app: App, pooled: str) -> None:
+async def test_transaction_pooler_is_refused_by_name(app: App, pooled: str) -> None:
     app.write(A)
     for _ in range(2):  # the second time its server process knows our statements already
         done = await app.run("up", dsn=pooled, AGENTROWS_VECTOR_ENABLED="false")

@@ -132,7 +132,7 @@ CALLS: Final[Mapping[str, tuple[str, Arguments]]] = {
 }
 
 
-def test_every_method_is_called_or_has_a_reason_not_to_be() -> None:
+def test_every_method_is_called_or_listed_with_a_reason() -> None:
     public = {name for name in dir(Stores) if not name.startswith("_")}
     called = {method for method, _ in CALLS.values()}
     assert public - {"db", "with_timeout"} == called | NOBODYS.keys()
@@ -264,7 +264,7 @@ def without_times(fields: dict[str, Any]) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("name", CALLS)
-async def test_what_another_user_calls_answers_as_if_ones_rows_were_not_there(
+async def test_calls_of_another_user_return_as_if_the_rows_did_not_exist(
     clients: list[PostgresClient], name: str
 ) -> None:
     method, arguments = CALLS[name]
@@ -277,14 +277,14 @@ async def test_what_another_user_calls_answers_as_if_ones_rows_were_not_there(
         assert both == alone
 
 
-async def test_a_share_of_mira_is_not_junos_to_delete(clients: list[PostgresClient]) -> None:
+async def test_share_cannot_be_deleted_by_another_user(clients: list[PostgresClient]) -> None:
     _, both = clients
     (share, *_) = await both.list_session_shares_by_session("s-1", user_id="mira")
     arguments = {"token": share.token, "user_id": "juno"}
     assert await outcome(both, "delete_session_share", arguments) is False
 
 
-async def test_the_rows_are_looked_at_closely_enough_to_see_a_change(
+async def test_row_comparison_detects_a_change(
     clients: list[PostgresClient],
 ) -> None:
     _, both = clients

@@ -49,7 +49,7 @@ def run(server: Server, folder: Path, *arguments: str) -> tuple[dict[str, Any], 
     return json.loads(out.read_text()), done.stdout
 
 
-def test_each_comparison_measures_ours(server: Server, tmp_path: Path) -> None:
+def test_every_comparison_measures_agentrows(server: Server, tmp_path: Path) -> None:
     chosen = [f"--contender={name}" for name in set(COMPARISONS.values())]
 
     results, _ = run(server, tmp_path, "--only", ",".join(COMPARISONS), *chosen)
@@ -61,7 +61,7 @@ def test_each_comparison_measures_ours(server: Server, tmp_path: Path) -> None:
         assert row["peak_mb"] > 1
 
 
-def test_a_ratio_is_that_of_the_rounds_and_who_is_left_out_is_said(
+def test_ratio_is_that_of_the_rounds_and_omissions_are_listed(
     server: Server, tmp_path: Path
 ) -> None:
     results, printed = run(server, tmp_path, "--only", "list_sessions")

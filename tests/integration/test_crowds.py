@@ -165,7 +165,7 @@ async def blocks(connection: asyncpg.Connection, name: str, mode: str) -> tuple[
 
 @pytest.mark.parametrize("mode", ["custom", "generic"])
 @pytest.mark.parametrize("name", PAGES)
-async def test_a_page_of_a_crowded_owner_reads_a_few_blocks(
+async def test_page_of_owner_with_many_rows_reads_few_blocks(
     name: str, mode: str, connection: asyncpg.Connection
 ) -> None:
     rows, read = await blocks(connection, name, mode)
@@ -174,7 +174,7 @@ async def test_a_page_of_a_crowded_owner_reads_a_few_blocks(
     assert read <= BLOCKS
 
 
-async def test_a_page_without_its_index_is_seen(connection: asyncpg.Connection) -> None:
+async def test_check_detects_page_without_its_index(connection: asyncpg.Connection) -> None:
     transaction = connection.transaction()
     await transaction.start()
     await connection.execute("DROP INDEX agentrows_push_notification_order")

@@ -40,7 +40,7 @@ def run(*command: str | Path, folder: Path, **environment: str) -> str:
     return done.stdout
 
 
-def test_the_quickstart_of_the_readme_runs_word_for_word(tmp_path: Path) -> None:
+def test_quickstart_of_readme_runs_as_printed(tmp_path: Path) -> None:
     [quickstart] = code_blocks("README.md", "python")
     (tmp_path / "quickstart.py").write_text(quickstart)
 
@@ -61,7 +61,7 @@ def test_the_quickstart_of_the_readme_runs_word_for_word(tmp_path: Path) -> None
     assert '{"text": "Rome?"}' in out
 
 
-def test_the_readme_names_the_two_commands() -> None:
+def test_readme_contains_both_install_commands() -> None:
     commands = "\n".join(code_blocks("README.md", "sh"))
 
     assert "make demo" in commands
@@ -87,7 +87,7 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_adding_a_table_works_in_the_five_steps_of_contributing(checkout: Path) -> None:
+def test_five_steps_of_contributing_add_a_table(checkout: Path) -> None:
     steps = [
         *code_blocks("CONTRIBUTING.md", "sql"),
         *code_blocks("CONTRIBUTING.md", "python"),
@@ -106,7 +106,7 @@ def test_adding_a_table_works_in_the_five_steps_of_contributing(checkout: Path) 
     run("pytest", "-q", "tests/policy/test_migrations.py", folder=checkout, PYTHONPATH=package)
 
 
-def test_every_migrate_command_is_in_the_operators_document_and_no_other_is() -> None:
+def test_operations_document_lists_exactly_the_migrate_commands() -> None:
     text = (ROOT / "docs/operations.md").read_text()
     said = set(re.findall(r"agentrows migrate\s([a-z][a-z-]*)", text))
 

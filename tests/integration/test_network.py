@@ -59,7 +59,7 @@ def server() -> Iterator[OwnServer]:
         yield own
 
 
-def test_importing_every_module_asks_nothing_of_the_network(tmp_path: Path) -> None:
+def test_importing_every_module_opens_no_network_connection(tmp_path: Path) -> None:
     modules = [
         ".".join(path.relative_to(SOURCE).with_suffix("").parts)
         for path in sorted(SOURCE.rglob("*.py"))
@@ -110,7 +110,7 @@ def test_embedded_demo_uses_local_sockets_only(tmp_path: Path) -> None:
     assert programs <= {"initdb", "pg_ctl", "postgres", "sh", "bash", "ldconfig"}, programs
 
 
-def test_a_word_with_somebody_else_would_be_seen(tmp_path: Path) -> None:
+def test_check_detects_connection_to_another_host(tmp_path: Path) -> None:
     code = """
 import contextlib, socket, urllib.request
 with contextlib.suppress(Exception):

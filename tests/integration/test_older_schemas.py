@@ -54,7 +54,7 @@ def needed(store: str, method: str) -> int:
     return EXCEPT.get(method, MOVED.get(store, 1))
 
 
-def test_every_method_of_every_store_is_called_here() -> None:
+def test_every_store_method_is_covered() -> None:
     public = {name for name in dir(Stores) if not name.startswith("_")}
     known = {method for methods in METHODS.values() for method in methods}
     assert public - {"db", "with_timeout"} == known
@@ -66,7 +66,7 @@ def behind(version: int, database: int) -> SchemaBehind:
     )
 
 
-def test_only_a_version_above_the_databases_excuses_a_test_of_the_stores() -> None:
+def test_store_test_is_skipped_only_for_newer_migration() -> None:
     missing = asyncpg.UndefinedTableError('relation "session_share" does not exist')
     assert why_expected(behind(7, 5), 5) == "the method needs core 7"
     assert why_expected(missing, 5) == "the test's own SQL needs core 6"
@@ -114,7 +114,7 @@ async def outcomes(client: Stores, *, of_store: str | None = None) -> dict[str, 
     return found
 
 
-async def test_every_method_works_or_names_the_migration_that_it_needs(
+async def test_every_method_works_or_names_the_required_migration(
     older: tuple[int, str],
 ) -> None:
     core, dsn = older
@@ -134,7 +134,7 @@ async def test_every_method_works_or_names_the_migration_that_it_needs(
         assert await outcomes(await PostgresClient.from_pool(pool)) == expected
 
 
-async def test_a_client_that_is_opened_after_the_migration_has_every_method(
+async def test_client_opened_after_migration_has_every_method(
     older: tuple[int, str],
 ) -> None:
     _, dsn = older
@@ -142,7 +142,7 @@ async def test_a_client_that_is_opened_after_the_migration_has_every_method(
         assert set((await outcomes(client)).values()) == {None}
 
 
-async def test_verify_refuses_an_older_schema_and_names_the_track(older: tuple[int, str]) -> None:
+async def test_verify_refuses_older_schema_and_names_the_track(older: tuple[int, str]) -> None:
     core, dsn = older
     if core == max(CORES):
         async with PostgresClient.open(dsn, migrations="verify") as client:
@@ -153,7 +153,7 @@ async def test_verify_refuses_an_older_schema_and_names_the_track(older: tuple[i
                 pytest.fail("an older schema was taken")
 
 
-async def test_without_the_vector_track_memories_are_refused_and_the_rest_works(
+async def test_missing_vector_track_disables_only_the_memory_store(
     database: str,
 ) -> None:
     await migrate.up(database, migrate.builtin_tracks(vector=False))
@@ -166,7 +166,7 @@ async def test_without_the_vector_track_memories_are_refused_and_the_rest_works(
                 await call(client, method, arguments)
 
 
-async def test_a_client_without_vectors_serves_memories_where_they_are_or_refuses_them_clearly(
+async def test_client_without_vectors_serves_or_clearly_refuses_memories(
     migrated: str,
 ) -> None:
     async with PostgresClient.open(migrated, settings=NO_VECTOR, migrations="off") as client:
@@ -219,9 +219,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[int, subproc
 
 
 @pytest.mark.parametrize("core", [2, 3, 5])
-def test_the_whole_suite_of_the_stores_runs_on(
-    core: int, runs: dict[int, subprocess.Popen[str]]
-) -> None:
+def test_store_tests_run_on_older_schema(core: int, runs: dict[int, subprocess.Popen[str]]) -> None:
     report, _ = runs[core].communicate(timeout=300)
     assert runs[core].returncode == 0, report[-8000:]
     counts = {what: int(number) for number, what in re.findall(r"(\d+) (\w+)", report[-200:])}

@@ -74,7 +74,7 @@ class Tokens:
 
 
 @pytest.mark.parametrize("way", ["plain", "later"])
-async def test_a_function_is_asked_by_each_connection_and_may_answer_something_new(
+async def test_password_function_is_called_for_each_connection(
     way: str, locked: str, admin: asyncpg.Connection
 ) -> None:
     tokens = Tokens()
@@ -88,7 +88,7 @@ async def test_a_function_is_asked_by_each_connection_and_may_answer_something_n
         assert tokens.asked == 4
 
 
-async def test_a_file_is_read_anew_by_each_connection(
+async def test_password_file_is_read_for_each_connection(
     locked: str, admin: asyncpg.Connection, tmp_path: Path
 ) -> None:
     secret = tmp_path / "password"
@@ -101,7 +101,7 @@ async def test_a_file_is_read_anew_by_each_connection(
         await opens_two(client)
 
 
-async def test_the_file_of_libpq_is_read_anew_by_each_connection(
+async def test_libpq_password_file_is_read_for_each_connection(
     locked: str, admin: asyncpg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passwords = tmp_path / "pgpass"
@@ -116,7 +116,7 @@ async def test_the_file_of_libpq_is_read_anew_by_each_connection(
         await opens_two(client)
 
 
-async def test_a_password_that_is_old_is_an_error_that_does_not_say_it(
+async def test_outdated_password_raises_error_without_the_password(
     locked: str, admin: asyncpg.Connection
 ) -> None:
     async with PostgresClient.open(locked, settings=TWO, password=lambda: FIRST) as client:
@@ -126,7 +126,7 @@ async def test_a_password_that_is_old_is_an_error_that_does_not_say_it(
             await opens_two(client)
 
 
-async def test_a_function_wins_over_the_dsn_and_the_dsn_over_the_file(
+async def test_password_function_overrides_dsn_and_dsn_overrides_file(
     locked: str, tmp_path: Path
 ) -> None:
     secret = tmp_path / "password"
@@ -140,7 +140,7 @@ async def test_a_function_wins_over_the_dsn_and_the_dsn_over_the_file(
     assert settings.resolve_password(locked) is not None
 
 
-async def test_no_password_where_one_is_wanted_is_an_error_of_the_configuration(
+async def test_missing_password_raises_config_error(
     locked: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PGPASSFILE", str(tmp_path / "none"))
@@ -152,7 +152,7 @@ async def test_no_password_where_one_is_wanted_is_an_error_of_the_configuration(
 
 
 @pytest.mark.parametrize("content", [None, "", " \n", b"hunter2\xff"])
-async def test_a_file_that_holds_no_password_is_an_error_that_names_its_variable(
+async def test_empty_password_file_raises_error_with_its_variable(
     content: str | bytes | None, locked: str, tmp_path: Path
 ) -> None:
     secret = tmp_path / "password"
@@ -165,12 +165,12 @@ async def test_a_file_that_holds_no_password_is_an_error_that_names_its_variable
 
 
 @pytest.mark.parametrize("answer", [None, "", b"hunter2", 7])
-async def test_an_answer_that_is_no_password_is_an_error(answer: object, locked: str) -> None:
+async def test_result_that_is_no_password_raises_config_error(answer: object, locked: str) -> None:
     with pytest.raises(ConfigError, match="a text that is not empty"):
         await migrate.status(locked, CORE, password=lambda: answer)  # type: ignore[arg-type, return-value]  # pyright: ignore[reportArgumentType]
 
 
-async def test_what_the_function_raises_is_unavailable_with_its_cause(locked: str) -> None:
+async def test_error_of_password_function_becomes_unavailable_with_cause(locked: str) -> None:
     def fail() -> str:
         raise KeyError("no credentials")
 
@@ -183,7 +183,7 @@ async def test_what_the_function_raises_is_unavailable_with_its_cause(locked: st
     assert isinstance(caught.value.__cause__, KeyError)
 
 
-async def test_a_function_that_never_answers_costs_no_more_than_a_connection_may(
+async def test_password_function_that_hangs_ends_at_connect_timeout(
     locked: str,
 ) -> None:
     async def wait() -> str:
@@ -196,7 +196,7 @@ async def test_a_function_that_never_answers_costs_no_more_than_a_connection_may
             pass
 
 
-async def test_an_applications_own_runner_gets_the_function_and_no_repr_shows_it(
+async def test_own_migration_runner_gets_password_function_hidden_in_repr(
     locked: str,
 ) -> None:
     seen: list[MigrationContext] = []
@@ -221,7 +221,7 @@ CALLS: Final[dict[str, Callable[[str, Callable[[], str]], object]]] = {
 }
 
 
-async def test_every_function_of_migrate_asks_for_it(locked: str) -> None:
+async def test_every_migrate_function_calls_the_password_function(locked: str) -> None:
     for name, call in CALLS.items():
         tokens = Tokens()
         await call(locked, tokens.plain)  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
@@ -235,7 +235,7 @@ async def test_every_function_of_migrate_asks_for_it(locked: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["status", "up", "doctor", "plan"])
-def test_the_command_line_reads_the_file(command: str, locked: str, tmp_path: Path) -> None:
+def test_command_line_reads_the_password_file(command: str, locked: str, tmp_path: Path) -> None:
     secret = tmp_path / "password"
     secret.write_text(FIRST)
     ours = {name: value for name, value in os.environ.items() if not name.startswith("AGENTROWS_")}

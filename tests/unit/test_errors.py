@@ -81,7 +81,7 @@ def reason_to_let_through(cls: type[Exception]) -> str | None:
 
 
 @pytest.mark.parametrize("cls", DRIVER_ERRORS, ids=lambda cls: cls.__name__)
-def test_each_driver_error_is_translated_or_let_through_for_a_reason(cls: type[Exception]) -> None:
+def test_driver_error_is_translated_or_passed_for_a_reason(cls: type[Exception]) -> None:
     ours = translate(cls("words of the driver"))
 
     if ours is None:
@@ -91,7 +91,7 @@ def test_each_driver_error_is_translated_or_let_through_for_a_reason(cls: type[E
         assert str(ours)
 
 
-def test_each_reason_is_needed() -> None:
+def test_every_reason_to_pass_an_error_is_used() -> None:
     passed = [cls for cls in DRIVER_ERRORS if translate(cls("")) is None]
     states = {str(getattr(cls, "sqlstate", None)) for cls in passed}
 
@@ -132,7 +132,9 @@ def test_each_reason_is_needed() -> None:
         (asyncpg.InternalServerError("cache lookup failed for type 16676"), StaleTypes),
     ],
 )
-def test_what_to_do_next_is_in_the_class(error: Exception, expected: type[AgentRowsError]) -> None:
+def test_error_class_follows_from_driver_error(
+    error: Exception, expected: type[AgentRowsError]
+) -> None:
     assert type(translate(error)) is expected
     assert type(translate(error, lost=OutcomeUnknown)) is expected
 
@@ -147,28 +149,28 @@ def test_what_to_do_next_is_in_the_class(error: Exception, expected: type[AgentR
         asyncpg.CrashShutdownError("terminating connection"),
     ],
 )
-def test_a_lost_connection_means_what_the_statement_says(error: Exception) -> None:
+def test_lost_connection_raises_the_class_of_the_statement(error: Exception) -> None:
     assert type(translate(error, lost=Unavailable)) is Unavailable
     assert type(translate(error, lost=OutcomeUnknown)) is OutcomeUnknown
 
 
-def test_a_time_out_of_the_client_is_unknown_only_for_what_must_not_run_twice() -> None:
+def test_client_timeout_is_outcome_unknown_only_for_once_statements() -> None:
     assert type(translate(TimeoutError())) is StatementTimeout
     assert type(translate(TimeoutError(), lost=OutcomeUnknown)) is OutcomeUnknown
 
 
-def test_errors_that_are_not_the_drivers_are_not_ours_either() -> None:
+def test_errors_of_other_origin_are_not_translated() -> None:
     assert translate(KeyError("x")) is None
     assert translate(AgentRowsError("x")) is None
 
 
-def test_a_violated_key_is_named_with_what_the_caller_gave() -> None:
+def test_violated_key_is_named_with_values_of_the_caller() -> None:
     error = asyncpg.UniqueViolationError("duplicate key value violates unique constraint")
     error.detail = "Key (id, user_id)=(e-1, mira) already exists."
 
     assert "(id, user_id)=(e-1, mira)" in str(translate(error))
 
 
-def test_an_invalid_value_is_a_value_error_and_a_timeout_a_timeout() -> None:
+def test_invalid_value_is_value_error_and_timeout_is_timeout_error() -> None:
     assert issubclass(InvalidValue, ValueError)
     assert issubclass(StatementTimeout, TimeoutError)
