@@ -148,16 +148,34 @@ UPDATE session
 SET deleted_at = statement_timestamp()
 WHERE id = @id AND user_id = @user_id AND deleted_at IS NULL;
 
--- name: LockExpiredSessions :many
--- Lock the next sessions that were idle for longer than the retention, longest idle first.
+-- name: ListIdleSessions :many
+-- List the keys of the next sessions whose own rows are older than the retention, longest idle first.
 --
--- Deleted sessions are included. Sessions that another transaction has locked are skipped. The CASE
--- hides its conditions from the planner, which would otherwise estimate that few sessions pass,
--- then check and sort all sessions for each batch.
+-- Deleted sessions are included. Rows that belong to these sessions may be newer.
 --
 -- unscoped: retention applies to every user
--- py: row ExpiredSession
+-- py: row IdleSession
 SELECT s.id, s.user_id, greatest(s.updated_at, s.created_at)::text AS "last_used!" FROM session AS s
+WHERE
+    greatest(s.updated_at, s.created_at) < statement_timestamp() - @retention::interval
+    AND (greatest(s.updated_at, s.created_at), s.id, s.user_id)
+    > (CAST(@after_time::text AS timestamptz), @after_id::text, @after_user_id::text)
+ORDER BY greatest(s.updated_at, s.created_at), s.id, s.user_id
+LIMIT @batch_size::bigint;
+
+-- name: LockExpiredSessions :many
+-- Lock those of these sessions that were idle for longer than the retention, and return their keys.
+--
+-- Sessions that another transaction has locked are skipped. The CASE hides its conditions from the
+-- planner, which would otherwise estimate that few sessions pass.
+--
+-- unscoped: retention applies to every user
+-- py: row SessionKey
+WITH given AS MATERIALIZED (
+    SELECT unnest(@id::text[]) AS id, unnest(@user_id::text[]) AS user_id
+)
+SELECT s.id, s.user_id FROM session AS s
+INNER JOIN given ON given.id = s.id AND given.user_id = s.user_id
 WHERE
     greatest(s.updated_at, s.created_at) < statement_timestamp() - @retention::interval
     AND CASE
@@ -236,11 +254,7 @@ WHERE
             THEN true
         ELSE false
     END
-    AND (greatest(s.updated_at, s.created_at), s.id, s.user_id)
-    > (CAST(@after_time::text AS timestamptz), @after_id::text, @after_user_id::text)
-ORDER BY greatest(s.updated_at, s.created_at), s.id, s.user_id
-LIMIT @batch_size::bigint
-FOR UPDATE SKIP LOCKED;
+FOR UPDATE OF s SKIP LOCKED;
 
 -- name: LockTasksOfSessions :many
 -- Lock the tasks of these sessions and return the sessions for which all tasks are locked.

@@ -1,4 +1,4 @@
-"""Fixtures that every test may ask for: a server, an empty database, a migrated one, a client."""
+"""Fixtures of all tests: a server, an empty database, a migrated database, a client."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ get_server = load_get_server()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let no password be said, in any test."""
+    """Fail each test that prints, logs or raises a password."""
     leaks.watch(config)
 
 
@@ -29,7 +29,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def server() -> Iterator[Server]:
     """One embedded PostgreSQL for the whole run.
 
-    Not in pytest's folder: another run would take away the rights of the server's user there.
+    Its data is not in pytest's folder, where another run would remove the permissions of the
+    server's user.
     """
     directory = Path(tempfile.mkdtemp(prefix="agentrows-tests-"))
     postgres = get_server(directory, cleanup_mode="delete", start=False)
@@ -45,7 +46,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def database(server: Server) -> Iterator[str]:
-    """The DSN of a fresh, empty database."""
+    """The DSN of a new, empty database."""
     name = server.create_database()
     yield server.dsn(name)
     server.drop_database(name)
@@ -53,7 +54,7 @@ def database(server: Server) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def template(server: Server) -> str:
-    """The name of a database at the newest version of every track, to be cloned."""
+    """The name of a database at the newest version of every track, used as a template."""
     name = server.create_database()
     server.migrate(name, migrate.builtin_tracks())
     return name
@@ -61,9 +62,7 @@ def template(server: Server) -> str:
 
 @pytest.fixture
 def migrated(server: Server, template: str) -> Iterator[str]:
-    """The DSN of a database of its own, at the newest version, for a role that may do no more
-    than read and write rows.
-    """
+    """The DSN of a migrated database, for a role that may only read and write rows."""
     name = server.create_database(template)
     yield as_role(server.dsn(name), SERVICE)
     server.drop_database(name)
@@ -71,6 +70,6 @@ def migrated(server: Server, template: str) -> Iterator[str]:
 
 @pytest.fixture
 async def client(migrated: str) -> AsyncIterator[PostgresClient]:
-    """A client on a migrated database of its own, as the service's role."""
+    """A client on a migrated database, with the service's role."""
     async with PostgresClient.open(migrated, migrations="off") as client:
         yield client

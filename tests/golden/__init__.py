@@ -1,1 +1,1 @@
-"""Generated packages, byte for byte; see cases.py."""
+"""Generated packages, byte for byte; see golden_cases.py."""

@@ -1,4 +1,4 @@
-"""No argument of a generated function hides a name that its body refers to."""
+"""Arguments of generated functions never hide a name that the body uses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import pytest
 
-from golden.cases import CASES, HERE, run, write_project
+from golden.golden_cases import run, write_project
 from sqlc_gen_asyncpg import naming
 
 if TYPE_CHECKING:
@@ -45,15 +45,15 @@ INSERT INTO t (id, name) SELECT unnest(sqlc.arg('ADD_ALL')::int[]), unnest(@zip:
 
 
 @pytest.fixture
-def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     write_project(
         tmp_path,
         query=QUERIES,
         schema=SCHEMA.split("INSERT", maxsplit=1)[0],
         options={"package": "gen"},
     )
-    done = run(tmp_path, "sqlc", "generate")
-    assert done.returncode == 0, done.stderr
+    completed = run(tmp_path, "sqlc", "generate")
+    assert completed.returncode == 0, completed.stderr
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     yield tmp_path / "gen"
     for each in [name for name in sys.modules if name.partition(".")[0] == "gen"]:
@@ -61,7 +61,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def hidden_names(module: str) -> set[str]:
-    """The arguments of a module's functions that are names of the module or built in."""
+    """Return the arguments of a module's functions that are names of the module or builtins."""
     tree = ast.parse(module)
     top: set[str] = set()
     for node in tree.body:
@@ -74,7 +74,7 @@ def hidden_names(module: str) -> set[str]:
                 top.add(name)
             case _:
                 pass
-    found: set[str] = set()
+    hidden: set[str] = set()
     for node in tree.body:
         if isinstance(node, ast.AsyncFunctionDef):
             arguments = {
@@ -89,16 +89,16 @@ def hidden_names(module: str) -> set[str]:
                 if isinstance(each, ast.Call) and isinstance(each.func, ast.Name)
             }
             constants = {each for each in top if each.upper() == each}
-            found |= arguments & (called | constants)
-    return found
+            hidden |= arguments & (called | constants)
+    return hidden
 
 
-def test_an_argument_is_never_the_statement(made: Path) -> None:
-    assert hidden_names(made.joinpath("query.py").read_text()) == set()
+def test_argument_names_never_hide_the_statement(package: Path) -> None:
+    assert hidden_names(package.joinpath("query.py").read_text()) == set()
 
 
-@pytest.mark.usefixtures("made")
-async def test_the_value_of_an_argument_is_not_run_as_sql(database: str) -> None:
+@pytest.mark.usefixtures("package")
+async def test_argument_value_is_not_run_as_sql(database: str) -> None:
     query: Any = importlib.import_module("gen.query")
     connection: Any = await asyncpg.connect(database)
     try:
@@ -118,23 +118,24 @@ async def test_the_value_of_an_argument_is_not_run_as_sql(database: str) -> None
         await connection.close()
 
 
-def test_every_name_that_a_body_uses_is_one_that_no_argument_has() -> None:
-    """A function that a template begins to call must be added to naming.BODY_NAMES."""
+def test_names_used_in_generated_bodies_are_unavailable_to_arguments(
+    expected_packages: Path,
+) -> None:
+    """A new function in a template must be added to naming.BODY_NAMES."""
     unknown: set[str] = set()
-    for case in CASES:
-        for path in HERE.joinpath(case, "expected").rglob("*.py"):
-            text = path.read_text()
-            for node in ast.parse(text).body if "DO NOT EDIT" in text else ():
-                if isinstance(node, ast.AsyncFunctionDef) and path.stem != "pgcopy":
-                    unknown |= free_names(node)
+    for path in expected_packages.rglob("*.py"):
+        text = path.read_text()
+        for node in ast.parse(text).body if "DO NOT EDIT" in text else ():
+            if isinstance(node, ast.AsyncFunctionDef) and path.stem != "pgcopy":
+                unknown |= free_names(node)
     plain = {each for each in unknown if not naming.is_private(each) and each.upper() != each}
-    of_rows = {"copied", "tuples"}  # in functions whose one argument is `rows`
+    of_rows = {"copied", "tuples"}  # only in functions with the one argument `rows`
     assert plain - of_rows <= naming.BODY_NAMES
     assert {"affected", "required", "require_aware"} <= plain
 
 
 def free_names(function: ast.AsyncFunctionDef) -> set[str]:
-    """The names that a body loads and does not bind."""
+    """Return the names that a body reads and does not bind."""
     names = [
         each
         for statement in function.body
@@ -148,7 +149,7 @@ def free_names(function: ast.AsyncFunctionDef) -> set[str]:
     return {each.id for each in names if each.id not in bound}
 
 
-def test_builtin_functions_may_be_arguments_where_no_body_calls_them() -> None:
+def test_builtins_that_no_body_calls_are_allowed_as_arguments() -> None:
     for name in ("id", "type", "format"):
         assert hasattr(builtins, name)
         assert naming.argument_name(name, "SQL") == name

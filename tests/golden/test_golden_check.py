@@ -1,4 +1,4 @@
-"""`sqlc-gen-asyncpg check`: silent where the server agrees, exit code 1 and a line where not."""
+"""`sqlc-gen-asyncpg check` exits with 1 and a line for each difference from the server."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from golden.cases import BIN, EMBEDDED_CASES, HERE, write_project
-from sqlc_gen_asyncpg.check import main
+from golden.golden_cases import BIN, CASES_FOLDER, EMBEDDED_CASES, write_project
+from sqlc_gen_asyncpg.check.annotations import main
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = """
@@ -48,24 +48,24 @@ def project(tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize("case", EMBEDDED_CASES)
-def test_the_golden_packages_hold_on_the_server(
+def test_check_accepts_the_golden_packages(
     case: str, database: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    execute(database, (HERE / case / "schema.sql").read_text())
-    status = main(["--dsn", database, "--file", str(HERE / case / "sqlc.yaml")])
+    execute(database, (CASES_FOLDER / case / "schema.sql").read_text())
+    status = main(["--dsn", database, "--file", str(CASES_FOLDER / case / "sqlc.yaml")])
     printed = capsys.readouterr().out
     assert status == 0, printed
     assert printed.endswith("queries checked, 0 contradicted\n")
 
 
-def test_the_projects_own_queries_hold_on_the_server(
+def test_check_accepts_the_projects_own_queries(
     migrated: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status = main(["--dsn", migrated, "--file", str(ROOT / "sqlc.yaml")])
     assert status == 0, capsys.readouterr().out
 
 
-def test_what_the_server_has_otherwise_is_named(
+def test_check_reports_differences_from_the_schema(
     project: str, database: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     execute(database, SCHEMA)
@@ -93,7 +93,7 @@ FROM app.thing AS t JOIN other AS o ON o.thing_id = t.id;
 """
 
 
-def test_what_makes_nulls_and_values_is_named(
+def test_check_reports_differences_in_nulls_and_enum_values(
     tmp_path: Path, database: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     query = "-- name: Seen :many\nSELECT * FROM app.seen;"
@@ -125,12 +125,14 @@ def test_what_makes_nulls_and_values_is_named(
     ]
 
 
-def test_no_server_is_another_exit_code(project: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_without_server_has_its_own_exit_code(
+    project: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["--dsn", "postgresql://127.0.0.1:1/none", "--file", project]) == 2
     assert "cannot connect" in capsys.readouterr().err
 
 
-def test_what_is_refused_is_another_exit_code(
+def test_check_of_a_refused_query_has_its_own_exit_code(
     tmp_path: Path, database: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_project(tmp_path, query="-- name: A :one\nSELECT $1::text;", options={"package": "gen"})
@@ -139,7 +141,7 @@ def test_what_is_refused_is_another_exit_code(
 
 
 @pytest.mark.parametrize("form", ['"{}"', "'{}'", "{}"])
-def test_a_plugin_is_found_by_its_path(
+def test_check_finds_the_plugin_by_its_path(
     form: str, project: str, database: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     execute(database, SCHEMA)
@@ -157,7 +159,7 @@ def test_a_plugin_is_found_by_its_path(
     ]
 
 
-def test_a_configuration_without_the_plugin_is_said_to_be_so(
+def test_check_reports_a_configuration_without_the_plugin(
     project: str, database: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = Path(project)
@@ -176,7 +178,7 @@ CREATE TABLE person (id int PRIMARY KEY, mail mail NOT NULL, other work_mail[] N
 """
 
 
-def test_arrays_of_domains_are_those_of_their_bases(
+def test_check_accepts_arrays_of_domains_as_arrays_of_base_types(
     tmp_path: Path, database: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     query = """

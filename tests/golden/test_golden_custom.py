@@ -1,4 +1,4 @@
-"""JSON as types, converters, vectors as lists, and types that only a binary codec can carry."""
+"""JSON as types, converters, vectors as lists, and types that need a binary codec."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from asyncpg import BitString, Range
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
-from golden.cases import HERE
-from sqlc_gen_asyncpg import wire
-from sqlc_gen_asyncpg.build import build
-from sqlc_gen_asyncpg.check import capture, contradictions
+from golden.golden_cases import CASES_FOLDER
+from sqlc_gen_asyncpg import protocol
+from sqlc_gen_asyncpg.build.package import build
+from sqlc_gen_asyncpg.check.annotations import capture, contradictions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
     from types import ModuleType
 
 CASES = ("binary", "custom", "texts")
@@ -37,10 +38,9 @@ EMPTY = (
 
 
 @pytest.fixture(autouse=True)
-def importable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The packages of these cases and the types of their applications can be imported."""
-    folders = [str(HERE / case / "expected") for case in CASES]
-    monkeypatch.setattr(sys, "path", [*folders, *sys.path])
+def importable(monkeypatch: pytest.MonkeyPatch, expected_packages: Path) -> Iterator[None]:
+    """Make the packages and the types of their applications importable."""
+    monkeypatch.syspath_prepend(expected_packages)
     before = set(sys.modules)
     yield
     for name in set(sys.modules) - before:
@@ -49,14 +49,14 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def module(name: str) -> ModuleType:
-    """A module; its types are checked elsewhere."""
+    """Import a generated module; the type checkers read it in test_golden.py."""
     return importlib.import_module(name)
 
 
 async def connect(dsn: str, case: str) -> asyncpg.Connection[asyncpg.Record]:
-    """Connect with the codecs that an application of this case has."""
+    """Connect with the codecs that an application of this case registers."""
     connection = await asyncpg.connect(dsn)
-    await connection.execute((HERE / case / "schema.sql").read_text())
+    await connection.execute((CASES_FOLDER / case / "schema.sql").read_text())
     if case == "custom":
         for name in ("json", "jsonb"):
             await connection.set_type_codec(
@@ -74,15 +74,15 @@ async def connect(dsn: str, case: str) -> asyncpg.Connection[asyncpg.Record]:
 
 
 @pytest.mark.parametrize("case", CASES)
-async def test_the_server_contradicts_nothing(case: str, database: str) -> None:
-    (request,) = capture(directory=HERE / case)
+async def test_server_contradicts_no_annotation(case: str, database: str) -> None:
+    (request,) = capture(directory=CASES_FOLDER / case)
     connection = await connect(database, case)
-    package = build(wire.decode(request), str(HERE / case))
+    package = build(protocol.decode(request), str(CASES_FOLDER / case))
     assert await contradictions(connection, package) == []
     await connection.close()
 
 
-async def test_json_is_a_model_in_both_directions(database: str) -> None:
+async def test_json_is_a_model_as_argument_and_as_result(database: str) -> None:
     accounts, types = module("gen_custom.accounts"), module("shop_types")
     connection = await connect(database, "custom")
     prefs = types.Prefs(theme="dark", since=NOW, key=UUID(int=1))
@@ -120,15 +120,15 @@ async def test_json_is_a_model_in_both_directions(database: str) -> None:
     assert (listed.history, listed.balance) == (history, types.Money(7))
     assert await accounts.list_balances(connection) == [types.Money(7)]
     async with connection.transaction():
-        found = [
+        rows = [
             each
             async for each in accounts.iter_find_accounts(connection, balances=[types.Money(7)])
         ]
-    assert found == [stored]
+    assert rows == [stored]
     await connection.close()
 
 
-async def test_null_is_none_where_json_and_converters_are(database: str) -> None:
+async def test_null_is_none_with_json_types_and_converters(database: str) -> None:
     accounts, types = module("gen_custom.accounts"), module("shop_types")
     connection = await connect(database, "custom")
     stored = await accounts.add_account(
@@ -151,7 +151,7 @@ async def test_null_is_none_where_json_and_converters_are(database: str) -> None
     await connection.close()
 
 
-async def test_batches_and_copies_encode_too(database: str) -> None:
+async def test_batches_and_copies_encode_their_arguments(database: str) -> None:
     accounts, types = module("gen_custom.accounts"), module("shop_types")
     models = module("gen_custom.models")
     connection = await connect(database, "custom")
@@ -191,7 +191,7 @@ async def test_batches_and_copies_encode_too(database: str) -> None:
     await connection.close()
 
 
-async def test_what_is_not_the_type_is_refused_on_both_ways(database: str) -> None:
+async def test_values_of_another_type_are_refused_as_argument_and_result(database: str) -> None:
     accounts, types = module("gen_custom.accounts"), module("shop_types")
     connection = await connect(database, "custom")
     with pytest.raises(PydanticSerializationError, match=r"^prefs: (?s:.*)Expected `Prefs`"):
@@ -216,7 +216,7 @@ async def test_what_is_not_the_type_is_refused_on_both_ways(database: str) -> No
     await connection.close()
 
 
-async def test_a_naive_time_is_refused_inside_of_what_holds_it(database: str) -> None:
+async def test_naive_time_is_refused_inside_arrays_ranges_and_composites(database: str) -> None:
     accounts, places = module("gen_custom.accounts"), module("gen_binary.places")
     types, models = module("shop_types"), module("gen_custom.models")
     connection = await connect(database, "custom")
@@ -252,7 +252,7 @@ async def texts(database: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Recor
     await connection.close()
 
 
-async def test_without_codecs_json_and_vectors_travel_as_text(
+async def test_json_and_vectors_are_sent_as_text_without_codecs(
     texts: asyncpg.Connection[asyncpg.Record],
 ) -> None:
     docs, head = module("gen_texts.docs"), module("doc_types").Head
@@ -286,7 +286,7 @@ async def test_without_codecs_json_and_vectors_travel_as_text(
         assert [each async for each in docs.iter_near(texts, wanted=[0.0, 0.0, 1.0])] == near
 
 
-async def test_every_type_of_the_driver_in_full_and_as_null(database: str) -> None:
+async def test_every_driver_type_round_trips_with_values_and_nulls(database: str) -> None:
     places, models = module("gen_binary.places"), module("gen_binary.models")
     connection = await connect(database, "binary")
     facts = module("place_types").Facts(name="n", height=1.5)
@@ -338,8 +338,8 @@ async def test_every_type_of_the_driver_in_full_and_as_null(database: str) -> No
         BitString.from_int(7, 3),
     )
     params = [places.FindByFlagsParams(flags=flags) for flags in ("101", "000")]
-    (found,), nothing = await places.find_by_flags(connection, rows=params)
-    assert (found.id, found.matrix, nothing) == (1, [[1, 2], [3, 4]], [])
+    (place,), nothing = await places.find_by_flags(connection, rows=params)
+    assert (place.id, place.matrix, nothing) == (1, [[1, 2], [3, 4]], [])
     dumped = json.loads(listed[0].model_dump_json())
     assert (dumped["flags"], dumped["spot"]["extra"]) == ("101", {"k": [1]})
     await connection.close()

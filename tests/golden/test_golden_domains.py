@@ -1,4 +1,4 @@
-"""What a domain that is NOT NULL says of columns, parameters, casts and joins."""
+"""NOT NULL domains in columns, parameters, casts and joins."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import pytest
 
-from golden.cases import run, write_project
+from golden.golden_cases import run, write_project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,18 +49,18 @@ SIGNATURES = [
 
 
 @pytest.fixture
-def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     write_project(tmp_path, query=QUERIES, schema=SCHEMA, options={"package": "gen"})
-    done = run(tmp_path, "sqlc", "generate")
-    assert done.returncode == 0, done.stderr
+    completed = run(tmp_path, "sqlc", "generate")
+    assert completed.returncode == 0, completed.stderr
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     yield tmp_path / "gen"
     for each in [name for name in sys.modules if name.partition(".")[0] == "gen"]:
         del sys.modules[each]
 
 
-async def test_a_domain_that_is_not_null_is_never_none(made: Path, database: str) -> None:
-    text = (made / "query.py").read_text()
+async def test_not_null_domain_is_never_none(package: Path, database: str) -> None:
+    text = (package / "query.py").read_text()
     assert [each for each in SIGNATURES if f"*, {each}" not in " ".join(text.split())] == []
     queries: Any = importlib.import_module("gen.query")
     connection = await asyncpg.connect(database)

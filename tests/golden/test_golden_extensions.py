@@ -1,32 +1,31 @@
-"""hstore, citext and ltree, which the embedded server does not have and Debian's does."""
+"""hstore, citext and ltree, on Debian's server: the embedded one does not have them."""
 
 from __future__ import annotations
 
 import importlib
-import sys
 from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
 import pytest_asyncio
 
-from golden.cases import HERE, assert_managed_is_the_same
-from sqlc_gen_asyncpg import wire
-from sqlc_gen_asyncpg.build import build
-from sqlc_gen_asyncpg.check import capture, contradictions
+from golden.golden_cases import CASES_FOLDER, assert_managed_is_the_same
+from sqlc_gen_asyncpg import protocol
+from sqlc_gen_asyncpg.build.package import build
+from sqlc_gen_asyncpg.check.annotations import capture, contradictions
 from support.servers import DEBIANS_15, own_server, skip
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
-CASE = HERE / "extensions"
+CASE = CASES_FOLDER / "extensions"
 EXTENSIONS = DEBIANS_15.parents[3] / "share/postgresql/15/extension"
 
 
 @pytest.fixture(scope="module")
 def dsn() -> Iterator[str]:
-    """A server with the extensions in it."""
+    """A server with the extensions."""
     if not (DEBIANS_15 / "initdb").exists() or not (EXTENSIONS / "hstore.control").exists():
         skip("needs the Debian package postgresql-15")
     with own_server(DEBIANS_15) as server:
@@ -35,19 +34,19 @@ def dsn() -> Iterator[str]:
 
 @pytest_asyncio.fixture
 async def connection(
-    dsn: str, monkeypatch: pytest.MonkeyPatch
+    dsn: str, monkeypatch: pytest.MonkeyPatch, expected_packages: Path
 ) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-    monkeypatch.setattr(sys, "path", [str(CASE / "expected"), *sys.path])
-    made = await asyncpg.connect(dsn)
-    await made.execute("DROP SCHEMA IF EXISTS ext CASCADE; DROP SCHEMA public CASCADE")
-    await made.execute("CREATE SCHEMA public")
-    await made.execute((CASE / "schema.sql").read_text())
-    await made.set_builtin_type_codec("hstore", codec_name="pg_contrib.hstore")
-    yield made
-    await made.close()
+    monkeypatch.syspath_prepend(expected_packages)
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("DROP SCHEMA IF EXISTS ext CASCADE; DROP SCHEMA public CASCADE")
+    await connection.execute("CREATE SCHEMA public")
+    await connection.execute((CASE / "schema.sql").read_text())
+    await connection.set_builtin_type_codec("hstore", codec_name="pg_contrib.hstore")
+    yield connection
+    await connection.close()
 
 
-async def test_the_types_of_extensions_come_back_as_they_went(
+async def test_extension_types_round_trip(
     connection: asyncpg.Connection[asyncpg.Record],
 ) -> None:
     products = importlib.import_module("gen_extensions.products")
@@ -62,20 +61,20 @@ async def test_the_types_of_extensions_come_back_as_they_went(
     assert {name: getattr(stored, name) for name in full} == full
     empty = await products.add_product(connection, id=2, **dict.fromkeys(full))
     assert {getattr(empty, name) for name in full} == {None}
-    found = await products.find_products(connection, features={"colour": "red"}, code="AbC")
-    assert [(each.id, each.colour) for each in found] == [(1, "red")]
+    matches = await products.find_products(connection, features={"colour": "red"}, code="AbC")
+    assert [(each.id, each.colour) for each in matches] == [(1, "red")]
     assert await products.list_places(connection) == ["top.shelf", None]
     rows = [products.SetFeaturesParams(features={"x": None}, id=2)]
     await products.set_features(connection, rows=rows)
     assert await connection.fetchval("SELECT features FROM product WHERE id = 2") == {"x": None}
 
 
-async def test_the_server_contradicts_nothing_of_extensions(
+async def test_server_contradicts_no_annotation_of_extension_types(
     connection: asyncpg.Connection[asyncpg.Record],
 ) -> None:
     (request,) = capture(directory=CASE)
-    assert await contradictions(connection, build(wire.decode(request), str(CASE))) == []
+    assert await contradictions(connection, build(protocol.decode(request), str(CASE))) == []
 
 
-def test_the_package_is_the_same_with_a_managed_database(dsn: str, tmp_path: Path) -> None:
+def test_extensions_package_is_the_same_with_a_managed_database(dsn: str, tmp_path: Path) -> None:
     assert_managed_is_the_same("extensions", dsn, tmp_path)

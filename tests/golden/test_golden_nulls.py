@@ -1,4 +1,4 @@
-"""What may be NULL: all that was NULL on a server, and of the rest what cannot be proven."""
+"""Nullability: every expression that returned NULL on a server is inferred nullable."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest_asyncio
 
-from sqlc_gen_asyncpg.sql.infer import Inference
-from sqlc_gen_asyncpg.sql.library import Info
-from sqlc_gen_asyncpg.sql.relations import columns
-from sqlc_gen_asyncpg.sql.scope import Schema
+from sqlc_gen_asyncpg.infer.expressions import Inference
+from sqlc_gen_asyncpg.infer.relations import columns
+from sqlc_gen_asyncpg.infer.scope import Schema
+from sqlc_gen_asyncpg.infer.values import ValueType
 from sqlc_gen_asyncpg.sql.statements import parse
 
 if TYPE_CHECKING:
@@ -21,12 +21,12 @@ CREATE TABLE t (id int NOT NULL, g int NOT NULL, n int, x text);
 INSERT INTO t VALUES (1, 1, 1, 'a,b'), (2, 1, NULL, NULL), (3, 2, NULL, 'NULL,c'), (4, 2, NULL, '');
 """
 COLUMNS = {
-    "id": Info("int4", nullable=False),
-    "g": Info("int4", nullable=False),
-    "n": Info("int4"),
-    "x": Info("text"),
+    "id": ValueType("int4", nullable=False),
+    "g": ValueType("int4", nullable=False),
+    "n": ValueType("int4"),
+    "x": ValueType("text"),
 }
-# What stands in `SELECT … FROM t`, and in a SELECT by groups of `g`.
+# Items of `SELECT … FROM t`, and of a SELECT grouped by `g`.
 NEVER = """
 row_number() OVER ()
 rank() OVER (ORDER BY n)
@@ -100,14 +100,14 @@ WINDOWS = "WINDOW w AS (ORDER BY id), odd AS (ORDER BY id ROWS BETWEEN 1 FOLLOWI
 
 @pytest_asyncio.fixture
 async def connection(database: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-    made = await asyncpg.connect(database)
-    await made.execute(TABLE)
-    yield made
-    await made.close()
+    connection = await asyncpg.connect(database)
+    await connection.execute(TABLE)
+    yield connection
+    await connection.close()
 
 
 def statements() -> list[tuple[str, bool]]:
-    """The statements, each with whether its result may be NULL."""
+    """Yield the statements, each with whether its result may be NULL."""
     plain = [
         (line, null) for text, null in ((NEVER, False), (SOMETIMES, True)) for line in lines(text)
     ]
@@ -126,13 +126,15 @@ def lines(text: str) -> list[str]:
     return [line for line in text.split("\n") if line]
 
 
-def inferred(sql: str) -> Info:
+def inferred(sql: str) -> ValueType:
     inference = Inference(Schema("public", {("public", "t"): COLUMNS}))
     ((_, info),) = columns(inference, parse(sql), None)
     return info
 
 
-async def test_what_was_null_may_be_null(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+async def test_expressions_that_return_null_are_inferred_nullable(
+    connection: asyncpg.Connection[asyncpg.Record],
+) -> None:
     wrong: list[str] = []
     for sql, null in statements():
         values = [row[0] for row in await connection.fetch(sql)]
@@ -143,7 +145,7 @@ async def test_what_was_null_may_be_null(connection: asyncpg.Connection[asyncpg.
     assert wrong == []
 
 
-async def test_what_was_null_in_an_array_may_be_null(
+async def test_arrays_with_null_items_are_inferred_with_null_items(
     connection: asyncpg.Connection[asyncpg.Record],
 ) -> None:
     for sql, null in {

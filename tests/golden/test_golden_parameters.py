@@ -1,4 +1,4 @@
-"""Where a parameter stands more than once, PostgreSQL decides its type at the first of them."""
+"""PostgreSQL decides the type of a parameter at its first use."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
-from sqlc_gen_asyncpg.sql.infer import Inference
-from sqlc_gen_asyncpg.sql.library import Info
-from sqlc_gen_asyncpg.sql.relations import columns
-from sqlc_gen_asyncpg.sql.scope import Schema
+from sqlc_gen_asyncpg.infer.expressions import Inference
+from sqlc_gen_asyncpg.infer.relations import columns
+from sqlc_gen_asyncpg.infer.scope import Schema
+from sqlc_gen_asyncpg.infer.values import ValueType
 from sqlc_gen_asyncpg.sql.statements import parse
 
 if TYPE_CHECKING:
@@ -485,14 +485,14 @@ SELECT pg_advisory_xact_lock(hashtext($1)), hashtextextended($2, $3)
 
 
 def spelled(name: str) -> str:
-    """A type as the driver names it, in our spelling; of a domain it says the base."""
+    """Return a type of the driver in the spelling of the inference; a domain as its base."""
     return f"_{name[:-2]}" if name.endswith("[]") else name
 
 
 def inferred(sql: str) -> list[str] | None:
-    """The types of the parameters; None for what is refused, as it is where one is not sure."""
+    """Return the types of the parameters; None for a refused or uncertain statement."""
     infos = {
-        name: Info(kind.removeprefix("_"), int(kind.startswith("_")))
+        name: ValueType(kind.removeprefix("_"), int(kind.startswith("_")))
         for name, kind in TYPES.items()
     }
     tables = {("public", "t"): infos}
@@ -500,22 +500,22 @@ def inferred(sql: str) -> list[str] | None:
         "public",
         tables,
         domains={"dom": "text"},
-        composites={"place": {"street": Info("text"), "codes": Info("int4", 1)}},
+        composites={"place": {"street": ValueType("text"), "codes": ValueType("int4", 1)}},
         enums={"st": ("a", "b")},
     )
     inference = Inference(schema, {1, 2, 3})
     columns(inference, parse(sql), None)
-    if inference.torn or inference.untyped or inference.clashes:
+    if inference.ambiguous_params or inference.untyped or inference.type_errors:
         return None
-    found: list[str] = []
+    types: list[str] = []
     for number in sorted(set(re.findall(r"\$(\d)", sql))):
-        info = inference.params.get(int(number), Info(""))
-        found.append("_" * info.dims + {"dom": "text"}.get(info.type, info.type))
-    return None if "" in found else found
+        info = inference.params.get(int(number), ValueType(""))
+        types.append("_" * info.dims + {"dom": "text"}.get(info.type, info.type))
+    return None if "" in types else types
 
 
 async def prepared(connection: asyncpg.Connection[asyncpg.Record], sql: str) -> list[str] | None:
-    """The types as the server knows them; None for what it refuses."""
+    """Return the types of the parameters on the server; None for a refused statement."""
     try:
         statement = await connection.prepare(sql)
     except asyncpg.PostgresError:
@@ -524,10 +524,10 @@ async def prepared(connection: asyncpg.Connection[asyncpg.Record], sql: str) -> 
 
 
 def statements() -> Iterator[str]:
-    yield from re.split(r"\n(?! )", STATEMENTS.strip())  # a statement may go on behind blanks
+    yield from re.split(r"\n(?! )", STATEMENTS.strip())  # an indented line continues a statement
 
 
-async def test_what_the_server_refuses_is_refused_and_nothing_else(database: str) -> None:
+async def test_exactly_the_statements_that_the_server_refuses_are_refused(database: str) -> None:
     wrong: list[str] = []
     connection = await asyncpg.connect(database)
     try:

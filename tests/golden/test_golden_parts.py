@@ -1,4 +1,4 @@
-"""Elements, slices and fields that a statement sets; matrices; ranges out of a multirange."""
+"""Assigned elements, slices and fields; matrices; the ranges of a multirange."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import pytest
 
-from golden.cases import run, write_project
+from golden.golden_cases import run, write_project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,18 +50,18 @@ SIGNATURES = [
 
 
 @pytest.fixture
-def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     write_project(tmp_path, query=QUERIES, schema=SCHEMA, options={"package": "gen"})
-    done = run(tmp_path, "sqlc", "generate")
-    assert done.returncode == 0, done.stderr
+    completed = run(tmp_path, "sqlc", "generate")
+    assert completed.returncode == 0, completed.stderr
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     yield tmp_path / "gen"
     for each in [name for name in sys.modules if name.partition(".")[0] == "gen"]:
         del sys.modules[each]
 
 
-async def test_parts_of_columns_are_set_and_read(made: Path, database: str) -> None:
-    text = " ".join((made / "query.py").read_text().replace(",\n)", "\n)").split())
+async def test_elements_slices_and_fields_are_set_and_read(package: Path, database: str) -> None:
+    text = " ".join((package / "query.py").read_text().replace(",\n)", "\n)").split())
     assert [each for each in SIGNATURES if each not in text] == []
     queries: Any = importlib.import_module("gen.query")
     models: Any = importlib.import_module("gen.models")

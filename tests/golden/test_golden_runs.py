@@ -1,4 +1,4 @@
-"""The generated functions run: on a connection, a proxy, a pool, and in a transaction."""
+"""Generated functions run on a connection, a proxy, a pool, and in a transaction."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from pgvector import Vector
 from pgvector.asyncpg import register_vector
 from pydantic import ValidationError
 
-from golden.cases import CASES, HERE
+from golden.golden_cases import CASES_FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
     from types import ModuleType
 
 NOW = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
@@ -30,22 +31,21 @@ KEYS = [UUID(int=number) for number in range(1, 5)]
 
 
 @pytest.fixture(autouse=True)
-def importable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The golden packages can be imported in these tests, and only there."""
-    folders = [str(HERE / case / "expected") for case in CASES]
-    monkeypatch.setattr(sys, "path", [*folders, *sys.path])
+def importable(monkeypatch: pytest.MonkeyPatch, expected_packages: Path) -> Iterator[None]:
+    """Make the golden packages importable for the time of a test."""
+    monkeypatch.syspath_prepend(expected_packages)
     yield
     for name in [each for each in sys.modules if each.startswith(("gen_", "app_types"))]:
         del sys.modules[name]
 
 
 def module(name: str) -> ModuleType:
-    """A module of a golden package; its types are checked elsewhere."""
+    """Import a module of a golden package; the type checkers read it in test_golden.py."""
     return importlib.import_module(name)
 
 
 async def prepare(connection: asyncpg.Connection[asyncpg.Record]) -> None:
-    """Register what an application registers."""
+    """Register the codecs that an application registers."""
     await register_vector(connection)
     for name in ("json", "jsonb"):
         await connection.set_type_codec(
@@ -56,19 +56,19 @@ async def prepare(connection: asyncpg.Connection[asyncpg.Record]) -> None:
 async def create(dsn: str, case: str) -> None:
     """Create the tables of a case."""
     connection = await asyncpg.connect(dsn)
-    await connection.execute((HERE / case / "schema.sql").read_text())
+    await connection.execute((CASES_FOLDER / case / "schema.sql").read_text())
     await connection.close()
 
 
 @pytest_asyncio.fixture
 async def pool(database: str) -> AsyncIterator[asyncpg.Pool[asyncpg.Record]]:
     await create(database, "basics")
-    async with asyncpg.create_pool(database, min_size=1, max_size=2, init=prepare) as made:
-        yield made
+    async with asyncpg.create_pool(database, min_size=1, max_size=2, init=prepare) as opened:
+        yield opened
 
 
 def note(key: UUID, user_id: int, **other: object) -> dict[str, Any]:
-    """The arguments of insert_note, nothing in them that may be None."""
+    """Return arguments of insert_note; those that may be None are None unless given."""
     nullable = (
         "body mood data price embedding due at_time local took raw address".split()  # noqa: SIM905
     )
@@ -84,7 +84,7 @@ def note(key: UUID, user_id: int, **other: object) -> dict[str, Any]:
     }
 
 
-async def test_a_row_of_nulls_comes_back_as_it_was(pool: asyncpg.Pool[asyncpg.Record]) -> None:
+async def test_row_of_nulls_round_trips(pool: asyncpg.Pool[asyncpg.Record]) -> None:
     notes = module("gen_basics.notes")
     user = await notes.insert_user(pool, name="mira", level=None)
     stored = await notes.insert_note(pool, **note(KEYS[0], user))
@@ -97,7 +97,7 @@ async def test_a_row_of_nulls_comes_back_as_it_was(pool: asyncpg.Pool[asyncpg.Re
     assert await notes.ensure_body(pool, id=KEYS[0]) is None
 
 
-async def test_a_full_row_comes_back_as_it_was(pool: asyncpg.Pool[asyncpg.Record]) -> None:
+async def test_full_row_round_trips(pool: asyncpg.Pool[asyncpg.Record]) -> None:
     notes, enums = module("gen_basics.notes"), module("gen_basics.enums")
     user = await notes.insert_user(pool, name="mira", level=enums.AppLevel.HIGH)
     given = note(
@@ -129,11 +129,11 @@ async def test_a_full_row_comes_back_as_it_was(pool: asyncpg.Pool[asyncpg.Record
     assert await notes.get_embedding(pool, id=KEYS[0]) == stored.embedding
     assert await notes.list_mood_lists(pool) == [["sad", "ok"]]
     assert isinstance((await notes.list_moods(pool))[0], enums.Mood)
-    found = await notes.first_moods(pool, moods=[enums.Mood.VERY_HAPPY], times=[NOW])
-    assert found == [KEYS[0]]
+    keys = await notes.first_moods(pool, moods=[enums.Mood.VERY_HAPPY], times=[NOW])
+    assert keys == [KEYS[0]]
 
 
-async def test_absence_is_none_zero_or_empty(pool: asyncpg.Pool[asyncpg.Record]) -> None:
+async def test_missing_rows_are_none_zero_or_empty(pool: asyncpg.Pool[asyncpg.Record]) -> None:
     notes = module("gen_basics.notes")
     assert await notes.get_note(pool, id=KEYS[0]) is None
     assert await notes.get_title(pool, id=KEYS[0]) is None
@@ -145,7 +145,7 @@ async def test_absence_is_none_zero_or_empty(pool: asyncpg.Pool[asyncpg.Record])
     assert (await notes.summary(pool)).total == 0
 
 
-async def test_a_row_that_must_be_there_is_missed(pool: asyncpg.Pool[asyncpg.Record]) -> None:
+async def test_missing_required_row_raises(pool: asyncpg.Pool[asyncpg.Record]) -> None:
     notes = module("gen_basics.notes")
     with pytest.raises(LookupError, match="EnsureNote returned nothing"):
         await notes.ensure_note(pool, id=KEYS[0])
@@ -155,7 +155,9 @@ async def test_a_row_that_must_be_there_is_missed(pool: asyncpg.Pool[asyncpg.Rec
         await notes.ensure_note_row(pool, id=KEYS[0])
 
 
-async def test_a_naive_time_is_refused_by_name(pool: asyncpg.Pool[asyncpg.Record]) -> None:
+async def test_naive_time_is_refused_with_the_argument_name(
+    pool: asyncpg.Pool[asyncpg.Record],
+) -> None:
     notes = module("gen_basics.notes")
     naive = dt.datetime(2026, 1, 1)  # noqa: DTZ001  # that is the point
     with pytest.raises(ValueError, match="since must have a time zone"):
@@ -164,7 +166,7 @@ async def test_a_naive_time_is_refused_by_name(pool: asyncpg.Pool[asyncpg.Record
         await notes.first_moods(pool, moods=[], times=[NOW, naive])
 
 
-async def test_functions_run_on_a_proxy_and_in_its_transaction(
+async def test_functions_run_on_a_pool_proxy_and_in_its_transaction(
     pool: asyncpg.Pool[asyncpg.Record],
 ) -> None:
     notes = module("gen_basics.notes")
@@ -205,7 +207,7 @@ async def test_functions_run_on_a_connection(database: str) -> None:
     await connection.close()
 
 
-async def test_a_connection_without_codecs_is_told_apart(database: str) -> None:
+async def test_connection_without_codecs_raises_validation_error(database: str) -> None:
     await create(database, "basics")
     notes = module("gen_basics.notes")
     connection = await asyncpg.connect(database)
@@ -218,7 +220,7 @@ async def test_a_connection_without_codecs_is_told_apart(database: str) -> None:
     await connection.close()
 
 
-async def test_a_batch_is_one_statement(database: str) -> None:
+async def test_batch_is_one_statement(database: str) -> None:
     await create(database, "batches")
     events, models = module("gen_batches.events"), module("gen_batches.models")
     connection = await asyncpg.connect(database)
@@ -241,7 +243,7 @@ async def test_a_batch_is_one_statement(database: str) -> None:
     await connection.close()
 
 
-def test_an_input_model_refuses_what_it_does_not_know() -> None:
+def test_input_model_refuses_unknown_fields() -> None:
     models = module("gen_batches.models")
     with pytest.raises(ValidationError, match="Extra inputs"):
         models.NewEvent(id="a", sesion_id="s")
@@ -249,7 +251,7 @@ def test_an_input_model_refuses_what_it_does_not_know() -> None:
         models.NewEvent(id="a", at=dt.datetime(2026, 1, 1))  # noqa: DTZ001  # the point
 
 
-async def test_enums_of_both_kinds_and_overrides(database: str) -> None:
+async def test_database_enums_declared_enums_and_overrides_round_trip(database: str) -> None:
     await create(database, "options")
     urls, enums = module("gen_options.api_urls"), module("gen_options.enums")
     connection = await asyncpg.connect(database)
@@ -268,7 +270,7 @@ async def test_enums_of_both_kinds_and_overrides(database: str) -> None:
     await connection.close()
 
 
-async def test_odd_names_and_odd_sql(database: str) -> None:
+async def test_reserved_words_and_unusual_sql_run(database: str) -> None:
     await create(database, "hostile")
     odd, crlf = module("gen_hostile.class_"), module("gen_hostile.crlf")
     connection = await asyncpg.connect(database)

@@ -1,4 +1,4 @@
-"""The schema's files are found, cut and read as sqlc does it, through the real sqlc."""
+"""Schema files are matched, cut and read as by the real sqlc."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from golden.cases import run, write_project
+from golden.golden_cases import run, write_project
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ MIGRATIONS = {
 def generated(
     directory: Path, files: Mapping[str, str], schema: Sequence[str], query: str
 ) -> tuple[str, str]:
-    """The module that sqlc writes, and what it prints on stderr."""
+    """Return the module that sqlc writes, and its output on stderr."""
     write_project(directory, query=query, schema="", options={"package": "gen"})
     directory.joinpath("schema.sql").unlink()
     for name, text in files.items():
@@ -43,41 +43,41 @@ def generated(
     config = json.loads(directory.joinpath("sqlc.json").read_text())
     config["sql"][0]["schema"] = list(schema)
     directory.joinpath("sqlc.json").write_text(json.dumps(config))
-    done = run(directory, "sqlc", "generate")
+    completed = run(directory, "sqlc", "generate")
     module = directory / "gen" / "query.py"
-    return (module.read_text() if module.exists() else ""), done.stderr
+    return (module.read_text() if module.exists() else ""), completed.stderr
 
 
 @pytest.mark.parametrize("tool", MIGRATIONS)
-def test_the_down_part_of_a_migration_is_not_read(tool: str, tmp_path: Path) -> None:
+def test_down_part_of_a_migration_is_skipped(tool: str, tmp_path: Path) -> None:
     files = {
         "m/1.sql": MIGRATIONS[tool].format(up=UP, down="DROP TABLE game;"),
         "m/2.sql": MIGRATIONS[tool].format(up=VIEW, down=OLD_VIEW),
     }
-    made, errors = generated(tmp_path, files, ["m"], QUERY)
-    assert "-> list[int | None]" in made, errors
+    module, errors = generated(tmp_path, files, ["m"], QUERY)
+    assert "-> list[int | None]" in module, errors
 
 
-def test_an_indented_marker_does_not_end_a_migration(tmp_path: Path) -> None:
+def test_indented_marker_does_not_end_a_migration(tmp_path: Path) -> None:
     files = {"a.sql": f"{UP}\n -- +goose Down\n{VIEW}\n"}
-    made, errors = generated(tmp_path, files, ["a.sql"], QUERY)
-    assert "-> list[int | None]" in made, errors
+    module, errors = generated(tmp_path, files, ["a.sql"], QUERY)
+    assert "-> list[int | None]" in module, errors
 
 
 @pytest.mark.parametrize(
     "command", ["\\restrict abc", "\\connect shop", "\\! ls 'x", '\\echo "', "\\if x", "\\; /*"]
 )
-def test_a_command_of_psql_is_skipped(command: str, tmp_path: Path) -> None:
+def test_psql_command_is_skipped(command: str, tmp_path: Path) -> None:
     text = f"{command}\r\n{DOMAIN}CREATE TABLE contact (\n{command}\nid int, address email);\n"
-    made, errors = generated(tmp_path, {"a.sql": f"{text}{command}"}, ["a.sql"], EMAILS)
-    assert "-> list[str | None]" in made, errors
+    module, errors = generated(tmp_path, {"a.sql": f"{text}{command}"}, ["a.sql"], EMAILS)
+    assert "-> list[str | None]" in module, errors
 
 
-def test_a_line_of_a_string_is_no_command_of_psql(tmp_path: Path) -> None:
+def test_backslash_line_inside_a_string_is_not_skipped(tmp_path: Path) -> None:
     text = f"COMMENT ON TABLE contact IS '\n\\x\n';\nCOMMENT ON TABLE contact IS $$\n\\'\n$$;{VIEW}"
     files = {"a.sql": f"{DOMAIN}{CONTACT}{UP}{text}"}
-    made, errors = generated(tmp_path, files, ["a.sql"], QUERY)
-    assert "-> list[int | None]" in made, errors
+    module, errors = generated(tmp_path, files, ["a.sql"], QUERY)
+    assert "-> list[int | None]" in module, errors
 
 
 @pytest.mark.parametrize(
@@ -95,16 +95,16 @@ def test_a_line_of_a_string_is_no_command_of_psql(tmp_path: Path) -> None:
         (("a[.sql", "b.sql"), ["a\\[.sql", "nothing*.sql", "a/../b.sql"]),
     ],
 )
-def test_a_pattern_finds_the_files_that_sqlc_finds(
+def test_pattern_matches_the_same_files_as_sqlc(
     names: tuple[str, str], schema: list[str], tmp_path: Path
 ) -> None:
     tmp_path.joinpath("a").mkdir()
     files = dict(zip(names, (DOMAIN, CONTACT), strict=True))
-    made, errors = generated(tmp_path, files, schema, EMAILS)
-    assert "-> list[str]" in made, errors
+    module, errors = generated(tmp_path, files, schema, EMAILS)
+    assert "-> list[str]" in module, errors
 
 
-def test_hidden_files_and_down_migrations_are_not_read(tmp_path: Path) -> None:
+def test_hidden_files_and_down_migrations_are_skipped(tmp_path: Path) -> None:
     files = {
         "m/1.up.sql": f"{UP}\n{VIEW}",
         "m/1.down.sql": OLD_VIEW,
@@ -112,28 +112,28 @@ def test_hidden_files_and_down_migrations_are_not_read(tmp_path: Path) -> None:
         "m/3.txt": OLD_VIEW,
         "m/4.SQL": OLD_VIEW,
     }
-    made, errors = generated(tmp_path, files, ["m/*"], QUERY)
-    assert "-> list[int | None]" in made, errors
+    module, errors = generated(tmp_path, files, ["m/*"], QUERY)
+    assert "-> list[int | None]" in module, errors
 
 
-def test_text_behind_a_line_that_sqlc_cannot_buffer_is_not_read(tmp_path: Path) -> None:
+def test_text_after_a_line_too_long_for_sqlc_is_skipped(tmp_path: Path) -> None:
     line = "-- " + "x" * 65_533
     files = {"a.sql": f"{UP}\n{VIEW}\n{line[:-1]}\n{line}\n{OLD_VIEW}"}
-    made, errors = generated(tmp_path, files, ["a.sql"], QUERY)
-    assert "-> list[int | None]" in made, errors
+    module, errors = generated(tmp_path, files, ["a.sql"], QUERY)
+    assert "-> list[int | None]" in module, errors
 
 
-def test_a_comment_in_another_encoding_is_no_error(tmp_path: Path) -> None:
-    made, errors = generated(
+def test_comment_in_another_encoding_is_accepted(tmp_path: Path) -> None:
+    module, errors = generated(
         tmp_path, {"a.sql": f"-- caf\udce9\n{DOMAIN}{CONTACT}"}, ["a.sql"], EMAILS
     )
-    assert "-> list[str]" in made, errors
+    assert "-> list[str]" in module, errors
 
 
-def test_a_name_has_any_character_beyond_ascii(tmp_path: Path) -> None:
+def test_name_may_contain_any_character_beyond_ascii(tmp_path: Path) -> None:
     text = (
         "CREATE DOMAIN preis€ AS text; CREATE DOMAIN GRÖßE AS text;"
         "CREATE TABLE contact (address preis€ NOT NULL, size GRÖßE);"
     )
-    made, errors = generated(tmp_path, {"a.sql": text}, ["a.sql"], EMAILS)
-    assert "-> list[str]" in made, errors
+    module, errors = generated(tmp_path, {"a.sql": text}, ["a.sql"], EMAILS)
+    assert "-> list[str]" in module, errors

@@ -1,4 +1,4 @@
-"""`unnamed_parameters: number`: every parameter has a name, and its value goes to its place."""
+"""`unnamed_parameters: number` names every parameter, and its value reaches that parameter."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import pytest
 
-from golden.cases import run, write_project
+from golden.golden_cases import run, write_project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,17 +34,15 @@ SELECT id FROM item WHERE note IN ($1, $2::text) OR id IN ($3, $4, $3) ORDER BY 
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     options = {"package": "gen", "unnamed_parameters": "number"}
     write_project(tmp_path, query=QUERIES, schema=SCHEMA, options=options)
-    done = run(tmp_path, "sqlc", "generate")
-    assert done.returncode == 0, done.stderr
+    completed = run(tmp_path, "sqlc", "generate")
+    assert completed.returncode == 0, completed.stderr
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     yield tmp_path / "gen"
     for each in [name for name in sys.modules if name.partition(".")[0] == "gen"]:
         del sys.modules[each]
 
 
-async def test_a_parameter_without_a_name_is_called_after_its_number(
-    package: Path, database: str
-) -> None:
+async def test_unnamed_parameter_is_named_after_its_number(package: Path, database: str) -> None:
     queries: Any = importlib.import_module(f"{package.name}.query")
     connection = await asyncpg.connect(database)
     try:

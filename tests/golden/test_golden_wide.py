@@ -1,4 +1,4 @@
-"""Every query of the widest case, prepared and run on rows of NULLs: no annotation is wrong."""
+"""Every query of the widest case runs on rows of NULLs, and no annotation is wrong."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import pytest_asyncio
 from asyncpg import BitString, Range
 from pgvector import HalfVector, SparseVector
 
-from golden.cases import HERE, run
+from golden.golden_cases import CASES_FOLDER, run
 from golden.test_golden_runs import prepare
-from sqlc_gen_asyncpg import ir, wire
-from sqlc_gen_asyncpg.build import build
-from sqlc_gen_asyncpg.check import agrees, capture, contradictions
+from sqlc_gen_asyncpg import ir, protocol
+from sqlc_gen_asyncpg.build.package import build
+from sqlc_gen_asyncpg.check.annotations import agrees, capture, contradictions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -70,13 +70,13 @@ SAMPLES: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def package() -> ir.Package:
-    (request,) = capture(directory=HERE / CASE)
-    return build(wire.decode(request), str(HERE / CASE))
+    (request,) = capture(directory=CASES_FOLDER / CASE)
+    return build(protocol.decode(request), str(CASES_FOLDER / CASE))
 
 
 @pytest.fixture(autouse=True)
-def importable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(sys, "path", [str(HERE / CASE / "expected"), *sys.path])
+def importable(monkeypatch: pytest.MonkeyPatch, expected_packages: Path) -> Iterator[None]:
+    monkeypatch.syspath_prepend(expected_packages)
     yield
     for name in [each for each in sys.modules if each.startswith(f"gen_{CASE}")]:
         del sys.modules[name]
@@ -84,14 +84,14 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest_asyncio.fixture
 async def connection(database: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-    made = await asyncpg.connect(database)
-    await made.execute((HERE / CASE / "schema.sql").read_text() + FILLED)
-    await prepare(made)
-    yield made
-    await made.close()
+    connection = await asyncpg.connect(database)
+    await connection.execute((CASES_FOLDER / CASE / "schema.sql").read_text() + FILLED)
+    await prepare(connection)
+    yield connection
+    await connection.close()
 
 
-async def test_the_server_contradicts_nothing(
+async def test_server_contradicts_no_annotation(
     connection: asyncpg.Connection[asyncpg.Record], package: ir.Package
 ) -> None:
     assert await contradictions(connection, package) == []
@@ -100,7 +100,7 @@ async def test_the_server_contradicts_nothing(
 async def sample(
     connection: asyncpg.Connection[asyncpg.Record], function: ir.Function, module: ModuleType
 ) -> dict[str, Any]:
-    """Arguments of the types that the server wants."""
+    """Return an argument of each type that the server requires."""
     statement = await connection.prepare(function.sql)
     values: dict[str, Any] = {}
     for bind, kind in zip(function.binds, statement.get_parameters(), strict=True):
@@ -118,23 +118,23 @@ async def test_every_query_runs_on_rows_of_nulls(
     connection: asyncpg.Connection[asyncpg.Record], package: ir.Package
 ) -> None:
     failed: list[str] = []
-    for each in package.modules:
-        module = importlib.import_module(f"gen_{CASE}.{each.name}")
-        for function in each.functions:
+    for generated in package.modules:
+        module = importlib.import_module(f"gen_{CASE}.{generated.name}")
+        for function in generated.functions:
             arguments = await sample(connection, function, module)
             transaction = connection.transaction()
             await transaction.start()
             try:
                 await getattr(module, function.name)(connection, **arguments)
             except asyncpg.IntegrityConstraintViolationError:
-                pass  # the one row of samples need not be a new one
+                pass  # the sample row may exist already
             except Exception as error:  # noqa: BLE001  # all of them are shown
                 failed.append(f"{function.query}: {error!r}")
             await transaction.rollback()
     assert failed == []
 
 
-async def test_an_outer_embed_tells_no_match_from_a_match(
+async def test_outer_embed_is_none_only_without_a_match(
     connection: asyncpg.Connection[asyncpg.Record],
 ) -> None:
     reads = importlib.import_module(f"gen_{CASE}.reads")
@@ -144,7 +144,7 @@ async def test_an_outer_embed_tells_no_match_from_a_match(
     assert second.orders is None
 
 
-async def test_bits_are_found_by_their_distance(
+async def test_bit_distances_select_the_nearest_rows(
     connection: asyncpg.Connection[asyncpg.Record],
 ) -> None:
     reads = importlib.import_module(f"gen_{CASE}.reads")
@@ -155,8 +155,8 @@ async def test_bits_are_found_by_their_distance(
             dt.datetime(2026, 1, 1),  # noqa: DTZ001  # the column has no time zone
             BitString.from_int(flags, 3),
         )
-    found = await reads.nearest_bits(connection, flags=BitString.from_int(0b110, 3), most=3)
-    assert [(each.id.int, each.hamming, round(each.jaccard, 2), each.alike) for each in found] == [
+    rows = await reads.nearest_bits(connection, flags=BitString.from_int(0b110, 3), most=3)
+    assert [(each.id.int, each.hamming, round(each.jaccard, 2), each.alike) for each in rows] == [
         (4, 1, 0.33, Decimal("0.67")),
         (5, 1, 0.5, Decimal("0.50")),
         (3, 2, 0.67, Decimal("0.33")),
@@ -166,7 +166,7 @@ async def test_bits_are_found_by_their_distance(
         await reads.hamming_to(connection, flags=BitString.from_int(1, 1))
 
 
-async def test_a_composite_value_is_a_model_in_both_directions(
+async def test_composite_value_is_a_model_as_argument_and_as_result(
     connection: asyncpg.Connection[asyncpg.Record],
 ) -> None:
     reads = importlib.import_module(f"gen_{CASE}.reads")
@@ -180,7 +180,7 @@ async def test_a_composite_value_is_a_model_in_both_directions(
     assert {each.zip for each in await reads.ships(connection)} == {None}
 
 
-async def test_rows_are_copied_from_iterables_of_both_kinds(
+async def test_rows_are_copied_from_sync_and_async_iterables(
     connection: asyncpg.Connection[asyncpg.Record],
 ) -> None:
     writes = importlib.import_module(f"gen_{CASE}.writes")
@@ -193,40 +193,40 @@ async def test_rows_are_copied_from_iterables_of_both_kinds(
     rows = (writes.CopyTwiceParams(id=number, label="n") for number in (8, 9))
     assert await writes.copy_twice(connection, rows=rows) == 2
     assert await writes.copy_twice(connection, rows=[]) == 0
-    found = await connection.fetch("SELECT id, parent FROM tree WHERE label = 'n'")
-    assert [tuple(each) for each in found] == [(8, 8), (9, 9)]
+    copied = await connection.fetch("SELECT id, parent FROM tree WHERE label = 'n'")
+    assert [tuple(row) for row in copied] == [(8, 8), (9, 9)]
 
 
-async def test_a_batch_answers_for_each_of_its_rows(
+async def test_batch_returns_one_result_per_row(
     connection: asyncpg.Connection[asyncpg.Record],
 ) -> None:
     writes = importlib.import_module(f"gen_{CASE}.writes")
     nicks = [writes.SetNicksParams(nick=name, id=1) for name in ("first", "last")]
     await writes.set_nicks(connection, rows=nicks)
     mails = [writes.FindCustomersParams(mail=mail) for mail in ("no@one.z", "a@b.c")]
-    missing, found = await writes.find_customers(connection, rows=mails)
+    missing, customer = await writes.find_customers(connection, rows=mails)
     assert missing is None
-    assert found.nick == "last"
+    assert customer.nick == "last"
     parents = [writes.NamesOfParams(parent=number) for number in (1, 5)]
     assert await writes.names_of(connection, rows=parents) == [["leaf"], []]
 
 
-async def test_a_wrong_annotation_is_reported(
+async def test_wrong_annotation_is_reported(
     connection: asyncpg.Connection[asyncpg.Record], package: ir.Package
 ) -> None:
     await connection.execute("ALTER TABLE loose ALTER COLUMN a TYPE integer USING 1")
-    found = await contradictions(connection, package)
-    assert "writes.sql: CopyLabels: a is str | None, the server has int4" in found
+    reported = await contradictions(connection, package)
+    assert "writes.sql: CopyLabels: a is str | None, the server has int4" in reported
     kind = (await connection.prepare("SELECT 1")).get_attributes()[0].type
     assert agrees("int", kind)
     assert not agrees("str", kind)
 
 
-def test_check_is_a_command(database: str, tmp_path: Path) -> None:
-    done = run(tmp_path, "sqlc-gen-asyncpg", "check", "--dsn", database)
-    assert done.returncode == 2
-    assert "sqlc" in done.stderr
-    done = run(HERE / CASE, "sqlc-gen-asyncpg", "check", "--dsn", database)
-    assert done.returncode == 1
-    assert "reads.sql: Lowered: the server refuses it" in done.stdout
-    assert "contradicted" in done.stdout.splitlines()[-1]
+def test_check_command_accepts_the_package(database: str, tmp_path: Path) -> None:
+    completed = run(tmp_path, "sqlc-gen-asyncpg", "check", "--dsn", database)
+    assert completed.returncode == 2
+    assert "sqlc" in completed.stderr
+    completed = run(CASES_FOLDER / CASE, "sqlc-gen-asyncpg", "check", "--dsn", database)
+    assert completed.returncode == 1
+    assert "reads.sql: Lowered: the server refuses it" in completed.stdout
+    assert "contradicted" in completed.stdout.splitlines()[-1]

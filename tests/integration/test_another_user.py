@@ -135,9 +135,14 @@ CALLS: Final[Mapping[str, tuple[str, Arguments]]] = {
 def test_every_method_is_called_or_listed_with_a_reason() -> None:
     public = {name for name in dir(Stores) if not name.startswith("_")}
     called = {method for method, _ in CALLS.values()}
-    assert public - {"db", "with_timeout"} == called | NOBODYS.keys()
-    assert not called & NOBODYS.keys()
-    assert all("juno" in repr(arguments) for _, arguments in SCOPED)
+    assert public - {"db", "with_timeout"} == called | NOBODYS.keys(), (
+        "add arguments for each new method to METHODS in tests/support/methods.py, and methods "
+        "without a user_id to NOBODYS"
+    )
+    assert not called & NOBODYS.keys(), "a method of NOBODYS is in METHODS with another user"
+    assert all("juno" in repr(arguments) for _, arguments in SCOPED), (
+        "a method in METHODS has no user_id of mira: pass one, or add the method to NOBODYS"
+    )
 
 
 async def store_all(client: PostgresClient, user: str) -> None:
@@ -224,7 +229,7 @@ async def outcome(client: PostgresClient, method: str, arguments: Arguments) -> 
             except AgentRowsError as error:
                 result = (type(error), str(error))
             else:
-                assert "mira" not in repr(answer)
+                assert "mira" not in repr(answer), f"{method} returned rows of another user"
                 if method == "export_user":
                     answer = [json.loads(line) for line in cast("list[str]", answer)]
                 result = without_chance(answer)
@@ -232,8 +237,12 @@ async def outcome(client: PostgresClient, method: str, arguments: Arguments) -> 
                 after = await rows(tx)
             except Aborted:  # the server refused the statement, which changed nothing
                 raise Undone from None
-            assert {row for row in before - after if "juno" not in row} == set()
-            assert {row for row in after - before if "juno" not in row} == set()
+            assert {row for row in before - after if "juno" not in row} == set(), (
+                f"{method} called by juno changed or removed rows of another user"
+            )
+            assert {row for row in after - before if "juno" not in row} == set(), (
+                f"{method} called by juno added rows of another user"
+            )
             raise Undone  # noqa: TRY301  the transaction is what has to see it
     except Undone:
         pass
@@ -274,7 +283,10 @@ async def test_calls_of_another_user_return_as_if_the_rows_did_not_exist(
         assert both[0] is ALLOWED[name]
         assert "mira" not in both[1]
     else:
-        assert both == alone
+        assert both == alone, (
+            f"the result of {method} for juno depends on rows of mira: bind user_id in its query, "
+            "or add the exception to ALLOWED"
+        )
 
 
 async def test_share_cannot_be_deleted_by_another_user(clients: list[PostgresClient]) -> None:
@@ -294,4 +306,4 @@ async def test_row_comparison_detects_a_change(
         await outcome(both, "get_session", {"id": "s-hers", "user_id": "mira"})
     async with both.transaction() as tx:
         found = {row.split()[0] for row in await rows(tx) if "juno" not in row}
-    assert found == set(OWNED)
+    assert found == set(OWNED), "store a row of mira in each table of OWNED (store_all)"

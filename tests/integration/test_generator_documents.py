@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from golden.cases import HERE, files_of, run
+from golden.golden_cases import CASES_FOLDER, files_of, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,7 +103,7 @@ def test_the_first_page_works_from_an_empty_folder(database: str, tmp_path: Path
 
 
 def test_the_booking_example_is_fresh_and_runs(database: str, tmp_path: Path) -> None:
-    assert HERE.is_dir()
+    assert CASES_FOLDER.is_dir()
     folder = tmp_path / "booking"
     folder.mkdir()
     for name in ("schema.sql", "sqlc.yaml"):

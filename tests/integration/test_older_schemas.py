@@ -57,7 +57,10 @@ def needed(store: str, method: str) -> int:
 def test_every_store_method_is_covered() -> None:
     public = {name for name in dir(Stores) if not name.startswith("_")}
     known = {method for methods in METHODS.values() for method in methods}
-    assert public - {"db", "with_timeout"} == known
+    assert public - {"db", "with_timeout"} == known, (
+        "add arguments for each new method to METHODS in tests/support/methods.py; a method that "
+        "needs more than core 1 also needs MOVED or EXCEPT"
+    )
 
 
 def behind(version: int, database: int) -> SchemaBehind:
@@ -124,7 +127,9 @@ async def test_every_method_works_or_names_the_required_migration(
         for method in methods
     }
     async with PostgresClient.open(dsn, migrations="off") as client:
-        assert await outcomes(client) == expected
+        assert await outcomes(client) == expected, (
+            "MOVED and EXCEPT, or the require(…) of a method, name another version of core"
+        )
         assert await outcomes(client.with_timeout(10)) == expected
         async with client.transaction() as tx:
             assert await outcomes(tx, of_store="shares") == {

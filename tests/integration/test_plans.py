@@ -96,9 +96,13 @@ STATEMENTS = {
         sessions.LIST_ALL_AGENT_SESSIONS_BY_CREATION,
         "'a-1', now(), '', '', 10",
     ),
+    "list_idle_sessions": (
+        sessions.LIST_IDLE_SESSIONS,
+        "interval '365 days', '-infinity', '', '', 1000",
+    ),
     "lock_expired_sessions": (
         sessions.LOCK_EXPIRED_SESSIONS,
-        "interval '365 days', '-infinity', '', '', 1000",
+        "interval '365 days', '{s-1}', '{u-1}'",
     ),
     "lock_tasks_of_sessions": (sessions.LOCK_TASKS_OF_SESSIONS, "'{s-1}', '{u-1}'"),
     "prune_sessions": (sessions.PRUNE_SESSIONS, "'{s-1}', '{u-1}', interval '365 days'"),

@@ -445,9 +445,9 @@ async def test_every_user_table_has_the_same_forced_policy(
     )
     assert {(*tuple(row)[1:6], row["checks_the_same"]) for row in found} == {
         (True, True, "agentrows_owner", "*", True, True)
-    }
+    }, "add a policy for each new table in a file of the track rls, as its other files do"
     assert len({row["rule"] for row in found if row["relname"] not in LINKS}) == 1
-    assert len(found) == 13
+    assert len(found) == 13, "update this number when a table of users' rows is added"
 
 
 async def test_policies_follow_the_tables_on_an_empty_database(

@@ -1,4 +1,4 @@
-"""The last release's queries on today's migrations: the check, in a repository of its own."""
+"""The check that the last release's queries compile on the current migrations."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def git(root: Path, *arguments: str) -> None:
 
 @pytest.fixture
 def released(tmp_path: Path) -> Path:
-    """This project's SQL as a repository with two releases."""
+    """This project's SQL in a git repository with release tags."""
     shutil.copy(ROOT / "sqlc.yaml", tmp_path)
     for name in ("migrations", "queries"):
         shutil.copytree(ROOT / name, tmp_path / name)
@@ -37,13 +37,13 @@ def test_the_last_release_is_the_highest_number(released: Path) -> None:
     assert last_release(released) == "v0.10.0"
 
 
-def test_an_added_column_harms_no_release(released: Path) -> None:
+def test_added_column_is_compatible_with_the_release(released: Path) -> None:
     add = released / "migrations" / "core" / "000008_more.up.sql"
     add.write_text("ALTER TABLE feedback ADD COLUMN IF NOT EXISTS agentrows_more TEXT;")
     assert check(released, "v0.10.0") is None
 
 
-def test_a_column_that_the_release_reads_has_to_stay(
+def test_dropped_column_that_the_release_reads_is_reported(
     released: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     drop = released / "migrations" / "core" / "000008_less.up.sql"

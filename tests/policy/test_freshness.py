@@ -1,4 +1,4 @@
-"""Generated code is what sqlc makes of the SQL now, file by file."""
+"""The check that the generated code equals a new generation, file by file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """A copy of what the check looks at."""
+    """A copy of the files that the check compares."""
     for name in (*INPUTS, str(OUT)):
         source, target = ROOT / name, tmp_path / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -26,24 +26,24 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_generated_code_is_fresh() -> None:
+def test_generated_code_is_fresh() -> None:
     assert check(ROOT) == []
 
 
-def test_a_stale_file_is_seen(copy: Path) -> None:
+def test_stale_file_is_reported(copy: Path) -> None:
     module = copy / OUT / "agents.py"
     module.write_text(module.read_text() + "\n")
 
     assert check(copy) == [f"{OUT}/agents.py: stale"]
 
 
-def test_a_missing_file_is_seen(copy: Path) -> None:
+def test_missing_file_is_reported(copy: Path) -> None:
     (copy / OUT / "agents.py").unlink()
 
     assert check(copy) == [f"{OUT}/agents.py: missing"]
 
 
-def test_an_orphan_is_seen(copy: Path) -> None:
+def test_file_without_a_query_is_reported(copy: Path) -> None:
     (copy / "queries" / "agents.sql").unlink()
 
     assert f"{OUT}/agents.py: no query makes it any more" in check(copy)

@@ -1,4 +1,4 @@
-"""What the project promised itself about its own source."""
+"""Rules of this project about its source: SQL, sizes, comments and links."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ WRITTEN = [
     for path in sorted((ROOT / "src").rglob("*.py"))
     if "gen" not in path.relative_to(ROOT / "src").parts
 ]
-# They read the catalog of any database, so sqlc cannot know it.
+# They read the catalog of any database, which sqlc cannot type.
 RUNNER = [
     *(
         ROOT / "src" / "agentrows" / "migrate" / name
         for name in ("ledger.py", "server.py", "relations.py", "session_sql.py")
     ),
-    ROOT / "src" / "sqlc_gen_asyncpg" / "serverschema.py",
+    ROOT / "src" / "sqlc_gen_asyncpg" / "check" / "schema.py",
 ]
 SQL = re.compile(r"\s*(SELECT|INSERT INTO|UPDATE|DELETE FROM|WITH|CREATE|ALTER|DROP|TRUNCATE) \S")
-# Its rights are given on tables that only a database knows, so it is run there and not by us.
+# It grants rights on the tables that a database has, so an administrator runs it there.
 PRINTED = [ROOT / "src" / "agentrows" / "roles" / "grants.sql"]
 LONGEST_FILE = 400
 LONGEST_FUNCTION = 45
-# A file that may be longer, with the reason.
+# Files that may be longer, with the reason.
 LONGER_FILES: dict[str, int] = {}
 
 
@@ -46,20 +46,20 @@ def sql_in(source: str) -> list[str]:
 
 @pytest.mark.parametrize("path", [path for path in WRITTEN if path not in RUNNER], ids=name)
 def test_sql_is_in_queries_and_migrations_only(path: Path) -> None:
-    assert sql_in(path.read_text()) == []
+    assert sql_in(path.read_text()) == [], "move this SQL to a file in queries/"
 
 
-def test_sql_in_a_module_is_seen() -> None:
+def test_sql_in_a_module_is_detected() -> None:
     assert sql_in('await db.fetch("SELECT * FROM agent")') == ["SELECT * FROM agent"]
     assert all(sql_in(path.read_text()) for path in RUNNER)
 
 
-def test_the_only_sql_file_in_the_source_is_the_one_that_is_printed() -> None:
+def test_source_contains_only_the_sql_file_that_is_printed() -> None:
     assert sorted((ROOT / "src").rglob("*.sql")) == PRINTED
 
 
 @pytest.mark.parametrize("path", WRITTEN, ids=name)
-def test_a_file_and_a_function_can_be_read_at_once(path: Path) -> None:
+def test_files_and_functions_are_within_the_size_limits(path: Path) -> None:
     source = path.read_text()
     functions = [
         node
@@ -72,22 +72,24 @@ def test_a_file_and_a_function_can_be_read_at_once(path: Path) -> None:
         if (node.end_lineno or 0) - node.lineno + 1 > LONGEST_FUNCTION
     ]
 
-    assert source.count("\n") <= LONGER_FILES.get(name(path), LONGEST_FILE)
-    assert long == []
+    assert source.count("\n") <= LONGER_FILES.get(name(path), LONGEST_FILE), "split this module"
+    assert long == [], f"split these functions: at most {LONGEST_FUNCTION} lines"
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "queries").glob("*.sql")), ids=name)
-def test_every_query_says_what_it_does(path: Path) -> None:
+def test_every_query_has_a_description(path: Path) -> None:
     queries = re.split(r"(?m)^-- name: ", path.read_text())[1:]
 
     assert queries
     for query in queries:
         first = query.splitlines()[1]
-        assert re.match(r"-- (?!py:|unscoped:)\S", first), query.splitlines()[0]
+        assert re.match(r"-- (?!py:|unscoped:)\S", first), (
+            f"describe {query.splitlines()[0]} in a comment under its name: it is the docstring"
+        )
 
 
 def sql_of(name: str) -> str:
-    """Return a query's SQL, without its comment."""
+    """Return the SQL of a query without its comment."""
     for path in (ROOT / "queries").glob("*.sql"):
         for query in re.split(r"(?m)^-- name: ", path.read_text())[1:]:
             if query.startswith(f"{name} :"):
@@ -96,27 +98,29 @@ def sql_of(name: str) -> str:
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "queries").glob("*.sql")), ids=name)
-def test_no_insert_of_a_select_is_counted_by_its_command_tag(path: Path) -> None:
-    """Some engines count the rows sent there, and not the rows stored."""
+def test_no_insert_select_is_counted_by_its_command_tag(path: Path) -> None:
+    """Some engines count the rows sent and not the rows stored."""
     queries = re.split(r"(?m)^-- name: ", path.read_text())[1:]
     counted = [query for query in queries if ":execrows" in query.partition("\n")[0]]
 
-    assert [query.split()[0] for query in counted if re.search(r"\bINSERT\b", query)] == []
+    assert [query.split()[0] for query in counted if re.search(r"\bINSERT\b", query)] == [], (
+        "count the rows of these queries by RETURNING"
+    )
 
 
-def test_both_searches_of_memories_find_the_same_rows() -> None:
-    shared, found, _ = sql_of("SearchMemories").partition("\n)\nSELECT")
+def test_both_memory_searches_have_the_same_conditions() -> None:
+    shared, separator, _ = sql_of("SearchMemories").partition("\n)\nSELECT")
 
-    assert found
+    assert separator
     assert sql_of("SearchAndTouchMemories").startswith(shared)
 
 
 @pytest.mark.parametrize("other", ["LockExpiredSessions", "PruneSessions"])
-def test_a_dry_run_and_a_prune_have_the_same_condition_of_idle(other: str) -> None:
-    _, found, rest = sql_of("CountExpiredSessions").partition("WHERE\n")
+def test_dry_run_and_prune_have_the_same_idle_condition(other: str) -> None:
+    _, where, rest = sql_of("CountExpiredSessions").partition("WHERE\n")
     condition, ended, _ = rest.partition("\n),\n")
 
-    assert found
+    assert where
     assert ended
     assert " ".join(condition.split()) in " ".join(sql_of(other).split())
 
@@ -124,7 +128,9 @@ def test_a_dry_run_and_a_prune_have_the_same_condition_of_idle(other: str) -> No
 @pytest.mark.parametrize(
     "path", sorted({*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")}), ids=name
 )
-def test_every_link_of_a_document_leads_somewhere(path: Path) -> None:
+def test_every_relative_link_of_a_document_exists(path: Path) -> None:
     links = re.findall(r"\]\((?!https?://|#)([^)#]+)", path.read_text())
 
-    assert [link for link in links if not (path.parent / link).exists()] == []
+    assert [link for link in links if not (path.parent / link).exists()] == [], (
+        "these links lead to no file"
+    )

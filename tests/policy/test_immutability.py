@@ -1,4 +1,4 @@
-"""Frozen migrations stay as they are: each way to break that, in a repository of its own."""
+"""The check that frozen migrations are unchanged, on repositories that break the rule."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ONE, TWO = "core/000001_one.up.sql", "core/000002_two.up.sql"
 
 
 class Repository:
-    """A git repository with migrations, of which `freeze` freezes some."""
+    """A git repository with migrations; `freeze` adds their hashes to frozen.sum."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -56,16 +56,16 @@ def repository(tmp_path: Path) -> Repository:
     return Repository(tmp_path)
 
 
-def test_this_repository_is_as_it_should_be() -> None:
+def test_this_repository_has_no_problems() -> None:
     assert check(ROOT, base_ref=None) == []
 
 
-def test_nothing_is_frozen_at_first(repository: Repository) -> None:
+def test_file_without_a_frozen_hash_may_change(repository: Repository) -> None:
     repository.write(ONE, "-- Other.\n")
     assert check(repository.root, base_ref=None) == []
 
 
-def test_frozen_files_that_stay_are_fine(repository: Repository) -> None:
+def test_unchanged_frozen_files_are_accepted(repository: Repository) -> None:
     repository.freeze(ONE)
     repository.freeze(ONE, TWO)
     repository.write("core/000003_three.up.sql", "-- Three.\n")
@@ -73,7 +73,7 @@ def test_frozen_files_that_stay_are_fine(repository: Repository) -> None:
     assert check(repository.root, base_ref="main") == []
 
 
-def test_a_file_of_every_track_can_be_frozen(repository: Repository) -> None:
+def test_file_of_every_track_can_be_frozen(repository: Repository) -> None:
     names = [f"{track}/000003_three.up.sql" for track in TRACKS]
     for name in names:
         repository.write(name, "-- Three.\n")
@@ -81,24 +81,24 @@ def test_a_file_of_every_track_can_be_frozen(repository: Repository) -> None:
     assert check(repository.root, base_ref=None) == []
     for name in names:
         repository.write(name, "-- Other.\n")
-    found = check(repository.root, base_ref=None)
-    assert [problem.partition(":")[0] for problem in found] == names
+    problems = check(repository.root, base_ref=None)
+    assert [problem.partition(":")[0] for problem in problems] == names
 
 
-def test_a_frozen_file_that_differs_is_named(repository: Repository) -> None:
+def test_changed_frozen_file_is_reported(repository: Repository) -> None:
     repository.freeze(ONE)
     repository.write(ONE, "-- Other.\n")
     (problem,) = check(repository.root, base_ref=None)
     assert problem.startswith(f"{ONE}: is frozen, and was changed: ")
 
 
-def test_a_frozen_file_that_is_gone_is_named(repository: Repository) -> None:
+def test_missing_frozen_file_is_reported(repository: Repository) -> None:
     repository.freeze(ONE)
     (repository.root / "migrations" / ONE).unlink()
     assert check(repository.root, base_ref=None) == [f"{ONE}: is frozen, and gone"]
 
 
-def test_a_file_is_not_changed_together_with_its_line(repository: Repository) -> None:
+def test_file_changed_together_with_its_line_is_reported(repository: Repository) -> None:
     repository.freeze(ONE)
     line = repository.line(ONE).strip()
     repository.write(ONE, "-- Other.\n")
@@ -108,14 +108,14 @@ def test_a_file_is_not_changed_together_with_its_line(repository: Repository) ->
     ]
 
 
-def test_a_line_does_not_vanish(repository: Repository) -> None:
+def test_removed_line_is_reported(repository: Repository) -> None:
     repository.freeze(ONE, TWO)
     repository.freeze(ONE)
     (problem,) = check(repository.root, base_ref=None)
     assert TWO in problem
 
 
-def test_a_line_does_not_vanish_in_a_merge(repository: Repository) -> None:
+def test_line_removed_in_a_merge_is_reported(repository: Repository) -> None:
     repository.git("switch", "--quiet", "--create", "side")
     repository.write("other", "x")
     repository.commit()
@@ -128,39 +128,39 @@ def test_a_line_does_not_vanish_in_a_merge(repository: Repository) -> None:
     assert ONE in problem
 
 
-def test_an_uncommitted_line_counts_as_well(repository: Repository) -> None:
+def test_line_removed_without_a_commit_is_reported(repository: Repository) -> None:
     repository.freeze(ONE)
     repository.write("frozen.sum", "")
     (problem,) = check(repository.root, base_ref=None)
     assert ONE in problem
 
 
-def test_a_new_file_below_a_frozen_one_is_named(repository: Repository) -> None:
+def test_new_file_below_a_frozen_one_is_reported(repository: Repository) -> None:
     repository.freeze(TWO)
     assert check(repository.root, base_ref=None) == [
         f"{ONE}: is new, and numbers below the frozen 000002"
     ]
 
 
-def test_a_second_file_of_a_frozen_number_is_named(repository: Repository) -> None:
+def test_second_file_of_a_frozen_number_is_reported(repository: Repository) -> None:
     repository.freeze(ONE, TWO)
     repository.write("core/000002_again.up.sql", "-- Again.\n")
     (problem,) = check(repository.root, base_ref=None)
     assert problem.startswith("core/000002_again.up.sql: is new")
 
 
-def test_the_list_itself_does_not_vanish(repository: Repository) -> None:
+def test_missing_list_of_hashes_is_reported(repository: Repository) -> None:
     (repository.root / "migrations/frozen.sum").unlink()
     assert check(repository.root, base_ref=None) == ["migrations/frozen.sum: is gone"]
 
 
-def test_a_line_of_another_form_is_named(repository: Repository) -> None:
+def test_malformed_line_is_reported(repository: Repository) -> None:
     repository.write("frozen.sum", "core/000001_one.up.sql\n")
     (problem,) = check(repository.root, base_ref=None)
     assert "not a line" in problem
 
 
-def test_a_file_of_the_base_branch_is_not_changed(repository: Repository) -> None:
+def test_changed_file_of_the_base_branch_is_reported(repository: Repository) -> None:
     repository.git("switch", "--quiet", "--create", "side")
     repository.write(ONE, "-- Other.\n")
     repository.commit()
@@ -173,7 +173,7 @@ def test_a_file_of_the_base_branch_is_not_changed(repository: Repository) -> Non
     assert check(repository.root, base_ref=None) == []
 
 
-def test_what_the_base_branch_added_meanwhile_is_not_missed_here(repository: Repository) -> None:
+def test_file_added_to_the_base_branch_later_is_not_required(repository: Repository) -> None:
     repository.git("switch", "--quiet", "--create", "side")
     repository.git("switch", "--quiet", "main")
     repository.write("core/000003_three.up.sql", "-- Three.\n")
@@ -182,7 +182,7 @@ def test_what_the_base_branch_added_meanwhile_is_not_missed_here(repository: Rep
     assert check(repository.root, base_ref="main") == []
 
 
-def test_a_shallow_clone_fails_loudly(repository: Repository, tmp_path: Path) -> None:
+def test_shallow_clone_is_an_error(repository: Repository, tmp_path: Path) -> None:
     repository.freeze(ONE)
     shallow = tmp_path / "shallow"
     repository.git("clone", "--quiet", "--depth=1", f"file://{repository.root}", str(shallow))
@@ -190,16 +190,16 @@ def test_a_shallow_clone_fails_loudly(repository: Repository, tmp_path: Path) ->
     assert "this clone is shallow" in problem
 
 
-def test_an_unknown_base_branch_fails_loudly(repository: Repository) -> None:
+def test_unknown_base_branch_is_an_error(repository: Repository) -> None:
     (problem,) = check(repository.root, base_ref="nowhere")
     assert problem.startswith("git ")
 
 
-def test_the_command_says_what_is_wrong_and_fails(
+def test_command_prints_problems_and_returns_1(
     repository: Repository, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    place = str(repository.root / "tests" / "policy" / "checks" / "immutability.py")
-    monkeypatch.setattr(immutability, "__file__", place)
+    script = str(repository.root / "tests" / "policy" / "checks" / "immutability.py")
+    monkeypatch.setattr(immutability, "__file__", script)
     monkeypatch.delenv("BASE_REF", raising=False)
     assert immutability.main() == 0
     repository.freeze(ONE)
@@ -208,7 +208,7 @@ def test_the_command_says_what_is_wrong_and_fails(
     assert ONE in capsys.readouterr().err
 
 
-def test_the_command_runs_as_a_script() -> None:
+def test_command_runs_as_a_script() -> None:
     script = ROOT / "tests/policy/checks/immutability.py"
     environment = {name: value for name, value in os.environ.items() if name != "BASE_REF"}
     done = subprocess.run([sys.executable, script], check=False, env=environment)  # noqa: S603

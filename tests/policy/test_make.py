@@ -1,4 +1,4 @@
-"""The Makefile's first steps on a machine that is not as they need it."""
+"""The Makefile on machines that lack a requirement."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[2]
 OLD_PYTHON: Final = f"""#!{sys.executable}
 import sys
-assert sys.argv[1] == "-c", "the version is looked at before anything is made"
+assert sys.argv[1] == "-c", "the version has to be checked before anything is created"
 sys.version_info = (3, 10, 4, "final", 0)
 exec(sys.argv[2])
 """
@@ -27,7 +27,7 @@ def make(*arguments: str | Path, folder: Path = ROOT) -> subprocess.CompletedPro
     )
 
 
-def test_python_that_is_too_old_is_named_and_leaves_nothing(tmp_path: Path) -> None:
+def test_old_python_is_refused_before_anything_is_created(tmp_path: Path) -> None:
     old, venv = tmp_path / "python3.10", tmp_path / "venv"
     old.write_text(OLD_PYTHON)
     old.chmod(0o755)
@@ -39,8 +39,8 @@ def test_python_that_is_too_old_is_named_and_leaves_nothing(tmp_path: Path) -> N
     assert not venv.exists()
 
 
-def test_environment_of_another_python_is_made_anew(tmp_path: Path) -> None:
-    # Without its lock file there is nothing to install, so the environment is empty and quick.
+def test_environment_of_another_python_is_replaced(tmp_path: Path) -> None:
+    # With an empty lock file nothing is installed, which is fast.
     venv, lock = tmp_path / "venv", tmp_path / "lock.txt"
     lock.write_text("")
     (venv / "bin").mkdir(parents=True)
@@ -55,7 +55,7 @@ def test_environment_of_another_python_is_made_anew(tmp_path: Path) -> None:
     assert not (venv / "bin" / "leftover").exists()
 
 
-def test_verify_without_git_says_that_a_clone_is_needed(tmp_path: Path) -> None:
+def test_verify_without_git_reports_that_a_clone_is_needed(tmp_path: Path) -> None:
     shutil.copy(ROOT / "Makefile", tmp_path)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     (tmp_path / ".ci").mkdir()

@@ -1,4 +1,4 @@
-"""The migrations keep the rules, and each rule sees what it is there for."""
+"""The rules for migrations: the files follow them, and each rule detects its violations."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ SQUAWK_IGNORES = {
 
 
 def problems(rule: policy.Rule, *files: tuple[str, str]) -> list[str]:
-    """What a rule says of files given as (track, SQL); their labels are track/1, track/2, …."""
+    """Return a rule's problems in files given as (track, SQL), labeled track/1, track/2, …."""
     return rule(
         [policy.parse(track, f"{track}/{n}", sql) for n, (track, sql) in enumerate(files, 1)]
     )
 
 
-def test_the_migrations_keep_every_rule() -> None:
-    assert policy.check(MIGRATIONS) == []
+def test_migrations_follow_every_rule() -> None:
+    assert policy.check(MIGRATIONS) == [], "each line names a file and the rule that it breaks"
 
 
 @pytest.mark.parametrize("in_transaction", [True, False])
-def test_squawk_finds_nothing_else(in_transaction: bool) -> None:  # noqa: FBT001
+def test_squawk_reports_no_problem(in_transaction: bool) -> None:  # noqa: FBT001
     squawk = Path(sys.executable).parent / "squawk"
     files = [
         path
@@ -82,8 +82,8 @@ def test_squawk_finds_nothing_else(in_transaction: bool) -> None:  # noqa: FBT00
         ),
     ],
 )
-def test_names_are_paired_and_contiguous(names: list[str], problem: str) -> None:
-    assert any(problem in found for found in policy.check_names("core", names))
+def test_unpaired_or_misnumbered_file_is_reported(names: list[str], problem: str) -> None:
+    assert any(problem in reported for reported in policy.check_names("core", names))
 
 
 @pytest.mark.parametrize(
@@ -97,11 +97,11 @@ def test_names_are_paired_and_contiguous(names: list[str], problem: str) -> None
         (b"--\n", "does not give its reason"),
     ],
 )
-def test_files_are_plain_text_with_a_reason(data: bytes, problem: str) -> None:
-    assert any(problem in found for found in policy.check_bytes("core/1", data))
+def test_file_that_is_not_plain_text_with_a_reason_is_reported(data: bytes, problem: str) -> None:
+    assert any(problem in reported for reported in policy.check_bytes("core/1", data))
 
 
-def test_a_stray_beside_the_tracks_is_named(tmp_path: Path) -> None:
+def test_folder_that_is_no_track_is_reported(tmp_path: Path) -> None:
     (tmp_path / "extra").mkdir()
     assert policy.check_files(tmp_path) == ["extra: is not a track or frozen.sum"]
 
@@ -146,7 +146,7 @@ def test_a_stray_beside_the_tracks_is_named(tmp_path: Path) -> None:
         "COMMIT",
     ],
 )
-def test_a_statement_that_cannot_be_applied_twice_is_found(sql: str) -> None:
+def test_statement_that_cannot_be_applied_twice_is_reported(sql: str) -> None:
     assert problems(policy.unguarded, ("core", sql))
 
 
@@ -163,7 +163,7 @@ def test_a_statement_that_cannot_be_applied_twice_is_found(sql: str) -> None:
         "CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
     ],
 )
-def test_a_guarded_statement_is_accepted(sql: str) -> None:
+def test_repeatable_statement_is_accepted(sql: str) -> None:
     assert problems(policy.unguarded, ("core", sql)) == []
 
 
@@ -199,7 +199,7 @@ CORE = (
         "CREATE TABLE IF NOT EXISTS mine (id int REFERENCES task (id))",
     ],
 )
-def test_a_statement_on_another_tracks_table_is_found(track: str, sql: str) -> None:
+def test_statement_on_another_tracks_table_is_reported(track: str, sql: str) -> None:
     assert problems(policy.trespassing, CORE, (track, sql))
 
 
@@ -214,7 +214,7 @@ def test_a_statement_on_another_tracks_table_is_found(track: str, sql: str) -> N
         "ALTER TABLE task RESET (fillfactor)",
     ],
 )
-def test_only_agentrows_may_index_another_tracks_table_and_add_columns(sql: str) -> None:
+def test_only_agentrows_may_index_and_extend_tables_of_other_tracks(sql: str) -> None:
     assert problems(policy.trespassing, CORE, ("agentrows", sql)) == []
     assert problems(policy.trespassing, CORE, ("vector", sql))
 
@@ -232,9 +232,7 @@ POLICY = "CREATE POLICY agentrows_p ON task USING (true)"
         "ALTER TABLE task NO FORCE ROW LEVEL SECURITY, DISABLE ROW LEVEL SECURITY",
     ],
 )
-def test_only_the_tracks_of_policies_may_put_policies_on_the_tables_of_others(
-    track: str, sql: str
-) -> None:
+def test_only_policy_tracks_may_add_policies_to_other_tables(track: str, sql: str) -> None:
     assert problems(policy.trespassing, CORE, (track, sql)) == []
     for other in ("agentrows", "vector"):
         assert problems(policy.trespassing, CORE, (other, sql))
@@ -255,20 +253,18 @@ def test_only_the_tracks_of_policies_may_put_policies_on_the_tables_of_others(
         "COMMENT ON TABLE task IS 'x'",
     ],
 )
-def test_the_tracks_of_policies_do_nothing_else_to_the_tables_of_others(
-    track: str, sql: str
-) -> None:
+def test_policy_tracks_may_only_add_policies_to_other_tables(track: str, sql: str) -> None:
     assert problems(policy.trespassing, CORE, (track, sql))
 
 
 @pytest.mark.parametrize(
     "sql", ["CREATE POLICY p ON public.a USING (true)", "DROP POLICY IF EXISTS p ON public.a"]
 )
-def test_a_policy_on_a_name_with_a_schema_is_found(sql: str) -> None:
+def test_policy_on_a_qualified_name_is_reported(sql: str) -> None:
     assert problems(policy.qualified_names, ("rls", sql))
 
 
-def test_a_track_may_drop_its_index_on_another_tracks_table() -> None:
+def test_track_may_drop_its_index_on_another_tracks_table() -> None:
     ours = ("agentrows", "CREATE INDEX IF NOT EXISTS agentrows_i ON task (id)")
     assert not problems(
         policy.trespassing, CORE, ours, ("agentrows", "DROP INDEX IF EXISTS agentrows_i")
@@ -276,7 +272,7 @@ def test_a_track_may_drop_its_index_on_another_tracks_table() -> None:
     assert problems(policy.trespassing, CORE, ours, ("core", "DROP INDEX IF EXISTS agentrows_i"))
 
 
-def test_core_does_not_touch_the_tables_of_agentrows() -> None:
+def test_core_may_not_change_tables_of_agentrows() -> None:
     ours = ("agentrows", "CREATE TABLE IF NOT EXISTS mine (id int)")
     assert problems(policy.trespassing, ours, ("core", "CREATE INDEX IF NOT EXISTS i ON mine (id)"))
 
@@ -293,11 +289,11 @@ def test_core_does_not_touch_the_tables_of_agentrows() -> None:
         "SELECT public.f()",
     ],
 )
-def test_a_name_with_a_schema_is_found(sql: str) -> None:
+def test_qualified_name_is_reported(sql: str) -> None:
     assert problems(policy.qualified_names, ("core", sql))
 
 
-def test_plain_names_are_accepted() -> None:
+def test_unqualified_names_are_accepted() -> None:
     sql = "CREATE TABLE IF NOT EXISTS a (i bigint DEFAULT extract(year FROM now())); SELECT a.i"
     assert problems(policy.qualified_names, ("core", sql)) == []
 
@@ -311,7 +307,7 @@ def test_plain_names_are_accepted() -> None:
         "SELECT pg_catalog.set_config('search_path', '', false)",
     ],
 )
-def test_a_setting_that_outlives_its_file_is_found(sql: str) -> None:
+def test_setting_that_outlives_its_file_is_reported(sql: str) -> None:
     assert problems(policy.lasting_settings, ("core", sql))
 
 
@@ -329,13 +325,15 @@ def test_a_setting_that_outlives_its_file_is_found(sql: str) -> None:
         ("agentrows", "CREATE DATABASE d", "lacks the first line"),
     ],
 )
-def test_a_statement_outside_transactions_stands_alone_and_says_why(
+def test_nontransactional_statement_needs_a_reason_and_its_own_file(
     track: str, sql: str, problem: str
 ) -> None:
-    assert any(problem in found for found in problems(policy.outside_transactions, (track, sql)))
+    assert any(
+        problem in reported for reported in problems(policy.outside_transactions, (track, sql))
+    )
 
 
-def test_a_concurrent_index_of_ours_is_accepted() -> None:
+def test_concurrent_index_of_agentrows_is_accepted() -> None:
     sql = (
         "-- no-transaction: writers go on\n"
         "CREATE INDEX CONCURRENTLY IF NOT EXISTS agentrows_i ON a (id)"

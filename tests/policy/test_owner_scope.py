@@ -1,4 +1,4 @@
-"""Every statement on users' rows binds the caller, and one that does not is seen."""
+"""Every statement on users' rows binds `user_id`, and the check detects those that do not."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ QUERIES = [
 ]
 OWNED = {table for table in SCHEMA.columns if SCHEMA.is_owned(table)}
 
-# A statement for all users, and a reference that is not bound, is a decision: it is made here too.
+# Statements of all users (""), and aliases that are not bound, in agreement with the SQL comments.
 UNSCOPED = {
     "CountExpiredSessions": {""},
     "EraseUser": {"access", "ambiguous", "other"},
@@ -36,6 +36,7 @@ UNSCOPED = {
     "IsTaskDeleted": {""},
     "ListAllAgentSessionsByActivity": {""},
     "ListAllAgentSessionsByCreation": {""},
+    "ListIdleSessions": {""},
     "LockExpiredSessions": {""},
     "LockTasksOfSessions": {""},
     "PruneMemories": {""},
@@ -50,20 +51,27 @@ def name(query: Query) -> str:
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=name)
-def test_a_statement_binds_every_owned_table_to_the_caller_or_says_why_not(query: Query) -> None:
-    assert problems(query, SCHEMA) == []
+def test_statement_binds_the_user_or_gives_a_reason(query: Query) -> None:
+    assert problems(query, SCHEMA) == [], (
+        "compare these aliases with @user_id, or give a reason: `-- unscoped: reason`"
+    )
 
 
-def test_the_statements_that_say_unscoped_are_these() -> None:
-    assert {q.name: set(q.unscoped) for q in QUERIES if q.unscoped} == UNSCOPED
+def test_unscoped_statements_are_listed() -> None:
+    assert {q.name: set(q.unscoped) for q in QUERIES if q.unscoped} == UNSCOPED, (
+        "a query with `-- unscoped: reason` needs a review and an entry in UNSCOPED"
+    )
 
 
-def test_every_table_is_somebodys_or_shared_by_decision() -> None:
-    assert set(SCHEMA.columns) - OWNED == SHARED
+def test_every_table_is_owned_or_listed_as_shared() -> None:
+    assert set(SCHEMA.columns) - OWNED == SHARED, (
+        "a table without a column user_id needs an entry in SHARED or LINKS of "
+        "tests/policy/checks/owner_scope.py"
+    )
     assert {"session", "event", "task", "memory", *LINKS} <= OWNED
 
 
-# What carries the scope, as it is written: a comparison of the user, or the key of an upsert.
+# Conditions that restrict a statement to its user, as the queries write them.
 CARRIERS = (
     r"(?:\w+\.)?user_id = (?:@user_id(?:::text)?|(?!excluded)\w+\.user_id)\b",
     r"\w+\.user_id = excluded\.user_id\b",
@@ -83,29 +91,29 @@ GIVERS = (
     r"(?<=\n        )@user_id(?:::text)?(?=[,\n])",
     r"(?<=\()@user_id(?=, @thread_id)",
 )
-"""The values by which a new row becomes the caller's."""
+"""Values that give a new row to the caller, as the queries write them."""
 
 
 def mutants(query: Query) -> Iterator[tuple[str, str]]:
-    """The query with one carrier of its scope taken out, made one of two, turned round, emptied."""
+    """Yield a label and the SQL of each mutant: one condition dropped, weakened or negated."""
     for pattern in CARRIERS:
-        for found in re.finditer(pattern, query.sql):
-            text = found[0]
+        for match in re.finditer(pattern, query.sql):
+            text = match[0]
             side = text.split(" ")[0]
             if side.split(".")[0] in query.unscoped:
                 continue
             for instead in ("true", f"({text} OR true)", f"NOT ({text})", f"({side} = {side})"):
                 if " = " in text or " = " not in instead:
-                    yield f"{text} → {instead}", _put(query.sql, found, instead)
+                    yield f"{text} → {instead}", _put(query.sql, match, instead)
     for pattern in GIVERS:
-        for found in re.finditer(pattern, query.sql):
-            yield f"{found[0]} → another", _put(query.sql, found, "@other::text")
-    for found in re.finditer(r"ON CONFLICT \(id, user_id\) DO UPDATE", query.sql):
-        yield "a wider key", _put(query.sql, found, "ON CONFLICT (id) DO UPDATE")
+        for match in re.finditer(pattern, query.sql):
+            yield f"{match[0]} → another", _put(query.sql, match, "@other::text")
+    for match in re.finditer(r"ON CONFLICT \(id, user_id\) DO UPDATE", query.sql):
+        yield "a wider key", _put(query.sql, match, "ON CONFLICT (id) DO UPDATE")
 
 
-def _put(sql: str, found: re.Match[str], text: str) -> str:
-    return f"{sql[: found.start()]}{text}{sql[found.end() :]}"
+def _put(sql: str, match: re.Match[str], text: str) -> str:
+    return f"{sql[: match.start()]}{text}{sql[match.end() :]}"
 
 
 SCOPED = [
@@ -117,18 +125,21 @@ SCOPED = [
 
 
 @pytest.mark.parametrize("query", SCOPED, ids=name)
-def test_a_statement_that_lost_its_scope_is_seen(query: Query) -> None:
-    all_of_them = dict(mutants(query))
+def test_statement_without_its_user_condition_is_reported(query: Query) -> None:
+    mutated = dict(mutants(query))
     missed = [
-        what
-        for what, sql in all_of_them.items()
+        label
+        for label, sql in mutated.items()
         if not {alias for alias, _ in unbound(sql, SCHEMA)} - set(query.unscoped)
     ]
-    assert all_of_them
-    assert missed == []
+    assert mutated, (
+        f"no condition of {query.name} can be mutated: add the text that binds user_id to "
+        "CARRIERS, or to GIVERS for the values of an INSERT"
+    )
+    assert missed == [], f"the check accepts these mutants of {query.name}"
 
 
-def test_the_mutants_are_many() -> None:
+def test_more_than_400_mutants_are_tried() -> None:
     assert sum(len(list(mutants(query))) for query in SCOPED) > 400
 
 
@@ -158,7 +169,7 @@ def test_the_mutants_are_many() -> None:
         "SELECT * FROM session WHERE user_id = @user_id UNION ALL SELECT * FROM session",
         "SELECT * FROM session WHERE user_id = @user_id LIMIT (SELECT count(*) FROM event)",
         "SELECT * FROM (SELECT * FROM session) AS s WHERE s.user_id = @user_id",
-        "WITH all_of_them AS (SELECT * FROM session) SELECT * FROM all_of_them",
+        "WITH everything AS (SELECT * FROM session) SELECT * FROM everything",
         "WITH session AS (SELECT 1) SELECT * FROM event",
         "WITH s AS (DELETE FROM session RETURNING id) SELECT count(*) FROM s",
         "WITH RECURSIVE s AS (SELECT * FROM session WHERE user_id = @user_id) SELECT * FROM s",
@@ -232,7 +243,7 @@ def test_the_mutants_are_many() -> None:
         "LOCK TABLE session",
     ],
 )
-def test_a_way_around_the_scope_is_seen(sql: str) -> None:
+def test_unbound_statement_is_reported(sql: str) -> None:
     assert unbound(sql, SCHEMA)
 
 
@@ -258,11 +269,11 @@ def test_a_way_around_the_scope_is_seen(sql: str) -> None:
         ),
     ],
 )
-def test_a_scoped_statement_is_accepted(sql: str) -> None:
+def test_bound_statement_is_accepted(sql: str) -> None:
     assert unbound(sql, SCHEMA) == []
 
 
-def test_a_reason_that_excuses_nothing_is_seen() -> None:
+def test_unused_reason_is_reported() -> None:
     scoped = "SELECT * FROM session WHERE user_id = @user_id"
     assert problems(Query("All", scoped, {"": "why"}), SCHEMA)
     assert problems(Query("Some", scoped, {"session": "why"}), SCHEMA)
@@ -270,7 +281,7 @@ def test_a_reason_that_excuses_nothing_is_seen() -> None:
     assert not problems(Query("Fine", "SELECT * FROM session", {"session": "why"}), SCHEMA)
 
 
-# Who owns a task is said in three files, in each place with the same words.
+# The condition for the owner of a task is in three files, with the same text.
 
 OWNER = re.compile(
     r"task\.user_id = @user_id\S*\s+OR \(\s*task\.user_id IS NULL.*?\)\s*\)\s*\)", re.DOTALL
@@ -288,11 +299,11 @@ def owner_rules(file: str) -> list[str]:
     ]
 
 
-def test_who_owns_a_task_is_the_same_in_every_query() -> None:
+def test_owner_of_a_task_has_one_rule_in_every_query() -> None:
     files = ("tasks.sql", "push_notifications.sql", "users.sql")
     rules = [rule for file in files for rule in owner_rules(file)]
     written = sum(query.sql.count("HAVING") for query in QUERIES)
-    assert len(set(rules)) == 1
+    assert len(set(rules)) == 1, "the conditions for the owner of a task differ"
     assert len(rules) == written - 1  # an upsert compares with the new row instead
     (upsert,) = (query.sql for query in QUERIES if query.name == "UpsertTask")
     assert compact(upsert).count(rules[0].replace("@user_id", "excluded.user_id")) == 1

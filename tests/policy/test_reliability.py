@@ -1,4 +1,4 @@
-"""docs/reliability.md says what the code does: its tests exist, its lists are the stores'."""
+"""docs/reliability.md matches the code: its tests exist, its declarations are the stores'."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ ONCE = "once"
 TRANSACTION = "in a transaction of their own"
 STREAM = "a stream, begun once"
 ALL_OF_IT = {"require", "read_access_scope", "choose_isolation"}
-"""What takes a store's executor, and runs nothing on it, or declares by itself."""
+"""Functions of the store's executor that run no statement, or declare it themselves."""
 
 
 def faults() -> list[list[str]]:
-    """Return the cells of the table of faults, row by row."""
+    """Return the cells of each row of the table of faults."""
     table = DOCUMENT.partition("| fault |")[2].partition("\n\n")[0]
     return [row.strip("| ").split(" | ") for row in table.splitlines()[2:]]
 
 
 def names_of_tests() -> set[str]:
-    """Return the names of the tests of faults."""
+    """Return the names of the tests in tests/faults."""
     return {
         name
         for path in (ROOT / "tests" / "faults").glob("test_*.py")
@@ -33,16 +33,16 @@ def names_of_tests() -> set[str]:
 
 
 @pytest.mark.parametrize("row", faults(), ids=lambda row: row[0])
-def test_every_row_of_the_table_names_tests_that_exist(row: list[str]) -> None:
+def test_every_row_of_the_table_names_existing_tests(row: list[str]) -> None:
     assert len(row) == 4
     named = re.findall(r"`(test_\w+)`", row[3])
 
-    assert named
-    assert set(named) <= names_of_tests()
+    assert named, "name the test of this fault in the last column"
+    assert set(named) <= names_of_tests(), "tests/faults has no test of this name"
 
 
 def declared(method: str) -> str | None:
-    """Return how a method of a store is declared by its source; None if all is repeatable."""
+    """Return the declaration of a method by its source; None if it is repeatable."""
     if "self.db.once" in method:
         return ONCE
     if "queries.iter_" in method:
@@ -50,9 +50,9 @@ def declared(method: str) -> str | None:
     return TRANSACTION if "self.db.transaction(" in method else None
 
 
-def in_the_stores() -> dict[str, str]:
-    """Return every public method that is not wholly repeatable, and how it is declared."""
-    found: dict[str, str] = {}
+def declared_in_the_stores() -> dict[str, str]:
+    """Return each public method that is not repeatable, with its declaration."""
+    declarations: dict[str, str] = {}
     for path in (ROOT / "src" / "agentrows" / "stores").glob("*.py"):
         methods = {
             node.name: ast.unparse(node)
@@ -61,14 +61,14 @@ def in_the_stores() -> dict[str, str]:
         }
         for name, text in methods.items():
             helped = [methods[helper] for helper in re.findall(r"self\.(_\w+)\(", text)]
-            how = declared("\n".join([text, *helped]))
-            if how and not name.startswith("_"):
-                found[name] = how
-    return found
+            declaration = declared("\n".join([text, *helped]))
+            if declaration and not name.startswith("_"):
+                declarations[name] = declaration
+    return declarations
 
 
-def test_what_the_document_says_is_declared_once_is_so_in_the_stores() -> None:
-    said = {
+def test_declarations_in_the_document_match_the_stores() -> None:
+    documented = {
         method: how
         for how in (ONCE, TRANSACTION, STREAM)
         for method in re.findall(
@@ -76,11 +76,14 @@ def test_what_the_document_says_is_declared_once_is_so_in_the_stores() -> None:
         )
     }
 
-    assert said == in_the_stores()
+    assert documented == declared_in_the_stores(), (
+        "the table of declarations in docs/reliability.md differs from src/agentrows/stores: list "
+        "each method that is not repeatable in the row of its declaration"
+    )
 
 
 def test_every_statement_of_a_store_is_declared() -> None:
-    """Generated functions get `.once`, `.repeatable`, or what a transaction or stream runs on."""
+    """A generated function gets `db.once`, `db.repeatable` or a transaction, and not `db`."""
     undeclared: list[str] = []
     for path in (ROOT / "src" / "agentrows" / "stores").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -89,4 +92,4 @@ def test_every_statement_of_a_store_is_declared() -> None:
                 if called not in ALL_OF_IT and not called.startswith("queries.iter_"):
                     undeclared.append(f"{path.name}: {called}")
 
-    assert undeclared == []
+    assert undeclared == [], "pass self.db.once or self.db.repeatable to these functions"

@@ -1,8 +1,8 @@
 """No statement locks rows and reads other tables in one snapshot, unless it was reviewed.
 
-The snapshot of a statement is older than the locks it waits for. A row of another table that was
-committed in between is invisible to it: deleting a parent that way leaves the row behind. Locks
-belong into a statement of their own, before the one that reads.
+The snapshot of a statement is older than the locks that it waits for. It does not contain rows of
+other tables that were committed in between: deleting a parent leaves these rows behind. Locks
+belong in a statement of their own, before the one that reads.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ REVIEWED: Final = {
     "RecordShareAccess": "inserts a use of the locked share, which has a foreign key to it",
     "UpsertPushNotification": "inserts a config of the locked task; a taken id is a conflict",
 }
-"""The statements that may, and why."""
+"""Reviewed statements, with the reason."""
 AFTER_LOCKS: Final = {"EraseUser", "PruneSessions"}
-"""The statements that remove a session or a task, run after statements that lock them."""
+"""Statements that remove a session or a task, run after statements that lock them."""
 
 
 def tables_beside_locks(query: Query) -> set[str]:
@@ -69,7 +69,9 @@ def _alias(node: Node) -> str | None:
 
 
 def test_statements_that_lock_and_read_other_tables_are_reviewed() -> None:
-    assert {query.name for query in QUERIES if tables_beside_locks(query)} == REVIEWED.keys()
+    assert {query.name for query in QUERIES if tables_beside_locks(query)} == REVIEWED.keys(), (
+        "lock the rows in a statement of their own, or add the query with a reason to REVIEWED"
+    )
 
 
 def test_statements_that_remove_a_parent_are_reviewed() -> None:
@@ -80,7 +82,9 @@ def test_statements_that_remove_a_parent_are_reviewed() -> None:
         if node["@"] == "DeleteStmt" and node["relation"]["relname"] in {"session", "task"}
     }
 
-    assert removing == AFTER_LOCKS
+    assert removing == AFTER_LOCKS, (
+        "lock the sessions or tasks in an earlier statement, then add the query to AFTER_LOCKS"
+    )
 
 
 @pytest.mark.parametrize(
@@ -91,5 +95,5 @@ def test_statements_that_remove_a_parent_are_reviewed() -> None:
         "SELECT s.id FROM session AS s JOIN event AS e ON true FOR UPDATE OF s",
     ],
 )
-def test_a_statement_that_locks_and_reads_another_table_is_found(sql: str) -> None:
+def test_statement_that_locks_and_reads_another_table_is_detected(sql: str) -> None:
     assert tables_beside_locks(Query("Example", sql, {})) == {"event"}

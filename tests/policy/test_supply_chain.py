@@ -1,4 +1,4 @@
-"""What is installed with this project and to work on it: pinned, hashed, under which licence."""
+"""Dependencies: pinned versions, hashes and licences."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PROJECT: Final[dict[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_te
 
 
 def unhashed(lock: str) -> str:
-    """What is left of a lock file without its pinned and hashed lines, and without comments."""
+    """Return a lock file without comments and without pinned lines that have hashes."""
     return LINE.sub("", re.sub(r"(?m)^#.*\n", "", lock))
 
 
@@ -46,7 +46,7 @@ def test_every_line_of_a_lock_file_is_one_version_with_hashes(lock: Path) -> Non
         "-e .\n",
     ],
 )
-def test_a_line_that_pins_nothing_is_seen(line: str) -> None:
+def test_line_without_a_pinned_hash_is_detected(line: str) -> None:
     assert unhashed(line) == line
 
 
@@ -74,7 +74,7 @@ def test_package_with_extras_gets_a_line_for_each_requirement() -> None:
     )
 
 
-def test_every_requirement_of_pyproject_is_pinned_to_a_version_that_it_allows() -> None:
+def test_every_requirement_is_pinned_to_an_allowed_version() -> None:
     pinned: dict[str, set[str]] = {}
     for lock in LOCKS:
         for name, version, _ in licences.PINNED.findall(lock.read_text()):
@@ -92,14 +92,14 @@ def test_every_requirement_of_pyproject_is_pinned_to_a_version_that_it_allows() 
         assert any(requirement.specifier.contains(version) for version in versions), requirement
 
 
-def test_nothing_is_installed_here_without_its_hash() -> None:
+def test_every_install_command_requires_hashes() -> None:
     for path in (ROOT / "Makefile", ROOT / ".ci" / "run"):
         for line in path.read_text().splitlines():
             if re.search(r"\b(pip|uv) (pip )?install\b", line):
                 assert "--require-hashes" in line or "--no-deps --no-build-isolation" in line, line
 
 
-def test_the_list_of_licences_is_complete_and_fresh() -> None:
+def test_list_of_licences_is_complete_and_fresh() -> None:
     text = (ROOT / "docs" / "licences.md").read_text()
 
     assert text == licences.document(), "run `make licences`"
@@ -107,7 +107,7 @@ def test_the_list_of_licences_is_complete_and_fresh() -> None:
     assert all(f"| {name} |" in text for name in licences.pinned())
 
 
-def test_nothing_that_is_installed_with_agentrows_is_copyleft() -> None:
+def test_no_dependency_of_agentrows_is_copyleft() -> None:
     for title, names in licences.groups().items():
         if title == "Development":
             continue
@@ -118,13 +118,13 @@ def test_nothing_that_is_installed_with_agentrows_is_copyleft() -> None:
             assert not [name for name in names if licences.bundled(name)]
 
 
-def test_a_copyleft_dependency_would_be_seen() -> None:
+def test_copyleft_dependency_is_detected() -> None:
     assert licences.licence("pglast") not in PERMISSIVE
     assert "asyncpg" in licences.needed_by(PROJECT["project"]["dependencies"])
     assert "typing-inspection" in licences.needed_by(["pydantic"])
 
 
-def test_the_source_imports_no_distribution_that_only_development_has() -> None:
+def test_source_imports_no_development_dependency() -> None:
     development = {name.replace("-", "_") for name in licences.groups()["Development"]}
     imported: set[str] = set()
     for path in (ROOT / "src").rglob("*.py"):
@@ -134,4 +134,4 @@ def test_the_source_imports_no_distribution_that_only_development_has() -> None:
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 imported.add(node.module.split(".")[0])
 
-    assert imported & development == set()
+    assert imported & development == set(), "add these to the dependencies of the project"

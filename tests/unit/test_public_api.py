@@ -145,14 +145,18 @@ CLIENT_METHODS = [
 
 
 def test_public_names_are_pinned() -> None:
-    assert agentrows.__all__ == PUBLIC
+    assert agentrows.__all__ == PUBLIC, (
+        "add new names to PUBLIC, and renamed or removed ones to docs/upgrading.md"
+    )
     assert all(hasattr(agentrows, name) for name in agentrows.__all__)
 
 
 def test_client_methods_are_pinned() -> None:
     found = [name for name in dir(agentrows.PostgresClient) if not name.startswith("_")]
 
-    assert found == CLIENT_METHODS
+    assert found == CLIENT_METHODS, (
+        "add new methods to CLIENT_METHODS, and renamed or removed ones to docs/upgrading.md"
+    )
 
 
 def test_transaction_has_store_methods_but_no_open_or_close() -> None:

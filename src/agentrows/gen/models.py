@@ -19,10 +19,10 @@ __all__ = [
     "CrewAIMemory",
     "ErasedUser",
     "Event",
-    "ExpiredSession",
     "ExportedRow",
     "Feedback",
     "FeedbackSummary",
+    "IdleSession",
     "LockedTools",
     "Memory",
     "MemoryHit",
@@ -48,258 +48,314 @@ __all__ = [
 class Agent(BaseModel):
     """An agent that the platform runs, and its configuration."""
 
-    id: str = Field(description="Chosen by the application; unique over all users.")
+    id: str = Field(description="Chosen by the application; unique across all users.")
     type: str = Field(
-        description="How the agent is defined, in the words of the platform, such as Declarative or BYO.",
+        description="The kind of definition, as the platform names it, such as Declarative or BYO.",
     )
-    config: JsonValue | None = Field(
-        description="The agent's configuration as JSON; NULL if the platform keeps none.",
+    config: JsonValue | None = Field(description="The configuration as JSON; NULL without one.")
+    created_at: dt.datetime | None = Field(
+        description="When the agent was first stored; NULL sorts as the oldest.",
     )
-    created_at: dt.datetime | None
-    updated_at: dt.datetime | None
-    deleted_at: dt.datetime | None = Field(description="NULL while the row is live.")
+    updated_at: dt.datetime | None = Field(description="When the agent was last changed.")
+    deleted_at: dt.datetime | None = Field(
+        description="When the agent was deleted; NULL while the row is live.",
+    )
     workload_type: str = Field(
         description="How the platform runs the agent, such as deployment or sandbox.",
     )
 
 
 class AgentrowsFeedbackKey(BaseModel):
-    """Which feedback a user stored under a key."""
+    """The feedback that a user stored under an idempotency key."""
 
-    user_id: str
+    user_id: str = Field(description="The author of the feedback.")
     idempotency_key: str = Field(
         description="Chosen by the application for one call; unique for the user.",
     )
-    feedback_id: int
-    created_at: dt.datetime
+    feedback_id: int = Field(description="The row of feedback that was stored under the key.")
+    created_at: dt.datetime = Field(description="When the key was first used.")
 
 
 class Checkpoint(BaseModel):
     """The state of a LangGraph thread after one step."""
 
-    user_id: str
-    thread_id: str
+    user_id: str = Field(description="The owner of the thread.")
+    thread_id: str = Field(
+        description="The LangGraph thread, usually the id of a session of the user.",
+    )
     checkpoint_ns: str = Field(
         description="The namespace of the graph: empty for the root graph, a path for a subgraph.",
     )
-    checkpoint_id: str = Field(description="Sorts as text in the order of creation.")
+    checkpoint_id: str = Field(
+        description="Chosen by LangGraph; grows with time within a thread, as text.",
+    )
     parent_checkpoint_id: str | None = Field(
-        description="The checkpoint before this one; NULL for the first of a thread.",
+        description="The previous checkpoint; NULL for the first one of a thread.",
     )
-    metadata: str = Field(description="Base64 of a JSON object.")
-    checkpoint: str = Field(description="Base64 of the serialised checkpoint.")
+    metadata: str = Field(description="Base64 of the text of a JSON object.")
+    checkpoint: str = Field(description="Base64 of the serialized checkpoint.")
     checkpoint_type: str = Field(
-        description="The serialiser's name for the format of checkpoint, such as msgpack.",
+        description="The serializer's name for the format of checkpoint, such as msgpack.",
     )
-    version: int = Field(description="The version of the row's format.")
-    created_at: dt.datetime | None
-    updated_at: dt.datetime | None
-    deleted_at: dt.datetime | None = Field(description="NULL while the row is live.")
+    version: int = Field(description="The version of the format of the row.")
+    created_at: dt.datetime | None = Field(
+        description="When the checkpoint was first stored; NULL sorts as the oldest.",
+    )
+    updated_at: dt.datetime | None = Field(description="When the checkpoint was last stored.")
+    deleted_at: dt.datetime | None = Field(
+        description="When the checkpoint was deleted; NULL while the row is live.",
+    )
 
 
 class CheckpointWrite(BaseModel):
-    """A write to a LangGraph channel that is pending at a checkpoint."""
+    """A pending write to a channel of LangGraph, at a checkpoint."""
 
-    user_id: str
-    thread_id: str
+    user_id: str = Field(description="The owner of the thread.")
+    thread_id: str = Field(
+        description="The LangGraph thread, usually the id of a session of the user.",
+    )
     checkpoint_ns: str = Field(
         description="The namespace of the graph: empty for the root graph, a path for a subgraph.",
     )
-    checkpoint_id: str
+    checkpoint_id: str = Field(description="The checkpoint at which the write is pending.")
     write_idx: int = Field(
-        description="The position of the write among those of its checkpoint, and with it part of the key.",
+        description="The index of the write, plus 16, in the lowest 20 bits; a hash of task_id in the other bits.",
     )
-    value: str = Field(description="Base64 of the serialised value.")
+    value: str = Field(description="Base64 of the serialized value.")
     value_type: str = Field(
-        description="The serialiser's name for the format of value, such as msgpack.",
+        description="The serializer's name for the format of value, such as msgpack.",
     )
-    channel: str = Field(description="The channel that is written to.")
-    task_id: str = Field(description="The LangGraph task that wrote; not a row of the table task.")
+    channel: str = Field(description="The channel of the write.")
+    task_id: str = Field(
+        description="The LangGraph task of the write; not a row of the table task.",
+    )
     created_at: dt.datetime | None
     updated_at: dt.datetime | None
-    deleted_at: dt.datetime | None = Field(description="NULL while the row is live.")
+    deleted_at: dt.datetime | None = Field(
+        description="When the write was deleted; NULL while the row is live.",
+    )
 
 
 class CrewAIFlowState(BaseModel):
     """The state of a CrewAI flow after one of its methods."""
 
-    user_id: str
-    thread_id: str
+    user_id: str = Field(description="The owner of the thread.")
+    thread_id: str = Field(
+        description="The thread of the flow, usually the id of a session of the user.",
+    )
     method_name: str = Field(description="The method of the flow after which the state was stored.")
     state_data: str = Field(description="The state as JSON text.")
     created_at: dt.datetime | None
-    updated_at: dt.datetime | None
-    deleted_at: dt.datetime | None = Field(description="NULL while the row is live.")
+    updated_at: dt.datetime | None = Field(
+        description="When the state was last stored; the newest one is the current state.",
+    )
+    deleted_at: dt.datetime | None = Field(
+        description="When the state was deleted; NULL while the row is live.",
+    )
 
 
 class CrewAIMemory(BaseModel):
-    """What a CrewAI agent remembers of a thread."""
+    """The long-term memory of a CrewAI crew for one thread."""
 
-    user_id: str
-    thread_id: str
-    memory_data: str = Field(description="The memory as JSON text.")
-    created_at: dt.datetime | None
-    updated_at: dt.datetime | None
-    deleted_at: dt.datetime | None = Field(description="NULL while the row is live.")
+    user_id: str = Field(description="The owner of the thread.")
+    thread_id: str = Field(
+        description="The thread of the crew, usually the id of a session of the user.",
+    )
+    memory_data: str = Field(
+        description="The memory as JSON text, searched by its keys task_description and score.",
+    )
+    created_at: dt.datetime | None = Field(
+        description="When the memory was first stored; NULL sorts as the oldest.",
+    )
+    updated_at: dt.datetime | None = Field(description="When the memory was last stored.")
+    deleted_at: dt.datetime | None = Field(
+        description="When the memory was deleted; NULL while the row is live.",
+    )
 
 
 class Event(BaseModel):
     """One message or step of a session."""
 
     id: str = Field(description="Chosen by the application; unique for the user.")
-    user_id: str
-    session_id: str | None
+    user_id: str = Field(description="The owner of the event.")
+    session_id: str | None = Field(
+        description="The session of the event, of the same user; NULL for an event outside of sessions.",
+    )
     data: str = Field(description="The message as JSON text.")
-    created_at: dt.datetime | None
+    created_at: dt.datetime | None = Field(
+        description="When the event was stored, which orders the events of a session; NULL sorts as the oldest.",
+    )
     updated_at: dt.datetime | None
-    deleted_at: dt.datetime | None = Field(description="NULL while the row is live.")
+    deleted_at: dt.datetime | None = Field(
+        description="When the event was deleted, after which its id cannot be reused; NULL while the row is live.",
+    )
 
 
 class Feedback(BaseModel):
-    """What a user thinks of an answer."""
+    """A user's verdict on a message of an agent."""
 
-    id: int
-    user_id: str
-    message_id: int | None = Field(
-        description="The number of the message that is judged; NULL if it is not known.",
-    )
-    is_positive: bool = Field(description="Whether the user was content with the answer.")
+    id: int = Field(description="Assigned by the database.")
+    user_id: str = Field(description="The author of the feedback.")
+    message_id: int | None = Field(description="The number of the message; NULL if it is unknown.")
+    is_positive: bool = Field(description="Whether the user was content with the message.")
     feedback_text: str = Field(description="The user's own words.")
     issue_type: enums.OpenFeedbackIssueType | None = Field(
-        description="What was wrong: instructions, factual, incomplete or tool. NULL if nothing was named.",
+        description="The kind of problem: instructions, factual, incomplete or tool. NULL without one.",
     )
-    created_at: dt.datetime | None
+    created_at: dt.datetime | None = Field(
+        description="When the feedback was stored; NULL sorts as the oldest.",
+    )
     updated_at: dt.datetime | None
-    deleted_at: dt.datetime | None = Field(description="NULL while the row is live.")
+    deleted_at: dt.datetime | None = Field(
+        description="When the feedback was deleted; NULL while the row is live.",
+    )
 
 
 class Memory(BaseModel):
-    """Something that an agent remembers of a user."""
+    """A fact that an agent has stored about a user."""
 
-    id: str = Field(description="Chosen by the writer, or a random UUID.")
+    id: str = Field(description="Chosen by the application, or a random UUID.")
     agent_name: str | None = Field(
-        description="The agent that remembers. Some writers use - in it and others _ in its place.",
+        description="The agent that stored the memory. Some writers replace - with _ in it.",
     )
-    user_id: str | None = Field(description="The user of whom it is remembered.")
-    content: str | None = Field(description="The text that the embedding stands for.")
+    user_id: str | None = Field(description="The user that the memory is about.")
+    content: str | None = Field(description="The text of the memory.")
     embedding: PgVector | None = Field(
-        description="768 dimensions of float32, compared by cosine distance; NULL if it was never computed.",
+        description="A (768,) float32 vector of content, compared by cosine similarity; need not be normalized. NULL without one.",
     )
-    metadata: str | None = Field(description="A JSON object as text.")
-    created_at: dt.datetime | None
+    metadata: str | None = Field(description="The text of a JSON object; NULL without one.")
+    created_at: dt.datetime | None = Field(
+        description="When the memory was first stored; NULL sorts as the oldest.",
+    )
     expires_at: dt.datetime | None = Field(
-        description="From when on the memory is no longer found; NULL if it stays.",
+        description="From this time on the memory is not returned; NULL if it does not expire.",
     )
     access_count: int | None = Field(
-        description="How often a search returned the memory; NULL counts as 0.",
+        description="The number of searches that returned the memory; NULL counts as 0.",
     )
 
 
 class PushNotification(BaseModel):
-    """Where to report the progress of a task: one A2A push notification configuration."""
+    """A push notification configuration of A2A: the address to which the progress of a task is reported."""
 
-    id: str
-    task_id: str
-    data: str = Field(description="The A2A push notification configuration as JSON text.")
-    created_at: dt.datetime | None
-    updated_at: dt.datetime | None
-    deleted_at: dt.datetime | None = Field(description="NULL while the row is live.")
+    id: str = Field(description="Chosen by the application; unique for the task.")
+    task_id: str = Field(description="The task that is reported.")
+    data: str = Field(description="The push notification configuration of A2A as JSON text.")
+    created_at: dt.datetime | None = Field(
+        description="When the config was first stored; NULL sorts as the oldest.",
+    )
+    updated_at: dt.datetime | None = Field(description="When the config was last stored.")
+    deleted_at: dt.datetime | None = Field(
+        description="When the config was deleted; NULL while the row is live.",
+    )
     protocol_version: str | None = Field(
-        description="The A2A version in which data is written, such as 1.0; NULL for a row older than this column.",
+        description="The A2A version of data, such as 1.0; NULL for a row older than this column.",
     )
 
 
 class Session(BaseModel):
-    """A conversation of one user, usually with one agent. The same id may belong to several users."""
+    """A conversation of one user, usually with one agent. Several users may have sessions with the same id."""
 
-    id: str
-    user_id: str
-    name: str | None = Field(description="A title for people; NULL if nobody gave one.")
+    id: str = Field(description="Chosen by the application; unique for the user.")
+    user_id: str = Field(description="The owner of the session.")
+    name: str | None = Field(description="The title of the session; NULL without one.")
     agent_id: str | None = Field(
-        description="The agent that the user talks to; NULL if it is not known.",
+        description="The agent of the conversation; NULL if it is unknown.",
     )
     source: str | None = Field(
-        description="Who started the session: user or agent. NULL counts as user.",
+        description="The starter of the session: user or agent. NULL counts as user.",
     )
-    created_at: dt.datetime | None
-    updated_at: dt.datetime | None
+    created_at: dt.datetime | None = Field(
+        description="When the session was first stored; NULL sorts as the oldest.",
+    )
+    updated_at: dt.datetime | None = Field(
+        description="When the session was last active: stored, or given an event or a task.",
+    )
     deleted_at: dt.datetime | None = Field(
-        description="NULL while the row is live. The id of a deleted session is not used again.",
+        description="When the session was deleted, after which its id cannot be reused; NULL while the row is live.",
     )
 
 
 class SessionShare(BaseModel):
-    """A link by which a user shares a session with others."""
+    """A share of a session: a token that lets other users open it."""
 
-    id: int
-    token: str = Field(
-        description="The secret part of the link; whoever has it may read the session.",
-    )
-    session_id: str
-    user_id: str = Field(description="The owner of the session, who shares it.")
-    read_only: bool = Field(description="Whether the link only lets its holders read.")
+    id: int = Field(description="Assigned by the database; grows with time.")
+    token: str = Field(description="The secret token, or its digest if tokens are hashed.")
+    session_id: str = Field(description="The shared session, of the same user.")
+    user_id: str = Field(description="The owner of the session.")
+    read_only: bool = Field(description="Whether the token only permits reading.")
     created_at: dt.datetime = Field(
-        description="Without a time zone: in the time zone of the database session that inserted the row.",
+        description="When the session was shared, without a time zone: in UTC, or in the time zone of another writer.",
     )
 
 
 class SessionShareAccess(BaseModel):
-    """That a user has opened a shared session."""
+    """An access to a shared session: one row for each user and share."""
 
-    user_id: str = Field(description="Who opened the link.")
-    share_id: int
+    user_id: str = Field(description="The user that opened the share.")
+    share_id: int = Field(description="The share that was opened.")
     accessed_at: dt.datetime = Field(
-        description="Without a time zone: in the time zone of the database session that wrote it.",
+        description="When the user last opened the share, without a time zone: in UTC, or in the time zone of another writer.",
     )
 
 
 class Task(BaseModel):
     """An A2A task: a unit of work that an agent does for a session."""
 
-    id: str = Field(description="Chosen by the application; unique over all users.")
+    id: str = Field(description="Chosen by the application; unique across all users.")
     data: str = Field(description="The A2A task as JSON text.")
-    session_id: str | None
-    created_at: dt.datetime | None
-    updated_at: dt.datetime | None
+    session_id: str | None = Field(
+        description="The session of the task; NULL for a task outside of sessions.",
+    )
+    created_at: dt.datetime | None = Field(
+        description="When the task was first stored; NULL sorts as the oldest.",
+    )
+    updated_at: dt.datetime | None = Field(description="When the task was last stored.")
     deleted_at: dt.datetime | None = Field(
-        description="NULL while the row is live. The id of a deleted task is not used again.",
+        description="When the task was deleted, after which its id cannot be reused; NULL while the row is live.",
     )
     protocol_version: str | None = Field(
-        description="The A2A version in which data is written, such as 1.0; NULL for a row older than this column.",
+        description="The A2A version of data, such as 1.0; NULL for a row older than this column.",
     )
     user_id: str | None = Field(
-        description="The owner; NULL for an older row whose session does not tell it, which nobody sees.",
+        description="The owner of the task; NULL for a row older than this column whose session does not determine the owner.",
     )
 
 
 class Tool(BaseModel):
     """A tool that a tool server offers."""
 
-    id: str = Field(description="The name by which the tool server knows the tool.")
+    id: str = Field(description="The tool's name on its server.")
     server_name: str = Field(description="The name of the tool server.")
     group_kind: str = Field(
         description="The group and kind of the resource that defines the tool server, such as RemoteMCPServer.kagent.dev.",
     )
-    description: str | None = Field(description="What the tool does, in the words of its server.")
+    description: str | None = Field(
+        description="The server's description of the tool; NULL without one.",
+    )
     created_at: dt.datetime | None
-    updated_at: dt.datetime | None
-    deleted_at: dt.datetime | None = Field(description="NULL while the row is live.")
+    updated_at: dt.datetime | None = Field(description="When the tool was last stored.")
+    deleted_at: dt.datetime | None = Field(
+        description="When the tool was deleted; NULL while the row is live.",
+    )
 
 
 class ToolServer(BaseModel):
     """A server that offers tools to agents."""
 
-    name: str
+    name: str = Field(description="The name of the server; unique in its group kind.")
     group_kind: str = Field(
         description="The group and kind of the resource that defines the server, such as RemoteMCPServer.kagent.dev.",
     )
-    description: str | None
+    description: str | None = Field(description="A description of the server; NULL without one.")
     last_connected: dt.datetime | None = Field(
         description="When the server was last reached; NULL if it never was.",
     )
     created_at: dt.datetime | None
-    updated_at: dt.datetime | None
-    deleted_at: dt.datetime | None = Field(description="NULL while the row is live.")
+    updated_at: dt.datetime | None = Field(description="When the server was last stored.")
+    deleted_at: dt.datetime | None = Field(
+        description="When the server was deleted; NULL while the row is live.",
+    )
 
 
 class AccessScope(BaseModel):
@@ -333,14 +389,6 @@ class ErasedUser(BaseModel):
     uncovered_tables: list[str]
 
 
-class ExpiredSession(BaseModel):
-    """A row of LockExpiredSessions."""
-
-    id: str
-    user_id: str
-    last_used: str
-
-
 class ExportedRow(BaseModel):
     """A row of ExportUser."""
 
@@ -361,6 +409,14 @@ class FeedbackSummary(BaseModel):
     tool: int
 
 
+class IdleSession(BaseModel):
+    """A row of ListIdleSessions."""
+
+    id: str = Field(description="Chosen by the application; unique for the user.")
+    user_id: str = Field(description="The owner of the session.")
+    last_used: str
+
+
 class LockedTools(BaseModel):
     """A row of LockToolsOfServer."""
 
@@ -371,20 +427,22 @@ class LockedTools(BaseModel):
 class MemoryHit(BaseModel):
     """A row of SearchMemories."""
 
-    id: str = Field(description="Chosen by the writer, or a random UUID.")
+    id: str = Field(description="Chosen by the application, or a random UUID.")
     agent_name: str | None = Field(
-        description="The agent that remembers. Some writers use - in it and others _ in its place.",
+        description="The agent that stored the memory. Some writers replace - with _ in it.",
     )
-    user_id: str | None = Field(description="The user of whom it is remembered.")
-    content: str | None = Field(description="The text that the embedding stands for.")
+    user_id: str | None = Field(description="The user that the memory is about.")
+    content: str | None = Field(description="The text of the memory.")
     embedding: PgVector | None
-    metadata: str | None = Field(description="A JSON object as text.")
-    created_at: dt.datetime | None
+    metadata: str | None = Field(description="The text of a JSON object; NULL without one.")
+    created_at: dt.datetime | None = Field(
+        description="When the memory was first stored; NULL sorts as the oldest.",
+    )
     expires_at: dt.datetime | None = Field(
-        description="From when on the memory is no longer found; NULL if it stays.",
+        description="From this time on the memory is not returned; NULL if it does not expire.",
     )
     access_count: int | None = Field(
-        description="How often a search returned the memory; NULL counts as 0.",
+        description="The number of searches that returned the memory; NULL counts as 0.",
     )
     score: float
 
@@ -463,10 +521,10 @@ class RefreshedTools(BaseModel):
 
 
 class SessionKey(BaseModel):
-    """A row of LockTasksOfSessions."""
+    """A row of LockExpiredSessions."""
 
-    id: str
-    user_id: str
+    id: str = Field(description="Chosen by the application; unique for the user.")
+    user_id: str = Field(description="The owner of the session.")
 
 
 class VectorSchema(BaseModel):

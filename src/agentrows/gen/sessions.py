@@ -21,6 +21,7 @@ __all__ = [
     "LIST_AGENT_SESSIONS_BY_CREATION",
     "LIST_ALL_AGENT_SESSIONS_BY_ACTIVITY",
     "LIST_ALL_AGENT_SESSIONS_BY_CREATION",
+    "LIST_IDLE_SESSIONS",
     "LIST_SESSIONS_BY_ACTIVITY",
     "LIST_SESSIONS_BY_CREATION",
     "LOCK_EXPIRED_SESSIONS",
@@ -36,6 +37,7 @@ __all__ = [
     "list_agent_sessions_by_creation",
     "list_all_agent_sessions_by_activity",
     "list_all_agent_sessions_by_creation",
+    "list_idle_sessions",
     "list_sessions_by_activity",
     "list_sessions_by_creation",
     "lock_expired_sessions",
@@ -56,8 +58,8 @@ _SESSION_COLUMNS: Final = (
 )
 _READ_SESSION: Final = reader(models.Session, _SESSION_COLUMNS)
 _BOOL_NONE: Final[TypeAdapter[bool | None]] = TypeAdapter(bool | None)
-_EXPIRED_SESSION_COLUMNS: Final = ("id", "user_id", "last_used")
-_READ_EXPIRED_SESSION: Final = reader(models.ExpiredSession, _EXPIRED_SESSION_COLUMNS)
+_IDLE_SESSION_COLUMNS: Final = ("id", "user_id", "last_used")
+_READ_IDLE_SESSION: Final = reader(models.IdleSession, _IDLE_SESSION_COLUMNS)
 _SESSION_KEY_COLUMNS: Final = ("id", "user_id")
 _READ_SESSION_KEY: Final = reader(models.SessionKey, _SESSION_KEY_COLUMNS)
 _PRUNED_SESSIONS_COLUMNS: Final = (
@@ -419,8 +421,49 @@ async def delete_session(db: DBTX, /, *, id: str, user_id: str) -> int:
     return affected(status)
 
 
-LOCK_EXPIRED_SESSIONS: Final = """-- name: LockExpiredSessions :many
+LIST_IDLE_SESSIONS: Final = """-- name: ListIdleSessions :many
 SELECT s.id, s.user_id, greatest(s.updated_at, s.created_at)::text AS "last_used!" FROM session AS s
+WHERE
+    greatest(s.updated_at, s.created_at) < statement_timestamp() - $1::interval
+    AND (greatest(s.updated_at, s.created_at), s.id, s.user_id)
+    > (CAST($2::text AS timestamptz), $3::text, $4::text)
+ORDER BY greatest(s.updated_at, s.created_at), s.id, s.user_id
+LIMIT $5::bigint"""
+
+
+async def list_idle_sessions(
+    db: DBTX,
+    /,
+    *,
+    retention: dt.timedelta,
+    after_time: str,
+    after_id: str,
+    after_user_id: str,
+    batch_size: int,
+) -> list[models.IdleSession]:
+    """List the keys of the next sessions whose own rows are older than the retention, longest idle first.
+
+    Deleted sessions are included. Rows that belong to these sessions may be newer.
+
+    unscoped: retention applies to every user
+    """
+    rows = await db.fetch(
+        LIST_IDLE_SESSIONS,
+        retention,
+        after_time,
+        after_id,
+        after_user_id,
+        batch_size,
+    )
+    return [_READ_IDLE_SESSION(row) for row in rows]
+
+
+LOCK_EXPIRED_SESSIONS: Final = """-- name: LockExpiredSessions :many
+WITH given AS MATERIALIZED (
+    SELECT unnest($2::text[]) AS id, unnest($3::text[]) AS user_id
+)
+SELECT s.id, s.user_id FROM session AS s
+INNER JOIN given ON given.id = s.id AND given.user_id = s.user_id
 WHERE
     greatest(s.updated_at, s.created_at) < statement_timestamp() - $1::interval
     AND CASE
@@ -499,11 +542,7 @@ WHERE
             THEN true
         ELSE false
     END
-    AND (greatest(s.updated_at, s.created_at), s.id, s.user_id)
-    > (CAST($2::text AS timestamptz), $3::text, $4::text)
-ORDER BY greatest(s.updated_at, s.created_at), s.id, s.user_id
-LIMIT $5::bigint
-FOR UPDATE SKIP LOCKED"""
+FOR UPDATE OF s SKIP LOCKED"""
 
 
 async def lock_expired_sessions(
@@ -511,28 +550,18 @@ async def lock_expired_sessions(
     /,
     *,
     retention: dt.timedelta,
-    after_time: str,
-    after_id: str,
-    after_user_id: str,
-    batch_size: int,
-) -> list[models.ExpiredSession]:
-    """Lock the next sessions that were idle for longer than the retention, longest idle first.
+    id: Sequence[str],
+    user_id: Sequence[str],
+) -> list[models.SessionKey]:
+    """Lock those of these sessions that were idle for longer than the retention, and return their keys.
 
-    Deleted sessions are included. Sessions that another transaction has locked are skipped. The CASE
-    hides its conditions from the planner, which would otherwise estimate that few sessions pass,
-    then check and sort all sessions for each batch.
+    Sessions that another transaction has locked are skipped. The CASE hides its conditions from the
+    planner, which would otherwise estimate that few sessions pass.
 
     unscoped: retention applies to every user
     """
-    rows = await db.fetch(
-        LOCK_EXPIRED_SESSIONS,
-        retention,
-        after_time,
-        after_id,
-        after_user_id,
-        batch_size,
-    )
-    return [_READ_EXPIRED_SESSION(row) for row in rows]
+    rows = await db.fetch(LOCK_EXPIRED_SESSIONS, retention, id, user_id)
+    return [_READ_SESSION_KEY(row) for row in rows]
 
 
 LOCK_TASKS_OF_SESSIONS: Final = """-- name: LockTasksOfSessions :many

@@ -27,7 +27,7 @@ from agentrows.validation import (
 
 if TYPE_CHECKING:
     from agentrows.db.executor import Executor
-    from agentrows.gen.models import ExpiredSession
+    from agentrows.gen.models import IdleSession
     from agentrows.stores._pages import PagePosition
     from agentrows.validation import Unset
 
@@ -223,9 +223,9 @@ class SessionStore:
         Their events, tasks, push notification configs, checkpoints, checkpoint writes, CrewAI rows
         and shares are removed with them. A session is idle if neither its own row nor any of these
         rows was written within the retention, and no share of it was opened. Deleting a row does
-        not count as writing it. Sessions are removed in batches of 1000, each in a transaction of
-        its own; sessions in use by another transaction are skipped. A retention of zero or less
-        removes nothing.
+        not count as writing it. Sessions are removed in batches of at most 1000, each in a
+        transaction of its own; sessions in use by another transaction are skipped. A retention of
+        zero or less removes nothing.
 
         Returns the number of removed rows by table; `dry_run` counts them and removes none. Inside
         a transaction all batches are part of it, and it must be read committed.
@@ -249,7 +249,7 @@ class SessionStore:
         if self.db.in_transaction:
             check_read_committed(scope.isolation, "prune_expired_sessions")
         batches: list[PrunedSessions] = []
-        last: ExpiredSession | None = None
+        last: IdleSession | None = None
         while True:
             prune = partial(_prune_batch, retention=retention, after=last)
             last, pruned = await self.db.repeat(prune, isolation=choose_isolation(self.db))
@@ -259,15 +259,15 @@ class SessionStore:
 
 
 async def _prune_batch(
-    db: Executor, *, retention: timedelta, after: ExpiredSession | None
-) -> tuple[ExpiredSession | None, PrunedSessions]:
-    """Delete the next batch of idle sessions; return its last session, or None if it is empty.
+    db: Executor, *, retention: timedelta, after: IdleSession | None
+) -> tuple[IdleSession | None, PrunedSessions]:
+    """Delete the expired ones of the next idle sessions; return the last of these, None at the end.
 
     Locked sessions, and sessions with a locked task, are skipped.
     """
     # Rows are locked in statements of their own: the snapshot of the deleting statement is then
     # newer than the locks, so that it sees the rows that were committed before.
-    locked = await queries.lock_expired_sessions(
+    idle = await queries.list_idle_sessions(
         db,
         retention=retention,
         after_time=after.last_used if after else "-infinity",
@@ -275,8 +275,16 @@ async def _prune_batch(
         after_user_id=after.user_id if after else "",
         batch_size=PRUNE_BATCH_SIZE,
     )
-    if not locked:
+    if not idle:
         return None, _add_up([])
+    locked = await queries.lock_expired_sessions(
+        db,
+        retention=retention,
+        id=[session.id for session in idle],
+        user_id=[session.user_id for session in idle],
+    )
+    if not locked:
+        return idle[-1], _add_up([])
     sessions = await queries.lock_tasks_of_sessions(
         db, id=[session.id for session in locked], user_id=[session.user_id for session in locked]
     )
@@ -286,7 +294,7 @@ async def _prune_batch(
         id=[session.id for session in sessions],
         user_id=[session.user_id for session in sessions],
     )
-    return locked[-1], pruned
+    return idle[-1], pruned
 
 
 def _page_position(after: Session | None, order: Order) -> PagePosition:

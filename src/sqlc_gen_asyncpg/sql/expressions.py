@@ -1,4 +1,4 @@
-"""Expressions, parsed by precedence as PostgreSQL's grammar has it."""
+"""The parser of expressions, by the operator precedence of PostgreSQL's grammar."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 from sqlc_gen_asyncpg.sql import nodes
 from sqlc_gen_asyncpg.sql.literals import number, string, type_name
+from sqlc_gen_asyncpg.sql.special_forms import special_form
 from sqlc_gen_asyncpg.sql.tokens import SqlSyntaxError
 from sqlc_gen_asyncpg.sql.windows import over
-from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,44 +37,46 @@ _VALUES: Final = {
     "current_catalog": "name",
     "current_schema": "name",
 }
-# No function, although parentheses may follow.
-_RESERVED: Final = words(
-    "select from where group having window union intersect except order limit offset fetch for "
-    "when then else end and or not is in like ilike similar between as on using join left right "
-    "inner full cross natural returning set values into asc desc nulls collate with over filter"
-)
-_LITERAL_TYPES: Final = words(
-    "date time timestamp timestamptz interval json jsonb uuid inet text numeric point bytea "
-    "float8 int4 bool boolean"
-)
+# Keywords that are no functions, although parentheses may follow.
+_RESERVED: Final = frozenset({
+    "select", "from", "where", "group", "having", "window", "union", "intersect", "except", "order",
+    "limit", "offset", "fetch", "for", "when", "then", "else", "end", "and", "or", "not", "is",
+    "in", "like", "ilike", "similar", "between", "as", "on", "using", "join", "left", "right",
+    "inner", "full", "cross", "natural", "returning", "set", "into", "asc", "desc",
+    "nulls", "collate", "with", "over", "filter",
+})  # fmt: skip
+_LITERAL_TYPES: Final = frozenset({
+    "date", "time", "timestamp", "timestamptz", "interval", "json", "jsonb", "uuid", "inet", "text",
+    "numeric", "point", "bytea", "float8", "int4", "bool", "boolean",
+})  # fmt: skip
 
 
 class Expressions:
-    """A parser of expressions; `query` reads a subquery."""
+    """A parser of expressions; `subquery` reads a subquery."""
 
-    __slots__ = ("query", "stream")
+    __slots__ = ("stream", "subquery")
 
-    def __init__(self, stream: Stream, query: Callable[[], nodes.Query]) -> None:
+    def __init__(self, stream: Stream, subquery: Callable[[], nodes.Query]) -> None:
         self.stream = stream
-        self.query = query
+        self.subquery = subquery
 
     def expression(self, least: int = 0) -> Expr:
-        """Read an expression whose operators bind at least this tightly."""
+        """Read an expression with operators of this precedence or a higher one."""
         left = self._unary()
         while True:
-            found = self._infix(left, least)
-            if found is None:
+            operation = self._infix(left, least)
+            if operation is None:
                 return left
-            left = found
+            left = operation
 
     def several(self, end: str = ")") -> tuple[Expr, ...]:
         """Read expressions up to and including `end`."""
-        found: list[Expr] = []
+        exprs: list[Expr] = []
         while not self.stream.take(end):
-            if found:
+            if exprs:
                 self.stream.expect(",")
-            found.append(self.expression())
-        return tuple(found)
+            exprs.append(self.expression())
+        return tuple(exprs)
 
     def _unary(self) -> Expr:
         stream = self.stream
@@ -101,16 +103,16 @@ class Expressions:
                 return expr
 
     def subscript(self, expr: Expr) -> Expr:
-        """Read an index or a slice behind its bracket."""
+        """Read an index or a slice after its opening bracket."""
         stream = self.stream
-        found: list[Expr] = []
+        subscripts: list[Expr] = []
         is_slice = False
         while not stream.take("]"):
             if stream.take(":"):
                 is_slice = True
             else:
-                found.append(self.expression())
-        return nodes.Index(expr, tuple(found), is_slice)
+                subscripts.append(self.expression())
+        return nodes.Index(expr, tuple(subscripts), is_slice)
 
     def _infix(self, left: Expr, least: int) -> Expr | None:
         stream = self.stream
@@ -123,17 +125,17 @@ class Expressions:
         if power < least:
             return None
         stream.next()
-        return self._right(left, token.text, power)
+        return self._right_operand(left, token.text, power)
 
-    def _right(self, left: Expr, op: str, power: int) -> Expr:
+    def _right_operand(self, left: Expr, op: str, power: int) -> Expr:
         stream = self.stream
         for word in ("any", "all", "some"):
             if stream.at(word, "("):
                 stream.position += 2
                 if self._at_query():
-                    found = nodes.In(left, (), self.query())
+                    query = self.subquery()
                     stream.expect(")")
-                    return found
+                    return nodes.In(left, (), query)
                 right = self.expression()
                 stream.expect(")")
                 return nodes.Quantified(op, left, right)
@@ -160,7 +162,7 @@ class Expressions:
                 stream.position += 2
             op = stream.next().text
             stream.expect(")")
-            return self._right(left, op, _OTHER)
+            return self._right_operand(left, op, _OTHER)
         if word == "overlaps" and least <= _OTHER:
             stream.next()
             right = self.expression(_OTHER)
@@ -190,7 +192,9 @@ class Expressions:
         kind = stream.next().text
         if kind in {"nfc", "nfd", "nfkc", "nfkd"}:
             kind = stream.next().text
-        while stream.at_any(words("json normalized object array scalar value unique keys with")):
+        while stream.at_any(
+            "json", "normalized", "object", "array", "scalar", "value", "unique", "keys", "with"
+        ):
             stream.next()
         return nodes.Test(kind, (left,))
 
@@ -209,17 +213,17 @@ class Expressions:
         if similar:
             stream.expect("to")
         if similar or stream.take("like") or stream.take("ilike"):
-            found = self._right(left, "~~", _LIKE)
+            operation = self._right_operand(left, "~~", _LIKE)
             if stream.take("escape"):
                 self.expression(_OTHER)
-            return found
+            return operation
         stream.position = start
         return None
 
     def _in(self, left: Expr) -> Expr:
         self.stream.expect("(")
         if self._at_query():
-            query = self.query()
+            query = self.subquery()
             self.stream.expect(")")
             return nodes.In(left, (), query)
         return nodes.In(left, self.several())
@@ -229,7 +233,9 @@ class Expressions:
         while self.stream.ahead(offset).text == "(" and self.stream.ahead(offset).kind == "op":
             offset += 1
         token = self.stream.ahead(offset)
-        return token.kind == "word" and token.text in {"select", "with", "values"}
+        if token.kind == "word" and token.text == "values":  # also a column's name
+            return self.stream.ahead(offset + 1).text == "("
+        return token.kind == "word" and token.text in {"select", "with"}
 
     def _primary(self) -> Expr:  # noqa: PLR0911  # one per kind of token
         stream = self.stream
@@ -244,37 +250,35 @@ class Expressions:
             stream.next()
             return nodes.Param(int(token.text[1:]))
         if token.kind == "op" and token.text == "(":
-            found = self._parentheses()
-            if isinstance(found, nodes.Ref) and stream.take("."):
-                return nodes.Member(found, "*" if stream.take("*") else stream.name())
-            return found
+            inner = self._parentheses()
+            if isinstance(inner, nodes.Ref) and stream.take("."):
+                return nodes.Member(inner, "*" if stream.take("*") else stream.name())
+            return inner
         if token.kind == "word" and token.text in _RESERVED and stream.ahead().text != "(":
-            raise SqlSyntaxError(f"{token.text} is no expression")
+            raise SqlSyntaxError(f"{token.text} does not begin an expression")
         if token.kind == "word":
             return self._word(token.text)
         return self._reference()
 
     def _parentheses(self) -> Expr:
         stream = self.stream
-        if stream.ahead().text in {"select", "with", "values", "("}:
+        if stream.ahead().text in {"select", "with", "("}:
             start = stream.position
             stream.next()
             if self._at_query():
                 try:
-                    found = nodes.Sub("one", self.query())
+                    query = self.subquery()
                     stream.expect(")")
                 except SqlSyntaxError:
                     stream.position = start
                 else:
-                    return found
+                    return nodes.Subquery("one", query)
             stream.position = start
         stream.next()
         items = self.several()
         return items[0] if len(items) == 1 else nodes.Row(items)
 
     def _word(self, word: str) -> Expr:
-        from sqlc_gen_asyncpg.sql.special import special  # noqa: PLC0415  # they need each other
-
         stream = self.stream
         if word in {"true", "false", "null"}:
             stream.next()
@@ -285,10 +289,10 @@ class Expressions:
                 stream.skip_parentheses()
             return nodes.Cast(nodes.Const("unknown"), _VALUES[word], 0)
         if word in _LITERAL_TYPES | {"double", "bit"}:
-            found = self._typed_literal()
-            if found:
-                return found
-        return special(self, word) or self._reference()
+            literal = self._typed_literal()
+            if literal:
+                return literal
+        return special_form(self, word) or self._reference()
 
     def _typed_literal(self) -> Expr | None:
         """Read `interval '1 day'`."""
@@ -303,7 +307,9 @@ class Expressions:
             stream.position = start
             return None
         stream.next()
-        while name == "interval" and stream.at_any(words("year month day hour minute second to")):
+        while name == "interval" and stream.at_any(
+            "year", "month", "day", "hour", "minute", "second", "to"
+        ):
             stream.next()
         return nodes.Cast(nodes.Const("unknown"), name, dims)
 
@@ -317,7 +323,7 @@ class Expressions:
         return nodes.Ref(parts)
 
     def call(self, name: str) -> Expr:
-        """Read a call behind its opening parenthesis."""
+        """Read a call after its opening parenthesis."""
         stream = self.stream
         args: list[Expr] = []
         extra: list[Expr] = []
@@ -349,12 +355,15 @@ class Expressions:
             stream.expect(")")
         if stream.take("ignore", "nulls"):
             pass
-        window, divided = over(self)
-        given = tuple(names) if any(names) else ()
-        return nodes.Call(name, tuple(args), filtered, window, (*extra, *divided), variadic, given)
+        window, window_exprs = over(self)
+        extra += window_exprs
+        argument_names = tuple(names) if any(names) else ()
+        return nodes.Call(
+            name, tuple(args), filtered, window, tuple(extra), variadic, argument_names
+        )
 
     def _argument_name(self) -> str:
-        """Read the name before an argument (`days => 1`), if it has one."""
+        """Read the name of an argument (`days => 1`); empty without one."""
         if self.stream.ahead().text not in {"=>", ":="}:
             return ""
         name = self.stream.name()
@@ -362,15 +371,15 @@ class Expressions:
         return name
 
     def order(self) -> list[Expr]:
-        """Read what follows ORDER BY."""
+        """Read the expressions after ORDER BY."""
         stream = self.stream
-        found: list[Expr] = []
-        while not found or stream.take(","):
-            found.append(self.expression())
+        exprs: list[Expr] = []
+        while not exprs or stream.take(","):
+            exprs.append(self.expression())
             if stream.take("using"):
                 stream.next()
             if not stream.take("asc"):
                 stream.take("desc")
             if stream.take("nulls"):
                 stream.next()
-        return found
+        return exprs

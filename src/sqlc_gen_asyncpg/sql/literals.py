@@ -1,11 +1,10 @@
-"""Types and literals."""
+"""Type names and literals."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
 from sqlc_gen_asyncpg.sql import nodes
-from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
     from sqlc_gen_asyncpg.sql.stream import Stream
@@ -24,7 +23,7 @@ _TYPE_TAILS: Final = {
 
 
 def type_name(stream: Stream) -> tuple[str, int]:  # noqa: C901  # one rule after another
-    """Read a type: its name and array dimensions."""
+    """Read a type and return its name and number of array dimensions."""
     unquoted = stream.here.kind == "word"
     parts = list(stream.dotted())
     name = ".".join(parts)
@@ -32,9 +31,9 @@ def type_name(stream: Stream) -> tuple[str, int]:  # noqa: C901  # one rule afte
         for tail in _TYPE_TAILS.get(name, ()):
             if stream.take(tail):
                 name = f"{name} {tail}"
-    name = "bpchar" if unquoted and name == "char" else name  # the type "char" is another one
+    name = "bpchar" if unquoted and name == "char" else name  # the quoted "char" is another type
     if name == "interval":
-        while stream.at_any(words("year month day hour minute second to")):
+        while stream.at_any("year", "month", "day", "hour", "minute", "second", "to"):
             stream.next()
     if stream.at("("):
         stream.skip_parentheses()
@@ -55,15 +54,15 @@ def type_name(stream: Stream) -> tuple[str, int]:  # noqa: C901  # one rule afte
 
 
 def string(text: str) -> nodes.Const:
-    """Return a text in quotes, which may be anything, or a string of bits."""
+    """Return a quoted literal: a bit string, or a value of an open type."""
     if text[:1] in {"b", "B", "x", "X"}:
         return nodes.Const("bit")
     return nodes.Const("unknown", text)
 
 
 def number(text: str) -> nodes.Const:
-    """Return a number with the type that PostgreSQL gives it."""
-    if any(each in text for each in ".eE") and text[:2].lower() != "0x":
+    """Return a number with its type in PostgreSQL."""
+    if any(sign in text for sign in ".eE") and text[:2].lower() != "0x":
         return nodes.Const("numeric", text)
     value = int(text.replace("_", ""), 0) if text[:2].isalnum() and not text.isdigit() else None
     value = int(text.replace("_", "")) if value is None else value

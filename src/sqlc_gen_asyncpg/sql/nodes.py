@@ -1,4 +1,4 @@
-"""The parts of a statement that its types depend on."""
+"""The syntax tree of a statement, as far as its types depend on it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ __all__ = [
     "Array",
     "Body",
     "Call",
+    "CallStatement",
     "Case",
     "Cast",
     "Const",
@@ -19,12 +20,12 @@ __all__ = [
     "Derived",
     "Dml",
     "Expr",
+    "FixedType",
     "Functions",
     "In",
     "Index",
     "Item",
     "Join",
-    "Known",
     "Member",
     "Op",
     "Param",
@@ -35,7 +36,7 @@ __all__ = [
     "Select",
     "SetOp",
     "Source",
-    "Sub",
+    "Subquery",
     "Table",
     "Test",
     "Values",
@@ -45,14 +46,14 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """A column; the last part may be `*`."""
+    """A reference to a column; the last part may be `*`."""
 
     parts: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Const:
-    """A literal; `unknown` is the type of a text in quotes, `null` that of NULL."""
+    """A literal; a quoted one has the type `unknown`, and NULL the type `null`."""
 
     type: str
     text: str = ""
@@ -76,9 +77,11 @@ class Cast:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A function; `over` is the name of its window, empty for one without, None if it has none.
+    """A call of a function.
 
-    `names` are those before its arguments (`days => 1`); it is `variadic` if its last is an array.
+    `over` is the name of its window: empty for an unnamed window, None without OVER. `names` are
+    the names of its arguments (`days => 1`), and `extra` the expressions of ORDER BY, FILTER and
+    OVER. With `variadic` the last argument is an array.
     """
 
     name: str
@@ -128,7 +131,7 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Sub:
+class Subquery:
     """A subquery."""
 
     kind: Literal["one", "exists", "array"]
@@ -167,7 +170,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """`expr[…]`; a slice keeps the dimensions."""
+    """`expr[…]`; a slice has the dimensions of the array."""
 
     expr: Expr
     subscripts: tuple[Expr, ...]
@@ -175,8 +178,8 @@ class Index:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What has the same type whatever stands in it, as JSON_EXISTS."""
+class FixedType:
+    """An expression of a fixed type, as JSON_EXISTS."""
 
     type: str
     exprs: tuple[Expr, ...]
@@ -193,13 +196,13 @@ Expr: TypeAlias = (
     | Quantified
     | In
     | Case
-    | Sub
+    | Subquery
     | Array
     | Row
     | Test
     | Member
     | Index
-    | Known
+    | FixedType
 )
 
 
@@ -232,7 +235,7 @@ class Derived:
 
 @dataclass(frozen=True, slots=True)
 class Functions:
-    """Functions in a FROM clause; `defined` has the columns of AS t(name type)."""
+    """Functions in a FROM clause; `defined` are the columns of `AS t(name type)`."""
 
     calls: tuple[Expr, ...]
     alias: str = ""
@@ -259,10 +262,10 @@ Source: TypeAlias = Table | Derived | Functions | Join
 
 @dataclass(frozen=True, slots=True)
 class Select:
-    """SELECT; `groups` says that there is a GROUP BY, `sets` that it has grouping sets.
+    """SELECT; `groups` is true with a GROUP BY, `sets` if that has grouping sets.
 
-    `others` are what it groups by, is distinct on, and its windows; a frame of those in `odd` need
-    not hold the row itself.
+    `others` are the expressions of DISTINCT ON, GROUP BY and WINDOW. `frame_may_exclude_row` are
+    the names of the windows with a frame that may exclude the current row.
     """
 
     items: tuple[Item, ...]
@@ -272,7 +275,7 @@ class Select:
     sets: bool = False
     having: bool = False
     others: tuple[Expr, ...] = ()
-    odd: tuple[str, ...] = ()
+    frame_may_exclude_row: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +296,10 @@ class SetOp:
 
 @dataclass(frozen=True, slots=True)
 class Dml:
-    """INSERT, UPDATE, DELETE or MERGE."""
+    """INSERT, UPDATE or DELETE.
+
+    `may_skip_row`: ON CONFLICT may neither insert nor update a row.
+    """
 
     kind: str
     target: Table
@@ -304,9 +310,17 @@ class Dml:
     conditions: tuple[Expr, ...] = ()
     returning: tuple[Item, ...] = ()
     conflict: bool = False
+    may_skip_row: bool = False
 
 
-Body: TypeAlias = Select | Values | SetOp | Dml
+@dataclass(frozen=True, slots=True)
+class CallStatement:
+    """CALL of a procedure."""
+
+    call: Expr
+
+
+Body: TypeAlias = Select | Values | SetOp | Dml | CallStatement
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,10 +344,10 @@ class Query:
 
 
 def walk(part: object, *, queries: bool = False) -> Iterator[object]:
-    """Yield a node and all that it is made of; what is inside of queries if that is asked for."""
+    """Yield a node and its descendants; with `queries`, those inside of subqueries too."""
     if isinstance(part, tuple):
-        for each in cast("tuple[object, ...]", part):
-            yield from walk(each, queries=queries)
+        for item in cast("tuple[object, ...]", part):
+            yield from walk(item, queries=queries)
     elif is_dataclass(part) and (queries or not isinstance(part, Query)):
         yield part
         for field in fields(part):

@@ -1,34 +1,41 @@
-"""Statements, parsed as far as their types need it."""
+"""The parser of statements: it reads the parts that determine types and skips the rest."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from sqlc_gen_asyncpg.sql import nodes
-from sqlc_gen_asyncpg.sql.changes import changes
+from sqlc_gen_asyncpg.sql.dml import changes
 from sqlc_gen_asyncpg.sql.expressions import Expressions
 from sqlc_gen_asyncpg.sql.literals import type_name
 from sqlc_gen_asyncpg.sql.stream import Stream
 from sqlc_gen_asyncpg.sql.tokens import SqlSyntaxError, tokenize
 from sqlc_gen_asyncpg.sql.windows import window
-from sqlc_gen_asyncpg.words import words
 
 __all__ = ["Statements", "parse"]
 
-_NO_ALIAS: Final = words(
-    "from where group having window union intersect except order limit offset fetch for on using "
-    "join left right inner full cross natural returning set values when as tablesample with"
-)
-_JOINS: Final = words("join left right inner full cross natural")
+_NO_ALIAS: Final = frozenset({
+    "from", "where", "group", "having", "window", "union", "intersect", "except", "order", "limit",
+    "offset", "fetch", "for", "on", "using", "join", "left", "right", "inner", "full", "cross",
+    "natural", "returning", "set", "values", "when", "as", "tablesample", "with",
+})  # fmt: skip
+_JOINS: Final = frozenset({"join", "left", "right", "inner", "full", "cross", "natural"})
+# Binds tighter than every binary operator: reads a call or a literal alone.
+_TIGHT: Final = 12
 
 
 def parse(sql: str) -> nodes.Query:
-    """Return the statement; SqlSyntaxError if it is not understood."""
+    """Parse one statement, with or without semicolons at its end.
+
+    Raises:
+        SqlSyntaxError: the statement has a syntax that this parser does not support.
+
+    """
     stream = Stream(tokenize(sql))
     try:
         query = Statements(stream).query()
     except RecursionError as error:
-        raise SqlSyntaxError("too deep") from error
+        raise SqlSyntaxError("the statement is nested too deeply") from error
     while stream.take(";"):
         pass
     if stream.here.kind != "end":
@@ -45,7 +52,7 @@ class Statements:
 
     def query(self) -> nodes.Query:
         """Read a statement with its CTEs."""
-        ctes = self._with()
+        ctes = self._ctes()
         body = self._set_operation(0)
         order: tuple[nodes.Expr, ...] = ()
         limits: list[nodes.Expr] = []
@@ -61,49 +68,49 @@ class Statements:
                 _ = stream.take("row") or stream.take("rows")
             elif stream.take("fetch"):
                 stream.next()
-                if not stream.at_any(words("row rows")):
+                if not stream.at_any("row", "rows"):
                     limits.append(self.expressions.expression(_TIGHT))
-                while stream.at_any(words("row rows only with ties")):
+                while stream.at_any("row", "rows", "only", "with", "ties"):
                     stream.next()
-            elif stream.at("for") and stream.ahead().text in words("update share no key"):
-                self._lock()
+            elif stream.at("for") and stream.ahead().text in {"update", "share", "no", "key"}:
+                self._skip_row_lock()
             else:
                 break
         return nodes.Query(ctes, body, order, tuple(limits))
 
-    def _lock(self) -> None:
+    def _skip_row_lock(self) -> None:
         stream = self.stream
         stream.next()
-        while stream.at_any(words("update share no key nowait skip locked")):
+        while stream.at_any("update", "share", "no", "key", "nowait", "skip", "locked"):
             stream.next()
             if stream.take("of"):
                 stream.dotted()
                 while stream.take(","):
                     stream.dotted()
 
-    def _with(self) -> tuple[nodes.Cte, ...]:
+    def _ctes(self) -> tuple[nodes.Cte, ...]:
         stream = self.stream
         if not stream.take("with"):
             return ()
         recursive = stream.take("recursive")
-        found: list[nodes.Cte] = []
-        while not found or stream.take(","):
+        ctes: list[nodes.Cte] = []
+        while not ctes or stream.take(","):
             name = stream.name()
             columns = stream.names() if stream.at("(") else ()
             stream.expect("as")
             stream.take("not")
             stream.take("materialized")
             stream.expect("(")
-            found.append(nodes.Cte(name, columns, self.query(), recursive))
+            ctes.append(nodes.Cte(name, columns, self.query(), recursive))
             stream.expect(")")
-            if stream.at_any(words("search cycle")):
-                raise SqlSyntaxError("SEARCH and CYCLE")
-        return tuple(found)
+            if stream.at_any("search", "cycle"):
+                raise SqlSyntaxError("SEARCH and CYCLE are not supported")
+        return tuple(ctes)
 
     def _set_operation(self, least: int) -> nodes.Body:
         left = self._operand()
         stream = self.stream
-        while stream.at_any(words("union except intersect")):
+        while stream.at_any("union", "except", "intersect"):
             power = 2 if stream.at("intersect") else 1
             if power <= least:
                 break
@@ -139,7 +146,7 @@ class Statements:
         stream = self.stream
         conditions: list[nodes.Expr] = []
         others: list[nodes.Expr] = []
-        odd: list[str] = []
+        frame_may_exclude_row: list[str] = []
         if stream.take("distinct"):
             if stream.take("on"):
                 stream.expect("(")
@@ -157,22 +164,30 @@ class Statements:
         if having:
             conditions.append(self.expressions.expression())
         if stream.take("window"):
-            odd += self._window(others)
+            frame_may_exclude_row += self._window(others)
             while stream.take(","):
-                odd += self._window(others)
+                frame_may_exclude_row += self._window(others)
         return nodes.Select(
-            items, sources, tuple(conditions), groups, sets, having, tuple(others), tuple(odd)
+            items,
+            sources,
+            tuple(conditions),
+            groups,
+            sets,
+            having,
+            tuple(others),
+            tuple(frame_may_exclude_row),
         )
 
     def _window(self, others: list[nodes.Expr]) -> list[str]:
-        """Read a window; return its name if its frame may be without the row itself."""
+        """Read a window; return its name if its frame may exclude the current row."""
         name = self.stream.name()
         self.stream.expect("as")
-        found, odd = window(self.expressions)
-        others += found
-        return [name] if odd else []
+        exprs, may_exclude_row = window(self.expressions)
+        others += exprs
+        return [name] if may_exclude_row else []
 
     def _groups(self, others: list[nodes.Expr]) -> tuple[bool, bool]:
+        """Read GROUP BY; return whether there are groups, and whether there are grouping sets."""
         stream = self.stream
         _ = stream.take("distinct") or stream.take("all")
         sets = False
@@ -196,37 +211,38 @@ class Statements:
     def items(self) -> tuple[nodes.Item, ...]:
         """Read the expressions of a SELECT list or of RETURNING."""
         stream = self.stream
-        found: list[nodes.Item] = []
+        items: list[nodes.Item] = []
         if stream.at("from"):
             return ()
-        while not found or stream.take(","):
+        while not items or stream.take(","):
             expr = self.expressions.expression()
             alias = ""
             if stream.take("as") or (
                 stream.here.kind in {"word", "quoted"} and not self._at_clause()
             ):
                 alias = stream.name()
-            found.append(nodes.Item(expr, alias))
-        return tuple(found)
+            items.append(nodes.Item(expr, alias))
+        return tuple(items)
 
     def _at_clause(self) -> bool:
-        return self.stream.at_any(_NO_ALIAS)
+        token = self.stream.here
+        return token.kind == "word" and token.text in _NO_ALIAS
 
     def sources(self) -> tuple[nodes.Source, ...]:
         """Read a FROM clause."""
-        found = [self.source()]
+        sources = [self.source()]
         while self.stream.take(","):
-            found.append(self.source())
-        return tuple(found)
+            sources.append(self.source())
+        return tuple(sources)
 
     def source(self) -> nodes.Source:
-        """Read a table and all that is joined to it."""
+        """Read a table with its joins."""
         left = self._relation()
         stream = self.stream
-        while stream.at_any(_JOINS):
+        while stream.at_any(*_JOINS):
             natural = stream.take("natural")
             kind = "inner"
-            if stream.at_any(words("left right full")):
+            if stream.at_any("left", "right", "full"):
                 kind = stream.next().text
                 stream.take("outer")
             else:
@@ -245,16 +261,19 @@ class Statements:
         return left
 
     def _relation_or_join(self) -> nodes.Source:
-        """Read the right side; `a JOIN b JOIN c ON … ON …` nests."""
+        """Read the right side of a join.
+
+        In `a JOIN b JOIN c ON … ON …` the right side of the first join is the second one.
+        """
         start = self.stream.position
         right = self._relation()
-        if self.stream.at_any(words("on using")) or not self.stream.at_any(_JOINS):
+        if self.stream.at_any("on", "using") or not self.stream.at_any(*_JOINS):
             return right
         after = self.stream.position
         try:
             self.stream.position = start
             nested = self.source()
-            if self.stream.at_any(words("on using")):
+            if self.stream.at_any("on", "using"):
                 return nested
         except SqlSyntaxError:
             pass
@@ -267,9 +286,9 @@ class Statements:
         lateral = stream.take("lateral")
         if stream.at("(") and not lateral and not self._at_subquery():
             stream.next()
-            found = self.source()
+            source = self.source()
             stream.expect(")")
-            return found
+            return source
         if stream.take("("):
             query = self.query()
             stream.expect(")")
@@ -287,15 +306,15 @@ class Statements:
 
     def _sample(self) -> tuple[tuple[nodes.Expr, str], ...]:
         stream = self.stream
-        found: list[tuple[nodes.Expr, str]] = []
+        numbers: list[tuple[nodes.Expr, str]] = []
         if stream.take("tablesample"):
             stream.dotted()
             stream.expect("(")
-            found += [(each, "float4") for each in self.expressions.several()]
+            numbers += [(number, "float4") for number in self.expressions.several()]
             if stream.take("repeatable"):
                 stream.expect("(")
-                found += [(each, "float8") for each in self.expressions.several()]
-        return tuple(found)
+                numbers += [(number, "float8") for number in self.expressions.several()]
+        return tuple(numbers)
 
     def _at_subquery(self) -> bool:
         offset = 0
@@ -306,18 +325,19 @@ class Statements:
     def _calls(self) -> tuple[nodes.Expr, ...]:
         stream = self.stream
         stream.expect("(")
-        found: list[nodes.Expr] = []
-        while not found or stream.take(","):
-            found.append(self.expressions.expression(_TIGHT))
+        calls: list[nodes.Expr] = []
+        while not calls or stream.take(","):
+            calls.append(self.expressions.expression(_TIGHT))
         stream.expect(")")
-        return tuple(found)
+        return tuple(calls)
 
     def _functions(self, calls: tuple[nodes.Expr, ...]) -> nodes.Functions:
+        """Read the alias and the columns of functions in a FROM clause."""
         stream = self.stream
         ordinality = stream.take("with", "ordinality")
         alias = ""
         if stream.take("as") and stream.at("("):
-            return nodes.Functions(calls, "", (), self._defined(), ordinality)
+            return nodes.Functions(calls, "", (), self._column_definitions(), ordinality)
         if stream.here.kind in {"word", "quoted"} and not self._at_clause():
             alias = stream.name()
         columns: tuple[str, ...] = ()
@@ -327,17 +347,17 @@ class Statements:
                 columns = stream.names()
             except SqlSyntaxError:
                 stream.position = start
-                return nodes.Functions(calls, alias, (), self._defined(), ordinality)
+                return nodes.Functions(calls, alias, (), self._column_definitions(), ordinality)
         return nodes.Functions(calls, alias, columns, (), ordinality)
 
-    def _defined(self) -> tuple[tuple[str, str, int], ...]:
+    def _column_definitions(self) -> tuple[tuple[str, str, int], ...]:
         stream = self.stream
         stream.expect("(")
-        found: list[tuple[str, str, int]] = []
-        while not found or stream.take(","):
-            found.append((stream.name(), *type_name(stream)))
+        columns: list[tuple[str, str, int]] = []
+        while not columns or stream.take(","):
+            columns.append((stream.name(), *type_name(stream)))
         stream.expect(")")
-        return tuple(found)
+        return tuple(columns)
 
     def _alias(self) -> tuple[str, tuple[str, ...]]:
         stream = self.stream
@@ -345,6 +365,3 @@ class Statements:
         if stream.take("as") or (stream.here.kind in {"word", "quoted"} and not self._at_clause()):
             alias = stream.name()
         return alias, stream.names() if alias and stream.at("(") else ()
-
-
-_TIGHT: Final = 12

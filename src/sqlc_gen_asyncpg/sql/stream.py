@@ -1,4 +1,4 @@
-"""Tokens, read one after another."""
+"""A position in the tokens of a statement, and the methods that advance it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Stream"]
 
 @dataclass(slots=True)
 class Stream:
-    """The tokens and how far they are read."""
+    """The tokens of a statement and the position of the next one."""
 
     tokens: list[Token]
     position: int = 0
@@ -22,11 +22,16 @@ class Stream:
         return self.tokens[self.position]
 
     def ahead(self, count: int = 1) -> Token:
-        """Return a token further on."""
+        """Return the token `count` places after the next one, or the end."""
         return self.tokens[min(self.position + count, len(self.tokens) - 1)]
 
     def next(self) -> Token:
-        """Read a token."""
+        """Read a token.
+
+        Raises:
+            SqlSyntaxError: the statement ends here.
+
+        """
         token = self.tokens[self.position]
         if token.kind == "end":
             raise SqlSyntaxError("the statement ends early")
@@ -37,13 +42,13 @@ class Stream:
         """Whether these words, or operators, come next."""
         position = self.position
         for word in words:
-            token = self.tokens[position]  # none is behind the end, whose text is no word's
+            token = self.tokens[position]  # the end token matches no word: the loop stops there
             if token.text != word or token.kind not in {"word", "op"}:
                 return False
             position += 1
         return True
 
-    def at_any(self, words: frozenset[str]) -> bool:
+    def at_any(self, *words: str) -> bool:
         """Whether one of these words comes next."""
         return self.here.kind == "word" and self.here.text in words
 
@@ -55,19 +60,24 @@ class Stream:
         return False
 
     def expect(self, word: str) -> None:
-        """Read this word or fail."""
+        """Read this word.
+
+        Raises:
+            SqlSyntaxError: another token is next.
+
+        """
         if not self.take(word):
-            raise SqlSyntaxError(f"{word} expected at {self.here.text}")
+            raise SqlSyntaxError(f"expected {word}, got {self.here.text}")
 
     def name(self) -> str:
-        """Read a name."""
+        """Read a name, quoted or not."""
         token = self.next()
         if token.kind not in {"word", "quoted"}:
-            raise SqlSyntaxError(f"a name expected at {token.text}")
+            raise SqlSyntaxError(f"expected a name, got {token.text}")
         return token.text
 
     def dotted(self) -> tuple[str, ...]:
-        """Read a name with dots."""
+        """Read a qualified name, as in `schema.table`; its last part may be `*`."""
         parts = [self.name()]
         while self.at("."):
             self.next()
@@ -77,14 +87,14 @@ class Stream:
     def names(self) -> tuple[str, ...]:
         """Read `(a, b)`."""
         self.expect("(")
-        found = [self.name()]
+        names = [self.name()]
         while self.take(","):
-            found.append(self.name())
+            names.append(self.name())
         self.expect(")")
-        return tuple(found)
+        return tuple(names)
 
     def skip_parentheses(self) -> None:
-        """Read `( … )`, whatever is in it."""
+        """Skip `( … )` with its contents."""
         self.expect("(")
         depth = 1
         while depth:

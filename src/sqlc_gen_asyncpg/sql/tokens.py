@@ -1,4 +1,4 @@
-"""A statement as tokens."""
+"""The tokens of a statement."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ __all__ = ["Kind", "SqlSyntaxError", "Token", "tokenize"]
 
 Kind = Literal["word", "quoted", "string", "number", "param", "op", "end"]
 
-# A name may have every character beyond ASCII in it, a no-break space too. A line that begins with
-# a backslash is a command of psql, as pg_dump writes them; sqlc 1.31 leaves the same lines out.
+# Names may contain any character beyond ASCII, even a no-break space. A line that begins with a
+# backslash is a psql command, as pg_dump writes them; sqlc 1.31 skips the same lines.
 _TOKEN: Final = re.compile(
     r"""
       (?P<space> [ \t\n\r\f\v]+ | --[^\r\n]* | ^\\[A-Za-z!?;][^\n]* )
@@ -33,63 +33,68 @@ _MAY_END_WITH_SIGN: Final = re.compile(r"[~!@#%^&|`?]")
 
 
 class SqlSyntaxError(Exception):
-    """The text is not understood; `position` is where, if it cannot be split into tokens."""
+    """SQL that the parser cannot read; `position` is set if the text has no valid token there."""
 
     def __init__(self, message: str, position: int | None = None) -> None:
-        """Take the reason, and the offset in the text."""
+        """Store the reason and the offset in the text."""
         super().__init__(message)
         self.position = position
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A word in lower case, a quoted name as it is, or an operator."""
+    """A word in lower case, a quoted name in its own case, a literal or an operator."""
 
     kind: Kind
     text: str
 
 
 def tokenize(sql: str) -> list[Token]:
-    """Return the tokens of a statement, with one of kind `end` at the end."""
-    found: list[Token] = []
+    """Return the tokens of a statement; the last one is of kind `end`.
+
+    Raises:
+        SqlSyntaxError: the text has no valid token at some position.
+
+    """
+    tokens: list[Token] = []
     position, length = 0, len(sql)
     while position < length:
         match = _TOKEN.match(sql, position)
         if match is None:
-            raise SqlSyntaxError(_unreadable(sql, position), position)
+            raise SqlSyntaxError(_token_error(sql, position), position)
         position = match.end()
         kind, text = match.lastgroup, match[0]
         if match["string"]:
-            found.append(Token("string", text))
+            tokens.append(Token("string", text))
         elif kind == "block":
             position = _end_of_block(sql, position)
         elif kind == "word":
-            found.append(Token("word", text.lower() if text.isascii() else _folded(text)))
+            tokens.append(Token("word", text.lower() if text.isascii() else _fold(text)))
         elif kind == "quoted":
-            found.append(Token("quoted", text[1:-1].replace('""', '"')))
+            tokens.append(Token("quoted", text[1:-1].replace('""', '"')))
         elif kind == "op":
-            operator = _operator(text)
+            operator = _first_operator(text)
             position -= len(text) - len(operator)
-            found.append(Token("op", operator))
+            tokens.append(Token("op", operator))
         elif kind in {"param", "number"}:
-            found.append(Token("param" if kind == "param" else "number", text))
-    found.append(Token("end", ""))
-    return found
+            tokens.append(Token("param" if kind == "param" else "number", text))
+    tokens.append(Token("end", ""))
+    return tokens
 
 
-def _folded(text: str) -> str:
-    """Return an unquoted name as PostgreSQL folds it in UTF-8: ASCII letters alone."""
-    return "".join(each.lower() if each.isascii() else each for each in text)
+def _fold(text: str) -> str:
+    """Fold an unquoted name as PostgreSQL does in UTF-8: only ASCII letters change."""
+    return "".join(char.lower() if char.isascii() else char for char in text)
 
 
-def _unreadable(sql: str, position: int) -> str:
-    here = sql[position]
+def _token_error(sql: str, position: int) -> str:
+    char = sql[position]
     unterminated = {"'": "string", '"': "quoted name"}
-    return f"unterminated {unterminated[here]}" if here in unterminated else f"unexpected {here!r}"
+    return f"unterminated {unterminated[char]}" if char in unterminated else f"unexpected {char!r}"
 
 
-def _operator(text: str) -> str:
-    """Return the operator that this run of characters begins with, as PostgreSQL splits them."""
+def _first_operator(text: str) -> str:
+    """Return the first operator in a run of operator characters, by PostgreSQL's rules."""
     comment = _COMMENT_IN_OPERATOR.search(text)
     if comment and comment.start():
         text = text[: comment.start()]

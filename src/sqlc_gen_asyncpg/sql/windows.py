@@ -1,55 +1,57 @@
-"""OVER and WINDOW: what a window is ordered by and divided into, and which rows it surely has."""
+"""OVER and WINDOW: the expressions of a window, and whether its frame has the current row."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sqlc_gen_asyncpg.words import words
-
 if TYPE_CHECKING:
-    from sqlc_gen_asyncpg.sql.expressions import Expressions
     from sqlc_gen_asyncpg.sql.nodes import Expr
+    from sqlc_gen_asyncpg.sql.parsers import ExpressionParser
 
-__all__ = ["ODD", "over", "window"]
+__all__ = ["FRAME_MAY_EXCLUDE_ROW", "over", "window"]
 
-ODD: Final = "("
-"""In place of a window's name: one whose frame need not hold the row itself."""
-_FRAMES: Final = words("rows range groups")
+FRAME_MAY_EXCLUDE_ROW: Final = "("
+"""Replaces the name of an unnamed window with a frame that may exclude the current row."""
+_FRAMES: Final = frozenset({"rows", "range", "groups"})
 
 
-def over(parser: Expressions) -> tuple[str | None, list[Expr]]:
-    """Read OVER: the name of its window, empty for one of its own, None if there is no OVER."""
+def over(parser: ExpressionParser) -> tuple[str | None, list[Expr]]:
+    """Read OVER; return the window's name (empty if unnamed, None without OVER) and expressions."""
     stream = parser.stream
     if not stream.take("over"):
         return None, []
     if not stream.at("("):
         return stream.name(), []
-    found, odd = window(parser)
-    return ODD if odd else "", found
+    exprs, may_exclude_row = window(parser)
+    return FRAME_MAY_EXCLUDE_ROW if may_exclude_row else "", exprs
 
 
-def window(parser: Expressions) -> tuple[list[Expr], bool]:
-    """Read a window's definition, and whether its frame may be without the row itself."""
+def window(parser: ExpressionParser) -> tuple[list[Expr], bool]:
+    """Read a window definition; return its expressions and whether it may exclude the row."""
     stream = parser.stream
-    found: list[Expr] = []
-    odd = False
+    exprs: list[Expr] = []
+    may_exclude_row = False
     stream.expect("(")
     while not stream.take(")"):
         if stream.take("partition", "by"):
-            found.append(parser.expression())
+            exprs.append(parser.expression())
             while stream.take(","):
-                found.append(parser.expression())
+                exprs.append(parser.expression())
         elif stream.take("order", "by"):
-            found += parser.order()
-        elif stream.at_any(_FRAMES) and stream.ahead().text not in {")", "order", "partition"}:
-            odd = _frame(parser)
+            exprs += parser.order()
+        elif stream.at_any(*_FRAMES) and stream.ahead().text not in {")", "order", "partition"}:
+            may_exclude_row = _frame(parser)
         else:
             stream.next()
-    return found, odd
+    return exprs, may_exclude_row
 
 
-def _frame(parser: Expressions) -> bool:
-    """Read a frame: `preceding` to `following`, with the current row as either, holds the row."""
+def _frame(parser: ExpressionParser) -> bool:
+    """Read a frame and return whether it may exclude the current row.
+
+    It contains the row if it begins at PRECEDING or CURRENT ROW, ends at CURRENT ROW or FOLLOWING,
+    and excludes no rows.
+    """
     stream = parser.stream
     start = stream.position
     depth = 0
@@ -57,13 +59,14 @@ def _frame(parser: Expressions) -> bool:
         token = stream.next()
         if token.kind == "op":
             depth += (token.text == "(") - (token.text == ")")
-    said = [each.text for each in stream.tokens[start + 1 : stream.position] if each.kind == "word"]
-    if "exclude" in said:
-        whole = said[said.index("exclude") :] == ["exclude", "no", "others"]
-        said = said[: said.index("exclude")]
-    else:
-        whole = True
-    ends = [index for index, each in enumerate(said) if each in words("preceding following row")]
-    first = said[ends[0]] if ends else ""
-    last = said[ends[-1]] if len(ends) > 1 else "row"
-    return not whole or first == "following" or last == "preceding"
+    frame = stream.tokens[start + 1 : stream.position]
+    words = [token.text for token in frame if token.kind == "word"]
+    excludes_nothing = True
+    if "exclude" in words:
+        exclusion = words.index("exclude")
+        excludes_nothing = words[exclusion:] == ["exclude", "no", "others"]
+        words = words[:exclusion]
+    bounds = [word for word in words if word in {"preceding", "following", "row"}]
+    first = bounds[0] if bounds else ""
+    last = bounds[-1] if len(bounds) > 1 else "row"
+    return not excludes_nothing or first == "following" or last == "preceding"

@@ -263,6 +263,21 @@ async def test_two_thousand_five_hundred_sessions_go_in_one_call(
     assert await count(db, "event") == 2
 
 
+async def test_sessions_of_one_time_go_although_those_before_them_stay(
+    client: PostgresClient, db: asyncpg.Connection
+) -> None:
+    await add_sessions(db, *((f"s-{number:04}", "mira") for number in range(1001)))
+    await db.execute(
+        "INSERT INTO event (id, user_id, session_id, data, created_at) "
+        "SELECT id, user_id, id, '{}', now() FROM session WHERE id < 's-1000'"
+    )
+
+    pruned = await client.prune_expired_sessions(RETENTION)
+
+    assert pruned == NOTHING.model_copy(update={"sessions": 1})
+    assert await count(db, "session") == 1000
+
+
 async def test_a_dry_run_counts_what_the_run_then_removes(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:

@@ -140,11 +140,21 @@ async def test_every_table_of_the_catalog_is_exported_and_erased_or_shared_by_de
     """A table that is new here needs a place in queries/users.sql, and in COUNTED_AS."""
     await fill(client, "mira")
     found = await columns_of(db)
-    assert found.keys() == COUNTED_AS.keys() | SHARED
-    assert not [t for t in SHARED if any("user" in column for column in found[t])]
-    assert {table for table, _ in await export(client, "mira")} == COUNTED_AS.keys()
+    assert found.keys() == COUNTED_AS.keys() | SHARED, (
+        "add each new table to ExportUser, EraseUser and FindUncoveredTables in queries/users.sql "
+        "and to COUNTED_AS, or to SHARED in tests/policy/checks/owner_scope.py if its rows belong "
+        "to no user"
+    )
+    assert not [t for t in SHARED if any("user" in column for column in found[t])], (
+        "a table of SHARED has a column of a user"
+    )
+    assert {table for table, _ in await export(client, "mira")} == COUNTED_AS.keys(), (
+        "store rows in each table of COUNTED_AS (fill), and export them (ExportUser)"
+    )
     erased = await client.erase_user("mira")
-    assert set(dict(erased)) == {*COUNTED_AS.values(), "hidden_tasks", "uncovered_tables"}
+    assert set(dict(erased)) == {*COUNTED_AS.values(), "hidden_tasks", "uncovered_tables"}, (
+        "return the count of each table of COUNTED_AS from EraseUser"
+    )
     assert erased.uncovered_tables == []
 
 
