@@ -22,19 +22,19 @@ TRACKS = migrate.builtin_tracks()
 
 @pytest.fixture(scope="session")
 def rounds() -> int:
-    """How often the races are run: `make soak` runs them 20 times."""
+    """The number of runs of each race: 20 in `make soak`."""
     return int(os.environ.get("AGENTROWS_ROUNDS", "1"))
 
 
 @pytest.fixture
 def orm_release() -> str:
-    """The release of kagent whose ORM made the database; a test may set another."""
+    """The release of kagent with the ORM of the database; a test may set another."""
     return "0_7"
 
 
 @pytest.fixture
 async def db(database: str, orm_release: str) -> AsyncIterator[asyncpg.Connection]:
-    """A session of the test's own, on a database that an ORM made, with rows in every table."""
+    """A separate session on a database that an ORM created, with rows in every table."""
     connection = await asyncpg.connect(database)
     for name in (f"orm_kagent_{orm_release}.sql", "baseline_rows.sql"):
         await connection.execute((SUPPORT / name).read_text())
@@ -51,7 +51,7 @@ async def app(tmp_path: Path, database: str) -> AsyncIterator[App]:
 
 @pytest.fixture
 async def whole(db: asyncpg.Connection, app: App) -> Whole:
-    """Check that every row is there, every track is clean, and the doctor has no complaint."""
+    """Check that no row is missing, every track is clean and the doctor reports no problem."""
     of = await columns(db)
     before = await fingerprint(db, of)
 

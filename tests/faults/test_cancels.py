@@ -1,4 +1,4 @@
-"""A call that is cancelled wherever it waits, once and twice in a row; a client that is closed."""
+"""Calls cancelled at each await, once and twice in a row, and clients closed during calls."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ SIZE = 2
 ONE = Settings(pool_max_size=1, acquire_timeout_s=3)
 SHORT_S = 0.3
 SAMPLE = 1 if "AGENTROWS_ROUNDS" in os.environ else 7
-"""Of the cases that take a while, one of so many; `make soak` takes them all."""
+"""The share of slow cases to run, 1 in this number; `make soak` runs all."""
 COLD_S = 1e-6
-"""Connections that have been idle for so long are closed: every call opens one."""
+"""An idle limit so short that every call opens a connection."""
 
 
 @pytest.fixture
 async def watcher(migrated: str) -> AsyncIterator[Watcher]:
-    """As the superuser, who sees what the sessions of others do."""
+    """A superuser's session, which can read the activity of other sessions."""
     async with watch(as_role(migrated, "postgres")) as watcher:
         yield watcher
 
@@ -90,7 +90,7 @@ async def a_stream(client: PostgresClient, name: str) -> None:  # noqa: ARG001
 
 @contextlib.asynccontextmanager
 async def a_client(dsn: str, *, own_pool: bool) -> AsyncGenerator[PostgresClient]:
-    """Open a client with one connection, in its own pool or in one of the driver's."""
+    """Open a client with one connection, on its own pool or on an `asyncpg.Pool`."""
     if own_pool:
         async with PostgresClient.open(dsn, settings=ONE, migrations="off") as client:
             yield client
@@ -109,7 +109,7 @@ USES = pytest.mark.parametrize("use", [one_statement, a_transaction, a_savepoint
 
 
 async def halves(watcher: Watcher) -> int:
-    """Count the transactions that happened in part."""
+    """Count the transactions that were stored in part."""
     query = (
         "SELECT count(*) FROM session FULL JOIN event ON event.id = session.id"
         " WHERE session.id IS NULL OR event.id IS NULL"
@@ -118,7 +118,7 @@ async def halves(watcher: Watcher) -> int:
 
 
 async def cancel_everywhere(client: PostgresClient, watcher: Watcher, use: Use, of: int) -> int:
-    """Cancel a use in every case, or in each `of`-th; return how many came in time."""
+    """Cancel a use in every case, or in each `of`-th; return the number of effective cancels."""
     whole = await run(partial(use, client, "uncancelled"))
     cancelled = 0
     for number, (moment, waits) in enumerate(itertools.islice(cases(whole.waits), 0, None, of)):
@@ -146,7 +146,7 @@ async def test_connecting_call_cancelled_at_any_await_leaves_pool_whole(
 ) -> None:
     settings = Settings(pool_max_size=SIZE, pool_max_idle_s=COLD_S)
     async with PostgresClient.open(migrated, settings=settings, migrations="off") as client:
-        of = 1 if use is one_statement else SAMPLE  # connections are opened alike in all of them
+        of = 1 if use is one_statement else SAMPLE  # all uses open connections in the same way
         assert await cancel_everywhere(client, watcher, use, of=of) > 4
 
     assert use is one_statement or await halves(watcher) == 0
@@ -205,7 +205,7 @@ async def test_connection_delivered_to_cancelled_waiter_goes_to_next_waiter(
 async def test_slot_given_to_cancelled_waiter_goes_to_next_waiter(
     migrated: str, watcher: Watcher
 ) -> None:
-    """The connection before it is lost: what is handed on is the right to open another."""
+    """The earlier connection is lost, so the next waiter gets a slot, not a connection."""
     settings = Settings(pool_max_size=1, acquire_timeout_s=PATIENCE_S)
     async with PostgresClient.open(migrated, settings=settings, migrations="off") as client:
         for moment in get_args(Moment):
@@ -218,7 +218,7 @@ async def test_slot_given_to_cancelled_waiter_goes_to_next_waiter(
 async def lose_before(
     client: PostgresClient, watcher: Watcher, moment: Moment
 ) -> tuple[asyncio.Task[Stepped[list[Agent]]], asyncio.Task[list[Agent]]]:
-    """Lose the one connection while two wait for it, of whom the first is cancelled then."""
+    """Lose the only connection while two calls wait for it, and cancel the first of these."""
     tx = await (block := client.transaction()).__aenter__()
     first = asyncio.create_task(run(client.list_agents, 1, moment=moment))
     await asyncio.sleep(0)
@@ -235,7 +235,7 @@ async def lose_before(
 async def test_executemany_is_cancellable_while_server_accepts_no_rows(
     migrated: str, watcher: Watcher, times: int, *, own_pool: bool
 ) -> None:
-    """The driver waits for ever for the answer to rows which it could not send, if it may."""
+    """Without a second cancellation the driver waits forever for a reply to unsent rows."""
     await watcher.db.execute("CREATE TABLE number (n int UNIQUE, padding text)")
     await watcher.db.execute("GRANT ALL ON number TO PUBLIC")
     rows = [(n, "x" * 4096) for n in range(4096)]
@@ -355,13 +355,13 @@ async def test_close_ends_when_server_is_silent(migrated: str, watcher: Watcher)
 async def test_close_at_the_time_limit_of_a_call_leaves_no_session(
     migrated: str, watcher: Watcher
 ) -> None:
-    """The connection is about to be reset, and what should do so is cancelled before it begins."""
+    """The task that resets the connection is cancelled before it starts."""
     pool = ConnectionPool(
         partial(connect, migrated), min_size=1, max_size=1, max_idle_s=60, acquire_timeout_s=1
     )
     connection = await pool.acquire()
     closing = asyncio.create_task(pool.close(timeout_s=0))
-    for _ in range(2):  # its time is over, and in its next step it cuts off what there is
+    for _ in range(2):  # the time is over, and the next step interrupts the open connections
         await asyncio.sleep(0)
 
     pool.release(connection, asyncio.CancelledError())
@@ -377,7 +377,7 @@ async def test_close_ends_after_a_fault_while_a_call_runs(migrated: str, watcher
         migrated, settings=Settings(pool_max_size=SIZE), migrations="off"
     )
     await check_whole(client, watcher, size=SIZE)
-    assert await watcher.terminate_all() == SIZE  # the pool was empty once
+    assert await watcher.terminate_all() == SIZE  # the pool was exhausted
     async with watcher.lock("session"):
         running = asyncio.create_task(client.store_session("s-1", user_id="mira"))
         await watcher.until(IN_LOCKS)
@@ -388,7 +388,7 @@ async def test_close_ends_after_a_fault_while_a_call_runs(migrated: str, watcher
 
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # nobody closed it
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # it is not closed
 def test_event_loop_that_ends_rolls_back_only_uncommitted_work(
     migrated: str,
 ) -> None:

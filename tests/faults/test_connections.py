@@ -1,4 +1,4 @@
-"""A server that restarts, that loses a connection in COMMIT, that is not up yet."""
+"""Migration runs on a server that restarts, loses a connection at COMMIT, or starts late."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ async def test_lost_reply_to_commit_is_reported_as_unknown(
 async def test_run_waits_for_server_that_is_starting(
     app: App, own: OwnServer, there: asyncpg.Connection
 ) -> None:
-    """A stranger sits on its port until it has turned the runner away once."""
+    """Another program listens on the port until it has refused one connection."""
     app.write(A)
     await there.close()
     await asyncio.to_thread(own.stop)

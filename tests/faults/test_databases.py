@@ -1,4 +1,4 @@
-"""Databases, roles, files and sessions that are not as they should be."""
+"""Migration runs with faulty databases, roles, files and sessions."""
 
 from __future__ import annotations
 
@@ -227,7 +227,7 @@ async def create_tablespace(dsn: str, space: Path) -> None:
 
 @pytest.fixture(params=["a full tablespace", "files that must not grow"])
 def full(request: pytest.FixtureRequest) -> Generator[tuple[OwnServer, str, str]]:
-    """A server whose disk is full after 24 MB, a tablespace there, and what it says then.
+    """A server with a disk of 24 MB, a tablespace on it, and the server's error for a full disk.
 
     A limit on the size of the server's files needs no right that an ordinary user lacks, and stops
     the same call of the server.

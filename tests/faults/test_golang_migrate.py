@@ -1,4 +1,4 @@
-"""golang-migrate on the same database, before us, after us, and killed at each of its steps."""
+"""golang-migrate on the same database: before a run, after it, and killed at each step."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Start(Protocol):
 
 @pytest.fixture
 async def theirs(app: App) -> AsyncIterator[Start]:
-    """What starts golang-migrate; a process that still runs is killed at the end."""
+    """A function that starts golang-migrate; a process that still runs is killed at the end."""
     started: list[Runner] = []
     start = partial(golang_migrate.start, app.dsn, "app_versions", FILES)
 

@@ -1,4 +1,4 @@
-"""A connection that is lost between the pool and the call that it is handed to."""
+"""Connections lost between the pool and the call that they are delivered to."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ async def watcher(migrated: str) -> AsyncIterator[Watcher]:
 async def test_connection_lost_during_delivery_is_replaced(
     migrated: str, watcher: Watcher, call: Call
 ) -> None:
-    """The waiter's future has the connection, and its task has not run yet."""
+    """The waiter's future has the connection, but its task has not run yet."""
     ledger = Ledger()
     settings = Settings(pool_max_size=1, acquire_timeout_s=5)
     async with PostgresClient.open(migrated, settings=settings, migrations="off") as client:
@@ -127,7 +127,7 @@ async def test_savepoint_on_lost_connection_ends_the_transaction(
             with pytest.raises(Unavailable):
                 async with client.transaction() as tx:
                     connection_of(tx).terminate()
-                    for _ in range(2):  # the second one would wait for the first for ever
+                    for _ in range(2):  # the second one would wait for the first forever
                         with pytest.raises(Unavailable):
                             async with tx.db.transaction():
                                 pass

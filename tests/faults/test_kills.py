@@ -1,4 +1,4 @@
-"""A runner that is killed, or asked to stop, in each of its phases; and its server process."""
+"""Runs that are killed or terminated in each phase, and their server processes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SIGNALS = pytest.mark.parametrize("fault", ["SIGKILL", "SIGTERM", "terminate"])
 
 
 async def hit(runner_app: App, db: asyncpg.Connection, fault: str) -> str:
-    """Inject the fault into the last runner; return its last words."""
+    """Inject the fault into the last run; return its last line of output."""
     runner = runner_app.runners[-1]
     if fault == "terminate":
         assert await db.fetchval(RUNNERS)
@@ -77,7 +77,7 @@ async def test_run_killed_in_transactional_file_changes_nothing(
     await app.start("up", "--ddl-lock-timeout", "60")
     await until(db, AT_THE_GATE)
     await hit(app, db, fault)
-    await until(db, NOBODY)  # a server process sees within a second that its client was killed
+    await until(db, NOBODY)  # a server process detects the end of its client within a second
     await open_gate(db)
     assert await rows(db) == []
     assert await db.fetchval("SELECT to_regclass('b')") is None
@@ -115,7 +115,7 @@ async def test_run_killed_in_nontransactional_file_continues_later(
     await app.start("up", "--ddl-lock-timeout", "60")
     await until(db, BUILDING)
     await hit(app, db, fault)
-    await until(db, NOBODY)  # a server process sees within a second that its client was killed
+    await until(db, NOBODY)  # a server process detects the end of its client within a second
     assert await rows(db) == [(2, True)], "the row tells the truth"
     valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('a_n')"
     assert await db.fetchval(valid) is False

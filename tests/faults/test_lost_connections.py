@@ -1,4 +1,4 @@
-"""A connection that is lost before, during and after a statement, at BEGIN and at COMMIT."""
+"""Connections lost before, during and after a statement, at BEGIN and at COMMIT."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ SIZE = 3
 BEGIN = b"BEGIN"
 MOMENTS = pytest.mark.parametrize("moment", ["before", "during", "after"])
 NOWHERE = 1
-"""A port that nobody listens on."""
+"""A port without a listener."""
 REFUSE_ONCE = """
 CREATE SEQUENCE refusals;
 CREATE FUNCTION refuse_once() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
@@ -58,7 +58,7 @@ CREATE TRIGGER refuse BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION ref
 
 @pytest.fixture
 async def watcher(migrated: str) -> AsyncIterator[Watcher]:
-    """As the superuser, who sees what the sessions of others do."""
+    """A superuser's session, which can read the activity of other sessions."""
     async with watch(as_role(migrated, "postgres")) as watcher:
         yield watcher
 
@@ -71,7 +71,7 @@ async def proxy(migrated: str) -> AsyncIterator[Proxy]:
 
 @pytest.fixture
 def retries() -> list[Retry]:
-    """What the client told the application."""
+    """The retries that the client reported to the application."""
     return []
 
 
@@ -82,7 +82,7 @@ def ledger() -> Ledger:
 
 @dataclass(frozen=True)
 class Stage:
-    """A client behind a proxy, and what is seen and noted of it."""
+    """A client behind a proxy, with its retries and its ledger."""
 
     client: PostgresClient
     proxy: Proxy
@@ -92,7 +92,7 @@ class Stage:
 
     @contextlib.asynccontextmanager
     async def losing(self, content: str, moment: Moment, table: str) -> AsyncGenerator[None]:
-        """Lose the connection of the first statement that sends this content, to write a table."""
+        """Lose the connection of the first statement that writes this content to a table."""
         if moment != "during":
             plan = self.proxy.cut_at(content.encode(), moment)
             yield
@@ -115,7 +115,7 @@ class Stage:
 async def stage(
     migrated: str, proxy: Proxy, watcher: Watcher, ledger: Ledger, retries: list[Retry]
 ) -> AsyncIterator[Stage]:
-    """At the end of each test the pool is whole, and the ledger is right."""
+    """Check after each test that the pool is whole and the ledger agrees with the tables."""
     settings = Settings(pool_max_size=SIZE)
     async with PostgresClient.open(
         proxy.dsn(migrated), settings=settings, migrations="off", on_retry=retries.append
@@ -262,7 +262,7 @@ async def test_connection_lost_at_commit_raises_outcome_unknown_and_is_atomic(
 async def test_commit_on_connection_ended_by_server_stores_nothing(
     migrated: str, watcher: Watcher
 ) -> None:
-    """The server's last words have arrived, and the end of the connection has not."""
+    """The server's last message has arrived, but not yet the end of the connection."""
     is_ending, heard = asyncio.Event(), asyncio.Event()
 
     async def keep_open(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -336,7 +336,7 @@ async def test_connection_lost_in_stream_raises_after_rows_in_order(stage: Stage
 
 
 async def test_connections_lost_while_idle_are_replaced(stage: Stage) -> None:
-    """A statement that must not run twice would otherwise not know whether it had happened."""
+    """Otherwise the outcome of a once statement would be unknown."""
     await check_whole(stage.client, stage.watcher, size=SIZE)
     assert await stage.watcher.terminate_all() == SIZE
 
@@ -467,7 +467,7 @@ async def test_statement_rolled_back_by_server_is_retried(stage: Stage, declared
 @pytest.mark.parametrize("how", ["copy", "executemany"])
 @pytest.mark.parametrize("given", ["list", "generator"])
 async def test_rows_of_a_generator_are_not_retried(stage: Stage, how: str, given: str) -> None:
-    """The second try would store what the first one had left over, and call it done."""
+    """A retry would store only the rows that the first attempt did not consume."""
     await stage.watcher.db.execute("CREATE TABLE number (n int); GRANT ALL ON number TO PUBLIC")
     await stage.watcher.db.execute(REFUSE_ONCE.format(table="number"))
     numbers = [(number,) for number in range(10)]
@@ -526,7 +526,7 @@ async def test_exhausted_pool_is_not_retried(
 async def test_arguments_are_freed_after_pool_timeout(
     client: PostgresClient,
 ) -> None:
-    """Not even until the garbage collector comes: an overload would fill the memory."""
+    """They are freed without a garbage collection, because an overload would fill the memory."""
 
     class Text(str):
         __slots__ = ("__weakref__",)
@@ -546,7 +546,7 @@ async def test_arguments_are_freed_after_pool_timeout(
         gc.disable()
         try:
             await asyncio.create_task(call(quick))
-            await asyncio.sleep(0)  # the event loop holds what woke this task up
+            await asyncio.sleep(0)  # the event loop references the callback of this task
             assert kept[0]() is None
         finally:
             gc.enable()

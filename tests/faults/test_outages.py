@@ -1,4 +1,4 @@
-"""A server that restarts, stops, hands over to its replica, says nothing, is full, or is slow."""
+"""Servers that restart, stop, fail over, become silent, have a full disk, or are slow."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ SETTINGS = Settings(pool_max_size=SIZE, retry_timeout_s=120)
 MUCH = 1_000_000
 NAMES = itertools.count(1)
 DOWN_S = 20.0 if "AGENTROWS_ROUNDS" in os.environ else 2.0
-"""How long the server is away: 20 s in `make soak`."""
+"""The duration of the outage: 20 s in `make soak`."""
 
 
 @pytest.fixture(scope="module")
 def own() -> Iterator[OwnServer]:
-    """A server with a migrated database, to make copies of."""
+    """A server with a migrated database, as a template."""
     with own_server() as server:
         asyncio.run(_migrate(server))
         yield server
@@ -74,7 +74,7 @@ async def dsn(own: OwnServer) -> str:
 
 
 async def check(client: PostgresClient, ledger: Ledger, dsn: str) -> None:
-    """The pool is whole, and the tables hold what the callers were told."""
+    """Check that the pool is whole and the tables agree with the results of the calls."""
     async with watch(dsn) as watcher:
         await check_whole(client, watcher, size=SIZE)
         await ledger.check(watcher.db)
@@ -112,7 +112,7 @@ async def test_terminated_sessions_under_load_lose_nothing(dsn: str) -> None:
 
 @pytest.fixture
 def replica(own: OwnServer, dsn: str) -> Iterator[OwnServer]:  # noqa: ARG001  it is copied
-    """A streaming replica, which has every commit before the client hears of it."""
+    """A synchronous streaming replica, which has each commit before the client gets its reply."""
     with own_server(replica_of=own) as server:
         asyncio.run(_execute(own, "ALTER SYSTEM SET synchronous_standby_names = '*'"))
         asyncio.run(_execute(own, "SELECT pg_reload_conf()"))
@@ -136,7 +136,7 @@ async def _until_synchronous(primary: OwnServer) -> None:
 
 
 def both(own: OwnServer, replica: OwnServer, dsn: str) -> str:
-    """The DSN of whichever of the two takes writes."""
+    """The DSN of both servers, for the one that accepts writes."""
     hosts = f"127.0.0.1:{own.port},127.0.0.1:{replica.port}"
     return f"postgresql://postgres@{hosts}/{name_of(dsn)}?target_session_attrs=read-write"
 
@@ -163,13 +163,13 @@ async def test_failover_to_synchronous_replica_loses_nothing(
 async def test_client_leaves_read_only_primary_for_the_new_one(
     own: OwnServer, replica: OwnServer, dsn: str
 ) -> None:
-    """Its connections live on, so that nothing but its refusal tells."""
+    """Its connections stay open, so that only refused writes show the change."""
 
     async def fail() -> None:
         await _execute(own, "ALTER SYSTEM SET default_transaction_read_only = on")
         await _execute(own, "SELECT pg_reload_conf()")
         async with watch(dsn) as watcher:
-            await watcher.until_sessions(0)  # each was refused, and nothing waits for the replica
+            await watcher.until_sessions(0)  # each was refused, and none waits for the replica
         await asyncio.to_thread(replica.promote)
 
     async with PostgresClient.open(
@@ -181,7 +181,7 @@ async def test_client_leaves_read_only_primary_for_the_new_one(
 
 
 async def test_silent_host_is_skipped_for_the_next(own: OwnServer, proxy: Proxy) -> None:
-    """A machine that is gone refuses nothing: each host has its own time to answer."""
+    """An absent machine refuses no connection, so each host has its own time limit."""
     proxy.stall()
     hosts = f"127.0.0.1:{proxy.port},127.0.0.1:{own.port}"
     connection = await connect(f"postgresql://postgres@{hosts}/postgres", timeout_s=0.5)
@@ -211,7 +211,7 @@ async def test_call_to_silent_server_ends_at_its_time_limit(proxy: Proxy, dsn: s
         quick = client.with_timeout(0.3)
         proxy.stall()
         calls: list[Awaitable[object]] = []
-        for number in range(2 * SIZE):  # the later ones find no connection that lives
+        for number in range(2 * SIZE):  # the later ones get no usable connection
             text, name = f"verdict {number}", f"k-{number}"
             calls += [
                 ledger.once(
@@ -379,7 +379,7 @@ async def test_full_disk_raises_unavailable_and_writes_continue_with_space(
 
 
 def fill(path: Path) -> None:
-    """Leave no room beside this file."""
+    """Fill the disk with this file."""
     with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while file.write(bytes(4096)):
             pass

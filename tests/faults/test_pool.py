@@ -1,4 +1,4 @@
-"""The pool opens connections by itself, replaces dead ones, and closes in any situation."""
+"""The pool: opening in tasks, checks and replacement of connections, and close."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def proxy(migrated: str) -> AsyncIterator[Proxy]:
 
 @pytest.fixture
 async def behind(migrated: str, proxy: Proxy) -> AsyncIterator[PostgresClient]:
-    """A client whose connections go through the proxy."""
+    """A client that connects through the proxy."""
     settings = Settings(pool_max_size=SIZE)
     async with PostgresClient.open(
         proxy.dsn(migrated), settings=settings, migrations="off"
@@ -136,7 +136,7 @@ async def test_connect_of_cancelled_caller_logs_no_error(
 async def test_silently_dropped_idle_connections_delay_one_call(
     behind: PostgresClient, proxy: Proxy, watcher: Watcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Statements that must not run twice: none of them may be sent on a dead connection."""
+    """No once statement is sent on a dead connection."""
     ledger = Ledger()
     source: Any = behind.db._source  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     monkeypatch.setattr(source, "_fresh_s", SHORT_S)
@@ -236,7 +236,7 @@ def test_default_idle_limit_is_below_azure_idle_timeout() -> None:
 
 
 def close_in_a_child(client: PostgresClient) -> int:
-    """Fork; the child closes the client and must be refused every other call; its exit code."""
+    """Fork and return the exit code of the child, which closes the client and tries other calls."""
 
     async def use() -> int:
         await client.close()

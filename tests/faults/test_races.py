@@ -1,4 +1,4 @@
-"""Replicas that start together, with a slow vector file and little patience."""
+"""Runs that start together, with a slow vector file and a short lock timeout."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ CREATE EVENT TRIGGER refuse_drops ON sql_drop EXECUTE FUNCTION refuse_drops();
 
 
 def slow_vector(folder: Path) -> None:
-    """Make a vector track whose second file takes 3 s."""
+    """Create a vector track with a second file that takes 3 s."""
     vector = migrate.builtin_tracks()[1]
     shutil.copytree(vector.directory, folder / "vector")
     second = folder / "vector" / "000002_hnsw_index.up.sql"
@@ -77,7 +77,7 @@ async def test_one_of_several_runs_migrates_and_the_others_report_why_not(
 async def test_services_started_together_beside_a_reader_all_open(
     database: str, db: asyncpg.Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its snapshot is older than the indexes, which are left to `up`."""
+    """The reader's snapshot is older than the indexes, which `up` builds later."""
     of = await columns(db)
     before = await fingerprint(db, of)
     tracks = migrate.builtin_tracks()

@@ -1,4 +1,4 @@
-"""The example of docs/reliability.md runs, and says what it should when a connection is lost."""
+"""The example of docs/reliability.md logs a retry after a lost connection."""
 
 from __future__ import annotations
 

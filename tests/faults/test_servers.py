@@ -1,4 +1,4 @@
-"""Other servers: one that holds much, PostgreSQL 15 without pgvector, one behind pgbouncer."""
+"""Migration runs on a large database, on PostgreSQL 15 without pgvector, and on pgbouncer."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def pooled(fifteen: OwnServer) -> Generator[str]:
 
 async def test_transaction_pooler_is_refused_by_name(app: App, pooled: str) -> None:
     app.write(A)
-    for _ in range(2):  # the second time its server process knows our statements already
+    for _ in range(2):  # the second run meets a server process with prepared statements
         done = await app.run("up", dsn=pooled, AGENTROWS_VECTOR_ENABLED="false")
         assert done.code == 1
         assert "pgbouncer" in done.last, done.err

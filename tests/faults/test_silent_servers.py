@@ -1,4 +1,4 @@
-"""Runs whose server does not answer any more, or is too old to be used."""
+"""Migration runs on a silent server, or on one that is too old."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 LONGEST_S = 10.0
-"""A run that a signal ends has to be over by then, whatever the server does."""
+"""The time limit for the end of a run after a signal."""
 WORKER = (
     "SELECT pid FROM pg_stat_activity WHERE application_name = 'agentrows migrate'"
     " AND datname = current_database()"
@@ -26,7 +26,7 @@ WORKER = (
 
 @pytest.fixture
 async def stopped(db: asyncpg.Connection) -> AsyncIterator[list[int]]:
-    """Processes of the server that a test has stopped; they go on afterwards."""
+    """Server processes that a test has suspended; they are resumed after it."""
     pids: list[int] = []
     yield pids
     for pid in pids:

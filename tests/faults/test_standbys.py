@@ -1,4 +1,4 @@
-"""Servers that refuse writes, or lack what a client needs."""
+"""Servers that refuse writes, or lack a feature that the client requires."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def test_write_on_standby_fails_at_once_unless_dsn_has_several_hosts() -> 
 
 @pytest.fixture(scope="module")
 def debians() -> Iterator[str]:
-    """The DSN of a server whose extensions can be added to."""
+    """The DSN of a server with a writable folder of extensions."""
     if not (DEBIANS_15 / "initdb").exists():
         skip("Debian's package postgresql-15 is not installed")
     control, script = EXTENSIONS / "citus.control", EXTENSIONS / "citus--1.0.sql"

@@ -1,4 +1,4 @@
-"""Types that are dropped and created again under an open client."""
+"""Types that are dropped and created again while a client is open."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Every method, called by another user: nothing is read, nothing changed, nothing given away.
+"""Every method, called by another user, neither reads nor changes nor reveals a row.
 
-Two databases hold the rows of juno; one of them holds mira's rows too, under the same ids. Whatever
-juno calls has to answer on both alike, and to leave mira's rows as they are.
+Two databases contain the rows of juno, and one of them also mira's rows under the same ids. Every
+call of juno must return the same on both, and leave mira's rows unchanged.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ ALLOWED: Final[Mapping[str, type[AgentRowsError]]] = {
     "store_agent_memory of mira's id": OwnedByAnother,
     "store_task of mira's deleted id": Deleted,
 }
-"""What the keys of the tables give away, as the methods promise: that an id is taken."""
+"""Calls that reveal that an id is taken, as their methods document."""
 MORE: Final[Mapping[str, tuple[str, Arguments]]] = {
     "store_agent_memory of mira's id": (
         "store_agent_memory",
@@ -109,7 +109,7 @@ OWNED: Final = (
     "agentrows_feedback_key",
 )
 OF_CHANCE: Final = {"created_at", "updated_at", "accessed_at", "deleted_at", "expires_at", "token"}
-"""Fields whose values differ from one call to the next."""
+"""Fields with other values in each call."""
 
 
 def as_juno(value: Any) -> Any:  # noqa: ANN401  an argument of any method
@@ -219,7 +219,7 @@ async def rows(tx: Transaction) -> set[str]:
 
 
 async def outcome(client: PostgresClient, method: str, arguments: Arguments) -> object:
-    """What a call answers or raises, without what differs by chance; look at the rows, undo it."""
+    """Return the result or error of a call without its random parts, and roll the call back."""
     result: object = None
     try:
         async with client.transaction() as tx:
@@ -243,7 +243,7 @@ async def outcome(client: PostgresClient, method: str, arguments: Arguments) -> 
             assert {row for row in after - before if "juno" not in row} == set(), (
                 f"{method} called by juno added rows of another user"
             )
-            raise Undone  # noqa: TRY301  the transaction is what has to see it
+            raise Undone  # noqa: TRY301  it must reach the transaction
     except Undone:
         pass
     return result

@@ -29,12 +29,12 @@ COMPARISONS = {
     "add_item": "agentrows",
     "get_items": "agentrows",
 }
-"""What is measured, and the contender of ours that needs nothing else."""
+"""The measured calls, with the contender of this project that requires no other library."""
 BRIEF = ("--rounds", "1", "--seconds", "0.01", "--loop", "asyncio", "--rows", "1000")
 
 
 def run(server: Server, folder: Path, *arguments: str) -> tuple[dict[str, Any], str]:
-    """Run some benchmarks on the tests' server; return their results and what was printed."""
+    """Run some benchmarks on the tests' server; return their results and the output."""
     out = folder / "results.json"
     done = subprocess.run(  # noqa: S603  our own command
         [

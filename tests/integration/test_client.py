@@ -1,4 +1,4 @@
-"""Opening and closing: what `PostgresClient` needs, and what it says when it is not there."""
+"""Opening and closing a client, and the errors for missing requirements."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from support.postgres import Server
 
-SECRET = "hunter2-correct-horse"  # noqa: S105  the password these tests look for
+SECRET = "hunter2-correct-horse"  # noqa: S105  the password that these tests search for
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What is passed to the client itself: a wrong argument is named, nothing is opened or begun."""
+"""Invalid arguments of the client: the error names them, and nothing is opened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A page of an owner who has most of a table reads no more of it than a page of anybody else."""
+"""A page of an owner of most of a table reads no more blocks than a page of another owner."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 ROWS = 40_000
 BLOCKS = 40
-"""What a page of 10 rows may read, descents of indexes and the rows themselves included."""
+"""The maximum of blocks for a page of 10 rows, with the descents of indexes."""
 LOAD = f"""
 CREATE TEMP TABLE n AS
 SELECT
@@ -131,7 +131,7 @@ PAGES = {
 
 @pytest.fixture(scope="module")
 def crowded(server: Server, template: str) -> str:
-    """The DSN of a database whose tables belong to one owner."""
+    """The DSN of a database in which one owner has most rows."""
     name = server.create_database(template)
 
     async def load() -> None:

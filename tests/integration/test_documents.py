@@ -1,4 +1,4 @@
-"""What the documents say works as written: the README's quickstart, CONTRIBUTING's five steps."""
+"""The README's quickstart and CONTRIBUTING's five steps run as printed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def code_blocks(document: str, language: str) -> list[str]:
 
 
 def run(*command: str | Path, folder: Path, **environment: str) -> str:
-    """Run a command in a folder and return what it printed; fail with all of it."""
+    """Run a command in a folder and return its output; fail with the output on an error."""
     path = f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(  # noqa: S603  our own commands
         command,
@@ -77,7 +77,7 @@ def test_demo_answers_its_question_from_the_sample_documents() -> None:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of what a contributor changes."""
+    """A copy of the files that a contributor changes."""
     for name in ("src", "migrations", "queries", "tests"):
         shutil.copytree(
             ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "golden")

@@ -1,4 +1,4 @@
-"""`agentrows grants`: what its SQL lets three roles do, and what not, whatever they are called."""
+"""The rights of the three roles after the SQL of `agentrows grants`, with any role names."""
 
 from __future__ import annotations
 
@@ -339,7 +339,7 @@ async def test_future_table_is_accessible_to_service_role(
     await migrate.up(as_role(migrated, OWNER), tracks)
 
     await service.execute("INSERT INTO note (body) VALUES ('Call back.')")
-    await admin.execute(rights(tracks))  # what `agentrows grants` prints with the new track
+    await admin.execute(rights(tracks))  # the output of `agentrows grants` with the new track
     await service.execute("UPDATE note SET body = 'Done.'; SELECT * FROM app_versions")
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await service.execute("UPDATE app_versions SET version = 7")
@@ -443,7 +443,7 @@ def test_invalid_role_name_is_refused(name: str) -> None:
 
 @pytest.fixture(scope="module", params=[EMBEDDED, DEBIANS_15], ids=["18", "15"])
 def managed(request: pytest.FixtureRequest) -> Iterator[OwnServer]:
-    """A server whose administrator is no superuser, as in a cloud."""
+    """A server with an administrator who is no superuser, as in a cloud."""
     if not request.param.is_dir():
         skip("Debian's package postgresql-15 is not installed")
     with own_server(request.param) as own:

@@ -1,4 +1,4 @@
-"""Nothing goes over the network but what the DSN names: the interpreter itself keeps watch."""
+"""The library connects only to the host of the DSN, as audit hooks of the interpreter show."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SOURCE: Final = Path(__file__).parents[2] / "src"
-# Audit hooks see what the socket module does and cannot be taken away again.
+# Audit hooks get the events of the socket module, and cannot be removed.
 WATCH: Final = """
 import atexit, json, os, runpy, sys
 seen = []
-def look(event, arguments):
+def record(event, arguments):
     if event in ("socket.connect", "socket.sendto", "socket.bind", "socket.sendmsg"):
         seen.append([event, arguments[1]])
     elif event.startswith("socket.get") and event != "socket.gethostname":
@@ -32,13 +32,13 @@ def look(event, arguments):
         seen.append([event, str(arguments[0])])
     elif event in ("urllib.Request", "ftplib.connect", "smtplib.connect", "http.client.connect"):
         seen.append([event, str(arguments)])
-sys.addaudithook(look)
+sys.addaudithook(record)
 atexit.register(lambda: open(os.environ["SEEN"], "w").write(json.dumps(seen)))
 """
 
 
 def seen_by(code: str, folder: Path, **extra: str) -> list[tuple[str, object]]:
-    """Run code in an interpreter of its own, and return what it asked of the network."""
+    """Run code in a separate interpreter, and return its network events."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith("AGENTROWS_")}
     seen = folder / "seen.json"
     done = subprocess.run(  # noqa: S603  our own code

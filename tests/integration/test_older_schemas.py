@@ -1,4 +1,4 @@
-"""Databases at an older core version: a method works there, or says which migration it needs.
+"""Every method on older core versions: it works, or raises an error with the migration.
 
 The whole suite of the stores runs on one with `pytest tests/integration/stores --core 3`; here it
 does so on two of the versions, and every method is called once on each.
@@ -42,11 +42,11 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).parents[2]
 STORES: Final = "tests/integration/stores"
 ELSEWHERE: Final = ("bad_input", "hostile_input", "limits", "memory_search")
-"""What no version of core changes: arguments refused before, and a table of another track."""
+"""Stores that no version of core changes: their arguments or their tables do not allow it."""
 MOVED: Final = {"agents": 3, "tasks": 7, "push notifications": 7, "shares": 6, "users": 7}
 """The core version that brought a column or table to a store's methods."""
 EXCEPT: Final = {"delete_agent": 1, "prune_expired_sessions": 7}
-"""What differs from the other methods of its store: deletes no column, or removes from more."""
+"""Methods that require another version than the others of their store."""
 NO_VECTOR: Final = Settings(vector_enabled=False)
 
 
@@ -92,7 +92,7 @@ def test_store_test_is_skipped_only_for_newer_migration() -> None:
 def older(
     server: Server, request: pytest.FixtureRequest, tmp_path: Path
 ) -> Iterator[tuple[int, str]]:
-    """A core version, and the DSN of a database that stands there, with the other tracks."""
+    """A core version, and the DSN of a database at that version, with the other tracks."""
     core: int = request.param
     name = server.create_database()
     asyncio.run(migrate.up(server.dsn(name), tracks_at(core, tmp_path)))
@@ -101,14 +101,14 @@ def older(
 
 
 async def outcomes(client: Stores, *, of_store: str | None = None) -> dict[str, int | None]:
-    """Call every method once; the core version that it says it needs, None if it works."""
+    """Call every method once; return the core version in its error, or None if it works."""
     found: dict[str, int | None] = {}
     for method, arguments in in_order(of_store=of_store):
         found[method] = None
         try:
             await call(client, method, arguments)
         except (Conflict, InvalidReference, NotFound):
-            pass  # it looked; what it looks for could not be stored, or was by the round before
+            pass  # it ran; its row is missing, or was stored in an earlier round
         except SchemaBehind as error:
             said = NEEDED.search(str(error))
             if said is None:

@@ -1,4 +1,4 @@
-"""Passwords: from a file, from where libpq looks, from a function; asked for anew, and rotated."""
+"""Passwords from a file, from libpq's file and from a function, read for each connection."""
 
 from __future__ import annotations
 

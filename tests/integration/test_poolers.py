@@ -1,4 +1,4 @@
-"""Behind pgbouncer in transaction mode, where every statement may meet another server process.
+"""Clients behind pgbouncer in transaction mode, where each statement may get another process.
 
 The tests of the stores run through it as a whole: `pytest tests/integration/stores --pooler`.
 """

@@ -1,4 +1,4 @@
-"""Row-level security: what `as_user` hides and refuses, whatever a statement forgets."""
+"""Row-level security: rows that `as_user` hides and writes that it refuses."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ EVERY_TABLE: Final = """
 
 @pytest.fixture(scope="module")
 def guarded_template(server: Server, template: str) -> Iterator[str]:
-    """The name of a database with the policies, and a role for which they hold."""
+    """The name of a database with the policies and a role that they apply to."""
     name = server.create_database(template)
     asyncio.run(migrate.up(server.dsn(name), TRACKS))
     server.execute(f"CREATE ROLE {ROLE} LOGIN")
@@ -67,7 +67,7 @@ def guarded_template(server: Server, template: str) -> Iterator[str]:
 
 @pytest.fixture
 def guarded(server: Server, guarded_template: str) -> Iterator[str]:
-    """The name of a database of its own with the policies."""
+    """The name of a separate database with the policies."""
     name = server.create_database(guarded_template)
     yield name
     server.drop_database(name)
@@ -79,7 +79,7 @@ def as_role(server: Server, database: str, role: str = ROLE) -> str:
 
 @pytest.fixture
 async def client(server: Server, guarded: str) -> AsyncIterator[PostgresClient]:
-    """A client whose role is held to the policies, with rows of two users."""
+    """A client with a role that the policies apply to, and rows of two users."""
     dsn = as_role(server, guarded)
     async with PostgresClient.open(dsn, settings=SINGLE, migrations="off") as client:
         for user in ("mira", "juno"):
@@ -94,7 +94,7 @@ async def client(server: Server, guarded: str) -> AsyncIterator[PostgresClient]:
 
 @pytest.fixture
 async def superuser(server: Server, guarded: str) -> AsyncIterator[asyncpg.Connection]:
-    """Somebody whom no policy concerns."""
+    """A role that is exempt from the policies."""
     connection = await asyncpg.connect(server.dsn(guarded))
     await init_connection(connection)
     yield connection
@@ -102,7 +102,7 @@ async def superuser(server: Server, guarded: str) -> AsyncIterator[asyncpg.Conne
 
 
 async def names(tx: Transaction | PostgresClient) -> list[object]:
-    """Whose sessions a statement sees that forgot its WHERE."""
+    """Return the users of the sessions that a statement without WHERE returns."""
     return [row[0] for row in await tx.db.fetch("SELECT user_id FROM session ORDER BY user_id")]
 
 
@@ -403,7 +403,7 @@ async def test_methods_for_all_users_are_refused_in_as_user(client: PostgresClie
 async def test_task_without_owner_is_hidden_in_as_user(
     client: PostgresClient, superuser: asyncpg.Connection
 ) -> None:
-    """One user's sessions alone do not tell whether the session's id had only one user."""
+    """The sessions of one user do not show whether other users had the same session id."""
     await superuser.execute("UPDATE task SET user_id = NULL")
     async with client.as_user("mira") as tx:
         for task in ("k-mira", "k-juno"):
@@ -453,7 +453,7 @@ async def test_every_user_table_has_the_same_forced_policy(
 async def test_policies_follow_the_tables_on_an_empty_database(
     database: str,
 ) -> None:
-    """Tables of the track agentrows are made after the run's transaction, behind its indexes."""
+    """Tables of the track agentrows are created after the run's transaction and the indexes."""
     for way in ("run", "file"):
         report = await migrate.up(database, TRACKS, transaction=way)
         assert report.status.is_current
@@ -481,7 +481,7 @@ async def test_rolling_policy_tracks_back_leaves_no_trace(
 def test_command_line_selects_policy_tracks_by_setting_or_name(
     server: Server, template: str
 ) -> None:
-    """They are among the tracks only where somebody asks for them."""
+    """The policy tracks are selected only by the setting or by name."""
     name = server.create_database(template)
 
     def run(*arguments: str, **setting: str) -> str:

@@ -1,4 +1,4 @@
-"""A password is in no error, no log, no traceback and no repr, however the connection fails."""
+"""No error, log, traceback or repr contains the password, for any failure to connect."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ DSNS: Final = tuple(
 
 
 async def said_of(dsn: str) -> str:
-    """What an application and an operator get to see when it fails."""
+    """Return the text that an application and an operator get when a DSN fails."""
     with pytest.raises(AgentRowsError) as caught:
         await migrate.status(dsn, TRACKS)
     return "".join(traceback.format_exception(caught.value)) + repr(caught.value)

@@ -1,4 +1,4 @@
-"""TLS: who the server is comes first, and nothing is said to one that cannot show it."""
+"""TLS: the server is verified before anything else is sent to it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def make_database(server: TlsServer) -> None:
 
 
 async def refused(dsn: str) -> Exception:
-    """What is said when no connection comes about; it never holds the password."""
+    """Return the error of a failed connect, and check that it does not contain the password."""
     with pytest.raises((ConfigError, Unavailable)) as caught:
         await connect(dsn)
     assert PASSWORD not in "".join(traceback.format_exception(caught.value))

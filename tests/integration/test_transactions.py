@@ -1,4 +1,4 @@
-"""All or nothing, also when tasks meet, statements fail, connections die, tasks are cancelled."""
+"""Transactions are atomic with concurrent tasks, failed statements, lost connections, cancels."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SLEEP = "SELECT pg_sleep(60)"
 
 @pytest.fixture
 async def single(migrated: str) -> AsyncIterator[PostgresClient]:
-    """A client whose pool has one connection, so that one left in a bad state is met again."""
+    """A client with one connection, so that a later statement meets its bad state."""
     settings = Settings(pool_max_size=1, acquire_timeout_s=5, retry_timeout_s=0)
     async with PostgresClient.open(migrated, settings=settings, migrations="off") as client:
         yield client
@@ -45,7 +45,7 @@ async def single(migrated: str) -> AsyncIterator[PostgresClient]:
 
 @pytest.fixture
 async def watcher(migrated: str) -> AsyncIterator[asyncpg.Connection]:
-    """A connection beside the pool, to see what the others do."""
+    """A connection outside the pool, to observe the others."""
     connection = await asyncpg.connect(migrated)
     yield connection
     await connection.close()
@@ -136,7 +136,7 @@ async def test_block_that_suppresses_failed_statement_raises_aborted(
 
 
 async def fail_in(tx: Transaction) -> None:
-    """Fail on the server, and hide it."""
+    """Cause an error of the server and suppress it."""
     with contextlib.suppress(asyncpg.DivisionByZeroError, InvalidValue):
         await tx.db.execute("SELECT 1 / 0")
     raise ZeroDivisionError
@@ -357,7 +357,7 @@ async def test_connection_lost_in_statement_raises_its_declared_error(
 
 
 async def test_undecodable_reply_is_not_retried(client: PostgresClient, migrated: str) -> None:
-    """The type that the driver knows has been changed: it says so when the rows are there."""
+    """The driver caches a type that has changed, and raises after it has received the rows."""
     admin = await asyncpg.connect(as_role(migrated, "postgres"))
     try:
         await admin.execute(

@@ -1,4 +1,4 @@
-"""Rows of other writers that no model can hold raise one error that names them."""
+"""Rows of other writers that no model can contain raise an error that names them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The built wheel, installed in a clean environment, has all that it needs."""
+"""The built wheel is complete, as an installation in a clean environment shows."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def scripts(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The scripts of a new environment that holds the wheel and what it depends on."""
+    """The scripts of a new environment with the wheel and its dependencies."""
     folder = tmp_path_factory.mktemp("clean")
     uv = Path(sys.executable).parent / "uv"
     run(uv, "venv", "--quiet", "--python", sys.executable, folder / "venv", folder=folder)

@@ -1,4 +1,4 @@
-"""Settings: where they come from, and what is said when they are wrong."""
+"""Settings: their sources, and the errors for invalid values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from agentrows.config import MigrationMode
 
-SECRET = "hunter2-and-more"  # noqa: S105  the password these tests look for
+SECRET = "hunter2-and-more"  # noqa: S105  the password that these tests search for
 DSN = f"postgresql://mira:{SECRET}@db/agents"
 
 

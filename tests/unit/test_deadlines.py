@@ -1,4 +1,4 @@
-"""Time limits on one timer: they end what asyncio.timeout would end, and nothing else."""
+"""Time limits on one timer end the same blocks as asyncio.timeout."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ async def test_shorter_limit_expires_first_and_longer_one_later(
 
 
 async def test_cancellation_from_outside_stays_cancelled_error(deadlines: Deadlines) -> None:
-    """Also where the time is over in the same moment: `asyncio.timeout` says so too."""
+    """The same applies if the limit expires at the same moment, as in `asyncio.timeout`."""
 
     async def both() -> None:
         task = asyncio.current_task()
@@ -136,6 +136,6 @@ async def test_ended_block_does_not_reference_its_task(deadlines: Deadlines) -> 
     await task
     kept = weakref.ref(task)
     del task
-    await asyncio.sleep(0)  # the event loop holds what woke this one up
+    await asyncio.sleep(0)  # the event loop references the callback of this task
     gc.collect()
     assert kept() is None

@@ -1,4 +1,4 @@
-"""Every exception of the driver has a meaning here, or is let through for a reason."""
+"""Every exception of the driver is translated, or passed for a listed reason."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from agentrows.errors import (
     translate,
 )
 
-# SQLSTATE, or the two letters of its class → why the error is seen as it is.
-LET_THROUGH = {
+# SQLSTATE, or its class → the reason for which the error is not translated.
+PASSED = {
     "00": "a code that this driver does not know",
     "03": "not raised by PostgreSQL's protocol as it is used here",
     "09": "a trigger of the application's",
@@ -57,8 +57,8 @@ LET_THROUGH = {
     "P0": "procedures are the application's",
     "XX": "a bug of the server, or damaged data",
 }
-# The driver's own, which have no SQLSTATE.
-LET_THROUGH_OF_THE_CLIENT = {
+# Errors of the driver without an SQLSTATE.
+PASSED_OF_THE_CLIENT = {
     "FatalPostgresError",
     "PostgresError",
     "UnknownPostgresError",
@@ -73,11 +73,11 @@ DRIVER_ERRORS = [
 ]
 
 
-def reason_to_let_through(cls: type[Exception]) -> str | None:
+def reason_to_pass(cls: type[Exception]) -> str | None:
     state = getattr(cls, "sqlstate", None)
     if state is None:
-        return "client" if cls.__name__ in LET_THROUGH_OF_THE_CLIENT else None
-    return LET_THROUGH.get(state) or LET_THROUGH.get(state[:2])
+        return "client" if cls.__name__ in PASSED_OF_THE_CLIENT else None
+    return PASSED.get(state) or PASSED.get(state[:2])
 
 
 @pytest.mark.parametrize("cls", DRIVER_ERRORS, ids=lambda cls: cls.__name__)
@@ -85,7 +85,7 @@ def test_driver_error_is_translated_or_passed_for_a_reason(cls: type[Exception])
     ours = translate(cls("words of the driver"))
 
     if ours is None:
-        assert reason_to_let_through(cls), f"{cls.__name__} has no meaning and no reason"
+        assert reason_to_pass(cls), f"{cls.__name__} has no meaning and no reason"
     else:
         assert isinstance(ours, AgentRowsError)
         assert str(ours)
@@ -95,10 +95,10 @@ def test_every_reason_to_pass_an_error_is_used() -> None:
     passed = [cls for cls in DRIVER_ERRORS if translate(cls("")) is None]
     states = {str(getattr(cls, "sqlstate", None)) for cls in passed}
 
-    used = {key for key in LET_THROUGH if any(state.startswith(key) for state in states)}
+    used = {key for key in PASSED if any(state.startswith(key) for state in states)}
 
-    assert set(LET_THROUGH) - used <= {"00"}
-    assert {cls.__name__ for cls in passed} >= LET_THROUGH_OF_THE_CLIENT
+    assert set(PASSED) - used <= {"00"}
+    assert {cls.__name__ for cls in passed} >= PASSED_OF_THE_CLIENT
 
 
 @pytest.mark.parametrize(

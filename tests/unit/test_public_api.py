@@ -1,4 +1,4 @@
-"""The public surface, pinned: a name appears or goes by decision."""
+"""The public names are pinned."""
 
 from __future__ import annotations
 
