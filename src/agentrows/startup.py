@@ -173,13 +173,14 @@ async def _migrate(
 ) -> migrate.Status:
     """Do what the mode says, and return how far the schema is then."""
     tracks = _tracks(settings)
+    migrator = migrate.Migrator(dsn, tracks, password=password)
     if mode == "apply":
-        return (await migrate.apply(dsn, tracks, password=password)).status
+        return (await migrator.apply()).status
     if mode == "verify":
-        return await migrate.verify(dsn, tracks, password=password)
+        return await migrator.verify()
     if callable(mode):
         await mode(migrate.MigrationContext(dsn, tracks, password))
-    return await migrate.status(dsn, tracks, password=password)
+    return await migrator.status()
 
 
 async def _check_codecs(db: Executor, *, vector: bool) -> None:

@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 
 from agentrows import migrate
+from agentrows.migrate import Migrator
 from support.proxy import COMMIT, proxy_to
 from support.runners import AT_THE_GATE, BUILDING, GATE, App, close_gate, until
 from support.servers import EMBEDDED, OwnServer, own_server
@@ -152,7 +153,7 @@ async def test_a_server_that_is_not_up_yet_is_waited_for(
     await asyncio.to_thread(own.start)
     done = await runner.ends()
     assert done.code == 0, done.err
-    assert (await migrate.verify(app.dsn, migrate.builtin_tracks())).is_current
+    assert (await Migrator(app.dsn, migrate.builtin_tracks()).verify()).is_current
 
 
 async def test_a_server_that_never_comes_up_ends_the_wait(app: App) -> None:

@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 
 from agentrows import migrate
+from agentrows.migrate import Migrator
 from support.servers import own_server, small_disk, unprivileged
 
 if TYPE_CHECKING:
@@ -261,5 +262,5 @@ async def test_a_full_disk_rolls_back(app: App, full: tuple[OwnServer, str, str]
     assert await versions(db) == []
     app.write(A, f"{fill} FROM generate_series(1, 10);")
     assert (await app.run("up")).code == 0
-    assert (await migrate.verify(app.dsn, migrate.builtin_tracks())).is_current
+    assert (await Migrator(app.dsn, migrate.builtin_tracks()).verify()).is_current
     await db.close()

@@ -29,6 +29,7 @@ from agentrows import (
 )
 from agentrows.db.connect import connect
 from agentrows.db.embedded import load_get_server
+from agentrows.migrate import Migrator
 from support.postgres import LOCKED_ROLE, as_role
 from support.watching import PATIENCE_S
 
@@ -58,7 +59,7 @@ async def test_a_client_opens_on_an_empty_database_and_migrates_it(database: str
     async with PostgresClient.open(database) as client:
         await client.store_session("s-1", user_id="mira")
 
-    status = await migrate.status(database, migrate.builtin_tracks())
+    status = await Migrator(database, migrate.builtin_tracks()).status()
     assert status.is_current
 
 
@@ -234,7 +235,7 @@ async def test_an_application_can_bring_its_own_runner(database: str) -> None:
 
     async def run(context: migrate.MigrationContext) -> None:
         seen.append(context)
-        await migrate.up(context.dsn, context.tracks)
+        await Migrator(context.dsn, context.tracks).up()
 
     async with PostgresClient.open(database, migrations=run) as client:
         await client.ping()

@@ -20,7 +20,9 @@ from agentrows import (
     SchemaBehind,
     migrate,
 )
+from agentrows.migrate import Migrator
 from agentrows.migrate.server import quote
+from agentrows.roles.grants import grants
 from support.methods import call, in_order
 from support.postgres import OWNER, READER, SERVICE, SUPERUSER, as_role
 from support.servers import DEBIANS_15, EMBEDDED, OwnServer, own_server, skip
@@ -180,7 +182,7 @@ HOSTILE: Final = (
 
 
 def rights(tracks: Sequence[migrate.Track] = TRACKS, /, **names: str) -> str:
-    return migrate.grants(tracks, **{"owner": OWNER, "service": SERVICE, "reader": READER, **names})
+    return grants(tracks, **{"owner": OWNER, "service": SERVICE, "reader": READER, **names})
 
 
 @pytest.fixture
@@ -315,7 +317,7 @@ async def test_the_reader_reads_everything_and_writes_nothing(
 async def test_the_service_opens_a_current_database_in_every_mode(mode: str, migrated: str) -> None:
     async with PostgresClient.open(migrated, migrations=mode) as client:  # type: ignore[arg-type]
         await client.ping()
-    assert (await migrate.doctor(migrated, TRACKS)).is_healthy
+    assert (await Migrator(migrated, TRACKS).doctor()).is_healthy
 
 
 async def test_the_service_cannot_migrate_and_says_what_is_missing(
@@ -325,9 +327,9 @@ async def test_the_service_cannot_migrate_and_says_what_is_missing(
     before = await admin.fetch(RIGHTS)
 
     with pytest.raises(SchemaBehind, match="app"):
-        await migrate.verify(migrated, tracks)
+        await Migrator(migrated, tracks).verify()
     with pytest.raises(ConfigError, match="permission denied"):
-        await migrate.up(migrated, tracks)
+        await Migrator(migrated, tracks).up()
 
     assert await admin.fetch(RIGHTS) == before
 
@@ -338,7 +340,7 @@ async def test_a_table_to_come_is_for_the_service_at_once(
     made = "CREATE TABLE note (id bigserial PRIMARY KEY, body text);"
     tracks = [*TRACKS, write_track(tmp_path, "app", made)]
 
-    await migrate.up(as_role(migrated, OWNER), tracks)
+    await Migrator(as_role(migrated, OWNER), tracks).up()
 
     await service.execute("INSERT INTO note (body) VALUES ('Call back.')")
     await admin.execute(rights(tracks))  # what `agentrows grants` prints with the new track
@@ -353,7 +355,7 @@ async def test_a_track_in_a_schema_of_its_own_is_covered(
     track = write_track(tmp_path, "app", "CREATE TABLE note (body text);", schema="app_own")
     await admin.execute(rights([*TRACKS, track]))
 
-    await migrate.up(as_role(migrated, OWNER), [track])
+    await Migrator(as_role(migrated, OWNER), [track]).up()
     await admin.execute(rights([*TRACKS, track]))
 
     await service.execute(
@@ -464,7 +466,7 @@ async def test_an_administrator_who_is_no_superuser_can_run_it(managed: OwnServe
     before = await superuser.fetch(members)
 
     await clerk.execute(rights(tracks))
-    await migrate.up(as_role(managed.dsn("shop"), OWNER), tracks)
+    await Migrator(as_role(managed.dsn("shop"), OWNER), tracks).up()
     await clerk.execute(rights(tracks))
 
     service = await asyncpg.connect(as_role(managed.dsn("shop"), SERVICE))

@@ -37,8 +37,8 @@ FAILED: Final = 1
 BEHIND: Final = 3
 INTERRUPTED: Final = 130
 STOPPED: Final = (
-    "stopped; what had not been committed was rolled back, and a file that runs outside of a "
-    "transaction is run again by the next `agentrows migrate up`"
+    "stopped; the open transaction was rolled back, and the next `agentrows migrate up` runs an "
+    "interrupted file without a transaction again"
 )
 CURE_FOR_RIGHTS: Final = "`agentrows grants` prints the SQL that gives the roles their rights"
 OUTPUT_ERRORS: Final = (errno.EBADF, errno.EIO, errno.ENOSPC, errno.EPIPE)

@@ -103,7 +103,7 @@ def test_pending_files_are_exit_code_3(
     behind = cli("verify")
     assert behind.returncode == 3
     assert behind.stdout == ""
-    assert behind.stderr.startswith("agentrows: track 'core' is at nothing, this code needs 7")
+    assert behind.stderr.startswith("agentrows: track 'core' is at nothing, this release needs 7")
     assert behind.stderr.count("\n") == 1
     cli("up")
     assert cli("status", "--check").returncode == 0
