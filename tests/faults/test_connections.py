@@ -120,7 +120,7 @@ async def test_a_reply_to_commit_that_is_lost(
     assert lost.is_done
     assert done.code == 1
     assert "may have happened or not" in done.last
-    assert "the next run sees which" in done.last
+    assert "the next run detects the outcome" in done.last
     again = await app.run("up")
     assert again.code == 0, again.err
     assert "core/" not in again.err, "the run's transaction was committed"

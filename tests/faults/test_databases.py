@@ -142,7 +142,7 @@ ROWS = [
     ("ahead", "INSERT INTO app_versions VALUES (9, false)", None),
     ("ahead and dirty", "INSERT INTO app_versions VALUES (9, true)", "run the release that has"),
     ("two rows", "INSERT INTO app_versions VALUES (1, false), (2, false)", "has 2 rows"),
-    ("unknown version", "INSERT INTO app_versions VALUES (0, false)", "stands for no file"),
+    ("unknown version", "INSERT INTO app_versions VALUES (0, false)", "no tool writes"),
 ]
 
 

@@ -119,7 +119,7 @@ async def race(app: App, replicas: int) -> None:
     assert len(winners) == 1, [done.err for done in ended]
     for done in ended:
         if done not in winners:
-            gave_up = done.code == 1 and "another runner held the migration lock" in done.last
+            gave_up = done.code == 1 and "another runner had the migration lock" in done.last
             assert gave_up or (done.code, done.out) == (0, "nothing to do\n"), done.err
     assert (await app.run("up")).out == "nothing to do\n"
     assert (await Migrator(app.dsn, migrate.builtin_tracks()[::2]).verify()).is_current

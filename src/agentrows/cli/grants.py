@@ -8,10 +8,10 @@ import typer
 
 from agentrows.cli.options import Tracks, find_tracks
 from agentrows.config import Settings
-from agentrows.roles.grants import grants as render_grants
+from agentrows.roles.grants import grants
 
 
-def grants(
+def print_grants(
     tracks: Tracks = None,
     *,
     owner: Annotated[str, typer.Option(help="The role that migrates.")] = "agentrows_owner",
@@ -29,5 +29,5 @@ def grants(
     # Tracks that are switched off here are included: only the owner may write a tracking table.
     everything = {"vector_enabled": True, "row_security": True}
     known = find_tracks(Settings.load().model_copy(update=everything), tracks)
-    sql = render_grants(known, owner=owner, service=service, reader=reader, schema=schema)
+    sql = grants(known, owner=owner, service=service, reader=reader, schema=schema)
     typer.echo(sql, nl=False)

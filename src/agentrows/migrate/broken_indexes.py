@@ -1,8 +1,8 @@
 """Checks for broken indexes: INVALID ones, and other relations of the same name.
 
 A failed concurrent build leaves an INVALID index. `CREATE INDEX IF NOT EXISTS` accepts it, like any
-other relation of that name. So it is dropped before a file runs, and the version of a file whose
-index is broken is not recorded.
+other relation of that name. So it is dropped before a file runs, and no
+version is recorded over a broken index.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The end of a transaction or connection whose server may not answer any more."""
+"""Clean-up of a transaction or a connection if the server may not answer any more."""
 
 from __future__ import annotations
 

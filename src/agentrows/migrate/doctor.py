@@ -166,7 +166,7 @@ def _plan_file(known: LoadedTrack, step: Step, required: Mapping[str, int]) -> P
 
 
 def _describe_readable(pairs: Sequence[tuple[LoadedTrack, TrackTables]]) -> dict[str, TrackStatus]:
-    """Return the status of each track whose tracking table is golang-migrate's, by name."""
+    """Return the status of each track with a tracking table of golang-migrate's, by name."""
     states: list[State] = []
     for known, content in pairs:
         with contextlib.suppress(MigrationError):

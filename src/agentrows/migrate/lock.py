@@ -95,7 +95,7 @@ async def _acquire(db: asyncpg.Connection, ids: Sequence[int], timeout_s: float)
         names = ", ".join(map(str, holders))
         if waited >= timeout_s:
             raise LockTimeout(
-                f"another runner held the migration lock for {waited:.1f} s: "
+                f"another runner had the migration lock for {waited:.1f} s: "
                 f"{names or 'it released the lock meanwhile'}. Nothing was done"
             )
         pids = [holder.pid for holder in holders]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 DRIVER: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 ABOUT_DATA: Final = ("21", "22", "23", "44", "P0")
-"""Classes of SQLSTATEs whose detail may quote rows."""
+"""Classes of SQLSTATEs with a detail that may quote rows."""
 UNDONE: Final = "the run was rolled back"
 POLICIES: Final = (
     "; drop the policies first with `agentrows migrate goto 0 --track rls`; with "

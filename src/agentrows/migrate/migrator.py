@@ -89,7 +89,7 @@ class Migrator:
         it is done.
 
         A version that an earlier run left half applied is run again first, and an applied optional
-        file whose index or storage setting is missing is run again last. If a table is in use for
+        file is run again last if its index or storage setting is missing. If a table is in use for
         longer than `ddl_lock_timeout_s`, the transaction is rolled back and tried again, five
         times in all.
 
@@ -241,8 +241,8 @@ class Migrator:
     async def verify(self) -> Status:
         """Return the status if this release works on the database. This only reads.
 
-        It works on a database that is ahead, on one whose optional files are pending, and on one
-        that another tool migrates, ahead or behind. Pending files are logged in one line.
+        It works on a database that is ahead, on one with pending optional files, and on one that
+        another tool migrates, ahead or behind. Pending files are logged in one line.
 
         Raises:
             SchemaBehind: a required file is pending.
@@ -268,6 +268,8 @@ class Migrator:
             Unavailable, ConfigError: the connection failed.
 
         """
+        if target is not None:
+            _check_integer("target", target)
         loaded = load_all(self.tracks)
         if track is not None:
             get_track(loaded, track)

@@ -87,7 +87,7 @@ async def execute_statement(
 
 
 async def _mark_dirty(run: Run, state: State, step: Step) -> None:
-    """Commit a dirty version, and its start in the history, so that it is known as ours."""
+    """Commit a dirty version, and the start of its file in the history."""
     async with transaction_block(run.db):
         await run.own.require_locks(run.held.ids)
         await ledger.write_row(run.db, state.place, Row(step.reaches, dirty=True))

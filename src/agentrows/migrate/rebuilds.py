@@ -1,4 +1,4 @@
-"""Rebuilds: runs of applied optional files whose index or storage setting is missing.
+"""Rebuilds: second runs of applied optional files, to create missing indexes and settings.
 
 The version of the track does not change: these files have the same result when they run twice.
 """
@@ -37,7 +37,7 @@ class Rebuild:
 
 
 async def find_rebuilds(db: Connection, states: Sequence[State]) -> list[Rebuild]:
-    """Return the applied optional files whose objects are missing now."""
+    """Return the applied optional files with missing objects."""
     return select_rebuilds(states, await read_missing(db, [state.applied for state in states]))
 
 

@@ -90,7 +90,7 @@ class Options:
     transaction: Transactions = "run"
     is_dry: bool = False
     rebuilds: bool = False
-    """Whether optional files are run again whose index or storage setting is missing."""
+    """Whether applied optional files with missing objects are run again."""
     is_patient: bool = True
     """Whether a concurrent build waits for old transactions, and a blocked file is tried again."""
 

@@ -151,7 +151,7 @@ class Run:
     async def run_after_commit(
         self, works: Sequence[TrackWork], states: Sequence[State]
     ) -> list[FileRun]:
-        """Run the steps after the commit, then the optional files whose objects are missing."""
+        """Run the steps after the commit, then the optional files with missing objects."""
         rebuilds = await find_rebuilds(self.db, states) if self.options.rebuilds else []
         later = [work for work in works if work.steps_after_commit]
         places = {work.state.place for work in later} | {r.state.place for r in rebuilds}
@@ -234,7 +234,7 @@ class Run:
         except DRIVER as error:  # a deferred constraint may still fail here
             ours = translate(error, lost=OutcomeUnknown)
             if isinstance(ours, OutcomeUnknown):
-                raise OutcomeUnknown(f"COMMIT: {ours}; the next run sees which") from error
+                raise OutcomeUnknown(f"COMMIT: {ours}; the next run detects the outcome") from error
             raise MigrationFailed(f"COMMIT: {server_message(error)}; {undone}") from error
         return result
 

@@ -31,7 +31,7 @@ def create_migration(track: Track, name: str) -> tuple[Path, Path]:
 
     Raises:
         InvalidTrack: the name has no letter or digit, or a letter other than a to z; the files in
-            the directory are malformed; or the track is installed with the library, whose next
+            the directory are malformed; or the track is installed with the library: its next
             release may have a file of the same number.
         OSError: a file cannot be written.
 

@@ -190,7 +190,7 @@ async def unlock(db: asyncpg.Connection, lock_ids: Sequence[int]) -> None:
 
 
 async def lock_holders(db: Connection, lock_ids: Sequence[int]) -> list[Backend]:
-    """Return the other sessions that hold any of these advisory locks, with the query's age."""
+    """Return the other sessions with any of these advisory locks, with the query's age."""
     return [Backend(*row) for row in await db.fetch(_LOCK_HOLDERS, [str(one) for one in lock_ids])]
 
 

@@ -70,7 +70,7 @@ _UNLOCK_OTHERS: Final = f"""
 async def start_session(db: asyncpg.Connection, *, lock_timeout: str) -> tuple[Session, bool]:
     """Read the session and set the settings of a run, except those in the DSN.
 
-    Also returns whether the server can end a statement whose client is gone. It cannot if its
+    Also returns whether the server can end a statement after its client is gone. It cannot if its
     operating system does not report closed connections. Raises ConfigError if no schema on the
     search_path exists.
     """

@@ -80,7 +80,7 @@ class TrackStatus:
     are a newer release's or were deleted.
     `lock_holders`: the sessions that have the lock of a dirty track, so a run is not done yet.
     `missing`: indexes and storage settings that applied files created and the database lacks.
-    `is_readable`: False for an optional track whose tracking table this role cannot read.
+    `is_readable`: False if this role cannot read the tracking table of an optional track.
     """
 
     name: str

@@ -243,7 +243,7 @@ def _refuse_disorder(tracks: Sequence[Track]) -> None:
             continue
         if track.after in names:
             raise InvalidTrack(
-                f"track {track.name!r} comes after {track.after!r}: list it behind that track"
+                f"track {track.name!r} comes after {track.after!r}, so list it behind that track"
             )
         if track.after not in {path.name for path in migrations_root().iterdir()}:
             raise InvalidTrack(

@@ -108,7 +108,7 @@ def test_terminal_of_80_columns_shows_every_name_in_full(
     for name in names:
         assert sum(f"/{name}  " in line for line in lines) == 1, name
     assert max(map(len, lines)) <= 80
-    assert sum("outside of a transaction" in line for line in lines) == 1
+    assert sum("allow no transaction" in line for line in lines) == 1
 
 
 @pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGINT], [signal.SIGINT] * 2])
@@ -135,7 +135,9 @@ def test_signal_rolls_back_and_ends_in_one_line(
     _, errors = process.communicate(timeout=30)
 
     assert process.returncode == CODES[signals[0]]
-    assert errors.splitlines()[-1].startswith("agentrows: stopped; what had not been committed")
+    assert errors.splitlines()[-1].startswith(
+        "agentrows: stopped; the open transaction was rolled back"
+    )
     assert "Traceback" not in errors
     found = asyncio.run(Migrator(database, builtin_tracks()).status())
     assert not found.versions.get("core")

@@ -254,7 +254,7 @@ async def test_a_build_waits_for_old_transactions_and_names_them(
         await run
     assert caplog.messages[0].startswith(
         f"t/000002_step.up.sql waits until these transactions end: pid {db.get_server_pid()}"
-        " (the other one), at it for "
+        " (the other one), running for "
     )
     assert await row(db) == (2, False)
     assert await is_valid(db)

@@ -193,6 +193,31 @@ async def test_files_up_to_the_required_version_are_applied_and_the_others_left(
     assert (await Migrator(database, [track]).up()).status.is_current
 
 
+async def test_a_rebuild_logs_notices_and_leaves_nothing_in_the_session(
+    database: str, db: asyncpg.Connection, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    track = dataclasses.replace(
+        write_track(
+            tmp_path,
+            "t",
+            "CREATE TABLE IF NOT EXISTS a (id int);",
+            "DO $$ BEGIN RAISE NOTICE 'building'; END $$; SET work_mem = '1MB';"
+            " SELECT pg_advisory_lock(77); CREATE INDEX IF NOT EXISTS a_id ON a (id);",
+            "CREATE TABLE IF NOT EXISTS seen AS SELECT current_setting('work_mem') AS work_mem,"
+            " (SELECT count(*) FROM pg_locks WHERE objid = 77) AS locks;"
+            " CREATE INDEX IF NOT EXISTS a_next ON a (id);",
+        ),
+        required_version=1,
+    )
+    await Migrator(database, [track]).up()
+    await db.execute("DROP INDEX a_id; DROP INDEX a_next; DROP TABLE seen")
+    caplog.clear()
+    caplog.set_level(logging.INFO, "agentrows")
+    assert len((await Migrator(database, [track]).up()).files) == 2
+    assert "t/000002_step.up.sql: NOTICE: building" in caplog.text
+    assert tuple(await db.fetchrow("SELECT work_mem, locks FROM seen") or ()) == ("4MB", 0)
+
+
 def test_required_version_must_be_a_version_of_the_track(tmp_path: Path) -> None:
     track = write_track(tmp_path, "t", "SELECT 1;")
     with pytest.raises(InvalidTrack, match="required_version must be 0 or more, got -1"):
