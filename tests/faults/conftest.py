@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from agentrows import migrate
+from agentrows.migrate import Migrator
 from support.catalog import columns, fingerprint
 from support.runners import App, Whole
 
@@ -60,8 +61,8 @@ async def whole(db: asyncpg.Connection, app: App) -> Whole:
         rows = await db.fetch("SELECT version, dirty FROM app_versions")
         assert [tuple(row) for row in rows] == [(version, False)]
         tracks = [*TRACKS, migrate.Track("app", app.folder / "app", "app_versions")]
-        found = await migrate.doctor(app.dsn, tracks)
+        found = await Migrator(app.dsn, tracks).doctor()
         assert found.is_healthy, found
-        assert (await migrate.verify(app.dsn, tracks)).is_current
+        assert (await Migrator(app.dsn, tracks).verify()).is_current
 
     return check

@@ -31,6 +31,7 @@ from agentrows import (
     init_connection,
     migrate,
 )
+from agentrows.migrate import Migrator
 from support.ledger import Ledger, Row, Write
 from support.proxy import Proxy, proxy_to
 from support.servers import OwnServer, own_server
@@ -303,7 +304,7 @@ async def client_on(dsn: str, pool: str) -> AsyncGenerator[PostgresClient]:
 @pytest.fixture(scope="module")
 def server() -> Iterator[OwnServer]:
     with own_server() as server:
-        asyncio.run(migrate.up(server.dsn("template1"), migrate.builtin_tracks()))
+        asyncio.run(Migrator(server.dsn("template1"), migrate.builtin_tracks()).up())
         yield server
 
 

@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 
 from agentrows import migrate
+from agentrows.migrate import Migrator
 from support.proxy import COMMIT, proxy_to
 from support.runners import AT_THE_GATE, BUILDING, GATE, App, close_gate, until
 from support.servers import EMBEDDED, OwnServer, own_server
@@ -119,7 +120,7 @@ async def test_lost_reply_to_commit_is_reported_as_unknown(
     assert lost.is_done
     assert done.code == 1
     assert "may have happened or not" in done.last
-    assert "the next run sees which" in done.last
+    assert "the next run detects the outcome" in done.last
     again = await app.run("up")
     assert again.code == 0, again.err
     assert "core/" not in again.err, "the run's transaction was committed"
@@ -152,7 +153,7 @@ async def test_run_waits_for_server_that_is_starting(
     await asyncio.to_thread(own.start)
     done = await runner.ends()
     assert done.code == 0, done.err
-    assert (await migrate.verify(app.dsn, migrate.builtin_tracks())).is_current
+    assert (await Migrator(app.dsn, migrate.builtin_tracks()).verify()).is_current
 
 
 async def test_wait_ends_when_server_never_starts(app: App) -> None:

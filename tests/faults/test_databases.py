@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 
 from agentrows import migrate
+from agentrows.migrate import Migrator
 from support.servers import own_server, small_disk, unprivileged
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ ROWS = [
     ("ahead", "INSERT INTO app_versions VALUES (9, false)", None),
     ("ahead and dirty", "INSERT INTO app_versions VALUES (9, true)", "run the release that has"),
     ("two rows", "INSERT INTO app_versions VALUES (1, false), (2, false)", "has 2 rows"),
-    ("unknown version", "INSERT INTO app_versions VALUES (0, false)", "stands for no file"),
+    ("unknown version", "INSERT INTO app_versions VALUES (0, false)", "no tool writes"),
 ]
 
 
@@ -263,5 +264,5 @@ async def test_full_disk_rolls_run_back(app: App, full: tuple[OwnServer, str, st
     assert await versions(db) == []
     app.write(A, f"{fill} FROM generate_series(1, 10);")
     assert (await app.run("up")).code == 0
-    assert (await migrate.verify(app.dsn, migrate.builtin_tracks())).is_current
+    assert (await Migrator(app.dsn, migrate.builtin_tracks()).verify()).is_current
     await db.close()

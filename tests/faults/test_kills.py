@@ -142,7 +142,7 @@ async def test_progress_of_long_file_shows_elapsed_time(
     app.write(GATE)
     await close_gate(db)
     runner = await app.start("up", "--ddl-lock-timeout", "60")
-    await runner.says("app/000001_step.up.sql, for 2 s")
+    await runner.says("app/000001_step.up.sql running for 2 s")
     await open_gate(db)
     assert (await runner.ends()).code == 0
     await whole(1)

@@ -18,6 +18,7 @@ import asyncpg
 import pytest
 
 from agentrows import PostgresClient, Retry, Settings, migrate
+from agentrows.migrate import Migrator
 from support.ledger import Ledger
 from support.proxy import Proxy, proxy_to
 from support.servers import OwnServer, own_server
@@ -45,7 +46,7 @@ SPARE_OBJECTS: Final = 20_000
 @pytest.fixture(scope="module")
 def own() -> Iterator[OwnServer]:
     with own_server() as server:
-        asyncio.run(migrate.up(server.dsn(), migrate.builtin_tracks()))
+        asyncio.run(Migrator(server.dsn(), migrate.builtin_tracks()).up())
         yield server
 
 

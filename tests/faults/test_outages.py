@@ -26,6 +26,7 @@ from agentrows import (
     migrate,
 )
 from agentrows.db.connect import connect
+from agentrows.migrate import Migrator
 from support.ledger import Ledger
 from support.proxy import Proxy, proxy_to
 from support.servers import OwnServer, own_server, small_disk, unprivileged
@@ -54,7 +55,7 @@ def own() -> Iterator[OwnServer]:
 
 async def _migrate(server: OwnServer) -> None:
     await _execute(server, "CREATE DATABASE template")
-    await migrate.up(server.dsn("template"), migrate.builtin_tracks())
+    await Migrator(server.dsn("template"), migrate.builtin_tracks()).up()
 
 
 async def _execute(server: OwnServer, statement: str) -> None:

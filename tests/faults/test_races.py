@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 
 from agentrows import PostgresClient, migrate
+from agentrows.migrate import Migrator
 from support.catalog import columns, fingerprint
 from support.runners import PATIENCE_S
 
@@ -83,7 +84,7 @@ async def test_services_started_together_beside_a_reader_all_open(
     tracks = migrate.builtin_tracks()
 
     async def apply(context: migrate.MigrationContext) -> None:
-        await migrate.apply(context.dsn, context.tracks, ddl_lock_timeout_s=0.2)
+        await Migrator(context.dsn, context.tracks, ddl_lock_timeout_s=0.2).apply()
 
     reader = await asyncpg.connect(database)
     with caplog.at_level(logging.WARNING, logger="agentrows"):
@@ -96,7 +97,7 @@ async def test_services_started_together_beside_a_reader_all_open(
             for client in clients:
                 await client.store_session("s-new", user_id="mira")
                 await client.close()
-            up = asyncio.create_task(migrate.up(database, tracks, ddl_lock_timeout_s=0.2))
+            up = asyncio.create_task(Migrator(database, tracks, ddl_lock_timeout_s=0.2).up())
             waits = f"waits until these transactions end: pid {reader.get_server_pid()}"
             async with asyncio.timeout(PATIENCE_S):
                 while waits not in caplog.text:
@@ -105,8 +106,8 @@ async def test_services_started_together_beside_a_reader_all_open(
         await up
     await reader.close()
     assert "optional files pending: " in caplog.text
-    assert (await migrate.doctor(database, tracks)).is_healthy
-    assert (await migrate.verify(database, tracks)).is_current
+    assert (await Migrator(database, tracks).doctor()).is_healthy
+    assert (await Migrator(database, tracks).verify()).is_current
     await db.execute("DELETE FROM session WHERE id = 's-new'")
     assert await fingerprint(db, of) == before
 
@@ -118,10 +119,10 @@ async def race(app: App, replicas: int) -> None:
     assert len(winners) == 1, [done.err for done in ended]
     for done in ended:
         if done not in winners:
-            gave_up = done.code == 1 and "another runner held the migration lock" in done.last
+            gave_up = done.code == 1 and "another runner had the migration lock" in done.last
             assert gave_up or (done.code, done.out) == (0, "nothing to do\n"), done.err
     assert (await app.run("up")).out == "nothing to do\n"
-    assert (await migrate.verify(app.dsn, migrate.builtin_tracks()[::2])).is_current
+    assert (await Migrator(app.dsn, migrate.builtin_tracks()[::2]).verify()).is_current
     assert "vector\t3\n" in (await app.run("version")).out
 
 

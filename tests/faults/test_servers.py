@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from agentrows import migrate
+from agentrows.migrate import Migrator
 from support.catalog import columns, dump, fingerprint, shared
 from support.servers import DEBIANS_15, OwnServer, own_server, pgbouncer, skip
 
@@ -69,7 +70,7 @@ async def test_orm_database_keeps_rows_and_gets_the_schema_of_a_fresh_one(
 
     assert await fingerprint(db, shared(of, await columns(db))) == before
     fresh = await asyncio.to_thread(server.create_database)
-    await migrate.up(server.dsn(fresh), migrate.builtin_tracks())
+    await Migrator(server.dsn(fresh), migrate.builtin_tracks()).up()
     assert dump(app.dsn) == dump(server.dsn(fresh))
     await asyncio.to_thread(server.drop_database, fresh)
 
@@ -102,8 +103,8 @@ async def test_postgresql_15_without_pgvector_applies_core_and_nontransactional(
     assert (await app.run("doctor", AGENTROWS_VECTOR_ENABLED="false")).code == 0
     assert await db.fetchval("SELECT indisvalid FROM pg_index WHERE indexrelid = 'a_n'::regclass")
     tracks = migrate.builtin_tracks(vector=False)
-    assert (await migrate.verify(app.dsn, tracks)).is_current
-    down = await migrate.goto(app.dsn, tracks, 0, track="core")
+    assert (await Migrator(app.dsn, tracks).verify()).is_current
+    down = await Migrator(app.dsn, tracks).goto("core", 0)
     assert len(down.files) == 7
     await db.close()
 

@@ -30,6 +30,7 @@ from agentrows import (
 )
 from agentrows.db.connect import connect
 from agentrows.db.embedded import load_get_server
+from agentrows.migrate import Migrator
 from support.failing_server import failing_server
 from support.postgres import LOCKED_ROLE, as_role
 from support.watching import PATIENCE_S
@@ -60,7 +61,7 @@ async def test_open_migrates_an_empty_database(database: str) -> None:
     async with PostgresClient.open(database) as client:
         await client.store_session("s-1", user_id="mira")
 
-    status = await migrate.status(database, migrate.builtin_tracks())
+    status = await Migrator(database, migrate.builtin_tracks()).status()
     assert status.is_current
 
 
@@ -246,7 +247,7 @@ async def test_application_can_pass_its_own_migration_runner(database: str) -> N
 
     async def run(context: migrate.MigrationContext) -> None:
         seen.append(context)
-        await migrate.up(context.dsn, context.tracks)
+        await Migrator(context.dsn, context.tracks).up()
 
     async with PostgresClient.open(database, migrations=run) as client:
         await client.ping()

@@ -20,7 +20,9 @@ from agentrows import (
     SchemaBehind,
     migrate,
 )
+from agentrows.migrate import Migrator
 from agentrows.migrate.server import quote
+from agentrows.roles.grants import grants
 from support.methods import call, in_order
 from support.postgres import OWNER, READER, SERVICE, SUPERUSER, as_role
 from support.servers import DEBIANS_15, EMBEDDED, OwnServer, own_server, skip
@@ -180,7 +182,7 @@ HOSTILE: Final = (
 
 
 def rights(tracks: Sequence[migrate.Track] = TRACKS, /, **names: str) -> str:
-    return migrate.grants(tracks, **{"owner": OWNER, "service": SERVICE, "reader": READER, **names})
+    return grants(tracks, **{"owner": OWNER, "service": SERVICE, "reader": READER, **names})
 
 
 @pytest.fixture
@@ -313,7 +315,7 @@ async def test_reader_role_reads_all_rows_and_writes_none(
 async def test_service_role_opens_current_database_in_every_mode(mode: str, migrated: str) -> None:
     async with PostgresClient.open(migrated, migrations=mode) as client:  # type: ignore[arg-type]
         await client.ping()
-    assert (await migrate.doctor(migrated, TRACKS)).is_healthy
+    assert (await Migrator(migrated, TRACKS).doctor()).is_healthy
 
 
 async def test_service_role_cannot_migrate_and_error_names_the_missing_right(
@@ -323,9 +325,9 @@ async def test_service_role_cannot_migrate_and_error_names_the_missing_right(
     before = await admin.fetch(RIGHTS)
 
     with pytest.raises(SchemaBehind, match="app"):
-        await migrate.verify(migrated, tracks)
+        await Migrator(migrated, tracks).verify()
     with pytest.raises(ConfigError, match="permission denied"):
-        await migrate.up(migrated, tracks)
+        await Migrator(migrated, tracks).up()
 
     assert await admin.fetch(RIGHTS) == before
 
@@ -336,7 +338,7 @@ async def test_future_table_is_accessible_to_service_role(
     made = "CREATE TABLE note (id bigserial PRIMARY KEY, body text);"
     tracks = [*TRACKS, write_track(tmp_path, "app", made)]
 
-    await migrate.up(as_role(migrated, OWNER), tracks)
+    await Migrator(as_role(migrated, OWNER), tracks).up()
 
     await service.execute("INSERT INTO note (body) VALUES ('Call back.')")
     await admin.execute(rights(tracks))  # the output of `agentrows grants` with the new track
@@ -351,7 +353,7 @@ async def test_grants_cover_track_in_its_own_schema(
     track = write_track(tmp_path, "app", "CREATE TABLE note (body text);", schema="app_own")
     await admin.execute(rights([*TRACKS, track]))
 
-    await migrate.up(as_role(migrated, OWNER), [track])
+    await Migrator(as_role(migrated, OWNER), [track]).up()
     await admin.execute(rights([*TRACKS, track]))
 
     await service.execute(
@@ -462,7 +464,7 @@ async def test_administrator_without_superuser_can_run_grants(managed: OwnServer
     before = await superuser.fetch(members)
 
     await clerk.execute(rights(tracks))
-    await migrate.up(as_role(managed.dsn("shop"), OWNER), tracks)
+    await Migrator(as_role(managed.dsn("shop"), OWNER), tracks).up()
     await clerk.execute(rights(tracks))
 
     service = await asyncpg.connect(as_role(managed.dsn("shop"), SERVICE))

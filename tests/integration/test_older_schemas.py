@@ -30,6 +30,7 @@ from agentrows import (
     init_connection,
     migrate,
 )
+from agentrows.migrate import Migrator
 from support.methods import METHODS, call, in_order
 from support.older_schemas import CORES, NEEDED, tracks_at, why_expected
 from support.stores import towards
@@ -95,7 +96,7 @@ def older(
     """A core version, and the DSN of a database at that version, with the other tracks."""
     core: int = request.param
     name = server.create_database()
-    asyncio.run(migrate.up(server.dsn(name), tracks_at(core, tmp_path)))
+    asyncio.run(Migrator(server.dsn(name), tracks_at(core, tmp_path)).up())
     yield core, server.dsn(name)
     server.drop_database(name)
 
@@ -161,7 +162,7 @@ async def test_verify_refuses_older_schema_and_names_the_track(older: tuple[int,
 async def test_missing_vector_track_disables_only_the_memory_store(
     database: str,
 ) -> None:
-    await migrate.up(database, migrate.builtin_tracks(vector=False))
+    await Migrator(database, migrate.builtin_tracks(vector=False)).up()
     async with PostgresClient.open(database, settings=NO_VECTOR, migrations="verify") as client:
         for store in METHODS:
             if store != "memory":

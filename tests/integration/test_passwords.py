@@ -13,6 +13,7 @@ import asyncpg
 import pytest
 
 from agentrows import ConfigError, PostgresClient, Settings, Unavailable, migrate
+from agentrows.migrate import Migrator
 from support.postgres import LOCKED_ROLE, SERVICE, SUPERUSER, as_role
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ async def test_password_function_overrides_dsn_and_dsn_overrides_file(
     wrong = as_role(locked, LOCKED_ROLE, "hunter2-wrong")
     settings = Settings(database_password_file=secret)
 
-    assert (await migrate.status(wrong, CORE, password=lambda: FIRST)).is_current
+    assert (await Migrator(wrong, CORE, password=lambda: FIRST).status()).is_current
     assert settings.resolve_password(wrong) is None
     assert settings.resolve_password(f"{locked}&password=hunter2-wrong") is None
     assert settings.resolve_password(locked) is not None
@@ -167,7 +168,7 @@ async def test_empty_password_file_raises_error_with_its_variable(
 @pytest.mark.parametrize("answer", [None, "", b"hunter2", 7])
 async def test_result_that_is_no_password_raises_config_error(answer: object, locked: str) -> None:
     with pytest.raises(ConfigError, match="a text that is not empty"):
-        await migrate.status(locked, CORE, password=lambda: answer)  # type: ignore[arg-type, return-value]  # pyright: ignore[reportArgumentType]
+        await Migrator(locked, CORE, password=lambda: answer).status()  # type: ignore[arg-type, return-value]  # pyright: ignore[reportArgumentType]
 
 
 async def test_error_of_password_function_becomes_unavailable_with_cause(locked: str) -> None:
@@ -203,21 +204,21 @@ async def test_own_migration_runner_gets_password_function_hidden_in_repr(
 
     async def run(context: MigrationContext) -> None:
         seen.append(context)
-        await migrate.up(context.dsn, context.tracks, password=context.password)
+        await Migrator(context.dsn, context.tracks, password=context.password).up()
 
     async with PostgresClient.open(locked, migrations=run, password=Tokens().plain):
         assert "Tokens" not in repr(seen)
 
 
 CALLS: Final[dict[str, Callable[[str, Callable[[], str]], object]]] = {
-    "up": lambda dsn, password: migrate.up(dsn, CORE, password=password),
-    "apply": lambda dsn, password: migrate.apply(dsn, CORE, password=password),
-    "dry_run": lambda dsn, password: migrate.dry_run(dsn, CORE, password=password),
-    "goto": lambda dsn, password: migrate.goto(dsn, CORE, 7, track="core", password=password),
-    "plan": lambda dsn, password: migrate.plan(dsn, CORE, password=password),
-    "doctor": lambda dsn, password: migrate.doctor(dsn, CORE, password=password),
-    "verify": lambda dsn, password: migrate.verify(dsn, CORE, password=password),
-    "status": lambda dsn, password: migrate.status(dsn, CORE, password=password),
+    "up": lambda dsn, password: Migrator(dsn, CORE, password=password).up(),
+    "apply": lambda dsn, password: Migrator(dsn, CORE, password=password).apply(),
+    "dry_run": lambda dsn, password: Migrator(dsn, CORE, password=password).dry_run(),
+    "goto": lambda dsn, password: Migrator(dsn, CORE, password=password).goto("core", 7),
+    "plan": lambda dsn, password: Migrator(dsn, CORE, password=password).plan(),
+    "doctor": lambda dsn, password: Migrator(dsn, CORE, password=password).doctor(),
+    "verify": lambda dsn, password: Migrator(dsn, CORE, password=password).verify(),
+    "status": lambda dsn, password: Migrator(dsn, CORE, password=password).status(),
 }
 
 
@@ -228,9 +229,9 @@ async def test_every_migrate_function_calls_the_password_function(locked: str) -
         assert tokens.asked, name
     tokens = Tokens()
     with pytest.raises(ConfigError, match="does not own"):
-        await migrate.down(locked, CORE, 1, track="core", password=tokens.plain)
+        await Migrator(locked, CORE, password=tokens.plain).down("core", 1)
     with pytest.raises(ConfigError, match="permission denied"):
-        await migrate.force(locked, CORE, 7, track="core", password=tokens.plain)
+        await Migrator(locked, CORE, password=tokens.plain).force("core", 7)
     assert tokens.asked == 2
 
 

@@ -22,6 +22,7 @@ from agentrows.gen import (
     tasks,
     tools,
 )
+from agentrows.migrate import Migrator
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -152,7 +153,7 @@ def full(server: Server, template: str) -> str:
         await connection.close()
 
     asyncio.run(load())
-    asyncio.run(migrate.up(server.dsn(name), migrate.builtin_tracks(row_security=True)))
+    asyncio.run(Migrator(server.dsn(name), migrate.builtin_tracks(row_security=True)).up())
     return server.dsn(name)
 
 

@@ -22,6 +22,7 @@ from agentrows import (
     Unavailable,
     migrate,
 )
+from agentrows.migrate import Migrator
 from support.servers import pgbouncer
 from support.stores import count, event
 
@@ -193,11 +194,11 @@ async def test_schema_is_verified_but_not_migrated_through_pooler(
         with pytest.raises(ConfigError, match="AGENTROWS_MIGRATIONS_URL"):
             await PostgresClient.connect(pooled(migrated), settings=told, migrations=asked)
     with pytest.raises(ConfigError, match="pgbouncer"):
-        await migrate.up(pooled(database), migrate.builtin_tracks())
+        await Migrator(pooled(database), migrate.builtin_tracks()).up()
 
 
 async def test_migrations_use_their_own_dsn(database: str, pooled: Pooled) -> None:
     settings = Settings.model_validate({**SETTINGS, "migrations_url": database})
     async with PostgresClient.open(pooled(database), settings=settings) as client:
         await client.store_agent("travel", type="BYO")
-    assert (await migrate.verify(database, migrate.builtin_tracks())).is_current
+    assert (await Migrator(database, migrate.builtin_tracks()).verify()).is_current

@@ -27,6 +27,7 @@ from agentrows import (
     init_connection,
     migrate,
 )
+from agentrows.migrate import Migrator
 from policy.checks.owner_scope import LINKS
 from support.methods import METHODS, call, in_order
 from support.stores import count, event
@@ -57,7 +58,7 @@ EVERY_TABLE: Final = """
 def guarded_template(server: Server, template: str) -> Iterator[str]:
     """The name of a database with the policies and a role that they apply to."""
     name = server.create_database(template)
-    asyncio.run(migrate.up(server.dsn(name), TRACKS))
+    asyncio.run(Migrator(server.dsn(name), TRACKS).up())
     server.execute(f"CREATE ROLE {ROLE} LOGIN")
     server.execute(GRANTS, database=name)
     yield name
@@ -455,23 +456,23 @@ async def test_policies_follow_the_tables_on_an_empty_database(
 ) -> None:
     """Tables of the track agentrows are created after the run's transaction and the indexes."""
     for way in ("run", "file"):
-        report = await migrate.up(database, TRACKS, transaction=way)
+        report = await Migrator(database, TRACKS).up(transaction=way)
         assert report.status.is_current
         files = [run.file for run in report.files]
         assert files.index("agentrows/000013_share_token_digest.up.sql") < files.index(
             "rls/000001_owner_policies.up.sql"
         )
         for track in ("rls_vector", "rls", "agentrows", "vector", "core"):
-            await migrate.goto(database, TRACKS, 0, track=track)
+            await Migrator(database, TRACKS).goto(track, 0)
 
 
 async def test_rolling_policy_tracks_back_leaves_no_trace(
     server: Server, guarded: str, superuser: asyncpg.Connection
 ) -> None:
     with pytest.raises(MigrationFailed, match="depend"):
-        await migrate.goto(server.dsn(guarded), TRACKS, 6, track="core")
+        await Migrator(server.dsn(guarded), TRACKS).goto("core", 6)
     for track in migrate.ROW_SECURITY:
-        await migrate.goto(server.dsn(guarded), TRACKS, 0, track=track)
+        await Migrator(server.dsn(guarded), TRACKS).goto(track, 0)
     assert await superuser.fetchval("SELECT count(*) FROM pg_policy") == 0
     assert not await superuser.fetchval(
         "SELECT bool_or(relrowsecurity OR relforcerowsecurity) FROM pg_class"

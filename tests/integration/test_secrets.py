@@ -14,6 +14,7 @@ from urllib.parse import quote
 import pytest
 
 from agentrows import AgentRowsError, PostgresClient, Settings, migrate
+from agentrows.migrate import Migrator
 from support.leaks import MARK
 from support.postgres import LOCKED_ROLE
 from support.servers import free_port
@@ -83,7 +84,7 @@ DSNS: Final = tuple(
 async def said_of(dsn: str) -> str:
     """Return the text that an application and an operator get when a DSN fails."""
     with pytest.raises(AgentRowsError) as caught:
-        await migrate.status(dsn, TRACKS)
+        await Migrator(dsn, TRACKS).status()
     return "".join(traceback.format_exception(caught.value)) + repr(caught.value)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from agentrows import ConfigError, PostgresClient, Settings, Unavailable, migrate
 from agentrows.db.connect import connect
+from agentrows.migrate import Migrator
 from support.tls import PASSWORD, SSL_REQUEST, TlsServer, listening, passing_on, saying, tls_server
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ async def test_environment_variables_request_tls_as_in_libpq(
 
     monkeypatch.setenv("PGSSLROOTCERT", str(server.files / "ca.crt"))
 
-    assert (await migrate.status(plain, CORE)).tracks
+    assert (await Migrator(plain, CORE).status()).tracks
 
 
 @pytest.mark.parametrize("name", ["sslrootcert", "sslcert", "sslkey", "sslcrl"])
