@@ -23,6 +23,7 @@ import asyncpg
 
 from agentrows import migrate
 from agentrows.db.embedded import load_get_server
+from agentrows.migrate import Migrator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,7 +56,7 @@ class Server:
         asyncio.run(self._run(f'CREATE DATABASE "{name}"'))
         dsn = urlunsplit(urlsplit(self.dsn)._replace(path=f"/{name}"))
         try:
-            asyncio.run(migrate.up(dsn, migrate.builtin_tracks()))
+            asyncio.run(Migrator(dsn, migrate.builtin_tracks()).up())
             yield dsn
         finally:
             asyncio.run(self._run(f'DROP DATABASE "{name}" WITH (FORCE)'))

@@ -157,13 +157,14 @@ async def _migrate(
 ) -> migrate.Status:
     """Migrate or verify the schema, as the mode requires, and return its status after that."""
     tracks = _tracks(settings)
+    migrator = migrate.Migrator(dsn, tracks, password=password)
     if mode == "apply":
-        return (await migrate.apply(dsn, tracks, password=password)).status
+        return (await migrator.apply()).status
     if mode == "verify":
-        return await migrate.verify(dsn, tracks, password=password)
+        return await migrator.verify()
     if callable(mode):
         await mode(migrate.MigrationContext(dsn, tracks, password))
-    return await migrate.status(dsn, tracks, password=password)
+    return await migrator.status()
 
 
 async def _check_codecs(db: Executor, *, vector: bool) -> None:

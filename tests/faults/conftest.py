@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from agentrows import migrate
+from agentrows.migrate import Migrator
 from support.catalog import columns, fingerprint
 from support.runners import App, Whole
 
@@ -22,19 +23,19 @@ TRACKS = migrate.builtin_tracks()
 
 @pytest.fixture(scope="session")
 def rounds() -> int:
-    """How often the races are run: `make soak` runs them 20 times."""
+    """The number of runs of each race: 20 in `make soak`."""
     return int(os.environ.get("AGENTROWS_ROUNDS", "1"))
 
 
 @pytest.fixture
 def orm_release() -> str:
-    """The release of kagent whose ORM made the database; a test may set another."""
+    """The release of kagent with the ORM of the database; a test may set another."""
     return "0_7"
 
 
 @pytest.fixture
 async def db(database: str, orm_release: str) -> AsyncIterator[asyncpg.Connection]:
-    """A session of the test's own, on a database that an ORM made, with rows in every table."""
+    """A separate session on a database that an ORM created, with rows in every table."""
     connection = await asyncpg.connect(database)
     for name in (f"orm_kagent_{orm_release}.sql", "baseline_rows.sql"):
         await connection.execute((SUPPORT / name).read_text())
@@ -51,7 +52,7 @@ async def app(tmp_path: Path, database: str) -> AsyncIterator[App]:
 
 @pytest.fixture
 async def whole(db: asyncpg.Connection, app: App) -> Whole:
-    """Check that every row is there, every track is clean, and the doctor has no complaint."""
+    """Check that no row is missing, every track is clean and the doctor reports no problem."""
     of = await columns(db)
     before = await fingerprint(db, of)
 
@@ -60,8 +61,8 @@ async def whole(db: asyncpg.Connection, app: App) -> Whole:
         rows = await db.fetch("SELECT version, dirty FROM app_versions")
         assert [tuple(row) for row in rows] == [(version, False)]
         tracks = [*TRACKS, migrate.Track("app", app.folder / "app", "app_versions")]
-        found = await migrate.doctor(app.dsn, tracks)
+        found = await Migrator(app.dsn, tracks).doctor()
         assert found.is_healthy, found
-        assert (await migrate.verify(app.dsn, tracks)).is_current
+        assert (await Migrator(app.dsn, tracks).verify()).is_current
 
     return check

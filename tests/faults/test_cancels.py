@@ -1,4 +1,4 @@
-"""A call that is cancelled wherever it waits, once and twice in a row; a client that is closed."""
+"""Calls cancelled at each await, once and twice in a row, and clients closed during calls."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ SIZE = 2
 ONE = Settings(pool_max_size=1, acquire_timeout_s=3)
 SHORT_S = 0.3
 SAMPLE = 1 if "AGENTROWS_ROUNDS" in os.environ else 7
-"""Of the cases that take a while, one of so many; `make soak` takes them all."""
+"""The share of slow cases to run, 1 in this number; `make soak` runs all."""
 COLD_S = 1e-6
-"""Connections that have been idle for so long are closed: every call opens one."""
+"""An idle limit so short that every call opens a connection."""
 
 
 @pytest.fixture
 async def watcher(migrated: str) -> AsyncIterator[Watcher]:
-    """As the superuser, who sees what the sessions of others do."""
+    """A superuser's session, which can read the activity of other sessions."""
     async with watch(as_role(migrated, "postgres")) as watcher:
         yield watcher
 
@@ -90,7 +90,7 @@ async def a_stream(client: PostgresClient, name: str) -> None:  # noqa: ARG001
 
 @contextlib.asynccontextmanager
 async def a_client(dsn: str, *, own_pool: bool) -> AsyncGenerator[PostgresClient]:
-    """Open a client with one connection, in its own pool or in one of the driver's."""
+    """Open a client with one connection, on its own pool or on an `asyncpg.Pool`."""
     if own_pool:
         async with PostgresClient.open(dsn, settings=ONE, migrations="off") as client:
             yield client
@@ -109,7 +109,7 @@ USES = pytest.mark.parametrize("use", [one_statement, a_transaction, a_savepoint
 
 
 async def halves(watcher: Watcher) -> int:
-    """Count the transactions that happened in part."""
+    """Count the transactions that were stored in part."""
     query = (
         "SELECT count(*) FROM session FULL JOIN event ON event.id = session.id"
         " WHERE session.id IS NULL OR event.id IS NULL"
@@ -118,7 +118,7 @@ async def halves(watcher: Watcher) -> int:
 
 
 async def cancel_everywhere(client: PostgresClient, watcher: Watcher, use: Use, of: int) -> int:
-    """Cancel a use in every case, or in each `of`-th; return how many came in time."""
+    """Cancel a use in every case, or in each `of`-th; return the number of effective cancels."""
     whole = await run(partial(use, client, "uncancelled"))
     cancelled = 0
     for number, (moment, waits) in enumerate(itertools.islice(cases(whole.waits), 0, None, of)):
@@ -129,7 +129,7 @@ async def cancel_everywhere(client: PostgresClient, watcher: Watcher, use: Use, 
 
 
 @USES
-async def test_wherever_a_call_is_cancelled_the_pool_is_whole_and_nothing_half_done(
+async def test_call_cancelled_at_any_await_leaves_pool_whole_and_nothing_partial(
     migrated: str, watcher: Watcher, use: Use
 ) -> None:
     async with PostgresClient.open(
@@ -141,19 +141,19 @@ async def test_wherever_a_call_is_cancelled_the_pool_is_whole_and_nothing_half_d
 
 
 @USES
-async def test_wherever_a_call_that_opens_a_connection_is_cancelled_the_pool_is_whole(
+async def test_connecting_call_cancelled_at_any_await_leaves_pool_whole(
     migrated: str, watcher: Watcher, use: Use
 ) -> None:
     settings = Settings(pool_max_size=SIZE, pool_max_idle_s=COLD_S)
     async with PostgresClient.open(migrated, settings=settings, migrations="off") as client:
-        of = 1 if use is one_statement else SAMPLE  # connections are opened alike in all of them
+        of = 1 if use is one_statement else SAMPLE  # all uses open connections in the same way
         assert await cancel_everywhere(client, watcher, use, of=of) > 4
 
     assert use is one_statement or await halves(watcher) == 0
 
 
 @USES
-async def test_on_a_pool_of_the_applications_own_a_cancelled_call_leaves_it_whole_and_quiet(
+async def test_cancelled_call_leaves_application_pool_whole_and_logs_nothing(
     migrated: str, watcher: Watcher, use: Use, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with asyncpg.create_pool(
@@ -171,7 +171,7 @@ async def test_on_a_pool_of_the_applications_own_a_cancelled_call_leaves_it_whol
     assert [each.getMessage() for each in caplog.records if each.name == "asyncio"] == []
 
 
-async def test_wherever_opening_a_client_is_cancelled_no_session_is_left(
+async def test_open_cancelled_at_any_await_leaves_no_session(
     migrated: str, watcher: Watcher
 ) -> None:
     settings = Settings(pool_min_size=SIZE, pool_max_size=SIZE)
@@ -186,7 +186,7 @@ async def test_wherever_opening_a_client_is_cancelled_no_session_is_left(
         await watcher.until_sessions(0)
 
 
-async def test_a_connection_handed_to_a_task_in_the_moment_of_its_cancel_goes_to_the_next(
+async def test_connection_delivered_to_cancelled_waiter_goes_to_next_waiter(
     migrated: str, watcher: Watcher
 ) -> None:
     settings = Settings(pool_max_size=1, acquire_timeout_s=PATIENCE_S)
@@ -202,10 +202,10 @@ async def test_a_connection_handed_to_a_task_in_the_moment_of_its_cancel_goes_to
             await check_whole(client, watcher, size=1)
 
 
-async def test_a_place_given_to_a_task_in_the_moment_of_its_cancel_goes_to_the_next(
+async def test_slot_given_to_cancelled_waiter_goes_to_next_waiter(
     migrated: str, watcher: Watcher
 ) -> None:
-    """The connection before it is lost: what is handed on is the right to open another."""
+    """The earlier connection is lost, so the next waiter gets a slot, not a connection."""
     settings = Settings(pool_max_size=1, acquire_timeout_s=PATIENCE_S)
     async with PostgresClient.open(migrated, settings=settings, migrations="off") as client:
         for moment in get_args(Moment):
@@ -218,7 +218,7 @@ async def test_a_place_given_to_a_task_in_the_moment_of_its_cancel_goes_to_the_n
 async def lose_before(
     client: PostgresClient, watcher: Watcher, moment: Moment
 ) -> tuple[asyncio.Task[Stepped[list[Agent]]], asyncio.Task[list[Agent]]]:
-    """Lose the one connection while two wait for it, of whom the first is cancelled then."""
+    """Lose the only connection while two calls wait for it, and cancel the first of these."""
     tx = await (block := client.transaction()).__aenter__()
     first = asyncio.create_task(run(client.list_agents, 1, moment=moment))
     await asyncio.sleep(0)
@@ -232,10 +232,10 @@ async def lose_before(
 
 
 @pytest.mark.parametrize(("times", "own_pool"), [(0, True), (1, True), (2, True), (1, False)])
-async def test_rows_that_the_server_does_not_take_can_be_cut_off(
+async def test_executemany_is_cancellable_while_server_accepts_no_rows(
     migrated: str, watcher: Watcher, times: int, *, own_pool: bool
 ) -> None:
-    """The driver waits for ever for the answer to rows which it could not send, if it may."""
+    """Without a second cancellation the driver waits forever for a reply to unsent rows."""
     await watcher.db.execute("CREATE TABLE number (n int UNIQUE, padding text)")
     await watcher.db.execute("GRANT ALL ON number TO PUBLIC")
     rows = [(n, "x" * 4096) for n in range(4096)]
@@ -261,7 +261,7 @@ async def test_rows_that_the_server_does_not_take_can_be_cut_off(
     assert await watcher.db.fetchval("SELECT count(*) FROM number") <= 1
 
 
-async def test_connections_that_a_smaller_load_does_not_need_are_closed(
+async def test_surplus_connections_are_closed_when_load_falls(
     migrated: str, watcher: Watcher
 ) -> None:
     settings = Settings(pool_max_size=SIZE, pool_max_idle_s=0.2)
@@ -276,7 +276,7 @@ async def test_connections_that_a_smaller_load_does_not_need_are_closed(
         await check_whole(client, watcher, size=SIZE)
 
 
-async def test_a_closed_client_says_so_and_is_closed_twice_without_harm(
+async def test_closed_client_raises_client_closed_and_close_is_repeatable(
     migrated: str, watcher: Watcher
 ) -> None:
     client = await PostgresClient.connect(
@@ -296,7 +296,7 @@ async def test_a_closed_client_says_so_and_is_closed_twice_without_harm(
             pass
 
 
-async def test_closing_lets_calls_end_that_run_and_tells_those_that_wait(
+async def test_close_waits_for_running_calls_and_fails_waiting_calls(
     migrated: str, watcher: Watcher
 ) -> None:
     settings = Settings(pool_max_size=1, acquire_timeout_s=PATIENCE_S)
@@ -317,7 +317,7 @@ async def test_closing_lets_calls_end_that_run_and_tells_those_that_wait(
 
 
 @pytest.mark.parametrize("declared", ["repeatable", "once", "transaction"])
-async def test_closing_cuts_off_a_call_that_does_not_end(
+async def test_close_interrupts_call_that_does_not_end(
     migrated: str, watcher: Watcher, declared: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(startup, "CLOSE_TIMEOUT_S", 0.05)
@@ -339,9 +339,7 @@ async def test_closing_cuts_off_a_call_that_does_not_end(
     await watcher.until_sessions(0)
 
 
-async def test_closing_ends_although_the_server_says_nothing(
-    migrated: str, watcher: Watcher
-) -> None:
+async def test_close_ends_when_server_is_silent(migrated: str, watcher: Watcher) -> None:
     async with proxy_to(socket_of(migrated)) as proxy:
         client = await PostgresClient.connect(
             proxy.dsn(migrated), settings=Settings(pool_max_size=SIZE), migrations="off"
@@ -354,16 +352,16 @@ async def test_closing_ends_although_the_server_says_nothing(
         await watcher.until_sessions(0)
 
 
-async def test_closing_in_the_moment_in_which_a_call_is_cut_off_leaves_no_session(
+async def test_close_at_the_time_limit_of_a_call_leaves_no_session(
     migrated: str, watcher: Watcher
 ) -> None:
-    """The connection is about to be reset, and what should do so is cancelled before it begins."""
+    """The task that resets the connection is cancelled before it starts."""
     pool = ConnectionPool(
         partial(connect, migrated), min_size=1, max_size=1, max_idle_s=60, acquire_timeout_s=1
     )
     connection = await pool.acquire()
     closing = asyncio.create_task(pool.close(timeout_s=0))
-    for _ in range(2):  # its time is over, and in its next step it cuts off what there is
+    for _ in range(2):  # the time is over, and the next step interrupts the open connections
         await asyncio.sleep(0)
 
     pool.release(connection, asyncio.CancelledError())
@@ -374,14 +372,12 @@ async def test_closing_in_the_moment_in_which_a_call_is_cut_off_leaves_no_sessio
     await watcher.until_sessions(0)
 
 
-async def test_closing_after_a_fault_with_a_call_under_way_ends(
-    migrated: str, watcher: Watcher
-) -> None:
+async def test_close_ends_after_a_fault_while_a_call_runs(migrated: str, watcher: Watcher) -> None:
     client = await PostgresClient.connect(
         migrated, settings=Settings(pool_max_size=SIZE), migrations="off"
     )
     await check_whole(client, watcher, size=SIZE)
-    assert await watcher.terminate_all() == SIZE  # the pool was empty once
+    assert await watcher.terminate_all() == SIZE  # the pool was exhausted
     async with watcher.lock("session"):
         running = asyncio.create_task(client.store_session("s-1", user_id="mira"))
         await watcher.until(IN_LOCKS)
@@ -392,8 +388,8 @@ async def test_closing_after_a_fault_with_a_call_under_way_ends(
 
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # nobody closed it
-def test_an_event_loop_that_ends_undoes_what_was_not_committed_and_keeps_the_rest(
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # it is not closed
+def test_event_loop_that_ends_rolls_back_only_uncommitted_work(
     migrated: str,
 ) -> None:
     clients: list[PostgresClient] = []

@@ -1,4 +1,4 @@
-"""Calls of every kind, cut off at random points, while connections and server processes are lost.
+"""Calls of every kind, interrupted at random points while connections and servers fail.
 
 The seed of a run is printed when it fails; AGENTROWS_SEED runs it again.
 """
@@ -31,6 +31,7 @@ from agentrows import (
     init_connection,
     migrate,
 )
+from agentrows.migrate import Migrator
 from support.ledger import Ledger, Row, Write
 from support.proxy import Proxy, proxy_to
 from support.servers import OwnServer, own_server
@@ -51,7 +52,7 @@ SETTINGS: Final = Settings(
     pool_max_size=SIZE, statement_timeout_s=5, acquire_timeout_s=20, connect_timeout_s=5
 )
 LOST_IN_TLS: Final = "unexpected connection_lost() call"
-"""Logged by the driver for a connection that is lost before TLS is negotiated."""
+"""The driver logs it for a connection lost before the TLS handshake."""
 EXPECTED: Final = (Unavailable, OutcomeUnknown, StatementTimeout, Aborted)
 
 
@@ -61,13 +62,13 @@ class SiblingError(Exception):
 
 @dataclass(slots=True)
 class ChaosLedger(Ledger):
-    """A ledger of calls that may be cancelled: then they have happened or not."""
+    """A ledger of calls that may be cancelled; the outcome of such a call is unknown."""
 
     async def _note(
         self, call: Callable[[], Awaitable[T]], rows: tuple[Row, ...], *, is_repeatable: bool
     ) -> T | None:
         try:
-            # A dataclass with slots is another class than the one that `super()` refers to.
+            # A dataclass with slots replaces the class that `super()` refers to.
             return await super(ChaosLedger, self)._note(call, rows, is_repeatable=is_repeatable)
         except asyncio.CancelledError:
             self.writes.append(Write(frozenset(rows), is_repeatable, "unknown", None))
@@ -129,7 +130,7 @@ ALL_CALLS: Final[tuple[Call, ...]] = (*CALLS, copy, many, *IN_TRANSACTIONS, *IN_
 
 @dataclass(slots=True)
 class Chaos:
-    """Workers whose calls are cut off, and the faults around them."""
+    """Workers with interrupted calls, and the faults during them."""
 
     client: PostgresClient
     proxy: Proxy
@@ -158,7 +159,7 @@ class Chaos:
         self.unexpected += [each for each in errors if not isinstance(each, EXPECTED)]
 
     async def cut_off(self, rng: random.Random, worker: Worker, call: Call, name: str) -> None:
-        """Make a call and cut it off, or not."""
+        """Make a call, and interrupt some of the calls."""
 
         async def run() -> None:
             try:
@@ -193,7 +194,7 @@ class Chaos:
             assert task.done(), f"{call.__name__} hangs after {how}"
 
     async def strike(self, end: float) -> None:
-        """Let faults come until the end."""
+        """Cause faults until the end."""
         rng = random.Random(f"{self.seed}-faults")  # noqa: S311
         faults = [
             *(self.cut, self.cut_one, self.cut_after_reply, self.cut_after_reply),
@@ -235,7 +236,7 @@ class Chaos:
             await self.watcher.db.execute("SELECT pg_terminate_backend($1)", pid)
 
     async def kill_one(self) -> None:
-        """SIGKILL a server process: the server ends all of them and recovers."""
+        """Kill a server process with SIGKILL, so that the server restarts all of them."""
         for pid in (await self.watcher.pids())[-1:]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -244,7 +245,7 @@ class Chaos:
             self.watcher = dataclasses.replace(self.watcher, db=await again(self.watcher.dsn))
 
     async def run(self, length_s: float) -> None:
-        """Let everything happen, then compare what is stored with what was acknowledged."""
+        """Run the workers, then compare the stored rows with the acknowledged ones."""
         end = time.monotonic() + length_s
         names = [f"w{number}" for number in range(WORKERS)]
         tasks = [asyncio.create_task(self.work(name, end)) for name in names]
@@ -273,7 +274,7 @@ async def pause(rng: random.Random) -> None:
 
 
 async def again(dsn: str) -> asyncpg.Connection:
-    """Connect to a server that recovers."""
+    """Connect to a server during its recovery."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
             try:
@@ -303,7 +304,7 @@ async def client_on(dsn: str, pool: str) -> AsyncGenerator[PostgresClient]:
 @pytest.fixture(scope="module")
 def server() -> Iterator[OwnServer]:
     with own_server() as server:
-        asyncio.run(migrate.up(server.dsn("template1"), migrate.builtin_tracks()))
+        asyncio.run(Migrator(server.dsn("template1"), migrate.builtin_tracks()).up())
         yield server
 
 
@@ -311,7 +312,7 @@ def server() -> Iterator[OwnServer]:
 @pytest.mark.parametrize(
     "new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
 )
-def test_calls_cut_off_at_random_under_faults_lose_nothing_and_no_slot(
+def test_calls_interrupted_at_random_under_faults_lose_no_row_and_no_slot(
     server: OwnServer,
     rounds: int,
     caplog: pytest.LogCaptureFixture,

@@ -1,4 +1,4 @@
-"""A server that restarts, that loses a connection in COMMIT, that is not up yet."""
+"""Migration runs on a server that restarts, loses a connection at COMMIT, or starts late."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 
 from agentrows import migrate
+from agentrows.migrate import Migrator
 from support.proxy import COMMIT, proxy_to
 from support.runners import AT_THE_GATE, BUILDING, GATE, App, close_gate, until
 from support.servers import EMBEDDED, OwnServer, own_server
@@ -72,7 +73,7 @@ async def goes_on(app: App, version: int, rows: int) -> None:
     assert (await app.run("doctor")).code == 0
 
 
-async def test_a_restart_in_a_file_of_the_runs_transaction(
+async def test_server_restart_in_transactional_file_is_reported(
     app: App, own: OwnServer, there: asyncpg.Connection
 ) -> None:
     app.write(A, f"CREATE TABLE b (n int); {GATE}")
@@ -88,7 +89,7 @@ async def test_a_restart_in_a_file_of_the_runs_transaction(
     await goes_on(app, 2, rows)
 
 
-async def test_a_restart_in_a_file_outside_of_a_transaction(
+async def test_server_restart_in_nontransactional_file_is_reported(
     app: App, own: OwnServer, there: asyncpg.Connection
 ) -> None:
     app.write(A, BUILD)
@@ -108,7 +109,7 @@ async def test_a_restart_in_a_file_outside_of_a_transaction(
     await goes_on(app, 2, rows)
 
 
-async def test_a_reply_to_commit_that_is_lost(
+async def test_lost_reply_to_commit_is_reported_as_unknown(
     app: App, own: OwnServer, there: asyncpg.Connection
 ) -> None:
     app.write(A)
@@ -119,7 +120,7 @@ async def test_a_reply_to_commit_that_is_lost(
     assert lost.is_done
     assert done.code == 1
     assert "may have happened or not" in done.last
-    assert "the next run sees which" in done.last
+    assert "the next run detects the outcome" in done.last
     again = await app.run("up")
     assert again.code == 0, again.err
     assert "core/" not in again.err, "the run's transaction was committed"
@@ -129,10 +130,10 @@ async def test_a_reply_to_commit_that_is_lost(
     assert not there.is_closed()
 
 
-async def test_a_server_that_is_not_up_yet_is_waited_for(
+async def test_run_waits_for_server_that_is_starting(
     app: App, own: OwnServer, there: asyncpg.Connection
 ) -> None:
-    """A stranger sits on its port until it has turned the runner away once."""
+    """Another program listens on the port until it has refused one connection."""
     app.write(A)
     await there.close()
     await asyncio.to_thread(own.stop)
@@ -152,10 +153,10 @@ async def test_a_server_that_is_not_up_yet_is_waited_for(
     await asyncio.to_thread(own.start)
     done = await runner.ends()
     assert done.code == 0, done.err
-    assert (await migrate.verify(app.dsn, migrate.builtin_tracks())).is_current
+    assert (await Migrator(app.dsn, migrate.builtin_tracks()).verify()).is_current
 
 
-async def test_a_server_that_never_comes_up_ends_the_wait(app: App) -> None:
+async def test_wait_ends_when_server_never_starts(app: App) -> None:
     app.write(A)
     done = await app.run(
         "up", dsn="postgresql://postgres@127.0.0.1:1/nowhere", AGENTROWS_READY_TIMEOUT_S="1"

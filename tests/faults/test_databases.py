@@ -1,4 +1,4 @@
-"""Databases, roles, files and sessions that are not as they should be."""
+"""Migration runs with faulty databases, roles, files and sessions."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 
 from agentrows import migrate
+from agentrows.migrate import Migrator
 from support.servers import own_server, small_disk, unprivileged
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ FILES: dict[str, Case] = {
 
 
 @pytest.mark.parametrize("case", FILES.values(), ids=FILES.keys())
-async def test_a_file_that_is_not_as_it_should_be(
+async def test_invalid_file_is_reported(
     app: App,
     db: asyncpg.Connection,
     whole: Whole,
@@ -64,7 +65,7 @@ async def test_a_file_that_is_not_as_it_should_be(
     await whole(2)
 
 
-async def test_a_statement_timeout_of_a_file_rolls_back(
+async def test_statement_timeout_in_file_rolls_back(
     app: App, db: asyncpg.Connection, whole: Whole
 ) -> None:
     app.write(A, "SET statement_timeout = '1s'; SELECT pg_sleep(20);")
@@ -77,7 +78,7 @@ async def test_a_statement_timeout_of_a_file_rolls_back(
     await whole(2)
 
 
-async def test_a_long_reader_of_the_tracking_table_blocks_nothing(
+async def test_long_reader_of_tracking_table_blocks_nothing(
     app: App, db: asyncpg.Connection, whole: Whole
 ) -> None:
     app.write(A)
@@ -90,7 +91,7 @@ async def test_a_long_reader_of_the_tracking_table_blocks_nothing(
     await whole(2)
 
 
-async def test_a_table_in_use_is_named_and_the_run_comes_back(
+async def test_locked_table_is_named_and_later_run_succeeds(
     app: App, db: asyncpg.Connection, whole: Whole
 ) -> None:
     app.write(A)
@@ -112,7 +113,7 @@ async def give_tables(db: asyncpg.Connection, role: str) -> None:
         await db.execute(f"ALTER TABLE {table} OWNER TO {role}")
 
 
-async def test_a_role_without_create_is_told_so(
+async def test_role_without_create_right_gets_an_error_with_the_right(
     app: App, db: asyncpg.Connection, whole: Whole
 ) -> None:
     app.write(A)
@@ -141,12 +142,12 @@ ROWS = [
     ("ahead", "INSERT INTO app_versions VALUES (9, false)", None),
     ("ahead and dirty", "INSERT INTO app_versions VALUES (9, true)", "run the release that has"),
     ("two rows", "INSERT INTO app_versions VALUES (1, false), (2, false)", "has 2 rows"),
-    ("unknown version", "INSERT INTO app_versions VALUES (0, false)", "stands for no file"),
+    ("unknown version", "INSERT INTO app_versions VALUES (0, false)", "no tool writes"),
 ]
 
 
 @pytest.mark.parametrize(("sql", "words"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])
-async def test_a_row_that_another_tool_left(
+async def test_tracking_row_of_another_tool_is_handled(
     app: App, db: asyncpg.Connection, whole: Whole, sql: str, words: str | None
 ) -> None:
     app.write(A, B)
@@ -165,7 +166,9 @@ async def test_a_row_that_another_tool_left(
     await whole(2)
 
 
-async def test_dbmates_table_is_left_alone(app: App, db: asyncpg.Connection, whole: Whole) -> None:
+async def test_table_of_dbmate_is_not_changed(
+    app: App, db: asyncpg.Connection, whole: Whole
+) -> None:
     app.write(A)
     await db.execute("CREATE TABLE app_versions (version varchar(128) primary key)")
     for command in (("up",), ("force", "1", "--track", "app"), ("version",)):
@@ -177,7 +180,7 @@ async def test_dbmates_table_is_left_alone(app: App, db: asyncpg.Connection, who
 
 
 @pytest.mark.parametrize("fault", ["edited", "deleted"])
-async def test_an_applied_file_that_is_edited_or_deleted_is_named(
+async def test_edited_or_deleted_applied_file_is_named(
     app: App, db: asyncpg.Connection, whole: Whole, fault: str
 ) -> None:
     app.write(A, B)
@@ -196,7 +199,7 @@ async def test_an_applied_file_that_is_edited_or_deleted_is_named(
     await whole(2)
 
 
-async def test_the_last_applied_file_is_deleted_and_may_be_a_newer_releases(
+async def test_deleted_last_applied_file_may_belong_to_a_newer_release(
     app: App, db: asyncpg.Connection, whole: Whole
 ) -> None:
     app.write(A, B)
@@ -225,7 +228,7 @@ async def create_tablespace(dsn: str, space: Path) -> None:
 
 @pytest.fixture(params=["a full tablespace", "files that must not grow"])
 def full(request: pytest.FixtureRequest) -> Generator[tuple[OwnServer, str, str]]:
-    """A server whose disk is full after 24 MB, a tablespace there, and what it says then.
+    """A server with a disk of 24 MB, a tablespace on it, and the server's error for a full disk.
 
     A limit on the size of the server's files needs no right that an ordinary user lacks, and stops
     the same call of the server.
@@ -246,7 +249,7 @@ def full(request: pytest.FixtureRequest) -> Generator[tuple[OwnServer, str, str]
         yield own, "small", "No space left on device"
 
 
-async def test_a_full_disk_rolls_back(app: App, full: tuple[OwnServer, str, str]) -> None:
+async def test_full_disk_rolls_run_back(app: App, full: tuple[OwnServer, str, str]) -> None:
     own, space, words = full
     app.dsn = own.dsn()
     db = await asyncpg.connect(app.dsn)
@@ -261,5 +264,5 @@ async def test_a_full_disk_rolls_back(app: App, full: tuple[OwnServer, str, str]
     assert await versions(db) == []
     app.write(A, f"{fill} FROM generate_series(1, 10);")
     assert (await app.run("up")).code == 0
-    assert (await migrate.verify(app.dsn, migrate.builtin_tracks())).is_current
+    assert (await Migrator(app.dsn, migrate.builtin_tracks()).verify()).is_current
     await db.close()

@@ -1,4 +1,4 @@
-"""golang-migrate on the same database, before us, after us, and killed at each of its steps."""
+"""golang-migrate on the same database: before a run, after it, and killed at each step."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Start(Protocol):
 
 @pytest.fixture
 async def theirs(app: App) -> AsyncIterator[Start]:
-    """What starts golang-migrate; a process that still runs is killed at the end."""
+    """A function that starts golang-migrate; a process that still runs is killed at the end."""
     started: list[Runner] = []
     start = partial(golang_migrate.start, app.dsn, "app_versions", FILES)
 
@@ -67,7 +67,7 @@ async def row(db: asyncpg.Connection) -> tuple[int, bool]:
 
 
 @SLASHES
-async def test_it_comes_first_and_we_wait_for_it(
+async def test_run_waits_for_lock_of_golang_migrate(
     app: App, db: asyncpg.Connection, theirs: Start, whole: Whole, *, slash: bool
 ) -> None:
     app.write(*FILES)
@@ -86,7 +86,7 @@ async def test_it_comes_first_and_we_wait_for_it(
 
 
 @SLASHES
-async def test_we_come_first_and_it_waits_for_us(
+async def test_golang_migrate_waits_for_lock_of_run(
     app: App, db: asyncpg.Connection, theirs: Start, whole: Whole, *, slash: bool
 ) -> None:
     app.write(*FILES)
@@ -102,7 +102,7 @@ async def test_we_come_first_and_it_waits_for_us(
 
 
 @SLASHES
-async def test_it_waits_for_core_while_we_go_on_to_build_an_index_concurrently(
+async def test_golang_migrate_waits_while_run_builds_index_concurrently(
     app: App, db: asyncpg.Connection, whole: Whole, *, slash: bool
 ) -> None:
     """It waits inside a statement, and a build waits for whoever is inside one: not for each other,
@@ -125,7 +125,7 @@ async def test_it_waits_for_core_while_we_go_on_to_build_an_index_concurrently(
 
 
 @pytest.mark.parametrize(("step", "slash"), KILLED_AFTER)
-async def test_it_is_killed_after_a_step_and_we_go_on(
+async def test_run_continues_after_golang_migrate_is_killed_between_statements(
     app: App, theirs: Start, whole: Whole, step: int, *, slash: bool
 ) -> None:
     app.write(*FILES)
@@ -137,7 +137,7 @@ async def test_it_is_killed_after_a_step_and_we_go_on(
     await whole(2)
 
 
-async def test_it_is_killed_in_a_file_and_its_server_process_goes_on(
+async def test_run_waits_for_server_process_of_killed_golang_migrate(
     app: App, db: asyncpg.Connection, theirs: Start, whole: Whole
 ) -> None:
     app.write(*FILES)
@@ -155,7 +155,7 @@ async def test_it_is_killed_in_a_file_and_its_server_process_goes_on(
 
 
 @SLASHES
-async def test_it_goes_on_after_we_were_killed(
+async def test_golang_migrate_continues_after_run_is_killed(
     app: App, db: asyncpg.Connection, theirs: Start, whole: Whole, *, slash: bool
 ) -> None:
     app.write(*FILES)

@@ -1,4 +1,4 @@
-"""A connection that is lost between the pool and the call that it is handed to."""
+"""Connections lost between the pool and the call that they are delivered to."""
 
 from __future__ import annotations
 
@@ -97,10 +97,10 @@ async def watcher(migrated: str) -> AsyncIterator[Watcher]:
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.__name__)
-async def test_a_connection_lost_while_it_is_handed_over_is_replaced(
+async def test_connection_lost_during_delivery_is_replaced(
     migrated: str, watcher: Watcher, call: Call
 ) -> None:
-    """The waiter's future has the connection, and its task has not run yet."""
+    """The waiter's future has the connection, but its task has not run yet."""
     ledger = Ledger()
     settings = Settings(pool_max_size=1, acquire_timeout_s=5)
     async with PostgresClient.open(migrated, settings=settings, migrations="off") as client:
@@ -118,7 +118,7 @@ async def test_a_connection_lost_while_it_is_handed_over_is_replaced(
     await ledger.check(watcher.db)
 
 
-async def test_a_savepoint_on_a_lost_connection_lets_the_transaction_end(
+async def test_savepoint_on_lost_connection_ends_the_transaction(
     migrated: str, watcher: Watcher
 ) -> None:
     settings = Settings(pool_max_size=1, acquire_timeout_s=5)
@@ -127,7 +127,7 @@ async def test_a_savepoint_on_a_lost_connection_lets_the_transaction_end(
             with pytest.raises(Unavailable):
                 async with client.transaction() as tx:
                     connection_of(tx).terminate()
-                    for _ in range(2):  # the second one would wait for the first for ever
+                    for _ in range(2):  # the second one would wait for the first forever
                         with pytest.raises(Unavailable):
                             async with tx.db.transaction():
                                 pass
@@ -142,7 +142,7 @@ async def test_a_savepoint_on_a_lost_connection_lets_the_transaction_end(
     [transaction, repeated_transaction, batch, stream, export],
     ids=lambda call: call.__name__,
 )
-async def test_on_a_pool_of_the_applications_own_a_loss_at_begin_is_tried_again(
+async def test_connection_lost_at_begin_is_retried_on_application_pool(
     migrated: str, watcher: Watcher, call: Call, moment: Side
 ) -> None:
     ledger = Ledger()

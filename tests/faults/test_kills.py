@@ -1,4 +1,4 @@
-"""A runner that is killed, or asked to stop, in each of its phases; and its server process."""
+"""Runs that are killed or terminated in each phase, and their server processes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SIGNALS = pytest.mark.parametrize("fault", ["SIGKILL", "SIGTERM", "terminate"])
 
 
 async def hit(runner_app: App, db: asyncpg.Connection, fault: str) -> str:
-    """Inject the fault into the last runner; return its last words."""
+    """Inject the fault into the last run; return its last line of output."""
     runner = runner_app.runners[-1]
     if fault == "terminate":
         assert await db.fetchval(RUNNERS)
@@ -52,7 +52,9 @@ async def rows(db: asyncpg.Connection) -> list[tuple[object, ...]]:
 
 
 @SIGNALS
-async def test_before_the_lock(app: App, db: asyncpg.Connection, whole: Whole, fault: str) -> None:
+async def test_run_killed_before_lock_changes_nothing(
+    app: App, db: asyncpg.Connection, whole: Whole, fault: str
+) -> None:
     app.write(A)
     name = await db.fetchval("SELECT current_database()")
     theirs = lock_id("public", "schema_migrations", name)
@@ -67,7 +69,7 @@ async def test_before_the_lock(app: App, db: asyncpg.Connection, whole: Whole, f
 
 
 @SIGNALS
-async def test_in_a_file_of_the_runs_transaction(
+async def test_run_killed_in_transactional_file_changes_nothing(
     app: App, db: asyncpg.Connection, whole: Whole, fault: str
 ) -> None:
     app.write(A, f"CREATE TABLE b (n int); {GATE}")
@@ -75,7 +77,7 @@ async def test_in_a_file_of_the_runs_transaction(
     await app.start("up", "--ddl-lock-timeout", "60")
     await until(db, AT_THE_GATE)
     await hit(app, db, fault)
-    await until(db, NOBODY)  # a server process sees within a second that its client was killed
+    await until(db, NOBODY)  # a server process detects the end of its client within a second
     await open_gate(db)
     assert await rows(db) == []
     assert await db.fetchval("SELECT to_regclass('b')") is None
@@ -84,7 +86,7 @@ async def test_in_a_file_of_the_runs_transaction(
 
 
 @SIGNALS
-async def test_between_files_that_have_a_transaction_each(
+async def test_run_killed_between_transactions_of_files_continues_later(
     app: App, db: asyncpg.Connection, whole: Whole, fault: str
 ) -> None:
     app.write(A, f"CREATE TABLE b (n int); {GATE}")
@@ -101,7 +103,7 @@ async def test_between_files_that_have_a_transaction_each(
 
 
 @SIGNALS
-async def test_in_a_file_outside_of_a_transaction(
+async def test_run_killed_in_nontransactional_file_continues_later(
     app: App, db: asyncpg.Connection, whole: Whole, fault: str, database: str
 ) -> None:
     app.write(A, BUILD, "CREATE TABLE IF NOT EXISTS b (n int);")
@@ -113,7 +115,7 @@ async def test_in_a_file_outside_of_a_transaction(
     await app.start("up", "--ddl-lock-timeout", "60")
     await until(db, BUILDING)
     await hit(app, db, fault)
-    await until(db, NOBODY)  # a server process sees within a second that its client was killed
+    await until(db, NOBODY)  # a server process detects the end of its client within a second
     assert await rows(db) == [(2, True)], "the row tells the truth"
     valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('a_n')"
     assert await db.fetchval(valid) is False
@@ -124,7 +126,7 @@ async def test_in_a_file_outside_of_a_transaction(
     await whole(3)
 
 
-async def test_sigterm_while_the_server_is_not_there(app: App) -> None:
+async def test_sigterm_ends_wait_for_server(app: App) -> None:
     app.write(A)
     nowhere = "postgresql://postgres@127.0.0.1:1/nowhere"
     runner = await app.start("up", dsn=nowhere)
@@ -134,13 +136,13 @@ async def test_sigterm_while_the_server_is_not_there(app: App) -> None:
     assert "stopped" in done.last
 
 
-async def test_a_long_file_says_how_long_it_has_been_at_work(
+async def test_progress_of_long_file_shows_elapsed_time(
     app: App, db: asyncpg.Connection, whole: Whole
 ) -> None:
     app.write(GATE)
     await close_gate(db)
     runner = await app.start("up", "--ddl-lock-timeout", "60")
-    await runner.says("app/000001_step.up.sql, for 2 s")
+    await runner.says("app/000001_step.up.sql running for 2 s")
     await open_gate(db)
     assert (await runner.ends()).code == 0
     await whole(1)

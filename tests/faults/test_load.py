@@ -1,4 +1,4 @@
-"""Two hundred tasks at work on ten connections, and a fault every few seconds."""
+"""Two hundred tasks on ten connections, with a fault every few seconds."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import asyncpg
 import pytest
 
 from agentrows import PostgresClient, Retry, Settings, migrate
+from agentrows.migrate import Migrator
 from support.ledger import Ledger
 from support.proxy import Proxy, proxy_to
 from support.servers import OwnServer, own_server
@@ -33,25 +34,25 @@ CONNECTIONS: Final = 10
 SETTINGS: Final = Settings(
     pool_max_size=CONNECTIONS, retry_timeout_s=120, acquire_timeout_s=120, statement_timeout_s=120
 )
-"""Patience for a slow machine: what is looked for here is not a time limit."""
+"""A generous limit for slow machines; the test does not measure time."""
 TIMES: Final = 12 if IS_SOAK else 5
 BETWEEN_S: Final = 5.0 if IS_SOAK else 1.0
-"""How long there is no fault."""
+"""The time between faults."""
 AWAY_S: Final = 2.0 if IS_SOAK else 0.5
 SPARE_OBJECTS: Final = 20_000
-"""What ten connections with their prepared statements may have; there are more calls than that."""
+"""A limit for the objects of ten connections with prepared statements; fewer than the calls."""
 
 
 @pytest.fixture(scope="module")
 def own() -> Iterator[OwnServer]:
     with own_server() as server:
-        asyncio.run(migrate.up(server.dsn(), migrate.builtin_tracks()))
+        asyncio.run(Migrator(server.dsn(), migrate.builtin_tracks()).up())
         yield server
 
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """What goes wrong, one after the other."""
+    """The faults, one after the other."""
 
     own: OwnServer
     proxy: Proxy
@@ -77,7 +78,7 @@ class Faults:
         await asyncio.to_thread(self.own.start)
 
     async def strike(self, times: int) -> dict[str, list[float]]:
-        """Let them come in turn; return how many seconds each took, by kind."""
+        """Cause the faults in turn; return their durations in seconds, by kind."""
         kinds = itertools.cycle((self.cut, self.terminate, self.restart, self.stall, self.stop))
         done: defaultdict[str, list[float]] = defaultdict(list)
         for kind in itertools.islice(kinds, times):
@@ -90,7 +91,7 @@ class Faults:
 
 
 class Living(NamedTuple):
-    """What may leak: objects of any kind, the driver's connections, tasks, open files."""
+    """Counts of objects, connections of the driver, tasks and open files, which may leak."""
 
     objects: int
     connections: int
@@ -99,7 +100,7 @@ class Living(NamedTuple):
 
 
 def living() -> Living:
-    """Count what is there after the garbage is gone."""
+    """Return the counts after a garbage collection."""
     gc.collect()
     objects = gc.get_objects()
     connections = sum(isinstance(each, asyncpg.Connection) for each in objects)
@@ -110,7 +111,7 @@ def living() -> Living:
 def figures(
     staff: list[Worker], retries: list[Retry], faults: dict[str, list[float]], took_s: float
 ) -> str:
-    """Say how it went, in the words of docs/reliability.md."""
+    """Return the figures in the format of docs/reliability.md."""
     ledger = staff[0].ledger
     seconds = sorted(second for worker in staff for second in worker.seconds)
     percent = statistics.quantiles(seconds, n=100)
@@ -127,7 +128,7 @@ def figures(
 
 
 async def load(client: PostgresClient, faults: Faults, retries: list[Retry]) -> tuple[Ledger, str]:
-    """Keep the tasks busy while the faults come, and a while longer; no task may hang."""
+    """Run the tasks during the faults and for some time after; no task may hang."""
     ledger, is_over = Ledger(), False
     staff = [Worker(client, ledger, f"w{number}") for number in range(TASKS)]
     started = time.monotonic()
@@ -146,17 +147,17 @@ async def load(client: PostgresClient, faults: Faults, retries: list[Retry]) -> 
 
 
 async def check(client: PostgresClient, ledger: Ledger, dsn: str) -> None:
-    """The pool is whole, and the tables hold what the callers were told."""
+    """Check that the pool is whole and the tables agree with the results of the calls."""
     async with watch(dsn) as watcher:
         await check_whole(client, watcher, size=CONNECTIONS)
         await ledger.check(watcher.db)
 
 
-async def test_under_load_with_faults_nothing_is_lost_and_nothing_leaks(
+async def test_load_with_faults_loses_no_row_and_leaks_nothing(
     own: OwnServer, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     retries: list[Retry] = []
-    # The records of errors, which the tests keep, hold on to the connections of the errors.
+    # pytest stores log records, and those of errors reference connections.
     caplog.set_level(logging.INFO, logger="agentrows")
     async with (
         proxy_to(own.port) as proxy,
@@ -181,6 +182,6 @@ async def test_under_load_with_faults_nothing_is_lost_and_nothing_leaks(
         now = living()
         assert now.objects - before.objects < SPARE_OBJECTS
         assert now.connections <= CONNECTIONS
-        # The proxy has a socket for each of ours, and two more with their tasks.
+        # The proxy has a socket per client socket, and two more with their tasks.
         assert now.tasks - before.tasks <= 3 * CONNECTIONS
         assert now.files - before.files <= 3 * CONNECTIONS

@@ -1,4 +1,4 @@
-"""A connection that is lost before, during and after a statement, at BEGIN and at COMMIT."""
+"""Connections lost before, during and after a statement, at BEGIN and at COMMIT."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ SIZE = 3
 BEGIN = b"BEGIN"
 MOMENTS = pytest.mark.parametrize("moment", ["before", "during", "after"])
 NOWHERE = 1
-"""A port that nobody listens on."""
+"""A port without a listener."""
 REFUSE_ONCE = """
 CREATE SEQUENCE refusals;
 CREATE FUNCTION refuse_once() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
@@ -58,7 +58,7 @@ CREATE TRIGGER refuse BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION ref
 
 @pytest.fixture
 async def watcher(migrated: str) -> AsyncIterator[Watcher]:
-    """As the superuser, who sees what the sessions of others do."""
+    """A superuser's session, which can read the activity of other sessions."""
     async with watch(as_role(migrated, "postgres")) as watcher:
         yield watcher
 
@@ -71,7 +71,7 @@ async def proxy(migrated: str) -> AsyncIterator[Proxy]:
 
 @pytest.fixture
 def retries() -> list[Retry]:
-    """What the client told the application."""
+    """The retries that the client reported to the application."""
     return []
 
 
@@ -82,7 +82,7 @@ def ledger() -> Ledger:
 
 @dataclass(frozen=True)
 class Stage:
-    """A client behind a proxy, and what is seen and noted of it."""
+    """A client behind a proxy, with its retries and its ledger."""
 
     client: PostgresClient
     proxy: Proxy
@@ -92,7 +92,7 @@ class Stage:
 
     @contextlib.asynccontextmanager
     async def losing(self, content: str, moment: Moment, table: str) -> AsyncGenerator[None]:
-        """Lose the connection of the first statement that sends this content, to write a table."""
+        """Lose the connection of the first statement that writes this content to a table."""
         if moment != "during":
             plan = self.proxy.cut_at(content.encode(), moment)
             yield
@@ -115,7 +115,7 @@ class Stage:
 async def stage(
     migrated: str, proxy: Proxy, watcher: Watcher, ledger: Ledger, retries: list[Retry]
 ) -> AsyncIterator[Stage]:
-    """At the end of each test the pool is whole, and the ledger is right."""
+    """Check after each test that the pool is whole and the ledger agrees with the tables."""
     settings = Settings(pool_max_size=SIZE)
     async with PostgresClient.open(
         proxy.dsn(migrated), settings=settings, migrations="off", on_retry=retries.append
@@ -126,7 +126,7 @@ async def stage(
 
 
 @MOMENTS
-async def test_in_a_repeatable_statement_it_is_tried_again_and_happens_once(
+async def test_connection_lost_in_repeatable_statement_is_retried_and_stored_once(
     stage: Stage, moment: Moment
 ) -> None:
     async with stage.losing("s-lost", moment, "session"):
@@ -140,7 +140,7 @@ async def test_in_a_repeatable_statement_it_is_tried_again_and_happens_once(
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("at", ["BEGIN", "tool-1", "COMMIT;"])
-async def test_a_transaction_that_may_run_twice_is_tried_again(
+async def test_connection_lost_in_repeatable_transaction_is_retried(
     stage: Stage, at: str, moment: Side
 ) -> None:
     plan = stage.proxy.cut_at(at.encode(), moment)
@@ -156,7 +156,7 @@ async def test_a_transaction_that_may_run_twice_is_tried_again(
     assert [(retry.attempt, type(retry.error)) for retry in stage.retries] == [(2, Unavailable)]
 
 
-async def test_memories_that_the_server_undid_are_stored_again(stage: Stage) -> None:
+async def test_memories_are_stored_by_retry_after_server_rollback(stage: Stage) -> None:
     await stage.watcher.db.execute(REFUSE_ONCE.format(table="memory"))
     memory = NewMemory(id="m-1", agent_name="travel", user_id="mira", content="Rome")
 
@@ -169,7 +169,7 @@ async def test_memories_that_the_server_undid_are_stored_again(stage: Stage) -> 
 
 
 @MOMENTS
-async def test_in_a_statement_that_must_not_run_twice_the_outcome_is_unknown(
+async def test_connection_lost_in_once_statement_raises_outcome_unknown(
     stage: Stage, moment: Moment
 ) -> None:
     async with stage.losing("It was lost.", moment, "feedback"):
@@ -188,7 +188,7 @@ async def test_in_a_statement_that_must_not_run_twice_the_outcome_is_unknown(
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-async def test_in_a_read_it_is_tried_again(stage: Stage, moment: Moment) -> None:
+async def test_connection_lost_in_read_is_retried(stage: Stage, moment: Moment) -> None:
     await stage.ledger.once(lambda: stage.client.store_events([event("e-1")]), ("event", "e-1"))
     async with stage.losing("s-1", moment, "event"):
         found = await stage.client.list_events_for_session("s-1", user_id="mira")
@@ -196,7 +196,7 @@ async def test_in_a_read_it_is_tried_again(stage: Stage, moment: Moment) -> None
     assert [each.id for each in found] == ["e-1"]
 
 
-async def test_an_event_whose_outcome_is_unknown_is_stored_again_without_harm(stage: Stage) -> None:
+async def test_event_with_unknown_outcome_can_be_stored_again(stage: Stage) -> None:
     async with stage.losing("e-lost", "after", "event"):
         with pytest.raises(OutcomeUnknown):
             await stage.client.store_events([event("e-lost")])
@@ -208,7 +208,7 @@ async def test_an_event_whose_outcome_is_unknown_is_stored_again_without_harm(st
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-async def test_at_begin_the_transaction_is_begun_again(stage: Stage, moment: Side) -> None:
+async def test_connection_lost_at_begin_is_retried(stage: Stage, moment: Side) -> None:
     plan = stage.proxy.cut_at(BEGIN, moment)
     runs = 0
 
@@ -225,7 +225,7 @@ async def test_at_begin_the_transaction_is_begun_again(stage: Stage, moment: Sid
 
 
 @MOMENTS
-async def test_in_a_transaction_nothing_happened_and_nothing_is_tried_again(
+async def test_connection_lost_in_transaction_raises_unavailable_without_retry(
     stage: Stage, moment: Moment
 ) -> None:
     async def store() -> None:
@@ -241,7 +241,7 @@ async def test_in_a_transaction_nothing_happened_and_nothing_is_tried_again(
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-async def test_at_commit_the_outcome_is_unknown_and_all_or_nothing_happened(
+async def test_connection_lost_at_commit_raises_outcome_unknown_and_is_atomic(
     stage: Stage, moment: Side
 ) -> None:
     plan = stage.proxy.cut_at(COMMIT, moment)
@@ -259,10 +259,10 @@ async def test_at_commit_the_outcome_is_unknown_and_all_or_nothing_happened(
     assert len(await stage.client.list_sessions(user_id="mira")) == (moment == "after")
 
 
-async def test_at_commit_on_a_connection_that_the_server_has_ended_nothing_happened(
+async def test_commit_on_connection_ended_by_server_stores_nothing(
     migrated: str, watcher: Watcher
 ) -> None:
-    """The server's last words have arrived, and the end of the connection has not."""
+    """The server's last message has arrived, but not yet the end of the connection."""
     is_ending, heard = asyncio.Event(), asyncio.Event()
 
     async def keep_open(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -299,7 +299,7 @@ async def test_at_commit_on_a_connection_that_the_server_has_ended_nothing_happe
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-async def test_at_the_end_of_a_savepoint_nothing_of_the_transaction_happened(
+async def test_connection_lost_at_release_of_savepoint_stores_nothing(
     stage: Stage, moment: Side
 ) -> None:
     plan = stage.proxy.cut_at(b"RELEASE SAVEPOINT", moment)
@@ -315,7 +315,7 @@ async def test_at_the_end_of_a_savepoint_nothing_of_the_transaction_happened(
     assert stage.ledger.errors() == {"Unavailable": 1}
 
 
-async def test_in_a_stream_the_rows_so_far_stay_and_the_reader_is_told(stage: Stage) -> None:
+async def test_connection_lost_in_stream_raises_after_rows_in_order(stage: Stage) -> None:
     events = [event(f"e-{number}") for number in range(1200)]
     await stage.ledger.once(
         lambda: stage.client.store_events(events), *(("event", each.id) for each in events)
@@ -335,8 +335,8 @@ async def test_in_a_stream_the_rows_so_far_stay_and_the_reader_is_told(stage: St
     assert stage.retries == []
 
 
-async def test_connections_lost_while_nobody_used_them_are_not_handed_out(stage: Stage) -> None:
-    """A statement that must not run twice would otherwise not know whether it had happened."""
+async def test_connections_lost_while_idle_are_replaced(stage: Stage) -> None:
+    """Otherwise the outcome of a once statement would be unknown."""
     await check_whole(stage.client, stage.watcher, size=SIZE)
     assert await stage.watcher.terminate_all() == SIZE
 
@@ -361,7 +361,7 @@ async def test_connections_lost_while_nobody_used_them_are_not_handed_out(stage:
 
 
 @pytest.mark.parametrize("declared", ["repeatable", "once"])
-async def test_where_no_connection_can_be_opened_every_statement_is_tried_again(
+async def test_failed_connect_is_retried_for_every_statement(
     migrated: str, proxy: Proxy, ledger: Ledger, watcher: Watcher, declared: str
 ) -> None:
     retries: list[Retry] = []
@@ -390,7 +390,7 @@ async def test_where_no_connection_can_be_opened_every_statement_is_tried_again(
     await ledger.check(watcher.db)
 
 
-async def test_a_transaction_waits_for_a_server_that_comes_back(
+async def test_transaction_waits_for_server_that_restarts(
     migrated: str, proxy: Proxy, watcher: Watcher
 ) -> None:
     async with PostgresClient.open(
@@ -408,7 +408,7 @@ async def test_a_transaction_waits_for_a_server_that_comes_back(
         assert len(await client.list_sessions(user_id="mira")) == 1
 
 
-async def test_without_retries_the_first_loss_is_reported(
+async def test_lost_connection_is_raised_at_once_without_retries(
     migrated: str, proxy: Proxy, retries: list[Retry]
 ) -> None:
     settings = Settings(retry_timeout_s=0)
@@ -424,7 +424,7 @@ async def test_without_retries_the_first_loss_is_reported(
 
 
 @pytest.mark.parametrize("bound", ["retry_timeout_s", "with_timeout"])
-async def test_a_server_that_stays_away_is_given_up_at_the_deadline(
+async def test_unreachable_server_raises_unavailable_at_deadline(
     migrated: str, proxy: Proxy, retries: list[Retry], bound: str
 ) -> None:
     settings = Settings(retry_timeout_s=0.5 if bound == "retry_timeout_s" else 600)
@@ -444,7 +444,7 @@ async def test_a_server_that_stays_away_is_given_up_at_the_deadline(
 
 
 @pytest.mark.parametrize("declared", ["repeatable", "once"])
-async def test_what_the_server_undid_is_tried_again(stage: Stage, declared: str) -> None:
+async def test_statement_rolled_back_by_server_is_retried(stage: Stage, declared: str) -> None:
     table = "session" if declared == "repeatable" else "feedback"
     await stage.watcher.db.execute(REFUSE_ONCE.format(table=table))
 
@@ -466,10 +466,8 @@ async def test_what_the_server_undid_is_tried_again(stage: Stage, declared: str)
 
 @pytest.mark.parametrize("how", ["copy", "executemany"])
 @pytest.mark.parametrize("given", ["list", "generator"])
-async def test_rows_that_can_be_read_only_once_are_not_tried_again(
-    stage: Stage, how: str, given: str
-) -> None:
-    """The second try would store what the first one had left over, and call it done."""
+async def test_rows_of_a_generator_are_not_retried(stage: Stage, how: str, given: str) -> None:
+    """A retry would store only the rows that the first attempt did not consume."""
     await stage.watcher.db.execute("CREATE TABLE number (n int); GRANT ALL ON number TO PUBLIC")
     await stage.watcher.db.execute(REFUSE_ONCE.format(table="number"))
     numbers = [(number,) for number in range(10)]
@@ -486,7 +484,7 @@ async def test_rows_that_can_be_read_only_once_are_not_tried_again(
     assert stored == (len(numbers) if given == "list" else 0)
 
 
-async def test_what_the_server_undid_in_a_transaction_is_for_its_block_to_run_again(
+async def test_statement_rolled_back_in_transaction_raises_aborted(
     stage: Stage,
 ) -> None:
     await stage.watcher.db.execute(REFUSE_ONCE.format(table="session"))
@@ -503,7 +501,7 @@ async def test_what_the_server_undid_in_a_transaction_is_for_its_block_to_run_ag
     await stage.ledger.once(store, ("session", "s-1"))
 
 
-async def test_a_full_pool_is_not_tried_again(
+async def test_exhausted_pool_is_not_retried(
     migrated: str, watcher: Watcher, retries: list[Retry]
 ) -> None:
     settings = Settings(pool_max_size=SIZE, acquire_timeout_s=0.05)
@@ -525,10 +523,10 @@ async def test_a_full_pool_is_not_tried_again(
     assert retries == []
 
 
-async def test_what_a_call_was_given_is_not_kept_when_no_connection_was_free(
+async def test_arguments_are_freed_after_pool_timeout(
     client: PostgresClient,
 ) -> None:
-    """Not even until the garbage collector comes: an overload would fill the memory."""
+    """They are freed without a garbage collection, because an overload would fill the memory."""
 
     class Text(str):
         __slots__ = ("__weakref__",)
@@ -548,13 +546,13 @@ async def test_what_a_call_was_given_is_not_kept_when_no_connection_was_free(
         gc.disable()
         try:
             await asyncio.create_task(call(quick))
-            await asyncio.sleep(0)  # the event loop holds what woke this task up
+            await asyncio.sleep(0)  # the event loop references the callback of this task
             assert kept[0]() is None
         finally:
             gc.enable()
 
 
-async def test_a_hook_that_fails_costs_nobody_the_call(
+async def test_error_of_retry_hook_does_not_end_the_call(
     migrated: str, proxy: Proxy, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(_retry: Retry) -> None:
@@ -569,7 +567,7 @@ async def test_a_hook_that_fails_costs_nobody_the_call(
     assert "on_retry" in caplog.text
 
 
-async def test_a_pool_of_the_applications_own_is_used_with_retries_too(
+async def test_application_pool_is_used_with_retries(
     migrated: str, proxy: Proxy, ledger: Ledger, watcher: Watcher, retries: list[Retry]
 ) -> None:
     async with asyncpg.create_pool(

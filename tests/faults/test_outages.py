@@ -1,4 +1,4 @@
-"""A server that restarts, stops, hands over to its replica, says nothing, is full, or is slow."""
+"""Servers that restart, stop, fail over, become silent, have a full disk, or are slow."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from agentrows import (
     migrate,
 )
 from agentrows.db.connect import connect
+from agentrows.migrate import Migrator
 from support.ledger import Ledger
 from support.proxy import Proxy, proxy_to
 from support.servers import OwnServer, own_server, small_disk, unprivileged
@@ -41,12 +42,12 @@ SETTINGS = Settings(pool_max_size=SIZE, retry_timeout_s=120)
 MUCH = 1_000_000
 NAMES = itertools.count(1)
 DOWN_S = 20.0 if "AGENTROWS_ROUNDS" in os.environ else 2.0
-"""How long the server is away: 20 s in `make soak`."""
+"""The duration of the outage: 20 s in `make soak`."""
 
 
 @pytest.fixture(scope="module")
 def own() -> Iterator[OwnServer]:
-    """A server with a migrated database, to make copies of."""
+    """A server with a migrated database, as a template."""
     with own_server() as server:
         asyncio.run(_migrate(server))
         yield server
@@ -54,7 +55,7 @@ def own() -> Iterator[OwnServer]:
 
 async def _migrate(server: OwnServer) -> None:
     await _execute(server, "CREATE DATABASE template")
-    await migrate.up(server.dsn("template"), migrate.builtin_tracks())
+    await Migrator(server.dsn("template"), migrate.builtin_tracks()).up()
 
 
 async def _execute(server: OwnServer, statement: str) -> None:
@@ -74,20 +75,20 @@ async def dsn(own: OwnServer) -> str:
 
 
 async def check(client: PostgresClient, ledger: Ledger, dsn: str) -> None:
-    """The pool is whole, and the tables hold what the callers were told."""
+    """Check that the pool is whole and the tables agree with the results of the calls."""
     async with watch(dsn) as watcher:
         await check_whole(client, watcher, size=SIZE)
         await ledger.check(watcher.db)
 
 
-async def test_a_restart_under_load_loses_nothing(own: OwnServer, dsn: str) -> None:
+async def test_server_restart_under_load_loses_nothing(own: OwnServer, dsn: str) -> None:
     async with PostgresClient.open(dsn, settings=SETTINGS, migrations="off") as client:
         ledger = await under_load(client, lambda: asyncio.to_thread(own.restart))
 
         await check(client, ledger, dsn)
 
 
-async def test_a_server_that_is_away_for_a_while_is_waited_for(own: OwnServer, dsn: str) -> None:
+async def test_calls_wait_for_server_that_is_down(own: OwnServer, dsn: str) -> None:
     async def fail() -> None:
         await asyncio.to_thread(own.stop)
         await asyncio.sleep(DOWN_S)
@@ -99,7 +100,7 @@ async def test_a_server_that_is_away_for_a_while_is_waited_for(own: OwnServer, d
         await check(client, ledger, dsn)
 
 
-async def test_every_session_that_is_terminated_under_load_loses_nothing(dsn: str) -> None:
+async def test_terminated_sessions_under_load_lose_nothing(dsn: str) -> None:
     async def fail() -> None:
         async with watch(dsn) as watcher:
             assert await watcher.terminate_all()
@@ -112,7 +113,7 @@ async def test_every_session_that_is_terminated_under_load_loses_nothing(dsn: st
 
 @pytest.fixture
 def replica(own: OwnServer, dsn: str) -> Iterator[OwnServer]:  # noqa: ARG001  it is copied
-    """A streaming replica, which has every commit before the client hears of it."""
+    """A synchronous streaming replica, which has each commit before the client gets its reply."""
     with own_server(replica_of=own) as server:
         asyncio.run(_execute(own, "ALTER SYSTEM SET synchronous_standby_names = '*'"))
         asyncio.run(_execute(own, "SELECT pg_reload_conf()"))
@@ -136,7 +137,7 @@ async def _until_synchronous(primary: OwnServer) -> None:
 
 
 def both(own: OwnServer, replica: OwnServer, dsn: str) -> str:
-    """The DSN of whichever of the two takes writes."""
+    """The DSN of both servers, for the one that accepts writes."""
     hosts = f"127.0.0.1:{own.port},127.0.0.1:{replica.port}"
     return f"postgresql://postgres@{hosts}/{name_of(dsn)}?target_session_attrs=read-write"
 
@@ -145,7 +146,7 @@ def name_of(dsn: str) -> str:
     return dsn.rpartition("/")[2]
 
 
-async def test_a_fail_over_to_the_replica_loses_nothing(
+async def test_failover_to_synchronous_replica_loses_nothing(
     own: OwnServer, replica: OwnServer, dsn: str
 ) -> None:
     async def fail() -> None:
@@ -160,16 +161,16 @@ async def test_a_fail_over_to_the_replica_loses_nothing(
         await check(client, ledger, replica.dsn(name_of(dsn)))
 
 
-async def test_a_primary_that_becomes_read_only_is_left_for_the_new_one(
+async def test_client_leaves_read_only_primary_for_the_new_one(
     own: OwnServer, replica: OwnServer, dsn: str
 ) -> None:
-    """Its connections live on, so that nothing but its refusal tells."""
+    """Its connections stay open, so that only refused writes show the change."""
 
     async def fail() -> None:
         await _execute(own, "ALTER SYSTEM SET default_transaction_read_only = on")
         await _execute(own, "SELECT pg_reload_conf()")
         async with watch(dsn) as watcher:
-            await watcher.until_sessions(0)  # each was refused, and nothing waits for the replica
+            await watcher.until_sessions(0)  # each was refused, and none waits for the replica
         await asyncio.to_thread(replica.promote)
 
     async with PostgresClient.open(
@@ -180,10 +181,8 @@ async def test_a_primary_that_becomes_read_only_is_left_for_the_new_one(
         await check(client, ledger, replica.dsn(name_of(dsn)))
 
 
-async def test_a_host_that_says_nothing_does_not_keep_from_the_other(
-    own: OwnServer, proxy: Proxy
-) -> None:
-    """A machine that is gone refuses nothing: each host has its own time to answer."""
+async def test_silent_host_is_skipped_for_the_next(own: OwnServer, proxy: Proxy) -> None:
+    """An absent machine refuses no connection, so each host has its own time limit."""
     proxy.stall()
     hosts = f"127.0.0.1:{proxy.port},127.0.0.1:{own.port}"
     connection = await connect(f"postgresql://postgres@{hosts}/postgres", timeout_s=0.5)
@@ -193,7 +192,7 @@ async def test_a_host_that_says_nothing_does_not_keep_from_the_other(
         await connection.close()
 
 
-async def test_where_no_host_says_anything_the_last_error_tells(proxy: Proxy) -> None:
+async def test_only_silent_hosts_raise_the_error_of_the_last(proxy: Proxy) -> None:
     proxy.stall()
     hosts = f"127.0.0.1:1,127.0.0.1:{proxy.port}"
     with pytest.raises(Unavailable, match="did not accept a connection in time"):
@@ -206,16 +205,14 @@ async def proxy(own: OwnServer) -> AsyncIterator[Proxy]:
         yield proxy
 
 
-async def test_a_server_that_says_nothing_costs_a_call_its_time_and_no_more(
-    proxy: Proxy, dsn: str
-) -> None:
+async def test_call_to_silent_server_ends_at_its_time_limit(proxy: Proxy, dsn: str) -> None:
     ledger = Ledger()
     settings = Settings(pool_max_size=SIZE, connect_timeout_s=0.3)
     async with PostgresClient.open(proxy.dsn(dsn), settings=settings, migrations="off") as client:
         quick = client.with_timeout(0.3)
         proxy.stall()
         calls: list[Awaitable[object]] = []
-        for number in range(2 * SIZE):  # the later ones find no connection that lives
+        for number in range(2 * SIZE):  # the later ones get no usable connection
             text, name = f"verdict {number}", f"k-{number}"
             calls += [
                 ledger.once(
@@ -243,7 +240,7 @@ async def test_a_server_that_says_nothing_costs_a_call_its_time_and_no_more(
 @pytest.mark.parametrize(
     ("silent_at", "expected"), [("begin", StatementTimeout), ("commit", OutcomeUnknown)]
 )
-async def test_begin_and_commit_keep_to_the_time_limit_of_their_call(
+async def test_begin_and_commit_end_at_time_limit_of_call(
     proxy: Proxy, dsn: str, silent_at: str, expected: type[Exception]
 ) -> None:
     settings = Settings(pool_max_size=SIZE, statement_timeout_s=2 * PATIENCE_S)
@@ -262,7 +259,7 @@ async def test_begin_and_commit_keep_to_the_time_limit_of_their_call(
             await check_whole(client, watcher, size=SIZE)
 
 
-async def test_a_server_process_that_hangs_is_given_up_and_replaced(dsn: str) -> None:
+async def test_connection_to_hanging_server_process_is_replaced(dsn: str) -> None:
     settings = Settings(pool_max_size=1, acquire_timeout_s=20)
     async with (
         watch(dsn) as watcher,
@@ -281,7 +278,7 @@ async def test_a_server_process_that_hangs_is_given_up_and_replaced(dsn: str) ->
         await check_whole(client, watcher, size=1)
 
 
-async def test_a_write_that_takes_too_long_is_cancelled_on_the_server_too(dsn: str) -> None:
+async def test_slow_write_is_cancelled_on_the_server(dsn: str) -> None:
     async with (
         watch(dsn) as watcher,
         PostgresClient.open(dsn, settings=SETTINGS, migrations="off") as client,
@@ -302,7 +299,7 @@ async def test_a_write_that_takes_too_long_is_cancelled_on_the_server_too(dsn: s
         await check_whole(client, watcher, size=SIZE)
 
 
-async def test_a_server_with_a_time_limit_of_its_own_is_understood(dsn: str) -> None:
+async def test_statement_timeout_of_server_raises_statement_timeout(dsn: str) -> None:
     async with (
         watch(dsn) as watcher,
         PostgresClient.open(dsn, settings=SETTINGS, migrations="off") as client,
@@ -315,7 +312,7 @@ async def test_a_server_with_a_time_limit_of_its_own_is_understood(dsn: str) -> 
         await check_whole(client, watcher, size=SIZE)
 
 
-async def test_a_full_pool_lets_nobody_wait_longer_than_agreed_and_then_goes_on(dsn: str) -> None:
+async def test_exhausted_pool_raises_pool_timeout_in_time_and_recovers(dsn: str) -> None:
     settings = Settings(pool_max_size=SIZE, acquire_timeout_s=0.1)
     async with (
         watch(dsn) as watcher,
@@ -353,7 +350,7 @@ async def small(own: OwnServer, dsn: str) -> AsyncIterator[Path]:
         await _execute(own, "DROP TABLESPACE small")
 
 
-async def test_a_full_disk_is_said_and_writes_go_on_once_there_is_room(
+async def test_full_disk_raises_unavailable_and_writes_continue_with_space(
     dsn: str, small: Path
 ) -> None:
     ledger, retries = Ledger(), list[Retry]()
@@ -383,7 +380,7 @@ async def test_a_full_disk_is_said_and_writes_go_on_once_there_is_room(
 
 
 def fill(path: Path) -> None:
-    """Leave no room beside this file."""
+    """Fill the disk with this file."""
     with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while file.write(bytes(4096)):
             pass

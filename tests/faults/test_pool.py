@@ -1,4 +1,4 @@
-"""The pool opens connections by itself, replaces dead ones, and closes in any situation."""
+"""The pool: opening in tasks, checks and replacement of connections, and close."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def proxy(migrated: str) -> AsyncIterator[Proxy]:
 
 @pytest.fixture
 async def behind(migrated: str, proxy: Proxy) -> AsyncIterator[PostgresClient]:
-    """A client whose connections go through the proxy."""
+    """A client that connects through the proxy."""
     settings = Settings(pool_max_size=SIZE)
     async with PostgresClient.open(
         proxy.dsn(migrated), settings=settings, migrations="off"
@@ -68,7 +68,7 @@ async def behind(migrated: str, proxy: Proxy) -> AsyncIterator[PostgresClient]:
 
 
 @pytest.mark.parametrize("how", ["time limit", "cancel"])
-async def test_an_attempt_to_connect_outlives_the_calls_that_wait_for_it(
+async def test_connect_attempt_continues_after_its_waiters_are_cancelled(
     behind: PostgresClient, proxy: Proxy, watcher: Watcher, how: str
 ) -> None:
     proxy.stall()
@@ -92,7 +92,7 @@ async def test_an_attempt_to_connect_outlives_the_calls_that_wait_for_it(
     assert proxy.accepted - before == SIZE
 
 
-async def test_a_call_waits_for_a_slow_connect_longer_than_for_a_free_connection(
+async def test_call_waits_longer_for_slow_connect_than_for_free_connection(
     migrated: str, proxy: Proxy, watcher: Watcher
 ) -> None:
     settings = Settings(pool_max_size=1, acquire_timeout_s=SHORT_S, retry_timeout_s=0)
@@ -110,7 +110,7 @@ async def test_a_call_waits_for_a_slow_connect_longer_than_for_a_free_connection
 
 
 @pytest.mark.parametrize("closes", [False, True])
-async def test_connects_whose_callers_are_cancelled_log_no_error(
+async def test_connect_of_cancelled_caller_logs_no_error(
     migrated: str, proxy: Proxy, caplog: pytest.LogCaptureFixture, *, closes: bool
 ) -> None:
     settings = Settings(pool_max_size=SIZE, pool_max_idle_s=1e-6)  # every call opens a connection
@@ -133,10 +133,10 @@ async def test_connects_whose_callers_are_cancelled_log_no_error(
     assert caplog.records == []
 
 
-async def test_idle_connections_that_the_network_dropped_cost_one_call_a_check(
+async def test_silently_dropped_idle_connections_delay_one_call(
     behind: PostgresClient, proxy: Proxy, watcher: Watcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Statements that must not run twice: none of them may be sent on a dead connection."""
+    """No once statement is sent on a dead connection."""
     ledger = Ledger()
     source: Any = behind.db._source  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     monkeypatch.setattr(source, "_fresh_s", SHORT_S)
@@ -159,7 +159,7 @@ async def test_idle_connections_that_the_network_dropped_cost_one_call_a_check(
     await ledger.check(watcher.db)
 
 
-async def test_a_connection_that_works_is_checked_and_kept(
+async def test_working_idle_connection_passes_its_check(
     behind: PostgresClient, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source: Any = behind.db._source  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
@@ -170,7 +170,7 @@ async def test_a_connection_that_works_is_checked_and_kept(
     assert proxy.accepted == before
 
 
-async def test_a_connection_is_replaced_after_its_lifetime(migrated: str, watcher: Watcher) -> None:
+async def test_connection_is_replaced_after_its_lifetime(migrated: str, watcher: Watcher) -> None:
     settings = Settings(pool_max_size=1, pool_max_lifetime_s=0.2)
     async with PostgresClient.open(migrated, settings=settings, migrations="off") as client:
         first = await client.db.fetchval(PID)
@@ -184,7 +184,7 @@ async def test_a_connection_is_replaced_after_its_lifetime(migrated: str, watche
 
 @pytest.mark.parametrize("programs", [EMBEDDED, DEBIANS_15], ids=["embedded", "debian-15"])
 @LOOPS
-def test_both_ends_of_a_connection_probe_it(
+def test_client_and_server_enable_keepalive_probes(
     programs: Path, new_loop: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
     if not programs.exists():
@@ -216,7 +216,7 @@ def test_both_ends_of_a_connection_probe_it(
         runner.run(look(server.dsn()))
 
 
-def test_the_dsn_sets_the_probes_of_the_client() -> None:
+def test_keepalive_parameters_of_dsn_set_client_probes() -> None:
     async def check(dsn: str) -> None:
         connection: Any = await connect(dsn)
         try:
@@ -231,12 +231,12 @@ def test_the_dsn_sets_the_probes_of_the_client() -> None:
         asyncio.run(check(f"{server.dsn()}?keepalives_idle=7&tcp_user_timeout=4000"))
 
 
-def test_no_idle_connection_is_older_than_azure_allows() -> None:
+def test_default_idle_limit_is_below_azure_idle_timeout() -> None:
     assert Settings().pool_max_idle_s < 240
 
 
 def close_in_a_child(client: PostgresClient) -> int:
-    """Fork; the child closes the client and must be refused every other call; its exit code."""
+    """Fork and return the exit code of the child, which closes the client and tries other calls."""
 
     async def use() -> int:
         await client.close()
@@ -257,7 +257,7 @@ def close_in_a_child(client: PostgresClient) -> int:
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-async def test_a_forked_child_that_closes_the_client_leaves_the_parents_connections_alone(
+async def test_close_in_forked_child_leaves_parent_connections_open(
     migrated: str, watcher: Watcher
 ) -> None:
     settings = Settings(pool_max_size=SIZE)
@@ -273,7 +273,7 @@ async def test_a_forked_child_that_closes_the_client_leaves_the_parents_connecti
 
 
 @LOOPS
-def test_a_client_whose_event_loop_is_closed_is_closed_in_another_one(
+def test_client_of_closed_event_loop_can_be_closed_in_another(
     migrated: str,
     new_loop: Callable[[], asyncio.AbstractEventLoop],
     recwarn: pytest.WarningsRecorder,
@@ -302,7 +302,7 @@ def test_a_client_whose_event_loop_is_closed_is_closed_in_another_one(
 
 
 @LOOPS
-def test_a_client_whose_event_loop_is_open_is_not_closed_in_another_one(
+def test_client_of_open_event_loop_cannot_be_closed_in_another(
     migrated: str, new_loop: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
     async def end(client: PostgresClient) -> None:
@@ -321,7 +321,7 @@ def test_a_client_whose_event_loop_is_open_is_not_closed_in_another_one(
 
 
 @pytest.mark.parametrize("kind", ["events", "export"])
-async def test_a_stream_that_is_left_unread_does_not_keep_close_waiting(
+async def test_close_ends_unread_stream_after_one_second(
     migrated: str, watcher: Watcher, caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:
     async with PostgresClient.open(migrated, migrations="off") as client:
@@ -344,7 +344,7 @@ async def test_a_stream_that_is_left_unread_does_not_keep_close_waiting(
             pass
 
 
-async def test_a_stream_that_is_read_slowly_may_end_while_the_client_closes(
+async def test_close_waits_for_slowly_read_stream(
     migrated: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = await PostgresClient.connect(migrated, migrations="off")
@@ -370,7 +370,7 @@ async def test_a_stream_that_is_read_slowly_may_end_while_the_client_closes(
     assert "waits up to 10 s for 1 calls" in caplog.text
 
 
-async def test_closing_says_that_it_waits_for_a_call(
+async def test_close_logs_that_it_waits_for_a_call(
     migrated: str, watcher: Watcher, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = await PostgresClient.connect(migrated, migrations="off")

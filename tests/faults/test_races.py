@@ -1,4 +1,4 @@
-"""Replicas that start together, with a slow vector file and little patience."""
+"""Runs that start together, with a slow vector file and a short lock timeout."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 
 from agentrows import PostgresClient, migrate
+from agentrows.migrate import Migrator
 from support.catalog import columns, fingerprint
 from support.runners import PATIENCE_S
 
@@ -44,7 +45,7 @@ CREATE EVENT TRIGGER refuse_drops ON sql_drop EXECUTE FUNCTION refuse_drops();
 
 
 def slow_vector(folder: Path) -> None:
-    """Make a vector track whose second file takes 3 s."""
+    """Create a vector track with a second file that takes 3 s."""
     vector = migrate.builtin_tracks()[1]
     shutil.copytree(vector.directory, folder / "vector")
     second = folder / "vector" / "000002_hnsw_index.up.sql"
@@ -54,7 +55,7 @@ def slow_vector(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("replicas", [2, 3, 6])
-async def test_one_migrates_and_the_others_say_why_not(
+async def test_one_of_several_runs_migrates_and_the_others_report_why_not(
     app: App, db: asyncpg.Connection, server: Server, replicas: int, rounds: int
 ) -> None:
     slow_vector(app.folder)
@@ -74,16 +75,16 @@ async def test_one_migrates_and_the_others_say_why_not(
             await asyncio.to_thread(server.drop_database, name)
 
 
-async def test_services_that_start_together_beside_an_old_reader_all_come_up(
+async def test_services_started_together_beside_a_reader_all_open(
     database: str, db: asyncpg.Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its snapshot is older than the indexes, which are left to `up`."""
+    """The reader's snapshot is older than the indexes, which `up` builds later."""
     of = await columns(db)
     before = await fingerprint(db, of)
     tracks = migrate.builtin_tracks()
 
     async def apply(context: migrate.MigrationContext) -> None:
-        await migrate.apply(context.dsn, context.tracks, ddl_lock_timeout_s=0.2)
+        await Migrator(context.dsn, context.tracks, ddl_lock_timeout_s=0.2).apply()
 
     reader = await asyncpg.connect(database)
     with caplog.at_level(logging.WARNING, logger="agentrows"):
@@ -96,7 +97,7 @@ async def test_services_that_start_together_beside_an_old_reader_all_come_up(
             for client in clients:
                 await client.store_session("s-new", user_id="mira")
                 await client.close()
-            up = asyncio.create_task(migrate.up(database, tracks, ddl_lock_timeout_s=0.2))
+            up = asyncio.create_task(Migrator(database, tracks, ddl_lock_timeout_s=0.2).up())
             waits = f"waits until these transactions end: pid {reader.get_server_pid()}"
             async with asyncio.timeout(PATIENCE_S):
                 while waits not in caplog.text:
@@ -105,8 +106,8 @@ async def test_services_that_start_together_beside_an_old_reader_all_come_up(
         await up
     await reader.close()
     assert "optional files pending: " in caplog.text
-    assert (await migrate.doctor(database, tracks)).is_healthy
-    assert (await migrate.verify(database, tracks)).is_current
+    assert (await Migrator(database, tracks).doctor()).is_healthy
+    assert (await Migrator(database, tracks).verify()).is_current
     await db.execute("DELETE FROM session WHERE id = 's-new'")
     assert await fingerprint(db, of) == before
 
@@ -118,10 +119,10 @@ async def race(app: App, replicas: int) -> None:
     assert len(winners) == 1, [done.err for done in ended]
     for done in ended:
         if done not in winners:
-            gave_up = done.code == 1 and "another runner held the migration lock" in done.last
+            gave_up = done.code == 1 and "another runner had the migration lock" in done.last
             assert gave_up or (done.code, done.out) == (0, "nothing to do\n"), done.err
     assert (await app.run("up")).out == "nothing to do\n"
-    assert (await migrate.verify(app.dsn, migrate.builtin_tracks()[::2])).is_current
+    assert (await Migrator(app.dsn, migrate.builtin_tracks()[::2]).verify()).is_current
     assert "vector\t3\n" in (await app.run("version")).out
 
 

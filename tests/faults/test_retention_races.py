@@ -1,4 +1,4 @@
-"""Prune, erase and all writers at once: no row without its parent, no acknowledged row lost."""
+"""Concurrent prunes, erases and writers leave no row without a parent and lose no write."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SESSIONS: Final = 20
 SHORT_S: Final = 8.0
 LONG_S: Final = 20.0
 
-# Sessions that nothing was written to for 100 days, each with a task and a checkpoint as old.
+# Sessions without a write for 100 days, each with a task and a checkpoint of the same age.
 IDLE: Final = """
 WITH input AS (
     SELECT id, user_id, now() - interval '100 days' AS time
@@ -53,7 +53,7 @@ INSERT INTO lg_checkpoint (
 )
 SELECT user_id, id, 'c-1', '', '', '', time, time FROM input
 """
-# Rows that were left behind when their parent was removed.
+# Rows without their parent.
 ORPHANS: Final = """
 SELECT 'share', count(*) FROM session_share AS row
 WHERE NOT EXISTS (
@@ -185,7 +185,7 @@ WRITES: Final[list[tuple[str, Write]]] = [
 ]
 
 
-async def test_prune_and_erase_lose_and_leave_nothing_beside_writers(
+async def test_prune_and_erase_beside_writers_lose_and_leave_nothing(
     migrated: str, rounds: int
 ) -> None:
     settings = Settings(migrations="off", pool_max_size=16)

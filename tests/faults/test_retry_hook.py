@@ -1,4 +1,4 @@
-"""The example of docs/reliability.md runs, and says what it should when a connection is lost."""
+"""The example of docs/reliability.md logs a retry after a lost connection."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reliability.md"
 
 
-async def test_the_example_of_the_document_hears_of_a_retry(
+async def test_documented_hook_is_called_for_a_retry(
     migrated: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     [example] = re.findall(r"(?ms)^```python\n(.*?)^```$", DOCUMENT.read_text())

@@ -1,4 +1,4 @@
-"""Other servers: one that holds much, PostgreSQL 15 without pgvector, one behind pgbouncer."""
+"""Migration runs on a large database, on PostgreSQL 15 without pgvector, and on pgbouncer."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from agentrows import migrate
+from agentrows.migrate import Migrator
 from support.catalog import columns, dump, fingerprint, shared
 from support.servers import DEBIANS_15, OwnServer, own_server, pgbouncer, skip
 
@@ -53,7 +54,7 @@ async def fill(db: asyncpg.Connection, table: str) -> None:
 
 
 @pytest.mark.parametrize("orm_release", ["0_7", "0_8"])
-async def test_a_full_orm_made_database_keeps_every_row_and_ends_like_a_fresh_one(
+async def test_orm_database_keeps_rows_and_gets_the_schema_of_a_fresh_one(
     app: App, db: asyncpg.Connection, server: Server, tmp_path: Path
 ) -> None:
     (tmp_path / "app.py").write_text("TRACKS = []\n")
@@ -69,7 +70,7 @@ async def test_a_full_orm_made_database_keeps_every_row_and_ends_like_a_fresh_on
 
     assert await fingerprint(db, shared(of, await columns(db))) == before
     fresh = await asyncio.to_thread(server.create_database)
-    await migrate.up(server.dsn(fresh), migrate.builtin_tracks())
+    await Migrator(server.dsn(fresh), migrate.builtin_tracks()).up()
     assert dump(app.dsn) == dump(server.dsn(fresh))
     await asyncio.to_thread(server.drop_database, fresh)
 
@@ -83,7 +84,7 @@ def fifteen() -> Generator[OwnServer]:
         yield own
 
 
-async def test_postgresql_15_without_pgvector_takes_core_and_files_outside_of_a_transaction(
+async def test_postgresql_15_without_pgvector_applies_core_and_nontransactional(
     app: App, fifteen: OwnServer
 ) -> None:
     app.write(A, BUILD)
@@ -102,8 +103,8 @@ async def test_postgresql_15_without_pgvector_takes_core_and_files_outside_of_a_
     assert (await app.run("doctor", AGENTROWS_VECTOR_ENABLED="false")).code == 0
     assert await db.fetchval("SELECT indisvalid FROM pg_index WHERE indexrelid = 'a_n'::regclass")
     tracks = migrate.builtin_tracks(vector=False)
-    assert (await migrate.verify(app.dsn, tracks)).is_current
-    down = await migrate.goto(app.dsn, tracks, 0, track="core")
+    assert (await Migrator(app.dsn, tracks).verify()).is_current
+    down = await Migrator(app.dsn, tracks).goto("core", 0)
     assert len(down.files) == 7
     await db.close()
 
@@ -115,9 +116,9 @@ def pooled(fifteen: OwnServer) -> Generator[str]:
         yield fifteen.dsn(port=port)
 
 
-async def test_a_transaction_pooler_is_refused_by_name(app: App, pooled: str) -> None:
+async def test_transaction_pooler_is_refused_by_name(app: App, pooled: str) -> None:
     app.write(A)
-    for _ in range(2):  # the second time its server process knows our statements already
+    for _ in range(2):  # the second run meets a server process with prepared statements
         done = await app.run("up", dsn=pooled, AGENTROWS_VECTOR_ENABLED="false")
         assert done.code == 1
         assert "pgbouncer" in done.last, done.err

@@ -1,4 +1,4 @@
-"""Runs whose server does not answer any more, or is too old to be used."""
+"""Migration runs on a silent server, or on one that is too old."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 LONGEST_S = 10.0
-"""A run that a signal ends has to be over by then, whatever the server does."""
+"""The time limit for the end of a run after a signal."""
 WORKER = (
     "SELECT pid FROM pg_stat_activity WHERE application_name = 'agentrows migrate'"
     " AND datname = current_database()"
@@ -26,7 +26,7 @@ WORKER = (
 
 @pytest.fixture
 async def stopped(db: asyncpg.Connection) -> AsyncIterator[list[int]]:
-    """Processes of the server that a test has stopped; they go on afterwards."""
+    """Server processes that a test has suspended; they are resumed after it."""
     pids: list[int] = []
     yield pids
     for pid in pids:
@@ -36,7 +36,7 @@ async def stopped(db: asyncpg.Connection) -> AsyncIterator[list[int]]:
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("build", [False, True])
-async def test_a_signal_ends_a_run_whose_server_process_does_not_answer(
+async def test_signal_ends_run_with_silent_server_process(
     app: App, db: asyncpg.Connection, stopped: list[int], end: signal.Signals, *, build: bool
 ) -> None:
     header = "-- no-transaction: waits.\n" if build else "CREATE TABLE half (n int); "
@@ -54,7 +54,7 @@ async def test_a_signal_ends_a_run_whose_server_process_does_not_answer(
     assert await db.fetchval("SELECT to_regclass('half')") is None
 
 
-async def test_a_signal_ends_a_run_whose_server_process_hangs_as_it_locks_a_table_first(
+async def test_signal_ends_run_whose_server_process_hangs_at_lock_table(
     app: App, db: asyncpg.Connection, stopped: list[int]
 ) -> None:
     await db.execute("CREATE TABLE busy (n int)")
@@ -77,7 +77,7 @@ async def test_a_signal_ends_a_run_whose_server_process_hangs_as_it_locks_a_tabl
     assert done.seconds < LONGEST_S, done
 
 
-async def test_a_signal_ends_a_run_whose_server_takes_no_request_to_cancel(
+async def test_signal_ends_run_whose_server_ignores_cancel_requests(
     app: App, db: asyncpg.Connection, stopped: list[int]
 ) -> None:
     app.write(GATE)
@@ -98,7 +98,7 @@ async def test_a_signal_ends_a_run_whose_server_takes_no_request_to_cancel(
 
 
 @pytest.mark.parametrize("command", ["up", "status", "verify", "plan", "doctor"])
-async def test_a_server_that_is_too_old_is_refused_by_its_version(
+async def test_run_refuses_too_old_server_with_its_version(
     app: App, db: asyncpg.Connection, command: str
 ) -> None:
     app.write("CREATE TABLE a (n int);")

@@ -1,4 +1,4 @@
-"""Servers that refuse writes, or lack what a client needs."""
+"""Servers that refuse writes, or lack a feature that the client requires."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 EXTENSIONS = Path("/usr/share/postgresql/15/extension")
 
 
-async def test_a_write_on_a_standby_fails_at_once_unless_several_hosts_are_named() -> None:
+async def test_write_on_standby_fails_at_once_unless_dsn_has_several_hosts() -> None:
     with own_server() as primary:
         async with PostgresClient.open(primary.dsn()) as client:
             await client.store_session("s-1", user_id="mira")
@@ -49,7 +49,7 @@ async def test_a_write_on_a_standby_fails_at_once_unless_several_hosts_are_named
 
 @pytest.fixture(scope="module")
 def debians() -> Iterator[str]:
-    """The DSN of a server whose extensions can be added to."""
+    """The DSN of a server with a writable folder of extensions."""
     if not (DEBIANS_15 / "initdb").exists():
         skip("Debian's package postgresql-15 is not installed")
     control, script = EXTENSIONS / "citus.control", EXTENSIONS / "citus--1.0.sql"
@@ -65,7 +65,7 @@ def debians() -> Iterator[str]:
         script.unlink(missing_ok=True)
 
 
-async def test_as_user_is_refused_where_citus_is_installed(debians: str) -> None:
+async def test_as_user_with_citus_is_refused(debians: str) -> None:
     settings = Settings(vector_enabled=False, row_security=True)
     admin = await asyncpg.connect(debians)
     await admin.execute("CREATE ROLE service LOGIN")
@@ -84,7 +84,7 @@ async def test_as_user_is_refused_where_citus_is_installed(debians: str) -> None
     await admin.close()
 
 
-async def test_names_and_intervals_of_the_dsn_reach_the_server(debians: str) -> None:
+async def test_application_name_and_intervals_of_dsn_reach_the_server(debians: str) -> None:
     settings = Settings(vector_enabled=False)
     dsn = debians + "?application_name=billing&client_connection_check_interval=0"
     async with PostgresClient.open(dsn, settings=settings, migrations="off") as client:
@@ -95,7 +95,7 @@ async def test_names_and_intervals_of_the_dsn_reach_the_server(debians: str) -> 
         assert await client.db.fetchval("SHOW client_connection_check_interval") == "1s"
 
 
-async def test_a_server_that_is_not_there_is_waited_for_with_readable_lines(
+async def test_wait_for_absent_server_logs_readable_lines(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     dsn = f"postgresql://app:hunter2@127.0.0.1:{free_port()}/app"
@@ -110,7 +110,7 @@ async def test_a_server_that_is_not_there_is_waited_for_with_readable_lines(
     assert "hunter2" not in caplog.text
 
 
-async def test_retries_of_many_calls_are_one_readable_line(
+async def test_retries_of_many_calls_log_few_readable_lines(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with own_server() as server:
@@ -134,7 +134,7 @@ async def test_retries_of_many_calls_are_one_readable_line(
     assert lines[0].getMessage().startswith("retrying get_session after 0.0 s: the database")
 
 
-async def test_pgvector_beyond_the_search_path_is_named_with_the_cure() -> None:
+async def test_pgvector_outside_search_path_raises_error_with_cure() -> None:
     with own_server() as own:
         admin = await asyncpg.connect(own.dsn())
         await admin.execute("CREATE SCHEMA ext; CREATE EXTENSION vector SCHEMA ext")
@@ -149,7 +149,7 @@ async def test_pgvector_beyond_the_search_path_is_named_with_the_cure() -> None:
             )
 
 
-async def test_a_server_that_refuses_the_check_interval_is_used_without_it(
+async def test_server_without_check_interval_is_used_without_it(
     migrated: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connect, "CHECK_CLIENT", "refused")
@@ -159,7 +159,7 @@ async def test_a_server_that_refuses_the_check_interval_is_used_without_it(
         assert await client.db.fetchval("SHOW client_connection_check_interval") == "0"
 
 
-async def test_a_server_that_is_too_old_is_named(
+async def test_too_old_server_raises_error_with_its_version(
     migrated: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connect, "OLDEST_SERVER", 99)

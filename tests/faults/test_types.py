@@ -1,4 +1,4 @@
-"""Types that are dropped and created again under an open client."""
+"""Types that are dropped and created again while a client is open."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def create_again(dsn: str) -> None:
 
 @pytest.mark.parametrize("used", [True, False], ids=["used", "new"])
 @pytest.mark.parametrize("call", CALLS)
-async def test_pgvector_created_again_is_noticed_by_each_call(
+async def test_recreated_pgvector_is_detected_by_each_call(
     migrated: str, call: Callable[[PostgresClient], Awaitable[None]], *, used: bool
 ) -> None:
     settings = Settings(pool_min_size=8, pool_max_size=8)
@@ -73,7 +73,7 @@ async def test_pgvector_created_again_is_noticed_by_each_call(
         await asyncio.gather(*(call(client) for _ in range(20)))
 
 
-async def test_pgvector_created_again_is_noticed_by_a_pool_of_the_application(
+async def test_recreated_pgvector_is_detected_on_application_pool(
     migrated: str,
 ) -> None:
     async with (
@@ -86,7 +86,7 @@ async def test_pgvector_created_again_is_noticed_by_a_pool_of_the_application(
         await asyncio.gather(*(store(client) for _ in range(8)))
 
 
-async def test_an_enum_created_again_is_noticed_also_in_statements_that_must_not_run_twice(
+async def test_recreated_enum_is_detected_in_once_statements_too(
     migrated: str,
 ) -> None:
     admin = await asyncpg.connect(as_role(migrated, SUPERUSER))
@@ -111,7 +111,7 @@ async def test_an_enum_created_again_is_noticed_also_in_statements_that_must_not
         ("SELECT $1::int", ("a",), r"query argument \$1"),
     ],
 )
-async def test_wrong_arguments_are_refused_at_once_on_the_same_connection(
+async def test_wrong_arguments_raise_invalid_value_on_same_connection(
     client: PostgresClient, query: str, args: tuple[str, ...], words: str
 ) -> None:
     pid = await client.db.fetchval("SELECT pg_backend_pid()")
@@ -123,7 +123,7 @@ async def test_wrong_arguments_are_refused_at_once_on_the_same_connection(
     assert await client.db.fetchval("SELECT pg_backend_pid()") == pid
 
 
-async def test_a_narrow_row_among_many_is_refused_and_nothing_is_stored(
+async def test_row_with_missing_columns_in_batch_stores_nothing(
     client: PostgresClient,
 ) -> None:
     rows = [*((f"s-{i}", "mira") for i in range(3000)), ("s-3000",)]
@@ -135,7 +135,7 @@ async def test_a_narrow_row_among_many_is_refused_and_nothing_is_stored(
     assert await client.list_sessions(user_id="mira") == []
 
 
-async def test_an_upsert_that_meets_a_key_in_a_race_is_tried_again(migrated: str) -> None:
+async def test_upsert_that_loses_race_for_key_is_retried(migrated: str) -> None:
     """A trigger raises the error as often as REINDEX CONCURRENTLY could."""
     admin = await asyncpg.connect(as_role(migrated, SUPERUSER))
     await admin.execute("""

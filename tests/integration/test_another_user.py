@@ -1,7 +1,7 @@
-"""Every method, called by another user: nothing is read, nothing changed, nothing given away.
+"""Every method, called by another user, neither reads nor changes nor reveals a row.
 
-Two databases hold the rows of juno; one of them holds mira's rows too, under the same ids. Whatever
-juno calls has to answer on both alike, and to leave mira's rows as they are.
+Two databases contain the rows of juno, and one of them also mira's rows under the same ids. Every
+call of juno must return the same on both, and leave mira's rows unchanged.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ ALLOWED: Final[Mapping[str, type[AgentRowsError]]] = {
     "store_agent_memory of mira's id": OwnedByAnother,
     "store_task of mira's deleted id": Deleted,
 }
-"""What the keys of the tables give away, as the methods promise: that an id is taken."""
+"""Calls that reveal that an id is taken, as their methods document."""
 MORE: Final[Mapping[str, tuple[str, Arguments]]] = {
     "store_agent_memory of mira's id": (
         "store_agent_memory",
@@ -109,7 +109,7 @@ OWNED: Final = (
     "agentrows_feedback_key",
 )
 OF_CHANCE: Final = {"created_at", "updated_at", "accessed_at", "deleted_at", "expires_at", "token"}
-"""Fields whose values differ from one call to the next."""
+"""Fields with other values in each call."""
 
 
 def as_juno(value: Any) -> Any:  # noqa: ANN401  an argument of any method
@@ -132,7 +132,7 @@ CALLS: Final[Mapping[str, tuple[str, Arguments]]] = {
 }
 
 
-def test_every_method_is_called_or_has_a_reason_not_to_be() -> None:
+def test_every_method_is_called_or_listed_with_a_reason() -> None:
     public = {name for name in dir(Stores) if not name.startswith("_")}
     called = {method for method, _ in CALLS.values()}
     assert public - {"db", "with_timeout"} == called | NOBODYS.keys(), (
@@ -219,7 +219,7 @@ async def rows(tx: Transaction) -> set[str]:
 
 
 async def outcome(client: PostgresClient, method: str, arguments: Arguments) -> object:
-    """What a call answers or raises, without what differs by chance; look at the rows, undo it."""
+    """Return the result or error of a call without its random parts, and roll the call back."""
     result: object = None
     try:
         async with client.transaction() as tx:
@@ -243,7 +243,7 @@ async def outcome(client: PostgresClient, method: str, arguments: Arguments) -> 
             assert {row for row in after - before if "juno" not in row} == set(), (
                 f"{method} called by juno added rows of another user"
             )
-            raise Undone  # noqa: TRY301  the transaction is what has to see it
+            raise Undone  # noqa: TRY301  it must reach the transaction
     except Undone:
         pass
     return result
@@ -273,7 +273,7 @@ def without_times(fields: dict[str, Any]) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("name", CALLS)
-async def test_what_another_user_calls_answers_as_if_ones_rows_were_not_there(
+async def test_calls_of_another_user_return_as_if_the_rows_did_not_exist(
     clients: list[PostgresClient], name: str
 ) -> None:
     method, arguments = CALLS[name]
@@ -289,14 +289,14 @@ async def test_what_another_user_calls_answers_as_if_ones_rows_were_not_there(
         )
 
 
-async def test_a_share_of_mira_is_not_junos_to_delete(clients: list[PostgresClient]) -> None:
+async def test_share_cannot_be_deleted_by_another_user(clients: list[PostgresClient]) -> None:
     _, both = clients
     (share, *_) = await both.list_session_shares_by_session("s-1", user_id="mira")
     arguments = {"token": share.token, "user_id": "juno"}
     assert await outcome(both, "delete_session_share", arguments) is False
 
 
-async def test_the_rows_are_looked_at_closely_enough_to_see_a_change(
+async def test_row_comparison_detects_a_change(
     clients: list[PostgresClient],
 ) -> None:
     _, both = clients

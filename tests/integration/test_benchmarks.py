@@ -29,12 +29,12 @@ COMPARISONS = {
     "add_item": "agentrows",
     "get_items": "agentrows",
 }
-"""What is measured, and the contender of ours that needs nothing else."""
+"""The measured calls, with the contender of this project that requires no other library."""
 BRIEF = ("--rounds", "1", "--seconds", "0.01", "--loop", "asyncio", "--rows", "1000")
 
 
 def run(server: Server, folder: Path, *arguments: str) -> tuple[dict[str, Any], str]:
-    """Run some benchmarks on the tests' server; return their results and what was printed."""
+    """Run some benchmarks on the tests' server; return their results and the output."""
     out = folder / "results.json"
     done = subprocess.run(  # noqa: S603  our own command
         [
@@ -49,7 +49,7 @@ def run(server: Server, folder: Path, *arguments: str) -> tuple[dict[str, Any], 
     return json.loads(out.read_text()), done.stdout
 
 
-def test_each_comparison_measures_ours(server: Server, tmp_path: Path) -> None:
+def test_every_comparison_measures_agentrows(server: Server, tmp_path: Path) -> None:
     chosen = [f"--contender={name}" for name in set(COMPARISONS.values())]
 
     results, _ = run(server, tmp_path, "--only", ",".join(COMPARISONS), *chosen)
@@ -61,7 +61,7 @@ def test_each_comparison_measures_ours(server: Server, tmp_path: Path) -> None:
         assert row["peak_mb"] > 1
 
 
-def test_a_ratio_is_that_of_the_rounds_and_who_is_left_out_is_said(
+def test_ratio_is_that_of_the_rounds_and_omissions_are_listed(
     server: Server, tmp_path: Path
 ) -> None:
     results, printed = run(server, tmp_path, "--only", "list_sessions")

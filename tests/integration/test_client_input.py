@@ -1,4 +1,4 @@
-"""What is passed to the client itself: a wrong argument is named, nothing is opened or begun."""
+"""Invalid arguments of the client: the error names them, and nothing is opened."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ NO_DSN: Final = (
 )
 
 
-def test_every_method_of_the_client_is_tried() -> None:
+def test_every_client_method_is_covered() -> None:
     public = {
         name
         for each in (Stores, Transaction, PostgresClient)
@@ -64,7 +64,7 @@ def others(fits: Callable[[object], bool], *more: object) -> list[Any]:
     return [each for each in (*NOTHING_OF_THE_KIND, *more) if not fits(each)]
 
 
-async def test_a_timeout_that_is_no_positive_number_is_refused_by_name(
+async def test_timeout_that_is_not_positive_is_refused_by_name(
     client: PostgresClient,
 ) -> None:
     for value in others(lambda each: is_number(each) and 0 < each < math.inf, *NUMBERS):  # type: ignore[operator]  # pyright: ignore[reportOperatorIssue, reportUnknownLambdaType]
@@ -73,14 +73,12 @@ async def test_a_timeout_that_is_no_positive_number_is_refused_by_name(
 
 
 @pytest.mark.parametrize("timeout_s", [5, 0.5, 1e18, 1e308, 2**70], ids=str)
-async def test_a_timeout_may_be_as_long_as_numbers_are(
-    client: PostgresClient, timeout_s: float
-) -> None:
+async def test_very_long_timeout_is_accepted(client: PostgresClient, timeout_s: float) -> None:
     with pytest.raises(NotFound):
         await client.with_timeout(timeout_s).get_agent("nobody")
 
 
-async def test_a_transaction_refuses_what_is_no_isolation_and_no_truth_by_name(
+async def test_transaction_refuses_invalid_isolation_and_readonly_by_name(
     client: PostgresClient,
 ) -> None:
     for value in others(lambda each: each is None, "", "SERIALIZABLE", "read committed"):
@@ -94,7 +92,7 @@ async def test_a_transaction_refuses_what_is_no_isolation_and_no_truth_by_name(
     await client.ping()
 
 
-async def test_a_user_to_become_is_named_by_an_id(migrated: str) -> None:
+async def test_as_user_refuses_an_invalid_user_id(migrated: str) -> None:
     settings = Settings(row_security=True, migrations="off")
     async with PostgresClient.open(migrated, settings=settings) as client:
         behind = dataclasses.replace(client, db=Executor(client.db._source))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
@@ -104,7 +102,7 @@ async def test_a_user_to_become_is_named_by_an_id(migrated: str) -> None:
                     pass
 
 
-async def test_opening_refuses_arguments_of_another_type_by_name(migrated: str) -> None:
+async def test_open_refuses_arguments_of_another_type_by_name(migrated: str) -> None:
     def is_none_or_text(value: object) -> bool:
         return value is None or isinstance(value, str)
 
@@ -129,6 +127,6 @@ async def test_opening_refuses_arguments_of_another_type_by_name(migrated: str) 
 
 
 @pytest.mark.parametrize("dsn", NO_DSN, ids=lambda dsn: ascii(dsn)[:30])
-async def test_a_dsn_that_is_none_is_an_error_of_the_configuration(dsn: str) -> None:
+async def test_malformed_dsn_raises_config_error(dsn: str) -> None:
     with pytest.raises(ConfigError, match=r"DSN|database"):
         await PostgresClient.connect(dsn, settings=IMPATIENT)

@@ -1,4 +1,4 @@
-"""A page of an owner who has most of a table reads no more of it than a page of anybody else."""
+"""A page of an owner of most of a table reads no more blocks than a page of another owner."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 ROWS = 40_000
 BLOCKS = 40
-"""What a page of 10 rows may read, descents of indexes and the rows themselves included."""
+"""The maximum of blocks for a page of 10 rows, with the descents of indexes."""
 LOAD = f"""
 CREATE TEMP TABLE n AS
 SELECT
@@ -131,7 +131,7 @@ PAGES = {
 
 @pytest.fixture(scope="module")
 def crowded(server: Server, template: str) -> str:
-    """The DSN of a database whose tables belong to one owner."""
+    """The DSN of a database in which one owner has most rows."""
     name = server.create_database(template)
 
     async def load() -> None:
@@ -165,7 +165,7 @@ async def blocks(connection: asyncpg.Connection, name: str, mode: str) -> tuple[
 
 @pytest.mark.parametrize("mode", ["custom", "generic"])
 @pytest.mark.parametrize("name", PAGES)
-async def test_a_page_of_a_crowded_owner_reads_a_few_blocks(
+async def test_page_of_owner_with_many_rows_reads_few_blocks(
     name: str, mode: str, connection: asyncpg.Connection
 ) -> None:
     rows, read = await blocks(connection, name, mode)
@@ -174,7 +174,7 @@ async def test_a_page_of_a_crowded_owner_reads_a_few_blocks(
     assert read <= BLOCKS
 
 
-async def test_a_page_without_its_index_is_seen(connection: asyncpg.Connection) -> None:
+async def test_check_detects_page_without_its_index(connection: asyncpg.Connection) -> None:
     transaction = connection.transaction()
     await transaction.start()
     await connection.execute("DROP INDEX agentrows_push_notification_order")

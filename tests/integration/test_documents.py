@@ -1,4 +1,4 @@
-"""What the documents say works as written: the README's quickstart, CONTRIBUTING's five steps."""
+"""The README's quickstart and CONTRIBUTING's five steps run as printed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def code_blocks(document: str, language: str) -> list[str]:
 
 
 def run(*command: str | Path, folder: Path, **environment: str) -> str:
-    """Run a command in a folder and return what it printed; fail with all of it."""
+    """Run a command in a folder and return its output; fail with the output on an error."""
     path = f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(  # noqa: S603  our own commands
         command,
@@ -40,7 +40,7 @@ def run(*command: str | Path, folder: Path, **environment: str) -> str:
     return done.stdout
 
 
-def test_the_quickstart_of_the_readme_runs_word_for_word(tmp_path: Path) -> None:
+def test_quickstart_of_readme_runs_as_printed(tmp_path: Path) -> None:
     [quickstart] = code_blocks("README.md", "python")
     (tmp_path / "quickstart.py").write_text(quickstart)
 
@@ -61,7 +61,7 @@ def test_the_quickstart_of_the_readme_runs_word_for_word(tmp_path: Path) -> None
     assert '{"text": "Rome?"}' in out
 
 
-def test_the_readme_names_the_two_commands() -> None:
+def test_readme_contains_both_install_commands() -> None:
     commands = "\n".join(code_blocks("README.md", "sh"))
 
     assert "make demo" in commands
@@ -77,7 +77,7 @@ def test_demo_answers_its_question_from_the_sample_documents() -> None:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of what a contributor changes."""
+    """A copy of the files that a contributor changes."""
     for name in ("src", "migrations", "queries", "tests"):
         shutil.copytree(
             ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "golden")
@@ -87,7 +87,7 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_adding_a_table_works_in_the_five_steps_of_contributing(checkout: Path) -> None:
+def test_five_steps_of_contributing_add_a_table(checkout: Path) -> None:
     steps = [
         *code_blocks("CONTRIBUTING.md", "sql"),
         *code_blocks("CONTRIBUTING.md", "python"),
@@ -106,7 +106,7 @@ def test_adding_a_table_works_in_the_five_steps_of_contributing(checkout: Path) 
     run("pytest", "-q", "tests/policy/test_migrations.py", folder=checkout, PYTHONPATH=package)
 
 
-def test_every_migrate_command_is_in_the_operators_document_and_no_other_is() -> None:
+def test_operations_document_lists_exactly_the_migrate_commands() -> None:
     text = (ROOT / "docs/operations.md").read_text()
     said = set(re.findall(r"agentrows migrate\s([a-z][a-z-]*)", text))
 

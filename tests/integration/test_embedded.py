@@ -47,7 +47,7 @@ def mode(path: Path) -> int:
 
 
 def psql_as(user: str, host: Path) -> subprocess.CompletedProcess[str]:
-    """Ask the server whose socket is in a folder a question, as another local user."""
+    """Query the server with its socket in a folder, as another local user."""
     return subprocess.run(  # noqa: S603
         [EMBEDDED / "psql", "-X", "-U", "postgres", "-h", host, "-c", "SELECT 1"],
         user=user,

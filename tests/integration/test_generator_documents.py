@@ -1,4 +1,4 @@
-"""Every block of Python in docs/generator is what the generator writes for the blocks around it."""
+"""Each block of Python in docs/generator is the generator's output for the blocks beside it."""
 
 from __future__ import annotations
 

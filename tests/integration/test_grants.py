@@ -1,4 +1,4 @@
-"""`agentrows grants`: what its SQL lets three roles do, and what not, whatever they are called."""
+"""The rights of the three roles after the SQL of `agentrows grants`, with any role names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ from agentrows import (
     SchemaBehind,
     migrate,
 )
+from agentrows.migrate import Migrator
 from agentrows.migrate.server import quote
+from agentrows.roles.grants import grants
 from support.methods import call, in_order
 from support.postgres import OWNER, READER, SERVICE, SUPERUSER, as_role
 from support.servers import DEBIANS_15, EMBEDDED, OwnServer, own_server, skip
@@ -180,7 +182,7 @@ HOSTILE: Final = (
 
 
 def rights(tracks: Sequence[migrate.Track] = TRACKS, /, **names: str) -> str:
-    return migrate.grants(tracks, **{"owner": OWNER, "service": SERVICE, "reader": READER, **names})
+    return grants(tracks, **{"owner": OWNER, "service": SERVICE, "reader": READER, **names})
 
 
 @pytest.fixture
@@ -197,9 +199,7 @@ async def service(migrated: str) -> AsyncIterator[asyncpg.Connection]:
     await connection.close()
 
 
-def test_what_it_prints_goes_through_psql_and_a_second_time_changes_nothing(
-    server: Server, tmp_path: Path
-) -> None:
+def test_grants_run_in_psql_and_second_run_changes_nothing(server: Server, tmp_path: Path) -> None:
     name = server.create_database()
     dsn = server.dsn(name)
     environment = {k: v for k, v in os.environ.items() if not k.startswith("AGENTROWS_")}
@@ -242,7 +242,7 @@ def test_what_it_prints_goes_through_psql_and_a_second_time_changes_nothing(
     server.execute('DROP ROLE printed_owner; DROP ROLE "printed service"; DROP ROLE "printed""r"')
 
 
-async def test_the_service_is_refused_all_that_is_not_reading_and_writing_rows(
+async def test_service_role_can_only_read_and_write_rows(
     service: asyncpg.Connection, admin: asyncpg.Connection
 ) -> None:
     await admin.execute("CREATE SCHEMA apart; CREATE TABLE apart.notes (n int)")
@@ -258,7 +258,7 @@ async def test_the_service_is_refused_all_that_is_not_reading_and_writing_rows(
     assert done == []
 
 
-async def test_the_service_has_no_table_of_its_own_and_no_right_beyond_four(
+async def test_service_role_owns_no_table_and_has_four_rights(
     admin: asyncpg.Connection,
 ) -> None:
     found = await admin.fetch(
@@ -284,7 +284,7 @@ async def test_the_service_has_no_table_of_its_own_and_no_right_beyond_four(
     )
 
 
-async def test_the_reader_reads_everything_and_writes_nothing(
+async def test_reader_role_reads_all_rows_and_writes_none(
     client: PostgresClient, migrated: str
 ) -> None:
     calls = in_order()
@@ -312,48 +312,48 @@ async def test_the_reader_reads_everything_and_writes_nothing(
 
 
 @pytest.mark.parametrize("mode", ["apply", "verify", "off"])
-async def test_the_service_opens_a_current_database_in_every_mode(mode: str, migrated: str) -> None:
+async def test_service_role_opens_current_database_in_every_mode(mode: str, migrated: str) -> None:
     async with PostgresClient.open(migrated, migrations=mode) as client:  # type: ignore[arg-type]
         await client.ping()
-    assert (await migrate.doctor(migrated, TRACKS)).is_healthy
+    assert (await Migrator(migrated, TRACKS).doctor()).is_healthy
 
 
-async def test_the_service_cannot_migrate_and_says_what_is_missing(
+async def test_service_role_cannot_migrate_and_error_names_the_missing_right(
     migrated: str, admin: asyncpg.Connection, tmp_path: Path
 ) -> None:
     tracks = [*TRACKS, write_track(tmp_path, "app", "CREATE TABLE extra (n int);")]
     before = await admin.fetch(RIGHTS)
 
     with pytest.raises(SchemaBehind, match="app"):
-        await migrate.verify(migrated, tracks)
+        await Migrator(migrated, tracks).verify()
     with pytest.raises(ConfigError, match="permission denied"):
-        await migrate.up(migrated, tracks)
+        await Migrator(migrated, tracks).up()
 
     assert await admin.fetch(RIGHTS) == before
 
 
-async def test_a_table_to_come_is_for_the_service_at_once(
+async def test_future_table_is_accessible_to_service_role(
     migrated: str, service: asyncpg.Connection, admin: asyncpg.Connection, tmp_path: Path
 ) -> None:
     made = "CREATE TABLE note (id bigserial PRIMARY KEY, body text);"
     tracks = [*TRACKS, write_track(tmp_path, "app", made)]
 
-    await migrate.up(as_role(migrated, OWNER), tracks)
+    await Migrator(as_role(migrated, OWNER), tracks).up()
 
     await service.execute("INSERT INTO note (body) VALUES ('Call back.')")
-    await admin.execute(rights(tracks))  # what `agentrows grants` prints with the new track
+    await admin.execute(rights(tracks))  # the output of `agentrows grants` with the new track
     await service.execute("UPDATE note SET body = 'Done.'; SELECT * FROM app_versions")
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await service.execute("UPDATE app_versions SET version = 7")
 
 
-async def test_a_track_in_a_schema_of_its_own_is_covered(
+async def test_grants_cover_track_in_its_own_schema(
     migrated: str, admin: asyncpg.Connection, service: asyncpg.Connection, tmp_path: Path
 ) -> None:
     track = write_track(tmp_path, "app", "CREATE TABLE note (body text);", schema="app_own")
     await admin.execute(rights([*TRACKS, track]))
 
-    await migrate.up(as_role(migrated, OWNER), [track])
+    await Migrator(as_role(migrated, OWNER), [track]).up()
     await admin.execute(rights([*TRACKS, track]))
 
     await service.execute(
@@ -364,7 +364,7 @@ async def test_a_track_in_a_schema_of_its_own_is_covered(
             await service.execute(refused)
 
 
-async def test_what_was_granted_too_much_is_taken_back(
+async def test_surplus_rights_are_revoked(
     admin: asyncpg.Connection, service: asyncpg.Connection
 ) -> None:
     await admin.execute(
@@ -386,7 +386,7 @@ async def test_what_was_granted_too_much_is_taken_back(
     ]
 
 
-async def test_rights_that_come_by_another_way_are_an_error_and_nothing_is_granted(
+async def test_indirect_surplus_rights_raise_error_and_grant_nothing(
     admin: asyncpg.Connection,
 ) -> None:
     for mistake, says in MISTAKES:
@@ -402,7 +402,7 @@ async def test_rights_that_come_by_another_way_are_an_error_and_nothing_is_grant
 
 
 @pytest.mark.parametrize("argument", ["owner", "service", "reader", "schema"])
-async def test_a_name_is_a_name_whatever_it_holds(argument: str, database: str) -> None:
+async def test_role_name_with_special_characters_is_quoted(argument: str, database: str) -> None:
     plain = {"owner": "plain_owner", "service": "plain_service", "reader": "plain_reader"}
     admin = await asyncpg.connect(database)
     await admin.execute("CREATE TABLE canary (n int)")
@@ -435,7 +435,7 @@ async def test_a_name_is_a_name_whatever_it_holds(argument: str, database: str) 
     "name",
     ["", "a\0b", "a\nb", "\x1b[2J", "\ud800", "x" * 64, "ü" * 32, "public", "none", "pg_monitor"],
 )
-def test_a_name_that_no_role_can_have_is_refused(name: str) -> None:
+def test_invalid_role_name_is_refused(name: str) -> None:
     for argument in ("owner", "service", "reader"):
         with pytest.raises(InvalidValue, match=f"^{argument} "):
             rights(**{argument: name})
@@ -445,14 +445,14 @@ def test_a_name_that_no_role_can_have_is_refused(name: str) -> None:
 
 @pytest.fixture(scope="module", params=[EMBEDDED, DEBIANS_15], ids=["18", "15"])
 def managed(request: pytest.FixtureRequest) -> Iterator[OwnServer]:
-    """A server whose administrator is no superuser, as in a cloud."""
+    """A server with an administrator who is no superuser, as in a cloud."""
     if not request.param.is_dir():
         skip("Debian's package postgresql-15 is not installed")
     with own_server(request.param) as own:
         yield own
 
 
-async def test_an_administrator_who_is_no_superuser_can_run_it(managed: OwnServer) -> None:
+async def test_administrator_without_superuser_can_run_grants(managed: OwnServer) -> None:
     superuser = await asyncpg.connect(managed.dsn())
     await superuser.execute("CREATE ROLE clerk LOGIN CREATEROLE")
     await superuser.execute("CREATE DATABASE shop OWNER clerk")
@@ -464,7 +464,7 @@ async def test_an_administrator_who_is_no_superuser_can_run_it(managed: OwnServe
     before = await superuser.fetch(members)
 
     await clerk.execute(rights(tracks))
-    await migrate.up(as_role(managed.dsn("shop"), OWNER), tracks)
+    await Migrator(as_role(managed.dsn("shop"), OWNER), tracks).up()
     await clerk.execute(rights(tracks))
 
     service = await asyncpg.connect(as_role(managed.dsn("shop"), SERVICE))

@@ -1,4 +1,4 @@
-"""Nothing goes over the network but what the DSN names: the interpreter itself keeps watch."""
+"""The library connects only to the host of the DSN, as audit hooks of the interpreter show."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SOURCE: Final = Path(__file__).parents[2] / "src"
-# Audit hooks see what the socket module does and cannot be taken away again.
+# Audit hooks get the events of the socket module, and cannot be removed.
 WATCH: Final = """
 import atexit, json, os, runpy, sys
 seen = []
-def look(event, arguments):
+def record(event, arguments):
     if event in ("socket.connect", "socket.sendto", "socket.bind", "socket.sendmsg"):
         seen.append([event, arguments[1]])
     elif event.startswith("socket.get") and event != "socket.gethostname":
@@ -32,13 +32,13 @@ def look(event, arguments):
         seen.append([event, str(arguments[0])])
     elif event in ("urllib.Request", "ftplib.connect", "smtplib.connect", "http.client.connect"):
         seen.append([event, str(arguments)])
-sys.addaudithook(look)
+sys.addaudithook(record)
 atexit.register(lambda: open(os.environ["SEEN"], "w").write(json.dumps(seen)))
 """
 
 
 def seen_by(code: str, folder: Path, **extra: str) -> list[tuple[str, object]]:
-    """Run code in an interpreter of its own, and return what it asked of the network."""
+    """Run code in a separate interpreter, and return its network events."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith("AGENTROWS_")}
     seen = folder / "seen.json"
     done = subprocess.run(  # noqa: S603  our own code
@@ -59,7 +59,7 @@ def server() -> Iterator[OwnServer]:
         yield own
 
 
-def test_importing_every_module_asks_nothing_of_the_network(tmp_path: Path) -> None:
+def test_importing_every_module_opens_no_network_connection(tmp_path: Path) -> None:
     modules = [
         ".".join(path.relative_to(SOURCE).with_suffix("").parts)
         for path in sorted(SOURCE.rglob("*.py"))
@@ -110,7 +110,7 @@ def test_embedded_demo_uses_local_sockets_only(tmp_path: Path) -> None:
     assert programs <= {"initdb", "pg_ctl", "postgres", "sh", "bash", "ldconfig"}, programs
 
 
-def test_a_word_with_somebody_else_would_be_seen(tmp_path: Path) -> None:
+def test_check_detects_connection_to_another_host(tmp_path: Path) -> None:
     code = """
 import contextlib, socket, urllib.request
 with contextlib.suppress(Exception):

@@ -1,4 +1,4 @@
-"""Databases at an older core version: a method works there, or says which migration it needs.
+"""Every method on older core versions: it works, or raises an error with the migration.
 
 The whole suite of the stores runs on one with `pytest tests/integration/stores --core 3`; here it
 does so on two of the versions, and every method is called once on each.
@@ -30,6 +30,7 @@ from agentrows import (
     init_connection,
     migrate,
 )
+from agentrows.migrate import Migrator
 from support.methods import METHODS, call, in_order
 from support.older_schemas import CORES, NEEDED, tracks_at, why_expected
 from support.stores import towards
@@ -42,11 +43,11 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).parents[2]
 STORES: Final = "tests/integration/stores"
 ELSEWHERE: Final = ("bad_input", "hostile_input", "limits", "memory_search")
-"""What no version of core changes: arguments refused before, and a table of another track."""
+"""Stores that no version of core changes: their arguments or their tables do not allow it."""
 MOVED: Final = {"agents": 3, "tasks": 7, "push notifications": 7, "shares": 6, "users": 7}
 """The core version that brought a column or table to a store's methods."""
 EXCEPT: Final = {"delete_agent": 1, "prune_expired_sessions": 7}
-"""What differs from the other methods of its store: deletes no column, or removes from more."""
+"""Methods that require another version than the others of their store."""
 NO_VECTOR: Final = Settings(vector_enabled=False)
 
 
@@ -54,7 +55,7 @@ def needed(store: str, method: str) -> int:
     return EXCEPT.get(method, MOVED.get(store, 1))
 
 
-def test_every_method_of_every_store_is_called_here() -> None:
+def test_every_store_method_is_covered() -> None:
     public = {name for name in dir(Stores) if not name.startswith("_")}
     known = {method for methods in METHODS.values() for method in methods}
     assert public - {"db", "with_timeout"} == known, (
@@ -69,7 +70,7 @@ def behind(version: int, database: int) -> SchemaBehind:
     )
 
 
-def test_only_a_version_above_the_databases_excuses_a_test_of_the_stores() -> None:
+def test_store_test_is_skipped_only_for_newer_migration() -> None:
     missing = asyncpg.UndefinedTableError('relation "session_share" does not exist')
     assert why_expected(behind(7, 5), 5) == "the method needs core 7"
     assert why_expected(missing, 5) == "the test's own SQL needs core 6"
@@ -92,23 +93,23 @@ def test_only_a_version_above_the_databases_excuses_a_test_of_the_stores() -> No
 def older(
     server: Server, request: pytest.FixtureRequest, tmp_path: Path
 ) -> Iterator[tuple[int, str]]:
-    """A core version, and the DSN of a database that stands there, with the other tracks."""
+    """A core version, and the DSN of a database at that version, with the other tracks."""
     core: int = request.param
     name = server.create_database()
-    asyncio.run(migrate.up(server.dsn(name), tracks_at(core, tmp_path)))
+    asyncio.run(Migrator(server.dsn(name), tracks_at(core, tmp_path)).up())
     yield core, server.dsn(name)
     server.drop_database(name)
 
 
 async def outcomes(client: Stores, *, of_store: str | None = None) -> dict[str, int | None]:
-    """Call every method once; the core version that it says it needs, None if it works."""
+    """Call every method once; return the core version in its error, or None if it works."""
     found: dict[str, int | None] = {}
     for method, arguments in in_order(of_store=of_store):
         found[method] = None
         try:
             await call(client, method, arguments)
         except (Conflict, InvalidReference, NotFound):
-            pass  # it looked; what it looks for could not be stored, or was by the round before
+            pass  # it ran; its row is missing, or was stored in an earlier round
         except SchemaBehind as error:
             said = NEEDED.search(str(error))
             if said is None:
@@ -117,7 +118,7 @@ async def outcomes(client: Stores, *, of_store: str | None = None) -> dict[str, 
     return found
 
 
-async def test_every_method_works_or_names_the_migration_that_it_needs(
+async def test_every_method_works_or_names_the_required_migration(
     older: tuple[int, str],
 ) -> None:
     core, dsn = older
@@ -139,7 +140,7 @@ async def test_every_method_works_or_names_the_migration_that_it_needs(
         assert await outcomes(await PostgresClient.from_pool(pool)) == expected
 
 
-async def test_a_client_that_is_opened_after_the_migration_has_every_method(
+async def test_client_opened_after_migration_has_every_method(
     older: tuple[int, str],
 ) -> None:
     _, dsn = older
@@ -147,7 +148,7 @@ async def test_a_client_that_is_opened_after_the_migration_has_every_method(
         assert set((await outcomes(client)).values()) == {None}
 
 
-async def test_verify_refuses_an_older_schema_and_names_the_track(older: tuple[int, str]) -> None:
+async def test_verify_refuses_older_schema_and_names_the_track(older: tuple[int, str]) -> None:
     core, dsn = older
     if core == max(CORES):
         async with PostgresClient.open(dsn, migrations="verify") as client:
@@ -158,10 +159,10 @@ async def test_verify_refuses_an_older_schema_and_names_the_track(older: tuple[i
                 pytest.fail("an older schema was taken")
 
 
-async def test_without_the_vector_track_memories_are_refused_and_the_rest_works(
+async def test_missing_vector_track_disables_only_the_memory_store(
     database: str,
 ) -> None:
-    await migrate.up(database, migrate.builtin_tracks(vector=False))
+    await Migrator(database, migrate.builtin_tracks(vector=False)).up()
     async with PostgresClient.open(database, settings=NO_VECTOR, migrations="verify") as client:
         for store in METHODS:
             if store != "memory":
@@ -171,7 +172,7 @@ async def test_without_the_vector_track_memories_are_refused_and_the_rest_works(
                 await call(client, method, arguments)
 
 
-async def test_a_client_without_vectors_serves_memories_where_they_are_or_refuses_them_clearly(
+async def test_client_without_vectors_serves_or_clearly_refuses_memories(
     migrated: str,
 ) -> None:
     async with PostgresClient.open(migrated, settings=NO_VECTOR, migrations="off") as client:
@@ -224,9 +225,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[int, subproc
 
 
 @pytest.mark.parametrize("core", [2, 3, 5])
-def test_the_whole_suite_of_the_stores_runs_on(
-    core: int, runs: dict[int, subprocess.Popen[str]]
-) -> None:
+def test_store_tests_run_on_older_schema(core: int, runs: dict[int, subprocess.Popen[str]]) -> None:
     report, _ = runs[core].communicate(timeout=300)
     assert runs[core].returncode == 0, report[-8000:]
     counts = {what: int(number) for number, what in re.findall(r"(\d+) (\w+)", report[-200:])}

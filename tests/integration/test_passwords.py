@@ -1,4 +1,4 @@
-"""Passwords: from a file, from where libpq looks, from a function; asked for anew, and rotated."""
+"""Passwords from a file, from libpq's file and from a function, read for each connection."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import asyncpg
 import pytest
 
 from agentrows import ConfigError, PostgresClient, Settings, Unavailable, migrate
+from agentrows.migrate import Migrator
 from support.postgres import LOCKED_ROLE, SERVICE, SUPERUSER, as_role
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Tokens:
 
 
 @pytest.mark.parametrize("way", ["plain", "later"])
-async def test_a_function_is_asked_by_each_connection_and_may_answer_something_new(
+async def test_password_function_is_called_for_each_connection(
     way: str, locked: str, admin: asyncpg.Connection
 ) -> None:
     tokens = Tokens()
@@ -88,7 +89,7 @@ async def test_a_function_is_asked_by_each_connection_and_may_answer_something_n
         assert tokens.asked == 4
 
 
-async def test_a_file_is_read_anew_by_each_connection(
+async def test_password_file_is_read_for_each_connection(
     locked: str, admin: asyncpg.Connection, tmp_path: Path
 ) -> None:
     secret = tmp_path / "password"
@@ -101,7 +102,7 @@ async def test_a_file_is_read_anew_by_each_connection(
         await opens_two(client)
 
 
-async def test_the_file_of_libpq_is_read_anew_by_each_connection(
+async def test_libpq_password_file_is_read_for_each_connection(
     locked: str, admin: asyncpg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passwords = tmp_path / "pgpass"
@@ -116,7 +117,7 @@ async def test_the_file_of_libpq_is_read_anew_by_each_connection(
         await opens_two(client)
 
 
-async def test_a_password_that_is_old_is_an_error_that_does_not_say_it(
+async def test_outdated_password_raises_error_without_the_password(
     locked: str, admin: asyncpg.Connection
 ) -> None:
     async with PostgresClient.open(locked, settings=TWO, password=lambda: FIRST) as client:
@@ -126,7 +127,7 @@ async def test_a_password_that_is_old_is_an_error_that_does_not_say_it(
             await opens_two(client)
 
 
-async def test_a_function_wins_over_the_dsn_and_the_dsn_over_the_file(
+async def test_password_function_overrides_dsn_and_dsn_overrides_file(
     locked: str, tmp_path: Path
 ) -> None:
     secret = tmp_path / "password"
@@ -134,13 +135,13 @@ async def test_a_function_wins_over_the_dsn_and_the_dsn_over_the_file(
     wrong = as_role(locked, LOCKED_ROLE, "hunter2-wrong")
     settings = Settings(database_password_file=secret)
 
-    assert (await migrate.status(wrong, CORE, password=lambda: FIRST)).is_current
+    assert (await Migrator(wrong, CORE, password=lambda: FIRST).status()).is_current
     assert settings.resolve_password(wrong) is None
     assert settings.resolve_password(f"{locked}&password=hunter2-wrong") is None
     assert settings.resolve_password(locked) is not None
 
 
-async def test_no_password_where_one_is_wanted_is_an_error_of_the_configuration(
+async def test_missing_password_raises_config_error(
     locked: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PGPASSFILE", str(tmp_path / "none"))
@@ -152,7 +153,7 @@ async def test_no_password_where_one_is_wanted_is_an_error_of_the_configuration(
 
 
 @pytest.mark.parametrize("content", [None, "", " \n", b"hunter2\xff"])
-async def test_a_file_that_holds_no_password_is_an_error_that_names_its_variable(
+async def test_empty_password_file_raises_error_with_its_variable(
     content: str | bytes | None, locked: str, tmp_path: Path
 ) -> None:
     secret = tmp_path / "password"
@@ -165,12 +166,12 @@ async def test_a_file_that_holds_no_password_is_an_error_that_names_its_variable
 
 
 @pytest.mark.parametrize("answer", [None, "", b"hunter2", 7])
-async def test_an_answer_that_is_no_password_is_an_error(answer: object, locked: str) -> None:
+async def test_result_that_is_no_password_raises_config_error(answer: object, locked: str) -> None:
     with pytest.raises(ConfigError, match="a text that is not empty"):
-        await migrate.status(locked, CORE, password=lambda: answer)  # type: ignore[arg-type, return-value]  # pyright: ignore[reportArgumentType]
+        await Migrator(locked, CORE, password=lambda: answer).status()  # type: ignore[arg-type, return-value]  # pyright: ignore[reportArgumentType]
 
 
-async def test_what_the_function_raises_is_unavailable_with_its_cause(locked: str) -> None:
+async def test_error_of_password_function_becomes_unavailable_with_cause(locked: str) -> None:
     def fail() -> str:
         raise KeyError("no credentials")
 
@@ -183,7 +184,7 @@ async def test_what_the_function_raises_is_unavailable_with_its_cause(locked: st
     assert isinstance(caught.value.__cause__, KeyError)
 
 
-async def test_a_function_that_never_answers_costs_no_more_than_a_connection_may(
+async def test_password_function_that_hangs_ends_at_connect_timeout(
     locked: str,
 ) -> None:
     async def wait() -> str:
@@ -196,46 +197,46 @@ async def test_a_function_that_never_answers_costs_no_more_than_a_connection_may
             pass
 
 
-async def test_an_applications_own_runner_gets_the_function_and_no_repr_shows_it(
+async def test_own_migration_runner_gets_password_function_hidden_in_repr(
     locked: str,
 ) -> None:
     seen: list[MigrationContext] = []
 
     async def run(context: MigrationContext) -> None:
         seen.append(context)
-        await migrate.up(context.dsn, context.tracks, password=context.password)
+        await Migrator(context.dsn, context.tracks, password=context.password).up()
 
     async with PostgresClient.open(locked, migrations=run, password=Tokens().plain):
         assert "Tokens" not in repr(seen)
 
 
 CALLS: Final[dict[str, Callable[[str, Callable[[], str]], object]]] = {
-    "up": lambda dsn, password: migrate.up(dsn, CORE, password=password),
-    "apply": lambda dsn, password: migrate.apply(dsn, CORE, password=password),
-    "dry_run": lambda dsn, password: migrate.dry_run(dsn, CORE, password=password),
-    "goto": lambda dsn, password: migrate.goto(dsn, CORE, 7, track="core", password=password),
-    "plan": lambda dsn, password: migrate.plan(dsn, CORE, password=password),
-    "doctor": lambda dsn, password: migrate.doctor(dsn, CORE, password=password),
-    "verify": lambda dsn, password: migrate.verify(dsn, CORE, password=password),
-    "status": lambda dsn, password: migrate.status(dsn, CORE, password=password),
+    "up": lambda dsn, password: Migrator(dsn, CORE, password=password).up(),
+    "apply": lambda dsn, password: Migrator(dsn, CORE, password=password).apply(),
+    "dry_run": lambda dsn, password: Migrator(dsn, CORE, password=password).dry_run(),
+    "goto": lambda dsn, password: Migrator(dsn, CORE, password=password).goto("core", 7),
+    "plan": lambda dsn, password: Migrator(dsn, CORE, password=password).plan(),
+    "doctor": lambda dsn, password: Migrator(dsn, CORE, password=password).doctor(),
+    "verify": lambda dsn, password: Migrator(dsn, CORE, password=password).verify(),
+    "status": lambda dsn, password: Migrator(dsn, CORE, password=password).status(),
 }
 
 
-async def test_every_function_of_migrate_asks_for_it(locked: str) -> None:
+async def test_every_migrate_function_calls_the_password_function(locked: str) -> None:
     for name, call in CALLS.items():
         tokens = Tokens()
         await call(locked, tokens.plain)  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
         assert tokens.asked, name
     tokens = Tokens()
     with pytest.raises(ConfigError, match="does not own"):
-        await migrate.down(locked, CORE, 1, track="core", password=tokens.plain)
+        await Migrator(locked, CORE, password=tokens.plain).down("core", 1)
     with pytest.raises(ConfigError, match="permission denied"):
-        await migrate.force(locked, CORE, 7, track="core", password=tokens.plain)
+        await Migrator(locked, CORE, password=tokens.plain).force("core", 7)
     assert tokens.asked == 2
 
 
 @pytest.mark.parametrize("command", ["status", "up", "doctor", "plan"])
-def test_the_command_line_reads_the_file(command: str, locked: str, tmp_path: Path) -> None:
+def test_command_line_reads_the_password_file(command: str, locked: str, tmp_path: Path) -> None:
     secret = tmp_path / "password"
     secret.write_text(FIRST)
     ours = {name: value for name, value in os.environ.items() if not name.startswith("AGENTROWS_")}

@@ -22,6 +22,7 @@ from agentrows.gen import (
     tasks,
     tools,
 )
+from agentrows.migrate import Migrator
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -152,7 +153,7 @@ def full(server: Server, template: str) -> str:
         await connection.close()
 
     asyncio.run(load())
-    asyncio.run(migrate.up(server.dsn(name), migrate.builtin_tracks(row_security=True)))
+    asyncio.run(Migrator(server.dsn(name), migrate.builtin_tracks(row_security=True)).up())
     return server.dsn(name)
 
 
@@ -175,7 +176,7 @@ async def plan(connection: asyncpg.Connection, name: str, mode: str) -> str:
 
 @pytest.mark.parametrize("mode", ["custom", "generic"])
 @pytest.mark.parametrize("name", STATEMENTS)
-async def test_no_statement_reads_a_whole_table(
+async def test_statements_scan_no_whole_table(
     name: str, mode: str, connection: asyncpg.Connection
 ) -> None:
     shown = await plan(connection, name, mode)
@@ -185,7 +186,7 @@ async def test_no_statement_reads_a_whole_table(
 
 
 @pytest.mark.parametrize("mode", ["custom", "generic"])
-async def test_under_the_policies_no_statement_reads_a_whole_table_either(
+async def test_statements_under_policies_scan_no_whole_table(
     mode: str, connection: asyncpg.Connection
 ) -> None:
     await connection.execute(f"SET ROLE {GUARDED}")
@@ -199,7 +200,7 @@ async def test_under_the_policies_no_statement_reads_a_whole_table_either(
             assert not scanned & FULL, shown
 
 
-async def test_a_list_without_its_index_is_seen(connection: asyncpg.Connection) -> None:
+async def test_check_detects_list_without_its_index(connection: asyncpg.Connection) -> None:
     transaction = connection.transaction()
     await transaction.start()
     await connection.execute("DROP INDEX agentrows_agent_created")
@@ -231,7 +232,7 @@ async def calls(client: PostgresClient, number: int) -> None:
     await client.get_checkpoint("s-new", user_id="u-1")
 
 
-async def test_what_an_agents_turn_calls_is_not_planned_anew_each_time(full: str) -> None:
+async def test_statements_of_an_agent_turn_use_cached_plans(full: str) -> None:
     settings = Settings(pool_min_size=1, pool_max_size=1)
     async with PostgresClient.open(full, settings=settings, migrations="off") as client:
         for number in range(10):

@@ -1,4 +1,4 @@
-"""Behind pgbouncer in transaction mode, where every statement may meet another server process.
+"""Clients behind pgbouncer in transaction mode, where each statement may get another process.
 
 The tests of the stores run through it as a whole: `pytest tests/integration/stores --pooler`.
 """
@@ -22,6 +22,7 @@ from agentrows import (
     Unavailable,
     migrate,
 )
+from agentrows.migrate import Migrator
 from support.servers import pgbouncer
 from support.stores import count, event
 
@@ -80,7 +81,7 @@ async def live(client: PostgresClient, user: str, times: int) -> None:
     assert (await client.summarize_feedback(user_id=user)).total == times
 
 
-async def test_many_tasks_on_few_server_processes_get_their_own_answers(
+async def test_tasks_on_few_server_processes_get_their_own_rows(
     migrated: str, pooled: Pooled
 ) -> None:
     settings = Settings(**SETTINGS, migrations="off")
@@ -97,7 +98,7 @@ async def test_many_tasks_on_few_server_processes_get_their_own_answers(
     await connection.close()
 
 
-async def test_nothing_is_left_in_a_server_process(migrated: str, pooled: Pooled) -> None:
+async def test_server_process_has_no_leftover_state(migrated: str, pooled: Pooled) -> None:
     settings = Settings(**SETTINGS, migrations="off")
     async with PostgresClient.open(pooled(migrated), settings=settings) as client:
         await live(client, "mira", times=3)
@@ -109,9 +110,7 @@ async def test_nothing_is_left_in_a_server_process(migrated: str, pooled: Pooled
             assert not await client.db.fetch("SELECT * FROM pg_cursors WHERE name <> ''")
 
 
-async def test_a_value_that_could_not_be_sent_keeps_no_server_process(
-    migrated: str, server: Server
-) -> None:
+async def test_unsendable_value_frees_its_server_process(migrated: str, server: Server) -> None:
     settings = Settings(**SETTINGS, migrations="off", retry_timeout_s=0)
     folder = Path(server.postgres.pgdata)
     with pgbouncer(folder, 5432, "postgres", pool_size=1, more=IMPATIENT) as port:
@@ -126,7 +125,7 @@ async def test_a_value_that_could_not_be_sent_keeps_no_server_process(
                 await other.list_agents()
 
 
-async def test_a_pooler_that_has_no_process_free_is_unavailable(
+async def test_pooler_without_free_process_raises_unavailable(
     migrated: str, pooled: Pooled
 ) -> None:
     settings = Settings(**SETTINGS, migrations="off", retry_timeout_s=0)
@@ -150,7 +149,7 @@ async def test_a_pooler_that_has_no_process_free_is_unavailable(
 
 
 @pytest.mark.parametrize("ignored", [True, False])
-async def test_without_the_setting_the_error_names_it(
+async def test_transaction_pooler_without_setting_raises_error_with_it(
     migrated: str, server: Server, *, ignored: bool
 ) -> None:
     more = "ignore_startup_parameters = client_connection_check_interval\n" if ignored else ""
@@ -171,7 +170,7 @@ async def test_without_the_setting_the_error_names_it(
         await use(through(port, migrated))
 
 
-async def test_a_pooler_in_session_mode_may_refuse_the_keepalive_parameters(
+async def test_session_pooler_may_refuse_keepalive_parameters(
     migrated: str, server: Server
 ) -> None:
     more = "pool_mode = session\nignore_startup_parameters = client_connection_check_interval\n"
@@ -182,7 +181,7 @@ async def test_a_pooler_in_session_mode_may_refuse_the_keepalive_parameters(
             await asyncio.gather(*(client.list_agents() for _ in range(10)))
 
 
-async def test_the_schema_is_checked_and_never_changed_through_the_pooler(
+async def test_schema_is_verified_but_not_migrated_through_pooler(
     migrated: str, database: str, pooled: Pooled
 ) -> None:
     settings = Settings(**SETTINGS)
@@ -195,11 +194,11 @@ async def test_the_schema_is_checked_and_never_changed_through_the_pooler(
         with pytest.raises(ConfigError, match="AGENTROWS_MIGRATIONS_URL"):
             await PostgresClient.connect(pooled(migrated), settings=told, migrations=asked)
     with pytest.raises(ConfigError, match="pgbouncer"):
-        await migrate.up(pooled(database), migrate.builtin_tracks())
+        await Migrator(pooled(database), migrate.builtin_tracks()).up()
 
 
-async def test_migrations_take_their_own_way_to_the_database(database: str, pooled: Pooled) -> None:
+async def test_migrations_use_their_own_dsn(database: str, pooled: Pooled) -> None:
     settings = Settings.model_validate({**SETTINGS, "migrations_url": database})
     async with PostgresClient.open(pooled(database), settings=settings) as client:
         await client.store_agent("travel", type="BYO")
-    assert (await migrate.verify(database, migrate.builtin_tracks())).is_current
+    assert (await Migrator(database, migrate.builtin_tracks()).verify()).is_current

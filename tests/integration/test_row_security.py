@@ -1,4 +1,4 @@
-"""Row-level security: what `as_user` hides and refuses, whatever a statement forgets."""
+"""Row-level security: rows that `as_user` hides and writes that it refuses."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from agentrows import (
     init_connection,
     migrate,
 )
+from agentrows.migrate import Migrator
 from policy.checks.owner_scope import LINKS
 from support.methods import METHODS, call, in_order
 from support.stores import count, event
@@ -55,9 +56,9 @@ EVERY_TABLE: Final = """
 
 @pytest.fixture(scope="module")
 def guarded_template(server: Server, template: str) -> Iterator[str]:
-    """The name of a database with the policies, and a role for which they hold."""
+    """The name of a database with the policies and a role that they apply to."""
     name = server.create_database(template)
-    asyncio.run(migrate.up(server.dsn(name), TRACKS))
+    asyncio.run(Migrator(server.dsn(name), TRACKS).up())
     server.execute(f"CREATE ROLE {ROLE} LOGIN")
     server.execute(GRANTS, database=name)
     yield name
@@ -67,7 +68,7 @@ def guarded_template(server: Server, template: str) -> Iterator[str]:
 
 @pytest.fixture
 def guarded(server: Server, guarded_template: str) -> Iterator[str]:
-    """The name of a database of its own with the policies."""
+    """The name of a separate database with the policies."""
     name = server.create_database(guarded_template)
     yield name
     server.drop_database(name)
@@ -79,7 +80,7 @@ def as_role(server: Server, database: str, role: str = ROLE) -> str:
 
 @pytest.fixture
 async def client(server: Server, guarded: str) -> AsyncIterator[PostgresClient]:
-    """A client whose role is held to the policies, with rows of two users."""
+    """A client with a role that the policies apply to, and rows of two users."""
     dsn = as_role(server, guarded)
     async with PostgresClient.open(dsn, settings=SINGLE, migrations="off") as client:
         for user in ("mira", "juno"):
@@ -94,7 +95,7 @@ async def client(server: Server, guarded: str) -> AsyncIterator[PostgresClient]:
 
 @pytest.fixture
 async def superuser(server: Server, guarded: str) -> AsyncIterator[asyncpg.Connection]:
-    """Somebody whom no policy concerns."""
+    """A role that is exempt from the policies."""
     connection = await asyncpg.connect(server.dsn(guarded))
     await init_connection(connection)
     yield connection
@@ -102,11 +103,11 @@ async def superuser(server: Server, guarded: str) -> AsyncIterator[asyncpg.Conne
 
 
 async def names(tx: Transaction | PostgresClient) -> list[object]:
-    """Whose sessions a statement sees that forgot its WHERE."""
+    """Return the users of the sessions that a statement without WHERE returns."""
     return [row[0] for row in await tx.db.fetch("SELECT user_id FROM session ORDER BY user_id")]
 
 
-async def test_a_statement_without_where_sees_and_changes_the_users_rows_alone(
+async def test_statement_without_where_is_restricted_to_the_user(
     client: PostgresClient, superuser: asyncpg.Connection
 ) -> None:
     async with client.as_user("mira") as tx:
@@ -121,7 +122,7 @@ async def test_a_statement_without_where_sees_and_changes_the_users_rows_alone(
     assert await count(superuser, "event") == await count(superuser, "push_notification") == 1
 
 
-async def test_joins_views_and_functions_of_the_role_see_the_users_rows_alone(
+async def test_joins_views_and_functions_are_restricted_to_the_user(
     client: PostgresClient,
 ) -> None:
     await client.db.execute("CREATE VIEW everything AS SELECT user_id FROM session")
@@ -143,7 +144,7 @@ async def test_joins_views_and_functions_of_the_role_see_the_users_rows_alone(
     assert await client.db.fetchval("SELECT users()") == 2
 
 
-async def test_a_view_of_a_superuser_sees_everything_unless_it_is_the_invokers(
+async def test_superuser_view_returns_all_rows_unless_security_invoker(
     client: PostgresClient, superuser: asyncpg.Connection
 ) -> None:
     await superuser.execute("CREATE VIEW loose AS SELECT user_id FROM session")
@@ -156,7 +157,7 @@ async def test_a_view_of_a_superuser_sees_everything_unless_it_is_the_invokers(
         assert await tx.db.fetchval("SELECT count(*) FROM strict") == 1
 
 
-async def test_a_row_for_another_user_is_refused(client: PostgresClient) -> None:
+async def test_row_of_another_user_is_refused(client: PostgresClient) -> None:
     for statement in (
         "INSERT INTO session (id, user_id) VALUES ('s-2', 'juno')",
         "UPDATE session SET user_id = 'juno' WHERE id = 's-1'",
@@ -177,7 +178,7 @@ async def test_a_row_for_another_user_is_refused(client: PostgresClient) -> None
     assert await client.db.fetchval("SELECT count(*) FROM event") == 2
 
 
-async def test_batches_and_prepared_statements_keep_to_the_user_of_each_transaction(
+async def test_batches_and_prepared_statements_are_restricted_per_transaction(
     client: PostgresClient,
 ) -> None:
     insert = "INSERT INTO feedback (user_id, feedback_text) VALUES ($1, 'x')"
@@ -191,7 +192,7 @@ async def test_batches_and_prepared_statements_keep_to_the_user_of_each_transact
     assert await client.db.fetchval("SELECT count(*) FROM feedback") == 24
 
 
-async def test_copy_in_is_refused_by_the_server_and_copy_out_is_held_to_the_user(
+async def test_copy_from_is_refused_and_copy_to_is_restricted_to_the_user(
     client: PostgresClient, server: Server, guarded: str
 ) -> None:
     for scope in (client.as_user("mira"), client.transaction()):
@@ -213,14 +214,14 @@ async def test_copy_in_is_refused_by_the_server_and_copy_out_is_held_to_the_user
     assert b"".join(out) == b"mira\n"
 
 
-async def test_a_cursor_streams_the_users_rows_alone(client: PostgresClient) -> None:
+async def test_cursor_is_restricted_to_the_user(client: PostgresClient) -> None:
     async with client.as_user("mira") as tx:
         assert [row[0] async for row in tx.db.cursor("SELECT user_id FROM event")] == ["mira"]
         found = tx.stream_events_for_session("s-1", user_id="juno")
         assert [each async for each in found] == []
 
 
-async def test_savepoints_keep_the_user_whether_they_end_well_or_not(
+async def test_user_stays_set_after_savepoint_or_its_rollback(
     client: PostgresClient,
 ) -> None:
     async with client.as_user("mira") as tx:
@@ -233,7 +234,7 @@ async def test_savepoints_keep_the_user_whether_they_end_well_or_not(
         assert await tx.with_timeout(5).list_sessions(user_id="juno") == []
 
 
-async def test_a_pooled_connection_forgets_the_user_whatever_ended_the_block(
+async def test_pooled_connection_has_no_user_after_the_block(
     client: PostgresClient,
 ) -> None:
     backend = "SELECT pg_backend_pid()"
@@ -271,7 +272,7 @@ async def test_a_pooled_connection_forgets_the_user_whatever_ended_the_block(
             assert await names(tx) == ["juno"]
 
 
-async def test_many_users_at_once_on_a_small_pool_see_their_own_rows(
+async def test_concurrent_users_on_small_pool_see_their_own_rows(
     server: Server, guarded: str
 ) -> None:
     settings = Settings(row_security=True, pool_max_size=3)
@@ -289,7 +290,7 @@ async def test_many_users_at_once_on_a_small_pool_see_their_own_rows(
         assert len(await names(client)) == 40
 
 
-async def test_a_user_is_named_and_cannot_be_empty_which_would_see_everything(
+async def test_empty_user_id_is_refused_by_as_user(
     client: PostgresClient,
 ) -> None:
     for user in ("", "a\0b", "\ud800", "x" * 513, None, 7):
@@ -301,7 +302,7 @@ async def test_a_user_is_named_and_cannot_be_empty_which_would_see_everything(
             assert await names(tx) == []
 
 
-async def test_the_owner_of_the_tables_is_held_to_the_policies(
+async def test_policies_apply_to_the_table_owner(
     client: PostgresClient, superuser: asyncpg.Connection
 ) -> None:
     for table in await superuser.fetch(EVERY_TABLE):
@@ -316,7 +317,7 @@ async def test_the_owner_of_the_tables_is_held_to_the_policies(
 
 
 @pytest.mark.parametrize("attribute", ["SUPERUSER", "BYPASSRLS"])
-async def test_a_role_that_no_policy_holds_for_is_told_so(
+async def test_role_exempt_from_policies_raises_config_error(
     server: Server, guarded: str, superuser: asyncpg.Connection, attribute: str
 ) -> None:
     role = f"{attribute.lower()}_{os.getpid()}"
@@ -330,7 +331,7 @@ async def test_a_role_that_no_policy_holds_for_is_told_so(
     await superuser.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
 
 
-async def test_a_table_whose_policy_was_switched_off_is_named(
+async def test_table_with_disabled_policy_is_named(
     client: PostgresClient, superuser: asyncpg.Connection
 ) -> None:
     await superuser.execute("ALTER TABLE memory DISABLE ROW LEVEL SECURITY")
@@ -339,7 +340,7 @@ async def test_a_table_whose_policy_was_switched_off_is_named(
             pytest.fail("the block must not run")
 
 
-async def test_without_the_setting_or_the_track_nobody_is_led_to_believe_in_it(
+async def test_as_user_without_setting_or_track_raises_error(
     server: Server, guarded: str, migrated: str
 ) -> None:
     for dsn, settings in ((as_role(server, guarded), Settings()), (migrated, SETTINGS)):
@@ -349,7 +350,7 @@ async def test_without_the_setting_or_the_track_nobody_is_led_to_believe_in_it(
                     pytest.fail("the block must not run")
 
 
-async def test_where_no_user_is_set_a_role_may_be_denied_everything(
+async def test_unscoped_role_can_be_denied_all_rows(
     server: Server, guarded: str, client: PostgresClient, superuser: asyncpg.Connection
 ) -> None:
     await superuser.execute("UPDATE task SET user_id = '' WHERE id = 'k-juno'")
@@ -376,7 +377,7 @@ async def test_where_no_user_is_set_a_role_may_be_denied_everything(
     await superuser.execute(f"DROP ROLE {strict}")
 
 
-async def test_every_method_works_for_its_user_in_as_user_and_reads_nothing_of_others(
+async def test_every_method_works_in_as_user_without_rows_of_others(
     client: PostgresClient, superuser: asyncpg.Connection
 ) -> None:
     for method, arguments in in_order():
@@ -391,7 +392,7 @@ async def test_every_method_works_for_its_user_in_as_user_and_reads_nothing_of_o
     assert await count(superuser, "session", "user_id = 'juno' AND deleted_at IS NULL") == 1
 
 
-async def test_what_has_to_see_every_user_is_refused_in_as_user(client: PostgresClient) -> None:
+async def test_methods_for_all_users_are_refused_in_as_user(client: PostgresClient) -> None:
     for method in ("erase_user", "prune_expired_sessions"):
         arguments = METHODS["users" if method == "erase_user" else "sessions"][method]
         with pytest.raises(InvalidValue, match=f"{method} has to see"):
@@ -400,10 +401,10 @@ async def test_what_has_to_see_every_user_is_refused_in_as_user(client: Postgres
         await call(client, method, arguments)
 
 
-async def test_a_task_without_owner_is_hidden_from_a_user(
+async def test_task_without_owner_is_hidden_in_as_user(
     client: PostgresClient, superuser: asyncpg.Connection
 ) -> None:
-    """One user's sessions alone do not tell whether the session's id had only one user."""
+    """The sessions of one user do not show whether other users had the same session id."""
     await superuser.execute("UPDATE task SET user_id = NULL")
     async with client.as_user("mira") as tx:
         for task in ("k-mira", "k-juno"):
@@ -412,7 +413,7 @@ async def test_a_task_without_owner_is_hidden_from_a_user(
         assert await tx.list_tasks_for_session("s-1", user_id="mira") == []
 
 
-async def test_a_share_of_another_user_is_opened_outside_of_as_user(
+async def test_share_of_another_user_opens_only_outside_as_user(
     client: PostgresClient,
 ) -> None:
     share = await client.create_session_share("s-1", user_id="juno")
@@ -422,7 +423,7 @@ async def test_a_share_of_another_user_is_opened_outside_of_as_user(
     assert (await client.get_session_share_by_token(share.token)).user_id == "juno"
 
 
-async def test_a_failed_statement_ends_the_transaction_and_shows_nothing(
+async def test_failed_statement_ends_transaction_and_reveals_nothing(
     client: PostgresClient,
 ) -> None:
     with pytest.raises(Aborted):
@@ -433,7 +434,7 @@ async def test_a_failed_statement_ends_the_transaction_and_shows_nothing(
             await names(tx)
 
 
-async def test_every_table_of_users_rows_has_the_same_policy_and_it_is_forced(
+async def test_every_user_table_has_the_same_forced_policy(
     superuser: asyncpg.Connection,
 ) -> None:
     found = await superuser.fetch(
@@ -450,38 +451,38 @@ async def test_every_table_of_users_rows_has_the_same_policy_and_it_is_forced(
     assert len(found) == 13, "update this number when a table of users' rows is added"
 
 
-async def test_on_an_empty_database_the_policies_wait_for_the_tables_of_the_track_before(
+async def test_policies_follow_the_tables_on_an_empty_database(
     database: str,
 ) -> None:
-    """Tables of the track agentrows are made after the run's transaction, behind its indexes."""
+    """Tables of the track agentrows are created after the run's transaction and the indexes."""
     for way in ("run", "file"):
-        report = await migrate.up(database, TRACKS, transaction=way)
+        report = await Migrator(database, TRACKS).up(transaction=way)
         assert report.status.is_current
         files = [run.file for run in report.files]
         assert files.index("agentrows/000013_share_token_digest.up.sql") < files.index(
             "rls/000001_owner_policies.up.sql"
         )
         for track in ("rls_vector", "rls", "agentrows", "vector", "core"):
-            await migrate.goto(database, TRACKS, 0, track=track)
+            await Migrator(database, TRACKS).goto(track, 0)
 
 
-async def test_taking_the_tracks_down_leaves_no_trace(
+async def test_rolling_policy_tracks_back_leaves_no_trace(
     server: Server, guarded: str, superuser: asyncpg.Connection
 ) -> None:
     with pytest.raises(MigrationFailed, match="depend"):
-        await migrate.goto(server.dsn(guarded), TRACKS, 6, track="core")
+        await Migrator(server.dsn(guarded), TRACKS).goto("core", 6)
     for track in migrate.ROW_SECURITY:
-        await migrate.goto(server.dsn(guarded), TRACKS, 0, track=track)
+        await Migrator(server.dsn(guarded), TRACKS).goto(track, 0)
     assert await superuser.fetchval("SELECT count(*) FROM pg_policy") == 0
     assert not await superuser.fetchval(
         "SELECT bool_or(relrowsecurity OR relforcerowsecurity) FROM pg_class"
     )
 
 
-def test_the_command_line_knows_the_tracks_by_the_setting_or_by_their_names(
+def test_command_line_selects_policy_tracks_by_setting_or_name(
     server: Server, template: str
 ) -> None:
-    """They are among the tracks only where somebody asks for them."""
+    """The policy tracks are selected only by the setting or by name."""
     name = server.create_database(template)
 
     def run(*arguments: str, **setting: str) -> str:
@@ -506,7 +507,7 @@ def test_the_command_line_knows_the_tracks_by_the_setting_or_by_their_names(
     server.drop_database(name)
 
 
-async def test_the_variable_can_be_set_by_the_statement_itself_which_is_no_promise_of_ours(
+async def test_statement_that_sets_the_variable_is_not_restricted(
     client: PostgresClient,
 ) -> None:
     async with client.as_user("mira") as tx:

@@ -1,4 +1,4 @@
-"""A password is in no error, no log, no traceback and no repr, however the connection fails."""
+"""No error, log, traceback or repr contains the password, for any failure to connect."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from urllib.parse import quote
 import pytest
 
 from agentrows import AgentRowsError, PostgresClient, Settings, migrate
+from agentrows.migrate import Migrator
 from support.leaks import MARK
 from support.postgres import LOCKED_ROLE
 from support.servers import free_port
@@ -81,13 +82,13 @@ DSNS: Final = tuple(
 
 
 async def said_of(dsn: str) -> str:
-    """What an application and an operator get to see when it fails."""
+    """Return the text that an application and an operator get when a DSN fails."""
     with pytest.raises(AgentRowsError) as caught:
-        await migrate.status(dsn, TRACKS)
+        await Migrator(dsn, TRACKS).status()
     return "".join(traceback.format_exception(caught.value)) + repr(caught.value)
 
 
-async def test_no_dsn_that_fails_is_repeated(caplog: pytest.LogCaptureFixture) -> None:
+async def test_error_of_failed_dsn_does_not_contain_it(caplog: pytest.LogCaptureFixture) -> None:
     port = str(free_port())
     caplog.set_level(0)
 
@@ -103,7 +104,7 @@ async def test_no_dsn_that_fails_is_repeated(caplog: pytest.LogCaptureFixture) -
     assert MARK not in caplog.text
 
 
-async def test_no_server_that_refuses_is_a_reason_to_say_it(server: Server, migrated: str) -> None:
+async def test_refusing_server_does_not_reveal_the_password(server: Server, migrated: str) -> None:
     await asyncio.to_thread(server.execute, MAKE_LOCKED)
     place = migrated.partition("@")[2]
     wrong = f"postgresql://{LOCKED_ROLE}:{MARK}@{place}"
@@ -133,7 +134,7 @@ MAKE_LOCKED: Final = f"""
         (["demo"], f"postgresql://mira:{MARK}@[::1/db"),
     ],
 )
-def test_the_command_line_does_not_repeat_a_dsn(
+def test_command_line_output_does_not_contain_the_dsn(
     command: list[str], dsn: str, tmp_path: Path
 ) -> None:
     ours = {name: value for name, value in os.environ.items() if not name.startswith("AGENTROWS_")}
@@ -151,7 +152,7 @@ def test_the_command_line_does_not_repeat_a_dsn(
     assert MARK not in done.stdout + done.stderr
 
 
-async def test_no_repr_of_what_an_application_holds_shows_it(migrated: str) -> None:
+async def test_repr_of_public_objects_does_not_contain_the_password(migrated: str) -> None:
     settings = Settings.model_validate({"database_url": migrated.replace(":@", f":{MARK}@")})
     async with PostgresClient.open(settings=settings, migrations="off") as client:
         async with client.transaction() as tx:
@@ -162,7 +163,7 @@ async def test_no_repr_of_what_an_application_holds_shows_it(migrated: str) -> N
     assert MARK not in settings.model_dump_json()
 
 
-async def test_a_secret_in_place_of_the_path_of_its_file_is_not_repeated(migrated: str) -> None:
+async def test_secret_given_as_file_path_is_not_in_the_error(migrated: str) -> None:
     for name in ("DATABASE_URL_FILE", "DATABASE_PASSWORD_FILE"):
         for secret in (MARK, f"postgresql://mira:{MARK}@db/x", f"/{MARK}", f"{MARK}\0"):
             settings = Settings.model_validate({"database_url": migrated, name.lower(): secret})
@@ -173,7 +174,7 @@ async def test_a_secret_in_place_of_the_path_of_its_file_is_not_repeated(migrate
             assert MARK not in "".join(traceback.format_exception(caught.value))
 
 
-def test_the_check_of_generated_code_does_not_repeat_a_dsn() -> None:
+def test_generator_check_does_not_print_the_dsn() -> None:
     for dsn in (f"postgresql://mira:{MARK}@127.0.0.1:{MARK}/x", f"postgresql://{MARK}@[/x", MARK):
         done = subprocess.run(  # noqa: S603  our own command
             [COMMAND.with_name("sqlc-gen-asyncpg"), "check", "--dsn", dsn],
@@ -216,7 +217,7 @@ def test_nothing():
 """
 
 
-def test_a_test_in_which_a_password_is_said_fails(tmp_path: Path) -> None:
+def test_printed_password_fails_the_test(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(
         "from support import leaks\n\ndef pytest_configure(config):\n    leaks.watch(config)\n"
     )

@@ -1,4 +1,4 @@
-"""TLS: who the server is comes first, and nothing is said to one that cannot show it."""
+"""TLS: the server is verified before anything else is sent to it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 
 from agentrows import ConfigError, PostgresClient, Settings, Unavailable, migrate
 from agentrows.db.connect import connect
+from agentrows.migrate import Migrator
 from support.tls import PASSWORD, SSL_REQUEST, TlsServer, listening, passing_on, saying, tls_server
 
 if TYPE_CHECKING:
@@ -35,14 +36,14 @@ async def make_database(server: TlsServer) -> None:
 
 
 async def refused(dsn: str) -> Exception:
-    """What is said when no connection comes about; it never holds the password."""
+    """Return the error of a failed connect, and check that it does not contain the password."""
     with pytest.raises((ConfigError, Unavailable)) as caught:
         await connect(dsn)
     assert PASSWORD not in "".join(traceback.format_exception(caught.value))
     return caught.value
 
 
-async def test_a_client_works_over_tls_and_nothing_of_it_is_in_clear(server: TlsServer) -> None:
+async def test_client_over_tls_sends_nothing_in_clear_text(server: TlsServer) -> None:
     async with listening(passing_on(server.own.port)) as wire:
         dsn = server.dsn(port=wire.port)
         async with PostgresClient.open(dsn, settings=Settings(vector_enabled=False)) as client:
@@ -57,9 +58,7 @@ async def test_a_client_works_over_tls_and_nothing_of_it_is_in_clear(server: Tls
 
 
 @pytest.mark.parametrize("mode", ["verify-full", "verify-ca", "require"])
-async def test_a_ca_that_did_not_sign_the_certificate_is_refused(
-    mode: str, server: TlsServer
-) -> None:
+async def test_certificate_of_another_ca_is_refused(mode: str, server: TlsServer) -> None:
     other = str(server.files / "other_ca.crt")
     async with listening(passing_on(server.own.port)) as wire:
         dsn = server.dsn({"sslrootcert": other, "sslmode": mode}, port=wire.port)
@@ -70,7 +69,7 @@ async def test_a_ca_that_did_not_sign_the_certificate_is_refused(
     assert b"mira" not in wire.said
 
 
-async def test_a_host_that_is_not_in_the_certificate_is_refused(server: TlsServer) -> None:
+async def test_certificate_without_the_host_is_refused(server: TlsServer) -> None:
     async with listening(passing_on(server.own.port)) as wire:
         error = await refused(server.dsn(host="127.0.0.1", port=wire.port))
 
@@ -83,7 +82,7 @@ async def test_a_host_that_is_not_in_the_certificate_is_refused(server: TlsServe
 @pytest.mark.parametrize(
     ("certificate", "says"), [("expired", "expired"), ("elsewhere", "localhost")]
 )
-async def test_a_certificate_that_is_old_or_of_another_host_is_refused(
+async def test_expired_certificate_or_one_of_another_host_is_refused(
     certificate: str, says: str, server: TlsServer
 ) -> None:
     lines = (f"ssl_cert_file = '{certificate}.crt'", f"ssl_key_file = '{certificate}.key'")
@@ -96,7 +95,7 @@ async def test_a_certificate_that_is_old_or_of_another_host_is_refused(
     assert b"mira" not in wire.said
 
 
-async def test_a_server_without_tls_is_refused_at_once_and_told_nothing(server: TlsServer) -> None:
+async def test_server_without_tls_is_refused_before_anything_is_sent(server: TlsServer) -> None:
     with server.own.with_settings("ssl = off"):
         async with listening(passing_on(server.own.port)) as wire:
             for mode in ("verify-full", "verify-ca", "require"):
@@ -117,7 +116,7 @@ async def test_a_server_without_tls_is_refused_at_once_and_told_nothing(server: 
         b"E\x00\x00\x00\x1dSFATAL\x00Mhunter2 please\x00\x00",
     ],
 )
-async def test_somebody_between_who_talks_it_out_of_tls_hears_no_name_and_no_password(
+async def test_tls_downgrade_reveals_neither_user_nor_password(
     answer: bytes, server: TlsServer
 ) -> None:
     async with listening(saying(answer)) as wire:
@@ -126,7 +125,7 @@ async def test_somebody_between_who_talks_it_out_of_tls_hears_no_name_and_no_pas
     assert wire.said == SSL_REQUEST
 
 
-async def test_a_certificate_can_stand_for_the_password(server: TlsServer) -> None:
+async def test_client_certificate_replaces_the_password(server: TlsServer) -> None:
     files = {
         "sslcert": str(server.files / "carla.crt"),
         "sslkey": str(server.files / "carla.key"),
@@ -143,7 +142,7 @@ async def test_a_certificate_can_stand_for_the_password(server: TlsServer) -> No
     assert "certificate" in str(error)
 
 
-async def test_the_environment_can_ask_for_tls_as_with_libpq(
+async def test_environment_variables_request_tls_as_in_libpq(
     server: TlsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = server.dsn({"sslmode": "", "sslrootcert": ""})
@@ -153,20 +152,18 @@ async def test_the_environment_can_ask_for_tls_as_with_libpq(
 
     monkeypatch.setenv("PGSSLROOTCERT", str(server.files / "ca.crt"))
 
-    assert (await migrate.status(plain, CORE)).tracks
+    assert (await Migrator(plain, CORE).status()).tracks
 
 
 @pytest.mark.parametrize("name", ["sslrootcert", "sslcert", "sslkey", "sslcrl"])
-async def test_a_file_that_is_not_there_is_named_and_no_server_is_asked(
-    name: str, server: TlsServer
-) -> None:
+async def test_missing_tls_file_is_named_before_connecting(name: str, server: TlsServer) -> None:
     with pytest.raises(ConfigError, match=f"{name}: the file /nowhere/x"):
         async with PostgresClient.open(server.dsn({name: "/nowhere/x"}, port=1)):
             pass
 
 
 @pytest.mark.parametrize("name", ["sslrootcert", "sslcert"])
-async def test_a_file_that_is_no_certificate_is_an_error(name: str, server: TlsServer) -> None:
+async def test_invalid_certificate_file_raises_config_error(name: str, server: TlsServer) -> None:
     nothing = server.files / "nothing.pem"
     nothing.write_text("hello\n")
 
@@ -190,7 +187,7 @@ async def test_a_file_that_is_no_certificate_is_an_error(name: str, server: TlsS
         ),
     ],
 )
-async def test_a_parameter_that_would_protect_and_does_not_is_refused_before_anything_is_sent(
+async def test_unsupported_protection_is_refused_before_connecting(
     parameter: str, server: TlsServer
 ) -> None:
     async with listening(passing_on(server.own.port)) as wire:
@@ -201,9 +198,7 @@ async def test_a_parameter_that_would_protect_and_does_not_is_refused_before_any
 
 
 @pytest.mark.parametrize("mode", ["require", "verify-full"])
-async def test_channel_binding_that_is_required_verifies_the_server(
-    mode: str, server: TlsServer
-) -> None:
+async def test_required_channel_binding_verifies_the_server(mode: str, server: TlsServer) -> None:
     asked = {"channel_binding": "require", "sslmode": mode}
     other = {"sslrootcert": str(server.files / "other_ca.crt")}
 
@@ -214,13 +209,13 @@ async def test_channel_binding_that_is_required_verifies_the_server(
     assert isinstance(await refused(server.dsn(asked, host="127.0.0.1")), ConfigError)
 
 
-async def test_a_mode_that_is_taken_back_later_in_the_dsn_is_refused(server: TlsServer) -> None:
+async def test_repeated_sslmode_in_dsn_is_refused(server: TlsServer) -> None:
     with pytest.raises(ConfigError, match="a parameter twice"):
         await connect(f"{server.dsn()}&sslmode=disable")
 
 
 @pytest.mark.parametrize("mode", ["", "on", "verify_full", "VERIFY-FULL", "parse", "__doc__"])
-async def test_a_mode_that_libpq_does_not_have_is_refused(
+async def test_unknown_sslmode_is_refused(
     mode: str, server: TlsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = server.dsn({"sslmode": "", "sslrootcert": ""})

@@ -1,4 +1,4 @@
-"""All or nothing, also when tasks meet, statements fail, connections die, tasks are cancelled."""
+"""Transactions are atomic with concurrent tasks, failed statements, lost connections, cancels."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SLEEP = "SELECT pg_sleep(60)"
 
 @pytest.fixture
 async def single(migrated: str) -> AsyncIterator[PostgresClient]:
-    """A client whose pool has one connection, so that one left in a bad state is met again."""
+    """A client with one connection, so that a later statement meets its bad state."""
     settings = Settings(pool_max_size=1, acquire_timeout_s=5, retry_timeout_s=0)
     async with PostgresClient.open(migrated, settings=settings, migrations="off") as client:
         yield client
@@ -45,7 +45,7 @@ async def single(migrated: str) -> AsyncIterator[PostgresClient]:
 
 @pytest.fixture
 async def watcher(migrated: str) -> AsyncIterator[asyncpg.Connection]:
-    """A connection beside the pool, to see what the others do."""
+    """A connection outside the pool, to observe the others."""
     connection = await asyncpg.connect(migrated)
     yield connection
     await connection.close()
@@ -63,7 +63,7 @@ async def until_it_sleeps(watcher: asyncpg.Connection, pid: object) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_what_a_block_stored_is_there_after_it(client: PostgresClient) -> None:
+async def test_committed_rows_are_visible_after_the_block(client: PostgresClient) -> None:
     async with client.transaction() as tx:
         await tx.store_session("s-1", user_id="mira")
         await tx.store_events([EVENT])
@@ -74,7 +74,7 @@ async def test_what_a_block_stored_is_there_after_it(client: PostgresClient) -> 
     assert (await client.get_event("e-1", user_id="mira")).data == "{}"
 
 
-async def test_an_exception_undoes_the_block_and_leaves_it_unchanged(
+async def test_exception_rolls_block_back_and_is_raised_unchanged(
     client: PostgresClient,
 ) -> None:
     class OfTheCaller(Exception):
@@ -88,7 +88,7 @@ async def test_an_exception_undoes_the_block_and_leaves_it_unchanged(
     assert await client.list_sessions(user_id="mira") == []
 
 
-async def test_a_drivers_error_of_the_callers_own_is_not_translated(client: PostgresClient) -> None:
+async def test_driver_error_raised_by_the_block_is_not_translated(client: PostgresClient) -> None:
     with pytest.raises(asyncpg.UniqueViolationError):
         async with client.transaction():
             raise asyncpg.UniqueViolationError("the caller's own")
@@ -110,7 +110,7 @@ async def test_error_with_sqlstate_of_a_warning_rolls_back_and_is_translated(
     assert await client.list_sessions(user_id="mira") == []
 
 
-async def test_after_a_failed_statement_the_next_one_says_that_the_transaction_is_lost(
+async def test_statement_after_failed_one_raises_aborted(
     client: PostgresClient,
 ) -> None:
     with pytest.raises(Aborted):
@@ -123,7 +123,7 @@ async def test_after_a_failed_statement_the_next_one_says_that_the_transaction_i
     assert await client.list_events_for_session("s-1", user_id="mira") == []
 
 
-async def test_a_block_that_keeps_a_failure_to_itself_does_not_end_as_if_it_had_stored(
+async def test_block_that_suppresses_failed_statement_raises_aborted(
     client: PostgresClient,
 ) -> None:
     with pytest.raises(Aborted, match="run it again"):
@@ -136,13 +136,13 @@ async def test_a_block_that_keeps_a_failure_to_itself_does_not_end_as_if_it_had_
 
 
 async def fail_in(tx: Transaction) -> None:
-    """Fail on the server, and hide it."""
+    """Cause an error of the server and suppress it."""
     with contextlib.suppress(asyncpg.DivisionByZeroError, InvalidValue):
         await tx.db.execute("SELECT 1 / 0")
     raise ZeroDivisionError
 
 
-async def test_a_value_refused_before_it_was_sent_does_not_spoil_the_transaction(
+async def test_value_refused_before_sending_does_not_abort_transaction(
     client: PostgresClient,
 ) -> None:
     async with client.transaction() as tx:
@@ -153,7 +153,7 @@ async def test_a_value_refused_before_it_was_sent_does_not_spoil_the_transaction
     assert len(await client.list_sessions(user_id="mira")) == 1
 
 
-async def test_a_failure_undone_by_a_savepoint_does_not_spoil_the_transaction(
+async def test_failure_inside_savepoint_does_not_abort_transaction(
     client: PostgresClient,
 ) -> None:
     async with client.transaction() as tx:
@@ -165,7 +165,7 @@ async def test_a_failure_undone_by_a_savepoint_does_not_spoil_the_transaction(
     assert len(await client.list_events_for_session("s-1", user_id="mira")) == 1
 
 
-async def test_a_transaction_inside_of_which_another_is_open_refuses_to_wait_for_itself(
+async def test_outer_transaction_raises_aborted_inside_inner_one(
     client: PostgresClient,
 ) -> None:
     async with client.transaction() as tx, tx.db.transaction() as inner:
@@ -178,7 +178,7 @@ async def test_a_transaction_inside_of_which_another_is_open_refuses_to_wait_for
     assert len(await client.list_sessions(user_id="mira")) == 1
 
 
-async def test_a_transaction_that_has_ended_says_so(client: PostgresClient) -> None:
+async def test_ended_transaction_raises_aborted(client: PostgresClient) -> None:
     async with client.transaction() as tx:
         pass
 
@@ -189,7 +189,7 @@ async def test_a_transaction_that_has_ended_says_so(client: PostgresClient) -> N
             pass
 
 
-async def test_a_statement_of_another_task_does_not_come_after_the_end_of_its_transaction(
+async def test_statement_of_another_task_cannot_follow_commit(
     client: PostgresClient,
 ) -> None:
     """Not between the server's answer to COMMIT and the next step of the block either."""
@@ -215,13 +215,13 @@ async def test_a_statement_of_another_task_does_not_come_after_the_end_of_its_tr
     assert [session.id for session in await client.list_sessions(user_id="mira")] == ["s-1"]
 
 
-async def test_an_isolation_that_is_none_is_refused_by_name(client: PostgresClient) -> None:
+async def test_invalid_isolation_is_refused_by_name(client: PostgresClient) -> None:
     with pytest.raises(InvalidValue, match="isolation"):
         async with client.transaction(isolation="chaos"):  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
             pass
 
 
-async def test_a_connection_lost_before_commit_is_unavailable_and_nothing_happened(
+async def test_connection_lost_before_commit_raises_unavailable(
     single: PostgresClient, watcher: asyncpg.Connection
 ) -> None:
     pid = await backend(single)
@@ -239,7 +239,7 @@ async def test_a_connection_lost_before_commit_is_unavailable_and_nothing_happen
     assert await single.list_sessions(user_id="mira") == []
 
 
-async def test_an_application_runs_its_own_functions_in_our_transaction(
+async def test_application_functions_run_in_the_transaction(
     client: PostgresClient,
 ) -> None:
     async with client.transaction() as tx:
@@ -250,7 +250,7 @@ async def test_an_application_runs_its_own_functions_in_our_transaction(
     assert session.name == "Rome"
 
 
-async def test_tasks_that_share_a_transaction_take_turns(client: PostgresClient) -> None:
+async def test_tasks_sharing_a_transaction_take_turns(client: PostgresClient) -> None:
     async with client.transaction() as tx:
         await asyncio.gather(
             *(tx.store_session(f"s-{number}", user_id="mira") for number in range(20))
@@ -259,7 +259,7 @@ async def test_tasks_that_share_a_transaction_take_turns(client: PostgresClient)
     assert len(await client.list_sessions(user_id="mira")) == 20
 
 
-async def test_a_store_that_needs_a_transaction_is_a_savepoint_in_ours(
+async def test_store_transaction_becomes_savepoint_inside_transaction(
     client: PostgresClient,
 ) -> None:
     async with client.transaction() as tx:
@@ -275,13 +275,13 @@ async def test_a_store_that_needs_a_transaction_is_a_savepoint_in_ours(
     assert (await client.get_session("s-1", user_id="mira")).id == "s-1"
 
 
-async def test_a_readonly_transaction_writes_nothing(client: PostgresClient) -> None:
+async def test_readonly_transaction_refuses_writes(client: PostgresClient) -> None:
     with pytest.raises(InvalidValue, match="readonly"):
         async with client.transaction(readonly=True) as tx:
             await tx.store_session("s-1", user_id="mira")
 
 
-async def test_two_serializable_transactions_that_cross_end_in_aborted(
+async def test_conflicting_serializable_transactions_raise_aborted(
     client: PostgresClient,
 ) -> None:
     async def count_then_store(name: str, both_read: asyncio.Barrier) -> None:
@@ -299,7 +299,7 @@ async def test_two_serializable_transactions_that_cross_end_in_aborted(
     assert len(await client.list_sessions(user_id="mira")) == 1
 
 
-async def test_a_cancelled_statement_leaves_a_clean_connection(
+async def test_cancelled_statement_leaves_clean_connection(
     single: PostgresClient, watcher: asyncpg.Connection
 ) -> None:
     before = await backend(single)
@@ -313,7 +313,7 @@ async def test_a_cancelled_statement_leaves_a_clean_connection(
     assert await backend(single) == before
 
 
-async def test_a_transaction_cancelled_twice_is_undone_and_the_pool_is_whole(
+async def test_transaction_cancelled_twice_is_rolled_back_and_pool_is_whole(
     single: PostgresClient, watcher: asyncpg.Connection
 ) -> None:
     pid = await backend(single)
@@ -338,7 +338,7 @@ async def test_a_transaction_cancelled_twice_is_undone_and_the_pool_is_whole(
 @pytest.mark.parametrize(
     ("declared", "expected"), [("repeatable", Unavailable), ("once", OutcomeUnknown)]
 )
-async def test_a_connection_lost_in_a_statement_means_what_the_statement_says(
+async def test_connection_lost_in_statement_raises_its_declared_error(
     declared: str,
     expected: type[Exception],
     single: PostgresClient,
@@ -356,10 +356,8 @@ async def test_a_connection_lost_in_a_statement_means_what_the_statement_says(
     assert await backend(single) != pid
 
 
-async def test_an_answer_that_cannot_be_read_does_not_run_its_statement_again(
-    client: PostgresClient, migrated: str
-) -> None:
-    """The type that the driver knows has been changed: it says so when the rows are there."""
+async def test_undecodable_reply_is_not_retried(client: PostgresClient, migrated: str) -> None:
+    """The driver caches a type that has changed, and raises after it has received the rows."""
     admin = await asyncpg.connect(as_role(migrated, "postgres"))
     try:
         await admin.execute(
@@ -379,7 +377,7 @@ async def test_an_answer_that_cannot_be_read_does_not_run_its_statement_again(
         await admin.close()
 
 
-async def test_a_connection_lost_in_a_transaction_is_unavailable_and_nothing_happened(
+async def test_connection_lost_in_transaction_raises_unavailable(
     single: PostgresClient, watcher: asyncpg.Connection
 ) -> None:
     pid = await backend(single)
@@ -398,7 +396,7 @@ async def test_a_connection_lost_in_a_transaction_is_unavailable_and_nothing_hap
     assert await single.list_sessions(user_id="mira") == []
 
 
-async def test_a_statement_that_takes_too_long_is_cancelled_and_the_connection_goes_on(
+async def test_slow_statement_is_cancelled_and_connection_stays_usable(
     single: PostgresClient,
 ) -> None:
     pid = await backend(single)
@@ -409,7 +407,7 @@ async def test_a_statement_that_takes_too_long_is_cancelled_and_the_connection_g
     assert await backend(single) == pid
 
 
-async def test_a_cancelled_transaction_frees_its_locks_although_the_cancel_came_too_soon(
+async def test_cancelled_transaction_frees_locks_after_early_cancel_request(
     client: PostgresClient,
 ) -> None:
     # The server ignores a cancel that overtakes its statement; now and then one of these does.

@@ -1,4 +1,4 @@
-"""Rows of other writers that no model can hold raise one error that names them."""
+"""Rows of other writers that no model can contain raise an error that names them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DIGITS = "7" * 5000
     ],
     ids=["year 10000", "BC", "300 levels", "3000 levels", "5000 digits"],
 )
-async def test_an_unreadable_row_is_named_without_its_content(
+async def test_unreadable_row_is_named_without_its_content(
     client: PostgresClient, migrated: str, config: str, created_at: str, words: str
 ) -> None:
     await client.store_agent("plain", type="secret-type")

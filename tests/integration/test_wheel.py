@@ -1,4 +1,4 @@
-"""The built wheel, installed in a clean environment, has all that it needs."""
+"""The built wheel is complete, as an installation in a clean environment shows."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def scripts(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The scripts of a new environment that holds the wheel and what it depends on."""
+    """The scripts of a new environment with the wheel and its dependencies."""
     folder = tmp_path_factory.mktemp("clean")
     uv = Path(sys.executable).parent / "uv"
     run(uv, "venv", "--quiet", "--python", sys.executable, folder / "venv", folder=folder)
@@ -44,7 +44,7 @@ def scripts(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "venv" / "bin"
 
 
-def test_the_wheel_holds_the_migrations_and_says_that_it_is_typed(wheel: Path) -> None:
+def test_wheel_contains_migrations_and_py_typed(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
 
     assert "agentrows/py.typed" in names
@@ -55,7 +55,7 @@ def test_the_wheel_holds_the_migrations_and_says_that_it_is_typed(wheel: Path) -
     assert not [name for name in names if name.startswith("tests/")]
 
 
-def test_an_installed_wheel_knows_where_a_database_stands(
+def test_installed_wheel_reports_migration_status(
     scripts: Path, database: str, tmp_path: Path
 ) -> None:
     out = run(scripts / "agentrows", "migrate", "status", "--dsn", database, folder=tmp_path)
@@ -69,20 +69,20 @@ def test_an_installed_wheel_knows_where_a_database_stands(
     ]
 
 
-def test_an_installed_wheel_runs_the_demo(scripts: Path, tmp_path: Path) -> None:
+def test_installed_wheel_runs_the_demo(scripts: Path, tmp_path: Path) -> None:
     out = run(scripts / "agentrows", "demo", folder=tmp_path)
 
     assert "returns.md" in out
     assert "prune_expired_sessions" in out
 
 
-def test_an_installed_wheel_has_the_generator(scripts: Path) -> None:
+def test_installed_wheel_contains_the_generator(scripts: Path) -> None:
     assert (scripts / "sqlc-gen-asyncpg").exists()
     assert (scripts / "sqlc").exists()
 
 
 @pytest.mark.parametrize("track", ["core", "agentrows"])
-def test_an_installed_wheel_refuses_new_files_in_its_tracks(
+def test_installed_wheel_refuses_new_files_in_its_tracks(
     track: str, scripts: Path, tmp_path: Path
 ) -> None:
     migrations = next(scripts.parent.rglob("agentrows/migrations"))
@@ -101,7 +101,7 @@ def test_an_installed_wheel_refuses_new_files_in_its_tracks(
     assert sorted(migrations.rglob("*")) == before
 
 
-def test_the_sdist_has_the_files_that_make_needs(tmp_path: Path) -> None:
+def test_sdist_contains_the_files_that_make_requires(tmp_path: Path) -> None:
     run(
         sys.executable,
         "-m",

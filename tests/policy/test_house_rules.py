@@ -18,7 +18,7 @@ WRITTEN = [
 RUNNER = [
     *(
         ROOT / "src" / "agentrows" / "migrate" / name
-        for name in ("ledger.py", "server.py", "relations.py", "session_sql.py")
+        for name in ("index_catalog.py", "ledger.py", "relations.py", "server.py", "session_sql.py")
     ),
     ROOT / "src" / "sqlc_gen_asyncpg" / "check" / "schema.py",
 ]

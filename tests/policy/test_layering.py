@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "db": {"config", "errors", "validation"},
     "errors": set[str](),
     "gen": set[str](),
-    "migrate": {"_version", "config", "db", "errors", "roles"},
+    "migrate": {"_version", "config", "db", "errors"},
     "roles": {"errors", "migrate"},
     "startup": {"config", "db", "errors", "gen", "migrate", "stores", "validation"},
     "stores": {"db", "errors", "gen", "validation"},

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
-from agentrows import migrate
+from agentrows.migrate import Migrator, Track
+from agentrows.roles.grants import grants
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -65,11 +66,11 @@ class Server:
         """Run a statement as the superuser."""
         asyncio.run(self._run(statement, database))
 
-    def migrate(self, name: str, tracks: Sequence[migrate.Track]) -> None:
+    def migrate(self, name: str, tracks: Sequence[Track]) -> None:
         """Migrate a database as the owner, after granting the rights of `agentrows grants`."""
-        rights = migrate.grants(tracks, owner=OWNER, service=SERVICE, reader=READER)
+        rights = grants(tracks, owner=OWNER, service=SERVICE, reader=READER)
         self.execute(f"CREATE EXTENSION IF NOT EXISTS vector; {rights}", database=name)
-        asyncio.run(migrate.up(as_role(self.dsn(name), OWNER), tracks))
+        asyncio.run(Migrator(as_role(self.dsn(name), OWNER), tracks).up())
         self.execute(rights, database=name)
 
     async def _run(self, statement: str, database: str = "postgres") -> None:

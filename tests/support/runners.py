@@ -24,7 +24,7 @@ COMMAND: Final = Path(sys.executable).parent / "agentrows"
 PATIENCE_S: Final = 30.0
 GATE: Final = "SELECT pg_advisory_xact_lock(4242);"
 """A file waits here while a test has this lock."""
-WAITING: Final = "another runner holds the migration lock: "
+WAITING: Final = "another runner has the migration lock: "
 MODULE: Final = """
 from pathlib import Path
 from agentrows.migrate import Track

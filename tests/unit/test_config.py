@@ -1,4 +1,4 @@
-"""Settings: where they come from, and what is said when they are wrong."""
+"""Settings: their sources, and the errors for invalid values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from agentrows.config import MigrationMode
 
-SECRET = "hunter2-and-more"  # noqa: S105  the password these tests look for
+SECRET = "hunter2-and-more"  # noqa: S105  the password that these tests search for
 DSN = f"postgresql://mira:{SECRET}@db/agents"
 
 
@@ -30,21 +30,21 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(f"AGENTROWS_{name}", raising=False)
 
 
-def test_without_a_dsn_the_error_says_how_to_give_one() -> None:
+def test_resolving_no_dsn_raises_error_with_cure() -> None:
     with pytest.raises(ConfigError, match="AGENTROWS_DATABASE_URL") as caught:
         Settings.load().resolve_dsn()
 
     assert "embedded:" in str(caught.value)
 
 
-def test_an_empty_variable_counts_as_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_variable_counts_as_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AGENTROWS_DATABASE_URL", "")
 
     with pytest.raises(ConfigError, match="no database is configured"):
         Settings.load().resolve_dsn()
 
 
-def test_the_argument_wins_over_the_file_and_the_file_over_the_variable(
+def test_dsn_argument_overrides_file_and_file_overrides_variable(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     secret = tmp_path / "dsn"
@@ -59,7 +59,7 @@ def test_the_argument_wins_over_the_file_and_the_file_over_the_variable(
 
 
 @pytest.mark.parametrize("content", [None, "", " \n", b"\xff\xfe"])
-def test_a_secret_that_is_missing_empty_or_not_text_is_an_error(
+def test_secret_file_that_is_missing_empty_or_not_text_is_an_error(
     content: str | bytes | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     secret = tmp_path / "dsn"
@@ -74,7 +74,7 @@ def test_a_secret_that_is_missing_empty_or_not_text_is_an_error(
         Settings.load().resolve_dsn()
 
 
-def test_each_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_invalid_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AGENTROWS_MIGRATIONS", "sometimes")
     monkeypatch.setenv("AGENTROWS_POOL_MAX_SIZE", "0")
 
@@ -84,7 +84,9 @@ def test_each_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "AGENTROWS_POOL_MAX_SIZE" in str(caught.value)
 
 
-def test_neither_repr_nor_error_shows_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_repr_and_errors_of_settings_do_not_contain_the_password(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("AGENTROWS_DATABASE_URL", DSN)
     settings = Settings.load()
     monkeypatch.setenv("AGENTROWS_POOL_MAX_SIZE", SECRET)
@@ -110,7 +112,7 @@ def test_neither_repr_nor_error_shows_the_password(monkeypatch: pytest.MonkeyPat
         ({"POOLER": "transaction"}, "apply", None),
     ],
 )
-def test_through_a_pooler_nothing_is_migrated(
+def test_transaction_pooler_disables_migrations(
     monkeypatch: pytest.MonkeyPatch,
     environment: dict[str, str],
     asked: MigrationMode | None,
@@ -126,7 +128,7 @@ def test_through_a_pooler_nothing_is_migrated(
         assert settings.resolve_migrations(asked) == expected
 
 
-def test_migrations_have_a_dsn_of_their_own_unless_one_is_given(
+def test_migrations_dsn_is_used_unless_one_is_passed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("AGENTROWS_DATABASE_URL", "postgresql://pooler/agents")
@@ -149,7 +151,7 @@ def test_migrations_have_a_dsn_of_their_own_unless_one_is_given(
         ("AGENTROWS_POOL_MAX_SIZE", None),
     ],
 )
-def test_a_misspelled_variable_is_logged_with_the_nearest_setting(
+def test_misspelled_variable_is_logged_with_nearest_setting(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     variable: str,

@@ -1,4 +1,4 @@
-"""Time limits on one timer: they end what asyncio.timeout would end, and nothing else."""
+"""Time limits on one timer end the same blocks as asyncio.timeout."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def wait(deadlines: Deadlines, limit_s: float) -> None:
         await asyncio.Event().wait()
 
 
-async def test_a_block_that_takes_too_long_is_a_time_out(deadlines: Deadlines) -> None:
+async def test_block_beyond_its_limit_raises_timeout_error(deadlines: Deadlines) -> None:
     with pytest.raises(TimeoutError):
         await wait(deadlines, SOON_S)
     task = asyncio.current_task()
@@ -54,14 +54,14 @@ async def test_a_block_that_takes_too_long_is_a_time_out(deadlines: Deadlines) -
     assert not task.cancelling()
 
 
-async def test_a_limit_that_is_over_already_ends_the_block_where_it_waits(
+async def test_expired_limit_ends_block_at_its_first_await(
     deadlines: Deadlines,
 ) -> None:
     with pytest.raises(TimeoutError):
         await wait(deadlines, -1.0)
 
 
-async def test_only_the_blocks_whose_time_is_over_end(deadlines: Deadlines) -> None:
+async def test_only_expired_blocks_end(deadlines: Deadlines) -> None:
     waiting = asyncio.create_task(wait(deadlines, NEVER_S))
     with pytest.raises(TimeoutError):
         await wait(deadlines, SOON_S)
@@ -80,7 +80,7 @@ async def test_blocks_that_end_in_time_share_a_timer(
     assert len(timers) == 1
 
 
-async def test_a_shorter_limit_comes_first_and_the_longer_one_still_holds(
+async def test_shorter_limit_expires_first_and_longer_one_later(
     deadlines: Deadlines,
 ) -> None:
     ended: list[float] = []
@@ -95,8 +95,8 @@ async def test_a_shorter_limit_comes_first_and_the_longer_one_still_holds(
     assert ended == sorted(limits)
 
 
-async def test_a_cancellation_from_outside_stays_one(deadlines: Deadlines) -> None:
-    """Also where the time is over in the same moment: `asyncio.timeout` says so too."""
+async def test_cancellation_from_outside_stays_cancelled_error(deadlines: Deadlines) -> None:
+    """The same applies if the limit expires at the same moment, as in `asyncio.timeout`."""
 
     async def both() -> None:
         task = asyncio.current_task()
@@ -111,7 +111,7 @@ async def test_a_cancellation_from_outside_stays_one(deadlines: Deadlines) -> No
         await asyncio.create_task(both())
 
 
-async def test_an_error_of_the_block_is_not_taken_for_a_time_out(deadlines: Deadlines) -> None:
+async def test_error_of_block_is_not_replaced_by_timeout_error(deadlines: Deadlines) -> None:
     with pytest.raises(KeyError), TimeLimit(deadlines, deadlines.now() + NEVER_S):
         raise KeyError
     with pytest.raises(KeyError), TimeLimit(deadlines, deadlines.now() - 1.0):
@@ -127,7 +127,7 @@ async def test_infinity_sets_no_timer(deadlines: Deadlines, timers: list[float])
     assert not timers
 
 
-async def test_a_task_is_not_kept_when_its_block_has_ended(deadlines: Deadlines) -> None:
+async def test_ended_block_does_not_reference_its_task(deadlines: Deadlines) -> None:
     async def run() -> None:
         with TimeLimit(deadlines, deadlines.now() + NEVER_S):
             await asyncio.sleep(0)
@@ -136,6 +136,6 @@ async def test_a_task_is_not_kept_when_its_block_has_ended(deadlines: Deadlines)
     await task
     kept = weakref.ref(task)
     del task
-    await asyncio.sleep(0)  # the event loop holds what woke this one up
+    await asyncio.sleep(0)  # the event loop references the callback of this task
     gc.collect()
     assert kept() is None

@@ -60,7 +60,7 @@ def test_harmless_parameters_are_accepted_and_not_sent_to_the_server(parameter: 
         ("load_balance_hosts=all", "must be one of disable, random"),
     ],
 )
-def test_other_values_are_refused_with_a_cure_and_without_the_password(
+def test_unsupported_values_are_refused_with_cure_and_without_password(
     parameter: str, words: str
 ) -> None:
     with pytest.raises(ConfigError, match=words) as caught:
@@ -68,12 +68,12 @@ def test_other_values_are_refused_with_a_cure_and_without_the_password(
     assert "hunter2" not in str(caught.value)
 
 
-def test_the_scheme_of_sqlalchemy_is_refused_with_the_cure() -> None:
+def test_sqlalchemy_scheme_is_refused_with_cure() -> None:
     with pytest.raises(ConfigError, match="write postgresql://"):
         parse_dsn("postgresql+asyncpg://app:pw@db/app")
 
 
-def test_neons_dsn_verifies_the_certificate_in_place_of_channel_binding() -> None:
+def test_neon_dsn_verifies_certificate_instead_of_channel_binding() -> None:
     address = parse_dsn(
         "postgresql://app:pw@ep-1.neon.tech/db?sslmode=require&channel_binding=require"
     )
@@ -84,7 +84,7 @@ def test_neons_dsn_verifies_the_certificate_in_place_of_channel_binding() -> Non
     assert "channel_binding" not in address.dsns[0]
 
 
-def test_channel_binding_with_a_root_certificate_verifies_against_that_one(tmp_path: Path) -> None:
+def test_channel_binding_with_root_certificate_verifies_against_it(tmp_path: Path) -> None:
     (tmp_path / "ca.crt").write_text("")
     address = parse_dsn(
         f"postgresql://db/app?sslmode=require&channel_binding=require&sslrootcert={tmp_path}/ca.crt"
@@ -94,7 +94,7 @@ def test_channel_binding_with_a_root_certificate_verifies_against_that_one(tmp_p
     assert "sslmode=verify-full" in address.dsns[0]
 
 
-def test_timeouts_and_keepalives_are_values() -> None:
+def test_timeouts_and_keepalives_are_parsed() -> None:
     address = parse_dsn(
         "postgresql://db/app?connect_timeout=3&keepalives=0&keepalives_idle=30"
         "&keepalives_interval=5&keepalives_count=4&tcp_user_timeout=9000"
@@ -121,14 +121,14 @@ def test_timeouts_and_keepalives_are_values() -> None:
         ("postgresql://one,two/app?target_session_attrs=prefer-standby", "reader"),
     ],
 )
-def test_several_hosts_mean_the_writer_unless_the_dsn_names_another(dsn: str, target: str) -> None:
+def test_several_hosts_default_to_the_writer(dsn: str, target: str) -> None:
     address = parse_dsn(dsn)
 
     assert address.target == target
     assert ("target_session_attrs=read-write" in address.dsns[0]) == (target == "writer")
 
 
-def test_the_name_of_the_application_comes_from_the_dsn_or_the_environment(
+def test_application_name_comes_from_dsn_or_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert parse_dsn("postgresql://db/app").settings == {}
@@ -147,6 +147,6 @@ def test_the_name_of_the_application_comes_from_the_dsn_or_the_environment(
         ("postgresql:///app?host=/run/pg", "/run/pg:5432"),
     ],
 )
-def test_hosts_for_messages_have_no_user_and_no_password(dsn: str, hosts: str) -> None:
+def test_hosts_for_messages_omit_user_and_password(dsn: str, hosts: str) -> None:
     assert parse_dsn(dsn).hosts == hosts
     assert "hunter2" not in repr(parse_dsn(dsn))

@@ -1,4 +1,4 @@
-"""Every exception of the driver has a meaning here, or is let through for a reason."""
+"""Every exception of the driver is translated, or passed for a listed reason."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from agentrows.errors import (
     translate,
 )
 
-# SQLSTATE, or the two letters of its class → why the error is seen as it is.
-LET_THROUGH = {
+# SQLSTATE, or its class → the reason for which the error is not translated.
+PASSED = {
     "00": "a code that this driver does not know",
     "03": "not raised by PostgreSQL's protocol as it is used here",
     "09": "a trigger of the application's",
@@ -57,8 +57,8 @@ LET_THROUGH = {
     "P0": "procedures are the application's",
     "XX": "a bug of the server, or damaged data",
 }
-# The driver's own, which have no SQLSTATE.
-LET_THROUGH_OF_THE_CLIENT = {
+# Errors of the driver without an SQLSTATE.
+PASSED_OF_THE_CLIENT = {
     "FatalPostgresError",
     "PostgresError",
     "UnknownPostgresError",
@@ -73,32 +73,32 @@ DRIVER_ERRORS = [
 ]
 
 
-def reason_to_let_through(cls: type[Exception]) -> str | None:
+def reason_to_pass(cls: type[Exception]) -> str | None:
     state = getattr(cls, "sqlstate", None)
     if state is None:
-        return "client" if cls.__name__ in LET_THROUGH_OF_THE_CLIENT else None
-    return LET_THROUGH.get(state) or LET_THROUGH.get(state[:2])
+        return "client" if cls.__name__ in PASSED_OF_THE_CLIENT else None
+    return PASSED.get(state) or PASSED.get(state[:2])
 
 
 @pytest.mark.parametrize("cls", DRIVER_ERRORS, ids=lambda cls: cls.__name__)
-def test_each_driver_error_is_translated_or_let_through_for_a_reason(cls: type[Exception]) -> None:
+def test_driver_error_is_translated_or_passed_for_a_reason(cls: type[Exception]) -> None:
     ours = translate(cls("words of the driver"))
 
     if ours is None:
-        assert reason_to_let_through(cls), f"{cls.__name__} has no meaning and no reason"
+        assert reason_to_pass(cls), f"{cls.__name__} has no meaning and no reason"
     else:
         assert isinstance(ours, AgentRowsError)
         assert str(ours)
 
 
-def test_each_reason_is_needed() -> None:
+def test_every_reason_to_pass_an_error_is_used() -> None:
     passed = [cls for cls in DRIVER_ERRORS if translate(cls("")) is None]
     states = {str(getattr(cls, "sqlstate", None)) for cls in passed}
 
-    used = {key for key in LET_THROUGH if any(state.startswith(key) for state in states)}
+    used = {key for key in PASSED if any(state.startswith(key) for state in states)}
 
-    assert set(LET_THROUGH) - used <= {"00"}
-    assert {cls.__name__ for cls in passed} >= LET_THROUGH_OF_THE_CLIENT
+    assert set(PASSED) - used <= {"00"}
+    assert {cls.__name__ for cls in passed} >= PASSED_OF_THE_CLIENT
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,9 @@ def test_each_reason_is_needed() -> None:
         (asyncpg.InternalServerError("cache lookup failed for type 16676"), StaleTypes),
     ],
 )
-def test_what_to_do_next_is_in_the_class(error: Exception, expected: type[AgentRowsError]) -> None:
+def test_error_class_follows_from_driver_error(
+    error: Exception, expected: type[AgentRowsError]
+) -> None:
     assert type(translate(error)) is expected
     assert type(translate(error, lost=OutcomeUnknown)) is expected
 
@@ -147,28 +149,28 @@ def test_what_to_do_next_is_in_the_class(error: Exception, expected: type[AgentR
         asyncpg.CrashShutdownError("terminating connection"),
     ],
 )
-def test_a_lost_connection_means_what_the_statement_says(error: Exception) -> None:
+def test_lost_connection_raises_the_class_of_the_statement(error: Exception) -> None:
     assert type(translate(error, lost=Unavailable)) is Unavailable
     assert type(translate(error, lost=OutcomeUnknown)) is OutcomeUnknown
 
 
-def test_a_time_out_of_the_client_is_unknown_only_for_what_must_not_run_twice() -> None:
+def test_client_timeout_is_outcome_unknown_only_for_once_statements() -> None:
     assert type(translate(TimeoutError())) is StatementTimeout
     assert type(translate(TimeoutError(), lost=OutcomeUnknown)) is OutcomeUnknown
 
 
-def test_errors_that_are_not_the_drivers_are_not_ours_either() -> None:
+def test_errors_of_other_origin_are_not_translated() -> None:
     assert translate(KeyError("x")) is None
     assert translate(AgentRowsError("x")) is None
 
 
-def test_a_violated_key_is_named_with_what_the_caller_gave() -> None:
+def test_violated_key_is_named_with_values_of_the_caller() -> None:
     error = asyncpg.UniqueViolationError("duplicate key value violates unique constraint")
     error.detail = "Key (id, user_id)=(e-1, mira) already exists."
 
     assert "(id, user_id)=(e-1, mira)" in str(translate(error))
 
 
-def test_an_invalid_value_is_a_value_error_and_a_timeout_a_timeout() -> None:
+def test_invalid_value_is_value_error_and_timeout_is_timeout_error() -> None:
     assert issubclass(InvalidValue, ValueError)
     assert issubclass(StatementTimeout, TimeoutError)

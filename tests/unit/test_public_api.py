@@ -1,4 +1,4 @@
-"""The public surface, pinned: a name appears or goes by decision."""
+"""The public names are pinned."""
 
 from __future__ import annotations
 
@@ -144,14 +144,14 @@ CLIENT_METHODS = [
 ]
 
 
-def test_the_names_of_the_package_are_these() -> None:
+def test_public_names_are_pinned() -> None:
     assert agentrows.__all__ == PUBLIC, (
         "add new names to PUBLIC, and renamed or removed ones to docs/upgrading.md"
     )
     assert all(hasattr(agentrows, name) for name in agentrows.__all__)
 
 
-def test_the_methods_of_the_client_are_these() -> None:
+def test_client_methods_are_pinned() -> None:
     found = [name for name in dir(agentrows.PostgresClient) if not name.startswith("_")]
 
     assert found == CLIENT_METHODS, (
@@ -159,7 +159,7 @@ def test_the_methods_of_the_client_are_these() -> None:
     )
 
 
-def test_a_transaction_has_every_store_method_and_cannot_be_opened_or_closed() -> None:
+def test_transaction_has_store_methods_but_no_open_or_close() -> None:
     found = {name for name in dir(agentrows.Transaction) if not name.startswith("_")}
 
     assert found == set(CLIENT_METHODS) - {
@@ -174,11 +174,11 @@ def test_a_transaction_has_every_store_method_and_cannot_be_opened_or_closed() -
 
 
 @pytest.mark.parametrize("name", CLIENT_METHODS)
-def test_every_method_says_what_it_does(name: str) -> None:
+def test_every_client_method_has_a_docstring(name: str) -> None:
     assert getattr(agentrows.PostgresClient, name).__doc__
 
 
-def test_importing_the_package_imports_no_command_line_library_and_no_numpy() -> None:
+def test_import_of_package_imports_neither_typer_rich_nor_numpy() -> None:
     code = (
         "import sys, agentrows; print([m for m in ('typer', 'rich', 'numpy') if m in sys.modules])"
     )

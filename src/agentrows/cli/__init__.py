@@ -24,7 +24,7 @@ import asyncpg
 import typer
 
 from agentrows._version import __version__
-from agentrows.cli.grants import grants
+from agentrows.cli.grants import print_grants
 from agentrows.cli.migrate import migrations
 from agentrows.cli.options import DemoDsn, Interrupted
 from agentrows.db.embedded import SCHEME
@@ -37,8 +37,8 @@ FAILED: Final = 1
 BEHIND: Final = 3
 INTERRUPTED: Final = 130
 STOPPED: Final = (
-    "stopped; what had not been committed was rolled back, and a file that runs outside of a "
-    "transaction is run again by the next `agentrows migrate up`"
+    "stopped; the open transaction was rolled back, and the next `agentrows migrate up` runs an "
+    "interrupted file without a transaction again"
 )
 CURE_FOR_RIGHTS: Final = "`agentrows grants` prints the SQL that gives the roles their rights"
 OUTPUT_ERRORS: Final = (errno.EBADF, errno.EIO, errno.ENOSPC, errno.EPIPE)
@@ -57,7 +57,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # help texts have [brackets], and long names that rich cuts off
 )
 app.add_typer(migrations, name="migrate")
-app.command()(grants)
+app.command("grants")(print_grants)
 
 
 def main() -> None:
@@ -98,18 +98,18 @@ def _version(value: bool) -> None:  # noqa: FBT001  typer calls it like this
 
 
 @app.callback(help="The typed Postgres data layer for AI-agent platforms.")
-def options(
+def handle_options(
     *,
     version: Annotated[
         bool,
         typer.Option("--version", help="Print the version.", callback=_version, is_eager=True),
     ] = False,
 ) -> None:
-    """Handle the options that stand before a command."""
+    """Handle the options before a command."""
 
 
-@app.command()
-def demo(dsn: DemoDsn = None) -> None:
+@app.command("demo")
+def show_demo(dsn: DemoDsn = None) -> None:
     """Store, list, search and prune sample documents, on an embedded PostgreSQL.
 
     With --dsn the demo runs on that database: it applies pending migrations, and its rows stay.
@@ -143,7 +143,7 @@ def _describe(error: Exception) -> str:
 
 
 def _abandon_output() -> None:
-    """Send what is still buffered for stdout nowhere, so that the exit does not fail again."""
+    """Discard the buffered output, so that the exit does not fail again."""
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())

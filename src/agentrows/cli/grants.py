@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from agentrows import migrate
-from agentrows.cli.options import Tracks, known_tracks
+from agentrows.cli.options import Tracks, find_tracks
 from agentrows.config import Settings
+from agentrows.roles.grants import grants
 
 
-def grants(
+def print_grants(
     tracks: Tracks = None,
     *,
     owner: Annotated[str, typer.Option(help="The role that migrates.")] = "agentrows_owner",
@@ -21,13 +21,13 @@ def grants(
     reader: Annotated[str, typer.Option(help="The role that reads rows.")] = "agentrows_reader",
     schema: Annotated[str, typer.Option(help="The schema of the tables.")] = "public",
 ) -> None:
-    """Print SQL that makes three roles and gives each what it needs, to be run by an administrator.
+    """Print SQL for an administrator that creates three roles and gives them their rights.
 
-    It covers the tables of every track, the application's too. It asks no database, and holds no
-    password. Run what it prints before the first migration and after each.
+    It includes the tables of every track, also of the application's. This command connects to no
+    database and prints no password. Run the SQL before the first migration and after each.
     """
-    # Of every track, whatever is switched on here: nobody but the owner writes a tracking table.
+    # Tracks that are switched off here are included: only the owner may write a tracking table.
     everything = {"vector_enabled": True, "row_security": True}
-    known = known_tracks(Settings.load().model_copy(update=everything), tracks)
-    sql = migrate.grants(known, owner=owner, service=service, reader=reader, schema=schema)
+    known = find_tracks(Settings.load().model_copy(update=everything), tracks)
+    sql = grants(known, owner=owner, service=service, reader=reader, schema=schema)
     typer.echo(sql, nl=False)

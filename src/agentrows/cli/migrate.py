@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import typer
 
-from agentrows import migrate
 from agentrows.cli import output
 from agentrows.cli.options import (
     DdlLockTimeout,
@@ -15,24 +14,21 @@ from agentrows.cli.options import (
     LockTimeout,
     TrackName,
     Tracks,
-    known_tracks,
-    reach,
-    run,
+    find_tracks,
+    on_database,
 )
 from agentrows.config import Settings
 from agentrows.errors import ConfigError
+from agentrows.migrate import Status, create_migration
 from agentrows.migrate.report import Transactions  # noqa: TC001  typer reads it when it runs
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from agentrows.migrate import Checkup, PlannedFile, Report, Status, Track
 
 FAILED: Final = 1
 BEHIND: Final = 3
 
 migrations = typer.Typer(
-    help="Move a database's schema, or look at it.", no_args_is_help=True, rich_markup_mode=None
+    help="Apply, roll back and inspect schema migrations.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 
@@ -48,99 +44,77 @@ def up(
     ddl_lock_timeout: DdlLockTimeout = 5.0,
 ) -> None:
     """Apply every pending migration of every track, in one transaction."""
-    settings = Settings.load()
-    known = known_tracks(settings, tracks)
-    progress = output.Progress()
-
-    async def work() -> Report:
-        address, password = await reach(dsn, settings, wait=True)
-        return await migrate.up(
-            address,
-            known,
-            transaction=transaction,
-            runner_lock_timeout_s=lock_timeout,
-            ddl_lock_timeout_s=ddl_lock_timeout,
-            on_progress=progress.tell,
-            password=password,
-        )
-
-    output.say_done(run(work(), progress))
+    report = on_database(
+        lambda m: m.up(transaction=transaction),
+        dsn,
+        tracks,
+        lock_timeout_s=lock_timeout,
+        ddl_lock_timeout_s=ddl_lock_timeout,
+        waits=True,
+    )
+    output.print_report(report)
 
 
 @migrations.command()
-def down(
-    count: Annotated[int, typer.Argument(min=1, help="How many versions.")],
+def down(  # noqa: PLR0913  one keyword per option
+    count: Annotated[int, typer.Argument(min=1, help="The number of versions to roll back.")],
     track: TrackName,
     dsn: Dsn = None,
     tracks: Tracks = None,
     *,
     lock_timeout: LockTimeout = 60.0,
+    ddl_lock_timeout: DdlLockTimeout = 5.0,
 ) -> None:
-    """Take one track down by so many versions; rows in what is dropped are gone."""
-    settings = Settings.load()
-    known = known_tracks(settings, tracks, named=track)
-    progress = output.Progress()
-
-    async def work() -> Report:
-        address, password = await reach(dsn, settings, wait=True)
-        return await migrate.down(
-            address,
-            known,
-            count,
-            track=track,
-            runner_lock_timeout_s=lock_timeout,
-            on_progress=progress.tell,
-            password=password,
-        )
-
-    output.say_done(run(work(), progress))
+    """Roll one track back by COUNT versions; rows in dropped tables are lost."""
+    report = on_database(
+        lambda m: m.down(track, count),
+        dsn,
+        tracks,
+        track=track,
+        lock_timeout_s=lock_timeout,
+        ddl_lock_timeout_s=ddl_lock_timeout,
+        waits=True,
+    )
+    output.print_report(report)
 
 
 @migrations.command()
-def goto(
-    version: Annotated[int, typer.Argument(min=0, help="0 is nothing at all.")],
+def goto(  # noqa: PLR0913  one keyword per option
+    version: Annotated[int, typer.Argument(min=0, help="The version; 0 rolls back every file.")],
     track: TrackName,
     dsn: Dsn = None,
     tracks: Tracks = None,
     *,
     lock_timeout: LockTimeout = 60.0,
+    ddl_lock_timeout: DdlLockTimeout = 5.0,
 ) -> None:
-    """Take one track up or down to a version."""
-    settings = Settings.load()
-    known = known_tracks(settings, tracks, named=track)
-    progress = output.Progress()
-
-    async def work() -> Report:
-        address, password = await reach(dsn, settings, wait=True)
-        return await migrate.goto(
-            address,
-            known,
-            version,
-            track=track,
-            runner_lock_timeout_s=lock_timeout,
-            on_progress=progress.tell,
-            password=password,
-        )
-
-    output.say_done(run(work(), progress))
+    """Move one track up or down to a version; on the way down, rows in dropped tables are lost."""
+    report = on_database(
+        lambda m: m.goto(track, version),
+        dsn,
+        tracks,
+        track=track,
+        lock_timeout_s=lock_timeout,
+        ddl_lock_timeout_s=ddl_lock_timeout,
+        waits=True,
+    )
+    output.print_report(report)
 
 
 @migrations.command()
 def force(
-    version: Annotated[int, typer.Argument(min=0, help="0 is nothing at all.")],
+    version: Annotated[int, typer.Argument(min=0, help="The version; 0 is none.")],
     track: TrackName,
     dsn: Dsn = None,
     tracks: Tracks = None,
+    *,
+    lock_timeout: LockTimeout = 60.0,
 ) -> None:
-    """Write that a track is at this version and whole, without running a file."""
-    settings = Settings.load()
-    known = known_tracks(settings, tracks, named=track)
-
-    async def work() -> Status:
-        address, password = await reach(dsn, settings)
-        return await migrate.force(address, known, version, track=track, password=password)
-
-    output.show(run(work()))
+    """Record that a track is at a version and not dirty, without running a file."""
+    status = on_database(
+        lambda m: m.force(track, version), dsn, tracks, track=track, lock_timeout_s=lock_timeout
+    )
+    output.print_status(status)
 
 
 @migrations.command()
@@ -153,36 +127,29 @@ def status(
         bool, typer.Option("--check", help="Exit with 3 if files are pending.")
     ] = False,
 ) -> None:
-    """Show where the database stands; this only reads."""
-    found = _status(dsn, tracks)
+    """Show the version and the state of each track. This only reads."""
+    status = _read_status(dsn, tracks)
     if as_json:
-        typer.echo(json.dumps(output.as_json(found), indent=2))
+        typer.echo(json.dumps(output.to_json(status), indent=2))
     else:
-        output.show(found)
-    if check and not found.is_current:
-        sound = not any(track.dirty or track.changed for track in found.tracks)
-        raise typer.Exit(BEHIND if sound else FAILED)
+        output.print_status(status)
+    if check and not status.is_current:
+        is_sound = not any(track.dirty or track.changed for track in status.tracks)
+        raise typer.Exit(BEHIND if is_sound else FAILED)
 
 
 @migrations.command()
 def version(dsn: Dsn = None, tracks: Tracks = None) -> None:
-    """Print the version of each track, 0 for none; this only reads."""
-    for track in _status(dsn, tracks).tracks:
+    """Print the version of each track, 0 for none. This only reads."""
+    for track in _read_status(dsn, tracks).tracks:
         dirty = "\tdirty" if track.dirty else ""
         typer.echo(f"{track.name}\t{track.version or 0}{dirty}")
 
 
 @migrations.command()
 def verify(dsn: Dsn = None, tracks: Tracks = None) -> None:
-    """Exit with 3 if the database lacks a migration; this only reads."""
-    settings = Settings.load()
-    known = known_tracks(settings, tracks)
-
-    async def work() -> Status:
-        address, password = await reach(dsn, settings)
-        return await migrate.verify(address, known, password=password)
-
-    output.show(run(work()))
+    """Exit with 3 if a required migration is pending. This only reads."""
+    output.print_status(on_database(lambda m: m.verify(), dsn, tracks))
 
 
 @migrations.command()
@@ -192,20 +159,13 @@ def plan(
     *,
     track: Annotated[str | None, typer.Option(help="Only this track.")] = None,
     to: Annotated[
-        int | None, typer.Option(help="The version to go to; with --track.", min=0)
+        int | None, typer.Option(help="The version to go to; needs --track.", min=0)
     ] = None,
 ) -> None:
-    """Show the files that `up` would run, or `goto` with --track and --to; this only reads."""
-    settings = Settings.load()
-    known = known_tracks(settings, tracks, named=track)
+    """Show the files that `up` would run, or `goto` with --track and --to. This only reads."""
     if to is not None and track is None:
         raise typer.BadParameter("--to needs --track")
-
-    async def work() -> Sequence[PlannedFile]:
-        address, password = await reach(dsn, settings)
-        return await migrate.plan(address, known, track=track, target=to, password=password)
-
-    output.show_plan(run(work()))
+    output.print_plan(on_database(lambda m: m.plan(track, to), dsn, tracks, track=track))
 
 
 @migrations.command("dry-run")
@@ -216,63 +176,41 @@ def dry_run(
     lock_timeout: LockTimeout = 60.0,
     ddl_lock_timeout: DdlLockTimeout = 5.0,
 ) -> None:
-    """Execute every pending migration, show how long each took, and roll all of it back."""
-    settings = Settings.load()
-    known = known_tracks(settings, tracks)
-    progress = output.Progress()
-
-    async def work() -> Report:
-        address, password = await reach(dsn, settings)
-        return await migrate.dry_run(
-            address,
-            known,
-            runner_lock_timeout_s=lock_timeout,
-            ddl_lock_timeout_s=ddl_lock_timeout,
-            on_progress=progress.tell,
-            password=password,
-        )
-
-    output.show_times(run(work(), progress))
+    """Execute every pending migration, show its duration, and roll all of it back."""
+    report = on_database(
+        lambda m: m.dry_run(),
+        dsn,
+        tracks,
+        lock_timeout_s=lock_timeout,
+        ddl_lock_timeout_s=ddl_lock_timeout,
+    )
+    output.print_dry_run(report)
 
 
 @migrations.command()
 def doctor(dsn: Dsn = None, tracks: Tracks = None) -> None:
-    """Look for what is not as it should be; exit with 1 if there is anything. This only reads."""
-    settings = Settings.load()
-    known = known_tracks(settings, tracks)
-
-    async def work() -> Checkup:
-        address, password = await reach(dsn, settings)
-        return await migrate.doctor(address, known, password=password)
-
-    found = run(work())
-    output.show_checkup(found)
-    if not found.is_healthy:
+    """Report schema problems; exit with 1 if there are any. This only reads."""
+    checkup = on_database(lambda m: m.doctor(), dsn, tracks)
+    output.print_checkup(checkup)
+    if not checkup.is_healthy:
         raise typer.Exit(FAILED)
 
 
 @migrations.command()
 def new(
-    name: Annotated[str, typer.Argument(help="A few words.")],
+    name: Annotated[str, typer.Argument(help="A few words about the change.")],
     track: TrackName,
     tracks: Tracks = None,
 ) -> None:
-    """Write the next pair of files of a track."""
-    known = {each.name: each for each in known_tracks(Settings.load(), tracks, named=track)}
+    """Create the up file and the down file of a track's next migration."""
+    known = {each.name: each for each in find_tracks(Settings.load(), tracks, name=track)}
     try:
-        paths = migrate.new(known[track], name)
+        paths = create_migration(known[track], name)
     except OSError as error:
         raise ConfigError(f"the files cannot be written: {error}") from error
     for path in paths:
         typer.echo(path)
 
 
-def _status(dsn: str | None, tracks: str | None) -> Status:
-    settings = Settings.load()
-    known: Sequence[Track] = known_tracks(settings, tracks)
-
-    async def work() -> Status:
-        address, password = await reach(dsn, settings)
-        return await migrate.status(address, known, password=password)
-
-    return run(work())
+def _read_status(dsn: str | None, tracks: str | None) -> Status:
+    return on_database(lambda m: m.status(), dsn, tracks)

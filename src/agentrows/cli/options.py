@@ -1,4 +1,4 @@
-"""Options that several commands have, the tracks they name, and the loop that runs a command."""
+"""Options of several commands, the tracks that they name, and the run of a migrator."""
 
 from __future__ import annotations
 
@@ -10,31 +10,29 @@ import signal
 import sys
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 import asyncpg
 import typer
 
-from agentrows import migrate
+from agentrows.cli.output import Progress
+from agentrows.config import Settings
 from agentrows.db.connect import wait_until_ready
 from agentrows.db.embedded import is_embedded, start_embedded
 from agentrows.errors import ConfigError, InvalidTrack, MigrationError
+from agentrows.migrate import ROW_SECURITY, Migrator, Track, builtin_tracks
+from agentrows.migrate.migrator import LONGEST_TIMEOUT_S
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
-    from agentrows.cli.output import Progress
-    from agentrows.config import Password, Settings
-    from agentrows.migrate import Track
+    from agentrows.config import Password
 
 T = TypeVar("T")
 
-LONGEST_TIMEOUT_S: Final = 2_000_000.0
-"""PostgreSQL keeps a timeout as a 32-bit number of milliseconds, which is 24 days."""
-
 
 def check_finite(value: float | None) -> float | None:
-    """Refuse NaN, which is within every range."""
+    """Raise BadParameter for NaN, which passes every range check of the option."""
     if value is not None and math.isnan(value):
         raise typer.BadParameter("nan is not a number of seconds")
     return value
@@ -65,11 +63,11 @@ Tracks = Annotated[
 ]
 
 
-TrackName = Annotated[str, typer.Option("--track", help="The track, by name.")]
+TrackName = Annotated[str, typer.Option("--track", help="The name of the track.")]
 LockTimeout = Annotated[
     float,
     typer.Option(
-        help="How many seconds to wait for another runner.",
+        help="Seconds to wait for another runner.",
         min=0,
         max=LONGEST_TIMEOUT_S,
         callback=check_finite,
@@ -78,7 +76,7 @@ LockTimeout = Annotated[
 DdlLockTimeout = Annotated[
     float,
     typer.Option(
-        help="How many seconds a statement waits for a table in use.",
+        help="Seconds that a statement waits for a table in use.",
         min=0.001,
         max=LONGEST_TIMEOUT_S,
         callback=check_finite,
@@ -86,8 +84,41 @@ DdlLockTimeout = Annotated[
 ]
 
 
-def run(work: Coroutine[Any, Any, T], progress: Progress | None = None) -> T:
-    """Run a coroutine; SIGTERM and SIGINT cancel it, so that a transaction is rolled back at once.
+def on_database(  # noqa: PLR0913  one keyword per option
+    act: Callable[[Migrator], Awaitable[T]],
+    dsn: str | None,
+    tracks: str | None,
+    *,
+    track: str | None = None,
+    lock_timeout_s: float = 60.0,
+    ddl_lock_timeout_s: float = 5.0,
+    waits: bool = False,
+) -> T:
+    """Call a method of a migrator that has the options of a command; return the result.
+
+    `track` is the name of the track in the command. With `waits`, the server may still be starting.
+    """
+    settings = Settings.load()
+    known = find_tracks(settings, tracks, name=track)
+    progress = Progress()
+
+    async def work() -> T:
+        target, password = await resolve_target(dsn, settings, waits=waits)
+        migrator = Migrator(
+            target,
+            known,
+            password=password,
+            lock_timeout_s=lock_timeout_s,
+            ddl_lock_timeout_s=ddl_lock_timeout_s,
+            on_progress=progress.report,
+        )
+        return await act(migrator)
+
+    return run_until_signal(work(), progress)
+
+
+def run_until_signal(work: Coroutine[Any, Any, T], progress: Progress) -> T:
+    """Run a coroutine; SIGTERM and SIGINT cancel it, which rolls a transaction back at once.
 
     Raises Interrupted after SIGINT, CancelledError after SIGTERM.
     """
@@ -105,18 +136,17 @@ def run(work: Coroutine[Any, Any, T], progress: Progress | None = None) -> T:
         with contextlib.suppress(NotImplementedError):  # Windows: asyncio handles Ctrl-C itself
             loop.add_signal_handler(signal.SIGTERM, task.cancel)
             loop.add_signal_handler(signal.SIGINT, interrupt)
-        ticks = asyncio.ensure_future(progress.tick()) if progress else None
+        ticks = asyncio.ensure_future(progress.tick())
         try:
             return await task
         finally:
-            if ticks:
-                ticks.cancel()
+            ticks.cancel()
 
     try:
         return asyncio.run(until_terminated())
     except (asyncpg.PostgresWarning, TypeError) as error:
-        # An error with the SQLSTATE of a warning has a class of the driver's whose instances are
-        # immutable, so that each context manager on its way raises TypeError in its place.
+        # The driver's class for an error with the SQLSTATE of a warning has immutable instances, so
+        # each context manager that it passes raises TypeError instead.
         answer = error if isinstance(error, asyncpg.PostgresWarning) else error.__context__
         if not isinstance(answer, asyncpg.PostgresWarning):
             raise
@@ -133,38 +163,38 @@ class Interrupted(BaseException):
     """Ctrl-C was pressed. Not KeyboardInterrupt, which typer turns into a silent exit."""
 
 
-async def reach(
-    dsn: str | None, settings: Settings, *, wait: bool = False
+async def resolve_target(
+    dsn: str | None, settings: Settings, *, waits: bool
 ) -> tuple[str, Password | None]:
-    """Return the DSN and where its password comes from; with `wait`, when the server answers.
+    """Return the DSN and its password; with `waits`, after the server answers.
 
-    For a command that only looks, a server that is down is an answer too, so nothing waits.
+    A command that only reads does not wait: a server that is down is an error then.
     """
-    found = settings.resolve_migrations_dsn(dsn)
-    password = settings.resolve_password(found)
-    if wait:
-        return await wait_until_ready(found, settings, password=password), password
-    return (await start_embedded(found) if is_embedded(found) else found), password
+    resolved = settings.resolve_migrations_dsn(dsn)
+    password = settings.resolve_password(resolved)
+    if waits:
+        return await wait_until_ready(resolved, settings, password=password), password
+    return (await start_embedded(resolved) if is_embedded(resolved) else resolved), password
 
 
-def known_tracks(
-    settings: Settings, spec: str | None, *, named: str | None = None
+def find_tracks(
+    settings: Settings, spec: str | None, *, name: str | None = None
 ) -> tuple[Track, ...]:
     """Return the built-in tracks, then the application's.
 
-    Those of the policies are among them if the settings, or the track that is `named`, ask for it.
-    Raises InvalidTrack if no track has the name `named`.
+    The tracks of the row-level security policies are included if the settings switch them on, or
+    if `name` is one of them. Raises InvalidTrack if no track has the name `name`.
     """
     tracks = (
-        *migrate.builtin_tracks(
+        *builtin_tracks(
             vector=settings.vector_enabled,
-            row_security=settings.row_security or named in migrate.ROW_SECURITY,
+            row_security=settings.row_security or name in ROW_SECURITY,
         ),
         *_application_tracks(spec or _spec_in(Path("pyproject.toml"))),
     )
     names = [track.name for track in tracks]
-    if named is not None and named not in names:
-        raise InvalidTrack(f"there is no track {named!r}; there are: {', '.join(names)}")
+    if name is not None and name not in names:
+        raise InvalidTrack(f"there is no track {name!r}; there are: {', '.join(names)}")
     return tracks
 
 
@@ -181,7 +211,7 @@ def _spec_in(pyproject: Path) -> str | None:
     for name in ("tool", "agentrows"):
         section = cast("dict[str, object]", section).get(name, {})
         if not isinstance(section, dict):
-            raise ConfigError(f"{pyproject}: `{name}` is not a table, as [tool.agentrows] needs it")
+            raise ConfigError(f"{pyproject}: `{name}` must be a table, for [tool.agentrows]")
     spec = cast("dict[str, object]", section).get("tracks")
     if not (spec is None or isinstance(spec, str)):
         raise ConfigError(f"{pyproject}: tracks in [tool.agentrows] must be text, module:NAME")
@@ -189,7 +219,7 @@ def _spec_in(pyproject: Path) -> str | None:
 
 
 def _application_tracks(spec: str | None) -> tuple[Track, ...]:
-    """Import the tracks that a spec names; raise ConfigError if there are none."""
+    """Import the tracks of a spec `package.module:NAME`; raise ConfigError if that fails."""
     if spec is None:
         return ()
     module, colon, name = spec.partition(":")
@@ -197,22 +227,22 @@ def _application_tracks(spec: str | None) -> tuple[Track, ...]:
         raise ConfigError(f"tracks: {spec!r} is not of the form package.module:NAME")
     try:
         sys.path.insert(0, str(Path.cwd()))
-        found: object = getattr(importlib.import_module(module), name)
+        value: object = getattr(importlib.import_module(module), name)
     except (Exception, SystemExit) as error:  # the module is the application's own code
         problem = " ".join(str(error).split())
         raise ConfigError(
             f"tracks: {spec!r} cannot be imported: {type(error).__name__}: {problem}"
         ) from error
-    if not isinstance(found, list | tuple):
+    if not isinstance(value, list | tuple):
         raise ConfigError(
             f"tracks: {spec!r} must be a list of agentrows.migrate.Track, "
-            f"not {type(found).__name__}"
+            f"not {type(value).__name__}"
         )
-    tracks = cast("Sequence[object]", found)
+    tracks = cast("Sequence[object]", value)
     for track in tracks:
-        if not isinstance(track, migrate.Track):
+        if not isinstance(track, Track):
             raise ConfigError(
-                f"tracks: {spec!r} must be a list of agentrows.migrate.Track; it has one "
+                f"tracks: {spec!r} must be a list of agentrows.migrate.Track; it contains "
                 f"{type(track).__name__}"
             )
     return tuple(cast("Sequence[Track]", tracks))

@@ -1,4 +1,4 @@
-"""What the commands print: tables and JSON on stdout, progress on stderr."""
+"""The output of the commands: tables and JSON on stdout, progress on stderr."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ if TYPE_CHECKING:
 FIRST_TICK_S: Final = 2.0
 LONGEST_TICK_S: Final = 60.0
 NOT_TRIED: Final = "not tried"
+NOTHING_TO_DO: Final = "nothing to do"
 
 
 @dataclasses.dataclass(slots=True)
 class Progress:
-    """What a run is at, said on stderr: when a file starts, now and then, and when it is done."""
+    """Prints the progress of a run on stderr: start, duration so far, and end of each file."""
 
     file: str | None = None
     since: float = 0.0
     started: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
 
-    def tell(self, run: FileRun) -> None:
-        """Say that a file starts, or is done."""
+    def report(self, run: FileRun) -> None:
+        """Print that a file starts, or is done."""
         took = "" if run.duration_s is None else f" done in {run.duration_s:.3f} s"
         self.file = run.file if run.duration_s is None else None
         self.since = time.monotonic()
@@ -39,7 +40,7 @@ class Progress:
         typer.echo(f"{run.file}{took}", err=True)
 
     async def tick(self) -> None:
-        """Say how long the file has been at work, after 2 s and then less and less often."""
+        """Print the duration of the current file so far, after 2 s, then with growing pauses."""
         while True:
             await self.started.wait()
             self.started.clear()
@@ -48,74 +49,80 @@ class Progress:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self.started.wait(), pause)
                     break
-                with contextlib.suppress(OSError):  # a closed stderr is no reason to stop
-                    typer.echo(f"{self.file}, for {time.monotonic() - self.since:.0f} s", err=True)
+                with contextlib.suppress(OSError):  # a closed stderr must not stop the run
+                    seconds = time.monotonic() - self.since
+                    typer.echo(f"{self.file} running for {seconds:.0f} s", err=True)
                 pause = min(pause * 2, LONGEST_TICK_S)
 
 
-def say_done(report: Report) -> None:
-    """Print how many files ran, and how long they took."""
+def print_report(report: Report) -> None:
+    """Print the number of files that ran, and their duration."""
+    if not report.files:
+        typer.echo(NOTHING_TO_DO)
+        return
     seconds = sum(file.duration_s or 0 for file in report.files)
     count = len(report.files)
-    typer.echo(
-        f"applied {count} file{'s'[: count != 1]} in {seconds:.3f} s" if count else "nothing to do"
-    )
+    # A run moves every track in the same direction.
+    verb = "rolled back" if report.files[0].direction == "down" else "applied"
+    typer.echo(f"{verb} {count} file{'s'[: count != 1]} in {seconds:.3f} s")
 
 
-def show(found: Status) -> None:
-    """Print where each track stands."""
+def print_status(status: Status) -> None:
+    """Print the version and the state of each track."""
     print_table(
         ("track", "applied", "newest", "state"),
         [
             (track.name, str(track.version or "-"), str(track.newest), _state(track))
-            for track in found.tracks
+            for track in status.tracks
         ],
     )
 
 
-def show_plan(files: Sequence[PlannedFile]) -> None:
+def print_plan(files: Sequence[PlannedFile]) -> None:
     """Print the files that a run would execute."""
     if not files:
-        typer.echo("nothing to do")
+        typer.echo(NOTHING_TO_DO)
         return
-    print_table(("file", "how"), [(planned.file, _how(planned)) for planned in files])
+    print_table(("file", "how"), [(planned.file, _describe(planned)) for planned in files])
 
 
-def show_times(report: Report) -> None:
-    """Print what a dry run took, file by file."""
+def print_dry_run(report: Report) -> None:
+    """Print the duration of each file of a dry run."""
     rows = [(run.file, f"{run.duration_s or 0:.3f} s") for run in report.files]
     rows += [(file, NOT_TRIED) for file in report.not_tried]
     if not rows:
-        typer.echo("nothing to do")
+        typer.echo(NOTHING_TO_DO)
         return
-    print_table(("file", "took"), rows)
+    print_table(("file", "duration"), rows)
     if report.not_tried:
-        typer.echo(f"{NOT_TRIED}: these files, or files before them, run outside of a transaction")
-    typer.echo("all of it was rolled back")
+        typer.echo(f"{NOT_TRIED}: these files, or files before them, allow no transaction")
+    typer.echo("everything was rolled back")
 
 
-def show_checkup(found: Checkup) -> None:
-    """Print what a look at the database found."""
+def print_checkup(checkup: Checkup) -> None:
+    """Print the state and the problems of each track."""
     rows: list[tuple[str, str, str]] = []
-    for track in found.tracks:
-        held = ", ".join(f"({row.version}, {str(row.dirty).lower()})" for row in track.rows)
-        rows.append((track.name, "row", held or "none"))
+    for track in checkup.tracks:
+        versions = ", ".join(f"{row.version}{' dirty' * row.dirty}" for row in track.rows)
+        rows.append((track.name, "version", versions or "none"))
         if track.status:
             rows.append((track.name, "state", _state(track.status)))
             rows += [
-                (track.name, "applied, not here", f"{file} (of a newer release, or deleted)")
-                for file in track.status.not_here
+                (track.name, "unknown applied", f"{file} (of a newer release, or deleted)")
+                for file in track.status.unknown_applied
             ]
         if track.problem:
             rows.append((track.name, "problem", track.problem))
-        rows += [(track.name, "up would run", f"{s.file} ({_how(s)})") for s in track.steps]
-        rows += [(track.name, "missing index", name) for name in track.missing_indexes]
+        rows += [(track.name, "up would run", f"{s.file} ({_describe(s)})") for s in track.steps]
+        rows += [(track.name, "missing", name) for name in track.missing_indexes]
         if track.repair_from is not None:
             command = f"agentrows migrate force {track.repair_from} --track {track.name}"
             rows.append((track.name, "repair", f"`{command}`, then `agentrows migrate up`"))
-    rows += [("-", "INVALID index", f"{name} on {table}") for name, table in found.invalid_indexes]
-    print_table(("track", "what", "found"), rows)
-    typer.echo("healthy" if found.is_healthy else "not healthy")
+    rows += [
+        ("-", "INVALID index", f"{name} on {table}") for name, table in checkup.invalid_indexes
+    ]
+    print_table(("track", "check", "result"), rows)
+    typer.echo("healthy" if checkup.is_healthy else "not healthy")
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -134,35 +141,36 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         typer.echo("  ".join(cells).rstrip())
 
 
-def _how(planned: PlannedFile) -> str:
-    words: list[str] = [planned.direction]
-    words += ["again, because an earlier run broke off in it"] * planned.heals
-    words += ["again, because its index or setting is missing"] * planned.rebuilds
-    words += ["outside of a transaction"] * (not planned.in_transaction)
-    words += ["optional"] * planned.optional
-    return ", ".join(words)
+def _describe(planned: PlannedFile) -> str:
+    parts: list[str] = [planned.direction]
+    parts += ["again, because an earlier run stopped in it"] * planned.heals
+    parts += ["again, because its index or setting is missing"] * planned.rebuilds
+    parts += ["without a transaction"] * (not planned.in_transaction)
+    parts += ["optional"] * planned.optional
+    return ", ".join(parts)
 
 
 def _state(track: TrackStatus) -> str:
-    words = {
-        f"dirty: a run is at work, {', '.join(track.at_work)}": bool(track.at_work),
-        "dirty: an earlier run broke off": track.dirty and not track.at_work,
+    holders = ", ".join(track.lock_holders)
+    conditions = {
+        f"dirty: a run is still working, {holders}": bool(track.lock_holders),
+        "dirty: an earlier run stopped in this version": track.dirty and not track.lock_holders,
         "an applied file was changed": track.changed is not None,
         "ahead of this release": track.is_ahead,
         f"{len(track.lacking)} pending": bool(track.lacking),
         f"{len(track.optional)} optional, pending": bool(track.optional),
         f"missing: {track.missing_summary}": bool(track.missing),
-        "not readable for this role": not track.is_readable,
+        "not readable by this role": not track.is_readable,
     }
-    state = ", ".join(word for word, holds in words.items() if holds) or "current"
+    state = ", ".join(text for text, applies in conditions.items() if applies) or "current"
     return f"{state} (moved by another tool)" if track.moved_by == "another tool" else state
 
 
-def as_json(found: Status) -> dict[str, object]:
-    """Return a status for a program."""
+def to_json(status: Status) -> dict[str, object]:
+    """Return a status as values of JSON, for a program."""
     return {
-        "is_current": found.is_current,
+        "is_current": status.is_current,
         "tracks": [
-            {**dataclasses.asdict(track), "is_ahead": track.is_ahead} for track in found.tracks
+            {**dataclasses.asdict(track), "is_ahead": track.is_ahead} for track in status.tracks
         ],
     }

@@ -109,13 +109,22 @@ async def _connect_with_settings(
         others = {name: value for name, value in settings.items() if name != CHECKS_CLIENT}
         connection = await connect_to(server_settings=others)
     assert isinstance(connection, PooledConnection), "connection_class sets the type"  # noqa: S101
+    try:
+        check_server_version(connection)
+    except ConfigError:
+        connection.terminate()
+        raise
+    return connection
+
+
+def check_server_version(connection: Connection) -> None:
+    """Raise ConfigError for a server older than PostgreSQL 15."""
     version = connection.get_server_version()
     if version.major < OLDEST_SERVER:
-        connection.terminate()
         raise ConfigError(
-            f"PostgreSQL {OLDEST_SERVER} or later is needed, the server has {version.major}"
+            f"PostgreSQL {OLDEST_SERVER} or later is needed, the server has {version.major}: "
+            "upgrade it"
         )
-    return connection
 
 
 async def wait_until_ready(

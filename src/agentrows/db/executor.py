@@ -143,7 +143,7 @@ class StatementRunner:
     async def _run_with(
         self, rows: object, call: Call[T], timeout_s: float | None, query: str
     ) -> T:
-        """Run a statement on rows, without retries if a generator yields them, only once."""
+        """Run a statement on rows; those of a generator can be read only once: no retries."""
         if isinstance(rows, Collection):
             return await self._run(call, timeout_s, query)
         limit_s = self._timeout_s if timeout_s is None else timeout_s

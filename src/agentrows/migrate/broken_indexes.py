@@ -1,8 +1,8 @@
-"""Indexes that are not what a file wants: INVALID ones, and others of the same name.
+"""Checks for broken indexes: INVALID ones, and other relations of the same name.
 
-A concurrent build that fails leaves an INVALID index. `CREATE INDEX IF NOT EXISTS` takes it, and
-whatever else has that name, for the index that is wanted. So it is dropped before a file runs, and
-a version is not recorded over it.
+A failed concurrent build leaves an INVALID index. `CREATE INDEX IF NOT EXISTS` accepts it, like any
+other relation of that name. So it is dropped before a file runs, and no
+version is recorded over a broken index.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import re
 from typing import TYPE_CHECKING
 
 from agentrows.errors import MigrationFailed
-from agentrows.migrate import server
-from agentrows.migrate.index_statements import created_in, reindexes
+from agentrows.migrate import index_catalog
+from agentrows.migrate.index_statements import created_indexes, rebuilds_indexes
 from agentrows.migrate.sql_text import unqualified
 
 if TYPE_CHECKING:
@@ -27,15 +27,15 @@ logger = logging.getLogger(__name__)
 
 
 async def drop_invalid(db: asyncpg.Connection, file: File, *, concurrently: bool) -> None:
-    """Drop what an earlier try left of a file's indexes."""
-    for name in await _invalid(db, file):
+    """Drop the INVALID indexes that an earlier try of a file left."""
+    for name in await _find_invalid(db, file):
         logger.warning("%s: dropping the INVALID index %s of an earlier try", file.label, name)
-        await server.drop_index(db, name, concurrently=concurrently)
+        await index_catalog.drop_index(db, name, concurrently=concurrently)
 
 
 async def refuse_invalid(db: asyncpg.Connection, file: File, undone: str) -> None:
-    """Raise MigrationFailed if an index of the file is there and cannot be used."""
-    names = ", ".join(await _invalid(db, file))
+    """Raise MigrationFailed if an index of the file is INVALID."""
+    names = ", ".join(await _find_invalid(db, file))
     if names:
         raise MigrationFailed(f"{file.label}: leaves the index {names} INVALID; {undone}")
 
@@ -43,11 +43,11 @@ async def refuse_invalid(db: asyncpg.Connection, file: File, undone: str) -> Non
 async def refuse_skipped(
     db: asyncpg.Connection, file: File, notices: Sequence[str], undone: str
 ) -> None:
-    """Raise MigrationFailed if a file skipped the making of an index that is INVALID.
+    """Raise MigrationFailed if a file skipped an index that exists and is INVALID.
 
-    The server names what it skips. So this also finds an index that a DO block makes.
+    The names are in the server's notices, so this also finds an index that a DO block creates.
     """
-    for qualified in await server.invalid_on_path(db) if notices else ():
+    for qualified in await index_catalog.find_invalid_on_search_path(db) if notices else ():
         name = re.escape(unqualified(qualified))
         if any(re.search(rf"(?<!\w){name}(?!\w)", notice) for notice in notices):
             raise MigrationFailed(
@@ -57,27 +57,29 @@ async def refuse_skipped(
 
 
 async def refuse_absent(db: asyncpg.Connection, file: File, undone: str) -> None:
-    """Raise MigrationFailed if the index of a file with one statement is not on its table."""
-    _refuse_taken(file, await server.absent_among(db, created_in(file)), undone)
+    """Raise MigrationFailed if the index of a file with one statement does not exist."""
+    _refuse_taken(file, await index_catalog.find_absent(db, created_indexes(file)), undone)
 
 
 async def refuse_taken(db: asyncpg.Connection, file: File, undone: str) -> None:
-    """Raise MigrationFailed if the name of an index of the file stands for something else.
+    """Raise MigrationFailed if another relation has the name of an index of the file.
 
-    What the file has dropped or renamed behind its index is left alone.
+    An index that the file itself drops or renames later is not checked.
     """
-    guarded = [index for index in created_in(file) if index.guarded]
-    _refuse_taken(file, await server.taken_among(db, guarded), undone)
+    indexes = [index for index in created_indexes(file) if index.if_not_exists]
+    _refuse_taken(file, await index_catalog.find_taken(db, indexes), undone)
 
 
 def _refuse_taken(file: File, names: list[str], undone: str) -> None:
     if names:
         raise MigrationFailed(
-            f"{file.label}: the name {', '.join(names)} is taken by something else in this schema, "
-            f"so the index was not made: rename that; {undone}"
+            f"{file.label}: the name {', '.join(names)} is taken by another relation in this "
+            f"schema, so the index was not created: rename that relation; {undone}"
         )
 
 
-async def _invalid(db: asyncpg.Connection, file: File) -> list[str]:
-    found = await server.invalid_among(db, created_in(file))
-    return found + (await server.invalid_rebuilds(db) if reindexes(file) else [])
+async def _find_invalid(db: asyncpg.Connection, file: File) -> list[str]:
+    names = await index_catalog.find_invalid(db, created_indexes(file))
+    if rebuilds_indexes(file):
+        names += await index_catalog.find_invalid_rebuilds(db)
+    return names

@@ -1,4 +1,4 @@
-"""The tracks that come with the library, and what the server must have for them."""
+"""The built-in tracks, and the checks of a database before they are applied."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import asyncpg
 
 from agentrows.errors import ConfigError, leaves_connection_usable
 from agentrows.migrate import relations, server
-from agentrows.migrate.messages import words
+from agentrows.migrate.messages import server_message
 from agentrows.migrate.track import Track, migrations_root
 
 if TYPE_CHECKING:
@@ -23,20 +23,20 @@ WITHOUT: Final = "To go without the memory store, set AGENTROWS_VECTOR_ENABLED=f
 
 
 ROW_SECURITY: Final = ("rls", "rls_vector")
-"""The tracks of the policies, which are applied only where they are asked for."""
+"""The tracks of the row-level security policies, which are applied only on request."""
 
 
 def builtin_tracks(*, vector: bool = True, row_security: bool = False) -> tuple[Track, ...]:
     """Return the tracks core, vector, agentrows and agentrows_vector, in that order.
 
-    Those of vectors only if these are not switched off. What is added to the table of the vector
-    track is in a track of its own, so that it is made when vectors are switched on later. With
-    `row_security` also rls and rls_vector: policies on the tables of users' rows.
+    With `vector=False` without the two for vectors; with `row_security` also rls and rls_vector:
+    policies on the tables of users' rows.
 
     The files of agentrows and agentrows_vector are optional: indexes, a fill factor, and the table
-    of feedback keys, without which `store_feedback(idempotency_key=…)` raises SchemaBehind. A file
-    that every call needs raises `required_version` to its number.
+    of feedback keys, without which `store_feedback(idempotency_key=…)` raises SchemaBehind.
     """
+    # Changes to the table of the vector track are in agentrows_vector, a track of their own, so
+    # that they are applied when vectors are switched on later.
     root = migrations_root()
     core = Track("core", root / "core", "schema_migrations", precheck=check_orm_tables)
     memory = Track(
@@ -46,21 +46,21 @@ def builtin_tracks(*, vector: bool = True, row_security: bool = False) -> tuple[
         precheck=require_pgvector,
         extensions=("vector",),
     )
-    ours = Track(
+    own = Track(
         "agentrows",
         root / "agentrows",
         "agentrows_schema_migrations",
         extensions=("vector",),
         required_version=0,
     )
-    ours_vector = Track(
+    own_vector = Track(
         "agentrows_vector",
         root / "agentrows_vector",
         "agentrows_vector_schema_migrations",
         extensions=("vector",),
         required_version=0,
     )
-    tables = (core, memory, ours, ours_vector) if vector else (core, ours)
+    tables = (core, memory, own, own_vector) if vector else (core, own)
     if not row_security:
         return tables
     rls, rls_vector = (
@@ -71,15 +71,15 @@ def builtin_tracks(*, vector: bool = True, row_security: bool = False) -> tuple[
 
 
 async def check_orm_tables(db: asyncpg.Connection) -> None:
-    """Check the tables that an ORM made before core is applied to them.
+    """Check the tables that an ORM created, before core is applied to them.
 
-    Raises ConfigError for a table `session` that is older than kagent v0.8. Logs how many rows of
-    feedback migration 4 gives a new id: those whose id another user's row has, too.
+    Raises ConfigError if the table `session` is older than kagent v0.8. Logs the number of feedback
+    rows that get a new id in migration 4, because the row of another user has the same id.
     """
     tables = await relations.find_orm_tables(db)
     if tables.lacks_source:
         raise ConfigError(
-            "the table session has no column source: a kagent older than v0.8.0 made it. Start "
+            "the table session has no column source: a kagent older than v0.8.0 created it. Start "
             "kagent v0.8 once on this database, which adds the column, or use another schema"
         )
     if tables.has_wide_feedback_key:
@@ -93,15 +93,15 @@ async def check_orm_tables(db: asyncpg.Connection) -> None:
 async def require_pgvector(db: asyncpg.Connection) -> None:
     """Raise ConfigError unless pgvector with HNSW is in this database or can be created."""
     extension = await server.find_extension(db, "vector")
-    problem = _problem(extension)
+    problem = _find_problem(extension)
     if problem:
         raise ConfigError(f"{problem}. {WITHOUT}")
     if extension and not extension.installed:
         await _try_to_create(db)
 
 
-def _problem(extension: Extension | None) -> str | None:
-    """Say what is wrong with what the server offers of pgvector; None if it will do."""
+def _find_problem(extension: Extension | None) -> str | None:
+    """Return the problem with the server's pgvector, and its cure; None if it can be used."""
     if extension is None:
         return (
             "the server does not have pgvector: install it there (Debian: the package "
@@ -125,12 +125,10 @@ def _problem(extension: Extension | None) -> str | None:
 
 
 async def _try_to_create(db: asyncpg.Connection) -> None:
-    """Create pgvector and undo it, because managed servers have rules of their own.
-
-    Raises ConfigError with the cure.
-    """
+    """Create pgvector and roll that back; raise ConfigError with the cure if it fails."""
+    # Managed servers have rules of their own, which no catalog shows.
     try:
-        await server.create_and_forget(db, "vector")
+        await server.try_create_extension(db, "vector")
     except asyncpg.InsufficientPrivilegeError as error:
         raise ConfigError(
             "pgvector is not in this database, and this role may not create it: have a superuser "
@@ -138,20 +136,20 @@ async def _try_to_create(db: asyncpg.Connection) -> None:
         ) from error
     except asyncpg.FeatureNotSupportedError as error:
         raise ConfigError(
-            f"the server does not allow the extension pgvector: {words(error)}. On Azure add "
-            "VECTOR to the server parameter azure.extensions; other managed servers have such a "
-            f"list, too. {WITHOUT}"
+            f"the server does not allow the extension pgvector: {server_message(error)}. On Azure "
+            "add VECTOR to the server parameter azure.extensions; other managed servers have a "
+            f"similar list. {WITHOUT}"
         ) from error
     except asyncpg.UndefinedFileError as error:
         raise ConfigError(
-            f"the server lacks files of pgvector: {words(error)}. Install the package there "
-            f"again, for this version of PostgreSQL. {WITHOUT}"
+            f"the server lacks files of pgvector: {server_message(error)}. Install the package "
+            f"there again, for this version of PostgreSQL. {WITHOUT}"
         ) from error
     except asyncpg.PostgresError as error:
         if not leaves_connection_usable(error):
             raise
         raise ConfigError(
-            f"pgvector cannot be created in this database: {words(error)}. {WITHOUT}"
+            f"pgvector cannot be created in this database: {server_message(error)}. {WITHOUT}"
         ) from error
 
 

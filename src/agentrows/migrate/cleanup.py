@@ -1,4 +1,4 @@
-"""The end of a run whose server may not answer any more."""
+"""Clean-up of a transaction or a connection if the server may not answer any more."""
 
 from __future__ import annotations
 
@@ -14,22 +14,20 @@ if TYPE_CHECKING:
     import asyncpg
 
 ANSWER_TIMEOUT_S: Final = 3.0
-"""How long the end of a run waits for the server's answer before it closes the connection."""
+"""How long a clean-up waits for the server's answer before it closes the connection."""
 
 
-async def within_limit(db: asyncpg.Connection, step: Callable[[], Awaitable[object]]) -> None:
-    """Await a step of a run's end; close the connection if the server does not answer.
-
-    A cancelled statement has to be answered before the next one is sent, and a server process that
-    is stopped, or behind a network that is gone, does not answer.
-    """
+async def await_cleanup(db: asyncpg.Connection, step: Callable[[], Awaitable[object]]) -> None:
+    """Await a clean-up step; close the connection if the server does not answer in time."""
+    # The server has to answer a cancelled statement before it receives the next one. A stopped
+    # server process, or one behind a broken network, does not answer.
     try:
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
             await step()
     except TimeoutError:
         db.terminate()
     except DRIVER:
-        pass  # the connection is gone, and the server has rolled back already
+        pass  # the connection is lost, and the server has rolled back already
     except BaseException:
         db.terminate()
         raise
@@ -37,15 +35,13 @@ async def within_limit(db: asyncpg.Connection, step: Callable[[], Awaitable[obje
 
 @contextlib.asynccontextmanager
 async def transaction_block(db: asyncpg.Connection) -> AsyncGenerator[None]:
-    """Run a block in a transaction, or in a savepoint of the open one.
-
-    The driver's own context manager waits for the rollback without limit.
-    """
+    """Run a block in a transaction, or in a savepoint of the open one."""
+    # The driver's own context manager waits for the rollback without limit.
     transaction = db.transaction()
     await transaction.start()
     try:
         yield
     except BaseException:
-        await within_limit(db, transaction.rollback)
+        await await_cleanup(db, transaction.rollback)
         raise
     await transaction.commit()

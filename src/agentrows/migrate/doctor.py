@@ -1,4 +1,4 @@
-"""Looks at a database and changes nothing: what `up` would do, and what is not as it should be."""
+"""Read-only checks: the plan of `up`, and the problems of a database."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from agentrows.db.connect import connect
 from agentrows.errors import MigrationError
-from agentrows.migrate import server
-from agentrows.migrate.missing import Applied, read_missing
-from agentrows.migrate.rebuilds import rebuilds_in
+from agentrows.migrate import index_catalog, server
+from agentrows.migrate.missing_objects import Applied, read_missing
+from agentrows.migrate.rebuilds import select_rebuilds
 from agentrows.migrate.report import PlannedFile
-from agentrows.migrate.session import closing, driver_errors
 from agentrows.migrate.status import (
     State,
     TrackStatus,
@@ -21,33 +19,31 @@ from agentrows.migrate.status import (
     locate,
     read_states,
     read_tables,
-    with_runner,
+    with_lock_holders,
 )
-from agentrows.migrate.track import load_all, named
-from agentrows.migrate.work import decide, in_order
+from agentrows.migrate.work import decide, schedule
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import asyncpg
 
-    from agentrows.config import Password
-    from agentrows.migrate.ledger import Found
-    from agentrows.migrate.missing import Missing
+    from agentrows.migrate.ledger import TrackTables
+    from agentrows.migrate.missing_objects import Missing
     from agentrows.migrate.plan import Row, Step
-    from agentrows.migrate.server import Session
-    from agentrows.migrate.track import LoadedTrack, Track
+    from agentrows.migrate.track import LoadedTrack
 
 
 @dataclass(frozen=True, slots=True)
 class TrackCheckup:
-    """What there is to know of one track.
+    """The result of the checks of one track.
 
-    `status` is None if its tracking table cannot be read as one; `problem` says why `up` would
-    refuse, else `steps` are the files that it would run. `missing_indexes` are indexes and storage
-    settings that the applied files make (as far as their text shows it) and the database lacks.
-    `up` makes those of optional files again; for the others, it does once `force` has set the track
-    to `repair_from`.
+    `table`: the tracking table, qualified and quoted; `rows` are its rows.
+    `status`: None if the tracking table is not golang-migrate's.
+    `problem`: the error that `up` would raise; without one, `steps` are the files it would run.
+    `missing_indexes`: indexes and storage settings that the text of the applied files creates and
+    the database lacks. `up` creates those of optional files again, and the others after `force`
+    has set the track to `repair_from`.
     """
 
     name: str
@@ -61,14 +57,14 @@ class TrackCheckup:
 
     @property
     def is_healthy(self) -> bool:
-        """Whether the track is whole; pending files are no illness."""
+        """Whether the track has no problem; pending files are none."""
         dirty = any(row.dirty for row in self.rows)
         return not (dirty or self.problem or self.missing_indexes)
 
 
 @dataclass(frozen=True, slots=True)
 class Checkup:
-    """What there is to know of a database; each INVALID index comes with its table."""
+    """The result of the checks of a database; each INVALID index comes with its table."""
 
     tracks: tuple[TrackCheckup, ...]
     invalid_indexes: tuple[tuple[str, str], ...]
@@ -79,100 +75,80 @@ class Checkup:
         return not self.invalid_indexes and all(track.is_healthy for track in self.tracks)
 
 
-async def doctor(dsn: str, tracks: Sequence[Track], *, password: Password | None = None) -> Checkup:
-    """Look at every track; an illness is in the result, and no error.
-
-    Raises InvalidTrack for malformed files, Unavailable and ConfigError as connecting does.
-    """
-    loaded = load_all(tracks)
-    async with _reading(dsn, password) as (db, session):
-        places = locate([each.track for each in loaded], session)
-        found = await read_tables(db, loaded, places)
-        invalid = await server.invalid_in(db, sorted({place.schema for place in places}))
-        applied = [_applied(known, each) for known, each in zip(loaded, found, strict=True)]
-        missing = await read_missing(db, applied)
-        described = _describe(loaded, found)
-        checkups = [
-            _look(known, each, described, missing[known.track.name])
-            for known, each in zip(loaded, found, strict=True)
-        ]
-        told = [
-            replace(each, status=await with_runner(db, each.status, place, session))
-            if each.status
-            else each
-            for each, place in zip(checkups, places, strict=True)
-        ]
-    return Checkup(tuple(told), tuple(invalid))
+async def check_tracks(db: asyncpg.Connection, loaded: Sequence[LoadedTrack]) -> Checkup:
+    """Check every track; a problem is part of the result and no error."""
+    session = await server.read_session(db)
+    places = locate([known.track for known in loaded], session)
+    tables = await read_tables(db, loaded, places)
+    schemas = sorted({place.schema for place in places})
+    invalid = await index_catalog.find_invalid_in_schemas(db, schemas)
+    pairs = list(zip(loaded, tables, strict=True))
+    missing = await read_missing(db, [_applied(known, content) for known, content in pairs])
+    statuses = _describe_readable(pairs)
+    checkups = [
+        _check_track(known, content, statuses, missing[known.track.name])
+        for known, content in pairs
+    ]
+    with_holders = [
+        replace(checkup, status=await with_lock_holders(db, checkup.status, place, session))
+        if checkup.status
+        else checkup
+        for checkup, place in zip(checkups, places, strict=True)
+    ]
+    return Checkup(tuple(with_holders), tuple(invalid))
 
 
-async def plan(
-    dsn: str,
-    tracks: Sequence[Track],
+async def plan_files(
+    db: asyncpg.Connection,
+    loaded: Sequence[LoadedTrack],
     *,
     track: str | None = None,
     target: int | None = None,
-    password: Password | None = None,
 ) -> tuple[PlannedFile, ...]:
-    """Return the files that `up` would run now, or `goto` with a track and a target, in order.
-
-    Raises what `up` raises before it acts: InvalidTrack, DirtySchema, MigrationError.
-    """
-    loaded = load_all(tracks)
-    if track is not None:
-        named(loaded, track)
-    async with _reading(dsn, password) as (db, session):
-        states = await read_states(db, loaded, session)
-        is_up = track is None and target is None
-        missing = await read_missing(db, [s.applied for s in states]) if is_up else {}
-    works = in_order(
+    """Return the files that `up` would run now, or `goto` with a track and a target, in order."""
+    session = await server.read_session(db)
+    states = await read_states(db, loaded, session)
+    is_up = track is None and target is None
+    missing = await read_missing(db, [state.applied for state in states]) if is_up else {}
+    works = schedule(
         [
             decide(state, target)
             for state in states
             if track is None or state.known.track.name == track
         ]
     )
-    order = [(work.state, step) for work in works for step in work.now]
-    order += [(work.state, step) for work in works for step in work.later]
-    order += [(each.state, each.step) for each in rebuilds_in(states, missing)] if is_up else []
-    required = {each.name: each.required for each in describe_all(states)}
-    return tuple(_planned(state.known, step, required) for state, step in order)
+    order = [(work.state, step) for work in works for step in work.steps_in_run]
+    order += [(work.state, step) for work in works for step in work.steps_after_commit]
+    rebuilds = select_rebuilds(states, missing) if is_up else []
+    order += [(rebuild.state, rebuild.step) for rebuild in rebuilds]
+    required = {status.name: status.required for status in describe_all(states)}
+    return tuple(_plan_file(state.known, step, required) for state, step in order)
 
 
-@contextlib.asynccontextmanager
-async def _reading(
-    dsn: str, password: Password | None
-) -> AsyncGenerator[tuple[asyncpg.Connection, Session]]:
-    db = await connect(dsn, application_name="agentrows migrate", password=password)
-    async with closing(db):
-        with driver_errors():
-            yield db, await server.read_session(db)
-
-
-def _look(
+def _check_track(
     known: LoadedTrack,
-    found: Found,
-    described: Mapping[str, TrackStatus],
+    content: TrackTables,
+    statuses: Mapping[str, TrackStatus],
     missing: Sequence[Missing],
 ) -> TrackCheckup:
-    status, problem = described.get(known.track.name), None
+    status, problem = statuses.get(known.track.name), None
     steps: tuple[PlannedFile, ...] = ()
     try:
-        state = State.of(known, found)
-        names = tuple(map(str, missing))
-        status = replace(status or describe(state), missing=names)
+        state = State.of(known, content)
+        status = replace(status or describe(state), missing=tuple(map(str, missing)))
         planned = decide(state).steps if state.is_readable else ()
-        again = [each.step for each in rebuilds_in([state], {known.track.name: missing})]
+        rebuilds = select_rebuilds([state], {known.track.name: missing})
         steps = tuple(
-            _planned(known, step, {known.track.name: status.required})
-            for step in (*planned, *again)
+            _plan_file(known, step, {known.track.name: status.required})
+            for step in (*planned, *(rebuild.step for rebuild in rebuilds))
         )
     except MigrationError as error:
         problem = str(error)
     absent = [each for each in missing if not each.is_invalid]
     return TrackCheckup(
         name=known.track.name,
-        table=found.place.tracking,
-        rows=found.rows,
+        table=content.place.tracking,
+        rows=content.rows,
         status=status,
         problem=problem,
         steps=steps,
@@ -184,21 +160,21 @@ def _look(
     )
 
 
-def _planned(known: LoadedTrack, step: Step, required: Mapping[str, int]) -> PlannedFile:
+def _plan_file(known: LoadedTrack, step: Step, required: Mapping[str, int]) -> PlannedFile:
     optional = step.migration.version > required[known.track.name]
     return PlannedFile.of(known.track, step, optional=optional)
 
 
-def _describe(loaded: Sequence[LoadedTrack], found: Sequence[Found]) -> dict[str, TrackStatus]:
-    """Return where the tracks stand whose tracking table is one."""
+def _describe_readable(pairs: Sequence[tuple[LoadedTrack, TrackTables]]) -> dict[str, TrackStatus]:
+    """Return the status of each track with a tracking table of golang-migrate's, by name."""
     states: list[State] = []
-    for known, each in zip(loaded, found, strict=True):
+    for known, content in pairs:
         with contextlib.suppress(MigrationError):
-            states.append(State.of(known, each))
+            states.append(State.of(known, content))
     return {status.name: status for status in describe_all(states)}
 
 
-def _applied(known: LoadedTrack, found: Found) -> Applied:
+def _applied(known: LoadedTrack, content: TrackTables) -> Applied:
     """Return the applied migrations; none if the tracking table has several rows."""
-    row = found.rows[0] if len(found.rows) == 1 else None
-    return Applied(known, found.place, row.version - row.dirty if row else 0)
+    row = content.rows[0] if len(content.rows) == 1 else None
+    return Applied(known, content.place, row.version - row.dirty if row else 0)

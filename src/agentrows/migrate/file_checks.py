@@ -1,4 +1,4 @@
-"""Checks of a migration's text that are made before anything runs."""
+"""Checks of the text of migrations, before anything runs."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def check_statements(file: File) -> None:
 
 
 def _client_copy(words: Sequence[Word]) -> Word | None:
-    """Return the COPY of a statement that copies from or to the client."""
+    """Return the word COPY of a statement that copies from or to the client."""
     if not words or words[0].text != "copy":
         return None
     top = [word.text for word in words if word.depth == 0]

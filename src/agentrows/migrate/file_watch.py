@@ -1,7 +1,7 @@
-"""Watches the statement of a file from a second connection.
+"""A watch on the statement of a file, over a second connection.
 
-After a lock timeout the server has forgotten which table the statement waited for, so it is read
-while the statement waits. The next try locks that table first, when it holds nothing else.
+After a lock timeout, the server no longer reports the table that the statement waited for, so the
+table is read while the statement waits. The next try locks that table before any other.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from agentrows.config import Password
     from agentrows.migrate.server import Session
 
-LOOKS_PER_LOCK_TIMEOUT = 3
+CHECKS_PER_LOCK_TIMEOUT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +43,16 @@ class TableLock:
 
 @dataclass(slots=True)
 class FileWatch:
-    """The last state of a statement that was watched."""
+    """The last state of a watched statement."""
 
     waits_for: TableLock | None = None
     asks_client: bool = False
-    """Whether the server waits for rows of a COPY, which no client will send."""
+    """Whether the server waits for rows of a COPY, which the client never sends."""
 
 
 @dataclass(frozen=True, slots=True)
 class Watcher:
-    """Opens a second connection for statements that take long."""
+    """Opens a second connection if a statement takes long."""
 
     db: asyncpg.Connection
     dsn: str = field(repr=False)
@@ -62,10 +62,8 @@ class Watcher:
 
     @contextlib.asynccontextmanager
     async def second_connection(self) -> AsyncGenerator[asyncpg.Connection]:
-        """Open a second connection; raise Unavailable if the DSN leads to another server now.
-
-        The process ids of the run stand for other sessions there.
-        """
+        """Open a second connection; raise Unavailable if the DSN leads to another server now."""
+        # On another server, the process id of the run belongs to an unrelated session.
         db = await connect(self.dsn, application_name="agentrows watch", password=self.password)
         async with closing(db):
             session = await server.read_session(db)
@@ -76,26 +74,26 @@ class Watcher:
     @contextlib.asynccontextmanager
     async def watch(self) -> AsyncGenerator[FileWatch]:
         """Watch the statements of a block, from a third of the lock timeout on."""
-        found = FileWatch()
-        task = asyncio.create_task(self._look(found))
+        state = FileWatch()
+        task = asyncio.create_task(self._update(state))
         try:
-            yield found
+            yield state
         finally:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
-    async def _look(self, found: FileWatch) -> None:
-        pause_s = self.lock_timeout_s / LOOKS_PER_LOCK_TIMEOUT
+    async def _update(self, state: FileWatch) -> None:
+        pause_s = self.lock_timeout_s / CHECKS_PER_LOCK_TIMEOUT
         await asyncio.sleep(pause_s)
-        with contextlib.suppress(Exception):  # without a second connection the run goes on
+        with contextlib.suppress(Exception):  # without a second connection the run continues
             async with self.second_connection() as db:
                 asked = False
                 while True:
                     asks, table, mode = await server.statement_state(db, self.session.backend_pid)
-                    found.waits_for = TableLock.of(table, mode) if table and mode else None
+                    state.waits_for = TableLock.of(table, mode) if table and mode else None
                     if asks and asked:
-                        found.asks_client = True
+                        state.asks_client = True
                         self.db.terminate()
                         return
                     asked = asks

@@ -1,8 +1,7 @@
-"""Which indexes a file makes and drops, read from its text.
+"""The indexes and storage settings that files create and drop, read from their text.
 
-The server says nothing when `CREATE INDEX IF NOT EXISTS` meets an index of that name that is
-INVALID, so the runner has to know the names. This reads words, not grammar: an index that a DO
-block makes, and one that is renamed, are not seen.
+This reads words, not grammar: an index that a DO block creates, and one that is renamed, are not
+recognized.
 """
 
 from __future__ import annotations
@@ -11,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from agentrows.errors import InvalidTrack
-from agentrows.migrate.names import table_name
 from agentrows.migrate.sql_text import statements, unqualified
+from agentrows.migrate.table_names import split_table_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -22,73 +21,73 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """An index that a file names; `made_on` is the table's name as it is written there.
-
-    `guarded` is that of IF NOT EXISTS, to which any relation of the index's name will do.
-    """
+    """An index that a file creates; `written_table` is its table's name as the file writes it."""
 
     name: str
     table: str
-    made_on: str
+    written_table: str
     concurrently: bool
-    guarded: bool
+    if_not_exists: bool
 
 
-def created_in(file: File) -> tuple[Index, ...]:
-    """Return the indexes that a file creates; InvalidTrack for a concurrent one without a name."""
-    found: list[Index] = []
+def created_indexes(file: File) -> tuple[Index, ...]:
+    """Return the indexes that a file creates.
+
+    Raises InvalidTrack for an index that is built concurrently and has no name.
+    """
+    indexes: list[Index] = []
     for words in _statements(file.sql):
         if _starts_with(words, "create", "index"):
             index = _index(words)
             if index is None and "concurrently" in words[:4]:
                 raise InvalidTrack(
-                    f"{file.label}: builds an index concurrently and does not name it; without "
-                    "the name nobody finds the INVALID one that a failed build leaves"
+                    f"{file.label}: builds an index concurrently without a name: give it one, "
+                    "by which the INVALID index of a failed build can be found"
                 )
-            found += [index] if index else []
-    return tuple(found)
+            indexes += [index] if index else []
+    return tuple(indexes)
 
 
-def reindexes(file: File) -> bool:
-    """Whether a file rebuilds indexes concurrently, under names that the server makes up."""
+def rebuilds_indexes(file: File) -> bool:
+    """Return whether a file rebuilds indexes concurrently, under names that the server chooses."""
     return any(
         words[:1] == ["reindex"] and "concurrently" in words for words in _statements(file.sql)
     )
 
 
 def is_concurrent(file: File) -> bool:
-    """Whether a statement of the file works concurrently, so that nobody queues behind it."""
+    """Return whether a statement of the file has CONCURRENTLY and so blocks no other session."""
     return any("concurrently" in words for words in _statements(file.sql))
 
 
-def standing_after(files: Iterable[File]) -> dict[str, str]:
-    """Return the names of the indexes, and their tables, that these files leave when all ran."""
-    standing: dict[str, str] = {}
+def indexes_after(files: Iterable[File]) -> dict[str, str]:
+    """Return the names of the indexes, and their tables, that exist after these files."""
+    existing: dict[str, str] = {}
     for file in files:
         for words in _statements(file.sql):
             if _starts_with(words, "create", "index"):
                 index = _index(words)
-                standing |= {index.name: index.table} if index else {}
+                existing |= {index.name: index.table} if index else {}
             elif words[:2] == ["drop", "index"]:
                 for word in words[2:]:
-                    standing.pop(unqualified(word), None)
+                    existing.pop(unqualified(word), None)
             elif words[:2] == ["drop", "table"]:
-                gone = {unqualified(word) for word in words[2:]}
-                standing = {name: table for name, table in standing.items() if table not in gone}
+                dropped = {unqualified(word) for word in words[2:]}
+                existing = {name: table for name, table in existing.items() if table not in dropped}
             elif (renamed := _renamed(words)) is not None:
                 old, new = renamed
-                standing = {name: new if on == old else on for name, on in standing.items()}
-    return standing
+                existing = {name: new if on == old else on for name, on in existing.items()}
+    return existing
 
 
 NOT_NAMES: Final = {"if", "exists", "only", "cascade", "restrict"}
 """Keywords beside the names of tables in ALTER TABLE and DROP TABLE."""
 
 
-def altered_in(file: File) -> tuple[str, ...]:
-    """Return the tables that only their owner can change as a file does, as they are written.
+def altered_tables(file: File) -> tuple[str, ...]:
+    """Return the tables that a file indexes, alters or drops, as the file writes them.
 
-    A file that takes another role is not read on from there.
+    Only their owner can do that. Statements after SET ROLE are not read.
     """
     tables: list[str] = []
     for words in _statements(file.sql):
@@ -96,7 +95,7 @@ def altered_in(file: File) -> tuple[str, ...]:
             break
         if _starts_with(words, "create", "index"):
             index = _index(words)
-            tables += [index.made_on] if index else []
+            tables += [index.written_table] if index else []
         elif words[:2] == ["alter", "table"]:
             tables += [word for word in words[2:6] if word not in NOT_NAMES][:1]
         elif words[:2] == ["drop", "table"]:
@@ -105,18 +104,18 @@ def altered_in(file: File) -> tuple[str, ...]:
 
 
 def settings_after(files: Iterable[File]) -> set[tuple[str, str]]:
-    """Return the storage settings that these files leave: the table's name and the setting's."""
-    standing: set[tuple[str, str]] = set()
+    """Return the storage settings that exist after these files, each as table and setting."""
+    settings: set[tuple[str, str]] = set()
     for file in files:
         for words in _statements(file.sql):
             if words[:2] == ["alter", "table"] and words[3:5] == ["set", "fillfactor"]:
-                standing.add((table_name(words[2])[1], words[4]))
+                settings.add((split_table_name(words[2])[1], words[4]))
             elif words[:2] == ["alter", "table"] and words[3:5] == ["reset", "fillfactor"]:
-                standing.discard((table_name(words[2])[1], words[4]))
+                settings.discard((split_table_name(words[2])[1], words[4]))
             elif words[:2] == ["drop", "table"]:
-                gone = {table_name(word)[1] for word in words[2:]}
-                standing = {key for key in standing if key[0] not in gone}
-    return standing
+                dropped = {split_table_name(word)[1] for word in words[2:]}
+                settings = {key for key in settings if key[0] not in dropped}
+    return settings
 
 
 def _renamed(words: Sequence[str]) -> tuple[str, str] | None:
@@ -127,7 +126,7 @@ def _renamed(words: Sequence[str]) -> tuple[str, str] | None:
 
 
 def _index(words: Sequence[str]) -> Index | None:
-    """Return the index of `CREATE INDEX [name] ON table`; None if the name is left out."""
+    """Return the index of `CREATE INDEX [name] ON table`; None if it has no name."""
     rest = list(words[1:])
 
     def skip(*keywords: str) -> bool:
@@ -139,7 +138,7 @@ def _index(words: Sequence[str]) -> Index | None:
     skip("unique")
     skip("index")
     concurrently = skip("concurrently")
-    guarded = skip("if", "not", "exists")
+    if_not_exists = skip("if", "not", "exists")
     if rest[1:2] != ["on"]:
         return None
     name = rest[0]
@@ -150,9 +149,9 @@ def _index(words: Sequence[str]) -> Index | None:
     return Index(
         name=unqualified(name),
         table=unqualified(rest[0]),
-        made_on=rest[0],
+        written_table=rest[0],
         concurrently=concurrently,
-        guarded=guarded,
+        if_not_exists=if_not_exists,
     )
 
 

@@ -1,9 +1,7 @@
-"""The SQL of the runner that reads and writes its own two tables of each track.
+"""The runner's SQL about the two tables of each track: tracking and history.
 
-A tracking table is golang-migrate's, to the letter: at most one row `(version, dirty)`. It is
-rewritten with DELETE and INSERT, because golang-migrate's TRUNCATE waits for every open reader.
-What else we want to know later (hashes, times, who) stands in `<table>_history`, which no other
-tool touches.
+The tracking table is exactly golang-migrate's: at most one row `(version, dirty)`. The history,
+`<table>_history`, has hashes, times and roles. No other tool uses it.
 """
 
 from __future__ import annotations
@@ -39,7 +37,7 @@ _COLUMNS: Final = """
         ON attribute.attrelid = class.oid AND attribute.attnum > 0 AND NOT attribute.attisdropped
     ORDER BY class.oid, attribute.attnum
 """
-# In each of these lines `dirty` is NULL for an entry of the history, and for no row.
+# In the union of both, `dirty` is NULL exactly for the entries of the history.
 _ROWS: Final = """
     SELECT {number} AS track, version AS place, version, dirty, NULL AS sha256, false AS is_start,
         NULL AS file, '' AS library
@@ -84,7 +82,7 @@ _ENTER: Final = """
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a track's tables are."""
+    """The schema and the names of a track's tables."""
 
     schema: str
     table: str
@@ -106,16 +104,16 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """Taken before a file runs: the transaction it must leave open, and the time."""
+class OpenTransaction:
+    """The transaction in which a file runs and which it must leave open, and its start."""
 
     transaction_id: str
     started_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What a track's two tables hold, as it is; `columns` is empty if there is no such table.
+class TrackTables:
+    """The content of a track's two tables; `columns` is empty if there is no tracking table.
 
     `is_readable` is False for the tracking table of an optional track that this role cannot read.
     """
@@ -129,21 +127,20 @@ class Found:
     def check(self) -> Row | None:
         """Return the tracking row; None if there is no table, or no row.
 
-        Raises MigrationError for another tool's table (dbmate's and Rails' have this name too),
-        and for one with several rows.
+        Raises MigrationError if the table is another tool's, or has several rows.
         """
         self.check_shape()
         if len(self.rows) > 1:
             versions = ", ".join(str(row.version) for row in self.rows)
             raise MigrationError(
-                f"{self.place.tracking} has {len(self.rows)} rows (versions {versions}) where one "
-                "may be: find out which version the schema has, and set it with `agentrows migrate "
-                "force`"
+                f"{self.place.tracking} has {len(self.rows)} rows (versions {versions}), at most "
+                "one is allowed: find out which version the schema has, and record it with "
+                "`agentrows migrate force`"
             )
         return self.rows[0] if self.rows else None
 
     def check_shape(self) -> None:
-        """Raise MigrationError for another tool's table."""
+        """Raise MigrationError for another tool's table; dbmate and Rails use the same name."""
         if self.columns and not has_shape(self.columns):
             shape = ", ".join(f"{name} {kind}" for name, kind in self.columns.items())
             raise MigrationError(
@@ -154,16 +151,16 @@ class Found:
 
 
 def has_shape(columns: Mapping[str, str]) -> bool:
-    """Whether a table with these columns can be golang-migrate's."""
+    """Return whether a table with these columns can be golang-migrate's."""
     return columns.items() >= TRACKING_SHAPE.items()
 
 
 async def read_all(
     db: Connection, places: Sequence[Place], *, optional: Collection[Place] = ()
-) -> tuple[Found, ...]:
+) -> tuple[TrackTables, ...]:
     """Read the tables of every track, in two statements.
 
-    A history that this role cannot read is left out, and so is the tracking table of an `optional`
+    A history that this role cannot read is skipped, and so is the tracking table of an `optional`
     track: a service that only reads rows needs neither.
     """
     skipped = [place.history_table for place in places] + [place.table for place in optional]
@@ -177,18 +174,18 @@ async def read_all(
             parts.append(_on(place, _ENTRIES).replace("{number}", str(number)))
     lines = await db.fetch(" UNION ALL ".join(parts) + " ORDER BY 1, 2") if parts else []
     return tuple(
-        Found(
+        TrackTables(
             place=place,
             columns=columns.get((place.schema, place.table), {}),
             rows=tuple(
                 Row(version=version, dirty=dirty)
-                for of, _, version, dirty, *_ in lines
-                if of == number and dirty is not None
+                for track, _, version, dirty, *_ in lines
+                if track == number and dirty is not None
             ),
             history=tuple(
                 Entry(version, *rest)
-                for of, _, version, dirty, *rest in lines
-                if of == number and dirty is None
+                for track, _, version, dirty, *rest in lines
+                if track == number and dirty is None
             ),
             is_readable=columns.get((place.schema, place.table)) != {},
         )
@@ -197,10 +194,8 @@ async def read_all(
 
 
 async def create_tables(db: asyncpg.Connection, place: Place) -> None:
-    """Create the schema and the two tables where they are missing.
-
-    What is there is not asked for again: `IF NOT EXISTS` wants the right to create all the same.
-    """
+    """Create the schema and the two tables, unless they exist."""
+    # `IF NOT EXISTS` needs the right to create also if nothing is created.
     if not await db.fetchval("SELECT to_regnamespace($1) IS NOT NULL", quote(place.schema)):
         await db.execute(f"CREATE SCHEMA {quote(place.schema)}")
     columns = await _columns(db, [place])
@@ -211,7 +206,8 @@ async def create_tables(db: asyncpg.Connection, place: Place) -> None:
 
 
 async def write_row(db: asyncpg.Connection, place: Place, row: Row) -> None:
-    """Make this the tracking table's only row; as golang-migrate, none for a clean NOTHING."""
+    """Replace the rows of the tracking table; as in golang-migrate, none for a clean NOTHING."""
+    # TRUNCATE, which golang-migrate uses, would wait for every open reader.
     await db.execute(_on(place, "DELETE FROM {tracking}"))
     if row == Row(NOTHING, dirty=False):
         return
@@ -222,10 +218,10 @@ async def write_row(db: asyncpg.Connection, place: Place, row: Row) -> None:
     )
 
 
-async def enter_step(
+async def record_step(
     db: asyncpg.Connection, place: Place, step: Step, started_at: datetime
 ) -> float:
-    """Enter a file that ran into the history; return how many seconds it took."""
+    """Record a file that ran in the history; return its duration in seconds."""
     outcome = "healed" if step.heals else "applied"
     return float(
         await db.fetchval(
@@ -236,12 +232,12 @@ async def enter_step(
     )
 
 
-async def enter_rebuild(
+async def record_rebuild(
     db: asyncpg.Connection, place: Place, version: int, step: Step, started_at: datetime
 ) -> float:
-    """Enter that an applied file ran again while its track is at `version`; return its seconds.
+    """Record that an applied file ran again in a track at `version`; return its seconds.
 
-    The entry has no hash: it must not stand for the file of that version.
+    The entry has no hash, because its file is not the one of that version.
     """
     return float(
         await db.fetchval(
@@ -251,15 +247,15 @@ async def enter_rebuild(
     )
 
 
-async def enter_start(db: asyncpg.Connection, place: Place, step: Step) -> None:
-    """Enter that a file starts outside of a transaction, so that a dirty row is known as ours."""
+async def record_start(db: asyncpg.Connection, place: Place, step: Step) -> None:
+    """Record the start of a file without a transaction, which identifies a dirty row as ours."""
     await db.execute(
         _on(place, _ENTER),
         *(step.reaches, step.direction, "started", step.file.label, None, None, __version__),
     )
 
 
-async def enter_move(
+async def record_external_move(
     db: asyncpg.Connection,
     place: Place,
     version: int,
@@ -267,18 +263,17 @@ async def enter_move(
     came_from: int | None,
     outcome: Literal["external", "forced"] = "external",
 ) -> None:
-    """Enter that another tool moved the track to this version, or that somebody set it by hand."""
+    """Record a move that no file of this run made: another tool's, or one of `force`."""
     direction = "up" if version > (NOTHING if came_from is None else came_from) else "down"
     await db.execute(_on(place, _ENTER), version, direction, outcome, None, None, None, __version__)
 
 
 async def begin_file(
     db: asyncpg.Connection, place: Place, version: int, *, search_path: str, lock_timeout_s: float
-) -> Mark:
-    """Prepare the transaction for a file, and mark its version dirty.
+) -> OpenTransaction:
+    """Set the transaction's settings for a file, and mark its version dirty.
 
-    The settings are made anew for every file, because the one before may have changed them. The
-    dirty mark commits only if the file ends our transaction, and then it tells the truth.
+    The dirty row is committed only if the file ends the transaction; then it is right.
     """
     _, _, transaction_id, started_at = await fetch_one(
         db,
@@ -288,13 +283,13 @@ async def begin_file(
         milliseconds(lock_timeout_s),
     )
     await write_row(db, place, Row(version, dirty=True))
-    return Mark(transaction_id=transaction_id, started_at=started_at)
+    return OpenTransaction(transaction_id=transaction_id, started_at=started_at)
 
 
-async def is_still_in(db: asyncpg.Connection, mark: Mark) -> bool:
-    """Tell whether the transaction of the mark is the one that is open."""
+async def is_open(db: asyncpg.Connection, transaction: OpenTransaction) -> bool:
+    """Return whether this transaction is still open."""
     now = await db.fetchval("SELECT pg_current_xact_id_if_assigned()::text")
-    return bool(now == mark.transaction_id)
+    return bool(now == transaction.transaction_id)
 
 
 async def _columns(
@@ -302,21 +297,21 @@ async def _columns(
 ) -> dict[tuple[str, str], dict[str, str]]:
     """Return the columns and types of the tables that exist, by schema and name.
 
-    Of the tables in `skip_unreadable`, those have no column here that this role cannot read.
+    A table in `skip_unreadable` has no columns here if this role cannot read it.
     """
     names = [
         (place.schema, name) for place in places for name in (place.table, place.history_table)
     ]
-    found: dict[tuple[str, str], dict[str, str]] = {}
+    tables: dict[tuple[str, str], dict[str, str]] = {}
     if not names:
-        return found
+        return tables
     for schema, table, column, kind, is_readable in await db.fetch(
         _COLUMNS, *map(list, zip(*names, strict=True))
     ):
-        columns = found.setdefault((schema, table), {})
+        columns = tables.setdefault((schema, table), {})
         if is_readable or table not in skip_unreadable:
             columns[column] = kind
-    return found
+    return tables
 
 
 def _on(place: Place, statement: str) -> str:

@@ -1,11 +1,8 @@
-"""One runner at a time: golang-migrate's advisory locks, polled and never waited for.
+"""The advisory locks of golang-migrate, which allow one runner at a time.
 
-golang-migrate derives a lock's id from the schema, the tracking table and the database's name.
-Its command line calls the database `/name` (it comes from the URL's path) and programs that embed
-it call it `name`, so the two do not exclude each other. We hold both ids of every track.
-
-`pg_advisory_lock` would wait inside a statement, whose snapshot a CREATE INDEX CONCURRENTLY of the
-holder waits for in turn: a deadlock. `pg_try_advisory_lock` in a loop does not.
+golang-migrate derives the id of a lock from the schema, the tracking table and the name of the
+database. Its command line uses the name `/name`, the path of the URL, and programs that embed it
+use `name`, so these two do not exclude each other. A run takes both locks of every track.
 """
 
 from __future__ import annotations
@@ -22,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from agentrows.errors import LockTimeout
 from agentrows.migrate import server
-from agentrows.migrate.cleanup import within_limit
+from agentrows.migrate.cleanup import await_cleanup
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Sequence
@@ -44,7 +41,7 @@ def lock_id(*names: str) -> int:
 
 
 def lock_ids(database: str, places: Iterable[Place]) -> tuple[int, ...]:
-    """Return both ids of every track, in the one order that all runners take them."""
+    """Return both ids of every track, in the order in which every runner takes them."""
     return tuple(
         sorted(
             lock_id(place.schema, place.table, name)
@@ -55,36 +52,41 @@ def lock_ids(database: str, places: Iterable[Place]) -> tuple[int, ...]:
 
 
 @dataclass(slots=True)
-class Held:
-    """The locks that a run holds; it may give some of them back before its end."""
+class HeldLocks:
+    """The locks of a run, which may release some of them before its end."""
 
     db: asyncpg.Connection
     ids: tuple[int, ...]
 
-    async def keep(self, ids: Iterable[int]) -> None:
-        """Give back all but these."""
-        kept = set(ids)
-        freed = [one for one in self.ids if one not in kept]
-        if freed:
-            await server.unlock(self.db, freed)
-        self.ids = tuple(one for one in self.ids if one in kept)
+    async def release_except(self, ids: Iterable[int]) -> None:
+        """Release every lock but these."""
+        needed = set(ids)
+        released = [lock for lock in self.ids if lock not in needed]
+        if released:
+            await server.unlock(self.db, released)
+        self.ids = tuple(lock for lock in self.ids if lock in needed)
 
 
 @contextlib.asynccontextmanager
-async def hold(
+async def hold_locks(
     db: asyncpg.Connection, ids: Sequence[int], *, timeout_s: float
-) -> AsyncGenerator[Held]:
-    """Hold all of these locks, or none: LockTimeout names the holder at the deadline."""
+) -> AsyncGenerator[HeldLocks]:
+    """Take all of these locks for a block.
+
+    Raises LockTimeout, which names the lock holder, if they are not free after `timeout_s`.
+    """
     await _acquire(db, ids, timeout_s)
-    held = Held(db, tuple(ids))
+    held = HeldLocks(db, tuple(ids))
     try:
         yield held
     finally:
-        await within_limit(db, partial(held.keep, ()))
+        await await_cleanup(db, partial(held.release_except, ()))
 
 
 async def _acquire(db: asyncpg.Connection, ids: Sequence[int], timeout_s: float) -> None:
-    """Poll the locks; log their holder at the first wait, and again when it is another one."""
+    """Poll the locks; log the lock holder at the first wait, and again when it changes."""
+    # pg_advisory_lock would wait inside of a statement, and a CREATE INDEX CONCURRENTLY of the lock
+    # holder waits for the snapshot of that statement: a deadlock.
     started, pause = time.monotonic(), FIRST_PAUSE_S
     logged: list[int] = []
     while not await server.try_locks(db, ids):
@@ -93,14 +95,14 @@ async def _acquire(db: asyncpg.Connection, ids: Sequence[int], timeout_s: float)
         names = ", ".join(map(str, holders))
         if waited >= timeout_s:
             raise LockTimeout(
-                f"another runner held the migration lock for {waited:.1f} s: "
-                f"{names or 'it has just gone'}. Nothing was done"
+                f"another runner had the migration lock for {waited:.1f} s: "
+                f"{names or 'it released the lock meanwhile'}. Nothing was done"
             )
         pids = [holder.pid for holder in holders]
         if pids and pids != logged:
             logged = pids
             logger.info(
-                "another runner holds the migration lock: %s; waiting up to %.0f s",
+                "another runner has the migration lock: %s; waiting up to %.0f s",
                 *(names, timeout_s - waited),
             )
         await asyncio.sleep(min(timeout_s - waited, pause * random.uniform(0.5, 1.5)))  # noqa: S311  jitter

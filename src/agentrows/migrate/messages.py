@@ -1,4 +1,4 @@
-"""What a run says when a file fails: the file, the line, and what the database holds now."""
+"""Error messages of a run: the file, the line, and the state of the database afterwards."""
 
 from __future__ import annotations
 
@@ -15,78 +15,76 @@ if TYPE_CHECKING:
 
 DRIVER: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 ABOUT_DATA: Final = ("21", "22", "23", "44", "P0")
-"""Classes of SQLSTATEs whose detail may quote rows."""
+"""Classes of SQLSTATEs with a detail that may quote rows."""
 UNDONE: Final = "the run was rolled back"
 POLICIES: Final = (
     "; drop the policies first with `agentrows migrate goto 0 --track rls`; with "
-    "AGENTROWS_ROW_SECURITY=true `up` makes them again"
+    "AGENTROWS_ROW_SECURITY=true `up` creates them again"
 )
-GOES_ON: Final = "the files before it stay; `agentrows migrate up` goes on from here"
+GOES_ON: Final = "the files before it remain applied; `agentrows migrate up` continues from here"
 
 
-def failure(step: Step, error: Exception, after: str) -> MigrationFailed | Unavailable:
-    """Name the file, the line, and what the database holds now."""
+def migration_error(step: Step, error: Exception, outcome: str) -> MigrationFailed | Unavailable:
+    """Return an error with the file, the line and the state of the database (`outcome`)."""
     ours = translate(error)
     line = ""
-    # Otherwise the statement is one of the runner's own.
+    # The position of another statement, one of the runner's own, is no line of the file.
     is_of_file = _field(error, "query") == step.file.sql
     if isinstance(error, asyncpg.PostgresError) and error.position and is_of_file:
         line = f", line {_line(step.file.sql, int(error.position))}"
     if isinstance(ours, Unavailable):
-        return Unavailable(f"{step.file.label}{line}: {explained(error) or ours}; {after}")
-    return MigrationFailed(f"{step.file.label}{line}: {words(error)}; {after}")
+        cause = explain_server_error(error) or ours
+        return Unavailable(f"{step.file.label}{line}: {cause}; {outcome}")
+    return MigrationFailed(f"{step.file.label}{line}: {server_message(error)}; {outcome}")
 
 
-def explained(error: Exception) -> str | None:
-    """Return the cause and the cure of a server that has no means, or takes no writes.
-
-    None for other errors.
-    """
+def explain_server_error(error: Exception) -> str | None:
+    """Return cause and cure if the server is read-only or out of a resource, else None."""
     if not isinstance(error, asyncpg.PostgresError):
         return None
     if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
         return (
-            f"the server takes no writes: {words(error)}; it is a standby, or "
+            f"the server is read-only: {server_message(error)}; it is a standby, or "
             "default_transaction_read_only is on: connect to the primary, with a role that may "
             "write"
         )
     if isinstance(error, asyncpg.DiskFullError):
-        # The source file is a better sign than the message, which may be translated.
+        # The message may be translated; the name of the source file is not.
         if _field(error, "server_source_filename").startswith("dsm_"):
             return (
-                f"the server's shared memory is full: {words(error)}; give /dev/shm more room "
-                "(containers: --shm-size), or lower max_parallel_maintenance_workers"
+                f"the server's shared memory is full: {server_message(error)}; give /dev/shm more "
+                "room (containers: --shm-size), or lower max_parallel_maintenance_workers"
             )
-        return f"the server's disk is full: {words(error)}; make room there"
+        return f"the server's disk is full: {server_message(error)}; make room there"
     if isinstance(error, asyncpg.InsufficientResourcesError | asyncpg.PostgresSystemError):
-        return f"the server lacks the means: {words(error)}"
+        return f"the server is out of resources: {server_message(error)}"
     return None
 
 
-def half_applied(place: Place, step: Step) -> str:
-    """Say that a file outside of a transaction is not done, and what goes on from there."""
-    again = "runs it again" if step.direction == "up" else "takes it up again"
+def half_applied_message(place: Place, step: Step) -> str:
+    """Return the outcome of a file that failed outside of a transaction, with the cure."""
+    again = "runs it again" if step.direction == "up" else "applies that version again"
     return (
-        f"{place.tracking} says that version {step.reaches} is half applied: "
+        f"version {step.reaches} in {place.tracking} is half applied: "
         f"`agentrows migrate up` {again}"
     )
 
 
-def advice(state: State, step: Step) -> str:
-    """Say what to do about a half applied version that cannot be run again."""
+def repair_advice(state: State, step: Step) -> str:
+    """Return the cure for a half applied version that failed again; else an empty text."""
     if not step.heals:
         return ""
     return (
-        f"; {state.place.tracking} still says that version {step.reaches} is half applied: finish "
-        "or undo that by hand, then set its row to the version that the schema has: `agentrows "
-        f"migrate force VERSION --track {state.known.track.name}`"
+        f"; version {step.reaches} in {state.place.tracking} is still half applied: finish or undo "
+        "it by hand, then record the version of the schema: `agentrows migrate force VERSION "
+        f"--track {state.known.track.name}`"
     )
 
 
-def words(error: Exception) -> str:
-    """Return the server's message, detail and hint, in one line.
+def server_message(error: Exception) -> str:
+    """Return the server's message, detail and hint in one line.
 
-    Without the detail of errors about data, which quotes rows.
+    Errors about data have no detail here, because it quotes rows.
     """
     if not isinstance(error, asyncpg.PostgresError):
         return str(error)
@@ -107,5 +105,5 @@ def _line(sql: str, position: int) -> int:
 
 
 def _field(error: Exception, name: str) -> str:
-    """Return a field of the driver's error that its type stubs leave out."""
+    """Return a field of the driver's error that its type stubs do not declare."""
     return str(getattr(error, name, None) or "")

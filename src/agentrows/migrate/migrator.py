@@ -1,291 +1,349 @@
-"""Applies what is pending, over all tracks, in one transaction and under golang-migrate's locks.
+"""The migrator of a database: applies, rolls back and inspects the tracks of migrations.
 
-A failure anywhere is a plain ROLLBACK: the database is as it was, no down file has to run, and a
-replica that lost the race for the lock has nothing to undo.
+A run applies the pending files of all tracks in one transaction, under the advisory locks of
+golang-migrate. A failure is a plain ROLLBACK: no down file runs, and the rows are unchanged.
 """
 
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+import math
+from dataclasses import KW_ONLY, dataclass, field, replace
+from typing import TYPE_CHECKING, Final, get_args
 
-import asyncpg
-
-from agentrows.db.connect import connect
-from agentrows.errors import AgentRowsError, ConfigError, MigrationError
-from agentrows.migrate import ledger, relations, server
+from agentrows.errors import AgentRowsError, InvalidValue, MigrationError
+from agentrows.migrate import doctor as checkups
+from agentrows.migrate import ledger, relations
 from agentrows.migrate.file_watch import Watcher
-from agentrows.migrate.lock import hold, lock_ids
+from agentrows.migrate.lock import hold_locks, lock_ids
 from agentrows.migrate.plan import NOTHING, Row, version_in
-from agentrows.migrate.privileges import tables_in
-from agentrows.migrate.report import FileRun, Options, Report
-from agentrows.migrate.run import Run, leave
-from agentrows.migrate.session import POOLED, OwnSession, closing, driver_errors
-from agentrows.migrate.status import State, Status, locate
-from agentrows.migrate.track import load_all, named
-from agentrows.migrate.verify import log_ahead, log_pending, refuse_changed, status
-from agentrows.migrate.work import Work, decide
+from agentrows.migrate.privileges import changed_tables
+from agentrows.migrate.report import FileRun, Options, Report, Transactions
+from agentrows.migrate.run import Run, accept_as_is
+from agentrows.migrate.session import OwnSession, open_connection
+from agentrows.migrate.status import State, Status, locate, status_on
+from agentrows.migrate.track import Track, get_track, load_all
+from agentrows.migrate.verify import check_usable, log_ahead, log_pending, refuse_changed
+from agentrows.migrate.work import TrackWork, decide
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from agentrows.config import Password
-    from agentrows.migrate.report import OnProgress, Transactions
-    from agentrows.migrate.server import Session
-    from agentrows.migrate.track import LoadedTrack, Track
+    from agentrows.migrate.doctor import Checkup
+    from agentrows.migrate.report import OnProgress, PlannedFile
+    from agentrows.migrate.track import LoadedTrack
 
 SMALL_TABLES: Final = 8 * 1024 * 1024
 """Bytes of the tables up to which `apply` builds their optional indexes itself."""
+LONGEST_TIMEOUT_S: Final = 2_000_000.0
+"""PostgreSQL stores a timeout as a 32-bit number of milliseconds, which is 24 days."""
 
 
-async def up(  # noqa: PLR0913  one argument per thing to say
-    dsn: str,
-    tracks: Sequence[Track],
-    *,
-    transaction: Transactions = "run",
-    runner_lock_timeout_s: float = 60.0,
-    ddl_lock_timeout_s: float = 5.0,
-    on_progress: OnProgress | None = None,
-    password: Password | None = None,
-) -> Report:
-    """Apply every pending file of every track, in one transaction.
+@dataclass(frozen=True, slots=True)
+class Migrator:
+    """Applies, rolls back and inspects the migrations of one database.
 
-    With `transaction="file"` each file has its own: a large database is not locked from the first
-    file to the last, and a run that stops keeps what is committed. A file that allows no
-    transaction runs after all others, its version dirty until it is done.
+    `tracks` are `builtin_tracks()`, then the application's own. `password` is called for each
+    connection and has precedence over the password in the DSN. A run waits up to `lock_timeout_s`
+    for another runner (0: not at all), and each statement up to `ddl_lock_timeout_s` for a table
+    in use. `on_progress` is called when a file starts and when it is done, again in each retry.
 
-    Waits up to `runner_lock_timeout_s` for other runners, and in each statement up to
-    `ddl_lock_timeout_s` for a table in use; such a wait that fails is tried again, five times in
-    all. `on_progress` is called when a file starts and when it is done, in each try anew. A version
-    that an earlier run left half applied is run again first. An applied optional file whose index
-    or storage setting is missing is run again last. `password` is asked for the connection and wins
-    over the DSN's.
+    Each method opens a connection of its own and closes it.
 
-    Raises InvalidTrack, ConfigError, Unavailable and LockTimeout before anything was done;
-    MigrationFailed, DirtySchema, MigrationError after a rollback; OutcomeUnknown if the connection
-    was lost during COMMIT.
+    Raises:
+        InvalidValue: an argument has the wrong type, or a timeout is negative or not finite.
+
     """
-    options = Options(
-        runner_lock_timeout_s, ddl_lock_timeout_s, on_progress, transaction, rebuilds=True
-    )
-    async with _run(dsn, load_all(tracks), options, password) as run:
-        return await run.execute(lambda states: [decide(state) for state in states])
 
+    dsn: str = field(repr=False)
+    tracks: Sequence[Track]
+    _: KW_ONLY
+    password: Password | None = field(default=None, repr=False)
+    lock_timeout_s: float = 60.0
+    ddl_lock_timeout_s: float = 5.0
+    on_progress: OnProgress | None = None
 
-async def apply(  # noqa: PLR0913  one argument per thing to say
-    dsn: str,
-    tracks: Sequence[Track],
-    *,
-    runner_lock_timeout_s: float = 60.0,
-    ddl_lock_timeout_s: float = 5.0,
-    on_progress: OnProgress | None = None,
-    password: Password | None = None,
-) -> Report:
-    """Apply the required files, unless another tool migrates this database: then change nothing.
+    def __post_init__(self) -> None:
+        """Check every argument."""
+        if not isinstance(self.dsn, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidValue(f"dsn must be text, not {type(self.dsn).__name__}")
+        if not isinstance(self.tracks, list | tuple) or not all(
+            isinstance(track, Track)  # pyright: ignore[reportUnnecessaryIsInstance]
+            for track in self.tracks
+        ):
+            raise InvalidValue("tracks must be a list or tuple of Track")
+        for name, function in (("password", self.password), ("on_progress", self.on_progress)):
+            if not (function is None or callable(function)):
+                raise InvalidValue(f"{name} must be a function")
+        _check_timeout("lock_timeout_s", self.lock_timeout_s, shortest=0.0)
+        # The server takes 0 for no limit at all.
+        _check_timeout("ddl_lock_timeout_s", self.ddl_lock_timeout_s, shortest=0.001)
 
-    A database is ours if it has no tracking rows (it is empty, or an ORM made it), or if our
-    history agrees with them. Any other is served as it is, ahead or behind, until `up` is called;
-    it must only pass `verify`. What a run of ours left half applied is run again.
+    async def up(self, *, transaction: Transactions = "run") -> Report:
+        """Apply every pending file of every track, in one transaction.
 
-    Only the tracks that have required files are locked, and only if one is pending: a session that
-    builds indexes keeps no service waiting. Optional files are then applied where their tables are
-    smaller than 8 MB and nothing is in the way; a failure there is logged. Any others are left to
-    `up`.
-    """
-    loaded = load_all(tracks)
-    options = Options(runner_lock_timeout_s, ddl_lock_timeout_s, on_progress)
-    found = await status(dsn, tracks, password=password)
-    if found.is_foreign:
-        return leave(found, tracks)
-    refuse_changed(found)
-    files: tuple[FileRun, ...] = ()
-    if not found.is_usable:
-        required = {track.name: track.required for track in found.tracks if track.required}
-        files = await _apply_required(dsn, loaded, required, options, password)
-        found = await status(dsn, tracks, password=password)
-        if found.is_foreign:
-            return Report(files, found)
-    problem = ""
-    if not found.is_current:
-        wanted = [each for each in loaded if each.optional]
-        optional = replace(options, runner_lock_timeout_s=0.0, is_patient=False)
-        try:
-            files += await _apply_optional(dsn, wanted, optional, password)
-        except AgentRowsError as error:  # a service starts without them
-            problem = str(error)
-        found = await status(dsn, tracks, password=password)
-    log_ahead(found)
-    log_pending(found, problem)
-    return Report(files, found)
+        With `transaction="file"` each file has its own: the tables of a large database are not
+        locked from the first file to the last, and a run that fails leaves the files before it
+        applied. A file that allows no transaction runs after all others, its version dirty until
+        it is done.
 
+        A version that an earlier run left half applied is run again first, and an applied optional
+        file is run again last if its index or storage setting is missing. If a table is in use for
+        longer than `ddl_lock_timeout_s`, the transaction is rolled back and tried again, five
+        times in all.
 
-async def _apply_required(
-    dsn: str,
-    loaded: Sequence[LoadedTrack],
-    required: Mapping[str, int],
-    options: Options,
-    password: Password | None,
-) -> tuple[FileRun, ...]:
-    """Apply the files up to these versions; nothing if another tool has moved a track since."""
+        Raises:
+            InvalidValue, InvalidTrack, ConfigError, Unavailable, LockTimeout: nothing was done.
+            MigrationFailed, DirtySchema, MigrationError: the open transaction was rolled back.
+            OutcomeUnknown: the connection was lost during COMMIT.
 
-    def choose(states: Sequence[State]) -> Sequence[Work] | None:
-        if Status.of(states).is_foreign:
-            return None
-        return [decide(each, required=required[each.known.track.name]) for each in states]
+        """
+        if transaction not in get_args(Transactions):
+            raise InvalidValue(f"transaction must be 'run' or 'file', got {transaction!r}")
+        options = replace(self._options, transaction=transaction, rebuilds=True)
+        async with self._run(load_all(self.tracks), options) as run:
+            return await run.execute(_decide_all)
 
-    needed = [each for each in loaded if each.track.name in required]
-    async with _run(dsn, needed, options, password) as run:
-        return (await run.execute(choose)).files
+    async def apply(self) -> Report:
+        """Apply the required files, unless another tool migrates this database.
 
+        This is the step of a service that starts. A database is migrated if it has no tracking
+        rows (it is empty, or an ORM created its tables), or if the history agrees with them. Any
+        other database is left as it is, ahead or behind, and only has to pass `verify`. A version
+        that an earlier run left half applied is run again.
 
-async def _apply_optional(
-    dsn: str, loaded: Sequence[LoadedTrack], options: Options, password: Password | None
-) -> tuple[FileRun, ...]:
-    """Apply optional files, if their tables are small."""
-    async with _run(dsn, loaded, options, password) as run:
-        pending = [
-            (state.place, step.file) for state in await run.read() for step in decide(state).steps
-        ]
-        if await relations.size_of(run.db, tables_in(pending)) > SMALL_TABLES:
-            return ()
-        report = await run.execute(lambda states: [decide(state) for state in states])
-        return report.files
+        Only the tracks that have required files are locked, and only if one is pending. Optional
+        files are then applied if their tables are smaller than 8 MB together and no other session
+        is in the way; a failure there is logged. `up` applies the others.
 
+        Raises the errors of `up` and, on a database that another tool migrates, those of `verify`.
+        """
+        loaded = load_all(self.tracks)
+        status = await self.status()
+        if status.is_foreign:
+            return accept_as_is(status, self.tracks)
+        refuse_changed(status)
+        files: tuple[FileRun, ...] = ()
+        if not status.is_usable:
+            required = {track.name: track.required for track in status.tracks if track.required}
+            files = await self._apply_required(loaded, required)
+            status = await self.status()
+            if status.is_foreign:
+                return Report(files, status)
+        problem = ""
+        if not status.is_current:
+            try:
+                files += await self._apply_optional([track for track in loaded if track.optional])
+            except AgentRowsError as error:  # a service starts without the optional files
+                problem = str(error)
+            status = await self.status()
+        log_ahead(status)
+        log_pending(status, problem)
+        return Report(files, status)
 
-async def dry_run(  # noqa: PLR0913  one argument per thing to say
-    dsn: str,
-    tracks: Sequence[Track],
-    *,
-    runner_lock_timeout_s: float = 60.0,
-    ddl_lock_timeout_s: float = 5.0,
-    on_progress: OnProgress | None = None,
-    password: Password | None = None,
-) -> Report:
-    """Execute every pending file in one transaction, and roll it back.
+    async def dry_run(self) -> Report:
+        """Execute every pending file in one transaction, and roll it back.
 
-    The report has the time of each file, and names those that were not tried: one that allows no
-    transaction, and those of its track behind it. Tables are locked as in a run, until the end.
-    Raises what `up` raises.
-    """
-    options = Options(runner_lock_timeout_s, ddl_lock_timeout_s, on_progress, is_dry=True)
-    async with _run(dsn, load_all(tracks), options, password) as run:
-        return await run.execute(lambda states: [decide(state) for state in states])
+        The report has the duration of each file, and the names of those that were not tried: a
+        file that allows no transaction, and the later files of its track. Tables are locked as in
+        a run, until the end.
 
+        Raises the errors of `up`.
+        """
+        async with self._run(load_all(self.tracks), replace(self._options, is_dry=True)) as run:
+            return await run.execute(_decide_all)
 
-async def goto(  # noqa: PLR0913  one argument per thing to say
-    dsn: str,
-    tracks: Sequence[Track],
-    version: int,
-    *,
-    track: str,
-    runner_lock_timeout_s: float = 60.0,
-    ddl_lock_timeout_s: float = 5.0,
-    on_progress: OnProgress | None = None,
-    password: Password | None = None,
-) -> Report:
-    """Take one track up or down to a version, 0 for nothing, in one transaction.
+    async def goto(self, track: str, version: int) -> Report:
+        """Move one track up or down to a version, in one transaction; 0 rolls back every file.
 
-    Raises what `up` raises; DirtySchema for a track that is half applied (`up` heals it), and
-    MigrationError for a version that has no file or is out of reach.
-    """
-    loaded = load_all(tracks)
-    name = named(loaded, track)
-    options = Options(runner_lock_timeout_s, ddl_lock_timeout_s, on_progress)
-    async with _run(dsn, loaded, options, password) as run:
-        return await run.execute(
-            lambda states: [decide(each, version) for each in states if each.known is name]
-        )
+        Raises:
+            DirtySchema: the track is half applied; `up` repairs it.
+            MigrationError: the version has no file, or cannot be reached with the files.
+            Also the errors of `up`.
 
+        """
+        _check_integer("version", version)
+        loaded = load_all(self.tracks)
+        known = get_track(loaded, track)
+        async with self._run(loaded, self._options) as run:
+            return await run.execute(
+                lambda states: [decide(state, version) for state in states if state.known is known]
+            )
 
-async def down(  # noqa: PLR0913  one argument per thing to say
-    dsn: str,
-    tracks: Sequence[Track],
-    count: int,
-    *,
-    track: str,
-    runner_lock_timeout_s: float = 60.0,
-    ddl_lock_timeout_s: float = 5.0,
-    on_progress: OnProgress | None = None,
-    password: Password | None = None,
-) -> Report:
-    """Run so many down files of one track, newest first, in one transaction.
+    async def down(self, track: str, count: int = 1) -> Report:
+        """Roll one track back by `count` versions, newest first, in one transaction.
 
-    Raises what `goto` raises, also if fewer versions are applied than that.
-    """
-    loaded = load_all(tracks)
-    known = named(loaded, track)
+        Rows in dropped tables are lost. Raises the errors of `goto`, also if fewer than `count`
+        versions are applied.
+        """
+        _check_integer("count", count)
+        loaded = load_all(self.tracks)
+        known = get_track(loaded, track)
 
-    def choose(states: Sequence[State]) -> Sequence[Work]:
-        (state,) = (each for each in states if each.known is known)
-        applied = state.row.version if state.row else 0
-        if not 1 <= count <= max(applied, 0) and not (state.row and state.row.dirty):
-            raise MigrationError(f"track {track!r} is at {applied}: it cannot go down {count}")
-        return [decide(state, applied - count)]
+        def choose(states: Sequence[State]) -> Sequence[TrackWork]:
+            (state,) = (state for state in states if state.known is known)
+            applied = state.row.version if state.row else 0
+            if not 1 <= count <= max(applied, 0) and not (state.row and state.row.dirty):
+                raise MigrationError(f"track {track!r} is at {applied}: it cannot go down {count}")
+            return [decide(state, applied - count)]
 
-    options = Options(runner_lock_timeout_s, ddl_lock_timeout_s, on_progress)
-    async with _run(dsn, loaded, options, password) as run:
-        return await run.execute(choose)
+        async with self._run(loaded, self._options) as run:
+            return await run.execute(choose)
 
+    async def force(self, track: str, version: int) -> Status:
+        """Record that a track is at this version and not dirty; run no file. 0 is no version.
 
-async def force(  # noqa: PLR0913  one argument per thing to say
-    dsn: str,
-    tracks: Sequence[Track],
-    version: int,
-    *,
-    track: str,
-    runner_lock_timeout_s: float = 60.0,
-    password: Password | None = None,
-) -> Status:
-    """Write that a track is at this version, 0 for nothing, and whole; run no file.
+        For a version that was finished or undone by hand. It replaces a dirty row, and several
+        rows.
 
-    For a version that somebody finished or undid by hand. It replaces a dirty row, and several
-    rows. Raises MigrationError for another tool's table and for a version without a file.
-    """
-    loaded = load_all(tracks)
-    known = named(loaded, track)
-    if not 0 <= version <= known.newest:
-        raise MigrationError(f"track {track!r} has no version {version}: 0 to {known.newest}")
-    options = Options(runner_lock_timeout_s, 5.0, None)
-    async with _run(dsn, loaded, options, password) as run:
-        (place,) = locate([known.track], run.session)
-        (found,) = await ledger.read_all(run.db, [place])
-        found.check_shape()
-        reached = version or NOTHING
+        Raises:
+            MigrationError: the tracking table is another tool's, or the version has no file.
+            Also the errors of `up`.
 
-        async def write() -> None:
-            came_from = version_in(found.history)
-            await ledger.create_tables(run.db, place)
-            await ledger.write_row(run.db, place, Row(reached, dirty=False))
-            await ledger.enter_move(run.db, place, reached, came_from=came_from, outcome="forced")
+        """
+        _check_integer("version", version)
+        loaded = load_all(self.tracks)
+        known = get_track(loaded, track)
+        if not 0 <= version <= known.newest:
+            raise MigrationError(f"track {track!r} has no version {version}: 0 to {known.newest}")
+        async with self._run(loaded, self._options) as run:
+            (place,) = locate([known.track], run.session)
+            (tables,) = await ledger.read_all(run.db, [place])
+            tables.check_shape()
+            reached = version or NOTHING
 
-        await run.until_not_blocked(lambda: run.in_transaction(write, "nothing was written"))
-        return Status.of(await run.read())
+            async def write() -> None:
+                came_from = version_in(tables.history)
+                await ledger.create_tables(run.db, place)
+                await ledger.write_row(run.db, place, Row(reached, dirty=False))
+                await ledger.record_external_move(
+                    run.db, place, reached, came_from=came_from, outcome="forced"
+                )
 
+            await run.retry_while_blocked(lambda: run.in_transaction(write, "nothing was written"))
+            return Status.of(await run.read())
 
-@contextlib.asynccontextmanager
-async def _run(
-    dsn: str, loaded: Sequence[LoadedTrack], options: Options, password: Password | None
-) -> AsyncGenerator[Run]:
-    """Connect, and hold the locks of all tracks for a block."""
-    db = await connect(dsn, application_name="agentrows migrate", password=password)
-    async with closing(db):
-        with driver_errors():
-            session = await _read_session(db)
-            places = locate([each.track for each in loaded], session)
+    async def status(self) -> Status:
+        """Return the version and the pending files of each track. This only reads.
+
+        An empty database and a dirty track are no errors.
+
+        Raises:
+            InvalidTrack: the files are malformed.
+            MigrationError: a tracking table is not golang-migrate's.
+            Unavailable, ConfigError: the connection failed.
+
+        """
+        async with open_connection(self.dsn, self.password) as db:
+            return await status_on(db, self.tracks)
+
+    async def verify(self) -> Status:
+        """Return the status if this release works on the database. This only reads.
+
+        It works on a database that is ahead, on one with pending optional files, and on one that
+        another tool migrates, ahead or behind. Pending files are logged in one line.
+
+        Raises:
+            SchemaBehind: a required file is pending.
+            DirtySchema: a version is half applied.
+            InvalidTrack: a file was changed after it was applied.
+            Also the errors of `status`.
+
+        """
+        status = await self.status()
+        check_usable(status, self.tracks)
+        return status
+
+    async def plan(
+        self, track: str | None = None, target: int | None = None
+    ) -> tuple[PlannedFile, ...]:
+        """Return the files that `up` would run now, in order. This only reads.
+
+        With a track and a target: the files that `goto` would run.
+
+        Raises:
+            InvalidTrack: the files are malformed, or no track has this name.
+            DirtySchema, MigrationError: `up` or `goto` would raise it before the first file.
+            Unavailable, ConfigError: the connection failed.
+
+        """
+        if target is not None:
+            _check_integer("target", target)
+        loaded = load_all(self.tracks)
+        if track is not None:
+            get_track(loaded, track)
+        async with open_connection(self.dsn, self.password) as db:
+            return await checkups.plan_files(db, loaded, track=track, target=target)
+
+    async def doctor(self) -> Checkup:
+        """Check every track; a problem is part of the result and no error. This only reads.
+
+        Raises:
+            InvalidTrack: the files are malformed.
+            Unavailable, ConfigError: the connection failed.
+
+        """
+        loaded = load_all(self.tracks)
+        async with open_connection(self.dsn, self.password) as db:
+            return await checkups.check_tracks(db, loaded)
+
+    @property
+    def _options(self) -> Options:
+        return Options(self.lock_timeout_s, self.ddl_lock_timeout_s, self.on_progress)
+
+    async def _apply_required(
+        self, loaded: Sequence[LoadedTrack], required: Mapping[str, int]
+    ) -> tuple[FileRun, ...]:
+        """Apply the files up to these versions, unless another tool has moved a track since."""
+
+        def choose(states: Sequence[State]) -> Sequence[TrackWork] | None:
+            if Status.of(states).is_foreign:
+                return None
+            return [decide(state, required=required[state.known.track.name]) for state in states]
+
+        needed = [track for track in loaded if track.track.name in required]
+        async with self._run(needed, self._options) as run:
+            return (await run.execute(choose)).files
+
+    async def _apply_optional(self, loaded: Sequence[LoadedTrack]) -> tuple[FileRun, ...]:
+        """Apply optional files if their tables are small, without waiting for other sessions."""
+        options = replace(self._options, lock_timeout_s=0.0, is_patient=False)
+        async with self._run(loaded, options) as run:
+            pending = [
+                (state.place, step.file)
+                for state in await run.read()
+                for step in decide(state).steps
+            ]
+            if await relations.total_size(run.db, changed_tables(pending)) > SMALL_TABLES:
+                return ()
+            return (await run.execute(_decide_all)).files
+
+    @contextlib.asynccontextmanager
+    async def _run(self, loaded: Sequence[LoadedTrack], options: Options) -> AsyncGenerator[Run]:
+        """Connect and lock all these tracks for a block."""
+        async with open_connection(self.dsn, self.password) as db:
+            own, session = await OwnSession.start(db, lock_timeout_s=options.ddl_lock_timeout_s)
+            places = locate([track.track for track in loaded], session)
             ids = lock_ids(session.database, places)
-            own = await OwnSession.start(db, lock_timeout_s=options.ddl_lock_timeout_s)
-            watcher = Watcher(db, dsn, password, session, options.ddl_lock_timeout_s)
-            async with hold(db, ids, timeout_s=options.runner_lock_timeout_s) as held:
+            watcher = Watcher(db, self.dsn, self.password, session, options.ddl_lock_timeout_s)
+            async with hold_locks(db, ids, timeout_s=options.lock_timeout_s) as held:
                 yield Run(db, loaded, session, options, held, own, watcher)
 
 
-async def _read_session(db: asyncpg.Connection) -> Session:
-    """Read what the connection starts with; raise ConfigError if it goes through a pooler."""
-    try:
-        session = await server.read_session(db)
-    except (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError) as error:
-        raise ConfigError(POOLED) from error  # the process that answers is not always the same
-    if db.get_server_pid() != session.backend_pid:
-        raise ConfigError(POOLED)
-    return session
+def _decide_all(states: Sequence[State]) -> Sequence[TrackWork]:
+    return [decide(state) for state in states]
+
+
+def _check_timeout(name: str, value: float, *, shortest: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidValue(f"{name} must be a number of seconds, not {type(value).__name__}")
+    if not (math.isfinite(value) and shortest <= value <= LONGEST_TIMEOUT_S):
+        raise InvalidValue(
+            f"{name} must be from {shortest:g} to {LONGEST_TIMEOUT_S:.0f} seconds, got {value}"
+        )
+
+
+def _check_integer(name: str, value: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidValue(f"{name} must be an integer, not {type(value).__name__}")

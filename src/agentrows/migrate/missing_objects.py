@@ -1,8 +1,8 @@
-"""Objects that applied files made and that the database no longer has.
+"""Objects that applied files created and that the database no longer has.
 
-Another tool's down migration drops a table with our indexes on it, and the version of our track
-stays. Only the text of the files is read, so an index that a DO block makes, and one that was
-renamed, are not compared.
+A down file of another tool drops a table with the indexes of our tracks on it, and their versions
+do not change. The expected objects are read from the text of the files, so an index that a DO
+block creates, and one that was renamed, are not compared.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agentrows.migrate import relations
-from agentrows.migrate.index_statements import created_in, settings_after, standing_after
+from agentrows.migrate.index_statements import created_indexes, indexes_after, settings_after
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The migrations of a track that are applied and whole."""
+    """The applied migrations of a track, without a half applied one."""
 
     known: LoadedTrack
     place: Place
@@ -37,7 +37,7 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """An index or a storage setting that is missing, and the migration that makes it."""
+    """An index or a storage setting that is missing, and the migration that creates it."""
 
     name: str
     migration: Migration
@@ -65,12 +65,14 @@ async def read_missing(db: Connection, applied: Sequence[Applied]) -> dict[str, 
     for each in applied:
         name = each.known.track.name
         found = [
-            Missing(index, _maker(each.migrations, index), is_invalid=(index, table) in present)
+            Missing(
+                index, _find_creator(each.migrations, index), is_invalid=(index, table) in present
+            )
             for index, (table, owner) in expected.items()
             if owner == name and not present.get((index, table))
         ]
         found += [
-            Missing(f"{setting} of {table}", _setter(each.migrations, table), is_index=False)
+            Missing(f"{setting} of {table}", _find_setter(each.migrations, table), is_index=False)
             for table, setting in settings[name]
             if (setting, table) not in present
         ]
@@ -79,17 +81,17 @@ async def read_missing(db: Connection, applied: Sequence[Applied]) -> dict[str, 
 
 
 def _expected_indexes(applied: Iterable[Applied]) -> dict[str, tuple[str, str]]:
-    """Return the indexes that the applied files leave: each one's table, and its track."""
+    """Return the indexes that the applied files create: the table and the track of each."""
     return {
         index: (table, each.known.track.name)
         for each in applied
-        for index, table in standing_after(m.up for m in each.migrations).items()
+        for index, table in indexes_after(m.up for m in each.migrations).items()
     }
 
 
-def _maker(migrations: Sequence[Migration], index: str) -> Migration:
-    return next(m for m in migrations if index in {each.name for each in created_in(m.up)})
+def _find_creator(migrations: Sequence[Migration], index: str) -> Migration:
+    return next(m for m in migrations if index in {each.name for each in created_indexes(m.up)})
 
 
-def _setter(migrations: Sequence[Migration], table: str) -> Migration:
+def _find_setter(migrations: Sequence[Migration], table: str) -> Migration:
     return next(m for m in migrations if any(t == table for t, _ in settings_after([m.up])))

@@ -1,7 +1,7 @@
-"""What a run will do, decided from what was read, without a database.
+"""The steps of a run, decided without a database.
 
-The inputs are a tracking table's row, our history of a track, and the files; the outputs are the
-steps, or an error that says why there can be none.
+The inputs are the row of a tracking table, the history of the track, and its files. The output is
+a list of steps, or an error if there is no way.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from agentrows.migrate.track import File, LoadedTrack, Migration
 
 NOTHING: Final = -1
-"""golang-migrate's number for "no version": of a dirty row after a failed first down, and of
-history entries that say that a track was taken down to nothing."""
+"""golang-migrate's number for "no version": in a dirty row after a failed first down file, and in
+history entries of a track that was rolled back completely."""
 
 SAME_AS: Final = {
     "d20a4058b6f5beba8bdeb5145e94ef67c97ed8f60f084ba6d68524167224f703": (
         "0d494e482727fb19f91957a13b64b3cb0bc8bf272dddca03477e4e87c95a7fd7"
     )
 }
-"""Hashes of files that were corrected before the first release, with that of the corrected file.
+"""Hashes of files that were corrected before the first release, each with its correction's.
 
-vector/000001 said CREATE EXTENSION IF NOT EXISTS, which leaves the same schema behind.
+vector/000001 had CREATE EXTENSION IF NOT EXISTS, which creates the same schema.
 """
 
 Mover = Literal["nobody", "agentrows", "another tool"]
@@ -37,7 +37,7 @@ Direction = Literal["up", "down"]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A tracking table's only row."""
+    """The only row of a tracking table."""
 
     version: int
     dirty: bool
@@ -45,12 +45,12 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of a history table: the track was moved to this version.
+    """One row of a history table: a move of the track to a version.
 
-    `sha256` is the hash of the up file that ran; there is none if another tool moved the track, if
-    it was set by hand, and on the way down. `is_start` is entered with the dirty row of a file that
-    runs outside of a transaction: if nothing follows, it broke off. `file` is the file's label, and
-    `library` the release of agentrows that ran it.
+    `sha256`: the hash of the up file; None for a down file, another tool's move and `force`.
+    `is_start`: the start of a file without a transaction; if no entry follows, it was interrupted.
+    `file`: the label of the file.
+    `library`: the release of agentrows that ran it.
     """
 
     version: int
@@ -64,8 +64,8 @@ class Entry:
 class Step:
     """One file to run.
 
-    `heals` if an earlier run broke off in the middle of that version. `rebuilds` if the version is
-    applied and an object that the file makes is missing.
+    `heals`: an earlier run stopped in the middle of this version.
+    `rebuilds`: the version is applied, and an object that the file creates is missing.
     """
 
     migration: Migration
@@ -80,25 +80,30 @@ class Step:
 
     @property
     def reaches(self) -> int:
-        """The version that the tracking row says afterwards; NOTHING after the last way down."""
+        """The version in the tracking row afterwards; NOTHING after the last down file."""
         if self.direction == "up":
             return self.migration.version
         return self.migration.version - 1 or NOTHING
 
 
-def plan(applied: Row | None, known: LoadedTrack, target: int | None = None) -> tuple[Step, ...]:
-    """Return the steps from what is applied to the target version, 0 for nothing at all.
+def plan_steps(
+    applied: Row | None, known: LoadedTrack, target: int | None = None
+) -> tuple[Step, ...]:
+    """Return the steps from the applied version to the target; 0 rolls back every file.
 
-    Without a target it is the newest file, and a database that is ahead needs no step. A dirty
-    version is run again, whether a way up to it or a way down to it had broken off: up files can
-    be applied twice. Raises DirtySchema for a dirty version that no file has, and for a dirty one
-    when there is a target; MigrationError for a version that no tool writes, and for a target
-    that cannot be reached.
+    Without a target it is the newest file, and a database that is ahead needs no step. The up file
+    of a dirty version is run again, also if its down file was interrupted: up files can be applied
+    twice.
+
+    Raises:
+        DirtySchema: the dirty version has no file, or there is a target.
+        MigrationError: no tool writes such a version, or the target cannot be reached.
+
     """
     if applied and (applied.version < 1 and applied != Row(NOTHING, dirty=True)):
         raise MigrationError(
-            f"track {known.track.name!r}: {known.track.table} holds the version "
-            f"{applied.version}, which stands for no file"
+            f"track {known.track.name!r}: {known.track.table} has the version "
+            f"{applied.version}, which no tool writes: correct the row by hand"
         )
     if applied and applied.dirty and applied.version > known.newest:
         raise DirtySchema(
@@ -125,17 +130,17 @@ def _to(target: int, applied: Row | None, known: LoadedTrack) -> tuple[Step, ...
     name, version = known.track.name, applied.version if applied else 0
     if applied and applied.dirty:
         raise DirtySchema(
-            f"track {name!r}: an earlier run broke off in version {max(version, 1)}; run "
+            f"track {name!r}: an earlier run stopped in version {max(version, 1)}; run "
             "`agentrows migrate up` first, which runs that version again"
         )
     if not 0 <= target <= known.newest:
         raise MigrationError(
-            f"track {name!r} has no version {target}: it goes from 0 (nothing) to {known.newest}"
+            f"track {name!r} has no version {target}: choose from 0 (nothing) to {known.newest}"
         )
     if version > known.newest:
         raise MigrationError(
-            f"track {name!r} is at {version}, and the newest file here is {known.newest}: the "
-            "release that has the files above it can take them down"
+            f"track {name!r} is at {version}, and the newest file here is {known.newest}: use the "
+            "release that has the files above it to roll them back"
         )
     ups = [Step(each) for each in known.migrations if version < each.version <= target]
     downs = [
@@ -147,13 +152,13 @@ def _to(target: int, applied: Row | None, known: LoadedTrack) -> tuple[Step, ...
 
 
 def version_in(history: Iterable[Entry]) -> int | None:
-    """Return where the history's last line says the track is; None if it says nothing."""
+    """Return the version of the last entry of a history; None if it is empty."""
     last = _last(history)
     return last.version if last else None
 
 
-def moved_by(row: Row | None, history: Iterable[Entry]) -> Mover:
-    """Tell who wrote the tracking row last: ours is one on which our history agrees."""
+def find_mover(row: Row | None, history: Iterable[Entry]) -> Mover:
+    """Return the tool that wrote the tracking row last: ours if the history agrees with it."""
     if row is None:
         return "nobody"
     last = _last(history)
@@ -162,9 +167,9 @@ def moved_by(row: Row | None, history: Iterable[Entry]) -> Mover:
 
 
 def external_move(row: Row | None, history: Iterable[Entry]) -> int | None:
-    """Return the version to enter as moved by another tool; None if the history agrees.
+    """Return the version to which another tool moved the track; None if the history agrees.
 
-    A dirty row is not entered: a run heals it, and enters that.
+    None for a dirty row too: a run repairs it, and records that.
     """
     if row is not None and row.dirty:
         return None
@@ -173,11 +178,7 @@ def external_move(row: Row | None, history: Iterable[Entry]) -> int | None:
 
 
 def check_unchanged(history: Iterable[Entry], known: LoadedTrack) -> None:
-    """Raise InvalidTrack if a file that we applied is not what it was then, or is gone.
-
-    A file above the newest one may be a newer release's. It cannot be, in a track of the library,
-    if the very release that runs now has applied it.
-    """
+    """Raise InvalidTrack if an applied file was changed or removed since."""
     applied = _applied(history)
     for migration in known.migrations:
         entry, now = applied.get(migration.version), migration.up.sha256
@@ -186,16 +187,17 @@ def check_unchanged(history: Iterable[Entry], known: LoadedTrack) -> None:
                 f"{migration.up.label} was changed after it was applied: sha256 {entry.sha256} "
                 f"then, {now} now; restore it, and put the change into a new migration"
             )
-    for entry in not_here(history, known) if known.track.is_builtin else ():
+    # A file above the newest one is usually a newer release's, but not if this release applied it.
+    for entry in find_unknown_applied(history, known) if known.track.is_builtin else ():
         if entry.library == __version__:
             raise InvalidTrack(
-                f"{entry.file} was applied by agentrows {__version__}, which this is, and is gone: "
-                f"sha256 {entry.sha256} then; install the release anew"
+                f"{entry.file} was applied by agentrows {__version__}, this release, and is "
+                f"missing: sha256 {entry.sha256} then; install the release again"
             )
 
 
-def not_here(history: Iterable[Entry], known: LoadedTrack) -> tuple[Entry, ...]:
-    """Return what we applied and has no file here: a newer release's, or deleted since."""
+def find_unknown_applied(history: Iterable[Entry], known: LoadedTrack) -> tuple[Entry, ...]:
+    """Return the applied files that do not exist here: a newer release's, or deleted since."""
     return tuple(entry for version, entry in _applied(history).items() if version > known.newest)
 
 
@@ -207,11 +209,11 @@ def _last(history: Iterable[Entry]) -> Entry | None:
 
 
 def _applied(history: Iterable[Entry]) -> dict[int, Entry]:
-    """Return each version that stands as we applied it."""
+    """Return the entry of each version that agentrows applied and no later move removed."""
     applied: dict[int, Entry] = {}
     for entry in history:
         if entry.sha256 is None:
-            # Another tool went down to here, or on from here with files of its own.
+            # Another tool rolled back to this version, or continued with files of its own.
             applied = {version: e for version, e in applied.items() if version <= entry.version}
         else:
             applied[entry.version] = entry

@@ -1,7 +1,7 @@
-"""The rights that a run needs, checked before it writes anything.
+"""Checks of the rights that a run needs, before it writes anything.
 
-Only the owner of a table can index or alter it. A role that may create tables would otherwise
-commit the run's transaction and fail in the first file that runs outside of it.
+Only the owner of a table can index or alter it. Without this check, a role that may create tables
+would commit the run's transaction and fail in the first file after it.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from agentrows.errors import ConfigError
 from agentrows.migrate import relations
-from agentrows.migrate.index_statements import altered_in
-from agentrows.migrate.names import table_name
+from agentrows.migrate.index_statements import altered_tables
+from agentrows.migrate.table_names import split_table_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from agentrows.migrate.track import File
 
 SHOWN: Final = 3
-"""How many tables an error names."""
+"""The number of tables that an error lists."""
 
 
 async def check_privileges(
@@ -30,21 +30,21 @@ async def check_privileges(
 ) -> None:
     """Raise ConfigError unless this role can change the tables of these files, and record that.
 
-    Tables that do not exist yet pass: the run makes them.
+    Tables that do not exist yet are not checked: the run creates them.
     """
     owned: set[tuple[str, str]] = set()
     written: set[tuple[str, str]] = set()
     for place, files in changes:
         written |= {(place.schema, place.table), (place.schema, place.history_table)}
         for file in files:
-            owned.update(tables_in([(place, file)]))
-    refused = await relations.not_owned(db, sorted(owned))
+            owned.update(changed_tables([(place, file)]))
+    refused = await relations.find_not_owned(db, sorted(owned))
     if refused:
         raise ConfigError(
             f"this role does not own {_tables(refused)}, and only the owner can index or alter "
             f"them: connect as {refused[0][1]}, or as a member of it. Nothing was written"
         )
-    refused = await relations.not_writable(db, sorted(written))
+    refused = await relations.find_not_writable(db, sorted(written))
     if refused:
         raise ConfigError(
             f"this role cannot write {_tables(refused)}, where migrations are recorded: connect as "
@@ -52,9 +52,13 @@ async def check_privileges(
         )
 
 
-def tables_in(files: Iterable[tuple[Place, File]]) -> list[tuple[str, str]]:
+def changed_tables(files: Iterable[tuple[Place, File]]) -> list[tuple[str, str]]:
     """Return the schema and name of each table that these files index or alter."""
-    named = [(place, *table_name(made_on)) for place, file in files for made_on in altered_in(file)]
+    named = [
+        (place, *split_table_name(made_on))
+        for place, file in files
+        for made_on in altered_tables(file)
+    ]
     return sorted({(schema or place.schema, table) for place, schema, table in named})
 
 

@@ -1,4 +1,4 @@
-"""The SQL of the runner that reads tables and indexes: owners, sizes, rights and settings."""
+"""The runner's SQL about tables and their indexes: owners, sizes, rights and settings."""
 
 from __future__ import annotations
 
@@ -86,34 +86,39 @@ async def read_objects(
 ) -> dict[tuple[str, str], bool]:
     """Return whether these indexes are valid, and the storage settings of these tables.
 
-    A key is the name of the index or of the setting, and its table's. What is missing has no key.
+    A key is the name of an index or a setting, and the name of its table. A missing object has no
+    key; an existing setting is True.
     """
     rows = await db.fetch(_OBJECTS, schemas, indexes, tables)
     return {(row[0], row[1]): row[2] for row in rows}
 
 
-async def size_of(db: Connection, tables: Sequence[tuple[str, str]]) -> int:
-    """Return how many bytes these tables have together, without their indexes."""
+async def total_size(db: Connection, tables: Sequence[tuple[str, str]]) -> int:
+    """Return the size of these tables together in bytes, without their indexes."""
     return int(await db.fetchval(_SIZE_OF, *_columns(tables)))
 
 
-async def not_owned(db: Connection, tables: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+async def find_not_owned(
+    db: Connection, tables: Sequence[tuple[str, str]]
+) -> list[tuple[str, str]]:
     """Return those of these tables that this role does not own, each with its owner."""
     return [(row[0], row[1]) for row in await db.fetch(_NOT_OWNED, *_columns(tables))]
 
 
-async def not_writable(db: Connection, tables: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+async def find_not_writable(
+    db: Connection, tables: Sequence[tuple[str, str]]
+) -> list[tuple[str, str]]:
     """Return those of these tracking and history tables that this role cannot write."""
     return [(row[0], row[1]) for row in await db.fetch(_NOT_WRITABLE, *_columns(tables))]
 
 
 async def find_orm_tables(db: Connection) -> OrmTables:
-    """Read what the tables session and feedback have, where they exist."""
+    """Read the properties of the tables session and feedback, if they exist."""
     return OrmTables(*await fetch_one(db, _ORM_TABLES))
 
 
 async def count_renumbered_feedback(db: Connection) -> int:
-    """Return how many rows of feedback share their id with an older row."""
+    """Return the number of feedback rows whose id an older row has as well."""
     return int(await db.fetchval(_RENUMBERED_FEEDBACK))
 
 

@@ -1,4 +1,4 @@
-"""What a run is asked to do, and what it says of itself."""
+"""The options of a run, its progress and its report."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ class FileRun:
 
     file: str
     duration_s: float | None = None
+    direction: Direction = "up"
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a run did, in order (nothing, if `files` is empty), and where the database stands.
+    """The files that a run executed, in order, and the status of the database afterwards.
 
-    `not_tried` are the files that a dry run left out: one that cannot run in a transaction, and
-    those of its track behind it.
+    `not_tried` are the files that a dry run left out: a file that allows no transaction, and the
+    later files of its track.
     """
 
     files: tuple[FileRun, ...]
@@ -39,8 +40,8 @@ class Report:
 class PlannedFile:
     """A file that a run would execute.
 
-    `heals` if it is run again after one that broke off, `rebuilds` if it is run again because an
-    object that it makes is missing. A service that starts does not wait for an `optional` file.
+    `heals`: an earlier run left it half applied. `rebuilds`: an object that it creates is missing.
+    `optional`: a service that starts does not wait for it.
     """
 
     track: str
@@ -53,7 +54,7 @@ class PlannedFile:
 
     @classmethod
     def of(cls, track: Track, step: Step, *, optional: bool = False) -> PlannedFile:
-        """Return what there is to say of a step."""
+        """Describe a step of a track."""
         return cls(
             track=track.name,
             file=step.file.label,
@@ -67,7 +68,7 @@ class PlannedFile:
 
 @dataclass(frozen=True, slots=True)
 class MigrationContext:
-    """What a runner of the application's own gets; the repr shows neither DSN nor password."""
+    """The argument of an application's own runner; its repr has neither DSN nor password."""
 
     dsn: str = field(repr=False)
     tracks: tuple[Track, ...]
@@ -81,21 +82,21 @@ Transactions = Literal["run", "file"]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a run behaves."""
+    """The options of one run."""
 
-    runner_lock_timeout_s: float
+    lock_timeout_s: float
     ddl_lock_timeout_s: float
     on_progress: OnProgress | None
     transaction: Transactions = "run"
     is_dry: bool = False
     rebuilds: bool = False
-    """Whether optional files are run again whose index or storage setting is missing."""
+    """Whether applied optional files with missing objects are run again."""
     is_patient: bool = True
     """Whether a concurrent build waits for old transactions, and a blocked file is tried again."""
 
-    def tell(self, run: FileRun) -> FileRun:
-        """Pass progress on, and return it."""
+    def report(self, run: FileRun) -> FileRun:
+        """Call `on_progress`, and return the progress."""
         if self.on_progress:
-            with contextlib.suppress(OSError):  # a closed stderr is no reason to stop
+            with contextlib.suppress(OSError):  # a closed stderr must not stop the run
                 self.on_progress(run)
         return run

@@ -1,9 +1,7 @@
-"""A run that holds the locks: transactions, the files in them, and the files that allow none.
+"""A run of migrations under the locks: its transactions, and the files in and outside of them.
 
-A failure in the run's transaction is a plain ROLLBACK. A file that cannot run in a transaction
-runs after that one is committed, with its version marked dirty as long as it is not done; the
-locks of the tracks that have no such file are free by then, because a golang-migrate that waits
-for one of them would be waited for in turn by CREATE INDEX CONCURRENTLY.
+A failure in the run's transaction is a plain ROLLBACK. A file that allows no transaction runs
+after that one is committed, with its version marked dirty until it is done.
 """
 
 from __future__ import annotations
@@ -26,30 +24,37 @@ from agentrows.migrate.broken_indexes import (
     refuse_skipped,
     refuse_taken,
 )
-from agentrows.migrate.cleanup import transaction_block, within_limit
+from agentrows.migrate.cleanup import await_cleanup, transaction_block
 from agentrows.migrate.file_watch import TableLock
 from agentrows.migrate.lock import lock_ids
-from agentrows.migrate.messages import DRIVER, GOES_ON, UNDONE, advice, failure, words
-from agentrows.migrate.nontransactional import apply_outside
+from agentrows.migrate.messages import (
+    DRIVER,
+    GOES_ON,
+    UNDONE,
+    migration_error,
+    repair_advice,
+    server_message,
+)
+from agentrows.migrate.nontransactional import apply_without_transaction
 from agentrows.migrate.plan import Row, Step, version_in
 from agentrows.migrate.privileges import check_privileges
-from agentrows.migrate.rebuilds import find_rebuilds, rebuild
+from agentrows.migrate.rebuilds import find_rebuilds, run_rebuild
 from agentrows.migrate.report import FileRun, Report
 from agentrows.migrate.status import State, Status, read_states
 from agentrows.migrate.verify import check_usable, log_ahead
-from agentrows.migrate.work import Work, in_order
+from agentrows.migrate.work import TrackWork, schedule
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Sequence
 
     from agentrows.migrate.file_watch import Watcher
-    from agentrows.migrate.lock import Held
+    from agentrows.migrate.lock import HeldLocks
     from agentrows.migrate.report import Options
     from agentrows.migrate.server import Session
     from agentrows.migrate.session import OwnSession
     from agentrows.migrate.track import File, LoadedTrack, Track
 
-    Choose = Callable[[Sequence[State]], "Sequence[Work] | None"]
+    Choose = Callable[[Sequence[State]], "Sequence[TrackWork] | None"]
 
 logger = logging.getLogger(__name__)
 
@@ -68,48 +73,50 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run that holds the locks."""
+    """A run that has the locks of its tracks."""
 
     db: asyncpg.Connection
     loaded: Sequence[LoadedTrack]
     session: Session
     options: Options
-    held: Held
+    held: HeldLocks
     own: OwnSession
     watcher: Watcher
-    first: list[TableLock] = field(default_factory=list[TableLock])
-    """Tables that a try waited for in vain: the next one locks them before anything else."""
+    contended: list[TableLock] = field(default_factory=list[TableLock])
+    """Table locks that an earlier try did not get: the next one takes them first."""
 
     async def execute(self, choose: Choose) -> Report:
-        """Read, decide, and only then act; `choose` returns None to leave the database alone."""
-        states = await self.until_not_blocked(self.read)
-        found = Status.of(states)
+        """Read every track, choose the work, then run it.
+
+        `choose` returns None if the database must be left as it is.
+        """
+        states = await self.retry_while_blocked(self.read)
+        status = Status.of(states)
         chosen = choose(states)
         if chosen is None:
-            return leave(found, [each.track for each in self.loaded])
-        log_ahead(found)
-        works = in_order([work for work in chosen if work.is_needed])
+            return accept_as_is(status, [track.track for track in self.loaded])
+        log_ahead(status)
+        works = schedule([work for work in chosen if work.is_needed])
         if not works and not self.options.rebuilds:
-            return Report((), found)
+            return Report((), status)
         files: list[FileRun] = []
         if works:
-            await self.until_not_blocked(partial(self.precheck, works))
-            files = await self.inside(works)
+            await self.retry_while_blocked(partial(self.precheck, works))
+            files = await self.run_transactional(works)
         if self.options.is_dry:
-            return Report(
-                tuple(files), found, tuple(s.file.label for work in works for s in work.later)
-            )
-        files += await self.after_commit(works, await self.read() if files else states)
+            not_tried = [step.file.label for work in works for step in work.steps_after_commit]
+            return Report(tuple(files), status, tuple(not_tried))
+        files += await self.run_after_commit(works, await self.read() if files else states)
         if not files:
-            return Report((), found)
+            return Report((), status)
         return Report(tuple(files), Status.of(await self.read()))
 
     async def read(self) -> tuple[State, ...]:
-        """Read every track's tables."""
+        """Read the tables of every track."""
         return await read_states(self.db, self.loaded, self.session)
 
-    async def precheck(self, works: Sequence[Work]) -> None:
-        """Check this role's rights, then what each track that has files to apply checks."""
+    async def precheck(self, works: Sequence[TrackWork]) -> None:
+        """Check this role's rights, then call the precheck of each track with files to apply."""
         await check_privileges(
             self.db, [(work.state.place, [step.file for step in work.steps]) for work in works]
         )
@@ -118,64 +125,70 @@ class Run:
             if check and any(step.direction == "up" for step in work.steps):
                 await check(self.db)
 
-    async def inside(self, works: Sequence[Work]) -> list[FileRun]:
-        """Run what can be in a transaction: all of it in one, or each file in its own."""
+    async def run_transactional(self, works: Sequence[TrackWork]) -> list[FileRun]:
+        """Run the steps before the commit: in one transaction, or each file in its own."""
 
-        async def everything() -> list[FileRun]:
+        async def run_all() -> list[FileRun]:
             for work in works:
                 await self.prepare(work)
             return [
                 await self.apply_file(work.state, step, UNDONE)
                 for work in works
-                for step in work.now
+                for step in work.steps_in_run
             ]
 
         if self.options.transaction == "run":
-            return await self.until_not_blocked(partial(self.in_transaction, everything, UNDONE))
+            return await self.retry_while_blocked(partial(self.in_transaction, run_all, UNDONE))
         runs: list[FileRun] = []
         for work in works:
             prepare = partial(self.prepare, work)
-            await self.until_not_blocked(partial(self.in_transaction, prepare, GOES_ON))
-            runs += [await self.alone(work.state, step) for step in work.now]
+            await self.retry_while_blocked(partial(self.in_transaction, prepare, GOES_ON))
+            runs += [
+                await self.run_in_own_transaction(work.state, step) for step in work.steps_in_run
+            ]
         return runs
 
-    async def after_commit(self, works: Sequence[Work], states: Sequence[State]) -> list[FileRun]:
-        """Run the files outside of the transaction, and again those whose index is missing."""
+    async def run_after_commit(
+        self, works: Sequence[TrackWork], states: Sequence[State]
+    ) -> list[FileRun]:
+        """Run the steps after the commit, then the optional files with missing objects."""
         rebuilds = await find_rebuilds(self.db, states) if self.options.rebuilds else []
-        later = [work for work in works if work.later]
-        places = {work.state.place for work in later} | {each.state.place for each in rebuilds}
+        later = [work for work in works if work.steps_after_commit]
+        places = {work.state.place for work in later} | {r.state.place for r in rebuilds}
         if places:
-            await self.held.keep(lock_ids(self.session.database, places))
+            # CREATE INDEX CONCURRENTLY would wait for a golang-migrate that waits for a lock.
+            await self.held.release_except(lock_ids(self.session.database, places))
         if rebuilds:
             await check_privileges(self.db, [(r.state.place, [r.step.file]) for r in rebuilds])
-        runs = await self.outside(later)
+        runs = await self.run_nontransactional(later)
         if rebuilds and runs:
-            # An entry of the history names the version that the track has now.
+            # The history records a rebuild under the version that the track has then.
             rebuilds = await find_rebuilds(self.db, await self.read())
         return runs + [
-            await self.until_not_blocked(partial(rebuild, self, each)) for each in rebuilds
+            await self.retry_while_blocked(partial(run_rebuild, self, rebuild))
+            for rebuild in rebuilds
         ]
 
-    async def outside(self, works: Sequence[Work]) -> list[FileRun]:
-        """Run the files that allow no transaction, and those behind them, one by one."""
+    async def run_nontransactional(self, works: Sequence[TrackWork]) -> list[FileRun]:
+        """Run the files that allow no transaction, and the files after them, one by one."""
         runs: list[FileRun] = []
         for work in works:
-            for step in work.later:
+            for step in work.steps_after_commit:
                 if step.file.no_transaction:
-                    apply = partial(apply_outside, self, work.state, step)
-                    run = await self.until_not_blocked(apply)
+                    apply = partial(apply_without_transaction, self, work.state, step)
+                    run = await self.retry_while_blocked(apply)
                 else:
-                    run = await self.alone(work.state, step)
+                    run = await self.run_in_own_transaction(work.state, step)
                 runs.append(run)
         return runs
 
-    async def alone(self, state: State, step: Step) -> FileRun:
+    async def run_in_own_transaction(self, state: State, step: Step) -> FileRun:
         """Run one file in a transaction of its own."""
         apply = partial(self.apply_file, state, step, GOES_ON)
-        return await self.until_not_blocked(partial(self.in_transaction, apply, GOES_ON))
+        return await self.retry_while_blocked(partial(self.in_transaction, apply, GOES_ON))
 
-    async def until_not_blocked(self, act: Callable[[], Awaitable[T]]) -> T:
-        """Try until no other session is in the way, at most `ATTEMPTS` times."""
+    async def retry_while_blocked(self, act: Callable[[], Awaitable[T]]) -> T:
+        """Call `act` until no other session blocks it, at most `ATTEMPTS` times."""
         attempt = 1
         while True:
             try:
@@ -184,9 +197,11 @@ class Run:
                 cause = error.__cause__ if isinstance(error, MigrationFailed) else error
                 if not isinstance(cause, BLOCKED) or not self.options.is_patient:
                     raise
-                # A file outside of a transaction may have left settings.
+                # A file without a transaction may have left settings.
                 await self.own.clean(self.held.ids, search_path=self.session.search_path)
-                busy = ", ".join(map(str, await server.busy_backends(self.db))) or "nobody now"
+                busy = (
+                    ", ".join(map(str, await server.find_table_users(self.db))) or "no session now"
+                )
                 if attempt == ATTEMPTS:
                     raise MigrationFailed(
                         f"{error}; tried {ATTEMPTS} times, tables are in use by: {busy}"
@@ -197,17 +212,20 @@ class Run:
             attempt += 1
 
     async def in_transaction(self, act: Callable[[], Awaitable[T]], undone: str) -> T:
-        """Do it in one transaction, which a dry run does not commit."""
+        """Call `act` in one transaction, which a dry run rolls back.
+
+        `undone` is the state of the database after an error, for the message.
+        """
         transaction = self.db.transaction(isolation="read_committed")
         await transaction.start()
         try:
             await self.own.require_locks(self.held.ids)
-            await self.lock_tables(undone)
+            await self.lock_contended_tables(undone)
             result = await act()
         except BaseException:
-            await within_limit(self.db, transaction.rollback)
+            await await_cleanup(self.db, transaction.rollback)
             raise
-        self.first.clear()
+        self.contended.clear()
         if self.options.is_dry:
             await transaction.rollback()
             return result
@@ -216,15 +234,15 @@ class Run:
         except DRIVER as error:  # a deferred constraint may still fail here
             ours = translate(error, lost=OutcomeUnknown)
             if isinstance(ours, OutcomeUnknown):
-                raise OutcomeUnknown(f"COMMIT: {ours}; the next run sees which") from error
-            raise MigrationFailed(f"COMMIT: {words(error)}; {undone}") from error
+                raise OutcomeUnknown(f"COMMIT: {ours}; the next run detects the outcome") from error
+            raise MigrationFailed(f"COMMIT: {server_message(error)}; {undone}") from error
         return result
 
-    async def lock_tables(self, undone: str) -> None:
-        """Lock the tables that an earlier try waited for, while no other table is locked."""
-        for lock in self.first:
+    async def lock_contended_tables(self, undone: str) -> None:
+        """Lock the tables that blocked an earlier try, before any other table is locked."""
+        for lock in self.contended:
             try:
-                # A foreign key needs fewer rights on its table than LOCK TABLE asks for.
+                # A foreign key needs fewer rights on its table than LOCK TABLE does.
                 with contextlib.suppress(
                     asyncpg.InsufficientPrivilegeError, asyncpg.UndefinedTableError
                 ):
@@ -232,21 +250,23 @@ class Run:
                         await server.lock_table(self.db, lock.table, lock.mode)
             except BLOCKED as error:
                 raise MigrationFailed(
-                    f"the table {lock.table} is in use: {words(error)}; {undone}"
+                    f"the table {lock.table} is in use: {server_message(error)}; {undone}"
                 ) from error
 
-    async def prepare(self, work: Work) -> None:
-        """Create the track's two tables, and enter what another tool did."""
+    async def prepare(self, work: TrackWork) -> None:
+        """Create the track's two tables, and record the moves of another tool."""
         await ledger.create_tables(self.db, work.state.place)
         if work.moved_to is not None:
             came_from = version_in(work.state.history)
-            await ledger.enter_move(self.db, work.state.place, work.moved_to, came_from=came_from)
+            await ledger.record_external_move(
+                self.db, work.state.place, work.moved_to, came_from=came_from
+            )
 
     async def apply_file(self, state: State, step: Step, undone: str) -> FileRun:
         """Run one file in the open transaction, and record it there."""
         place, file = state.place, step.file
-        self.options.tell(FileRun(file.label))
-        mark = await ledger.begin_file(
+        self.options.report(FileRun(file.label, direction=step.direction))
+        opened = await ledger.begin_file(
             self.db,
             place,
             step.reaches,
@@ -256,47 +276,47 @@ class Run:
         try:
             await drop_invalid(self.db, file, concurrently=False)
             skipped = await self.execute_file(step, undone)
-            if not await ledger.is_still_in(self.db, mark):
+            if not await ledger.is_open(self.db, opened):
                 raise MigrationFailed(
                     f"{file.label} ends the transaction that it runs in (a COMMIT or ROLLBACK "
                     "of its own): take that statement out. What it committed stays; see `agentrows "
                     "migrate status`"
                 )
-            await self.end_file(file, undone)
+            await self.clean_up_after(file, undone)
             await refuse_invalid(self.db, file, undone)
             await refuse_skipped(self.db, file, skipped, undone)
             await refuse_taken(self.db, file, undone)
             await ledger.write_row(self.db, place, Row(step.reaches, dirty=False))
-            seconds = await ledger.enter_step(self.db, place, step, mark.started_at)
+            seconds = await ledger.record_step(self.db, place, step, opened.started_at)
         except DRIVER as error:
-            raise failure(step, error, undone + advice(state, step)) from error
-        return self.options.tell(FileRun(file.label, seconds))
+            raise migration_error(step, error, undone + repair_advice(state, step)) from error
+        return self.options.report(FileRun(file.label, seconds, step.direction))
 
-    async def end_file(self, file: File, undone: str) -> None:
-        """End the settings and leftovers of a file, except its search_path.
+    async def clean_up_after(self, file: File, undone: str) -> None:
+        """Reset the settings and leftovers of a file, except its search_path.
 
-        The names of its indexes are resolved in that. Raises MigrationFailed if the file gave back
-        the locks of the run.
+        Raises MigrationFailed if the file released locks of the run.
         """
+        # The names of the file's indexes are resolved in its search_path afterwards.
         path = await session_sql.search_path(self.db)
         await self.own.clean(self.held.ids, search_path=path)
-        if not await self.own.holds(self.held.ids):
+        if not await self.own.has_locks(self.held.ids):
             raise MigrationFailed(
-                f"{file.label} gives back advisory locks of the run (pg_advisory_unlock_all, "
+                f"{file.label} releases advisory locks of the run (pg_advisory_unlock_all, "
                 f"for instance): take that statement out; {undone}"
             )
 
     async def execute_file(self, step: Step, undone: str) -> tuple[str, ...]:
-        """Execute a file; return the server's notices about relations that it skipped."""
-        if step.file.is_blank:  # asyncpg fails on a script without a statement
+        """Execute a file; return the server's notices about relations that already existed."""
+        if step.file.is_blank:  # asyncpg raises an error for a script without a statement
             return ()
         async with self.watcher.watch() as watch:
             try:
                 with self.logging_notices(step.file) as skipped:
                     await self.db.execute(step.file.sql)
             except asyncpg.LockNotAvailableError:
-                if watch.waits_for and watch.waits_for not in self.first:
-                    self.first.append(watch.waits_for)
+                if watch.waits_for and watch.waits_for not in self.contended:
+                    self.contended.append(watch.waits_for)
                 raise
             except DRIVER as error:
                 if watch.asks_client:
@@ -309,9 +329,9 @@ class Run:
 
     @contextlib.contextmanager
     def logging_notices(self, file: File) -> Generator[list[str]]:
-        """Log the server's notices and warnings during a block, under the name of the file.
+        """Log the server's notices and warnings in a block, under the name of the file.
 
-        Collects those about relations that exist already, which are logged at DEBUG only.
+        Yields a list of those about relations that already existed, which are logged at DEBUG.
         """
         skipped: list[str] = []
 
@@ -332,7 +352,7 @@ class Run:
             self.db.remove_log_listener(log)
 
 
-def leave(found: Status, tracks: Sequence[Track]) -> Report:
-    """Accept a database that another tool migrates, as it is; raise what `verify` raises."""
-    check_usable(found, tracks)
-    return Report((), found)
+def accept_as_is(status: Status, tracks: Sequence[Track]) -> Report:
+    """Report on a database that another tool migrates; raise the errors of `verify`."""
+    check_usable(status, tracks)
+    return Report((), status)

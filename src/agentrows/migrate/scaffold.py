@@ -1,4 +1,4 @@
-"""Creates the pair of files of the next migration."""
+"""The files of a new migration."""
 
 from __future__ import annotations
 
@@ -13,36 +13,39 @@ if TYPE_CHECKING:
 
     from agentrows.migrate.track import Track
 
-UP = """-- {words}: say here why.
+UP = """-- {words}: give the reason here.
 
 """
 LONGEST_STEM: Final = 200
-"""File systems take names of 255 bytes."""
+"""The names of files have at most 255 bytes."""
 DOWN = """-- Undoes {words}.
 
 """
 
 
-def new(track: Track, name: str) -> tuple[Path, Path]:
-    """Write the pair of files that follows a track's last one, and return their paths.
+def create_migration(track: Track, name: str) -> tuple[Path, Path]:
+    """Create the up file and the down file of a track's next migration; return their paths.
 
-    The name becomes words of a-z, 0-9 and _. A directory that is missing or empty gets number 1.
+    The name becomes words of a-z, 0-9 and _. In a directory that is missing or empty, the number
+    is 1.
 
-    Raises InvalidTrack for a name without a letter or digit, or with letters other than a to z;
-    for a directory whose files are not well formed; and for a track that is installed with the
-    library, because the next release has files of the same numbers.
+    Raises:
+        InvalidTrack: the name has no letter or digit, or a letter other than a to z; the files in
+            the directory are malformed; or the track is installed with the library: its next
+            release may have a file of the same number.
+        OSError: a file cannot be written.
+
     """
     stem = "_".join(re.findall(r"[a-z0-9]+", name.lower()))
     if not stem:
-        raise InvalidTrack(f"the name {name!r} has no letter or digit of ASCII")
+        raise InvalidTrack(f"the name {name!r} has no ASCII letter or digit")
     strange = [each for each in name if each.isalnum() and not each.isascii()]
     if strange:
         raise InvalidTrack(
-            f"the name {name!r} has {strange[0]!r}; the name of a file has letters from a to z and "
-            "digits"
+            f"the name {name!r} contains {strange[0]!r}: use letters from a to z, and digits"
         )
     if len(stem) > LONGEST_STEM:
-        raise InvalidTrack(f"the name has {len(stem)} characters, {LONGEST_STEM} is the most")
+        raise InvalidTrack(f"name must have at most {LONGEST_STEM} characters, got {len(stem)}")
     if track.is_builtin and is_installed():
         raise InvalidTrack(
             f"the track {track.name!r} is installed with agentrows, whose next release may have a "
@@ -58,12 +61,12 @@ def new(track: Track, name: str) -> tuple[Path, Path]:
     try:
         _write_new(down, DOWN.format(words=words))
     except OSError:
-        up.unlink()  # one file of a pair makes a track that cannot be read
+        up.unlink()  # a track with only one file of a pair cannot be loaded
         raise
     return up, down
 
 
 def _write_new(path: Path, text: str) -> None:
-    """Write a file that is not there yet."""
+    """Write a file; raise FileExistsError if it exists."""
     with path.open("x", encoding="utf-8") as file:
         file.write(text)

@@ -1,28 +1,30 @@
-"""The SQL of the runner that asks the server: sessions, advisory locks, extensions, indexes."""
+"""The runner's SQL about sessions, locks and extensions of the server."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
+from agentrows.db.connect import check_server_version
 from agentrows.errors import ConfigError
-from agentrows.migrate.cleanup import within_limit
+from agentrows.migrate.cleanup import await_cleanup
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     import asyncpg
 
     from agentrows.db.sources import Connection
-    from agentrows.migrate.index_statements import Index
     from agentrows.migrate.track import Track
 
-OLDEST_SERVER: Final = 15
-"""The oldest major version of PostgreSQL that is supported."""
-
-# A bigint key is shown as its two halves, with objsubid 1.
-_HOLDERS: Final = """
+SESSION_COLUMNS: Final = (
+    "current_database(), current_schema(), current_setting('search_path'), pg_backend_pid(),"
+    " pg_postmaster_start_time()"
+)
+"""The columns of a `Session`."""
+# pg_locks shows a bigint key as its two halves, with objsubid 1.
+_LOCK_HOLDERS: Final = """
     SELECT activity.pid, activity.application_name,
         extract(epoch FROM clock_timestamp() - activity.query_start)::float8
     FROM pg_catalog.pg_stat_activity AS activity
@@ -34,7 +36,7 @@ _HOLDERS: Final = """
     )
     ORDER BY activity.pid
 """
-_BUSY: Final = """
+_TABLE_USERS: Final = """
     SELECT activity.pid, activity.application_name,
         extract(epoch FROM clock_timestamp() - activity.xact_start)::float8
     FROM pg_catalog.pg_stat_activity AS activity
@@ -54,7 +56,7 @@ _BLOCKERS: Final = """
     LEFT JOIN pg_catalog.pg_stat_activity AS activity USING (pid)
     ORDER BY activity.xact_start
 """
-_STATEMENT: Final = """
+_STATEMENT_STATE: Final = """
     SELECT activity.state = 'active' AND activity.wait_event = 'ClientRead',
         waited.name, waited.mode
     FROM pg_catalog.pg_stat_activity AS activity
@@ -83,62 +85,11 @@ _EXTENSION: Final = """
         ON version.name = available.name AND version.version = available.default_version
     WHERE available.name = $1
 """
-_INVALID_AMONG: Final = """
-    SELECT format('%I.%I', namespace.nspname, class.relname)
-    FROM unnest($1::text[], $2::text[]) AS wanted (name, made_on)
-    JOIN pg_catalog.pg_class AS class ON class.relname = wanted.name AND class.relkind = 'i'
-    JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = class.relnamespace
-    JOIN pg_catalog.pg_index AS made
-        ON made.indexrelid = class.oid AND made.indrelid = to_regclass(wanted.made_on)
-    WHERE NOT made.indisvalid
-"""
-_IS_THERE: Final = """
-    SELECT EXISTS (
-        SELECT FROM pg_catalog.pg_index AS made
-        JOIN pg_catalog.pg_class AS class ON class.oid = made.indexrelid
-        WHERE class.relname = $1 AND made.indrelid = to_regclass($2)
-    )
-"""
-_TAKEN_AMONG: Final = """
-    SELECT class.relname
-    FROM unnest($1::text[], $2::text[]) AS wanted (name, made_on)
-    JOIN pg_catalog.pg_class AS made_on ON made_on.oid = to_regclass(wanted.made_on)
-    JOIN pg_catalog.pg_class AS class
-        ON class.relname = wanted.name AND class.relnamespace = made_on.relnamespace
-    WHERE NOT EXISTS (
-        SELECT FROM pg_catalog.pg_index AS made
-        WHERE made.indexrelid = class.oid AND made.indrelid = made_on.oid
-    )
-"""
-_INVALID_REBUILDS: Final = """
-    SELECT format('%I.%I', namespace.nspname, class.relname)
-    FROM pg_catalog.pg_index AS index
-    JOIN pg_catalog.pg_class AS class ON class.oid = index.indexrelid
-    JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = class.relnamespace
-    WHERE NOT index.indisvalid AND class.relname ~ '_cc(new|old)[0-9]*$'
-        AND class.relkind = 'i' AND namespace.nspname = ANY (current_schemas(false))
-"""
-_INVALID_IN: Final = """
-    SELECT format('%I.%I', namespace.nspname, class.relname), index.indrelid::regclass::text
-    FROM pg_catalog.pg_index AS index
-    JOIN pg_catalog.pg_class AS class ON class.oid = index.indexrelid
-    JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = class.relnamespace
-    WHERE NOT index.indisvalid AND class.relkind = 'i' AND namespace.nspname = ANY ($1::text[])
-    ORDER BY 1
-"""
-_INDEXES_IN: Final = """
-    SELECT class.relname, made_on.relname
-    FROM pg_catalog.pg_index AS index
-    JOIN pg_catalog.pg_class AS class ON class.oid = index.indexrelid
-    JOIN pg_catalog.pg_class AS made_on ON made_on.oid = index.indrelid
-    JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = class.relnamespace
-    WHERE namespace.nspname = ANY ($1::text[])
-"""
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What a connection starts with."""
+    """Properties of a connection before the runner changes its settings."""
 
     database: str
     schema: str
@@ -146,27 +97,40 @@ class Session:
     backend_pid: int
     server_started_at: datetime | None = None
 
+    @classmethod
+    def from_row(cls, row: Sequence[Any]) -> Self:
+        """Build a session from the values of `SESSION_COLUMNS`.
+
+        Raises ConfigError if no schema on the search_path exists.
+        """
+        session = cls(*row)
+        if row[1] is None:
+            raise ConfigError(
+                f"the search_path {session.search_path!r} names no schema that exists"
+            )
+        return session
+
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """A session of somebody else, and how long it has been at it, if we may know."""
+    """Another session, and the age of its statement or transaction if this role may read it."""
 
     pid: int
     application_name: str
     seconds: float | None
 
     def __str__(self) -> str:
-        """Say it for an error message: pid 41 (psql), at it for 3.2 s."""
+        """Return the form of log and error messages: pid 41 (psql), running for 3.2 s."""
         name = f" ({self.application_name})" if self.application_name else ""
-        since = "" if self.seconds is None else f", at it for {self.seconds:.1f} s"
-        return f"pid {self.pid}{name}{since}"
+        age = "" if self.seconds is None else f", running for {self.seconds:.1f} s"
+        return f"pid {self.pid}{name}{age}"
 
 
 @dataclass(frozen=True, slots=True)
 class Extension:
-    """An extension on the server; `installed` is None if this database lacks it.
+    """An extension of the server; `installed` is the version in this database, or None.
 
-    `hidden_in` is its schema, if the search_path does not contain that.
+    `hidden_in` is its schema if that is not on the search_path.
     """
 
     default: str
@@ -181,49 +145,32 @@ def quote(name: str) -> str:
 
 
 async def read_session(db: Connection) -> Session:
-    """Read what the connection starts with.
+    """Read the database, the search_path and the server process of a connection.
 
-    Raises ConfigError for a server that is too old, and if there is no schema to create in.
+    Raises ConfigError if the server is too old, or if no schema on the search_path exists.
     """
-    version = db.get_server_version()
-    if version.major < OLDEST_SERVER:
-        raise ConfigError(
-            f"PostgreSQL {OLDEST_SERVER} or later is needed, the server is "
-            f"{version.major}.{version.minor}: upgrade it"
-        )
-    database, schema, search_path, pid, started_at = await fetch_one(
-        db,
-        "SELECT current_database(), current_schema(), current_setting('search_path'),"
-        " pg_backend_pid(), pg_postmaster_start_time()",
-    )
-    if schema is None:
-        raise ConfigError(f"the search_path {search_path!r} names no schema that exists")
-    return Session(database, schema, search_path, pid, started_at)
+    check_server_version(db)  # the connection may come from an application's own pool
+    return Session.from_row(await fetch_one(db, f"SELECT {SESSION_COLUMNS}"))
 
 
 async def search_path_for(db: asyncpg.Connection, track: Track, session: Session) -> str:
-    """Return the search_path for a track's files: its schema first, if it names one."""
+    """Return the search_path for a track's files: the track's schema first, if it has one."""
     if track.schema is None:
         return session.search_path
-    found = await db.fetch(
+    schemas = await db.fetch(
         "SELECT DISTINCT nspname FROM pg_extension JOIN pg_namespace AS n ON n.oid = extnamespace"
         " WHERE extname = ANY ($1::text[]) AND nspname <> $2 ORDER BY nspname",
         list(track.extensions),
         track.schema,
     )
-    return ", ".join([quote(track.schema), *(quote(row["nspname"]) for row in found)])
-
-
-async def try_lock(db: asyncpg.Connection, lock_id: int) -> bool:
-    """Take a session's advisory lock if it is free."""
-    return bool(await db.fetchval("SELECT pg_try_advisory_lock($1::bigint)", lock_id))
+    return ", ".join([quote(track.schema), *(quote(row["nspname"]) for row in schemas)])
 
 
 async def try_locks(db: asyncpg.Connection, lock_ids: Sequence[int]) -> bool:
     """Take all of these advisory locks, or none."""
     rows = await db.fetch(
         "SELECT id, pg_try_advisory_lock(id)"
-        " FROM unnest($1::text[]::bigint[]) AS id",  # the driver would look bigint[] up first
+        " FROM unnest($1::text[]::bigint[]) AS id",  # bigint[] would cost a look-up of the type
         [str(one) for one in lock_ids],
     )
     taken = [row[0] for row in rows if row[1]]
@@ -235,7 +182,7 @@ async def try_locks(db: asyncpg.Connection, lock_ids: Sequence[int]) -> bool:
 
 
 async def unlock(db: asyncpg.Connection, lock_ids: Sequence[int]) -> None:
-    """Give advisory locks back."""
+    """Release advisory locks."""
     await db.execute(
         "SELECT pg_advisory_unlock(id) FROM unnest($1::text[]::bigint[]) AS id",
         [str(one) for one in lock_ids],
@@ -243,21 +190,22 @@ async def unlock(db: asyncpg.Connection, lock_ids: Sequence[int]) -> None:
 
 
 async def lock_holders(db: Connection, lock_ids: Sequence[int]) -> list[Backend]:
-    """Return who holds any of these advisory locks, and how long its query has run."""
-    return [Backend(*row) for row in await db.fetch(_HOLDERS, [str(one) for one in lock_ids])]
+    """Return the other sessions with any of these advisory locks, with the query's age."""
+    return [Backend(*row) for row in await db.fetch(_LOCK_HOLDERS, [str(one) for one in lock_ids])]
 
 
-async def busy_backends(db: asyncpg.Connection) -> list[Backend]:
-    """Return who holds locks on tables of this database, the oldest transaction first."""
-    return [Backend(*row) for row in await db.fetch(_BUSY)]
+async def find_table_users(db: asyncpg.Connection) -> list[Backend]:
+    """Return the other sessions that lock tables of this database, oldest transaction first."""
+    return [Backend(*row) for row in await db.fetch(_TABLE_USERS)]
 
 
 async def statement_state(db: asyncpg.Connection, pid: int) -> tuple[bool, str | None, str | None]:
-    """Return whether a session's statement waits for its client; the table and mode it waits for.
+    """Return whether a session's statement waits for its client, and its blocked table lock.
 
-    The table is qualified and quoted, the mode as pg_locks names it.
+    The lock is a table, qualified and quoted, and a mode as pg_locks names it; None, None if the
+    statement waits for no table.
     """
-    row = await db.fetchrow(_STATEMENT, pid)
+    row = await db.fetchrow(_STATEMENT_STATE, pid)
     return (bool(row[0]), row[1], row[2]) if row else (False, None, None)
 
 
@@ -267,20 +215,20 @@ async def lock_table(db: asyncpg.Connection, qualified: str, mode: str) -> None:
 
 
 async def limit_lock_wait(db: asyncpg.Connection, seconds: float | None) -> None:
-    """Set how long a statement waits for a lock; None is no limit."""
+    """Set how long a statement waits for a lock; None removes the limit."""
     limit = "0" if seconds is None else milliseconds(seconds)
     await db.execute("SELECT set_config('lock_timeout', $1, false)", limit)
 
 
-async def blockers_of(db: asyncpg.Connection, pid: int) -> list[Backend]:
-    """Return for whom the statement of a session waits; a prepared transaction has the pid 0."""
+async def find_blockers(db: asyncpg.Connection, pid: int) -> list[Backend]:
+    """Return the sessions that block a session; a prepared transaction has the pid 0."""
     return [Backend(*row) for row in await db.fetch(_BLOCKERS, pid)]
 
 
-async def prepare_session(
+async def configure_session(
     db: asyncpg.Connection, *, search_path: str, lock_timeout_s: float
 ) -> datetime:
-    """Set what a file that runs outside of a transaction needs; return the server's time."""
+    """Set the search_path and lock_timeout for a file without a transaction; return the time."""
     _, _, now = await fetch_one(
         db,
         "SELECT set_config('search_path', $1, false), set_config('lock_timeout', $2, false),"
@@ -291,73 +239,20 @@ async def prepare_session(
     return now  # type: ignore[no-any-return]
 
 
-async def invalid_among(db: Connection, indexes: Iterable[Index]) -> list[str]:
-    """Return which of these indexes are there and INVALID, qualified and quoted."""
-    wanted = [(index.name, index.made_on) for index in indexes]
-    if not wanted:
-        return []
-    rows = await db.fetch(_INVALID_AMONG, *map(list, zip(*wanted, strict=True)))
-    return [str(row[0]) for row in rows]
-
-
-async def absent_among(db: Connection, indexes: Iterable[Index]) -> list[str]:
-    """Return the names of those indexes that their table has not."""
-    return [
-        index.name
-        for index in indexes
-        if not await db.fetchval(_IS_THERE, index.name, index.made_on)
-    ]
-
-
-async def taken_among(db: Connection, indexes: Iterable[Index]) -> list[str]:
-    """Return the names of those indexes that stand for something else beside their table."""
-    wanted = [(index.name, index.made_on) for index in indexes]
-    if not wanted:
-        return []
-    rows = await db.fetch(_TAKEN_AMONG, *map(list, zip(*wanted, strict=True)))
-    return [str(row[0]) for row in rows]
-
-
-async def invalid_rebuilds(db: Connection) -> list[str]:
-    """Return what REINDEX CONCURRENTLY left when it failed, where the search_path leads."""
-    return [str(row[0]) for row in await db.fetch(_INVALID_REBUILDS)]
-
-
-async def invalid_in(db: Connection, schemas: Sequence[str]) -> list[tuple[str, str]]:
-    """Return every INVALID index of these schemas, and its table."""
-    return [(row[0], row[1]) for row in await db.fetch(_INVALID_IN, schemas)]
-
-
-async def invalid_on_path(db: asyncpg.Connection) -> list[str]:
-    """Return every INVALID index of the schemas on the search_path, qualified and quoted."""
-    schemas = await db.fetchval("SELECT current_schemas(false)::text[]")
-    return [name for name, _ in await invalid_in(db, schemas)]
-
-
-async def indexes_in(db: Connection, schemas: Sequence[str]) -> set[tuple[str, str]]:
-    """Return the names of the indexes in these schemas, each with its table's."""
-    return {(row[0], row[1]) for row in await db.fetch(_INDEXES_IN, schemas)}
-
-
-async def drop_index(db: asyncpg.Connection, qualified: str, *, concurrently: bool) -> None:
-    """Drop an index; concurrently only outside of a transaction."""
-    await db.execute(f"DROP INDEX {'CONCURRENTLY ' * concurrently}IF EXISTS {qualified}")
-
-
 async def find_extension(db: asyncpg.Connection, name: str) -> Extension | None:
-    """Return what the server offers of an extension; None if it is not on the server."""
+    """Return an extension's versions; None if the server does not have its files."""
     row = await db.fetchrow(_EXTENSION, name)
     return Extension(*row) if row else None
 
 
-async def create_and_forget(db: asyncpg.Connection, extension: str) -> None:
-    """Create an extension and undo that, to see whether this role may."""
+async def try_create_extension(db: asyncpg.Connection, extension: str) -> None:
+    """Create an extension and roll that back, to find out whether this role may create it."""
     savepoint = db.transaction()
     await savepoint.start()
     try:
         await db.execute(f"CREATE EXTENSION {quote(extension)}")
     finally:
-        await within_limit(db, savepoint.rollback)
+        await await_cleanup(db, savepoint.rollback)
 
 
 async def fetch_one(db: Connection, query: str, *arguments: object) -> tuple[Any, ...]:
@@ -369,5 +264,5 @@ async def fetch_one(db: Connection, query: str, *arguments: object) -> tuple[Any
 
 
 def milliseconds(seconds: float) -> str:
-    """Write a duration as a setting; at least 1 ms, because 0 would mean no limit."""
+    """Format a duration as a setting; at least 1 ms, because 0 would mean no limit."""
     return f"{max(1, round(seconds * 1000))}ms"

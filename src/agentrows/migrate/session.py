@@ -1,4 +1,4 @@
-"""A runner's own connection: its settings, how it ends, and the meaning of its driver's errors."""
+"""The connection of a runner: its settings, its end, and the translation of driver errors."""
 
 from __future__ import annotations
 
@@ -6,42 +6,59 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import asyncpg
+
+from agentrows.db.connect import connect
 from agentrows.errors import ConfigError, translate
 from agentrows.migrate import session_sql
-from agentrows.migrate.cleanup import within_limit
-from agentrows.migrate.messages import DRIVER, explained
+from agentrows.migrate.cleanup import await_cleanup
+from agentrows.migrate.messages import DRIVER, explain_server_error
 from agentrows.migrate.server import milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection, Generator
     from typing import Self
 
-    import asyncpg
+    from agentrows.config import Password
+    from agentrows.migrate.server import Session
 
+APPLICATION_NAME: Final = "agentrows migrate"
 POOLED: Final = (
-    "this connection goes through a pooler (pgbouncer, for instance), which may hand each "
-    "statement to another server process; the migration lock needs one: connect to PostgreSQL "
-    "itself"
+    "this connection goes through a pooler (pgbouncer, for instance), which may send each "
+    "statement to another server process; the migration lock needs a single one: connect to "
+    "PostgreSQL itself"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class OwnSession:
-    """The session of a run, which belongs to one server process until the end."""
+    """The session of a run, which has one server process until the end."""
 
     db: asyncpg.Connection
     lock_timeout: str
     checks_client: bool
 
     @classmethod
-    async def start(cls, db: asyncpg.Connection, *, lock_timeout_s: float) -> Self:
-        """Set the settings of a run."""
+    async def start(cls, db: asyncpg.Connection, *, lock_timeout_s: float) -> tuple[Self, Session]:
+        """Set the settings of a run; also return the session as it was before.
+
+        Raises ConfigError if the connection goes through a pooler.
+        """
         lock_timeout = milliseconds(lock_timeout_s)
-        checks_client = await session_sql.configure(db, lock_timeout=lock_timeout)
-        return cls(db, lock_timeout, checks_client)
+        try:
+            session, checks_client = await session_sql.start_session(db, lock_timeout=lock_timeout)
+        except (
+            asyncpg.InvalidSQLStatementNameError,
+            asyncpg.DuplicatePreparedStatementError,
+        ) as error:
+            # The driver prepared the statement in another server process than it runs in.
+            raise ConfigError(POOLED) from error
+        if db.get_server_pid() != session.backend_pid:
+            raise ConfigError(POOLED)
+        return cls(db, lock_timeout, checks_client), session
 
     async def clean(self, lock_ids: Collection[int], *, search_path: str) -> None:
-        """End everything that a file may leave in the session, except the locks of the run."""
+        """Remove everything that a file may leave in the session, except the locks of the run."""
         await session_sql.clean(
             self.db,
             search_path=search_path,
@@ -50,34 +67,45 @@ class OwnSession:
         )
         await session_sql.unlock_others(self.db, lock_ids)
 
-    async def holds(self, lock_ids: Collection[int]) -> bool:
-        """Return whether the server process that answers holds all of these locks."""
+    async def has_locks(self, lock_ids: Collection[int]) -> bool:
+        """Return whether the current server process has all of these locks."""
         return await session_sql.held_locks(self.db, lock_ids) == {*lock_ids}
 
     async def require_locks(self, lock_ids: Collection[int]) -> None:
-        """Raise ConfigError if another server process holds the locks: a pooler is in between."""
-        if not await self.holds(lock_ids):
+        """Raise ConfigError if a pooler has changed to a server process without the locks."""
+        if not await self.has_locks(lock_ids):
             raise ConfigError(POOLED)
 
 
 @contextlib.asynccontextmanager
+async def open_connection(
+    dsn: str, password: Password | None
+) -> AsyncGenerator[asyncpg.Connection]:
+    """Connect for a block, and translate the driver's errors in it."""
+    db = await connect(dsn, application_name=APPLICATION_NAME, password=password)
+    async with closing(db):
+        with translating_errors():
+            yield db
+
+
+@contextlib.asynccontextmanager
 async def closing(db: asyncpg.Connection) -> AsyncGenerator[asyncpg.Connection]:
-    """Close the connection at the end, by force if the server does not answer."""
+    """Close the connection after a block, by force if the server does not answer."""
     try:
         yield db
     finally:
-        await within_limit(db, db.close)
+        await await_cleanup(db, db.close)
         db.terminate()
 
 
 @contextlib.contextmanager
-def driver_errors() -> Generator[None]:
-    """Turn the driver's errors into ours; those that can only be a bug stay as they are."""
+def translating_errors() -> Generator[None]:
+    """Translate the driver's errors in a block; an error without a class of ours is a bug."""
     try:
         yield
     except DRIVER as error:
         ours = translate(error)
         if ours is None:
             raise
-        cause = explained(error)
+        cause = explain_server_error(error)
         raise (type(ours)(cause) if cause else ours) from error

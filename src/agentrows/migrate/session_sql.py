@@ -1,4 +1,4 @@
-"""The SQL of the runner about its own session: settings, advisory locks, leftovers of a file."""
+"""The runner's SQL about its own session: settings, advisory locks, leftovers of a file."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Final
 import asyncpg
 
 from agentrows.db.connect import CHECK_CLIENT
+from agentrows.migrate.server import SESSION_COLUMNS, Session, fetch_one
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
 CHECK_SETTING: Final = "client_connection_check_interval"
-# Limits of the role or the database that are meant for queries of a service: a build of an index
-# that takes longer would be cancelled in every run. The TCP settings end the session, and so its
-# locks, within about 30 s after the client's machine has gone; on a Unix socket they do nothing.
+# Time limits of the role or the database are meant for the queries of a service: a longer build of
+# an index would be cancelled in every run. The TCP settings end the session, and release its locks,
+# about 30 s after the client's machine is gone; on a Unix socket they have no effect.
 _SETTINGS: Final = {
     "statement_timeout": "0",
     "transaction_timeout": "0",  # PostgreSQL 17 and later
@@ -27,15 +28,18 @@ _SETTINGS: Final = {
     "client_min_messages": "notice",  # also names the relations that a file skips
     "standard_conforming_strings": "on",
 }
-# A setting that the DSN names has the source 'client', and stays. Only strings have to be read by
-# the server as `sql_text` reads them.
+# A setting in the DSN has the source 'client' and is not changed. `lock_timeout` is an option of
+# the run, and the server has to parse strings as `sql_text` does.
 _CONFIGURE: Final = """
-    SELECT set_config(wanted.name, wanted.value, false)
+    SELECT count(set_config(wanted.name, wanted.value, false))
     FROM (VALUES {values}) AS wanted (name, value)
     JOIN pg_catalog.pg_settings AS setting ON setting.name = wanted.name
-    WHERE setting.source <> 'client' OR wanted.name = 'standard_conforming_strings'
+    WHERE {condition} (
+        setting.source <> 'client'
+        OR wanted.name IN ('lock_timeout', 'standard_conforming_strings')
+    )
 """
-# DISCARD ALL cannot run in a transaction, and would give back the locks of the run.
+# DISCARD ALL cannot run in a transaction, and would release the locks of the run.
 _CLEAN: Final = (
     "RESET ALL; RESET SESSION AUTHORIZATION; RESET ROLE; CLOSE ALL; DEALLOCATE ALL; UNLISTEN *;"
     " DISCARD SEQUENCES; DISCARD TEMP; "
@@ -63,26 +67,37 @@ _UNLOCK_OTHERS: Final = f"""
 """
 
 
-async def configure(db: asyncpg.Connection, *, lock_timeout: str) -> bool:
-    """Set the settings of a run, unless the DSN names them itself.
+async def start_session(db: asyncpg.Connection, *, lock_timeout: str) -> tuple[Session, bool]:
+    """Read the session and set the settings of a run, except those in the DSN.
 
-    Returns whether the server can end a statement whose client is gone. It cannot where the
-    operating system does not report a closed connection: the setting has to be 0 there.
+    Also returns whether the server can end a statement after its client is gone. It cannot if its
+    operating system does not report closed connections. Raises ConfigError if no schema on the
+    search_path exists.
     """
     try:
-        await db.execute(_configure(lock_timeout, checks_client=True))
+        return await _read_and_configure(db, lock_timeout, checks_client=True), True
     except asyncpg.InvalidParameterValueError:
-        await db.execute(_configure(lock_timeout, checks_client=False))
-        return False
-    return True
+        return await _read_and_configure(db, lock_timeout, checks_client=False), False
+
+
+async def _read_and_configure(
+    db: asyncpg.Connection, lock_timeout: str, *, checks_client: bool
+) -> Session:
+    # Settings of a pooler's server process would also apply to its next client.
+    is_own_process = "pg_backend_pid() = $1 AND"
+    configure = _configure(lock_timeout, checks_client=checks_client, condition=is_own_process)
+    *values, _ = await fetch_one(
+        db, f"SELECT {SESSION_COLUMNS}, ({configure})", db.get_server_pid()
+    )
+    return Session.from_row(values)
 
 
 async def clean(
     db: asyncpg.Connection, *, search_path: str, lock_timeout: str, checks_client: bool
 ) -> None:
-    """End the settings, the role and the temporary objects of a file; set those of the run.
+    """Reset the settings, the role and the temporary objects of a file; set those of the run.
 
-    In or outside of a transaction.
+    Possible in a transaction and outside of one.
     """
     await db.execute(f"{_CLEAN} {_configure(lock_timeout, checks_client=checks_client)}")
     await db.fetchval("SELECT set_config('search_path', $1, false)", search_path)
@@ -94,14 +109,14 @@ async def search_path(db: asyncpg.Connection) -> str:
 
 
 async def held_locks(db: asyncpg.Connection, lock_ids: Collection[int]) -> set[int]:
-    """Return which of these advisory locks the session that answers holds."""
+    """Return those of these advisory locks that the current server process has."""
     return {int(row[0]) for row in await db.fetch(_HELD, [str(one) for one in lock_ids])}
 
 
 async def unlock_others(db: asyncpg.Connection, lock_ids: Collection[int]) -> None:
-    """Give back the session's advisory locks other than these, however often they are held.
+    """Release the session's advisory locks other than these, also if taken several times.
 
-    Those of the open transaction stay: the server gives them back at its end.
+    Locks of the open transaction remain: the server releases them at its end.
     """
     ids = [str(one) for one in lock_ids]
     if await db.fetchval(_HAS_OTHERS, ids):
@@ -109,8 +124,9 @@ async def unlock_others(db: asyncpg.Connection, lock_ids: Collection[int]) -> No
             pass
 
 
-def _configure(lock_timeout: str, *, checks_client: bool) -> str:
+def _configure(lock_timeout: str, *, checks_client: bool, condition: str = "") -> str:
     """Return the statement for all settings that this version of the server has."""
-    settings = _SETTINGS | ({CHECK_SETTING: CHECK_CLIENT} if checks_client else {})
+    settings = _SETTINGS | {"lock_timeout": lock_timeout}
+    settings |= {CHECK_SETTING: CHECK_CLIENT} if checks_client else {}
     values = ", ".join(f"('{name}', '{value}')" for name, value in settings.items())
-    return f"{_CONFIGURE.format(values=values)}; SET lock_timeout = '{lock_timeout}'"
+    return _CONFIGURE.format(values=values, condition=condition)

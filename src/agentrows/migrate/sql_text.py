@@ -1,8 +1,8 @@
-"""Splits SQL text into statements and words, by the lexical rules of PostgreSQL.
+"""Statements and words of SQL text, split by the lexical rules of PostgreSQL.
 
-This is no parser. It skips strings, dollar quotes and comments as the server does, so that text
-inside them is never taken for a statement. It assumes `standard_conforming_strings = on`, which
-the runner sets for its session: a backslash is an ordinary character outside of E'…'.
+This is no parser. It skips strings, dollar quotes and comments as the server does, so text inside
+of them is never read as a statement. It assumes `standard_conforming_strings = on`, which the
+runner sets for its session: a backslash is an ordinary character outside of E'…'.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _ESCAPED_END: Final = re.compile(r"(?:[^'\\]|''|\\.)*(?:'|\\?\Z)", re.DOTALL)
 _CONTINUED: Final = re.compile(r"(?:[ \t\f\v]|--[^\n]*)*\n(?:\s|--[^\n]*\n)*'")
 _PART: Final = re.compile(rf'"(?:[^"]|"")+"|{_NAME}')
 _LONGEST_NAME: Final = 63
-"""Bytes of a name that PostgreSQL keeps; it cuts the rest off."""
+"""PostgreSQL truncates names to this number of bytes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a database holds of each track, and how that compares with the files."""
+"""The state of each track in a database, and its difference from the files."""
 
 from __future__ import annotations
 
@@ -9,14 +9,23 @@ from agentrows.errors import InvalidTrack
 from agentrows.migrate import ledger, server
 from agentrows.migrate.ledger import Place
 from agentrows.migrate.lock import lock_ids
-from agentrows.migrate.missing import Applied
-from agentrows.migrate.plan import Entry, Mover, Row, check_unchanged, moved_by, not_here
+from agentrows.migrate.missing_objects import Applied, read_missing
+from agentrows.migrate.plan import (
+    Entry,
+    Mover,
+    Row,
+    check_unchanged,
+    find_mover,
+    find_unknown_applied,
+)
+from agentrows.migrate.session import translating_errors
+from agentrows.migrate.track import load_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from agentrows.db.sources import Connection
-    from agentrows.migrate.ledger import Found
+    from agentrows.migrate.ledger import TrackTables
     from agentrows.migrate.server import Session
     from agentrows.migrate.track import LoadedTrack, Track
 
@@ -26,7 +35,7 @@ NAMED: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A track's files, where its tables are, and what they hold."""
+    """The files of a track, and the content of its two tables."""
 
     known: LoadedTrack
     place: Place
@@ -36,9 +45,9 @@ class State:
     """Whether this role can read the tracking table; only an optional track may be unreadable."""
 
     @classmethod
-    def of(cls, known: LoadedTrack, found: Found) -> Self:
-        """Return the state; raise MigrationError for a tracking table that is not one."""
-        return cls(known, found.place, found.check(), found.history, found.is_readable)
+    def of(cls, known: LoadedTrack, tables: TrackTables) -> Self:
+        """Return the state; raise MigrationError if the tracking table is not golang-migrate's."""
+        return cls(known, tables.place, tables.check(), tables.history, tables.is_readable)
 
     @property
     def version(self) -> int:
@@ -47,28 +56,31 @@ class State:
 
     @property
     def applied(self) -> Applied:
-        """The migrations that are applied and whole."""
+        """The migrations that are applied, without a half applied one."""
         dirty = self.row is not None and self.row.dirty
         return Applied(self.known, self.place, self.version - dirty)
 
     @property
     def mover(self) -> Mover:
-        """Who wrote the tracking row last."""
-        return moved_by(self.row, self.history)
+        """The tool that wrote the tracking row last."""
+        return find_mover(self.row, self.history)
 
 
 @dataclass(frozen=True, slots=True)
 class TrackStatus:
-    """Where one track of a database stands.
+    """The status of one track in a database.
 
-    `version` is None if nothing is applied, `newest` is the last file's; `pending` are the labels
-    of the files above `version`. `changed` says which applied file is no longer what it was, or is
-    gone. `not_here` are the labels of applied files that this code has not: a newer release's, or
-    deleted since. `at_work` are the sessions that hold the lock of a dirty track: a run that is not
-    done yet. `required` is the version that this code needs: of the pending files, `lacking` are
-    those up to it, and the others are optional. `missing` are indexes and storage settings that
-    applied files made and the database no longer has. `is_readable` is False for an optional track
-    whose table this role cannot read: nothing is known of it.
+    `version`: the applied version, None if nothing is applied.
+    `newest`: the version of the last file.
+    `required`: the version that this release needs.
+    `pending`: the labels of the files above `version`; `lacking` are those up to `required`, the
+    others are optional.
+    `changed`: the problem if an applied file was changed or removed since.
+    `unknown_applied`: the labels of applied files that this release does not have, because they
+    are a newer release's or were deleted.
+    `lock_holders`: the sessions that have the lock of a dirty track, so a run is not done yet.
+    `missing`: indexes and storage settings that applied files created and the database lacks.
+    `is_readable`: False if this role cannot read the tracking table of an optional track.
     """
 
     name: str
@@ -79,8 +91,8 @@ class TrackStatus:
     moved_by: Mover
     pending: tuple[str, ...]
     changed: str | None
-    not_here: tuple[str, ...] = ()
-    at_work: tuple[str, ...] = ()
+    unknown_applied: tuple[str, ...] = ()
+    lock_holders: tuple[str, ...] = ()
     required: int = 0
     lacking: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
@@ -88,57 +100,55 @@ class TrackStatus:
 
     @property
     def optional(self) -> tuple[str, ...]:
-        """The labels of the pending files that this code can do without."""
+        """The labels of the pending files above the required version."""
         return self.pending[len(self.lacking) :]
 
     @property
     def missing_summary(self) -> str:
-        """The first names of `missing`, and the number of the others; empty if nothing is."""
+        """The first names of `missing`, and the number of the others; empty if there are none."""
         shown = ", ".join(self.missing[:NAMED])
         more = len(self.missing) - NAMED
         return f"{shown} and {more} more" if more > 0 else shown
 
     @property
     def is_half_applied(self) -> bool:
-        """Whether a run broke off in a version that is not optional.
-
-        A dirty version above the newest file is a newer release's. If this code has optional files,
-        that release runs an optional one there: any other file is applied in a transaction.
-        """
+        """Whether an earlier run stopped in the middle of a required version."""
+        # A dirty version above the newest file is a newer release's. If this release has optional
+        # files, that file is optional too: required ones are applied in a transaction.
         return self.dirty and (self.required == self.newest or (self.version or 1) <= self.required)
 
     @property
     def is_ahead(self) -> bool:
-        """Whether a newer release has migrated the database; that one works with this code."""
+        """Whether a newer release has migrated the database, which this release works on."""
         return self.version is not None and self.version > self.newest
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Where every track of a database stands, in the order in which they are applied."""
+    """The status of a database: its tracks, in the order in which they are applied."""
 
     tracks: tuple[TrackStatus, ...]
 
     @classmethod
     def of(cls, states: Iterable[State]) -> Self:
-        """Say where each track stands."""
+        """Return the status of these tracks."""
         return cls(describe_all(tuple(states)))
 
     @property
     def is_current(self) -> bool:
-        """Whether nothing is pending, optional files included, nor dirty, nor changed."""
+        """Whether no file is pending, optional files included, and no track dirty or changed."""
         return not any(track.pending or track.dirty or track.changed for track in self.tracks)
 
     @property
     def is_usable(self) -> bool:
-        """Whether this release can work on the database: only optional files may be pending."""
+        """Whether this release works on the database; optional files may be pending."""
         return not any(
             track.lacking or track.is_half_applied or track.changed for track in self.tracks
         )
 
     @property
     def versions(self) -> dict[str, int]:
-        """The version of each track that has one, by name; a dirty one counts as not there yet."""
+        """The version of each track that has one, by name; a dirty version is not included."""
         return {
             track.name: track.version - track.dirty
             for track in self.tracks
@@ -151,25 +161,49 @@ class Status:
         return any(track.moved_by == "another tool" for track in self.tracks)
 
 
+async def status_on(db: Connection, tracks: Sequence[Track]) -> Status:
+    """Return the status of a database on a connection of the caller's. This only reads.
+
+    Raises the errors of `Migrator.status`.
+    """
+    # Each statement has its own snapshot: golang-migrate rewrites its row with TRUNCATE, after
+    # which the table is empty in an older snapshot.
+    loaded = load_all(tracks)
+    with translating_errors():
+        session = await server.read_session(db)
+        states = await read_states(db, loaded, session)
+        missing = await read_missing(db, [state.applied for state in states])
+        return Status(
+            tuple(
+                [
+                    await with_lock_holders(db, track, state.place, session)
+                    if track.dirty
+                    else replace(track, missing=tuple(map(str, missing[track.name])))
+                    for state, track in zip(states, describe_all(states), strict=True)
+                ]
+            )
+        )
+
+
 async def read_states(
     db: Connection, loaded: Sequence[LoadedTrack], session: Session
 ) -> tuple[State, ...]:
-    """Read every track's row and history; raise InvalidTrack if two tracks share a table."""
-    places = locate([each.track for each in loaded], session)
-    found = await read_tables(db, loaded, places)
-    return tuple(State.of(known, each) for known, each in zip(loaded, found, strict=True))
+    """Read the state of every track; raise InvalidTrack if two tracks share a table."""
+    places = locate([known.track for known in loaded], session)
+    tables = await read_tables(db, loaded, places)
+    return tuple(State.of(known, each) for known, each in zip(loaded, tables, strict=True))
 
 
 async def read_tables(
     db: Connection, loaded: Sequence[LoadedTrack], places: Sequence[Place]
-) -> tuple[Found, ...]:
-    """Read every track's tables; those of optional tracks only as far as this role can."""
+) -> tuple[TrackTables, ...]:
+    """Read the tables of every track; those of optional tracks if this role can read them."""
     optional = {place for known, place in zip(loaded, places, strict=True) if known.required == 0}
     return await ledger.read_all(db, places, optional=optional)
 
 
 def locate(tracks: Sequence[Track], session: Session) -> tuple[Place, ...]:
-    """Return where each track's tables are; raise InvalidTrack if two tracks share one."""
+    """Return the place of each track's tables; raise InvalidTrack if two tracks share one."""
     owners: dict[str, str] = {}
     places = tuple(Place(track.schema or session.schema, track.table) for track in tracks)
     for track, place in zip(tracks, places, strict=True):
@@ -183,25 +217,25 @@ def locate(tracks: Sequence[Track], session: Session) -> tuple[Place, ...]:
 
 
 def describe_all(states: Sequence[State]) -> tuple[TrackStatus, ...]:
-    """Return where each track stands.
+    """Return the status of each track.
 
-    A track's optional files are required while one that comes `after` it lacks files.
+    The optional files of a track are required while a track that comes `after` it lacks files.
     """
-    waited_for = {
+    needed = {
         state.known.track.after
         for state in states
         if state.version < state.known.required and state.known.track.after
     }
     return tuple(
         describe(state, required=state.known.newest)
-        if state.known.track.name in waited_for
+        if state.known.track.name in needed
         else describe(state)
         for state in states
     )
 
 
 def describe(state: State, *, required: int | None = None) -> TrackStatus:
-    """Return where a track stands; `required` replaces the version that the track declares."""
+    """Return the status of a track; `required` overrides the version that the track declares."""
     row, known = state.row, state.known
     version = row.version if row and row.version > 0 else None
     required = known.required if required is None else required
@@ -218,18 +252,20 @@ def describe(state: State, *, required: int | None = None) -> TrackStatus:
         pending=tuple(m.up.label for m in pending),
         lacking=tuple(m.up.label for m in pending if m.version <= required),
         changed=_changed(state),
-        not_here=tuple(entry.file or "" for entry in not_here(state.history, known)),
+        unknown_applied=tuple(
+            entry.file or "" for entry in find_unknown_applied(state.history, known)
+        ),
     )
 
 
-async def with_runner(
+async def with_lock_holders(
     db: Connection, track: TrackStatus, place: Place, session: Session
 ) -> TrackStatus:
-    """Add who holds the migration lock, if the track is dirty."""
+    """Add the holders of the migration lock, if the track is dirty."""
     if not track.dirty:
         return track
     holders = await server.lock_holders(db, lock_ids(session.database, [place]))
-    return replace(track, at_work=tuple(map(str, holders)))
+    return replace(track, lock_holders=tuple(map(str, holders)))
 
 
 def _changed(state: State) -> str | None:

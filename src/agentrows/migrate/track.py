@@ -1,8 +1,8 @@
-"""From files to a `Track`: an ordered list of migrations with a tracking table of its own.
+"""Tracks: ordered lists of migration files, each with a tracking table of its own.
 
-File names are golang-migrate's (`000001_initial.up.sql`), read more strictly: six digits,
-contiguous from 1, every up with its down, nothing else in the directory. What golang-migrate would
-ignore in silence, or take although nobody meant it (`000001_x.up.sql.orig`), is an error here.
+File names are golang-migrate's (`000001_initial.up.sql`) with stricter rules: six digits,
+contiguous from 1, an up and a down file for every number, nothing else in the directory. Files that
+golang-migrate ignores, or applies by accident (`000001_x.up.sql.orig`), are errors here.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class File:
 
     @property
     def is_blank(self) -> bool:
-        """Whether there is nothing to execute: only spaces, comments and semicolons."""
+        """Whether the file has no statement: only spaces, comments and semicolons."""
         return _skip_blank(self.sql) == len(self.sql)
 
     @classmethod
@@ -70,9 +70,9 @@ class File:
             sql = data.decode("utf-8")
         except UnicodeDecodeError as error:
             raise InvalidTrack(f"{label}: is not UTF-8 (byte {error.start})") from None
-        for character, what in (("\ufeff", "a byte order mark"), ("\r", "CR"), ("\0", "NUL")):
+        for character, name in (("\ufeff", "a byte order mark"), ("\r", "CR"), ("\0", "NUL")):
             if character in sql:
-                raise InvalidTrack(f"{label}: holds {what}; save it as plain UTF-8 with LF")
+                raise InvalidTrack(f"{label}: contains {name}; save it as plain UTF-8 with LF")
         file = cls(label=label, sql=sql, sha256=hashlib.sha256(data).hexdigest())
         if file.no_transaction == "":
             raise InvalidTrack(f"{label}: `-- no-transaction: <reason>` lacks its reason")
@@ -81,7 +81,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One version: the way up to it, and the way down from it."""
+    """The up file and the down file of one version."""
 
     version: int
     name: str
@@ -91,18 +91,18 @@ class Migration:
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """A directory of migrations, and the table that says how far a database has come.
+    """A directory of migrations, and the tracking table with the applied version.
 
-    `schema=None` is the connection's current schema; a named one is created if it is missing, and
-    is the search_path while the track's files run, followed by the schemas that hold the
-    installed ones of `extensions`. `precheck` gets the connection before the first statement of
-    a run that has files of this track to apply; what it raises stops the run. Where the track named
-    by `after` has files that run outside of the run's transaction, this one's files wait for them;
-    that track stands before this one, or is one of the library's that the run goes without.
-
-    Files above `required_version` are optional: the code works without them, slower or without one
-    feature, so a service that starts does not wait for them. None: every file is required. An
-    optional file must have the same result when it is run again, because `up` runs it again if its
+    `schema`: the schema of the tables, which is created if it is missing; None is the connection's
+    current schema. It is the search_path of the track's files, followed by the schemas of the
+    installed `extensions`.
+    `precheck`: a function that is called with the connection before the first statement of a run
+    with files of this track to apply; its errors stop the run.
+    `after`: a track earlier in the list, or one of the library's. If that one has files to run
+    without a transaction, the files of this track run after them.
+    `required_version`: the files above it are optional: without them the application is slower or
+    lacks a feature, and a service that starts does not wait for them. None: every file is required.
+    An optional file must have the same result when it runs twice, because `up` runs it again if its
     index is missing.
     """
 
@@ -121,7 +121,7 @@ class Track:
         return self.directory.parent == migrations_root()
 
     def __post_init__(self) -> None:
-        """Raise InvalidTrack for a field of another type, or a name that PostgreSQL refuses."""
+        """Raise InvalidTrack for a field of a wrong type, or a name that PostgreSQL refuses."""
         self._check_types()
         for field, name, longest in (
             ("table", self.table, LONGEST_TABLE),
@@ -150,7 +150,7 @@ class Track:
             )
 
     def _check_types(self) -> None:
-        """Raise InvalidTrack for a field of another type."""
+        """Raise InvalidTrack for a field of a wrong type."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}
         name = values["name"]
         if not (isinstance(name, str) and name and name.isprintable()):
@@ -172,7 +172,7 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class LoadedTrack:
-    """A track and its migrations, in order; the last one is what this code needs."""
+    """A track and its migrations, in order."""
 
     track: Track
     migrations: tuple[Migration, ...]
@@ -184,7 +184,7 @@ class LoadedTrack:
 
     @property
     def required(self) -> int:
-        """The version that this code needs; the files above it are optional."""
+        """The version that this release needs; the files above it are optional."""
         required = self.track.required_version
         return self.newest if required is None else required
 
@@ -195,7 +195,7 @@ class LoadedTrack:
 
 
 def load(track: Track) -> LoadedTrack:
-    """Read a track's files; raise InvalidTrack naming the file or number that is wrong."""
+    """Read the files of a track; raise InvalidTrack, with the file or number, for a wrong one."""
     if not track.directory.is_dir():
         raise InvalidTrack(f"track {track.name!r}: there is no directory {track.directory}")
     ups, downs = _files(track, "up"), _files(track, "down")
@@ -204,7 +204,7 @@ def load(track: Track) -> LoadedTrack:
         path, lacks = (ups[version], "down") if version in ups else (downs[version], "up")
         raise InvalidTrack(f"{_label(track, path)}: has no .{lacks}.sql beside it")
     if not ups:
-        raise InvalidTrack(f"track {track.name!r}: {track.directory} holds no migration")
+        raise InvalidTrack(f"track {track.name!r}: {track.directory} has no migration")
     loaded = LoadedTrack(track, tuple(_migrations(track, ups, downs)))
     if loaded.required > loaded.newest:
         raise InvalidTrack(
@@ -215,10 +215,10 @@ def load(track: Track) -> LoadedTrack:
 
 
 def load_all(tracks: Sequence[Track]) -> tuple[LoadedTrack, ...]:
-    """Read every track's files.
+    """Read the files of every track.
 
-    Raises InvalidTrack also for two tracks of one name, and for one that comes after a track that
-    does not stand before it.
+    Raises InvalidTrack also if two tracks have the same name, or if a track is not listed behind
+    the track that it comes `after`.
     """
     for name, count in Counter(track.name for track in tracks).items():
         if count > 1:
@@ -227,7 +227,7 @@ def load_all(tracks: Sequence[Track]) -> tuple[LoadedTrack, ...]:
     return tuple(load(track) for track in tracks)
 
 
-def named(loaded: Sequence[LoadedTrack], name: str) -> LoadedTrack:
+def get_track(loaded: Sequence[LoadedTrack], name: str) -> LoadedTrack:
     """Return the track with this name; raise InvalidTrack if there is none."""
     for each in loaded:
         if each.track.name == name:
@@ -243,7 +243,7 @@ def _refuse_disorder(tracks: Sequence[Track]) -> None:
             continue
         if track.after in names:
             raise InvalidTrack(
-                f"track {track.name!r} comes after {track.after!r}, which does not stand before it"
+                f"track {track.name!r} comes after {track.after!r}, so list it behind that track"
             )
         if track.after not in {path.name for path in migrations_root().iterdir()}:
             raise InvalidTrack(

@@ -7,45 +7,46 @@ from typing import TYPE_CHECKING, Final
 
 from agentrows.errors import ConfigError, InvalidTrack
 from agentrows.migrate.file_checks import check_statements
-from agentrows.migrate.index_statements import created_in
-from agentrows.migrate.plan import Step, check_unchanged, external_move, plan
+from agentrows.migrate.index_statements import created_indexes
+from agentrows.migrate.plan import Step, check_unchanged, external_move, plan_steps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agentrows.migrate.status import State
 
-GOLANG_MIGRATES: Final = {"schema_migrations", "vector_schema_migrations"}
+GOLANG_MIGRATE_TABLES: Final = {"schema_migrations", "vector_schema_migrations"}
+"""Tracking tables that golang-migrate uses as well."""
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """What a run has to do in one track."""
+class TrackWork:
+    """The steps of a run in one track."""
 
     state: State
     steps: tuple[Step, ...]
-    waits: bool = False
-    """Whether the track that this one comes after has steps outside of the transaction."""
+    is_deferred: bool = False
+    """Whether the track that this one comes `after` has steps after the commit."""
 
     @property
     def is_needed(self) -> bool:
-        """Whether there is anything to run, or to enter into the history."""
+        """Whether there is a file to run, or a move to record in the history."""
         return bool(self.steps) or self.moved_to is not None
 
     @property
     def moved_to(self) -> int | None:
-        """The version to which another tool moved the track."""
+        """The version to which another tool moved the track; None if it did not."""
         return external_move(self.state.row, self.state.history)
 
     @property
-    def now(self) -> tuple[Step, ...]:
-        """The steps of the run's transaction."""
-        return self.steps[: len(self.steps) - len(self.later)]
+    def steps_in_run(self) -> tuple[Step, ...]:
+        """The steps in the run's transaction."""
+        return self.steps[: len(self.steps) - len(self.steps_after_commit)]
 
     @property
-    def later(self) -> tuple[Step, ...]:
-        """The steps from the first one on that cannot be in the run's transaction."""
-        if self.waits:
+    def steps_after_commit(self) -> tuple[Step, ...]:
+        """The steps from the first one that cannot run in the run's transaction."""
+        if self.is_deferred:
             return self.steps
         for number, step in enumerate(self.steps):
             if step.file.no_transaction:
@@ -53,37 +54,41 @@ class Work:
         return ()
 
 
-def decide(state: State, target: int | None = None, *, required: int | None = None) -> Work:
-    """Return a track's work; raise InvalidTrack for files that must not be run.
+def decide(state: State, target: int | None = None, *, required: int | None = None) -> TrackWork:
+    """Return the work that brings a track to its newest file, or to the target version.
 
-    With `required` the files above that version are left out. Raises ConfigError if this role
-    cannot read the tracking table.
+    With `required`, files above that version are left out.
+
+    Raises:
+        ConfigError: this role cannot read the tracking table.
+        InvalidTrack: a file must not be run, or was changed after it was applied.
+        DirtySchema, MigrationError: there is no way from the applied version to the target.
+
     """
     if not state.is_readable:
         raise ConfigError(f"permission denied for table {state.place.tracking}")
     check_unchanged(state.history, state.known)
-    steps = plan(state.row, state.known, target)
+    steps = plan_steps(state.row, state.known, target)
     if required is not None:
         steps = tuple(step for step in steps if step.migration.version <= required)
-    work = Work(state, steps)
-    for step in work.steps:
+    for step in steps:
         check_statements(step.file)
-        created_in(step.file)
-        if step.file.no_transaction and state.place.table in GOLANG_MIGRATES:
+        created_indexes(step.file)  # raises InvalidTrack for an index without a name
+        if step.file.no_transaction and state.place.table in GOLANG_MIGRATE_TABLES:
             raise InvalidTrack(
                 f"{step.file.label}: asks to run outside of a transaction "
                 f"({step.file.no_transaction}); golang-migrate runs this track too, so it cannot"
             )
-    return work
+    return TrackWork(state, steps)
 
 
-def in_order(works: Sequence[Work]) -> list[Work]:
-    """Let the tracks wait that come after one with steps outside of the transaction."""
+def schedule(works: Sequence[TrackWork]) -> list[TrackWork]:
+    """Defer the tracks that come after a track with steps after the commit."""
     late: set[str] = set()
-    ordered: list[Work] = []
+    scheduled: list[TrackWork] = []
     for work in works:
         track = work.state.known.track
-        ordered.append(replace(work, waits=track.after in late))
-        if ordered[-1].later:
+        scheduled.append(replace(work, is_deferred=track.after in late))
+        if scheduled[-1].steps_after_commit:
             late.add(track.name)
-    return ordered
+    return scheduled

@@ -1,1 +1,1 @@
-"""SQL that an administrator runs: the roles and their rights."""
+"""Roles and their rights, as SQL for an administrator: `agentrows.roles.grants`."""

@@ -1,8 +1,8 @@
-"""Writes the SQL that gives three roles what they need: to migrate, to read and write, to read.
+"""The SQL that gives three roles their rights: to migrate, to read and write rows, to read rows.
 
-The statement is `grants.sql` beside this module, the same for everybody but for one JSON literal
-with the names. All characters that could end the literal, or the body around it, are escaped in
-the JSON; the server quotes the names itself, with format('%I').
+The statement is `grants.sql` beside this module, with one JSON literal for the names. Characters
+that could end the literal, or the body around it, are escaped in the JSON; the server quotes the
+names itself, with format('%I').
 """
 
 from __future__ import annotations
@@ -21,22 +21,25 @@ if TYPE_CHECKING:
 STATEMENT: Final = Path(__file__).with_suffix(".sql")
 PLACE: Final = "{names}"
 LONGEST_NAME: Final = 63
-"""PostgreSQL cuts a longer one, in bytes."""
-NOBODYS_NAMES: Final = ("public", "none")
-"""Where a role may stand these mean everybody and nobody, also when they are quoted."""
+"""PostgreSQL truncates names to this number of bytes."""
+RESERVED_NAMES: Final = ("public", "none")
+"""In place of a role, PUBLIC is every role and NONE is no role, also if they are quoted."""
 
 
 def grants(
     tracks: Sequence[Track], *, owner: str, service: str, reader: str, schema: str = "public"
 ) -> str:
-    """Return SQL that makes three roles and sets what they may do in the schemas of the tracks.
+    """Return SQL that creates three roles and sets their rights in the schemas of the tracks.
 
-    `owner` migrates; `service` selects, inserts, updates and deletes rows; `reader` selects. Of the
-    tracking tables both only read. `schema` is that of tracks which name none. It holds for every
-    table that the owner has there, and by default privileges for those to come. It creates no
-    password, and is an error for a service or reader that could do more by another way.
+    `owner` migrates; `service` selects, inserts, updates and deletes rows; `reader` selects rows.
+    Both can only read the tracking tables. `schema` is the schema of tracks that have none. The
+    rights apply to every table of the owner there and, by default privileges, to later ones. The
+    SQL sets no password. It raises an error on the server if `service` or `reader` has more rights
+    in another way.
 
-    Raises InvalidValue for a name that PostgreSQL would not take as it is, and for one given twice.
+    Raises:
+        InvalidValue: a name is not possible in PostgreSQL, or two roles have the same name.
+
     """
     roles = {"owner": owner, "service": service, "reader": reader}
     for argument, name in {**roles, "schema": schema}.items():
@@ -56,13 +59,13 @@ def grants(
 
 def _check(argument: str, name: str) -> None:
     if not name or "\0" in name or not name.isprintable():
-        raise InvalidValue(f"{argument} must be a name, without control characters")
+        raise InvalidValue(f"{argument} must be a name without control characters")
     if len(name.encode()) > LONGEST_NAME:
         raise InvalidValue(f"{argument} is longer than {LONGEST_NAME} bytes: {name!r}")
-    if argument != "schema" and name in NOBODYS_NAMES:
-        raise InvalidValue(f"{argument} cannot be {name!r}, which is no role")
+    if argument != "schema" and name in RESERVED_NAMES:
+        raise InvalidValue(f"{argument} cannot be {name!r}, which is not a role")
     if name.startswith("pg_"):
-        raise InvalidValue(f"{argument} cannot begin with pg_, which is PostgreSQL's own: {name!r}")
+        raise InvalidValue(f"{argument} cannot begin with pg_, which PostgreSQL reserves: {name!r}")
 
 
 def _literal(names: object) -> str:

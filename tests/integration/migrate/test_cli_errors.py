@@ -252,7 +252,7 @@ def test_track_that_does_not_exist_is_named(
         ("raise SystemExit(0)", "cannot be imported: SystemExit"),
         ("import nowhere", "cannot be imported: ModuleNotFoundError"),
         ("def", "cannot be imported: SyntaxError"),
-        ("TRACKS = 5", "must be a list of agentrows.migrate.Track, not int"),
+        ("TRACKS = 5", "must be a list of agentrows.Track, not int"),
         ("TRACKS = None", "not NoneType"),
         ("TRACKS = Track('app', Path('m'), 't')", "not Track"),
         ("TRACKS = [Track('app', Path('m'), 't'), 'x']", "it has one str"),

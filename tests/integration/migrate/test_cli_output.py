@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 import typer.main
 
-from agentrows import InvalidTrack, cli, migrate
+from agentrows import InvalidTrack, cli
+from agentrows.migrate import Migrator, builtin_tracks, create_migration
 from support.command_line import run_main
 from support.postgres import as_role
 from support.tracks import write_track
@@ -99,7 +100,7 @@ def test_terminal_of_80_columns_shows_every_name_in_full(
     os.close(controller)
     lines = shown.decode().splitlines()
 
-    folder = migrate.builtin_tracks()[0].directory.parent
+    folder = builtin_tracks()[0].directory.parent
     names = [
         path.name for track in ("core", "agentrows") for path in (folder / track).glob("*.up.sql")
     ]
@@ -107,7 +108,7 @@ def test_terminal_of_80_columns_shows_every_name_in_full(
     for name in names:
         assert sum(f"/{name}  " in line for line in lines) == 1, name
     assert max(map(len, lines)) <= 80
-    assert sum("outside of a transaction" in line for line in lines) == 1
+    assert sum("allow no transaction" in line for line in lines) == 1
 
 
 @pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGINT], [signal.SIGINT] * 2])
@@ -134,9 +135,11 @@ def test_signal_rolls_back_and_ends_in_one_line(
     _, errors = process.communicate(timeout=30)
 
     assert process.returncode == CODES[signals[0]]
-    assert errors.splitlines()[-1].startswith("agentrows: stopped; what had not been committed")
+    assert errors.splitlines()[-1].startswith(
+        "agentrows: stopped; the open transaction was rolled back"
+    )
     assert "Traceback" not in errors
-    found = asyncio.run(migrate.status(database, migrate.builtin_tracks()))
+    found = asyncio.run(Migrator(database, builtin_tracks()).status())
     assert not found.versions.get("core")
 
 
@@ -195,18 +198,18 @@ def test_role_that_may_not_create_is_told_the_command_that_helps(
 
 
 async def test_no_tracks_are_nothing_to_do(database: str) -> None:
-    assert (await migrate.up(database, [])).files == ()
-    assert (await migrate.apply(database, [])).files == ()
-    assert (await migrate.dry_run(database, [])).files == ()
-    assert await migrate.plan(database, []) == ()
-    assert (await migrate.status(database, [])).is_current
-    assert (await migrate.verify(database, [])).tracks == ()
-    assert (await migrate.doctor(database, [])).is_healthy
+    assert (await Migrator(database, []).up()).files == ()
+    assert (await Migrator(database, []).apply()).files == ()
+    assert (await Migrator(database, []).dry_run()).files == ()
+    assert await Migrator(database, []).plan() == ()
+    assert (await Migrator(database, []).status()).is_current
+    assert (await Migrator(database, []).verify()).tracks == ()
+    assert (await Migrator(database, []).doctor()).is_healthy
     for call in (
-        migrate.plan(database, [], track="app"),
-        migrate.goto(database, [], 0, track="app"),
-        migrate.down(database, [], 1, track="app"),
-        migrate.force(database, [], 0, track="app"),
+        Migrator(database, []).plan(track="app"),
+        Migrator(database, []).goto("app", 0),
+        Migrator(database, []).down("app", 1),
+        Migrator(database, []).force("app", 0),
     ):
         with pytest.raises(InvalidTrack, match="there is no track 'app'"):
             await call
@@ -218,7 +221,7 @@ def test_new_refuses_a_name_that_no_file_can_have(name: str, tmp_path: Path) -> 
     before = sorted(track.directory.iterdir())
 
     with pytest.raises(InvalidTrack, match="name"):
-        migrate.new(track, name)
+        create_migration(track, name)
 
     assert sorted(track.directory.iterdir()) == before
 
@@ -227,6 +230,6 @@ def test_new_leaves_no_half_pair(tmp_path: Path) -> None:
     track = write_track(tmp_path, "app", "SELECT 1;")
     long = "a" * 200
 
-    up, down = migrate.new(track, long)
+    up, down = create_migration(track, long)
     assert up.is_file()
     assert down.is_file()

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
-from agentrows import migrate
 from agentrows.errors import (
     DirtySchema,
     InvalidTrack,
@@ -15,7 +14,7 @@ from agentrows.errors import (
     MigrationFailed,
     SchemaBehind,
 )
-from agentrows.migrate import Track, builtin_tracks
+from agentrows.migrate import Migrator, Status, Track, builtin_tracks
 from agentrows.migrate.track import load_all
 from support.catalog import catalog
 from support.foreign import golang_migrate, set_row
@@ -49,7 +48,7 @@ async def test_up_goes_on_from_where_another_tool_stopped(
     database: str, db: asyncpg.Connection
 ) -> None:
     await golang_migrate(db, CORE, 5)
-    report = await migrate.up(database, builtin_tracks())
+    report = await Migrator(database, builtin_tracks()).up()
     assert [run.file for run in report.files][:3] == [
         "core/000006_session_shares.up.sql",
         "core/000007_task_owner.up.sql",
@@ -65,12 +64,12 @@ async def test_up_goes_on_from_where_another_tool_stopped(
 async def test_golang_migrate_goes_on_from_where_we_stopped(
     database: str, db: asyncpg.Connection
 ) -> None:
-    await migrate.up(database, builtin_tracks())
+    await Migrator(database, builtin_tracks()).up()
     await set_row(db, "schema_migrations", 13, dirty=False)
-    assert (await migrate.up(database, builtin_tracks())).files == ()
+    assert (await Migrator(database, builtin_tracks()).up()).files == ()
     assert (await history(db, "schema_migrations"))[-1] == (13, "up", "external", True)
     await set_row(db, "schema_migrations", 6, dirty=False)
-    report = await migrate.up(database, builtin_tracks())
+    report = await Migrator(database, builtin_tracks()).up()
     assert [run.file for run in report.files] == ["core/000007_task_owner.up.sql"]
     assert (await history(db, "schema_migrations"))[-2] == (6, "down", "external", True)
 
@@ -80,25 +79,27 @@ async def test_apply_leaves_a_database_that_another_tool_migrates_as_it_is(
 ) -> None:
     await golang_migrate(db, CORE, 5)
     before = await catalog(db)
-    report = await migrate.apply(database, builtin_tracks())
+    report = await Migrator(database, builtin_tracks()).apply()
     assert report.files == ()
     assert await catalog(db) == before
     assert await db.fetchval("SELECT to_regclass('schema_migrations_history')") is None
-    assert "track 'core' is at 5, this code needs 7" in caplog.text
+    assert "track 'core' is at 5, this release needs 7" in caplog.text
 
 
 async def test_apply_migrates_that_database_once_somebody_ran_up(
     database: str, db: asyncpg.Connection, three: Track
 ) -> None:
     await golang_migrate(db, three, 3)
-    await migrate.up(database, [three])
+    await Migrator(database, [three]).up()
     for way in ("up", "down"):
         text = "CREATE TABLE IF NOT EXISTS c (id int);"
         (three.directory / f"000004_step.{way}.sql").write_text(text)
-    assert len((await migrate.apply(database, [three])).files) == 1
+    assert len((await Migrator(database, [three]).apply()).files) == 1
 
     await set_row(db, "t_versions", 3, dirty=False)
-    assert (await migrate.apply(database, [three])).files == (), "it moved it again: it is theirs"
+    assert (await Migrator(database, [three]).apply()).files == (), (
+        "it moved it again: it is theirs"
+    )
 
 
 @pytest.mark.usefixtures("orm_made")
@@ -106,29 +107,29 @@ async def test_apply_migrates_an_empty_database_and_one_that_an_orm_made(
     database: str, fresh_database: str
 ) -> None:
     for dsn in (database, fresh_database):
-        assert (await migrate.apply(dsn, builtin_tracks())).status.is_current
-        assert (await migrate.apply(dsn, builtin_tracks())).files == ()
+        assert (await Migrator(dsn, builtin_tracks()).apply()).status.is_current
+        assert (await Migrator(dsn, builtin_tracks()).apply()).files == ()
 
 
 async def test_apply_takes_no_lock_when_there_is_nothing_to_do(
     database: str, db: asyncpg.Connection, three: Track
 ) -> None:
-    await migrate.apply(database, [three])
+    await Migrator(database, [three]).apply()
     await db.execute("SELECT pg_advisory_lock(id) FROM generate_series(0, 1) AS id")
-    await migrate.apply(database, [three], runner_lock_timeout_s=0.0)
+    await Migrator(database, [three], lock_timeout_s=0.0).apply()
 
 
 async def test_apply_sees_under_the_lock_that_another_tool_came_first(
     database: str, db: asyncpg.Connection, three: Track, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    empty = await migrate.status(database, [three])
+    empty = await Migrator(database, [three]).status()
 
-    async def as_it_was(_dsn: str, _tracks: object, **_: object) -> migrate.Status:
+    async def as_it_was(_migrator: Migrator) -> Status:
         return empty
 
-    monkeypatch.setattr("agentrows.migrate.migrator.status", as_it_was)
+    monkeypatch.setattr(Migrator, "status", as_it_was)
     await golang_migrate(db, three, 1)
-    assert (await migrate.apply(database, [three])).files == ()
+    assert (await Migrator(database, [three]).apply()).files == ()
     assert await db.fetchval("SELECT to_regclass('b')") is None
 
 
@@ -137,7 +138,7 @@ async def test_a_foreign_database_has_to_be_whole_for_apply(
 ) -> None:
     await golang_migrate(db, three, 2, dirty=True)
     with pytest.raises(DirtySchema, match="`agentrows migrate up` runs that version again"):
-        await migrate.apply(database, [three])
+        await Migrator(database, [three]).apply()
 
 
 @pytest.mark.parametrize("version", [1, 2, 3])
@@ -149,7 +150,7 @@ async def test_a_dirty_version_is_run_again_and_the_run_goes_on(
     await golang_migrate(db, three, applied)
     await set_row(db, "t_versions", version, dirty=True)
 
-    report = await migrate.up(database, [three])
+    report = await Migrator(database, [three]).up()
 
     assert [run.file[2:8] for run in report.files] == [f"{v:06}" for v in range(version, 4)]
     assert report.status.is_current
@@ -161,8 +162,8 @@ async def test_a_failed_first_way_down_starts_from_the_first_file(
 ) -> None:
     await golang_migrate(db, three, 1)
     await set_row(db, "t_versions", -1, dirty=True)
-    assert len((await migrate.up(database, [three])).files) == 3
-    assert (await migrate.status(database, [three])).is_current
+    assert len((await Migrator(database, [three]).up()).files) == 3
+    assert (await Migrator(database, [three]).status()).is_current
 
 
 @pytest.mark.parametrize("track", [CORE, VECTOR], ids=lambda track: track.name)
@@ -171,7 +172,7 @@ async def test_every_version_of_kagent_is_healed_after_a_down_that_failed(
     database: str, fresh_database: str, db: asyncpg.Connection, track: Track, *, down_ran: bool
 ) -> None:
     """(v, true) is left by a down from v + 1 as well; its file may have run, or not."""
-    await migrate.up(fresh_database, builtin_tracks())
+    await Migrator(fresh_database, builtin_tracks()).up()
     fresh = await asyncpg.connect(fresh_database)
     whole = await catalog(fresh)
     await fresh.close()
@@ -184,7 +185,7 @@ async def test_every_version_of_kagent_is_healed_after_a_down_that_failed(
             await db.execute(above.down.sql)
         await set_row(db, track.table, above.version - 1, dirty=True)
 
-        await migrate.up(database, builtin_tracks())
+        await Migrator(database, builtin_tracks()).up()
 
         assert await catalog(db) == whole, above.down.label
 
@@ -195,7 +196,7 @@ async def test_a_version_that_cannot_be_healed_keeps_its_row_and_says_what_to_do
     track = write_track(tmp_path, "t", "CREATE TABLE a (id int);", "CREATE TABLE b (id int);")
     await golang_migrate(db, track, 2, dirty=True)
     with pytest.raises(MigrationFailed, match=r"already exists .*\"t_versions\" still says") as e:
-        await migrate.up(database, [track])
+        await Migrator(database, [track]).up()
     assert "set its row to the version that the schema has" in str(e.value)
     assert [tuple(row) for row in await db.fetch("SELECT * FROM t_versions")] == [(2, True)]
 
@@ -206,9 +207,9 @@ async def test_a_newer_database_is_served_and_not_changed(
     await golang_migrate(db, three, 3)
     await set_row(db, "t_versions", 9, dirty=False)
     before = await catalog(db)
-    assert (await migrate.verify(database, [three])).tracks[0].is_ahead
-    assert (await migrate.apply(database, [three])).files == ()
-    assert (await migrate.up(database, [three])).files == ()
+    assert (await Migrator(database, [three]).verify()).tracks[0].is_ahead
+    assert (await Migrator(database, [three]).apply()).files == ()
+    assert (await Migrator(database, [three]).up()).files == ()
     assert await catalog(db) == before
     assert await db.fetchval("SELECT version FROM t_versions") == 9
 
@@ -217,7 +218,7 @@ async def test_a_file_of_the_library_that_this_very_release_applied_cannot_be_go
     database: str, db: asyncpg.Connection
 ) -> None:
     tracks = builtin_tracks()
-    await migrate.up(database, tracks)
+    await Migrator(database, tracks).up()
     newest = "SELECT max(version) FROM agentrows_schema_migrations_history"
     above = await db.fetchval(newest) + 1
     await db.execute(
@@ -229,45 +230,45 @@ async def test_a_file_of_the_library_that_this_very_release_applied_cannot_be_go
         above,
     )
     await set_row(db, "agentrows_schema_migrations", above, dirty=False)
-    for act in (migrate.up, migrate.verify, migrate.apply):
+    for act in (Migrator.up, Migrator.verify, Migrator.apply):
         with pytest.raises(InvalidTrack, match=r"000099_lost.up.sql was applied by .* sha256 abc"):
-            await act(database, tracks)
+            await act(Migrator(database, tracks))
 
     await db.execute("UPDATE agentrows_schema_migrations_history SET library_version = '99.0'")
     (found,) = (
         track
-        for track in (await migrate.verify(database, tracks)).tracks
+        for track in (await Migrator(database, tracks).verify()).tracks
         if track.name == "agentrows"
     )
-    assert (found.is_ahead, found.not_here) == (True, ("agentrows/000099_lost.up.sql",))
+    assert (found.is_ahead, found.unknown_applied) == (True, ("agentrows/000099_lost.up.sql",))
 
 
 async def test_a_newer_and_dirty_database_is_refused(
     database: str, db: asyncpg.Connection, three: Track
 ) -> None:
     await set_row(db, "t_versions", 9, dirty=True)
-    for act in (migrate.up, migrate.apply, migrate.verify):
+    for act in (Migrator.up, Migrator.apply, Migrator.verify):
         with pytest.raises(DirtySchema, match="9"):
-            await act(database, [three])
+            await act(Migrator(database, [three]))
 
 
 async def test_the_table_of_dbmate_is_refused(database: str, db: asyncpg.Connection) -> None:
     await db.execute("CREATE TABLE schema_migrations (version varchar(128) PRIMARY KEY)")
-    for act in (migrate.up, migrate.apply, migrate.verify, migrate.status):
+    for act in (Migrator.up, Migrator.apply, Migrator.verify, Migrator.status):
         with pytest.raises(MigrationError, match=r"version character varying\(128\).* dbmate"):
-            await act(database, builtin_tracks())
+            await act(Migrator(database, builtin_tracks()))
 
 
 async def test_two_rows_are_refused(database: str, db: asyncpg.Connection, three: Track) -> None:
     await set_row(db, "t_versions", 1, dirty=False)
     await db.execute("INSERT INTO t_versions VALUES (2, false)")
-    for act in (migrate.up, migrate.apply, migrate.verify, migrate.status):
+    for act in (Migrator.up, Migrator.apply, Migrator.verify, Migrator.status):
         with pytest.raises(MigrationError, match=r"has 2 rows \(versions 1, 2\)"):
-            await act(database, [three])
+            await act(Migrator(database, [three]))
 
 
 async def test_verify_says_what_is_missing(database: str, three: Track) -> None:
-    with pytest.raises(SchemaBehind, match=r"'t' is at nothing, this code needs 3 \(t/000001"):
-        await migrate.verify(database, [three])
-    await migrate.up(database, [three])
-    assert (await migrate.verify(database, [three])).is_current
+    with pytest.raises(SchemaBehind, match=r"'t' is at nothing, this release needs 3 \(t/000001"):
+        await Migrator(database, [three]).verify()
+    await Migrator(database, [three]).up()
+    assert (await Migrator(database, [three]).verify()).is_current

@@ -10,11 +10,9 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from agentrows import migrate
 from agentrows.errors import ConfigError, LockTimeout, MigrationFailed
-from agentrows.migrate import builtin_tracks, run
+from agentrows.migrate import Migrator, builtin_tracks, run
 from agentrows.migrate.lock import lock_id
-from agentrows.migrate.server import Session
 from support.tracks import write_track
 
 if TYPE_CHECKING:
@@ -50,7 +48,7 @@ async def test_either_lock_of_any_track_keeps_us_out(
     name = await db.fetchval("SELECT current_database()")
     await other.execute(f"SELECT pg_advisory_lock({lock_id('public', table, slash + name)})")
     with pytest.raises(LockTimeout) as caught:
-        await migrate.up(database, builtin_tracks(), runner_lock_timeout_s=0.1)
+        await Migrator(database, builtin_tracks(), lock_timeout_s=0.1).up()
     assert f"pid {other.get_server_pid()} (the other one)" in str(caught.value)
     assert await db.fetchval("SELECT to_regclass('agent')") is None
     assert await advisory_locks(db) == 1, "we hold none of our other ids"
@@ -64,7 +62,7 @@ async def test_we_hold_every_id_while_we_work_and_none_afterwards(
         "t",
         "CREATE TABLE held AS SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory'",
     )
-    await migrate.up(database, [track])
+    await Migrator(database, [track]).up()
     name = await db.fetchval("SELECT current_database()")
     held = {row[0] for row in await db.fetch("SELECT objid FROM held")}
     assert held == {lock_id("public", "t_versions", n) for n in (name, f"/{name}")}
@@ -75,7 +73,7 @@ async def test_a_failed_run_gives_the_locks_back(
     database: str, db: asyncpg.Connection, tmp_path: Path
 ) -> None:
     with pytest.raises(MigrationFailed):
-        await migrate.up(database, [write_track(tmp_path, "t", "SELECT nope;")])
+        await Migrator(database, [write_track(tmp_path, "t", "SELECT nope;")]).up()
     assert await advisory_locks(db) == 0
 
 
@@ -85,7 +83,7 @@ async def test_we_go_on_when_the_other_runner_is_done(
     name = await db.fetchval("SELECT current_database()")
     held = lock_id("public", "schema_migrations", name)
     await other.execute(f"SELECT pg_advisory_lock({held})")
-    run = asyncio.create_task(migrate.up(database, builtin_tracks()))
+    run = asyncio.create_task(Migrator(database, builtin_tracks()).up())
     await asyncio.sleep(0.1)
     assert not run.done()
     await other.execute(f"SELECT pg_advisory_unlock({held})")
@@ -96,19 +94,19 @@ async def test_a_replica_that_gives_up_undoes_nothing_of_the_one_that_works(
     database: str, tmp_path: Path
 ) -> None:
     track = write_track(tmp_path, "t", "CREATE TABLE a (id int);", "SELECT pg_sleep(0.5);")
-    winner = asyncio.create_task(migrate.up(database, [track]))
+    winner = asyncio.create_task(Migrator(database, [track]).up())
     await asyncio.sleep(0.15)
     with pytest.raises(LockTimeout, match="agentrows migrate"):
-        await migrate.up(database, [track], runner_lock_timeout_s=0.1)
+        await Migrator(database, [track], lock_timeout_s=0.1).up()
     assert (await winner).status.is_current
-    assert (await migrate.verify(database, [track])).is_current
+    assert (await Migrator(database, [track]).verify()).is_current
 
 
 async def test_golang_migrate_waits_for_us_and_finds_our_version(
     database: str, other: asyncpg.Connection, tmp_path: Path
 ) -> None:
     track = write_track(tmp_path, "t", "SELECT pg_sleep(0.3);")
-    run = asyncio.create_task(migrate.up(database, [track]))
+    run = asyncio.create_task(Migrator(database, [track]).up())
     await asyncio.sleep(0.15)
     name = await other.fetchval("SELECT current_database()")
     await other.execute(f"SELECT pg_advisory_lock({lock_id('public', 't_versions', name)})")
@@ -122,7 +120,7 @@ async def test_a_cancel_ends_the_wait_for_the_lock_at_once(
     name = await db.fetchval("SELECT current_database()")
     held = lock_id("public", "schema_migrations", name)
     await other.execute(f"SELECT pg_advisory_lock({held})")
-    run = asyncio.create_task(migrate.up(database, builtin_tracks()))
+    run = asyncio.create_task(Migrator(database, builtin_tracks()).up())
     await asyncio.sleep(0.1)
     started = time.monotonic()
     run.cancel()
@@ -139,7 +137,7 @@ async def test_what_another_runner_did_while_we_waited_is_seen(
     name = await db.fetchval("SELECT current_database()")
     held = lock_id("public", "t_versions", name)
     await other.execute(f"SELECT pg_advisory_lock({held})")
-    run = asyncio.create_task(migrate.up(database, [track]))
+    run = asyncio.create_task(Migrator(database, [track]).up())
     await asyncio.sleep(0.1)
     await other.execute(
         "CREATE TABLE t_versions (version bigint not null primary key, dirty boolean not null);"
@@ -158,7 +156,7 @@ async def test_a_table_in_use_is_tried_again_until_it_is_free(
     transaction = other.transaction()
     await transaction.start()
     await other.execute("SELECT FROM a")
-    run = asyncio.create_task(migrate.up(database, [track], ddl_lock_timeout_s=0.1))
+    run = asyncio.create_task(Migrator(database, [track], ddl_lock_timeout_s=0.1).up())
     await asyncio.sleep(0.15)
     await transaction.rollback()
     assert len((await run).files) == 1
@@ -177,7 +175,7 @@ async def test_a_table_that_stays_in_use_is_given_up_naming_who_uses_it(
     async with other.transaction():
         await other.execute("SELECT FROM a")
         with pytest.raises(MigrationFailed, match="SQLSTATE 55P03") as caught:
-            await migrate.up(database, [track], ddl_lock_timeout_s=0.02)
+            await Migrator(database, [track], ddl_lock_timeout_s=0.02).up()
     who = f"pid {other.get_server_pid()} (the other one)"
     assert who in str(caught.value)
     assert caplog.text.count(who) == run.ATTEMPTS - 1
@@ -188,23 +186,23 @@ async def test_a_table_that_stays_in_use_is_given_up_naming_who_uses_it(
 async def test_a_tracking_table_in_use_is_not_waited_for_for_ever(
     database: str, other: asyncpg.Connection, tmp_path: Path
 ) -> None:
-    await migrate.up(database, [write_track(tmp_path, "t", "SELECT 1;")])
+    await Migrator(database, [write_track(tmp_path, "t", "SELECT 1;")]).up()
     async with other.transaction():
         await other.execute("LOCK TABLE t_versions")
         with pytest.raises(MigrationFailed, match="tried 5 times"):
-            await migrate.up(
+            await Migrator(
                 database, [write_track(tmp_path, "t", "SELECT 1;")], ddl_lock_timeout_s=0.02
-            )
+            ).up()
 
 
 async def test_a_reader_of_the_tracking_table_is_not_waited_for(
     database: str, other: asyncpg.Connection, tmp_path: Path
 ) -> None:
-    await migrate.up(database, [write_track(tmp_path, "t", "SELECT 1;")])
+    await Migrator(database, [write_track(tmp_path, "t", "SELECT 1;")]).up()
     async with other.transaction():
         await other.execute("SELECT * FROM t_versions")
         longer = write_track(tmp_path, "t", "SELECT 1;", "SELECT 2;")
-        report = await migrate.up(database, [longer], ddl_lock_timeout_s=0.1)
+        report = await Migrator(database, [longer], ddl_lock_timeout_s=0.1).up()
     assert len(report.files) == 1
 
 
@@ -213,10 +211,7 @@ async def test_a_pooler_is_refused(
 ) -> None:
     """The process that answers is another one than the connection was made to."""
 
-    async def read_session(_db: asyncpg.Connection) -> Session:
-        return Session("d", "public", "public", backend_pid=1)
-
-    monkeypatch.setattr("agentrows.migrate.server.read_session", read_session)
+    monkeypatch.setattr(asyncpg.Connection, "get_server_pid", lambda _connection: 1)
     with pytest.raises(ConfigError, match="through a pooler"):
-        await migrate.up(database, [write_track(tmp_path, "t", "CREATE TABLE a (id int);")])
+        await Migrator(database, [write_track(tmp_path, "t", "CREATE TABLE a (id int);")]).up()
     assert await db.fetchval("SELECT to_regclass('a')") is None

@@ -103,7 +103,7 @@ def test_pending_files_are_exit_code_3(
     behind = cli("verify")
     assert behind.returncode == 3
     assert behind.stdout == ""
-    assert behind.stderr.startswith("agentrows: track 'core' is at nothing, this code needs 7")
+    assert behind.stderr.startswith("agentrows: track 'core' is at nothing, this release needs 7")
     assert behind.stderr.count("\n") == 1
     cli("up")
     assert cli("status", "--check").returncode == 0
@@ -198,18 +198,21 @@ def test_one_track_is_moved_by_hand(cli: Callable[..., subprocess.CompletedProce
     tracks = ("--tracks", "app:TRACKS")
     planned = cli("plan", *tracks).stdout.splitlines()
     assert planned.index("app/000001_notes.up.sql\tup") < planned.index(
-        "agentrows/000001_agent_created.up.sql\tup, outside of a transaction, optional"
+        "agentrows/000001_agent_created.up.sql\tup, without a transaction, optional"
     )
     dry = cli("dry-run", *tracks)
-    assert dry.stdout.endswith("all of it was rolled back\n")
+    assert dry.stdout.endswith("everything was rolled back\n")
     assert "core\t0\n" in cli("version").stdout
     cli("up", "--transaction", "file", *tracks)
     assert (
         cli("version", *tracks).stdout
         == "core\t7\nvector\t3\nagentrows\t17\nagentrows_vector\t2\napp\t1\n"
     )
-    assert cli("down", "1", "--track", "app", *tracks).stdout.startswith("applied 1 file in ")
-    assert cli("goto", "1", "--track", "app", *tracks).returncode == 0
+    app = ("--track", "app", *tracks)
+    assert cli("down", "1", *app).stdout.startswith("rolled back 1 file in ")
+    assert cli("goto", "1", *app).stdout.startswith("applied 1 file in ")
+    assert cli("goto", "0", *app).stdout.startswith("rolled back 1 file in ")
+    assert cli("goto", "1", *app).returncode == 0
     assert cli("force", "0", "--track", "app", *tracks).returncode == 0
     assert "app\tup would run\tapp/000001_notes.up.sql (up)" in cli("doctor", *tracks).stdout
     assert cli("plan", "--to", "0", "--track", "core").stdout.count(".down.sql\tdown\n") == 7
@@ -228,7 +231,7 @@ def test_an_illness_is_exit_code_1_of_the_doctor(
     server.execute("DROP INDEX idx_memory_expires_at", database=name)
     done = cli("doctor")
     assert done.returncode == 1
-    assert "vector\tmissing index\tidx_memory_expires_at\n" in done.stdout
+    assert "vector\tmissing\tidx_memory_expires_at\n" in done.stdout
     assert "vector\tstate\tmissing: idx_memory_expires_at\n" in done.stdout
     assert "vector\t3\t3\tmissing: idx_memory_expires_at\n" in cli("status").stdout
     verified = cli("verify")
@@ -246,7 +249,7 @@ def test_optional_files_that_are_pending_are_no_error_of_verify(
     assert "agentrows\t16\t17\t1 optional, pending\n" in verified.stdout
     assert cli("status", "--check").returncode == 3
     assert cli("doctor").returncode == 0
-    assert "crewai_memory_created.up.sql\tup, outside of a transaction, optional" in (
+    assert "crewai_memory_created.up.sql\tup, without a transaction, optional" in (
         cli("plan").stdout
     )
     found = json.loads(cli("status", "--json").stdout)["tracks"][2]
@@ -284,3 +287,16 @@ def test_sigterm_rolls_back(
     assert process.returncode == 1
     assert "rolled back" in errors
     assert "core\t-\t7\t7 pending" in cli("status").stdout
+
+
+@pytest.mark.parametrize("command", [("down", "1"), ("goto", "0")])
+def test_down_and_goto_pass_the_ddl_lock_timeout_on(
+    cli: Callable[..., subprocess.CompletedProcess[str]], app_track: Path, command: tuple[str, str]
+) -> None:
+    down = app_track.with_name("000001_notes.down.sql")
+    down.write_text("DROP TABLE note; SELECT 1 / (current_setting('lock_timeout') = '70ms')::int;")
+    app = ("--track", "app", "--tracks", "app:TRACKS")
+    cli("up", *app[2:])
+
+    assert "division by zero" in cli(*command, *app).stderr
+    assert cli(*command, *app, "--ddl-lock-timeout", "0.07").stdout.startswith("rolled back 1 file")

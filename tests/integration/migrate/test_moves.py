@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
-from agentrows import migrate
 from agentrows.errors import DirtySchema, InvalidTrack, MigrationError, MigrationFailed
-from agentrows.migrate import Track, builtin_tracks
+from agentrows.migrate import Migrator, Track, builtin_tracks, create_migration
 from support.catalog import catalog, columns, fingerprint
 from support.tracks import write_track
 
@@ -44,55 +43,55 @@ async def state(db: asyncpg.Connection) -> tuple[object, ...]:
 async def test_down_takes_the_newest_versions_first_and_leaves_the_rest(
     database: str, db: asyncpg.Connection, three: Track
 ) -> None:
-    await migrate.up(database, [three])
-    report = await migrate.down(database, [three], 2, track="t")
+    await Migrator(database, [three]).up()
+    report = await Migrator(database, [three]).down("t", 2)
     assert [run.file for run in report.files] == [
         "t/000003_step.down.sql",
         "t/000002_step.down.sql",
     ]
     assert await state(db) == ("a", [(1, False)])
     assert report.status.tracks[0].moved_by == "agentrows"
-    assert len((await migrate.up(database, [three])).files) == 2
+    assert len((await Migrator(database, [three]).up()).files) == 2
 
 
 async def test_goto_nothing_leaves_no_row_as_golang_migrate_does(
     database: str, db: asyncpg.Connection, three: Track
 ) -> None:
-    await migrate.up(database, [three])
-    await migrate.goto(database, [three], 0, track="t")
+    await Migrator(database, [three]).up()
+    await Migrator(database, [three]).goto("t", 0)
     assert await state(db) == ("", [])
-    assert (await migrate.goto(database, [three], 2, track="t")).files
+    assert (await Migrator(database, [three]).goto("t", 2)).files
     assert await state(db) == ("ab", [(2, False)])
-    assert (await migrate.goto(database, [three], 2, track="t")).files == ()
+    assert (await Migrator(database, [three]).goto("t", 2)).files == ()
 
 
 async def test_a_way_down_that_fails_is_rolled_back_whole(
     database: str, db: asyncpg.Connection, three: Track
 ) -> None:
-    await migrate.up(database, [three])
+    await Migrator(database, [three]).up()
     (three.directory / "000002_step.down.sql").write_text("SELECT nope;")
     with pytest.raises(MigrationFailed, match=r"000002_step\.down\.sql, line 1"):
-        await migrate.goto(database, [three], 0, track="t")
+        await Migrator(database, [three]).goto("t", 0)
     assert await state(db) == ("abc", [(3, False)])
 
 
 async def test_what_cannot_be_reached_is_refused(
     database: str, db: asyncpg.Connection, three: Track
 ) -> None:
-    await migrate.up(database, [three])
+    await Migrator(database, [three]).up()
     with pytest.raises(MigrationError, match="cannot go down 4"):
-        await migrate.down(database, [three], 4, track="t")
+        await Migrator(database, [three]).down("t", 4)
     with pytest.raises(MigrationError, match="no version 4"):
-        await migrate.goto(database, [three], 4, track="t")
+        await Migrator(database, [three]).goto("t", 4)
     with pytest.raises(InvalidTrack, match="there is no track 'u'; there are: t"):
-        await migrate.goto(database, [three], 1, track="u")
+        await Migrator(database, [three]).goto("u", 1)
     await db.execute("UPDATE t_versions SET version = 9")
     with pytest.raises(MigrationError, match="the release that has the files above it"):
-        await migrate.goto(database, [three], 1, track="t")
+        await Migrator(database, [three]).goto("t", 1)
     await db.execute("UPDATE t_versions SET version = 3, dirty = true")
     for act in (
-        migrate.goto(database, [three], 1, track="t"),
-        migrate.down(database, [three], 1, track="t"),
+        Migrator(database, [three]).goto("t", 1),
+        Migrator(database, [three]).down("t", 1),
     ):
         with pytest.raises(DirtySchema, match="run `agentrows migrate up` first"):
             await act
@@ -103,30 +102,30 @@ async def test_the_other_tracks_keep_their_rows_on_the_way_down_and_up(
     orm_made: asyncpg.Connection, database: str
 ) -> None:
     tracks = builtin_tracks()
-    await migrate.up(database, tracks)
+    await Migrator(database, tracks).up()
     of = {table: names for table, names in (await columns(orm_made)).items() if table != "memory"}
     before = await fingerprint(orm_made, of)
-    await migrate.goto(database, tracks, 0, track="vector")
+    await Migrator(database, tracks).goto("vector", 0)
     assert await fingerprint(orm_made, of) == before
-    await migrate.up(database, tracks)
-    assert (await migrate.verify(database, tracks)).is_current
+    await Migrator(database, tracks).up()
+    assert (await Migrator(database, tracks).verify()).is_current
 
 
 async def test_force_replaces_a_dirty_row_and_two_rows_and_is_in_the_history(
     database: str, db: asyncpg.Connection, three: Track
 ) -> None:
-    await migrate.up(database, [three])
+    await Migrator(database, [three]).up()
     await db.execute("UPDATE t_versions SET dirty = true; INSERT INTO t_versions VALUES (9, true)")
-    found = await migrate.force(database, [three], 2, track="t")
+    found = await Migrator(database, [three]).force("t", 2)
     assert found.tracks[0].version == 2
     assert await state(db) == ("abc", [(2, False)])
     query = "SELECT version, direction, outcome FROM t_versions_history ORDER BY id DESC LIMIT 1"
     assert tuple(await db.fetchrow(query) or ()) == (2, "down", "forced")
-    assert len((await migrate.apply(database, [three])).files) == 1, "it is ours still"
-    await migrate.force(database, [three], 0, track="t")
+    assert len((await Migrator(database, [three]).apply()).files) == 1, "it is ours still"
+    await Migrator(database, [three]).force("t", 0)
     assert await state(db) == ("abc", [])
     with pytest.raises(MigrationError, match="no version 4"):
-        await migrate.force(database, [three], 4, track="t")
+        await Migrator(database, [three]).force("t", 4)
 
 
 async def test_force_does_not_touch_another_tools_table(
@@ -134,7 +133,7 @@ async def test_force_does_not_touch_another_tools_table(
 ) -> None:
     await db.execute("CREATE TABLE schema_migrations (version varchar(128) PRIMARY KEY)")
     with pytest.raises(MigrationError, match="dbmate"):
-        await migrate.force(database, builtin_tracks(), 1, track="core")
+        await Migrator(database, builtin_tracks()).force("core", 1)
 
 
 async def test_a_plan_is_what_up_then_does(
@@ -142,15 +141,15 @@ async def test_a_plan_is_what_up_then_does(
 ) -> None:
     track = write_track(tmp_path, "t", "CREATE TABLE a (n int);", BUILD, "SELECT 1;")
     tracks = [*builtin_tracks(), track]
-    planned = await migrate.plan(database, tracks)
+    planned = await Migrator(database, tracks).plan()
     assert await catalog(db) == []
     outside = [each.file for each in planned if not each.in_transaction]
     assert outside[-1] == "t/000002_step.up.sql"
     assert [each.file for each in planned][-2:] == [outside[-1], "t/000003_step.up.sql"]
-    report = await migrate.up(database, tracks)
+    report = await Migrator(database, tracks).up()
     assert [run.file for run in report.files] == [each.file for each in planned]
-    assert await migrate.plan(database, tracks) == ()
-    (down,) = await migrate.plan(database, tracks, track="core", target=6)
+    assert await Migrator(database, tracks).plan() == ()
+    (down,) = await Migrator(database, tracks).plan(track="core", target=6)
     assert (down.file, down.direction) == ("core/000007_task_owner.down.sql", "down")
 
 
@@ -160,7 +159,7 @@ async def test_a_dry_run_executes_everything_and_leaves_nothing(
     track = write_track(tmp_path, "t", "CREATE TABLE IF NOT EXISTS a (n int);", BUILD, "SELECT 1;")
     before = await catalog(orm_made)
     rows = await fingerprint(orm_made, await columns(orm_made))
-    report = await migrate.dry_run(database, [*builtin_tracks(), track])
+    report = await Migrator(database, [*builtin_tracks(), track]).dry_run()
     assert [run.file for run in report.files][-1] == "t/000001_step.up.sql"
     assert all(run.duration_s is not None for run in report.files)
     assert report.not_tried[-2:] == ("t/000002_step.up.sql", "t/000003_step.up.sql")
@@ -173,24 +172,24 @@ async def test_a_dry_run_executes_everything_and_leaves_nothing(
 
 async def test_a_dry_run_says_what_would_fail(database: str, tmp_path: Path) -> None:
     with pytest.raises(MigrationFailed, match="division by zero"):
-        await migrate.dry_run(database, [write_track(tmp_path, "t", "SELECT 1 / 0;")])
+        await Migrator(database, [write_track(tmp_path, "t", "SELECT 1 / 0;")]).dry_run()
 
 
 async def test_a_plan_has_the_order_of_the_run(database: str) -> None:
     """Policies are on tables that are made behind the files outside of the transaction."""
     tracks = builtin_tracks(row_security=True)
-    planned = [step.file for step in await migrate.plan(database, tracks)]
-    assert planned == [run.file for run in (await migrate.up(database, tracks)).files]
+    planned = [step.file for step in await Migrator(database, tracks).plan()]
+    assert planned == [run.file for run in (await Migrator(database, tracks).up()).files]
     assert planned[-1].startswith("rls_vector/")
 
 
 async def test_the_doctor_finds_a_whole_database_healthy(database: str, tmp_path: Path) -> None:
     tracks = [*builtin_tracks(), write_track(tmp_path, "t", "SELECT 1;")]
-    pending = await migrate.doctor(database, tracks)
+    pending = await Migrator(database, tracks).doctor()
     assert pending.is_healthy
     assert pending.tracks[-1].steps[0].file == "t/000001_step.up.sql"
-    await migrate.up(database, tracks)
-    found = await migrate.doctor(database, tracks)
+    await Migrator(database, tracks).up()
+    found = await Migrator(database, tracks).doctor()
     assert found.is_healthy
     assert not any(track.steps or track.missing_indexes for track in found.tracks)
 
@@ -199,11 +198,11 @@ async def test_the_doctor_names_invalid_and_missing_indexes(
     database: str, db: asyncpg.Connection, tmp_path: Path
 ) -> None:
     tracks = [*builtin_tracks(), write_track(tmp_path, "t", "CREATE TABLE a (n int);")]
-    await migrate.up(database, tracks)
+    await Migrator(database, tracks).up()
     await db.execute("DROP INDEX idx_memory_expires_at; INSERT INTO a VALUES (1), (1)")
     with pytest.raises(asyncpg.UniqueViolationError):
         await db.execute("CREATE UNIQUE INDEX CONCURRENTLY a_n ON a (n)")
-    found = await migrate.doctor(database, tracks)
+    found = await Migrator(database, tracks).doctor()
     assert not found.is_healthy
     assert found.invalid_indexes == (("public.a_n", "a"),)
     assert [track.missing_indexes for track in found.tracks] == [
@@ -220,9 +219,9 @@ async def test_the_doctor_misses_an_index_whose_name_another_table_has(
 ) -> None:
     file = "CREATE TABLE IF NOT EXISTS a (n int); CREATE INDEX IF NOT EXISTS a_n ON a (n);"
     tracks = [write_track(tmp_path, "t", file)]
-    await migrate.up(database, tracks)
+    await Migrator(database, tracks).up()
     await db.execute("DROP INDEX a_n; CREATE TABLE b (n int); CREATE INDEX a_n ON b (n)")
-    (found,) = (await migrate.doctor(database, tracks)).tracks
+    (found,) = (await Migrator(database, tracks).doctor()).tracks
     assert (found.missing_indexes, found.repair_from) == (("a_n",), 0)
 
 
@@ -230,38 +229,38 @@ async def test_up_rebuilds_what_went_with_the_tables_of_core_and_vector(
     database: str, db: asyncpg.Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
     tracks = builtin_tracks()
-    await migrate.up(database, tracks)
+    await Migrator(database, tracks).up()
     before = await catalog(db)
     for track in ("vector", "core"):
-        await migrate.goto(database, tracks, 0, track=track)
-        await migrate.goto(database, tracks, 3 if track == "vector" else 7, track=track)
+        await Migrator(database, tracks).goto(track, 0)
+        await Migrator(database, tracks).goto(track, 3 if track == "vector" else 7)
     builds = [
         path for path in tracks[2].directory.glob("*.up.sql") if "CREATE INDEX" in path.read_text()
     ]
-    found = await migrate.verify(database, tracks)
+    found = await Migrator(database, tracks).verify()
     assert len(found.tracks[2].missing) == len(builds) > 0
     assert found.tracks[3].missing == ("agentrows_memory_created", "fillfactor of memory")
     assert f"missing: {found.tracks[2].missing_summary}; missing: agentrows_mem" in caplog.text
-    ours = (await migrate.doctor(database, tracks)).tracks[2]
+    ours = (await Migrator(database, tracks).doctor()).tracks[2]
     assert (ours.is_healthy, ours.repair_from) == (False, None)
     assert [step.rebuilds for step in ours.steps] == [True] * len(builds)
-    planned = await migrate.plan(database, tracks)
+    planned = await Migrator(database, tracks).plan()
 
-    report = await migrate.up(database, tracks)
+    report = await Migrator(database, tracks).up()
 
     assert [run.file for run in report.files] == [each.file for each in planned]
     assert len(planned) == len(builds) + 2
     assert await catalog(db) == before
-    assert (await migrate.doctor(database, tracks)).is_healthy
-    assert not (await migrate.status(database, tracks)).is_foreign, "the history agrees"
-    assert (await migrate.up(database, tracks)).files == ()
+    assert (await Migrator(database, tracks).doctor()).is_healthy
+    assert not (await Migrator(database, tracks).status()).is_foreign, "the history agrees"
+    assert (await Migrator(database, tracks).up()).files == ()
 
 
 async def test_up_rebuilds_a_missing_and_an_invalid_index_and_keeps_the_others(
     database: str, db: asyncpg.Connection
 ) -> None:
     tracks = builtin_tracks()
-    await migrate.up(database, tracks)
+    await Migrator(database, tracks).up()
     before = await catalog(db)
     oids = "SELECT relname, oid FROM pg_class WHERE relname LIKE 'agentrows_%' AND relkind = 'i'"
     built = {row["relname"]: row["oid"] for row in await db.fetch(oids)}
@@ -270,11 +269,11 @@ async def test_up_rebuilds_a_missing_and_an_invalid_index_and_keeps_the_others(
     await db.execute(
         "UPDATE pg_index SET indisvalid = false WHERE indexrelid = to_regclass($1)", invalid
     )
-    checkup = await migrate.doctor(database, tracks)
+    checkup = await Migrator(database, tracks).doctor()
     assert checkup.tracks[2].missing_indexes == (missing,)
     assert [name for name, _ in checkup.invalid_indexes] == [f"public.{invalid}"]
 
-    await migrate.up(database, tracks)
+    await Migrator(database, tracks).up()
 
     assert await catalog(db) == before
     kept = {name for name, oid in await db.fetch(oids) if built.get(name) == oid}
@@ -285,14 +284,14 @@ async def test_rebuild_that_fails_keeps_the_version_and_names_the_file(
     database: str, db: asyncpg.Connection
 ) -> None:
     tracks = builtin_tracks()
-    await migrate.up(database, tracks)
+    await Migrator(database, tracks).up()
     await db.execute("DROP INDEX agentrows_event_order; CREATE TABLE agentrows_event_order ()")
-    with pytest.raises(MigrationFailed, match=r"agentrows/000007.*is taken by something else"):
-        await migrate.up(database, tracks)
-    found = await migrate.verify(database, tracks)
+    with pytest.raises(MigrationFailed, match=r"agentrows/000007.*is taken by another relation"):
+        await Migrator(database, tracks).up()
+    found = await Migrator(database, tracks).verify()
     assert found.versions["agentrows"] == found.tracks[2].newest
     await db.execute("DROP TABLE agentrows_event_order")
-    assert [run.file[:16] for run in (await migrate.up(database, tracks)).files] == [
+    assert [run.file[:16] for run in (await Migrator(database, tracks).up()).files] == [
         "agentrows/000007"
     ]
 
@@ -300,9 +299,9 @@ async def test_rebuild_that_fails_keeps_the_version_and_names_the_file(
 async def test_the_doctor_says_what_up_would_do_about_a_dirty_row(
     database: str, db: asyncpg.Connection, three: Track
 ) -> None:
-    await migrate.up(database, [three])
+    await Migrator(database, [three]).up()
     await db.execute("UPDATE t_versions SET version = 2, dirty = true")
-    (track,) = (await migrate.doctor(database, [three])).tracks
+    (track,) = (await Migrator(database, [three]).doctor()).tracks
     assert not track.is_healthy
     assert [(step.file[2:8], step.heals) for step in track.steps] == [
         ("000002", True),
@@ -313,27 +312,27 @@ async def test_the_doctor_says_what_up_would_do_about_a_dirty_row(
 async def test_the_doctor_bears_every_tracking_table(
     database: str, db: asyncpg.Connection, three: Track
 ) -> None:
-    await migrate.up(database, [three])
+    await Migrator(database, [three]).up()
     (three.directory / "000001_step.up.sql").write_text("SELECT 1;")
-    (changed,) = (await migrate.doctor(database, [three])).tracks
+    (changed,) = (await Migrator(database, [three]).doctor()).tracks
     assert "was changed after it was applied" in str(changed.problem)
     await db.execute("INSERT INTO t_versions VALUES (9, true)")
-    (two,) = (await migrate.doctor(database, [three])).tracks
+    (two,) = (await Migrator(database, [three]).doctor()).tracks
     assert (len(two.rows), two.status) == (2, None)
     assert "has 2 rows" in str(two.problem)
     await db.execute("DROP TABLE t_versions; CREATE TABLE t_versions (version text)")
-    (other,) = (await migrate.doctor(database, [three])).tracks
+    (other,) = (await Migrator(database, [three]).doctor()).tracks
     assert "another tool's table" in str(other.problem)
 
 
 def test_new_writes_the_next_pair_of_files(three: Track, tmp_path: Path) -> None:
-    up, down = migrate.new(three, "Add a Note!")
+    up, down = create_migration(three, "Add a Note!")
     assert (up.name, down.name) == ("000004_add_a_note.up.sql", "000004_add_a_note.down.sql")
-    assert migrate.new(three, "more")[0].name == "000005_more.up.sql"
-    first, _ = migrate.new(Track("n", tmp_path / "n", "n_versions"), "first")
+    assert create_migration(three, "more")[0].name == "000005_more.up.sql"
+    first, _ = create_migration(Track("n", tmp_path / "n", "n_versions"), "first")
     assert first.name == "000001_first.up.sql"
-    with pytest.raises(InvalidTrack, match="no letter or digit"):
-        migrate.new(three, "!!")
+    with pytest.raises(InvalidTrack, match="no ASCII letter or digit"):
+        create_migration(three, "!!")
 
 
 @pytest.mark.parametrize("orm_release", ["0_7"])
@@ -346,10 +345,10 @@ async def test_a_database_older_than_kagent_0_8_is_refused_unchanged(
     rows = await fingerprint(orm_made, await columns(orm_made))
 
     with pytest.raises(MigrationError):
-        await migrate.up(database, migrate.builtin_tracks())
+        await Migrator(database, builtin_tracks()).up()
 
     assert await catalog(orm_made) == before
     assert await fingerprint(orm_made, await columns(orm_made)) == rows
     await orm_made.execute("ALTER TABLE session ADD COLUMN source text")
-    await migrate.up(database, migrate.builtin_tracks())
-    assert (await migrate.verify(database, migrate.builtin_tracks())).is_current
+    await Migrator(database, builtin_tracks()).up()
+    assert (await Migrator(database, builtin_tracks()).verify()).is_current

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
-from agentrows import migrate
 from agentrows.errors import DirtySchema, InvalidTrack, MigrationFailed
-from agentrows.migrate import builtin_tracks, run
+from agentrows.migrate import FileRun, Migrator, builtin_tracks, run
 from agentrows.migrate.lock import lock_id
 from support.catalog import catalog
 from support.tracks import write_track
@@ -41,13 +40,13 @@ async def test_an_index_is_built_concurrently_and_the_files_behind_it_follow(
     database: str, db: asyncpg.Connection, tmp_path: Path
 ) -> None:
     track = write_track(tmp_path, "t", TABLE, BUILD, "CREATE TABLE b (id int);")
-    report = await migrate.up(database, [*builtin_tracks(), track])
+    report = await Migrator(database, [*builtin_tracks(), track]).up()
     ran = [run.file[:8] for run in report.files]
     assert [file for file in ran if file.startswith("t/")] == ["t/000001", "t/000002", "t/000003"]
     assert ran.index("t/000001") < ran.index("agentrow") < ran.index("t/000002")
     assert await row(db) == (3, False)
     assert await is_valid(db)
-    assert (await migrate.up(database, [*builtin_tracks(), track])).files == ()
+    assert (await Migrator(database, [*builtin_tracks(), track]).up()).files == ()
 
 
 async def test_the_locks_of_the_other_tracks_are_free_by_then(
@@ -57,7 +56,7 @@ async def test_the_locks_of_the_other_tracks_are_free_by_then(
         "-- no-transaction: looks.\nCREATE TABLE held AS"
         " SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory'"
     )
-    await migrate.up(database, [*builtin_tracks(), write_track(tmp_path, "t", look)])
+    await Migrator(database, [*builtin_tracks(), write_track(tmp_path, "t", look)]).up()
     name = await db.fetchval("SELECT current_database()")
     held = {each[0] for each in await db.fetch("SELECT objid FROM held")}
     assert held == {
@@ -77,14 +76,14 @@ async def test_a_build_that_fails_is_never_recorded_and_its_index_is_built_anew(
 ) -> None:
     track = write_track(tmp_path, "t", TWICE, UNIQUE)
     with pytest.raises(MigrationFailed, match=r"SQLSTATE 23505\); \"public\".\"t_versions\" says"):
-        await migrate.up(database, [track])
+        await Migrator(database, [track]).up()
     assert await row(db) == (2, True)
     assert await is_valid(db) is False
     with pytest.raises(MigrationFailed, match="23505"):
-        await migrate.up(database, [track])
+        await Migrator(database, [track]).up()
 
     await db.execute("DELETE FROM a")
-    report = await migrate.up(database, [track])
+    report = await Migrator(database, [track]).up()
 
     assert [run.file[:8] for run in report.files] == ["t/000002"]
     assert await row(db) == (2, False)
@@ -112,18 +111,18 @@ async def test_a_run_that_ends_between_two_files_is_gone_on_with(
 ) -> None:
     tracks = builtin_tracks(row_security=True)
 
-    def stop(run: migrate.FileRun) -> None:
+    def stop(run: FileRun) -> None:
         if run.file.startswith(file) and run.duration_s is None:
             task.cancel()
 
-    task = asyncio.create_task(migrate.up(database, tracks, on_progress=stop))
+    task = asyncio.create_task(Migrator(database, tracks, on_progress=stop).up())
     with pytest.raises(asyncio.CancelledError):
         await task
-    found = await migrate.status(database, tracks)
+    found = await Migrator(database, tracks).status()
     assert tuple(each.version for each in found.tracks[2:]) == reached
 
-    assert (await migrate.apply(database, tracks)).status.is_current
-    await migrate.up(fresh_database, tracks)
+    assert (await Migrator(database, tracks).apply()).status.is_current
+    await Migrator(fresh_database, tracks).up()
     in_one_go = await asyncpg.connect(fresh_database)
     assert await catalog(db) == await catalog(in_one_go)
     await in_one_go.close()
@@ -138,12 +137,14 @@ async def test_a_name_that_is_taken_is_not_the_index(
     """IF NOT EXISTS is content with anything of that name."""
     await db.execute(f"CREATE TABLE other (n int); {taken}")
     track = write_track(tmp_path, "t", TABLE, BUILD)
-    with pytest.raises(MigrationFailed, match=r"t/000002.*the name a_n is taken by something else"):
-        await migrate.up(database, [track])
+    with pytest.raises(
+        MigrationFailed, match=r"t/000002.*the name a_n is taken by another relation"
+    ):
+        await Migrator(database, [track]).up()
     assert await row(db) == (2, True)
     kind = "INDEX" if "INDEX" in taken else taken.split()[1]
     await db.execute(f"ALTER {kind} a_n RENAME TO of_somebody_else")
-    await migrate.up(database, [track])
+    await Migrator(database, [track]).up()
     assert await row(db) == (2, False)
     assert await is_valid(db)
 
@@ -157,7 +158,7 @@ async def test_a_name_that_is_taken_is_not_the_index_in_a_transaction_either(
     await db.execute(f"CREATE TABLE other (n int); {taken}")
     track = write_track(tmp_path, "t", f"{TABLE} CREATE INDEX IF NOT EXISTS a_n ON a (n)")
     with pytest.raises(MigrationFailed, match=r"t/000001.*a_n is taken by .*was rolled back"):
-        await migrate.up(database, [track])
+        await Migrator(database, [track]).up()
     assert await db.fetchval("SELECT to_regclass('a') IS NULL")
 
 
@@ -171,9 +172,9 @@ async def test_an_index_may_go_with_its_table_or_change_its_name_in_one_file(
         f"CREATE TABLE c (n int); {index.format('c')} ALTER TABLE c RENAME TO d;"
     )
     tracks = [write_track(tmp_path, "t", file)]
-    assert (await migrate.up(database, tracks)).status.is_current
+    assert (await Migrator(database, tracks).up()).status.is_current
     assert await is_valid(db, "c_n")
-    (found,) = (await migrate.doctor(database, tracks)).tracks
+    (found,) = (await Migrator(database, tracks).doctor()).tracks
     assert found.missing_indexes == ("b_n",)
 
 
@@ -181,17 +182,17 @@ async def test_the_builtin_indexes_go_down_and_come_up_again(
     database: str, db: asyncpg.Connection
 ) -> None:
     tracks = builtin_tracks()
-    await migrate.up(database, tracks)
+    await Migrator(database, tracks).up()
     before = await catalog(db)
     gone = [
         file
         for track in ("agentrows_vector", "agentrows")
-        for file in (await migrate.goto(database, tracks, 0, track=track)).files
+        for file in (await Migrator(database, tracks).goto(track, 0)).files
     ]
     assert all("down" in file.file for file in gone)
     left = "SELECT count(*) FROM pg_indexes WHERE indexname LIKE 'agentrows_%'"
     assert await db.fetchval(f"{left} AND tablename NOT LIKE 'agentrows_%'") == 0
-    assert len((await migrate.up(database, tracks)).files) == len(gone)
+    assert len((await Migrator(database, tracks).up()).files) == len(gone)
     assert await catalog(db) == before
 
 
@@ -204,7 +205,7 @@ async def test_an_invalid_index_is_replaced_by_a_file_in_a_transaction_too(
         await db.execute("CREATE UNIQUE INDEX CONCURRENTLY a_n ON a (n)")
     await db.execute("DELETE FROM a")
     track = write_track(tmp_path, "t", "CREATE INDEX IF NOT EXISTS a_n ON a (n);")
-    await migrate.up(database, [track])
+    await Migrator(database, [track]).up()
     assert await is_valid(db)
 
 
@@ -217,10 +218,10 @@ async def test_who_stands_in_the_way_of_a_file_that_is_not_concurrent_is_named(
     async with db.transaction():
         await db.execute("INSERT INTO a VALUES (1)")
         with pytest.raises(MigrationFailed, match=r"55P03.*tried 5 times") as caught:
-            await migrate.up(database, [track], ddl_lock_timeout_s=0.05)
+            await Migrator(database, [track], ddl_lock_timeout_s=0.05).up()
         assert f"pid {db.get_server_pid()}" in str(caught.value)
     assert await row(db) == (2, True)
-    await migrate.up(database, [track])
+    await Migrator(database, [track]).up()
     assert await row(db) == (2, False)
 
 
@@ -241,19 +242,19 @@ async def test_a_build_waits_for_old_transactions_and_names_them(
     with caplog.at_level(logging.WARNING, logger="agentrows"):
         async with db.transaction(isolation="repeatable_read"):
             await db.execute(statement)
-            run = asyncio.create_task(migrate.up(database, [track], ddl_lock_timeout_s=0.05))
+            run = asyncio.create_task(Migrator(database, [track], ddl_lock_timeout_s=0.05).up())
             while not (caplog.messages or run.done()):
                 await asyncio.sleep(0.01)
             assert not run.done()
-            with pytest.raises(DirtySchema, match="'t': a run is at work on version 2: pid "):
-                await migrate.verify(database, [track])
-            (found,) = (await migrate.doctor(database, [track])).tracks
+            with pytest.raises(DirtySchema, match="'t': a run is still applying version 2: pid "):
+                await Migrator(database, [track]).verify()
+            (found,) = (await Migrator(database, [track]).doctor()).tracks
             assert found.status
-            assert "(agentrows migrate)" in found.status.at_work[0]
+            assert "(agentrows migrate)" in found.status.lock_holders[0]
         await run
     assert caplog.messages[0].startswith(
         f"t/000002_step.up.sql waits until these transactions end: pid {db.get_server_pid()}"
-        " (the other one), at it for "
+        " (the other one), running for "
     )
     assert await row(db) == (2, False)
     assert await is_valid(db)
@@ -266,7 +267,7 @@ async def test_the_wait_for_a_table_is_limited_again_behind_a_build(
     show = "CREATE TABLE found AS SELECT current_setting('lock_timeout') AS wait;"
     outside = f"-- no-transaction: looks\n{show.replace('found', 'outside')}"
     track = write_track(tmp_path, "t", TABLE, BUILD, show, outside)
-    await migrate.up(database, [track], ddl_lock_timeout_s=7)
+    await Migrator(database, [track], ddl_lock_timeout_s=7).up()
     query = "SELECT array_agg(wait) FROM (TABLE found UNION ALL TABLE outside) AS both_of_them"
     assert await db.fetchval(query) == ["7s", "7s"]
 
@@ -277,7 +278,7 @@ async def test_a_file_that_the_server_cannot_read_marks_nothing(
 ) -> None:
     track = write_track(tmp_path, "t", TABLE, f"-- no-transaction: why\n{sql}")
     with pytest.raises(MigrationFailed, match=r"t/000002.*SQLSTATE 42601"):
-        await migrate.up(database, [track])
+        await Migrator(database, [track]).up()
     assert await row(db) == (1, False)
 
 
@@ -285,8 +286,8 @@ async def test_a_concurrent_index_without_a_name_is_refused_before_anything_runs
     database: str, db: asyncpg.Connection, tmp_path: Path
 ) -> None:
     nameless = "-- no-transaction: why\nCREATE INDEX CONCURRENTLY ON a (n);"
-    with pytest.raises(InvalidTrack, match="does not name it"):
-        await migrate.up(database, [write_track(tmp_path, "t", TABLE, nameless)])
+    with pytest.raises(InvalidTrack, match="concurrently without a name"):
+        await Migrator(database, [write_track(tmp_path, "t", TABLE, nameless)]).up()
     assert await db.fetchval("SELECT to_regclass('a')") is None
 
 
@@ -297,7 +298,7 @@ async def test_a_golang_migrate_that_waits_for_core_does_not_spoil_the_index(
     name = await db.fetchval("SELECT current_database()")
     slow = f"{TABLE} SELECT pg_sleep(0.3);"
     track = write_track(tmp_path, "t", slow, BUILD)
-    run = asyncio.create_task(migrate.up(database, [*builtin_tracks(), track]))
+    run = asyncio.create_task(Migrator(database, [*builtin_tracks(), track]).up())
     while not await db.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"):
         await asyncio.sleep(0.01)
     core = lock_id("public", "schema_migrations", name)
@@ -313,10 +314,10 @@ async def test_one_transaction_per_file_keeps_what_was_committed(
 ) -> None:
     track = write_track(tmp_path, "t", "CREATE TABLE a (n int);", "SELECT nope;")
     with pytest.raises(MigrationFailed, match="the files before it stay; `agentrows migrate up`"):
-        await migrate.up(database, [track], transaction="file")
+        await Migrator(database, [track]).up(transaction="file")
     assert await row(db) == (1, False)
     write_track(tmp_path, "t", "CREATE TABLE a (n int);", "SELECT 1;")
-    assert len((await migrate.up(database, [track], transaction="file")).files) == 1
+    assert len((await Migrator(database, [track]).up(transaction="file")).files) == 1
     assert await row(db) == (2, False)
 
 
@@ -325,12 +326,12 @@ async def test_apply_heals_what_our_own_run_left_and_nobody_elses(
 ) -> None:
     track = write_track(tmp_path, "t", TWICE, UNIQUE)
     with pytest.raises(MigrationFailed):
-        await migrate.apply(database, [track])
-    (found,) = (await migrate.status(database, [track])).tracks
+        await Migrator(database, [track]).apply()
+    (found,) = (await Migrator(database, [track]).status()).tracks
     assert (found.dirty, found.moved_by) == (True, "agentrows")
     await db.execute("DELETE FROM a")
-    assert len((await migrate.apply(database, [track])).files) == 1
-    assert (await migrate.verify(database, [track])).is_current
+    assert len((await Migrator(database, [track]).apply()).files) == 1
+    assert (await Migrator(database, [track]).verify()).is_current
 
 
 async def test_an_index_is_dropped_concurrently_on_the_way_down(
@@ -339,11 +340,11 @@ async def test_an_index_is_dropped_concurrently_on_the_way_down(
     track = write_track(tmp_path, "t", TABLE, BUILD)
     down = "-- no-transaction: writers go on.\nDROP INDEX CONCURRENTLY IF EXISTS a_n;\n"
     (track.directory / "000002_step.down.sql").write_text(down)
-    await migrate.up(database, [track])
-    assert len((await migrate.down(database, [track], 1, track="t")).files) == 1
+    await Migrator(database, [track]).up()
+    assert len((await Migrator(database, [track]).down("t", 1)).files) == 1
     assert await row(db) == (1, False)
     assert await is_valid(db) is None
-    assert (await migrate.up(database, [track])).status.is_current
+    assert (await Migrator(database, [track]).up()).status.is_current
 
 
 async def test_a_way_down_that_broke_off_is_taken_up_again(
@@ -352,10 +353,10 @@ async def test_a_way_down_that_broke_off_is_taken_up_again(
     track = write_track(tmp_path, "t", "CREATE TABLE IF NOT EXISTS a (n int);", BUILD)
     down = "-- no-transaction: writers go on.\nDROP INDEX CONCURRENTLY IF EXISTS a_n;\n"
     (track.directory / "000002_step.down.sql").write_text(down)
-    await migrate.up(database, [track])
+    await Migrator(database, [track]).up()
     async with db.transaction():
         await db.execute("INSERT INTO a VALUES (1)")
-        down_again = asyncio.create_task(migrate.down(database, [track], 1, track="t"))
+        down_again = asyncio.create_task(Migrator(database, [track]).down("t", 1))
         waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
         while not (await db.fetchval(waits) or down_again.done()):
             await db.execute("SELECT pg_stat_clear_snapshot()")
@@ -368,5 +369,5 @@ async def test_a_way_down_that_broke_off_is_taken_up_again(
             await down_again
     assert await row(db) == (1, True)
     assert await is_valid(db) is False
-    assert (await migrate.up(database, [track])).status.is_current
+    assert (await Migrator(database, [track]).up()).status.is_current
     assert await is_valid(db)

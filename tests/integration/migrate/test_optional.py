@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
-from agentrows import PostgresClient, SchemaBehind, Settings, migrate
+from agentrows import PostgresClient, SchemaBehind, Settings
 from agentrows.errors import ConfigError, DirtySchema, InvalidTrack
-from agentrows.migrate import builtin_tracks
+from agentrows.migrate import Migrator, builtin_tracks
 from agentrows.migrate.lock import lock_ids
 from agentrows.migrate.server import read_session
 from agentrows.migrate.status import locate
@@ -56,7 +56,7 @@ async def test_apply_leaves_the_indexes_of_large_tables_to_up(
 ) -> None:
     await db.execute(LARGE)
 
-    report = await migrate.apply(database, TRACKS)
+    report = await Migrator(database, TRACKS).apply()
 
     assert report.status.versions == {"core": 7, "vector": 3}
     assert report.status.is_usable
@@ -64,11 +64,11 @@ async def test_apply_leaves_the_indexes_of_large_tables_to_up(
     assert await db.fetchval("SELECT to_regclass('agentrows_schema_migrations')") is None
     (line,) = pending_lines(caplog)
     assert line.startswith(f"optional files pending: {OPTIONAL};")
-    assert await migrate.verify(database, TRACKS) == report.status
-    planned = await migrate.plan(database, TRACKS)
+    assert await Migrator(database, TRACKS).verify() == report.status
+    planned = await Migrator(database, TRACKS).plan()
     assert len(planned) == OPTIONAL
     assert all(each.optional for each in planned)
-    checkup = await migrate.doctor(database, TRACKS)
+    checkup = await Migrator(database, TRACKS).doctor()
     assert checkup.is_healthy
     assert all(step.optional for track in checkup.tracks for step in track.steps)
 
@@ -77,17 +77,17 @@ async def test_apply_leaves_the_indexes_of_large_tables_to_up(
             await client.store_feedback(
                 user_id="mira", feedback_text="x", is_positive=True, idempotency_key="k"
             )
-        assert len((await migrate.up(database, TRACKS)).files) == OPTIONAL
+        assert len((await Migrator(database, TRACKS).up()).files) == OPTIONAL
         await client.store_feedback(
             user_id="mira", feedback_text="x", is_positive=True, idempotency_key="k"
         )
-    assert (await migrate.apply(database, TRACKS)).status.is_current
+    assert (await Migrator(database, TRACKS).apply()).status.is_current
 
 
 async def test_apply_applies_optional_files_to_a_new_database(
     database: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    report = await migrate.apply(database, TRACKS)
+    report = await Migrator(database, TRACKS).apply()
     assert report.status.is_current
     assert pending_lines(caplog) == []
 
@@ -97,9 +97,9 @@ async def test_apply_does_not_wait_for_a_session_that_builds_indexes(
 ) -> None:
     await lock(db, TRACKS[2:])
     async with asyncio.timeout(30):
-        report = await migrate.apply(database, TRACKS)
+        report = await Migrator(database, TRACKS).apply()
         assert report.status.versions == {"core": 7, "vector": 3}
-        assert (await migrate.apply(database, TRACKS)).files == ()
+        assert (await Migrator(database, TRACKS).apply()).files == ()
 
 
 async def test_replica_that_waits_opens_once_the_required_files_are_applied(
@@ -107,7 +107,7 @@ async def test_replica_that_waits_opens_once_the_required_files_are_applied(
 ) -> None:
     """The other runner has committed its transaction, and still builds indexes."""
     await lock(db, TRACKS)
-    waiting = asyncio.ensure_future(migrate.apply(database, TRACKS))
+    waiting = asyncio.ensure_future(Migrator(database, TRACKS).apply())
     other = await asyncpg.connect(database)
     try:
         await until(
@@ -126,43 +126,43 @@ async def test_replica_that_waits_opens_once_the_required_files_are_applied(
 async def test_apply_opens_while_an_old_transaction_blocks_an_index(
     database: str, db: asyncpg.Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await migrate.apply(database, TRACKS[:2])
+    await Migrator(database, TRACKS[:2]).apply()
     old = db.transaction(isolation="repeatable_read")
     await old.start()
     await db.fetchval("SELECT count(*) FROM session")
-    report = await migrate.apply(database, TRACKS, ddl_lock_timeout_s=0.05)
+    report = await Migrator(database, TRACKS, ddl_lock_timeout_s=0.05).apply()
     assert report.status.is_usable
     assert report.status.tracks[2].dirty
     (line,) = pending_lines(caplog)
     assert "not applied: agentrows/000001_agent_created.up.sql: canceling statement" in line
-    assert (await migrate.verify(database, TRACKS)).versions["core"] == 7
+    assert (await Migrator(database, TRACKS).verify()).versions["core"] == 7
     async with PostgresClient.open(database, settings=Settings(migrations="verify")):
         pass
     await old.rollback()
-    assert (await migrate.apply(database, TRACKS)).status.is_current
+    assert (await Migrator(database, TRACKS).apply()).status.is_current
 
 
 async def test_dirty_required_version_is_refused_and_an_optional_one_is_not(
     database: str, db: asyncpg.Connection
 ) -> None:
-    await migrate.up(database, TRACKS)
+    await Migrator(database, TRACKS).up()
     # A newer release builds the index of its file 99.
     await db.execute("UPDATE agentrows_schema_migrations SET version = 99, dirty = true")
-    assert (await migrate.verify(database, TRACKS)).is_usable
+    assert (await Migrator(database, TRACKS).verify()).is_usable
     await db.execute("UPDATE schema_migrations SET version = 5, dirty = true")
     with pytest.raises(DirtySchema, match="core"):
-        await migrate.verify(database, TRACKS)
+        await Migrator(database, TRACKS).verify()
 
 
 async def test_optional_files_are_required_while_policies_that_come_after_lack(
     database: str, db: asyncpg.Connection
 ) -> None:
-    await migrate.apply(database, TRACKS[:2])
+    await Migrator(database, TRACKS[:2]).apply()
     await db.execute(LARGE)
     tracks = builtin_tracks(row_security=True)
     with pytest.raises(SchemaBehind, match=r"'agentrows' is at nothing.*'rls' is at nothing"):
-        await migrate.verify(database, tracks)
-    report = await migrate.apply(database, tracks)
+        await Migrator(database, tracks).verify()
+    report = await Migrator(database, tracks).apply()
     assert report.status.is_usable
     assert {"agentrows", "rls", "rls_vector"} <= report.status.versions.keys()
 
@@ -185,12 +185,37 @@ async def test_files_up_to_the_required_version_are_applied_and_the_others_left(
         required_version=3,
     )
     with pytest.raises(SchemaBehind, match=r"needs 3 \(t/000001_step.up.sql and 2 more\)"):
-        await migrate.verify(database, [track])
-    found = (await migrate.apply(database, [track])).status
+        await Migrator(database, [track]).verify()
+    found = (await Migrator(database, [track]).apply()).status
     assert found.versions == {"t": 3}
     assert found.tracks[0].optional == ("t/000004_step.up.sql",)
-    assert found == await migrate.verify(database, [track])
-    assert (await migrate.up(database, [track])).status.is_current
+    assert found == await Migrator(database, [track]).verify()
+    assert (await Migrator(database, [track]).up()).status.is_current
+
+
+async def test_a_rebuild_logs_notices_and_leaves_nothing_in_the_session(
+    database: str, db: asyncpg.Connection, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    track = dataclasses.replace(
+        write_track(
+            tmp_path,
+            "t",
+            "CREATE TABLE IF NOT EXISTS a (id int);",
+            "DO $$ BEGIN RAISE NOTICE 'building'; END $$; SET work_mem = '1MB';"
+            " SELECT pg_advisory_lock(77); CREATE INDEX IF NOT EXISTS a_id ON a (id);",
+            "CREATE TABLE IF NOT EXISTS seen AS SELECT current_setting('work_mem') AS work_mem,"
+            " (SELECT count(*) FROM pg_locks WHERE objid = 77) AS locks;"
+            " CREATE INDEX IF NOT EXISTS a_next ON a (id);",
+        ),
+        required_version=1,
+    )
+    await Migrator(database, [track]).up()
+    await db.execute("DROP INDEX a_id; DROP INDEX a_next; DROP TABLE seen")
+    caplog.clear()
+    caplog.set_level(logging.INFO, "agentrows")
+    assert len((await Migrator(database, [track]).up()).files) == 2
+    assert "t/000002_step.up.sql: NOTICE: building" in caplog.text
+    assert tuple(await db.fetchrow("SELECT work_mem, locks FROM seen") or ()) == ("4MB", 0)
 
 
 def test_required_version_must_be_a_version_of_the_track(tmp_path: Path) -> None:
@@ -207,7 +232,7 @@ async def test_core_is_refused_on_tables_older_than_kagent_0_8(
 ) -> None:
     await db.execute("ALTER TABLE session DROP COLUMN source CASCADE")
     with pytest.raises(ConfigError, match="kagent older than v0"):
-        await migrate.up(database, TRACKS)
+        await Migrator(database, TRACKS).up()
     assert await db.fetchval("SELECT to_regclass('schema_migrations')") is None
 
 
@@ -221,5 +246,5 @@ async def test_rows_of_feedback_that_get_a_new_id_are_counted_in_the_log(
     )
     twins = int(copied.split()[-1])
     assert twins > 0
-    await migrate.up(database, TRACKS)
+    await Migrator(database, TRACKS).up()
     assert f"core/000004 gives {twins} rows of feedback a new id" in caplog.text

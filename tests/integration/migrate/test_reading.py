@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-import sys
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 import pytest_asyncio
 
-from agentrows import migrate
 from agentrows.db import connect
 from agentrows.errors import AgentRowsError, ConfigError, SchemaBehind
-from agentrows.migrate import MigrationContext, builtin, builtin_tracks
+from agentrows.migrate import MigrationContext, Migrator, builtin, builtin_tracks
 from agentrows.migrate.plan import SAME_AS
 from agentrows.migrate.server import Extension
 from support.catalog import catalog
@@ -57,17 +55,17 @@ async def limited(database: str, db: asyncpg.Connection) -> AsyncIterator[str]:
 async def test_a_role_that_may_only_select_can_ask(
     database: str, limited: str, db: asyncpg.Connection
 ) -> None:
-    assert not (await migrate.status(limited, builtin_tracks())).is_current
+    assert not (await Migrator(limited, builtin_tracks()).status()).is_current
     with pytest.raises(SchemaBehind):
-        await migrate.verify(limited, builtin_tracks())
+        await Migrator(limited, builtin_tracks()).verify()
     assert await catalog(db) == []
     assert await db.fetchval("SELECT to_regclass('schema_migrations')") is None
 
-    await migrate.up(database, builtin_tracks())
+    await Migrator(database, builtin_tracks()).up()
 
-    assert (await migrate.verify(limited, builtin_tracks())).is_current
-    assert (await migrate.apply(limited, builtin_tracks())).files == ()
-    assert (await migrate.up(limited, builtin_tracks())).files == ()
+    assert (await Migrator(limited, builtin_tracks()).verify()).is_current
+    assert (await Migrator(limited, builtin_tracks()).apply()).files == ()
+    assert (await Migrator(limited, builtin_tracks()).up()).files == ()
 
 
 def everything_in(rows: list[asyncpg.Record]) -> list[tuple[object, ...]]:
@@ -79,11 +77,11 @@ async def test_asking_creates_nothing_in_any_catalog(
 ) -> None:
     tracks = [*builtin_tracks(), write_track(tmp_path, "t", "SELECT 1;", schema="app")]
     before = everything_in(await db.fetch(EVERYTHING))
-    await migrate.status(limited, tracks)
-    await migrate.plan(limited, tracks)
-    await migrate.doctor(limited, tracks)
+    await Migrator(limited, tracks).status()
+    await Migrator(limited, tracks).plan()
+    await Migrator(limited, tracks).doctor()
     with pytest.raises(SchemaBehind):
-        await migrate.verify(limited, tracks)
+        await Migrator(limited, tracks).verify()
     assert everything_in(await db.fetch(EVERYTHING)) == before
 
 
@@ -96,23 +94,23 @@ async def test_version_creates_nothing_and_a_role_that_may_only_select_can_ask_f
     before = everything_in(await db.fetch(EVERYTHING))
     nothing = "".join(f"{track.name}\t0\n" for track in tracks)
     assert (await app.run("version")).out == f"{nothing}app\t0\n"
-    assert (await migrate.status(limited, tracks)).versions == {}
+    assert (await Migrator(limited, tracks).status()).versions == {}
     assert everything_in(await db.fetch(EVERYTHING)) == before
 
-    await migrate.up(database, tracks)
-    newest = await migrate.status(database, tracks)
+    await Migrator(database, tracks).up()
+    newest = await Migrator(database, tracks).status()
 
     before = everything_in(await db.fetch(EVERYTHING))
     said = [f"{track.name}\t{track.newest}\n" for track in newest.tracks]
     assert (await app.run("version")).out == "".join(said) + "app\t0\n"
-    found = await migrate.status(limited, tracks)
+    found = await Migrator(limited, tracks).status()
     assert found.versions == {track.name: track.newest for track in newest.tracks}
     assert everything_in(await db.fetch(EVERYTHING)) == before
 
 
 @pytest.mark.parametrize(
     ("act", "statements"),
-    [(migrate.up, 7), (migrate.apply, 4), (migrate.verify, 4), (migrate.status, 4)],
+    [(Migrator.up, 6), (Migrator.apply, 4), (Migrator.verify, 4), (Migrator.status, 4)],
 )
 async def test_a_run_with_nothing_to_do_takes_few_statements(
     database: str,
@@ -120,7 +118,7 @@ async def test_a_run_with_nothing_to_do_takes_few_statements(
     act: Callable[..., Awaitable[object]],
     statements: int,
 ) -> None:
-    await migrate.up(database, builtin_tracks())
+    await Migrator(database, builtin_tracks()).up()
     asked: list[str] = []
 
     async def connect_and_log(
@@ -130,38 +128,37 @@ async def test_a_run_with_nothing_to_do_takes_few_statements(
         db.add_query_logger(lambda query: asked.append(query.query))
         return db
 
-    for module in ("migrator", "verify"):  # by their names, which functions share
-        monkeypatch.setattr(sys.modules[f"agentrows.migrate.{module}"], "connect", connect_and_log)
-    await act(database, builtin_tracks())
+    monkeypatch.setattr("agentrows.migrate.session.connect", connect_and_log)
+    await act(Migrator(database, builtin_tracks()))
     assert len(asked) == statements, "\n".join(asked)
 
 
 async def test_a_role_without_select_is_told_so(
     database: str, limited: str, db: asyncpg.Connection
 ) -> None:
-    await migrate.up(database, builtin_tracks())
+    await Migrator(database, builtin_tracks()).up()
     role = urlsplit(limited).username
     await db.execute(f"REVOKE ALL ON schema_migrations FROM {role}")
     with pytest.raises(ConfigError, match="permission denied for table schema_migrations"):
-        await migrate.status(limited, builtin_tracks())
+        await Migrator(limited, builtin_tracks()).status()
 
 
 async def test_asking_takes_no_lock(database: str, db: asyncpg.Connection, tmp_path: Path) -> None:
     track = write_track(tmp_path, "t", "SELECT 1;")
-    await migrate.up(database, [track])
+    await Migrator(database, [track]).up()
     async with db.transaction():
         await db.execute("LOCK TABLE t_versions IN SHARE ROW EXCLUSIVE MODE")
         await db.execute("SELECT pg_advisory_xact_lock(1)")
-        assert (await migrate.verify(database, [track])).is_current
+        assert (await Migrator(database, [track]).verify()).is_current
 
 
 async def test_a_status_says_where_each_track_stands(
     database: str, db: asyncpg.Connection, tmp_path: Path
 ) -> None:
     track = write_track(tmp_path, "t", "SELECT 1;", "SELECT 2;")
-    await migrate.up(database, [track])
+    await Migrator(database, [track]).up()
     await db.execute("UPDATE t_versions SET version = 1, dirty = true")
-    (found,) = (await migrate.status(database, [track])).tracks
+    (found,) = (await Migrator(database, [track]).status()).tracks
     assert (found.name, found.version, found.newest, found.dirty) == ("t", 1, 2, True)
     assert found.table == '"public"."t_versions"'
     assert found.pending == ("t/000002_step.up.sql",)
@@ -175,7 +172,7 @@ async def test_a_search_path_without_a_schema_is_a_configuration_error(
     await db.execute(f'ALTER DATABASE "{name}" SET search_path = nowhere')
     track = write_track(tmp_path, "t", "SELECT 1;")
     with pytest.raises(ConfigError, match="search_path 'nowhere' names no schema"):
-        await migrate.up(database, [track])
+        await Migrator(database, [track]).up()
 
 
 async def test_no_message_holds_the_password(limited: str, tmp_path: Path) -> None:
@@ -183,7 +180,7 @@ async def test_no_message_holds_the_password(limited: str, tmp_path: Path) -> No
     errors: list[str] = []
     for dsn in (limited, limited.replace("/test_", "/missing_"), "postgresql://u:hunter2-word@["):
         try:
-            await migrate.up(dsn, [track])
+            await Migrator(dsn, [track]).up()
         except AgentRowsError as error:
             errors.append(repr(error) + repr(error.__cause__))
     assert len(errors) == 3
@@ -197,11 +194,11 @@ async def test_a_role_that_may_not_create_pgvector_is_told_what_to_do(
     role = urlsplit(limited).username
     await db.execute(f"GRANT CREATE ON SCHEMA public TO {role}")
     with pytest.raises(ConfigError, match="superuser run `CREATE EXTENSION vector`") as caught:
-        await migrate.up(limited, builtin_tracks())
+        await Migrator(limited, builtin_tracks()).up()
     assert "AGENTROWS_VECTOR_ENABLED=false" in str(caught.value)
     assert await catalog(db) == []
 
-    assert (await migrate.up(limited, builtin_tracks(vector=False))).status.is_current
+    assert (await Migrator(limited, builtin_tracks(vector=False)).up()).status.is_current
 
 
 async def test_pgvector_that_is_there_already_is_enough(
@@ -209,7 +206,7 @@ async def test_pgvector_that_is_there_already_is_enough(
 ) -> None:
     await db.execute(f"GRANT CREATE ON SCHEMA public TO {urlsplit(limited).username}")
     await db.execute("CREATE EXTENSION vector")
-    assert (await migrate.up(limited, builtin_tracks())).status.is_current
+    assert (await Migrator(limited, builtin_tracks()).up()).status.is_current
 
 
 async def test_a_right_that_the_catalog_does_not_show_is_tried_out(
@@ -274,7 +271,7 @@ async def test_a_server_that_does_not_create_pgvector_names_the_cure(
 ) -> None:
     await db.execute(NO_EXTENSIONS.format(sqlstate=sqlstate))
     with pytest.raises(ConfigError, match=cure):
-        await migrate.up(database, builtin_tracks())
+        await Migrator(database, builtin_tracks()).up()
     assert await db.fetchval("SELECT to_regclass('agent')") is None
 
 
@@ -284,7 +281,7 @@ async def test_an_extension_that_an_administrator_made_is_enough(
     """Azure refuses CREATE EXTENSION IF NOT EXISTS, too, to a role that is no administrator."""
     await db.execute("CREATE EXTENSION vector")
     await db.execute(NO_EXTENSIONS.format(sqlstate="42501"))
-    assert (await migrate.up(database, builtin_tracks())).status.is_current
+    assert (await Migrator(database, builtin_tracks()).up()).status.is_current
 
 
 async def test_pgvector_in_a_schema_that_is_not_searched_is_named_before_anything_runs(
@@ -292,20 +289,20 @@ async def test_pgvector_in_a_schema_that_is_not_searched_is_named_before_anythin
 ) -> None:
     await db.execute("CREATE SCHEMA ext; CREATE EXTENSION vector SCHEMA ext")
     with pytest.raises(ConfigError, match='pgvector is in the schema "ext", which is not on'):
-        await migrate.up(database, builtin_tracks())
+        await Migrator(database, builtin_tracks()).up()
     assert await db.fetchval("SELECT to_regclass('agent')") is None
     separator = "&" if "?" in database else "?"
     tracks = builtin_tracks()
-    assert (await migrate.up(f"{database}{separator}search_path=public,ext", tracks)).files
+    assert (await Migrator(f"{database}{separator}search_path=public,ext", tracks).up()).files
 
 
 async def test_the_first_wording_of_the_vector_file_is_no_changed_file(
     database: str, db: asyncpg.Connection
 ) -> None:
-    await migrate.up(database, builtin_tracks())
+    await Migrator(database, builtin_tracks()).up()
     (before,) = SAME_AS
     await db.execute(
         "UPDATE vector_schema_migrations_history SET sha256 = $1 WHERE version = 1", before
     )
-    assert (await migrate.verify(database, builtin_tracks())).is_current
-    assert (await migrate.up(database, builtin_tracks())).files == ()
+    assert (await Migrator(database, builtin_tracks()).verify()).is_current
+    assert (await Migrator(database, builtin_tracks()).up()).files == ()

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
-from agentrows import migrate
 from agentrows.errors import ConfigError, LockTimeout, MigrationFailed, Unavailable
-from agentrows.migrate import run, session_sql, work
+from agentrows.migrate import FileRun, Migrator, run, session_sql, work
 from agentrows.migrate.lock import lock_id
 from support.postgres import LOCKED_ROLE, as_role
 from support.tracks import write_track
@@ -40,17 +39,17 @@ async def impatient(database: str, db: asyncpg.Connection) -> AsyncIterator[str]
     await db.execute(f"DROP OWNED BY {ROLE}; DROP ROLE {ROLE}")
 
 
-@pytest.mark.parametrize("act_", [migrate.up, migrate.apply, migrate.dry_run])
+@pytest.mark.parametrize("act_", [Migrator.up, Migrator.apply, Migrator.dry_run])
 async def test_limits_of_the_role_do_not_end_a_run(
     impatient: str, tmp_path: Path, act_: Callable[..., Awaitable[object]]
 ) -> None:
-    await act_(impatient, [write_track(tmp_path, "t", "SELECT pg_sleep(0.4);", BUILD)])
+    await act_(Migrator(impatient, [write_track(tmp_path, "t", "SELECT pg_sleep(0.4);", BUILD)]))
 
 
 async def test_a_limit_in_the_dsn_wins(impatient: str, tmp_path: Path) -> None:
     track = write_track(tmp_path, "t", "SELECT pg_sleep(5);")
     with pytest.raises(MigrationFailed, match="SQLSTATE 57014"):
-        await migrate.up(f"{impatient}&statement_timeout=100ms", [track])
+        await Migrator(f"{impatient}&statement_timeout=100ms", [track]).up()
 
 
 async def test_the_session_of_a_run_ends_soon_after_its_client_has_vanished(
@@ -59,7 +58,7 @@ async def test_the_session_of_a_run_ends_soon_after_its_client_has_vanished(
     track = write_track(
         tmp_path, "t", "CREATE TABLE seen AS SELECT name FROM pg_settings WHERE source = 'session'"
     )
-    await migrate.up(database, [track])
+    await Migrator(database, [track]).up()
     seen = {row[0] for row in await db.fetch("SELECT name FROM seen")}
     assert seen > {
         *("tcp_user_timeout", "tcp_keepalives_idle", "tcp_keepalives_interval"),
@@ -73,7 +72,7 @@ async def test_a_server_that_cannot_check_its_clients_is_used_without_that(
     """Where the setting has to be 0, the server answers any other value with this SQLSTATE."""
     monkeypatch.setattr(session_sql, "CHECK_CLIENT", "-5")
     track = write_track(tmp_path, "t", "SET work_mem = '1MB';", "CREATE TABLE a (n int);")
-    await migrate.up(database, [track])
+    await Migrator(database, [track]).up()
     assert await db.fetchval("SELECT to_regclass('a') IS NOT NULL")
 
 
@@ -115,7 +114,7 @@ async def test_nothing_of_a_file_reaches_the_next_one(
         " AND (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory') = 2 AS is_clean;"
     )
     track = write_track(tmp_path, "t", f"{left};", look, "-- no-transaction: x\nSELECT 1")
-    await migrate.up(database, [track], transaction=transaction)
+    await Migrator(database, [track]).up(transaction=transaction)
     row = await db.fetchrow("SELECT * FROM seen")
     assert row
     assert row["role"] == await db.fetchval("SELECT current_user")
@@ -133,14 +132,14 @@ async def test_a_setting_of_a_file_outside_of_a_transaction_ends_with_it(
         BUILD,
         "SELECT pg_sleep(0.1)",
     )
-    await migrate.up(database, [track])
+    await Migrator(database, [track]).up()
     assert await db.fetchval("SELECT version FROM t_versions WHERE NOT dirty") == 3
 
 
 async def test_a_failure_of_the_bookkeeping_names_the_file(database: str, tmp_path: Path) -> None:
     track = write_track(tmp_path, "t", "DROP TABLE t_versions;")
     with pytest.raises(MigrationFailed, match=r"^t/000001_step\.up\.sql: .*SQLSTATE 42P01"):
-        await migrate.up(database, [track])
+        await Migrator(database, [track]).up()
 
 
 @pytest.mark.parametrize(("header", "kept"), [("", False), ("-- no-transaction: x\n", True)])
@@ -150,8 +149,8 @@ async def test_a_file_that_gives_back_the_locks_of_the_run_fails(
     track = write_track(
         tmp_path, "t", "CREATE TABLE a (n int);", f"{header}SELECT pg_advisory_unlock_all();"
     )
-    with pytest.raises(MigrationFailed, match=r"^t/000002.*gives back advisory locks"):
-        await migrate.up(database, [track])
+    with pytest.raises(MigrationFailed, match=r"^t/000002.*releases advisory locks"):
+        await Migrator(database, [track]).up()
     assert await db.fetchval("SELECT to_regclass('a') IS NOT NULL") is kept
 
 
@@ -166,7 +165,7 @@ async def test_a_server_process_that_does_not_hold_the_locks_runs_nothing(
 
     track = write_track(tmp_path, "t", sql, precheck=lose_the_locks)
     with pytest.raises(ConfigError, match="goes through a pooler"):
-        await migrate.up(database, [track])
+        await Migrator(database, [track]).up()
     assert await db.fetchval("SELECT to_regclass('a')") is None
     assert await db.fetchval("SELECT to_regclass('t_versions')") is None
 
@@ -179,7 +178,7 @@ async def test_the_holder_of_the_lock_is_named_once_and_again_when_it_changes(
     second = await asyncpg.connect(database)
     await db.execute(f"SELECT pg_advisory_lock({key})")
     track = write_track(tmp_path, "t", "SELECT 1;")
-    run = asyncio.create_task(migrate.up(database, [track], runner_lock_timeout_s=30))
+    run = asyncio.create_task(Migrator(database, [track], lock_timeout_s=30).up())
 
     async def logged(pid: int) -> None:
         async with asyncio.timeout(20):
@@ -207,7 +206,7 @@ async def test_a_holder_with_all_locks_is_named_once_at_the_deadline(
             await db.execute(f"SELECT pg_advisory_lock({lock_id('public', table, each)})")
     tracks = [write_track(tmp_path, one, "SELECT 1;") for one in ("t", "u")]
     with pytest.raises(LockTimeout) as caught:
-        await migrate.up(database, tracks, runner_lock_timeout_s=0.05)
+        await Migrator(database, tracks, lock_timeout_s=0.05).up()
     assert str(caught.value).count(f"pid {db.get_server_pid()}") == 1
 
 
@@ -216,7 +215,7 @@ async def test_hint_and_detail_of_the_server_are_shown(
 ) -> None:
     await db.execute("CREATE TABLE a (n int); CREATE VIEW of_a AS SELECT * FROM a")
     with pytest.raises(MigrationFailed) as caught:
-        await migrate.up(database, [write_track(tmp_path, "t", "DROP TABLE a;")])
+        await Migrator(database, [write_track(tmp_path, "t", "DROP TABLE a;")]).up()
     assert "detail: view of_a depends on table a; hint: Use DROP ... CASCADE" in str(caught.value)
 
 
@@ -230,7 +229,7 @@ async def test_a_detail_that_quotes_a_row_is_not_shown(
     )
     for each in (track, twice):
         with pytest.raises(MigrationFailed) as caught:
-            await migrate.up(database, [each])
+            await Migrator(database, [each]).up()
         assert "private" not in str(caught.value)
 
 
@@ -244,7 +243,7 @@ async def test_notices_and_warnings_of_a_file_are_logged(
         "DO $$ BEGIN RAISE NOTICE 'seven rows'; RAISE WARNING 'two were odd'; END $$;"
         "CREATE TABLE IF NOT EXISTS t_versions (n int);",
     )
-    await migrate.up(database, [track])
+    await Migrator(database, [track]).up()
     found = [(r.levelname, r.getMessage()) for r in caplog.records if "t/000001" in r.getMessage()]
     assert found == [
         ("INFO", "t/000001_step.up.sql: NOTICE: seven rows"),
@@ -257,8 +256,8 @@ async def test_a_read_only_server_is_named_as_such(
 ) -> None:
     name = await db.fetchval("SELECT current_database()")
     await db.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
-    with pytest.raises(Unavailable, match=r"the server takes no writes: .*SQLSTATE 25006"):
-        await migrate.up(database, [write_track(tmp_path, "t", "CREATE TABLE a (n int);")])
+    with pytest.raises(Unavailable, match=r"the server is read-only: .*SQLSTATE 25006"):
+        await Migrator(database, [write_track(tmp_path, "t", "CREATE TABLE a (n int);")]).up()
 
 
 async def test_an_invalid_index_that_a_do_block_skips_is_not_recorded(
@@ -271,7 +270,7 @@ async def test_an_invalid_index_that_a_do_block_skips_is_not_recorded(
         tmp_path, "t", "DO $$ BEGIN CREATE UNIQUE INDEX IF NOT EXISTS i ON a (n); END $$;"
     )
     with pytest.raises(MigrationFailed, match=r"skipped the index public\.i, which"):
-        await migrate.up(database, [track])
+        await Migrator(database, [track]).up()
 
 
 async def test_a_copy_that_asks_the_client_fails_and_does_not_hang(
@@ -285,7 +284,7 @@ async def test_a_copy_that_asks_the_client_fails_and_does_not_hang(
     monkeypatch.setattr(work, "check_statements", overlook)
     track = write_track(tmp_path, "t", "CREATE TABLE a (n int); COPY a FROM stdin;")
     with pytest.raises(MigrationFailed, match=r"^t/000001.*waits for rows of a COPY"):
-        await asyncio.wait_for(migrate.up(database, [track], ddl_lock_timeout_s=0.2), 20)
+        await asyncio.wait_for(Migrator(database, [track], ddl_lock_timeout_s=0.2).up(), 20)
     assert await db.fetchval("SELECT to_regclass('a')") is None
 
 
@@ -303,7 +302,7 @@ async def test_a_table_in_use_is_locked_first_by_the_next_try(
     )
     starts: list[str] = []
 
-    def note(run: migrate.FileRun) -> None:
+    def note(run: FileRun) -> None:
         if run.duration_s is None:
             starts.append(run.file[:8])
 
@@ -312,7 +311,7 @@ async def test_a_table_in_use_is_locked_first_by_the_next_try(
     await transaction.start()
     await other.execute("SELECT FROM busy")
     running = asyncio.create_task(
-        migrate.up(database, [track], ddl_lock_timeout_s=1.0, on_progress=note)
+        Migrator(database, [track], ddl_lock_timeout_s=1.0, on_progress=note).up()
     )
     waits_alone = (
         "SELECT count(*) = 1 FROM pg_locks WHERE NOT granted AND relation = 'busy'::regclass"
@@ -342,12 +341,12 @@ async def test_a_run_whose_password_comes_from_a_function_is_watched_with_it(
         async with db.transaction():
             await db.execute("LOCK TABLE a IN ROW EXCLUSIVE MODE")
             run = asyncio.create_task(
-                migrate.up(
+                Migrator(
                     as_role(database, LOCKED_ROLE),
                     [track],
                     ddl_lock_timeout_s=0.1,
                     password=lambda: "hunter2-watched",
-                )
+                ).up()
             )
             async with asyncio.timeout(20):
                 while "waits until these transactions end" not in caplog.text:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final, get_args
 import pytest
 import pytest_asyncio
 
-from agentrows import PostgresClient, SchemaBehind, Settings, migrate
+from agentrows import PostgresClient, SchemaBehind, Settings
 from agentrows.config import MigrationMode
 from agentrows.errors import ConfigError, MigrationFailed
-from agentrows.migrate import builtin_tracks
+from agentrows.migrate import Migrator, builtin_tracks
 from agentrows.migrate.track import load_all
 from support.catalog import catalog
 from support.foreign import golang_migrate, set_row
@@ -92,10 +92,10 @@ async def test_service_role_opens_a_kagent_database_in_every_mode(
     assert len(lines) == (mode != "off"), lines
     assert all(len(line) <= 200 for line in lines)
     assert await catalog(db) == before
-    found = await migrate.verify(service, TRACKS)
+    found = await Migrator(service, TRACKS).verify()
     assert (found.is_usable, found.is_foreign, found.is_current) == (True, True, False)
-    assert (await migrate.status(service, TRACKS)) == found
-    assert (await migrate.apply(service, TRACKS)).status == found
+    assert (await Migrator(service, TRACKS).status()) == found
+    assert (await Migrator(service, TRACKS).apply()).status == found
 
 
 @pytest.mark.parametrize("core", [5, 7, 13])
@@ -104,13 +104,13 @@ async def test_verify_and_apply_agree_on_a_kagent_database(
 ) -> None:
     await migrate_as_kagent(db, min(core, 7))
     await set_row(db, "schema_migrations", core, dirty=False)
-    verified = await migrate.verify(database, TRACKS)
+    verified = await Migrator(database, TRACKS).verify()
     (line,) = warnings_in(caplog)
     assert len(line) <= 200
-    assert ("track 'core' is at 5, this code needs 7" in line) == (core == 5)
+    assert ("track 'core' is at 5, this release needs 7" in line) == (core == 5)
     assert "another tool migrates this database" in line
     caplog.clear()
-    assert (await migrate.apply(database, TRACKS)).status == verified
+    assert (await Migrator(database, TRACKS).apply()).status == verified
     assert warnings_in(caplog) == [line]
 
 
@@ -119,11 +119,11 @@ async def test_role_without_the_history_opens_in_every_mode(
     database: str, db: asyncpg.Connection, role: str, mode: MigrationMode
 ) -> None:
     await migrate_as_kagent(db)
-    await migrate.up(database, TRACKS)
+    await Migrator(database, TRACKS).up()
     await grant_rows(db, role)
     service = as_role(database, role)
 
-    found = await migrate.verify(service, TRACKS)
+    found = await Migrator(service, TRACKS).verify()
     assert [track.is_readable for track in found.tracks] == [True, True, False, False]
     assert found.is_usable
     async with PostgresClient.open(service, settings=Settings(), migrations=mode) as client:
@@ -131,7 +131,7 @@ async def test_role_without_the_history_opens_in_every_mode(
         await client.store_feedback(
             user_id="mira", feedback_text="x", is_positive=True, idempotency_key="k"
         )
-    checkup = await migrate.doctor(service, TRACKS)
+    checkup = await Migrator(service, TRACKS).doctor()
     assert [track.steps for track in checkup.tracks] == [(), (), (), ()]
 
 
@@ -140,7 +140,7 @@ async def test_role_that_cannot_read_a_required_track_is_an_error(
 ) -> None:
     await migrate_as_kagent(db)
     with pytest.raises(ConfigError, match="permission denied for table schema_migrations"):
-        await migrate.verify(as_role(database, role), TRACKS)
+        await Migrator(as_role(database, role), TRACKS).verify()
 
 
 @pytest.mark.parametrize("transaction", ["run", "file"])
@@ -154,33 +154,33 @@ async def test_up_by_a_role_that_owns_no_table_writes_nothing(
     limited = as_role(database, role)
 
     with pytest.raises(ConfigError, match="does not own") as caught:
-        await migrate.up(limited, TRACKS, transaction=transaction)
+        await Migrator(limited, TRACKS).up(transaction=transaction)
 
     assert "public.agent" in str(caught.value)
     assert "connect as postgres" in str(caught.value)
     assert await catalog(db) == before
     assert await db.fetchval("SELECT to_regclass('schema_migrations_history')") is None
-    assert (await migrate.verify(limited, TRACKS)).is_usable
-    assert (await migrate.apply(limited, TRACKS)).files == ()
+    assert (await Migrator(limited, TRACKS).verify()).is_usable
+    assert (await Migrator(limited, TRACKS).apply()).files == ()
 
 
 async def test_up_by_a_role_that_cannot_write_a_tracking_table_writes_nothing(
     database: str, db: asyncpg.Connection, role: str
 ) -> None:
-    await migrate.up(database, TRACKS)
-    await migrate.goto(database, TRACKS, 16, track="agentrows")
+    await Migrator(database, TRACKS).up()
+    await Migrator(database, TRACKS).goto("agentrows", 16)
     await db.execute(
         f"ALTER TABLE crewai_agent_memory OWNER TO {role};GRANT CREATE ON SCHEMA public TO {role}"
     )
     await grant_rows(db, role)
     limited = as_role(database, role)
     with pytest.raises(ConfigError, match=r"denied for table .*agentrows_schema_migrations"):
-        await migrate.up(limited, TRACKS)
+        await Migrator(limited, TRACKS).up()
     for track in TRACKS:
         await db.execute(f"GRANT SELECT ON {track.table}, {track.table}_history TO {role}")
     with pytest.raises(ConfigError, match=r"cannot write public\.agentrows_schema_migrations"):
-        await migrate.up(limited, TRACKS)
-    assert (await migrate.status(database, TRACKS)).versions["agentrows"] == 16
+        await Migrator(limited, TRACKS).up()
+    assert (await Migrator(database, TRACKS).status()).versions["agentrows"] == 16
 
 
 async def test_up_by_a_member_of_the_owner_is_not_refused(
@@ -190,7 +190,7 @@ async def test_up_by_a_member_of_the_owner_is_not_refused(
     owner = await db.fetchval("SELECT current_user")
     await db.execute(f'GRANT "{owner}" TO {role}; GRANT CREATE ON SCHEMA public TO {role}')
     try:
-        assert (await migrate.up(as_role(database, role), TRACKS)).status.is_current
+        assert (await Migrator(as_role(database, role), TRACKS).up()).status.is_current
     finally:
         await db.execute(f"REASSIGN OWNED BY {role} TO CURRENT_USER")
 
@@ -199,23 +199,23 @@ async def test_down_below_the_owner_of_tasks_names_the_policies_and_the_cure(
     database: str, db: asyncpg.Connection
 ) -> None:
     tracks = builtin_tracks(row_security=True)
-    await migrate.up(database, tracks)
+    await Migrator(database, tracks).up()
     with pytest.raises(MigrationFailed, match="2BP01") as caught:
-        await migrate.goto(database, tracks, 6, track="core")
+        await Migrator(database, tracks).goto("core", 6)
     message = str(caught.value)
     assert "policy agentrows_owner on table task" in message, message
     assert "agentrows migrate goto 0 --track rls" in message
     assert await db.fetchval("SELECT version FROM schema_migrations") == 7
 
-    await migrate.goto(database, tracks, 0, track="rls")
-    await migrate.goto(database, tracks, 6, track="core")
-    assert (await migrate.up(database, tracks)).status.is_current
+    await Migrator(database, tracks).goto("rls", 0)
+    await Migrator(database, tracks).goto("core", 6)
+    assert (await Migrator(database, tracks).up()).status.is_current
 
 
 async def test_up_rebuilds_what_another_tool_dropped_with_its_tables(
     database: str, db: asyncpg.Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await migrate.up(database, TRACKS)
+    await Migrator(database, TRACKS).up()
     before = await catalog(db)
     for loaded in reversed(load_all([CORE, VECTOR])):
         for migration in reversed(loaded.migrations):
@@ -224,27 +224,27 @@ async def test_up_rebuilds_what_another_tool_dropped_with_its_tables(
         await db.execute(f"TRUNCATE {loaded.track.table}")
     await migrate_as_kagent(db)
 
-    found = (await migrate.apply(database, TRACKS)).status
+    found = (await Migrator(database, TRACKS).apply()).status
     missing = [name for track in found.tracks for name in track.missing]
     assert "fillfactor of memory" in missing
     (line,) = warnings_in(caplog)
     assert "missing: agentrows_agent_created, agentrows_session_user_activity and 14 more" in line
     assert len(line) <= 200
 
-    report = await migrate.up(database, TRACKS)
+    report = await Migrator(database, TRACKS).up()
     assert len(report.files) == len(missing)
     assert await catalog(db) == before
-    assert not (await migrate.status(database, TRACKS)).is_foreign
+    assert not (await Migrator(database, TRACKS).status()).is_foreign
 
 
 async def test_up_heals_core_after_a_down_of_another_tool_that_policies_stopped(
     database: str, db: asyncpg.Connection
 ) -> None:
     tracks = builtin_tracks(row_security=True)
-    await migrate.up(database, tracks)
+    await Migrator(database, tracks).up()
     before = await catalog(db)
     await set_row(db, CORE.table, 6, dirty=True)
-    assert (await migrate.up(database, tracks)).status.versions["core"] == 7
+    assert (await Migrator(database, tracks).up()).status.versions["core"] == 7
     assert await catalog(db) == before
 
 
@@ -253,10 +253,10 @@ async def test_lacking_track_of_the_application_stops_verify_and_apply_alike(
 ) -> None:
     await migrate_as_kagent(db)
     app = write_track(tmp_path, "app", "CREATE TABLE IF NOT EXISTS note (id int);")
-    for act in (migrate.verify, migrate.apply):
+    for act in (Migrator.verify, Migrator.apply):
         with pytest.raises(SchemaBehind, match="track 'app' is at nothing"):
-            await act(database, [*TRACKS, app])
-    await migrate.up(database, [*TRACKS, app])
+            await act(Migrator(database, [*TRACKS, app]))
+    await Migrator(database, [*TRACKS, app]).up()
     await set_row(db, CORE.table, 13, dirty=False)
-    for act in (migrate.verify, migrate.apply):
-        await act(database, [*TRACKS, app])
+    for act in (Migrator.verify, Migrator.apply):
+        await act(Migrator(database, [*TRACKS, app]))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
-from agentrows import migrate
 from agentrows.errors import (
     InvalidTrack,
     MigrationError,
@@ -16,7 +15,7 @@ from agentrows.errors import (
     OutcomeUnknown,
     Unavailable,
 )
-from agentrows.migrate import FileRun, Track, builtin_tracks
+from agentrows.migrate import FileRun, Migrator, Track, builtin_tracks
 from support.catalog import catalog, columns, fingerprint
 from support.tracks import write_track
 
@@ -46,7 +45,7 @@ async def until(db: asyncpg.Connection, query: str) -> None:
 async def test_an_empty_database_gets_every_file_of_every_track(
     database: str, db: asyncpg.Connection
 ) -> None:
-    report = await migrate.up(database, builtin_tracks())
+    report = await Migrator(database, builtin_tracks()).up()
     assert [run.file for run in report.files][:2] == [
         "core/000001_initial.up.sql",
         "core/000002_not_null_defaults.up.sql",
@@ -57,9 +56,9 @@ async def test_an_empty_database_gets_every_file_of_every_track(
 
 
 async def test_a_second_run_has_nothing_to_do(database: str, db: asyncpg.Connection) -> None:
-    await migrate.up(database, builtin_tracks())
+    await Migrator(database, builtin_tracks()).up()
     entered = await history(db, "schema_migrations")
-    report = await migrate.up(database, builtin_tracks())
+    report = await Migrator(database, builtin_tracks()).up()
     assert report.files == ()
     assert await history(db, "schema_migrations") == entered
 
@@ -67,7 +66,7 @@ async def test_a_second_run_has_nothing_to_do(database: str, db: asyncpg.Connect
 async def test_the_tracking_table_has_the_shape_of_golang_migrate(
     database: str, db: asyncpg.Connection
 ) -> None:
-    await migrate.up(database, builtin_tracks())
+    await Migrator(database, builtin_tracks()).up()
     shape = await db.fetch(
         "SELECT attname, format_type(atttypid, atttypmod), attnotnull FROM pg_attribute"
         " WHERE attrelid = 'schema_migrations'::regclass AND attnum > 0 ORDER BY attnum"
@@ -89,7 +88,7 @@ async def test_the_history_tells_what_ran_when_and_by_whom(
     database: str, db: asyncpg.Connection, tmp_path: Path
 ) -> None:
     track = write_track(tmp_path, "t", "SELECT pg_sleep(0.05);")
-    await migrate.up(database, [track])
+    await Migrator(database, [track]).up()
     entry = await db.fetchrow("SELECT * FROM t_versions_history")
     assert entry is not None
     assert (entry["version"], entry["direction"], entry["outcome"]) == (1, "up", "applied")
@@ -104,7 +103,7 @@ async def test_the_history_tells_what_ran_when_and_by_whom(
 async def test_progress_is_told_before_and_after_each_file(database: str, tmp_path: Path) -> None:
     told: list[FileRun] = []
     track = write_track(tmp_path, "t", "SELECT 1;")
-    report = await migrate.up(database, [track], on_progress=told.append)
+    report = await Migrator(database, [track], on_progress=told.append).up()
     assert told == [FileRun("t/000001_step.up.sql"), *report.files]
 
 
@@ -115,7 +114,7 @@ async def test_an_orm_made_database_is_taken_over_with_its_rows(
     compared["feedback"].remove("is_positive")
     compared["lg_checkpoint"].remove("version")
     before = await fingerprint(orm_made, compared)
-    await migrate.up(database, builtin_tracks())
+    await Migrator(database, builtin_tracks()).up()
     assert await fingerprint(orm_made, compared) == before
 
 
@@ -124,7 +123,7 @@ async def test_of_concurrent_runners_one_migrates_and_the_others_find_nothing_to
     database: str, replicas: int
 ) -> None:
     reports = await asyncio.gather(
-        *(migrate.up(database, builtin_tracks()) for _ in range(replicas))
+        *(Migrator(database, builtin_tracks()).up() for _ in range(replicas))
     )
     assert sorted(bool(report.files) for report in reports) == [False] * (replicas - 1) + [True]
     assert all(report.status.is_current for report in reports)
@@ -138,7 +137,7 @@ async def test_a_failure_in_the_last_track_leaves_the_database_as_it_was(
     rows_before = await fingerprint(orm_made, await columns(orm_made))
 
     with pytest.raises(MigrationFailed, match=r"app/000002_step\.up\.sql") as caught:
-        await migrate.up(database, [*builtin_tracks(), last])
+        await Migrator(database, [*builtin_tracks(), last]).up()
 
     assert str(caught.value) == (
         'app/000002_step.up.sql, line 2: column "nope" does not exist (SQLSTATE 42703); '
@@ -153,14 +152,14 @@ async def test_a_failure_in_the_last_track_leaves_the_database_as_it_was(
 async def test_a_file_without_a_statement_counts_as_applied(
     database: str, db: asyncpg.Connection, tmp_path: Path, sql: str
 ) -> None:
-    await migrate.up(database, [write_track(tmp_path, "t", sql, "CREATE TABLE a (id int);")])
+    await Migrator(database, [write_track(tmp_path, "t", sql, "CREATE TABLE a (id int);")]).up()
     assert await rows(db) == [(2, False)]
 
 
 async def test_a_begin_left_open_does_no_harm(
     database: str, db: asyncpg.Connection, tmp_path: Path
 ) -> None:
-    await migrate.up(database, [write_track(tmp_path, "t", "BEGIN; CREATE TABLE a (id int);")])
+    await Migrator(database, [write_track(tmp_path, "t", "BEGIN; CREATE TABLE a (id int);")]).up()
     assert await rows(db) == [(1, False)]
     assert "a" in await tables(db)
 
@@ -173,7 +172,7 @@ async def test_a_hidden_commit_is_caught_and_leaves_its_version_dirty(
         tmp_path, "t", "CREATE TABLE a (id int);", f"CREATE TABLE b (id int); COMMIT;{rest}"
     )
     with pytest.raises(MigrationFailed, match=r"000002_step\.up\.sql ends the transaction"):
-        await migrate.up(database, [track])
+        await Migrator(database, [track]).up()
     assert await rows(db) == [(2, True)], "the row tells the truth: 1 is applied, 2 half"
     assert {"a", "b"} <= await tables(db)
     assert "c" not in await tables(db)
@@ -184,7 +183,7 @@ async def test_a_hidden_rollback_is_caught(
 ) -> None:
     track = write_track(tmp_path, "t", "CREATE TABLE a (id int);", "ROLLBACK;")
     with pytest.raises(MigrationFailed, match="ends the transaction"):
-        await migrate.up(database, [track])
+        await Migrator(database, [track]).up()
     assert await tables(db) == set()
 
 
@@ -193,7 +192,7 @@ async def test_a_commit_inside_a_do_block_fails_and_is_rolled_back(
 ) -> None:
     track = write_track(tmp_path, "t", "CREATE TABLE a (id int); DO $$ BEGIN COMMIT; END $$;")
     with pytest.raises(MigrationFailed, match="SQLSTATE 2D000"):
-        await migrate.up(database, [track])
+        await Migrator(database, [track]).up()
     assert await tables(db) == set()
 
 
@@ -206,7 +205,7 @@ async def test_a_setting_that_a_file_leaves_behind_does_not_reach_the_next(
         "SELECT set_config('search_path', '', false); SET lock_timeout = 0;",
         "CREATE TABLE a AS SELECT current_setting('lock_timeout') AS lock_timeout;",
     )
-    await migrate.up(database, [track])
+    await Migrator(database, [track]).up()
     assert await db.fetchval("SELECT lock_timeout FROM public.a") == "5s"
 
 
@@ -220,8 +219,8 @@ async def test_a_track_has_a_schema_of_its_own_if_it_names_one(
         schema="app",
         extensions=("vector",),
     )
-    await migrate.up(database, [*builtin_tracks(), app])
-    await migrate.up(database, [*builtin_tracks(), app])
+    await Migrator(database, [*builtin_tracks(), app]).up()
+    await Migrator(database, [*builtin_tracks(), app]).up()
     assert await db.fetchval("SELECT to_regclass('app.note') IS NOT NULL")
     assert await db.fetchval("SELECT version FROM app.app_versions") == 1
     assert await db.fetchval("SELECT count(*) FROM app.app_versions_history") == 1
@@ -233,10 +232,10 @@ async def test_two_tracks_on_one_table_are_refused_before_anything_runs(
     one = write_track(tmp_path, "one", "CREATE TABLE a (id int);", table="versions")
     two = write_track(tmp_path, "two", "SELECT 1;", table="versions", schema="public")
     with pytest.raises(InvalidTrack, match="'one' and 'two' both use"):
-        await migrate.up(database, [one, two])
+        await Migrator(database, [one, two]).up()
     clash = write_track(tmp_path, "three", "SELECT 1;", table="versions_history")
     with pytest.raises(InvalidTrack, match="versions_history"):
-        await migrate.up(database, [one, clash])
+        await Migrator(database, [one, clash]).up()
     assert await tables(db) == set()
 
 
@@ -251,7 +250,7 @@ async def test_golang_migrates_tracks_have_no_file_outside_of_a_transaction(
         table="schema_migrations",
     )
     with pytest.raises(InvalidTrack, match=r"t/000002_step.up.sql: asks to run outside .* \(why\)"):
-        await migrate.up(database, [track])
+        await Migrator(database, [track]).up()
     assert await tables(db) == set()
 
 
@@ -264,7 +263,7 @@ async def test_prechecks_of_all_tracks_come_before_the_first_statement(
     first = write_track(tmp_path, "a", "SELECT 1 / 0;")
     second = write_track(tmp_path, "b", "SELECT 1;", precheck=refuse)
     with pytest.raises(MigrationError, match="not here"):
-        await migrate.up(database, [first, second])
+        await Migrator(database, [first, second]).up()
     assert await tables(db) == set()
 
 
@@ -275,22 +274,22 @@ async def test_a_track_with_nothing_to_apply_is_not_prechecked(
         raise MigrationError("not here")
 
     track = write_track(tmp_path, "t", "SELECT 1;")
-    await migrate.up(database, [track])
+    await Migrator(database, [track]).up()
     checked = Track("t", track.directory, track.table, precheck=refuse)
-    assert (await migrate.up(database, [checked])).files == ()
+    assert (await Migrator(database, [checked]).up()).files == ()
 
 
 async def test_a_changed_applied_file_stops_the_run(
     database: str, db: asyncpg.Connection, tmp_path: Path
 ) -> None:
     track = write_track(tmp_path, "t", "CREATE TABLE a (id int);")
-    await migrate.up(database, [track])
+    await Migrator(database, [track]).up()
     changed = write_track(tmp_path, "t", "CREATE TABLE a (id bigint);", "CREATE TABLE b (id int);")
-    for act in (migrate.up, migrate.apply, migrate.verify):
+    for act in (Migrator.up, Migrator.apply, Migrator.verify):
         with pytest.raises(InvalidTrack, match=r"t/000001_step\.up\.sql was changed .* sha256"):
-            await act(database, [changed])
+            await act(Migrator(database, [changed]))
     assert "b" not in await tables(db)
-    assert (await migrate.status(database, [changed])).tracks[0].changed is not None
+    assert (await Migrator(database, [changed]).status()).tracks[0].changed is not None
 
 
 async def test_a_lost_connection_in_a_file_is_unavailable_and_rolled_back(
@@ -300,7 +299,7 @@ async def test_a_lost_connection_in_a_file_is_unavailable_and_rolled_back(
         tmp_path, "t", "CREATE TABLE a (id int); SELECT pg_terminate_backend(pg_backend_pid());"
     )
     with pytest.raises(Unavailable, match=r"t/000001_step\.up\.sql"):
-        await migrate.up(database, [track])
+        await Migrator(database, [track]).up()
     assert await tables(db) == set()
 
 
@@ -319,7 +318,7 @@ async def test_a_connection_lost_in_commit_has_an_unknown_outcome(
         "INSERT INTO a VALUES (1);",
     )
     with pytest.raises(OutcomeUnknown):
-        await migrate.up(database, [track])
+        await Migrator(database, [track]).up()
 
 
 async def test_a_constraint_that_fails_in_commit_is_a_failed_migration(
@@ -332,7 +331,7 @@ async def test_a_constraint_that_fails_in_commit_is_a_failed_migration(
         "INSERT INTO a VALUES (1, 2);",
     )
     with pytest.raises(MigrationFailed, match=r"COMMIT: .*SQLSTATE 23503") as caught:
-        await migrate.up(database, [track])
+        await Migrator(database, [track]).up()
     assert "(2)" not in str(caught.value), "no values of rows"
     assert await tables(db) == set()
 
@@ -344,14 +343,14 @@ async def test_a_progress_display_that_fails_does_not_stop_the_run(
         raise BrokenPipeError
 
     track = write_track(tmp_path, "t", "SELECT 1;")
-    assert (await migrate.up(database, [track], on_progress=closed)).files
+    assert (await Migrator(database, [track], on_progress=closed).up()).files
 
 
 async def test_a_cancelled_run_is_rolled_back_within_a_second(
     database: str, db: asyncpg.Connection, tmp_path: Path
 ) -> None:
     track = write_track(tmp_path, "t", "CREATE TABLE a (id int); SELECT pg_sleep(60);")
-    run = asyncio.create_task(migrate.up(database, [track]))
+    run = asyncio.create_task(Migrator(database, [track]).up())
     await until(
         db,
         "SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = current_database()"
@@ -372,7 +371,7 @@ async def test_a_file_that_copies_from_the_client_is_refused_before_anything_run
         tmp_path, "t", "CREATE TABLE a (n int);", "SELECT 1;\nCOPY a FROM stdin;\n1\n\\.\n"
     )
     with pytest.raises(InvalidTrack, match=r"^t/000002_step\.up\.sql, line 2: COPY with STDIN"):
-        await migrate.up(database, [track])
+        await Migrator(database, [track]).up()
     assert await db.fetchval("SELECT to_regclass('a')") is None
 
 
@@ -389,5 +388,5 @@ async def test_an_invalid_index_behind_a_string_with_a_backslash_is_built_anew(
         r"COMMENT ON TABLE a IS 'C:\data\'; CREATE UNIQUE INDEX IF NOT EXISTS i ON a (n);"
         "COMMENT ON INDEX i IS 'x';",
     )
-    await migrate.up(database, [track])
+    await Migrator(database, [track]).up()
     assert await db.fetchval("SELECT indisvalid FROM pg_index WHERE indexrelid = 'i'::regclass")

@@ -7,13 +7,13 @@ import pytest
 from agentrows.errors import InvalidTrack
 from agentrows.migrate.file_checks import check_statements
 from agentrows.migrate.index_statements import (
-    altered_in,
-    created_in,
-    reindexes,
+    altered_tables,
+    created_indexes,
+    indexes_after,
+    rebuilds_indexes,
     settings_after,
-    standing_after,
 )
-from agentrows.migrate.names import table_name
+from agentrows.migrate.table_names import split_table_name
 from agentrows.migrate.track import File
 
 
@@ -38,23 +38,23 @@ def file(sql: str) -> File:
     ],
 )
 def test_an_index_is_found_with_its_table(sql: str, name: str, table: str) -> None:
-    (index,) = created_in(file(sql))
+    (index,) = created_indexes(file(sql))
     assert (index.name, index.table) == (name, table)
 
 
 @pytest.mark.parametrize("sql", ["", "CREATE INDEX ON a (n)", "CREATE TABLE index (n int)"])
 def test_what_names_no_index_has_none(sql: str) -> None:
-    assert created_in(file(sql)) == ()
+    assert created_indexes(file(sql)) == ()
 
 
 def test_a_concurrent_index_has_to_have_a_name() -> None:
-    with pytest.raises(InvalidTrack, match="does not name it"):
-        created_in(file("CREATE UNIQUE INDEX CONCURRENTLY ON a (n)"))
+    with pytest.raises(InvalidTrack, match="concurrently without a name"):
+        created_indexes(file("CREATE UNIQUE INDEX CONCURRENTLY ON a (n)"))
 
 
 def test_a_rebuild_is_seen() -> None:
-    assert reindexes(file("REINDEX (VERBOSE) TABLE CONCURRENTLY a"))
-    assert not reindexes(file("REINDEX TABLE a"))
+    assert rebuilds_indexes(file("REINDEX (VERBOSE) TABLE CONCURRENTLY a"))
+    assert not rebuilds_indexes(file("REINDEX TABLE a"))
 
 
 def test_what_is_dropped_later_is_not_expected() -> None:
@@ -62,7 +62,7 @@ def test_what_is_dropped_later_is_not_expected() -> None:
         file("CREATE INDEX a_n ON a (n); CREATE INDEX a_m ON a (m); CREATE INDEX b_n ON b (n)"),
         file("DROP INDEX IF EXISTS a_n; DROP TABLE b"),
     ]
-    assert standing_after(files) == {"a_m": "a"}
+    assert indexes_after(files) == {"a_m": "a"}
 
 
 def test_a_table_that_is_renamed_keeps_its_indexes() -> None:
@@ -70,12 +70,14 @@ def test_a_table_that_is_renamed_keeps_its_indexes() -> None:
         file("CREATE INDEX a_n ON a (n); CREATE INDEX b_n ON b (n)"),
         file('ALTER TABLE IF EXISTS app.a RENAME TO "New"; ALTER TABLE b RENAME COLUMN n TO m'),
     ]
-    assert standing_after(files) == {"a_n": "New", "b_n": "b"}
+    assert indexes_after(files) == {"a_n": "New", "b_n": "b"}
 
 
 def test_a_guard_is_that_of_the_index() -> None:
-    found = created_in(file("CREATE INDEX IF NOT EXISTS a_n ON a (n); CREATE INDEX b_n ON b (n)"))
-    assert [index.guarded for index in found] == [True, False]
+    found = created_indexes(
+        file("CREATE INDEX IF NOT EXISTS a_n ON a (n); CREATE INDEX b_n ON b (n)")
+    )
+    assert [index.if_not_exists for index in found] == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +96,7 @@ def test_a_guard_is_that_of_the_index() -> None:
 def test_tables_that_only_their_owner_can_change_are_found(
     sql: str, tables: tuple[str, ...]
 ) -> None:
-    assert altered_in(file(sql)) == tables
+    assert altered_tables(file(sql)) == tables
 
 
 def test_storage_settings_that_files_leave_are_found() -> None:
@@ -105,8 +107,8 @@ def test_storage_settings_that_files_leave_are_found() -> None:
 
 
 def test_name_of_a_table_is_split_from_its_schema() -> None:
-    assert table_name('app . "Some ""Table"') == ("app", 'Some "Table')
-    assert table_name("a") == (None, "a")
+    assert split_table_name('app . "Some ""Table"') == ("app", 'Some "Table')
+    assert split_table_name("a") == (None, "a")
 
 
 @pytest.mark.parametrize(
@@ -122,7 +124,9 @@ def test_name_of_a_table_is_split_from_its_schema() -> None:
     ],
 )
 def test_strings_and_comments_hide_no_index_behind_them(before: str) -> None:
-    found = created_in(file(f"{before} CREATE UNIQUE INDEX i ON a (n); COMMENT ON INDEX i IS 'x';"))
+    found = created_indexes(
+        file(f"{before} CREATE UNIQUE INDEX i ON a (n); COMMENT ON INDEX i IS 'x';")
+    )
     assert [index.name for index in found] == ["i"]
 
 
@@ -141,8 +145,8 @@ def test_strings_and_comments_hide_no_index_behind_them(before: str) -> None:
     ],
 )
 def test_a_name_is_read_as_the_server_reads_it(sql: str, name: str, made_on: str) -> None:
-    (index,) = created_in(file(sql))
-    assert (index.name, index.made_on) == (name, made_on)
+    (index,) = created_indexes(file(sql))
+    assert (index.name, index.written_table) == (name, made_on)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncpg
 import pytest
 
-from agentrows.migrate.messages import explained, words
+from agentrows.migrate.messages import explain_server_error, server_message
 
 
 def error(sqlstate: str, **fields: str) -> asyncpg.PostgresError:
@@ -26,34 +26,34 @@ def error(sqlstate: str, **fields: str) -> asyncpg.PostgresError:
             error("53100", server_source_filename="dsm_impl.c"),
             "the server's shared memory is full: ",
         ),
-        (error("25006"), "the server takes no writes: "),
-        (error("53200"), "the server lacks the means: it failed (SQLSTATE 53200)"),
-        (error("58030"), "the server lacks the means: "),
+        (error("25006"), "the server is read-only: "),
+        (error("53200"), "the server is out of resources: it failed (SQLSTATE 53200)"),
+        (error("58030"), "the server is out of resources: "),
     ],
 )
 def test_a_server_without_means_is_named_with_the_cure(
     given: asyncpg.PostgresError, start: str
 ) -> None:
-    assert (explained(given) or "").startswith(start)
+    assert (explain_server_error(given) or "").startswith(start)
 
 
 @pytest.mark.parametrize("given", [error("42601"), error("23505"), OSError("gone")])
 def test_other_errors_have_no_explanation(given: Exception) -> None:
-    assert explained(given) is None
+    assert explain_server_error(given) is None
 
 
 @pytest.mark.parametrize("sqlstate", ["23505", "23514", "22P02", "21000", "44000", "P0001"])
 def test_the_detail_of_an_error_about_data_is_left_out(sqlstate: str) -> None:
-    said = words(error(sqlstate, detail="Key (n)=(private)", hint="Look\nthere."))
+    said = server_message(error(sqlstate, detail="Key (n)=(private)", hint="Look\nthere."))
     assert said == f"it failed (SQLSTATE {sqlstate}); hint: Look there."
 
 
 def test_the_detail_of_other_errors_is_part_of_the_message() -> None:
-    said = words(error("2BP01", detail="view v on table a\ndepends on it"))
+    said = server_message(error("2BP01", detail="view v on table a\ndepends on it"))
     assert said == "it failed (SQLSTATE 2BP01); detail: view v on table a depends on it"
 
 
 def test_policies_in_the_way_of_a_file_are_named_with_the_cure() -> None:
-    said = words(error("2BP01", detail="policy p on table a depends on it"))
+    said = server_message(error("2BP01", detail="policy p on table a depends on it"))
     assert "policy p on table a" in said
     assert "`agentrows migrate goto 0 --track rls`" in said

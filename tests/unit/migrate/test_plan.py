@@ -16,8 +16,8 @@ from agentrows.migrate.plan import (
     Row,
     check_unchanged,
     external_move,
-    moved_by,
-    plan,
+    find_mover,
+    plan_steps,
 )
 from agentrows.migrate.track import File, LoadedTrack, Migration
 
@@ -34,7 +34,7 @@ def known(newest: int) -> LoadedTrack:
 
 
 def steps(row: Row | None, newest: int) -> list[tuple[int, bool]]:
-    return [(step.migration.version, step.heals) for step in plan(row, known(newest))]
+    return [(step.migration.version, step.heals) for step in plan_steps(row, known(newest))]
 
 
 @pytest.mark.parametrize(
@@ -58,13 +58,13 @@ def test_a_plan_goes_from_what_is_applied_to_the_newest(
 
 def test_ahead_and_dirty_is_refused() -> None:
     with pytest.raises(DirtySchema, match="dirty at version 4, and the newest file here is 3"):
-        plan(Row(4, dirty=True), known(3))
+        plan_steps(Row(4, dirty=True), known(3))
 
 
 @pytest.mark.parametrize("row", [Row(0, dirty=False), Row(0, dirty=True), Row(-1, dirty=False)])
 def test_a_version_that_no_tool_writes_is_refused(row: Row) -> None:
-    with pytest.raises(MigrationError, match="stands for no file"):
-        plan(row, known(3))
+    with pytest.raises(MigrationError, match="no tool writes"):
+        plan_steps(row, known(3))
 
 
 @given(version=st.integers(1, 30), newest=st.integers(1, 20), dirty=st.booleans())
@@ -74,7 +74,7 @@ def test_a_plan_is_a_run_without_gaps_up_to_the_newest(
     row = Row(version, dirty=dirty)
     if dirty and version > newest:
         with pytest.raises(DirtySchema):
-            plan(row, known(newest))
+            plan_steps(row, known(newest))
         return
     planned = steps(row, newest)
     assert [v for v, _ in planned] == list(range(version + (not dirty), newest + 1))
@@ -83,10 +83,10 @@ def test_a_plan_is_a_run_without_gaps_up_to_the_newest(
 
 @given(version=st.integers(1, 20), newest=st.integers(1, 20))
 def test_after_a_plan_there_is_nothing_left_to_do(version: int, newest: int) -> None:
-    planned = plan(Row(version, dirty=False), known(newest))
+    planned = plan_steps(Row(version, dirty=False), known(newest))
     reached = planned[-1].migration.version if planned else version
     assert reached == max(version, newest)
-    assert plan(Row(reached, dirty=False), known(newest)) == ()
+    assert plan_steps(Row(reached, dirty=False), known(newest)) == ()
 
 
 @given(data=st.data(), newest=st.integers(1, 20))
@@ -96,7 +96,7 @@ def test_a_plan_to_a_target_goes_there_one_version_at_a_time(
     version = data.draw(st.integers(0, newest))
     target = data.draw(st.integers(0, newest))
     row = Row(version, dirty=False) if version else None
-    planned = plan(row, known(newest), target)
+    planned = plan_steps(row, known(newest), target)
     assert {step.direction for step in planned} <= {"up" if target > version else "down"}
     at = version
     for step in planned:
@@ -108,7 +108,7 @@ def test_a_plan_to_a_target_goes_there_one_version_at_a_time(
 
 
 def test_the_last_way_down_reaches_nothing_as_golang_migrate_counts() -> None:
-    planned = plan(Row(2, dirty=False), known(3), 0)
+    planned = plan_steps(Row(2, dirty=False), known(3), 0)
     assert [(step.file.label, step.reaches) for step in planned] == [
         ("t/2 down", 1),
         ("t/1 down", NOTHING),
@@ -118,30 +118,30 @@ def test_the_last_way_down_reaches_nothing_as_golang_migrate_counts() -> None:
 @pytest.mark.parametrize("row", [Row(2, dirty=True), Row(NOTHING, dirty=True)])
 def test_a_dirty_track_goes_nowhere_but_up(row: Row) -> None:
     with pytest.raises(DirtySchema, match="`agentrows migrate up` first"):
-        plan(row, known(3), 1)
+        plan_steps(row, known(3), 1)
 
 
 @pytest.mark.parametrize("target", [-1, 4])
 def test_a_target_without_a_file_is_refused(target: int) -> None:
     with pytest.raises(MigrationError, match=f"no version {target}"):
-        plan(Row(2, dirty=False), known(3), target)
+        plan_steps(Row(2, dirty=False), known(3), target)
 
 
 def test_a_track_that_is_ahead_cannot_be_taken_down() -> None:
     with pytest.raises(MigrationError, match="the release that has the files above it"):
-        plan(Row(4, dirty=False), known(3), 1)
+        plan_steps(Row(4, dirty=False), known(3), 1)
 
 
 STARTED = (Entry(1, "1"), Entry(2, None, is_start=True))
 
 
 def test_a_dirty_row_is_ours_if_our_history_says_that_we_started_it() -> None:
-    assert moved_by(Row(2, dirty=True), STARTED) == "agentrows"
-    assert moved_by(Row(3, dirty=True), STARTED) == "another tool"
+    assert find_mover(Row(2, dirty=True), STARTED) == "agentrows"
+    assert find_mover(Row(3, dirty=True), STARTED) == "another tool"
 
 
 def test_a_start_of_ours_that_somebody_else_finished_is_their_move() -> None:
-    assert moved_by(Row(2, dirty=False), STARTED) == "another tool"
+    assert find_mover(Row(2, dirty=False), STARTED) == "another tool"
     assert external_move(Row(2, dirty=False), STARTED) == 2
 
 
@@ -166,7 +166,7 @@ OURS = (Entry(1, "1"), Entry(2, "2"))
 def test_a_row_is_ours_while_our_history_agrees_with_it(
     row: Row | None, history: tuple[Entry, ...], mover: str, move: int | None
 ) -> None:
-    assert moved_by(row, history) == mover
+    assert find_mover(row, history) == mover
     assert external_move(row, history) == move
 
 
@@ -180,7 +180,7 @@ def test_a_move_that_was_entered_leaves_a_history_that_agrees(
     move = external_move(row, history)
     entered = history if move is None else [*history, Entry(move, None)]
     assert external_move(row, entered) is None
-    assert moved_by(row, entered) == ("nobody" if row is None else "agentrows")
+    assert find_mover(row, entered) == ("nobody" if row is None else "agentrows")
 
 
 def test_files_as_they_were_applied_are_accepted() -> None:

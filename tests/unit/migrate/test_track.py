@@ -97,8 +97,8 @@ def test_the_two_ways_of_a_version_have_one_name(tmp_path: Path) -> None:
     ("after", "message"),
     [
         ("agentrow", "there is no such track"),
-        ("t", "does not stand before it"),
-        ("last", "does not stand before it"),
+        ("t", "list it behind that track"),
+        ("last", "list it behind that track"),
     ],
 )
 def test_a_track_comes_after_one_that_stands_before_it(
@@ -166,7 +166,7 @@ def test_a_file_is_blank_if_it_has_no_statement(sql: str, *, blank: bool) -> Non
 
 def test_an_empty_directory_and_a_missing_one_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InvalidTrack, match="holds no migration"):
+    with pytest.raises(InvalidTrack, match="has no migration"):
         load(Track("t", tmp_path / "empty", "versions"))
     with pytest.raises(InvalidTrack, match="there is no directory"):
         load(Track("t", tmp_path / "missing", "versions"))
