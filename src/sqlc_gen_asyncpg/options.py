@@ -1,7 +1,7 @@
-"""The options of the plugin block, parsed once. An unknown key or a wrong type is an error.
+"""The options of the plugin block. An unknown key or a wrong type is an error.
 
-The options of sqlc-gen-python keep their names and their meaning; one that asks for what this
-generator does not write (a synchronous querier) is refused.
+The options of sqlc-gen-python have the same names and meanings; one that asks for output that this
+generator does not have (a synchronous querier) is refused.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class EnumSpec:
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """Another type for the columns that match; one of py_type, enum and converter is given."""
+    """Another type for the matching columns; one of py_type, enum and converter is set."""
 
     column: str = ""
     db_type: str = ""
@@ -50,7 +50,7 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class Converter:
-    """Two functions of the application, between its type and what the driver has."""
+    """Two functions of the application, which convert between its type and the driver's."""
 
     name: str
     py_type: str
@@ -85,7 +85,12 @@ class Options:
 
 
 def parse_options(raw: Mapping[str, object]) -> Options:
-    """Return the options; GeneratorError with a line per wrong key."""
+    """Return the options.
+
+    Raises:
+        GeneratorError: with a line for each wrong key.
+
+    """
     report = Report()
     given: dict[str, object] = {}
     for key, value in raw.items():
@@ -112,7 +117,7 @@ def parse_options(raw: Mapping[str, object]) -> Options:
 def _check_only(key: str, value: object) -> None:
     allowed, reason = _ONLY[key]
     if _bool(key, value) is not allowed:
-        raise Refused(f"{key}: {str(value).lower()} cannot hold, {reason}; leave it out")
+        raise Refused(f"{key}: {str(value).lower()} is not possible, {reason}; leave it out")
 
 
 def _bool(key: str, value: object) -> bool:
@@ -165,7 +170,7 @@ def _rename(key: str, value: object) -> dict[str, str]:
 
 
 def _types(key: str, value: object) -> dict[str, TypeText]:
-    """Return PostgreSQL types by name; whether they may be NULL is not theirs to say."""
+    """Return PostgreSQL types by name; they cannot be marked as nullable."""
     found: dict[str, TypeText] = {}
     for name, base in _mapping(key, value).items():
         where = f"{key}.{name}"

@@ -110,46 +110,55 @@ def parse_comments(comments: tuple[str, ...], own: FileComments | None = None) -
     lines = [line.removeprefix(" ").rstrip() for text in comments for line in text.split("\n")]
     doc: list[str] = []
     file_doc: list[str] = []
-    batch: Batch | None = None
-    params: dict[str, TypeText] = {}
-    columns: dict[str, TypeText] = {}
-    row = ""
-    flags: set[str] = set()
+    parsed = _Parsed()
     for line in lines:
         if not line.lstrip().startswith("py:"):
             doc.append(line)
-            continue
-        match line.strip().removeprefix("py:").split():
-            case ["batch", argument, model] if batch is None:
-                batch = Batch(_python_name(argument), _python_name(model))
-            case ["param", name, *words] if words and name not in params:
-                params[name] = parse_type(" ".join(words))
-            case ["column", name, *words] if words and name not in columns:
-                columns[name] = parse_type(" ".join(words))
-            case ["row", name] if not row:
-                row = _python_name(name)
-            case ["file"] if doc and not file_doc:
-                file_doc, doc = doc, []
-            case ["one!" | "iterator" as flag] if flag not in flags:
-                flags.add(flag)
-            case _:
-                raise Refused(
-                    f"-- {line.strip()} is unknown or repeated; the directives are: batch "
-                    "ARGUMENT MODEL, param NAME TYPE, column NAME TYPE, row NAME, one!, iterator, "
-                    "file"
-                )
+        elif line.strip().removeprefix("py:").split() != ["file"] or not doc or file_doc:
+            parsed.read(line.strip())
+        else:
+            file_doc, doc = doc, []
     if own is not None and not file_doc:
         doc, file_doc = _without_directives(own.doc), _without_directives(own.head)
     return Directives(
         doc=_trim(doc),
         file_doc=_trim(file_doc),
-        batch=batch,
-        params=params,
-        columns=columns,
-        row=row,
-        one="one!" in flags,
-        iterator="iterator" in flags,
+        batch=parsed.batch,
+        params=parsed.params,
+        columns=parsed.columns,
+        row=parsed.row,
+        one="one!" in parsed.flags,
+        iterator="iterator" in parsed.flags,
     )
+
+
+@dataclass(slots=True)
+class _Parsed:
+    """The directives of one query, while they are read; each may occur once."""
+
+    batch: Batch | None = None
+    params: dict[str, TypeText] = field(default_factory=dict[str, TypeText])
+    columns: dict[str, TypeText] = field(default_factory=dict[str, TypeText])
+    row: str = ""
+    flags: set[str] = field(default_factory=set[str])
+
+    def read(self, line: str) -> None:
+        match line.removeprefix("py:").split():
+            case ["batch", argument, model] if self.batch is None:
+                self.batch = Batch(_python_name(argument), _python_name(model))
+            case ["param", name, *words] if words and name not in self.params:
+                self.params[name] = parse_type(" ".join(words))
+            case ["column", name, *words] if words and name not in self.columns:
+                self.columns[name] = parse_type(" ".join(words))
+            case ["row", name] if not self.row:
+                self.row = _python_name(name)
+            case ["one!" | "iterator" as flag] if flag not in self.flags:
+                self.flags.add(flag)
+            case _:
+                raise Refused(
+                    f"-- {line} is unknown or repeated; the directives are: batch ARGUMENT MODEL, "
+                    "param NAME TYPE, column NAME TYPE, row NAME, one!, iterator, file"
+                )
 
 
 def _without_directives(lines: tuple[str, ...]) -> list[str]:

@@ -68,7 +68,7 @@ def test_what_stands_apart_is_the_files_documentation(tmp_path: Path) -> None:
 
 
 def test_comment_of_a_missing_query_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(GeneratorError, match=r"absent\.sql is not there"):
+    with pytest.raises(GeneratorError, match=r"absent\.sql does not exist"):
         read_file_comments(("absent.sql",), str(tmp_path))
 
 

@@ -125,14 +125,18 @@ REFUSED = {
     ),
     "UnreadableParameter": (
         ":exec",
-        "WITH RECURSIVE t AS (SELECT id FROM item UNION SELECT id FROM t) "
-        "SEARCH DEPTH FIRST BY id SET path DELETE FROM item WHERE item.note = @x",
+        (
+            "WITH RECURSIVE t AS (SELECT id FROM item UNION SELECT id FROM t) SEARCH DEPTH FIRST "
+            "BY id SET path DELETE FROM item WHERE item.note = @x"
+        ),
         "parameter x: the statement cannot be read; cast every parameter and every column",
     ),
     "UnreadableResult": (
         ":many",
-        "WITH RECURSIVE t AS (SELECT id, 1 + 1 AS n FROM item UNION SELECT id, n FROM t) "
-        "SEARCH DEPTH FIRST BY id SET path SELECT n + 1 AS next FROM t",
+        (
+            "WITH RECURSIVE t AS (SELECT id, 1 + 1 AS n FROM item UNION SELECT id, n FROM t) "
+            "SEARCH DEPTH FIRST BY id SET path SELECT n + 1 AS next FROM t"
+        ),
         "column next: the statement cannot be read; cast every parameter and every column",
     ),
     "ViewWithNames": (
@@ -427,7 +431,7 @@ SELECT first FROM item;
 SELECT sqlc.embed(spare), sqlc.embed(spare) FROM spare;
 """
 CUSTOM = [
-    "enum point: PostgreSQL reads point as its own type of that name; call it otherwise",
+    "enum point: PostgreSQL reads point as its own type of that name; rename it",
     "column look: vector cannot become app.types.Look without a converter",
     "column two: two overrides import Word, from app.types and app.words",
     "column str: app.types.str: generated code has another str",
@@ -466,7 +470,7 @@ def test_sqlc_in_another_folder_is_refused(tmp_path: Path) -> None:
     done = run(tmp_path, "sqlc", "generate", "-f", "project/sqlc.json")
     assert done.returncode == 1
     assert lines_of(done.stderr) == [
-        "schema.sql is not there; run sqlc in the folder of its configuration, without -f"
+        "schema.sql does not exist; run sqlc in the folder of its configuration, without -f"
     ]
     assert run(project, "sqlc", "generate").returncode == 0
 

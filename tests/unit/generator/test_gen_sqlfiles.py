@@ -36,7 +36,7 @@ def test_a_schema_file_that_cannot_be_read_is_an_error_with_its_place(
 
 
 def test_a_missing_file_is_an_error_that_names_it(tmp_path: Path) -> None:
-    with pytest.raises(GeneratorError, match=r"nothing\.sql is not there"):
+    with pytest.raises(GeneratorError, match=r"nothing\.sql does not exist"):
         read_schema(("nothing.sql",), str(tmp_path))
 
 
@@ -48,7 +48,7 @@ def test_a_folder_called_like_a_file_is_an_error_that_names_it(tmp_path: Path) -
 
 def test_a_dangling_link_in_a_pattern_is_an_error_that_names_it(tmp_path: Path) -> None:
     tmp_path.joinpath("a.sql").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(GeneratorError, match=r"\*\.sql is not there"):
+    with pytest.raises(GeneratorError, match=r"\*\.sql does not exist"):
         read_schema(("*.sql",), str(tmp_path))
 
 
@@ -97,7 +97,7 @@ def test_patterns_that_find_no_query_file_are_an_error(
         "v1.31.1", "postgresql", "public", (), (query,), options, (), ("queries/*.sql",)
     )
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(GeneratorError, match=r"a\.sql is not there; run sqlc in the folder"):
+    with pytest.raises(GeneratorError, match=r"a\.sql does not exist; run sqlc in the folder"):
         require_files(request)
     tmp_path.joinpath("queries").mkdir()
     tmp_path.joinpath("queries", "a.sql").write_text("")
