@@ -48,7 +48,7 @@ def test_unnest_with_ordinality_has_the_names_of_its_alias(alias: str, argument:
     assert inferred(sql) == ({"id": "int8", "value": "text", "number": "int8"}, {})
 
 
-def test_column_called_values_is_no_values_list() -> None:
+def test_column_called_values_is_not_a_values_list() -> None:
     sql = "SELECT values FROM lamp WHERE $1 = ANY(values) AND id IN (VALUES (1), ($2))"
 
     assert inferred(sql) == ({"values": "text[]"}, {1: "text", 2: "int4"})
