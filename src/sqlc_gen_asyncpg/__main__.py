@@ -9,10 +9,10 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-from sqlc_gen_asyncpg import wire
-from sqlc_gen_asyncpg.build import build
+from sqlc_gen_asyncpg import protocol
+from sqlc_gen_asyncpg.build.package import build
 from sqlc_gen_asyncpg.errors import GeneratorError, InternalError
-from sqlc_gen_asyncpg.render import render
+from sqlc_gen_asyncpg.render.package import render
 from sqlc_gen_asyncpg.sqlfiles import require_files
 
 __all__ = ["generate", "main"]
@@ -22,18 +22,18 @@ _METHOD: Final = "/"  # sqlc adds the method of its protocol: /plugin.CodegenSer
 
 def generate(raw: bytes) -> bytes:
     """Return the response to a request; GeneratorError with all that is wrong."""
-    request = wire.decode(raw)
+    request = protocol.decode(raw)
     require_files(request)
-    return wire.encode(render(build(request)))
+    return protocol.encode(render(build(request)))
 
 
 def main() -> None:
     """Serve one request of sqlc, or run the command that the arguments name."""
     arguments = sys.argv[1:]
     if arguments and not arguments[0].startswith(_METHOD):
-        from sqlc_gen_asyncpg import commands  # noqa: PLC0415  # sqlc waits for what is imported
+        from sqlc_gen_asyncpg.check import command  # noqa: PLC0415  # sqlc waits for what is imported
 
-        sys.exit(commands.run(arguments))
+        sys.exit(command.run(arguments))
     if not arguments and sys.stdin.isatty():
         sys.stderr.write("sqlc runs this program with a request on stdin; see --help\n")
         sys.exit(2)

@@ -1,4 +1,4 @@
-"""Names: from SQL to Python. Pure text; whoever calls decides what happens on a collision."""
+"""Python names for the names of SQL; the callers check for collisions."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, Final
 
-from sqlc_gen_asyncpg.words import words
-
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
 __all__ = [
+    "OWN_IMPORTS",
     "RESERVED",
+    "STANDARD_IMPORTS",
+    "THIRD_PARTY_IMPORTS",
     "argument_name",
     "camel",
     "constant_name",
@@ -27,49 +28,76 @@ __all__ = [
 ]
 
 # Words that a query's name may hold in capitals; one with capitals inside counts as a single word.
-INITIALISMS: Final = words(
-    "ACL API ASCII CPU CSS CSV DB DNS EOF GUID HTML HTTP HTTPS ID IP JSON JWT LLM MCP QPS RAM RPC "
-    "SLA SMTP SQL SSH TCP TLS TTL UDP UI UID URI URL UTF8 UUID VM XML XMPP XSRF XSS YAML "
-    "CrewAI GitHub GitLab GraphQL LangGraph OAuth OpenAI PostgreSQL"
-)
+INITIALISMS: Final = frozenset({
+    "ACL", "API", "ASCII", "CPU", "CSS", "CSV", "DB", "DNS", "EOF", "GUID", "HTML", "HTTP", "HTTPS",
+    "ID", "IP", "JSON", "JWT", "LLM", "MCP", "QPS", "RAM", "RPC", "SLA", "SMTP", "SQL", "SSH",
+    "TCP", "TLS", "TTL", "UDP", "UI", "UID", "URI", "URL", "UTF8", "UUID", "VM", "XML", "XMPP",
+    "XSRF", "XSS", "YAML", "CrewAI", "GitHub", "GitLab", "GraphQL", "LangGraph", "OAuth", "OpenAI",
+    "PostgreSQL",
+})  # fmt: skip
 
 # Attributes of pydantic's BaseModel; a field of that name would hide the method.
-MODEL_ATTRIBUTES: Final = words(
-    "construct copy dict from_orm json model_computed_fields model_config model_construct "
-    "model_copy model_dump model_dump_json model_extra model_fields model_fields_set "
-    "model_json_schema model_parametrized_name model_post_init model_rebuild model_validate "
-    "model_validate_json model_validate_strings parse_file parse_obj parse_raw schema "
-    "schema_json update_forward_refs validate"
-)
+MODEL_ATTRIBUTES: Final = frozenset({
+    "construct", "copy", "dict", "from_orm", "json", "model_computed_fields", "model_config",
+    "model_construct", "model_copy", "model_dump", "model_dump_json", "model_extra", "model_fields",
+    "model_fields_set", "model_json_schema", "model_parametrized_name", "model_post_init",
+    "model_rebuild", "model_validate", "model_validate_json", "model_validate_strings",
+    "parse_file", "parse_obj", "parse_raw", "schema", "schema_json", "update_forward_refs",
+    "validate",
+})  # fmt: skip
 
 # What generated modules import; nothing in them may have the same name.
-RESERVED: Final = words(
-    "Annotated AsyncIterable AsyncIterator AwareDatetime BaseModel BitString Composite "
-    "ConfigDict Converted CopyDBTX CursorDBTX DBTX Decimal Encoder Field Final Given HalfVector "
-    "IPv4Address IPv4Interface IPv4Network IPv6Address IPv6Interface IPv6Network Iterable "
-    "JsonValue NaiveDatetime PgAware PgBits PgHalfVector PgJson PgJsonText PgRange "
-    "PgSparseVector PgVector PgVectorList Range Row Sequence SparseVector TypeAdapter TypeAlias "
-    "UUID Vector affected copied dt enum enums json_object json_text models nested_reader reader "
-    "require_aware required tuples vector_text"
+RESERVED: Final = frozenset({
+    "Annotated", "AsyncIterable", "AsyncIterator", "AwareDatetime", "BaseModel", "BitString",
+    "Composite", "ConfigDict", "Converted", "CopyDBTX", "CursorDBTX", "DBTX", "Decimal", "Encoder",
+    "Field", "Final", "Given", "HalfVector", "IPv4Address", "IPv4Interface", "IPv4Network",
+    "IPv6Address", "IPv6Interface", "IPv6Network", "Iterable", "JsonValue", "NaiveDatetime",
+    "PgAware", "PgBits", "PgHalfVector", "PgJson", "PgJsonText", "PgRange", "PgSparseVector",
+    "PgVector", "PgVectorList", "Range", "Row", "Sequence", "SparseVector", "TypeAdapter",
+    "TypeAlias", "UUID", "Vector", "affected", "copied", "dt", "enum", "enums", "json_object",
+    "json_text", "models", "nested_reader", "reader", "require_aware", "required", "tuples",
+    "vector_text",
+})  # fmt: skip
+
+# Names that generated modules import, by module.
+STANDARD_IMPORTS: Final = {
+    "collections.abc": "AsyncIterable AsyncIterator Iterable Sequence",
+    "decimal": "Decimal",
+    "ipaddress": ("IPv4Address IPv4Interface IPv4Network IPv6Address IPv6Interface IPv6Network"),
+    "typing": "Annotated Final TypeAlias",
+    "uuid": "UUID",
+}
+THIRD_PARTY_IMPORTS: Final = {
+    "pgvector": "HalfVector SparseVector Vector",
+    "pydantic": ("AwareDatetime BaseModel ConfigDict Field JsonValue NaiveDatetime TypeAdapter"),
+}
+# The same as paths.
+OWN_IMPORTS: Final = frozenset(
+    f"{module}.{name}"
+    for module, names in {**STANDARD_IMPORTS, **THIRD_PARTY_IMPORTS}.items()
+    for name in names.split()
 )
 
 # Names that an annotation of the same class body may need.
-ANNOTATION_NAMES: Final = words("bool bytes dict dt enums float int list models self str")
+ANNOTATION_NAMES: Final = frozenset({
+    "bool", "bytes", "dict", "dt", "enums", "float", "int", "list", "models", "self", "str",
+})  # fmt: skip
 
 # Names that the body of a generated function uses.
-BODY_NAMES: Final = words(
-    "affected cls copied db dict dt enums list models nested_reader next reader require_aware "
-    "required self tuple zip"
-)
+BODY_NAMES: Final = frozenset({
+    "affected", "cls", "copied", "db", "dict", "dt", "enums", "list", "models", "nested_reader",
+    "next", "reader", "require_aware", "required", "self", "tuple", "zip",
+})  # fmt: skip
 
 # The private constants of a generated module have no small letters in their names.
 _PRIVATE: Final = re.compile(r"_[^a-z]*")
 
-_UNINFLECTED: Final = words(
-    "analytics statistics physics ethics bias canvas chaos corps data feedback gas information "
-    "kubernetes lens media metadata mathematics news redis series species status sms "
-    "atlas address access process progress"
-)
+_UNINFLECTED: Final = frozenset({
+    "analytics", "statistics", "physics", "ethics", "bias", "canvas", "chaos", "corps", "data",
+    "feedback", "gas", "information", "kubernetes", "lens", "media", "metadata", "mathematics",
+    "news", "redis", "series", "species", "status", "sms", "atlas", "address", "access", "process",
+    "progress",
+})  # fmt: skip
 _IRREGULAR: Final = {
     "aliases": "alias",
     "analyses": "analysis",

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, cast
 
 from sqlc_gen_asyncpg.errors import Refused, Report
-from sqlc_gen_asyncpg.pgtypes import parse_type
+from sqlc_gen_asyncpg.pytypes import parse_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from sqlc_gen_asyncpg.pgtypes import TypeText
+    from sqlc_gen_asyncpg.pytypes import TypeText
 
 __all__ = ["Converter", "EnumSpec", "Options", "Override", "parse_options"]
 

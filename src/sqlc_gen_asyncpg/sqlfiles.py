@@ -17,7 +17,7 @@ from sqlc_gen_asyncpg.errors import GeneratorError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sqlc_gen_asyncpg import wire
+    from sqlc_gen_asyncpg import protocol
 
 __all__ = ["read_sql", "require_files", "sql_files", "without_rollback"]
 
@@ -77,7 +77,7 @@ def without_rollback(text: str) -> str:
     return "\n".join(lines)
 
 
-def require_files(request: wire.Request) -> None:
+def require_files(request: protocol.Request) -> None:
     """Raise GeneratorError if the files of the request are not in the current folder.
 
     Without them domains, composite types, views and comments would be lost silently.

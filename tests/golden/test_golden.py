@@ -109,5 +109,5 @@ def test_the_plugin_loads_nothing_slow(tmp_path: Path) -> None:
     """It takes 0.35 s for 91 queries; pydantic alone would take 0.2, a SQL parser 0.4."""
     code = "import sys, sqlc_gen_asyncpg.__main__; print(*sys.modules)"
     loaded = set(run(tmp_path, "python", "-c", code).stdout.split())
-    assert "sqlc_gen_asyncpg.build" in loaded
+    assert "sqlc_gen_asyncpg.build.package" in loaded
     assert not loaded & {"asyncpg", "pydantic", "sqlglot"}

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from golden.cases import BIN, EMBEDDED_CASES, HERE, write_project
-from sqlc_gen_asyncpg.check import main
+from sqlc_gen_asyncpg.check.annotations import main
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = """

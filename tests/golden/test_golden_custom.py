@@ -17,9 +17,9 @@ from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
 from golden.cases import HERE
-from sqlc_gen_asyncpg import wire
-from sqlc_gen_asyncpg.build import build
-from sqlc_gen_asyncpg.check import capture, contradictions
+from sqlc_gen_asyncpg import protocol
+from sqlc_gen_asyncpg.build.package import build
+from sqlc_gen_asyncpg.check.annotations import capture, contradictions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -77,7 +77,7 @@ async def connect(dsn: str, case: str) -> asyncpg.Connection[asyncpg.Record]:
 async def test_the_server_contradicts_nothing(case: str, database: str) -> None:
     (request,) = capture(directory=HERE / case)
     connection = await connect(database, case)
-    package = build(wire.decode(request), str(HERE / case))
+    package = build(protocol.decode(request), str(HERE / case))
     assert await contradictions(connection, package) == []
     await connection.close()
 

@@ -11,9 +11,9 @@ import pytest
 import pytest_asyncio
 
 from golden.cases import HERE, assert_managed_is_the_same
-from sqlc_gen_asyncpg import wire
-from sqlc_gen_asyncpg.build import build
-from sqlc_gen_asyncpg.check import capture, contradictions
+from sqlc_gen_asyncpg import protocol
+from sqlc_gen_asyncpg.build.package import build
+from sqlc_gen_asyncpg.check.annotations import capture, contradictions
 from support.servers import DEBIANS_15, own_server, skip
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ async def test_the_server_contradicts_nothing_of_extensions(
     connection: asyncpg.Connection[asyncpg.Record],
 ) -> None:
     (request,) = capture(directory=CASE)
-    assert await contradictions(connection, build(wire.decode(request), str(CASE))) == []
+    assert await contradictions(connection, build(protocol.decode(request), str(CASE))) == []
 
 
 def test_the_package_is_the_same_with_a_managed_database(dsn: str, tmp_path: Path) -> None:

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest_asyncio
 
-from sqlc_gen_asyncpg.pgtypes import normal_name
-from sqlc_gen_asyncpg.sql.infer import Inference
-from sqlc_gen_asyncpg.sql.library import Candidate, Info
-from sqlc_gen_asyncpg.sql.relations import columns
-from sqlc_gen_asyncpg.sql.scope import Schema
+from sqlc_gen_asyncpg.infer.expressions import Inference
+from sqlc_gen_asyncpg.infer.relations import columns
+from sqlc_gen_asyncpg.infer.scope import Schema
+from sqlc_gen_asyncpg.infer.values import Candidate, ValueType
+from sqlc_gen_asyncpg.pytypes import normal_name
 from sqlc_gen_asyncpg.sql.statements import parse
-from sqlc_gen_asyncpg.wire import Name
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -212,10 +211,10 @@ async def connection(database: str) -> AsyncIterator[asyncpg.Connection[asyncpg.
 def spelled(name: str) -> str:
     """A type as the driver names it, in our spelling."""
     bare = name.removesuffix("[]").removeprefix("_")
-    return ("_" if bare != name else "") + normal_name(Name("", bare))
+    return ("_" if bare != name else "") + normal_name(bare)
 
 
-def ours(info: Info | None) -> str:
+def ours(info: ValueType | None) -> str:
     kind = "text" if info and info.open else info.type if info else ""
     return ("_" if info and info.dims else "") + kind
 
@@ -225,9 +224,9 @@ def statements() -> list[str]:
     return [*parts, *(each for each in STATEMENTS.split("\n") if each)]
 
 
-def inferred(sql: str) -> tuple[Inference, list[Info]]:
+def inferred(sql: str) -> tuple[Inference, list[ValueType]]:
     infos = {
-        name: Info(kind.removeprefix("_"), int(kind.startswith("_")))
+        name: ValueType(kind.removeprefix("_"), int(kind.startswith("_")))
         for name, kind in TYPES.items()
     }
     inference = Inference(Schema("public", {("public", "lamp"): infos}, FUNCTIONS))
@@ -242,7 +241,7 @@ async def test_what_is_sure_is_what_the_server_says(
     for sql in statements():
         inference, results = inferred(sql)
         numbers = {number for number in (1, 2) if f"${number}" in sql}
-        refused = {*inference.untyped, *inference.torn}
+        refused = {*inference.untyped, *inference.ambiguous_params}
         known = numbers <= set(inference.params) and not refused
         known = known and all(each.type for each in results)
         try:

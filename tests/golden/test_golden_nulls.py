@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest_asyncio
 
-from sqlc_gen_asyncpg.sql.infer import Inference
-from sqlc_gen_asyncpg.sql.library import Info
-from sqlc_gen_asyncpg.sql.relations import columns
-from sqlc_gen_asyncpg.sql.scope import Schema
+from sqlc_gen_asyncpg.infer.expressions import Inference
+from sqlc_gen_asyncpg.infer.relations import columns
+from sqlc_gen_asyncpg.infer.scope import Schema
+from sqlc_gen_asyncpg.infer.values import ValueType
 from sqlc_gen_asyncpg.sql.statements import parse
 
 if TYPE_CHECKING:
@@ -21,10 +21,10 @@ CREATE TABLE t (id int NOT NULL, g int NOT NULL, n int, x text);
 INSERT INTO t VALUES (1, 1, 1, 'a,b'), (2, 1, NULL, NULL), (3, 2, NULL, 'NULL,c'), (4, 2, NULL, '');
 """
 COLUMNS = {
-    "id": Info("int4", nullable=False),
-    "g": Info("int4", nullable=False),
-    "n": Info("int4"),
-    "x": Info("text"),
+    "id": ValueType("int4", nullable=False),
+    "g": ValueType("int4", nullable=False),
+    "n": ValueType("int4"),
+    "x": ValueType("text"),
 }
 # What stands in `SELECT … FROM t`, and in a SELECT by groups of `g`.
 NEVER = """
@@ -126,7 +126,7 @@ def lines(text: str) -> list[str]:
     return [line for line in text.split("\n") if line]
 
 
-def inferred(sql: str) -> Info:
+def inferred(sql: str) -> ValueType:
     inference = Inference(Schema("public", {("public", "t"): COLUMNS}))
     ((_, info),) = columns(inference, parse(sql), None)
     return info

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
-from sqlc_gen_asyncpg.sql.infer import Inference
-from sqlc_gen_asyncpg.sql.library import Info
-from sqlc_gen_asyncpg.sql.relations import columns
-from sqlc_gen_asyncpg.sql.scope import Schema
+from sqlc_gen_asyncpg.infer.expressions import Inference
+from sqlc_gen_asyncpg.infer.relations import columns
+from sqlc_gen_asyncpg.infer.scope import Schema
+from sqlc_gen_asyncpg.infer.values import ValueType
 from sqlc_gen_asyncpg.sql.statements import parse
 
 if TYPE_CHECKING:
@@ -492,7 +492,7 @@ def spelled(name: str) -> str:
 def inferred(sql: str) -> list[str] | None:
     """The types of the parameters; None for what is refused, as it is where one is not sure."""
     infos = {
-        name: Info(kind.removeprefix("_"), int(kind.startswith("_")))
+        name: ValueType(kind.removeprefix("_"), int(kind.startswith("_")))
         for name, kind in TYPES.items()
     }
     tables = {("public", "t"): infos}
@@ -500,16 +500,16 @@ def inferred(sql: str) -> list[str] | None:
         "public",
         tables,
         domains={"dom": "text"},
-        composites={"place": {"street": Info("text"), "codes": Info("int4", 1)}},
+        composites={"place": {"street": ValueType("text"), "codes": ValueType("int4", 1)}},
         enums={"st": ("a", "b")},
     )
     inference = Inference(schema, {1, 2, 3})
     columns(inference, parse(sql), None)
-    if inference.torn or inference.untyped or inference.clashes:
+    if inference.ambiguous_params or inference.untyped or inference.type_errors:
         return None
     found: list[str] = []
     for number in sorted(set(re.findall(r"\$(\d)", sql))):
-        info = inference.params.get(int(number), Info(""))
+        info = inference.params.get(int(number), ValueType(""))
         found.append("_" * info.dims + {"dom": "text"}.get(info.type, info.type))
     return None if "" in found else found
 

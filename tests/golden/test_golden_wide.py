@@ -17,9 +17,9 @@ from pgvector import HalfVector, SparseVector
 
 from golden.cases import HERE, run
 from golden.test_golden_runs import prepare
-from sqlc_gen_asyncpg import ir, wire
-from sqlc_gen_asyncpg.build import build
-from sqlc_gen_asyncpg.check import agrees, capture, contradictions
+from sqlc_gen_asyncpg import ir, protocol
+from sqlc_gen_asyncpg.build.package import build
+from sqlc_gen_asyncpg.check.annotations import agrees, capture, contradictions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -71,7 +71,7 @@ SAMPLES: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def package() -> ir.Package:
     (request,) = capture(directory=HERE / CASE)
-    return build(wire.decode(request), str(HERE / CASE))
+    return build(protocol.decode(request), str(HERE / CASE))
 
 
 @pytest.fixture(autouse=True)

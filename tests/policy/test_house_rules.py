@@ -20,7 +20,7 @@ RUNNER = [
         ROOT / "src" / "agentrows" / "migrate" / name
         for name in ("ledger.py", "server.py", "relations.py", "session_sql.py")
     ),
-    ROOT / "src" / "sqlc_gen_asyncpg" / "serverschema.py",
+    ROOT / "src" / "sqlc_gen_asyncpg" / "check" / "schema.py",
 ]
 SQL = re.compile(r"\s*(SELECT|INSERT INTO|UPDATE|DELETE FROM|WITH|CREATE|ALTER|DROP|TRUNCATE) \S")
 # Its rights are given on tables that only a database knows, so it is run there and not by us.

@@ -1,1 +1,1 @@
-"""What a query means as far as types go, found without a server in half a millisecond."""
+"""SQL text to a syntax tree, without knowledge of any schema."""

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 from sqlc_gen_asyncpg.sql import nodes
 from sqlc_gen_asyncpg.sql.literals import number, string, type_name
+from sqlc_gen_asyncpg.sql.special_forms import special_form
 from sqlc_gen_asyncpg.sql.tokens import SqlSyntaxError
 from sqlc_gen_asyncpg.sql.windows import over
-from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,25 +38,27 @@ _VALUES: Final = {
     "current_schema": "name",
 }
 # No function, although parentheses may follow.
-_RESERVED: Final = words(
-    "select from where group having window union intersect except order limit offset fetch for "
-    "when then else end and or not is in like ilike similar between as on using join left right "
-    "inner full cross natural returning set values into asc desc nulls collate with over filter"
-)
-_LITERAL_TYPES: Final = words(
-    "date time timestamp timestamptz interval json jsonb uuid inet text numeric point bytea "
-    "float8 int4 bool boolean"
-)
+_RESERVED: Final = frozenset({
+    "select", "from", "where", "group", "having", "window", "union", "intersect", "except", "order",
+    "limit", "offset", "fetch", "for", "when", "then", "else", "end", "and", "or", "not", "is",
+    "in", "like", "ilike", "similar", "between", "as", "on", "using", "join", "left", "right",
+    "inner", "full", "cross", "natural", "returning", "set", "into", "asc", "desc",
+    "nulls", "collate", "with", "over", "filter",
+})  # fmt: skip
+_LITERAL_TYPES: Final = frozenset({
+    "date", "time", "timestamp", "timestamptz", "interval", "json", "jsonb", "uuid", "inet", "text",
+    "numeric", "point", "bytea", "float8", "int4", "bool", "boolean",
+})  # fmt: skip
 
 
 class Expressions:
-    """A parser of expressions; `query` reads a subquery."""
+    """A parser of expressions; `subquery` reads a subquery."""
 
-    __slots__ = ("query", "stream")
+    __slots__ = ("stream", "subquery")
 
-    def __init__(self, stream: Stream, query: Callable[[], nodes.Query]) -> None:
+    def __init__(self, stream: Stream, subquery: Callable[[], nodes.Query]) -> None:
         self.stream = stream
-        self.query = query
+        self.subquery = subquery
 
     def expression(self, least: int = 0) -> Expr:
         """Read an expression whose operators bind at least this tightly."""
@@ -131,7 +133,7 @@ class Expressions:
             if stream.at(word, "("):
                 stream.position += 2
                 if self._at_query():
-                    found = nodes.In(left, (), self.query())
+                    found = nodes.In(left, (), self.subquery())
                     stream.expect(")")
                     return found
                 right = self.expression()
@@ -190,7 +192,9 @@ class Expressions:
         kind = stream.next().text
         if kind in {"nfc", "nfd", "nfkc", "nfkd"}:
             kind = stream.next().text
-        while stream.at_any(words("json normalized object array scalar value unique keys with")):
+        while stream.at_any(
+            "json", "normalized", "object", "array", "scalar", "value", "unique", "keys", "with"
+        ):
             stream.next()
         return nodes.Test(kind, (left,))
 
@@ -219,7 +223,7 @@ class Expressions:
     def _in(self, left: Expr) -> Expr:
         self.stream.expect("(")
         if self._at_query():
-            query = self.query()
+            query = self.subquery()
             self.stream.expect(")")
             return nodes.In(left, (), query)
         return nodes.In(left, self.several())
@@ -229,7 +233,9 @@ class Expressions:
         while self.stream.ahead(offset).text == "(" and self.stream.ahead(offset).kind == "op":
             offset += 1
         token = self.stream.ahead(offset)
-        return token.kind == "word" and token.text in {"select", "with", "values"}
+        if token.kind == "word" and token.text == "values":  # also a column's name
+            return self.stream.ahead(offset + 1).text == "("
+        return token.kind == "word" and token.text in {"select", "with"}
 
     def _primary(self) -> Expr:  # noqa: PLR0911  # one per kind of token
         stream = self.stream
@@ -256,12 +262,12 @@ class Expressions:
 
     def _parentheses(self) -> Expr:
         stream = self.stream
-        if stream.ahead().text in {"select", "with", "values", "("}:
+        if stream.ahead().text in {"select", "with", "("}:
             start = stream.position
             stream.next()
             if self._at_query():
                 try:
-                    found = nodes.Sub("one", self.query())
+                    found = nodes.Subquery("one", self.subquery())
                     stream.expect(")")
                 except SqlSyntaxError:
                     stream.position = start
@@ -273,8 +279,6 @@ class Expressions:
         return items[0] if len(items) == 1 else nodes.Row(items)
 
     def _word(self, word: str) -> Expr:
-        from sqlc_gen_asyncpg.sql.special import special  # noqa: PLC0415  # they need each other
-
         stream = self.stream
         if word in {"true", "false", "null"}:
             stream.next()
@@ -288,7 +292,7 @@ class Expressions:
             found = self._typed_literal()
             if found:
                 return found
-        return special(self, word) or self._reference()
+        return special_form(self, word) or self._reference()
 
     def _typed_literal(self) -> Expr | None:
         """Read `interval '1 day'`."""
@@ -303,7 +307,9 @@ class Expressions:
             stream.position = start
             return None
         stream.next()
-        while name == "interval" and stream.at_any(words("year month day hour minute second to")):
+        while name == "interval" and stream.at_any(
+            "year", "month", "day", "hour", "minute", "second", "to"
+        ):
             stream.next()
         return nodes.Cast(nodes.Const("unknown"), name, dims)
 

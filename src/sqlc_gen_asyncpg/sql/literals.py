@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sqlc_gen_asyncpg.sql import nodes
-from sqlc_gen_asyncpg.words import words
 
 if TYPE_CHECKING:
     from sqlc_gen_asyncpg.sql.stream import Stream
@@ -34,7 +33,7 @@ def type_name(stream: Stream) -> tuple[str, int]:  # noqa: C901  # one rule afte
                 name = f"{name} {tail}"
     name = "bpchar" if unquoted and name == "char" else name  # the type "char" is another one
     if name == "interval":
-        while stream.at_any(words("year month day hour minute second to")):
+        while stream.at_any("year", "month", "day", "hour", "minute", "second", "to"):
             stream.next()
     if stream.at("("):
         stream.skip_parentheses()

@@ -12,6 +12,7 @@ __all__ = [
     "Array",
     "Body",
     "Call",
+    "CallStatement",
     "Case",
     "Cast",
     "Const",
@@ -19,12 +20,12 @@ __all__ = [
     "Derived",
     "Dml",
     "Expr",
+    "FixedType",
     "Functions",
     "In",
     "Index",
     "Item",
     "Join",
-    "Known",
     "Member",
     "Op",
     "Param",
@@ -35,7 +36,7 @@ __all__ = [
     "Select",
     "SetOp",
     "Source",
-    "Sub",
+    "Subquery",
     "Table",
     "Test",
     "Values",
@@ -128,7 +129,7 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Sub:
+class Subquery:
     """A subquery."""
 
     kind: Literal["one", "exists", "array"]
@@ -175,7 +176,7 @@ class Index:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class FixedType:
     """What has the same type whatever stands in it, as JSON_EXISTS."""
 
     type: str
@@ -193,13 +194,13 @@ Expr: TypeAlias = (
     | Quantified
     | In
     | Case
-    | Sub
+    | Subquery
     | Array
     | Row
     | Test
     | Member
     | Index
-    | Known
+    | FixedType
 )
 
 
@@ -261,8 +262,8 @@ Source: TypeAlias = Table | Derived | Functions | Join
 class Select:
     """SELECT; `groups` says that there is a GROUP BY, `sets` that it has grouping sets.
 
-    `others` are what it groups by, is distinct on, and its windows; a frame of those in `odd` need
-    not hold the row itself.
+    `others` are what it groups by, is distinct on, and its windows. `frame_may_exclude_row` are the
+    windows whose frame need not contain the current row.
     """
 
     items: tuple[Item, ...]
@@ -272,7 +273,7 @@ class Select:
     sets: bool = False
     having: bool = False
     others: tuple[Expr, ...] = ()
-    odd: tuple[str, ...] = ()
+    frame_may_exclude_row: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +294,10 @@ class SetOp:
 
 @dataclass(frozen=True, slots=True)
 class Dml:
-    """INSERT, UPDATE, DELETE or MERGE."""
+    """INSERT, UPDATE or DELETE.
+
+    `may_skip_row`: ON CONFLICT may neither insert nor update a row.
+    """
 
     kind: str
     target: Table
@@ -304,9 +308,17 @@ class Dml:
     conditions: tuple[Expr, ...] = ()
     returning: tuple[Item, ...] = ()
     conflict: bool = False
+    may_skip_row: bool = False
 
 
-Body: TypeAlias = Select | Values | SetOp | Dml
+@dataclass(frozen=True, slots=True)
+class CallStatement:
+    """CALL of a procedure."""
+
+    call: Expr
+
+
+Body: TypeAlias = Select | Values | SetOp | Dml | CallStatement
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,21 +5,21 @@ from __future__ import annotations
 from typing import Final
 
 from sqlc_gen_asyncpg.sql import nodes
-from sqlc_gen_asyncpg.sql.changes import changes
+from sqlc_gen_asyncpg.sql.dml import changes
 from sqlc_gen_asyncpg.sql.expressions import Expressions
 from sqlc_gen_asyncpg.sql.literals import type_name
 from sqlc_gen_asyncpg.sql.stream import Stream
 from sqlc_gen_asyncpg.sql.tokens import SqlSyntaxError, tokenize
 from sqlc_gen_asyncpg.sql.windows import window
-from sqlc_gen_asyncpg.words import words
 
 __all__ = ["Statements", "parse"]
 
-_NO_ALIAS: Final = words(
-    "from where group having window union intersect except order limit offset fetch for on using "
-    "join left right inner full cross natural returning set values when as tablesample with"
-)
-_JOINS: Final = words("join left right inner full cross natural")
+_NO_ALIAS: Final = frozenset({
+    "from", "where", "group", "having", "window", "union", "intersect", "except", "order", "limit",
+    "offset", "fetch", "for", "on", "using", "join", "left", "right", "inner", "full", "cross",
+    "natural", "returning", "set", "values", "when", "as", "tablesample", "with",
+})  # fmt: skip
+_JOINS: Final = frozenset({"join", "left", "right", "inner", "full", "cross", "natural"})
 
 
 def parse(sql: str) -> nodes.Query:
@@ -61,11 +61,11 @@ class Statements:
                 _ = stream.take("row") or stream.take("rows")
             elif stream.take("fetch"):
                 stream.next()
-                if not stream.at_any(words("row rows")):
+                if not stream.at_any("row", "rows"):
                     limits.append(self.expressions.expression(_TIGHT))
-                while stream.at_any(words("row rows only with ties")):
+                while stream.at_any("row", "rows", "only", "with", "ties"):
                     stream.next()
-            elif stream.at("for") and stream.ahead().text in words("update share no key"):
+            elif stream.at("for") and stream.ahead().text in {"update", "share", "no", "key"}:
                 self._lock()
             else:
                 break
@@ -74,7 +74,7 @@ class Statements:
     def _lock(self) -> None:
         stream = self.stream
         stream.next()
-        while stream.at_any(words("update share no key nowait skip locked")):
+        while stream.at_any("update", "share", "no", "key", "nowait", "skip", "locked"):
             stream.next()
             if stream.take("of"):
                 stream.dotted()
@@ -96,14 +96,14 @@ class Statements:
             stream.expect("(")
             found.append(nodes.Cte(name, columns, self.query(), recursive))
             stream.expect(")")
-            if stream.at_any(words("search cycle")):
+            if stream.at_any("search", "cycle"):
                 raise SqlSyntaxError("SEARCH and CYCLE")
         return tuple(found)
 
     def _set_operation(self, least: int) -> nodes.Body:
         left = self._operand()
         stream = self.stream
-        while stream.at_any(words("union except intersect")):
+        while stream.at_any("union", "except", "intersect"):
             power = 2 if stream.at("intersect") else 1
             if power <= least:
                 break
@@ -210,7 +210,8 @@ class Statements:
         return tuple(found)
 
     def _at_clause(self) -> bool:
-        return self.stream.at_any(_NO_ALIAS)
+        token = self.stream.here
+        return token.kind == "word" and token.text in _NO_ALIAS
 
     def sources(self) -> tuple[nodes.Source, ...]:
         """Read a FROM clause."""
@@ -223,10 +224,10 @@ class Statements:
         """Read a table and all that is joined to it."""
         left = self._relation()
         stream = self.stream
-        while stream.at_any(_JOINS):
+        while stream.at_any(*_JOINS):
             natural = stream.take("natural")
             kind = "inner"
-            if stream.at_any(words("left right full")):
+            if stream.at_any("left", "right", "full"):
                 kind = stream.next().text
                 stream.take("outer")
             else:
@@ -248,13 +249,13 @@ class Statements:
         """Read the right side; `a JOIN b JOIN c ON … ON …` nests."""
         start = self.stream.position
         right = self._relation()
-        if self.stream.at_any(words("on using")) or not self.stream.at_any(_JOINS):
+        if self.stream.at_any("on", "using") or not self.stream.at_any(*_JOINS):
             return right
         after = self.stream.position
         try:
             self.stream.position = start
             nested = self.source()
-            if self.stream.at_any(words("on using")):
+            if self.stream.at_any("on", "using"):
                 return nested
         except SqlSyntaxError:
             pass

@@ -43,7 +43,7 @@ class Stream:
             position += 1
         return True
 
-    def at_any(self, words: frozenset[str]) -> bool:
+    def at_any(self, *words: str) -> bool:
         """Whether one of these words comes next."""
         return self.here.kind == "word" and self.here.text in words
 

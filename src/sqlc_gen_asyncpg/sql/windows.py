@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sqlc_gen_asyncpg.words import words
-
 if TYPE_CHECKING:
-    from sqlc_gen_asyncpg.sql.expressions import Expressions
     from sqlc_gen_asyncpg.sql.nodes import Expr
+    from sqlc_gen_asyncpg.sql.parsers import ExpressionParser
 
-__all__ = ["ODD", "over", "window"]
+__all__ = ["FRAME_MAY_EXCLUDE_ROW", "over", "window"]
 
-ODD: Final = "("
+FRAME_MAY_EXCLUDE_ROW: Final = "("
 """In place of a window's name: one whose frame need not hold the row itself."""
-_FRAMES: Final = words("rows range groups")
+_FRAMES: Final = frozenset({"rows", "range", "groups"})
 
 
-def over(parser: Expressions) -> tuple[str | None, list[Expr]]:
+def over(parser: ExpressionParser) -> tuple[str | None, list[Expr]]:
     """Read OVER: the name of its window, empty for one of its own, None if there is no OVER."""
     stream = parser.stream
     if not stream.take("over"):
@@ -25,10 +23,10 @@ def over(parser: Expressions) -> tuple[str | None, list[Expr]]:
     if not stream.at("("):
         return stream.name(), []
     found, odd = window(parser)
-    return ODD if odd else "", found
+    return FRAME_MAY_EXCLUDE_ROW if odd else "", found
 
 
-def window(parser: Expressions) -> tuple[list[Expr], bool]:
+def window(parser: ExpressionParser) -> tuple[list[Expr], bool]:
     """Read a window's definition, and whether its frame may be without the row itself."""
     stream = parser.stream
     found: list[Expr] = []
@@ -41,14 +39,14 @@ def window(parser: Expressions) -> tuple[list[Expr], bool]:
                 found.append(parser.expression())
         elif stream.take("order", "by"):
             found += parser.order()
-        elif stream.at_any(_FRAMES) and stream.ahead().text not in {")", "order", "partition"}:
+        elif stream.at_any(*_FRAMES) and stream.ahead().text not in {")", "order", "partition"}:
             odd = _frame(parser)
         else:
             stream.next()
     return found, odd
 
 
-def _frame(parser: Expressions) -> bool:
+def _frame(parser: ExpressionParser) -> bool:
     """Read a frame: `preceding` to `following`, with the current row as either, holds the row."""
     stream = parser.stream
     start = stream.position
@@ -63,7 +61,7 @@ def _frame(parser: Expressions) -> bool:
         said = said[: said.index("exclude")]
     else:
         whole = True
-    ends = [index for index, each in enumerate(said) if each in words("preceding following row")]
+    ends = [index for index, each in enumerate(said) if each in {"preceding", "following", "row"}]
     first = said[ends[0]] if ends else ""
     last = said[ends[-1]] if len(ends) > 1 else "row"
     return not whole or first == "following" or last == "preceding"

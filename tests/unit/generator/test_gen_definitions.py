@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sqlc_gen_asyncpg.schemafiles import read_text
-from sqlc_gen_asyncpg.sql.library import Candidate
+from sqlc_gen_asyncpg.infer.values import Candidate
+from sqlc_gen_asyncpg.schema.ddl import read_text
 
 DEFINITIONS = {
     "(a int, text) RETURNS bool": Candidate("u", ("int4", "text"), "bool"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sqlc_gen_asyncpg.directives import Batch, parse_comments
+from sqlc_gen_asyncpg.build.comments import Batch, parse_comments
 from sqlc_gen_asyncpg.errors import Refused
 
 
@@ -57,11 +57,11 @@ def test_what_stands_above_py_file_documents_the_file() -> None:
         "py: file",
     ],
 )
-def test_a_directive_that_is_not_understood_is_refused(line: str) -> None:
+def test_unknown_directive_is_refused(line: str) -> None:
     with pytest.raises(Refused):
         parse_comments((f" {line}",))
 
 
-def test_a_directive_said_twice_is_refused() -> None:
-    with pytest.raises(Refused, match="said twice"):
+def test_repeated_directive_is_refused() -> None:
+    with pytest.raises(Refused, match="unknown or repeated"):
         parse_comments((" py: row A", " py: row B"))

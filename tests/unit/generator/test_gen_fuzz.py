@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sqlc_gen_asyncpg.__main__ import generate
 from sqlc_gen_asyncpg.errors import GeneratorError
-from sqlc_gen_asyncpg.schemafiles import read_text
+from sqlc_gen_asyncpg.schema.ddl import read_text
 from sqlc_gen_asyncpg.sql.tokens import SqlSyntaxError, tokenize
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ from golden.cases import run
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sqlc_gen_asyncpg.imports import Imports
-from sqlc_gen_asyncpg.layout import (
+from sqlc_gen_asyncpg.render.imports import Imports
+from sqlc_gen_asyncpg.render.module import ModuleText
+from sqlc_gen_asyncpg.render.source import (
     call,
     comprehension,
     docstring,
@@ -19,7 +20,6 @@ from sqlc_gen_asyncpg.layout import (
     sql_literal,
     string,
 )
-from sqlc_gen_asyncpg.render_module import ModuleText
 
 if TYPE_CHECKING:
     from pathlib import Path

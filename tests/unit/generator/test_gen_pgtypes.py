@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sqlc_gen_asyncpg.errors import Refused
-from sqlc_gen_asyncpg.pgtypes import PG_TYPES, Type, builtin, normal_name, parse_type
-from sqlc_gen_asyncpg.wire import Name
+from sqlc_gen_asyncpg.pytypes import PG_TYPES, Type, builtin, normal_name, parse_type
 
 
 @pytest.mark.parametrize(
@@ -32,7 +31,7 @@ from sqlc_gen_asyncpg.wire import Name
     ],
 )
 def test_a_type_has_one_name(schema: str, name: str, normal: str) -> None:
-    assert normal_name(Name(schema, name)) == normal
+    assert normal_name(name, schema) == normal
 
 
 @pytest.mark.parametrize(

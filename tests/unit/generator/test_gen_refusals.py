@@ -8,9 +8,9 @@ import pytest
 from golden.cases import run, write_project
 
 from sqlc_gen_asyncpg.__main__ import generate
-from sqlc_gen_asyncpg.build import build
+from sqlc_gen_asyncpg.build.package import build
 from sqlc_gen_asyncpg.errors import GeneratorError, InternalError
-from sqlc_gen_asyncpg.wire import Query, Request
+from sqlc_gen_asyncpg.protocol import Query, Request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,7 +51,7 @@ REFUSED = {
     "AnyParameter": (
         ":many",
         "SELECT id FROM item WHERE @x IS NULL",
-        "parameter x: it has no type where it first stands, so that PostgreSQL refuses the query",
+        "parameter x: it has no type where it first occurs, so that PostgreSQL refuses the query",
     ),
     "TypedTooLate": (
         ":many",
@@ -116,17 +116,24 @@ REFUSED = {
     "AnyArgument": (
         ":many",
         "SELECT id FROM item WHERE note LIKE concat('%', @x, '%')",
-        "parameter x: it has no type where it first stands",
+        "parameter x: it has no type where it first occurs",
     ),
     "Merge": (
         ":exec",
         "MERGE INTO other o USING item i ON o.id = i.id WHEN MATCHED AND i.note = @x THEN DELETE",
         "sqlc reads neither parameters nor results of MERGE; write INSERT",
     ),
-    "NotUnderstood": (
+    "UnreadableParameter": (
         ":exec",
-        "CALL tidy(@x)",
-        "parameter x: the statement is not understood; cast each of its parameters",
+        "WITH RECURSIVE t AS (SELECT id FROM item UNION SELECT id FROM t) "
+        "SEARCH DEPTH FIRST BY id SET path DELETE FROM item WHERE item.note = @x",
+        "parameter x: the statement cannot be read; cast every parameter and every column",
+    ),
+    "UnreadableResult": (
+        ":many",
+        "WITH RECURSIVE t AS (SELECT id, 1 + 1 AS n FROM item UNION SELECT id, n FROM t) "
+        "SEARCH DEPTH FIRST BY id SET path SELECT n + 1 AS next FROM t",
+        "column next: the statement cannot be read; cast every parameter and every column",
     ),
     "ViewWithNames": (
         ":many",
@@ -143,7 +150,7 @@ REFUSED = {
     "Slice": (
         ":many",
         "SELECT id FROM item WHERE id IN (sqlc.slice('ids'), 'a')",
-        "sqlc.slice must stand alone",
+        "sqlc.slice must be alone",
     ),
     "Lowest": (
         ":many",
@@ -157,7 +164,7 @@ REFUSED = {
         "-- py: row A\nSELECT id FROM item",
         "one column is returned as it is",
     ),
-    "Unknown": (":many", "-- py: rows A\nSELECT id FROM item", "is not understood"),
+    "Unknown": (":many", "-- py: rows A\nSELECT id FROM item", "is unknown or repeated"),
     "NoParameter": (
         ":many",
         "-- py: param i text\nSELECT id FROM item",
@@ -181,7 +188,7 @@ REFUSED = {
     "BatchName": (
         ":exec",
         "-- py: batch list NewItem\nDELETE FROM item WHERE id = ANY(@ids::text[])",
-        "-- py: batch list: an argument cannot be called that",
+        "-- py: batch list: an argument cannot have this name",
     ),
     "RowOne": (":many", "-- py: row Shared\nSELECT id, note FROM item", ""),
     "RowTwo": (
@@ -199,7 +206,11 @@ REFUSED = {
         "SELECT id FROM item LIMIT @x + 1",
         "write sqlc.arg(name) in place of @name",
     ),
-    "NoBlank": (":many", "SELECT id FROM item WHERE id=@x", "@x is no parameter here; put a blank"),
+    "NoBlank": (
+        ":many",
+        "SELECT id FROM item WHERE id=@x",
+        "@x is not a parameter here; put a blank",
+    ),
     "NoBlankJson": (":many", "SELECT id FROM item WHERE note||@x = 'a'", "put a blank before it"),
     "RowOfNoType": (
         ":many",
@@ -225,12 +236,12 @@ REFUSED = {
     "NameInJson": (
         ":one",
         "SELECT JSON_OBJECT('a': @a::text) AS doc",
-        "does not look for @a there, as in SQL/JSON; name the value in a subquery",
+        "does not replace @a there, as in SQL/JSON; name the value in a subquery",
     ),
     "ArgInJson": (
         ":one",
         "SELECT JSON_OBJECT('a': sqlc.arg(a)::text) AS doc",
-        "does not look for sqlc.arg(a) there",
+        "does not replace sqlc.arg(a) there",
     ),
     "GivenJson": (
         ":one",
@@ -417,11 +428,11 @@ SELECT sqlc.embed(spare), sqlc.embed(spare) FROM spare;
 """
 CUSTOM = [
     "enum point: PostgreSQL reads point as its own type of that name; call it otherwise",
-    "column look: a vector is no app.types.Look by itself; give a converter",
+    "column look: vector cannot become app.types.Look without a converter",
     "column two: two overrides import Word, from app.types and app.words",
     "column str: app.types.str: generated code has another str",
-    "column any: Any says nothing of a value",
-    "models: Item: field rank is called as app.types.rank of an override is; import that under",
+    "column any: Any is not allowed: give a type",
+    "models: Item: field rank has the name of app.types.rank of an override; import that under",
     "CopyData: column data: a codec for json in the text format cannot be copied with",
     "NoColumn: -- py: column nope: there is no column of that name",
     "NoState: column id: type app.stat is not known",
@@ -468,7 +479,7 @@ def test_a_package_must_be_named(tmp_path: Path) -> None:
 def test_another_sqlc_is_refused_and_both_versions_are_named() -> None:
 
     request = Request("v1.30.0", "postgresql", "public", (), (), {"package": "gen"})
-    with pytest.raises(GeneratorError, match=r"v1\.30\.0, the generator knows v1\.31\.1"):
+    with pytest.raises(GeneratorError, match=r"v1\.30\.0, the generator is made for v1\.31\.1"):
         build(request)
     lax = Request("v1.30.0", "postgresql", "public", (), (), {"package": "gen", "strict": False})
     assert build(lax).name == "gen"
@@ -562,7 +573,7 @@ def test_an_internal_error_names_the_query(monkeypatch: pytest.MonkeyPatch) -> N
     def fails(_comments: object, _layout: object) -> None:
         raise KeyError("x")
 
-    monkeypatch.setattr("sqlc_gen_asyncpg.queries.parse_comments", fails)
+    monkeypatch.setattr("sqlc_gen_asyncpg.build.query.parse_comments", fails)
     query = Query("A", ":exec", "SELECT 1", (), "a.sql", (), (), None)
     request = Request("v1.31.1", "postgresql", "public", (), (query,), {"package": "gen"})
     with pytest.raises(InternalError, match=r"^a\.sql: A: internal error: KeyError\('x'\)$"):

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sqlc_gen_asyncpg.errors import GeneratorError
-from sqlc_gen_asyncpg.schemafiles import read_schema
+from sqlc_gen_asyncpg.protocol import Query, Request
+from sqlc_gen_asyncpg.schema.ddl import read_schema
 from sqlc_gen_asyncpg.sqlfiles import require_files, sql_files, without_rollback
-from sqlc_gen_asyncpg.wire import Query, Request
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,0 +1,1 @@
+"""sqlc's request to the intermediate representation of the generated package."""

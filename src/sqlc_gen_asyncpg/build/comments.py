@@ -1,0 +1,169 @@
+"""The comment of a query: its documentation, and the directives `-- py: …`.
+
+-- py: batch ARGUMENT MODEL    the arrays are columns of MODEL; the function takes a sequence
+-- py: param NAME TYPE         the type of a parameter: datetime?  text[]?  text?[]
+-- py: column NAME TYPE        the type of a column of the result, in the same notation
+-- py: row NAME                the name of the row model; queries with equal rows may share it
+-- py: one!                    a :one that always has a row
+-- py: iterator                also write iter_<name>, which streams over a cursor
+-- py: file                    the lines above document the whole file, as they also do if a
+                               blank line is below them
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from sqlc_gen_asyncpg.errors import Refused
+from sqlc_gen_asyncpg.pytypes import TypeText, parse_type
+from sqlc_gen_asyncpg.sqlfiles import read_sql, sql_files
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+__all__ = ["Batch", "Directives", "FileComments", "parse_comments", "read_file_comments"]
+
+_QUERY_NAME: Final = re.compile(r"--\s*name:\s*(\w+)\s*:")
+_COMMENT: Final = "--"
+
+
+@dataclass(frozen=True, slots=True)
+class FileComments:
+    """The comment next to a query's name, and the comments above the first query of its file."""
+
+    doc: tuple[str, ...]
+    head: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """An argument of rows that are passed as one array per column."""
+
+    argument: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Directives:
+    """The documentation and the directives of one query."""
+
+    doc: tuple[str, ...] = ()
+    file_doc: tuple[str, ...] = ()
+    batch: Batch | None = None
+    params: Mapping[str, TypeText] = field(default_factory=dict[str, TypeText])
+    columns: Mapping[str, TypeText] = field(default_factory=dict[str, TypeText])
+    row: str = ""
+    one: bool = False
+    iterator: bool = False
+
+
+def read_file_comments(
+    paths: tuple[str, ...], directory: str = ""
+) -> Mapping[tuple[str, str], FileComments]:
+    """Read the comments in the files of `queries:`, by file and query name.
+
+    sqlc's request has all comments from the previous statement to the end of this one: licences,
+    headings and those inside of the SQL. Only those next to the query's name are its own.
+    """
+    comments: dict[tuple[str, str], FileComments] = {}
+    for path in sql_files(paths, directory):
+        _read_file(path, comments)
+    return comments
+
+
+def _read_file(path: Path, comments: dict[tuple[str, str], FileComments]) -> None:
+    lines = read_sql(path).splitlines()
+    first = True
+    for number, line in enumerate(lines):
+        match = _QUERY_NAME.match(line)
+        if not match:
+            continue
+        start, end = number, number + 1
+        while start > 0 and lines[start - 1].startswith(_COMMENT):
+            start -= 1
+        while end < len(lines) and lines[end].startswith(_COMMENT):
+            end += 1
+        head = _file_head(lines[:start]) if first else ()
+        doc = tuple(text[2:] for text in [*lines[start:number], *lines[number + 1 : end]])
+        comments.setdefault((path.name, match[1]), FileComments(doc, head))
+        first = False
+
+
+def _file_head(lines: list[str]) -> tuple[str, ...]:
+    """Return the comments at the beginning of a file, with the blank lines between them."""
+    comments = [line for line in lines if line.startswith(_COMMENT) or not line.strip()]
+    return tuple(line[2:] for line in comments)
+
+
+def parse_comments(comments: tuple[str, ...], own: FileComments | None = None) -> Directives:
+    """Split a query's comments into documentation and directives.
+
+    `own` are its comments in the file, if the file could be read.
+
+    Raises:
+        Refused: a directive is unknown or repeated, or its name or type is invalid.
+
+    """
+    lines = [line.removeprefix(" ").rstrip() for text in comments for line in text.split("\n")]
+    doc: list[str] = []
+    file_doc: list[str] = []
+    batch: Batch | None = None
+    params: dict[str, TypeText] = {}
+    columns: dict[str, TypeText] = {}
+    row = ""
+    flags: set[str] = set()
+    for line in lines:
+        if not line.lstrip().startswith("py:"):
+            doc.append(line)
+            continue
+        match line.strip().removeprefix("py:").split():
+            case ["batch", argument, model] if batch is None:
+                batch = Batch(_python_name(argument), _python_name(model))
+            case ["param", name, *words] if words and name not in params:
+                params[name] = parse_type(" ".join(words))
+            case ["column", name, *words] if words and name not in columns:
+                columns[name] = parse_type(" ".join(words))
+            case ["row", name] if not row:
+                row = _python_name(name)
+            case ["file"] if doc and not file_doc:
+                file_doc, doc = doc, []
+            case ["one!" | "iterator" as flag] if flag not in flags:
+                flags.add(flag)
+            case _:
+                raise Refused(
+                    f"-- {line.strip()} is unknown or repeated; the directives are: batch "
+                    "ARGUMENT MODEL, param NAME TYPE, column NAME TYPE, row NAME, one!, iterator, "
+                    "file"
+                )
+    if own is not None and not file_doc:
+        doc, file_doc = _without_directives(own.doc), _without_directives(own.head)
+    return Directives(
+        doc=_trim(doc),
+        file_doc=_trim(file_doc),
+        batch=batch,
+        params=params,
+        columns=columns,
+        row=row,
+        one="one!" in flags,
+        iterator="iterator" in flags,
+    )
+
+
+def _without_directives(lines: tuple[str, ...]) -> list[str]:
+    bare = [line.removeprefix(" ").rstrip() for line in lines]
+    return [line for line in bare if not line.lstrip().startswith("py:")]
+
+
+def _python_name(text: str) -> str:
+    if not text.isidentifier():
+        raise Refused(f"{text!r} in a -- py: line is not a name in Python")
+    return text
+
+
+def _trim(lines: list[str]) -> tuple[str, ...]:
+    """Remove empty lines at both ends."""
+    text = "\n".join(lines).strip("\n")
+    return tuple(text.split("\n")) if text.strip() else ()

@@ -1,0 +1,60 @@
+"""The state of one query while it becomes a function."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlc_gen_asyncpg.errors import Refused
+
+if TYPE_CHECKING:
+    from sqlc_gen_asyncpg import ir, protocol
+    from sqlc_gen_asyncpg.build.comments import Directives
+    from sqlc_gen_asyncpg.build.query_types import Analysis
+    from sqlc_gen_asyncpg.errors import Report
+    from sqlc_gen_asyncpg.schema.catalog import Catalog
+
+__all__ = ["NamedModels", "QueryContext", "field_signature"]
+
+
+@dataclass(slots=True)
+class NamedModels:
+    """The models that queries name themselves; equal ones are shared by the whole package."""
+
+    models: dict[str, ir.Model]
+
+    def share(self, model: ir.Model) -> None:
+        """Add a model, or check that the existing one of its name has the same fields.
+
+        Raises:
+            Refused: the existing model has other fields.
+
+        """
+        existing = self.models.setdefault(model.name, model)
+        same_fields = field_signature(existing) == field_signature(model)
+        if not same_fields or existing.is_input != model.is_input:
+            raise Refused(f"there is another {model.name} with other fields; rename this one")
+
+
+def field_signature(model: ir.Model) -> list[tuple[str, str, str]]:
+    """Return a model's fields without their descriptions, in a fixed order."""
+    return sorted((field.name, field.annotation, field.alias) for field in model.fields)
+
+
+@dataclass(slots=True)
+class QueryContext:
+    """A query, its directives, its inferred types, and the models that only it uses."""
+
+    catalog: Catalog
+    named_models: NamedModels
+    report: Report
+    query: protocol.Query
+    directives: Directives
+    title: str
+    models: list[ir.Model]
+    analysis: Analysis | None = None
+
+    @property
+    def where(self) -> str:
+        """The file and the name of the query, as problems are reported for it."""
+        return f"{self.query.filename}: {self.query.name}"

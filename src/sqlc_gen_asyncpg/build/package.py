@@ -1,0 +1,240 @@
+"""sqlc's request as the representation of a package, or as the list of its problems."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from sqlc_gen_asyncpg import SQLC_VERSION, ir, naming
+from sqlc_gen_asyncpg.build.comments import read_file_comments
+from sqlc_gen_asyncpg.build.context import NamedModels
+from sqlc_gen_asyncpg.build.docstrings import apply_docstrings
+from sqlc_gen_asyncpg.build.query import BuiltQuery, build_query
+from sqlc_gen_asyncpg.build.unused_options import report_unused_options
+from sqlc_gen_asyncpg.errors import GeneratorError, Report
+from sqlc_gen_asyncpg.options import parse_options
+from sqlc_gen_asyncpg.schema.models import read_catalog
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlc_gen_asyncpg import protocol
+    from sqlc_gen_asyncpg.build.comments import FileComments
+    from sqlc_gen_asyncpg.options import Options
+    from sqlc_gen_asyncpg.schema.catalog import Catalog
+
+__all__ = ["build"]
+
+# Modules that every package may have.
+FIXED_MODULES: Final = frozenset({
+    "__init__", "dbtx", "enums", "models", "pgcomposites", "pgconverters", "pgcopy", "pgdriver",
+    "pghalfvectors", "pgvalues", "pgvectors",
+})  # fmt: skip
+
+
+@dataclass(slots=True)
+class _ModuleNames:
+    """The names of one module, each with the thing that has it."""
+
+    report: Report
+    module: str
+    owners: dict[str, str] = field(default_factory=dict[str, str])
+
+    def add(self, name: str, owner: str, key: str) -> bool:
+        """Add a name; report it if it is taken, with `key` as the name to change in `rename`."""
+        other = self.owners.get(name)
+        if name in naming.RESERVED:
+            other = "an import of the generated code"
+        if other:
+            self.report.add(
+                self.module,
+                f"{owner} would be called {name}, as {other} is; rename one: rename: {{{key}: …}}",
+            )
+        self.owners[name] = owner
+        return not other
+
+
+def build(request: protocol.Request, directory: str = "") -> ir.Package:
+    """Return the package to write.
+
+    The schema's files are relative to `directory`; empty is the current one, as sqlc runs a plugin.
+
+    Raises:
+        GeneratorError: with a line for each problem.
+
+    """
+    options = parse_options(request.options)
+    _check_request(request, options)
+    report = Report()
+    catalog = read_catalog(request, options, report, directory)
+    tables = {table.model.name: table.model for table in catalog.tables.values()}
+    _check_composites(catalog, report)
+    named_models = NamedModels({**tables, **catalog.composite_models})
+    comments = read_file_comments(request.query_paths, directory)
+    modules = _modules(request, catalog, named_models, report, comments)
+    report_unused_options(catalog, request, report)
+    named = [model for name, model in sorted(named_models.models.items()) if name not in tables]
+    written = _written_tables(catalog, named, modules)
+    _check_models(catalog, written, named, report)
+    for module in modules:
+        for model in module.models:
+            _check_fields(module.filename, model, catalog, report)
+    report.raise_if_any()
+    models = [catalog.tables[key].model for key in written]
+    package = ir.Package(
+        name=options.package,
+        sqlc_version=request.sqlc_version,
+        str_enum=options.emit_str_enum,
+        enums=tuple(catalog.enums[name] for name in sorted(catalog.enums)),
+        models=(
+            *catalog.composite_models.values(),
+            *sorted(models, key=lambda model: model.name),
+            *(model for model in named if not model.is_composite),
+        ),
+        modules=modules,
+        imports=dict(sorted(catalog.overrides.imports.items())),
+        converters=_converters(catalog),
+    )
+    return apply_docstrings(package, options.docstrings)
+
+
+def _check_request(request: protocol.Request, options: Options) -> None:
+    if request.engine != "postgresql":
+        raise GeneratorError([f"sqlc.yaml: engine must be postgresql, not {request.engine}"])
+    if options.strict and request.sqlc_version.removeprefix("v") != SQLC_VERSION.removeprefix("v"):
+        message = (
+            f"sqlc: this is {request.sqlc_version}, the generator is made for {SQLC_VERSION}; "
+            "install that one, or set the option strict: false"
+        )
+        raise GeneratorError([message])
+
+
+def _check_composites(catalog: Catalog, report: Report) -> None:
+    for key, table in catalog.tables.items():
+        name = table.model.name
+        if name in catalog.composite_models:
+            report.add(
+                "models",
+                f"a type and a table would both be {name}; rename the table: "
+                f"rename: {{{catalog.full_name(key)}: …}}",
+            )
+
+
+def _converters(catalog: Catalog) -> tuple[ir.Converter, ...]:
+    converters: list[ir.Converter] = []
+    for option in catalog.options.converters:
+        py_type = catalog.overrides.converters[option.name]
+        from_db = option.from_db.rpartition(".")[2]
+        converters.append(
+            ir.Converter(py_type.hint, py_type.row, py_type.field, from_db, py_type.encode)
+        )
+    return tuple(sorted(converters, key=lambda converter: converter.row))
+
+
+def _written_tables(
+    catalog: Catalog, named: list[ir.Model], modules: tuple[ir.Module, ...]
+) -> list[tuple[str, str]]:
+    """Return the tables whose models are written: all, or those that a query returns."""
+    keys = sorted(catalog.tables)
+    if not catalog.options.omit_unused_models:
+        return keys
+    used = set(re.findall(r"\bmodels\.(\w+)", _annotations(named, modules)))
+    return [key for key in keys if catalog.tables[key].model.name in used]
+
+
+def _annotations(named: list[ir.Model], modules: tuple[ir.Module, ...]) -> str:
+    """Return all annotations except those of the tables' own models."""
+    annotations = [field.annotation for model in named for field in model.fields]
+    for module in modules:
+        annotations += [field.annotation for model in module.models for field in model.fields]
+        results = [function.result for function in module.functions]
+        annotations += [result.model for result in results if isinstance(result, ir.Record)]
+    return "\n".join(annotations)
+
+
+def _modules(
+    request: protocol.Request,
+    catalog: Catalog,
+    named_models: NamedModels,
+    report: Report,
+    comments: Mapping[tuple[str, str], FileComments],
+) -> tuple[ir.Module, ...]:
+    files: dict[str, list[BuiltQuery]] = {}
+    modules: dict[str, str] = {}
+    for query in request.queries:
+        module = naming.module_name(query.filename)
+        same = modules.setdefault(module, query.filename) == query.filename
+        if not same or module in FIXED_MODULES:
+            other = "a generated module" if module in FIXED_MODULES else modules[module]
+            report.add(
+                query.filename,
+                f"its module would be {module}.py, as that of {other}; rename the file",
+            )
+        own = comments.get((query.filename, query.name))
+        built = build_query(query, catalog, named_models, report, own)
+        if built:
+            files.setdefault(query.filename, []).append(built)
+    return tuple(
+        _module(filename, queries, catalog.overrides.imports, report)
+        for filename, queries in sorted(files.items())
+    )
+
+
+def _module(
+    filename: str, queries: list[BuiltQuery], imports: dict[str, str], report: Report
+) -> ir.Module:
+    names = _ModuleNames(report, filename, {name: f"{name} of an override" for name in imports})
+    for built in queries:
+        function = built.function
+        key = function.query
+        owner = f"query {key}"
+        if names.add(function.name, owner, key):
+            names.add(function.constant, owner, key)
+        if function.iterator:
+            names.add(f"iter_{function.name}", f"the iterator of {key}", key)
+        for model in built.models:
+            names.add(model.name, f"a model of query {key}", key)
+    for built in queries[1:]:
+        if built.file_doc:
+            message = "-- py: file goes above the first query of a file"
+            report.add(f"{filename}: {built.function.query}", message)
+    return ir.Module(
+        name=naming.module_name(filename),
+        filename=filename,
+        doc=queries[0].file_doc or (f"Queries of {filename}.",),
+        functions=tuple(built.function for built in queries),
+        models=tuple(model for built in queries for model in built.models),
+    )
+
+
+def _check_models(
+    catalog: Catalog, written: list[tuple[str, str]], named: list[ir.Model], report: Report
+) -> None:
+    owners = {name: f"{name} of an override" for name in catalog.overrides.imports}
+    names = _ModuleNames(report, "models", owners)
+    for key in written:
+        table = catalog.tables[key]
+        for problem in table.problems:
+            report.add_line(problem)
+        full_name = catalog.full_name(key)
+        names.add(table.model.name, f"table {full_name}", full_name)
+    for model in named:
+        names.add(model.name, f"the model {model.name} of a -- py: line", model.name)
+    for model in (*(catalog.tables[key].model for key in written), *named):
+        _check_fields("models", model, catalog, report)
+    names = _ModuleNames(report, "enums")
+    for name in sorted(catalog.enums):
+        names.add(name, f"enum {name}", name)
+
+
+def _check_fields(where: str, model: ir.Model, catalog: Catalog, report: Report) -> None:
+    """Report fields that hide an imported type, which an annotation of the class would mean."""
+    imports = catalog.overrides.imports
+    for name in (model_field.name for model_field in model.fields):
+        if name in imports:
+            report.add(
+                where,
+                f"{model.name}: field {name} has the name of {imports[name]}.{name} of an "
+                "override; import that under another name",
+            )

@@ -1,0 +1,198 @@
+"""One query of sqlc's request as one function."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, cast, get_args
+
+from sqlc_gen_asyncpg import ir, naming
+from sqlc_gen_asyncpg.build.comments import parse_comments
+from sqlc_gen_asyncpg.build.context import QueryContext
+from sqlc_gen_asyncpg.build.copy import copy_target
+from sqlc_gen_asyncpg.build.parameters import arguments_and_binds, params_model
+from sqlc_gen_asyncpg.build.query_types import analyse
+from sqlc_gen_asyncpg.build.results import query_result
+from sqlc_gen_asyncpg.build.slices import mask, rewrite_slices
+from sqlc_gen_asyncpg.errors import InternalError, Refused
+
+if TYPE_CHECKING:
+    from sqlc_gen_asyncpg import protocol
+    from sqlc_gen_asyncpg.build.comments import FileComments
+    from sqlc_gen_asyncpg.build.context import NamedModels
+    from sqlc_gen_asyncpg.errors import Report
+    from sqlc_gen_asyncpg.schema.catalog import Catalog
+
+__all__ = ["BuiltQuery", "build_query"]
+
+# The protocol counts the parameters of a statement in 16 bits, the driver in 15.
+MAX_PARAMETERS: Final = 32_767
+_UNSUPPORTED: Final = {
+    ":execlastid": "does not exist on PostgreSQL; use :one with RETURNING",
+}
+_WITH_RESULT: Final = frozenset({":one", ":many", ":batchone", ":batchmany"})
+_MERGE: Final = re.compile(r"\bMERGE\s+INTO\b", re.IGNORECASE)
+# A name that sqlc has not replaced by a number.
+_LEFT_NAME: Final = re.compile(r"([^\s\w(,]?)(@[A-Za-z_]\w*)|\bsqlc\s*\.\s*n?arg\s*\([^)]*\)")
+_DEFAULT_DOCS: Final = {
+    ":one": "and return its row",
+    ":many": "and return its rows",
+    ":execrows": "and return the number of rows it touched",
+    ":execresult": "and return the command's status",
+    ":copyfrom": "with the COPY protocol and return the number of rows",
+    ":batchexec": "for each of the rows, all or none",
+    ":batchone": "for each of the rows, one after another, and return a row of each",
+    ":batchmany": "for each of the rows, one after another, and return the rows of each",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltQuery:
+    """A function, and the models that only it uses."""
+
+    function: ir.Function
+    models: tuple[ir.Model, ...]
+    file_doc: tuple[str, ...]
+
+
+def build_query(
+    query: protocol.Query,
+    catalog: Catalog,
+    named_models: NamedModels,
+    report: Report,
+    comments: FileComments | None,
+) -> BuiltQuery | None:
+    """Return the function of a query; None, with lines in the report, if it is refused.
+
+    Raises:
+        InternalError: the generator has a fault.
+
+    """
+    where = f"{query.filename}: {query.name}"
+    reported = len(report.problems)
+    built = None
+    try:
+        with report.catch(where):
+            built = _build(query, catalog, named_models, report, comments)
+    except Exception as error:
+        raise InternalError(f"{where}: internal error: {error!r}") from error
+    return built if len(report.problems) == reported else None
+
+
+def _build(
+    query: protocol.Query,
+    catalog: Catalog,
+    named_models: NamedModels,
+    report: Report,
+    comments: FileComments | None,
+) -> BuiltQuery:
+    if catalog.options.unnamed_parameters == "number":
+        query = _name_by_number(query)
+    directives = parse_comments(query.comments, comments)
+    title = naming.camel(query.name)
+    context = QueryContext(catalog, named_models, report, query, directives, title, [])
+    _check_command(context)
+    _check_text(context)
+    context.analysis = analyse(query, catalog, _nullable_parameters(context))
+    if context.analysis and 0 in context.analysis.type_errors:
+        raise Refused(f"PostgreSQL refuses it: {context.analysis.type_errors[0]}")
+    return BuiltQuery(_function(context), tuple(context.models), directives.file_doc)
+
+
+def _name_by_number(query: protocol.Query) -> protocol.Query:
+    """Name `$1` without a name `dollar_1`, and a second `at` `at_2`."""
+    taken: set[str] = set()
+    parameters: list[protocol.Parameter] = []
+    for parameter in query.parameters:
+        column = parameter.column
+        name = column.name or f"dollar_{parameter.number}"
+        if name in taken:
+            name = f"{name}_{parameter.number}"
+        taken.add(name)
+        if name != column.name:
+            column = replace(column, name=name, original_name=column.original_name or column.name)
+        parameters.append(replace(parameter, column=column))
+    return replace(query, parameters=tuple(parameters))
+
+
+def _check_command(context: QueryContext) -> None:
+    command, directives = context.query.cmd, context.directives
+    if command in _UNSUPPORTED:
+        raise Refused(f"{command} {_UNSUPPORTED[command]}")
+    if command not in get_args(ir.Command):
+        raise Refused(f"{command} is not known; there are {', '.join(get_args(ir.Command))}")
+    if directives.one and command != ":one":
+        raise Refused(f"-- py: one! goes with :one, not with {command}")
+    if directives.iterator and command != ":many":
+        raise Refused(f"-- py: iterator goes with :many, not with {command}")
+    if directives.row and command not in _WITH_RESULT:
+        raise Refused(f"-- py: row goes with :one and :many, not with {command}")
+
+
+def _check_text(context: QueryContext) -> None:
+    """Refuse SQL that sqlc reads wrongly, without an error of its own."""
+    text = mask(context.query.text)
+    if _MERGE.search(text) and (context.query.cmd in _WITH_RESULT or re.search(r"[$@]\w", text)):
+        raise Refused(
+            "sqlc reads neither parameters nor results of MERGE; write INSERT … ON CONFLICT, or "
+            "UPDATE … FROM and INSERT … SELECT"
+        )
+    if name := _LEFT_NAME.search(text):
+        if name[1] and name[1] not in ":[":  # PostgreSQL reads `=@` as one operator
+            raise Refused(
+                f"{name[2]} is not a parameter here; put a blank before it, or write sqlc.arg"
+            )
+        raise Refused(
+            f"sqlc does not replace {name[2] or name[0]} there, as in SQL/JSON; name the value in "
+            "a subquery: FROM (SELECT @x::text AS x) AS given"
+        )
+    if len(context.query.parameters) > MAX_PARAMETERS:
+        raise Refused(f"more than {MAX_PARAMETERS:,} parameters; pass arrays and unnest them")
+
+
+def _nullable_parameters(context: QueryContext) -> set[int]:
+    """Return the numbers of the parameters that may be None."""
+    numbers: set[int] = set()
+    for parameter in context.query.parameters:
+        directive = context.directives.params.get(parameter.column.name)
+        if directive.nullable if directive else not parameter.column.not_null:
+            numbers.add(parameter.number)
+    return numbers
+
+
+def _function(context: QueryContext) -> ir.Function:
+    query, options = context.query, context.catalog.options
+    name = options.rename.get(query.name)
+    name = name or naming.function_name(query.name, options.initialisms)
+    constant = naming.constant_name(name)
+    arguments, binds = arguments_and_binds(context, constant)
+    params = params_model(context, arguments)
+    result = query_result(context) if query.cmd in _WITH_RESULT else None
+    slices = {parameter.number for parameter in query.parameters if parameter.column.is_slice}
+    text = rewrite_slices(query.text, slices)
+    always_row = bool(context.analysis and context.analysis.always_one_row)
+    fields = [argument.field for argument in arguments]
+    numbers = [parameter.number for parameter in query.parameters]
+    copy = None
+    if query.cmd == ":copyfrom" and len(fields) == len(numbers):  # some may have been refused
+        copy = copy_target(context, dict(zip(numbers, fields, strict=True)))
+    return ir.Function(
+        copy=copy,
+        query=query.name,
+        command=cast("ir.Command", query.cmd),
+        name=name,
+        constant=constant,
+        sql=f"-- name: {query.name} {query.cmd}\n{text.lstrip()}",
+        doc=context.directives.doc or _default_doc(query),
+        arguments=tuple(arguments),
+        binds=tuple(binds),
+        params=params,
+        result=result,
+        always_row=query.cmd == ":one" and (context.directives.one or always_row),
+        iterator=query.cmd == ":many" and (options.emit_iterators or context.directives.iterator),
+    )
+
+
+def _default_doc(query: protocol.Query) -> tuple[str, ...]:
+    words = ("Run", query.name, _DEFAULT_DOCS.get(query.cmd, ""))
+    return (" ".join(words).strip() + ".",)

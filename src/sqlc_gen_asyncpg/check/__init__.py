@@ -1,0 +1,1 @@
+"""Generated annotations and the schema compared with a PostgreSQL server."""

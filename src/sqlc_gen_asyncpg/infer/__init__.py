@@ -1,0 +1,1 @@
+"""Types and nullability of a syntax tree against a schema."""

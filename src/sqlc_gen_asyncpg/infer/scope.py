@@ -1,0 +1,131 @@
+"""Which columns a name can mean, and which of them an outer join may leave NULL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from sqlc_gen_asyncpg.infer.values import ValueType
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from sqlc_gen_asyncpg.infer.values import Candidate
+
+__all__ = ["Relation", "Schema", "Scope"]
+
+_SYSTEM: Final = {
+    "ctid": ValueType("tid", nullable=False),
+    "tableoid": ValueType("oid", nullable=False),
+    "xmax": ValueType("xid", nullable=False),
+    "xmin": ValueType("xid", nullable=False),
+}
+
+
+@dataclass(slots=True)
+class Relation:
+    """A table or subquery under its alias; `table` is the key of a table of the catalog."""
+
+    alias: str
+    columns: dict[str, ValueType]
+    table: tuple[str, str] | None = None
+    nulled: bool = False
+
+    def column(self, name: str) -> ValueType | None:
+        """Return what is known of a column."""
+        found = self.columns.get(name) or (_SYSTEM.get(name) if self.table else None)
+        return found.null(nullable=True) if found and self.nulled else found
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The tables by schema and name, and what user-defined functions take and return.
+
+    sqlc does not know the columns of the views in `renamed`. `enums` have their values. The
+    domains in `required` are NOT NULL. With `own_casts` there are operators or casts that are not
+    PostgreSQL's.
+    """
+
+    default: str
+    tables: Mapping[tuple[str, str], Mapping[str, ValueType]]
+    functions: Mapping[str, tuple[Candidate, ...]] = field(
+        default_factory=dict[str, "tuple[Candidate, ...]"]
+    )
+    domains: Mapping[str, str] = field(default_factory=dict[str, str])
+    composites: Mapping[str, Mapping[str, ValueType]] = field(
+        default_factory=dict[str, "Mapping[str, ValueType]"]
+    )
+    renamed: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    enums: Mapping[str, Collection[str]] = field(default_factory=dict[str, "Collection[str]"])
+    required: Collection[str] = ()
+    own_casts: bool = False
+
+    def requires(self, info: ValueType) -> bool:
+        """Whether no value of this type is NULL."""
+        return info.type in self.required and not info.dims
+
+    def table(
+        self, parts: tuple[str, ...]
+    ) -> tuple[tuple[str, str], Mapping[str, ValueType]] | None:
+        """Return a table and its key."""
+        *schemas, name = parts
+        key = (schemas[-1] if schemas else self.default, name)
+        return (key, self.tables[key]) if key in self.tables else None
+
+
+@dataclass(slots=True)
+class Scope:
+    """The relations of one FROM clause, within that of the statement around it."""
+
+    parent: Scope | None = None
+    relations: list[Relation] = field(default_factory=list[Relation])
+    merged: dict[str, ValueType] = field(default_factory=dict[str, ValueType])
+    ctes: dict[str, dict[str, ValueType]] = field(default_factory=dict[str, dict[str, ValueType]])
+    all_null: bool = False
+
+    def cte(self, name: str) -> dict[str, ValueType] | None:
+        """Return the columns of a WITH query."""
+        if name in self.ctes:
+            return self.ctes[name]
+        return self.parent.cte(name) if self.parent else None
+
+    def relation(self, alias: str) -> Relation | None:
+        """Return what is called so here or around."""
+        for each in self.relations:
+            if each.alias == alias:
+                return each
+        return self.parent.relation(alias) if self.parent else None
+
+    def column(self, parts: tuple[str, ...]) -> ValueType | None:
+        """Return what a column's name means."""
+        name = parts[-1]
+        if len(parts) > 1:
+            relation = self.relation(parts[-2])
+            found = relation.column(name) if relation else None
+        else:
+            found = self._bare(name)
+        return found.null(nullable=True) if found and self.all_null else found
+
+    def _bare(self, name: str) -> ValueType | None:
+        if name in self.merged:
+            return self.merged[name]
+        found = [each for each in (one.column(name) for one in self.relations) if each]
+        if found:
+            return found[0] if len(found) == 1 else ValueType("")  # it is ambiguous
+        return self.parent.column((name,)) if self.parent else None
+
+    def star(self, alias: str = "") -> dict[str, ValueType] | None:
+        """Return the columns of `*` or `alias.*`; None if they are not known."""
+        found: dict[str, ValueType] = {}
+        if not alias:
+            found.update(self.merged)
+        for relation in self.relations:
+            if alias and relation.alias != alias:
+                continue
+            if not relation.columns:
+                return None
+            for name in relation.columns:
+                info = relation.column(name)
+                if info and name not in found:
+                    found[name] = info
+        return found or None

@@ -1,0 +1,75 @@
+"""The imports of a generated module, found from the names it uses."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from sqlc_gen_asyncpg.naming import STANDARD_IMPORTS, THIRD_PARTY_IMPORTS
+from sqlc_gen_asyncpg.render.source import call, sort_names
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Imports"]
+
+_LOCAL: Final = {
+    ".": "enums models",
+    ".dbtx": "CursorDBTX DBTX affected nested_reader reader require_aware required",
+    ".pgcomposites": "Composite PgAware",
+    ".pgcopy": "CopyDBTX copied tuples",
+    ".pgdriver": "BitString PgBits PgRange Range",
+    ".pghalfvectors": "PgHalfVector PgSparseVector",
+    ".pgvalues": (
+        "Converted Encoder Given PgJson PgJsonText PgVectorList json_object json_text vector_text"
+    ),
+    ".pgvectors": "PgVector",
+}
+_INSTALLED: Final = frozenset({
+    "annotated_types", "asyncpg", "numpy", "pgvector", "pydantic", "pydantic_extra_types",
+})  # fmt: skip
+_PLAIN: Final = {"dt": "import datetime as dt", "enum": "import enum"}
+
+
+@dataclass(slots=True)
+class Imports:
+    """Names that a module uses; `custom` are those of overrides, with their modules."""
+
+    custom: Mapping[str, str]
+    names: set[str] = field(default_factory=set[str])
+
+    def use(self, *code: str) -> None:
+        """Note every name in these pieces of code (annotations, calls; no strings)."""
+        for each in code:
+            self.names.update(re.findall(r"(?<![\w.])[^\W\d]\w*", each))
+
+    def lines(self) -> list[str]:
+        """Return the import statements, in sections."""
+        sections = [dict(STANDARD_IMPORTS), dict(THIRD_PARTY_IMPORTS), {}, dict(_LOCAL)]
+        for name, module in self.custom.items():
+            section = sections[_section_of(module)]
+            section[module] = f"{section.get(module, '')} {name}".strip()
+        blocks = [self._statements(each) for each in sections]
+        blocks[0] = [_PLAIN[name] for name in sorted(self.names & set(_PLAIN))] + blocks[0]
+        return [line for block in blocks if block for line in ["", *block]]
+
+    def _statements(self, modules: Mapping[str, str]) -> list[str]:
+        lines: list[str] = []
+        for module, names in sorted(modules.items()):
+            used = sort_names(self.names & set(names.split()), fold=True)
+            if used:
+                one = call(f"from {module} import ", used, "")
+                lines += one if len(one) == 1 else call(f"from {module} import (", used, ")")
+        return lines
+
+
+def _section_of(module: str) -> int:
+    """Say where an override's module is imported; one that is not known is the application's."""
+    top = module.partition(".")[0]
+    if not top:
+        return 3
+    if top in sys.stdlib_module_names:
+        return 0
+    return 1 if top in _INSTALLED else 2

@@ -1,0 +1,62 @@
+"""A pydantic model as text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlc_gen_asyncpg.render.source import call, docstring, string
+
+if TYPE_CHECKING:
+    from sqlc_gen_asyncpg import ir
+    from sqlc_gen_asyncpg.render.imports import Imports
+
+__all__ = ["render_model"]
+
+
+def render_model(model: ir.Model, imports: Imports, *, inside_models: bool = False) -> list[str]:
+    """Return the class; inside of models.py other models are called by their bare names."""
+    base = "Composite" if model.is_composite else "BaseModel"
+    imports.use(base)
+    lines = [f"class {model.name}({base}):", *([*docstring(model.doc, 4), ""] if model.doc else [])]
+    config = _config(model)
+    if config:
+        imports.use("ConfigDict")
+        lines += [*call("model_config = ConfigDict(", config, ")", 4), ""]
+    for field in model.fields:
+        annotation = field.annotation
+        if inside_models:
+            annotation = annotation.replace("models.", "")
+        lines += _field(field, annotation, imports)
+    while not lines[-1]:
+        lines.pop()
+    return lines if len(lines) > 1 else [*lines, "    pass"]
+
+
+def _config(model: ir.Model) -> list[str]:
+    config: list[str] = []
+    if model.is_input:
+        config.append('extra="forbid"')
+    if any(field.alias for field in model.fields):
+        config += ["validate_by_alias=True", "validate_by_name=True"]
+    if any("Decimal" in field.annotation for field in model.fields):
+        config.append("allow_inf_nan=True")
+    if any(field.name.startswith(("model_dump", "model_validate")) for field in model.fields):
+        config.append("protected_namespaces=()")
+    return config
+
+
+def _field(field: ir.Field, annotation: str, imports: Imports) -> list[str]:
+    imports.use(annotation)
+    head = f"{field.name}: {annotation}"
+    items: list[str] = []
+    if field.alias:
+        alias = string(field.alias)
+        items += [f"validation_alias={alias}", f"serialization_alias={alias}"]
+    if field.description:
+        items.append(f"description={string(field.description)}")
+    if not items:
+        return [f"    {head} = None" if field.default_none else f"    {head}"]
+    imports.use("Field")
+    if field.default_none:
+        items.insert(0, "default=None")
+    return call(f"{head} = Field(", items, ")", 4)

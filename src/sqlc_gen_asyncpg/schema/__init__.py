@@ -1,0 +1,1 @@
+"""The schema: tables, enums, composite types, functions, views and type overrides."""

@@ -1,0 +1,95 @@
+"""What a definition of a function says: its arguments and its result."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sqlc_gen_asyncpg.infer.values import Candidate
+from sqlc_gen_asyncpg.pytypes import normal_name
+from sqlc_gen_asyncpg.sql.literals import type_name
+from sqlc_gen_asyncpg.sql.stream import Stream
+from sqlc_gen_asyncpg.sql.tokens import SqlSyntaxError, Token
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["function"]
+
+_MODES: Final = frozenset({"in", "out", "inout", "variadic"})
+_Column = tuple[str, str, int]
+
+
+def function(stream: Stream) -> Candidate:
+    """Read a definition behind its name; SqlSyntaxError if a type in it is not understood."""
+    inputs: list[_Column] = []
+    outputs: list[_Column] = []
+    flags, defaults = "u", 0
+    for tokens in _arguments(stream):
+        mode = tokens[0].text if tokens[0].text in _MODES and len(tokens) > 1 else ""
+        mode, rest = mode or "in", tokens[1:] if mode else tokens
+        end = next((i for i, each in enumerate(rest) if _is_default(each)), len(rest))
+        column = _argument(rest[:end])
+        if mode != "out":
+            inputs.append(column)
+            defaults += end < len(rest)
+        if mode in {"out", "inout"}:
+            outputs.append(column)
+        flags += "v" * (mode == "variadic")
+    result = "void"
+    if stream.take("returns"):
+        if stream.take("table"):
+            flags += "r"
+            outputs += [_argument(tokens) for tokens in _arguments(stream)]
+        else:
+            flags += "r" * stream.take("setof")
+            result = _spelled(*type_name(stream))
+    if len(outputs) == 1:
+        result = _spelled(*outputs[0][1:])
+    elif outputs:
+        result = "record"
+    if defaults:
+        flags += str(defaults)
+    args = tuple(_spelled(*each[1:]) for each in inputs)
+    names = tuple(each[0] for each in inputs)
+    return Candidate(flags, args, result, tuple(outputs), names)
+
+
+def _is_default(token: Token) -> bool:
+    return (token.kind, token.text) in {("word", "default"), ("op", "="), ("op", ":=")}
+
+
+def _spelled(kind: str, dims: int) -> str:
+    """Return a type as the library's tables write it."""
+    name = normal_name(kind)
+    return f"_{name}" if dims else name
+
+
+def _arguments(stream: Stream) -> list[list[Token]]:
+    """Return the tokens between the commas of `( … )`."""
+    stream.expect("(")
+    found: list[list[Token]] = [[]]
+    depth = 0
+    while depth or not stream.at(")"):
+        token = stream.next()
+        depth += (
+            (token.text in {"(", "["}) - (token.text in {")", "]"}) if token.kind == "op" else 0
+        )
+        if token.kind == "op" and token.text == "," and not depth:
+            found.append([])
+        else:
+            found[-1].append(token)
+    stream.expect(")")
+    return [each for each in found if each]
+
+
+def _argument(tokens: Sequence[Token]) -> _Column:
+    """Read `type` or `name type`."""
+    for start in (0, 1):
+        stream = Stream([*tokens[start:], Token("end", "")])
+        try:
+            kind, dims = type_name(stream)
+        except SqlSyntaxError:
+            continue
+        if stream.here.kind == "end":
+            return (tokens[0].text if start else ""), normal_name(kind), dims
+    raise SqlSyntaxError("an argument's type")

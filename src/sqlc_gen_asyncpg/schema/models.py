@@ -1,0 +1,205 @@
+"""The enums, composite types and tables of the schema, read into the catalog."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlc_gen_asyncpg import ir, naming
+from sqlc_gen_asyncpg.errors import Refused, Report
+from sqlc_gen_asyncpg.pytypes import PyType, Type, check_not_shadowed, normal_name
+from sqlc_gen_asyncpg.schema.catalog import Catalog, TableModel
+from sqlc_gen_asyncpg.schema.ddl import read_schema
+from sqlc_gen_asyncpg.schema.overrides import JSON_TYPES, TypeOverrides
+from sqlc_gen_asyncpg.schema.views import read_tables
+
+if TYPE_CHECKING:
+    from sqlc_gen_asyncpg import protocol
+    from sqlc_gen_asyncpg.options import Options
+
+__all__ = ["read_catalog", "row_field"]
+
+
+def read_catalog(
+    request: protocol.Request, options: Options, report: Report, directory: str = ""
+) -> Catalog:
+    """Return the catalog of a request; problems are reported.
+
+    Enums and converters come first: columns refer to them.
+    """
+    overrides = TypeOverrides(options.json, options.vector)
+    catalog = Catalog(options, request.default_schema, overrides)
+    for schema in request.schemas:
+        _add_types(catalog, schema, report)
+    for override in options.overrides:
+        if override.enum:
+            with report.catch(f"options: enum {override.enum.name}"):
+                _declare_enum(catalog, override.enum.name, override.enum.values)
+    for converter in options.converters:
+        with report.catch(f"options: converters: {converter.name}"):
+            overrides.add_converter(converter)
+    request = _read_files(catalog, request, report, directory)
+    for schema in request.schemas:
+        for table in schema.tables:
+            catalog.tables[schema.name, table.name] = _table(catalog, schema.name, table)
+            for column in table.columns:
+                catalog.columns[schema.name, table.name, column.name] = column
+    return catalog
+
+
+def row_field(catalog: Catalog, column: protocol.Column, name: str, py_type: Type) -> ir.Field:
+    """Return the field of a row for a column that the row has as `name`."""
+    renamed = ""
+    if column.table and name == (column.original_name or column.name):
+        schema, table = catalog.key(column.table)
+        rename = catalog.options.rename
+        renamed = rename.get(f"{table}.{name}") or rename.get(f"{schema}.{table}.{name}", "")
+    field_name = renamed or naming.field_name(name)
+    alias = name if field_name != name else ""
+    return ir.Field(field_name, py_type.row, alias, " ".join(catalog.comment(column).split()))
+
+
+def _add_types(catalog: Catalog, schema: protocol.Schema, report: Report) -> None:
+    prefix = "" if schema.name == catalog.default_schema else f"{schema.name}."
+    catalog.schema_names.add(schema.name)
+    for name in schema.composites:
+        catalog.composites[prefix + name] = ""
+        with report.catch(f"type {prefix}{name}"):
+            check_not_shadowed(prefix + name)
+    for enum in schema.enums:
+        with report.catch(f"enum {prefix}{enum.name}"):
+            catalog.refused_enums.add(prefix + enum.name)
+            _add_enum(catalog, prefix + enum.name, enum)
+            catalog.refused_enums.discard(prefix + enum.name)
+
+
+def _read_files(
+    catalog: Catalog, request: protocol.Request, report: Report, directory: str
+) -> protocol.Request:
+    """Add what only the schema's files contain; return the request with its views corrected."""
+    schema_files = read_schema(request.schema_paths, directory)
+    for name, text in catalog.options.domains.items():
+        schema_files.domains[normal_name(name)] = (normal_name(text.name), text.dims)
+    for name, declared in catalog.options.composites.items():
+        schema_files.composites[normal_name(name)] = {
+            key: (normal_name(text.name), text.dims) for key, text in declared.items()
+        }
+    catalog.schema, request = read_tables(request, schema_files)
+    catalog.domains = schema_files.domains
+    for name, fields in schema_files.composites.items():
+        if name in catalog.composites:
+            with report.catch(f"type {name}"):
+                _add_composite(catalog, name, fields)
+    return request
+
+
+def _add_composite(catalog: Catalog, name: str, fields: dict[str, tuple[str, int]]) -> None:
+    """Add the model of a composite type; any of its fields may be NULL.
+
+    A type with a field that cannot be read or bound may not be used itself.
+    """
+    title = catalog.options.rename.get(name) or naming.camel(name, catalog.options.initialisms)
+    model_fields: list[ir.Field] = []
+    for key, (pg_type, dims) in fields.items():
+        try:
+            py_type = Type(catalog.base(pg_type), nullable=True, dims=dims)
+            _check_composite_field(catalog, pg_type, py_type)
+        except Refused as error:
+            catalog.composites[name] = f", and its field {key} cannot be read: {error}"
+            return
+        annotation = py_type.row
+        if py_type.base.aware:
+            annotation = annotation.replace("dt.datetime", "PgAware")
+        field_name = naming.field_name(key)
+        alias = key if field_name != key else ""
+        model_fields.append(ir.Field(field_name, annotation, alias, default_none=True))
+    doc = (f"A value of the type {name}.",)
+    model = ir.Model(title, doc, tuple(model_fields), is_composite=True)
+    catalog.composite_models[title] = model
+    catalog.composite_types[name] = PyType.same(f"models.{title}")
+
+
+def _check_composite_field(catalog: Catalog, pg_type: str, py_type: Type) -> None:
+    if py_type.base.encode:
+        raise Refused(f"{pg_type} cannot be inside of one with these options")
+    if catalog.domain_base(pg_type) in JSON_TYPES and catalog.options.json == "codec":
+        raise Refused("the driver has no binary codec for json; see the option json")
+
+
+def _add_enum(catalog: Catalog, pg_type: str, enum: protocol.Enum) -> None:
+    check_not_shadowed(pg_type)
+    name = catalog.options.rename.get(pg_type)
+    name = name or naming.camel(pg_type.replace(".", "_"), catalog.options.initialisms)
+    doc = _lines(enum.comment) or (f"The values of type {pg_type}.",)
+    _put_enum(catalog, pg_type, ir.Enum(name, doc, _members(catalog, pg_type, enum.values)))
+    catalog.enum_types[pg_type] = PyType.same(f"enums.{name}")
+
+
+def _declare_enum(catalog: Catalog, name: str, values: tuple[str, ...]) -> None:
+    doc = ("Values of a text column, which the database does not enforce.",)
+    enum = ir.Enum(name, doc, _members(catalog, name, values), enforced=False)
+    if catalog.enums.get(name) != enum:
+        _put_enum(catalog, name, enum)
+        _put_enum(catalog, name, ir.Enum(f"Open{name}", (), (), enforced=False))
+    catalog.overrides.enums[name] = PyType(
+        hint=f"enums.Open{name}",
+        row=f"enums.Open{name}",
+        argument=f"enums.{name}",
+        field=f"enums.{name}",
+    )
+
+
+def _put_enum(catalog: Catalog, key: str, enum: ir.Enum) -> None:
+    if enum.name in catalog.enums:
+        raise Refused(
+            f"a second enum would be called {enum.name}; rename one: rename: {{{key}: …}}"
+        )
+    catalog.enums[enum.name] = enum
+
+
+def _members(catalog: Catalog, enum: str, values: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    members: dict[str, str] = {}
+    for value in values:
+        key = f"{enum}.{value}"
+        name = catalog.options.rename.get(key) or naming.enum_member(value)
+        if name in members:
+            raise Refused(
+                f"{members[name]!r} and {value!r} would both be {name}; "
+                f"rename one: rename: {{{key}: …}}"
+            )
+        members[name] = value
+    return tuple(members.items())
+
+
+def _table(catalog: Catalog, schema: str, table: protocol.Table) -> TableModel:
+    report = Report()
+    full_name = catalog.full_name((schema, table.name))
+    fields: dict[str, ir.Field] = {}
+    for column in table.columns:
+        with report.catch(f"table {full_name}: column {column.name}"):
+            field = row_field(catalog, column, column.name, catalog.column_type(column))
+            if field.name in fields:
+                raise Refused(
+                    f"a second field would be called {field.name}; "
+                    f"rename one: rename: {{{full_name}.{column.name}: …}}"
+                )
+            fields[field.name] = field
+    doc = _lines(table.comment) or (f"A row of {full_name}.",)
+    comments = {column.name: column.comment for column in table.columns}
+    model = ir.Model(_table_title(catalog, schema, table.name), doc, tuple(fields.values()))
+    return TableModel(model, comments, tuple(report.problems))
+
+
+def _table_title(catalog: Catalog, schema: str, table: str) -> str:
+    options = catalog.options
+    full_name = catalog.full_name((schema, table))
+    renamed = options.rename.get(full_name) or options.rename.get(f"{schema}.{table}")
+    if renamed:
+        return renamed
+    if not options.emit_exact_table_names:
+        table = naming.singular(table, options.inflection_exclude_table_names)
+    default = schema == catalog.default_schema
+    return naming.camel(table if default else f"{schema}_{table}", options.initialisms)
+
+
+def _lines(comment: str) -> tuple[str, ...]:
+    return tuple(line.rstrip() for line in comment.strip().split("\n")) if comment.strip() else ()
