@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from golden.cases import BIN, EMBEDDED_CASES, HERE, write_project
-from sqlc_gen_asyncpg.check.annotations import main
+from sqlc_gen_asyncpg.check.command import check
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = """
@@ -52,7 +52,7 @@ def test_the_golden_packages_hold_on_the_server(
     case: str, database: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     execute(database, (HERE / case / "schema.sql").read_text())
-    status = main(["--dsn", database, "--file", str(HERE / case / "sqlc.yaml")])
+    status = check(["--dsn", database, "--file", str(HERE / case / "sqlc.yaml")])
     printed = capsys.readouterr().out
     assert status == 0, printed
     assert printed.endswith("queries checked, 0 contradicted\n")
@@ -61,7 +61,7 @@ def test_the_golden_packages_hold_on_the_server(
 def test_the_projects_own_queries_hold_on_the_server(
     migrated: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status = main(["--dsn", migrated, "--file", str(ROOT / "sqlc.yaml")])
+    status = check(["--dsn", migrated, "--file", str(ROOT / "sqlc.yaml")])
     assert status == 0, capsys.readouterr().out
 
 
@@ -73,7 +73,7 @@ def test_what_the_server_has_otherwise_is_named(
         database,
         "ALTER TABLE item ALTER note DROP NOT NULL, ALTER size TYPE numeric, DROP made",
     )
-    assert main(["--dsn", database, "--file", project]) == 1
+    assert check(["--dsn", database, "--file", project]) == 1
     assert capsys.readouterr().out.splitlines() == [
         "table item: column note is NOT NULL in the schema's files, but not on the server",
         'query.sql: GetItem: the server refuses it: column "made" does not exist',
@@ -100,7 +100,7 @@ def test_what_makes_nulls_and_values_is_named(
     write_project(tmp_path, query=query, schema=VIEWED, options={"package": "gen"})
     arguments = ["--dsn", database, "--file", str(tmp_path / "sqlc.json")]
     execute(database, VIEWED)
-    assert main(arguments) == 0, capsys.readouterr().out
+    assert check(arguments) == 0, capsys.readouterr().out
     execute(
         database,
         VIEWED[VIEWED.index("CREATE VIEW") :]
@@ -114,7 +114,7 @@ def test_what_makes_nulls_and_values_is_named(
     ):
         execute(database, statement)
     capsys.readouterr()
-    assert main(arguments) == 1
+    assert check(arguments) == 1
     assert capsys.readouterr().out.splitlines() == [
         "table app.thing: column label is NOT NULL in the schema's files, but not on the server",
         "view app.seen: column other is never NULL by the schema's files, but may be on the server",
@@ -126,7 +126,7 @@ def test_what_makes_nulls_and_values_is_named(
 
 
 def test_no_server_is_another_exit_code(project: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--dsn", "postgresql://127.0.0.1:1/none", "--file", project]) == 2
+    assert check(["--dsn", "postgresql://127.0.0.1:1/none", "--file", project]) == 2
     assert "cannot connect" in capsys.readouterr().err
 
 
@@ -134,7 +134,7 @@ def test_what_is_refused_is_another_exit_code(
     tmp_path: Path, database: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_project(tmp_path, query="-- name: A :one\nSELECT $1::text;", options={"package": "gen"})
-    assert main(["--dsn", database, "--file", str(tmp_path / "sqlc.json")]) == 2
+    assert check(["--dsn", database, "--file", str(tmp_path / "sqlc.json")]) == 2
     assert "query.sql: A: " in capsys.readouterr().err
 
 
@@ -148,7 +148,7 @@ def test_a_plugin_is_found_by_its_path(
     path = f"cmd: {form.format(BIN / 'sqlc-gen-asyncpg')}, "
     yaml.write_text(config.read_text().replace('"cmd": "sqlc-gen-asyncpg", ', path))
     assert path in yaml.read_text()
-    assert main(["--dsn", database, "--file", str(yaml)]) == 0, capsys.readouterr()
+    assert check(["--dsn", database, "--file", str(yaml)]) == 0, capsys.readouterr()
     assert sorted(each.name for each in config.parent.iterdir()) == [
         "query.sql",
         "schema.sql",
@@ -165,7 +165,7 @@ def test_a_configuration_without_the_plugin_is_said_to_be_so(
     other.write_text("#!/bin/sh\necho '{}'\n")
     other.chmod(0o755)
     config.write_text(config.read_text().replace('"sqlc-gen-asyncpg"', f'"{other}"'))
-    assert main(["--dsn", database, "--file", project]) == 2
+    assert check(["--dsn", database, "--file", project]) == 2
     assert "no plugin whose cmd is sqlc-gen-asyncpg, or a path to it" in capsys.readouterr().err
 
 
@@ -186,9 +186,9 @@ SELECT array_agg(mail) AS mails, other FROM person WHERE mail = ANY(@mails::mail
     write_project(tmp_path, query=query, schema=DOMAINS, options={"package": "gen"})
     arguments = ["--dsn", database, "--file", str(tmp_path / "sqlc.json")]
     execute(database, DOMAINS)
-    assert main(arguments) == 0, capsys.readouterr().out
+    assert check(arguments) == 0, capsys.readouterr().out
     execute(database, "ALTER TABLE person DROP mail, ADD mail int NOT NULL")
     execute(
         database, "CREATE DOMAIN size AS int; ALTER TABLE person ALTER other TYPE size[] USING '{}'"
     )
-    assert main(arguments) == 1
+    assert check(arguments) == 1

@@ -183,7 +183,7 @@ def test_the_check_of_generated_code_does_not_repeat_a_dsn() -> None:
             text=True,
         )
         assert done.returncode
-        assert "--dsn is not understood" in done.stderr
+        assert "--dsn is not a valid DSN" in done.stderr
         assert MARK not in done.stdout + done.stderr
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sqlc_gen_asyncpg.render.imports import Imports
-from sqlc_gen_asyncpg.render.module import ModuleText
+from sqlc_gen_asyncpg.render.module_text import ModuleText
 from sqlc_gen_asyncpg.render.source import (
     call,
     comprehension,

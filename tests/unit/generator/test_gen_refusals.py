@@ -125,14 +125,18 @@ REFUSED = {
     ),
     "UnreadableParameter": (
         ":exec",
-        "WITH RECURSIVE t AS (SELECT id FROM item UNION SELECT id FROM t) "
-        "SEARCH DEPTH FIRST BY id SET path DELETE FROM item WHERE item.note = @x",
+        (
+            "WITH RECURSIVE t AS (SELECT id FROM item UNION SELECT id FROM t) SEARCH DEPTH FIRST "
+            "BY id SET path DELETE FROM item WHERE item.note = @x"
+        ),
         "parameter x: the statement cannot be read; cast every parameter and every column",
     ),
     "UnreadableResult": (
         ":many",
-        "WITH RECURSIVE t AS (SELECT id, 1 + 1 AS n FROM item UNION SELECT id, n FROM t) "
-        "SEARCH DEPTH FIRST BY id SET path SELECT n + 1 AS next FROM t",
+        (
+            "WITH RECURSIVE t AS (SELECT id, 1 + 1 AS n FROM item UNION SELECT id, n FROM t) "
+            "SEARCH DEPTH FIRST BY id SET path SELECT n + 1 AS next FROM t"
+        ),
         "column next: the statement cannot be read; cast every parameter and every column",
     ),
     "ViewWithNames": (
