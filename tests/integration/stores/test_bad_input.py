@@ -204,7 +204,7 @@ async def refuse(
 
 
 @pytest.mark.parametrize("key", [*IDS, *TEXTS], ids=" ".join)
-async def test_what_is_no_text_for_postgresql_is_refused_by_name(
+async def test_text_that_postgresql_cannot_store_is_refused_by_name(
     client: PostgresClient, db: asyncpg.Connection, key: tuple[str, str]
 ) -> None:
     await refuse(client, db, key, (IDS | TEXTS)[key], NOT_TEXT)
@@ -272,7 +272,7 @@ VECTORS: Final[dict[str, object]] = {
 
 
 @pytest.mark.parametrize("name", list(VECTORS))
-async def test_a_vector_that_is_none_is_refused_by_name(
+async def test_invalid_vector_is_refused_by_name(
     client: PostgresClient, db: asyncpg.Connection, name: str
 ) -> None:
     value = cast("VectorLike", VECTORS[name])
@@ -305,7 +305,7 @@ JSON: Final[dict[str, Callable[[], JsonValue]]] = {
 
 
 @pytest.mark.parametrize("name", list(JSON))
-async def test_a_value_that_json_cannot_say_is_refused_by_name(
+async def test_value_without_a_json_form_is_refused_by_name(
     client: PostgresClient, db: asyncpg.Connection, name: str
 ) -> None:
     value = JSON[name]()
@@ -352,7 +352,7 @@ async def test_metadata_text_that_is_no_json_object_is_refused_by_name(
 @pytest.mark.parametrize(
     "metadata", [{"a": 1, "b": "\0"}, {"\0": 1}, '{"a": "\\u0000"}', '{"a": "\\ud800"}']
 )
-async def test_metadata_with_what_jsonb_cannot_hold_is_refused_because_no_filter_would_find_it(
+async def test_metadata_that_jsonb_cannot_contain_is_refused(
     client: PostgresClient, db: asyncpg.Connection, metadata: dict[str, JsonValue] | str
 ) -> None:
     await refuse_metadata(client, db, metadata)
@@ -407,7 +407,7 @@ async def test_a_moment_without_time_zone_is_refused_by_name(
     ],
     ids=["before all time", "after all time"],
 )
-async def test_a_moment_that_utc_cannot_say_is_refused_by_name(
+async def test_datetime_outside_of_the_utc_range_is_refused_by_name(
     client: PostgresClient, db: asyncpg.Connection, moment: datetime
 ) -> None:
     with pytest.raises(InvalidValue, match=named("expires_at")):

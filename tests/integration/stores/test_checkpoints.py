@@ -105,7 +105,7 @@ async def test_checkpoints_of_other_users_threads_and_namespaces_are_not_seen(
     ],
     ids=lambda value: str(sorted(value)),
 )
-async def test_a_delete_takes_what_it_names_with_the_writes_and_a_store_brings_it_back(
+async def test_deleted_checkpoints_and_writes_are_restored_by_storing_them(
     client: PostgresClient,
     db: asyncpg.Connection,
     narrowed: dict[str, str],
@@ -174,7 +174,7 @@ async def test_two_tasks_that_write_one_index_at_once_both_keep_their_writes(
             ]
 
 
-async def test_the_stored_index_holds_43_bits_of_the_tasks_hash_and_fits_a_readers_integer(
+async def test_stored_index_has_43_bits_of_the_task_hash_and_fits_int64(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     tasks = [f"w-{number}" for number in range(300)]
@@ -263,7 +263,7 @@ async def test_pages_of_checkpoints_go_on_before_the_last_one_over_ties_in_time(
     assert newest.checkpoint.checkpoint_id == order[0]
 
 
-async def test_a_page_goes_on_before_a_deleted_checkpoint_and_one_of_another_writer(
+async def test_page_starts_before_a_deleted_or_foreign_checkpoint(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     order = await scatter(client, db)
@@ -274,7 +274,7 @@ async def test_a_page_goes_on_before_a_deleted_checkpoint_and_one_of_another_wri
     assert await listed(client, before="a") == []
 
 
-async def test_a_checkpoint_elsewhere_is_no_place_to_begin(client: PostgresClient) -> None:
+async def test_checkpoint_of_another_thread_does_not_start_a_page(client: PostgresClient) -> None:
     await store(client, "p-5", thread_id="t-2")
     await store(client, "p-9", user_id="juno")
     for name in ("p-1", "p-6"):

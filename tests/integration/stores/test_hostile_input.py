@@ -167,7 +167,7 @@ def test_every_public_method_is_tried() -> None:
 
 
 @pytest.mark.parametrize("store", METHODS)
-async def test_what_is_passed_comes_back_or_is_refused_by_name(world: World, store: str) -> None:
+async def test_value_is_returned_unchanged_or_refused_by_name(world: World, store: str) -> None:
     for case in cases(Stores, *METHODS[store]):
         for value in (*case.kind.corpus, *NOTHING_OF_THE_KIND):
             if await world.attempt(case, value) and not case.method.startswith(READS):
@@ -184,7 +184,7 @@ async def test_what_is_passed_comes_back_or_is_refused_by_name(world: World, sto
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(data=st.data())
-async def test_whatever_is_made_up_comes_back_or_is_refused_by_name(
+async def test_generated_value_is_returned_unchanged_or_refused_by_name(
     world: World, store: str, data: st.DataObject
 ) -> None:
     case = data.draw(st.sampled_from(cases(Stores, *METHODS[store])))
@@ -238,7 +238,7 @@ async def test_a_batch_that_postgresql_cannot_receive_is_refused_by_name(
     assert await world.look() == world.before
 
 
-async def test_a_text_of_which_three_do_not_fit_a_message_is_refused_by_name(world: World) -> None:
+async def test_text_above_256_mib_is_refused_by_name(world: World) -> None:
     with pytest.raises(InvalidValue, match=r"^data must have at most 268,435,456 bytes"):
         await world.client.store_task("k-2", user_id="mira", data="A" * (2**28 + 1))
     assert await world.look() == world.before

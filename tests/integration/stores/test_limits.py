@@ -89,16 +89,14 @@ async def test_a_limit_takes_that_many_from_the_front_and_none_takes_all(
 
 
 @pytest.mark.parametrize("name", list(LISTS))
-async def test_a_limit_that_is_no_number_from_1_on_is_refused_by_name(
-    client: PostgresClient, name: str
-) -> None:
+async def test_invalid_limit_is_refused_by_name(client: PostgresClient, name: str) -> None:
     for limit in NO_LIMITS:
         with pytest.raises(InvalidValue, match=r"^limit "):
             await LISTS[name](client, cast("int", limit))
 
 
 @pytest.mark.parametrize("last", NO_LIMITS)
-async def test_a_number_of_last_events_that_is_none_from_1_on_is_refused_by_name(
+async def test_invalid_number_of_last_events_is_refused_by_name(
     client: PostgresClient, last: object
 ) -> None:
     with pytest.raises(InvalidValue, match=r"^last "):

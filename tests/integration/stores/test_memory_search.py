@@ -170,14 +170,14 @@ async def test_a_large_owner_gets_as_many_as_asked_for(
 
 
 @pytest.mark.parametrize("user", ["three", "half"])
-async def test_a_large_owner_gets_at_least_95_of_100_right_ones(
+async def test_large_owner_gets_at_least_95_of_the_100_nearest(
     large: PostgresClient, reader: asyncpg.Connection, user: str
 ) -> None:
     assert await recall(large, reader, user) >= 0.95
 
 
 @pytest.mark.parametrize("limit", [600, None])
-async def test_a_large_owner_gets_the_exact_answer_to_a_wide_question(
+async def test_large_owner_gets_the_exact_result_with_a_high_limit(
     large: PostgresClient, reader: asyncpg.Connection, limit: int | None
 ) -> None:
     [query] = queries(1)
@@ -185,7 +185,7 @@ async def test_a_large_owner_gets_the_exact_answer_to_a_wide_question(
 
 
 @pytest.mark.parametrize("user", list(OWNERS))
-async def test_the_answer_stays_as_good_after_the_statement_ran_ten_times_on_its_connection(
+async def test_recall_stays_the_same_after_ten_runs_on_one_connection(
     large: PostgresClient, reader: asyncpg.Connection, user: str
 ) -> None:
     # After five runs the server may plan without the values; then small and large look the same.
@@ -200,7 +200,7 @@ async def test_the_answer_stays_as_good_after_the_statement_ran_ten_times_on_its
 
 @pytest.mark.parametrize("plans", ["force_generic_plan", "force_custom_plan"])
 @pytest.mark.parametrize("user", list(OWNERS))
-async def test_the_answer_does_not_depend_on_the_kind_of_plan_also_in_a_transaction(
+async def test_result_does_not_depend_on_the_plan_mode(
     large: PostgresClient, reader: asyncpg.Connection, user: str, plans: str
 ) -> None:
     async with large.transaction() as tx:
@@ -238,7 +238,7 @@ async def settings(stores: Stores) -> list[object]:
     return [tuple(row) for row in rows]
 
 
-async def test_a_least_score_cuts_the_answer_of_a_large_owner_where_it_should(
+async def test_min_score_limits_the_result_of_a_large_owner(
     large: PostgresClient, reader: asyncpg.Connection
 ) -> None:
     [query] = queries(1)

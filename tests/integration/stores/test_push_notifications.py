@@ -241,7 +241,7 @@ async def test_pages_of_configs_visit_each_row_once_over_ties_in_time(
 
 
 @pytest.mark.parametrize(("method", "argument"), text_arguments("push notifications"))
-async def test_what_is_no_text_for_a_config_is_refused_by_name(
+async def test_invalid_text_of_a_config_is_refused_by_name(
     client: PostgresClient, db: asyncpg.Connection, method: str, argument: str
 ) -> None:
     await refuse_by_name(client, method, argument)

@@ -334,7 +334,7 @@ async def test_every_delete_finds_the_row_of_another_program(
         assert left == 0
 
 
-async def test_our_checkpoints_look_as_a_go_reader_expects(
+async def test_stored_checkpoints_have_the_form_that_a_go_reader_expects(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     await client.store_checkpoint(
@@ -372,7 +372,7 @@ async def test_our_checkpoints_look_as_a_go_reader_expects(
     assert all(each["created_at"] and each["updated_at"] for each in rows)
 
 
-async def test_our_other_rows_look_as_a_go_reader_expects(
+async def test_other_stored_rows_have_the_form_that_a_go_reader_expects(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     await client.store_session("s-1", user_id="mira", agent_id=AGENT)
