@@ -1,4 +1,4 @@
-"""Arguments that cannot be stored: refused by name, before anything is sent."""
+"""Arguments that cannot be stored are refused by name, before anything is sent."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ NOT_TEXT: Final = ("a\0b", "\0", "\ud800", "a\udfffb", 7, b"bytes", 1.5, ["a"])
 
 
 def as_event(**fields: object) -> NewEvent:
-    """An event that pydantic has not looked at."""
+    """An event that pydantic has not validated."""
     whole = {"id": "e-1", "user_id": "mira", "session_id": "s-1", "data": "{}", **fields}
     return NewEvent.model_construct(None, **whole)
 
 
 def as_memory(**fields: object) -> NewMemory:
-    """A memory that pydantic has not looked at."""
+    """A memory that pydantic has not validated."""
     whole = {"id": "m-1", "agent_name": "travel", "user_id": "mira", "content": "", **fields}
     return NewMemory.model_construct(None, **whole)
 
@@ -169,7 +169,7 @@ TEXTS: Final[dict[tuple[str, str], Call]] = {
     ),
 }
 INDEXED: Final = {key: call for key, call in TEXTS.items() if key[1] in ("name", "source")}
-"""Text that is no id, but stands in an index as well."""
+"""Text of an indexed column that is not an id."""
 
 
 def deep(levels: int) -> JsonValue:
@@ -186,7 +186,7 @@ def in_a_circle() -> JsonValue:
 
 
 def named(argument: str) -> str:
-    """A pattern for a message that says the argument's whole name."""
+    """A pattern for a message that starts with the full name of an argument."""
     return rf"(?<![\w.]){re.escape(argument)}(?![\w.])"
 
 
@@ -454,6 +454,6 @@ async def test_an_unknown_way_to_treat_duplicates_is_refused_by_name(
 
 
 def scribble(size: int) -> str:
-    """Text that does not compress, always the same: PostgreSQL compresses what it indexes."""
+    """Text that does not compress (PostgreSQL compresses indexed values); always the same."""
     dice = random.Random(size)  # noqa: S311  not a secret
     return "".join(chr(dice.randrange(33, 127)) for _ in range(size))

@@ -1,4 +1,4 @@
-"""What checkpoints and their writes refuse, by name and before anything is stored."""
+"""Invalid checkpoints and writes are refused by name, before anything is stored."""
 
 from __future__ import annotations
 

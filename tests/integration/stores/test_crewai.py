@@ -33,7 +33,7 @@ async def search(client: PostgresClient, text: str, *, limit: int | None = None)
 
 
 async def at_once(db: asyncpg.Connection) -> None:
-    """Let all memories be of one moment, so that the score decides."""
+    """Set one time for all memories, so that the score decides the order."""
     await db.execute("UPDATE crewai_agent_memory SET created_at = $1", EARLY)
 
 

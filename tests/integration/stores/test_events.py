@@ -1,4 +1,4 @@
-"""Events: batches that keep their order, pages, the last ones, and the stream."""
+"""Events: order of batches, pages, last events and streams."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def places(*, newest_first: bool) -> list[int]:
 
 
 def scrambled(size: int) -> list[str]:
-    """Ids that sort otherwise than they stand."""
+    """Ids in another order than their sort order."""
     ids = [f"e-{number * 7919 % size:05}" for number in range(size)]
     assert len(set(ids)) == size
     assert ids != sorted(ids)

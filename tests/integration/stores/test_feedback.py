@@ -1,4 +1,4 @@
-"""Feedback: what is accepted, how it is listed, and the counts."""
+"""Feedback: accepted values, lists and counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every list and the search: what a limit may be, and what it does."""
+"""Limits of every list and of the search."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ async def test_a_limit_takes_that_many_from_the_front_and_none_takes_all(
     client: PostgresClient, name: str
 ) -> None:
     await fill(client)
-    # Touching counts on, so the rows of a search are compared by their ids.
+    # A search increments the access count, so its rows are compared by their ids.
     every = [getattr(row, "id", None) for row in await LISTS[name](client, None)]
     assert len(set(every)) == 3
     for limit in (1, 2, 3, 4, 2**31, 2**63 - 1):

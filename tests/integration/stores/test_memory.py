@@ -295,7 +295,7 @@ async def test_an_expired_memory_is_neither_found_nor_listed(
 
 
 async def test_counting_a_memory_as_read_touches_no_index(client: PostgresClient) -> None:
-    """A page has room for its rows' new versions; the HNSW index would take them in once more."""
+    """A page has room for new versions of its rows, so that the HNSW index gets no new entry."""
     memories = [new(f"m-{n}", embedding=AHEAD if n < 3 else towards(-0.5)) for n in range(100)]
     await client.store_agent_memories(memories)
     async with client.transaction() as tx:

@@ -1,4 +1,4 @@
-"""prune_expired_sessions: what is idle, what goes with it, and what stays."""
+"""prune_expired_sessions: idle sessions, dependent rows, and rows that stay."""
 
 from __future__ import annotations
 
@@ -236,7 +236,7 @@ async def test_ownerless_task_stays_if_two_users_had_its_session_id(
 async def test_a_task_without_owner_that_is_older_than_the_session_stays(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
-    # The session began a year ago; the task is older, so it was of an earlier one with that id.
+    # The session is one year old; the task is older, so it belonged to an earlier session.
     await add_sessions(db, ("s-1", "mira"))
     await add_ownerless_task(db, "t-1", "s-1", days=500)
     pruned = await client.prune_expired_sessions(RETENTION)

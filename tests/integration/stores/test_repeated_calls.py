@@ -1,4 +1,4 @@
-"""Calls made again after a lost answer: feedback under a key, and batches of events as they are."""
+"""Repeated calls after a lost reply: feedback under a key, and batches of events."""
 
 from __future__ import annotations
 

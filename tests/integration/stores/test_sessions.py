@@ -1,4 +1,4 @@
-"""Sessions: their key, what an upsert keeps, and the order and pages of their lists."""
+"""Sessions: key, upsert, and order and pages of the lists."""
 
 from __future__ import annotations
 
@@ -256,7 +256,7 @@ async def test_pages_over_all_users_go_on_between_equal_times_and_ids(
     expected = [(f"s-{n}", user) for n in (1, 0, 2) for user in ("omar", "noor", "mira")]
     async with client.transaction(readonly=True) as tx:
         for scans in ("on", "off"):
-            # Without an index nothing but the statement itself can bring the order.
+            # Without an index only the ORDER BY of the statement determines the order.
             await tx.db.execute(f"SET LOCAL enable_indexscan = {scans}")
             await tx.db.execute(f"SET LOCAL enable_bitmapscan = {scans}")
             found = await visit(

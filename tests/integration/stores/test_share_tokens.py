@@ -1,4 +1,4 @@
-"""Tokens of shares: hashed on request, compared without a hint, no use to who reads the table."""
+"""Tokens of shares: hashed on request, compared in constant time, useless to table readers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 HASHING: Final = Settings(hash_share_tokens=True)
 STORED: Final = "SELECT token FROM session_share"
 OF_GO: Final = "SELECT * FROM session_share WHERE token = $1 LIMIT 1"
-"""How kagent's controller looks a token up, which it takes from the header X-Share-Token."""
+"""The query of kagent's controller for the token of the header X-Share-Token."""
 
 
 @pytest_asyncio.fixture
@@ -96,7 +96,7 @@ async def test_owner_deletes_a_share_by_the_listed_digest(
 async def test_stored_digest_is_not_valid_in_an_http_header(
     hashing: PostgresClient, db: asyncpg.Connection
 ) -> None:
-    """So a Go controller, which compares the header with the column, cannot be shown it."""
+    """A Go controller compares the header with the column, so it never receives a stored digest."""
     made = await hashing.create_session_share("s-1", user_id="mira")
     stored: str = await db.fetchval(STORED)
     assert not await db.fetchrow(OF_GO, made.token)
@@ -121,7 +121,7 @@ async def test_tokens_are_hashed_in_transactions_and_with_timeouts(
 async def test_share_look_up_compares_hashes_and_never_token_text(
     db: asyncpg.Connection,
 ) -> None:
-    """PostgreSQL compares 64-bit numbers that nobody can steer; the tokens are compared here."""
+    """PostgreSQL compares 64-bit hashes that a caller cannot choose; Python compares the tokens."""
     sql = queries.FIND_SESSION_SHARES.partition("WHERE")[2]
     assert sql.count("token") == 1
     assert "hashtextextended(share.token, " in sql

@@ -1,4 +1,4 @@
-"""Shares: the token, what it opens, and who used it."""
+"""Shares: tokens, shared sessions and records of access."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ async def test_the_share_of_a_deleted_session_is_not_found(
         await client.record_share_access(mine.token, user_id="juno")
     assert await client.list_session_shares_by_session("s-1", user_id="mira") == []
     assert await count(db, "session_share_access") == 0
-    # The session of the other user with that id is another one.
+    # The session of the other user with this id is another session.
     assert await client.get_session_share_by_token(theirs.token) == theirs
 
 

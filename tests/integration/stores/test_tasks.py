@@ -1,4 +1,4 @@
-"""Tasks: the owner, the burned id, and rows of an older release without an owner."""
+"""Tasks: owners, ids of deleted tasks, and rows of an older release without an owner."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ async def test_storing_a_task_counts_as_activity_of_its_owners_session_alone(
     touched = "SELECT id, user_id FROM session WHERE updated_at > $1"
     assert [tuple(row) for row in await db.fetch(touched, EARLY)] == [("s-1", "mira")]
     await db.execute("UPDATE session SET updated_at = $1", EARLY)
-    # The session that the task has already counts, also where the argument is left out.
+    # The stored session of the task is marked as active, also if the argument is left out.
     await client.store_task("k-1", user_id="mira", data="2")
     assert [tuple(row) for row in await db.fetch(touched, EARLY)] == [("s-1", "mira")]
 
@@ -163,7 +163,7 @@ async def add_orphan(
         "VALUES ('k-1', 'old', 's-1', $1, $1)",
         created_at,
     )
-    # It does exist before the sessions are stored, whatever they say of their age.
+    # It exists before the sessions are stored, whatever their created_at.
     assert await db.fetchval("SELECT task.user_id FROM task WHERE id = 'k-1'") is None
     for user, created, deleted in sessions:
         await db.execute(
@@ -217,7 +217,7 @@ async def test_ownerless_task_belongs_to_the_only_user_of_its_session_id(
     found = await client.get_task("k-1", user_id="mira")
     assert (found.data, found.user_id, found.protocol_version) == ("old", None, None)
     assert await client.list_tasks_for_session("s-1", user_id="mira") == [found]
-    # Reading does not claim it; storing does, once and for all.
+    # Reading the task does not set its owner; storing it does.
     assert await count(db, "task", "task.user_id IS NULL") == 1
     stored = await client.store_task("k-1", user_id="mira", data="new")
     assert (stored.user_id, stored.session_id) == ("mira", "s-1")

@@ -1,4 +1,4 @@
-"""with_timeout: a statement that takes too long is cancelled, and the connection serves again."""
+"""with_timeout: a slow statement is cancelled, and the connection is used again."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def test_a_repeatable_statement_that_takes_too_long_is_cancelled(migrated:
 async def test_slow_application_statement_raises_outcome_unknown(
     migrated: str,
 ) -> None:
-    # What runs on `client.db` is not known to be repeatable, and a cancel may come too late.
+    # A statement on `client.db` may not be repeatable, and a cancel may come too late.
     async with PostgresClient.open(migrated, settings=ONE_CONNECTION, migrations="off") as client:
         for _ in range(3):
             async with asyncio.timeout(10):

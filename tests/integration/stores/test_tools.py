@@ -221,7 +221,7 @@ async def test_a_refresh_makes_the_set_exactly_this(
     wanted = [*tools("b"), *tools("c", description="y"), *tools("d", description=None)]
     assert await refresh(client, wanted) == (2, 1)
     assert await live(client) == [("b", "x"), ("c", "y"), ("d", None)]
-    # What was deleted comes back with the description of now, and others are left alone.
+    # A deleted tool is restored with its new description; tools of other servers stay.
     assert await refresh(client, tools("a", description=None)) == (1, 3)
     assert await live(client) == [("a", None)]
     assert await refresh(client, []) == (0, 1)

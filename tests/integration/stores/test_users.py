@@ -1,4 +1,4 @@
-"""Users: everything of one is exported and erased, nothing of another, also in tables to come."""
+"""Users: all rows of one user are exported and erased, also in future tables, and no others."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ COUNTED_AS: Final[Mapping[str, str]] = {
     "session_share_access": "share_accesses",
     "memory": "memories",
 }
-"""A table of users' rows, and what `erase_user` calls the number of them."""
+"""A table of users' rows, and the field of ErasedUser that counts them."""
 TABLES_AND_COLUMNS: Final = """
     SELECT class.relname::text, array_agg(attname::text)
     FROM pg_class AS class JOIN pg_attribute ON attrelid = class.oid AND attnum > 0
@@ -59,7 +59,7 @@ TABLES_AND_COLUMNS: Final = """
 
 
 async def fill(client: PostgresClient, user: str) -> None:
-    """Store two rows of a user in every table, one of them deleted where that can be."""
+    """Store two rows of a user in every table, one of them deleted where the table allows it."""
     for number in (1, 2):
         id_ = f"{number}-{user}"
         thread = str(number)
@@ -118,12 +118,12 @@ async def export(client: PostgresClient, user: str) -> list[tuple[str, dict[str,
 
 
 async def columns_of(db: asyncpg.Connection) -> dict[str, list[str]]:
-    """The columns of every table but the migrations'."""
+    """Return the columns of every table except those of the migrations."""
     return {row[0]: row[1] for row in await db.fetch(TABLES_AND_COLUMNS)}
 
 
 async def whole(db: asyncpg.Connection, *, without: str) -> dict[str, Counter[str]]:
-    """Every row of every table that does not name a user, as text."""
+    """Return every row of every table that does not contain a user, as text."""
     return {
         table: Counter(
             str(row[0])
@@ -137,7 +137,7 @@ async def whole(db: asyncpg.Connection, *, without: str) -> dict[str, Counter[st
 async def test_every_table_is_exported_and_erased_or_shared_by_decision(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
-    """A table that is new here needs a place in queries/users.sql, and in COUNTED_AS."""
+    """A new table needs statements in queries/users.sql, and an entry in COUNTED_AS."""
     await fill(client, "mira")
     found = await columns_of(db)
     assert found.keys() == COUNTED_AS.keys() | SHARED
@@ -281,7 +281,7 @@ async def test_ownerless_task_is_exported_erased_or_hidden_by_the_task_rule(
     assert [row["task_id"] for table, row in exported if table == "push_notification"] == ["only"]
     erased = await client.erase_user("mira")
     assert (erased.tasks, erased.push_notifications, erased.hidden_tasks) == (1, 1, 2)
-    # The rows that made the task ambiguous are gone: it must not become juno's by that.
+    # The rows that made the task ambiguous are gone: it must not become juno's task.
     for task in ("both", "younger"):
         await client.store_session(task, user_id="juno")
         with pytest.raises(NotFound):
@@ -318,7 +318,7 @@ async def test_id_of_an_erased_task_can_be_reused(client: PostgresClient) -> Non
 async def erase_during(
     client: PostgresClient, dsn: str, write: Callable[[Transaction], Awaitable[object]]
 ) -> ErasedUser:
-    """Erase mira while a transaction that wrote something is open: it has to wait for that."""
+    """Erase mira while a transaction that wrote rows is open: the erase must wait for it."""
     watcher = await asyncpg.connect(dsn)
     try:
         async with client.transaction() as tx:
