@@ -29,6 +29,16 @@ def test_batch_directive_names_argument_and_model() -> None:
     assert parse_comments((" py: batch events NewEvent",)).batch == Batch("events", "NewEvent")
 
 
+def test_doc_lines_of_one_target_are_collected() -> None:
+    directives = parse_comments(
+        (" py: doc Pair Two accounts.", " py: doc Pair.one The first.", " py: doc Pair Equal ones.")
+    )
+    assert directives.model_docs == {
+        "Pair": ("Two accounts.", "Equal ones."),
+        "Pair.one": ("The first.",),
+    }
+
+
 def test_param_and_column_directives_have_types() -> None:
     found = parse_comments((" py: param since timestamp with time zone?", " py: param ids text?[]"))
     assert found.params["since"].name == "timestamp with time zone"
@@ -53,6 +63,8 @@ def test_lines_above_py_file_document_the_file() -> None:
         "py: param ids",
         "py: param ids text[",
         "py: row",
+        "py: doc",
+        "py: doc Pair",
         "py: row Two Words",
         "py: file",
     ],

@@ -205,6 +205,31 @@ REFUSED = {
         "-- py: row Item\nSELECT id, size FROM item",
         "there is another Item with other fields",
     ),
+    "DocOfNoModel": (
+        ":many",
+        "-- py: doc Shared A row.\nSELECT id FROM item",
+        "-- py: doc Shared: Shared must be a model of -- py: row or -- py: batch in this query",
+    ),
+    "DocOfTable": (
+        ":many",
+        "-- py: row Other\n-- py: doc Other A row.\nSELECT id, item_id FROM other",
+        "COMMENT ON documents the model of a table",
+    ),
+    "DocOfNoField": (
+        ":many",
+        "-- py: row Sized\n-- py: doc Sized.note A note.\nSELECT id, size FROM item",
+        "-- py: doc Sized.note: Sized has no such field",
+    ),
+    "DocOne": (
+        ":many",
+        "-- py: row Noted\n-- py: doc Noted A row.\nSELECT id, note FROM item",
+        "",
+    ),
+    "DocTwice": (
+        ":many",
+        "-- py: row Noted\n-- py: doc Noted A row.\nSELECT id, note FROM item",
+        "-- py: doc Noted: another query has this line; write it once",
+    ),
     "Plus": (
         ":many",
         "SELECT id FROM item LIMIT @x + 1",
