@@ -256,8 +256,8 @@ def _alterations(statements: tuple[Node, ...]) -> Iterator[tuple[str, str, str |
 def changes_of_other_tracks(files: list[File]) -> list[str]:
     """Find statements on another track's table.
 
-    `agentrows` may index, add columns of its own and set the fill factor; the tracks of policies
-    may add and enable policies.
+    `agentrows` may index, comment, add columns of its own and set the fill factor; the tracks of
+    policies may add and enable policies.
     """
     owners = _owners(files)
     problems: list[str] = []
@@ -322,8 +322,7 @@ def _is_allowed_on_other_tracks(file: File, statement: Node) -> bool:
     if statement["@"] == "IndexStmt":
         return statement.get("idxname", "").startswith(PREFIX) and not statement.get("unique")
     if statement["@"] == "CommentStmt":
-        column = statement["objtype"]["name"] == "OBJECT_COLUMN"
-        return column and _names(statement["object"])[-1].startswith(PREFIX)
+        return statement["objtype"]["name"] in ("OBJECT_COLUMN", "OBJECT_TABLE")
     if statement["@"] == "AlterTableStmt":
         return all(_is_own_column(each) or _is_fillfactor(each) for each in statement["cmds"])
     return False
