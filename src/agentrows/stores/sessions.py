@@ -245,7 +245,8 @@ async def _prune_batch(
     """Remove the expired ones of the next idle sessions; return the last of these, None at the end.
 
     Locks are taken in statements of their own, never waiting: the statement that removes rows then
-    sees all that was committed before. A session is skipped if a writer has one of its tasks.
+    sees all that was committed before. A session is skipped if a writer has one of its tasks. The
+    statement that locks runs for no session too, because it checks the rights of the role.
     """
     idle = await queries.list_idle_sessions(
         db,
@@ -255,8 +256,6 @@ async def _prune_batch(
         after_user_id=after.user_id if after else "",
         batch_size=PRUNED_AT_ONCE,
     )
-    if not idle:
-        return None, _sum([])
     locked = await queries.lock_expired_sessions(
         db,
         retention=retention,
@@ -264,7 +263,7 @@ async def _prune_batch(
         user_id=[session.user_id for session in idle],
     )
     if not locked:
-        return idle[-1], _sum([])
+        return idle[-1] if idle else None, _sum([])
     sessions = await queries.lock_tasks_of_sessions(
         db, id=[session.id for session in locked], user_id=[session.user_id for session in locked]
     )
