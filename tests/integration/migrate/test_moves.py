@@ -8,7 +8,13 @@ import asyncpg
 import pytest
 
 from agentrows import migrate
-from agentrows.errors import DirtySchema, InvalidTrack, MigrationError, MigrationFailed
+from agentrows.errors import (
+    ConfigError,
+    DirtySchema,
+    InvalidTrack,
+    MigrationError,
+    MigrationFailed,
+)
 from agentrows.migrate import Track, builtin_tracks
 from support.catalog import catalog, columns, fingerprint
 from support.tracks import write_track
@@ -345,7 +351,7 @@ async def test_a_database_older_than_kagent_0_8_is_refused_unchanged(
     before = await catalog(orm_made)
     rows = await fingerprint(orm_made, await columns(orm_made))
 
-    with pytest.raises(MigrationError):
+    with pytest.raises(ConfigError, match=r"Start kagent v0\.8 once"):
         await migrate.up(database, migrate.builtin_tracks())
 
     assert await catalog(orm_made) == before
