@@ -20,7 +20,7 @@ from agentrows.db.sockets import SERVER_KEEPALIVE, enable_keepalive
 from agentrows.errors import ConfigError, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
     from agentrows.config import Password, Settings
     from agentrows.db.sources import Connection
@@ -173,6 +173,23 @@ async def open_pool(
         ConfigError: an operator has to correct the settings, or `prepare` raised it.
 
     """
+    pool = ConnectionPool(
+        _connector(dsn, settings, prepare, password),
+        min_size=settings.pool_min_size,
+        max_size=settings.pool_max_size,
+        max_idle_s=settings.pool_max_idle_s,
+        max_lifetime_s=settings.pool_max_lifetime_s,
+        acquire_timeout_s=settings.acquire_timeout_s,
+        statement_timeout_s=settings.statement_timeout_s,
+    )
+    await _fill(pool, min(settings.pool_min_size, settings.pool_max_size))
+    return pool
+
+
+def _connector(
+    dsn: str, settings: Settings, prepare: Prepare, password: Password | None
+) -> Callable[[], Coroutine[object, object, asyncpg.Connection]]:
+    """Return the function that opens and prepares the connections of a pool."""
     is_pooled = settings.pooler == "transaction"
 
     async def prepare_in_time(connection: asyncpg.Connection) -> None:
@@ -201,17 +218,7 @@ async def open_pool(
             raise
         return connection
 
-    pool = ConnectionPool(
-        connect_and_prepare,
-        min_size=settings.pool_min_size,
-        max_size=settings.pool_max_size,
-        max_idle_s=settings.pool_max_idle_s,
-        max_lifetime_s=settings.pool_max_lifetime_s,
-        acquire_timeout_s=settings.acquire_timeout_s,
-        statement_timeout_s=settings.statement_timeout_s,
-    )
-    await _fill(pool, min(settings.pool_min_size, settings.pool_max_size))
-    return pool
+    return connect_and_prepare
 
 
 async def _fill(pool: ConnectionPool, size: int) -> None:
