@@ -53,11 +53,9 @@ async def connect(  # noqa: PLR0913  one keyword per option
 ) -> PooledConnection:
     """Open one connection to the first host of a DSN that accepts it.
 
-    Each host has `timeout_s`, in the order of the DSN, so that a silent host does not use up the
-    time of the next one. `session` contains further parameters of the server. `password` is called
-    for each host, and its result replaces the password of the DSN. Without a cache of prepared
-    statements the driver sends a statement and its arguments together, as a transaction pooler
-    requires.
+    Each host has its own `timeout_s`, in the order of the DSN. `session` contains more parameters
+    of the server. `password` is called for each host and overrides the password of the DSN. A
+    transaction pooler requires `statement_cache_size=0`.
 
     Raises:
         Unavailable: no host accepts a connection in time.
