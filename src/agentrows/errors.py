@@ -16,7 +16,7 @@
      │   └─ ClientClosed       the client is closed; open another one
      ├─ StatementTimeout       the statement reached its time limit (also a TimeoutError)
      ├─ Aborted                deadlock or serialization failure; run the transaction again
-     ├─ OutcomeUnknown         the connection was lost; the statement has taken effect or not
+     ├─ OutcomeUnknown         the connection was lost; the statement may have taken effect
      ├─ ConfigError            an operator has to correct settings, credentials or rights
      ├─ SchemaBehind           the database lacks a migration
      └─ MigrationError         a migration run stopped
@@ -127,7 +127,7 @@ class Aborted(AgentRowsError):
 
 
 class OutcomeUnknown(AgentRowsError):
-    """The reply was lost after the statement was sent: it has taken effect or not."""
+    """The reply was lost after the statement was sent: it may or may not have taken effect."""
 
 
 class ConfigError(AgentRowsError):
@@ -262,7 +262,7 @@ STALE_TYPE_TRIES: Final = 5
 POLICY_CHECK: Final = "ExecWithCheckOptions"
 _MESSAGES: Final[dict[type[AgentRowsError], str]] = {
     Unavailable: "the database is not available: {}",
-    OutcomeUnknown: "the reply was lost, so the statement has taken effect or not: {}",
+    OutcomeUnknown: "the reply was lost, the statement may or may not have taken effect: {}",
     Aborted: "the transaction was rolled back, run it again: {}",
     StatementTimeout: "the statement was cancelled: {}",
     AgentRowsError: "the server ended the statement with an SQLSTATE for warnings: {}",

@@ -17,6 +17,7 @@ from agentrows import (
     Settings,
     Stores,
     Transaction,
+    TransactionalStores,
 )
 from agentrows.db.executor import Executor
 from support.hostile import NOTHING_OF_THE_KIND, NUMBERS, is_number
@@ -53,7 +54,7 @@ NO_DSN: Final = (
 def test_every_client_method_is_covered() -> None:
     public = {
         name
-        for each in (Stores, Transaction, PostgresClient)
+        for each in (Stores, Transaction, TransactionalStores, PostgresClient)
         for name, value in vars(each).items()
         if not name.startswith("_") and (inspect.isroutine(value) or isinstance(value, property))
     }

@@ -276,7 +276,7 @@ async def test_store_transaction_becomes_savepoint_inside_transaction(
 
 
 async def test_readonly_transaction_refuses_writes(client: PostgresClient) -> None:
-    with pytest.raises(InvalidValue, match="readonly"):
+    with pytest.raises(InvalidValue, match="read-only"):
         async with client.transaction(readonly=True) as tx:
             await tx.store_session("s-1", user_id="mira")
 

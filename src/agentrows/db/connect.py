@@ -20,7 +20,7 @@ from agentrows.db.sockets import SERVER_KEEPALIVE, enable_keepalive
 from agentrows.errors import ConfigError, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
     from agentrows.config import Password, Settings
     from agentrows.db.sources import Connection
@@ -53,11 +53,9 @@ async def connect(  # noqa: PLR0913  one keyword per option
 ) -> PooledConnection:
     """Open one connection to the first host of a DSN that accepts it.
 
-    Each host has `timeout_s`, in the order of the DSN, so that a silent host does not use up the
-    time of the next one. `session` contains further parameters of the server. `password` is called
-    for each host, and its result replaces the password of the DSN. Without a cache of prepared
-    statements the driver sends a statement and its arguments together, as a transaction pooler
-    requires.
+    Each host has its own `timeout_s`, in the order of the DSN. `session` contains more parameters
+    of the server. `password` is called for each host and overrides the password of the DSN. A
+    transaction pooler requires `statement_cache_size=0`.
 
     Raises:
         Unavailable: no host accepts a connection in time.
@@ -173,6 +171,23 @@ async def open_pool(
         ConfigError: an operator has to correct the settings, or `prepare` raised it.
 
     """
+    pool = ConnectionPool(
+        _connector(dsn, settings, prepare, password),
+        min_size=settings.pool_min_size,
+        max_size=settings.pool_max_size,
+        max_idle_s=settings.pool_max_idle_s,
+        max_lifetime_s=settings.pool_max_lifetime_s,
+        acquire_timeout_s=settings.acquire_timeout_s,
+        statement_timeout_s=settings.statement_timeout_s,
+    )
+    await _fill(pool, min(settings.pool_min_size, settings.pool_max_size))
+    return pool
+
+
+def _connector(
+    dsn: str, settings: Settings, prepare: Prepare, password: Password | None
+) -> Callable[[], Coroutine[object, object, asyncpg.Connection]]:
+    """Return the function that opens and prepares the connections of a pool."""
     is_pooled = settings.pooler == "transaction"
 
     async def prepare_in_time(connection: asyncpg.Connection) -> None:
@@ -201,17 +216,7 @@ async def open_pool(
             raise
         return connection
 
-    pool = ConnectionPool(
-        connect_and_prepare,
-        min_size=settings.pool_min_size,
-        max_size=settings.pool_max_size,
-        max_idle_s=settings.pool_max_idle_s,
-        max_lifetime_s=settings.pool_max_lifetime_s,
-        acquire_timeout_s=settings.acquire_timeout_s,
-        statement_timeout_s=settings.statement_timeout_s,
-    )
-    await _fill(pool, min(settings.pool_min_size, settings.pool_max_size))
-    return pool
+    return connect_and_prepare
 
 
 async def _fill(pool: ConnectionPool, size: int) -> None:

@@ -13,7 +13,12 @@ if TYPE_CHECKING:
     from agentrows.migrate.plan import Step
     from agentrows.migrate.status import State
 
-DRIVER: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+DRIVER: Final = (
+    asyncpg.PostgresError,
+    asyncpg.PostgresWarning,  # an error with an SQLSTATE for warnings
+    asyncpg.InterfaceError,
+    OSError,
+)
 ABOUT_DATA: Final = ("21", "22", "23", "44", "P0")
 """Classes of SQLSTATEs with a detail that may quote rows."""
 UNDONE: Final = "the run was rolled back"
