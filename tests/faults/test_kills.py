@@ -134,7 +134,7 @@ async def test_sigterm_while_the_server_is_not_there(app: App) -> None:
     assert "stopped" in done.last
 
 
-async def test_a_long_file_says_how_long_it_has_been_at_work(
+async def test_a_long_file_prints_its_duration_so_far(
     app: App, db: asyncpg.Connection, whole: Whole
 ) -> None:
     app.write(GATE)

@@ -54,7 +54,7 @@ async def fill(db: asyncpg.Connection, table: str) -> None:
 
 
 @pytest.mark.parametrize("orm_release", ["0_7", "0_8"])
-async def test_a_full_orm_made_database_keeps_every_row_and_ends_like_a_fresh_one(
+async def test_a_full_orm_database_keeps_every_row_and_ends_like_a_fresh_one(
     app: App, db: asyncpg.Connection, server: Server, tmp_path: Path
 ) -> None:
     (tmp_path / "app.py").write_text("TRACKS = []\n")
@@ -84,7 +84,7 @@ def fifteen() -> Generator[OwnServer]:
         yield own
 
 
-async def test_postgresql_15_without_pgvector_takes_core_and_files_outside_of_a_transaction(
+async def test_postgresql_15_without_pgvector_runs_core_and_concurrent_builds(
     app: App, fifteen: OwnServer
 ) -> None:
     app.write(A, BUILD)

@@ -199,7 +199,7 @@ async def service(migrated: str) -> AsyncIterator[asyncpg.Connection]:
     await connection.close()
 
 
-def test_what_it_prints_goes_through_psql_and_a_second_time_changes_nothing(
+def test_the_printed_sql_runs_in_psql_and_a_second_run_changes_nothing(
     server: Server, tmp_path: Path
 ) -> None:
     name = server.create_database()
@@ -388,7 +388,7 @@ async def test_what_was_granted_too_much_is_taken_back(
     ]
 
 
-async def test_rights_that_come_by_another_way_are_an_error_and_nothing_is_granted(
+async def test_rights_from_another_role_are_an_error_and_nothing_is_granted(
     admin: asyncpg.Connection,
 ) -> None:
     for mistake, says in MISTAKES:
