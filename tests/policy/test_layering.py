@@ -186,7 +186,10 @@ def cycle(graph: dict[str, set[str]]) -> list[str]:
             done.add(module)
         return []
 
-    return next((circle for module in sorted(graph) if (circle := visit(module, []))), [])
+    for module in sorted(graph):
+        if circle := visit(module, []):
+            return circle
+    return []
 
 
 @pytest.mark.parametrize(("module", "imported"), sorted(import_graph().items()))
