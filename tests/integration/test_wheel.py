@@ -48,6 +48,8 @@ def test_the_wheel_holds_the_migrations_and_says_that_it_is_typed(wheel: Path) -
 
     assert "agentrows/py.typed" in names
     assert "sqlc_gen_asyncpg/py.typed" in names
+    generator = {path.relative_to(ROOT / "src") for path in (ROOT / "src").rglob("*.py")}
+    assert {str(path) for path in generator} <= set(names)
     files = {path.relative_to(ROOT) for path in (ROOT / "migrations").rglob("*.sql")}
     assert files
     assert {f"agentrows/{path}" for path in files} <= set(names)

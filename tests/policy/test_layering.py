@@ -149,16 +149,13 @@ def module_name(path: Path) -> str:
 
 def imported_modules(path: Path, known: set[str]) -> set[str]:
     """Return the modules of the generator that a module imports, those only for types included."""
-    found: set[str] = set()
+    result: set[str] = set()
     for name in imports(path):
-        parent = name.rpartition(".")[0]
-        candidates = (name, f"{name}.__init__", parent, f"{parent}.__init__")
-        found |= {next(each for each in candidates if each in known)} if known_by(name) else set()
-    return found - {module_name(path)}
-
-
-def known_by(name: str) -> bool:
-    return name.split(".", maxsplit=1)[0] == "sqlc_gen_asyncpg"
+        if name.split(".")[0] == "sqlc_gen_asyncpg":
+            parent = name.rpartition(".")[0]  # the name may be that of a class or a function
+            candidates = (name, f"{name}.__init__", parent, f"{parent}.__init__")
+            result.add(next(module for module in candidates if module in known))
+    return result - {module_name(path)}
 
 
 def import_graph() -> dict[str, set[str]]:
@@ -186,7 +183,10 @@ def cycle(graph: dict[str, set[str]]) -> list[str]:
             done.add(module)
         return []
 
-    return next((circle for module in sorted(graph) if (circle := visit(module, []))), [])
+    for module in sorted(graph):
+        if circle := visit(module, []):
+            return circle
+    return []
 
 
 @pytest.mark.parametrize(("module", "imported"), sorted(import_graph().items()))

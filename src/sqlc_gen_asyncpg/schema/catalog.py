@@ -156,7 +156,7 @@ class Catalog:
     def _override(self, column: protocol.Column, *, nullable: bool) -> Override | None:
         """Return the first override by column that matches, else the first by type."""
         table = self.key(column.table) if column.table else ("", "")
-        path = (*table, column.original_name or column.name)
+        path = (table[0], table[1], column.original_name or column.name)
         for override in self.options.overrides if column.table else ():
             pattern = override.column
             if pattern and matches_column(pattern, path, self.default_schema):

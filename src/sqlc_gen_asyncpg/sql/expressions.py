@@ -52,13 +52,17 @@ _LITERAL_TYPES: Final = frozenset({
 
 
 class Expressions:
-    """A parser of expressions; `subquery` reads a subquery."""
+    """A parser of expressions; `read_query` reads a subquery."""
 
-    __slots__ = ("stream", "subquery")
+    __slots__ = ("_read_query", "stream")
 
-    def __init__(self, stream: Stream, subquery: Callable[[], nodes.Query]) -> None:
+    def __init__(self, stream: Stream, read_query: Callable[[], nodes.Query]) -> None:
         self.stream = stream
-        self.subquery = subquery
+        self._read_query = read_query
+
+    def subquery(self) -> nodes.Query:
+        """Read a subquery."""
+        return self._read_query()
 
     def expression(self, least: int = 0) -> Expr:
         """Read an expression with operators of this precedence or a higher one."""
