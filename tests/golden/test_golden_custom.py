@@ -41,7 +41,7 @@ EMPTY = (
 @pytest.fixture(autouse=True)
 def importable(monkeypatch: pytest.MonkeyPatch, expected_packages: Path) -> Iterator[None]:
     """Make the packages and the types of their applications importable."""
-    monkeypatch.syspath_prepend(expected_packages)
+    monkeypatch.setattr(sys, "path", [str(expected_packages), *sys.path])
     before = set(sys.modules)
     yield
     for name in set(sys.modules) - before:

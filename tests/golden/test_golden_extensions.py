@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -37,7 +38,7 @@ def dsn() -> Iterator[str]:
 async def connection(
     dsn: str, monkeypatch: pytest.MonkeyPatch, expected_packages: Path
 ) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-    monkeypatch.syspath_prepend(expected_packages)
+    monkeypatch.setattr(sys, "path", [str(expected_packages), *sys.path])
     connection = await asyncpg.connect(dsn)
     await connection.execute("DROP SCHEMA IF EXISTS ext CASCADE; DROP SCHEMA public CASCADE")
     await connection.execute("CREATE SCHEMA public")

@@ -33,7 +33,7 @@ KEYS = [UUID(int=number) for number in range(1, 5)]
 @pytest.fixture(autouse=True)
 def importable(monkeypatch: pytest.MonkeyPatch, expected_packages: Path) -> Iterator[None]:
     """Make the golden packages importable for the time of a test."""
-    monkeypatch.syspath_prepend(expected_packages)
+    monkeypatch.setattr(sys, "path", [str(expected_packages), *sys.path])
     yield
     for name in [each for each in sys.modules if each.startswith(("gen_", "app_types"))]:
         del sys.modules[name]

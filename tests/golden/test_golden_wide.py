@@ -77,7 +77,7 @@ def package() -> ir.Package:
 
 @pytest.fixture(autouse=True)
 def importable(monkeypatch: pytest.MonkeyPatch, expected_packages: Path) -> Iterator[None]:
-    monkeypatch.syspath_prepend(expected_packages)
+    monkeypatch.setattr(sys, "path", [str(expected_packages), *sys.path])
     yield
     for name in [each for each in sys.modules if each.startswith(f"gen_{CASE}")]:
         del sys.modules[name]
