@@ -256,8 +256,8 @@ def _alterations(statements: tuple[Node, ...]) -> Iterator[tuple[str, str, str |
 def trespassing(files: list[File]) -> list[str]:
     """Statements on another track's table.
 
-    `agentrows` may index, add columns of its own and say how full pages are; the tracks of policies
-    may switch them on.
+    `agentrows` may add indexes, columns of its own and comments, and set the fill factor; the
+    tracks of policies may switch them on.
     """
     owners = _owners(files)
     problems: list[str] = []
@@ -322,8 +322,7 @@ def _is_allowed_abroad(file: File, statement: Node) -> bool:
     if statement["@"] == "IndexStmt":
         return statement.get("idxname", "").startswith(PREFIX) and not statement.get("unique")
     if statement["@"] == "CommentStmt":
-        column = statement["objtype"]["name"] == "OBJECT_COLUMN"
-        return column and _names(statement["object"])[-1].startswith(PREFIX)
+        return statement["objtype"]["name"] in ("OBJECT_TABLE", "OBJECT_COLUMN")
     if statement["@"] == "AlterTableStmt":
         return all(_is_own_column(each) or _is_fillfactor(each) for each in statement["cmds"])
     return False
