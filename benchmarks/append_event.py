@@ -1,4 +1,4 @@
-"""Appending an event to a session, 16 tasks with a session each, beside ADK's session service."""
+"""Appending an event to a session: 16 tasks with a session each, compared with ADK."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NEEDS = ("google.adk", "sqlalchemy")
 
 
 async def prepare(dsn: str) -> None:
-    """Make ADK's tables, where it is installed; each contender makes its sessions."""
+    """Create ADK's tables, if it is installed; each contender creates its sessions."""
     if not all(map(is_installed, NEEDS)):
         return
     from google.adk.sessions import DatabaseSessionService
@@ -36,7 +36,7 @@ async def prepare(dsn: str) -> None:
 
 
 def event() -> Event:
-    """Return an event as an agent's run makes it."""
+    """Return an event as an agent's run creates it."""
     from google.adk.events import Event
     from google.genai.types import Content, Part
 
@@ -67,7 +67,7 @@ async def adk(dsn: str) -> AsyncIterator[Operation]:
 
 @contextlib.asynccontextmanager
 async def ours(dsn: str, *, given: bool) -> AsyncIterator[Operation]:
-    """Call store_events with one event: ADK's, as JSON, or a text of that length."""
+    """Call store_events with one event: ADK's as JSON, or a text of that length."""
     numbers = itertools.count(os.getpid() << 20)
     async with agentrows_client(dsn) as client:
         for task in range(TASKS):

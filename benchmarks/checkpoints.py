@@ -1,7 +1,8 @@
 """One step of a LangGraph thread: put a checkpoint, put its writes, get both back.
 
 32 threads at the same time on ten connections, with LangGraph's own serialiser on both sides. Our
-tables are those of kagent, which keep a checkpoint whole; LangGraph's keep each channel apart.
+tables are those of kagent, which store a checkpoint as a whole; LangGraph's store each channel
+separately.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ METADATA: dict[str, Any] = {"source": "loop", "step": 1, "parents": {}}
 
 
 async def prepare(dsn: str) -> None:
-    """Make LangGraph's tables too, where it is installed."""
+    """Create LangGraph's tables too, if it is installed."""
     if not all(map(is_installed, LANGGRAPH)):
         return
     from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
@@ -41,14 +42,14 @@ async def prepare(dsn: str) -> None:
 
 
 def steps(number: int) -> Iterator[tuple[str, str]]:
-    """Return the ids of checkpoints, growing as LangGraph's do, each with the one before."""
+    """Return the ids of checkpoints, increasing as LangGraph's, each with its predecessor."""
     prefix = f"1f0{os.getpid():05x}-{number:04x}"
     names = (f"{prefix}-{step:016x}" for step in itertools.count())
     return itertools.pairwise(names)
 
 
 def state(messages: int, parent: str, checkpoint_id: str) -> dict[str, Any]:
-    """Return a checkpoint of a graph whose state is a list of messages, or a few plain values."""
+    """Return a checkpoint with a state of messages, or of a few plain values."""
     values: dict[str, Any] = {"city": "Rome", "nights": 4, "confirmed": False}
     if messages:
         from langchain_core.messages import AIMessage, HumanMessage
@@ -69,12 +70,12 @@ def state(messages: int, parent: str, checkpoint_id: str) -> dict[str, Any]:
 
 
 def writes() -> list[tuple[str, Any]]:
-    """Return what one node of the graph wrote."""
+    """Return the writes of one node of the graph."""
     return [("city", "Florence"), ("nights", 5), ("branch:to:tools", None)]
 
 
 def saver(messages: int) -> Open:
-    """Return how LangGraph's saver does it, on a pool as its documentation has it."""
+    """Return the operation with LangGraph's saver, on a pool as in its documentation."""
 
     @contextlib.asynccontextmanager
     async def open_(dsn: str) -> AsyncIterator[Operation]:
@@ -105,7 +106,7 @@ def saver(messages: int) -> Open:
 
 
 def ours(messages: int) -> Open:
-    """Return how our store does it, with LangGraph's serialiser."""
+    """Return the operation with our store and LangGraph's serialiser."""
 
     @contextlib.asynccontextmanager
     async def open_(dsn: str) -> AsyncIterator[Operation]:
@@ -160,7 +161,7 @@ def ours(messages: int) -> Open:
 
 
 def given(size: int) -> Open:
-    """Return how our store does it with bytes that are serialised already: the store alone."""
+    """Return the operation with our store and serialised bytes: the store alone."""
 
     @contextlib.asynccontextmanager
     async def open_(dsn: str) -> AsyncIterator[Operation]:
@@ -197,7 +198,7 @@ def given(size: int) -> Open:
 
 
 def check(found: bool) -> None:  # noqa: FBT001  says what was found
-    """Stop a benchmark that measures something else than it should."""
+    """Stop a benchmark that does not measure the intended work."""
     if not found:
         raise RuntimeError("the newest checkpoint is not the one that was put last")
 

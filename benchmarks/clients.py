@@ -22,7 +22,7 @@ CONNECTIONS = 10
 
 @contextlib.asynccontextmanager
 async def agentrows_client(dsn: str, *, size: int = CONNECTIONS) -> AsyncIterator[PostgresClient]:
-    """Open our client with this many connections."""
+    """Open our client with this number of connections."""
     settings = Settings(pool_min_size=size, pool_max_size=size)
     async with PostgresClient.open(dsn, settings=settings, migrations="off") as client:
         yield client
@@ -30,7 +30,7 @@ async def agentrows_client(dsn: str, *, size: int = CONNECTIONS) -> AsyncIterato
 
 @contextlib.asynccontextmanager
 async def asyncpg_pool(dsn: str, *, reset: bool = True) -> AsyncIterator[asyncpg.Pool]:
-    """Open asyncpg's own pool, as it comes or without the reset on release."""
+    """Open asyncpg's own pool, with its defaults or without the reset on release."""
 
     async def leave_as_it_is(_connection: asyncpg.Connection) -> None:
         pass
@@ -43,14 +43,14 @@ async def asyncpg_pool(dsn: str, *, reset: bool = True) -> AsyncIterator[asyncpg
 
 
 class FreeList:
-    """Bare asyncpg connections that take turns: the least that sharing them can cost."""
+    """Bare asyncpg connections that take turns: the lowest cost of sharing connections."""
 
     def __init__(self, connections: list[asyncpg.Connection]) -> None:
         self._free = connections
         self._places = asyncio.Semaphore(len(connections))
 
     async def fetchrow(self, query: str, *args: object) -> asyncpg.Record | None:
-        """Run a statement on the connection that was given back last."""
+        """Run a statement on the connection that was returned last."""
         async with self._places:
             connection = self._free.pop()
             try:
@@ -101,7 +101,7 @@ def sqlalchemy_url(dsn: str) -> str:
 
 @contextlib.asynccontextmanager
 async def sqlalchemy_engine(dsn: str) -> AsyncIterator[AsyncEngine]:
-    """Open an engine as it comes, with as many connections as the others have."""
+    """Open an engine with its defaults, with as many connections as the others have."""
     from sqlalchemy.ext.asyncio import create_async_engine
 
     engine = create_async_engine(sqlalchemy_url(dsn), pool_size=CONNECTIONS, max_overflow=0)

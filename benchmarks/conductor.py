@@ -1,7 +1,7 @@
-"""Lets the contenders of a subject take turns, in rounds, and sums the rounds up.
+"""Lets the contenders of a subject take turns, in rounds, and summarizes the rounds.
 
-Turns interleave: a machine that is slow for a while is slow for everybody. Ratios are formed within
-each round, and what is reported is the median of the rounds.
+Turns interleave: a machine that is slow for a while is slow for all contenders. Ratios are formed
+within each round, and the result is the median of the rounds.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Row(TypedDict):
 
 
 class Ratio(TypedDict):
-    """How a target came out: the median of the rounds' ratios."""
+    """The result of a target: the median of the rounds' ratios."""
 
     ours: str
     peer: str
@@ -54,7 +54,7 @@ class Ratio(TypedDict):
 
 
 class Comparison(TypedDict):
-    """What a subject's rounds come to."""
+    """The results of a subject."""
 
     kind: str
     title: str
@@ -66,10 +66,10 @@ class Comparison(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How much to measure: rounds, seconds per turn, and which contenders and loops (none: all).
+    """The extent of a measurement: rounds, seconds per turn, contenders and loops.
 
-    `rows` and `vectors` are the largest tables that growth and the search of memories are measured
-    on.
+    No contenders or loops means all. `rows` and `vectors` are the largest tables for growth and for
+    the search of memories.
     """
 
     rounds: int = 5
@@ -104,7 +104,7 @@ class Worker:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Let it close its connections, or end it if something went wrong here."""
+        """Let it close its connections, or end it after an error."""
         if error is None:
             self._process.communicate()
         else:
@@ -112,7 +112,7 @@ class Worker:
             self._process.wait()
 
     def take_turn(self, seconds: float) -> Turn:
-        """Let it work for that long."""
+        """Let it work for this time."""
         assert self._process.stdin  # noqa: S101  a pipe, see __init__
         print(seconds, file=self._process.stdin, flush=True)
         return cast("Turn", json.loads(self._answer()))
@@ -126,7 +126,7 @@ class Worker:
 
 
 def compare(subject: Subject, server: Server, options: Options) -> Comparison:
-    """Measure every contender of a subject, on a database of its own."""
+    """Measure every contender of a subject, on a new database."""
     with server.database() as dsn:
         asyncio.run(subject.prepare(dsn))
         chosen, left_out = choose(subject, options)
@@ -149,7 +149,7 @@ def compare(subject: Subject, server: Server, options: Options) -> Comparison:
 
 
 def choose(subject: Subject, options: Options) -> tuple[list[Contender], dict[str, str]]:
-    """Return the contenders that can run, and why others cannot."""
+    """Return the contenders that can run, and the reasons why others cannot."""
     wanted = [
         each
         for each in subject.contenders
@@ -162,10 +162,10 @@ def choose(subject: Subject, options: Options) -> tuple[list[Contender], dict[st
 def run_rounds(
     subject: Subject, dsn: str, workers: Sequence[Worker], options: Options
 ) -> dict[Worker, list[Turn]]:
-    """Return each worker's turns; their order is another one in each round.
+    """Return each worker's turns; the order changes each round.
 
     The tables are analysed after all have warmed up: a plan for a table that was analysed when it
-    was empty reads the whole of it, until the server looks again a minute later.
+    was empty reads the whole of it, until autovacuum analyses it a minute later.
     """
     turns: dict[Worker, list[Turn]] = {worker: [] for worker in workers}
     try:
@@ -187,14 +187,14 @@ def run_rounds(
 
 
 def take_turn(subject: Subject, dsn: str, worker: Worker, seconds: float) -> Turn:
-    """Bring the rows back to where they were, then let the worker work."""
+    """Reset the rows, then let the worker work."""
     if subject.reset:
         asyncio.run(execute(dsn, subject.reset))
     return worker.take_turn(seconds)
 
 
 def summarize(worker: Worker, turns: list[Turn]) -> Row:
-    """Return the medians of a worker's turns; memory is the most of all."""
+    """Return the medians of a worker's turns; memory is the maximum of all."""
     return Row(
         contender=worker.contender,
         loop=worker.loop,
@@ -208,7 +208,7 @@ def summarize(worker: Worker, turns: list[Turn]) -> Row:
 
 
 def ratios(target: Target, rows: Sequence[Row]) -> list[Ratio]:
-    """Return what became of a target on each loop on which both were measured."""
+    """Return the result of a target on each loop on which both were measured."""
     found = {(row["contender"], row["loop"]): row["rounds"] for row in rows}
     return [
         Ratio(
@@ -227,7 +227,7 @@ def ratios(target: Target, rows: Sequence[Row]) -> list[Ratio]:
 
 
 async def execute(dsn: str, *statements: str) -> None:
-    """Run statements on a connection of their own."""
+    """Run statements on a new connection."""
     connection = await asyncpg.connect(dsn)
     try:
         for statement in statements:

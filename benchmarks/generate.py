@@ -1,7 +1,7 @@
-"""How long `sqlc generate` takes for this project, and how much of it is our plugin.
+"""The time of `sqlc generate` for this project, and the part of our plugin.
 
-The plugin's part is timed as sqlc runs it: a process of its own that reads the request, which sqlc
-is made to hand over here, and writes the response.
+The plugin's part is timed as sqlc runs it: a process that reads the request, which is recorded from
+sqlc before, and writes the response.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def measure(_server: Server, options: Options) -> dict[str, Any]:
 
 
 def keep_request(folder: Path) -> bytes:
-    """Generate once with a plugin that keeps the request; return it."""
+    """Generate once with a plugin that records the request; return it."""
     scripts = folder / "bin"
     scripts.mkdir()
     script = scripts / PLUGIN
@@ -77,7 +77,7 @@ def sqlc(folder: Path, scripts: Path) -> None:
 
 
 def plugin(request: bytes) -> None:
-    """Run our plugin on a request, with an environment like the one that sqlc gives it."""
+    """Run our plugin on a request, with an environment like sqlc's."""
     subprocess.run(  # noqa: S603  our own command
         [SCRIPTS / PLUGIN, "/plugin.CodegenService/Generate"],
         input=request,
@@ -88,7 +88,7 @@ def plugin(request: bytes) -> None:
 
 
 def seconds(work: Callable[[], None]) -> float:
-    """Return how long this took."""
+    """Return the duration of a function."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start

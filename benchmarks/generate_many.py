@@ -1,8 +1,8 @@
-"""How long the generator takes for 1,000 tables and 5,000 queries, and how much memory.
+"""Time and memory of the generator for 1,000 tables and 5,000 queries.
 
     python benchmarks/generate_many.py [tables]
 
-The request is made here, as sqlc would; reading it, building and writing are what is timed.
+The request is created here in the format of sqlc; reading, building and writing are timed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reading one session by its key, in one task and in 32 that share ten connections."""
+"""Reading one session by its key, in one task and in 32 tasks on ten connections."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def prepare(dsn: str) -> None:
 
 
 def keys() -> itertools.cycle[tuple[str, str]]:
-    """Return the keys of the sessions, scattered, again and again."""
+    """Return the keys of the sessions, in a scattered order, repeatedly."""
     numbers = ((n * 7919) % SESSIONS for n in range(SESSIONS))
     return itertools.cycle([(f"s-{n}", f"u-{n % USERS}") for n in numbers])
 
@@ -64,7 +64,7 @@ async def ours(dsn: str) -> AsyncIterator[Operation]:
 
 @contextlib.asynccontextmanager
 async def one_connection(dsn: str) -> AsyncIterator[Operation]:
-    """Fetch a row, no more: what the driver can do."""
+    """Fetch a row without a model: the limit of the driver."""
     key = keys()
     connection = await asyncpg.connect(dsn)
 
@@ -89,7 +89,7 @@ async def from_free_list(dsn: str) -> AsyncIterator[Operation]:
 
 @contextlib.asynccontextmanager
 async def from_pool(dsn: str, *, reset: bool) -> AsyncIterator[Operation]:
-    """Fetch a row on a connection of asyncpg's pool, and make a model of it."""
+    """Fetch a row on a connection of asyncpg's pool, and create a model of it."""
     key = keys()
     async with asyncpg_pool(dsn, reset=reset) as pool:
 
@@ -102,7 +102,7 @@ async def from_pool(dsn: str, *, reset: bool) -> AsyncIterator[Operation]:
 
 @contextlib.asynccontextmanager
 async def with_psycopg(dsn: str) -> AsyncIterator[Operation]:
-    """Fetch a row on a connection of psycopg's pool, which makes a model of it."""
+    """Fetch a row on a connection of psycopg's pool, which creates a model of it."""
     from psycopg.rows import class_row
 
     key = keys()
@@ -119,7 +119,7 @@ async def with_psycopg(dsn: str) -> AsyncIterator[Operation]:
 
 @contextlib.asynccontextmanager
 async def with_text(dsn: str) -> AsyncIterator[Operation]:
-    """Do what the code of sqlc-gen-python does."""
+    """Run the code that sqlc-gen-python writes."""
     import sqlalchemy
 
     key = keys()

@@ -1,9 +1,9 @@
-"""What a page, a search and a prune cost as the tables grow, from 1,000 rows to 1,000,000.
+"""The time of a page, a search and a prune on tables from 1,000 to 1,000,000 rows.
 
-Half of each table belongs to one owner, the *crowd*; the other half is spread over *small* ones,
-who have 20 rows each. There is a database for each size, filled by COPY, with VACUUM ANALYZE after
-it as autovacuum would do; the sizes take turns, so that a machine that is slow for a while is slow
-for all. A prune finds the same 100 rows to remove at every size, and is rolled back.
+Half of each table belongs to one owner, the *crowd*; the other half is spread over *small* owners
+with 20 rows each. There is a database for each size, filled by COPY, with VACUUM ANALYZE after it
+as autovacuum would do; the sizes take turns, so that a machine that is slow for a while is slow for
+all. A prune finds the same 100 rows to remove at every size, and is rolled back.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 SIZES: Final = (1_000, 10_000, 100_000, 1_000_000)
 SECONDS: Final = 0.03
-"""For how long a call is repeated in a round; at least FEWEST times."""
+"""The duration of the repetitions of a call in a round; at least FEWEST times."""
 FEWEST: Final = 3
 WARM_UP: Final = 6
-"""The server settles on a plan after five calls."""
+"""The server chooses the final plan after five calls."""
 TARGET: Final = 2.0
 
 
@@ -71,7 +71,7 @@ async def run(
 
 
 async def take_turns(same: Sequence[Call], rounds: int) -> list[list[float]]:
-    """Let one call, on every size, take turns; return each size's times, round by round."""
+    """Run one call on every size, in turns; return each size's times, round by round."""
     for call in same:
         for _ in range(WARM_UP):
             await call()

@@ -1,8 +1,8 @@
-"""The calls whose cost must not grow with the tables: every list, search and prune of the stores.
+"""Calls that must not become slower with the tables: every list, search and prune.
 
-A page has 20 rows. *First* is the first page of an order, *middle* one that goes on after the row
-in the middle of the table; *crowd* and *small* are owners, see growth_rows.py. *Rare* is a filter
-that finds 20 rows, all of them far down in the order.
+A page has 20 rows. *First* is the first page of an order, *middle* the page after the row in the
+middle of the table; *crowd* and *small* are owners, see growth_rows.py. *Rare* is a filter that
+finds 20 rows, all of them late in the order.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ RETENTION: Final = timedelta(days=365)
 
 
 class Undo(Exception):
-    """Ends a transaction whose work must not stay."""
+    """Ends a transaction so that its work is rolled back."""
 
 
 async def calls(client: PostgresClient, size: int) -> dict[str, Call]:
@@ -49,14 +49,14 @@ async def calls(client: PostgresClient, size: int) -> dict[str, Call]:
 
 
 class Middle:
-    """Reads the row in the middle of a table, for a page to go on after."""
+    """Reads the row in the middle of a table, the start of a page."""
 
     def __init__(self, client: PostgresClient, number: int) -> None:
         self._db = client.db
         self.number = number
 
     async def row(self, model: type[Any], table: str, key: str, prefix: str = "") -> Any:
-        """Return the row whose key is the prefix and the number."""
+        """Return the row with the key of this prefix and number."""
         value: object = f"{prefix}{self.number}" if prefix else self.number + 1
         row = await self._db.fetchrow(f"SELECT * FROM {table} WHERE {key} = $1", value)
         if row is None:

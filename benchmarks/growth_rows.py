@@ -1,8 +1,8 @@
 """The rows of the tables that grow.
 
-Row `n` is the crowd's if `n` is even, else it is of the small owner `n // 40`, who has 20. What is
-the same at every size (20 rows of the crowd that a filter finds, 100 that are old enough to be
-pruned) lies among the first 1,000.
+Row `n` belongs to the crowd if `n` is even, else to the small owner `n // 40`, who has 20. Rows
+that are the same at every size (20 rows of the crowd that a filter finds, 100 that are old enough
+to be pruned) are among the first 1,000.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ Make = Callable[[int, datetime], Record]
 CROWD: Final = "crowd"
 GONE: Final = 100
 START: Final = timedelta(days=20)
-"""The first row is this old; each further one is a second younger."""
+"""The age of the first row; each further one is a second younger."""
 OLD: Final = timedelta(days=730)
 SAME: Final = 1_000
 RARE: Final = 50
-"""Of the first 1,000 rows, which every size has, every 50th is one that a filter finds."""
+"""A filter finds every 50th of the first 1,000 rows, which every size has."""
 LOADERS: Final = 3
 
 
 def owner(n: int) -> str:
-    """Return the user whose row this is."""
+    """Return the owner of a row."""
     return f"small-{n // 40}" if n % 2 else CROWD
 
 
@@ -41,7 +41,7 @@ def is_rare(n: int) -> bool:
 
 
 def metadata(source: str) -> str:
-    """Return a checkpoint's metadata as the column holds it."""
+    """Return a checkpoint's metadata as it is stored."""
     return base64.b64encode(json.dumps({"source": source, "step": 1}).encode()).decode()
 
 
@@ -94,7 +94,7 @@ def tool_server(n: int, at: datetime) -> Record:
 
 
 def thread(n: int) -> str:
-    """Return a checkpoint's thread: the crowd has a long one, and one for a filter that is rare."""
+    """Return a checkpoint's thread: the crowd has a long one, and one for a rare filter."""
     if n % 4 == 0:
         return "long"
     is_filtered = n < SAME and n % 2 == 0
@@ -183,7 +183,7 @@ def rows(table: str, size: int, now: datetime) -> Iterable[Record]:
 
 
 async def copy(dsn: str, table: str, records: Iterable[Record]) -> None:
-    """Copy rows into a table, and do what autovacuum would do after a while."""
+    """Copy rows into a table, then vacuum and analyse it as autovacuum would."""
     connection = await asyncpg.connect(dsn)
     try:
         columns = TABLES[table][0].split()

@@ -1,8 +1,8 @@
-"""What a benchmark is, and how one process is timed.
+"""The parts of a benchmark, and the timing of one process.
 
 A *subject* is a piece of work, such as reading a session by its key. Its *contenders* do the same
-work, each with a library of its own and each in a process of its own, so that the memory of one is
-not the memory of another. `conductor.py` starts the processes and lets them take turns.
+work, each with its own library and in its own process, so that their memory is measured separately.
+`conductor.py` starts the processes and lets them take turns.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ LOOPS: Final = ("asyncio", "uvloop")
 Operation = Callable[[int], Awaitable[object]]
 """One call of the work, by the task with this number."""
 Open = Callable[[str], AbstractAsyncContextManager[Operation]]
-"""Connects to the database with this DSN and gives the operation; closes at the end."""
+"""Connects to the database with this DSN and yields the operation; closes at the end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A way to do the work: its name in the table, how it begins, the modules that it needs."""
+    """A way to do the work: its name in the table, its start, the modules that it needs."""
 
     name: str
     open: Open
@@ -41,7 +41,7 @@ class Contender:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What the work has to reach: `ours` does at least `ratio` times as many calls as `peer`."""
+    """The target of the work: `ours` makes at least `ratio` times as many calls as `peer`."""
 
     peer: str
     ratio: float
@@ -52,8 +52,8 @@ class Target:
 class Subject:
     """A piece of work, done by `tasks` at the same time for each contender.
 
-    `prepare` stores the rows in a migrated database; `reset` is SQL that runs before every turn,
-    so that each begins with the same rows.
+    `prepare` stores the rows in a migrated database; `reset` is SQL that runs before every turn, so
+    that each begins with the same rows.
     """
 
     name: str
@@ -66,10 +66,10 @@ class Subject:
 
 
 class Turn(TypedDict):
-    """What one contender did in one round: calls per second, latencies in milliseconds.
+    """The result of one contender in one round: calls per second, latencies in milliseconds.
 
-    `cpu_us` is what a call cost its process in microseconds of processor time: of all figures the
-    one that other work on the machine disturbs least.
+    `cpu_us` is the processor time of a call in its process, in microseconds: of all figures the one
+    that other work on the machine disturbs least.
     """
 
     per_second: float
@@ -88,7 +88,7 @@ def is_installed(module: str) -> bool:
 
 
 async def take_turn(operation: Operation, *, tasks: int, seconds: float) -> Turn:
-    """Run the operation in that many tasks for that long; each makes at least one call."""
+    """Run the operation in this number of tasks for this time; each makes at least one call."""
     latencies: list[float] = []
     clock = time.perf_counter
     cpu = time.process_time()
@@ -120,14 +120,14 @@ async def take_turn(operation: Operation, *, tasks: int, seconds: float) -> Turn
 
 
 def percentile(ordered: list[float], percent: float) -> float:
-    """Return the value below which that part of an ordered list lies (nearest rank)."""
+    """Return the percentile of an ordered list (nearest rank)."""
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
 
 
 def peak_memory_mb() -> float:
-    """Return the most memory that this process ever held.
+    """Return the peak memory of this process.
 
-    Not getrusage: that figure begins with what the parent held when it started the process.
+    Not getrusage: that figure begins with the memory of the parent when it started the process.
     """
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):

@@ -1,6 +1,6 @@
 """Adding an item to a conversation, and reading its last 20.
 
-Beside openai-agents' SQLAlchemySession; 16 tasks, each with a conversation of its own.
+Compared with openai-agents' SQLAlchemySession; 16 tasks, each with its own conversation.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ NEEDS = ("agents.extensions.memory", "sqlalchemy")
 
 
 async def prepare(dsn: str) -> None:
-    """Make the peer's tables, where it is installed; each contender makes its conversations."""
+    """Create the peer's tables, if it is installed; each contender creates its conversations."""
     if not all(map(is_installed, NEEDS)):
         return
     from agents.extensions.memory import SQLAlchemySession
@@ -93,7 +93,7 @@ async def ours(dsn: str, *, reads: bool) -> AsyncIterator[Operation]:
 
 
 def check(found: int) -> None:
-    """Stop a benchmark that measures something else than it should."""
+    """Stop a benchmark that does not measure the intended work."""
     if found != LAST:
         raise RuntimeError(f"{found} items were read, not {LAST}")
 

@@ -49,7 +49,7 @@ async def ours(dsn: str) -> AsyncIterator[Operation]:
 
 @contextlib.asynccontextmanager
 async def with_asyncpg(dsn: str, *, models: bool) -> AsyncIterator[Operation]:
-    """Fetch the rows; make models of them, or leave them as they are."""
+    """Fetch the rows, and create models of them or not."""
     connection = await asyncpg.connect(dsn)
 
     async def read(_task: int) -> object:
@@ -62,7 +62,7 @@ async def with_asyncpg(dsn: str, *, models: bool) -> AsyncIterator[Operation]:
 
 @contextlib.asynccontextmanager
 async def with_psycopg(dsn: str) -> AsyncIterator[Operation]:
-    """Fetch the rows on a connection of psycopg's pool, which makes models of them."""
+    """Fetch the rows on a connection of psycopg's pool, which creates models of them."""
     from psycopg.rows import class_row
 
     sql = percent(LIST_SESSIONS_BY_ACTIVITY)
@@ -78,7 +78,7 @@ async def with_psycopg(dsn: str) -> AsyncIterator[Operation]:
 
 @contextlib.asynccontextmanager
 async def with_text(dsn: str) -> AsyncIterator[Operation]:
-    """Do what the code of sqlc-gen-python does."""
+    """Run the code that sqlc-gen-python writes."""
     import sqlalchemy
 
     sql = named(LIST_SESSIONS_BY_ACTIVITY)

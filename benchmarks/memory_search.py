@@ -1,13 +1,13 @@
-"""Searching memories by their embeddings: how right the answers are, and how long they take.
+"""Recall and latency of searching memories by their embeddings.
 
-Vectors of 768 dimensions in clusters, as embeddings of texts lie: a direction that all share (texts
-of one model are never opposite), the direction of one of 300 topics, and what is a text's own. Two
-texts of a topic have a cosine of about 0.8, two of different topics about 0.4. Questions are drawn
-like the texts. Owners have 10, 1,000 and half of all rows, each over all topics; and a quarter lies
-*apart*: in topics of its owner's own, who is asked about the others, so that the nearest vectors
-of the table are all somebody else's.
+Vectors have 768 dimensions in clusters, as embeddings of texts: the sum of a direction that all
+share (texts of one model are never opposite), the direction of one of 300 topics, and a part of its
+own. Two texts of a topic have a cosine of about 0.8, two of different topics about 0.4. Questions
+are drawn like the texts. Owners have 10, 1,000 and half of all rows, each over all topics; and a
+quarter is *apart*: in topics of its own, while its questions are about the others, so that the
+nearest vectors of the table all belong to other owners.
 
-Recall is how many of the ten that an exact scan finds are found.
+Recall is the part of the ten rows of an exact scan that the search finds.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SHARED, TOPIC, OWN = 0.63, 0.63, 0.45
 QUESTIONS: Final = 50
 LIMIT: Final = 10
 TIMES: Final = 3
-"""How often each question is asked, for the latency."""
+"""The repetitions of each question, for the latency."""
 INDEX: Final = "idx_memory_embedding_hnsw"
 COLUMNS: Final = ("id", "agent_name", "user_id", "content", "embedding", "created_at")
 AGENT: Final = "travel"
@@ -61,7 +61,7 @@ BUILD: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The vectors of a table, who owns each, and the questions that each owner asks."""
+    """The vectors of a table, their owners, and the questions of each owner."""
 
     vectors: Vectors
     owners: NDArray[np.str_]
@@ -145,7 +145,7 @@ def records(table: Table) -> Iterable[tuple[object, ...]]:
 async def search(
     client: PostgresClient, table: Table, owner: str, *, touch: bool
 ) -> dict[str, Any]:
-    """Ask an owner's questions; return how right and how fast the answers are."""
+    """Ask an owner's questions; return recall and latency."""
     mine = np.flatnonzero(table.owners == owner)
     times: list[float] = []
     recalls: list[float] = []

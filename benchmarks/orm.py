@@ -1,4 +1,4 @@
-"""The session table as SQLAlchemy's ORM has it."""
+"""The session table as a mapped class of SQLAlchemy's ORM."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
 class Base(DeclarativeBase):
-    """What the mapped classes share."""
+    """The base of the mapped classes."""
 
     type_annotation_map = {datetime: TIMESTAMP(timezone=True)}  # noqa: RUF012  as its docs have it
 

@@ -1,9 +1,9 @@
-"""Write docs/performance.md's tables and pictures anew, from what `run.py` measured.
+"""Write the tables and the figure of docs/performance.md from the results of `run.py`.
 
     python benchmarks/report.py
 
-Only what stands between `<!-- begin: NAME -->` and `<!-- end: NAME -->` is replaced; the words
-around it are written by hand. Figures that were not measured anew stay as they are.
+Only the text between `<!-- begin: NAME -->` and `<!-- end: NAME -->` is replaced; the rest is
+written by hand. Figures that were not measured again stay as they are.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ KEPT: Final = PICTURES / "results.json"
 
 
 def main() -> None:
-    """Merge the new figures into those that are kept, and write the document from them."""
+    """Merge the new figures into the stored ones, and write the document from them."""
     kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
     results = kept | json.loads((ROOT / RESULTS).read_text())
     PICTURES.mkdir(exist_ok=True)
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def sections(results: Mapping[str, Any]) -> dict[str, str]:
-    """Return what stands between the marks, by name."""
+    """Return the text between the marks, by name."""
     compared = [
         results[name] for name in BENCHMARKS if results.get(name, {}).get("kind") == "comparison"
     ]
@@ -63,7 +63,7 @@ def sections(results: Mapping[str, Any]) -> dict[str, str]:
 
 
 def replace(text: str, name: str, section: str) -> str:
-    """Put a section between its marks; both must be there."""
+    """Write a section between its marks; both must exist."""
     marked = re.compile(rf"(<!-- begin: {name} -->).*?(<!-- end: {name} -->)", re.DOTALL)
     found, count = marked.subn(lambda match: f"{match[1]}\n\n{section}\n\n{match[2]}", text)
     if count != 1:

@@ -1,10 +1,10 @@
-"""Measure, print tables, and write what was measured as JSON.
+"""Measure, print tables, and write the results as JSON.
 
-    make bench                              everything, then docs/performance.md is written anew
+    make bench                              everything, then docs/performance.md is updated
     make bench BENCH=get_session,growth     some of it
-    python benchmarks/run.py --help         how long, against whom, on which server
+    python benchmarks/run.py --help         duration, contenders, server
 
-What is measured is merged into the file of results by name, so a part can be measured again.
+Results are merged into the file by name, so a part can be measured again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def measure(module: str, server: Server, options: Options) -> Mapping[str, Any]:
-    """Run a module that measures in a way of its own; what it needs is imported only now."""
+    """Run a module with its own measurement; it is imported only now."""
     found: Mapping[str, Any] = importlib.import_module(module).measure(server, options)
     return found
 
@@ -85,7 +85,7 @@ Raw = argparse.RawDescriptionHelpFormatter
 
 
 def names(text: str) -> list[str]:
-    """Return the names in a list with commas; refuse one that is none of ours."""
+    """Return the names in a list with commas; refuse unknown ones."""
     found = text.split(",")
     for name in found:
         if name not in BENCHMARKS:
@@ -94,7 +94,7 @@ def names(text: str) -> list[str]:
 
 
 def merge(path: Path, name: str, found: Mapping[str, Any]) -> None:
-    """Put what was measured beside what the file has already."""
+    """Merge the results into the file."""
     results = json.loads(path.read_text()) if path.exists() else {}
     results[name] = found
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""The PostgreSQL that the benchmarks run on, and what to say of the machine.
+"""The PostgreSQL of the benchmarks, and the description of the machine.
 
-An embedded server with its own defaults (so every commit is on disk before it is answered), except
-for what SETTINGS says. A server of one's own takes its place with `--dsn`.
+An embedded server with its defaults (so every commit is on disk before it is acknowledged), except
+for SETTINGS. `--dsn` uses another server.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ PACKAGES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server; makes migrated databases."""
+    """A running server; creates migrated databases."""
 
     dsn: str
     names: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     @contextlib.contextmanager
     def database(self) -> Iterator[str]:
-        """Create a database at the newest version, give its DSN, drop it at the end."""
+        """Create a database at the newest version, yield its DSN, drop it at the end."""
         name = f"bench_{os.getpid()}_{next(self.names)}"
         asyncio.run(self._run(f'CREATE DATABASE "{name}"'))
         dsn = urlunsplit(urlsplit(self.dsn)._replace(path=f"/{name}"))
@@ -75,7 +75,7 @@ class Server:
 
 @contextlib.contextmanager
 def start_server(dsn: str | None) -> Iterator[Server]:
-    """Give the server at this DSN, or an embedded one that ends with the block."""
+    """Yield the server at this DSN, or an embedded one that ends with the block."""
     if dsn is not None:
         yield Server(dsn)
         return
@@ -92,7 +92,7 @@ def start_server(dsn: str | None) -> Iterator[Server]:
 
 
 def describe_machine(server: Server) -> dict[str, str]:
-    """Return what the figures depend on, in words."""
+    """Return the machine, the versions and the settings, in words."""
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "processor": f"{os.cpu_count()} x {_processor()}",

@@ -43,7 +43,7 @@ async def prepare(dsn: str) -> None:
 
 
 def batches() -> itertools.count[int]:
-    """Return numbers of batches that no other process has."""
+    """Return numbers of batches, unique over all processes."""
     return itertools.count(os.getpid() << 20)
 
 
@@ -87,7 +87,7 @@ async def one_by_one(dsn: str) -> AsyncIterator[Operation]:
 
 @contextlib.asynccontextmanager
 async def copied(dsn: str) -> AsyncIterator[Operation]:
-    """Load the events by COPY in one transaction: what the server can do."""
+    """Load the events by COPY in one transaction: the limit of the server."""
     numbers = batches()
     connection = await asyncpg.connect(dsn)
 

@@ -8,11 +8,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Table = tuple[list[str], list[list[str]]]
-"""The heads of the columns, and the rows."""
+"""The headers of the columns, and the rows."""
 
 
 def number(value: float) -> str:
-    """Return a figure with about three digits that count."""
+    """Return a figure with about three significant digits."""
     if value >= 100:  # noqa: PLR2004  three digits before the point
         return f"{value:,.0f}"
     return f"{value:.3g}" if value >= 0.1 else f"{value:.3f}"  # noqa: PLR2004  below: as a decimal
@@ -29,7 +29,7 @@ def comparison(found: Mapping[str, Any]) -> Table:
 
 
 def ratios(found: Mapping[str, Any]) -> Table:
-    """Return what each target asks, and what came out on each loop."""
+    """Return each target, and its result on each loop."""
     heads = ["compared with", "loop", "target", "measured", ""]
     return heads, [
         [
@@ -44,7 +44,7 @@ def ratios(found: Mapping[str, Any]) -> Table:
 
 
 def growth(found: Mapping[str, Any]) -> Table:
-    """Return the time of a call at each size, and how much it grew from the first to the last."""
+    """Return the time of a call at each size, and its growth from the first to the last."""
     heads = ["", *(f"{rows:,} rows" for rows in found["sizes"]), "grew"]
     return heads, [
         [name, *(f"{number(time)} ms" for time in times), f"{found['grew'][name]:.2g} x"]
@@ -71,7 +71,7 @@ def searches(found: Mapping[str, Any]) -> Table:
 
 
 def generation(found: Mapping[str, Any]) -> Table:
-    """Return how long sqlc and our part of it took."""
+    """Return the time of sqlc and of our part of it."""
     return ["", "seconds"], [[name, f"{value:.2f}"] for name, value in found["seconds"].items()]
 
 
@@ -93,7 +93,7 @@ def as_text(found: Mapping[str, Any]) -> str:
 
 
 def aligned(table: Table) -> list[str]:
-    """Return lines with columns side by side; all but the first are flush right."""
+    """Return lines with aligned columns; all but the first are aligned right."""
     heads, rows = table
     widths = [max(len(row[place]) for row in (heads, *rows)) for place in range(len(heads))]
     return [
@@ -106,14 +106,14 @@ def aligned(table: Table) -> list[str]:
 
 
 def as_markdown(table: Table) -> str:
-    """Return a table in Markdown; numbers are flush right."""
+    """Return a table in Markdown; numbers are aligned right."""
     heads, rows = table
     rule = ["---", *["---:"] * (len(heads) - 1)]
     return "\n".join(f"| {' | '.join(line)} |" for line in (heads, rule, *rows))
 
 
 def targets(results: Mapping[str, Any]) -> Table:
-    """Return everything that was to be reached, and what came out."""
+    """Return every target and its result."""
     rows = [
         [
             found["title"],
@@ -136,7 +136,7 @@ def judged(measured: str, *, reached: bool) -> list[str]:
 
 
 def judge_growth(found: Mapping[str, Any]) -> list[list[str]]:
-    """Return how many calls grew no more than they may."""
+    """Return the number of calls that grew no more than the target allows."""
     grew = found["grew"]
     flat = [name for name in grew if grew[name] <= found["target"]]
     return [
@@ -150,7 +150,7 @@ def judge_growth(found: Mapping[str, Any]) -> list[list[str]]:
 
 
 def judge_searches(found: Mapping[str, Any]) -> list[list[str]]:
-    """Return what became of the targets of the largest table."""
+    """Return the results of the targets of the largest table."""
     largest = max(row["vectors"] for row in found["rows"])
     rows: list[list[str]] = []
     for row in found["rows"]:
@@ -170,7 +170,7 @@ def judge_searches(found: Mapping[str, Any]) -> list[list[str]]:
 
 
 def judge_generation(found: Mapping[str, Any]) -> list[list[str]]:
-    """Return whether our plugin was quick enough."""
+    """Return whether our plugin was fast enough."""
     measured = found["plugin_s"]
     return [
         [

@@ -2,7 +2,7 @@
 
     python benchmarks/worker.py SUBJECT CONTENDER DSN asyncio|uvloop
 
-Each line in is a number of seconds, each line out the JSON of a `Turn`. What libraries print goes
+Each line in is a number of seconds, each line out the JSON of a `Turn`. Output of libraries goes
 to standard error.
 """
 

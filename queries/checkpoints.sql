@@ -46,6 +46,13 @@ ON CONFLICT (user_id, thread_id, checkpoint_ns, checkpoint_id) DO UPDATE SET
 -- deleted ones, which are restored. The key has no task id, so write_idx contains a hash of it: 43
 -- bits of hash, then 20 bits of idx + 16.
 -- py: batch writes NewCheckpointWrite
+-- py: doc NewCheckpointWrite A pending write to store with `store_checkpoint_writes`.
+-- py: doc NewCheckpointWrite.idx The index of the write in its task: -4 to -1 for LangGraph's
+-- py: doc NewCheckpointWrite.idx special channels, 0 to 1,048,559 for the others.
+-- py: doc NewCheckpointWrite.channel The channel of the write.
+-- py: doc NewCheckpointWrite.value_type The serializer's name for the format of value, such as
+-- py: doc NewCheckpointWrite.value_type msgpack.
+-- py: doc NewCheckpointWrite.value Base64 of the serialized value.
 INSERT INTO lg_checkpoint_write (
     user_id,
     thread_id,

@@ -10,6 +10,9 @@ SELECT 1 AS answer;
 --
 -- No row if the extension is not installed.
 -- py: row VectorSchema
+-- py: doc VectorSchema The schema of the extension pgvector.
+-- py: doc VectorSchema.is_on_search_path Whether statements find the types without the name of the
+-- py: doc VectorSchema.is_on_search_path schema.
 SELECT
     n.nspname AS schema_name,
     (to_regtype('vector') IS NOT NULL)::boolean AS "is_on_search_path!"
@@ -24,6 +27,13 @@ WHERE e.extname = 'vector';
 -- tables do not exist in every database.
 -- py: one!
 -- py: row AccessScope
+-- py: doc AccessScope The rows, the optional tables and the isolation level of a transaction.
+-- py: doc AccessScope.user_id The user with the visible rows; empty if the rows of all users are
+-- py: doc AccessScope.user_id visible.
+-- py: doc AccessScope.is_denied Whether the policies hide every row, because no user is set.
+-- py: doc AccessScope.has_vector_track Whether the table `memory` is that of the track vector.
+-- py: doc AccessScope.isolation The name of the level as PostgreSQL writes it, such as read
+-- py: doc AccessScope.isolation committed.
 SELECT
     coalesce(current_setting('agentrows.user_id', true), '')::text AS "user_id!",
     (

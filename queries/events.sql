@@ -11,6 +11,13 @@
 -- would inspect them and make a new plan for every call.
 -- py: batch events NewEvent
 -- py: param session_id text?[]
+-- py: doc NewEvent An event to store with `store_events`.
+-- py: doc NewEvent.id Chosen by the application; unique for the user. The id of a deleted event
+-- py: doc NewEvent.id cannot be reused.
+-- py: doc NewEvent.user_id The owner of the event.
+-- py: doc NewEvent.session_id The session of the event, of the same user; None for an event outside
+-- py: doc NewEvent.session_id of sessions.
+-- py: doc NewEvent.data The message as JSON text.
 WITH given AS MATERIALIZED (
     SELECT
         @id::text[] AS id,

@@ -86,6 +86,10 @@ LIMIT sqlc.narg('limit');
 --
 -- Other issue types than the four count only in the total.
 -- py: row FeedbackSummary
+-- py: doc FeedbackSummary The numbers of feedback of one user, by verdict and by issue type.
+-- py: doc FeedbackSummary.total All feedback, including other issue types than the four.
+-- py: doc FeedbackSummary.instructions Feedback with the issue type instructions, positive or
+-- py: doc FeedbackSummary.instructions negative.
 SELECT
     count(*) AS total,
     count(*) FILTER (WHERE is_positive) AS positive,

@@ -44,6 +44,16 @@ RETURNING *;
 -- py: param embedding vector?[]
 -- py: param metadata text?[]
 -- py: param expires_at timestamptz?[]
+-- py: doc NewMemory A memory to store with `store_agent_memories`.
+-- py: doc NewMemory.id Chosen by the application; a stored memory with this id is replaced.
+-- py: doc NewMemory.agent_name The agent that stores the memory.
+-- py: doc NewMemory.user_id The user that the memory is about.
+-- py: doc NewMemory.content The text of the memory.
+-- py: doc NewMemory.embedding A (768,) float32 vector of content, which need not be normalized; None
+-- py: doc NewMemory.embedding without one.
+-- py: doc NewMemory.metadata The text of a JSON object; None without one.
+-- py: doc NewMemory.expires_at From this time on the memory is not returned; None if it does not
+-- py: doc NewMemory.expires_at expire.
 WITH stored AS (
     INSERT INTO memory (
         id, agent_name, user_id, content, embedding, metadata, created_at, expires_at, access_count
@@ -96,6 +106,9 @@ SELECT count(*) AS stored FROM stored;
 -- the planner, which would otherwise treat every owner as a small one in a generic plan and sort
 -- all of its rows.
 -- py: row MemoryHit
+-- py: doc MemoryHit A memory that a search returned, with its score.
+-- py: doc MemoryHit.score The cosine similarity to the embedding of the search, in [-1, 1]; 0
+-- py: doc MemoryHit.score without an embedding.
 WITH owned AS NOT MATERIALIZED (
     SELECT id, embedding FROM memory
     WHERE
@@ -422,6 +435,10 @@ WHERE
 --
 -- unscoped: retention applies to every user
 -- py: row PrunedMemories
+-- py: doc PrunedMemories The numbers of memories that a prune deleted and extended.
+-- py: doc PrunedMemories.deleted Expired memories that were deleted.
+-- py: doc PrunedMemories.extended Expired memories that were read at least 10 times and expire 15
+-- py: doc PrunedMemories.extended days later.
 WITH expired AS MATERIALIZED (
     SELECT id, coalesce(access_count, 0) >= 10 AS is_popular FROM memory
     WHERE expires_at <= statement_timestamp()

@@ -155,6 +155,8 @@ WHERE id = @id AND user_id = @user_id AND deleted_at IS NULL;
 --
 -- unscoped: retention applies to every user
 -- py: row IdleSession
+-- py: doc IdleSession A session whose own row is older than the retention.
+-- py: doc IdleSession.last_used The time of the last activity as text, which may be -infinity.
 SELECT s.id, s.user_id, greatest(s.updated_at, s.created_at)::text AS "last_used!" FROM session AS s
 WHERE
     greatest(s.updated_at, s.created_at) < statement_timestamp() - @retention::interval
@@ -261,6 +263,7 @@ FOR UPDATE OF s SKIP LOCKED;
 --
 -- unscoped: retention applies to every user
 -- py: row SessionKey
+-- py: doc SessionKey The key of a session.
 WITH given AS MATERIALIZED (
     SELECT unnest(@id::text[]) AS id, unnest(@user_id::text[]) AS user_id
 ),
@@ -294,6 +297,11 @@ WHERE
 --
 -- unscoped: retention applies to every user
 -- py: row PrunedSessions
+-- py: doc PrunedSessions The numbers of rows that a prune of sessions removed, by table.
+-- py: doc PrunedSessions.sessions Idle sessions, deleted ones included.
+-- py: doc PrunedSessions.tasks Tasks of these sessions; tasks with an ambiguous owner stay, hidden
+-- py: doc PrunedSessions.tasks from all users.
+-- py: doc PrunedSessions.push_notifications Push notification configs of these tasks.
 WITH given AS MATERIALIZED (
     SELECT unnest(@id::text[]) AS id, unnest(@user_id::text[]) AS user_id
 ),

@@ -72,6 +72,9 @@ WHERE server_name = @server_name AND group_kind = @group_kind AND deleted_at IS 
 -- statement.
 -- py: one!
 -- py: row LockedTools
+-- py: doc LockedTools The isolation level of a transaction that has locked the tools of a server.
+-- py: doc LockedTools.isolation The name of the level as PostgreSQL writes it, such as read
+-- py: doc LockedTools.isolation committed.
 SELECT
     pg_advisory_xact_lock(
         hashtextextended(@group_kind::text || E'\x1f' || @server_name::text, 7237405416)
@@ -83,6 +86,14 @@ SELECT
 -- py: batch tools NewTool
 -- py: param description text?[]
 -- py: row RefreshedTools
+-- py: doc NewTool A tool to store with `refresh_tools_for_server`.
+-- py: doc NewTool.id The tool's name on its server.
+-- py: doc NewTool.description The server's description of the tool; None without one.
+-- py: doc RefreshedTools The numbers of tools that a refresh of a server stored and deleted.
+-- py: doc RefreshedTools.stored Tools that are new, changed or restored; unchanged ones are not
+-- py: doc RefreshedTools.stored counted.
+-- py: doc RefreshedTools.deleted Tools that were marked as deleted because the refresh left them
+-- py: doc RefreshedTools.deleted out.
 WITH input AS (
     SELECT unnest(@id::text[]) AS id, unnest(@description::text[]) AS description
 ),

@@ -12,6 +12,11 @@
 -- py: row ExportedRow
 -- py: column large_values text?[]?
 -- py: column large_columns text[]?
+-- py: doc ExportedRow A row of an export.
+-- py: doc ExportedRow.line The table and the row as JSON; large columns are null in it.
+-- py: doc ExportedRow.large_columns The names of the large columns; None without one.
+-- py: doc ExportedRow.large_values The values of the large columns, in the same order; None without
+-- py: doc ExportedRow.large_values one.
 SELECT
     json_build_object('table', 'session', 'row', to_json(each))::text AS "line!",
     NULL::text[] AS large_columns,
@@ -292,6 +297,15 @@ FROM (
 -- unscoped other: the owner of a task depends on the other users of its session id
 -- unscoped access: records of access to the user's shares are deleted with the shares
 -- py: row ErasedUser
+-- py: doc ErasedUser The numbers of rows that an erasure of a user removed, by table.
+-- py: doc ErasedUser.hidden_tasks Tasks that may belong to another user: they stay, hidden from all
+-- py: doc ErasedUser.hidden_tasks users.
+-- py: doc ErasedUser.push_notifications Push notification configs of the user's tasks.
+-- py: doc ErasedUser.share_accesses Records of the user's access to shares, and of any access to the
+-- py: doc ErasedUser.share_accesses user's shares.
+-- py: doc ErasedUser.feedback_keys Idempotency keys of the feedback.
+-- py: doc ErasedUser.uncovered_tables Tables of another release or of the application that have a
+-- py: doc ErasedUser.uncovered_tables column user_id; their rows stay.
 WITH erased_tasks AS (
     DELETE FROM task
     WHERE

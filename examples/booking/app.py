@@ -20,7 +20,7 @@ SCHEMA = Path(__file__).with_name("schema.sql")
 
 
 async def connect(dsn: str) -> asyncpg.Connection[asyncpg.Record]:
-    """Return a connection with the schema in it and the codecs that the models need."""
+    """Return a connection with the schema and the codecs that the models need."""
     connection = await asyncpg.connect(dsn)
     await connection.execute(SCHEMA.read_text())
     await register_vector(connection)
@@ -31,7 +31,7 @@ async def connect(dsn: str) -> asyncpg.Connection[asyncpg.Record]:
 
 
 async def main(dsn: str) -> None:
-    """Take a booking and look for rooms."""
+    """Store a booking and list free rooms."""
     db = await connect(dsn)
     price = models.MoneyAmount(amount=Decimal(120), currency="EUR")
     look = Vector([1, 0, 0])

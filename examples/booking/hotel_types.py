@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 
 class Wishes(BaseModel):
-    """What a guest asked for; the column holds it as JSON."""
+    """The wishes of a guest; the column contains them as JSON."""
 
     floor: int | None = None
     arrival: dt.time | None = None

@@ -1,7 +1,6 @@
 """The process plugin: a request on stdin, the files on stdout, problems on stderr.
 
-Bytes on both sides: sqlc gives a plugin no LANG. Exit code 1 means that nothing was generated, and
-stderr has one line per problem.
+Exit code 1 means that nothing was generated; stderr has one line for each problem.
 """
 
 from __future__ import annotations
@@ -21,22 +20,29 @@ _METHOD: Final = "/"  # sqlc adds the method of its protocol: /plugin.CodegenSer
 
 
 def generate(raw: bytes) -> bytes:
-    """Return the response to a request; GeneratorError with all that is wrong."""
+    """Return the response to a request.
+
+    Raises:
+        GeneratorError: with a line for each problem.
+        InternalError: the generator has a fault.
+
+    """
     request = protocol.decode(raw)
     require_files(request)
     return protocol.encode(render(build(request)))
 
 
 def main() -> None:
-    """Serve one request of sqlc, or run the command that the arguments name."""
+    """Answer one request of sqlc, or run the command in the arguments."""
     arguments = sys.argv[1:]
     if arguments and not arguments[0].startswith(_METHOD):
-        from sqlc_gen_asyncpg.check import command  # noqa: PLC0415  # sqlc waits for what is imported
+        from sqlc_gen_asyncpg.check import command  # noqa: PLC0415  # sqlc waits for the imports of a plugin
 
         sys.exit(command.run(arguments))
     if not arguments and sys.stdin.isatty():
         sys.stderr.write("sqlc runs this program with a request on stdin; see --help\n")
         sys.exit(2)
+    # Bytes on both sides: sqlc runs a plugin without LANG.
     try:
         response = generate(sys.stdin.buffer.read())
     except (GeneratorError, InternalError) as error:

@@ -1,6 +1,6 @@
-"""What the generator refuses, collected: every problem of a run is reported, one per line.
+"""The errors of the generator: all problems of a run are collected, and reported one per line.
 
-sqlc shows a plugin's stderr only when it exits with another code than 0, so there are no warnings.
+sqlc shows a plugin's stderr only if its exit code is not 0, so there are no warnings.
 """
 
 from __future__ import annotations
@@ -11,47 +11,47 @@ __all__ = ["AlreadyReported", "GeneratorError", "InternalError", "Refused", "Rep
 
 
 class Refused(Exception):
-    """One thing that cannot be generated; the message says which one, and the cure."""
+    """A thing that cannot be generated; the message names the problem and its cure."""
 
 
 class AlreadyReported(Refused):
-    """A thing depends on another that was refused and is in the report; it gets no line."""
+    """A thing that depends on another, refused one, which is in the report; it gets no line."""
 
 
 class InternalError(Exception):
-    """A fault of the generator itself; the message names the query that it occurred in."""
+    """A fault of the generator itself; the message names the query in which it occurred."""
 
 
 class GeneratorError(Exception):
-    """Everything that was refused; `str()` gives one line per problem."""
+    """All problems of a run; `str()` has one line for each."""
 
     def __init__(self, problems: list[str]) -> None:
-        """Take the lines, at least one."""
+        """Take the lines; there is at least one."""
         super().__init__("\n".join(problems))
 
 
 @dataclass(slots=True)
 class Report:
-    """The problems met so far, in the order they were met."""
+    """The problems so far, in their order."""
 
     problems: list[str] = field(default_factory=list[str])
 
     def add(self, where: str, message: object) -> None:
-        """Note a problem of `where`."""
+        """Add a problem of `where`."""
         self.add_line(" ".join(f"{where}: {message}".split()))
 
     def add_line(self, line: str) -> None:
-        """Note a problem as it will be printed; the same one twice is reported once."""
+        """Add a problem as it will be printed, unless the same line exists."""
         if line not in self.problems:
             self.problems.append(line)
 
     def raise_if_any(self) -> None:
-        """Raise GeneratorError if anything was refused."""
+        """Raise GeneratorError if there is a problem."""
         if self.problems:
             raise GeneratorError(self.problems)
 
     def catch(self, where: str) -> _Catch:
-        """Return a context that notes a Refused as a problem of `where` and ends it."""
+        """Return a context that adds a Refused as a problem of `where` and suppresses it."""
         return _Catch(self, where)
 
 
@@ -64,7 +64,7 @@ class _Catch:
         """Do nothing."""
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
-        """Note a Refused and go on behind the context."""
+        """Add a Refused to the report and suppress it."""
         if not isinstance(error, Refused):
             return False
         if not isinstance(error, AlreadyReported):

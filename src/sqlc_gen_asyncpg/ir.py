@@ -1,4 +1,4 @@
-"""What will be written, decided in full: the renderer only spells it out."""
+"""The intermediate representation of a package: everything that the renderer writes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Command = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """A model inside of a row; where `key` is NULL an outer join found no match."""
+    """A model inside of a row; if `key` is NULL an outer join had no match."""
 
     name: str
     columns: tuple[str, ...]
@@ -54,7 +54,7 @@ Shape = tuple[str | Embedded, ...]
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A model's field; `alias` is the column's own name where Python does not allow it."""
+    """A field of a model; `alias` is the name of a column that Python does not allow."""
 
     name: str
     annotation: str
@@ -65,7 +65,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A pydantic model; an input model refuses fields it does not know."""
+    """A pydantic model; an input model refuses other fields."""
 
     name: str
     doc: tuple[str, ...]
@@ -96,10 +96,10 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Bind:
-    """What `$n` is bound to: an argument, or one field of each row of a batch.
+    """The value of `$n`: an argument, or one field of each row of a batch.
 
-    `encode` is what `PyType.encode` is, and `dims` how deep in arrays its values are. Where it is
-    not `nullable`, None is a value as others are: JSON's null.
+    `encode` is that of PyType, `dims` the depth of arrays around its values. If it is not
+    `nullable`, None is encoded as any value is: as JSON's null.
     """
 
     argument: str
@@ -111,7 +111,7 @@ class Bind:
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """One column: what it is validated against, and what a reader sees."""
+    """One column, with the annotations `row` and `hint` of PyType."""
 
     row: str
     hint: str
@@ -120,7 +120,7 @@ class Scalar:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A model, and how a row's values fill it."""
+    """A model, and the fields that a row's values fill."""
 
     model: str
     shape: Shape
@@ -128,7 +128,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """Where :copyfrom copies to: columns, and the field that fills each."""
+    """The target of :copyfrom: columns, and the field that fills each."""
 
     schema: str
     table: str
@@ -156,13 +156,13 @@ class Function:
 
     @property
     def of_many(self) -> bool:
-        """Whether it takes rows, and is written by render_batch."""
+        """Whether it takes rows."""
         return self.command == ":copyfrom" or self.command.startswith(":batch")
 
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """The functions of one query file, in its order, and the models only they use."""
+    """The functions of one query file, in its order, and the models that only they use."""
 
     name: str
     filename: str
@@ -173,7 +173,7 @@ class Module:
 
 @dataclass(frozen=True, slots=True)
 class Converter:
-    """A type of the application, and its two functions, by their imported names."""
+    """A type of the application, and its two functions, by their names in generated code."""
 
     hint: str
     row: str
@@ -184,7 +184,7 @@ class Converter:
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """Everything."""
+    """A generated package."""
 
     name: str
     sqlc_version: str

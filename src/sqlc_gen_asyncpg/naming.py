@@ -27,7 +27,7 @@ __all__ = [
     "snake",
 ]
 
-# Words that a query's name may hold in capitals; one with capitals inside counts as a single word.
+# Words in capitals in the name of a query; a word with capitals inside is a single word.
 INITIALISMS: Final = frozenset({
     "ACL", "API", "ASCII", "CPU", "CSS", "CSV", "DB", "DNS", "EOF", "GUID", "HTML", "HTTP", "HTTPS",
     "ID", "IP", "JSON", "JWT", "LLM", "MCP", "QPS", "RAM", "RPC", "SLA", "SMTP", "SQL", "SSH",
@@ -46,7 +46,7 @@ MODEL_ATTRIBUTES: Final = frozenset({
     "validate",
 })  # fmt: skip
 
-# What generated modules import; nothing in them may have the same name.
+# Imports of generated modules; nothing in them may have the same name.
 RESERVED: Final = frozenset({
     "Annotated", "AsyncIterable", "AsyncIterator", "AwareDatetime", "BaseModel", "BitString",
     "Composite", "ConfigDict", "Converted", "CopyDBTX", "CursorDBTX", "DBTX", "Decimal", "Encoder",
@@ -121,7 +121,7 @@ _KEPT_ENDINGS: Final = ("ss", "us", "is")
 
 
 def singular(table: str, exclude: Collection[str] = ()) -> str:
-    """Return the singular of a table's last word; a word that is not surely a plural stays."""
+    """Return a table's name with its last word in the singular; a doubtful plural stays."""
     if table in exclude:
         return table
     head, separator, word = table.rpartition("_")
@@ -140,19 +140,19 @@ def singular(table: str, exclude: Collection[str] = ()) -> str:
 
 
 def camel(name: str, initialisms: Collection[str] = ()) -> str:
-    """`lg_checkpoint_write` as `LgCheckpointWrite`; capitals that are there stay."""
-    upper = {each.lower(): each for each in initialisms}
-    words = [each for each in re.split(r"[^0-9A-Za-z\u0080-\U0010ffff]+", _nfkc(name)) if each]
-    joined = "".join(upper.get(each.lower(), each[:1].upper() + each[1:]) for each in words)
+    """Return `lg_checkpoint_write` as `LgCheckpointWrite`; existing capitals stay."""
+    upper = {word.lower(): word for word in initialisms}
+    words = [word for word in re.split(r"[^0-9A-Za-z\u0080-\U0010ffff]+", _nfkc(name)) if word]
+    joined = "".join(upper.get(word.lower(), word[:1].upper() + word[1:]) for word in words)
     return _identifier(joined, "T") or "T"
 
 
 def snake(name: str, initialisms: Iterable[str] = ()) -> str:
-    """`GetHTTPURL` as `get_http_url`, `SearchCrewAIMemory` as `search_crewai_memory`."""
-    known = sorted({*INITIALISMS, *initialisms}, key=lambda each: (-len(each), each))
+    """Return `GetHTTPURL` as `get_http_url`, `SearchCrewAIMemory` as `search_crewai_memory`."""
+    single_words = sorted({*INITIALISMS, *initialisms}, key=lambda word: (-len(word), word))
     pattern = "|".join(
         [
-            *(re.escape(each) + r"s?(?![a-z])" for each in known),
+            *(re.escape(word) + r"s?(?![a-z])" for word in single_words),
             r"[A-Z]+(?![a-z])[0-9]*",
             r"[A-Z]?[^A-Z_\W]+",
             r"[A-Z]",
@@ -163,75 +163,77 @@ def snake(name: str, initialisms: Iterable[str] = ()) -> str:
 
 
 def argument_name(name: str, constant: str) -> str:
-    """Return a parameter's name as an argument of the function whose SQL is in `constant`.
+    """Return a parameter's name as an argument of the function with this constant for its SQL.
 
     It hides no name that the function's body refers to: its constant, the module's private
     constants (readers, adapters, encoders), imports and built-in functions.
     """
-    found = _identifier(name, "p")
-    return found + "_" if found == constant or is_private(found) else _no_body_name(found)
+    argument = _identifier(name, "p")
+    hides = argument == constant or is_private(argument)
+    return argument + "_" if hides else _without_body_name(argument)
 
 
 def is_private(name: str) -> bool:
-    """Whether a private constant of a generated module may be called so."""
+    """Whether a private constant of a generated module may have this name."""
     return bool(_PRIVATE.fullmatch(name))
 
 
 def function_name(query: str, initialisms: Iterable[str] = ()) -> str:
     """Return the name of a query's function, which hides no built-in type."""
-    found = _no_body_name(_identifier(snake(query, initialisms), "p"))
-    return found + "_" if found in ANNOTATION_NAMES else found
+    function = _without_body_name(_identifier(snake(query, initialisms), "p"))
+    return function + "_" if function in ANNOTATION_NAMES else function
 
 
 def field_name(name: str) -> str:
     """Return a column's name as a field: no keyword, no method of BaseModel, no leading `_`."""
-    found = _identifier(_allowed(name).lstrip("_"), "column_") or "column"
+    field = _identifier(_allowed(name).lstrip("_"), "column_") or "column"
     taken = (
         name.startswith("_")
-        or keyword.iskeyword(found)
-        or found in MODEL_ATTRIBUTES
-        or found in ANNOTATION_NAMES
-        or (found in RESERVED and found[:1].isupper())
+        or keyword.iskeyword(field)
+        or field in MODEL_ATTRIBUTES
+        or field in ANNOTATION_NAMES
+        or (field in RESERVED and field[:1].isupper())
     )
-    return found + "_" if taken and not found.endswith("_") else found
+    return field + "_" if taken and not field.endswith("_") else field
 
 
 def enum_member(value: str) -> str:
-    """Return a value of an enum as a member's name."""
-    found = re.sub("_+", "_", _allowed(value)).strip("_").upper()
-    if not found:
+    """Return the name of the enum member for a value."""
+    member = re.sub("_+", "_", _allowed(value)).strip("_").upper()
+    if not member:
         return "EMPTY" if not value else "VALUE"
-    return _identifier(found, "VALUE_")
+    return _identifier(member, "VALUE_")
 
 
 def constant_name(function: str) -> str:
-    """Return the constant that holds the SQL of a function, as Python normalizes it."""
+    """Return the name of the constant with a function's SQL, as Python normalizes it."""
     return _nfkc(function.rstrip("_").upper())
 
 
 def module_name(filename: str) -> str:
-    """`user-events.sql` as `user_events`."""
+    """Return `user-events.sql` as `user_events`."""
     stem = filename.rpartition(".")[0] or filename
-    found = _identifier(stem, "m_").lower()
-    return found + "_" if keyword.iskeyword(found) else found
+    module = _identifier(stem, "m_").lower()
+    return module + "_" if keyword.iskeyword(module) else module
 
 
-def _no_body_name(found: str) -> str:
-    taken = keyword.iskeyword(found) or found in BODY_NAMES or found == "__debug__"
-    return found + "_" if taken else found
+def _without_body_name(name: str) -> str:
+    taken = keyword.iskeyword(name) or name in BODY_NAMES or name == "__debug__"
+    return name + "_" if taken else name
 
 
 def _identifier(name: str, prefix: str) -> str:
-    """Return `name` with every character replaced that Python does not allow in one."""
-    found = _allowed(name)
-    return prefix + found if found and not found.isidentifier() else found
+    """Return a name as an identifier; `prefix` goes before one that would begin with a digit."""
+    allowed = _allowed(name)
+    return prefix + allowed if allowed and not allowed.isidentifier() else allowed
 
 
 def _allowed(name: str) -> str:
-    found = _nfkc(name)
-    if f"a{found}".isidentifier():
-        return found
-    return "".join(each if ("a" + each).isidentifier() else "_" for each in found)
+    """Replace every character that Python does not allow in an identifier."""
+    normalized = _nfkc(name)
+    if f"a{normalized}".isidentifier():
+        return normalized
+    return "".join(char if ("a" + char).isidentifier() else "_" for char in normalized)
 
 
 def _nfkc(name: str) -> str:

@@ -1,7 +1,7 @@
-"""The options of the plugin block, parsed once. An unknown key or a wrong type is an error.
+"""The options of the plugin block. An unknown key or a wrong type is an error.
 
-The options of sqlc-gen-python keep their names and their meaning; one that asks for what this
-generator does not write (a synchronous querier) is refused.
+The options of sqlc-gen-python have the same names and meanings; one that asks for output that this
+generator does not have (a synchronous querier) is refused.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class EnumSpec:
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """Another type for the columns that match; one of py_type, enum and converter is given."""
+    """Another type for the matching columns; one of py_type, enum and converter is set."""
 
     column: str = ""
     db_type: str = ""
@@ -50,7 +50,7 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class Converter:
-    """Two functions of the application, between its type and what the driver has."""
+    """Two functions of the application, which convert between its type and the driver's."""
 
     name: str
     py_type: str
@@ -85,7 +85,12 @@ class Options:
 
 
 def parse_options(raw: Mapping[str, object]) -> Options:
-    """Return the options; GeneratorError with a line per wrong key."""
+    """Return the options.
+
+    Raises:
+        GeneratorError: with a line for each wrong key.
+
+    """
     report = Report()
     given: dict[str, object] = {}
     for key, value in raw.items():
@@ -101,10 +106,11 @@ def parse_options(raw: Mapping[str, object]) -> Options:
         report.add("options", "package is missing; give the import name of the output folder")
     report.raise_if_any()
     options = Options(**given)  # type: ignore[arg-type]  # each reader gives its field's type
-    known_converters = {each.name for each in options.converters}
-    for index, each in enumerate(options.overrides):
-        if each.converter and each.converter not in known_converters:
-            report.add("options", f"overrides[{index}].converter: no converter is {each.converter}")
+    converters = {"", *(converter.name for converter in options.converters)}
+    for index, override in enumerate(options.overrides):
+        if override.converter not in converters:
+            message = f"overrides[{index}].converter: no converter is {override.converter}"
+            report.add("options", message)
     report.raise_if_any()
     return options
 
@@ -112,7 +118,7 @@ def parse_options(raw: Mapping[str, object]) -> Options:
 def _check_only(key: str, value: object) -> None:
     allowed, reason = _ONLY[key]
     if _bool(key, value) is not allowed:
-        raise Refused(f"{key}: {str(value).lower()} cannot hold, {reason}; leave it out")
+        raise Refused(f"{key}: {str(value).lower()} is not possible, {reason}; leave it out")
 
 
 def _bool(key: str, value: object) -> bool:
@@ -141,7 +147,7 @@ def _python_name(key: str, name: str) -> None:
 def _texts(key: str, value: object) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise Refused(f"{key} must be a list of texts, not {value!r}")
-    return tuple(_text(f"{key}[{i}]", each) for i, each in enumerate(cast("list[object]", value)))
+    return tuple(_text(f"{key}[{i}]", item) for i, item in enumerate(cast("list[object]", value)))
 
 
 def _package(key: str, value: object) -> str:
@@ -165,26 +171,28 @@ def _rename(key: str, value: object) -> dict[str, str]:
 
 
 def _types(key: str, value: object) -> dict[str, TypeText]:
-    """Return PostgreSQL types by name; whether they may be NULL is not theirs to say."""
-    found: dict[str, TypeText] = {}
+    """Return PostgreSQL types by name; they cannot be marked as nullable."""
+    types: dict[str, TypeText] = {}
     for name, base in _mapping(key, value).items():
         where = f"{key}.{name}"
         try:
-            of = parse_type(_text(where, base))
+            pg_type = parse_type(_text(where, base))
         except Refused as error:
             raise Refused(f"{where}: {error}") from None
-        if of.nullable or of.nullable_element:
+        if pg_type.nullable or pg_type.nullable_element:
             raise Refused(f"{where}: {base!r} is not a type; write it like text, or text[]")
-        found[name] = of
-    return found
+        types[name] = pg_type
+    return types
 
 
 def _composites(key: str, value: object) -> dict[str, dict[str, TypeText]]:
-    found = {name: _types(f"{key}.{name}", fields) for name, fields in _mapping(key, value).items()}
-    for name, fields in found.items():
+    composites = {
+        name: _types(f"{key}.{name}", fields) for name, fields in _mapping(key, value).items()
+    }
+    for name, fields in composites.items():
         if not fields:
-            raise Refused(f"{key}.{name} must have a field at least, as in street: text")
-    return found
+            raise Refused(f"{key}.{name} must have at least one field, as in street: text")
+    return composites
 
 
 def _one_of(*words: str) -> Callable[[str, object], str]:
@@ -204,27 +212,27 @@ def _import_path(key: str, value: object) -> str:
 
 
 def _dotted(path: str) -> bool:
-    return all(each.isidentifier() and not keyword.iskeyword(each) for each in path.split("."))
+    return all(part.isidentifier() and not keyword.iskeyword(part) for part in path.split("."))
 
 
 def _converters(key: str, value: object) -> tuple[Converter, ...]:
-    found: dict[str, Converter] = {}
-    for index, each in enumerate(_list(key, value)):
+    converters: dict[str, Converter] = {}
+    for index, item in enumerate(_list(key, value)):
         where = f"{key}[{index}]"
-        raw = _mapping(where, each)
+        raw = _mapping(where, item)
         if set(raw) != {"name", "py_type", "from_db", "to_db"}:
             raise Refused(f"{where} must have the keys name, py_type, from_db and to_db")
         name = _text(f"{where}.name", raw["name"])
         _python_name(f"{where}.name", name)
-        if name in found:
+        if name in converters:
             raise Refused(f"{where}.name: there is another converter {name}")
-        found[name] = Converter(
+        converters[name] = Converter(
             name,
             _py_type(f"{where}.py_type", raw["py_type"]),
             _import_path(f"{where}.from_db", raw["from_db"]),
             _import_path(f"{where}.to_db", raw["to_db"]),
         )
-    return tuple(found.values())
+    return tuple(converters.values())
 
 
 def _list(key: str, value: object) -> list[object]:
@@ -242,8 +250,8 @@ def _py_type(key: str, value: object) -> str:
 
 def _overrides(key: str, value: object) -> tuple[Override, ...]:
     return tuple(
-        _override(f"{key}[{i}]", _mapping(f"{key}[{i}]", each))
-        for i, each in enumerate(_list(key, value))
+        _override(f"{key}[{i}]", _mapping(f"{key}[{i}]", item))
+        for i, item in enumerate(_list(key, value))
     )
 
 

@@ -1,7 +1,8 @@
 """sqlc's plugin protocol: the request as frozen dataclasses, the response as bytes.
 
-This module alone knows the field names of sqlc's JSON. The request is protojson with the proto's
-own names and every field present; options are base64 of JSON, and empty if there are none.
+Only this module uses the field names of sqlc's JSON. The request is protojson with the names of the
+proto and every field present; options are base64 of JSON, and empty if there are none. Type names
+are normalized here.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ __all__ = [
     "encode",
 ]
 
-_MOST: Final = 65_535  # parameters of a statement; the protocol counts them in 16 bits
-_LONGEST_REASON: Final = 200  # characters
-_NO_JSON: Final = (
+_MAX_NUMBER: Final = 65_535  # parameters of a statement, which the protocol counts in 16 bits
+_MAX_REASON: Final = 200  # characters
+_NOT_JSON: Final = (
     "request: not in JSON, and protobuf is the default of sqlc: add `format: json` to the plugin "
     "in sqlc.yaml, beside `cmd: sqlc-gen-asyncpg`"
 )
@@ -62,7 +63,7 @@ class TypeName:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A table's column, a column of a result, or what is known of a parameter."""
+    """A column of a table or of a result, or the column that a parameter is compared with."""
 
     name: str
     type: TypeName
@@ -127,7 +128,7 @@ class Schema:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """All that sqlc says."""
+    """A request of sqlc to generate code."""
 
     sqlc_version: str
     engine: str
@@ -140,9 +141,14 @@ class Request:
 
 
 def decode(raw: bytes) -> Request:
-    """Read a request; GeneratorError if these bytes are not one."""
+    """Read a request.
+
+    Raises:
+        GeneratorError: these bytes are not a request in JSON.
+
+    """
     if not raw.lstrip().startswith(b"{"):  # JSON is an object; protobuf begins with a field
-        raise GeneratorError([_NO_JSON])
+        raise GeneratorError([_NOT_JSON])
     try:
         root = cast("Mapping[str, object]", json.loads(raw))
         catalog = _node(root, "catalog")
@@ -151,19 +157,19 @@ def decode(raw: bytes) -> Request:
             engine=_text(_node(root, "settings"), "engine"),
             default_schema=_text(catalog, "default_schema") or "public",
             schemas=tuple(
-                _schema(each)
-                for each in _nodes(catalog, "schemas")
-                if _text(each, "name") not in SYSTEM_SCHEMAS
+                _schema(node)
+                for node in _nodes(catalog, "schemas")
+                if _text(node, "name") not in SYSTEM_SCHEMAS
             ),
-            queries=tuple(_query(each) for each in _nodes(root, "queries")),
+            queries=tuple(_query(node) for node in _nodes(root, "queries")),
             options=_options(root, "global_options") | _options(root, "plugin_options"),
             schema_paths=_texts(_node(root, "settings"), "schema"),
             query_paths=_texts(_node(root, "settings"), "queries"),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = repr(error)
-        if len(reason) > _LONGEST_REASON:  # a UnicodeDecodeError repeats the whole request
-            reason = f"{reason[:_LONGEST_REASON]}…"
+        if len(reason) > _MAX_REASON:  # a UnicodeDecodeError repeats the whole request
+            reason = f"{reason[:_MAX_REASON]}…"
         raise GeneratorError(
             [f"request: not a code generation request of sqlc in JSON ({reason})"]
         ) from error
@@ -187,24 +193,24 @@ def _nodes(parent: Mapping[str, object], key: str) -> list[Mapping[str, object]]
 
 
 def _text(parent: Mapping[str, object], key: str) -> str:
-    found = parent.get(key)
-    if found is not None and not isinstance(found, str):
-        raise TypeError(f"{key} is {found!r}, not a text")
-    return found or ""
+    value = parent.get(key)
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{key} is {value!r}, not a string")
+    return value or ""
 
 
 def _number(parent: Mapping[str, object], key: str) -> int:
-    found = parent.get(key) or 0
-    if not isinstance(found, int) or not 0 <= found <= _MOST:
-        raise TypeError(f"{key} is {found!r}, not a small number")
-    return found
+    value = parent.get(key) or 0
+    if not isinstance(value, int) or not 0 <= value <= _MAX_NUMBER:
+        raise TypeError(f"{key} is {value!r}, not a small number")
+    return value
 
 
 def _texts(parent: Mapping[str, object], key: str) -> tuple[str, ...]:
-    found = tuple(cast("list[object]", parent.get(key) or []))
-    if not all(isinstance(each, str) for each in found):
-        raise TypeError(f"{key} is {found!r}, not a list of texts")
-    return cast("tuple[str, ...]", found)
+    values = tuple(cast("list[object]", parent.get(key) or []))
+    if not all(isinstance(value, str) for value in values):
+        raise TypeError(f"{key} is {values!r}, not a list of strings")
+    return cast("tuple[str, ...]", values)
 
 
 def _options(root: Mapping[str, object], key: str) -> dict[str, object]:
@@ -213,11 +219,10 @@ def _options(root: Mapping[str, object], key: str) -> dict[str, object]:
 
 
 def _name(parent: Mapping[str, object], key: str) -> Name | None:
-    node = parent.get(key)
-    if not node:
+    if not parent.get(key):
         return None
-    found = cast("Mapping[str, object]", node)
-    return Name(_text(found, "schema"), _text(found, "name"))
+    node = cast("Mapping[str, object]", parent[key])
+    return Name(_text(node, "schema"), _text(node, "name"))
 
 
 def _type_name(column: Mapping[str, object]) -> TypeName:
@@ -243,7 +248,7 @@ def _column(node: Mapping[str, object]) -> Column:
 
 
 def _table(node: Mapping[str, object]) -> Table:
-    columns = tuple(_column(each) for each in _nodes(node, "columns"))
+    columns = tuple(_column(column) for column in _nodes(node, "columns"))
     return Table(_text(_node(node, "rel"), "name"), _text(node, "comment"), columns)
 
 
@@ -254,16 +259,16 @@ def _enum(node: Mapping[str, object]) -> Enum:
 def _schema(node: Mapping[str, object]) -> Schema:
     return Schema(
         name=_text(node, "name"),
-        tables=tuple(_table(each) for each in _nodes(node, "tables")),
-        enums=tuple(_enum(each) for each in _nodes(node, "enums")),
-        composites=tuple(_text(each, "name") for each in _nodes(node, "composite_types")),
+        tables=tuple(_table(table) for table in _nodes(node, "tables")),
+        enums=tuple(_enum(enum) for enum in _nodes(node, "enums")),
+        composites=tuple(_text(composite, "name") for composite in _nodes(node, "composite_types")),
     )
 
 
 def _query(node: Mapping[str, object]) -> Query:
     parameters = [
-        Parameter(_number(each, "number"), _column(_node(each, "column")))
-        for each in _nodes(node, "params")
+        Parameter(_number(param, "number"), _column(_node(param, "column")))
+        for param in _nodes(node, "params")
     ]
     return Query(
         name=_text(node, "name"),
@@ -271,7 +276,7 @@ def _query(node: Mapping[str, object]) -> Query:
         text=_text(node, "text"),
         comments=_texts(node, "comments"),
         filename=_text(node, "filename"),
-        parameters=tuple(sorted(parameters, key=lambda each: each.number)),
-        columns=tuple(_column(each) for each in _nodes(node, "columns")),
+        parameters=tuple(sorted(parameters, key=lambda parameter: parameter.number)),
+        columns=tuple(_column(column) for column in _nodes(node, "columns")),
         insert_into=_name(node, "insert_into_table"),
     )

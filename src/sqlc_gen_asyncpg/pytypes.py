@@ -1,11 +1,11 @@
-"""PostgreSQL types as Python sees them through asyncpg. A table, and the one place that normalises.
+"""The Python types of PostgreSQL types, as asyncpg converts them, and the normal names of types.
 
-Each type has up to four annotations, because a value is not seen alike from everywhere:
+Each type has up to four annotations, one for each place of use:
 
-- `hint`: what a function returns and what a reader sees,
-- `row`: what pydantic validates a value from the driver against,
-- `argument`: what a function takes,
-- `field`: what an input model (`New…`, `…Params`) validates.
+- `hint`: the result of a function,
+- `row`: the type against which pydantic validates a value from the driver,
+- `argument`: the argument of a function,
+- `field`: the field of an input model (`New…`, `…Params`).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ __all__ = ["PG_TYPES", "PYTHON_NAMES", "PyType", "Type", "TypeText", "normal_nam
 
 @dataclass(frozen=True, slots=True)
 class PyType:
-    """One type, as the four places annotate it.
+    """One type with its four annotations.
 
-    `aware` refuses a datetime without time zone. `encode` is the function that makes of a value
-    what the driver takes; with a type behind a colon it takes the TypeAdapter of that.
+    `aware` refuses a datetime without time zone. `encode` is the function that converts a value
+    for the driver; with a type after a colon its argument is the TypeAdapter of that type.
     """
 
     hint: str
@@ -36,7 +36,7 @@ class PyType:
 
     @classmethod
     def same(cls, annotation: str) -> PyType:
-        """Return a type that is annotated alike everywhere."""
+        """Return a type with one annotation for all places."""
         return cls(annotation, annotation, annotation, annotation)
 
 
@@ -56,7 +56,7 @@ class Type:
 
     @property
     def row(self) -> str:
-        """The annotation that a value from the driver is validated against."""
+        """The annotation against which a value from the driver is validated."""
         return self._wrap(self.base.row, "list")
 
     @property
@@ -98,16 +98,21 @@ _BITS = PyType("BitString", "PgBits", "BitString", "PgBits")
 
 
 def _range(item: str, *, aware: bool = False) -> PyType:
-    """Return a range of these, as the driver's Range; its bounds are validated too."""
-    given = "AwareDatetime" if aware else item
+    """Return a range of this type as the driver's Range; its bounds are validated too."""
+    bound = "AwareDatetime" if aware else item
     hint = f"Range[{item}]"
-    return PyType(hint, f"PgRange[{item}]", hint, f"PgRange[{given}]", aware=aware)
+    return PyType(hint, f"PgRange[{item}]", hint, f"PgRange[{bound}]", aware=aware)
 
 
 def _multirange(item: str, *, aware: bool = False) -> PyType:
-    of = _range(item, aware=aware)
-    hint = f"Sequence[{of.hint}]"
-    return PyType(f"list[{of.hint}]", f"list[{of.row}]", hint, f"list[{of.field}]", aware=aware)
+    element = _range(item, aware=aware)
+    return PyType(
+        hint=f"list[{element.hint}]",
+        row=f"list[{element.row}]",
+        argument=f"Sequence[{element.hint}]",
+        field=f"list[{element.field}]",
+        aware=aware,
+    )
 
 
 _RANGES: Final = {
@@ -209,20 +214,20 @@ _ALIASES: Final = {
     "timestamp without time zone": "timestamp",
 }
 
-# serial columns are NOT NULL, although sqlc does not say so.
+# Columns of these types are NOT NULL, although sqlc does not report it.
 _SERIALS: Final = frozenset({"bigserial", "serial", "serial2", "serial4", "serial8", "smallserial"})
 
-# Not yet supported, with what to do about it.
+# Types without a Python type; the cure is a cast to text.
 _CAST_TO_TEXT: Final = frozenset({
     "box", "circle", "line", "lseg", "path", "point", "polygon", "txid_snapshot", "pg_snapshot",
 })  # fmt: skip
 
-# Types that an extension brings, in whatever schema it is installed.
+# Types of extensions, which may be installed in any schema.
 _EXTENSIONS: Final = frozenset({
     "citext", "halfvec", "hstore", "lquery", "ltree", "ltxtquery", "sparsevec", "vector",
 })  # fmt: skip
 
-# Python's names in a directive or an override, as the PostgreSQL type that has them.
+# Names of Python in a directive or an override, with their PostgreSQL types.
 PYTHON_NAMES: Final = {
     "Decimal": "numeric",
     "JsonValue": "jsonb",
@@ -240,7 +245,7 @@ PYTHON_NAMES: Final = {
 def normal_name(name: str, schema: str = "") -> str:
     """Return the one spelling of a type: `pg_catalog.int4`, `integer` and `serial` are all `int4`.
 
-    A type of an extension or of the application keeps its schema, unless that is `public`.
+    Types of extensions and of the application have their schema, unless that is `public`.
     """
     prefix, _, bare = name.rpartition(".")
     schema = (prefix or schema).strip('"').lower()
@@ -257,7 +262,12 @@ def is_serial(name: str) -> bool:
 
 
 def builtin(name: str) -> PyType:
-    """Return the Python type of a normalised name; Refused, with the cure, if there is none."""
+    """Return the Python type of a normal name.
+
+    Raises:
+        Refused: there is none.
+
+    """
     if name in PG_TYPES:
         return PG_TYPES[name]
     bare = name.rpartition(".")[2]
@@ -266,7 +276,7 @@ def builtin(name: str) -> PyType:
     if name == "":
         raise Refused("the type is not known; cast it, as in $1::text")
     if name.startswith("any") or name in {"record", "void", "unknown"}:
-        raise Refused(f"the type is {name}; cast it to what it is, as in (…)::text")
+        raise Refused(f"the type is {name}; cast it to a type, as in (…)::text")
     if bare in _CAST_TO_TEXT or bare.endswith("range"):
         raise Refused(
             f"there is no Python type for {name}; select it as …::text, pass it as "
@@ -276,9 +286,9 @@ def builtin(name: str) -> PyType:
 
 
 def check_not_shadowed(name: str) -> None:
-    """Refuse a type of the default schema that PostgreSQL would read as one of its own."""
+    """Raise Refused for a type of the application that has the name of one of PostgreSQL."""
     if name in _CAST_TO_TEXT or (name in PG_TYPES and name not in _EXTENSIONS):
-        raise Refused(f"PostgreSQL reads {name} as its own type of that name; call it otherwise")
+        raise Refused(f"PostgreSQL reads {name} as its own type of that name; rename it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +302,12 @@ class TypeText:
 
 
 def parse_type(text: str) -> TypeText:
-    """Read a type as a directive writes it; Refused if it is not one."""
+    """Read a type in the notation of directives.
+
+    Raises:
+        Refused: the text is not a type.
+
+    """
     match = re.fullmatch(r"([\w. \"]*[\w\"])(\?)?((?:\[\])*)(\?)?", text.strip())
     if match is None or (match[2] and match[4] and not match[3]):
         raise Refused(f"{text!r} is not a type; write it like text, text?, text[]? or text?[]")

@@ -1,8 +1,8 @@
-"""The files of `schema:` and `queries:` in sqlc.yaml, found and cut as sqlc does it.
+"""The files of `schema:` and `queries:` in sqlc.yaml, listed and cut as sqlc does it.
 
 A path without `*`, `?`, `[` or `]` is a file or a folder; any other is a pattern of Go's
-filepath.Glob, whose `*` also matches names that begin with a dot and never crosses a `/`. Of what
-is found, names that end in `.sql` count, without hidden files and without `*.down.sql`.
+filepath.Glob: its `*` also matches names that begin with a dot and never crosses a `/`. Only files
+that end in `.sql` count, without hidden files and without `*.down.sql`.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ __all__ = ["read_sql", "require_files", "sql_files", "without_rollback"]
 _PATTERN: Final = re.compile(r"[*?\[\]]")
 _CLASS: Final = re.compile(r"\[(\^?)((?:\\.|[^\]\\])+)\]", re.DOTALL)
 _RANGE: Final = re.compile(r"\\?(.)(?:-\\?(.))?", re.DOTALL)
-_ELSEWHERE: Final = "run sqlc in the folder of its configuration, without -f"
+_RUN_IN_FOLDER: Final = "run sqlc in the folder of its configuration, without -f"
 
-# goose, sql-migrate, tern and dbmate: what follows such a line takes the migration back.
+# goose, sql-migrate, tern and dbmate: the statements after such a line undo the migration.
 _ROLLBACKS: Final = (
     "-- +goose down",
     "-- +migrate down",
@@ -34,30 +34,38 @@ _ROLLBACKS: Final = (
     "-- migrate:down",
 )
 # sqlc reads lines into a buffer of this size, and nothing after a line that does not fit.
-_LONGEST_LINE: Final = 65_535
+_MAX_LINE: Final = 65_535
 
 
 def sql_files(paths: Iterable[str], directory: str = "") -> list[Path]:
-    """Return the files that paths in sqlc.yaml mean; GeneratorError if one cannot be read.
+    """Return the files of paths in sqlc.yaml.
 
-    They are relative to `directory`, the one of sqlc.yaml, or the current one if it is empty.
+    They are relative to `directory`, that of sqlc.yaml, or to the current one if it is empty.
+
+    Raises:
+        GeneratorError: a file or a folder does not exist or cannot be read.
+
     """
-    found: list[Path] = []
+    files: list[Path] = []
     for path in paths:
-        for each in _expand(path, directory):
-            found += _listed(each, path)
-    names = [(each, each.name) for each in found]
+        for expanded in _expand(path, directory):
+            files += _list(expanded, path)
     return [
-        each
-        for each, name in names
-        if name.endswith(".sql") and not name.startswith(".") and not name.endswith(".down.sql")
+        file
+        for file in files
+        if file.name.endswith(".sql") and not file.name.startswith(".")
+        if not file.name.endswith(".down.sql")
     ]
 
 
 def read_sql(path: Path, errors: str = "replace") -> str:
-    """Return the text of a file; GeneratorError if it cannot be read.
+    """Return the text of a file.
 
-    A byte that is no UTF-8, as in an old comment, is no error.
+    A byte that is not UTF-8, as in an old comment, is not an error.
+
+    Raises:
+        GeneratorError: the file cannot be read.
+
     """
     try:
         return path.read_bytes().decode("utf-8-sig", errors)
@@ -66,12 +74,12 @@ def read_sql(path: Path, errors: str = "replace") -> str:
 
 
 def without_rollback(text: str) -> str:
-    """Return the part of a migration that sqlc applies; lines keep their numbers."""
+    """Return the part of a migration that sqlc applies; the numbers of lines stay."""
     lines: list[str] = []
     for line in text.split("\n"):
         if line.lower().startswith(_ROLLBACKS):
             break
-        if len(line.encode("utf-8", "surrogateescape")) > _LONGEST_LINE:
+        if len(line.encode("utf-8", "surrogateescape")) > _MAX_LINE:
             break
         lines.append(line.removesuffix("\r"))
     return "\n".join(lines)
@@ -83,20 +91,20 @@ def require_files(request: protocol.Request) -> None:
     Without them domains, composite types, views and comments would be lost silently.
     """
     sql_files(request.schema_paths)
-    there = {each.name for each in sql_files(request.query_paths)}
+    names = {file.name for file in sql_files(request.query_paths)}
     for query in request.queries if request.query_paths else ():
-        if query.filename not in there:
-            raise GeneratorError([f"{query.filename} is not there; {_ELSEWHERE}"])
+        if query.filename not in names:
+            raise GeneratorError([f"{query.filename} does not exist; {_RUN_IN_FOLDER}"])
 
 
 def _cannot_read(path: str, error: OSError | ValueError) -> GeneratorError:
     if isinstance(error, FileNotFoundError):
-        return GeneratorError([f"{path} is not there; {_ELSEWHERE}"])
+        return GeneratorError([f"{path} does not exist; {_RUN_IN_FOLDER}"])
     reason = error.strerror if isinstance(error, OSError) else error
     return GeneratorError([f"{path} cannot be read: {reason}"])
 
 
-def _listed(path: Path, spelled: str) -> list[Path]:
+def _list(path: Path, spelled: str) -> list[Path]:
     """Return a file, or the entries of a folder by name."""
     try:
         path.stat()
@@ -109,10 +117,10 @@ def _expand(path: str, directory: str) -> list[Path]:
     path = os.path.normpath(path)
     if not _PATTERN.search(path):
         return [Path(directory, path)]
-    found = [Path(directory, Path(path).anchor)]
+    folders = [Path(directory, Path(path).anchor)]
     for part in Path(path).relative_to(Path(path).anchor).parts:
-        found = [below for each in found for below in _matches(each, part, path)]
-    return found
+        folders = [entry for folder in folders for entry in _matches(folder, part, path)]
+    return folders
 
 
 def _matches(folder: Path, part: str, path: str) -> list[Path]:
@@ -121,35 +129,35 @@ def _matches(folder: Path, part: str, path: str) -> list[Path]:
         return [folder / part] if (folder / part).exists() else []
     pattern = re.compile(_regex(part, path), re.DOTALL)
     try:
-        names = sorted(each.name for each in folder.iterdir())
+        names = sorted(entry.name for entry in folder.iterdir())
     except (OSError, ValueError):
-        return []  # sqlc passes over a folder that it may not list
+        return []  # sqlc skips a folder that it may not list
     return [folder / name for name in names if pattern.fullmatch(name)]
 
 
 def _regex(part: str, path: str) -> str:
-    """Return a part of a pattern of Go's as a regular expression."""
-    found, position = "", 0
+    """Return a part of a Go pattern as a regular expression."""
+    regex, position = "", 0
     while position < len(part):
-        here = part[position]
+        char = part[position]
         position += 1
-        if here == "*":
-            found += ".*"
-        elif here == "?":
-            found += "."
-        elif here == "[":
+        if char == "*":
+            regex += ".*"
+        elif char == "?":
+            regex += "."
+        elif char == "[":
             match = _CLASS.match(part, position - 1)
             if match is None:
                 raise GeneratorError([f"{path}: the pattern has a [ without its ]"])
-            ranges = "".join(_range(each) for each in _RANGE.finditer(match[2]))
-            found += f"[{match[1]}{ranges}]" if ranges else "." if match[1] else "(?!)"
+            ranges = "".join(_range(item) for item in _RANGE.finditer(match[2]))
+            regex += f"[{match[1]}{ranges}]" if ranges else "." if match[1] else "(?!)"
             position = match.end()
-        elif here == "\\" and position < len(part):
-            found += re.escape(part[position])
+        elif char == "\\" and position < len(part):
+            regex += re.escape(part[position])
             position += 1
         else:
-            found += re.escape(here)
-    return found
+            regex += re.escape(char)
+    return regex
 
 
 def _range(match: re.Match[str]) -> str:

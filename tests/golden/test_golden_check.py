@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from golden.golden_cases import BIN, CASES_FOLDER, EMBEDDED_CASES, write_project
-from sqlc_gen_asyncpg.check.annotations import main
+from sqlc_gen_asyncpg.check.command import check
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = """
@@ -52,7 +52,7 @@ def test_check_accepts_the_golden_packages(
     case: str, database: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     execute(database, (CASES_FOLDER / case / "schema.sql").read_text())
-    status = main(["--dsn", database, "--file", str(CASES_FOLDER / case / "sqlc.yaml")])
+    status = check(["--dsn", database, "--file", str(CASES_FOLDER / case / "sqlc.yaml")])
     printed = capsys.readouterr().out
     assert status == 0, printed
     assert printed.endswith("queries checked, 0 contradicted\n")
@@ -61,7 +61,7 @@ def test_check_accepts_the_golden_packages(
 def test_check_accepts_the_projects_own_queries(
     migrated: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status = main(["--dsn", migrated, "--file", str(ROOT / "sqlc.yaml")])
+    status = check(["--dsn", migrated, "--file", str(ROOT / "sqlc.yaml")])
     assert status == 0, capsys.readouterr().out
 
 
@@ -73,7 +73,7 @@ def test_check_reports_differences_from_the_schema(
         database,
         "ALTER TABLE item ALTER note DROP NOT NULL, ALTER size TYPE numeric, DROP made",
     )
-    assert main(["--dsn", database, "--file", project]) == 1
+    assert check(["--dsn", database, "--file", project]) == 1
     assert capsys.readouterr().out.splitlines() == [
         "table item: column note is NOT NULL in the schema's files, but not on the server",
         'query.sql: GetItem: the server refuses it: column "made" does not exist',
@@ -100,7 +100,7 @@ def test_check_reports_differences_in_nulls_and_enum_values(
     write_project(tmp_path, query=query, schema=VIEWED, options={"package": "gen"})
     arguments = ["--dsn", database, "--file", str(tmp_path / "sqlc.json")]
     execute(database, VIEWED)
-    assert main(arguments) == 0, capsys.readouterr().out
+    assert check(arguments) == 0, capsys.readouterr().out
     execute(
         database,
         VIEWED[VIEWED.index("CREATE VIEW") :]
@@ -114,7 +114,7 @@ def test_check_reports_differences_in_nulls_and_enum_values(
     ):
         execute(database, statement)
     capsys.readouterr()
-    assert main(arguments) == 1
+    assert check(arguments) == 1
     assert capsys.readouterr().out.splitlines() == [
         "table app.thing: column label is NOT NULL in the schema's files, but not on the server",
         "view app.seen: column other is never NULL by the schema's files, but may be on the server",
@@ -128,7 +128,7 @@ def test_check_reports_differences_in_nulls_and_enum_values(
 def test_check_without_server_has_its_own_exit_code(
     project: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["--dsn", "postgresql://127.0.0.1:1/none", "--file", project]) == 2
+    assert check(["--dsn", "postgresql://127.0.0.1:1/none", "--file", project]) == 2
     assert "cannot connect" in capsys.readouterr().err
 
 
@@ -136,7 +136,7 @@ def test_check_of_a_refused_query_has_its_own_exit_code(
     tmp_path: Path, database: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_project(tmp_path, query="-- name: A :one\nSELECT $1::text;", options={"package": "gen"})
-    assert main(["--dsn", database, "--file", str(tmp_path / "sqlc.json")]) == 2
+    assert check(["--dsn", database, "--file", str(tmp_path / "sqlc.json")]) == 2
     assert "query.sql: A: " in capsys.readouterr().err
 
 
@@ -150,7 +150,7 @@ def test_check_finds_the_plugin_by_its_path(
     path = f"cmd: {form.format(BIN / 'sqlc-gen-asyncpg')}, "
     yaml.write_text(config.read_text().replace('"cmd": "sqlc-gen-asyncpg", ', path))
     assert path in yaml.read_text()
-    assert main(["--dsn", database, "--file", str(yaml)]) == 0, capsys.readouterr()
+    assert check(["--dsn", database, "--file", str(yaml)]) == 0, capsys.readouterr()
     assert sorted(each.name for each in config.parent.iterdir()) == [
         "query.sql",
         "schema.sql",
@@ -167,7 +167,7 @@ def test_check_reports_a_configuration_without_the_plugin(
     other.write_text("#!/bin/sh\necho '{}'\n")
     other.chmod(0o755)
     config.write_text(config.read_text().replace('"sqlc-gen-asyncpg"', f'"{other}"'))
-    assert main(["--dsn", database, "--file", project]) == 2
+    assert check(["--dsn", database, "--file", project]) == 2
     assert "no plugin whose cmd is sqlc-gen-asyncpg, or a path to it" in capsys.readouterr().err
 
 
@@ -188,9 +188,9 @@ SELECT array_agg(mail) AS mails, other FROM person WHERE mail = ANY(@mails::mail
     write_project(tmp_path, query=query, schema=DOMAINS, options={"package": "gen"})
     arguments = ["--dsn", database, "--file", str(tmp_path / "sqlc.json")]
     execute(database, DOMAINS)
-    assert main(arguments) == 0, capsys.readouterr().out
+    assert check(arguments) == 0, capsys.readouterr().out
     execute(database, "ALTER TABLE person DROP mail, ADD mail int NOT NULL")
     execute(
         database, "CREATE DOMAIN size AS int; ALTER TABLE person ALTER other TYPE size[] USING '{}'"
     )
-    assert main(arguments) == 1
+    assert check(arguments) == 1

@@ -19,7 +19,8 @@ from pydantic_core import PydanticSerializationError
 from golden.golden_cases import CASES_FOLDER
 from sqlc_gen_asyncpg import protocol
 from sqlc_gen_asyncpg.build.package import build
-from sqlc_gen_asyncpg.check.annotations import capture, contradictions
+from sqlc_gen_asyncpg.check.annotations import contradictions
+from sqlc_gen_asyncpg.check.command import capture
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

@@ -12,7 +12,8 @@ import pytest_asyncio
 from golden.golden_cases import CASES_FOLDER, assert_managed_is_the_same
 from sqlc_gen_asyncpg import protocol
 from sqlc_gen_asyncpg.build.package import build
-from sqlc_gen_asyncpg.check.annotations import capture, contradictions
+from sqlc_gen_asyncpg.check.annotations import contradictions
+from sqlc_gen_asyncpg.check.command import capture
 from support.servers import DEBIANS_15, own_server, skip
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from golden.golden_cases import CASES_FOLDER
-from sqlc_gen_asyncpg.check.annotations import capture
+from sqlc_gen_asyncpg.check.command import capture
 
 SOURCE = Path(__file__).parents[2] / "src"
 VERSIONS = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"

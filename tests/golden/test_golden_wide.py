@@ -19,7 +19,8 @@ from golden.golden_cases import CASES_FOLDER, run
 from golden.test_golden_runs import prepare
 from sqlc_gen_asyncpg import ir, protocol
 from sqlc_gen_asyncpg.build.package import build
-from sqlc_gen_asyncpg.check.annotations import agrees, capture, contradictions
+from sqlc_gen_asyncpg.check.annotations import agrees, contradictions
+from sqlc_gen_asyncpg.check.command import capture
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

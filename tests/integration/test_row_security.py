@@ -395,7 +395,7 @@ async def test_every_method_works_in_as_user_without_rows_of_others(
 async def test_methods_for_all_users_are_refused_in_as_user(client: PostgresClient) -> None:
     for method in ("erase_user", "prune_expired_sessions"):
         arguments = METHODS["users" if method == "erase_user" else "sessions"][method]
-        with pytest.raises(InvalidValue, match=f"{method} has to see"):
+        with pytest.raises(InvalidValue, match=f"{method} needs the rows of every user"):
             async with client.as_user("mira") as tx:
                 await call(tx, method, arguments)
         await call(client, method, arguments)

@@ -184,7 +184,7 @@ def test_generator_check_does_not_print_the_dsn() -> None:
             text=True,
         )
         assert done.returncode
-        assert "--dsn is not understood" in done.stderr
+        assert "--dsn is not a valid DSN" in done.stderr
         assert MARK not in done.stdout + done.stderr
 
 

@@ -174,7 +174,6 @@ async def test_invalid_certificate_file_raises_config_error(name: str, server: T
     "parameter",
     [
         *(
-            "channel_binding=require",
             "require_auth=scram-sha-256",
             "requiressl=1",
             "sslMode=require",
@@ -196,6 +195,18 @@ async def test_unsupported_protection_is_refused_before_connecting(
             await connect(f"{server.dsn(port=wire.port)}&{parameter}")
 
     assert wire.said == b""
+
+
+@pytest.mark.parametrize("mode", ["require", "verify-full"])
+async def test_required_channel_binding_verifies_the_server(mode: str, server: TlsServer) -> None:
+    asked = {"channel_binding": "require", "sslmode": mode}
+    other = {"sslrootcert": str(server.files / "other_ca.crt")}
+
+    connection = await connect(server.dsn(asked))
+    await connection.close()
+
+    assert isinstance(await refused(server.dsn(asked | other)), ConfigError)
+    assert isinstance(await refused(server.dsn(asked, host="127.0.0.1")), ConfigError)
 
 
 async def test_repeated_sslmode_in_dsn_is_refused(server: TlsServer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -63,3 +64,24 @@ async def test_json_of_250_levels_with_brackets_in_strings_is_returned(
     await admin.close()
 
     assert (await client.get_agent("deep")).id == "deep"
+
+
+async def test_the_time_limit_of_a_call_includes_the_search_for_the_row(
+    client: PostgresClient,
+) -> None:
+    now = asyncio.get_running_loop().time
+    started = now()
+
+    with pytest.raises(UnreadableRow):
+        await client.db.with_timeout(4.0).repeatable.fetchrow(
+            "SELECT '10000-01-01'::timestamptz AS time, pg_sleep(3)"
+        )
+
+    assert now() - started < 6.0  # two whole runs
+
+
+async def test_a_key_without_a_value_is_not_named(client: PostgresClient) -> None:
+    with pytest.raises(UnreadableRow, match="time of the row with id 'odd': its year"):
+        await client.db.repeatable.fetchrow(
+            "SELECT 'odd' AS id, NULL AS agent_id, '10000-01-01'::timestamptz AS time"
+        )

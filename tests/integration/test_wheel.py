@@ -49,6 +49,8 @@ def test_wheel_contains_migrations_and_py_typed(wheel: Path) -> None:
 
     assert "agentrows/py.typed" in names
     assert "sqlc_gen_asyncpg/py.typed" in names
+    generator = {path.relative_to(ROOT / "src") for path in (ROOT / "src").rglob("*.py")}
+    assert {str(path) for path in generator} <= set(names)
     files = {path.relative_to(ROOT) for path in (ROOT / "migrations").rglob("*.sql")}
     assert files
     assert {f"agentrows/{path}" for path in files} <= set(names)

@@ -46,4 +46,4 @@ def test_missing_file_is_reported(copy: Path) -> None:
 def test_file_without_a_query_is_reported(copy: Path) -> None:
     (copy / "queries" / "agents.sql").unlink()
 
-    assert f"{OUT}/agents.py: no query makes it any more" in check(copy)
+    assert f"{OUT}/agents.py: no query generates it" in check(copy)

@@ -49,6 +49,22 @@ def test_sql_is_in_queries_and_migrations_only(path: Path) -> None:
     assert sql_in(path.read_text()) == [], "move this SQL to a file in queries/"
 
 
+@pytest.mark.parametrize("path", WRITTEN, ids=name)
+def test_function_outside_of_a_class_has_no_self_argument(path: Path) -> None:
+    functions = [
+        node
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+
+    assert not [
+        function.name
+        for function in functions
+        if "self"
+        in {argument.arg for argument in ast.walk(function) if isinstance(argument, ast.arg)}
+    ]
+
+
 def test_sql_in_a_module_is_detected() -> None:
     assert sql_in('await db.fetch("SELECT * FROM agent")') == ["SELECT * FROM agent"]
     assert all(sql_in(path.read_text()) for path in RUNNER)

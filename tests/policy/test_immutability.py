@@ -89,13 +89,13 @@ def test_changed_frozen_file_is_reported(repository: Repository) -> None:
     repository.freeze(ONE)
     repository.write(ONE, "-- Other.\n")
     (problem,) = check(repository.root, base_ref=None)
-    assert problem.startswith(f"{ONE}: is frozen, and was changed: ")
+    assert problem.startswith(f"{ONE}: is frozen, but was changed: ")
 
 
 def test_missing_frozen_file_is_reported(repository: Repository) -> None:
     repository.freeze(ONE)
     (repository.root / "migrations" / ONE).unlink()
-    assert check(repository.root, base_ref=None) == [f"{ONE}: is frozen, and gone"]
+    assert check(repository.root, base_ref=None) == [f"{ONE}: is frozen, but missing"]
 
 
 def test_file_changed_together_with_its_line_is_reported(repository: Repository) -> None:
@@ -138,7 +138,7 @@ def test_line_removed_without_a_commit_is_reported(repository: Repository) -> No
 def test_new_file_below_a_frozen_one_is_reported(repository: Repository) -> None:
     repository.freeze(TWO)
     assert check(repository.root, base_ref=None) == [
-        f"{ONE}: is new, and numbers below the frozen 000002"
+        f"{ONE}: is new, but its number is not above the frozen 000002"
     ]
 
 
@@ -151,7 +151,7 @@ def test_second_file_of_a_frozen_number_is_reported(repository: Repository) -> N
 
 def test_missing_list_of_hashes_is_reported(repository: Repository) -> None:
     (repository.root / "migrations/frozen.sum").unlink()
-    assert check(repository.root, base_ref=None) == ["migrations/frozen.sum: is gone"]
+    assert check(repository.root, base_ref=None) == ["migrations/frozen.sum: is missing"]
 
 
 def test_malformed_line_is_reported(repository: Repository) -> None:
@@ -167,8 +167,8 @@ def test_changed_file_of_the_base_branch_is_reported(repository: Repository) -> 
     (repository.root / "migrations" / TWO).unlink()
     repository.write("core/000003_three.up.sql", "-- Three.\n")
     assert check(repository.root, base_ref="main") == [
-        f"{ONE}: is on main, and was changed",
-        f"{TWO}: is on main, and was changed",
+        f"{ONE}: is on main, but was changed",
+        f"{TWO}: is on main, but was changed",
     ]
     assert check(repository.root, base_ref=None) == []
 

@@ -29,6 +29,56 @@ MAY_IMPORT = {
     "validation": {"errors"},
     "_version": set[str](),
 }
+# The same for the generator: the packages a request passes through, and the modules below them.
+GENERATOR_MAY_IMPORT = {
+    "__init__": set[str](),
+    "__main__": {"build", "check", "errors", "protocol", "render", "sqlfiles"},
+    "build": {
+        "__init__",
+        "errors",
+        "infer",
+        "ir",
+        "naming",
+        "options",
+        "protocol",
+        "pytypes",
+        "schema",
+        "sql",
+        "sqlfiles",
+    },
+    "check": {
+        "__init__",
+        "build",
+        "errors",
+        "infer",
+        "ir",
+        "protocol",
+        "pytypes",
+        "schema",
+        "sql",
+    },
+    "errors": set[str](),
+    "infer": {"errors", "pytypes", "sql"},
+    "ir": set[str](),
+    "naming": set[str](),
+    "options": {"errors", "pytypes"},
+    "protocol": {"errors", "pytypes"},
+    "pytypes": {"errors"},
+    "render": {"__init__", "ir", "naming"},
+    "schema": {
+        "errors",
+        "infer",
+        "ir",
+        "naming",
+        "options",
+        "protocol",
+        "pytypes",
+        "sql",
+        "sqlfiles",
+    },
+    "sql": set[str](),
+    "sqlfiles": {"errors", "protocol"},
+}
 # A part → libraries that it must not import.
 MUST_NOT_KNOW = {
     "gen": {"asyncpg"},
@@ -90,10 +140,77 @@ def test_module_does_not_import_forbidden_libraries(path: Path) -> None:
     package = path.relative_to(SOURCE).parts[0]
     own = part_of(path) if package == "agentrows" else package
     libraries = {name.split(".")[0] for name in imports(path)}
-    if path == SOURCE / "sqlc_gen_asyncpg" / "check" / "annotations.py":
-        libraries.discard("asyncpg")  # what was generated is checked against a server there
+    if path.parent == SOURCE / "sqlc_gen_asyncpg" / "check":
+        libraries.discard("asyncpg")  # the package compares annotations with a server
 
     assert libraries & MUST_NOT_KNOW.get(own, set()) == set()
+
+
+def module_name(path: Path) -> str:
+    """Return the dotted name of a module, `package.__init__` for that of a package."""
+    return ".".join(path.relative_to(SOURCE).with_suffix("").parts)
+
+
+def imported_modules(path: Path, known: set[str]) -> set[str]:
+    """Return the modules of the generator that a module imports, those only for types included."""
+    found: set[str] = set()
+    for name in imports(path):
+        parent = name.rpartition(".")[0]
+        candidates = (name, f"{name}.__init__", parent, f"{parent}.__init__")
+        found |= {next(each for each in candidates if each in known)} if known_by(name) else set()
+    return found - {module_name(path)}
+
+
+def known_by(name: str) -> bool:
+    return name.split(".", maxsplit=1)[0] == "sqlc_gen_asyncpg"
+
+
+def import_graph() -> dict[str, set[str]]:
+    paths = modules("sqlc_gen_asyncpg")
+    known = {module_name(path) for path in paths}
+    return {module_name(path): imported_modules(path, known) for path in paths}
+
+
+def generator_part(module: str) -> str:
+    """Return the package, or the top-level module, that a module of the generator belongs to."""
+    return module.split(".")[1]
+
+
+def cycle(graph: dict[str, set[str]]) -> list[str]:
+    """Return modules of which each imports the next, and the last the first; empty if none do."""
+    done: set[str] = set()
+
+    def visit(module: str, way: list[str]) -> list[str]:
+        if module in way:
+            return way[way.index(module) :]
+        if module not in done:
+            for imported in sorted(graph[module]):
+                if circle := visit(imported, [*way, module]):
+                    return circle
+            done.add(module)
+        return []
+
+    return next((circle for module in sorted(graph) if (circle := visit(module, []))), [])
+
+
+@pytest.mark.parametrize(("module", "imported"), sorted(import_graph().items()))
+def test_generator_module_imports_lower_packages_only(module: str, imported: set[str]) -> None:
+    own = generator_part(module)
+    parts = {generator_part(each) for each in imported} - {own}
+
+    assert parts <= GENERATOR_MAY_IMPORT[own]
+
+
+def test_generator_layers_are_a_hierarchy() -> None:
+    assert cycle(GENERATOR_MAY_IMPORT) == []
+
+
+def test_generator_modules_have_no_import_cycle() -> None:
+    assert cycle(import_graph()) == []
+
+
+def test_import_cycle_is_found() -> None:
+    assert cycle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c"]
 
 
 def test_nothing_imports_the_generator() -> None:

@@ -1,4 +1,4 @@
-"""Cancelling a task at each place where it waits, one after the other."""
+"""Cancellation of a task at each of its waits, one after the other."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ T = TypeVar("T")
 class Stepped(Generic[T]):
     """A call that counts its waits, and cancels its own task in some of them.
 
-    A cancel comes while the task waits, or in the moment in which what it waits for is there and
-    the task has not yet gone on: then the result is lost on the way.
+    The cancellation comes while the task waits, or after the awaited result has arrived and before
+    the task continues: then the result is lost.
     """
 
     call: Awaitable[T]
     cancel_at: frozenset[int] = frozenset()
-    """The waits, counted from 1, in which the task is cancelled."""
+    """The numbers, from 1, of the waits in which the task is cancelled."""
     moment: Moment = "waiting"
     waits: int = 0
     cancels: int = 0
-    """How many cancels came in time."""
+    """The number of cancellations that came in time."""
 
     def __await__(self) -> Generator[Any, Any, T]:
         inner = self.call.__await__()
@@ -64,9 +64,9 @@ class Stepped(Generic[T]):
 async def run(
     call: Callable[[], Awaitable[T]], *cancel_at: int, moment: Moment = "waiting"
 ) -> Stepped[T]:
-    """Run a call in a task of its own, cancelled in these waits; return what was counted.
+    """Run a call in a task, cancelled in these waits; return the counts.
 
-    A call that was cancelled has to end as cancelled, and one that was not, well.
+    A cancelled call has to end with CancelledError, any other without an error.
     """
     stepped = Stepped(call(), frozenset(cancel_at), moment)
 
@@ -83,7 +83,7 @@ async def run(
 
 
 def cases(waits: int) -> Iterator[tuple[Moment, tuple[int, ...]]]:
-    """Every wait, cancelled once; and twice in a row, where the second meets the cleaning up."""
+    """Yield each wait by itself, and each with its successor, which interrupts the cleanup."""
     for moment in get_args(Moment):
         for wait in range(1, waits + 1):
             for more in ((), (wait + 1,), (wait + 2,), (wait + 1, wait + 2)):

@@ -69,12 +69,12 @@ FACTS: Final = """
 
 
 async def catalog(db: asyncpg.Connection) -> list[str]:
-    """Every fact about the public schema but the tracking tables, one per line, sorted."""
+    """Every fact about the public schema except tracking tables, one per line, sorted."""
     return [str(row[0]) for row in await db.fetch(FACTS)]
 
 
 def dump(dsn: str) -> str:
-    """What pg_dump writes of the schema, sorted: columns in a table, and statements."""
+    """The output of pg_dump for the schema, sorted: columns in a table, and statements."""
     command = [str(PG_DUMP), "--schema-only", "--no-owner", f"--exclude-table={TRACKING}", dsn]
     text = subprocess.run(  # noqa: S603  our own binary and DSN
         command, check=True, capture_output=True, text=True
@@ -113,7 +113,7 @@ async def fingerprint(db: asyncpg.Connection, of: Columns) -> dict[str, Counter[
 
 
 def shared(one: Columns, other: Columns) -> dict[str, list[str]]:
-    """The columns that both have."""
+    """The columns that both tables have."""
     return {
         table: [name for name in names if name in other[table]]
         for table, names in one.items()

@@ -1,4 +1,4 @@
-"""What the tests of checkpoints share: storing one, its writes, and reading both."""
+"""Helpers for the tests of checkpoints: store one, store its writes, read both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line in this process: its exit code, and what it printed."""
+"""The command line in this process: its exit code and its output."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from agentrows.cli import main
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a command ended."""
+    """The exit code and output of a command."""
 
     code: int
     out: str

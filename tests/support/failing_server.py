@@ -1,4 +1,4 @@
-"""A server that speaks PostgreSQL's protocol and answers with errors alone."""
+"""A server with PostgreSQL's protocol that sends only errors."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class FailingServer:
 
 @contextlib.contextmanager
 def failing_server() -> Generator[FailingServer]:
-    """Run such a server in a thread, for a block."""
+    """Run such a server in a thread during a block."""
     server = FailingServer()
     ready, loop = threading.Event(), asyncio.new_event_loop()
 

@@ -1,4 +1,4 @@
-"""Databases in the state in which golang-migrate, or kagent, leaves them."""
+"""Databases in the state in which golang-migrate or kagent leaves them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TRACKING = (
 async def golang_migrate(
     db: asyncpg.Connection, track: Track, version: int, *, dirty: bool = False
 ) -> None:
-    """Do what golang-migrate does to get a track from nothing to a version."""
+    """Take a track from nothing to a version with the steps of golang-migrate."""
     (loaded,) = load_all([track])
     await db.execute(TRACKING.format(track.table))
     for migration in loaded.migrations:

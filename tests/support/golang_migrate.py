@@ -1,7 +1,7 @@
-"""A stand-in for golang-migrate: its statements, one by one, in a process of its own.
+"""A replacement for golang-migrate that runs its statements one by one in a process.
 
-`start` runs this file as a program. It says on stderr how far it came: `stopped after 3` when it
-is told to halt there, and waits to be killed, or `sent 14` at its end.
+`start` runs this file as a program. It writes its progress to stderr: `stopped after 3` if it has
+to stop there, where it waits to be killed, or `sent 14` at its end.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TESTS: Final = Path(__file__).parents[1]
 
 @dataclass(slots=True)
 class GolangMigrate:
-    """An `up` over these files; `slash` as its command line names a database."""
+    """An `up` over these files; `slash`: its CLI passes the database's name with a slash."""
 
     db: asyncpg.Connection
     table: str
@@ -36,7 +36,7 @@ class GolangMigrate:
     slash: bool
 
     async def run(self, steps: int | None = None) -> int:
-        """Send so many statements, or all; return how many there were."""
+        """Send this number of statements, or all; return the number sent."""
         sent = 0
         database = await self.db.fetchval("SELECT CURRENT_DATABASE()")
         schema = await self.db.fetchval("SELECT CURRENT_SCHEMA()")
@@ -79,7 +79,7 @@ class GolangMigrate:
         yield f'SELECT version, dirty FROM "{schema}"."{self.table}" LIMIT 1'  # noqa: S608
 
     def mark(self, version: int, dirty: str) -> str:
-        """Its SetVersion, in one transaction."""
+        """The statements of its SetVersion, in one transaction."""
         return (
             f'BEGIN; TRUNCATE "{self.table}"; INSERT INTO "{self.table}" (version, dirty)'  # noqa: S608
             f" VALUES ({version}, {dirty}); COMMIT"
@@ -89,7 +89,7 @@ class GolangMigrate:
 async def start(
     dsn: str, table: str, files: Sequence[str], *, slash: bool, steps: int | None = None
 ) -> Runner:
-    """Start its process, which stops after so many statements, or runs to its end."""
+    """Start its process, which stops after this number of statements, or runs to its end."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "support.golang_migrate"),
         json.dumps({"dsn": dsn, "table": table, "files": files, "slash": slash, "steps": steps}),
@@ -102,7 +102,7 @@ async def start(
 
 
 async def statements_of(runner: Runner) -> int:
-    """Wait until it has come to its end; return how many statements it sent."""
+    """Wait until it has ended; return the number of statements that it sent."""
     done = await runner.ends()
     sent = re.search(r"sent (\d+)", done.err)
     assert done.code == 0, done.err
@@ -111,7 +111,7 @@ async def statements_of(runner: Runner) -> int:
 
 
 async def main(asked: str) -> None:
-    """Be golang-migrate."""
+    """Run as golang-migrate."""
     options = json.loads(asked)
     db = await asyncpg.connect(
         options["dsn"], server_settings={"application_name": "golang-migrate"}
@@ -120,7 +120,7 @@ async def main(asked: str) -> None:
     sent = await tool.run(options["steps"])
     if options["steps"] is None:
         await db.close()
-        print(f"sent {sent}", file=sys.stderr)  # noqa: T201  what the test reads
+        print(f"sent {sent}", file=sys.stderr)  # noqa: T201  read by the test
         return
     print(f"stopped after {sent}", file=sys.stderr, flush=True)  # noqa: T201
     await asyncio.Event().wait()

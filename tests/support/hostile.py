@@ -1,7 +1,7 @@
-"""What a caller may pass by mistake or malice, for each kind of argument, and what must come of it.
+"""Valid and hostile values for each kind of argument, and the expected results.
 
-A kind is the annotation of a parameter (or of a field of a batch's rows). A kind without an entry
-in `KINDS` fails the tests, so that a new method cannot go without.
+A kind is the annotation of a parameter, or of a field of a row in a batch. A kind without an entry
+in `KINDS` fails the tests, so every new method is covered.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ NOTHING_OF_THE_KIND: Final[tuple[object, ...]] = (
     len,
     event("e-9"),
 )
-"""Passed for every argument: what does not fit its annotation has to be refused."""
+"""Values for every argument; those that do not match its annotation have to be refused."""
 TEXTS: Final = (
     "",
     " ",
@@ -180,12 +180,12 @@ VALUES: Final[tuple[object, ...]] = (
     {"a": nested(100_000, of=lambda each: [each])},
     in_a_circle(),
 )
-"""JSON, and what Python's encoder takes for JSON."""
+"""JSON, and values that Python's encoder accepts as JSON."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Kind:
-    """What fits an annotation, what to try, and how to make more."""
+    """The values of an annotation: valid ones, hostile ones, and a function for more."""
 
     fits: Callable[[object], bool]
     corpus: tuple[object, ...]
@@ -193,13 +193,13 @@ class Kind:
 
 
 def whole(model: type[BaseModel], **fields: object) -> object:
-    """A row that pydantic has not looked at, with nothing missing."""
+    """A row that pydantic has not validated, with every field."""
     named: dict[str, object] = dict.fromkeys(model.model_fields, "x")
     return unchecked(model, **named | {"created_at": EARLY, "updated_at": EARLY} | fields)
 
 
 def after(model: type[BaseModel], *texts: str, number: bool = False) -> tuple[object, ...]:
-    """Rows to go on after: one that is not whole, others whose keys and times are none."""
+    """Invalid rows for `after`: one lacks fields, the others have invalid keys and times."""
     good: dict[str, object] = {"created_at": EARLY, "updated_at": EARLY}
     if number:
         good["id"] = 1
@@ -235,7 +235,7 @@ def batch_kind(model: type[BaseModel], *corpus: object) -> Kind:
 
 
 def optional(kind: Kind) -> Kind:
-    """The same, where None fits too, and UNSET, which says that nothing was passed."""
+    """The same kind, which also accepts None, and UNSET for an argument that is not passed."""
     return Kind(
         lambda value: value is None or value is UNSET or kind.fits(value), kind.corpus, kind.more
     )
@@ -402,7 +402,7 @@ class Case:
     kind: Kind
 
     def arguments(self, value: object) -> dict[str, object]:
-        """Good arguments, with this value in its place."""
+        """Valid arguments, with this value for the tested one."""
         good = next(methods[self.method] for methods in METHODS.values() if self.method in methods)
         if self.field is None:
             return {**good, self.argument: value}
@@ -412,7 +412,7 @@ class Case:
 
     @property
     def name(self) -> str:
-        """What a message has to say."""
+        """The pattern that the message of an error has to match."""
         return self.argument if self.field is None else f"{self.argument}[0].{self.field}"
 
 

@@ -1,9 +1,9 @@
-"""Fails each test in which a password was said: in an error, a log, a warning, or an output.
+"""Fails each test that reveals a password in an error, a log, a warning or the output.
 
-Every password of the tests holds MARK, so that one search finds them all, also when they are quoted
-or percent-encoded. Looked at are the texts of all errors of this library, whether somebody saw them
-or not; the errors that a test expects, with all that they come from; the records of every logger,
-of this library's from DEBUG on; warnings; and what was written to stdout and stderr.
+Every password of the tests contains MARK, so one search finds them all, also when they are quoted
+or percent-encoded. The watch searches the texts of all errors of this library, also of caught ones;
+the errors that a test expects, with their causes; the records of every logger, of this library from
+DEBUG on; warnings; and stdout and stderr.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def everything_said(error: BaseException) -> str:
-    """All texts of an error and of what it comes from, tracebacks left out: they quote the test."""
+    """All texts of an error and its causes, without tracebacks, which quote the test."""
     return "\n".join(
         f"{one} {one!r} {one.args} {vars(one)}"  # notes and a driver's fields are in its vars
         for one in chain(error)
@@ -47,7 +47,7 @@ def everything_said(error: BaseException) -> str:
 
 
 class Listener(logging.Handler):
-    """Hands each record to the watch."""
+    """Passes each record to the watch."""
 
     def __init__(self, watch: Watch) -> None:
         super().__init__(logging.NOTSET)
@@ -60,18 +60,18 @@ class Listener(logging.Handler):
 
 
 class Watch:
-    """Looks at what is said while a test runs; its last report tells of it."""
+    """Searches the output of each test, and fails the test in its last report."""
 
     def __init__(self) -> None:
         self.found: list[str] = []
 
     def look(self, where: str, said: str) -> None:
-        """Note a password."""
+        """Record a leaked password."""
         if MARK in said:
             self.found.append(f"{where} holds a password of the tests: {said}")
 
     def begin(self, patch: pytest.MonkeyPatch) -> None:
-        """Listen to errors and logs."""
+        """Watch errors and logs."""
         watch = self
         leave: Any = pytest.RaisesExc.__exit__
 
@@ -113,7 +113,7 @@ class Watch:
 
 
 def watch(config: pytest.Config) -> None:
-    """Begin to listen, until the run ends."""
+    """Start the watch; it ends with the run."""
     patch = pytest.MonkeyPatch()
     config.add_cleanup(patch.undo)
     plugin = Watch()

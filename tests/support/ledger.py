@@ -1,4 +1,4 @@
-"""What callers were told of their writes, to be compared with what the tables hold."""
+"""The results of writes as their callers got them, to be compared with the tables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Row = tuple[str, str]
-"""A table, and what a row of it is known by."""
+"""A table and the key of its rows."""
 
 KEYS: Final = {
     "agent": "id",
@@ -38,7 +38,7 @@ KEYS: Final = {
 
 
 class Write(NamedTuple):
-    """One call that writes rows, all or none of them, and what its caller was told."""
+    """One call that writes rows, all or none of them, and its result for the caller."""
 
     rows: frozenset[Row]
     is_repeatable: bool
@@ -53,14 +53,14 @@ class Ledger:
     writes: list[Write] = field(default_factory=list[Write])
 
     async def once(self, call: Callable[[], Awaitable[T]], *rows: Row) -> T | None:
-        """Make a call that must not happen twice, and note what it said: done, unknown or not.
+        """Make a call that must not run twice, and record its result: done, unknown or not done.
 
-        Every error but OutcomeUnknown says that nothing happened.
+        Every error except OutcomeUnknown means that nothing happened.
         """
         return await self._note(call, rows, is_repeatable=False)
 
     async def repeatable(self, call: Callable[[], Awaitable[T]], *rows: Row) -> T | None:
-        """Make a call that does no harm twice: an error does not say whether it happened."""
+        """Make a call that may run twice: an error does not show whether it happened."""
         return await self._note(call, rows, is_repeatable=True)
 
     async def _note(
@@ -77,18 +77,18 @@ class Ledger:
         return result
 
     def count(self, outcome: Outcome) -> int:
-        """Return how many writes ended so."""
+        """Return the number of writes with this result."""
         return sum(write.outcome == outcome for write in self.writes)
 
     def errors(self) -> Counter[str]:
-        """Return how often each error was raised."""
+        """Return the number of each error."""
         return Counter(type(write.error).__name__ for write in self.writes if write.error)
 
     async def check(self, db: asyncpg.Connection) -> None:
-        """Hold the tables against what the callers were told.
+        """Compare the tables with the results of the callers.
 
-        Acknowledged: there, once. Unknown: there once or not at all, whole. Refused: not there.
-        Nothing else is there.
+        An acknowledged row exists once. An unknown one exists once, complete, or not at all. A
+        refused one does not exist, and there are no other rows.
         """
         stored = await _stored(db)
         for write in self.writes:

@@ -1,4 +1,4 @@
-"""Every method of every store with arguments that it takes, for tests that treat them all alike."""
+"""Every method of every store with valid arguments, for tests of all methods."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ NO_LIMIT: Final = (0, -1, -(2**63), 2**63, True, False, 1.5, 2.0, "2")
 
 
 def in_order(*, of_store: str | None = None) -> list[tuple[str, Arguments]]:
-    """Every method with its arguments, those that take rows away last, in reverse."""
+    """Every method with its arguments; methods that delete rows are last, in reverse."""
     every = [
         call
         for store, methods in METHODS.items()
@@ -157,7 +157,7 @@ def in_order(*, of_store: str | None = None) -> list[tuple[str, Arguments]]:
 
 
 async def call(stores: Stores, method: str, arguments: Arguments) -> object:
-    """Call a method by its name; of a stream, take the rows."""
+    """Call a method by its name; collect the rows of a stream."""
     answer: Any = getattr(stores, method)(**arguments)
     if method.startswith(("stream", "export")):
         return [row async for row in answer]
@@ -165,7 +165,7 @@ async def call(stores: Stores, method: str, arguments: Arguments) -> object:
 
 
 def text_arguments(store: str) -> list[tuple[str, str]]:
-    """The methods of a store, each with each of its arguments that is text."""
+    """The methods of a store, each with each of its text arguments."""
     return [
         (method, name)
         for method, arguments in METHODS[store].items()
@@ -175,7 +175,7 @@ def text_arguments(store: str) -> list[tuple[str, str]]:
 
 
 async def refuse_by_name(stores: Stores, method: str, argument: str) -> None:
-    """Nothing that is no text, or no id where one is wanted, gets past the arguments."""
+    """Check that values that are no text, or no id for an id, are refused under the name."""
     store = next(name for name, methods in METHODS.items() if method in methods)
     for value in NO_TEXT if argument in TEXTS else (*NO_TEXT, *NO_ID):
         with pytest.raises(InvalidValue, match=named(argument)):
@@ -183,7 +183,7 @@ async def refuse_by_name(stores: Stores, method: str, argument: str) -> None:
 
 
 async def refuse_limits(stores: Stores, store: str, *methods: str) -> None:
-    """A limit that is no whole number of at least 1 is refused."""
+    """Check that a limit that is no whole number of at least 1 is refused."""
     for method in methods:
         for limit in NO_LIMIT:
             with pytest.raises(InvalidValue, match=r"^limit "):
@@ -191,10 +191,10 @@ async def refuse_limits(stores: Stores, store: str, *methods: str) -> None:
 
 
 def named(argument: str) -> str:
-    """A pattern for a message that says the argument's whole name."""
+    """A pattern for a message with the whole name of an argument."""
     return rf"(?<![\w.]){re.escape(argument)}(?![\w.])"
 
 
 def unchecked(model: type[Any], **fields: object) -> Any:  # noqa: ANN401  a row of any batch
-    """A row of a batch that pydantic has not looked at."""
+    """A row of a batch that pydantic has not validated."""
     return model.model_construct(None, **fields)

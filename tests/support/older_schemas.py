@@ -1,4 +1,4 @@
-"""Databases that stand at an older core version, and what may happen on them."""
+"""Databases at an older core version, and the errors that are allowed on them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CORES: Final = (2, 3, 5, 7)
-"""Where releases of the schema stand, and version 2, which is older than all of them."""
+"""The versions of released schemas, and version 2, which is older than all of them."""
 NEEDS_SHARES: Final = 6
 OURS: Final = 999_999
 OURS_WITHOUT_SHARES: Final = 12
@@ -27,11 +27,11 @@ LATER: Final = (
     (6, re.compile(r'relation "session_share(_access)?"')),
     (7, re.compile(r'"user_id" of relation "task"|column (t|task)\.user_id')),
 )
-"""What a test's own SQL may miss, in the server's words, and the version that brings it."""
+"""Objects that a test's own SQL may lack, as the server names them, and their versions."""
 
 
 def tracks_at(core: int, folder: Path) -> tuple[migrate.Track, ...]:
-    """The built-in tracks, of which core ends with this version, and ours with what it allows."""
+    """The built-in tracks with core up to this version, and the files of ours that it allows."""
     newest, vector, ours, ours_vector = migrate.builtin_tracks()
     highest = OURS if core >= NEEDS_SHARES else OURS_WITHOUT_SHARES
     return (
@@ -51,10 +51,10 @@ def _copied(track: migrate.Track, highest: int, folder: Path) -> migrate.Track:
 
 
 def why_expected(error: BaseException, core: int) -> str | None:
-    """Say why a database at this core version may raise this error; None if it must not.
+    """Return why a database at this core version may raise this error; None if it must not.
 
-    A method may say SchemaBehind, and only with a version above the database's. The SQL of a test
-    itself may use what a later version brings: the driver's own error is never a method's.
+    A method may raise SchemaBehind, only with a version above the database's. The SQL of a test
+    itself may use objects of a later version: the driver's own error never comes from a method.
     """
     if isinstance(error, BaseExceptionGroup):
         reasons = [why_expected(each, core) for each in error.exceptions]  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType, reportUnknownVariableType]

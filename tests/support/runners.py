@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     import asyncpg
 
 Whole = Callable[[int], Awaitable[None]]
-"""A check that nothing is lost, and that the application's track is at a version."""
+"""A statement that checks that no row is lost, and the version of the application's track."""
 COMMAND: Final = Path(sys.executable).parent / "agentrows"
 PATIENCE_S: Final = 30.0
 GATE: Final = "SELECT pg_advisory_xact_lock(4242);"
-"""A file stops here as long as a test holds this lock."""
+"""A file waits here while a test has this lock."""
 WAITING: Final = "another runner has the migration lock: "
 MODULE: Final = """
 from pathlib import Path
@@ -38,7 +38,7 @@ BUILDING: Final = (
     " AND datname = current_database() AND wait_event_type = 'Lock'"
     " AND query LIKE '%INDEX CONCURRENTLY IF NOT EXISTS a_n ON a %'"
 )
-"""This build waits for a writer; those of our own tracks wait for whoever looks at them, too."""
+"""This build waits for a writer; builds of our own tracks also wait for readers."""
 NOBODY: Final = (
     "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'agentrows migrate'"
     " AND datname = current_database()"
@@ -51,7 +51,7 @@ RUNNERS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """How a runner ended."""
+    """The exit code and output of a runner."""
 
     code: int
     out: str
@@ -72,7 +72,7 @@ class Runner:
     seen: list[str] = field(default_factory=list[str])
 
     async def says(self, words: str) -> None:
-        """Wait until a line on stderr has these words."""
+        """Wait for a line on stderr that contains these words."""
         assert self.process.stderr
         async with asyncio.timeout(PATIENCE_S):
             while line := (await self.process.stderr.readline()).decode():
@@ -82,7 +82,7 @@ class Runner:
         raise AssertionError("".join(self.seen))
 
     async def ends(self, with_signal: signal.Signals | None = None) -> Done:
-        """Wait for its end, which a signal may bring about."""
+        """Wait for its end, after a signal if one is given."""
         started = time.monotonic()
         if with_signal:
             with contextlib.suppress(ProcessLookupError):
@@ -107,7 +107,7 @@ class App:
     runners: list[Runner] = field(default_factory=list[Runner])
 
     def write(self, *ups: str) -> None:
-        """Make these the track's up files."""
+        """Write these as the track's up files."""
         (self.folder / "app.py").write_text(MODULE)
         write_track(self.folder, "app", *ups)
 
@@ -131,24 +131,24 @@ class App:
         return await (await self.start(*arguments, dsn=dsn, **extra)).ends()
 
     async def end(self) -> None:
-        """Kill what still runs."""
+        """Kill the processes that still run."""
         for runner in self.runners:
             if runner.process.returncode is None:
                 await runner.ends(signal.SIGKILL)
 
 
 async def until(db: asyncpg.Connection, query: str) -> None:
-    """Wait until the server answers a question with yes."""
+    """Wait until a query returns true."""
     async with asyncio.timeout(PATIENCE_S):
         while not await db.fetchval(query):
             await asyncio.sleep(0.01)
 
 
 async def close_gate(db: asyncpg.Connection) -> None:
-    """Let runners wait in a file that holds GATE."""
+    """Make runners wait in a file that contains GATE."""
     await db.execute("SELECT pg_advisory_lock(4242)")
 
 
 async def open_gate(db: asyncpg.Connection) -> None:
-    """Let them go on."""
+    """Let the runners continue."""
     await db.execute("SELECT pg_advisory_unlock(4242)")

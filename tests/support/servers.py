@@ -1,4 +1,4 @@
-"""PostgreSQL servers that a test owns: to restart, to stop, to follow, of another version."""
+"""PostgreSQL servers of a test: to restart, to stop, to replicate, of another version."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def skip(reason: str) -> None:
 
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nobody listens on."""
+    """Return a TCP port of 127.0.0.1 that no process uses."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -67,16 +67,16 @@ class OwnServer:
         self._run("pg_ctl", "-D", "data", "-w", "-m", mode, "stop")
 
     def promote(self) -> None:
-        """Make a replica a server that takes writes."""
+        """Promote a replica to a server that accepts writes."""
         self._run("pg_ctl", "-D", "data", "-w", "promote")
 
     def restart(self) -> None:
-        """Restart it as after a crash: nothing is told to the clients, nothing is flushed."""
+        """Restart it as after a crash: clients get no message, and nothing is flushed."""
         self._run("pg_ctl", "-D", "data", "-w", "-l", "log", "-m", "immediate", "restart")
 
     @contextlib.contextmanager
     def with_settings(self, *lines: str) -> Generator[None]:
-        """Restart it with these lines at the end of its configuration, for a block."""
+        """Restart it with these lines added to its configuration, for a block."""
         conf = self.folder / "data" / "postgresql.conf"
         before = conf.read_text()
         try:
@@ -106,7 +106,7 @@ class OwnServer:
         self._configure()
 
     def copy(self, primary: OwnServer) -> None:
-        """Make its data a streaming replica's of another server that runs."""
+        """Make its data a streaming replica of another running server."""
         if user := unprivileged():
             shutil.chown(self.folder, user)
         self._run(
@@ -127,7 +127,7 @@ class OwnServer:
 def own_server(
     programs: Path = EMBEDDED, *, start: bool = True, replica_of: OwnServer | None = None
 ) -> Generator[OwnServer]:
-    """A new server, or a replica of one; its data goes at the end."""
+    """A new server, or a replica of one; its data is removed at the end."""
     folder = Path(tempfile.mkdtemp(prefix="agentrows-own-"))
     server = OwnServer(programs, folder, free_port())
     try:
@@ -155,9 +155,9 @@ def user_of(folder: Path) -> str | int | None:
 def pgbouncer(
     host: Path | str, port: int, *users: str, pool_size: int, more: str = ""
 ) -> Generator[int]:
-    """A pgbouncer in transaction mode before a server; the port it listens on.
+    """A pgbouncer in transaction mode in front of a server; the port it listens on.
 
-    Each transaction goes to the server process whose turn it is.
+    Its transactions use the server processes in turn.
     """
     program = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin")
     if program is None:

@@ -1,4 +1,4 @@
-"""What the tests of the stores share: rows to store, rows written by another program, paging."""
+"""Helpers for the tests of the stores: rows to store, rows of other writers, paging."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ T = TypeVar("T")
 
 EARLY: Final = datetime(2024, 3, 1, 12, tzinfo=UTC)
 BEFORE_ALL: Final = datetime.min.replace(tzinfo=UTC)
-"""Where a NULL time sorts: it is the oldest."""
+"""The time for NULL in the order: the oldest."""
 DIMENSIONS: Final = 768
 NO_DIRECTION: Final = f"[{','.join('0' * DIMENSIONS)}]"
-"""A zero vector as another program may have written it."""
+"""A zero vector, as another program may store it."""
 TIMES: Final[tuple[datetime | None, ...]] = (
     None,
     EARLY,
@@ -32,7 +32,7 @@ TIMES: Final[tuple[datetime | None, ...]] = (
     EARLY + timedelta(days=1),
     None,
 )
-"""Times with ties, also of NULL, for rows that are paged over."""
+"""Times with ties, also of NULL, for rows of several pages."""
 
 
 def event(
@@ -46,12 +46,12 @@ def event(
 
 
 def towards(*numbers: float) -> list[float]:
-    """A vector that begins so; the rest is zero."""
+    """A vector that begins with these values; the rest is zero."""
     return [*numbers, *[0.0] * (DIMENSIONS - len(numbers))]
 
 
 async def visit(row: type[T], page: Callable[[T | None], Awaitable[Sequence[T]]]) -> list[T]:
-    """Read a list page by page, each `after` the last row of the one before, until one is empty."""
+    """Read a list page by page, until a page is empty."""
     seen: list[T] = []
     while found := await page(seen[-1] if seen else None):
         assert all(isinstance(each, row) for each in found)
@@ -63,7 +63,7 @@ async def visit(row: type[T], page: Callable[[T | None], Awaitable[Sequence[T]]]
 async def spread(
     db: asyncpg.Connection, table: str, column: str, times: Sequence[datetime | None] = TIMES
 ) -> None:
-    """Give the rows of a table these times, one each, in the order of their ids."""
+    """Set the times of the rows of a table, in the order of their ids."""
     user = ", user_id" if table == "session" else ""
     ids = await db.fetch(f"SELECT ctid FROM {table} ORDER BY id{user}")  # noqa: S608
     assert len(ids) == len(times)
@@ -72,7 +72,7 @@ async def spread(
 
 
 async def versions(db: asyncpg.Connection, table: str) -> list[tuple[object, ...]]:
-    """Where and by which transaction each row was written: equal only if nothing wrote them."""
+    """The position and transaction of each row: equal only if no row was written."""
     found = await db.fetch(f"SELECT ctid, xmin::text FROM {table} ORDER BY ctid")  # noqa: S608
     return [tuple(row) for row in found]
 

@@ -1,4 +1,4 @@
-"""Certificates of a CA that a test owns, a server that shows them, and what goes over the wire."""
+"""Certificates of a test CA, servers that show them, and the bytes on the wire."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from support.servers import DEBIANS_15, OwnServer, free_port, own_server, skip, 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 
-PASSWORD: Final = "hunter2-over-tls"  # noqa: S105  what nobody may read on the wire
+PASSWORD: Final = "hunter2-over-tls"  # noqa: S105  never in plain text on the wire
 SSL_REQUEST: Final = bytes.fromhex("00000008 04d2162f")
 RULES: Final = """
 local all all trust
@@ -40,7 +40,7 @@ def openssl(folder: Path, *arguments: str) -> None:
 
 
 def make_ca(folder: Path, name: str) -> None:
-    """Make `NAME.crt` and `NAME.key`, of a CA."""
+    """Create `NAME.crt` and `NAME.key` of a CA."""
     openssl(
         folder,
         *("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30"),
@@ -49,7 +49,7 @@ def make_ca(folder: Path, name: str) -> None:
 
 
 def make_certificate(folder: Path, name: str, common_name: str, *, days: int = 30) -> None:
-    """Make `NAME.crt` and `NAME.key`, signed by the CA `ca`; with days below 0 it has expired."""
+    """Create `NAME.crt` and `NAME.key`, signed by `ca`; expired if days is below 0."""
     (folder / f"{name}.ext").write_text(f"subjectAltName = DNS:{common_name}\n")
     openssl(
         folder,
@@ -65,7 +65,7 @@ def make_certificate(folder: Path, name: str, common_name: str, *, days: int = 3
 
 @dataclass(frozen=True, slots=True)
 class TlsServer:
-    """PostgreSQL 15 with TLS and SCRAM; certificates for the client in `files`."""
+    """PostgreSQL 15 with TLS and SCRAM; certificates for the client are in `files`."""
 
     own: OwnServer
     files: Path
@@ -77,7 +77,7 @@ class TlsServer:
         host: str = "localhost",
         port: int | None = None,
     ) -> str:
-        """A DSN that asks for everything to be verified, unless it is told otherwise."""
+        """A DSN that requests full verification, unless the parameters change that."""
         every = {"sslmode": "verify-full", "sslrootcert": str(self.files / "ca.crt"), **parameters}
         query = "&".join(f"{name}={value}" for name, value in every.items() if value)
         return f"postgresql://mira:{PASSWORD}@{host}:{port or self.own.port}/shop?{query}"
@@ -118,7 +118,7 @@ class Wire:
 
     @property
     def said(self) -> bytes:
-        """Them, in a row."""
+        """Return them in a row."""
         return b"".join(self.sent)
 
 
@@ -149,7 +149,7 @@ async def listening(
 def passing_on(
     upstream: int,
 ) -> Callable[[Wire, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
-    """A peer that hands everything to a server, and notes what the client said."""
+    """A peer that passes everything on to a server, and records the bytes of the client."""
 
     async def peer(wire: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         server_reader, server_writer = await asyncio.open_connection("127.0.0.1", upstream)
@@ -175,7 +175,7 @@ def passing_on(
 def saying(
     *answers: bytes,
 ) -> Callable[[Wire, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
-    """A peer that answers each thing it hears with the next of these, whatever was asked."""
+    """A peer that replies to each message with the next of these, whatever it contains."""
 
     async def peer(wire: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for answer in answers:

@@ -21,7 +21,7 @@ def write_track(  # noqa: PLR0913  one argument per field of a track
     precheck: Precheck | None = None,
     extensions: tuple[str, ...] = (),
 ) -> Track:
-    """A track whose up files hold these texts; its down files only a comment."""
+    """A track with these up files; its down files contain only a comment."""
     directory = root / name
     directory.mkdir(exist_ok=True)
     for version, sql in enumerate(ups, start=1):

@@ -1,4 +1,4 @@
-"""What a test sees of a client's sessions on the server, and of its pool."""
+"""A test's view of a client's sessions on the server, and of its pool."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PID: Final = "SELECT pg_backend_pid()"
 
 
 async def until(is_so: Callable[[], Awaitable[bool]]) -> None:
-    """Wait until it is so."""
+    """Wait until the condition is true."""
     async with asyncio.timeout(PATIENCE_S):
         while not await is_so():
             await asyncio.sleep(0.005)
@@ -35,13 +35,13 @@ async def until(is_so: Callable[[], Awaitable[bool]]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Watcher:
-    """A session beside the client's, on the same database."""
+    """A session in addition to those of the client, on the same database."""
 
     dsn: str
     db: asyncpg.Connection
 
     async def count(self, query: str) -> int:
-        """Answer one of the questions above."""
+        """Run one of the queries above."""
         name = await self.db.fetchval("SELECT current_database()")
         return int(await self.db.fetchval(query, name))
 
@@ -51,7 +51,7 @@ class Watcher:
         return [row["pid"] for row in await self.db.fetch(PIDS, name)]
 
     async def until(self, query: str, expected: int = 1) -> None:
-        """Wait until the answer to one of the questions above is this."""
+        """Wait until one of the queries above returns this."""
 
         async def is_so() -> bool:
             return await self.count(query) == expected
@@ -72,7 +72,7 @@ class Watcher:
 
     @contextlib.asynccontextmanager
     async def lock(self, table: str) -> AsyncGenerator[None]:
-        """Let nobody write a table within this block."""
+        """Block every write to a table during this block."""
         other = await asyncpg.connect(self.dsn)
         try:
             async with other.transaction():
@@ -105,7 +105,7 @@ async def hold_all(client: PostgresClient, size: int) -> set[int]:
 
 
 async def check_whole(client: PostgresClient, watcher: Watcher, *, size: int) -> None:
-    """The pool can hand out all of its connections at once, and has no other; none is in use."""
+    """Check that the pool can deliver all of its connections at once, and has no other."""
     held = await hold_all(client, size)
     assert len(held) == size
     await watcher.until(IN_TRANSACTIONS, 0)

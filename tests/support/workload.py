@@ -1,4 +1,4 @@
-"""Calls of every store, as many tasks make them: each noted in a ledger, each timed."""
+"""Calls of every store by many tasks: each recorded in a ledger, and timed."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ EMBEDDING: Final = towards(0.25, 0.5, 1.0)
 
 @dataclass(slots=True)
 class Worker:
-    """A task of an application, with a user of its own."""
+    """A task of an application, with its own user."""
 
     client: PostgresClient
     ledger: Ledger
     name: str
     seconds: list[float] = field(default_factory=list[float])
-    """How long each call took."""
+    """The duration of each call."""
     failures: list[AgentRowsError] = field(default_factory=list[AgentRowsError])
-    """What its reads raised; the ledger has the errors of the writes."""
+    """The errors of its reads; the ledger has the errors of the writes."""
 
     async def work(self, is_over: Callable[[], bool]) -> None:
-        """Make one call after the other until it is over."""
+        """Make one call after the other until the end."""
         first = sum(self.name.encode())
         for turn in itertools.count():
             if is_over():
@@ -272,7 +272,7 @@ CALLS: Final[Sequence[Call]] = (
 async def under_load(
     client: PostgresClient, fault: Callable[[], Awaitable[None]], *, workers: int = 20
 ) -> Ledger:
-    """Let a fault come over workers at work; return what they were told, before and after it.
+    """Inject a fault while workers run; return the results before and after it.
 
     No worker may hang, and no call that is safe to repeat may fail.
     """
@@ -295,7 +295,7 @@ async def under_load(
 
 
 async def acknowledge_more(ledger: Ledger, writes: int = 100) -> None:
-    """Wait until so many more writes were acknowledged."""
+    """Wait until this number of further writes was acknowledged."""
     goal = ledger.count("acknowledged") + writes
 
     async def is_there() -> bool:
@@ -305,7 +305,7 @@ async def acknowledge_more(ledger: Ledger, writes: int = 100) -> None:
 
 
 def check_errors(staff: Sequence[Worker]) -> None:
-    """Only calls that cannot be tried again have failed, and those said whether they happened."""
+    """Check that only calls that cannot be retried failed, with an error that shows the result."""
     writes = staff[0].ledger.writes
     failed = [write.error for write in writes if write.is_repeatable and write.error]
     failed += [error for worker in staff for error in worker.failures]

@@ -1,4 +1,4 @@
-"""For the type checkers: what runs statements here satisfies every protocol of generated code."""
+"""For the type checkers: executors satisfy every protocol of generated code."""
 
 from __future__ import annotations
 

@@ -159,8 +159,11 @@ class StatementRunner:
         except BaseException as error:
             if is_unreadable(error, query):
                 may_repeat = self._lost is Unavailable and not source.in_transaction
+                left_s = statement_end(source, deadline) - self._now()
                 try:
-                    await raise_unreadable(error, query, connection, call, may_repeat=may_repeat)
+                    await raise_unreadable(
+                        error, query, connection, call, limit_s=left_s if may_repeat else 0
+                    )
                 finally:
                     await release_connection(source, connection, None)
             await release_connection(source, connection, error)

@@ -69,17 +69,21 @@ async def raise_unreadable(
     connection: Connection,
     call: Callable[[Connection, float | None], Awaitable[object]],
     *,
-    may_repeat: bool,
+    limit_s: float,
 ) -> NoReturn:
-    """Raise UnreadableRow; the message identifies the row if the call may be repeated."""
+    """Raise UnreadableRow; the message identifies the row if the call may be repeated.
+
+    The second run of the call is limited to `limit_s`, at most 10 s.
+    """
     match = TABLE.search(query)
     table = match[1] if match else "the result"
     problem = f"a value: {error if isinstance(error, UnreadableRow) else NO_YEAR}"
-    if may_repeat and not WRITES.search(query) and isinstance(connection, PooledConnection):
+    limit_s = min(limit_s, MARK_TIMEOUT_S)
+    if limit_s > 0 and not WRITES.search(query) and isinstance(connection, PooledConnection):
         try:
-            async with asyncio.timeout(MARK_TIMEOUT_S):
+            async with asyncio.timeout(limit_s):
                 await _mark_values(connection)
-                problem = _describe(await call(connection, MARK_TIMEOUT_S)) or problem
+                problem = _describe(await call(connection, limit_s)) or problem
         except Exception:
             logger.debug("could not identify an unreadable row", exc_info=True)
         finally:
@@ -101,7 +105,7 @@ def _describe(rows: object) -> str | None:
                 keys = ", ".join(
                     f"{name} {str(key)[:LONGEST_KEY]!r}"
                     for name, key in values.items()
-                    if (name == "id" or name.endswith("_id")) and not isinstance(key, Marked)
+                    if (name == "id" or name.endswith("_id")) and not isinstance(key, Marked | None)
                 )
                 return f"{column} of the row with {keys or 'no key in the result'}: {value.problem}"
     return None

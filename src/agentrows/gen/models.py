@@ -359,73 +359,97 @@ class ToolServer(BaseModel):
 
 
 class AccessScope(BaseModel):
-    """A row of ReadAccessScope."""
+    """The rows, the optional tables and the isolation level of a transaction."""
 
-    user_id: str
-    is_denied: bool
+    user_id: str = Field(
+        description="The user with the visible rows; empty if the rows of all users are visible.",
+    )
+    is_denied: bool = Field(
+        description="Whether the policies hide every row, because no user is set.",
+    )
     has_feedback_keys: bool
     has_memory: bool
-    has_vector_track: bool
-    isolation: str
+    has_vector_track: bool = Field(
+        description="Whether the table `memory` is that of the track vector.",
+    )
+    isolation: str = Field(
+        description="The name of the level as PostgreSQL writes it, such as read committed.",
+    )
 
 
 class ErasedUser(BaseModel):
-    """A row of EraseUser."""
+    """The numbers of rows that an erasure of a user removed, by table."""
 
     sessions: int
     events: int
     tasks: int
-    hidden_tasks: int
-    push_notifications: int
+    hidden_tasks: int = Field(
+        description="Tasks that may belong to another user: they stay, hidden from all users.",
+    )
+    push_notifications: int = Field(description="Push notification configs of the user's tasks.")
     feedback: int
     checkpoints: int
     checkpoint_writes: int
     crewai_memories: int
     crewai_flow_states: int
     shares: int
-    share_accesses: int
-    feedback_keys: int
+    share_accesses: int = Field(
+        description="Records of the user's access to shares, and of any access to the user's shares.",
+    )
+    feedback_keys: int = Field(description="Idempotency keys of the feedback.")
     memories: int
-    uncovered_tables: list[str]
+    uncovered_tables: list[str] = Field(
+        description="Tables of another release or of the application that have a column user_id; their rows stay.",
+    )
 
 
 class ExportedRow(BaseModel):
-    """A row of ExportUser."""
+    """A row of an export."""
 
-    line: str
-    large_columns: list[str] | None
-    large_values: list[str | None] | None
+    line: str = Field(description="The table and the row as JSON; large columns are null in it.")
+    large_columns: list[str] | None = Field(
+        description="The names of the large columns; None without one.",
+    )
+    large_values: list[str | None] | None = Field(
+        description="The values of the large columns, in the same order; None without one.",
+    )
 
 
 class FeedbackSummary(BaseModel):
-    """A row of SummarizeFeedback."""
+    """The numbers of feedback of one user, by verdict and by issue type."""
 
-    total: int
+    total: int = Field(description="All feedback, including other issue types than the four.")
     positive: int
     negative: int
-    instructions: int
+    instructions: int = Field(
+        description="Feedback with the issue type instructions, positive or negative.",
+    )
     factual: int
     incomplete: int
     tool: int
 
 
 class IdleSession(BaseModel):
-    """A row of ListIdleSessions."""
+    """A session whose own row is older than the retention."""
 
     id: str = Field(description="Chosen by the application; unique for the user.")
     user_id: str = Field(description="The owner of the session.")
-    last_used: str
+    last_used: str = Field(
+        description="The time of the last activity as text, which may be -infinity.",
+    )
 
 
 class LockedTools(BaseModel):
-    """A row of LockToolsOfServer."""
+    """The isolation level of a transaction that has locked the tools of a server."""
 
     locked: str
-    isolation: str
+    isolation: str = Field(
+        description="The name of the level as PostgreSQL writes it, such as read committed.",
+    )
 
 
 class MemoryHit(BaseModel):
-    """A row of SearchMemories."""
+    """A memory that a search returned, with its score."""
 
     id: str = Field(description="Chosen by the application, or a random UUID.")
     agent_name: str | None = Field(
@@ -444,67 +468,96 @@ class MemoryHit(BaseModel):
     access_count: int | None = Field(
         description="The number of searches that returned the memory; NULL counts as 0.",
     )
-    score: float
+    score: float = Field(
+        description="The cosine similarity to the embedding of the search, in [-1, 1]; 0 without an embedding.",
+    )
 
 
 class NewCheckpointWrite(BaseModel):
-    """One of the `writes` of UpsertCheckpointWrites."""
+    """A pending write to store with `store_checkpoint_writes`."""
 
     model_config = ConfigDict(extra="forbid")
 
-    idx: int
-    channel: str
-    value_type: str
-    value: str
+    idx: int = Field(
+        description="The index of the write in its task: -4 to -1 for LangGraph's special channels, 0 to 1,048,559 for the others.",
+    )
+    channel: str = Field(description="The channel of the write.")
+    value_type: str = Field(
+        description="The serializer's name for the format of value, such as msgpack.",
+    )
+    value: str = Field(description="Base64 of the serialized value.")
 
 
 class NewEvent(BaseModel):
-    """One of the `events` of InsertEvents."""
+    """An event to store with `store_events`."""
 
     model_config = ConfigDict(extra="forbid")
 
-    id: str
-    user_id: str
-    session_id: str | None = None
-    data: str
+    id: str = Field(
+        description="Chosen by the application; unique for the user. The id of a deleted event cannot be reused.",
+    )
+    user_id: str = Field(description="The owner of the event.")
+    session_id: str | None = Field(
+        default=None,
+        description="The session of the event, of the same user; None for an event outside of sessions.",
+    )
+    data: str = Field(description="The message as JSON text.")
 
 
 class NewMemory(BaseModel):
-    """One of the `memories` of UpsertMemories."""
+    """A memory to store with `store_agent_memories`."""
 
     model_config = ConfigDict(extra="forbid")
 
-    id: str
-    agent_name: str
-    user_id: str
-    content: str
-    embedding: PgVector | None = None
-    metadata: str | None = None
-    expires_at: AwareDatetime | None = None
+    id: str = Field(
+        description="Chosen by the application; a stored memory with this id is replaced.",
+    )
+    agent_name: str = Field(description="The agent that stores the memory.")
+    user_id: str = Field(description="The user that the memory is about.")
+    content: str = Field(description="The text of the memory.")
+    embedding: PgVector | None = Field(
+        default=None,
+        description="A (768,) float32 vector of content, which need not be normalized; None without one.",
+    )
+    metadata: str | None = Field(
+        default=None,
+        description="The text of a JSON object; None without one.",
+    )
+    expires_at: AwareDatetime | None = Field(
+        default=None,
+        description="From this time on the memory is not returned; None if it does not expire.",
+    )
 
 
 class NewTool(BaseModel):
-    """One of the `tools` of RefreshToolsForServer."""
+    """A tool to store with `refresh_tools_for_server`."""
 
     model_config = ConfigDict(extra="forbid")
 
-    id: str
-    description: str | None = None
+    id: str = Field(description="The tool's name on its server.")
+    description: str | None = Field(
+        default=None,
+        description="The server's description of the tool; None without one.",
+    )
 
 
 class PrunedMemories(BaseModel):
-    """A row of PruneMemories."""
+    """The numbers of memories that a prune deleted and extended."""
 
-    deleted: int
-    extended: int
+    deleted: int = Field(description="Expired memories that were deleted.")
+    extended: int = Field(
+        description="Expired memories that were read at least 10 times and expire 15 days later.",
+    )
 
 
 class PrunedSessions(BaseModel):
-    """A row of PruneSessions."""
+    """The numbers of rows that a prune of sessions removed, by table."""
 
-    sessions: int
-    tasks: int
-    push_notifications: int
+    sessions: int = Field(description="Idle sessions, deleted ones included.")
+    tasks: int = Field(
+        description="Tasks of these sessions; tasks with an ambiguous owner stay, hidden from all users.",
+    )
+    push_notifications: int = Field(description="Push notification configs of these tasks.")
     events: int
     checkpoints: int
     checkpoint_writes: int
@@ -514,21 +567,27 @@ class PrunedSessions(BaseModel):
 
 
 class RefreshedTools(BaseModel):
-    """A row of RefreshToolsForServer."""
+    """The numbers of tools that a refresh of a server stored and deleted."""
 
-    stored: int
-    deleted: int
+    stored: int = Field(
+        description="Tools that are new, changed or restored; unchanged ones are not counted.",
+    )
+    deleted: int = Field(
+        description="Tools that were marked as deleted because the refresh left them out.",
+    )
 
 
 class SessionKey(BaseModel):
-    """A row of LockExpiredSessions."""
+    """The key of a session."""
 
     id: str = Field(description="Chosen by the application; unique for the user.")
     user_id: str = Field(description="The owner of the session.")
 
 
 class VectorSchema(BaseModel):
-    """A row of FindVectorSchema."""
+    """The schema of the extension pgvector."""
 
     schema_name: str
-    is_on_search_path: bool
+    is_on_search_path: bool = Field(
+        description="Whether statements find the types without the name of the schema.",
+    )

@@ -275,8 +275,7 @@ async def _prune_batch(
         after_user_id=after.user_id if after else "",
         batch_size=PRUNE_BATCH_SIZE,
     )
-    if not idle:
-        return None, _add_up([])
+    # This runs without idle sessions too: a role without the right to delete gets its error.
     locked = await queries.lock_expired_sessions(
         db,
         retention=retention,
@@ -284,7 +283,7 @@ async def _prune_batch(
         user_id=[session.user_id for session in idle],
     )
     if not locked:
-        return idle[-1], _add_up([])
+        return idle[-1] if idle else None, _add_up([])
     sessions = await queries.lock_tasks_of_sessions(
         db, id=[session.id for session in locked], user_id=[session.user_id for session in locked]
     )

@@ -4,6 +4,8 @@
 -- py: param NAME TYPE         the type of a parameter: datetime?  text[]?  text?[]
 -- py: column NAME TYPE        the type of a column of the result, in the same notation
 -- py: row NAME                the name of the row model; queries with equal rows may share it
+-- py: doc MODEL TEXT          the docstring of the model of `row` or `batch`; for MODEL.FIELD, the
+                               description of a field. More lines for one of them go on with it
 -- py: one!                    a :one that always has a row
 -- py: iterator                also write iter_<name>, which streams over a cursor
 -- py: file                    the lines above document the whole file, as they also do if a
@@ -55,6 +57,7 @@ class Directives:
     batch: Batch | None = None
     params: Mapping[str, TypeText] = field(default_factory=dict[str, TypeText])
     columns: Mapping[str, TypeText] = field(default_factory=dict[str, TypeText])
+    model_docs: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     row: str = ""
     one: bool = False
     iterator: bool = False
@@ -107,49 +110,64 @@ def parse_comments(comments: tuple[str, ...], own: FileComments | None = None) -
         Refused: a directive is unknown or repeated, or its name or type is invalid.
 
     """
-    lines = [line.removeprefix(" ").rstrip() for text in comments for line in text.split("\n")]
-    doc: list[str] = []
-    file_doc: list[str] = []
+    parsed = _CommentParts()
+    for text in comments:
+        for line in text.split("\n"):
+            parsed.add_line(line.removeprefix(" ").rstrip())
+    if own is not None and not parsed.file_doc:
+        parsed.doc, parsed.file_doc = _without_directives(own.doc), _without_directives(own.head)
+    return Directives(
+        doc=_trim(parsed.doc),
+        file_doc=_trim(parsed.file_doc),
+        batch=parsed.batch,
+        params=parsed.params,
+        columns=parsed.columns,
+        model_docs={target: tuple(lines) for target, lines in parsed.model_docs.items()},
+        row=parsed.row,
+        one="one!" in parsed.flags,
+        iterator="iterator" in parsed.flags,
+    )
+
+
+@dataclass(slots=True)
+class _CommentParts:
+    """The documentation and the directives of a query that have been read so far."""
+
+    doc: list[str] = field(default_factory=list[str])
+    file_doc: list[str] = field(default_factory=list[str])
     batch: Batch | None = None
-    params: dict[str, TypeText] = {}
-    columns: dict[str, TypeText] = {}
-    row = ""
-    flags: set[str] = set()
-    for line in lines:
+    params: dict[str, TypeText] = field(default_factory=dict[str, TypeText])
+    columns: dict[str, TypeText] = field(default_factory=dict[str, TypeText])
+    model_docs: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    row: str = ""
+    flags: set[str] = field(default_factory=set[str])
+
+    def add_line(self, line: str) -> None:
+        """Add a line of documentation, or a directive."""
         if not line.lstrip().startswith("py:"):
-            doc.append(line)
-            continue
+            self.doc.append(line)
+            return
         match line.strip().removeprefix("py:").split():
-            case ["batch", argument, model] if batch is None:
-                batch = Batch(_python_name(argument), _python_name(model))
-            case ["param", name, *words] if words and name not in params:
-                params[name] = parse_type(" ".join(words))
-            case ["column", name, *words] if words and name not in columns:
-                columns[name] = parse_type(" ".join(words))
-            case ["row", name] if not row:
-                row = _python_name(name)
-            case ["file"] if doc and not file_doc:
-                file_doc, doc = doc, []
-            case ["one!" | "iterator" as flag] if flag not in flags:
-                flags.add(flag)
+            case ["batch", argument, model] if self.batch is None:
+                self.batch = Batch(_python_name(argument), _python_name(model))
+            case ["param", name, *words] if words and name not in self.params:
+                self.params[name] = parse_type(" ".join(words))
+            case ["column", name, *words] if words and name not in self.columns:
+                self.columns[name] = parse_type(" ".join(words))
+            case ["doc", target, *words] if words:
+                self.model_docs.setdefault(target, []).append(" ".join(words))
+            case ["row", name] if not self.row:
+                self.row = _python_name(name)
+            case ["file"] if self.doc and not self.file_doc:
+                self.file_doc, self.doc = self.doc, []
+            case ["one!" | "iterator" as flag] if flag not in self.flags:
+                self.flags.add(flag)
             case _:
                 raise Refused(
                     f"-- {line.strip()} is unknown or repeated; the directives are: batch "
-                    "ARGUMENT MODEL, param NAME TYPE, column NAME TYPE, row NAME, one!, iterator, "
-                    "file"
+                    "ARGUMENT MODEL, param NAME TYPE, column NAME TYPE, row NAME, doc MODEL TEXT, "
+                    "one!, iterator, file"
                 )
-    if own is not None and not file_doc:
-        doc, file_doc = _without_directives(own.doc), _without_directives(own.head)
-    return Directives(
-        doc=_trim(doc),
-        file_doc=_trim(file_doc),
-        batch=batch,
-        params=params,
-        columns=columns,
-        row=row,
-        one="one!" in flags,
-        iterator="iterator" in flags,
-    )
 
 
 def _without_directives(lines: tuple[str, ...]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from sqlc_gen_asyncpg.errors import Refused
@@ -22,6 +22,8 @@ class NamedModels:
     """The models that queries name themselves; equal ones are shared by the whole package."""
 
     models: dict[str, ir.Model]
+    documented: set[str] = field(default_factory=set[str])
+    """The models and the fields, as `Model.field`, that have a directive `doc`."""
 
     def share(self, model: ir.Model) -> None:
         """Add a model, or check that the existing one of its name has the same fields.
@@ -34,6 +36,31 @@ class NamedModels:
         same_fields = field_signature(existing) == field_signature(model)
         if not same_fields or existing.is_input != model.is_input:
             raise Refused(f"there is another {model.name} with other fields; rename this one")
+
+    def document(self, target: str, lines: tuple[str, ...]) -> None:
+        """Set the docstring of a model, or the description of a field, of `Model.field`.
+
+        Raises:
+            Refused: the model lacks the field, or another query documents the same.
+
+        """
+        if target in self.documented:
+            raise Refused(f"-- py: doc {target}: another query has this line; write it once")
+        self.documented.add(target)
+        name, _, field_name = target.partition(".")
+        model = self.models[name]
+        if not field_name:
+            self.models[name] = replace(model, doc=lines)
+            return
+        if field_name not in {model_field.name for model_field in model.fields}:
+            raise Refused(f"-- py: doc {target}: {name} has no such field")
+        fields = tuple(
+            replace(model_field, description=" ".join(lines))
+            if model_field.name == field_name
+            else model_field
+            for model_field in model.fields
+        )
+        self.models[name] = replace(model, fields=fields)
 
 
 def field_signature(model: ir.Model) -> list[tuple[str, str, str]]:

@@ -135,7 +135,7 @@ def _converters(catalog: Catalog) -> tuple[ir.Converter, ...]:
 def _written_tables(
     catalog: Catalog, named: list[ir.Model], modules: tuple[ir.Module, ...]
 ) -> list[tuple[str, str]]:
-    """Return the tables whose models are written: all, or those that a query returns."""
+    """Return the tables with a model in the package: all, or those that a query returns."""
     keys = sorted(catalog.tables)
     if not catalog.options.omit_unused_models:
         return keys

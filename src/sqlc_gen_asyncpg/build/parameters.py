@@ -1,4 +1,4 @@
-"""The parameters of a query: the arguments of its function, and what is bound to each `$n`."""
+"""The parameters of a query: the arguments of its function, and the value of each `$n`."""
 
 from __future__ import annotations
 

@@ -96,7 +96,25 @@ def _build(
     context.analysis = analyse(query, catalog, _nullable_parameters(context))
     if context.analysis and 0 in context.analysis.type_errors:
         raise Refused(f"PostgreSQL refuses it: {context.analysis.type_errors[0]}")
-    return BuiltQuery(_function(context), tuple(context.models), directives.file_doc)
+    function = _function(context)
+    _document_models(context)
+    return BuiltQuery(function, tuple(context.models), directives.file_doc)
+
+
+def _document_models(context: QueryContext) -> None:
+    """Add the texts of the directives `doc` to the models of `row` and `batch`."""
+    directives, catalog = context.directives, context.catalog
+    named = {directives.row, directives.batch.model if directives.batch else ""}
+    tables = {table.model.name for table in catalog.tables.values()}
+    schema_models = tables | catalog.composite_models.keys()
+    for target, lines in directives.model_docs.items():
+        name = target.partition(".")[0]
+        if name not in named or name in schema_models:
+            raise Refused(
+                f"-- py: doc {target}: {name} must be a model of -- py: row or -- py: batch in "
+                "this query; COMMENT ON documents the model of a table"
+            )
+        context.named_models.document(target, lines)
 
 
 def _name_by_number(query: protocol.Query) -> protocol.Query:

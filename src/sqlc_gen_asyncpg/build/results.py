@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["query_result"]
 
-# The inferred types of one column, several for an embedded table; None if they are not known.
+# The inferred types of one column, several for an embedded table; None if unknown.
 _Inferred = tuple["ValueType", ...] | None
 
 
@@ -193,7 +193,7 @@ def _function_names(part: nodes.Body | nodes.Source) -> set[str]:
 def _declared_type(
     context: QueryContext, directive: TypeText, column: protocol.Column, inferred: _Inferred
 ) -> Type:
-    """Return the type that a directive gives a column; it need not be known otherwise."""
+    """Return the type that a directive gives a column; without it the type may be unknown."""
     pg_type = inferred[0].type if inferred and inferred[0].type else column.type.name
     try:
         current = result_type(context.catalog, column, inferred[0]) if inferred else None

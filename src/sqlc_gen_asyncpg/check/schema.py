@@ -1,6 +1,6 @@
-"""What the schema's files say, against what a server has: NOT NULL, views and enums.
+"""The schema's files compared with a server: NOT NULL, views and enums.
 
-What may be NULL in a result follows from these; of a statement itself the server says nothing.
+Whether a result may be NULL follows from these; a prepared statement does not report it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from sqlc_gen_asyncpg import protocol
     from sqlc_gen_asyncpg.infer.scope import Schema
-    from sqlc_gen_asyncpg.infer.values import ValueType
 
 __all__ = ["ARRAYS_OF_DOMAINS", "differences"]
 
@@ -59,51 +58,52 @@ async def differences(
     request: protocol.Request,
     directory: str = "",
 ) -> list[str]:
-    """Return a line for all that the files say and the server has otherwise.
+    """Return a line for each difference between the files and the server.
 
     `fetch` returns the first column of a query with one argument.
     """
     schema, _ = read_tables(request, read_schema(request.schema_paths, directory))
-    found: list[str] = []
+    lines: list[str] = []
     for key, table in schema.tables.items():
-        sure = {name for name, info in table.items() if not info.nullable}
+        not_null = {name for name, value in table.items() if not value.nullable}
         name, quoted = _names(schema, *key)
         nullable = set(await fetch(_NULLABLE, quoted))
-        found += [
-            f"table {name}: column {each} is NOT NULL in the schema's files, but not on the server"
-            for each in sorted(sure & nullable)
+        lines += [
+            f"table {name}: column {column} is NOT NULL in the schema's files, but not on the "
+            "server"
+            for column in sorted(not_null & nullable)
         ]
         for text in await fetch(_VIEW, quoted):
-            found += [
-                f"view {name}: column {each} is never NULL by the schema's files, but may be on "
+            lines += [
+                f"view {name}: column {column} is never NULL by the schema's files, but may be on "
                 "the server"
-                for each in sorted(sure & _of_view(schema, text))
+                for column in sorted(not_null & _nullable_columns(schema, text))
             ]
-    for each in request.schemas:
-        for enum in each.enums:
-            name, quoted = _names(schema, each.name, enum.name)
+    for request_schema in request.schemas:
+        for enum in request_schema.enums:
+            name, quoted = _names(schema, request_schema.name, enum.name)
             values = await fetch(_VALUES, quoted)
-            found += _values(name, enum.values, values) if values else []
-    return found
+            lines += _compare_values(name, enum.values, values) if values else []
+    return lines
 
 
 def _names(schema: Schema, *key: str) -> tuple[str, str]:
-    """Return a name as it is shown, and as the server reads it."""
+    """Return a name as messages have it, and as SQL does."""
     parts = key[1:] if key[0] == schema.default else key
-    return ".".join(parts), ".".join('"' + each.replace('"', '""') + '"' for each in parts)
+    return ".".join(parts), ".".join('"' + part.replace('"', '""') + '"' for part in parts)
 
 
-def _of_view(schema: Schema, text: str) -> set[str]:
-    """Return the columns of a view that may be NULL, as the server has it."""
+def _nullable_columns(schema: Schema, text: str) -> set[str]:
+    """Return the columns of a view that may be NULL by its query on the server."""
     try:
-        infos: list[tuple[str, ValueType]] = columns(Inference(schema), parse(text), None)
+        values = columns(Inference(schema), parse(text), None)
     except (Refused, RecursionError, SqlSyntaxError):
         return set()
-    return {name for name, info in infos if info.nullable and info.type}
+    return {name for name, value in values if value.nullable and value.type}
 
 
-def _values(name: str, mine: Sequence[str], theirs: Sequence[str]) -> list[str]:
+def _compare_values(name: str, local: Sequence[str], remote: Sequence[str]) -> list[str]:
     return [
-        *(f"enum {name}: the server has {each!r} too" for each in theirs if each not in mine),
-        *(f"enum {name}: the server has no {each!r}" for each in mine if each not in theirs),
+        *(f"enum {name}: the server has {value!r} too" for value in remote if value not in local),
+        *(f"enum {name}: the server has no {value!r}" for value in local if value not in remote),
     ]

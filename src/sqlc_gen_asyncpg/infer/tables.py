@@ -10,17 +10,18 @@ from sqlc_gen_asyncpg.infer.values import Candidate
 __all__ = ["functions_by_name", "implicit_casts", "operators_by_name"]
 
 
-def _lines(name: str) -> list[list[str]]:
-    text = files("sqlc_gen_asyncpg.infer").joinpath("data", name).read_text("ascii")
+def _rows(*names: str) -> list[list[str]]:
+    folder = files("sqlc_gen_asyncpg.infer").joinpath("data")
+    text = "".join(folder.joinpath(name).read_text("ascii") for name in names)
     return [line.split(" ") for line in text.splitlines()]
 
 
 @cache
 def functions_by_name() -> dict[str, list[Candidate]]:
     """Return PostgreSQL's functions by name."""
-    names = {(name, args): arguments for name, args, arguments in _lines("arguments.txt")}
+    names = {(name, args): arguments for name, args, arguments in _rows("arguments.txt")}
     functions: dict[str, list[Candidate]] = {}
-    for name, flags, args, result in _lines("functions.txt"):
+    for name, flags, args, result in _rows("functions.txt", "contrib_functions.txt"):
         types = () if args == "-" else tuple(args.split(","))
         argument_names = tuple(names.get((name, args), "").split(","))
         candidate = Candidate(flags, types, result, names=argument_names)
@@ -32,7 +33,7 @@ def functions_by_name() -> dict[str, list[Candidate]]:
 def operators_by_name() -> dict[str, list[Candidate]]:
     """Return PostgreSQL's operators by name."""
     operators: dict[str, list[Candidate]] = {}
-    for name, left, right, result in _lines("operators.txt"):
+    for name, left, right, result in _rows("operators.txt", "contrib_operators.txt"):
         args = (right,) if left == "-" else (left, right)
         operators.setdefault(name, []).append(Candidate("f", args, result))
     return operators
@@ -41,4 +42,4 @@ def operators_by_name() -> dict[str, list[Candidate]]:
 @cache
 def implicit_casts() -> frozenset[tuple[str, str]]:
     """Return pairs of types; PostgreSQL casts the first to the second implicitly."""
-    return frozenset((source, target) for source, target in _lines("casts.txt"))
+    return frozenset((source, target) for source, target in _rows("casts.txt"))

@@ -1,4 +1,4 @@
-"""The imports of a generated module, found from the names it uses."""
+"""The import statements of a generated module, from the names it uses."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ _PLAIN: Final = {"dt": "import datetime as dt", "enum": "import enum"}
 
 @dataclass(slots=True)
 class Imports:
-    """Names that a module uses; `custom` are those of overrides, with their modules."""
+    """The names that a module uses; `custom` are those of overrides, with their modules."""
 
     custom: Mapping[str, str]
     names: set[str] = field(default_factory=set[str])
 
     def use(self, *code: str) -> None:
-        """Note every name in these pieces of code (annotations, calls; no strings)."""
-        for each in code:
-            self.names.update(re.findall(r"(?<![\w.])[^\W\d]\w*", each))
+        """Add every name in these pieces of code: annotations and calls, without strings."""
+        for piece in code:
+            self.names.update(re.findall(r"(?<![\w.])[^\W\d]\w*", piece))
 
     def lines(self) -> list[str]:
         """Return the import statements, in sections."""
@@ -51,7 +51,7 @@ class Imports:
         for name, module in self.custom.items():
             section = sections[_section_of(module)]
             section[module] = f"{section.get(module, '')} {name}".strip()
-        blocks = [self._statements(each) for each in sections]
+        blocks = [self._statements(section) for section in sections]
         blocks[0] = [_PLAIN[name] for name in sorted(self.names & set(_PLAIN))] + blocks[0]
         return [line for block in blocks if block for line in ["", *block]]
 
@@ -66,7 +66,7 @@ class Imports:
 
 
 def _section_of(module: str) -> int:
-    """Say where an override's module is imported; one that is not known is the application's."""
+    """Return the section of an override's module; an unknown module is the application's."""
     top = module.partition(".")[0]
     if not top:
         return 3

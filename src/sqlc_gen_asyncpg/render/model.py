@@ -1,4 +1,4 @@
-"""A pydantic model as text."""
+"""The source of a pydantic model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["render_model"]
 
 
 def render_model(model: ir.Model, imports: Imports, *, inside_models: bool = False) -> list[str]:
-    """Return the class; inside of models.py other models are called by their bare names."""
+    """Return the lines of the class; inside of models.py other models have their bare names."""
     base = "Composite" if model.is_composite else "BaseModel"
     imports.use(base)
     lines = [f"class {model.name}({base}):", *([*docstring(model.doc, 4), ""] if model.doc else [])]

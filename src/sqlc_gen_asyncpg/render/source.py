@@ -1,7 +1,7 @@
-"""Python text that `ruff format` leaves as it is, at 100 columns.
+"""Python source that `ruff format` leaves as it is, at 100 columns.
 
-What fits stands on one line; what does not has one item per line and a trailing comma, which the
-formatter keeps.
+A statement that fits is on one line; any other has one item per line and a trailing comma, which
+the formatter leaves.
 """
 
 from __future__ import annotations
@@ -30,41 +30,41 @@ _SENTENCE_ENDS: Final = (".", "!", "?")
 
 
 def width(line: str) -> int:
-    """Return the columns a line takes; East Asian characters take two."""
+    """Return the number of columns of a line; East Asian characters have two."""
     if line.isascii():
         return len(line)
-    return sum(2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in line)
+    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in line)
 
 
 def call(head: str, items: Sequence[str], tail: str, indent: int = 0) -> list[str]:
-    """`head` + items + `tail`, as in `f(` a, b `)`, on one line or on one line per item."""
+    """Return `head` + items + `tail`, as in `f(` a, b `)`, on one line or one line per item."""
     margin = " " * indent
     line = f"{margin}{head}{', '.join(items)}{tail}"
     if width(line) <= WIDTH or not items:
         return [line]
-    inner = [line for each in items for line in _broken(each, indent + 4, ",")]
+    inner = [line for item in items for line in _broken(item, indent + 4, ",")]
     return [margin + head, *inner, margin + tail]
 
 
 def _broken(text: str, indent: int, tail: str) -> list[str]:
-    """Return an item: a call, a tuple or a union that is too long stands on several lines."""
+    """Return an item; a call, a tuple or a union that is too long has several lines."""
     margin = " " * indent
     if width(f"{margin}{text}{tail}") <= WIDTH:
         return [f"{margin}{text}{tail}"]
     parts = _split(text, "|")
     head = re.match(r"[\w.]*\(", text)
     if len(parts) > 1:
-        lines = [parts[0], *(f"| {each}" for each in parts[1:])]
-        return [margin + each for each in [*lines[:-1], lines[-1] + tail]]
+        lines = [parts[0], *(f"| {part}" for part in parts[1:])]
+        return [margin + line for line in [*lines[:-1], lines[-1] + tail]]
     if head and text.endswith(")"):
-        items = [each for each in _split(text[head.end() : -1], ",") if each]
-        inner = [line for each in items for line in _broken(each, indent + 4, ",")]
+        items = [item for item in _split(text[head.end() : -1], ",") if item]
+        inner = [line for item in items for line in _broken(item, indent + 4, ",")]
         return [margin + head[0], *inner, f"{margin}){tail}"]
     return [f"{margin}{text}{tail}"]
 
 
 def _split(text: str, at: str) -> list[str]:
-    """Split at a character that stands in no brackets and in no string."""
+    """Split at a character outside of brackets and strings."""
     parts: list[str] = []
     depth = start = 0
     for match in re.finditer(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|.', text, re.DOTALL):
@@ -77,7 +77,7 @@ def _split(text: str, at: str) -> list[str]:
 
 
 def comprehension(head: str, element: str, clause: str, indent: int = 0) -> list[str]:
-    """`head [element clause]`, on one line or on one line per part."""
+    """Return `head [element clause]`, on one line or one line per part."""
     margin = " " * indent
     line = f"{margin}{head}[{element} {clause}]"
     if width(line) <= WIDTH:
@@ -97,7 +97,7 @@ def string(value: str) -> str:
 def _escape(value: str, quote: str) -> str:
     if value.isprintable() and "\\" not in value and quote not in value:
         return value
-    return "".join(_escape_char(each, quote) for each in value)
+    return "".join(_escape_char(char, quote) for char in value)
 
 
 def _escape_char(char: str, quote: str) -> str:
@@ -123,21 +123,21 @@ def sql_literal(text: str) -> str:
         return f'"""{text}"""'
     if quotable and not text.endswith("\\"):
         return f'r"""{text}"""'
-    escaped = "".join(each if each in '\n\t"' else _escape_char(each, "") for each in text)
+    escaped = "".join(char if char in '\n\t"' else _escape_char(char, "") for char in text)
     quotes = re.sub(r'"{3,}|"+\Z', lambda match: '\\"' * len(match[0]), escaped)
     return f'"""{quotes}"""'
 
 
 def docstring(lines: Sequence[str], indent: int = 0) -> list[str]:
-    """Return a docstring of these lines; a first line that is a sentence stands alone.
+    """Return a docstring of these lines; a blank line follows a first line that is a sentence.
 
-    Without a line there is none.
+    Without lines there is no docstring.
     """
     if not lines:
         return []
     margin = " " * indent
     rest = textwrap.dedent("\n".join(line.rstrip().expandtabs() for line in lines[1:]))
-    shown = [_printable(each) for each in (lines[0].strip(), *(rest.split("\n") if rest else ()))]
+    shown = [_printable(line) for line in (lines[0].strip(), *(rest.split("\n") if rest else ()))]
     if len(shown) == 1 and not shown[0].endswith((*_SENTENCE_ENDS, ":")):
         shown[0] += "."
     if len(shown) > 1 and shown[1] and shown[0].endswith(_SENTENCE_ENDS):
@@ -149,8 +149,8 @@ def docstring(lines: Sequence[str], indent: int = 0) -> list[str]:
 
 
 def _printable(line: str) -> str:
-    """Make a line of documentation fit for a docstring, raw or not."""
-    clean = "".join(each if each.isprintable() else " " for each in line.expandtabs())
+    """Return a line of documentation as a docstring, raw or not, may contain it."""
+    clean = "".join(char if char.isprintable() else " " for char in line.expandtabs())
     return clean.replace('"""', "'''").rstrip()
 
 
@@ -160,7 +160,7 @@ def sort_names(names: Iterable[str], *, fold: bool = False) -> list[str]:
     def key(name: str) -> tuple[int, list[tuple[int, str]], str]:
         kind = 0 if name.isupper() and len(name) > 1 else 1 if name[:1].isupper() else 2
         chunks = re.findall(r"\d+|\D", name.lower() if fold else name)
-        natural = [(int(each), "") if each.isdecimal() else (0, each) for each in chunks]
+        natural = [(int(chunk), "") if chunk.isdecimal() else (0, chunk) for chunk in chunks]
         return kind, natural, name
 
     return sorted(set(names), key=key)

@@ -71,7 +71,7 @@ class Catalog:
         """Return the type of a column or a parameter.
 
         Raises:
-            Refused: no Python type is known for it.
+            Refused: there is no Python type for it.
 
         """
         nullable = not (column.not_null or column.type.is_serial)
@@ -87,7 +87,7 @@ class Catalog:
     def text_type(self, text: TypeText, current: Type | None, pg_type: str) -> Type:
         """Return the type that a directive names for a value of type `pg_type`.
 
-        `current` is the type that the value has without the directive, if it is known.
+        `current` is the type of the value without the directive, or None.
         """
         return Type(
             self._text_base(text.name, current, self.domain_base(pg_type)),

@@ -1,7 +1,7 @@
 """Definitions in the schema's files that sqlc's request does not contain.
 
-Domains, composite types, the queries of views and the results of functions. A file that cannot be
-read is an error; a statement that is not understood is left out.
+These are domains, composite types, the queries of views, functions and procedures. A file that
+cannot be read is an error; a statement that cannot be read is left out.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sqlc_gen_asyncpg.errors import GeneratorError
 from sqlc_gen_asyncpg.pytypes import normal_name
-from sqlc_gen_asyncpg.schema.function_definitions import function
+from sqlc_gen_asyncpg.schema.function_definitions import read_definition
 from sqlc_gen_asyncpg.sql.literals import type_name
 from sqlc_gen_asyncpg.sql.statements import Statements
 from sqlc_gen_asyncpg.sql.stream import Stream
@@ -29,9 +29,9 @@ __all__ = ["SchemaFiles", "read_schema", "read_text"]
 
 @dataclass(slots=True)
 class SchemaFiles:
-    """What was found; names as `normal_name` spells them, views by their parts.
+    """The definitions in the schema's files; type names are normalized, views have their parts.
 
-    The domains in `required` are NOT NULL. With `own_casts` casts or operators are defined too.
+    The domains in `required` are NOT NULL. `own_casts`: casts or operators are defined too.
     """
 
     domains: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
@@ -51,29 +51,36 @@ class SchemaFiles:
 def read_schema(paths: tuple[str, ...], directory: str = "") -> SchemaFiles:
     """Read the files of `schema:` in sqlc.yaml, which is in `directory`.
 
-    GeneratorError, with the place, if a file cannot be read or not be split into statements.
+    Raises:
+        GeneratorError: a file cannot be read, or cannot be split into statements; with the place.
+
     """
-    found = SchemaFiles()
+    schema_files = SchemaFiles()
     for path in sql_files(paths, directory):
         text = without_rollback(read_sql(path, "surrogateescape"))
         try:
-            read_text(text, found)
+            read_text(text, schema_files)
         except SqlSyntaxError as error:
             before = text[: error.position or 0]
             line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
             raise GeneratorError([f"{path}:{line}:{column}: {error}"]) from error
-    return found
+    return schema_files
 
 
-def read_text(text: str, found: SchemaFiles | None = None) -> SchemaFiles:
-    """Read one file's statements; SqlSyntaxError if they cannot be told apart."""
-    found = found or SchemaFiles()
+def read_text(text: str, schema_files: SchemaFiles | None = None) -> SchemaFiles:
+    """Read the statements of one file.
+
+    Raises:
+        SqlSyntaxError: the text cannot be split into statements.
+
+    """
+    schema_files = schema_files or SchemaFiles()
     for statement in _statements(tokenize(text)):
         try:
-            _read(Stream(statement), found)
+            _read_statement(Stream(statement), schema_files)
         except (RecursionError, SqlSyntaxError):
             continue
-    return found
+    return schema_files
 
 
 def _statements(tokens: list[Token]) -> Iterator[list[Token]]:
@@ -87,33 +94,34 @@ def _statements(tokens: list[Token]) -> Iterator[list[Token]]:
             start, depth = index + 1, 0
 
 
-def _read(stream: Stream, found: SchemaFiles) -> None:
+def _read_statement(stream: Stream, schema_files: SchemaFiles) -> None:
     if stream.take("alter", "domain"):
-        _alter_domain(stream, found)
+        _alter_domain(stream, schema_files)
         return
     stream.expect("create")
     if stream.take("or"):
         stream.expect("replace")
     if stream.take("domain"):
-        _domain(stream, found)
+        _create_domain(stream, schema_files)
     elif stream.take("type"):
-        name = _spelled(stream.dotted())
+        name = _qualified_name(stream.dotted())
         stream.expect("as")
-        found.composites[name] = _fields(stream)
-    elif stream.take("function") or stream.take("procedure"):
-        _function(stream, found)
+        schema_files.composites[name] = _composite_fields(stream)
+    elif stream.at("function") or stream.at("procedure"):
+        _create_function(stream, schema_files)
     elif stream.at("cast") or stream.at("operator"):
-        found.own_casts = True
+        schema_files.own_casts = True
     else:
-        _view(stream, found)
+        _create_view(stream, schema_files)
 
 
-def _domain(stream: Stream, found: SchemaFiles) -> None:
-    name = _spelled(stream.dotted())
+def _create_domain(stream: Stream, schema_files: SchemaFiles) -> None:
+    name = _qualified_name(stream.dotted())
     stream.take("as")
-    kind, dims = type_name(stream)
-    found.domains[name] = (normal_name(kind), dims)
-    required = normal_name(kind) in found.required and not dims
+    base, dims = type_name(stream)
+    base = normal_name(base)
+    schema_files.domains[name] = (base, dims)
+    required = base in schema_files.required and not dims
     while stream.here.kind != "end":
         if stream.at("("):
             stream.skip_parentheses()
@@ -122,38 +130,40 @@ def _domain(stream: Stream, found: SchemaFiles) -> None:
         else:
             stream.next()
     if required:
-        found.required.add(name)
+        schema_files.required.add(name)
 
 
-def _alter_domain(stream: Stream, found: SchemaFiles) -> None:
-    name = _spelled(stream.dotted())
+def _alter_domain(stream: Stream, schema_files: SchemaFiles) -> None:
+    name = _qualified_name(stream.dotted())
     if stream.take("set", "not", "null"):
-        found.required.add(name)
+        schema_files.required.add(name)
     elif stream.take("drop", "not", "null"):
-        found.required.discard(name)
+        schema_files.required.discard(name)
 
 
-def _fields(stream: Stream) -> dict[str, tuple[str, int]]:
+def _composite_fields(stream: Stream) -> dict[str, tuple[str, int]]:
     stream.expect("(")
     fields: dict[str, tuple[str, int]] = {}
     while not fields or stream.take(","):
         name = stream.name()
-        kind, dims = type_name(stream)
-        fields[name] = (normal_name(kind), dims)
+        pg_type, dims = type_name(stream)
+        fields[name] = (normal_name(pg_type), dims)
         if stream.take("collate"):
             stream.dotted()
     stream.expect(")")
     return fields
 
 
-def _function(stream: Stream, found: SchemaFiles) -> None:
+def _create_function(stream: Stream, schema_files: SchemaFiles) -> None:
+    is_procedure = stream.next().text == "procedure"
     name = stream.dotted()[-1]
-    made = function(stream)
-    others = [each for each in found.functions.get(name, ()) if each.args != made.args]
-    found.functions[name] = (*others, made)
+    definition = read_definition(stream, is_procedure=is_procedure)
+    existing = schema_files.functions.get(name, ())
+    overloads = [other for other in existing if other.args != definition.args]
+    schema_files.functions[name] = (*overloads, definition)
 
 
-def _view(stream: Stream, found: SchemaFiles) -> None:
+def _create_view(stream: Stream, schema_files: SchemaFiles) -> None:
     for word in ("temp", "temporary", "recursive", "materialized"):
         stream.take(word)
     stream.expect("view")
@@ -162,8 +172,8 @@ def _view(stream: Stream, found: SchemaFiles) -> None:
     columns = stream.names() if stream.at("(") else ()
     while not stream.take("as"):
         stream.next()
-    found.views[parts] = columns, Statements(stream).query()
+    schema_files.views[parts] = columns, Statements(stream).query()
 
 
-def _spelled(parts: tuple[str, ...]) -> str:
+def _qualified_name(parts: tuple[str, ...]) -> str:
     return normal_name(".".join(parts[-2:]))

@@ -1,4 +1,4 @@
-"""What a definition of a function says: its arguments and its result."""
+"""Definitions of functions and procedures: their arguments and results."""
 
 from __future__ import annotations
 
@@ -13,23 +13,30 @@ from sqlc_gen_asyncpg.sql.tokens import SqlSyntaxError, Token
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["function"]
+__all__ = ["read_definition"]
 
 _MODES: Final = frozenset({"in", "out", "inout", "variadic"})
 _Column = tuple[str, str, int]
 
 
-def function(stream: Stream) -> Candidate:
-    """Read a definition behind its name; SqlSyntaxError if a type in it is not understood."""
+def read_definition(stream: Stream, *, is_procedure: bool = False) -> Candidate:
+    """Read a definition after its name.
+
+    CALL has a value for each argument of a procedure, those of mode OUT too.
+
+    Raises:
+        SqlSyntaxError: a type cannot be read.
+
+    """
     inputs: list[_Column] = []
     outputs: list[_Column] = []
     flags, defaults = "u", 0
     for tokens in _arguments(stream):
         mode = tokens[0].text if tokens[0].text in _MODES and len(tokens) > 1 else ""
         mode, rest = mode or "in", tokens[1:] if mode else tokens
-        end = next((i for i, each in enumerate(rest) if _is_default(each)), len(rest))
+        end = next((i for i, token in enumerate(rest) if _is_default(token)), len(rest))
         column = _argument(rest[:end])
-        if mode != "out":
+        if mode != "out" or is_procedure:
             inputs.append(column)
             defaults += end < len(rest)
         if mode in {"out", "inout"}:
@@ -42,15 +49,15 @@ def function(stream: Stream) -> Candidate:
             outputs += [_argument(tokens) for tokens in _arguments(stream)]
         else:
             flags += "r" * stream.take("setof")
-            result = _spelled(*type_name(stream))
+            result = _table_spelling(*type_name(stream))
     if len(outputs) == 1:
-        result = _spelled(*outputs[0][1:])
+        result = _table_spelling(*outputs[0][1:])
     elif outputs:
         result = "record"
     if defaults:
         flags += str(defaults)
-    args = tuple(_spelled(*each[1:]) for each in inputs)
-    names = tuple(each[0] for each in inputs)
+    args = tuple(_table_spelling(*column[1:]) for column in inputs)
+    names = tuple(column[0] for column in inputs)
     return Candidate(flags, args, result, tuple(outputs), names)
 
 
@@ -58,16 +65,16 @@ def _is_default(token: Token) -> bool:
     return (token.kind, token.text) in {("word", "default"), ("op", "="), ("op", ":=")}
 
 
-def _spelled(kind: str, dims: int) -> str:
-    """Return a type as the library's tables write it."""
-    name = normal_name(kind)
+def _table_spelling(pg_type: str, dims: int) -> str:
+    """Return a type as the tables in infer/data have it."""
+    name = normal_name(pg_type)
     return f"_{name}" if dims else name
 
 
 def _arguments(stream: Stream) -> list[list[Token]]:
     """Return the tokens between the commas of `( … )`."""
     stream.expect("(")
-    found: list[list[Token]] = [[]]
+    arguments: list[list[Token]] = [[]]
     depth = 0
     while depth or not stream.at(")"):
         token = stream.next()
@@ -75,11 +82,11 @@ def _arguments(stream: Stream) -> list[list[Token]]:
             (token.text in {"(", "["}) - (token.text in {")", "]"}) if token.kind == "op" else 0
         )
         if token.kind == "op" and token.text == "," and not depth:
-            found.append([])
+            arguments.append([])
         else:
-            found[-1].append(token)
+            arguments[-1].append(token)
     stream.expect(")")
-    return [each for each in found if each]
+    return [tokens for tokens in arguments if tokens]
 
 
 def _argument(tokens: Sequence[Token]) -> _Column:
@@ -87,9 +94,9 @@ def _argument(tokens: Sequence[Token]) -> _Column:
     for start in (0, 1):
         stream = Stream([*tokens[start:], Token("end", "")])
         try:
-            kind, dims = type_name(stream)
+            pg_type, dims = type_name(stream)
         except SqlSyntaxError:
             continue
         if stream.here.kind == "end":
-            return (tokens[0].text if start else ""), normal_name(kind), dims
+            return (tokens[0].text if start else ""), normal_name(pg_type), dims
     raise SqlSyntaxError("an argument's type")

@@ -75,7 +75,7 @@ def _add_types(catalog: Catalog, schema: protocol.Schema, report: Report) -> Non
 def _read_files(
     catalog: Catalog, request: protocol.Request, report: Report, directory: str
 ) -> protocol.Request:
-    """Add what only the schema's files contain; return the request with its views corrected."""
+    """Add the definitions of the schema's files; return the request with its views corrected."""
     schema_files = read_schema(request.schema_paths, directory)
     for name, text in catalog.options.domains.items():
         schema_files.domains[normal_name(name)] = (normal_name(text.name), text.dims)

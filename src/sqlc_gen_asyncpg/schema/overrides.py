@@ -72,7 +72,7 @@ class TypeOverrides:
         """Return the type of this Python name for a column of this PostgreSQL type.
 
         Raises:
-            Refused: the name is not known, or the column's values cannot become this type.
+            Refused: there is no type of this name, or the column's values cannot become this type.
 
         """
         is_bare = "." not in py_type
@@ -100,7 +100,7 @@ class TypeOverrides:
         self.converters[converter.name] = PyType(hint, row, hint, f"{row}Argument", encode=to_db)
 
     def _json_type(self, hint: str) -> PyType:
-        """Return the type of a column whose JSON is a value of this type."""
+        """Return the type of a column with values of this type as JSON."""
         if self.json == "text":
             return PyType(hint, f"PgJsonText[{hint}]", hint, hint, encode=f"json_text:{hint}")
         return PyType(hint, f"PgJson[{hint}]", hint, hint, encode=f"json_object:{hint}")

@@ -1,4 +1,4 @@
-"""The tables as expressions see them; views by their own queries, where these can be read."""
+"""The schema for inference: tables from sqlc's request, views from their own queries."""
 
 from __future__ import annotations
 
@@ -18,46 +18,48 @@ __all__ = ["read_tables"]
 
 
 def read_tables(request: protocol.Request, files: SchemaFiles) -> tuple[Schema, protocol.Request]:
-    """Return the tables, and the request with the columns of its views set right."""
+    """Return the schema, and the request with the columns of its views corrected."""
     tables = {
         (schema.name, table.name): {
-            each.name: _info((schema.name, table.name, each.name), each, files)
-            for each in table.columns
+            column.name: _value_type((schema.name, table.name, column.name), column, files)
+            for column in table.columns
         }
         for schema in request.schemas
         for table in schema.tables
     }
-    found = Schema(
+    composites = {
+        name: {key: ValueType(pg_type, dims) for key, (pg_type, dims) in fields.items()}
+        for name, fields in files.composites.items()
+    }
+    schema = Schema(
         request.default_schema,
         tables,
         files.functions,
-        _domains(files),
-        {
-            name: {key: ValueType(kind, dims) for key, (kind, dims) in fields.items()}
-            for name, fields in files.composites.items()
-        },
-        enums=_enums(request),
+        _domain_bases(files),
+        composites,
+        enums=_enum_values(request),
         required=files.required,
         own_casts=files.own_casts,
     )
     for parts, (names, query) in files.views.items():
-        named = found.table(parts)
-        if named is None:
+        view = schema.table(parts)
+        if view is None:
             continue
-        if names and names != tuple(named[1]):
-            found.renamed.add(named[0])
-        infos = [info for _, info in columns(Inference(found), query, None)]
-        there = list(tables[named[0]])
-        if len(infos) == len(names or there) == len(there):
-            tables[named[0]] = dict(zip(there, infos, strict=True))
+        key, sqlc_columns = view
+        if names and names != tuple(sqlc_columns):
+            schema.renamed.add(key)
+        values = [value for _, value in columns(Inference(schema), query, None)]
+        if len(values) == len(names or sqlc_columns) == len(sqlc_columns):
+            tables[key] = dict(zip(sqlc_columns, values, strict=True))
         else:
-            tables[named[0]] = {name: info.null(nullable=True) for name, info in named[1].items()}
-    return found, _corrected(request, found)
+            # The query could not be read in full: sqlc's types, but any column may be NULL.
+            tables[key] = {name: value.null(nullable=True) for name, value in sqlc_columns.items()}
+    return schema, _correct_request(request, schema)
 
 
-def _domains(files: SchemaFiles) -> dict[str, str]:
-    """Return the type behind every domain that is not of an array."""
-    found: dict[str, str] = {}
+def _domain_bases(files: SchemaFiles) -> dict[str, str]:
+    """Return the base type of each domain that is not of an array."""
+    bases: dict[str, str] = {}
     for name in files.domains:
         base, dims, seen = name, 0, {name}
         while base in files.domains and not dims:
@@ -66,52 +68,53 @@ def _domains(files: SchemaFiles) -> dict[str, str]:
                 break
             seen.add(base)
         if not dims:
-            found[name] = base
-    return found
+            bases[name] = base
+    return bases
 
 
-def _enums(request: protocol.Request) -> dict[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {}
+def _enum_values(request: protocol.Request) -> dict[str, tuple[str, ...]]:
+    values: dict[str, tuple[str, ...]] = {}
     for schema in request.schemas:
         prefix = "" if schema.name == request.default_schema else f"{schema.name}."
-        found.update({prefix + each.name: each.values for each in schema.enums})
-    return found
+        values.update({prefix + enum.name: enum.values for enum in schema.enums})
+    return values
 
 
-def _corrected(request: protocol.Request, found: Schema) -> protocol.Request:
-    schemas = tuple(
-        replace(
-            schema,
-            tables=tuple(
-                replace(
-                    table,
-                    columns=tuple(
-                        _column(each, found.tables[schema.name, table.name][each.name])
-                        for each in table.columns
-                    ),
-                )
-                for table in schema.tables
-            ),
-        )
-        for schema in request.schemas
+def _correct_request(request: protocol.Request, schema: Schema) -> protocol.Request:
+    return replace(
+        request,
+        schemas=tuple(
+            replace(
+                part,
+                tables=tuple(_correct_table(part.name, table, schema) for table in part.tables),
+            )
+            for part in request.schemas
+        ),
     )
-    return replace(request, schemas=schemas)
 
 
-def _column(column: protocol.Column, info: ValueType) -> protocol.Column:
-    if not info.type or info.type == "record":
+def _correct_table(schema_name: str, table: protocol.Table, schema: Schema) -> protocol.Table:
+    values = schema.tables[schema_name, table.name]
+    corrected = (_correct_column(column, values[column.name]) for column in table.columns)
+    return replace(table, columns=tuple(corrected))
+
+
+def _correct_column(column: protocol.Column, value: ValueType) -> protocol.Column:
+    if not value.type or value.type == "record":
         return replace(column, type=protocol.TypeName(UNKNOWN), not_null=False)
-    kind = "text" if info.open else info.type
-    same = column.type.name == kind and column.dims == info.dims
+    pg_type = "text" if value.open else value.type
+    same = column.type.name == pg_type and column.dims == value.dims
     nullable = not (column.not_null or column.type.is_serial)
-    if same and nullable == info.nullable:
+    if same and nullable == value.nullable:
         return column
-    there = column.type if same else protocol.TypeName(kind)
-    return replace(column, type=there, dims=info.dims, not_null=not info.nullable)
+    type_name = column.type if same else protocol.TypeName(pg_type)
+    return replace(column, type=type_name, dims=value.dims, not_null=not value.nullable)
 
 
-def _info(origin: tuple[str, str, str], column: protocol.Column, files: SchemaFiles) -> ValueType:
-    kind = column.type.name
-    required = kind in files.required and not column.dims
+def _value_type(
+    origin: tuple[str, str, str], column: protocol.Column, files: SchemaFiles
+) -> ValueType:
+    pg_type = column.type.name
+    required = pg_type in files.required and not column.dims
     nullable = not (column.not_null or column.type.is_serial or required)
-    return ValueType(kind, column.dims, nullable=nullable, origin=origin)
+    return ValueType(pg_type, column.dims, nullable=nullable, origin=origin)

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
-from agentrows.errors import DirtySchema, InvalidTrack, MigrationError, MigrationFailed
+from agentrows.errors import (
+    ConfigError,
+    DirtySchema,
+    InvalidTrack,
+    MigrationError,
+    MigrationFailed,
+)
 from agentrows.migrate import Migrator, Track, builtin_tracks, create_migration
 from support.catalog import catalog, columns, fingerprint
 from support.tracks import write_track
@@ -344,7 +350,7 @@ async def test_a_database_older_than_kagent_0_8_is_refused_unchanged(
     before = await catalog(orm_made)
     rows = await fingerprint(orm_made, await columns(orm_made))
 
-    with pytest.raises(MigrationError):
+    with pytest.raises(ConfigError, match=r"Start kagent v0\.8 once"):
         await Migrator(database, builtin_tracks()).up()
 
     assert await catalog(orm_made) == before

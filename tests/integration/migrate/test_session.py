@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from agentrows.errors import ConfigError, LockTimeout, MigrationFailed, Unavailable
-from agentrows.migrate import FileRun, Migrator, run, session_sql
+from agentrows.migrate import FileRun, Migrator, run, session_sql, work
 from agentrows.migrate.lock import lock_id
 from support.postgres import LOCKED_ROLE, as_role
 from support.tracks import write_track
@@ -281,7 +281,7 @@ async def test_a_copy_that_asks_the_client_fails_and_does_not_hang(
     def overlook(_file: File) -> None:
         """Find nothing."""
 
-    monkeypatch.setattr(run, "check_statements", overlook)
+    monkeypatch.setattr(work, "check_statements", overlook)
     track = write_track(tmp_path, "t", "CREATE TABLE a (n int); COPY a FROM stdin;")
     with pytest.raises(MigrationFailed, match=r"^t/000001.*waits for rows of a COPY"):
         await asyncio.wait_for(Migrator(database, [track], ddl_lock_timeout_s=0.2).up(), 20)

@@ -1,7 +1,7 @@
-"""One migrated database for all tests of the stores, emptied before each; a second way into it.
+"""One migrated database for all tests of the stores, emptied before each test.
 
 `pytest tests/integration/stores --core 5` runs them on a database whose core track ends there.
-A test in which a method then says SchemaBehind, with a version above, is an expected failure.
+A test in which a method then raises SchemaBehind for a higher version is an expected failure.
 
 `pytest tests/integration/stores --pooler` runs them through pgbouncer in transaction mode.
 """
@@ -40,7 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """On an older schema, report as an expected failure what has to fail there."""
+    """Report the expected failures of a run on an older schema."""
     report = yield
     core = core_version(item.config)
     if core is not None and report.failed and call.excinfo is not None:
@@ -52,7 +52,7 @@ def pytest_runtest_makereport(
 
 
 def core_version(config: pytest.Config) -> int | None:
-    """The version that was asked for; None is the newest, also where the option is not known."""
+    """Return the version of the option --core; None is the newest, also without the option."""
     return cast("int | None", config.getoption("core", None))
 
 
@@ -110,7 +110,7 @@ async def client(
 
 @pytest_asyncio.fixture
 async def db(migrated: str) -> AsyncIterator[asyncpg.Connection]:
-    """A connection of another program, and as a superuser, to the database of `client`."""
+    """A connection of another program, as a superuser, to the database of `client`."""
     connection = await asyncpg.connect(as_role(migrated, SUPERUSER))
     await init_connection(connection)
     yield connection
@@ -118,7 +118,7 @@ async def db(migrated: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 async def empty(dsn: str) -> None:
-    """Remove the rows of every table that has some, but the migrations'."""
+    """Remove the rows of all tables except those of the migrations."""
     connection = await asyncpg.connect(dsn)
     try:
         tables = await connection.fetch(

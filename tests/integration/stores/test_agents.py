@@ -130,7 +130,7 @@ async def test_twenty_tasks_that_store_the_same_agent_all_get_it(
     assert await count(db, "agent") == 5
 
 
-async def test_twenty_tasks_that_differ_over_an_agent_leave_one_of_their_wishes(
+async def test_twenty_tasks_that_store_one_agent_differently_leave_one_value(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     stored = await asyncio.gather(

@@ -1,4 +1,4 @@
-"""Arguments that cannot be stored: refused by name, before anything is sent."""
+"""Arguments that cannot be stored are refused by name, before anything is sent."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ NOT_TEXT: Final = ("a\0b", "\0", "\ud800", "a\udfffb", 7, b"bytes", 1.5, ["a"])
 
 
 def as_event(**fields: object) -> NewEvent:
-    """An event that pydantic has not looked at."""
+    """An event that pydantic has not validated."""
     whole = {"id": "e-1", "user_id": "mira", "session_id": "s-1", "data": "{}", **fields}
     return NewEvent.model_construct(None, **whole)
 
 
 def as_memory(**fields: object) -> NewMemory:
-    """A memory that pydantic has not looked at."""
+    """A memory that pydantic has not validated."""
     whole = {"id": "m-1", "agent_name": "travel", "user_id": "mira", "content": "", **fields}
     return NewMemory.model_construct(None, **whole)
 
@@ -169,7 +169,7 @@ TEXTS: Final[dict[tuple[str, str], Call]] = {
     ),
 }
 INDEXED: Final = {key: call for key, call in TEXTS.items() if key[1] in ("name", "source")}
-"""Text that is no id, but stands in an index as well."""
+"""Text of an indexed column that is not an id."""
 
 
 def deep(levels: int) -> JsonValue:
@@ -186,7 +186,7 @@ def in_a_circle() -> JsonValue:
 
 
 def named(argument: str) -> str:
-    """A pattern for a message that says the argument's whole name."""
+    """A pattern for a message that starts with the full name of an argument."""
     return rf"(?<![\w.]){re.escape(argument)}(?![\w.])"
 
 
@@ -204,7 +204,7 @@ async def refuse(
 
 
 @pytest.mark.parametrize("key", [*IDS, *TEXTS], ids=" ".join)
-async def test_what_is_no_text_for_postgresql_is_refused_by_name(
+async def test_text_that_postgresql_cannot_store_is_refused_by_name(
     client: PostgresClient, db: asyncpg.Connection, key: tuple[str, str]
 ) -> None:
     await refuse(client, db, key, (IDS | TEXTS)[key], NOT_TEXT)
@@ -272,7 +272,7 @@ VECTORS: Final[dict[str, object]] = {
 
 
 @pytest.mark.parametrize("name", list(VECTORS))
-async def test_a_vector_that_is_none_is_refused_by_name(
+async def test_invalid_vector_is_refused_by_name(
     client: PostgresClient, db: asyncpg.Connection, name: str
 ) -> None:
     value = cast("VectorLike", VECTORS[name])
@@ -305,7 +305,7 @@ JSON: Final[dict[str, Callable[[], JsonValue]]] = {
 
 
 @pytest.mark.parametrize("name", list(JSON))
-async def test_a_value_that_json_cannot_say_is_refused_by_name(
+async def test_value_without_a_json_form_is_refused_by_name(
     client: PostgresClient, db: asyncpg.Connection, name: str
 ) -> None:
     value = JSON[name]()
@@ -352,7 +352,7 @@ async def test_metadata_text_that_is_no_json_object_is_refused_by_name(
 @pytest.mark.parametrize(
     "metadata", [{"a": 1, "b": "\0"}, {"\0": 1}, '{"a": "\\u0000"}', '{"a": "\\ud800"}']
 )
-async def test_metadata_with_what_jsonb_cannot_hold_is_refused_because_no_filter_would_find_it(
+async def test_metadata_that_jsonb_cannot_contain_is_refused(
     client: PostgresClient, db: asyncpg.Connection, metadata: dict[str, JsonValue] | str
 ) -> None:
     await refuse_metadata(client, db, metadata)
@@ -407,7 +407,7 @@ async def test_a_moment_without_time_zone_is_refused_by_name(
     ],
     ids=["before all time", "after all time"],
 )
-async def test_a_moment_that_utc_cannot_say_is_refused_by_name(
+async def test_datetime_outside_of_the_utc_range_is_refused_by_name(
     client: PostgresClient, db: asyncpg.Connection, moment: datetime
 ) -> None:
     with pytest.raises(InvalidValue, match=named("expires_at")):
@@ -454,6 +454,6 @@ async def test_an_unknown_way_to_treat_duplicates_is_refused_by_name(
 
 
 def scribble(size: int) -> str:
-    """Text that does not compress, always the same: PostgreSQL compresses what it indexes."""
+    """Text that does not compress (PostgreSQL compresses indexed values); always the same."""
     dice = random.Random(size)  # noqa: S311  not a secret
     return "".join(chr(dice.randrange(33, 127)) for _ in range(size))

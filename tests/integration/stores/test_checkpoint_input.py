@@ -1,4 +1,4 @@
-"""What checkpoints and their writes refuse, by name and before anything is stored."""
+"""Invalid checkpoints and writes are refused by name, before anything is stored."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 NO_BASE64: Final = ("a", "YQ", "YQ=", "not base64", "ü", "YW Jj", "YWJj\n", "{}")
 
 
-async def test_a_value_that_is_no_base64_is_refused_by_name(
+async def test_value_that_is_not_base64_is_refused_by_name(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     for value in NO_BASE64:
@@ -51,7 +51,7 @@ async def test_an_empty_value_is_base64_too(client: PostgresClient) -> None:
     assert await written(client) == [("w-1", 0, "")]
 
 
-async def test_a_batch_with_a_write_that_is_none_is_refused_by_name_and_stores_nothing(
+async def test_batch_with_an_invalid_write_is_refused_and_stores_nothing(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     whole = {"idx": 1, "channel": "a", "value_type": "json", "value": ""}
@@ -70,7 +70,7 @@ async def test_a_batch_with_a_write_that_is_none_is_refused_by_name_and_stores_n
 
 
 @pytest.mark.parametrize(("method", "argument"), text_arguments("checkpoints"))
-async def test_what_is_no_text_for_a_checkpoint_is_refused_by_name(
+async def test_invalid_text_of_a_checkpoint_is_refused_by_name(
     client: PostgresClient, db: asyncpg.Connection, method: str, argument: str
 ) -> None:
     await refuse_by_name(client, method, argument)
@@ -96,7 +96,7 @@ METADATA: Final[tuple[object, ...]] = (
 
 
 @pytest.mark.parametrize("metadata", METADATA, ids=ascii)
-async def test_metadata_that_json_cannot_say_is_refused_by_name(
+async def test_metadata_without_a_json_form_is_refused_by_name(
     client: PostgresClient, db: asyncpg.Connection, metadata: object
 ) -> None:
     value = cast("dict[str, JsonValue]", metadata)

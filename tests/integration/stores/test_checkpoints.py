@@ -1,4 +1,4 @@
-"""Checkpoints and their writes: the key, the order, what two tasks may write, the statements."""
+"""Checkpoints and their writes: keys, order, concurrent tasks and the number of statements."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ async def test_checkpoints_of_other_users_threads_and_namespaces_are_not_seen(
     ],
     ids=lambda value: str(sorted(value)),
 )
-async def test_a_delete_takes_what_it_names_with_the_writes_and_a_store_brings_it_back(
+async def test_deleted_checkpoints_and_writes_are_restored_by_storing_them(
     client: PostgresClient,
     db: asyncpg.Connection,
     narrowed: dict[str, str],
@@ -174,7 +174,7 @@ async def test_two_tasks_that_write_one_index_at_once_both_keep_their_writes(
             ]
 
 
-async def test_the_stored_index_holds_43_bits_of_the_tasks_hash_and_fits_a_readers_integer(
+async def test_stored_index_has_43_bits_of_the_task_hash_and_fits_int64(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     tasks = [f"w-{number}" for number in range(300)]
@@ -263,18 +263,18 @@ async def test_pages_of_checkpoints_go_on_before_the_last_one_over_ties_in_time(
     assert newest.checkpoint.checkpoint_id == order[0]
 
 
-async def test_a_page_goes_on_before_a_deleted_checkpoint_and_one_of_another_writer(
+async def test_page_starts_before_a_deleted_or_foreign_checkpoint(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     order = await scatter(client, db)
     await client.delete_checkpoint("t-1", user_id="mira", checkpoint_id=order[3])
     assert await listed(client, before=order[3], limit=2) == order[4:6]
-    # An id that nobody stored counts by itself, as LangGraph's grow with time.
+    # An unknown id is compared by itself, because LangGraph's ids grow with time.
     assert set(await listed(client, before="p-35")) == {"p-0", "p-1", "p-2", "p-3"}
     assert await listed(client, before="a") == []
 
 
-async def test_a_checkpoint_elsewhere_is_no_place_to_begin(client: PostgresClient) -> None:
+async def test_checkpoint_of_another_thread_does_not_start_a_page(client: PostgresClient) -> None:
     await store(client, "p-5", thread_id="t-2")
     await store(client, "p-9", user_id="juno")
     for name in ("p-1", "p-6"):
@@ -318,7 +318,7 @@ async def test_a_filter_keeps_the_checkpoints_whose_metadata_contains_it(
     assert await listed(client, metadata=metadata, limit=1) == expected[:1]
     before = [name for name in expected if name < "p-5"]
     assert await listed(client, metadata=metadata, before="p-5") == before
-    # Without a filter they are all there.
+    # Without a filter the list contains all of them.
     assert len(await listed(client)) == len(rows) + len(SPOILT)
 
 
@@ -355,7 +355,7 @@ SPOILT: Final = (
 
 
 async def spoil(db: asyncpg.Connection) -> None:
-    """Add the rows of another program whose metadata is no JSON object in base64, older ones."""
+    """Add older rows of another program, with metadata that is not base64 of a JSON object."""
     await db.executemany(
         "INSERT INTO lg_checkpoint (user_id, thread_id, checkpoint_id, metadata, checkpoint, "
         "checkpoint_type, created_at) VALUES ('mira', 't-1', $1, $2, '', '', $3)",
@@ -415,7 +415,7 @@ async def statements_of_a_list(dsn: str, **arguments: Any) -> tuple[list[str], i
         client = await PostgresClient.from_pool(pool)
         seen.clear()
         found = await client.list_checkpoints("t-1", user_id="mira", **arguments)
-        # What a pool of the application does when a connection is given back is its own affair.
+        # The statements of an application's pool at the release of a connection do not count.
         return [query for query in seen if "pg_advisory_unlock_all" not in query], len(found)
 
 

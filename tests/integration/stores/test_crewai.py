@@ -33,7 +33,7 @@ async def search(client: PostgresClient, text: str, *, limit: int | None = None)
 
 
 async def at_once(db: asyncpg.Connection) -> None:
-    """Let all memories be of one moment, so that the score decides."""
+    """Set one time for all memories, so that the score decides the order."""
     await db.execute("UPDATE crewai_agent_memory SET created_at = $1", EARLY)
 
 
@@ -121,12 +121,12 @@ async def test_the_text_of_a_search_is_literal_and_in_any_case(
     assert set(await search(client, text)) == set(expected.split())
 
 
-async def test_a_search_knows_the_case_of_letters_beyond_ascii(client: PostgresClient) -> None:
+async def test_search_ignores_the_case_of_non_ascii_letters(client: PostgresClient) -> None:
     await remember(client, a=memory("Große ÜBERSICHT"))
     assert await search(client, "übersicht") == ["a"]
 
 
-async def test_a_search_finds_letters_beyond_ascii_also_where_the_json_escapes_them(
+async def test_search_matches_non_ascii_letters_that_are_escaped_in_json(
     client: PostgresClient,
 ) -> None:
     await remember(client, a=json.dumps({"task_description": "Grüße 🦊"}))
@@ -144,7 +144,7 @@ NO_JSON = (
 )
 
 
-async def test_memories_that_are_no_json_neither_break_a_search_nor_stay_hidden_from_it(
+async def test_search_includes_memories_that_are_not_json(
     client: PostgresClient,
 ) -> None:
     await remember(client, good=memory("needle"))
@@ -188,7 +188,7 @@ async def test_a_memory_nested_too_deeply_for_the_server_does_not_break_a_search
     assert await search(client, "needle") == ["good"]
 
 
-async def test_a_search_is_newest_first_and_a_time_that_is_not_known_is_the_oldest(
+async def test_search_is_newest_first_and_null_time_is_oldest(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     await remember(client, a=memory("x", score=1), b=memory("x", score=9), c=memory("x"))
@@ -236,13 +236,13 @@ async def latest(client: PostgresClient) -> str | None:
     return found.method_name if found else None
 
 
-async def test_there_is_none_where_no_state_was_stored(client: PostgresClient) -> None:
+async def test_flow_without_a_state_returns_none(client: PostgresClient) -> None:
     await state(client, "begin", thread="t-2")
     await client.store_crewai_flow_state("t-1", user_id="juno", method_name="m", state_data="{}")
     assert await client.find_crewai_flow_state("t-1", user_id="mira") is None
 
 
-async def test_the_latest_state_is_that_which_was_stored_last_also_again(
+async def test_latest_state_is_the_most_recently_stored_one(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     await state(client, "begin")
@@ -255,7 +255,7 @@ async def test_the_latest_state_is_that_which_was_stored_last_also_again(
     assert await count(db, "crewai_flow_state") == 2
 
 
-async def test_a_state_without_a_time_is_the_oldest_and_a_deleted_one_is_none(
+async def test_state_without_a_time_is_oldest_and_deleted_state_is_not_returned(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     await state(client, "begin")
@@ -282,7 +282,7 @@ async def test_twenty_tasks_that_store_one_memory_and_state_leave_one_of_each(
 
 
 @pytest.mark.parametrize(("method", "argument"), text_arguments("crewai"))
-async def test_what_is_no_text_for_crewai_is_refused_by_name(
+async def test_invalid_text_of_crewai_is_refused_by_name(
     client: PostgresClient, db: asyncpg.Connection, method: str, argument: str
 ) -> None:
     await refuse_by_name(client, method, argument)

@@ -1,4 +1,4 @@
-"""A reader that pages through a session while others write to it misses nothing."""
+"""A reader of pages misses no event of concurrent writers."""
 
 from __future__ import annotations
 

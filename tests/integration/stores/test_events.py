@@ -1,4 +1,4 @@
-"""Events: batches that keep their order, pages, the last ones, and the stream."""
+"""Events: order of batches, pages, last events and streams."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def places(*, newest_first: bool) -> list[int]:
 
 
 def scrambled(size: int) -> list[str]:
-    """Ids that sort otherwise than they stand."""
+    """Ids in another order than their sort order."""
     ids = [f"e-{number * 7919 % size:05}" for number in range(size)]
     assert len(set(ids)) == size
     assert ids != sorted(ids)
@@ -51,7 +51,7 @@ async def test_the_database_sets_the_times_of_events(
     assert all(each.created_at and before <= each.created_at <= after for each in found)
 
 
-async def test_no_events_at_all_are_stored_without_complaint(
+async def test_empty_batch_of_events_stores_nothing(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     assert await client.store_events([]) == 0
@@ -106,14 +106,16 @@ async def test_a_duplicate_within_a_batch_stores_nothing_and_is_named(
     assert await count(db, "event") == 0
 
 
-async def test_a_duplicate_of_another_user_is_none(client: PostgresClient) -> None:
+async def test_event_of_another_user_with_the_same_id_is_no_duplicate(
+    client: PostgresClient,
+) -> None:
     await client.store_events([event("e-1", user_id="noor", data="hers")])
     assert await client.store_events([event("e-1", data="mine")]) == 1
     assert (await client.get_event("e-1", user_id="noor")).data == "hers"
     assert (await client.get_event("e-1", user_id="mira")).data == "mine"
 
 
-async def test_the_id_of_a_deleted_event_is_still_taken(client: PostgresClient) -> None:
+async def test_id_of_a_deleted_event_cannot_be_reused(client: PostgresClient) -> None:
     await client.store_events([event("e-1")])
     await client.delete_event("e-1", user_id="mira")
     with pytest.raises(AlreadyExists, match="e-1"):
@@ -144,7 +146,7 @@ async def test_of_duplicates_within_a_batch_the_first_one_stays(client: Postgres
 
 
 @pytest.mark.parametrize("on_duplicate", ["raise", "skip"])
-async def test_batches_over_the_same_ids_and_sessions_in_opposite_order_do_not_deadlock(
+async def test_batches_of_the_same_ids_in_opposite_order_do_not_deadlock(
     client: PostgresClient, db: asyncpg.Connection, on_duplicate: Literal["raise", "skip"]
 ) -> None:
     for number in range(10):
@@ -222,7 +224,7 @@ async def test_a_deleted_event_is_neither_found_nor_listed_nor_streamed(
     assert await client.list_events_for_session("s-1", user_id="mira", last=5) == streamed
 
 
-async def test_a_list_holds_the_events_of_its_session_alone(client: PostgresClient) -> None:
+async def test_list_contains_only_the_events_of_its_session(client: PostgresClient) -> None:
     await client.store_events([event("e-1"), event("e-2", session_id="s-2")])
     await client.store_events([event("e-3", session_id=None)])
     found = await client.list_events_for_session("s-2", user_id="mira")
@@ -248,7 +250,7 @@ async def test_pages_of_events_visit_each_row_once_over_ties_in_time(
     assert await client.list_events_for_session("s-1", user_id="mira", order=order) == found
 
 
-async def test_a_stream_visits_each_row_once_over_ties_in_time_and_goes_on_after_any(
+async def test_stream_visits_each_row_once_and_starts_after_any_row(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     await client.store_events([event(f"e-{number}") for number in range(len(TIMES))])
@@ -290,7 +292,7 @@ async def test_after_a_moment_goes_with_a_limit(client: PostgresClient) -> None:
     assert [each.id for each in found] == ["e-2", "e-3"]
 
 
-async def test_nothing_happens_after_the_last_moment_that_can_be_said(
+async def test_no_event_is_after_the_largest_datetime(
     client: PostgresClient,
 ) -> None:
     await client.store_events([event("e-1")])
@@ -300,7 +302,7 @@ async def test_nothing_happens_after_the_last_moment_that_can_be_said(
     assert [each async for each in stream] == []
 
 
-async def test_everything_happens_after_the_first_moment_that_can_be_said(
+async def test_every_event_is_after_the_smallest_datetime(
     client: PostgresClient,
 ) -> None:
     await client.store_events([event("e-1")])
@@ -320,7 +322,9 @@ async def test_the_last_events_come_oldest_first(
 
 
 @pytest.mark.parametrize("value", [{"limit": 2}, {"after": EARLY}, {"order": "newest_first"}])
-async def test_last_stands_alone(client: PostgresClient, value: dict[str, object]) -> None:
+async def test_last_cannot_be_combined_with_other_options(
+    client: PostgresClient, value: dict[str, object]
+) -> None:
     await client.store_events([event("e-1")])
     with pytest.raises(InvalidValue, match="last"):
         await client.list_events_for_session("s-1", user_id="mira", last=1, **value)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

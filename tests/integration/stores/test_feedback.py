@@ -1,4 +1,4 @@
-"""Feedback: what is accepted, how it is listed, and the counts."""
+"""Feedback: accepted values, lists and counts."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ async def test_an_unknown_issue_is_refused(
     assert await count(db, "feedback") == 0
 
 
-async def test_an_unknown_issue_of_another_program_is_listed_as_text_and_counted_in_the_total(
+async def test_unknown_issue_of_another_writer_is_listed_and_counted_in_total(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     await db.execute(

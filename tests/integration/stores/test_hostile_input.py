@@ -1,7 +1,7 @@
-"""Whatever is passed comes back exactly, or InvalidValue names the argument and nothing is done.
+"""Every value is returned unchanged, or InvalidValue names the argument and nothing is stored.
 
-Every public method of every store, every argument of each, with all that support/hostile.py knows
-for its kind, and with what hypothesis makes of it (AGENTROWS_ROUNDS times as much).
+The tests call every public method of every store, and vary every argument with all values of its
+kind in support/hostile.py, and with generated ones (AGENTROWS_ROUNDS times as many).
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ READ_BACK: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "store_agent_memory": ("list_agent_memories", ("agent_name", "user_id")),
     "store_agent_memories": ("list_agent_memories", ("agent_name", "user_id")),
 }
-"""How to read what a method stored, and by which of its arguments."""
+"""The method that reads a stored row, and the arguments that identify the row."""
 READS: Final = ("get", "list", "find", "stream", "summarize")
 NOT_STORED: Final = ("on_duplicate", "idempotency_key", "events", "tools", "writes", "memories")
-"""Arguments that are no value of the row; the rows of a batch are tried field by field."""
+"""Arguments that are not columns of the row; the rows of a batch are varied field by field."""
 MORE: Final[dict[str, dict[str, object]]] = {
     "search_crewai_memory_by_task": {"task_description": ""},
     "list_agent_memories": {"with_embeddings": True},
@@ -67,7 +67,7 @@ class World:
         self.tables: list[str] = []
 
     async def fill(self) -> None:
-        """Bring the tables back to a session, a task, a checkpoint, and nothing else."""
+        """Reset the tables to one session, one task and one checkpoint."""
         if not self.tables:
             found = await self.db.fetch(
                 "SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' "
@@ -82,7 +82,7 @@ class World:
         self.before = await self.look()
 
     async def look(self) -> list[tuple[object, ...]]:
-        """How many rows each table has, and which transactions wrote them."""
+        """Return the number of rows of each table, and the transactions that wrote them."""
         counts = " UNION ALL ".join(
             f"SELECT '{table}', count(*), sum(xmin::text::bigint) FROM {table}"  # noqa: S608
             for table in self.tables
@@ -90,7 +90,7 @@ class World:
         return [tuple(row) for row in await self.db.fetch(counts)]
 
     async def attempt(self, case: Case, value: object) -> bool:
-        """Call with this value; say whether it was taken."""
+        """Call with this value; return whether it was accepted."""
         arguments = case.arguments(value)
         try:
             await call(self.client, case.method, arguments)
@@ -106,7 +106,7 @@ class World:
         return True
 
     async def compare(self, case: Case, arguments: dict[str, object], value: object) -> None:
-        """Read the row back, and hold its field against the value."""
+        """Read the row again and compare its field with the value."""
         name = case.field or case.argument
         if value is UNSET or name in NOT_STORED or (name, value) == ("id", None):
             return
@@ -137,7 +137,7 @@ class World:
 
 
 def same(stored: object, value: object) -> bool:
-    """Whether a value came back as it was, with the types of JSON's values."""
+    """Return whether a value is unchanged, including the types of JSON values."""
     if isinstance(stored, Vector):
         return stored == (value if isinstance(value, Vector) else Vector(list(cast("Any", value))))
     if isinstance(value, dict) and isinstance(stored, str):
@@ -148,7 +148,7 @@ def same(stored: object, value: object) -> bool:
 
 
 def is_named(name: str, message: str) -> bool:
-    """Whether a message says the argument's whole name, or a place within it."""
+    """Return whether a message starts with the full name of an argument or of a part of it."""
     found = re.search(rf"(?<![\w.]){re.escape(name)}(?![\w])", message)
     return found is not None
 
@@ -167,7 +167,7 @@ def test_every_public_method_is_tried() -> None:
 
 
 @pytest.mark.parametrize("store", METHODS)
-async def test_what_is_passed_comes_back_or_is_refused_by_name(world: World, store: str) -> None:
+async def test_value_is_returned_unchanged_or_refused_by_name(world: World, store: str) -> None:
     for case in cases(Stores, *METHODS[store]):
         for value in (*case.kind.corpus, *NOTHING_OF_THE_KIND):
             if await world.attempt(case, value) and not case.method.startswith(READS):
@@ -184,7 +184,7 @@ async def test_what_is_passed_comes_back_or_is_refused_by_name(world: World, sto
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(data=st.data())
-async def test_whatever_is_made_up_comes_back_or_is_refused_by_name(
+async def test_generated_value_is_returned_unchanged_or_refused_by_name(
     world: World, store: str, data: st.DataObject
 ) -> None:
     case = data.draw(st.sampled_from(cases(Stores, *METHODS[store])))
@@ -195,7 +195,7 @@ async def test_whatever_is_made_up_comes_back_or_is_refused_by_name(
 
 
 HUGE: Final = "A" * 50 * 2**20
-"""50 MB of text, which is base64 too; it comes back from 3 methods, in long rounds from all."""
+"""50 MB of base64 text, returned unchanged by 3 methods, and by all of them in long rounds."""
 LARGE: Final[list[tuple[str, str, object]]] = [
     ("store_agent", "config", {"a": HUGE}),
     ("store_events", "data", HUGE),
@@ -238,7 +238,7 @@ async def test_a_batch_that_postgresql_cannot_receive_is_refused_by_name(
     assert await world.look() == world.before
 
 
-async def test_a_text_of_which_three_do_not_fit_a_message_is_refused_by_name(world: World) -> None:
+async def test_text_above_256_mib_is_refused_by_name(world: World) -> None:
     with pytest.raises(InvalidValue, match=r"^data must have at most 268,435,456 bytes"):
         await world.client.store_task("k-2", user_id="mira", data="A" * (2**28 + 1))
     assert await world.look() == world.before

@@ -1,4 +1,4 @@
-"""Every list and the search: what a limit may be, and what it does."""
+"""Limits of every list and of the search."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ async def test_a_limit_takes_that_many_from_the_front_and_none_takes_all(
     client: PostgresClient, name: str
 ) -> None:
     await fill(client)
-    # Touching counts on, so the rows of a search are compared by their ids.
+    # A search increments the access count, so its rows are compared by their ids.
     every = [getattr(row, "id", None) for row in await LISTS[name](client, None)]
     assert len(set(every)) == 3
     for limit in (1, 2, 3, 4, 2**31, 2**63 - 1):
@@ -89,16 +89,14 @@ async def test_a_limit_takes_that_many_from_the_front_and_none_takes_all(
 
 
 @pytest.mark.parametrize("name", list(LISTS))
-async def test_a_limit_that_is_no_number_from_1_on_is_refused_by_name(
-    client: PostgresClient, name: str
-) -> None:
+async def test_invalid_limit_is_refused_by_name(client: PostgresClient, name: str) -> None:
     for limit in NO_LIMITS:
         with pytest.raises(InvalidValue, match=r"^limit "):
             await LISTS[name](client, cast("int", limit))
 
 
 @pytest.mark.parametrize("last", NO_LIMITS)
-async def test_a_number_of_last_events_that_is_none_from_1_on_is_refused_by_name(
+async def test_invalid_number_of_last_events_is_refused_by_name(
     client: PostgresClient, last: object
 ) -> None:
     with pytest.raises(InvalidValue, match=r"^last "):

@@ -122,7 +122,7 @@ async def test_an_id_that_is_given_is_kept(client: PostgresClient) -> None:
     assert await ids(client) == ["not a uuid"]
 
 
-async def test_storing_a_memory_again_keeps_what_is_left_out_and_when_and_how_often_it_was_read(
+async def test_storing_a_memory_again_keeps_omitted_fields_and_access_count(
     client: PostgresClient,
 ) -> None:
     first = await client.store_agent_memory(
@@ -146,7 +146,7 @@ async def test_none_clears_each_optional_field_of_a_memory(client: PostgresClien
 
 
 @pytest.mark.parametrize("owner", [HERS, OTHERS])
-async def test_a_memory_of_another_owner_is_neither_overwritten_nor_found_nor_deleted(
+async def test_memory_of_another_owner_is_not_replaced_found_or_deleted(
     client: PostgresClient, db: asyncpg.Connection, owner: Owner
 ) -> None:
     await client.store_agent_memory(**owner, id="m-1", content="secret", embedding=AHEAD)
@@ -169,7 +169,7 @@ async def test_a_batch_is_stored_in_its_order_and_counted(client: PostgresClient
     assert await client.store_agent_memories([]) == 0
 
 
-async def test_a_batch_replaces_what_is_stored_but_not_when_and_how_often_it_was_read(
+async def test_batch_replaces_memories_but_keeps_creation_and_access_count(
     client: PostgresClient,
 ) -> None:
     first = await client.store_agent_memory(
@@ -231,7 +231,7 @@ async def test_batches_over_the_same_ids_in_opposite_order_do_not_deadlock(
     assert await count(db, "memory") == 40
 
 
-async def test_a_name_with_hyphens_finds_lists_updates_and_deletes_what_has_underscores(
+async def test_agent_name_with_hyphens_matches_rows_with_underscores(
     client: PostgresClient,
 ) -> None:
     underscored: Owner = {"agent_name": "my_travel_agent", "user_id": "mira"}
@@ -295,7 +295,7 @@ async def test_an_expired_memory_is_neither_found_nor_listed(
 
 
 async def test_counting_a_memory_as_read_touches_no_index(client: PostgresClient) -> None:
-    """A page has room for its rows' new versions; the HNSW index would take them in once more."""
+    """A page has room for new versions of its rows, so that the HNSW index gets no new entry."""
     memories = [new(f"m-{n}", embedding=AHEAD if n < 3 else towards(-0.5)) for n in range(100)]
     await client.store_agent_memories(memories)
     async with client.transaction() as tx:
@@ -349,7 +349,7 @@ async def test_hits_come_best_first_with_the_cosine_as_their_score(client: Postg
             assert -1 <= hit.score <= 1
 
 
-async def test_memories_without_embedding_score_0_and_come_last_even_behind_the_opposite(
+async def test_memories_without_embedding_score_0_and_come_last(
     client: PostgresClient,
 ) -> None:
     await client.store_agent_memories([new("m-1"), new("m-2", embedding=towards(-1)), new("m-3")])
@@ -361,7 +361,7 @@ async def test_memories_without_embedding_score_0_and_come_last_even_behind_the_
     assert [hit.id for hit in await look(client, limit=3)] == ["m-4", "m-2", "m-1"]
 
 
-async def test_the_least_score_is_inclusive_and_may_be_negative(client: PostgresClient) -> None:
+async def test_min_score_is_inclusive_and_may_be_negative(client: PostgresClient) -> None:
     await client.store_agent_memories(
         [
             new("m-1", embedding=towards(1)),
@@ -387,7 +387,7 @@ async def test_the_least_score_is_inclusive_and_may_be_negative(client: Postgres
 
 
 @pytest.mark.parametrize("score", [1.01, -1.01, math.nan, math.inf])
-async def test_a_least_score_that_no_cosine_has_is_refused(
+async def test_min_score_outside_of_the_cosine_range_is_refused(
     client: PostgresClient, score: float
 ) -> None:
     with pytest.raises(InvalidValue, match="min_score"):
@@ -442,7 +442,7 @@ async def test_zero_vectors_stay_last_where_an_owner_has_thousands(
 
 
 @pytest.mark.parametrize("limit", [10, 20, 30])
-async def test_zero_vectors_stay_last_also_when_the_server_does_not_use_the_index(
+async def test_zero_vectors_stay_last_without_the_index(
     client: PostgresClient, db: asyncpg.Connection, limit: int
 ) -> None:
     await add_many_zero_vectors(client, db)
@@ -585,7 +585,7 @@ async def test_a_prune_deletes_what_expired_and_extends_what_was_read_ten_times(
     assert await client.prune_expired_memories() == PrunedMemories(deleted=0, extended=0)
 
 
-async def test_an_extended_memory_that_nobody_reads_again_goes_the_next_time(
+async def test_extended_memory_without_reads_is_deleted_by_the_next_prune(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     await add_expired(db, ("x-10", 10))

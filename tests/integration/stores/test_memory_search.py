@@ -1,4 +1,4 @@
-"""search_agent_memory on 20,000 memories: as many hits as asked for, and the right ones."""
+"""search_agent_memory on 20,000 memories: number and recall of the hits."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ INDEX: Final = Path(__file__).parents[3] / "migrations/vector/000002_hnsw_index.
 OWNERS: Final = {"one": 1, "ten": 10, "thousand": 1_000, "three": 3_000, "half": 10_000}
 ROWS: Final = 20_000
 DIRECTIONS: Final = 16
-"""Real embeddings lie near a surface of few dimensions; so do these, with a little noise."""
+"""Embeddings near a surface of few dimensions, as real ones are, with a little noise."""
 METADATA: Final = ('{"kind": "a"}', "not json", '{"kind": "a", "n": 1}', None)
-"""Of every four memories two are of the kind a."""
+"""Two of every four memories are of the kind a."""
 BATCHES: Final = (1, 10, 100, 500, 501, 600, None)
 ONE_CONNECTION: Final = Settings(pool_max_size=1)
 
@@ -84,14 +84,14 @@ def loaded(server: Server, template: str) -> Iterator[str]:
 
 @pytest_asyncio.fixture
 async def large(loaded: str) -> AsyncIterator[PostgresClient]:
-    """A client with one connection, so that every statement meets the plans of those before."""
+    """A client with one connection, so that every statement uses the plans of earlier ones."""
     async with PostgresClient.open(loaded, settings=ONE_CONNECTION, migrations="off") as client:
         yield client
 
 
 @pytest_asyncio.fixture
 async def reader(loaded: str) -> AsyncIterator[asyncpg.Connection]:
-    """A connection that answers exactly: it may use no index."""
+    """A connection that uses no index and so returns exact results."""
     connection = await asyncpg.connect(loaded)
     await init_connection(connection)
     await connection.execute("SET enable_indexscan = off; SET enable_bitmapscan = off")
@@ -131,7 +131,7 @@ async def search(
 async def recall(
     stores: Stores, reader: asyncpg.Connection, user: str, *, number: int = 20, limit: int = 10
 ) -> float:
-    """Which part of the exact answers was found."""
+    """Return the share of the exact results that was found."""
     found = 0
     for query in queries(number):
         hits = await search(stores, user, query, limit)
@@ -170,14 +170,14 @@ async def test_a_large_owner_gets_as_many_as_asked_for(
 
 
 @pytest.mark.parametrize("user", ["three", "half"])
-async def test_a_large_owner_gets_at_least_95_of_100_right_ones(
+async def test_large_owner_gets_at_least_95_of_the_100_nearest(
     large: PostgresClient, reader: asyncpg.Connection, user: str
 ) -> None:
     assert await recall(large, reader, user) >= 0.95
 
 
 @pytest.mark.parametrize("limit", [600, None])
-async def test_a_large_owner_gets_the_exact_answer_to_a_wide_question(
+async def test_large_owner_gets_the_exact_result_with_a_high_limit(
     large: PostgresClient, reader: asyncpg.Connection, limit: int | None
 ) -> None:
     [query] = queries(1)
@@ -185,10 +185,10 @@ async def test_a_large_owner_gets_the_exact_answer_to_a_wide_question(
 
 
 @pytest.mark.parametrize("user", list(OWNERS))
-async def test_the_answer_stays_as_good_after_the_statement_ran_ten_times_on_its_connection(
+async def test_recall_stays_the_same_after_ten_runs_on_one_connection(
     large: PostgresClient, reader: asyncpg.Connection, user: str
 ) -> None:
-    # After five runs the server may plan without the values; then small and large look the same.
+    # After five runs the server may use a generic plan, the same for small and large owners.
     for query in queries(10):
         await search(large, user, query, 10)
     limit = min(OWNERS[user], 10)
@@ -200,7 +200,7 @@ async def test_the_answer_stays_as_good_after_the_statement_ran_ten_times_on_its
 
 @pytest.mark.parametrize("plans", ["force_generic_plan", "force_custom_plan"])
 @pytest.mark.parametrize("user", list(OWNERS))
-async def test_the_answer_does_not_depend_on_the_kind_of_plan_also_in_a_transaction(
+async def test_result_does_not_depend_on_the_plan_mode(
     large: PostgresClient, reader: asyncpg.Connection, user: str, plans: str
 ) -> None:
     async with large.transaction() as tx:
@@ -216,7 +216,7 @@ async def test_the_answer_does_not_depend_on_the_kind_of_plan_also_in_a_transact
 async def test_searches_of_one_transaction_do_not_spoil_each_other(
     large: PostgresClient, reader: asyncpg.Connection
 ) -> None:
-    # What one sets for its scan lasts until the end of the transaction.
+    # The settings of one scan last until the end of the transaction.
     async with large.transaction(readonly=True) as tx:
         for _ in range(4):
             for user, limit in (("half", 500), ("half", 1), ("ten", 10), ("half", 100)):
@@ -238,7 +238,7 @@ async def settings(stores: Stores) -> list[object]:
     return [tuple(row) for row in rows]
 
 
-async def test_a_least_score_cuts_the_answer_of_a_large_owner_where_it_should(
+async def test_min_score_limits_the_result_of_a_large_owner(
     large: PostgresClient, reader: asyncpg.Connection
 ) -> None:
     [query] = queries(1)

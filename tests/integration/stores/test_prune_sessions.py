@@ -1,4 +1,4 @@
-"""prune_expired_sessions: what is idle, what goes with it, and what stays."""
+"""prune_expired_sessions: idle sessions, dependent rows, and rows that stay."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ async def test_what_belongs_to_another_users_session_with_the_same_id_stays(
     "table",
     [t for t in TABLES if t not in ("session", "push_notification", "session_share_access")],
 )
-async def test_what_is_recent_in_another_users_session_with_the_same_id_keeps_only_that_one(
+async def test_recent_rows_keep_only_the_session_of_their_user(
     client: PostgresClient, db: asyncpg.Connection, table: str
 ) -> None:
     await add_sessions(db, ("s-1", "mira"), ("s-1", "noor"))
@@ -222,7 +222,7 @@ async def test_a_task_without_owner_goes_with_the_session_of_the_only_user(
     assert await count(db, "task", "id = 't-2'") == await count(db, "task") == 1
 
 
-async def test_a_task_without_owner_stays_where_two_users_had_the_id_of_its_session(
+async def test_ownerless_task_stays_if_two_users_had_its_session_id(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     await add_sessions(db, ("s-1", "mira"))
@@ -236,7 +236,7 @@ async def test_a_task_without_owner_stays_where_two_users_had_the_id_of_its_sess
 async def test_a_task_without_owner_that_is_older_than_the_session_stays(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
-    # The session began a year ago; the task is older, so it was of an earlier one with that id.
+    # The session is one year old; the task is older, so it belonged to an earlier session.
     await add_sessions(db, ("s-1", "mira"))
     await add_ownerless_task(db, "t-1", "s-1", days=500)
     pruned = await client.prune_expired_sessions(RETENTION)
@@ -297,7 +297,7 @@ async def test_a_dry_run_counts_what_the_run_then_removes(
     assert gone == list(dry.model_dump().values())
 
 
-async def test_a_dry_run_counts_the_same_where_two_users_of_an_id_fall_into_two_batches(
+async def test_dry_run_counts_as_a_prune_if_one_id_falls_into_two_batches(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     await add_sessions(db, *((f"s-{number}", "mira") for number in range(1000)), days=50)
@@ -328,7 +328,7 @@ async def test_a_retention_longer_than_time_itself_is_refused_by_name(
     assert await sessions(db) == {("s-1", "mira")}
 
 
-async def test_a_session_that_another_transaction_has_locked_is_passed_over_not_waited_for(
+async def test_prune_skips_a_session_that_another_transaction_has_locked(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     await add_sessions(db, ("s-1", "mira"), ("s-2", "mira"))
@@ -354,7 +354,7 @@ async def test_a_session_stays_when_somebody_is_just_storing_an_event_in_it(
     assert await count(db, "event") == 1
 
 
-async def test_a_session_stays_while_it_is_shared_or_its_task_gets_a_config_and_after(
+async def test_session_stays_during_and_after_a_concurrent_share_or_config(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     await add_sessions(db, ("shared", "mira"), ("reported", "mira"))

@@ -1,4 +1,4 @@
-"""Push notification configs: each belongs to its task, also where two share an id."""
+"""Push notification configs: each belongs to its task, also if two tasks use one id."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest_asyncio.fixture(autouse=True)
 async def tasks(client: PostgresClient) -> None:
-    """Three tasks, the last one of somebody else."""
+    """Three tasks, the last one of another user."""
     for name, user in (("k-1", "mira"), ("k-2", "mira"), ("k-3", "juno")):
         await client.store_task(name, user_id=user, data="{}")
 
@@ -29,7 +29,7 @@ async def store(client: PostgresClient, task: str, data: str, name: str = "c") -
 
 
 async def data_of(client: PostgresClient, task: str, name: str = "c") -> str | None:
-    """What get says of a config, after list has said the same."""
+    """Return a config, after a check that get and list return the same."""
     user = "juno" if task == "k-3" else "mira"
     listed = {
         config.id: config for config in await client.list_push_notifications(task, user_id=user)
@@ -113,7 +113,7 @@ async def test_deleting_one_of_two_configs_with_one_id_leaves_the_other(
     assert await client.delete_push_notification("c", task_id=gone, user_id="mira") is True
     assert await client.delete_push_notification("c", task_id=gone, user_id="mira") is False
     assert (await data_of(client, gone), await data_of(client, stays)) == (None, stays)
-    # It comes back beside the other, and so does everything that comes after a delete of all.
+    # It is restored beside the other one, and so are all configs that are stored after a delete.
     back = await store(client, gone, "back")
     assert (back.data, back.deleted_at) == ("back", None)
     assert (await data_of(client, gone), await data_of(client, stays)) == ("back", stays)
@@ -222,7 +222,7 @@ async def test_pages_of_configs_visit_each_row_once_over_ties_in_time(
     for number in range(len(TIMES)):
         await store(client, "k-2", "1", f"c-{number}")
     await spread(db, "push_notification", "created_at")
-    # Some share their id with another task's config, which took it before.
+    # Some have the id of another task's config, which was stored before.
     await db.execute(
         "UPDATE push_notification SET id = id || E'\\x1f' || task_id "
         "WHERE id IN ('c-0', 'c-1', 'c-4', 'c-8')"
@@ -241,7 +241,7 @@ async def test_pages_of_configs_visit_each_row_once_over_ties_in_time(
 
 
 @pytest.mark.parametrize(("method", "argument"), text_arguments("push notifications"))
-async def test_what_is_no_text_for_a_config_is_refused_by_name(
+async def test_invalid_text_of_a_config_is_refused_by_name(
     client: PostgresClient, db: asyncpg.Connection, method: str, argument: str
 ) -> None:
     await refuse_by_name(client, method, argument)

@@ -1,4 +1,4 @@
-"""Calls made again after a lost answer: feedback under a key, and batches of events as they are."""
+"""Repeated calls after a lost reply: feedback under a key, and batches of events."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def test_feedback_stored_again_under_its_key_is_the_same_row(client: Postg
     assert plain.id != first.id
 
 
-async def test_of_concurrent_calls_with_one_key_one_stores_and_all_get_its_answer(
+async def test_concurrent_calls_with_one_key_store_once_and_return_one_row(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     for number in range(TIMES):
@@ -66,7 +66,7 @@ async def test_of_concurrent_calls_with_one_key_one_stores_and_all_get_its_answe
 
 
 @pytest.mark.parametrize("undone", [True, False])
-async def test_a_call_waits_for_an_open_one_with_its_key_and_stores_if_that_is_undone(
+async def test_call_waits_for_an_open_call_with_its_key_and_stores_if_undone(
     client: PostgresClient, db: asyncpg.Connection, *, undone: bool
 ) -> None:
     inside: list[Feedback] = []
@@ -104,7 +104,7 @@ async def test_a_key_used_with_another_verdict_is_a_conflict(
 @pytest.mark.parametrize(
     "statement", ["UPDATE feedback SET deleted_at = now()", "DELETE FROM feedback"]
 )
-async def test_the_key_of_deleted_feedback_stays_taken(
+async def test_key_of_deleted_feedback_cannot_be_reused(
     client: PostgresClient, db: asyncpg.Connection, statement: str
 ) -> None:
     await say(client)
@@ -164,7 +164,7 @@ async def test_a_batch_stored_again_counts_as_stored_and_changes_nothing(
     assert await client.get_session("s-1", user_id="mira") == session
 
 
-async def test_of_concurrent_batches_that_are_the_same_one_is_stored_and_all_succeed(
+async def test_one_of_equal_concurrent_batches_is_stored_and_all_succeed(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     for number in range(TIMES):

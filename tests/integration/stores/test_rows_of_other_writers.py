@@ -1,7 +1,8 @@
-"""Rows as a Go controller on the same database writes them, and ours as it expects them.
+"""Rows written by a Go controller on the same database, and rows that it reads.
 
-Of an older release: no owner, no protocol version; of an ORM: NULL times; of every release: the raw
-index of a write, base64 in text columns, and `_` for `-` in the names of agents.
+Rows of an older release have no owner and no protocol version; rows of an ORM have NULL times.
+Every release writes the raw index of a checkpoint write, base64 in text columns, and `_` in place
+of `-` in names of agents.
 """
 
 from __future__ import annotations
@@ -334,7 +335,7 @@ async def test_every_delete_finds_the_row_of_another_program(
         assert left == 0
 
 
-async def test_our_checkpoints_look_as_a_go_reader_expects(
+async def test_stored_checkpoints_have_the_form_that_a_go_reader_expects(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     await client.store_checkpoint(
@@ -361,7 +362,7 @@ async def test_our_checkpoints_look_as_a_go_reader_expects(
     assert (row["checkpoint_ns"], row["parent_checkpoint_id"]) == ("", None)
     assert json.loads(base64.b64decode(row["metadata"], validate=True)) == {"who": "Zoë"}
     assert None not in (row["created_at"], row["updated_at"])
-    # It reads the writes of a checkpoint by task and index.
+    # The Go reader sorts the writes of a checkpoint by task and index.
     rows = await db.fetch(
         "SELECT * FROM lg_checkpoint_write WHERE deleted_at IS NULL ORDER BY task_id, write_idx"
     )
@@ -372,7 +373,7 @@ async def test_our_checkpoints_look_as_a_go_reader_expects(
     assert all(each["created_at"] and each["updated_at"] for each in rows)
 
 
-async def test_our_other_rows_look_as_a_go_reader_expects(
+async def test_other_stored_rows_have_the_form_that_a_go_reader_expects(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     await client.store_session("s-1", user_id="mira", agent_id=AGENT)

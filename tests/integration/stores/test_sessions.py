@@ -1,4 +1,4 @@
-"""Sessions: their key, what an upsert keeps, and the order and pages of their lists."""
+"""Sessions: key, upsert, and order and pages of the lists."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ async def test_an_unknown_session_is_not_found(client: PostgresClient) -> None:
     assert await client.list_sessions_for_agent_all_users("travel") == []
 
 
-async def test_a_session_of_another_user_is_not_found_and_nothing_of_it_is_told(
+async def test_session_of_another_user_is_not_found_and_not_described(
     client: PostgresClient,
 ) -> None:
     await client.store_session("s-1", user_id="noor", name="secret plan", agent_id="travel")
@@ -102,7 +102,7 @@ async def test_two_users_may_have_sessions_with_the_same_id(client: PostgresClie
     assert await client.get_session("s-1", user_id="noor") == hers
 
 
-async def test_the_id_of_a_deleted_session_stays_taken(
+async def test_id_of_a_deleted_session_cannot_be_reused(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     await client.store_session("s-1", user_id="mira", name="Lisbon", agent_id="travel")
@@ -162,7 +162,7 @@ async def test_twenty_tasks_may_store_the_same_session(
     assert await count(db, "session") == 1
 
 
-async def test_storing_a_session_moves_it_to_the_top_of_activity_but_not_of_creation(
+async def test_storing_a_session_moves_it_first_by_activity_not_by_creation(
     client: PostgresClient,
 ) -> None:
     for number in range(3):
@@ -256,7 +256,7 @@ async def test_pages_over_all_users_go_on_between_equal_times_and_ids(
     expected = [(f"s-{n}", user) for n in (1, 0, 2) for user in ("omar", "noor", "mira")]
     async with client.transaction(readonly=True) as tx:
         for scans in ("on", "off"):
-            # Without an index nothing but the statement itself can bring the order.
+            # Without an index only the ORDER BY of the statement determines the order.
             await tx.db.execute(f"SET LOCAL enable_indexscan = {scans}")
             await tx.db.execute(f"SET LOCAL enable_bitmapscan = {scans}")
             found = await visit(
@@ -273,7 +273,7 @@ async def test_an_unknown_order_of_sessions_is_refused_by_name(client: PostgresC
         await client.list_sessions(user_id="mira", order="name")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
-async def test_what_a_failed_transaction_stored_is_gone(
+async def test_rows_of_a_failed_transaction_are_gone(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     async def store_and_fail() -> None:

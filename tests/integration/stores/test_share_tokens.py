@@ -1,4 +1,4 @@
-"""Tokens of shares: hashed on request, compared without a hint, no use to who reads the table."""
+"""Tokens of shares: hashed on request, compared in constant time, useless to table readers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 HASHING: Final = Settings(hash_share_tokens=True)
 STORED: Final = "SELECT token FROM session_share"
 OF_GO: Final = "SELECT * FROM session_share WHERE token = $1 LIMIT 1"
-"""How kagent's controller looks a token up, which it takes from the header X-Share-Token."""
+"""The query of kagent's controller for the token of the header X-Share-Token."""
 
 
 @pytest_asyncio.fixture
@@ -38,7 +38,7 @@ def hashed(token: str) -> str:
     return f"\x1fsha256:{hashlib.sha256(token.encode()).hexdigest()}"
 
 
-async def test_a_token_is_stored_as_it_is_unless_the_settings_say_otherwise(
+async def test_token_is_stored_as_plain_text_unless_the_settings_hash_it(
     client: PostgresClient, hashing: PostgresClient, db: asyncpg.Connection
 ) -> None:
     plain = await client.create_session_share("s-1", user_id="mira")
@@ -52,7 +52,7 @@ async def test_a_token_is_stored_as_it_is_unless_the_settings_say_otherwise(
     )
 
 
-async def test_both_kinds_of_token_are_found_noted_and_deleted_by_clients_of_either_setting(
+async def test_plain_and_hashed_tokens_work_with_either_setting(
     client: PostgresClient, hashing: PostgresClient
 ) -> None:
     for maker in (client, hashing):
@@ -68,7 +68,7 @@ async def test_both_kinds_of_token_are_found_noted_and_deleted_by_clients_of_eit
                 await reader.get_session_share_by_token(made.token)
 
 
-async def test_what_the_database_holds_of_a_hashed_token_opens_nothing(
+async def test_stored_digest_of_a_hashed_token_opens_no_session(
     client: PostgresClient, hashing: PostgresClient, db: asyncpg.Connection
 ) -> None:
     made = await hashing.create_session_share("s-1", user_id="mira")
@@ -84,7 +84,7 @@ async def test_what_the_database_holds_of_a_hashed_token_opens_nothing(
     assert await db.fetchval("SELECT count(*) FROM session_share_access") == 0
 
 
-async def test_what_is_listed_of_a_hashed_token_is_enough_for_its_owner_to_take_it_back(
+async def test_owner_deletes_a_share_by_the_listed_digest(
     hashing: PostgresClient,
 ) -> None:
     await hashing.create_session_share("s-1", user_id="mira")
@@ -93,10 +93,10 @@ async def test_what_is_listed_of_a_hashed_token_is_enough_for_its_owner_to_take_
     assert await hashing.delete_session_share(listed.token, user_id="mira")
 
 
-async def test_no_http_header_carries_what_is_stored_of_a_hashed_token(
+async def test_stored_digest_is_not_valid_in_an_http_header(
     hashing: PostgresClient, db: asyncpg.Connection
 ) -> None:
-    """So a Go controller, which compares the header with the column, cannot be shown it."""
+    """A Go controller compares the header with the column, so it never receives a stored digest."""
     made = await hashing.create_session_share("s-1", user_id="mira")
     stored: str = await db.fetchval(STORED)
     assert not await db.fetchrow(OF_GO, made.token)
@@ -105,7 +105,7 @@ async def test_no_http_header_carries_what_is_stored_of_a_hashed_token(
     assert stored[0] != "\t"
 
 
-async def test_hashing_holds_in_transactions_and_with_timeouts(
+async def test_tokens_are_hashed_in_transactions_and_with_timeouts(
     hashing: PostgresClient, db: asyncpg.Connection
 ) -> None:
     async with hashing.transaction() as tx:
@@ -118,10 +118,10 @@ async def test_hashing_holds_in_transactions_and_with_timeouts(
     assert all(token.startswith("\x1fsha256:") for token in stored)
 
 
-async def test_a_share_is_looked_up_by_a_digest_and_never_by_the_text_of_its_token(
+async def test_share_look_up_compares_hashes_and_never_token_text(
     db: asyncpg.Connection,
 ) -> None:
-    """PostgreSQL compares 64-bit numbers that nobody can steer; the tokens are compared here."""
+    """PostgreSQL compares 64-bit hashes that a caller cannot choose; Python compares the tokens."""
     sql = queries.FIND_SESSION_SHARES.partition("WHERE")[2]
     assert sql.count("token") == 1
     assert "hashtextextended(share.token, " in sql
@@ -133,7 +133,7 @@ async def test_a_share_is_looked_up_by_a_digest_and_never_by_the_text_of_its_tok
     assert "session_share_token_key" not in str(plan)
 
 
-async def test_of_two_tokens_with_one_digest_the_one_that_is_meant_is_found(
+async def test_one_of_two_tokens_with_the_same_hash_is_found(
     hashing: PostgresClient, client: PostgresClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = [
@@ -149,7 +149,7 @@ async def test_of_two_tokens_with_one_digest_the_one_that_is_meant_is_found(
         await client.get_session_share_by_token("unknown")
 
 
-async def test_a_token_that_is_no_text_is_refused_by_name(client: PostgresClient) -> None:
+async def test_invalid_token_is_refused_by_name(client: PostgresClient) -> None:
     for token in ("", "\0", "\ud800", "x" * 513):
         with pytest.raises(InvalidValue, match="token"):
             await client.get_session_share_by_token(token)

@@ -1,4 +1,4 @@
-"""Shares: the token, what it opens, and who used it."""
+"""Shares: tokens, shared sessions and records of access."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def test_a_share_is_found_by_its_token_and_listed(client: PostgresClient) 
     assert (await share(client)).read_only is True
 
 
-async def test_the_database_sets_the_times_of_a_share_in_utc_whatever_the_zone_of_the_session(
+async def test_times_of_a_share_are_in_utc_in_any_session_time_zone(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     for zone in ("UTC", "Asia/Tokyo", "America/Lima"):
@@ -103,7 +103,7 @@ async def test_the_share_of_a_deleted_session_is_not_found(
         await client.record_share_access(mine.token, user_id="juno")
     assert await client.list_session_shares_by_session("s-1", user_id="mira") == []
     assert await count(db, "session_share_access") == 0
-    # The session of the other user with that id is another one.
+    # The session of the other user with this id is another session.
     assert await client.get_session_share_by_token(theirs.token) == theirs
 
 
@@ -140,7 +140,7 @@ async def test_a_deleted_share_is_gone_with_its_accesses(
     assert await count(db, "session_share_access") == 1
 
 
-async def test_an_access_is_noted_once_for_each_user_and_the_last_time_counts(
+async def test_access_is_recorded_once_for_each_user_with_its_last_time(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     made = await share(client)
@@ -153,7 +153,7 @@ async def test_an_access_is_noted_once_for_each_user_and_the_last_time_counts(
     assert await count(db, "session_share_access", "user_id = 'juno'") == 1
 
 
-async def test_an_access_to_a_share_that_is_just_being_deleted_finds_none(
+async def test_access_during_the_delete_of_a_share_raises_not_found(
     client: PostgresClient, migrated: str
 ) -> None:
     token = (await share(client)).token
@@ -166,7 +166,7 @@ async def test_an_access_to_a_share_that_is_just_being_deleted_finds_none(
             await opening
 
 
-async def test_twenty_tasks_that_note_one_access_leave_one_note(
+async def test_twenty_tasks_that_record_one_access_leave_one_record(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     made = await share(client)
@@ -192,7 +192,7 @@ async def test_pages_of_shares_visit_each_row_once_over_ties_in_time(
 
 
 @pytest.mark.parametrize(("method", "argument"), text_arguments("shares"))
-async def test_what_is_no_text_for_a_share_is_refused_by_name(
+async def test_invalid_text_of_a_share_is_refused_by_name(
     client: PostgresClient, db: asyncpg.Connection, method: str, argument: str
 ) -> None:
     await refuse_by_name(client, method, argument)

@@ -1,4 +1,4 @@
-"""Tasks: the owner, the burned id, and rows of an older release without an owner."""
+"""Tasks: owners, ids of deleted tasks, and rows of an older release without an owner."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ async def test_storing_a_task_counts_as_activity_of_its_owners_session_alone(
     touched = "SELECT id, user_id FROM session WHERE updated_at > $1"
     assert [tuple(row) for row in await db.fetch(touched, EARLY)] == [("s-1", "mira")]
     await db.execute("UPDATE session SET updated_at = $1", EARLY)
-    # The session that the task has already counts, also where the argument is left out.
+    # The stored session of the task is marked as active, also if the argument is left out.
     await client.store_task("k-1", user_id="mira", data="2")
     assert [tuple(row) for row in await db.fetch(touched, EARLY)] == [("s-1", "mira")]
 
@@ -115,7 +115,7 @@ async def test_two_users_who_store_one_id_at_once_leave_it_to_one_of_them(
     assert len(mine) + len(theirs) == 30
 
 
-async def test_an_id_once_deleted_stays_burned_for_everybody(
+async def test_id_of_a_deleted_task_cannot_be_reused_by_any_user(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     await client.store_task("k-1", user_id="mira", data="1", session_id="s-1")
@@ -130,7 +130,7 @@ async def test_an_id_once_deleted_stays_burned_for_everybody(
     assert await count(db, "task", "data = '1' AND deleted_at IS NOT NULL") == 1
 
 
-async def test_a_store_that_meets_a_delete_is_before_it_or_says_deleted(
+async def test_store_during_a_delete_succeeds_before_it_or_raises_deleted(
     migrated: str, client: PostgresClient
 ) -> None:
     async with PostgresClient.open(migrated, migrations="off") as other:
@@ -163,7 +163,7 @@ async def add_orphan(
         "VALUES ('k-1', 'old', 's-1', $1, $1)",
         created_at,
     )
-    # It does exist before the sessions are stored, whatever they say of their age.
+    # It exists before the sessions are stored, whatever their created_at.
     assert await db.fetchval("SELECT task.user_id FROM task WHERE id = 'k-1'") is None
     for user, created, deleted in sessions:
         await db.execute(
@@ -208,7 +208,7 @@ HIDDEN: dict[str, tuple[list[tuple[str, datetime | None, bool]], datetime | None
 
 
 @pytest.mark.parametrize("case", list(CLAIMED))
-async def test_a_task_without_owner_is_that_of_the_only_user_its_session_ever_had(
+async def test_ownerless_task_belongs_to_the_only_user_of_its_session_id(
     client: PostgresClient, db: asyncpg.Connection, case: str
 ) -> None:
     sessions, created_at = CLAIMED[case]
@@ -217,7 +217,7 @@ async def test_a_task_without_owner_is_that_of_the_only_user_its_session_ever_ha
     found = await client.get_task("k-1", user_id="mira")
     assert (found.data, found.user_id, found.protocol_version) == ("old", None, None)
     assert await client.list_tasks_for_session("s-1", user_id="mira") == [found]
-    # Reading does not claim it; storing does, once and for all.
+    # Reading the task does not set its owner; storing it does.
     assert await count(db, "task", "task.user_id IS NULL") == 1
     stored = await client.store_task("k-1", user_id="mira", data="new")
     assert (stored.user_id, stored.session_id) == ("mira", "s-1")
@@ -238,7 +238,7 @@ async def test_a_task_without_owner_is_deleted_by_the_user_it_belongs_to(
 
 
 @pytest.mark.parametrize("case", list(HIDDEN))
-async def test_a_task_without_owner_that_may_be_anybodys_is_hidden_from_all(
+async def test_ownerless_task_with_an_ambiguous_owner_is_hidden_from_all_users(
     client: PostgresClient, db: asyncpg.Connection, case: str
 ) -> None:
     sessions, created_at = HIDDEN[case]
@@ -254,7 +254,7 @@ async def test_a_task_without_owner_and_session_is_hidden(
     await refuse_the_orphan(client, db, "mira")
 
 
-async def test_a_stranger_cannot_claim_a_task_by_a_session_of_their_own(
+async def test_user_cannot_claim_an_ownerless_task_by_a_newer_session(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     await add_orphan(db)
@@ -292,7 +292,7 @@ async def test_a_page_goes_on_also_when_its_last_row_is_gone(client: PostgresCli
     assert found == [tasks[2]]
 
 
-async def test_what_a_failed_transaction_stored_of_tasks_is_gone(
+async def test_tasks_of_a_failed_transaction_are_gone(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     await client.store_task("k-1", user_id="juno", data="1")
@@ -308,7 +308,7 @@ async def test_what_a_failed_transaction_stored_of_tasks_is_gone(
 
 
 @pytest.mark.parametrize(("method", "argument"), text_arguments("tasks"))
-async def test_what_is_no_text_for_a_task_is_refused_by_name(
+async def test_invalid_text_of_a_task_is_refused_by_name(
     client: PostgresClient, db: asyncpg.Connection, method: str, argument: str
 ) -> None:
     await refuse_by_name(client, method, argument)

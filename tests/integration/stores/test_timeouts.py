@@ -1,4 +1,4 @@
-"""with_timeout: a statement that takes too long is cancelled, and the connection serves again."""
+"""with_timeout: a slow statement is cancelled, and the connection is used again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def sleep_in_a_transaction(client: PostgresClient) -> None:
         await tx.with_timeout(0.1).db.execute(LONG)
 
 
-async def test_a_statement_of_a_transaction_that_takes_too_long_is_cancelled_and_undone(
+async def test_slow_statement_in_a_transaction_is_cancelled_and_rolled_back(
     migrated: str,
 ) -> None:
     async with PostgresClient.open(migrated, settings=ONE_CONNECTION, migrations="off") as client:
@@ -45,10 +45,10 @@ async def test_a_repeatable_statement_that_takes_too_long_is_cancelled(migrated:
             await client.ping()
 
 
-async def test_a_statement_of_an_application_that_takes_too_long_leaves_its_outcome_unknown(
+async def test_slow_application_statement_raises_outcome_unknown(
     migrated: str,
 ) -> None:
-    # What runs on `client.db` is not known to be repeatable, and a cancel may come too late.
+    # A statement on `client.db` may not be repeatable, and a cancel may come too late.
     async with PostgresClient.open(migrated, settings=ONE_CONNECTION, migrations="off") as client:
         for _ in range(3):
             async with asyncio.timeout(10):
@@ -80,7 +80,7 @@ async def test_with_timeout_leaves_the_client_it_came_from_as_it_was(
         await short.db.repeatable.fetchval("SELECT pg_sleep(5)::text")
 
 
-async def test_a_transaction_that_is_cancelled_leaves_neither_rows_nor_a_stuck_connection(
+async def test_cancelled_transaction_leaves_no_rows_and_no_stuck_connection(
     migrated: str,
 ) -> None:
     async with PostgresClient.open(migrated, settings=ONE_CONNECTION, migrations="off") as client:

@@ -221,7 +221,7 @@ async def test_a_refresh_makes_the_set_exactly_this(
     wanted = [*tools("b"), *tools("c", description="y"), *tools("d", description=None)]
     assert await refresh(client, wanted) == (2, 1)
     assert await live(client) == [("b", "x"), ("c", "y"), ("d", None)]
-    # What was deleted comes back with the description of now, and others are left alone.
+    # A deleted tool is restored with its new description; tools of other servers stay.
     assert await refresh(client, tools("a", description=None)) == (1, 3)
     assert await live(client) == [("a", None)]
     assert await refresh(client, []) == (0, 1)
@@ -258,7 +258,7 @@ async def test_two_tasks_that_refresh_one_server_never_leave_a_mixture(
             assert await live(client) in sets
 
 
-async def test_a_refresh_in_a_transaction_with_an_old_snapshot_leaves_no_mixture_either(
+async def test_refresh_with_an_old_snapshot_leaves_no_mixture(
     migrated: str, client: PostgresClient
 ) -> None:
     async with PostgresClient.open(migrated, migrations="off") as other:
@@ -291,7 +291,7 @@ async def test_a_refresh_of_5000_tools_is_taken(client: PostgresClient) -> None:
     assert await refresh(client, tools(*(f"t-{n}" for n in range(1, 5001)))) == (1, 1)
 
 
-async def test_a_batch_with_a_tool_that_is_none_is_refused_by_name_and_stores_nothing(
+async def test_batch_with_an_invalid_tool_is_refused_and_stores_nothing(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     for value in (*NO_TEXT, *NO_ID):
@@ -306,7 +306,7 @@ async def test_a_batch_with_a_tool_that_is_none_is_refused_by_name_and_stores_no
 
 
 @pytest.mark.parametrize(("method", "argument"), text_arguments("tools"))
-async def test_what_is_no_text_for_a_tool_is_refused_by_name(
+async def test_invalid_text_of_a_tool_is_refused_by_name(
     client: PostgresClient, db: asyncpg.Connection, method: str, argument: str
 ) -> None:
     await refuse_by_name(client, method, argument)
@@ -317,7 +317,7 @@ async def test_a_limit_of_tools_below_1_is_refused(client: PostgresClient) -> No
     await refuse_limits(client, "tools", "list_tools", "list_tools_for_server", "list_tool_servers")
 
 
-async def test_a_last_contact_that_is_no_moment_is_refused_by_name(
+async def test_invalid_last_connected_is_refused_by_name(
     client: PostgresClient,
 ) -> None:
     for moment in (NAIVE, "2030-01-01", 1):

@@ -1,4 +1,4 @@
-"""Users: everything of one is exported and erased, nothing of another, also in tables to come."""
+"""Users: all rows of one user are exported and erased, also in future tables, and no others."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ COUNTED_AS: Final[Mapping[str, str]] = {
     "session_share_access": "share_accesses",
     "memory": "memories",
 }
-"""A table of users' rows, and what `erase_user` calls the number of them."""
+"""A table of users' rows, and the field of ErasedUser that counts them."""
 TABLES_AND_COLUMNS: Final = """
     SELECT class.relname::text, array_agg(attname::text)
     FROM pg_class AS class JOIN pg_attribute ON attrelid = class.oid AND attnum > 0
@@ -59,7 +59,7 @@ TABLES_AND_COLUMNS: Final = """
 
 
 async def fill(client: PostgresClient, user: str) -> None:
-    """Store two rows of a user in every table, one of them deleted where that can be."""
+    """Store two rows of a user in every table, one of them deleted where the table allows it."""
     for number in (1, 2):
         id_ = f"{number}-{user}"
         thread = str(number)
@@ -118,12 +118,12 @@ async def export(client: PostgresClient, user: str) -> list[tuple[str, dict[str,
 
 
 async def columns_of(db: asyncpg.Connection) -> dict[str, list[str]]:
-    """The columns of every table but the migrations'."""
+    """Return the columns of every table except those of the migrations."""
     return {row[0]: row[1] for row in await db.fetch(TABLES_AND_COLUMNS)}
 
 
 async def whole(db: asyncpg.Connection, *, without: str) -> dict[str, Counter[str]]:
-    """Every row of every table that does not name a user, as text."""
+    """Return every row of every table that does not contain a user, as text."""
     return {
         table: Counter(
             str(row[0])
@@ -134,10 +134,10 @@ async def whole(db: asyncpg.Connection, *, without: str) -> dict[str, Counter[st
     }
 
 
-async def test_every_table_of_the_catalog_is_exported_and_erased_or_shared_by_decision(
+async def test_every_table_is_exported_and_erased_or_shared_by_decision(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
-    """A table that is new here needs a place in queries/users.sql, and in COUNTED_AS."""
+    """A new table needs statements in queries/users.sql, and an entry in COUNTED_AS."""
     await fill(client, "mira")
     found = await columns_of(db)
     assert found.keys() == COUNTED_AS.keys() | SHARED, (
@@ -158,7 +158,7 @@ async def test_every_table_of_the_catalog_is_exported_and_erased_or_shared_by_de
     assert erased.uncovered_tables == []
 
 
-async def test_an_export_has_every_row_of_the_user_with_every_column_and_no_other(
+async def test_export_has_every_row_and_column_of_the_user_and_no_other(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     for user in ("mira", "juno"):
@@ -240,7 +240,7 @@ async def test_an_export_of_large_rows_holds_few_of_them_at_a_time(
     assert set(fetched) == {20}
 
 
-async def test_erasing_removes_every_row_of_the_user_and_counts_them_and_no_other(
+async def test_erase_removes_and_counts_every_row_of_the_user_and_no_other(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     for user in ("mira", "juno"):
@@ -259,7 +259,7 @@ async def test_erasing_removes_every_row_of_the_user_and_counts_them_and_no_othe
     assert not any(dict(await client.erase_user("mira")).values())
 
 
-async def test_who_opened_a_share_of_the_user_goes_with_it_and_so_does_what_the_user_opened(
+async def test_erase_removes_accesses_to_shares_and_accesses_of_the_user(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     for user in ("mira", "juno"):
@@ -275,7 +275,7 @@ async def test_who_opened_a_share_of_the_user_goes_with_it_and_so_does_what_the_
     assert await client.get_session_share_by_token(theirs.token) == theirs
 
 
-async def test_a_task_without_owner_is_erased_exported_or_hidden_as_the_rule_of_tasks_says(
+async def test_ownerless_task_is_exported_erased_or_hidden_by_the_task_rule(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     await client.store_session("only", user_id="mira")
@@ -291,7 +291,7 @@ async def test_a_task_without_owner_is_erased_exported_or_hidden_as_the_rule_of_
     assert [row["task_id"] for table, row in exported if table == "push_notification"] == ["only"]
     erased = await client.erase_user("mira")
     assert (erased.tasks, erased.push_notifications, erased.hidden_tasks) == (1, 1, 2)
-    # The rows that made the task ambiguous are gone: it must not become juno's by that.
+    # The rows that made the task ambiguous are gone: it must not become juno's task.
     for task in ("both", "younger"):
         await client.store_session(task, user_id="juno")
         with pytest.raises(NotFound):
@@ -318,7 +318,7 @@ async def test_erasing_is_part_of_a_transaction_around_it(client: PostgresClient
     assert len(await export(client, "mira")) == 2 * len(COUNTED_AS)
 
 
-async def test_an_id_that_was_burned_is_free_again(client: PostgresClient) -> None:
+async def test_id_of_an_erased_task_can_be_reused(client: PostgresClient) -> None:
     await fill(client, "mira")
     await client.erase_user("mira")
     assert (await client.store_task("2-mira", user_id="juno", data="{}")).user_id == "juno"
@@ -328,7 +328,7 @@ async def test_an_id_that_was_burned_is_free_again(client: PostgresClient) -> No
 async def erase_during(
     client: PostgresClient, dsn: str, write: Callable[[Transaction], Awaitable[object]]
 ) -> ErasedUser:
-    """Erase mira while a transaction that wrote something is open: it has to wait for that."""
+    """Erase mira while a transaction that wrote rows is open: the erase must wait for it."""
     watcher = await asyncpg.connect(dsn)
     try:
         async with client.transaction() as tx:
@@ -355,7 +355,7 @@ async def test_erasing_waits_for_a_writer_and_removes_what_it_wrote(
 
 
 @pytest.mark.parametrize("owner", ["mira", None])
-async def test_a_config_stored_while_its_task_is_erased_is_not_left_to_the_next_with_the_tasks_id(
+async def test_config_stored_during_erase_does_not_attach_to_the_next_task(
     client: PostgresClient, db: asyncpg.Connection, migrated: str, owner: str | None
 ) -> None:
     await client.store_session("s-1", user_id="mira")
@@ -371,7 +371,7 @@ async def test_a_config_stored_while_its_task_is_erased_is_not_left_to_the_next_
     assert await client.list_push_notifications("k-1", user_id="juno") == []
 
 
-async def test_a_share_stored_while_its_session_is_erased_does_not_open_the_next_with_its_id(
+async def test_share_stored_during_erase_does_not_open_the_next_session(
     client: PostgresClient, db: asyncpg.Connection, migrated: str
 ) -> None:
     await client.store_session("s-1", user_id="mira")
@@ -382,7 +382,7 @@ async def test_a_share_stored_while_its_session_is_erased_does_not_open_the_next
     assert await count(db, "session_share") == 0
 
 
-async def test_writers_that_go_on_meet_no_error_but_aborted_and_a_second_erase_ends_it(
+async def test_concurrent_writers_only_meet_aborted_and_a_second_erase_ends_it(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     stop = asyncio.Event()
@@ -423,7 +423,7 @@ async def test_writers_that_go_on_meet_no_error_but_aborted_and_a_second_erase_e
     assert await count(db, "event", "user_id = 'juno'") == juno > 0
 
 
-async def test_memories_are_erased_and_exported_although_the_settings_leave_vectors_out(
+async def test_memories_are_exported_and_erased_with_vectors_switched_off(
     client: PostgresClient, db: asyncpg.Connection, migrated: str
 ) -> None:
     await fill(client, "mira")
@@ -434,7 +434,7 @@ async def test_memories_are_erased_and_exported_although_the_settings_leave_vect
     assert await count(db, "memory") == 0
 
 
-async def test_a_table_of_the_applications_own_that_is_called_memory_is_left_alone(
+async def test_application_table_called_memory_is_not_touched(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     await fill(client, "mira")
@@ -466,7 +466,7 @@ async def test_on_an_older_schema_both_name_the_migration(client: PostgresClient
         await anext(older.export_user("mira"))
 
 
-async def test_what_is_no_user_is_refused_by_name(client: PostgresClient) -> None:
+async def test_invalid_user_id_is_refused_by_name(client: PostgresClient) -> None:
     for user in (*NO_TEXT, *NO_ID):
         with pytest.raises(InvalidValue, match="user_id"):
             await client.erase_user(user)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -506,7 +506,7 @@ async def test_an_erase_in_a_transaction_with_one_snapshot_is_refused(
     assert len(await client.list_sessions(user_id="mira")) == 1
 
 
-async def test_the_default_isolation_of_a_database_does_not_change_locks_and_snapshots(
+async def test_default_isolation_of_a_database_does_not_change_the_result(
     migrated: str, client: PostgresClient
 ) -> None:
     await fill(client, "mira")

@@ -1,8 +1,8 @@
-"""Whether the last release still works on today's schema: `make verify` runs this.
+"""The check that the queries of the last release work on the current schema.
 
-While replicas of a new release start, those of the old one go on. So the queries of the last
-release tag are compiled by sqlc against the migrations of today: a column that they read and that
-is gone fails here.
+During a rollout, replicas of the old release continue. So sqlc compiles the queries of the last
+release tag against the current migrations: it fails if they read a column that was removed. `make
+verify` runs this.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def last_release(root: Path) -> str | None:
 
 
 def check(root: Path, tag: str) -> str | None:
-    """Return what sqlc says of the tag's queries on today's migrations; None if all compile."""
+    """Return the problem of the tag's queries on the current migrations; None if all compile."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         archive = _git(root, "archive", "--format=zip", tag, "sqlc.yaml", "queries")
@@ -39,15 +39,15 @@ def check(root: Path, tag: str) -> str | None:
         try:
             sqlc(folder, "compile")
         except subprocess.CalledProcessError as error:
-            return f"the queries of {tag} do not compile on today's migrations ({error})"
+            return f"the queries of {tag} do not compile on the current migrations ({error})"
     return None
 
 
 def main() -> int:
-    """Check this repository; print what is wrong, and return the exit code."""
+    """Check this repository, print problems and return the exit code."""
     tag = last_release(ROOT)
     if tag is None:
-        print("contraction: there is no release tag yet, so nothing to compare with")  # noqa: T201
+        print("contraction: no release tag yet, nothing to compare")  # noqa: T201
         return 0
     problem = check(ROOT, tag)
     if problem:

@@ -1,7 +1,7 @@
-"""Whether the generated code is what sqlc makes of the SQL now: `make verify` runs this.
+"""The check that the generated code is the output of sqlc for the current SQL.
 
-`sqlc diff` shows a changed file, is silent about a missing one and blind to an orphan; so both
-the bytes and the set of files are compared with a generation into an empty folder.
+`sqlc diff` shows a changed file, but neither a missing one nor an orphan; so both the bytes and the
+set of files are compared with a generation into an empty folder. `make verify` runs this.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def compare(*, expected: Path, actual: Path) -> list[str]:
     found = {path.name: path.read_bytes() for path in actual.glob("*.*")}
     return [
         *(f"{OUT / name}: missing" for name in sorted(wanted.keys() - found.keys())),
-        *(f"{OUT / name}: no query makes it any more" for name in sorted(found.keys() - wanted)),
+        *(f"{OUT / name}: no query generates it" for name in sorted(found.keys() - wanted)),
         *(
             f"{OUT / name}: stale"
             for name in sorted(wanted.keys() & found.keys())

@@ -1,8 +1,8 @@
-"""A migration is frozen once its hash stands in migrations/frozen.sum: this holds it to that.
+"""The check that migrations with a hash in migrations/frozen.sum are unchanged.
 
-`python tests/policy/checks/immutability.py` prints what is wrong, one line each, and exits with 1.
-A line of frozen.sum is `<sha256>  core/000001_initial.up.sql`, as sha256sum writes it. In a pull
-request, BASE_REF names the base branch: its migrations may not be changed either.
+`python tests/policy/checks/immutability.py` prints one line per problem and exits with 1. A line of
+frozen.sum is `<sha256>  core/000001_initial.up.sql`, as sha256sum writes it. In a pull request,
+BASE_REF names the base branch: its migrations may not be changed either.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LINE: Final = re.compile(r"([0-9a-f]{64})  ([a-z_]+/[0-9]{6}_[a-z0-9_]+\.(?:up|d
 FROZEN: Final = "migrations/frozen.sum"
 
 CORRECTED: Final = {
-    # Said CREATE EXTENSION IF NOT EXISTS; corrected before the first release.
+    # It contained CREATE EXTENSION IF NOT EXISTS; corrected before the first release.
     (
         "d20a4058b6f5beba8bdeb5145e94ef67c97ed8f60f084ba6d68524167224f703"
         "  vector/000001_vector_support.up.sql"
@@ -29,11 +29,11 @@ CORRECTED: Final = {
 
 
 class GitError(Exception):
-    """Git could not answer, so nothing is known."""
+    """Git failed, so the history could not be checked."""
 
 
 def main() -> int:
-    """Check this repository; print what is wrong, and return the exit code."""
+    """Check this repository, print problems and return the exit code."""
     root = Path(__file__).resolve().parents[3]
     problems = check(root, base_ref=os.environ.get("BASE_REF") or None)
     for problem in problems:
@@ -45,7 +45,7 @@ def check(root: Path, *, base_ref: str | None) -> list[str]:
     """Every problem of a repository, as `file: message`."""
     sums = root / FROZEN
     if not sums.is_file():
-        return [f"{FROZEN}: is gone"]
+        return [f"{FROZEN}: is missing"]
     lines = sums.read_text(encoding="utf-8").splitlines()
     frozen = {found[2]: found[1] for found in filter(None, map(LINE.fullmatch, lines))}
     problems = [f"{FROZEN}: not a line: {line!r}" for line in lines if not LINE.fullmatch(line)]
@@ -60,16 +60,16 @@ def check(root: Path, *, base_ref: str | None) -> list[str]:
 
 
 def changed(migrations: Path, frozen: dict[str, str]) -> list[str]:
-    """Frozen files that are gone, or are not what they were."""
+    """Return the frozen files that are missing or changed."""
     problems: list[str] = []
     for name, before in frozen.items():
         path = migrations / name
         if not path.is_file():
-            problems.append(f"{name}: is frozen, and gone")
+            problems.append(f"{name}: is frozen, but missing")
             continue
         now = hashlib.sha256(path.read_bytes()).hexdigest()
         if now != before:
-            problems.append(f"{name}: is frozen, and was changed: {before} then, {now} now")
+            problems.append(f"{name}: is frozen, but was changed: had {before}, has {now}")
     return problems
 
 
@@ -80,7 +80,7 @@ def numbered_below(migrations: Path, frozen: dict[str, str]) -> list[str]:
         track, _, file = name.partition("/")
         newest[track] = max(newest.get(track, ""), file[:6])
     return [
-        f"{name}: is new, and numbers below the frozen {newest[path.parent.name]}"
+        f"{name}: is new, but its number is not above the frozen {newest[path.parent.name]}"
         for path in sorted(migrations.glob("*/*.sql"))
         if (name := f"{path.parent.name}/{path.name}") not in frozen
         and path.name[:6] <= newest.get(path.parent.name, "")
@@ -90,7 +90,7 @@ def numbered_below(migrations: Path, frozen: dict[str, str]) -> list[str]:
 def unfrozen(root: Path, lines: list[str]) -> list[str]:
     """Lines that frozen.sum once had, anywhere in the history, and has no more."""
     if _git(root, "rev-parse", "--is-shallow-repository").strip() == "true":
-        raise GitError(f"{FROZEN}: this clone is shallow, its history is needed (fetch-depth: 0)")
+        raise GitError(f"{FROZEN}: this clone is shallow; clone with the history (fetch-depth: 0)")
     log = _git(root, "log", "--full-history", "-m", "-p", "--format=", "--", FROZEN)
     once = {line[1:] for line in log.splitlines() if re.match(r"[-+][0-9a-f]{64} ", line)}
     return [
@@ -105,7 +105,7 @@ def changed_since(root: Path, base_ref: str) -> list[str]:
     options = ("--name-only", "--no-renames", "--diff-filter=a")
     names = _git(root, "diff", *options, start, "--", "migrations")
     return [
-        f"{name.removeprefix('migrations/')}: is on {base_ref}, and was changed"
+        f"{name.removeprefix('migrations/')}: is on {base_ref}, but was changed"
         for name in names.splitlines()
         if name.endswith(".sql")
         and not any(line.endswith(f"  {name.removeprefix('migrations/')}") for line in CORRECTED)

@@ -29,22 +29,22 @@ CLASSIFIERS: Final = {
 }
 HEAD: Final = """# Licences
 
-What comes with agentrows when it is installed, what its extras bring, and what its developers use
-beside them. Written by `make licences` from the metadata of each distribution, on Linux; a test
-holds it fresh, and nothing copyleft among what is installed with agentrows or its extras.
+Dependencies of agentrows, of its extras, and of its development. `make licences` writes this page
+from the metadata of each distribution, on Linux. A test checks that the page is fresh, and that no
+dependency of agentrows or its extras is copyleft.
 """
-BUNDLED: Final = """## Inside of wheels
+BUNDLED: Final = """## Libraries in wheels
 
-Metadata does not tell the licences of libraries that a wheel carries. Those of others are listed
-here. libreadline is under the GPL 3: the `psql` of the embedded server uses it, which agentrows
-does not run; whoever passes on an image with the extra `embedded` in it passes it on too.
+Metadata does not contain the licences of libraries inside of a wheel. Libraries of other projects
+are listed here. libreadline is under the GPL 3: the `psql` of the embedded server uses it, which
+agentrows does not run; an image with the extra `embedded` distributes it too.
 
 | distribution | libraries |
 |---|---|"""
 
 
 def licence(name: str) -> str:
-    """The licence of an installed distribution: its SPDX expression, if it gives one."""
+    """Return the licence of an installed distribution: its SPDX expression, if it has one."""
     found = metadata.metadata(name).json
     if expression := found.get("license_expression"):
         return str(expression)
@@ -56,7 +56,7 @@ def licence(name: str) -> str:
 
 
 def needed_by(requirements: Iterable[str]) -> set[str]:
-    """These distributions and all that they need here, by canonical name."""
+    """Return these distributions and all their requirements, by canonical name."""
     found: set[str] = set()
     waiting = [(Requirement(one), "") for one in requirements]
     while waiting:
@@ -74,7 +74,7 @@ def needed_by(requirements: Iterable[str]) -> set[str]:
 
 
 def pinned() -> dict[str, str]:
-    """The development environment here: each distribution's version, by canonical name."""
+    """Return each pinned distribution's version, by canonical name."""
     return {
         canonicalize_name(name): version
         for name, version, marker in PINNED.findall(LOCK.read_text())
@@ -83,7 +83,7 @@ def pinned() -> dict[str, str]:
 
 
 def groups() -> dict[str, set[str]]:
-    """Who needs what: run time, each extra, development; each distribution stands once."""
+    """Return the distributions of run time, of each extra and of development, each only once."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     found = {"Run time": needed_by(project["dependencies"])}
     for extra, requirements in sorted(project["optional-dependencies"].items()):
@@ -93,7 +93,7 @@ def groups() -> dict[str, set[str]]:
 
 
 def bundled(name: str) -> set[str]:
-    """The libraries of others that a distribution's wheel carries, without their hashes."""
+    """Return the shared libraries in a distribution's wheel, without their hashes."""
     files = metadata.files(name) or ()
     return {
         file.name.partition("-")[0]
@@ -103,7 +103,7 @@ def bundled(name: str) -> set[str]:
 
 
 def document() -> str:
-    """The text of docs/licences.md."""
+    """Return the text of docs/licences.md."""
     parts = [HEAD]
     for title, names in groups().items():
         rows = [f"| {name} | {licence(name)} |" for name in sorted(names)]

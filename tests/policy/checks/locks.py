@@ -22,7 +22,7 @@ BLOCK: Final = re.compile(
 
 
 def complete(lock: str) -> str:
-    """Return a lock file's text with a line for each way in which an extra can be required."""
+    """Return a lock file with a line for each way to require an extra."""
     extras: dict[tuple[str, str], set[str]] = {}
     for found in BLOCK.finditer(lock):
         wanted = extras.setdefault((found["name"], found["rest"]), set())
@@ -34,7 +34,7 @@ def complete(lock: str) -> str:
 
 
 def _forms(extras: set[str]) -> list[str]:
-    """Return no extras, each one alone, and all of them together, as requirements write them."""
+    """Return the forms of a requirement: no extras, each one alone, and all of them."""
     names = sorted(extras)
     forms = ["", *(f"[{name}]" for name in names)]
     return [*forms, f"[{','.join(names)}]"] if len(names) > 1 else forms

@@ -1,4 +1,4 @@
-"""The rules that every migration keeps, checked on PostgreSQL's own parse tree.
+"""Rules for migrations, checked on PostgreSQL's own parse tree.
 
 Each rule returns its problems as `file: message`; no problem is an empty list. A statement is the
 tree as plain dictionaries, as pglast serialises it: "@" is a node's type.
@@ -21,9 +21,9 @@ Node = dict[str, Any]
 
 TRACKS: Final = ("core", "vector", "agentrows", "agentrows_vector", "rls", "rls_vector")
 SHARED: Final = ("core", "vector")
-"""The tracks that a Go controller has as well: its numbers, its tables."""
+"""The tracks that a Go controller has as well, with its numbers and tables."""
 POLICIES: Final = ("rls", "rls_vector")
-"""The tracks that hold policies on the others' tables, and nothing else."""
+"""The tracks that contain only policies, on tables of other tracks."""
 PREFIX: Final = "agentrows_"
 NAME: Final = re.compile(r"([0-9]{6})_([a-z0-9_]+)\.(up|down)\.sql")
 HEADER: Final = re.compile(r"-- no-transaction: \S")
@@ -43,7 +43,7 @@ REPEATABLE_ALTERATIONS: Final = {
     "AT_SetRelOptions",
     "AT_ResetRelOptions",
 }
-# Repeatable, or looked at by a rule of their own.
+# Repeatable, or checked by another rule.
 HARMLESS: Final = {
     "CommentStmt",
     "DeleteStmt",
@@ -55,7 +55,7 @@ HARMLESS: Final = {
     "VariableSetStmt",
 }
 OF_TABLE: Final = ("OBJECT_TRIGGER", "OBJECT_RULE", "OBJECT_POLICY")
-"""What has a name within its table."""
+"""Objects with a name within their table."""
 WHY_NOT: Final = {
     "DoStmt": "DO hides its statements from sqlc and from these rules",
     "TransactionStmt": "BEGIN, COMMIT and the like end the transaction of the run",
@@ -97,12 +97,12 @@ Rule = Callable[[list[File]], list[str]]
 
 
 def check(root: Path) -> list[str]:
-    """Every problem of the migrations in a directory; the rules on trees wait for clean files."""
+    """Return every problem of the migrations in a directory; rules on trees need valid files."""
     return check_files(root) or check_statements(read(root))
 
 
 def check_files(root: Path) -> list[str]:
-    """Names, pairs, numbers and bytes."""
+    """Check names, pairs, numbers and bytes."""
     problems = [
         f"{path.name}: is not a track or frozen.sum"
         for path in sorted(root.iterdir())
@@ -117,7 +117,7 @@ def check_files(root: Path) -> list[str]:
 
 
 def check_names(track: str, names: list[str]) -> list[str]:
-    """Six digits, an up with every down, contiguous from 1, and nothing else."""
+    """Check names: six digits, a down file for each up file, contiguous from 1."""
     problems = [
         f"{track}/{name}: is not named NNNNNN_name.up.sql or NNNNNN_name.down.sql"
         for name in names
@@ -130,12 +130,12 @@ def check_names(track: str, names: list[str]) -> list[str]:
         lacking = sorted({"up", "down"} - ways[stem])
         problems += [f"{track}/{stem}: has no .{way}.sql" for way in lacking]
         if int(stem[:6]) != number:
-            problems.append(f"{track}/{stem}: stands where {number:06} should")
+            problems.append(f"{track}/{stem}: its number has to be {number:06}")
     return problems
 
 
 def check_bytes(label: str, data: bytes) -> list[str]:
-    """UTF-8 without a byte order mark, LF, and the one reason on the first line."""
+    """Check bytes: UTF-8 without a byte order mark, LF, and a reason on the first line."""
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
@@ -148,12 +148,12 @@ def check_bytes(label: str, data: bytes) -> list[str]:
     if not text.endswith("\n"):
         problems.append(f"{label}: does not end with a line end")
     if not re.match(r"-- \S", text.removeprefix("\ufeff")):
-        problems.append(f"{label}: does not give its reason on the first line")
+        problems.append(f"{label}: the first line has to be a comment with the reason")
     return problems
 
 
 def read(root: Path) -> list[File]:
-    """Parse every file, in the order of the tracks and of their numbers."""
+    """Parse every file, in the order of tracks and numbers."""
     return [
         parse(track, f"{track}/{path.name}", path.read_text(encoding="utf-8"))
         for track in TRACKS
@@ -169,12 +169,12 @@ def parse(track: str, label: str, text: str) -> File:
 
 
 def check_statements(files: list[File]) -> list[str]:
-    """Every rule on trees."""
+    """Check every rule on trees."""
     return [problem for rule in RULES for problem in rule(files)]
 
 
 def unguarded(files: list[File]) -> list[str]:
-    """Whatever would fail, or do something else, when it is applied a second time."""
+    """Find statements that would fail, or have another effect, when they are applied twice."""
     return [
         f"{file.label}: {problem}"
         for file in files
@@ -199,11 +199,11 @@ def _unguarded(statement: Node, before: tuple[Node, ...]) -> Iterator[str]:
         for command in statement["cmds"]:
             yield from _unguarded_alteration(statement, command, before)
     elif kind not in HARMLESS and not _is_guarded_extension(statement):
-        yield WHY_NOT.get(kind, f"{kind} cannot be applied twice, as far as these rules know")
+        yield WHY_NOT.get(kind, f"{kind} may not be repeatable: no rule here covers it")
 
 
 def _is_guarded_extension(statement: Node) -> bool:
-    """A DO block that only creates an extension where there is none."""
+    """Whether a DO block only creates an extension if it is missing."""
     if statement["@"] != "DoStmt":
         return False
     (body,) = (each["arg"]["sval"] for each in statement["args"] if each["defname"] == "as")
@@ -240,7 +240,7 @@ def _unguarded_alteration(
         if ("AT_DropConstraint", table, name) not in set(_alterations(before)):
             yield f"ADD CONSTRAINT {name} on {table} without a DROP CONSTRAINT before it"
     elif kind not in REPEATABLE_ALTERATIONS:
-        yield f"{kind} on {table} cannot be applied twice, as far as these rules know"
+        yield f"{kind} on {table} may not be repeatable: no rule here covers it"
 
 
 def _alterations(statements: tuple[Node, ...]) -> Iterator[tuple[str, str, str | None]]:
@@ -253,11 +253,11 @@ def _alterations(statements: tuple[Node, ...]) -> Iterator[tuple[str, str, str |
             )
 
 
-def trespassing(files: list[File]) -> list[str]:
-    """Statements on another track's table.
+def changes_of_other_tracks(files: list[File]) -> list[str]:
+    """Find statements on another track's table.
 
-    `agentrows` may index, add columns of its own and say how full pages are; the tracks of policies
-    may switch them on.
+    `agentrows` may index, comment, add columns of its own and set the fill factor; the tracks of
+    policies may add and enable policies.
     """
     owners = _owners(files)
     problems: list[str] = []
@@ -265,7 +265,7 @@ def trespassing(files: list[File]) -> list[str]:
         for statement in file.statements:
             for table in _touched(statement):
                 owner = owners.get(table, file.track)
-                if owner != file.track and not _is_allowed_abroad(file, statement):
+                if owner != file.track and not _is_allowed_on_other_tracks(file, statement):
                     problems.append(f"{file.label}: {statement['@']} on {table} of {owner}")
             for table in _referenced(statement):
                 owner = owners.get(table, file.track)
@@ -275,7 +275,7 @@ def trespassing(files: list[File]) -> list[str]:
 
 
 def _owners(files: list[File]) -> dict[str, str]:
-    """Which track made each table, index and view."""
+    """Return the track of each table, index and view."""
     owners: dict[str, str] = {}
     for file in files:
         for statement in file.statements:
@@ -289,7 +289,7 @@ def _owners(files: list[File]) -> dict[str, str]:
 
 
 def _touched(statement: Node) -> list[str]:
-    """The tables and indexes that a statement changes; what it only reads is not touched."""
+    """Return the tables and indexes that a statement changes, without those that it only reads."""
     kind = statement["@"]
     if kind == "DropStmt":
         of_table = statement["removeType"]["name"] in OF_TABLE
@@ -313,8 +313,8 @@ def _referenced(statement: Node) -> list[str]:
     return [n["pktable"]["relname"] for n in walk(statement) if "pktable" in n]
 
 
-def _is_allowed_abroad(file: File, statement: Node) -> bool:
-    """What a Go controller on the same database cannot notice; policies are for those without."""
+def _is_allowed_on_other_tracks(file: File, statement: Node) -> bool:
+    """Whether a Go controller does not notice the statement, or it is about policies."""
     if file.track in POLICIES:
         return _is_of_policies(statement)
     if file.track in SHARED:
@@ -322,8 +322,7 @@ def _is_allowed_abroad(file: File, statement: Node) -> bool:
     if statement["@"] == "IndexStmt":
         return statement.get("idxname", "").startswith(PREFIX) and not statement.get("unique")
     if statement["@"] == "CommentStmt":
-        column = statement["objtype"]["name"] == "OBJECT_COLUMN"
-        return column and _names(statement["object"])[-1].startswith(PREFIX)
+        return statement["objtype"]["name"] in ("OBJECT_COLUMN", "OBJECT_TABLE")
     if statement["@"] == "AlterTableStmt":
         return all(_is_own_column(each) or _is_fillfactor(each) for each in statement["cmds"])
     return False
@@ -352,16 +351,16 @@ def _is_own_column(command: Node) -> bool:
 
 
 def _is_fillfactor(command: Node) -> bool:
-    """How full pages are: no query can tell."""
+    """Whether only the fill factor changes, which no query can observe."""
     if command["subtype"]["name"] not in ("AT_SetRelOptions", "AT_ResetRelOptions"):
         return False
     return all(option["defname"] == "fillfactor" for option in command["def_"])
 
 
 def qualified_names(files: list[File]) -> list[str]:
-    """Names with a schema: a track in a schema of its own would miss its tables."""
+    """Find names with a schema: a track in another schema would not use its own tables."""
     return [
-        f"{file.label}: names a schema: {name}"
+        f"{file.label}: remove the schema from {name}"
         for file in files
         for statement in file.statements
         for name in _qualified(statement)
@@ -386,9 +385,9 @@ def _qualified(statement: Node) -> Iterator[str]:
 
 
 def lasting_settings(files: list[File]) -> list[str]:
-    """Settings outlive their file, SET LOCAL too: the whole run is one transaction."""
+    """Find settings: they outlive their file, SET LOCAL too, because the run is one transaction."""
     return [
-        f"{file.label}: SET or set_config, which the next file would see"
+        f"{file.label}: SET or set_config would apply to the next file too"
         for file in files
         for statement in file.statements
         for node in walk(statement)
@@ -398,7 +397,7 @@ def lasting_settings(files: list[File]) -> list[str]:
 
 
 def outside_transactions(files: list[File]) -> list[str]:
-    """A statement that no transaction takes stands alone, under the header, in a track of ours."""
+    """Check that a nontransactional statement is alone, under the header, in a track of ours."""
     problems: list[str] = []
     for file in files:
         needs = any(map(_needs_no_transaction, file.statements))
@@ -406,7 +405,9 @@ def outside_transactions(files: list[File]) -> list[str]:
         if needs and not header:
             problems.append(f"{file.label}: lacks the first line `-- no-transaction: <reason>`")
         if header and not needs:
-            problems.append(f"{file.label}: could run in a transaction, but says no-transaction")
+            problems.append(
+                f"{file.label}: can run in a transaction: remove the line no-transaction"
+            )
         if needs and len(file.statements) > 1:
             problems.append(f"{file.label}: the statement must be alone in its file")
         if (needs or header) and file.track in SHARED:
@@ -431,15 +432,15 @@ _CONCURRENT: Final = ("IndexStmt", "DropStmt", "PartitionCmd")
 
 RULES: Final[tuple[Rule, ...]] = (
     unguarded,
-    trespassing,
+    changes_of_other_tracks,
     qualified_names,
     lasting_settings,
     outside_transactions,
 )
 
 
-def walk(value: Any) -> Iterator[Node]:  # noqa: ANN401  a tree of whatever pglast makes
-    """Every node of a tree, the root first."""
+def walk(value: Any) -> Iterator[Node]:  # noqa: ANN401  any node of pglast
+    """Yield every node of a tree, the root first."""
     if isinstance(value, dict):
         node = cast("Node", value)
         if "@" in node:
@@ -452,5 +453,5 @@ def walk(value: Any) -> Iterator[Node]:  # noqa: ANN401  a tree of whatever pgla
 
 
 def _names(value: Any) -> list[str]:  # noqa: ANN401  a node, or a tuple of them
-    """The strings of a dotted name, whatever node holds them."""
+    """Return the strings of a dotted name, from any kind of node."""
     return [str(node["sval"]) for node in walk(value) if node["@"] == "String"]

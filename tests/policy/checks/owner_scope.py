@@ -1,9 +1,9 @@
-"""Whether a statement can read or change rows of another user, decided on its parse tree.
+"""A proof, on its parse tree, that a statement cannot read or change rows of another user.
 
-A table is *owned* if its rows say whose they are: by a column `user_id`, or by the key of an owned
-row (a push notification config by its task). Each reference of an owned table must be *bound*: only
+A table is *owned* if its rows have an owner: by a column `user_id`, or by the key of an owned row
+(a push notification config by its task). Each reference of an owned table must be *bound*: only
 rows of the caller can pass, because its user column equals the parameter `user_id`, or because its
-key equals that of a row that is bound already. What the rules here do not understand binds nothing.
+key equals that of a bound row. Syntax that the rules do not cover binds nothing.
 """
 
 from __future__ import annotations
@@ -26,32 +26,32 @@ if TYPE_CHECKING:
 USER: Final = "user"
 USER_COLUMN: Final = "user_id"
 SHARED: Final = frozenset({"agent", "tool", "toolserver"})
-"""Tables that belong to nobody: every user sees all of their rows."""
+"""Tables without an owner: every user sees all of their rows."""
 LINKS: Final = {"push_notification": ("task_id", "task")}
-"""Tables whose rows are owned through another's key: the column, and the table whose key it is."""
+"""Tables owned through the key of another table: the column, and that table."""
 SESSION_OF: Final = {"task": "session_id"}
-"""Tables whose rows may lack an owner, and then belong to the only user of this session's id."""
+"""Tables whose rows may lack an owner, and then belong to the only user of this session id."""
 NO_TAGS: Final[Tags] = frozenset()
 SCALARS: Final = "array of scalars"
-"""The tag of an array whose elements are one column each."""
+"""The tag of an array with elements of one column each."""
 SCALAR_TYPES: Final = frozenset({"text", "int8", "timestamptz", "vector"})
 
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The columns of every table, and the key of those whose key is one column."""
+    """The columns of every table, and the keys that are one column."""
 
     columns: Mapping[str, frozenset[str]]
     keys: Mapping[str, str]
 
     def is_owned(self, table: str) -> bool:
-        """Whether the rows of a table are somebody's."""
+        """Whether the rows of a table have an owner."""
         return table in LINKS or USER_COLUMN in self.columns.get(table, ())
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One query of a file, its SQL, and the references that it says are unscoped, with reasons."""
+    """One query of a file: its SQL, and its unscoped references with their reasons."""
 
     name: str
     sql: str
@@ -60,11 +60,11 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What is known while the conditions of one level are read."""
+    """Facts from the conditions of one level."""
 
     bound: frozenset[str] = frozenset()
     only: frozenset[str] = frozenset()
-    """Bound references whose row is the only one of its key, over all users."""
+    """Bound references to a row with a key that is unique over all users."""
     ownerless: frozenset[str] = frozenset()
     params: frozenset[tuple[str, str]] = frozenset()
     """Parameters that equal the key of a bound row: the name, and the tag."""
@@ -88,7 +88,7 @@ class State:
 
 @dataclass(slots=True)
 class Level:
-    """One SELECT, INSERT, UPDATE or DELETE: its relations by alias, and where it stands.
+    """One SELECT, INSERT, UPDATE or DELETE: its relations by alias, and its outer level.
 
     A relation is the name of a table, or the tags of the columns of a subquery.
     """
@@ -104,11 +104,11 @@ class Level:
     exports: list[tuple[Level, str, str, Tags]] = field(
         default_factory=list["tuple[Level, str, str, Tags]"]
     )
-    """Columns of outer levels that equal something of this one: level, alias, column, tags."""
+    """Columns of outer levels that equal a column of this one: level, alias, column, tags."""
 
 
 class Analysis:
-    """Reads one statement, and collects the references that nothing binds."""
+    """Reads one statement, and collects the references that are not bound."""
 
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
@@ -139,7 +139,7 @@ class Analysis:
     def statement(
         self, node: Node, ctes: dict[str, dict[str, Tags]], parent: Level | None
     ) -> list[tuple[str, Tags]]:
-        """Check a statement, and return the names and tags of the columns that it gives out."""
+        """Check a statement, and return the names and tags of its result columns."""
         clause = node.get("withClause", {})
         if clause.get("recursive"):
             self._say("with", "WITH RECURSIVE is not understood")
@@ -249,7 +249,7 @@ class Analysis:
             level.relations[item["alias"]["aliasname"]] = self._unnested(item, level)
 
     def _unnested(self, item: Node, level: Level) -> dict[str, Tags]:
-        """The columns of unnest(…) in FROM, where every argument is known to give one."""
+        """Return the columns of unnest(…) in FROM if each argument is an array of one column."""
         calls = [each[0] for each in item["functions"]]
         if any(not _is_unnest(call) for call in calls):
             return {}
@@ -274,7 +274,7 @@ class Analysis:
     # Conditions.
 
     def _settle(self, level: Level, node: Node) -> None:
-        """Read the conditions, complain of what is not bound, and look into every subquery."""
+        """Read the conditions, report unbound references, and check every subquery."""
         level.state = self._solve(level, level.conditions, level.implied)
         for alias, relation in level.relations.items():
             is_owned = isinstance(relation, str) and self.schema.is_owned(relation)
@@ -287,7 +287,7 @@ class Analysis:
             self.statement(sublink["subselect"], level.ctes, level)
 
     def _solve(self, level: Level, conditions: list[Node], known: State) -> State:
-        """Everything that these conditions, all of them true, say."""
+        """Return the facts that follow if all of these conditions are true."""
         while True:
             before = level.state = known
             for condition in conditions:
@@ -297,7 +297,7 @@ class Analysis:
                 return known
 
     def _says(self, level: Level, node: Node, known: State) -> State:
-        """What one condition says if it is true."""
+        """Return the facts that follow if one condition is true."""
         kind = node["@"]
         if kind == "BoolExpr" and node["boolop"]["name"] == "OR_EXPR":
             return self._either(level, node["args"], known)
@@ -322,15 +322,15 @@ class Analysis:
         return said
 
     def _either(self, level: Level, arms: Iterable[Node], known: State) -> State:
-        """What every arm says, each taken for true on its own."""
+        """Return the facts that follow from each arm of an OR."""
         exports = len(level.exports)
         said = [self._solve(level, _conjuncts(arm), known) for arm in arms]
         level.state = known
-        del level.exports[exports:]  # one arm may hold without the other
+        del level.exports[exports:]  # one arm may be true without the other
         return functools.reduce(State.__and__, said)
 
     def _equal(self, level: Level, one: Node | Tags, other: Node | Tags) -> State:
-        """What it says of `one` that it equals `other`."""
+        """Return the facts about `one` that follow from its equality with `other`."""
         if isinstance(one, frozenset):
             return State()
         tags = other if isinstance(other, frozenset) else self.tags(other, level)
@@ -364,7 +364,7 @@ class Analysis:
         return State()
 
     def _exists(self, level: Level, subselect: Node) -> State:
-        """What a row of the subquery says of the columns outside that it compares with its own."""
+        """Return the facts about outer columns that follow from an existing row of the subquery."""
         self._quiet += 1
         inner = Level(level, level.ctes)
         if "withClause" not in subselect and subselect["op"]["name"] == "SETOP_NONE":
@@ -374,7 +374,7 @@ class Analysis:
             inner.implied = self._only_row(subselect, inner)
             inner.state = self._solve(inner, inner.conditions, inner.implied)
         inner.exports.clear()
-        self._solve(inner, inner.conditions, inner.state)  # once more, all of it known
+        self._solve(inner, inner.conditions, inner.state)  # again, now with these facts
         self._quiet -= 1
         said = State(params=inner.state.params)
         for outer, alias, column, tags in inner.exports:
@@ -385,9 +385,9 @@ class Analysis:
         return said
 
     def _only_row(self, node: Node, level: Level) -> State:
-        """HAVING count(*) = 1 AND min(user_id) = the caller: the one row there is, is the caller's.
+        """HAVING count(*) = 1 AND min(user_id) = the caller: the only row is the caller's.
 
-        The row is the only one of its session's id if the id is all that WHERE compares.
+        The row is the only one of its session id if WHERE compares only the id.
         """
         if "groupClause" in node or "havingClause" not in node or len(level.relations) != 1:
             return State()
@@ -427,7 +427,7 @@ class Analysis:
     # Values.
 
     def tags(self, node: Node, level: Level) -> Tags:
-        """What an expression is known to be: the caller, or the key of one of the caller's rows."""
+        """Return the tags of an expression: the caller, or the key of one of the caller's rows."""
         name = _parameter(node)
         if name:
             of_state = frozenset(tag for param, tag in _params(level) if param == name)
@@ -462,7 +462,7 @@ class Analysis:
         return frozenset(found)
 
     def _resolve(self, node: Node, level: Level | None) -> tuple[Level, str, str] | None:
-        """Return the level, the alias and the column that a name stands for."""
+        """Return the level, the alias and the column of a name."""
         if node.get("@") != "ColumnRef" or node["fields"][-1]["@"] != "String":
             return None
         *qualifier, column = (each["sval"] for each in node["fields"])
@@ -513,7 +513,7 @@ def _params(level: Level | None) -> Iterator[tuple[str, str]]:
 
 
 def _named(columns: list[tuple[str, Tags]], names: list[str]) -> dict[str, Tags]:
-    """Columns by name; of two with one name neither is trusted."""
+    """Return the columns by name, without names that occur twice."""
     found: dict[str, Tags] = {}
     for place, (own_name, tags) in enumerate(columns):
         name = names[place] if place < len(names) else own_name
@@ -608,8 +608,8 @@ def _column_name(value: Node) -> str:
     return str(value["fields"][-1]["sval"]) if value["@"] == "ColumnRef" else ""
 
 
-def _own_sublinks(node: Any) -> Iterator[Node]:  # noqa: ANN401  a tree of whatever pglast makes
-    """The subqueries in a statement's own expressions: not those of its CTEs, FROM or INSERT."""
+def _own_sublinks(node: Any) -> Iterator[Node]:  # noqa: ANN401  any node of pglast
+    """Yield the subqueries in a statement's own expressions: not those of CTEs, FROM or INSERT."""
     if isinstance(node, tuple):
         for each in cast("Iterable[Any]", node):
             yield from _own_sublinks(each)
@@ -630,7 +630,7 @@ UNSCOPED: Final = re.compile(r"(?m)^-- unscoped(?: (\w+))?: (\S.*)$")
 
 
 def read_queries(path: Path) -> list[Query]:
-    """The queries of a file."""
+    """Return the queries of a file."""
     found: list[Query] = []
     for text in re.split(r"(?m)^-- name: ", path.read_text(encoding="utf-8"))[1:]:
         heading, _, rest = text.partition("\n")
@@ -641,24 +641,26 @@ def read_queries(path: Path) -> list[Query]:
 
 
 def unbound(sql: str, schema: Schema) -> list[tuple[str, str]]:
-    """The references that nothing binds, as (alias, problem)."""
+    """Return the references that are not bound, as (alias, problem)."""
     (statement,) = parse("queries", "a query", sql).statements
     return Analysis(schema).check(statement)
 
 
 def problems(query: Query, schema: Schema) -> list[str]:
-    """What is wrong with a query: what is not bound, and a reason that excuses nothing."""
-    found = unbound(query.sql, schema)
+    """Return the problems of a query: unbound references, and unused reasons."""
+    references = unbound(query.sql, schema)
     if "" in query.unscoped:
-        return [] if found else [f"{query.name}: says unscoped, and every reference is bound"]
+        return [] if references else [f"{query.name}: remove `unscoped`: every reference is bound"]
     excused = set(query.unscoped)
-    said = [f"{query.name}: {alias}: {what}" for alias, what in found if alias not in excused]
-    needless = excused - {alias for alias, _ in found}
-    return said + [f"{query.name}: {alias} is bound, and says unscoped" for alias in needless]
+    unused = excused - {alias for alias, _ in references}
+    return [
+        *(f"{query.name}: {alias}: {why}" for alias, why in references if alias not in excused),
+        *(f"{query.name}: remove `unscoped {alias}`: it is bound" for alias in unused),
+    ]
 
 
 def read_schema(migrations: Path) -> Schema:
-    """The tables that the up files make, with their columns and keys."""
+    """Return the tables of the up files, with their columns and keys."""
     columns: dict[str, set[str]] = {}
     keys: dict[str, str] = {}
     for path in sorted(migrations.glob("*/*.up.sql")):

@@ -1,4 +1,4 @@
-"""The command line beside the plugin, as a process."""
+"""The command line of the generator, run as a process."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ def called(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_help_names_the_configuration_and_the_command() -> None:
+def test_help_names_plugin_configuration_and_commands() -> None:
     done = called("--help")
     assert done.returncode == 0
     assert "format: json" in done.stdout
     assert "check" in done.stdout
 
 
-def test_version_names_both_versions() -> None:
+def test_version_prints_generator_and_sqlc_version() -> None:
     done = called("--version")
     assert done.returncode == 0
     assert done.stdout == f"sqlc-gen-asyncpg {__version__} for sqlc {SQLC_VERSION}\n"
 
 
-def test_the_help_of_check_is_for_its_users() -> None:
+def test_help_of_check_describes_arguments_and_exit_codes() -> None:
     done = called("check", "--help")
     assert done.returncode == 0
     assert "--dsn" in done.stdout
@@ -45,19 +45,19 @@ def test_the_help_of_check_is_for_its_users() -> None:
 
 
 @pytest.mark.parametrize("arguments", [["chekc"], ["-x"], ["check"], ["--", "check"]])
-def test_a_wrong_command_is_an_error_with_the_usage(arguments: list[str]) -> None:
+def test_unknown_command_exits_with_2_and_the_usage(arguments: list[str]) -> None:
     done = called(*arguments)
     assert done.returncode == 2
     assert done.stderr.startswith("usage: sqlc-gen-asyncpg")
 
 
-def test_the_method_of_the_protocol_is_no_command() -> None:
+def test_protocol_method_is_not_read_as_a_command() -> None:
     done = called("/plugin.CodegenService/Generate")
     assert done.returncode == 1
     assert "add `format: json`" in done.stderr
 
 
-def test_a_terminal_in_place_of_a_request_is_an_error() -> None:
+def test_terminal_instead_of_a_request_exits_with_2() -> None:
     terminal, end = pty.openpty()
     try:
         done = subprocess.run(  # noqa: S603

@@ -1,4 +1,4 @@
-"""What the schema's files say of functions: arguments, defaults, results and rows."""
+"""Functions and procedures in the schema's files: arguments, defaults, results and rows."""
 
 from __future__ import annotations
 
@@ -33,27 +33,42 @@ DEFINITIONS = {
 
 
 @pytest.mark.parametrize("text", DEFINITIONS)
-def test_a_definition_is_read(text: str) -> None:
-    found = read_text(f"CREATE OR REPLACE FUNCTION app.f{text} LANGUAGE sql AS $$SELECT 1; $$;")
-    assert found.functions == {"f": (DEFINITIONS[text],)}
+def test_function_definition_is_read(text: str) -> None:
+    schema_files = read_text(
+        f"CREATE OR REPLACE FUNCTION app.f{text} LANGUAGE sql AS $$SELECT 1; $$;"
+    )
+    assert schema_files.functions == {"f": (DEFINITIONS[text],)}
 
 
-def test_overloads_stand_side_by_side_and_a_later_definition_wins() -> None:
-    found = read_text(
+def test_overloads_are_all_read_and_replaced_by_argument_types() -> None:
+    schema_files = read_text(
         "CREATE FUNCTION f(int) RETURNS int LANGUAGE sql AS '1';"
         "CREATE FUNCTION f(text) RETURNS text LANGUAGE sql AS '1';"
         "CREATE OR REPLACE FUNCTION f(a int) RETURNS bool LANGUAGE sql AS '1';"
     )
-    assert found.functions["f"] == (
+    assert schema_files.functions["f"] == (
         Candidate("u", ("text",), "text"),
         Candidate("u", ("int4",), "bool"),
     )
 
 
-def test_a_type_that_is_not_understood_leaves_the_function_out() -> None:
+def test_function_with_an_unreadable_type_is_left_out() -> None:
     assert read_text("CREATE FUNCTION f(a lamp.x%TYPE) RETURNS int AS '1'").functions == {}
 
 
-def test_a_domain_over_characters_is_not_the_type_in_quotes() -> None:
-    found = read_text('CREATE DOMAIN code AS char(3); CREATE DOMAIN flag AS "char";')
-    assert found.domains == {"code": ("bpchar", 0), "flag": ("char", 0)}
+def test_domain_over_char_is_not_the_quoted_char_type() -> None:
+    schema_files = read_text('CREATE DOMAIN code AS char(3); CREATE DOMAIN flag AS "char";')
+    assert schema_files.domains == {"code": ("bpchar", 0), "flag": ("char", 0)}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "definition"),
+    [
+        ("(a int, b text)", Candidate("u", ("int4", "text"), "void")),
+        ("(a int, OUT b bigint)", Candidate("u", ("int4", "int8"), "int8", (("b", "int8", 0),))),
+    ],
+)
+def test_procedure_takes_out_arguments_too(arguments: str, definition: Candidate) -> None:
+    schema_files = read_text(f"CREATE PROCEDURE tidy{arguments} LANGUAGE sql AS 'SELECT 1'")
+
+    assert schema_files.functions == {"tidy": (definition,)}

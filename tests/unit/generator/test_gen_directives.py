@@ -1,4 +1,4 @@
-"""The comment of a query."""
+"""Documentation and directives in the comment of a query."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sqlc_gen_asyncpg.build.comments import Batch, parse_comments
 from sqlc_gen_asyncpg.errors import Refused
 
 
-def test_a_comment_without_directives_is_documentation() -> None:
+def test_comment_without_directives_is_documentation() -> None:
     found = parse_comments((" One.", "   indented", "", " Two."))
     assert found.doc == ("One.", "  indented", "", "Two.")
 
@@ -19,24 +19,34 @@ def test_directives_are_not_documentation() -> None:
     assert (found.one, found.iterator, found.row) == (True, True, "Pair")
 
 
-def test_a_block_comment_is_read_line_by_line() -> None:
+def test_block_comment_is_read_line_by_line() -> None:
     found = parse_comments(("\n One.\n py: one!\n",))
     assert found.doc == ("One.",)
     assert found.one
 
 
-def test_a_batch_has_an_argument_and_a_model() -> None:
+def test_batch_directive_names_argument_and_model() -> None:
     assert parse_comments((" py: batch events NewEvent",)).batch == Batch("events", "NewEvent")
 
 
-def test_parameters_have_types() -> None:
+def test_doc_lines_of_one_target_are_collected() -> None:
+    directives = parse_comments(
+        (" py: doc Pair Two accounts.", " py: doc Pair.one The first.", " py: doc Pair Equal ones.")
+    )
+    assert directives.model_docs == {
+        "Pair": ("Two accounts.", "Equal ones."),
+        "Pair.one": ("The first.",),
+    }
+
+
+def test_param_and_column_directives_have_types() -> None:
     found = parse_comments((" py: param since timestamp with time zone?", " py: param ids text?[]"))
     assert found.params["since"].name == "timestamp with time zone"
     assert found.params["since"].nullable
     assert found.params["ids"].nullable_element
 
 
-def test_what_stands_above_py_file_documents_the_file() -> None:
+def test_lines_above_py_file_document_the_file() -> None:
     found = parse_comments((" All of it.", " py: file", " One."))
     assert (found.file_doc, found.doc) == (("All of it.",), ("One.",))
 
@@ -53,6 +63,8 @@ def test_what_stands_above_py_file_documents_the_file() -> None:
         "py: param ids",
         "py: param ids text[",
         "py: row",
+        "py: doc",
+        "py: doc Pair",
         "py: row Two Words",
         "py: file",
     ],

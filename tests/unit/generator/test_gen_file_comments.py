@@ -1,4 +1,4 @@
-"""Which comments of a query file are about the query, the file, or neither."""
+"""Comments of a query file that document a query, the file, or neither."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SELECT count(*) FROM ship;
 """
 
 
-def test_a_comment_is_the_querys_if_it_touches_its_name(tmp_path: Path) -> None:
+def test_comment_next_to_the_name_documents_the_query(tmp_path: Path) -> None:
     (tmp_path / "q.sql").write_text(FILE, "utf-8")
     found = read_file_comments(("q.sql",), str(tmp_path))
     assert found == {
@@ -49,7 +49,7 @@ def test_a_comment_is_the_querys_if_it_touches_its_name(tmp_path: Path) -> None:
     }
 
 
-def test_what_stands_apart_is_the_files_documentation(tmp_path: Path) -> None:
+def test_comment_above_a_blank_line_documents_the_file(tmp_path: Path) -> None:
     (tmp_path / "q.sql").write_bytes(FILE.replace("\n", "\r\n").encode("utf-8-sig"))
     layout = read_file_comments(("*.sql",), str(tmp_path))["q.sql", "OldestBerth"]
     comments = (
@@ -68,7 +68,7 @@ def test_what_stands_apart_is_the_files_documentation(tmp_path: Path) -> None:
 
 
 def test_comment_of_a_missing_query_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(GeneratorError, match=r"absent\.sql is not there"):
+    with pytest.raises(GeneratorError, match=r"absent\.sql does not exist"):
         read_file_comments(("absent.sql",), str(tmp_path))
 
 

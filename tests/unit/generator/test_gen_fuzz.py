@@ -1,4 +1,4 @@
-"""Whatever the SQL and the request are, the generator ends with files or with its own error."""
+"""Mutated SQL and requests: the generator returns files or raises GeneratorError."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-def test_the_request_is_generated_as_it_is() -> None:
+def test_unchanged_request_is_generated() -> None:
     request = copy.deepcopy(REQUEST)
     request["queries"][0].update(text="SELECT a FROM item WHERE a = $1", comments=[])
     assert b"files" in generate(json.dumps(request).encode())
@@ -158,7 +158,7 @@ VALUES: Final = st.sampled_from(
 
 @settings(max_examples=300, deadline=None)
 @given(statements(), st.sampled_from([":one", ":many", ":exec", ":copyfrom", ":batchone"]))
-def test_no_statement_ends_in_a_traceback(text: str, cmd: str) -> None:
+def test_mutated_statement_never_raises_an_internal_error(text: str, cmd: str) -> None:
     request = copy.deepcopy(REQUEST)
     request["queries"][0].update(text=text, cmd=cmd)
     with contextlib.suppress(GeneratorError):
@@ -167,7 +167,9 @@ def test_no_statement_ends_in_a_traceback(text: str, cmd: str) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(PLACES), VALUES | st.just(NOTHING))
-def test_no_request_ends_in_a_traceback(path: tuple[str | int, ...], value: object) -> None:
+def test_mutated_request_never_raises_an_internal_error(
+    path: tuple[str | int, ...], value: object
+) -> None:
     request = copy.deepcopy(REQUEST)
     node: Any = request
     for key in path[:-1]:
@@ -182,13 +184,13 @@ def test_no_request_ends_in_a_traceback(path: tuple[str | int, ...], value: obje
 
 @settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=60))
-def test_no_bytes_end_in_a_traceback(raw: bytes) -> None:
+def test_random_bytes_never_raise_an_internal_error(raw: bytes) -> None:
     with contextlib.suppress(GeneratorError):
         generate(raw)
 
 
 @settings(max_examples=300, deadline=None)
 @given(statements())
-def test_no_schema_ends_in_a_traceback(text: str) -> None:
+def test_mutated_schema_never_raises_an_internal_error(text: str) -> None:
     with contextlib.suppress(SqlSyntaxError):
         read_text(f"{SEEDS[-1]}; {text}")

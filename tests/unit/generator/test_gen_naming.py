@@ -29,11 +29,11 @@ from sqlc_gen_asyncpg import naming
         ("ListIDs", "list_ids"),
     ],
 )
-def test_a_query_becomes_a_function_in_snake_case(query: str, function: str) -> None:
+def test_query_name_becomes_snake_case(query: str, function: str) -> None:
     assert naming.snake(query) == function
 
 
-def test_a_word_of_the_options_is_one_word() -> None:
+def test_initialism_of_the_options_is_one_word() -> None:
     assert naming.snake("GetFooBARBaz") == "get_foo_bar_baz"
     assert naming.snake("GetFooBARBaz", ["FooBAR"]) == "get_foobar_baz"
 
@@ -63,11 +63,11 @@ def test_a_word_of_the_options_is_one_word() -> None:
         ("s", "s"),
     ],
 )
-def test_a_table_becomes_its_singular_only_where_that_is_sure(table: str, one: str) -> None:
+def test_table_name_becomes_singular_unless_doubtful(table: str, one: str) -> None:
     assert naming.singular(table) == one
 
 
-def test_an_excluded_table_keeps_its_name() -> None:
+def test_excluded_table_is_not_inflected() -> None:
     assert naming.singular("users", ["users"]) == "users"
 
 
@@ -89,17 +89,17 @@ def test_an_excluded_table_keeps_its_name() -> None:
         ("dt", "dt_"),
     ],
 )
-def test_a_field_shadows_nothing(name: str, field: str) -> None:
+def test_field_name_hides_no_other_name(name: str, field: str) -> None:
     assert naming.field_name(name) == field
 
 
-def test_every_attribute_of_a_model_is_known() -> None:
+def test_all_attributes_of_a_model_are_reserved() -> None:
     public = {each for each in dir(BaseModel) if not each.startswith("_")}
     assert public <= naming.MODEL_ATTRIBUTES
 
 
 @given(st.text(min_size=1))
-def test_any_column_becomes_a_field_that_python_and_pydantic_accept(name: str) -> None:
+def test_any_column_name_becomes_a_valid_pydantic_field(name: str) -> None:
     field = naming.field_name(name)
     assert field.isidentifier()
     assert not keyword.iskeyword(field)
@@ -108,7 +108,7 @@ def test_any_column_becomes_a_field_that_python_and_pydantic_accept(name: str) -
 
 
 @given(st.text(min_size=1) | st.from_regex(r"_?[A-Z_0-9]+", fullmatch=True), st.text(min_size=1))
-def test_any_parameter_becomes_an_argument(name: str, query: str) -> None:
+def test_any_parameter_name_becomes_a_valid_argument(name: str, query: str) -> None:
     constant = naming.constant_name(naming.function_name(query))
     argument = naming.argument_name(name, constant)
     assert argument.isidentifier()
@@ -119,23 +119,23 @@ def test_any_parameter_becomes_an_argument(name: str, query: str) -> None:
 
 
 @given(st.text())
-def test_any_value_becomes_a_member(value: str) -> None:
+def test_any_enum_value_becomes_a_valid_member(value: str) -> None:
     member = naming.enum_member(value)
     assert member.isidentifier()
     assert not member.startswith("_")
 
 
 @given(st.text())
-def test_any_table_becomes_a_class(name: str) -> None:
+def test_any_table_name_becomes_a_valid_class_name(name: str) -> None:
     assert naming.camel(name).isidentifier()
 
 
-def test_a_file_becomes_a_module() -> None:
+def test_file_name_becomes_a_module_name() -> None:
     assert naming.module_name("user-events.sql") == "user_events"
     assert naming.module_name("class.sql") == "class_"
     assert naming.module_name("1.sql") == "m_1"
 
 
 @pytest.mark.parametrize("query", ["List", "Str", "Models", "Class", "Required"])
-def test_a_function_hides_no_name_that_its_module_needs(query: str) -> None:
+def test_function_name_hides_no_name_of_its_module(query: str) -> None:
     assert naming.function_name(query) == f"{query.lower()}_"

@@ -8,14 +8,14 @@ from sqlc_gen_asyncpg.errors import GeneratorError
 from sqlc_gen_asyncpg.options import EnumSpec, parse_options
 
 
-def test_package_is_all_that_is_needed() -> None:
+def test_package_is_the_only_required_option() -> None:
     options = parse_options({"package": "app.gen"})
     assert options.package == "app.gen"
     assert options.strict
     assert options.query_parameter_limit is None
 
 
-def test_the_options_of_the_stock_plugin_are_taken() -> None:
+def test_options_of_sqlc_gen_python_are_accepted() -> None:
     options = parse_options(
         {
             "package": "gen",
@@ -32,7 +32,7 @@ def test_the_options_of_the_stock_plugin_are_taken() -> None:
     assert options.query_parameter_limit == 4
 
 
-def test_a_text_column_can_have_an_enum() -> None:
+def test_override_declares_an_enum_for_a_text_column() -> None:
     enum = {"name": "Kind", "values": ["a", "b"]}
     options = parse_options({"package": "gen", "overrides": [{"column": "t.c", "enum": enum}]})
     assert options.overrides[0].enum == EnumSpec("Kind", ("a", "b"))
@@ -43,9 +43,9 @@ WRONG: list[tuple[dict[str, object], str]] = [
     ({"packge": "x"}, "packge is not an option"),
     ({"package": ""}, "package must be a text"),
     ({"package": "a-b"}, "package must be an import name"),
-    ({"emit_sync_querier": True}, "emit_sync_querier: true cannot hold"),
-    ({"emit_async_querier": False}, "emit_async_querier: false cannot hold"),
-    ({"emit_pydantic_models": False}, "emit_pydantic_models: false cannot hold"),
+    ({"emit_sync_querier": True}, "emit_sync_querier: true is not possible"),
+    ({"emit_async_querier": False}, "emit_async_querier: false is not possible"),
+    ({"emit_pydantic_models": False}, "emit_pydantic_models: false is not possible"),
     ({"emit_str_enum": "yes"}, "emit_str_enum must be true or false"),
     ({"unnamed_parameters": "arg"}, "unnamed_parameters must be one of error, number"),
     ({"query_parameter_limit": -1}, "query_parameter_limit must be a number"),
@@ -63,7 +63,7 @@ WRONG: list[tuple[dict[str, object], str]] = [
     ({"package": "app.class"}, "package must be an import name"),
     ({"converters": [CONVERTER, CONVERTER]}, r"converters\[1\].name: there is another converter"),
     ({"overrides": [{"column": "a.b", "converter": "x"}]}, r"\[0\].converter: no converter is x"),
-    ({"composites": {"a": {}}}, "composites.a must have a field at least"),
+    ({"composites": {"a": {}}}, "composites.a must have at least one field"),
     ({"composites": {"a": {"b": "c?"}}}, "composites.a.b: 'c\\?' is not a type"),
     ({"composites": []}, "composites must be a mapping"),
     ({"domains": {"a": ""}}, "domains.a must be a text"),
@@ -91,12 +91,12 @@ WRONG: list[tuple[dict[str, object], str]] = [
 
 
 @pytest.mark.parametrize(("option", "message"), WRONG)
-def test_a_wrong_option_is_named(option: dict[str, object], message: str) -> None:
+def test_invalid_option_is_refused_with_its_key(option: dict[str, object], message: str) -> None:
     with pytest.raises(GeneratorError, match=message):
         parse_options({"package": "gen", **option})
 
 
-def test_every_wrong_option_is_reported() -> None:
+def test_all_invalid_options_are_reported() -> None:
     with pytest.raises(GeneratorError) as caught:
         parse_options({"a": 1, "b": 2})
     assert len(str(caught.value).split("\n")) == 3

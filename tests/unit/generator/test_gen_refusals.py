@@ -1,4 +1,4 @@
-"""What is refused, through the real sqlc: exit code 1 and one line per problem, with the cure."""
+"""Refusals through the real sqlc: exit code 1, and one line per problem with its cure."""
 
 from __future__ import annotations
 
@@ -125,14 +125,18 @@ REFUSED = {
     ),
     "UnreadableParameter": (
         ":exec",
-        "WITH RECURSIVE t AS (SELECT id FROM item UNION SELECT id FROM t) "
-        "SEARCH DEPTH FIRST BY id SET path DELETE FROM item WHERE item.note = @x",
+        (
+            "WITH RECURSIVE t AS (SELECT id FROM item UNION SELECT id FROM t) SEARCH DEPTH FIRST "
+            "BY id SET path DELETE FROM item WHERE item.note = @x"
+        ),
         "parameter x: the statement cannot be read; cast every parameter and every column",
     ),
     "UnreadableResult": (
         ":many",
-        "WITH RECURSIVE t AS (SELECT id, 1 + 1 AS n FROM item UNION SELECT id, n FROM t) "
-        "SEARCH DEPTH FIRST BY id SET path SELECT n + 1 AS next FROM t",
+        (
+            "WITH RECURSIVE t AS (SELECT id, 1 + 1 AS n FROM item UNION SELECT id, n FROM t) "
+            "SEARCH DEPTH FIRST BY id SET path SELECT n + 1 AS next FROM t"
+        ),
         "column next: the statement cannot be read; cast every parameter and every column",
     ),
     "ViewWithNames": (
@@ -200,6 +204,31 @@ REFUSED = {
         ":many",
         "-- py: row Item\nSELECT id, size FROM item",
         "there is another Item with other fields",
+    ),
+    "DocOfNoModel": (
+        ":many",
+        "-- py: doc Shared A row.\nSELECT id FROM item",
+        "-- py: doc Shared: Shared must be a model of -- py: row or -- py: batch in this query",
+    ),
+    "DocOfTable": (
+        ":many",
+        "-- py: row Other\n-- py: doc Other A row.\nSELECT id, item_id FROM other",
+        "COMMENT ON documents the model of a table",
+    ),
+    "DocOfNoField": (
+        ":many",
+        "-- py: row Sized\n-- py: doc Sized.note A note.\nSELECT id, size FROM item",
+        "-- py: doc Sized.note: Sized has no such field",
+    ),
+    "DocOne": (
+        ":many",
+        "-- py: row Noted\n-- py: doc Noted A row.\nSELECT id, note FROM item",
+        "",
+    ),
+    "DocTwice": (
+        ":many",
+        "-- py: row Noted\n-- py: doc Noted A row.\nSELECT id, note FROM item",
+        "-- py: doc Noted: another query has this line; write it once",
     ),
     "Plus": (
         ":many",
@@ -286,14 +315,14 @@ def problems(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 @pytest.mark.parametrize("name", sorted(REFUSED))
-def test_a_query_is_refused_with_its_cure(name: str, problems: list[str]) -> None:
+def test_query_is_refused_with_its_cure(name: str, problems: list[str]) -> None:
     message = REFUSED[name][2]
     mine = [line for line in problems if line.startswith(f"query.sql: {name}: ")]
     assert len(mine) == bool(message), mine
     assert message in "".join(mine)
 
 
-def test_the_tables_columns_are_refused_too(problems: list[str]) -> None:
+def test_columns_of_tables_are_refused_too(problems: list[str]) -> None:
     found = [line.split(":")[:2] for line in problems if line.startswith("table ")]
     assert found == [["table item", " column spot"]]
 
@@ -345,11 +374,11 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 @pytest.mark.parametrize("message", TAKEN)
-def test_a_name_that_is_taken_is_refused_with_its_cure(message: str, taken: list[str]) -> None:
+def test_taken_name_is_refused_with_its_cure(message: str, taken: list[str]) -> None:
     assert [line for line in taken if message in line], taken
 
 
-def test_a_table_that_cannot_be_written_is_left_out_with_the_unused(tmp_path: Path) -> None:
+def test_unused_table_with_a_refused_column_is_left_out(tmp_path: Path) -> None:
     options = {"package": "gen", "omit_unused_models": True}
     query = "-- name: A :many\nSELECT * FROM other;"
     write_project(tmp_path, query=query, schema=SCHEMA, options=options)
@@ -371,7 +400,7 @@ UNUSED: dict[str, object] = {
 }
 
 
-def test_an_option_that_changes_nothing_is_refused(tmp_path: Path) -> None:
+def test_option_without_effect_is_refused(tmp_path: Path) -> None:
     problems = refused(tmp_path, PLAIN, schema=OTHER, options=UNUSED)
     assert problems == [
         f"options: {message}; correct or remove it"
@@ -427,7 +456,7 @@ SELECT first FROM item;
 SELECT sqlc.embed(spare), sqlc.embed(spare) FROM spare;
 """
 CUSTOM = [
-    "enum point: PostgreSQL reads point as its own type of that name; call it otherwise",
+    "enum point: PostgreSQL reads point as its own type of that name; rename it",
     "column look: vector cannot become app.types.Look without a converter",
     "column two: two overrides import Word, from app.types and app.words",
     "column str: app.types.str: generated code has another str",
@@ -449,34 +478,34 @@ def custom(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 @pytest.mark.parametrize("message", CUSTOM)
-def test_another_type_that_cannot_be_is_refused(message: str, custom: list[str]) -> None:
+def test_impossible_type_override_is_refused(message: str, custom: list[str]) -> None:
     assert [line for line in custom if message in line], custom
 
 
-def test_a_wrong_option_is_refused_through_sqlc(tmp_path: Path) -> None:
+def test_invalid_option_is_refused_through_sqlc(tmp_path: Path) -> None:
     problems = refused(tmp_path, PLAIN, options={"packag": "x"})
     assert len(problems) == 1
     assert "packag is not an option" in problems[0]
 
 
-def test_sqlc_in_another_folder_is_refused(tmp_path: Path) -> None:
+def test_sqlc_run_in_another_folder_is_refused(tmp_path: Path) -> None:
     project = tmp_path / "project"
     project.mkdir()
     write_project(project, query=PLAIN, schema=OTHER, options={"package": "gen"})
     done = run(tmp_path, "sqlc", "generate", "-f", "project/sqlc.json")
     assert done.returncode == 1
     assert lines_of(done.stderr) == [
-        "schema.sql is not there; run sqlc in the folder of its configuration, without -f"
+        "schema.sql does not exist; run sqlc in the folder of its configuration, without -f"
     ]
     assert run(project, "sqlc", "generate").returncode == 0
 
 
-def test_a_package_must_be_named(tmp_path: Path) -> None:
+def test_missing_package_option_is_refused(tmp_path: Path) -> None:
     problems = refused(tmp_path, PLAIN, package=False)
     assert problems == ["options: package is missing; give the import name of the output folder"]
 
 
-def test_another_sqlc_is_refused_and_both_versions_are_named() -> None:
+def test_other_sqlc_version_is_refused_naming_both_versions() -> None:
 
     request = Request("v1.30.0", "postgresql", "public", (), (), {"package": "gen"})
     with pytest.raises(GeneratorError, match=r"v1\.30\.0, the generator is made for v1\.31\.1"):
@@ -485,7 +514,7 @@ def test_another_sqlc_is_refused_and_both_versions_are_named() -> None:
     assert build(lax).name == "gen"
 
 
-def test_another_engine_is_refused() -> None:
+def test_other_engine_is_refused() -> None:
 
     request = Request("v1.31.1", "sqlite", "main", (), (), {"package": "gen"})
     with pytest.raises(GeneratorError, match="engine must be postgresql, not sqlite"):
@@ -495,19 +524,19 @@ def test_another_engine_is_refused() -> None:
 @pytest.mark.parametrize(
     "raw", [b"{}", b'{"catalog": 1}', b'{"\xff' + b"x" * 70_000, b'{"a":' * 9_000]
 )
-def test_what_is_not_a_request_is_refused(raw: bytes) -> None:
+def test_invalid_request_is_refused(raw: bytes) -> None:
     with pytest.raises(GeneratorError, match="not a code generation request") as caught:
         generate(raw)
     assert len(str(caught.value)) < 400
 
 
 @pytest.mark.parametrize("raw", [b"", b"[]", b"\xff", b"\n\x05\n\x012\x12"])
-def test_a_request_that_is_not_json_names_the_option_of_sqlc(raw: bytes) -> None:
+def test_protobuf_request_is_refused_naming_format_json(raw: bytes) -> None:
     with pytest.raises(GeneratorError, match=r"add `format: json` to the plugin in sqlc\.yaml"):
         generate(raw)
 
 
-def test_a_plugin_without_format_json_gets_one_line_through_sqlc(tmp_path: Path) -> None:
+def test_plugin_without_format_json_gets_one_line_through_sqlc(tmp_path: Path) -> None:
     write_project(tmp_path, query=PLAIN, schema=OTHER, options={"package": "gen"})
     config = tmp_path / "sqlc.json"
     config.write_text(config.read_text().replace(', "format": "json"', ""))
@@ -527,7 +556,7 @@ COPIES = {
 
 
 @pytest.mark.parametrize("schema", COPIES)
-def test_a_copy_of_a_refused_column_names_the_parameter(schema: str, tmp_path: Path) -> None:
+def test_copyfrom_of_a_refused_column_names_the_parameter(schema: str, tmp_path: Path) -> None:
     query = "-- name: Copy :copyfrom\nINSERT INTO t (a, b) VALUES (@a, @b);\n"
     options = {"package": "gen", "omit_unused_models": True}
     write_project(tmp_path, query=query, schema=schema, options=options)
@@ -553,7 +582,7 @@ def test_a_copy_of_a_refused_column_names_the_parameter(schema: str, tmp_path: P
         ),
     ],
 )
-def test_enum_values_that_collide_are_refused_once(
+def test_colliding_enum_values_are_refused_once(
     override: dict[str, object], schema: str, line: str, tmp_path: Path
 ) -> None:
     kind = "kind" if schema else "text"
@@ -569,7 +598,7 @@ def test_enum_values_that_collide_are_refused_once(
     assert lines_of(done.stderr) == [line]
 
 
-def test_an_internal_error_names_the_query(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_internal_error_names_the_query(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(_comments: object, _layout: object) -> None:
         raise KeyError("x")
 

@@ -1,4 +1,4 @@
-"""Files that cannot be read are errors with a place; none is left out silently."""
+"""Files of the configuration: unreadable ones are refused with their place."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         ("\\x\nSELECT {1}", "2:8: unexpected '{'"),
     ],
 )
-def test_a_schema_file_that_cannot_be_read_is_an_error_with_its_place(
+def test_unreadable_schema_file_is_refused_with_its_place(
     text: str, place: str, tmp_path: Path
 ) -> None:
     tmp_path.joinpath("ok.sql").write_text("CREATE DOMAIN d AS int;")
@@ -35,29 +35,29 @@ def test_a_schema_file_that_cannot_be_read_is_an_error_with_its_place(
     assert str(caught.value) == f"{tmp_path / 'schema.sql'}:{place}"
 
 
-def test_a_missing_file_is_an_error_that_names_it(tmp_path: Path) -> None:
-    with pytest.raises(GeneratorError, match=r"nothing\.sql is not there"):
+def test_missing_file_is_refused_with_its_name(tmp_path: Path) -> None:
+    with pytest.raises(GeneratorError, match=r"nothing\.sql does not exist"):
         read_schema(("nothing.sql",), str(tmp_path))
 
 
-def test_a_folder_called_like_a_file_is_an_error_that_names_it(tmp_path: Path) -> None:
+def test_folder_named_like_a_file_is_refused(tmp_path: Path) -> None:
     tmp_path.joinpath("a", "b.sql").mkdir(parents=True)
     with pytest.raises(GeneratorError, match=r"b\.sql cannot be read: Is a directory"):
         read_schema(("a",), str(tmp_path))
 
 
-def test_a_dangling_link_in_a_pattern_is_an_error_that_names_it(tmp_path: Path) -> None:
+def test_dangling_link_matched_by_a_pattern_is_refused(tmp_path: Path) -> None:
     tmp_path.joinpath("a.sql").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(GeneratorError, match=r"\*\.sql is not there"):
+    with pytest.raises(GeneratorError, match=r"\*\.sql does not exist"):
         read_schema(("*.sql",), str(tmp_path))
 
 
-def test_a_path_that_no_system_has_is_an_error(tmp_path: Path) -> None:
+def test_impossible_path_is_refused(tmp_path: Path) -> None:
     with pytest.raises(GeneratorError, match="cannot be read"):
         read_schema(("a\0b.sql",), str(tmp_path))
 
 
-def test_a_pattern_without_its_bracket_is_an_error(tmp_path: Path) -> None:
+def test_pattern_without_closing_bracket_is_refused(tmp_path: Path) -> None:
     tmp_path.joinpath("a").write_text("")
     with pytest.raises(GeneratorError, match=r"a\[\.sql: the pattern has a \[ without its \]"):
         sql_files(["a[.sql"], str(tmp_path))
@@ -77,7 +77,7 @@ def test_a_pattern_without_its_bracket_is_an_error(tmp_path: Path) -> None:
         ("nothing/../a.sql", ["a.sql"]),
     ],
 )
-def test_a_pattern_is_that_of_go(pattern: str, names: list[str], tmp_path: Path) -> None:
+def test_pattern_matches_like_filepath_glob(pattern: str, names: list[str], tmp_path: Path) -> None:
     for each in ("x/b.sql", "x/.c/d.sql", "y/b.sql", "y/c.txt", "a.sql", "!.sql"):
         tmp_path.joinpath(each).parent.mkdir(parents=True, exist_ok=True)
         tmp_path.joinpath(each).write_text("")
@@ -88,7 +88,7 @@ def test_a_pattern_is_that_of_go(pattern: str, names: list[str], tmp_path: Path)
     ]
 
 
-def test_patterns_that_find_no_query_file_are_an_error(
+def test_patterns_without_a_query_file_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     query = Query("A", ":exec", "SELECT 1", (), "a.sql", (), (), None)
@@ -97,13 +97,13 @@ def test_patterns_that_find_no_query_file_are_an_error(
         "v1.31.1", "postgresql", "public", (), (query,), options, (), ("queries/*.sql",)
     )
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(GeneratorError, match=r"a\.sql is not there; run sqlc in the folder"):
+    with pytest.raises(GeneratorError, match=r"a\.sql does not exist; run sqlc in the folder"):
         require_files(request)
     tmp_path.joinpath("queries").mkdir()
     tmp_path.joinpath("queries", "a.sql").write_text("")
     require_files(request)
 
 
-def test_the_lines_of_a_cut_file_keep_their_numbers() -> None:
+def test_cut_file_has_unchanged_line_numbers() -> None:
     assert without_rollback("a\r\n\nb\n-- migrate:down\nc") == "a\n\nb"
     assert without_rollback("") == ""

@@ -1,6 +1,10 @@
 -- name: StoreEvents :execrows
 -- Store events, all or none.
 -- py: batch events NewEvent
+-- py: doc NewEvent An event to store.
+-- py: doc NewEvent Its user is an argument of the function.
+-- py: doc NewEvent.at When the event happened;
+-- py: doc NewEvent.at None if the time is "unknown".
 -- py: param session_id text?[]
 -- py: param data jsonb?[]
 -- py: param at timestamptz?[]

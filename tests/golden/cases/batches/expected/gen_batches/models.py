@@ -3,7 +3,7 @@
 
 import datetime as dt
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, JsonValue
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 
 __all__ = ["Event", "NewEvent"]
 
@@ -19,11 +19,17 @@ class Event(BaseModel):
 
 
 class NewEvent(BaseModel):
-    """One of the `events` of StoreEvents."""
+    """An event to store.
+
+    Its user is an argument of the function.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     id: str
     session_id: str | None = None
     data: JsonValue | None = None
-    at: AwareDatetime | None = None
+    at: AwareDatetime | None = Field(
+        default=None,
+        description='When the event happened; None if the time is "unknown".',
+    )

@@ -1,4 +1,4 @@
-"""PostgreSQL's types in all their spellings."""
+"""PostgreSQL types in all their spellings, and their Python annotations."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from sqlc_gen_asyncpg.pytypes import PG_TYPES, Type, builtin, normal_name, parse
         ("", "Mood", "Mood"),
     ],
 )
-def test_a_type_has_one_name(schema: str, name: str, normal: str) -> None:
+def test_spellings_of_a_type_have_one_normal_name(schema: str, name: str, normal: str) -> None:
     assert normal_name(name, schema) == normal
 
 
@@ -47,11 +47,11 @@ def test_a_type_has_one_name(schema: str, name: str, normal: str) -> None:
         ("uuid", "UUID"),
     ],
 )
-def test_a_type_has_a_hint(name: str, hint: str) -> None:
+def test_postgresql_type_has_its_python_annotation(name: str, hint: str) -> None:
     assert builtin(name).hint == hint
 
 
-def test_nothing_is_any() -> None:
+def test_no_annotation_is_any() -> None:
     for each in PG_TYPES.values():
         assert "Any" not in {each.hint, each.row, each.argument, each.field}
 
@@ -68,19 +68,19 @@ def test_nothing_is_any() -> None:
         ("email", "db_type: email"),
     ],
 )
-def test_a_type_without_a_python_type_is_refused_with_a_cure(name: str, cure: str) -> None:
+def test_type_without_python_type_is_refused_with_a_cure(name: str, cure: str) -> None:
     with pytest.raises(Refused, match=cure):
         builtin(name)
 
 
-def test_arrays_are_lists_outside_and_sequences_inside() -> None:
+def test_arrays_are_returned_as_lists_and_taken_as_sequences() -> None:
     of = Type(PG_TYPES["text"], nullable=True, dims=2, nullable_element=True)
     assert of.hint == "list[list[str | None]] | None"
     assert of.argument == "Sequence[Sequence[str | None]] | None"
     assert of.field == "list[list[str | None]] | None"
 
 
-def test_an_array_of_vectors_takes_only_vectors() -> None:
+def test_array_of_vectors_takes_vectors_only() -> None:
     assert Type(PG_TYPES["vector"]).argument == "Vector | list[float]"
     assert Type(PG_TYPES["vector"], dims=1).argument == "Sequence[Vector]"
 
@@ -99,7 +99,7 @@ def test_an_array_of_vectors_takes_only_vectors() -> None:
         ("app.level", "app.level", 0, False, False),
     ],
 )
-def test_a_directive_says_a_type(
+def test_type_notation_of_directives_is_parsed(
     text: str,
     name: str,
     dims: int,
@@ -112,6 +112,6 @@ def test_a_directive_says_a_type(
 
 
 @pytest.mark.parametrize("text", ["", "?", "[]", "text[", "text??", "text]["])
-def test_what_is_not_a_type_is_refused(text: str) -> None:
+def test_invalid_type_notation_is_refused(text: str) -> None:
     with pytest.raises(Refused, match="is not a type"):
         parse_type(text)

@@ -1,4 +1,4 @@
-"""Text that ruff leaves alone, and literals that mean what was meant."""
+"""Generated source that ruff leaves unchanged, and literals with the right values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sqlc_gen_asyncpg.render.imports import Imports
-from sqlc_gen_asyncpg.render.module import ModuleText
+from sqlc_gen_asyncpg.render.module_text import ModuleText
 from sqlc_gen_asyncpg.render.source import (
     call,
     comprehension,
@@ -28,22 +28,22 @@ SQL = st.text(alphabet=st.sampled_from("a \"'\\\n\t\r$%{}?😀é\x07") | st.char
 
 
 @given(SQL)
-def test_a_query_in_triple_quotes_is_the_query(text: str) -> None:
+def test_sql_literal_evaluates_to_the_query(text: str) -> None:
     text = text.replace("\r\n", "\n").replace("\r", " ")
     assert ast.literal_eval(sql_literal(text)) == text
 
 
-def test_a_lone_carriage_return_in_a_query_survives() -> None:
+def test_sql_literal_preserves_a_lone_carriage_return() -> None:
     assert ast.literal_eval(sql_literal("a\rb")) == "a\rb"
 
 
 @given(st.text())
-def test_a_string_is_the_string(text: str) -> None:
+def test_string_literal_evaluates_to_the_string(text: str) -> None:
     assert ast.literal_eval(string(text)) == text
 
 
 @given(st.lists(SQL.filter(lambda text: "\n" not in text), min_size=1))
-def test_a_docstring_is_a_docstring(lines: list[str]) -> None:
+def test_docstring_of_any_lines_is_valid_python(lines: list[str]) -> None:
     lines[0] = lines[0].strip() or "A."
     source = "\n".join(["def f() -> None:", *docstring(lines, 4)])
     function = ast.parse(source).body[0]
@@ -51,13 +51,13 @@ def test_a_docstring_is_a_docstring(lines: list[str]) -> None:
     assert ast.get_docstring(function)
 
 
-def test_the_first_sentence_of_a_docstring_stands_alone() -> None:
+def test_blank_line_follows_first_sentence_of_a_docstring() -> None:
     assert docstring(["One.", "Two"]) == ['"""One.', "", "Two", '"""']
     assert docstring(["One", "and two."]) == ['"""One', "and two.", '"""']
     assert docstring(["One"]) == ['"""One."""']
 
 
-def test_what_does_not_fit_stands_on_lines_of_its_own() -> None:
+def test_long_call_has_one_argument_per_line() -> None:
     assert call("f(", ["a", "b"], ")", 4) == ["    f(a, b)"]
     assert call("f(", ["a" * 60, "b" * 60], ")") == [
         "f(",
@@ -67,7 +67,7 @@ def test_what_does_not_fit_stands_on_lines_of_its_own() -> None:
     ]
 
 
-def test_an_item_that_does_not_fit_is_split_too() -> None:
+def test_long_argument_is_split_too() -> None:
     a, b = "a" * 60, "b" * 60
     assert call("f(", [f"g({a}, {b})"], ")") == [
         "f(",
@@ -97,12 +97,12 @@ def test_an_item_that_does_not_fit_is_split_too() -> None:
     ]
 
 
-def test_names_are_sorted_as_the_linter_sorts_them() -> None:
+def test_names_are_sorted_like_the_linter_sorts_them() -> None:
     names = ["b", "Ab", "B_A", "BA", "a10", "a9", "Row", "IDS"]
     assert sort_names(names) == ["BA", "B_A", "IDS", "Ab", "Row", "a9", "a10", "b"]
 
 
-def test_literals_of_every_kind_are_left_as_they_are_by_the_formatter(tmp_path: Path) -> None:
+def test_formatter_leaves_all_literals_unchanged(tmp_path: Path) -> None:
     texts = ["a", 'a"', "a\\", '"""', "'", "\\'", "\"'", 'a\nb\\\n"""\'', "\t\x07é😀", "a\r"]
     lines = [f"A{i} = {sql_literal(text)}" for i, text in enumerate(texts)]
     lines += [f"B{i} = {string(text)}" for i, text in enumerate(texts)]
@@ -118,7 +118,7 @@ def test_literals_of_every_kind_are_left_as_they_are_by_the_formatter(tmp_path: 
 
 
 @pytest.mark.parametrize("name", ["id", "x" * 76, "é" * 90, 'a,,"'])
-def test_a_tuple_of_one_name_of_any_width_is_valid_code(name: str) -> None:
+def test_tuple_of_one_name_of_any_width_is_valid_python(name: str) -> None:
     made = ModuleText(Imports({}))
     constant = made.columns("Row", (name,))
     module: dict[str, object] = {}
