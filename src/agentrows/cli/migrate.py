@@ -65,7 +65,7 @@ def down(  # noqa: PLR0913  one keyword per option
     lock_timeout: LockTimeout = 60.0,
     ddl_lock_timeout: DdlLockTimeout = 5.0,
 ) -> None:
-    """Roll one track back by COUNT versions; rows in dropped tables are lost."""
+    """Roll one track back by COUNT versions. Rows in dropped tables are lost."""
     report = on_database(
         lambda m: m.down(track, count),
         dsn,
@@ -88,7 +88,7 @@ def goto(  # noqa: PLR0913  one keyword per option
     lock_timeout: LockTimeout = 60.0,
     ddl_lock_timeout: DdlLockTimeout = 5.0,
 ) -> None:
-    """Move one track up or down to a version; on the way down, rows in dropped tables are lost."""
+    """Move one track up or down to a version. Rows in dropped tables are lost."""
     report = on_database(
         lambda m: m.goto(track, version),
         dsn,
@@ -110,7 +110,7 @@ def force(
     *,
     lock_timeout: LockTimeout = 60.0,
 ) -> None:
-    """Record that a track is at a version and not dirty, without running a file."""
+    """Record the version of a track without running a file. The track is not dirty then."""
     status = on_database(
         lambda m: m.force(track, version), dsn, tracks, track=track, lock_timeout_s=lock_timeout
     )
@@ -162,7 +162,7 @@ def plan(
         int | None, typer.Option(help="The version to go to; needs --track.", min=0)
     ] = None,
 ) -> None:
-    """Show the files that `up` would run, or `goto` with --track and --to. This only reads."""
+    """Show the files that `up` would run. With --track and --to: those of `goto`. Only reads."""
     if to is not None and track is None:
         raise typer.BadParameter("--to needs --track")
     output.print_plan(on_database(lambda m: m.plan(track, to), dsn, tracks, track=track))
@@ -176,7 +176,7 @@ def dry_run(
     lock_timeout: LockTimeout = 60.0,
     ddl_lock_timeout: DdlLockTimeout = 5.0,
 ) -> None:
-    """Execute every pending migration, show its duration, and roll all of it back."""
+    """Execute the pending migrations, then roll them back. Shows the duration of each file."""
     report = on_database(
         lambda m: m.dry_run(),
         dsn,

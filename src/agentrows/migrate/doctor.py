@@ -134,7 +134,7 @@ def _check_track(
     status, problem = statuses.get(known.track.name), None
     steps: tuple[PlannedFile, ...] = ()
     try:
-        state = State.of(known, content)
+        state = State.from_tables(known, content)
         status = replace(status or describe(state), missing=tuple(map(str, missing)))
         planned = decide(state).steps if state.is_readable else ()
         rebuilds = select_rebuilds([state], {known.track.name: missing})
@@ -162,7 +162,7 @@ def _check_track(
 
 def _plan_file(known: LoadedTrack, step: Step, required: Mapping[str, int]) -> PlannedFile:
     optional = step.migration.version > required[known.track.name]
-    return PlannedFile.of(known.track, step, optional=optional)
+    return PlannedFile.from_step(known.track, step, optional=optional)
 
 
 def _describe_readable(pairs: Sequence[tuple[LoadedTrack, TrackTables]]) -> dict[str, TrackStatus]:
@@ -170,7 +170,7 @@ def _describe_readable(pairs: Sequence[tuple[LoadedTrack, TrackTables]]) -> dict
     states: list[State] = []
     for known, content in pairs:
         with contextlib.suppress(MigrationError):
-            states.append(State.of(known, content))
+            states.append(State.from_tables(known, content))
     return {status.name: status for status in describe_all(states)}
 
 

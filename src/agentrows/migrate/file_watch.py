@@ -36,7 +36,7 @@ class TableLock:
     mode: str
 
     @classmethod
-    def of(cls, table: str, mode: str) -> TableLock:
+    def from_mode(cls, table: str, mode: str) -> TableLock:
         """Return the lock for a mode as pg_locks names it, like AccessExclusiveLock."""
         return cls(table, re.sub("(?<!^)([A-Z])", r" \1", mode.removesuffix("Lock")).upper())
 
@@ -91,7 +91,7 @@ class Watcher:
                 asked = False
                 while True:
                     asks, table, mode = await server.statement_state(db, self.session.backend_pid)
-                    state.waits_for = TableLock.of(table, mode) if table and mode else None
+                    state.waits_for = TableLock.from_mode(table, mode) if table and mode else None
                     if asks and asked:
                         state.asks_client = True
                         self.db.terminate()

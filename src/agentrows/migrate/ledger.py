@@ -124,7 +124,7 @@ class TrackTables:
     history: tuple[Entry, ...]
     is_readable: bool = True
 
-    def check(self) -> Row | None:
+    def tracking_row(self) -> Row | None:
         """Return the tracking row; None if there is no table, or no row.
 
         Raises MigrationError if the table is another tool's, or has several rows.
@@ -169,9 +169,9 @@ async def read_all(
     for number, place in enumerate(places):
         tracking = columns.get((place.schema, place.table), {})
         if has_shape(tracking):
-            parts.append(_on(place, _ROWS).replace("{number}", str(number)))
+            parts.append(_for_place(place, _ROWS).replace("{number}", str(number)))
         if columns.get((place.schema, place.history_table)):
-            parts.append(_on(place, _ENTRIES).replace("{number}", str(number)))
+            parts.append(_for_place(place, _ENTRIES).replace("{number}", str(number)))
     lines = await db.fetch(" UNION ALL ".join(parts) + " ORDER BY 1, 2") if parts else []
     return tuple(
         TrackTables(
@@ -200,19 +200,19 @@ async def create_tables(db: asyncpg.Connection, place: Place) -> None:
         await db.execute(f"CREATE SCHEMA {quote(place.schema)}")
     columns = await _columns(db, [place])
     if (place.schema, place.table) not in columns:
-        await db.execute(_on(place, _CREATE_TRACKING))
+        await db.execute(_for_place(place, _CREATE_TRACKING))
     if (place.schema, place.history_table) not in columns:
-        await db.execute(_on(place, _CREATE_HISTORY))
+        await db.execute(_for_place(place, _CREATE_HISTORY))
 
 
 async def write_row(db: asyncpg.Connection, place: Place, row: Row) -> None:
     """Replace the rows of the tracking table; as in golang-migrate, none for a clean NOTHING."""
     # TRUNCATE, which golang-migrate uses, would wait for every open reader.
-    await db.execute(_on(place, "DELETE FROM {tracking}"))
+    await db.execute(_for_place(place, "DELETE FROM {tracking}"))
     if row == Row(NOTHING, dirty=False):
         return
     await db.execute(
-        _on(place, "INSERT INTO {tracking} (version, dirty) VALUES ($1, $2)"),
+        _for_place(place, "INSERT INTO {tracking} (version, dirty) VALUES ($1, $2)"),
         row.version,
         row.dirty,
     )
@@ -225,7 +225,7 @@ async def record_step(
     outcome = "healed" if step.heals else "applied"
     return float(
         await db.fetchval(
-            _on(place, _ENTER),
+            _for_place(place, _ENTER),
             *(step.reaches, step.direction, outcome, step.file.label, step.file.sha256),
             *(started_at, __version__),
         )
@@ -241,7 +241,7 @@ async def record_rebuild(
     """
     return float(
         await db.fetchval(
-            _on(place, _ENTER),
+            _for_place(place, _ENTER),
             *(version, "up", "rebuilt", step.file.label, None, started_at, __version__),
         )
     )
@@ -250,7 +250,7 @@ async def record_rebuild(
 async def record_start(db: asyncpg.Connection, place: Place, step: Step) -> None:
     """Record the start of a file without a transaction, which identifies a dirty row as ours."""
     await db.execute(
-        _on(place, _ENTER),
+        _for_place(place, _ENTER),
         *(step.reaches, step.direction, "started", step.file.label, None, None, __version__),
     )
 
@@ -265,7 +265,9 @@ async def record_external_move(
 ) -> None:
     """Record a move that no file of this run made: another tool's, or one of `force`."""
     direction = "up" if version > (NOTHING if came_from is None else came_from) else "down"
-    await db.execute(_on(place, _ENTER), version, direction, outcome, None, None, None, __version__)
+    await db.execute(
+        _for_place(place, _ENTER), version, direction, outcome, None, None, None, __version__
+    )
 
 
 async def begin_file(
@@ -314,5 +316,5 @@ async def _columns(
     return tables
 
 
-def _on(place: Place, statement: str) -> str:
+def _for_place(place: Place, statement: str) -> str:
     return statement.replace("{tracking}", place.tracking).replace("{history}", place.history)

@@ -222,7 +222,7 @@ class Migrator:
                 )
 
             await run.retry_while_blocked(lambda: run.in_transaction(write, "nothing was written"))
-            return Status.of(await run.read())
+            return Status.from_states(await run.read())
 
     async def status(self) -> Status:
         """Return the version and the pending files of each track. This only reads.
@@ -298,7 +298,7 @@ class Migrator:
         """Apply the files up to these versions, unless another tool has moved a track since."""
 
         def choose(states: Sequence[State]) -> Sequence[TrackWork] | None:
-            if Status.of(states).is_foreign:
+            if Status.from_states(states).is_foreign:
                 return None
             return [decide(state, required=required[state.known.track.name]) for state in states]
 

@@ -64,19 +64,19 @@ async def read_missing(db: Connection, applied: Sequence[Applied]) -> dict[str, 
     missing: dict[str, list[Missing]] = {}
     for each in applied:
         name = each.known.track.name
-        found = [
+        objects = [
             Missing(
                 index, _find_creator(each.migrations, index), is_invalid=(index, table) in present
             )
             for index, (table, owner) in expected.items()
             if owner == name and not present.get((index, table))
         ]
-        found += [
+        objects += [
             Missing(f"{setting} of {table}", _find_setter(each.migrations, table), is_index=False)
             for table, setting in settings[name]
             if (setting, table) not in present
         ]
-        missing[name] = sorted(found, key=lambda one: (one.migration.version, one.name))
+        missing[name] = sorted(objects, key=lambda m: (m.migration.version, m.name))
     return missing
 
 

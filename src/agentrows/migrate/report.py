@@ -53,7 +53,7 @@ class PlannedFile:
     rebuilds: bool = False
 
     @classmethod
-    def of(cls, track: Track, step: Step, *, optional: bool = False) -> PlannedFile:
+    def from_step(cls, track: Track, step: Step, *, optional: bool = False) -> PlannedFile:
         """Describe a step of a track."""
         return cls(
             track=track.name,

@@ -91,7 +91,7 @@ class Run:
         `choose` returns None if the database must be left as it is.
         """
         states = await self.retry_while_blocked(self.read)
-        status = Status.of(states)
+        status = Status.from_states(states)
         chosen = choose(states)
         if chosen is None:
             return accept_as_is(status, [track.track for track in self.loaded])
@@ -109,7 +109,7 @@ class Run:
         files += await self.run_after_commit(works, await self.read() if files else states)
         if not files:
             return Report((), status)
-        return Report(tuple(files), Status.of(await self.read()))
+        return Report(tuple(files), Status.from_states(await self.read()))
 
     async def read(self) -> tuple[State, ...]:
         """Read the tables of every track."""

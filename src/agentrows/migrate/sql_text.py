@@ -125,8 +125,8 @@ def _end_of_comment(sql: str, start: int) -> int:
 def _end_of_string(sql: str, at: int, end: re.Pattern[str]) -> int:
     """Return where a string ends; strings with only a line break between them are one."""
     while True:
-        found = end.match(sql, at)
-        at = found.end() if found else len(sql)
+        closing = end.match(sql, at)
+        at = closing.end() if closing else len(sql)
         continued = _CONTINUED.match(sql, at)
         if continued is None:
             return at
@@ -145,6 +145,6 @@ def _decoded(token: str) -> str:
     escape = re.escape(rest.rstrip("'")[-1] if rest else "\\")
     return re.sub(
         rf"{escape}(?:([0-9a-fA-F]{{4}})|\+([0-9a-fA-F]{{6}})|({escape}))",
-        lambda found: found[3] or chr(int(found[1] or found[2], 16)),
+        lambda code: code[3] or chr(int(code[1] or code[2], 16)),
         text,
     )

@@ -45,9 +45,9 @@ class State:
     """Whether this role can read the tracking table; only an optional track may be unreadable."""
 
     @classmethod
-    def of(cls, known: LoadedTrack, tables: TrackTables) -> Self:
+    def from_tables(cls, known: LoadedTrack, tables: TrackTables) -> Self:
         """Return the state; raise MigrationError if the tracking table is not golang-migrate's."""
-        return cls(known, tables.place, tables.check(), tables.history, tables.is_readable)
+        return cls(known, tables.place, tables.tracking_row(), tables.history, tables.is_readable)
 
     @property
     def version(self) -> int:
@@ -130,7 +130,7 @@ class Status:
     tracks: tuple[TrackStatus, ...]
 
     @classmethod
-    def of(cls, states: Iterable[State]) -> Self:
+    def from_states(cls, states: Iterable[State]) -> Self:
         """Return the status of these tracks."""
         return cls(describe_all(tuple(states)))
 
@@ -191,7 +191,7 @@ async def read_states(
     """Read the state of every track; raise InvalidTrack if two tracks share a table."""
     places = locate([known.track for known in loaded], session)
     tables = await read_tables(db, loaded, places)
-    return tuple(State.of(known, each) for known, each in zip(loaded, tables, strict=True))
+    return tuple(State.from_tables(known, each) for known, each in zip(loaded, tables, strict=True))
 
 
 async def read_tables(

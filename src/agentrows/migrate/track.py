@@ -54,8 +54,8 @@ class File:
     @property
     def no_transaction(self) -> str | None:
         """The reason why the file cannot run in a transaction; None if it can."""
-        found = NO_TRANSACTION.match(self.sql)
-        return found["reason"].strip() if found else None
+        line = NO_TRANSACTION.match(self.sql)
+        return line["reason"].strip() if line else None
 
     @property
     def is_blank(self) -> bool:
@@ -229,9 +229,9 @@ def load_all(tracks: Sequence[Track]) -> tuple[LoadedTrack, ...]:
 
 def get_track(loaded: Sequence[LoadedTrack], name: str) -> LoadedTrack:
     """Return the track with this name; raise InvalidTrack if there is none."""
-    for each in loaded:
-        if each.track.name == name:
-            return each
+    for known in loaded:
+        if known.track.name == name:
+            return known
     names = ", ".join(each.track.name for each in loaded)
     raise InvalidTrack(f"there is no track {name!r}; there are: {names}")
 
@@ -292,17 +292,17 @@ def _label(track: Track, path: Path) -> str:
 
 
 def _files(track: Track, way: Literal["up", "down"]) -> dict[int, Path]:
-    found: dict[int, Path] = {}
+    paths: dict[int, Path] = {}
     for path in sorted(track.directory.iterdir()):
         name = FILE_NAME.fullmatch(path.name)
         if name and name["way"] == way and path.is_file():
             version = int(name["version"])
-            if version in found:
+            if version in paths:
                 raise InvalidTrack(
-                    f"{_label(track, path)}: {found[version].name} has the same number"
+                    f"{_label(track, path)}: {paths[version].name} has the same number"
                 )
-            found[version] = path
-    return found
+            paths[version] = path
+    return paths
 
 
 def _refuse_strays(track: Track, taken: Iterable[Path]) -> None:

@@ -252,10 +252,10 @@ def test_track_that_does_not_exist_is_named(
         ("raise SystemExit(0)", "cannot be imported: SystemExit"),
         ("import nowhere", "cannot be imported: ModuleNotFoundError"),
         ("def", "cannot be imported: SyntaxError"),
-        ("TRACKS = 5", "must be a list of agentrows.Track, not int"),
+        ("TRACKS = 5", "must be a list of agentrows.migrate.Track, not int"),
         ("TRACKS = None", "not NoneType"),
         ("TRACKS = Track('app', Path('m'), 't')", "not Track"),
-        ("TRACKS = [Track('app', Path('m'), 't'), 'x']", "it has one str"),
+        ("TRACKS = [Track('app', Path('m'), 't'), 'x']", "it contains str"),
         ("TRACKS = [Track('app', 'm', 't')]", "track 'app': directory must be Path, not str: 'm'"),
         ("TRACKS = [Track('', Path('m'), 't')]", "a track's name must be text"),
         ("TRACKS = [Track('a', Path('m'), 't', schema='pg_x')]", "begins with pg_"),
@@ -285,8 +285,8 @@ def test_tracks_of_an_application_that_are_wrong_are_described(
 @pytest.mark.parametrize(
     ("pyproject", "problem"),
     [
-        ('[tool]\nagentrows = "x"', "`agentrows` is not a table"),
-        ('tool = "x"', "`tool` is not a table"),
+        ('[tool]\nagentrows = "x"', "`agentrows` must be a table"),
+        ('tool = "x"', "`tool` must be a table"),
         ("[tool.agentrows]\ntracks = 5", "tracks in [tool.agentrows] must be text"),
         ("[tool.agentrows]\ntracks = ['app:TRACKS']", "tracks in [tool.agentrows] must be text"),
         ("[tool", "is not TOML"),

@@ -68,7 +68,7 @@ def test_output_that_cannot_be_written_is_one_line(
 
 
 @pytest.mark.parametrize("variables", [{"FORCE_COLOR": "1"}, {"NO_COLOR": "1"}, {"COLUMNS": "20"}])
-def test_pipe_has_tabs_whatever_the_environment_is(
+def test_a_pipe_gets_tabs_in_every_environment(
     variables: dict[str, str], environment: dict[str, str], tmp_path: Path
 ) -> None:
     _, out, _ = shell("$A migrate status", {**environment, **variables}, tmp_path)
@@ -180,7 +180,7 @@ def test_version_is_printed() -> None:
     assert ended.out.startswith("agentrows 0.")
 
 
-def test_role_that_may_not_create_is_told_the_command_that_helps(
+def test_the_error_of_a_missing_right_names_agentrows_grants(
     server: Server, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -190,14 +190,14 @@ async def test_every_version_of_kagent_is_healed_after_a_down_that_failed(
         assert await catalog(db) == whole, above.down.label
 
 
-async def test_a_version_that_cannot_be_healed_keeps_its_row_and_says_what_to_do(
+async def test_a_version_that_cannot_be_healed_keeps_its_row_and_names_the_cure(
     database: str, db: asyncpg.Connection, tmp_path: Path
 ) -> None:
     track = write_track(tmp_path, "t", "CREATE TABLE a (id int);", "CREATE TABLE b (id int);")
     await golang_migrate(db, track, 2, dirty=True)
-    with pytest.raises(MigrationFailed, match=r"already exists .*\"t_versions\" still says") as e:
+    with pytest.raises(MigrationFailed, match=r"already exists .* is still half applied") as e:
         await Migrator(database, [track]).up()
-    assert "set its row to the version that the schema has" in str(e.value)
+    assert "record the version of the schema" in str(e.value)
     assert [tuple(row) for row in await db.fetch("SELECT * FROM t_versions")] == [(2, True)]
 
 
@@ -214,7 +214,7 @@ async def test_a_newer_database_is_served_and_not_changed(
     assert await db.fetchval("SELECT version FROM t_versions") == 9
 
 
-async def test_a_file_of_the_library_that_this_very_release_applied_cannot_be_gone(
+async def test_a_missing_file_that_this_release_applied_is_refused(
     database: str, db: asyncpg.Connection
 ) -> None:
     tracks = builtin_tracks()
@@ -259,7 +259,9 @@ async def test_the_table_of_dbmate_is_refused(database: str, db: asyncpg.Connect
             await act(Migrator(database, builtin_tracks()))
 
 
-async def test_two_rows_are_refused(database: str, db: asyncpg.Connection, three: Track) -> None:
+async def test_a_tracking_table_with_two_rows_is_refused(
+    database: str, db: asyncpg.Connection, three: Track
+) -> None:
     await set_row(db, "t_versions", 1, dirty=False)
     await db.execute("INSERT INTO t_versions VALUES (2, false)")
     for act in (Migrator.up, Migrator.apply, Migrator.verify, Migrator.status):
@@ -267,7 +269,7 @@ async def test_two_rows_are_refused(database: str, db: asyncpg.Connection, three
             await act(Migrator(database, [three]))
 
 
-async def test_verify_says_what_is_missing(database: str, three: Track) -> None:
+async def test_verify_names_the_pending_required_files(database: str, three: Track) -> None:
     with pytest.raises(SchemaBehind, match=r"'t' is at nothing, this release needs 3 \(t/000001"):
         await Migrator(database, [three]).verify()
     await Migrator(database, [three]).up()

@@ -163,7 +163,7 @@ async def test_a_table_in_use_is_tried_again_until_it_is_free(
 
 
 @pytest.mark.usefixtures("quick")
-async def test_a_table_that_stays_in_use_is_given_up_naming_who_uses_it(
+async def test_a_table_in_use_ends_the_run_with_the_sessions_that_use_it(
     database: str,
     db: asyncpg.Connection,
     other: asyncpg.Connection,

@@ -63,7 +63,7 @@ def app_track(tmp_path: Path) -> Path:
     return up
 
 
-def test_up_says_what_it_does_on_stderr_and_what_came_of_it_on_stdout(
+def test_up_prints_progress_on_stderr_and_the_result_on_stdout(
     cli: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
     done = cli("up")
@@ -150,7 +150,7 @@ def test_a_wrong_option_is_exit_code_2(
     assert cli("sideways").returncode == 2
 
 
-def test_without_a_database_the_error_says_how_to_name_one(
+def test_without_a_database_the_error_names_the_variable(
     cli: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
     done = cli("status", AGENTROWS_DATABASE_URL="")
@@ -222,7 +222,7 @@ def test_one_track_is_moved_by_hand(cli: Callable[..., subprocess.CompletedProce
     assert cli("goto", "9", "--track", "core").returncode == 1
 
 
-def test_an_illness_is_exit_code_1_of_the_doctor(
+def test_doctor_exits_with_1_if_an_index_is_missing(
     cli: Callable[..., subprocess.CompletedProcess[str]], server: Server, database: str
 ) -> None:
     cli("up")

@@ -176,7 +176,9 @@ async def test_a_dry_run_executes_everything_and_leaves_nothing(
     assert not report.status.is_current
 
 
-async def test_a_dry_run_says_what_would_fail(database: str, tmp_path: Path) -> None:
+async def test_a_dry_run_raises_the_error_of_a_file_that_fails(
+    database: str, tmp_path: Path
+) -> None:
     with pytest.raises(MigrationFailed, match="division by zero"):
         await Migrator(database, [write_track(tmp_path, "t", "SELECT 1 / 0;")]).dry_run()
 
@@ -302,7 +304,7 @@ async def test_rebuild_that_fails_keeps_the_version_and_names_the_file(
     ]
 
 
-async def test_the_doctor_says_what_up_would_do_about_a_dirty_row(
+async def test_the_doctor_lists_the_file_of_a_dirty_row_as_a_step_of_up(
     database: str, db: asyncpg.Connection, three: Track
 ) -> None:
     await Migrator(database, [three]).up()
@@ -350,7 +352,7 @@ async def test_a_database_older_than_kagent_0_8_is_refused_unchanged(
     before = await catalog(orm_made)
     rows = await fingerprint(orm_made, await columns(orm_made))
 
-    with pytest.raises(ConfigError, match=r"Start kagent v0\.8 once"):
+    with pytest.raises(ConfigError, match=r"kagent older than v0\.8\.0 created it"):
         await Migrator(database, builtin_tracks()).up()
 
     assert await catalog(orm_made) == before

@@ -236,6 +236,7 @@ async def test_core_is_refused_on_tables_older_than_kagent_0_8(
     assert await db.fetchval("SELECT to_regclass('schema_migrations')") is None
 
 
+@pytest.mark.parametrize("orm_release", ["0_7"])  # later ones have no two rows with the same id
 @pytest.mark.usefixtures("orm_made")
 async def test_rows_of_feedback_that_get_a_new_id_are_counted_in_the_log(
     database: str, db: asyncpg.Connection, caplog: pytest.LogCaptureFixture

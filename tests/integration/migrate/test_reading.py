@@ -85,7 +85,7 @@ async def test_asking_creates_nothing_in_any_catalog(
     assert everything_in(await db.fetch(EVERYTHING)) == before
 
 
-async def test_version_creates_nothing_and_a_role_that_may_only_select_can_ask_for_it(
+async def test_version_creates_nothing_and_needs_only_select(
     database: str, limited: str, db: asyncpg.Connection, tmp_path: Path
 ) -> None:
     app = App(tmp_path, limited)
@@ -133,7 +133,7 @@ async def test_a_run_with_nothing_to_do_takes_few_statements(
     assert len(asked) == statements, "\n".join(asked)
 
 
-async def test_a_role_without_select_is_told_so(
+async def test_a_role_without_select_is_refused_with_the_table(
     database: str, limited: str, db: asyncpg.Connection
 ) -> None:
     await Migrator(database, builtin_tracks()).up()
@@ -152,7 +152,7 @@ async def test_asking_takes_no_lock(database: str, db: asyncpg.Connection, tmp_p
         assert (await Migrator(database, [track]).verify()).is_current
 
 
-async def test_a_status_says_where_each_track_stands(
+async def test_a_status_has_the_version_of_each_track(
     database: str, db: asyncpg.Connection, tmp_path: Path
 ) -> None:
     track = write_track(tmp_path, "t", "SELECT 1;", "SELECT 2;")
@@ -284,7 +284,7 @@ async def test_an_extension_that_an_administrator_made_is_enough(
     assert (await Migrator(database, builtin_tracks()).up()).status.is_current
 
 
-async def test_pgvector_in_a_schema_that_is_not_searched_is_named_before_anything_runs(
+async def test_pgvector_outside_of_the_search_path_is_refused_before_any_file(
     database: str, db: asyncpg.Connection
 ) -> None:
     await db.execute("CREATE SCHEMA ext; CREATE EXTENSION vector SCHEMA ext")

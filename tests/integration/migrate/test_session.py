@@ -194,7 +194,7 @@ async def test_the_holder_of_the_lock_is_named_once_and_again_when_it_changes(
     await logged(second.get_server_pid())
     await second.close()
     await run
-    assert caplog.text.count("holds the migration lock") == 2
+    assert caplog.text.count("has the migration lock") == 2
 
 
 async def test_a_holder_with_all_locks_is_named_once_at_the_deadline(

@@ -84,7 +84,7 @@ async def test_the_tracking_table_has_the_shape_of_golang_migrate(
     )
 
 
-async def test_the_history_tells_what_ran_when_and_by_whom(
+async def test_the_history_records_file_time_and_role_of_each_run(
     database: str, db: asyncpg.Connection, tmp_path: Path
 ) -> None:
     track = write_track(tmp_path, "t", "SELECT pg_sleep(0.05);")
@@ -119,7 +119,7 @@ async def test_an_orm_made_database_is_taken_over_with_its_rows(
 
 
 @pytest.mark.parametrize("replicas", [2, 3, 6])
-async def test_of_concurrent_runners_one_migrates_and_the_others_find_nothing_to_do(
+async def test_one_of_concurrent_runners_migrates_and_the_others_do_nothing(
     database: str, replicas: int
 ) -> None:
     reports = await asyncio.gather(
@@ -364,7 +364,7 @@ async def test_a_cancelled_run_is_rolled_back_within_a_second(
     assert await tables(db) == set()
 
 
-async def test_a_file_that_copies_from_the_client_is_refused_before_anything_runs(
+async def test_a_copy_from_the_client_is_refused_before_anything_runs(
     database: str, db: asyncpg.Connection, tmp_path: Path
 ) -> None:
     track = write_track(

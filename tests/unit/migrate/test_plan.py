@@ -135,7 +135,7 @@ def test_a_track_that_is_ahead_cannot_be_taken_down() -> None:
 STARTED = (Entry(1, "1"), Entry(2, None, is_start=True))
 
 
-def test_a_dirty_row_is_ours_if_our_history_says_that_we_started_it() -> None:
+def test_a_dirty_row_is_ours_if_our_history_has_its_start() -> None:
     assert find_mover(Row(2, dirty=True), STARTED) == "agentrows"
     assert find_mover(Row(3, dirty=True), STARTED) == "another tool"
 

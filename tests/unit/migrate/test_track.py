@@ -101,7 +101,7 @@ def test_the_two_ways_of_a_version_have_one_name(tmp_path: Path) -> None:
         ("last", "list it behind that track"),
     ],
 )
-def test_a_track_comes_after_one_that_stands_before_it(
+def test_a_track_listed_before_the_one_it_comes_after_is_refused(
     tmp_path: Path, after: str, message: str
 ) -> None:
     track = replace(write_track(tmp_path, "t", "SELECT 1;"), after=after)
