@@ -315,8 +315,8 @@ def test_user_of_the_server_cannot_log_in_when_agentrows_creates_it() -> None:
         ("embedded:///tmp/a,b", "','"),
         ("embedded:///tmp/a%26b", "'&'"),
         ("embedded:///tmp/a%00b", "cannot be read|cannot use"),
-        ("embedded:///tmp/a?b=c", "is `embedded:` or"),
-        ("embedded://host/tmp", "is `embedded:` or"),
+        ("embedded:///tmp/a?b=c", "must be `embedded:` or"),
+        ("embedded://host/tmp", "must be `embedded:` or"),
     ],
 )
 def test_path_that_the_server_does_not_take_is_refused(dsn: str, problem: str) -> None:
