@@ -130,7 +130,7 @@ async def test_sigterm_ends_wait_for_server(app: App) -> None:
     app.write(A)
     nowhere = "postgresql://postgres@127.0.0.1:1/nowhere"
     runner = await app.start("up", dsn=nowhere)
-    await runner.says("retry")
+    await runner.says("waiting for ")
     done = await runner.ends(signal.SIGTERM)
     assert (done.code, done.seconds < 2) == (1, True)
     assert "stopped" in done.last

@@ -209,9 +209,12 @@ async def test_a_reader_of_the_tracking_table_is_not_waited_for(
 async def test_a_pooler_is_refused(
     database: str, db: asyncpg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The process that answers is another one than the connection was made to."""
+    """The server process is another one than the one that accepted the connection."""
 
-    monkeypatch.setattr(asyncpg.Connection, "get_server_pid", lambda _connection: 1)
+    def get_server_pid(_connection: asyncpg.Connection) -> int:
+        return 1
+
+    monkeypatch.setattr(asyncpg.Connection, "get_server_pid", get_server_pid)
     with pytest.raises(ConfigError, match="through a pooler"):
         await Migrator(database, [write_track(tmp_path, "t", "CREATE TABLE a (id int);")]).up()
     assert await db.fetchval("SELECT to_regclass('a')") is None
