@@ -48,7 +48,7 @@ def steps(number: int) -> Iterator[tuple[str, str]]:
 
 
 def state(messages: int, parent: str, checkpoint_id: str) -> dict[str, Any]:
-    """Return a checkpoint of a graph whose state is a list of messages, or a few plain values."""
+    """Return a checkpoint of a graph with a list of messages as its state, or a few plain values."""
     values: dict[str, Any] = {"city": "Rome", "nights": 4, "confirmed": False}
     if messages:
         from langchain_core.messages import AIMessage, HumanMessage
@@ -69,7 +69,7 @@ def state(messages: int, parent: str, checkpoint_id: str) -> dict[str, Any]:
 
 
 def writes() -> list[tuple[str, Any]]:
-    """Return what one node of the graph wrote."""
+    """Return the writes of one node of the graph."""
     return [("city", "Florence"), ("nights", 5), ("branch:to:tools", None)]
 
 
@@ -196,7 +196,7 @@ def given(size: int) -> Open:
     return open_
 
 
-def check(found: bool) -> None:  # noqa: FBT001  says what was found
+def check(found: bool) -> None:  # noqa: FBT001  the value that is checked
     """Stop a benchmark that measures something else than it should."""
     if not found:
         raise RuntimeError("the newest checkpoint is not the one that was put last")

@@ -208,7 +208,7 @@ def summarize(worker: Worker, turns: list[Turn]) -> Row:
 
 
 def ratios(target: Target, rows: Sequence[Row]) -> list[Ratio]:
-    """Return what became of a target on each loop on which both were measured."""
+    """Return the result of a target for each event loop on which both were measured."""
     found = {(row["contender"], row["loop"]): row["rounds"] for row in rows}
     return [
         Ratio(

@@ -64,7 +64,7 @@ async def ours(dsn: str) -> AsyncIterator[Operation]:
 
 @contextlib.asynccontextmanager
 async def one_connection(dsn: str) -> AsyncIterator[Operation]:
-    """Fetch a row, no more: what the driver can do."""
+    """Fetch a row without a model: the limit of the driver."""
     key = keys()
     connection = await asyncpg.connect(dsn)
 
@@ -119,7 +119,7 @@ async def with_psycopg(dsn: str) -> AsyncIterator[Operation]:
 
 @contextlib.asynccontextmanager
 async def with_text(dsn: str) -> AsyncIterator[Operation]:
-    """Do what the code of sqlc-gen-python does."""
+    """Run the query as the code of sqlc-gen-python does."""
     import sqlalchemy
 
     key = keys()

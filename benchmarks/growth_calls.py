@@ -27,7 +27,7 @@ RETENTION: Final = timedelta(days=365)
 
 
 class Undo(Exception):
-    """Ends a transaction whose work must not stay."""
+    """Raised to roll back the transaction of a measurement."""
 
 
 async def calls(client: PostgresClient, size: int) -> dict[str, Call]:
@@ -56,7 +56,7 @@ class Middle:
         self.number = number
 
     async def row(self, model: type[Any], table: str, key: str, prefix: str = "") -> Any:
-        """Return the row whose key is the prefix and the number."""
+        """Return the row with the prefix and the number as its key."""
         value: object = f"{prefix}{self.number}" if prefix else self.number + 1
         row = await self._db.fetchrow(f"SELECT * FROM {table} WHERE {key} = $1", value)
         if row is None:

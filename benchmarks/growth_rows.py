@@ -31,7 +31,7 @@ LOADERS: Final = 3
 
 
 def owner(n: int) -> str:
-    """Return the user whose row this is."""
+    """Return the owner of a row."""
     return f"small-{n // 40}" if n % 2 else CROWD
 
 
@@ -183,7 +183,7 @@ def rows(table: str, size: int, now: datetime) -> Iterable[Record]:
 
 
 async def copy(dsn: str, table: str, records: Iterable[Record]) -> None:
-    """Copy rows into a table, and do what autovacuum would do after a while."""
+    """Copy rows into a table, then vacuum and analyze it as autovacuum would."""
     connection = await asyncpg.connect(dsn)
     try:
         columns = TABLES[table][0].split()

@@ -78,7 +78,7 @@ async def with_psycopg(dsn: str) -> AsyncIterator[Operation]:
 
 @contextlib.asynccontextmanager
 async def with_text(dsn: str) -> AsyncIterator[Operation]:
-    """Do what the code of sqlc-gen-python does."""
+    """Run the query as the code of sqlc-gen-python does."""
     import sqlalchemy
 
     sql = named(LIST_SESSIONS_BY_ACTIVITY)

@@ -61,7 +61,7 @@ BUILD: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The vectors of a table, who owns each, and the questions that each owner asks."""
+    """The vectors of a table, the owner of each, and the searches of each owner."""
 
     vectors: Vectors
     owners: NDArray[np.str_]

@@ -1,4 +1,4 @@
-"""Write docs/performance.md's tables and pictures anew, from what `run.py` measured.
+"""Write the tables and pictures of docs/performance.md from the results of `run.py`.
 
     python benchmarks/report.py
 
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def sections(results: Mapping[str, Any]) -> dict[str, str]:
-    """Return what stands between the marks, by name."""
+    """Return the texts between the marks, by name."""
     compared = [
         results[name] for name in BENCHMARKS if results.get(name, {}).get("kind") == "comparison"
     ]

@@ -1,4 +1,4 @@
-"""Measure, print tables, and write what was measured as JSON.
+"""Measure, print tables and write the results as JSON.
 
     make bench                              everything, then docs/performance.md is written anew
     make bench BENCH=get_session,growth     some of it
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def measure(module: str, server: Server, options: Options) -> Mapping[str, Any]:
-    """Run a module that measures in a way of its own; what it needs is imported only now."""
+    """Run a module with its own way of measuring; its requirements are imported only now."""
     found: Mapping[str, Any] = importlib.import_module(module).measure(server, options)
     return found
 
@@ -94,7 +94,7 @@ def names(text: str) -> list[str]:
 
 
 def merge(path: Path, name: str, found: Mapping[str, Any]) -> None:
-    """Put what was measured beside what the file has already."""
+    """Add the results to those in the file."""
     results = json.loads(path.read_text()) if path.exists() else {}
     results[name] = found
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The PostgreSQL that the benchmarks run on, and what to say of the machine.
+"""The PostgreSQL server of the benchmarks, and a description of the machine.
 
 An embedded server with its own defaults (so every commit is on disk before it is answered), except
 for what SETTINGS says. A server of one's own takes its place with `--dsn`.
