@@ -48,7 +48,7 @@ def steps(number: int) -> Iterator[tuple[str, str]]:
 
 
 def state(messages: int, parent: str, checkpoint_id: str) -> dict[str, Any]:
-    """Return a checkpoint of a graph with a list of messages as its state, or a few plain values."""
+    """Return a checkpoint of a graph with a list of messages as state, or a few plain values."""
     values: dict[str, Any] = {"city": "Rome", "nights": 4, "confirmed": False}
     if messages:
         from langchain_core.messages import AIMessage, HumanMessage
