@@ -33,7 +33,7 @@ tee {request} | {plugin} "$@"
 
 
 def measure(_server: Server, options: Options) -> dict[str, Any]:
-    """Return the median times of the whole and of our part, in seconds."""
+    """Return the median times of sqlc in all and of the plugin, in seconds."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for source in ("sqlc.yaml", "migrations", "queries"):
