@@ -9,7 +9,7 @@ import asyncpg
 from agentrows.errors import MigrationFailed, Unavailable, translate
 
 if TYPE_CHECKING:
-    from agentrows.migrate.ledger import Place
+    from agentrows.migrate.ledger import TableNames
     from agentrows.migrate.plan import Step
     from agentrows.migrate.status import State
 
@@ -66,11 +66,11 @@ def explain_server_error(error: Exception) -> str | None:
     return None
 
 
-def half_applied_message(place: Place, step: Step) -> str:
+def half_applied_message(names: TableNames, step: Step) -> str:
     """Return the outcome of a file that failed outside of a transaction, with the cure."""
     again = "runs it again" if step.direction == "up" else "applies that version again"
     return (
-        f"version {step.reaches} in {place.tracking} is half applied: "
+        f"version {step.reaches} in {names.tracking} is half applied: "
         f"`agentrows migrate up` {again}"
     )
 
@@ -80,9 +80,9 @@ def repair_advice(state: State, step: Step) -> str:
     if not step.heals:
         return ""
     return (
-        f"; version {step.reaches} in {state.place.tracking} is still half applied: finish or undo "
-        "it by hand, then record the version of the schema: `agentrows migrate force VERSION "
-        f"--track {state.known.track.name}`"
+        f"; version {step.reaches} in {state.table_names.tracking} is still half applied: finish "
+        "or undo it by hand, then record the version of the schema: `agentrows migrate force "
+        f"VERSION --track {state.known.track.name}`"
     )
 
 

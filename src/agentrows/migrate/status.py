@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from agentrows.errors import InvalidTrack
 from agentrows.migrate import ledger, server
-from agentrows.migrate.ledger import Place
+from agentrows.migrate.ledger import TableNames
 from agentrows.migrate.lock import lock_ids
 from agentrows.migrate.missing_objects import Applied, read_missing
 from agentrows.migrate.plan import (
@@ -38,7 +38,7 @@ class State:
     """The files of a track, and the content of its two tables."""
 
     known: LoadedTrack
-    place: Place
+    table_names: TableNames
     row: Row | None
     history: tuple[Entry, ...]
     is_readable: bool = True
@@ -47,7 +47,7 @@ class State:
     @classmethod
     def from_tables(cls, known: LoadedTrack, tables: TrackTables) -> Self:
         """Return the state; raise MigrationError if the tracking table is not golang-migrate's."""
-        return cls(known, tables.place, tables.tracking_row(), tables.history, tables.is_readable)
+        return cls(known, tables.names, tables.tracking_row(), tables.history, tables.is_readable)
 
     @property
     def version(self) -> int:
@@ -58,7 +58,7 @@ class State:
     def applied(self) -> Applied:
         """The migrations that are applied, without a half applied one."""
         dirty = self.row is not None and self.row.dirty
-        return Applied(self.known, self.place, self.version - dirty)
+        return Applied(self.known, self.table_names, self.version - dirty)
 
     @property
     def mover(self) -> Mover:
@@ -176,7 +176,7 @@ async def status_on(db: Connection, tracks: Sequence[Track]) -> Status:
         return Status(
             tuple(
                 [
-                    await with_lock_holders(db, track, state.place, session)
+                    await with_lock_holders(db, track, state.table_names, session)
                     if track.dirty
                     else replace(track, missing=tuple(map(str, missing[track.name])))
                     for state, track in zip(states, describe_all(states), strict=True)
@@ -189,31 +189,35 @@ async def read_states(
     db: Connection, loaded: Sequence[LoadedTrack], session: Session
 ) -> tuple[State, ...]:
     """Read the state of every track; raise InvalidTrack if two tracks share a table."""
-    places = locate([known.track for known in loaded], session)
-    tables = await read_tables(db, loaded, places)
+    names_per_track = resolve_table_names([known.track for known in loaded], session)
+    tables = await read_tables(db, loaded, names_per_track)
     return tuple(State.from_tables(known, each) for known, each in zip(loaded, tables, strict=True))
 
 
 async def read_tables(
-    db: Connection, loaded: Sequence[LoadedTrack], places: Sequence[Place]
+    db: Connection, loaded: Sequence[LoadedTrack], names_per_track: Sequence[TableNames]
 ) -> tuple[TrackTables, ...]:
     """Read the tables of every track; those of optional tracks if this role can read them."""
-    optional = {place for known, place in zip(loaded, places, strict=True) if known.required == 0}
-    return await ledger.read_all(db, places, optional=optional)
+    optional = {
+        names for known, names in zip(loaded, names_per_track, strict=True) if known.required == 0
+    }
+    return await ledger.read_all(db, names_per_track, optional=optional)
 
 
-def locate(tracks: Sequence[Track], session: Session) -> tuple[Place, ...]:
-    """Return the place of each track's tables; raise InvalidTrack if two tracks share one."""
+def resolve_table_names(tracks: Sequence[Track], session: Session) -> tuple[TableNames, ...]:
+    """Return the names of each track's tables; raise InvalidTrack if two tracks share one."""
     owners: dict[str, str] = {}
-    places = tuple(Place(track.schema or session.schema, track.table) for track in tracks)
-    for track, place in zip(tracks, places, strict=True):
-        for table in (place.tracking, place.history):
+    names_per_track = tuple(
+        TableNames(track.schema or session.schema, track.table) for track in tracks
+    )
+    for track, names in zip(tracks, names_per_track, strict=True):
+        for table in (names.tracking, names.history):
             if table in owners:
                 raise InvalidTrack(
                     f"the tracks {owners[table]!r} and {track.name!r} both use the table {table}"
                 )
             owners[table] = track.name
-    return places
+    return names_per_track
 
 
 def describe_all(states: Sequence[State]) -> tuple[TrackStatus, ...]:
@@ -242,7 +246,7 @@ def describe(state: State, *, required: int | None = None) -> TrackStatus:
     pending = [m for m in known.migrations if m.version > (version or 0) and state.is_readable]
     return TrackStatus(
         name=known.track.name,
-        table=state.place.tracking,
+        table=state.table_names.tracking,
         version=version,
         newest=known.newest,
         dirty=row is not None and row.dirty,
@@ -259,12 +263,12 @@ def describe(state: State, *, required: int | None = None) -> TrackStatus:
 
 
 async def with_lock_holders(
-    db: Connection, track: TrackStatus, place: Place, session: Session
+    db: Connection, track: TrackStatus, names: TableNames, session: Session
 ) -> TrackStatus:
     """Add the holders of the migration lock, if the track is dirty."""
     if not track.dirty:
         return track
-    holders = await server.lock_holders(db, lock_ids(session.database, [place]))
+    holders = await server.lock_holders(db, lock_ids(session.database, [names]))
     return replace(track, lock_holders=tuple(map(str, holders)))
 
 
