@@ -57,7 +57,7 @@ class TrackCheckup:
 
     @property
     def is_healthy(self) -> bool:
-        """Whether the track has no problem; pending files are none."""
+        """Whether the track has no problem; pending files do not count as one."""
         dirty = any(row.dirty for row in self.rows)
         return not (dirty or self.problem or self.missing_indexes)
 
@@ -76,7 +76,7 @@ class Checkup:
 
 
 async def check_tracks(db: asyncpg.Connection, loaded: Sequence[LoadedTrack]) -> Checkup:
-    """Check every track; a problem is part of the result and no error."""
+    """Check every track; a problem is in the result and raises no error."""
     session = await server.read_session(db)
     names_per_track = resolve_table_names([known.track for known in loaded], session)
     tables = await read_tables(db, loaded, names_per_track)

@@ -227,7 +227,7 @@ class Migrator:
     async def status(self) -> Status:
         """Return the version and the pending files of each track. This only reads.
 
-        An empty database and a dirty track are no errors.
+        An empty database or a dirty track does not raise an error.
 
         Raises:
             InvalidTrack: the files are malformed.
@@ -277,7 +277,7 @@ class Migrator:
             return await checkups.plan_files(db, loaded, track=track, target=target)
 
     async def doctor(self) -> Checkup:
-        """Check every track; a problem is part of the result and no error. This only reads.
+        """Check every track; a problem is in the result and raises no error. This only reads.
 
         Raises:
             InvalidTrack: the files are malformed.
@@ -295,7 +295,7 @@ class Migrator:
     async def _apply_required(
         self, loaded: Sequence[LoadedTrack], required: Mapping[str, int]
     ) -> tuple[FileRun, ...]:
-        """Apply the files up to these versions, unless another tool has moved a track since."""
+        """Apply the files up to these versions, unless another tool has moved a track meanwhile."""
 
         def choose(states: Sequence[State]) -> Sequence[TrackWork] | None:
             if Status.from_states(states).is_foreign:

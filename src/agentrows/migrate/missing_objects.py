@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The applied migrations of a track, without a half applied one."""
+    """The completely applied migrations of a track."""
 
     known: LoadedTrack
     table_names: TableNames

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from agentrows.migrate.server import Session
     from agentrows.migrate.track import LoadedTrack, Track
 
-NAMED: Final = 2
-"""How many missing objects a summary names."""
+SUMMARY_NAMES: Final = 2
+"""The number of missing objects that a summary lists by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class State:
 
     @property
     def applied(self) -> Applied:
-        """The migrations that are applied, without a half applied one."""
+        """The migrations that are completely applied."""
         dirty = self.row is not None and self.row.dirty
         return Applied(self.known, self.table_names, self.version - dirty)
 
@@ -75,10 +75,11 @@ class TrackStatus:
     `required`: the version that this release needs.
     `pending`: the labels of the files above `version`; `lacking` are those up to `required`, the
     others are optional.
-    `changed`: the problem if an applied file was changed or removed since.
+    `changed`: an error message if an applied file was changed or removed later, else None.
     `unknown_applied`: the labels of applied files that this release does not have, because they
-    are a newer release's or were deleted.
-    `lock_holders`: the sessions that have the lock of a dirty track, so a run is not done yet.
+    belong to a newer release or were deleted.
+    `lock_holders`: the sessions that hold the migration lock of a dirty track. If there are any, a
+    run is still in progress.
     `missing`: indexes and storage settings that applied files created and the database lacks.
     `is_readable`: False if this role cannot read the tracking table of an optional track.
     """
@@ -106,20 +107,20 @@ class TrackStatus:
     @property
     def missing_summary(self) -> str:
         """The first names of `missing`, and the number of the others; empty if there are none."""
-        shown = ", ".join(self.missing[:NAMED])
-        more = len(self.missing) - NAMED
+        shown = ", ".join(self.missing[:SUMMARY_NAMES])
+        more = len(self.missing) - SUMMARY_NAMES
         return f"{shown} and {more} more" if more > 0 else shown
 
     @property
     def is_half_applied(self) -> bool:
         """Whether an earlier run stopped in the middle of a required version."""
-        # A dirty version above the newest file is a newer release's. If this release has optional
-        # files, that file is optional too: required ones are applied in a transaction.
+        # A dirty version above the newest file was left by a newer release. Only files without a
+        # transaction leave a dirty version, and in a track with optional files these are optional.
         return self.dirty and (self.required == self.newest or (self.version or 1) <= self.required)
 
     @property
     def is_ahead(self) -> bool:
-        """Whether a newer release has migrated the database, which this release works on."""
+        """Whether a newer release migrated the database; this release still works on it."""
         return self.version is not None and self.version > self.newest
 
 
@@ -157,12 +158,12 @@ class Status:
 
     @property
     def is_foreign(self) -> bool:
-        """Whether another tool wrote a tracking row since our last run."""
+        """Whether another tool wrote a tracking row after the last run of agentrows."""
         return any(track.moved_by == "another tool" for track in self.tracks)
 
 
 async def status_on(db: Connection, tracks: Sequence[Track]) -> Status:
-    """Return the status of a database on a connection of the caller's. This only reads.
+    """Return the status of a database on the caller's connection. This only reads.
 
     Raises the errors of `Migrator.status`.
     """
@@ -191,7 +192,9 @@ async def read_states(
     """Read the state of every track; raise InvalidTrack if two tracks share a table."""
     names_per_track = resolve_table_names([known.track for known in loaded], session)
     tables = await read_tables(db, loaded, names_per_track)
-    return tuple(State.from_tables(known, each) for known, each in zip(loaded, tables, strict=True))
+    return tuple(
+        State.from_tables(known, content) for known, content in zip(loaded, tables, strict=True)
+    )
 
 
 async def read_tables(
@@ -223,7 +226,8 @@ def resolve_table_names(tracks: Sequence[Track], session: Session) -> tuple[Tabl
 def describe_all(states: Sequence[State]) -> tuple[TrackStatus, ...]:
     """Return the status of each track.
 
-    The optional files of a track are required while a track that comes `after` it lacks files.
+    The optional files of a track are required while a track that declares `after` it lacks
+    required files.
     """
     needed = {
         state.known.track.after
