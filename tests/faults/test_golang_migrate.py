@@ -47,7 +47,7 @@ class Start(Protocol):
 
 @pytest.fixture
 async def theirs(app: App) -> AsyncIterator[Start]:
-    """A function that starts golang-migrate; a process that still runs is killed at the end."""
+    """A function that starts golang-migrate; processes that are still running are killed."""
     started: list[Runner] = []
     start = partial(golang_migrate.start, app.dsn, "app_versions", FILES)
 

@@ -473,8 +473,8 @@ async def test_rows_of_a_generator_are_not_retried(stage: Stage, how: str, given
     numbers = [(number,) for number in range(10)]
     rows = numbers if given == "list" else (row for row in numbers)
 
-    is_said = pytest.raises(Aborted) if given == "generator" else contextlib.nullcontext()
-    with is_said:
+    is_logged = pytest.raises(Aborted) if given == "generator" else contextlib.nullcontext()
+    with is_logged:
         if how == "copy":
             await stage.client.db.copy_records_to_table("number", records=rows)
         else:

@@ -367,7 +367,7 @@ async def test_close_waits_for_slowly_read_stream(
 
     assert await reading == 8
     assert "aclosing" not in caplog.text
-    assert "waits up to 10 s for 1 calls" in caplog.text
+    assert "waits up to 10 s for running calls (1)" in caplog.text
 
 
 async def test_close_logs_that_it_waits_for_a_call(
@@ -378,10 +378,10 @@ async def test_close_logs_that_it_waits_for_a_call(
     await watcher.until(ASLEEP)
     closing = asyncio.create_task(client.close())
 
-    async def is_said() -> bool:
-        return "waits up to 10 s for 1 calls" in caplog.text
+    async def is_logged() -> bool:
+        return "waits up to 10 s for running calls (1)" in caplog.text
 
-    await until(is_said)
+    await until(is_logged)
     call.cancel()
     await closing
     await watcher.until_sessions(0)

@@ -131,7 +131,7 @@ class App:
         return await (await self.start(*arguments, dsn=dsn, **extra)).ends()
 
     async def end(self) -> None:
-        """Kill the processes that still run."""
+        """Kill the processes that are still running."""
         for runner in self.runners:
             if runner.process.returncode is None:
                 await runner.ends(signal.SIGKILL)

@@ -129,7 +129,7 @@ class ApplicationPool:
             return await self._pool.acquire(timeout=limit_s)
         except TimeoutError as error:
             raise PoolTimeout(
-                f"no connection became free in time (the pool has {self._pool.get_max_size()})"
+                f"no connection became free in time (max_size is {self._pool.get_max_size()})"
             ) from error
         except Exception as error:
             if self._pool.is_closing():
