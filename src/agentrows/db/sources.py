@@ -134,10 +134,10 @@ class ApplicationPool:
         except Exception as error:
             if self._pool.is_closing():
                 raise ClientClosed("the pool is closed") from error
-            ours = translate(error, lost=Unavailable)
-            if ours is None:
+            translated = translate(error, lost=Unavailable)
+            if translated is None:
                 raise
-            raise ours from error
+            raise translated from error
 
     async def release(self, connection: Connection, error: BaseException | None = None) -> None:
         """Return a connection to the pool, also if the caller is cancelled.

@@ -50,16 +50,16 @@ def raise_translated(
     if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
         if readonly:
             raise InvalidValue("this transaction is read-only") from error
-        ours = _read_only_error(error, connection)
+        translated = _read_only_error(error, connection)
     else:
-        ours = translate(error, lost=lost)
-    if ours is None:
+        translated = translate(error, lost=lost)
+    if translated is None:
         return
-    if isinstance(ours, AlreadyExists) and UPSERT.search(query):
+    if isinstance(translated, AlreadyExists) and UPSERT.search(query):
         # ON CONFLICT checks the unique indexes that existed when the statement was planned.
         # REINDEX CONCURRENTLY or CREATE UNIQUE INDEX can change them before the insert.
-        ours.most_tries = UPSERT_TRIES
-    raise ours from error
+        translated.most_tries = UPSERT_TRIES
+    raise translated from error
 
 
 def _read_only_error(error: Exception, connection: Connection | None) -> AgentRowsError | None:

@@ -250,7 +250,7 @@ async def record_rebuild(
 
 
 async def record_start(db: asyncpg.Connection, names: TableNames, step: Step) -> None:
-    """Record the start of a file without a transaction, which identifies a dirty row as ours."""
+    """Record the start of a file without a transaction: a dirty row then comes from agentrows."""
     await db.execute(
         _with_names(names, _ENTER),
         *(step.reaches, step.direction, "started", step.file.label, None, None, __version__),

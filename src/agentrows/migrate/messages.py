@@ -31,14 +31,14 @@ GOES_ON: Final = "the files before it remain applied; `agentrows migrate up` con
 
 def migration_error(step: Step, error: Exception, outcome: str) -> MigrationFailed | Unavailable:
     """Return an error with the file, the line and the state of the database (`outcome`)."""
-    ours = translate(error)
+    translated = translate(error)
     line = ""
     # The position of another statement, one of the runner's own, is no line of the file.
     is_of_file = _field(error, "query") == step.file.sql
     if isinstance(error, asyncpg.PostgresError) and error.position and is_of_file:
         line = f", line {_line(step.file.sql, int(error.position))}"
-    if isinstance(ours, Unavailable):
-        cause = explain_server_error(error) or ours
+    if isinstance(translated, Unavailable):
+        cause = explain_server_error(error) or translated
         return Unavailable(f"{step.file.label}{line}: {cause}; {outcome}")
     return MigrationFailed(f"{step.file.label}{line}: {server_message(error)}; {outcome}")
 

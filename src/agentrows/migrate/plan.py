@@ -158,7 +158,7 @@ def version_in(history: Iterable[Entry]) -> int | None:
 
 
 def find_mover(row: Row | None, history: Iterable[Entry]) -> Mover:
-    """Return the tool that wrote the tracking row last: ours if the history agrees with it."""
+    """Return the tool that wrote the tracking row last: agentrows if the history agrees."""
     if row is None:
         return "nobody"
     last = _last(history)

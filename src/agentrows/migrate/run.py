@@ -237,9 +237,11 @@ class Run:
         try:
             await transaction.commit()
         except DRIVER as error:  # a deferred constraint may still fail here
-            ours = translate(error, lost=OutcomeUnknown)
-            if isinstance(ours, OutcomeUnknown):
-                raise OutcomeUnknown(f"COMMIT: {ours}; the next run detects the outcome") from error
+            translated = translate(error, lost=OutcomeUnknown)
+            if isinstance(translated, OutcomeUnknown):
+                raise OutcomeUnknown(
+                    f"COMMIT: {translated}; the next run detects the outcome"
+                ) from error
             raise MigrationFailed(f"COMMIT: {server_message(error)}; {undone}") from error
         return result
 

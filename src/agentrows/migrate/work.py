@@ -55,7 +55,7 @@ class TrackWork:
 
 
 def decide(state: State, target: int | None = None, *, required: int | None = None) -> TrackWork:
-    """Return the work that brings a track to its newest file, or to the target version.
+    """Return the steps that migrate a track to its newest file, or to the target version.
 
     With `required`, files above that version are left out.
 
