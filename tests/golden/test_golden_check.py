@@ -168,7 +168,7 @@ def test_check_reports_a_configuration_without_the_plugin(
     other.chmod(0o755)
     config.write_text(config.read_text().replace('"sqlc-gen-asyncpg"', f'"{other}"'))
     assert check(["--dsn", database, "--file", project]) == 2
-    assert "no plugin whose cmd is sqlc-gen-asyncpg, or a path to it" in capsys.readouterr().err
+    assert "no plugin whose cmd is sqlc-gen-asyncpg or a path to it" in capsys.readouterr().err
 
 
 DOMAINS = """
