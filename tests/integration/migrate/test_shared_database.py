@@ -212,7 +212,7 @@ async def test_down_below_the_owner_of_tasks_names_the_policies_and_the_cure(
     assert (await Migrator(database, tracks).up()).status.is_current
 
 
-async def test_up_rebuilds_what_another_tool_dropped_with_its_tables(
+async def test_up_rebuilds_indexes_that_another_tool_dropped_with_tables(
     database: str, db: asyncpg.Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
     await Migrator(database, TRACKS).up()

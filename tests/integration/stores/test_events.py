@@ -60,7 +60,7 @@ async def test_empty_batch_of_events_stores_nothing(
 
 
 @pytest.mark.parametrize("on_duplicate", ["raise", "skip"])
-async def test_a_batch_of_a_thousand_keeps_its_order_whatever_the_ids(
+async def test_batch_of_a_thousand_keeps_its_order_with_any_ids(
     client: PostgresClient, on_duplicate: Literal["raise", "skip"]
 ) -> None:
     ids = scrambled(1000)
@@ -263,7 +263,7 @@ async def test_stream_visits_each_row_once_and_starts_after_any_row(
 
 
 @pytest.mark.parametrize("microseconds", [-1, 0, 1, 2])
-async def test_after_a_moment_excludes_what_happened_in_its_microsecond(
+async def test_after_a_time_excludes_events_of_its_microsecond(
     client: PostgresClient, db: asyncpg.Connection, microseconds: int
 ) -> None:
     await client.store_events([event(f"e-{number}") for number in range(len(TIMES))])
@@ -404,7 +404,9 @@ async def test_a_stream_that_is_left_early_in_a_transaction_does_not_end_it(
     assert (await client.get_event("x-1", user_id="mira")).id == "x-1"
 
 
-async def test_a_stream_inside_a_transaction_sees_what_it_stored(client: PostgresClient) -> None:
+async def test_stream_inside_a_transaction_returns_its_uncommitted_rows(
+    client: PostgresClient,
+) -> None:
     async with client.transaction() as tx:
         await tx.store_events([event("e-2"), event("e-1")])
         seen = [each.id async for each in tx.stream_events_for_session("s-1", user_id="mira")]

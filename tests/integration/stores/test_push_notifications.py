@@ -132,7 +132,7 @@ async def test_a_config_is_first_stored_under_the_id_of_a_deleted_one(
     assert (await data_of(client, "k-1"), await data_of(client, "k-2")) == ("back", "2")
 
 
-async def test_a_config_survives_that_the_first_row_with_its_id_is_removed(
+async def test_config_stays_when_the_first_row_with_its_id_is_removed(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     for task in ("k-1", "k-2"):

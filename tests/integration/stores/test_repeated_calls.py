@@ -183,7 +183,7 @@ async def test_one_of_equal_concurrent_batches_is_stored_and_all_succeed(
     ],
     ids=["one more", "other data", "another session", "no session"],
 )
-async def test_a_batch_that_only_looks_like_a_stored_one_is_refused_whole(
+async def test_batch_that_differs_from_the_stored_one_is_refused_whole(
     client: PostgresClient, db: asyncpg.Connection, batch: object
 ) -> None:
     await store(client)

@@ -245,7 +245,7 @@ async def test_the_checkpoints_of_another_program_are_read_with_raw_indexes(
 
 
 @pytest.mark.usefixtures("written")
-async def test_a_write_of_ours_never_meets_the_raw_index_of_another_program(
+async def test_stored_write_never_has_the_raw_index_of_another_program(
     client: PostgresClient,
 ) -> None:
     for task in ("w-1", "w-2"):

@@ -52,7 +52,7 @@ async def test_times_of_a_share_are_in_utc_in_any_session_time_zone(
             assert abs(time.replace(tzinfo=UTC) - now) < timedelta(seconds=20)
 
 
-async def test_tokens_have_256_bits_and_are_unlike_each_other(client: PostgresClient) -> None:
+async def test_tokens_have_256_bits_and_differ(client: PostgresClient) -> None:
     tokens = [(await share(client)).token for _ in range(50)]
     assert len(set(tokens)) == 50
     secrets = [base64.urlsafe_b64decode(token + "=") for token in tokens]

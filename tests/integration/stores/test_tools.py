@@ -140,7 +140,7 @@ async def test_a_stored_server_is_returned_as_it_is_read_again(client: PostgresC
     assert await client.list_tool_servers() == [stored]
 
 
-async def test_what_is_left_out_of_a_server_stays_and_none_clears_it(
+async def test_omitted_field_of_a_server_stays_and_none_clears_it(
     client: PostgresClient,
 ) -> None:
     await client.store_tool_server("m", group_kind="k", description="x", last_connected=EARLY)

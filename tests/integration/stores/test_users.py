@@ -345,7 +345,7 @@ async def erase_during(
         await watcher.close()
 
 
-async def test_erasing_waits_for_a_writer_and_removes_what_it_wrote(
+async def test_erase_waits_for_a_writer_and_removes_its_rows(
     client: PostgresClient, db: asyncpg.Connection, migrated: str
 ) -> None:
     await client.store_session("s-1", user_id="mira")
