@@ -248,7 +248,7 @@ def test_optional_files_that_are_pending_are_no_error_of_verify(
     cli("goto", "16", "--track", "agentrows")
     verified = cli("verify")
     assert verified.returncode == 0
-    assert "agentrows\t16\t17\t1 optional, pending\n" in verified.stdout
+    assert "agentrows\t16\t18\t2 optional, pending\n" in verified.stdout
     assert cli("status", "--check").returncode == 3
     assert cli("doctor").returncode == 0
     assert "crewai_memory_created.up.sql\tup, without a transaction, optional" in (
