@@ -12,7 +12,15 @@ import pytest
 from agentrows import ConfigError, PostgresClient, Settings, Unavailable, migrate
 from agentrows.db.connect import connect
 from agentrows.migrate import Migrator
-from support.tls import PASSWORD, SSL_REQUEST, TlsServer, listening, passing_on, saying, tls_server
+from support.tls import (
+    PASSWORD,
+    SSL_REQUEST,
+    TlsServer,
+    listening,
+    passing_on,
+    scripted_peer,
+    tls_server,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,7 +127,7 @@ async def test_server_without_tls_is_refused_before_anything_is_sent(server: Tls
 async def test_tls_downgrade_reveals_neither_user_nor_password(
     answer: bytes, server: TlsServer
 ) -> None:
-    async with listening(saying(answer)) as wire:
+    async with listening(scripted_peer(answer)) as wire:
         await refused(server.dsn(port=wire.port))
 
     assert wire.said == SSL_REQUEST

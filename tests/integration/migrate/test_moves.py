@@ -15,7 +15,7 @@ from agentrows.errors import (
     MigrationFailed,
 )
 from agentrows.migrate import Migrator, Track, builtin_tracks, create_migration
-from support.catalog import catalog, columns, fingerprint
+from support.catalog import catalog, columns, fingerprint, uncommented_catalog
 from support.tracks import write_track
 
 if TYPE_CHECKING:
@@ -238,7 +238,7 @@ async def test_up_rebuilds_indexes_dropped_with_tables_of_core_and_vector(
 ) -> None:
     tracks = builtin_tracks()
     await Migrator(database, tracks).up()
-    before = await catalog(db)
+    before = await uncommented_catalog(db)
     for track in ("vector", "core"):
         await Migrator(database, tracks).goto(track, 0)
         await Migrator(database, tracks).goto(track, 3 if track == "vector" else 7)
@@ -258,7 +258,7 @@ async def test_up_rebuilds_indexes_dropped_with_tables_of_core_and_vector(
 
     assert [run.file for run in report.files] == [each.file for each in planned]
     assert len(planned) == len(builds) + 2
-    assert await catalog(db) == before
+    assert await uncommented_catalog(db) == before
     assert (await Migrator(database, tracks).doctor()).is_healthy
     assert not (await Migrator(database, tracks).status()).is_foreign, "the history agrees"
     assert (await Migrator(database, tracks).up()).files == ()

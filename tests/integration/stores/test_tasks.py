@@ -163,7 +163,7 @@ async def add_orphan(
         "VALUES ('k-1', 'old', 's-1', $1, $1)",
         created_at,
     )
-    # It exists before the sessions are stored, whatever their created_at.
+    # It exists before the sessions are stored, with any created_at.
     assert await db.fetchval("SELECT task.user_id FROM task WHERE id = 'k-1'") is None
     for user, created, deleted in sessions:
         await db.execute(

@@ -405,7 +405,7 @@ async def test_concurrent_writers_only_meet_aborted_and_a_second_erase_ends_it(
                 await client.search_agent_memory(agent_name="a", user_id=user, embedding=towards(1))
             except (Aborted, NotFound):
                 pass
-            except Exception as error:  # noqa: BLE001  whatever it is, the test shows it
+            except Exception as error:  # noqa: BLE001  any other error is a failure
                 failures.append(error)
 
     await client.erase_user("mira")
