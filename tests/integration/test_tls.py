@@ -60,9 +60,9 @@ async def test_client_over_tls_sends_nothing_in_clear_text(server: TlsServer) ->
                 "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
             )
 
-    assert wire.said.startswith(SSL_REQUEST + b"\x16\x03")
+    assert wire.received.startswith(SSL_REQUEST + b"\x16\x03")
     for word in (PASSWORD, "mira", "shop", "s-over-the-wire", "SELECT", "SCRAM", "agentrows"):
-        assert word.encode() not in wire.said
+        assert word.encode() not in wire.received
 
 
 @pytest.mark.parametrize("mode", ["verify-full", "verify-ca", "require"])
@@ -74,7 +74,7 @@ async def test_certificate_of_another_ca_is_refused(mode: str, server: TlsServer
 
     assert isinstance(error, ConfigError)
     assert "the server's certificate is not valid" in str(error)
-    assert b"mira" not in wire.said
+    assert b"mira" not in wire.received
 
 
 async def test_certificate_without_the_host_is_refused(server: TlsServer) -> None:
@@ -84,7 +84,7 @@ async def test_certificate_without_the_host_is_refused(server: TlsServer) -> Non
     assert isinstance(error, ConfigError)
     assert "127.0.0.1" in str(error)
     assert "mismatch" in str(error)
-    assert b"mira" not in wire.said
+    assert b"mira" not in wire.received
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ async def test_expired_certificate_or_one_of_another_host_is_refused(
 
     assert isinstance(error, ConfigError)
     assert says in str(error)
-    assert b"mira" not in wire.said
+    assert b"mira" not in wire.received
 
 
 async def test_server_without_tls_is_refused_before_anything_is_sent(server: TlsServer) -> None:
@@ -111,7 +111,7 @@ async def test_server_without_tls_is_refused_before_anything_is_sent(server: Tls
                     async with PostgresClient.open(server.dsn({"sslmode": mode}, port=wire.port)):
                         pass
 
-    assert wire.said == SSL_REQUEST * 3
+    assert wire.received == SSL_REQUEST * 3
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ async def test_tls_downgrade_reveals_neither_user_nor_password(
     async with listening(scripted_peer(answer)) as wire:
         await refused(server.dsn(port=wire.port))
 
-    assert wire.said == SSL_REQUEST
+    assert wire.received == SSL_REQUEST
 
 
 async def test_client_certificate_replaces_the_password(server: TlsServer) -> None:
@@ -202,7 +202,7 @@ async def test_unsupported_protection_is_refused_before_connecting(
         with pytest.raises(ConfigError, match=parameter.partition("=")[0]):
             await connect(f"{server.dsn(port=wire.port)}&{parameter}")
 
-    assert wire.said == b""
+    assert wire.received == b""
 
 
 @pytest.mark.parametrize("mode", ["require", "verify-full"])

@@ -117,7 +117,7 @@ class Wire:
     sent: list[bytes] = field(default_factory=list[bytes])
 
     @property
-    def said(self) -> bytes:
+    def received(self) -> bytes:
         """Return them in a row."""
         return b"".join(self.sent)
 

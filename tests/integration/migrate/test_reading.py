@@ -101,8 +101,8 @@ async def test_version_creates_nothing_and_needs_only_select(
     newest = await Migrator(database, tracks).status()
 
     before = everything_in(await db.fetch(EVERYTHING))
-    said = [f"{track.name}\t{track.newest}\n" for track in newest.tracks]
-    assert (await app.run("version")).out == "".join(said) + "app\t0\n"
+    lines = [f"{track.name}\t{track.newest}\n" for track in newest.tracks]
+    assert (await app.run("version")).out == "".join(lines) + "app\t0\n"
     found = await Migrator(limited, tracks).status()
     assert found.versions == {track.name: track.newest for track in newest.tracks}
     assert everything_in(await db.fetch(EVERYTHING)) == before
