@@ -178,7 +178,7 @@ async def test_an_index_may_go_with_its_table_or_change_its_name_in_one_file(
     assert found.missing_indexes == ("b_n",)
 
 
-async def test_the_builtin_indexes_go_down_and_come_up_again(
+async def test_builtin_indexes_are_rolled_back_and_applied_again(
     database: str, db: asyncpg.Connection
 ) -> None:
     tracks = builtin_tracks()

@@ -328,7 +328,7 @@ async def test_a_table_in_use_is_locked_first_by_the_next_try(
     assert starts.count("t/000001") == 2
 
 
-async def test_a_run_whose_password_comes_from_a_function_is_watched_with_it(
+async def test_second_connection_of_a_run_calls_the_password_function(
     database: str, db: asyncpg.Connection, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The second connection names the transactions that a build waits for."""

@@ -110,7 +110,7 @@ async def test_a_deleted_agent_is_neither_found_nor_listed(
     assert await count(db, "agent", "deleted_at IS NOT NULL") == 1
 
 
-async def test_storing_a_deleted_agent_brings_it_back(client: PostgresClient) -> None:
+async def test_storing_a_deleted_agent_restores_it(client: PostgresClient) -> None:
     await client.store_agent("travel", type="BYO", config={"a": 1})
     await client.delete_agent("travel")
     stored = await client.store_agent("travel", type="BYO", config={"a": 1})

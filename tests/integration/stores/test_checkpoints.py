@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
 
-async def test_a_stored_checkpoint_is_read_as_it_was_given(client: PostgresClient) -> None:
+async def test_stored_checkpoint_is_returned_unchanged(client: PostgresClient) -> None:
     metadata: dict[str, JsonValue] = {"source": "loop", "step": -1, "who": "Zoë 🦊", "a": [None]}
     await client.store_checkpoint(
         "t-1",
@@ -200,7 +200,7 @@ async def test_a_special_write_is_replaced(client: PostgresClient, idx: int) -> 
 
 
 @pytest.mark.parametrize("idx", [0, 1, 15, 16, 1000, (1 << 20) - 17])
-async def test_a_write_to_a_normal_channel_stays_as_it_was_first(
+async def test_write_to_a_normal_channel_is_not_replaced(
     client: PostgresClient, db: asyncpg.Connection, idx: int
 ) -> None:
     await store(client)

@@ -33,7 +33,7 @@ def scrambled(size: int) -> list[str]:
     return ids
 
 
-async def test_a_stored_event_is_read_again_as_it_was_given(client: PostgresClient) -> None:
+async def test_stored_event_is_returned_unchanged(client: PostgresClient) -> None:
     assert await client.store_events([event("e-1", data='{"text": "ü\\u0000"}')]) == 1
     found = await client.get_event("e-1", user_id="mira")
     assert (found.id, found.user_id, found.session_id) == ("e-1", "mira", "s-1")
@@ -283,7 +283,7 @@ async def test_after_a_time_excludes_events_of_its_microsecond(
     assert [each async for each in stream] == later
 
 
-async def test_after_a_moment_goes_with_a_limit(client: PostgresClient) -> None:
+async def test_after_a_time_can_be_combined_with_a_limit(client: PostgresClient) -> None:
     await client.store_events([event(f"e-{number}") for number in range(5)])
     second = (await client.list_events_for_session("s-1", user_id="mira"))[1]
     found = await client.list_events_for_session(
@@ -348,7 +348,7 @@ async def test_a_stream_of_five_thousand_events_is_complete_and_in_order(
     assert found == ids
 
 
-async def test_a_stream_that_is_closed_early_gives_its_only_connection_back(
+async def test_stream_closed_early_releases_its_only_connection(
     migrated: str,
 ) -> None:
     async with PostgresClient.open(migrated, settings=ONE_CONNECTION, migrations="off") as client:
@@ -360,7 +360,7 @@ async def test_a_stream_that_is_closed_early_gives_its_only_connection_back(
             assert first == await client.get_event(first.id, user_id="mira")
 
 
-async def test_leaving_the_loop_over_a_stream_gives_its_only_connection_back(
+async def test_leaving_the_loop_over_a_stream_releases_its_connection(
     migrated: str,
 ) -> None:
     async with PostgresClient.open(migrated, settings=ONE_CONNECTION, migrations="off") as client:

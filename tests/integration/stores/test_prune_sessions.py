@@ -123,7 +123,7 @@ async def test_only_sessions_idle_for_longer_than_the_retention_go(
     assert await sessions(db) == {("s-29", "mira"), ("s-0", "noor")}
 
 
-async def test_a_deleted_session_goes_too_when_it_is_idle(
+async def test_deleted_session_is_pruned_too_when_it_is_idle(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     await add_sessions(db, ("s-1", "mira"), deleted=True)
@@ -212,7 +212,7 @@ async def test_recent_rows_keep_only_the_session_of_their_user(
     assert await count(db, table) == 1
 
 
-async def test_a_task_without_owner_goes_with_the_session_of_the_only_user(
+async def test_task_without_owner_is_removed_with_the_only_users_session(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     await add_sessions(db, ("s-1", "mira"))

@@ -301,7 +301,7 @@ async def test_every_store_replaces_the_row_of_another_program(
     assert found.method_name == "end"
 
 
-async def test_a_refresh_takes_over_the_tools_of_another_program(
+async def test_refresh_replaces_the_tools_of_another_program(
     client: PostgresClient, written: asyncpg.Connection
 ) -> None:
     done = await client.refresh_tools_for_server(

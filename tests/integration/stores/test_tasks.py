@@ -29,7 +29,7 @@ async def test_a_stored_task_is_stamped_and_returned_as_it_is_read_again(
     assert await client.list_tasks_for_session("s-1", user_id="mira") == [stored]
 
 
-async def test_storing_a_task_again_replaces_its_data_and_keeps_when_it_began(
+async def test_storing_a_task_again_replaces_its_data_and_keeps_created_at(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     first = await client.store_task("k-1", user_id="mira", data="1", session_id="s-1")

@@ -164,7 +164,7 @@ async def test_a_look_up_of_a_server_that_fits_several_raises_conflict(
     assert (await client.get_tool_server("maps")).group_kind == "Remote"
 
 
-async def test_a_deleted_server_comes_back_and_leaves_its_tools(client: PostgresClient) -> None:
+async def test_storing_a_deleted_server_restores_it_and_tools_stay(client: PostgresClient) -> None:
     await client.store_tool_server("maps", group_kind="MCP", description="x")
     await client.store_tool("route", server_name="maps", group_kind="MCP")
     assert await client.delete_tool_server("maps", group_kind="MCP") is True

@@ -205,7 +205,7 @@ async def test_an_export_is_of_one_moment(client: PostgresClient, db: asyncpg.Co
     assert len(lines) == 60
 
 
-async def test_an_export_left_early_gives_its_connection_back(migrated: str) -> None:
+async def test_export_left_early_releases_its_connection(migrated: str) -> None:
     settings = Settings(pool_max_size=1, acquire_timeout_s=5)
     async with PostgresClient.open(migrated, settings=settings, migrations="off") as client:
         await fill(client, "mira")

@@ -82,7 +82,7 @@ def test_a_plan_is_a_run_without_gaps_up_to_the_newest(
 
 
 @given(version=st.integers(1, 20), newest=st.integers(1, 20))
-def test_after_a_plan_there_is_nothing_left_to_do(version: int, newest: int) -> None:
+def test_plan_after_an_executed_plan_is_empty(version: int, newest: int) -> None:
     planned = plan_steps(Row(version, dirty=False), known(newest))
     reached = planned[-1].migration.version if planned else version
     assert reached == max(version, newest)
@@ -90,9 +90,7 @@ def test_after_a_plan_there_is_nothing_left_to_do(version: int, newest: int) -> 
 
 
 @given(data=st.data(), newest=st.integers(1, 20))
-def test_a_plan_to_a_target_goes_there_one_version_at_a_time(
-    data: st.DataObject, newest: int
-) -> None:
+def test_plan_to_a_target_has_one_step_per_version(data: st.DataObject, newest: int) -> None:
     version = data.draw(st.integers(0, newest))
     target = data.draw(st.integers(0, newest))
     row = Row(version, dirty=False) if version else None
@@ -127,7 +125,7 @@ def test_a_target_without_a_file_is_refused(target: int) -> None:
         plan_steps(Row(2, dirty=False), known(3), target)
 
 
-def test_a_track_that_is_ahead_cannot_be_taken_down() -> None:
+def test_track_that_is_ahead_cannot_be_rolled_back() -> None:
     with pytest.raises(MigrationError, match="the release that has the files above it"):
         plan_steps(Row(4, dirty=False), known(3), 1)
 

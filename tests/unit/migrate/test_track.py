@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_the_built_in_tracks_are_whole_and_in_order() -> None:
+def test_builtin_tracks_are_complete_and_in_order() -> None:
     loaded = load_all(builtin_tracks())
     assert [each.track.name for each in loaded] == [
         "core",
