@@ -218,7 +218,7 @@ async def test_required_channel_binding_verifies_the_server(mode: str, server: T
 
 
 async def test_repeated_sslmode_in_dsn_is_refused(server: TlsServer) -> None:
-    with pytest.raises(ConfigError, match="a parameter twice"):
+    with pytest.raises(ConfigError, match="the same parameter twice"):
         await connect(f"{server.dsn()}&sslmode=disable")
 
 
