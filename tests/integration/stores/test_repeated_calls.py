@@ -204,7 +204,7 @@ async def test_a_batch_is_repeated_for_its_user_alone_and_after_a_deletion_too(
 
 
 async def test_a_batch_that_names_an_event_twice_is_no_repetition(client: PostgresClient) -> None:
-    with pytest.raises(InvalidValue, match=r"^events has the same id"):
+    with pytest.raises(InvalidValue, match=r"^events contains the same id"):
         await store(client, [BATCH[0], BATCH[0]])
 
 
