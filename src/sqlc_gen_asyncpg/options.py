@@ -92,20 +92,20 @@ def parse_options(raw: Mapping[str, object]) -> Options:
 
     """
     report = Report()
-    given: dict[str, object] = {}
+    values: dict[str, object] = {}
     for key, value in raw.items():
         with report.catch("options"):
             if key in _ONLY:
                 _check_only(key, value)
             elif key in _READERS:
-                given[key] = _READERS[key](key, value)
+                values[key] = _READERS[key](key, value)
             else:
                 known = ", ".join(sorted({*_READERS, *_ONLY}))
                 raise Refused(f"{key} is not an option; there are {known}")
     if "package" not in raw:
         report.add("options", "package is missing; give the import name of the output folder")
     report.raise_if_any()
-    options = Options(**given)  # type: ignore[arg-type]  # each reader gives its field's type
+    options = Options(**values)  # type: ignore[arg-type]  # each reader gives its field's type
     converters = {"", *(converter.name for converter in options.converters)}
     for index, override in enumerate(options.overrides):
         if override.converter not in converters:

@@ -210,8 +210,8 @@ async def test_deleted_last_applied_file_may_belong_to_a_newer_release(
     done = await app.run("up")
     assert (done.code, done.out) == (0, "nothing to do\n")
     assert "app/000002_step.up.sql: of a newer release, or deleted" in done.err
-    said = (await app.run("doctor")).out
-    assert "applied, not here\tapp/000002_step.up.sql (of a newer release, or deleted)" in said
+    output = (await app.run("doctor")).out
+    assert "applied, not here\tapp/000002_step.up.sql (of a newer release, or deleted)" in output
     assert await versions(db) == [(2, False)]
     app.write(A, B)
     await check_intact(2)

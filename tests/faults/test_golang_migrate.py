@@ -105,8 +105,10 @@ async def test_golang_migrate_waits_for_lock_of_run(
 async def test_golang_migrate_waits_while_run_builds_index_concurrently(
     app: App, db: asyncpg.Connection, check_intact: IntactCheck, *, slash: bool
 ) -> None:
-    """It waits inside a statement, and a build waits for whoever is inside one: not for each other,
-    if core is free by then."""
+    """golang-migrate waits inside a statement, and a build waits for all open statements.
+
+    There is no deadlock, because the run releases the lock of core before the build.
+    """
     app.write(f"{FILES[0]} {GATE}", BUILD)
     await close_gate(db)
     runner = await app.start("up", "--ddl-lock-timeout", "60")

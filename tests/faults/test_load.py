@@ -171,9 +171,9 @@ async def test_load_with_faults_loses_no_row_and_leaks_nothing(
         warm = Worker(client, Ledger(), "warm")
         await asyncio.gather(*(call(warm, f"warm-{n}") for n, call in enumerate(CALLS)))
         before = living()
-        ledger, said = await load(client, Faults(own, proxy), retries)
+        ledger, summary = await load(client, Faults(own, proxy), retries)
         with capsys.disabled():
-            print(f"\n{said}")  # noqa: T201  for docs/reliability.md
+            print(f"\n{summary}")  # noqa: T201  for docs/reliability.md
 
         ledger.writes += warm.ledger.writes
         await check(client, ledger, own.dsn())

@@ -126,7 +126,7 @@ async def stage(
 
 
 @MOMENTS
-async def test_connection_lost_in_repeatable_statement_is_retried_and_stored_once(
+async def test_connection_lost_in_repeatable_statement_is_retried_stored_once(
     stage: Stage, moment: Moment
 ) -> None:
     async with stage.losing("s-lost", moment, "session"):

@@ -28,6 +28,6 @@ async def test_documented_hook_is_called_for_a_retry(
             await module["main"](proxy.dsn(migrated))
 
     assert lost.is_done
-    [said] = [record.getMessage() for record in caplog.records if record.name == "example"]
-    assert said.startswith("try 2 after ")
-    assert "the database is not available" in said
+    [message] = [record.getMessage() for record in caplog.records if record.name == "example"]
+    assert message.startswith("try 2 after ")
+    assert "the database is not available" in message

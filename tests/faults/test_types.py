@@ -96,10 +96,10 @@ async def test_recreated_enum_is_detected_in_once_statements_too(
         await asyncio.gather(*(client.db.fetchval(query, "calm") for _ in range(4)))
         await admin.execute("DROP TYPE mood; CREATE TYPE mood AS ENUM ('calm', 'cross')")
 
-        said = await asyncio.gather(*(client.db.fetchval(query, "cross") for _ in range(8)))
+        values = await asyncio.gather(*(client.db.fetchval(query, "cross") for _ in range(8)))
     await admin.close()
 
-    assert said == ["cross"] * 8
+    assert values == ["cross"] * 8
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def locked(server: Server, migrated: str) -> str:
     return as_role(migrated, LOCKED_ROLE, SECRET)
 
 
-def everything_said(error: BaseException) -> str:
+def full_text(error: BaseException) -> str:
     return "".join(traceback.format_exception(error)) + repr(error)
 
 
@@ -87,7 +87,7 @@ async def test_wrong_password_fails_at_once_and_is_not_in_the_error(
             pass
 
     assert time.monotonic() - started < Settings().ready_timeout_s / 10
-    assert SECRET not in everything_said(caught.value)
+    assert SECRET not in full_text(caught.value)
     assert SECRET not in caplog.text
 
 
@@ -116,7 +116,7 @@ async def test_malformed_dsn_raises_error_without_the_dsn(
         async with PostgresClient.open(dsn):
             pass
 
-    assert SECRET not in everything_said(caught.value)
+    assert SECRET not in full_text(caught.value)
     assert SECRET not in caplog.text
 
 
@@ -329,11 +329,11 @@ async def test_repr_of_client_does_not_contain_the_password(migrated: str) -> No
     settings = Settings.model_validate({"database_url": migrated.replace(":@", f":{SECRET}@")})
 
     async with PostgresClient.open(settings=settings, migrations="off") as client:
-        said = repr(client) + repr(settings) + str(settings) + repr(client.db)
+        texts = repr(client) + repr(settings) + str(settings) + repr(client.db)
         with pytest.raises(NotFound) as caught:
             await client.get_agent("nobody")
 
-    assert SECRET not in said + everything_said(caught.value)
+    assert SECRET not in texts + full_text(caught.value)
 
 
 async def test_ping_has_its_own_time_limit(client: PostgresClient) -> None:

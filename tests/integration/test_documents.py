@@ -108,11 +108,11 @@ def test_five_steps_of_contributing_add_a_table(checkout: Path) -> None:
 
 def test_operations_document_lists_exactly_the_migrate_commands() -> None:
     text = (ROOT / "docs/operations.md").read_text()
-    said = set(re.findall(r"agentrows migrate\s([a-z][a-z-]*)", text))
+    documented = set(re.findall(r"agentrows migrate\s([a-z][a-z-]*)", text))
 
     commands = {
         command.name or command.callback.__name__
         for command in migrations.registered_commands
         if command.callback
     }
-    assert said == commands
+    assert documented == commands

@@ -334,7 +334,7 @@ def test_home_with_a_blank_is_an_error_that_names_the_cure(folder: Path) -> None
         except ConfigError as error:
             print(error)
     """
-    said = run_python(code, user=user, HOME=f"{folder}/a b")
+    output = run_python(code, user=user, HOME=f"{folder}/a b")
 
-    assert "a path with blanks" in said
-    assert "`embedded:///path/to/data`" in said
+    assert "a path with blanks" in output
+    assert "`embedded:///path/to/data`" in output

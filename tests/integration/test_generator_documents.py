@@ -74,7 +74,7 @@ def test_the_python_of_a_document_is_generated(document: Path, tmp_path: Path) -
                 assert block in written, block
 
 
-def test_the_tests_that_hold_a_feature_are_there() -> None:
+def test_tests_named_for_each_feature_exist() -> None:
     page = (ROOT / "docs" / "generator" / "features.md").read_text()
     named = set(re.findall(r"`(test_\w+)`", page))
     written = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))

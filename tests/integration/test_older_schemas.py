@@ -106,10 +106,10 @@ async def outcomes(client: Stores, *, of_store: str | None = None) -> dict[str, 
         except (Conflict, InvalidReference, NotFound):
             pass  # it ran; its row is missing, or was stored in an earlier round
         except SchemaBehind as error:
-            said = NEEDED.search(str(error))
-            if said is None:
+            match = NEEDED.search(str(error))
+            if match is None:
                 pytest.fail(f"{method}: {error}")
-            found[method] = int(said[1])
+            found[method] = int(match[1])
     return found
 
 

@@ -81,7 +81,7 @@ DSNS: Final = tuple(
 )
 
 
-async def said_of(dsn: str) -> str:
+async def error_text_of(dsn: str) -> str:
     """Return the text that an application and an operator get when a DSN fails."""
     with pytest.raises(AgentRowsError) as caught:
         await Migrator(dsn, TRACKS).status()
@@ -96,9 +96,9 @@ async def test_error_of_failed_dsn_does_not_contain_it(caplog: pytest.LogCapture
     for dsn in DSNS:
         if dsn.startswith("embedded:"):
             continue  # it is no DSN of migrate's
-        said = await said_of(dsn.replace("{port}", port))
-        if MARK in said:
-            failed.append(f"{dsn}: {said}")
+        text = await error_text_of(dsn.replace("{port}", port))
+        if MARK in text:
+            failed.append(f"{dsn}: {text}")
 
     assert failed == []
     assert MARK not in caplog.text
@@ -115,7 +115,7 @@ async def test_refusing_server_does_not_reveal_the_password(server: Server, migr
         f"{wrong}&nonsense={MARK[:-1]}",
         f"{wrong}&search_path=\x01",
     ):
-        assert MARK not in await said_of(dsn)
+        assert MARK not in await error_text_of(dsn)
 
 
 MAKE_LOCKED: Final = f"""
@@ -157,9 +157,9 @@ async def test_repr_of_public_objects_does_not_contain_the_password(migrated: st
     async with PostgresClient.open(settings=settings, migrations="off") as client:
         async with client.transaction() as tx:
             held = (settings, client, client.db, tx, tx.db, client.with_timeout(1))
-        said = "".join(f"{one!r}{one}{getattr(one, '__dict__', '')}" for one in held)
+        text = "".join(f"{one!r}{one}{getattr(one, '__dict__', '')}" for one in held)
 
-    assert MARK not in said
+    assert MARK not in text
     assert MARK not in settings.model_dump_json()
 
 

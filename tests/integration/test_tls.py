@@ -12,7 +12,15 @@ import pytest
 from agentrows import ConfigError, PostgresClient, Settings, Unavailable, migrate
 from agentrows.db.connect import connect
 from agentrows.migrate import Migrator
-from support.tls import PASSWORD, SSL_REQUEST, TlsServer, listening, passing_on, saying, tls_server
+from support.tls import (
+    PASSWORD,
+    SSL_REQUEST,
+    TlsServer,
+    listening,
+    passing_on,
+    scripted_peer,
+    tls_server,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,9 +60,9 @@ async def test_client_over_tls_sends_nothing_in_clear_text(server: TlsServer) ->
                 "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
             )
 
-    assert wire.said.startswith(SSL_REQUEST + b"\x16\x03")
+    assert wire.received.startswith(SSL_REQUEST + b"\x16\x03")
     for word in (PASSWORD, "mira", "shop", "s-over-the-wire", "SELECT", "SCRAM", "agentrows"):
-        assert word.encode() not in wire.said
+        assert word.encode() not in wire.received
 
 
 @pytest.mark.parametrize("mode", ["verify-full", "verify-ca", "require"])
@@ -66,7 +74,7 @@ async def test_certificate_of_another_ca_is_refused(mode: str, server: TlsServer
 
     assert isinstance(error, ConfigError)
     assert "the server's certificate is not valid" in str(error)
-    assert b"mira" not in wire.said
+    assert b"mira" not in wire.received
 
 
 async def test_certificate_without_the_host_is_refused(server: TlsServer) -> None:
@@ -76,7 +84,7 @@ async def test_certificate_without_the_host_is_refused(server: TlsServer) -> Non
     assert isinstance(error, ConfigError)
     assert "127.0.0.1" in str(error)
     assert "mismatch" in str(error)
-    assert b"mira" not in wire.said
+    assert b"mira" not in wire.received
 
 
 @pytest.mark.parametrize(
@@ -92,7 +100,7 @@ async def test_expired_certificate_or_one_of_another_host_is_refused(
 
     assert isinstance(error, ConfigError)
     assert says in str(error)
-    assert b"mira" not in wire.said
+    assert b"mira" not in wire.received
 
 
 async def test_server_without_tls_is_refused_before_anything_is_sent(server: TlsServer) -> None:
@@ -103,7 +111,7 @@ async def test_server_without_tls_is_refused_before_anything_is_sent(server: Tls
                     async with PostgresClient.open(server.dsn({"sslmode": mode}, port=wire.port)):
                         pass
 
-    assert wire.said == SSL_REQUEST * 3
+    assert wire.received == SSL_REQUEST * 3
 
 
 @pytest.mark.parametrize(
@@ -119,10 +127,10 @@ async def test_server_without_tls_is_refused_before_anything_is_sent(server: Tls
 async def test_tls_downgrade_reveals_neither_user_nor_password(
     answer: bytes, server: TlsServer
 ) -> None:
-    async with listening(saying(answer)) as wire:
+    async with listening(scripted_peer(answer)) as wire:
         await refused(server.dsn(port=wire.port))
 
-    assert wire.said == SSL_REQUEST
+    assert wire.received == SSL_REQUEST
 
 
 async def test_client_certificate_replaces_the_password(server: TlsServer) -> None:
@@ -194,7 +202,7 @@ async def test_unsupported_protection_is_refused_before_connecting(
         with pytest.raises(ConfigError, match=parameter.partition("=")[0]):
             await connect(f"{server.dsn(port=wire.port)}&{parameter}")
 
-    assert wire.said == b""
+    assert wire.received == b""
 
 
 @pytest.mark.parametrize("mode", ["require", "verify-full"])
@@ -210,7 +218,7 @@ async def test_required_channel_binding_verifies_the_server(mode: str, server: T
 
 
 async def test_repeated_sslmode_in_dsn_is_refused(server: TlsServer) -> None:
-    with pytest.raises(ConfigError, match="a parameter twice"):
+    with pytest.raises(ConfigError, match="the same parameter twice"):
         await connect(f"{server.dsn()}&sslmode=disable")
 
 

@@ -80,7 +80,7 @@ GENERATOR_MAY_IMPORT = {
     "sqlfiles": {"errors", "protocol"},
 }
 # A part → libraries that it must not import.
-MUST_NOT_KNOW = {
+FORBIDDEN_LIBRARIES = {
     "gen": {"asyncpg"},
     "stores": {"asyncpg"},
     "config": {"asyncpg"},
@@ -143,7 +143,7 @@ def test_module_does_not_import_forbidden_libraries(path: Path) -> None:
     if path.parent == SOURCE / "sqlc_gen_asyncpg" / "check":
         libraries.discard("asyncpg")  # the package compares annotations with a server
 
-    assert libraries & MUST_NOT_KNOW.get(own, set()) == set()
+    assert libraries & FORBIDDEN_LIBRARIES.get(own, set()) == set()
 
 
 def module_name(path: Path) -> str:

@@ -38,7 +38,7 @@ def chain(error: BaseException) -> Iterator[BaseException]:
             waiting += one.exceptions  # pyright: ignore[reportUnknownMemberType]
 
 
-def everything_said(error: BaseException) -> str:
+def full_text(error: BaseException) -> str:
     """All texts of an error and its causes, without tracebacks, which quote the test."""
     return "\n".join(
         f"{one} {one!r} {one.args} {vars(one)}"  # notes and a driver's fields are in its vars
@@ -55,8 +55,8 @@ class Listener(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
-        said = f"{record.getMessage()} {record.args} {vars(record)}"
-        self.watch.look("a log", said + (everything_said(error) if error else ""))
+        text = f"{record.getMessage()} {record.args} {vars(record)}"
+        self.watch.search("a log", text + (full_text(error) if error else ""))
 
 
 class Watch:
@@ -65,10 +65,10 @@ class Watch:
     def __init__(self) -> None:
         self.found: list[str] = []
 
-    def look(self, where: str, said: str) -> None:
+    def search(self, where: str, text: str) -> None:
         """Record a leaked password."""
-        if MARK in said:
-            self.found.append(f"{where} holds a password of the tests: {said}")
+        if MARK in text:
+            self.found.append(f"{where} contains a password of the tests: {text}")
 
     def begin(self, patch: pytest.MonkeyPatch) -> None:
         """Watch errors and logs."""
@@ -77,26 +77,26 @@ class Watch:
 
         def init(error: AgentRowsError, *args: object) -> None:
             super(AgentRowsError, error).__init__(*args)
-            watch.look("an error", f"{args}")
+            watch.search("an error", f"{args}")
 
-        def leave_and_look(
+        def leave_and_search(
             expected: object,
             kind: type[BaseException] | None,
             error: BaseException | None,
             trace: types.TracebackType | None,
         ) -> bool:
             if error is not None:
-                watch.look("an error, or what it comes from,", everything_said(error))
+                watch.search("an error, or its cause,", full_text(error))
             return bool(leave(expected, kind, error, trace))
 
         patch.setattr(AgentRowsError, "__init__", init)
-        patch.setattr(pytest.RaisesExc, "__exit__", leave_and_look)
+        patch.setattr(pytest.RaisesExc, "__exit__", leave_and_search)
         logging.getLogger("agentrows").setLevel(logging.DEBUG)
         logging.getLogger().addHandler(Listener(self))
 
     @pytest.hookimpl
     def pytest_warning_recorded(self, warning_message: warnings.WarningMessage) -> None:
-        self.look("a warning", str(warning_message.message))
+        self.search("a warning", str(warning_message.message))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -104,7 +104,7 @@ class Watch:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
         if report.passed:  # a test that failed is reported with its source
-            self.look("the output", "".join(text for _, text in report.sections))
+            self.search("the output", "".join(text for _, text in report.sections))
         if call.when == "teardown" and self.found:
             report.outcome = "failed"
             report.longrepr = "\n".join(self.found)

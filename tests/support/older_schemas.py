@@ -60,9 +60,9 @@ def why_expected(error: BaseException, core: int) -> str | None:
         reasons = [why_expected(each, core) for each in error.exceptions]  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType, reportUnknownVariableType]
         return None if None in reasons else reasons[0]
     if isinstance(error, SchemaBehind):
-        said = NEEDED.search(str(error))
-        if said and int(said[1]) > core == int(said[2]):
-            return f"the method needs core {said[1]}"
+        match = NEEDED.search(str(error))
+        if match and int(match[1]) > core == int(match[2]):
+            return f"the method needs core {match[1]}"
     if isinstance(error, asyncpg.UndefinedColumnError | asyncpg.UndefinedTableError):
         for version, words in LATER:
             if version > core and words.search(str(error)):

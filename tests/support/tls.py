@@ -117,7 +117,7 @@ class Wire:
     sent: list[bytes] = field(default_factory=list[bytes])
 
     @property
-    def said(self) -> bytes:
+    def received(self) -> bytes:
         """Return them in a row."""
         return b"".join(self.sent)
 
@@ -172,10 +172,10 @@ def passing_on(
     return peer
 
 
-def saying(
+def scripted_peer(
     *answers: bytes,
 ) -> Callable[[Wire, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
-    """A peer that replies to each message with the next of these, whatever it contains."""
+    """Return a peer that replies to each message with the next of these answers."""
 
     async def peer(wire: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for answer in answers:

@@ -1,4 +1,4 @@
-"""Whatever is typed, and whatever a server answers: one line on stderr, a documented exit code."""
+"""Any command line and any server error end in one line on stderr and a documented exit code."""
 
 from __future__ import annotations
 

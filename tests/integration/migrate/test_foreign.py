@@ -44,7 +44,7 @@ def three(tmp_path: Path) -> Track:
     )
 
 
-async def test_up_goes_on_from_where_another_tool_stopped(
+async def test_up_continues_from_the_version_of_another_tool(
     database: str, db: asyncpg.Connection
 ) -> None:
     await golang_migrate(db, CORE, 5)
@@ -61,7 +61,7 @@ async def test_up_goes_on_from_where_another_tool_stopped(
     ]
 
 
-async def test_golang_migrate_goes_on_from_where_we_stopped(
+async def test_golang_migrate_continues_from_the_version_of_a_run(
     database: str, db: asyncpg.Connection
 ) -> None:
     await Migrator(database, builtin_tracks()).up()
@@ -86,7 +86,7 @@ async def test_apply_leaves_a_database_that_another_tool_migrates_as_it_is(
     assert "track 'core' is at 5, this release needs 7" in caplog.text
 
 
-async def test_apply_migrates_that_database_once_somebody_ran_up(
+async def test_apply_migrates_foreign_database_after_up_was_run(
     database: str, db: asyncpg.Connection, three: Track
 ) -> None:
     await golang_migrate(db, three, 3)
@@ -119,7 +119,7 @@ async def test_apply_takes_no_lock_when_there_is_nothing_to_do(
     await Migrator(database, [three], lock_timeout_s=0.0).apply()
 
 
-async def test_apply_sees_under_the_lock_that_another_tool_came_first(
+async def test_apply_reads_under_the_lock_that_another_tool_migrated(
     database: str, db: asyncpg.Connection, three: Track, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     empty = await Migrator(database, [three]).status()
@@ -133,7 +133,7 @@ async def test_apply_sees_under_the_lock_that_another_tool_came_first(
     assert await db.fetchval("SELECT to_regclass('b')") is None
 
 
-async def test_a_foreign_database_has_to_be_whole_for_apply(
+async def test_apply_refuses_a_dirty_foreign_database(
     database: str, db: asyncpg.Connection, three: Track
 ) -> None:
     await golang_migrate(db, three, 2, dirty=True)
@@ -143,7 +143,7 @@ async def test_a_foreign_database_has_to_be_whole_for_apply(
 
 @pytest.mark.parametrize("version", [1, 2, 3])
 @pytest.mark.parametrize("reached", ["nothing", "half", "all"])
-async def test_a_dirty_version_is_run_again_and_the_run_goes_on(
+async def test_dirty_version_is_run_again_and_the_run_continues(
     database: str, db: asyncpg.Connection, three: Track, version: int, reached: str
 ) -> None:
     applied = version if reached == "all" else version - 1
@@ -157,7 +157,7 @@ async def test_a_dirty_version_is_run_again_and_the_run_goes_on(
     assert (await history(db, "t_versions"))[0] == (version, "up", "healed", False)
 
 
-async def test_a_failed_first_way_down_starts_from_the_first_file(
+async def test_failed_down_of_the_first_file_starts_again_from_it(
     database: str, db: asyncpg.Connection, three: Track
 ) -> None:
     await golang_migrate(db, three, 1)
@@ -168,7 +168,7 @@ async def test_a_failed_first_way_down_starts_from_the_first_file(
 
 @pytest.mark.parametrize("track", [CORE, VECTOR], ids=lambda track: track.name)
 @pytest.mark.parametrize("down_ran", [False, True])
-async def test_every_version_of_kagent_is_healed_after_a_down_that_failed(
+async def test_every_version_of_kagent_is_repaired_after_a_failed_down(
     database: str, fresh_database: str, db: asyncpg.Connection, track: Track, *, down_ran: bool
 ) -> None:
     """(v, true) is left by a down from v + 1 as well; its file may have run, or not."""
@@ -190,7 +190,7 @@ async def test_every_version_of_kagent_is_healed_after_a_down_that_failed(
         assert await catalog(db) == whole, above.down.label
 
 
-async def test_a_version_that_cannot_be_healed_keeps_its_row_and_names_the_cure(
+async def test_version_that_cannot_be_repaired_keeps_its_row_with_a_cure(
     database: str, db: asyncpg.Connection, tmp_path: Path
 ) -> None:
     track = write_track(tmp_path, "t", "CREATE TABLE a (id int);", "CREATE TABLE b (id int);")
@@ -201,7 +201,7 @@ async def test_a_version_that_cannot_be_healed_keeps_its_row_and_names_the_cure(
     assert [tuple(row) for row in await db.fetch("SELECT * FROM t_versions")] == [(2, True)]
 
 
-async def test_a_newer_database_is_served_and_not_changed(
+async def test_newer_database_is_accepted_and_not_changed(
     database: str, db: asyncpg.Connection, three: Track
 ) -> None:
     await golang_migrate(db, three, 3)

@@ -42,7 +42,7 @@ async def advisory_locks(db: asyncpg.Connection) -> int:
 
 @pytest.mark.parametrize("table", ["schema_migrations", "agentrows_schema_migrations"])
 @pytest.mark.parametrize("slash", ["", "/"])
-async def test_either_lock_of_any_track_keeps_us_out(
+async def test_either_lock_of_any_track_blocks_a_run(
     database: str, db: asyncpg.Connection, other: asyncpg.Connection, table: str, slash: str
 ) -> None:
     name = await db.fetchval("SELECT current_database()")
@@ -54,7 +54,7 @@ async def test_either_lock_of_any_track_keeps_us_out(
     assert await advisory_locks(db) == 1, "we hold none of our other ids"
 
 
-async def test_we_hold_every_id_while_we_work_and_none_afterwards(
+async def test_run_holds_every_lock_id_until_its_end(
     database: str, db: asyncpg.Connection, tmp_path: Path
 ) -> None:
     track = write_track(
@@ -69,7 +69,7 @@ async def test_we_hold_every_id_while_we_work_and_none_afterwards(
     assert await advisory_locks(db) == 0
 
 
-async def test_a_failed_run_gives_the_locks_back(
+async def test_failed_run_releases_its_locks(
     database: str, db: asyncpg.Connection, tmp_path: Path
 ) -> None:
     with pytest.raises(MigrationFailed):
@@ -77,7 +77,7 @@ async def test_a_failed_run_gives_the_locks_back(
     assert await advisory_locks(db) == 0
 
 
-async def test_we_go_on_when_the_other_runner_is_done(
+async def test_run_continues_when_the_other_runner_ends(
     database: str, db: asyncpg.Connection, other: asyncpg.Connection
 ) -> None:
     name = await db.fetchval("SELECT current_database()")
@@ -90,7 +90,7 @@ async def test_we_go_on_when_the_other_runner_is_done(
     assert (await run).files
 
 
-async def test_a_replica_that_gives_up_undoes_nothing_of_the_one_that_works(
+async def test_replica_that_gives_up_undoes_nothing_of_the_running_one(
     database: str, tmp_path: Path
 ) -> None:
     track = write_track(tmp_path, "t", "CREATE TABLE a (id int);", "SELECT pg_sleep(0.5);")
@@ -102,7 +102,7 @@ async def test_a_replica_that_gives_up_undoes_nothing_of_the_one_that_works(
     assert (await Migrator(database, [track]).verify()).is_current
 
 
-async def test_golang_migrate_waits_for_us_and_finds_our_version(
+async def test_golang_migrate_waits_for_a_run_and_reads_its_version(
     database: str, other: asyncpg.Connection, tmp_path: Path
 ) -> None:
     track = write_track(tmp_path, "t", "SELECT pg_sleep(0.3);")
@@ -114,7 +114,7 @@ async def test_golang_migrate_waits_for_us_and_finds_our_version(
     assert (await run).files
 
 
-async def test_a_cancel_ends_the_wait_for_the_lock_at_once(
+async def test_cancellation_ends_the_wait_for_the_lock_at_once(
     database: str, db: asyncpg.Connection, other: asyncpg.Connection
 ) -> None:
     name = await db.fetchval("SELECT current_database()")
@@ -129,7 +129,7 @@ async def test_a_cancel_ends_the_wait_for_the_lock_at_once(
     assert time.monotonic() - started < 0.5
 
 
-async def test_what_another_runner_did_while_we_waited_is_seen(
+async def test_run_reads_the_work_of_the_runner_that_it_waited_for(
     database: str, db: asyncpg.Connection, other: asyncpg.Connection, tmp_path: Path
 ) -> None:
     """The versions are read under the lock, so golang-migrate's work is not done again."""
@@ -148,7 +148,7 @@ async def test_what_another_runner_did_while_we_waited_is_seen(
 
 
 @pytest.mark.usefixtures("quick")
-async def test_a_table_in_use_is_tried_again_until_it_is_free(
+async def test_file_on_a_table_in_use_is_retried_until_it_is_free(
     database: str, other: asyncpg.Connection, tmp_path: Path
 ) -> None:
     await other.execute("CREATE TABLE a (id int)")
@@ -183,7 +183,7 @@ async def test_a_table_in_use_ends_the_run_with_the_sessions_that_use_it(
 
 
 @pytest.mark.usefixtures("quick")
-async def test_a_tracking_table_in_use_is_not_waited_for_for_ever(
+async def test_wait_for_a_tracking_table_in_use_is_limited(
     database: str, other: asyncpg.Connection, tmp_path: Path
 ) -> None:
     await Migrator(database, [write_track(tmp_path, "t", "SELECT 1;")]).up()
@@ -195,7 +195,7 @@ async def test_a_tracking_table_in_use_is_not_waited_for_for_ever(
             ).up()
 
 
-async def test_a_reader_of_the_tracking_table_is_not_waited_for(
+async def test_run_does_not_wait_for_a_reader_of_the_tracking_table(
     database: str, other: asyncpg.Connection, tmp_path: Path
 ) -> None:
     await Migrator(database, [write_track(tmp_path, "t", "SELECT 1;")]).up()

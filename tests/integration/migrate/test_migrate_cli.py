@@ -194,7 +194,9 @@ def test_tracks_that_cannot_be_found_are_named(
 
 
 @pytest.mark.usefixtures("app_track")
-def test_one_track_is_moved_by_hand(cli: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+def test_one_track_is_moved_by_down_goto_and_force(
+    cli: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
     tracks = ("--tracks", "app:TRACKS")
     planned = cli("plan", *tracks).stdout.splitlines()
     assert planned.index("app/000001_notes.up.sql\tup") < planned.index(
@@ -206,7 +208,7 @@ def test_one_track_is_moved_by_hand(cli: Callable[..., subprocess.CompletedProce
     cli("up", "--transaction", "file", *tracks)
     assert (
         cli("version", *tracks).stdout
-        == "core\t7\nvector\t3\nagentrows\t17\nagentrows_vector\t2\napp\t1\n"
+        == "core\t7\nvector\t3\nagentrows\t18\nagentrows_vector\t3\napp\t1\n"
     )
     app = ("--track", "app", *tracks)
     assert cli("down", "1", *app).stdout.startswith("rolled back 1 file in ")
@@ -246,7 +248,7 @@ def test_optional_files_that_are_pending_are_no_error_of_verify(
     cli("goto", "16", "--track", "agentrows")
     verified = cli("verify")
     assert verified.returncode == 0
-    assert "agentrows\t16\t17\t1 optional, pending\n" in verified.stdout
+    assert "agentrows\t16\t18\t2 optional, pending\n" in verified.stdout
     assert cli("status", "--check").returncode == 3
     assert cli("doctor").returncode == 0
     assert "crewai_memory_created.up.sql\tup, without a transaction, optional" in (

@@ -55,7 +55,7 @@ async def test_every_up_can_be_applied_right_after_itself(db: asyncpg.Connection
         assert await catalog(db) == once, migration.up.label
 
 
-async def test_the_whole_ladder_can_be_applied_again(db: asyncpg.Connection) -> None:
+async def test_all_up_files_can_be_applied_twice(db: asyncpg.Connection) -> None:
     await climb(db)
     once = await catalog(db)
     await climb(db)
@@ -75,7 +75,7 @@ async def test_up_then_down_then_up_has_an_equal_catalog_at_each_step(
         assert await catalog(db) == above, migration.up.label
 
 
-async def test_the_whole_way_down_leaves_nothing_but_the_extension(db: asyncpg.Connection) -> None:
+async def test_rolling_all_files_back_leaves_only_the_extension(db: asyncpg.Connection) -> None:
     await climb(db)
     for migration in reversed(LADDER):
         await run(db, migration.down)
@@ -92,7 +92,7 @@ async def test_every_down_can_be_applied_twice(db: asyncpg.Connection) -> None:
         assert await catalog(db) == once, migration.down.label
 
 
-async def test_a_way_down_keeps_the_rows_of_the_tables_that_stay(db: asyncpg.Connection) -> None:
+async def test_down_keeps_the_rows_of_the_tables_that_stay(db: asyncpg.Connection) -> None:
     await climb(db)
     await db.execute((SUPPORT / "baseline_rows.sql").read_text())
     await db.execute("INSERT INTO session_share (token, session_id, user_id) VALUES ('t','s','u')")
@@ -130,7 +130,7 @@ async def test_an_orm_made_database_keeps_every_row(orm_made: asyncpg.Connection
             assert await fingerprint(orm_made, compared) == before, migration.up.label
 
 
-async def test_what_an_orm_left_null_is_filled_in(orm_made: asyncpg.Connection) -> None:
+async def test_null_values_of_an_orm_are_replaced_by_defaults(orm_made: asyncpg.Connection) -> None:
     await climb(orm_made)
     assert await rows_of(orm_made, "SELECT user_id, is_positive FROM feedback") == {
         "mira": True,
@@ -146,7 +146,7 @@ async def test_what_an_orm_left_null_is_filled_in(orm_made: asyncpg.Connection) 
     }
 
 
-async def test_a_task_gets_an_owner_only_where_its_session_had_one_user_ever(
+async def test_task_gets_an_owner_only_if_its_session_always_had_one_user(
     orm_made: asyncpg.Connection,
 ) -> None:
     await climb(orm_made)

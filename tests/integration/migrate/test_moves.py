@@ -15,7 +15,7 @@ from agentrows.errors import (
     MigrationFailed,
 )
 from agentrows.migrate import Migrator, Track, builtin_tracks, create_migration
-from support.catalog import catalog, columns, fingerprint
+from support.catalog import catalog, columns, fingerprint, uncommented_catalog
 from support.tracks import write_track
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ async def test_down_takes_the_newest_versions_first_and_leaves_the_rest(
     assert len((await Migrator(database, [three]).up()).files) == 2
 
 
-async def test_goto_nothing_leaves_no_row_as_golang_migrate_does(
+async def test_goto_0_leaves_no_row_as_golang_migrate_does(
     database: str, db: asyncpg.Connection, three: Track
 ) -> None:
     await Migrator(database, [three]).up()
@@ -71,7 +71,7 @@ async def test_goto_nothing_leaves_no_row_as_golang_migrate_does(
     assert (await Migrator(database, [three]).goto("t", 2)).files == ()
 
 
-async def test_a_way_down_that_fails_is_rolled_back_whole(
+async def test_failed_down_is_rolled_back_whole(
     database: str, db: asyncpg.Connection, three: Track
 ) -> None:
     await Migrator(database, [three]).up()
@@ -81,7 +81,7 @@ async def test_a_way_down_that_fails_is_rolled_back_whole(
     assert await state(db) == ("abc", [(3, False)])
 
 
-async def test_what_cannot_be_reached_is_refused(
+async def test_unreachable_version_is_refused(
     database: str, db: asyncpg.Connection, three: Track
 ) -> None:
     await Migrator(database, [three]).up()
@@ -104,7 +104,7 @@ async def test_what_cannot_be_reached_is_refused(
     assert await state(db) == ("abc", [(3, True)])
 
 
-async def test_the_other_tracks_keep_their_rows_on_the_way_down_and_up(
+async def test_other_tracks_keep_their_rows_during_down_and_up(
     orm_made: asyncpg.Connection, database: str
 ) -> None:
     tracks = builtin_tracks()
@@ -142,7 +142,7 @@ async def test_force_does_not_touch_another_tools_table(
         await Migrator(database, builtin_tracks()).force("core", 1)
 
 
-async def test_a_plan_is_what_up_then_does(
+async def test_plan_lists_the_files_that_up_then_runs(
     database: str, db: asyncpg.Connection, tmp_path: Path
 ) -> None:
     track = write_track(tmp_path, "t", "CREATE TABLE a (n int);", BUILD, "SELECT 1;")
@@ -191,7 +191,7 @@ async def test_a_plan_has_the_order_of_the_run(database: str) -> None:
     assert planned[-1].startswith("rls_vector/")
 
 
-async def test_the_doctor_finds_a_whole_database_healthy(database: str, tmp_path: Path) -> None:
+async def test_doctor_reports_a_complete_database_as_healthy(database: str, tmp_path: Path) -> None:
     tracks = [*builtin_tracks(), write_track(tmp_path, "t", "SELECT 1;")]
     pending = await Migrator(database, tracks).doctor()
     assert pending.is_healthy
@@ -222,7 +222,7 @@ async def test_the_doctor_names_invalid_and_missing_indexes(
     ]
 
 
-async def test_the_doctor_misses_an_index_whose_name_another_table_has(
+async def test_doctor_reports_an_index_whose_name_another_table_uses(
     database: str, db: asyncpg.Connection, tmp_path: Path
 ) -> None:
     file = "CREATE TABLE IF NOT EXISTS a (n int); CREATE INDEX IF NOT EXISTS a_n ON a (n);"
@@ -233,12 +233,12 @@ async def test_the_doctor_misses_an_index_whose_name_another_table_has(
     assert (found.missing_indexes, found.repair_from) == (("a_n",), 0)
 
 
-async def test_up_rebuilds_what_went_with_the_tables_of_core_and_vector(
+async def test_up_rebuilds_indexes_dropped_with_tables_of_core_and_vector(
     database: str, db: asyncpg.Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
     tracks = builtin_tracks()
     await Migrator(database, tracks).up()
-    before = await catalog(db)
+    before = await uncommented_catalog(db)
     for track in ("vector", "core"):
         await Migrator(database, tracks).goto(track, 0)
         await Migrator(database, tracks).goto(track, 3 if track == "vector" else 7)
@@ -258,7 +258,7 @@ async def test_up_rebuilds_what_went_with_the_tables_of_core_and_vector(
 
     assert [run.file for run in report.files] == [each.file for each in planned]
     assert len(planned) == len(builds) + 2
-    assert await catalog(db) == before
+    assert await uncommented_catalog(db) == before
     assert (await Migrator(database, tracks).doctor()).is_healthy
     assert not (await Migrator(database, tracks).status()).is_foreign, "the history agrees"
     assert (await Migrator(database, tracks).up()).files == ()
@@ -317,7 +317,7 @@ async def test_the_doctor_lists_the_file_of_a_dirty_row_as_a_step_of_up(
     ]
 
 
-async def test_the_doctor_bears_every_tracking_table(
+async def test_doctor_accepts_every_tracking_table(
     database: str, db: asyncpg.Connection, three: Track
 ) -> None:
     await Migrator(database, [three]).up()

@@ -49,7 +49,7 @@ async def test_an_index_is_built_concurrently_and_the_files_behind_it_follow(
     assert (await Migrator(database, [*builtin_tracks(), track]).up()).files == ()
 
 
-async def test_the_locks_of_the_other_tracks_are_free_by_then(
+async def test_locks_of_other_tracks_are_free_during_a_concurrent_build(
     database: str, db: asyncpg.Connection, tmp_path: Path
 ) -> None:
     look = (
@@ -102,7 +102,7 @@ async def test_a_build_that_fails_is_never_recorded_and_its_index_is_built_anew(
         ("rls_vector/000001", (18, 3, 2, None)),
     ],
 )
-async def test_a_run_that_ends_between_two_files_is_gone_on_with(
+async def test_run_that_ended_between_two_files_is_continued(
     fresh_database: str,
     database: str,
     db: asyncpg.Connection,
@@ -131,7 +131,7 @@ async def test_a_run_that_ends_between_two_files_is_gone_on_with(
 @pytest.mark.parametrize(
     "taken", ["CREATE INDEX a_n ON other (n)", "CREATE VIEW a_n AS SELECT 1", "CREATE TABLE a_n ()"]
 )
-async def test_a_name_that_is_taken_is_not_the_index(
+async def test_relation_with_the_name_of_an_index_is_not_the_index(
     database: str, db: asyncpg.Connection, tmp_path: Path, taken: str
 ) -> None:
     """IF NOT EXISTS is content with anything of that name."""
@@ -152,7 +152,7 @@ async def test_a_name_that_is_taken_is_not_the_index(
 @pytest.mark.parametrize(
     "taken", ["CREATE INDEX a_n ON other (n)", "CREATE VIEW a_n AS SELECT 1", "CREATE TABLE a_n ()"]
 )
-async def test_a_name_that_is_taken_is_not_the_index_in_a_transaction_either(
+async def test_taken_name_in_a_transactional_file_is_not_the_index(
     database: str, db: asyncpg.Connection, tmp_path: Path, taken: str
 ) -> None:
     await db.execute(f"CREATE TABLE other (n int); {taken}")
@@ -178,7 +178,7 @@ async def test_an_index_may_go_with_its_table_or_change_its_name_in_one_file(
     assert found.missing_indexes == ("b_n",)
 
 
-async def test_the_builtin_indexes_go_down_and_come_up_again(
+async def test_builtin_indexes_are_rolled_back_and_applied_again(
     database: str, db: asyncpg.Connection
 ) -> None:
     tracks = builtin_tracks()
@@ -209,7 +209,7 @@ async def test_an_invalid_index_is_replaced_by_a_file_in_a_transaction_too(
     assert await is_valid(db)
 
 
-async def test_who_stands_in_the_way_of_a_file_that_is_not_concurrent_is_named(
+async def test_blocker_of_a_file_that_is_not_concurrent_is_named(
     database: str, db: asyncpg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run, "FIRST_PAUSE_S", 0.01)
@@ -261,7 +261,7 @@ async def test_a_build_waits_for_old_transactions_and_names_them(
     assert "SQLSTATE" not in caplog.text
 
 
-async def test_the_wait_for_a_table_is_limited_again_behind_a_build(
+async def test_wait_for_a_table_is_limited_again_after_a_build(
     database: str, db: asyncpg.Connection, tmp_path: Path
 ) -> None:
     show = "CREATE TABLE found AS SELECT current_setting('lock_timeout') AS wait;"
@@ -309,7 +309,7 @@ async def test_a_golang_migrate_that_waits_for_core_does_not_spoil_the_index(
     assert await row(db) == (2, False)
 
 
-async def test_one_transaction_per_file_keeps_what_was_committed(
+async def test_failed_run_with_transaction_per_file_keeps_committed_files(
     database: str, db: asyncpg.Connection, tmp_path: Path
 ) -> None:
     track = write_track(tmp_path, "t", "CREATE TABLE a (n int);", "SELECT nope;")
@@ -321,7 +321,7 @@ async def test_one_transaction_per_file_keeps_what_was_committed(
     assert await row(db) == (2, False)
 
 
-async def test_apply_heals_what_our_own_run_left_and_nobody_elses(
+async def test_apply_repairs_a_version_that_its_own_run_left_dirty(
     database: str, db: asyncpg.Connection, tmp_path: Path
 ) -> None:
     track = write_track(tmp_path, "t", TWICE, UNIQUE)
@@ -347,7 +347,7 @@ async def test_an_index_is_dropped_concurrently_on_the_way_down(
     assert (await Migrator(database, [track]).up()).status.is_current
 
 
-async def test_a_way_down_that_broke_off_is_taken_up_again(
+async def test_interrupted_down_is_continued(
     database: str, db: asyncpg.Connection, tmp_path: Path
 ) -> None:
     track = write_track(tmp_path, "t", "CREATE TABLE IF NOT EXISTS a (n int);", BUILD)

@@ -52,7 +52,7 @@ async def limited(database: str, db: asyncpg.Connection) -> AsyncIterator[str]:
     await db.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
 
 
-async def test_a_role_that_may_only_select_can_ask(
+async def test_role_with_only_select_can_read_the_status(
     database: str, limited: str, db: asyncpg.Connection
 ) -> None:
     assert not (await Migrator(limited, builtin_tracks()).status()).is_current
@@ -72,7 +72,7 @@ def everything_in(rows: list[asyncpg.Record]) -> list[tuple[object, ...]]:
     return [tuple(row) for row in rows]
 
 
-async def test_asking_creates_nothing_in_any_catalog(
+async def test_reading_the_status_creates_nothing_in_any_catalog(
     limited: str, db: asyncpg.Connection, tmp_path: Path
 ) -> None:
     tracks = [*builtin_tracks(), write_track(tmp_path, "t", "SELECT 1;", schema="app")]
@@ -101,8 +101,8 @@ async def test_version_creates_nothing_and_needs_only_select(
     newest = await Migrator(database, tracks).status()
 
     before = everything_in(await db.fetch(EVERYTHING))
-    said = [f"{track.name}\t{track.newest}\n" for track in newest.tracks]
-    assert (await app.run("version")).out == "".join(said) + "app\t0\n"
+    lines = [f"{track.name}\t{track.newest}\n" for track in newest.tracks]
+    assert (await app.run("version")).out == "".join(lines) + "app\t0\n"
     found = await Migrator(limited, tracks).status()
     assert found.versions == {track.name: track.newest for track in newest.tracks}
     assert everything_in(await db.fetch(EVERYTHING)) == before
@@ -143,7 +143,9 @@ async def test_a_role_without_select_is_refused_with_the_table(
         await Migrator(limited, builtin_tracks()).status()
 
 
-async def test_asking_takes_no_lock(database: str, db: asyncpg.Connection, tmp_path: Path) -> None:
+async def test_reading_the_status_takes_no_lock(
+    database: str, db: asyncpg.Connection, tmp_path: Path
+) -> None:
     track = write_track(tmp_path, "t", "SELECT 1;")
     await Migrator(database, [track]).up()
     async with db.transaction():
@@ -175,7 +177,7 @@ async def test_a_search_path_without_a_schema_is_a_configuration_error(
         await Migrator(database, [track]).up()
 
 
-async def test_no_message_holds_the_password(limited: str, tmp_path: Path) -> None:
+async def test_no_message_contains_the_password(limited: str, tmp_path: Path) -> None:
     track = write_track(tmp_path, "t", "SELECT 1;")
     errors: list[str] = []
     for dsn in (limited, limited.replace("/test_", "/missing_"), "postgresql://u:hunter2-word@["):
@@ -188,7 +190,7 @@ async def test_no_message_holds_the_password(limited: str, tmp_path: Path) -> No
     assert "hunter2-word" not in repr(MigrationContext(limited, (track,)))
 
 
-async def test_a_role_that_may_not_create_pgvector_is_told_what_to_do(
+async def test_role_that_cannot_create_pgvector_gets_an_error_with_the_cure(
     limited: str, db: asyncpg.Connection
 ) -> None:
     role = urlsplit(limited).username
@@ -201,7 +203,7 @@ async def test_a_role_that_may_not_create_pgvector_is_told_what_to_do(
     assert (await Migrator(limited, builtin_tracks(vector=False)).up()).status.is_current
 
 
-async def test_pgvector_that_is_there_already_is_enough(
+async def test_installed_pgvector_needs_no_right_to_create_it(
     limited: str, db: asyncpg.Connection
 ) -> None:
     await db.execute(f"GRANT CREATE ON SCHEMA public TO {urlsplit(limited).username}")
@@ -209,7 +211,7 @@ async def test_pgvector_that_is_there_already_is_enough(
     assert (await Migrator(limited, builtin_tracks()).up()).status.is_current
 
 
-async def test_a_right_that_the_catalog_does_not_show_is_tried_out(
+async def test_right_that_the_catalog_does_not_show_is_tested(
     db: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def find(_db: asyncpg.Connection, _name: str) -> Extension:
@@ -275,7 +277,7 @@ async def test_a_server_that_does_not_create_pgvector_names_the_cure(
     assert await db.fetchval("SELECT to_regclass('agent')") is None
 
 
-async def test_an_extension_that_an_administrator_made_is_enough(
+async def test_extension_created_by_an_administrator_is_sufficient(
     database: str, db: asyncpg.Connection
 ) -> None:
     """Azure refuses CREATE EXTENSION IF NOT EXISTS, too, to a role that is no administrator."""

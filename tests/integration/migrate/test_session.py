@@ -46,7 +46,7 @@ async def test_limits_of_the_role_do_not_end_a_run(
     await act_(Migrator(impatient, [write_track(tmp_path, "t", "SELECT pg_sleep(0.4);", BUILD)]))
 
 
-async def test_a_limit_in_the_dsn_wins(impatient: str, tmp_path: Path) -> None:
+async def test_limit_in_the_dsn_overrides_that_of_the_role(impatient: str, tmp_path: Path) -> None:
     track = write_track(tmp_path, "t", "SELECT pg_sleep(5);")
     with pytest.raises(MigrationFailed, match="SQLSTATE 57014"):
         await Migrator(f"{impatient}&statement_timeout=100ms", [track]).up()
@@ -136,14 +136,16 @@ async def test_a_setting_of_a_file_outside_of_a_transaction_ends_with_it(
     assert await db.fetchval("SELECT version FROM t_versions WHERE NOT dirty") == 3
 
 
-async def test_a_failure_of_the_bookkeeping_names_the_file(database: str, tmp_path: Path) -> None:
+async def test_error_of_a_dropped_tracking_table_names_the_file(
+    database: str, tmp_path: Path
+) -> None:
     track = write_track(tmp_path, "t", "DROP TABLE t_versions;")
     with pytest.raises(MigrationFailed, match=r"^t/000001_step\.up\.sql: .*SQLSTATE 42P01"):
         await Migrator(database, [track]).up()
 
 
 @pytest.mark.parametrize(("header", "kept"), [("", False), ("-- no-transaction: x\n", True)])
-async def test_a_file_that_gives_back_the_locks_of_the_run_fails(
+async def test_file_that_releases_the_locks_of_the_run_fails(
     database: str, db: asyncpg.Connection, tmp_path: Path, header: str, *, kept: bool
 ) -> None:
     track = write_track(
@@ -326,7 +328,7 @@ async def test_a_table_in_use_is_locked_first_by_the_next_try(
     assert starts.count("t/000001") == 2
 
 
-async def test_a_run_whose_password_comes_from_a_function_is_watched_with_it(
+async def test_second_connection_of_a_run_calls_the_password_function(
     database: str, db: asyncpg.Connection, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The second connection names the transactions that a build waits for."""

@@ -14,7 +14,7 @@ from agentrows.config import MigrationMode
 from agentrows.errors import ConfigError, MigrationFailed
 from agentrows.migrate import Migrator, builtin_tracks
 from agentrows.migrate.track import load_all
-from support.catalog import catalog
+from support.catalog import catalog, uncommented_catalog
 from support.foreign import golang_migrate, set_row
 from support.postgres import as_role
 from support.tracks import write_track
@@ -212,11 +212,11 @@ async def test_down_below_the_owner_of_tasks_names_the_policies_and_the_cure(
     assert (await Migrator(database, tracks).up()).status.is_current
 
 
-async def test_up_rebuilds_what_another_tool_dropped_with_its_tables(
+async def test_up_rebuilds_indexes_that_another_tool_dropped_with_tables(
     database: str, db: asyncpg.Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
     await Migrator(database, TRACKS).up()
-    before = await catalog(db)
+    before = await uncommented_catalog(db)
     for loaded in reversed(load_all([CORE, VECTOR])):
         for migration in reversed(loaded.migrations):
             if not migration.down.is_blank:
@@ -233,7 +233,7 @@ async def test_up_rebuilds_what_another_tool_dropped_with_its_tables(
 
     report = await Migrator(database, TRACKS).up()
     assert len(report.files) == len(missing)
-    assert await catalog(db) == before
+    assert await uncommented_catalog(db) == before
     assert not (await Migrator(database, TRACKS).status()).is_foreign
 
 
@@ -242,10 +242,10 @@ async def test_up_heals_core_after_a_down_of_another_tool_that_policies_stopped(
 ) -> None:
     tracks = builtin_tracks(row_security=True)
     await Migrator(database, tracks).up()
-    before = await catalog(db)
+    before = await uncommented_catalog(db)
     await set_row(db, CORE.table, 6, dirty=True)
     assert (await Migrator(database, tracks).up()).status.versions["core"] == 7
-    assert await catalog(db) == before
+    assert await uncommented_catalog(db) == before
 
 
 async def test_lacking_track_of_the_application_stops_verify_and_apply_alike(

@@ -100,7 +100,9 @@ async def test_the_history_records_file_time_and_role_of_each_run(
     assert entry["library_version"]
 
 
-async def test_progress_is_told_before_and_after_each_file(database: str, tmp_path: Path) -> None:
+async def test_progress_is_reported_before_and_after_each_file(
+    database: str, tmp_path: Path
+) -> None:
     told: list[FileRun] = []
     track = write_track(tmp_path, "t", "SELECT 1;")
     report = await Migrator(database, [track], on_progress=told.append).up()
@@ -156,7 +158,7 @@ async def test_a_file_without_a_statement_counts_as_applied(
     assert await rows(db) == [(2, False)]
 
 
-async def test_a_begin_left_open_does_no_harm(
+async def test_file_with_an_open_begin_is_committed(
     database: str, db: asyncpg.Connection, tmp_path: Path
 ) -> None:
     await Migrator(database, [write_track(tmp_path, "t", "BEGIN; CREATE TABLE a (id int);")]).up()

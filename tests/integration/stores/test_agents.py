@@ -48,7 +48,7 @@ async def test_any_json_is_a_config(client: PostgresClient, config: JsonValue) -
     assert type(stored.config) is type(config)
 
 
-async def test_an_argument_left_out_keeps_what_an_agent_has(client: PostgresClient) -> None:
+async def test_omitted_argument_keeps_the_value_of_an_agent(client: PostgresClient) -> None:
     await client.store_agent("travel", type="BYO", config={"a": 1}, workload_type="sandbox")
     stored = await client.store_agent("travel", type="Declarative")
     assert (stored.type, stored.config, stored.workload_type) == (
@@ -110,7 +110,7 @@ async def test_a_deleted_agent_is_neither_found_nor_listed(
     assert await count(db, "agent", "deleted_at IS NOT NULL") == 1
 
 
-async def test_storing_a_deleted_agent_brings_it_back(client: PostgresClient) -> None:
+async def test_storing_a_deleted_agent_restores_it(client: PostgresClient) -> None:
     await client.store_agent("travel", type="BYO", config={"a": 1})
     await client.delete_agent("travel")
     stored = await client.store_agent("travel", type="BYO", config={"a": 1})
@@ -141,7 +141,7 @@ async def test_twenty_tasks_that_store_one_agent_differently_leave_one_value(
     assert await count(db, "agent") == 1
 
 
-async def test_storing_an_agent_ends_also_when_others_delete_it_all_the_time(
+async def test_store_of_an_agent_ends_under_constant_deletes(
     client: PostgresClient,
 ) -> None:
     async with asyncio.timeout(20):

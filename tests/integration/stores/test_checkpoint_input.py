@@ -90,7 +90,7 @@ METADATA: Final[tuple[object, ...]] = (
     {"a": math.nan},
     {"a": {1}},
     {"a": b"x"},
-    {"a": datetime.min},  # noqa: DTZ901  no JSON, whatever it is
+    {"a": datetime.min},  # noqa: DTZ901  JSON has no times
     {"a": "\ud800"},
 )
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
 
-async def test_a_stored_checkpoint_is_read_as_it_was_given(client: PostgresClient) -> None:
+async def test_stored_checkpoint_is_returned_unchanged(client: PostgresClient) -> None:
     metadata: dict[str, JsonValue] = {"source": "loop", "step": -1, "who": "Zoë 🦊", "a": [None]}
     await client.store_checkpoint(
         "t-1",
@@ -138,7 +138,7 @@ async def test_deleted_checkpoints_and_writes_are_restored_by_storing_them(
         assert [each.value for each in back.writes] == [encoded("2")]
 
 
-async def test_writes_are_read_by_task_and_index_with_what_they_were_given(
+async def test_writes_are_returned_by_task_and_index_with_their_values(
     client: PostgresClient,
 ) -> None:
     await store(client)
@@ -200,7 +200,7 @@ async def test_a_special_write_is_replaced(client: PostgresClient, idx: int) -> 
 
 
 @pytest.mark.parametrize("idx", [0, 1, 15, 16, 1000, (1 << 20) - 17])
-async def test_a_write_to_a_normal_channel_stays_as_it_was_first(
+async def test_write_to_a_normal_channel_is_not_replaced(
     client: PostgresClient, db: asyncpg.Connection, idx: int
 ) -> None:
     await store(client)
@@ -420,7 +420,7 @@ async def statements_of_a_list(dsn: str, **arguments: Any) -> tuple[list[str], i
 
 
 @pytest.mark.parametrize("number", [0, 1, 1000])
-async def test_a_list_takes_at_most_two_statements_whatever_its_length(
+async def test_list_of_any_length_takes_at_most_two_statements(
     migrated: str, db: asyncpg.Connection, number: int
 ) -> None:
     await db.execute(
@@ -461,7 +461,7 @@ async def test_each_of_1000_checkpoints_gets_its_own_writes(client: PostgresClie
     ]
 
 
-async def test_the_longest_key_there_is_fits_every_index(client: PostgresClient) -> None:
+async def test_longest_possible_key_fits_every_index(client: PostgresClient) -> None:
     dice = random.Random(7)  # noqa: S311  not a secret
 
     def scribble(size: int) -> str:

@@ -217,7 +217,7 @@ async def test_among_memories_of_one_moment_the_score_compares_as_a_number(
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4])
-async def test_a_limit_takes_that_many_from_the_front(client: PostgresClient, limit: int) -> None:
+async def test_limit_returns_the_first_rows(client: PostgresClient, limit: int) -> None:
     await remember(client, a=memory("x"), b=memory("x"), c=memory("x"))
     assert await search(client, "x", limit=limit) == ["c", "b", "a"][:limit]
 

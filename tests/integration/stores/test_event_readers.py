@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 WRITERS, BATCHES, SIZE = 5, 40, 5
 
 
-async def test_a_reader_that_goes_on_after_its_last_event_sees_every_event(
+async def test_reader_that_continues_after_its_last_event_misses_no_event(
     client: PostgresClient,
 ) -> None:
     await client.store_session("s-1", user_id="mira")

@@ -33,7 +33,7 @@ def scrambled(size: int) -> list[str]:
     return ids
 
 
-async def test_a_stored_event_is_read_again_as_it_was_given(client: PostgresClient) -> None:
+async def test_stored_event_is_returned_unchanged(client: PostgresClient) -> None:
     assert await client.store_events([event("e-1", data='{"text": "ü\\u0000"}')]) == 1
     found = await client.get_event("e-1", user_id="mira")
     assert (found.id, found.user_id, found.session_id) == ("e-1", "mira", "s-1")
@@ -60,7 +60,7 @@ async def test_empty_batch_of_events_stores_nothing(
 
 
 @pytest.mark.parametrize("on_duplicate", ["raise", "skip"])
-async def test_a_batch_of_a_thousand_keeps_its_order_whatever_the_ids(
+async def test_batch_of_a_thousand_keeps_its_order_with_any_ids(
     client: PostgresClient, on_duplicate: Literal["raise", "skip"]
 ) -> None:
     ids = scrambled(1000)
@@ -263,7 +263,7 @@ async def test_stream_visits_each_row_once_and_starts_after_any_row(
 
 
 @pytest.mark.parametrize("microseconds", [-1, 0, 1, 2])
-async def test_after_a_moment_excludes_what_happened_in_its_microsecond(
+async def test_after_a_time_excludes_events_of_its_microsecond(
     client: PostgresClient, db: asyncpg.Connection, microseconds: int
 ) -> None:
     await client.store_events([event(f"e-{number}") for number in range(len(TIMES))])
@@ -283,7 +283,7 @@ async def test_after_a_moment_excludes_what_happened_in_its_microsecond(
     assert [each async for each in stream] == later
 
 
-async def test_after_a_moment_goes_with_a_limit(client: PostgresClient) -> None:
+async def test_after_a_time_can_be_combined_with_a_limit(client: PostgresClient) -> None:
     await client.store_events([event(f"e-{number}") for number in range(5)])
     second = (await client.list_events_for_session("s-1", user_id="mira"))[1]
     found = await client.list_events_for_session(
@@ -348,7 +348,7 @@ async def test_a_stream_of_five_thousand_events_is_complete_and_in_order(
     assert found == ids
 
 
-async def test_a_stream_that_is_closed_early_gives_its_only_connection_back(
+async def test_stream_closed_early_releases_its_only_connection(
     migrated: str,
 ) -> None:
     async with PostgresClient.open(migrated, settings=ONE_CONNECTION, migrations="off") as client:
@@ -360,7 +360,7 @@ async def test_a_stream_that_is_closed_early_gives_its_only_connection_back(
             assert first == await client.get_event(first.id, user_id="mira")
 
 
-async def test_leaving_the_loop_over_a_stream_gives_its_only_connection_back(
+async def test_leaving_the_loop_over_a_stream_releases_its_connection(
     migrated: str,
 ) -> None:
     async with PostgresClient.open(migrated, settings=ONE_CONNECTION, migrations="off") as client:
@@ -404,7 +404,9 @@ async def test_a_stream_that_is_left_early_in_a_transaction_does_not_end_it(
     assert (await client.get_event("x-1", user_id="mira")).id == "x-1"
 
 
-async def test_a_stream_inside_a_transaction_sees_what_it_stored(client: PostgresClient) -> None:
+async def test_stream_inside_a_transaction_returns_its_uncommitted_rows(
+    client: PostgresClient,
+) -> None:
     async with client.transaction() as tx:
         await tx.store_events([event("e-2"), event("e-1")])
         seen = [each.id async for each in tx.stream_events_for_session("s-1", user_id="mira")]

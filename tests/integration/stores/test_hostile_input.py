@@ -219,7 +219,9 @@ LARGE: Final[list[tuple[str, str, object]]] = [
     LARGE if ROUNDS > 1 else LARGE[:3],
     ids=[f"{method} {name}" for method, name, _ in LARGE][: None if ROUNDS > 1 else 3],
 )
-async def test_50_megabytes_come_back(world: World, method: str, name: str, value: object) -> None:
+async def test_text_of_50_megabytes_is_returned_unchanged(
+    world: World, method: str, name: str, value: object
+) -> None:
     tried = [each for each in cases(Stores, method) if name in (each.field, each.argument)]
     assert await world.attempt(tried[-1], value)
 

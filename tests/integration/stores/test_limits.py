@@ -76,7 +76,7 @@ async def fill(client: PostgresClient) -> None:
 
 
 @pytest.mark.parametrize("name", list(LISTS))
-async def test_a_limit_takes_that_many_from_the_front_and_none_takes_all(
+async def test_limit_returns_the_first_rows_and_none_returns_all(
     client: PostgresClient, name: str
 ) -> None:
     await fill(client)

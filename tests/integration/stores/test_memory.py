@@ -24,7 +24,7 @@ async def test_memories_without_an_id_get_ids_of_their_own(client: PostgresClien
     assert await list_ids(client) == sorted(memory.id for memory in stored)
 
 
-async def test_an_id_that_is_given_is_kept(client: PostgresClient) -> None:
+async def test_id_of_the_caller_is_stored(client: PostgresClient) -> None:
     assert (
         await client.store_agent_memory(**MINE, content="a", id="not a uuid")
     ).id == "not a uuid"

@@ -113,7 +113,7 @@ async def test_an_expired_memory_is_neither_found_nor_listed(
     assert [hit.id for hit in touched] == ["m-new"]
 
 
-async def test_embeddings_come_only_when_asked_for(client: PostgresClient) -> None:
+async def test_embeddings_are_returned_only_on_request(client: PostgresClient) -> None:
     await client.store_agent_memory(**MINE, content="a", embedding=AHEAD)
     for touch in (True, False):
         without = await client.search_agent_memory(**MINE, embedding=AHEAD, touch=touch)

@@ -35,7 +35,7 @@ async def test_searches_and_batches_and_prunes_at_once_do_not_deadlock(
     assert await count(db, "memory", "id LIKE 'x-%'") == 30
 
 
-async def test_a_prune_deletes_what_expired_and_extends_what_was_read_ten_times(
+async def test_prune_deletes_expired_memories_and_extends_those_read_ten_times(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     await add_expired(db, ("x-0", 0), ("x-9", 9), ("x-null", None), ("x-10", 10), ("x-11", 11))

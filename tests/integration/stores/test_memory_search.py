@@ -140,7 +140,7 @@ async def recall(
     return found / (number * limit)
 
 
-async def test_the_index_of_the_migration_is_there_and_valid(reader: asyncpg.Connection) -> None:
+async def test_index_of_the_migration_exists_and_is_valid(reader: asyncpg.Connection) -> None:
     valid = await reader.fetchval(
         "SELECT indisvalid FROM pg_index WHERE indexrelid = 'idx_memory_embedding_hnsw'::regclass"
     )
@@ -150,7 +150,7 @@ async def test_the_index_of_the_migration_is_there_and_valid(reader: asyncpg.Con
 
 @pytest.mark.parametrize("user", ["one", "ten", "thousand"])
 @pytest.mark.parametrize("limit", [1, 10, 100, 600, None])
-async def test_a_small_owner_gets_the_exact_answer(
+async def test_search_of_a_small_owner_is_exact(
     large: PostgresClient, reader: asyncpg.Connection, user: str, limit: int | None
 ) -> None:
     for query in queries(3):
@@ -161,7 +161,7 @@ async def test_a_small_owner_gets_the_exact_answer(
 
 @pytest.mark.parametrize("user", ["three", "half"])
 @pytest.mark.parametrize("limit", BATCHES)
-async def test_a_large_owner_gets_as_many_as_asked_for(
+async def test_search_of_a_large_owner_returns_limit_many_hits(
     large: PostgresClient, user: str, limit: int | None
 ) -> None:
     for query in queries(2):

@@ -123,7 +123,7 @@ async def test_only_sessions_idle_for_longer_than_the_retention_go(
     assert await sessions(db) == {("s-29", "mira"), ("s-0", "noor")}
 
 
-async def test_a_deleted_session_goes_too_when_it_is_idle(
+async def test_deleted_session_is_pruned_too_when_it_is_idle(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     await add_sessions(db, ("s-1", "mira"), deleted=True)
@@ -162,7 +162,7 @@ async def test_a_session_with_a_recent_row_stays_with_all_its_rows(
     assert [await count(db, each) for each in TABLES] == [1] * len(TABLES)
 
 
-async def test_all_that_belongs_to_a_session_goes_with_it_and_is_counted(
+async def test_rows_of_a_pruned_session_are_removed_and_counted(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     await add_sessions(db, ("s-1", "mira"))
@@ -183,7 +183,7 @@ async def test_all_that_belongs_to_a_session_goes_with_it_and_is_counted(
     assert await client.prune_expired_sessions(RETENTION) == NOTHING
 
 
-async def test_what_belongs_to_another_users_session_with_the_same_id_stays(
+async def test_rows_of_another_users_session_with_the_same_id_stay(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     await add_sessions(db, ("s-1", "mira"))
@@ -212,7 +212,7 @@ async def test_recent_rows_keep_only_the_session_of_their_user(
     assert await count(db, table) == 1
 
 
-async def test_a_task_without_owner_goes_with_the_session_of_the_only_user(
+async def test_task_without_owner_is_removed_with_the_only_users_session(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     await add_sessions(db, ("s-1", "mira"))
@@ -278,7 +278,7 @@ async def test_sessions_of_one_time_go_although_those_before_them_stay(
     assert await count(db, "session") == 1000
 
 
-async def test_a_dry_run_counts_what_the_run_then_removes(
+async def test_dry_run_counts_the_rows_that_the_run_then_removes(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     await add_sessions(db, ("s-1", "mira"), ("s-1", "noor"), ("s-2", "mira"), ("s-3", "omar"))
@@ -319,7 +319,7 @@ async def test_a_retention_of_zero_or_less_does_nothing(
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
-async def test_a_retention_longer_than_time_itself_is_refused_by_name(
+async def test_retention_beyond_the_range_of_dates_is_refused_by_name(
     client: PostgresClient, db: asyncpg.Connection, *, dry_run: bool
 ) -> None:
     await add_sessions(db, ("s-1", "mira"))
@@ -343,7 +343,7 @@ async def test_prune_skips_a_session_that_another_transaction_has_locked(
         assert (await client.prune_expired_sessions(RETENTION)).sessions == 1
 
 
-async def test_a_session_stays_when_somebody_is_just_storing_an_event_in_it(
+async def test_session_stays_while_an_event_is_stored_in_it(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     await add_sessions(db, ("s-1", "mira"))

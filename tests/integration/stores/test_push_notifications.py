@@ -54,7 +54,7 @@ async def test_a_stored_config_is_returned_as_it_is_read_again(client: PostgresC
     assert await client.list_push_notifications("k-1", user_id="mira") == [stored]
 
 
-async def test_storing_a_config_again_replaces_it_and_keeps_when_it_began(
+async def test_storing_a_config_again_replaces_it_and_keeps_created_at(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     first = await store(client, "k-1", "1")
@@ -85,7 +85,7 @@ async def test_configs_of_another_users_task_are_neither_seen_nor_deleted(
     assert await data_of(client, "k-3") == "1"
 
 
-async def test_configs_of_a_deleted_task_are_gone(client: PostgresClient) -> None:
+async def test_configs_of_a_deleted_task_are_deleted(client: PostgresClient) -> None:
     await store(client, "k-1", "1")
     await client.delete_task("k-1", user_id="mira")
     assert await data_of(client, "k-1") is None
@@ -132,7 +132,7 @@ async def test_a_config_is_first_stored_under_the_id_of_a_deleted_one(
     assert (await data_of(client, "k-1"), await data_of(client, "k-2")) == ("back", "2")
 
 
-async def test_a_config_survives_that_the_first_row_with_its_id_is_removed(
+async def test_config_stays_when_the_first_row_with_its_id_is_removed(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     for task in ("k-1", "k-2"):

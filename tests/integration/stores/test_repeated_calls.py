@@ -183,7 +183,7 @@ async def test_one_of_equal_concurrent_batches_is_stored_and_all_succeed(
     ],
     ids=["one more", "other data", "another session", "no session"],
 )
-async def test_a_batch_that_only_looks_like_a_stored_one_is_refused_whole(
+async def test_batch_that_differs_from_the_stored_one_is_refused_whole(
     client: PostgresClient, db: asyncpg.Connection, batch: object
 ) -> None:
     await store(client)
@@ -204,7 +204,7 @@ async def test_a_batch_is_repeated_for_its_user_alone_and_after_a_deletion_too(
 
 
 async def test_a_batch_that_names_an_event_twice_is_no_repetition(client: PostgresClient) -> None:
-    with pytest.raises(InvalidValue, match=r"^events has the same id"):
+    with pytest.raises(InvalidValue, match=r"^events contains the same id"):
         await store(client, [BATCH[0], BATCH[0]])
 
 

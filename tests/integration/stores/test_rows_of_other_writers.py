@@ -245,7 +245,7 @@ async def test_the_checkpoints_of_another_program_are_read_with_raw_indexes(
 
 
 @pytest.mark.usefixtures("written")
-async def test_a_write_of_ours_never_meets_the_raw_index_of_another_program(
+async def test_stored_write_never_has_the_raw_index_of_another_program(
     client: PostgresClient,
 ) -> None:
     for task in ("w-1", "w-2"):
@@ -301,7 +301,7 @@ async def test_every_store_replaces_the_row_of_another_program(
     assert found.method_name == "end"
 
 
-async def test_a_refresh_takes_over_the_tools_of_another_program(
+async def test_refresh_replaces_the_tools_of_another_program(
     client: PostgresClient, written: asyncpg.Connection
 ) -> None:
     done = await client.refresh_tools_for_server(

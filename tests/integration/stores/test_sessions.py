@@ -37,7 +37,7 @@ async def test_a_stored_session_is_returned_as_it_is_read_again(client: Postgres
     assert await client.get_session("s-1", user_id="mira") == stored
 
 
-async def test_an_argument_left_out_keeps_what_a_session_has(client: PostgresClient) -> None:
+async def test_omitted_argument_keeps_the_value_of_a_session(client: PostgresClient) -> None:
     first = await client.store_session(
         "s-1", user_id="mira", name="Lisbon", agent_id="travel", source="user"
     )

@@ -52,7 +52,7 @@ async def test_times_of_a_share_are_in_utc_in_any_session_time_zone(
             assert abs(time.replace(tzinfo=UTC) - now) < timedelta(seconds=20)
 
 
-async def test_tokens_have_256_bits_and_are_unlike_each_other(client: PostgresClient) -> None:
+async def test_tokens_have_256_bits_and_differ(client: PostgresClient) -> None:
     tokens = [(await share(client)).token for _ in range(50)]
     assert len(set(tokens)) == 50
     secrets = [base64.urlsafe_b64decode(token + "=") for token in tokens]
@@ -82,7 +82,7 @@ async def failure(client: PostgresClient, token: str) -> NotFound:
     return raised.value
 
 
-async def test_a_session_that_is_not_there_cannot_be_shared(
+async def test_absent_session_cannot_be_shared(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     await client.delete_session("s-1", user_id="mira")
@@ -126,7 +126,7 @@ async def test_shares_are_listed_and_deleted_by_their_owner_alone(client: Postgr
     assert await client.get_session_share_by_token(mine.token) == mine
 
 
-async def test_a_deleted_share_is_gone_with_its_accesses(
+async def test_deleting_a_share_deletes_its_accesses(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     mine, other = await share(client), await share(client)

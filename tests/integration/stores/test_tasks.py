@@ -29,7 +29,7 @@ async def test_a_stored_task_is_stamped_and_returned_as_it_is_read_again(
     assert await client.list_tasks_for_session("s-1", user_id="mira") == [stored]
 
 
-async def test_storing_a_task_again_replaces_its_data_and_keeps_when_it_began(
+async def test_storing_a_task_again_replaces_its_data_and_keeps_created_at(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     first = await client.store_task("k-1", user_id="mira", data="1", session_id="s-1")
@@ -91,7 +91,7 @@ async def test_a_task_of_another_user_is_neither_seen_nor_taken_over(
     assert await client.get_task("k-1", user_id="juno") == stored
 
 
-async def test_two_users_who_store_one_id_at_once_leave_it_to_one_of_them(
+async def test_two_users_that_store_one_id_at_once_leave_one_owner(
     migrated: str, client: PostgresClient
 ) -> None:
     async with PostgresClient.open(migrated, migrations="off") as other:
@@ -163,7 +163,7 @@ async def add_orphan(
         "VALUES ('k-1', 'old', 's-1', $1, $1)",
         created_at,
     )
-    # It exists before the sessions are stored, whatever their created_at.
+    # It exists before the sessions are stored, with any created_at.
     assert await db.fetchval("SELECT task.user_id FROM task WHERE id = 'k-1'") is None
     for user, created, deleted in sessions:
         await db.execute(
@@ -282,7 +282,9 @@ async def test_pages_of_tasks_visit_each_row_once_over_ties_in_time(
     assert await client.list_tasks_for_session("s-1", user_id="mira") == found
 
 
-async def test_a_page_goes_on_also_when_its_last_row_is_gone(client: PostgresClient) -> None:
+async def test_next_page_is_returned_also_after_its_last_row_is_deleted(
+    client: PostgresClient,
+) -> None:
     tasks = [
         await client.store_task(f"k-{number}", user_id="mira", data="1", session_id="s-1")
         for number in range(4)

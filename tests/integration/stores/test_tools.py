@@ -140,7 +140,7 @@ async def test_a_stored_server_is_returned_as_it_is_read_again(client: PostgresC
     assert await client.list_tool_servers() == [stored]
 
 
-async def test_what_is_left_out_of_a_server_stays_and_none_clears_it(
+async def test_omitted_field_of_a_server_stays_and_none_clears_it(
     client: PostgresClient,
 ) -> None:
     await client.store_tool_server("m", group_kind="k", description="x", last_connected=EARLY)
@@ -164,7 +164,7 @@ async def test_a_look_up_of_a_server_that_fits_several_raises_conflict(
     assert (await client.get_tool_server("maps")).group_kind == "Remote"
 
 
-async def test_a_deleted_server_comes_back_and_leaves_its_tools(client: PostgresClient) -> None:
+async def test_storing_a_deleted_server_restores_it_and_tools_stay(client: PostgresClient) -> None:
     await client.store_tool_server("maps", group_kind="MCP", description="x")
     await client.store_tool("route", server_name="maps", group_kind="MCP")
     assert await client.delete_tool_server("maps", group_kind="MCP") is True

@@ -205,7 +205,7 @@ async def test_an_export_is_of_one_moment(client: PostgresClient, db: asyncpg.Co
     assert len(lines) == 60
 
 
-async def test_an_export_left_early_gives_its_connection_back(migrated: str) -> None:
+async def test_export_left_early_releases_its_connection(migrated: str) -> None:
     settings = Settings(pool_max_size=1, acquire_timeout_s=5)
     async with PostgresClient.open(migrated, settings=settings, migrations="off") as client:
         await fill(client, "mira")
@@ -345,7 +345,7 @@ async def erase_during(
         await watcher.close()
 
 
-async def test_erasing_waits_for_a_writer_and_removes_what_it_wrote(
+async def test_erase_waits_for_a_writer_and_removes_its_rows(
     client: PostgresClient, db: asyncpg.Connection, migrated: str
 ) -> None:
     await client.store_session("s-1", user_id="mira")
@@ -405,7 +405,7 @@ async def test_concurrent_writers_only_meet_aborted_and_a_second_erase_ends_it(
                 await client.search_agent_memory(agent_name="a", user_id=user, embedding=towards(1))
             except (Aborted, NotFound):
                 pass
-            except Exception as error:  # noqa: BLE001  whatever it is, the test shows it
+            except Exception as error:  # noqa: BLE001  any other error is a failure
                 failures.append(error)
 
     await client.erase_user("mira")

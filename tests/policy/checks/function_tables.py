@@ -33,7 +33,7 @@ IMPLEMENTATIONS = (
     "|_(send|recv|in|out|cmp|eq|ne|lt|le|gt|ge|larger|smaller|hash|hash_extended)$"
     "|_(transfn|accum|accum_inv|combine)$"
 )
-# Functions that nobody calls with named arguments in a query of an application.
+# Functions that queries of applications do not call with named arguments.
 WITHOUT_NAMES = "^(aclexplode|pg_|ts_)|_to_xml"
 
 FUNCTIONS = """

@@ -316,18 +316,18 @@ class Analysis:
                 pairs = list(zip(_fields(node["testexpr"]), (tags for _, tags in found)))  # noqa: B905
         elif kind == "SubLink" and node["subLinkType"]["name"] == "EXISTS_SUBLINK":
             return self._exists(level, node["subselect"])
-        said = State()
+        state = State()
         for one, other in pairs:
-            said = said | self._equal(level, one, other) | self._equal(level, other, one)
-        return said
+            state = state | self._equal(level, one, other) | self._equal(level, other, one)
+        return state
 
     def _either(self, level: Level, arms: Iterable[Node], known: State) -> State:
         """Return the facts that follow from each arm of an OR."""
         exports = len(level.exports)
-        said = [self._solve(level, _conjuncts(arm), known) for arm in arms]
+        states = [self._solve(level, _conjuncts(arm), known) for arm in arms]
         level.state = known
         del level.exports[exports:]  # one arm may be true without the other
-        return functools.reduce(State.__and__, said)
+        return functools.reduce(State.__and__, states)
 
     def _equal(self, level: Level, one: Node | Tags, other: Node | Tags) -> State:
         """Return the facts about `one` that follow from its equality with `other`."""
@@ -376,13 +376,13 @@ class Analysis:
         inner.exports.clear()
         self._solve(inner, inner.conditions, inner.state)  # again, now with these facts
         self._quiet -= 1
-        said = State(params=inner.state.params)
+        state = State(params=inner.state.params)
         for outer, alias, column, tags in inner.exports:
             if outer is level:
-                said = said | self._column_equals(level, alias, column, tags)
+                state = state | self._column_equals(level, alias, column, tags)
             else:
                 level.exports.append((outer, alias, column, tags))
-        return said
+        return state
 
     def _only_row(self, node: Node, level: Level) -> State:
         """HAVING count(*) = 1 AND min(user_id) = the caller: the only row is the caller's.

@@ -68,7 +68,9 @@ def test_domain_over_char_is_not_the_quoted_char_type() -> None:
         ("(a int, OUT b bigint)", Candidate("u", ("int4", "int8"), "int8", (("b", "int8", 0),))),
     ],
 )
-def test_procedure_takes_out_arguments_too(arguments: str, definition: Candidate) -> None:
+def test_out_arguments_of_a_procedure_are_arguments_too(
+    arguments: str, definition: Candidate
+) -> None:
     schema_files = read_text(f"CREATE PROCEDURE tidy{arguments} LANGUAGE sql AS 'SELECT 1'")
 
     assert schema_files.functions == {"tidy": (definition,)}

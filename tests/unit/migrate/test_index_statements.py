@@ -43,7 +43,7 @@ def test_an_index_is_found_with_its_table(sql: str, name: str, table: str) -> No
 
 
 @pytest.mark.parametrize("sql", ["", "CREATE INDEX ON a (n)", "CREATE TABLE index (n int)"])
-def test_what_names_no_index_has_none(sql: str) -> None:
+def test_statement_that_creates_no_index_yields_none(sql: str) -> None:
     assert created_indexes(file(sql)) == ()
 
 
@@ -52,12 +52,12 @@ def test_a_concurrent_index_has_to_have_a_name() -> None:
         created_indexes(file("CREATE UNIQUE INDEX CONCURRENTLY ON a (n)"))
 
 
-def test_a_rebuild_is_seen() -> None:
+def test_rebuild_of_an_index_is_detected() -> None:
     assert rebuilds_indexes(file("REINDEX (VERBOSE) TABLE CONCURRENTLY a"))
     assert not rebuilds_indexes(file("REINDEX TABLE a"))
 
 
-def test_what_is_dropped_later_is_not_expected() -> None:
+def test_index_that_a_later_statement_drops_is_not_expected() -> None:
     files = [
         file("CREATE INDEX a_n ON a (n); CREATE INDEX a_m ON a (m); CREATE INDEX b_n ON b (n)"),
         file("DROP INDEX IF EXISTS a_n; DROP TABLE b"),
@@ -65,7 +65,7 @@ def test_what_is_dropped_later_is_not_expected() -> None:
     assert indexes_after(files) == {"a_m": "a"}
 
 
-def test_a_table_that_is_renamed_keeps_its_indexes() -> None:
+def test_renamed_table_keeps_its_indexes() -> None:
     files = [
         file("CREATE INDEX a_n ON a (n); CREATE INDEX b_n ON b (n)"),
         file('ALTER TABLE IF EXISTS app.a RENAME TO "New"; ALTER TABLE b RENAME COLUMN n TO m'),
@@ -73,7 +73,7 @@ def test_a_table_that_is_renamed_keeps_its_indexes() -> None:
     assert indexes_after(files) == {"a_n": "New", "b_n": "b"}
 
 
-def test_a_guard_is_that_of_the_index() -> None:
+def test_if_not_exists_is_read_for_each_index() -> None:
     found = created_indexes(
         file("CREATE INDEX IF NOT EXISTS a_n ON a (n); CREATE INDEX b_n ON b (n)")
     )

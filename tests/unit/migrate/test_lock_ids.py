@@ -11,7 +11,7 @@ def test_the_ids_are_those_of_golang_migrate() -> None:
     assert lock_id("schema_name_1", "database_name") == 2453313553
 
 
-def test_both_spellings_of_the_database_are_held_for_every_track() -> None:
+def test_lock_ids_cover_both_spellings_of_the_database() -> None:
     names_per_track = [
         TableNames("public", "schema_migrations"),
         TableNames("public", "vector_schema_migrations"),

@@ -31,7 +31,7 @@ def error(sqlstate: str, **fields: str) -> asyncpg.PostgresError:
         (error("58030"), "the server is out of resources: "),
     ],
 )
-def test_a_server_without_means_is_named_with_the_cure(
+def test_server_without_free_resources_is_named_with_the_cure(
     given: asyncpg.PostgresError, start: str
 ) -> None:
     assert (explain_server_error(given) or "").startswith(start)
@@ -44,16 +44,16 @@ def test_other_errors_have_no_explanation(given: Exception) -> None:
 
 @pytest.mark.parametrize("sqlstate", ["23505", "23514", "22P02", "21000", "44000", "P0001"])
 def test_the_detail_of_an_error_about_data_is_left_out(sqlstate: str) -> None:
-    said = server_message(error(sqlstate, detail="Key (n)=(private)", hint="Look\nthere."))
-    assert said == f"it failed (SQLSTATE {sqlstate}); hint: Look there."
+    message = server_message(error(sqlstate, detail="Key (n)=(private)", hint="Look\nthere."))
+    assert message == f"it failed (SQLSTATE {sqlstate}); hint: Look there."
 
 
 def test_the_detail_of_other_errors_is_part_of_the_message() -> None:
-    said = server_message(error("2BP01", detail="view v on table a\ndepends on it"))
-    assert said == "it failed (SQLSTATE 2BP01); detail: view v on table a depends on it"
+    message = server_message(error("2BP01", detail="view v on table a\ndepends on it"))
+    assert message == "it failed (SQLSTATE 2BP01); detail: view v on table a depends on it"
 
 
-def test_policies_in_the_way_of_a_file_are_named_with_the_cure() -> None:
-    said = server_message(error("2BP01", detail="policy p on table a depends on it"))
-    assert "policy p on table a" in said
-    assert "`agentrows migrate goto 0 --track rls`" in said
+def test_policies_that_block_a_file_are_named_with_the_cure() -> None:
+    message = server_message(error("2BP01", detail="policy p on table a depends on it"))
+    assert "policy p on table a" in message
+    assert "`agentrows migrate goto 0 --track rls`" in message

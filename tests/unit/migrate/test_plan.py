@@ -50,7 +50,7 @@ def steps(row: Row | None, newest: int) -> list[tuple[int, bool]]:
         (Row(NOTHING, dirty=True), 2, [(1, False), (2, False)]),
     ],
 )
-def test_a_plan_goes_from_what_is_applied_to_the_newest(
+def test_plan_goes_from_the_applied_version_to_the_newest(
     row: Row | None, newest: int, expected: list[tuple[int, bool]]
 ) -> None:
     assert steps(row, newest) == expected
@@ -82,7 +82,7 @@ def test_a_plan_is_a_run_without_gaps_up_to_the_newest(
 
 
 @given(version=st.integers(1, 20), newest=st.integers(1, 20))
-def test_after_a_plan_there_is_nothing_left_to_do(version: int, newest: int) -> None:
+def test_plan_after_an_executed_plan_is_empty(version: int, newest: int) -> None:
     planned = plan_steps(Row(version, dirty=False), known(newest))
     reached = planned[-1].migration.version if planned else version
     assert reached == max(version, newest)
@@ -90,9 +90,7 @@ def test_after_a_plan_there_is_nothing_left_to_do(version: int, newest: int) -> 
 
 
 @given(data=st.data(), newest=st.integers(1, 20))
-def test_a_plan_to_a_target_goes_there_one_version_at_a_time(
-    data: st.DataObject, newest: int
-) -> None:
+def test_plan_to_a_target_has_one_step_per_version(data: st.DataObject, newest: int) -> None:
     version = data.draw(st.integers(0, newest))
     target = data.draw(st.integers(0, newest))
     row = Row(version, dirty=False) if version else None
@@ -107,7 +105,7 @@ def test_a_plan_to_a_target_goes_there_one_version_at_a_time(
     assert not any(step.heals for step in planned)
 
 
-def test_the_last_way_down_reaches_nothing_as_golang_migrate_counts() -> None:
+def test_last_down_file_reaches_no_version_as_in_golang_migrate() -> None:
     planned = plan_steps(Row(2, dirty=False), known(3), 0)
     assert [(step.file.label, step.reaches) for step in planned] == [
         ("t/2 down", 1),
@@ -116,7 +114,7 @@ def test_the_last_way_down_reaches_nothing_as_golang_migrate_counts() -> None:
 
 
 @pytest.mark.parametrize("row", [Row(2, dirty=True), Row(NOTHING, dirty=True)])
-def test_a_dirty_track_goes_nowhere_but_up(row: Row) -> None:
+def test_dirty_track_can_only_go_up(row: Row) -> None:
     with pytest.raises(DirtySchema, match="`agentrows migrate up` first"):
         plan_steps(row, known(3), 1)
 
@@ -127,7 +125,7 @@ def test_a_target_without_a_file_is_refused(target: int) -> None:
         plan_steps(Row(2, dirty=False), known(3), target)
 
 
-def test_a_track_that_is_ahead_cannot_be_taken_down() -> None:
+def test_track_that_is_ahead_cannot_be_rolled_back() -> None:
     with pytest.raises(MigrationError, match="the release that has the files above it"):
         plan_steps(Row(4, dirty=False), known(3), 1)
 
@@ -135,12 +133,12 @@ def test_a_track_that_is_ahead_cannot_be_taken_down() -> None:
 STARTED = (Entry(1, "1"), Entry(2, None, is_start=True))
 
 
-def test_a_dirty_row_is_ours_if_our_history_has_its_start() -> None:
+def test_dirty_row_is_of_this_library_if_its_history_has_the_start() -> None:
     assert find_mover(Row(2, dirty=True), STARTED) == "agentrows"
     assert find_mover(Row(3, dirty=True), STARTED) == "another tool"
 
 
-def test_a_start_of_ours_that_somebody_else_finished_is_their_move() -> None:
+def test_move_that_another_tool_finished_belongs_to_that_tool() -> None:
     assert find_mover(Row(2, dirty=False), STARTED) == "another tool"
     assert external_move(Row(2, dirty=False), STARTED) == 2
 
@@ -163,7 +161,7 @@ OURS = (Entry(1, "1"), Entry(2, "2"))
         (Row(2, dirty=True), (), "another tool", None),
     ],
 )
-def test_a_row_is_ours_while_our_history_agrees_with_it(
+def test_row_is_of_this_library_while_its_history_agrees(
     row: Row | None, history: tuple[Entry, ...], mover: str, move: int | None
 ) -> None:
     assert find_mover(row, history) == mover
@@ -192,7 +190,7 @@ def test_a_changed_file_is_named_with_both_hashes() -> None:
         check_unchanged([Entry(1, "1"), Entry(2, "old")], known(3))
 
 
-def test_a_file_that_another_tool_took_down_may_change() -> None:
+def test_file_that_another_tool_rolled_back_may_change() -> None:
     check_unchanged([Entry(1, "1"), Entry(2, "old"), Entry(1, None)], known(3))
     with pytest.raises(InvalidTrack, match="t/1 was changed"):
         check_unchanged([Entry(1, "old"), Entry(2, "old"), Entry(1, None)], known(3))

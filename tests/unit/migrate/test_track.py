@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_the_built_in_tracks_are_whole_and_in_order() -> None:
+def test_builtin_tracks_are_complete_and_in_order() -> None:
     loaded = load_all(builtin_tracks())
     assert [each.track.name for each in loaded] == [
         "core",
@@ -64,14 +64,14 @@ def test_a_file_is_known_by_the_hash_of_its_bytes(tmp_path: Path) -> None:
         ("000002_next.down.sql", r"has no \.up\.sql"),
     ],
 )
-def test_a_file_that_does_not_belong_is_named(tmp_path: Path, stray: str, message: str) -> None:
+def test_unexpected_file_is_named(tmp_path: Path, stray: str, message: str) -> None:
     track = write_track(tmp_path, "t", "SELECT 1;")
     (track.directory / stray).write_text("SELECT 1;")
     with pytest.raises(InvalidTrack, match=f"t/.*{message}"):
         load(track)
 
 
-def test_a_directory_among_the_files_is_a_stray(tmp_path: Path) -> None:
+def test_directory_among_the_files_is_reported(tmp_path: Path) -> None:
     track = write_track(tmp_path, "t", "SELECT 1;")
     (track.directory / "000002_folder.up.sql").mkdir()
     with pytest.raises(InvalidTrack, match="000002_folder"):
@@ -86,7 +86,7 @@ def test_a_gap_is_named(tmp_path: Path) -> None:
         load(track)
 
 
-def test_the_two_ways_of_a_version_have_one_name(tmp_path: Path) -> None:
+def test_both_files_of_a_version_have_one_name(tmp_path: Path) -> None:
     track = write_track(tmp_path, "t", "SELECT 1;")
     (track.directory / "000001_step.down.sql").rename(track.directory / "000001_other.down.sql")
     with pytest.raises(InvalidTrack, match="its up is named 000001_step"):
@@ -101,7 +101,7 @@ def test_the_two_ways_of_a_version_have_one_name(tmp_path: Path) -> None:
         ("last", "list it behind that track"),
     ],
 )
-def test_a_track_listed_before_the_one_it_comes_after_is_refused(
+def test_track_listed_before_its_prerequisite_is_refused(
     tmp_path: Path, after: str, message: str
 ) -> None:
     track = replace(write_track(tmp_path, "t", "SELECT 1;"), after=after)
@@ -142,7 +142,7 @@ def test_a_file_that_is_not_plain_text_is_refused(
         ("SELECT 1;", None),
     ],
 )
-def test_only_the_first_line_asks_for_no_transaction(sql: str, reason: str | None) -> None:
+def test_no_transaction_is_read_only_from_the_first_line(sql: str, reason: str | None) -> None:
     assert File("t/x", sql, "").no_transaction == reason
 
 
