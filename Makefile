@@ -21,10 +21,11 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # The tests mostly wait for servers, so one more process than processors is faster.
 export PYTEST_XDIST_AUTO_NUM_WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
-# Tests that a pooler does not affect: of refused arguments, and of the quality of an index.
-NOT_POOLED := bad_input.py hostile_input.py limits.py memory_search.py
+# The other files test refused arguments and the quality of an index, which depend on neither.
+STORES := pytest -q -n auto --dist loadfile tests/integration/stores $(addprefix \
+	--ignore=tests/integration/stores/test_,bad_input.py hostile_input.py limits.py memory_search.py)
 
-.PHONY: help demo test soak unit lint types generate verify check lock licences bench clean
+.PHONY: help demo test matrix soak unit lint types generate verify check lock licences bench clean
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -36,8 +37,10 @@ test: lint types unit ## Check lint and types, and run every test against a real
 
 unit: $(READY) ## Run every test.
 	pytest -q -n auto --dist loadfile
-	pytest -q -n auto --dist loadfile --pooler tests/integration/stores \
-		$(addprefix --ignore=tests/integration/stores/test_,$(NOT_POOLED))
+
+matrix: $(READY) ## Run the tests of the stores through pgbouncer and on older schemas.
+	$(STORES) --pooler
+	for core in 2 3 5; do $(STORES) --core $$core || exit 1; done
 
 soak: $(READY) ## Run every fault test, the races 20 times each.
 	AGENTROWS_ROUNDS=20 pytest -q tests/faults tests/integration/stores/test_hostile_input.py
@@ -63,7 +66,7 @@ verify: $(READY) ## Check generated code, frozen migrations and the rules of tes
 	PYTHONPATH=tests python -m policy.checks.contraction
 	pytest -q -n auto tests/policy
 
-check: verify test ## Run every check that a change has to pass.
+check: verify test matrix ## Run every check that a change has to pass.
 
 lock: $(READY) ## Update the lock files of the development dependencies.
 	$(RESOLVE) --group dev --upgrade --output-file $(LOCK)

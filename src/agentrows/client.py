@@ -264,7 +264,10 @@ class PostgresClient(TransactionalStores):
         await database.ping(self.with_timeout(timeout_s).db.repeatable)
 
     async def close(self) -> None:
-        """Close the pool; calls that still run after 10 s are interrupted. May be called again."""
+        """Close the pool. Calls that are still running after 10 s are interrupted.
+
+        A second call does nothing.
+        """
         await self._close()
 
 

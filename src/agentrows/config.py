@@ -181,7 +181,7 @@ class Settings(BaseSettings):
 def _log_misspelled(fields: Iterable[str]) -> None:
     """Log each environment variable that looks like a misspelled setting.
 
-    It is no error, so that an older release starts with a variable of a newer one.
+    It does not raise an error, so that an older release starts with a variable of a newer one.
     """
     names = [f"{PREFIX}{name.upper()}" for name in fields]
     for variable in sorted(os.environ):

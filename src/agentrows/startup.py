@@ -40,7 +40,7 @@ NO_CODECS: Final = (
     "the pool's connections lack the codecs; create it with init=agentrows.init_connection"
 )
 CLOSE_TIMEOUT_S: Final = 10.0
-"""Time in which calls that still run may end after `close`."""
+"""Time in which running calls may end after `close`."""
 
 
 async def init_connection(connection: asyncpg.Connection, *, vector: bool = True) -> None:

@@ -12,7 +12,7 @@ import pytest
 from agentrows import migrate
 from agentrows.migrate import Migrator
 from support.catalog import columns, fingerprint
-from support.runners import App, Whole
+from support.runners import App, IntactCheck
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -51,8 +51,8 @@ async def app(tmp_path: Path, database: str) -> AsyncIterator[App]:
 
 
 @pytest.fixture
-async def whole(db: asyncpg.Connection, app: App) -> Whole:
-    """Check that no row is missing, every track is clean and the doctor reports no problem."""
+async def check_intact(db: asyncpg.Connection, app: App) -> IntactCheck:
+    """A function that checks that no row is missing, no track is dirty and `doctor` is healthy."""
     of = await columns(db)
     before = await fingerprint(db, of)
 

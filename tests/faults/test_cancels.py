@@ -36,7 +36,7 @@ from support.watching import (
     PATIENCE_S,
     SLEEP,
     Watcher,
-    check_whole,
+    check_pool,
     hold_all,
     until,
     watch,
@@ -124,7 +124,7 @@ async def cancel_everywhere(client: PostgresClient, watcher: Watcher, use: Use, 
     for number, (moment, waits) in enumerate(itertools.islice(cases(whole.waits), 0, None, of)):
         stepped = await run(partial(use, client, f"n-{number}"), *waits, moment=moment)
         cancelled += bool(stepped.cancels)
-        await check_whole(client, watcher, size=SIZE)
+        await check_pool(client, watcher, size=SIZE)
     return cancelled
 
 
@@ -199,7 +199,7 @@ async def test_connection_delivered_to_cancelled_waiter_goes_to_next_waiter(
                 await asyncio.sleep(0)
             assert (await first).cancels == 1
             assert await next_one == []
-            await check_whole(client, watcher, size=1)
+            await check_pool(client, watcher, size=1)
 
 
 async def test_slot_given_to_cancelled_waiter_goes_to_next_waiter(
@@ -212,7 +212,7 @@ async def test_slot_given_to_cancelled_waiter_goes_to_next_waiter(
             first, next_one = await lose_before(client, watcher, moment)
             assert (await first).cancels == 1
             assert await next_one == []
-            await check_whole(client, watcher, size=1)
+            await check_pool(client, watcher, size=1)
 
 
 async def lose_before(
@@ -257,7 +257,7 @@ async def test_executemany_is_cancellable_while_server_accepts_no_rows(
         await asyncio.wait([call], timeout=PATIENCE_S)
         assert call.done()
         assert call.cancelled() or isinstance(call.exception(), OutcomeUnknown)
-        await check_whole(client, watcher, size=1)
+        await check_pool(client, watcher, size=1)
     assert await watcher.db.fetchval("SELECT count(*) FROM number") <= 1
 
 
@@ -273,7 +273,7 @@ async def test_surplus_connections_are_closed_when_load_falls(
             return len(await watcher.pids()) == 1
 
         await until(is_one)
-        await check_whole(client, watcher, size=SIZE)
+        await check_pool(client, watcher, size=SIZE)
 
 
 async def test_closed_client_raises_client_closed_and_close_is_repeatable(
@@ -282,7 +282,7 @@ async def test_closed_client_raises_client_closed_and_close_is_repeatable(
     client = await PostgresClient.connect(
         migrated, settings=Settings(pool_max_size=SIZE), migrations="off"
     )
-    await check_whole(client, watcher, size=SIZE)
+    await check_pool(client, watcher, size=SIZE)
 
     await asyncio.gather(client.close(), client.close())
     await client.close()
@@ -344,7 +344,7 @@ async def test_close_ends_when_server_is_silent(migrated: str, watcher: Watcher)
         client = await PostgresClient.connect(
             proxy.dsn(migrated), settings=Settings(pool_max_size=SIZE), migrations="off"
         )
-        await check_whole(client, watcher, size=SIZE)
+        await check_pool(client, watcher, size=SIZE)
         proxy.stall()
         async with asyncio.timeout(PATIENCE_S):
             await client.close()
@@ -376,7 +376,7 @@ async def test_close_ends_after_a_fault_while_a_call_runs(migrated: str, watcher
     client = await PostgresClient.connect(
         migrated, settings=Settings(pool_max_size=SIZE), migrations="off"
     )
-    await check_whole(client, watcher, size=SIZE)
+    await check_pool(client, watcher, size=SIZE)
     assert await watcher.terminate_all() == SIZE  # the pool was exhausted
     async with watcher.lock("session"):
         running = asyncio.create_task(client.store_session("s-1", user_id="mira"))

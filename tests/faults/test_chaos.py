@@ -35,7 +35,7 @@ from agentrows.migrate import Migrator
 from support.ledger import Ledger, Row, Write
 from support.proxy import Proxy, proxy_to
 from support.servers import OwnServer, own_server
-from support.watching import PATIENCE_S, Watcher, check_whole, watch
+from support.watching import PATIENCE_S, Watcher, check_pool, watch
 from support.workload import CALLS, DATA, Worker, conversation, memories, stream, tools
 
 if TYPE_CHECKING:
@@ -259,7 +259,7 @@ class Chaos:
                 link.cut()
         self.check([write.error for write in self.ledger.writes if write.error])
         assert self.unexpected == []
-        await check_whole(self.client, self.watcher, size=SIZE)
+        await check_pool(self.client, self.watcher, size=SIZE)
         await self.ledger.check(self.watcher.db)
         assert self.ledger.count("acknowledged") > 0
 

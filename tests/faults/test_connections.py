@@ -13,7 +13,7 @@ import pytest
 from agentrows import migrate
 from agentrows.migrate import Migrator
 from support.proxy import COMMIT, proxy_to
-from support.runners import AT_THE_GATE, BUILDING, GATE, App, close_gate, until
+from support.runners import BUILDING, GATE, WAITING_AT_GATE, App, close_gate, until
 from support.servers import EMBEDDED, OwnServer, own_server
 
 if TYPE_CHECKING:
@@ -80,9 +80,9 @@ async def test_server_restart_in_transactional_file_is_reported(
     rows = await feedback(app.dsn)
     await close_gate(there)
     runner = await app.start("up", "--ddl-lock-timeout", "60")
-    await until(there, AT_THE_GATE)
+    await until(there, WAITING_AT_GATE)
     await asyncio.to_thread(own.restart)
-    done = await runner.ends()
+    done = await runner.wait_for_end()
     assert done.code == 1
     assert "the run was rolled back" in done.last
     assert await versions(app.dsn) == (None, False)
@@ -102,7 +102,7 @@ async def test_server_restart_in_nontransactional_file_is_reported(
     runner = await app.start("up", "--ddl-lock-timeout", "60")
     await until(watcher, BUILDING)
     await asyncio.to_thread(own.restart)
-    done = await runner.ends()
+    done = await runner.wait_for_end()
     assert done.code == 1
     assert "`agentrows migrate up` runs it again" in done.last
     assert await versions(app.dsn) == (2, True)
@@ -151,7 +151,7 @@ async def test_run_waits_for_server_that_is_starting(
         await turned_away.wait()
     stranger.close()
     await asyncio.to_thread(own.start)
-    done = await runner.ends()
+    done = await runner.wait_for_end()
     assert done.code == 0, done.err
     assert (await Migrator(app.dsn, migrate.builtin_tracks()).verify()).is_current
 

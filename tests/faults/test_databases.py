@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-    from support.runners import App, Whole
+    from support.runners import App, IntactCheck
     from support.servers import OwnServer
 
 A = "CREATE TABLE IF NOT EXISTS a (n int);"
@@ -50,7 +50,7 @@ FILES: dict[str, Case] = {
 async def test_invalid_file_is_reported(
     app: App,
     db: asyncpg.Connection,
-    whole: Whole,
+    check_intact: IntactCheck,
     case: tuple[str, str | None, list[tuple[object, ...]]],
 ) -> None:
     sql, words, rows = case
@@ -62,11 +62,11 @@ async def test_invalid_file_is_reported(
     if words:
         app.write(A, B)
         assert (await app.run("up")).code == 0
-    await whole(2)
+    await check_intact(2)
 
 
 async def test_statement_timeout_in_file_rolls_back(
-    app: App, db: asyncpg.Connection, whole: Whole
+    app: App, db: asyncpg.Connection, check_intact: IntactCheck
 ) -> None:
     app.write(A, "SET statement_timeout = '1s'; SELECT pg_sleep(20);")
     done = await app.run("up")
@@ -75,11 +75,11 @@ async def test_statement_timeout_in_file_rolls_back(
     assert await versions(db) == []
     app.write(A, B)
     assert (await app.run("up")).code == 0
-    await whole(2)
+    await check_intact(2)
 
 
 async def test_long_reader_of_tracking_table_blocks_nothing(
-    app: App, db: asyncpg.Connection, whole: Whole
+    app: App, db: asyncpg.Connection, check_intact: IntactCheck
 ) -> None:
     app.write(A)
     assert (await app.run("up")).code == 0
@@ -88,11 +88,11 @@ async def test_long_reader_of_tracking_table_blocks_nothing(
         await db.execute("SELECT * FROM app_versions")
         done = await app.run("up", "--ddl-lock-timeout", "0.5")
         assert (done.code, done.out[:14]) == (0, "applied 1 file")
-    await whole(2)
+    await check_intact(2)
 
 
 async def test_locked_table_is_named_and_later_run_succeeds(
-    app: App, db: asyncpg.Connection, whole: Whole
+    app: App, db: asyncpg.Connection, check_intact: IntactCheck
 ) -> None:
     app.write(A)
     async with db.transaction():
@@ -102,7 +102,7 @@ async def test_locked_table_is_named_and_later_run_succeeds(
         assert f"pid {db.get_server_pid()}" in done.last
         assert "tried 5 times" in done.last
     assert (await app.run("up")).code == 0
-    await whole(1)
+    await check_intact(1)
 
 
 async def give_tables(db: asyncpg.Connection, role: str) -> None:
@@ -114,7 +114,7 @@ async def give_tables(db: asyncpg.Connection, role: str) -> None:
 
 
 async def test_role_without_create_right_gets_an_error_with_the_right(
-    app: App, db: asyncpg.Connection, whole: Whole
+    app: App, db: asyncpg.Connection, check_intact: IntactCheck
 ) -> None:
     app.write(A)
     name = str(await db.fetchval("SELECT current_database()"))
@@ -133,7 +133,7 @@ async def test_role_without_create_right_gets_an_error_with_the_right(
     assert "permission denied for schema public" in done.last
     assert await versions(db) == []
     assert (await app.run("up")).code == 0
-    await whole(1)
+    await check_intact(1)
 
 
 ROWS = [
@@ -148,7 +148,7 @@ ROWS = [
 
 @pytest.mark.parametrize(("sql", "words"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])
 async def test_tracking_row_of_another_tool_is_handled(
-    app: App, db: asyncpg.Connection, whole: Whole, sql: str, words: str | None
+    app: App, db: asyncpg.Connection, check_intact: IntactCheck, sql: str, words: str | None
 ) -> None:
     app.write(A, B)
     await db.execute("CREATE TABLE app_versions (version bigint primary key, dirty boolean)")
@@ -163,11 +163,11 @@ async def test_tracking_row_of_another_tool_is_handled(
     if before[0][0] in (9, 0) or words:
         assert (await app.run("force", "0", "--track", "app")).code == 0
         assert (await app.run("up")).code == 0
-    await whole(2)
+    await check_intact(2)
 
 
 async def test_table_of_dbmate_is_not_changed(
-    app: App, db: asyncpg.Connection, whole: Whole
+    app: App, db: asyncpg.Connection, check_intact: IntactCheck
 ) -> None:
     app.write(A)
     await db.execute("CREATE TABLE app_versions (version varchar(128) primary key)")
@@ -176,12 +176,12 @@ async def test_table_of_dbmate_is_not_changed(
         assert (done.code, "dbmate" in done.last) == (1, True)
     await db.execute("DROP TABLE app_versions")
     assert (await app.run("up")).code == 0
-    await whole(1)
+    await check_intact(1)
 
 
 @pytest.mark.parametrize("fault", ["edited", "deleted"])
 async def test_edited_or_deleted_applied_file_is_named(
-    app: App, db: asyncpg.Connection, whole: Whole, fault: str
+    app: App, db: asyncpg.Connection, check_intact: IntactCheck, fault: str
 ) -> None:
     app.write(A, B)
     assert (await app.run("up")).code == 0
@@ -196,11 +196,11 @@ async def test_edited_or_deleted_applied_file_is_named(
     assert "000001_step" in done.last
     assert await versions(db) == [(2, False)]
     first.write_text(before)
-    await whole(2)
+    await check_intact(2)
 
 
 async def test_deleted_last_applied_file_may_belong_to_a_newer_release(
-    app: App, db: asyncpg.Connection, whole: Whole
+    app: App, db: asyncpg.Connection, check_intact: IntactCheck
 ) -> None:
     app.write(A, B)
     assert (await app.run("up")).code == 0
@@ -214,7 +214,7 @@ async def test_deleted_last_applied_file_may_belong_to_a_newer_release(
     assert "applied, not here\tapp/000002_step.up.sql (of a newer release, or deleted)" in output
     assert await versions(db) == [(2, False)]
     app.write(A, B)
-    await whole(2)
+    await check_intact(2)
 
 
 DISK: Final = 24 * 1024 * 1024

@@ -21,7 +21,7 @@ from support.ledger import Ledger
 from support.postgres import as_role
 from support.proxy import proxy_to, socket_of
 from support.stores import event
-from support.watching import PATIENCE_S, Watcher, check_whole, watch
+from support.watching import PATIENCE_S, Watcher, check_pool, watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -114,7 +114,7 @@ async def test_connection_lost_during_delivery_is_replaced(
             await waiting
 
         assert ledger.errors() == {}
-        await check_whole(client, watcher, size=1)
+        await check_pool(client, watcher, size=1)
     await ledger.check(watcher.db)
 
 
@@ -133,7 +133,7 @@ async def test_savepoint_on_lost_connection_ends_the_transaction(
                                 pass
                     await tx.store_session("s-1", user_id="mira")
 
-        await check_whole(client, watcher, size=1)
+        await check_pool(client, watcher, size=1)
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
@@ -163,5 +163,5 @@ async def test_connection_lost_at_begin_is_retried_on_application_pool(
 
         assert plan.is_done
         assert ledger.errors() == {}
-        await check_whole(client, watcher, size=1)
+        await check_pool(client, watcher, size=1)
     await ledger.check(watcher.db)

@@ -22,7 +22,7 @@ from agentrows.migrate import Migrator
 from support.ledger import Ledger
 from support.proxy import Proxy, proxy_to
 from support.servers import OwnServer, own_server
-from support.watching import PATIENCE_S, check_whole, watch
+from support.watching import PATIENCE_S, check_pool, watch
 from support.workload import CALLS, Worker, acknowledge_more, check_errors
 
 if TYPE_CHECKING:
@@ -147,9 +147,9 @@ async def load(client: PostgresClient, faults: Faults, retries: list[Retry]) -> 
 
 
 async def check(client: PostgresClient, ledger: Ledger, dsn: str) -> None:
-    """Check that the pool is whole and the tables agree with the results of the calls."""
+    """Check the pool, and that the tables agree with the results of the calls."""
     async with watch(dsn) as watcher:
-        await check_whole(client, watcher, size=CONNECTIONS)
+        await check_pool(client, watcher, size=CONNECTIONS)
         await ledger.check(watcher.db)
 
 

@@ -29,7 +29,7 @@ from support.ledger import Ledger
 from support.postgres import as_role
 from support.proxy import COMMIT, Proxy, proxy_to, socket_of
 from support.stores import event
-from support.watching import IN_LOCKS, Watcher, check_whole, watch
+from support.watching import IN_LOCKS, Watcher, check_pool, watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
@@ -115,13 +115,13 @@ class Stage:
 async def stage(
     migrated: str, proxy: Proxy, watcher: Watcher, ledger: Ledger, retries: list[Retry]
 ) -> AsyncIterator[Stage]:
-    """Check after each test that the pool is whole and the ledger agrees with the tables."""
+    """After each test, check the pool, and that the ledger agrees with the tables."""
     settings = Settings(pool_max_size=SIZE)
     async with PostgresClient.open(
         proxy.dsn(migrated), settings=settings, migrations="off", on_retry=retries.append
     ) as client:
         yield Stage(client, proxy, watcher, ledger, retries)
-        await check_whole(client, watcher, size=SIZE)
+        await check_pool(client, watcher, size=SIZE)
         await ledger.check(watcher.db)
 
 
@@ -337,7 +337,7 @@ async def test_connection_lost_in_stream_raises_after_rows_in_order(stage: Stage
 
 async def test_connections_lost_while_idle_are_replaced(stage: Stage) -> None:
     """Otherwise the outcome of a once statement would be unknown."""
-    await check_whole(stage.client, stage.watcher, size=SIZE)
+    await check_pool(stage.client, stage.watcher, size=SIZE)
     assert await stage.watcher.terminate_all() == SIZE
 
     texts = [f"verdict {number}" for number in range(3 * SIZE)]
@@ -383,7 +383,7 @@ async def test_failed_connect_is_retried_for_every_statement(
             )
         else:
             await ledger.once(lambda: client.store_events([event("e-1")]), ("event", "e-1"))
-        await check_whole(client, watcher, size=SIZE)
+        await check_pool(client, watcher, size=SIZE)
 
     assert ledger.errors() == {}
     assert [retry.attempt for retry in retries] == [2, 3, 4]
@@ -473,8 +473,8 @@ async def test_rows_of_a_generator_are_not_retried(stage: Stage, how: str, given
     numbers = [(number,) for number in range(10)]
     rows = numbers if given == "list" else (row for row in numbers)
 
-    is_said = pytest.raises(Aborted) if given == "generator" else contextlib.nullcontext()
-    with is_said:
+    is_logged = pytest.raises(Aborted) if given == "generator" else contextlib.nullcontext()
+    with is_logged:
         if how == "copy":
             await stage.client.db.copy_records_to_table("number", records=rows)
         else:
@@ -518,7 +518,7 @@ async def test_exhausted_pool_is_not_retried(
             with pytest.raises(PoolTimeout):
                 async with client.transaction():
                     pass
-        await check_whole(client, watcher, size=SIZE)
+        await check_pool(client, watcher, size=SIZE)
 
     assert retries == []
 

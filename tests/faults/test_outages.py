@@ -30,7 +30,7 @@ from agentrows.migrate import Migrator
 from support.ledger import Ledger
 from support.proxy import Proxy, proxy_to
 from support.servers import OwnServer, own_server, small_disk, unprivileged
-from support.watching import IN_LOCKS, PATIENCE_S, PID, SLEEP, check_whole, until, watch
+from support.watching import IN_LOCKS, PATIENCE_S, PID, SLEEP, check_pool, until, watch
 from support.workload import under_load
 
 if TYPE_CHECKING:
@@ -75,9 +75,9 @@ async def dsn(own: OwnServer) -> str:
 
 
 async def check(client: PostgresClient, ledger: Ledger, dsn: str) -> None:
-    """Check that the pool is whole and the tables agree with the results of the calls."""
+    """Check the pool, and that the tables agree with the results of the calls."""
     async with watch(dsn) as watcher:
-        await check_whole(client, watcher, size=SIZE)
+        await check_pool(client, watcher, size=SIZE)
         await ledger.check(watcher.db)
 
 
@@ -256,7 +256,7 @@ async def test_begin_and_commit_end_at_time_limit_of_call(
                     proxy.stall()
         proxy.flow()
         async with watch(dsn) as watcher:
-            await check_whole(client, watcher, size=SIZE)
+            await check_pool(client, watcher, size=SIZE)
 
 
 async def test_connection_to_hanging_server_process_is_replaced(dsn: str) -> None:
@@ -275,7 +275,7 @@ async def test_connection_to_hanging_server_process_is_replaced(dsn: str) -> Non
             assert await client.db.fetchval(PID) != pid
         finally:
             os.kill(pid, signal.SIGCONT)
-        await check_whole(client, watcher, size=1)
+        await check_pool(client, watcher, size=1)
 
 
 async def test_slow_write_is_cancelled_on_the_server(dsn: str) -> None:
@@ -296,7 +296,7 @@ async def test_slow_write_is_cancelled_on_the_server(dsn: str) -> None:
             await watcher.until(IN_LOCKS, 0)
 
         await Ledger().check(watcher.db)
-        await check_whole(client, watcher, size=SIZE)
+        await check_pool(client, watcher, size=SIZE)
 
 
 async def test_statement_timeout_of_server_raises_statement_timeout(dsn: str) -> None:
@@ -309,7 +309,7 @@ async def test_statement_timeout_of_server_raises_statement_timeout(dsn: str) ->
         for statements in (client.db.repeatable, client.db.once):
             with pytest.raises(StatementTimeout):
                 await statements.execute(SLEEP)
-        await check_whole(client, watcher, size=SIZE)
+        await check_pool(client, watcher, size=SIZE)
 
 
 async def test_exhausted_pool_raises_pool_timeout_in_time_and_recovers(dsn: str) -> None:
@@ -331,7 +331,7 @@ async def test_exhausted_pool_raises_pool_timeout_in_time_and_recovers(dsn: str)
 
         await asyncio.gather(*stuck)
         assert len(await client.list_sessions(user_id="mira")) == SIZE
-        await check_whole(client, watcher, size=SIZE)
+        await check_pool(client, watcher, size=SIZE)
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from support.watching import (
     PID,
     SLEEP,
     Watcher,
-    check_whole,
+    check_pool,
     hold_all,
     until,
     watch,
@@ -88,7 +88,7 @@ async def test_connect_attempt_continues_after_its_waiters_are_cancelled(
 
     proxy.flow()
     assert await behind.list_agents() == []
-    await check_whole(behind, watcher, size=SIZE)
+    await check_pool(behind, watcher, size=SIZE)
     assert proxy.accepted - before == SIZE
 
 
@@ -155,7 +155,7 @@ async def test_silently_dropped_idle_connections_delay_one_call(
     paid = [each for each in durations_s if each > maintenance.CHECK_TIMEOUT_S / 2]
     assert len(paid) == 1
     proxy.cut()
-    await check_whole(behind, watcher, size=SIZE)
+    await check_pool(behind, watcher, size=SIZE)
     await ledger.check(watcher.db)
 
 
@@ -179,7 +179,7 @@ async def test_connection_is_replaced_after_its_lifetime(migrated: str, watcher:
             return await client.db.fetchval(PID) != first
 
         await until(is_another)
-        await check_whole(client, watcher, size=1)
+        await check_pool(client, watcher, size=1)
 
 
 @pytest.mark.parametrize("programs", [EMBEDDED, DEBIANS_15], ids=["embedded", "debian-15"])
@@ -269,7 +269,7 @@ async def test_close_in_forked_child_leaves_parent_connections_open(
 
         async with asyncio.timeout(PATIENCE_S):
             assert await hold_all(client, SIZE) == before
-        await check_whole(client, watcher, size=SIZE)
+        await check_pool(client, watcher, size=SIZE)
 
 
 @LOOPS
@@ -367,7 +367,7 @@ async def test_close_waits_for_slowly_read_stream(
 
     assert await reading == 8
     assert "aclosing" not in caplog.text
-    assert "waits up to 10 s for 1 calls" in caplog.text
+    assert "waits up to 10 s for running calls (1)" in caplog.text
 
 
 async def test_close_logs_that_it_waits_for_a_call(
@@ -378,10 +378,10 @@ async def test_close_logs_that_it_waits_for_a_call(
     await watcher.until(ASLEEP)
     closing = asyncio.create_task(client.close())
 
-    async def is_said() -> bool:
-        return "waits up to 10 s for 1 calls" in caplog.text
+    async def is_logged() -> bool:
+        return "waits up to 10 s for running calls (1)" in caplog.text
 
-    await until(is_said)
+    await until(is_logged)
     call.cancel()
     await closing
     await watcher.until_sessions(0)

@@ -114,7 +114,7 @@ async def test_services_started_together_beside_a_reader_all_open(
 
 async def race(app: App, replicas: int) -> None:
     runners = [await app.start("up", "--lock-timeout", "1") for _ in range(replicas)]
-    ended = [await runner.ends() for runner in runners]
+    ended = [await runner.wait_for_end() for runner in runners]
     winners = [done for done in ended if done.out.startswith("applied")]
     assert len(winners) == 1, [done.err for done in ended]
     for done in ended:

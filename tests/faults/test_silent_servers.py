@@ -1,4 +1,4 @@
-"""Migration runs on a silent server, or on one that is too old."""
+"""Migration runs on a server that stops replying, or that is too old."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import asyncpg
 import pytest
 
 from support.proxy import proxy_to, socket_of
-from support.runners import AT_THE_GATE, GATE, App, close_gate, until
+from support.runners import GATE, WAITING_AT_GATE, App, close_gate, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 
-LONGEST_S = 10.0
-"""The time limit for the end of a run after a signal."""
+MAX_RUN_END_S = 10.0
+"""The time limit within which a run must end after a signal."""
 WORKER = (
     "SELECT pid FROM pg_stat_activity WHERE application_name = 'agentrows migrate'"
     " AND datname = current_database()"
@@ -25,8 +25,8 @@ WORKER = (
 
 
 @pytest.fixture
-async def stopped(db: asyncpg.Connection) -> AsyncIterator[list[int]]:
-    """Server processes that a test has suspended; they are resumed after it."""
+async def suspended_pids(db: asyncpg.Connection) -> AsyncIterator[list[int]]:
+    """Ids of the server processes that a test suspends; they are resumed after the test."""
     pids: list[int] = []
     yield pids
     for pid in pids:
@@ -34,28 +34,33 @@ async def stopped(db: asyncpg.Connection) -> AsyncIterator[list[int]]:
     await until(db, f"SELECT NOT EXISTS ({WORKER})")
 
 
-@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("build", [False, True])
+@pytest.mark.parametrize("signal_sent", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("no_transaction", [False, True])
 async def test_signal_ends_run_with_silent_server_process(
-    app: App, db: asyncpg.Connection, stopped: list[int], end: signal.Signals, *, build: bool
+    app: App,
+    db: asyncpg.Connection,
+    suspended_pids: list[int],
+    signal_sent: signal.Signals,
+    *,
+    no_transaction: bool,
 ) -> None:
-    header = "-- no-transaction: waits.\n" if build else "CREATE TABLE half (n int); "
+    header = "-- no-transaction: waits.\n" if no_transaction else "CREATE TABLE half (n int); "
     app.write(f"{header}{GATE}")
     await close_gate(db)
     runner = await app.start("up")
-    await until(db, AT_THE_GATE)
-    stopped.append(await db.fetchval(WORKER))
-    os.kill(stopped[0], signal.SIGSTOP)
+    await until(db, WAITING_AT_GATE)
+    suspended_pids.append(await db.fetchval(WORKER))
+    os.kill(suspended_pids[0], signal.SIGSTOP)
 
-    done = await runner.ends(end)
+    done = await runner.wait_for_end(signal_sent)
 
-    assert done.seconds < LONGEST_S, done
+    assert done.seconds < MAX_RUN_END_S, done
     assert done.code != 0
     assert await db.fetchval("SELECT to_regclass('half')") is None
 
 
 async def test_signal_ends_run_whose_server_process_hangs_at_lock_table(
-    app: App, db: asyncpg.Connection, stopped: list[int]
+    app: App, db: asyncpg.Connection, suspended_pids: list[int]
 ) -> None:
     await db.execute("CREATE TABLE busy (n int)")
     app.write("ALTER TABLE busy ADD COLUMN m int;")
@@ -68,33 +73,33 @@ async def test_signal_ends_run_whose_server_process_hangs_at_lock_table(
             "SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
             " AND query LIKE 'LOCK TABLE%' AND datname = current_database()",
         )
-        stopped.append(await db.fetchval(WORKER))
-        os.kill(stopped[0], signal.SIGSTOP)
+        suspended_pids.append(await db.fetchval(WORKER))
+        os.kill(suspended_pids[0], signal.SIGSTOP)
 
-        done = await runner.ends(signal.SIGTERM)
+        done = await runner.wait_for_end(signal.SIGTERM)
 
     await reader.close()
-    assert done.seconds < LONGEST_S, done
+    assert done.seconds < MAX_RUN_END_S, done
 
 
 async def test_signal_ends_run_whose_server_ignores_cancel_requests(
-    app: App, db: asyncpg.Connection, stopped: list[int]
+    app: App, db: asyncpg.Connection, suspended_pids: list[int]
 ) -> None:
     app.write(GATE)
     await close_gate(db)
     runner = await app.start("up")
-    await until(db, AT_THE_GATE)
+    await until(db, WAITING_AT_GATE)
     worker = await db.fetchval(WORKER)
     postmaster = int(
         await db.fetchval("SELECT split_part(pg_read_file('postmaster.pid'), E'\n', 1)")
     )
     for pid in (worker, postmaster):
-        stopped.append(pid)
+        suspended_pids.append(pid)
         os.kill(pid, signal.SIGSTOP)
 
-    done = await runner.ends(signal.SIGTERM)
+    done = await runner.wait_for_end(signal.SIGTERM)
 
-    assert done.seconds < LONGEST_S, done
+    assert done.seconds < MAX_RUN_END_S, done
 
 
 @pytest.mark.parametrize("command", ["up", "status", "verify", "plan", "doctor"])

@@ -55,7 +55,7 @@ def test_check_accepts_the_golden_packages(
     status = check(["--dsn", database, "--file", str(CASES_FOLDER / case / "sqlc.yaml")])
     printed = capsys.readouterr().out
     assert status == 0, printed
-    assert printed.endswith("queries checked, 0 contradicted\n")
+    assert printed.endswith("queries checked, 0 problems\n")
 
 
 def test_check_accepts_the_projects_own_queries(
@@ -78,7 +78,7 @@ def test_check_reports_differences_from_the_schema(
         "table item: column note is NOT NULL in the schema's files, but not on the server",
         'query.sql: GetItem: the server refuses it: column "made" does not exist',
         "query.sql: Sizes: the result is int | None, the server has numeric",
-        "2 queries checked, 3 contradicted",
+        "2 queries checked, 3 problems",
     ]
 
 
@@ -121,7 +121,7 @@ def test_check_reports_differences_in_nulls_and_enum_values(
         "enum app.mood: the server has 'low' too",
         "enum app.mood: the server has 'calm' too",
         "enum app.mood: the server has no 'sad'",
-        "1 queries checked, 5 contradicted",
+        "1 queries checked, 5 problems",
     ]
 
 
@@ -168,7 +168,7 @@ def test_check_reports_a_configuration_without_the_plugin(
     other.chmod(0o755)
     config.write_text(config.read_text().replace('"sqlc-gen-asyncpg"', f'"{other}"'))
     assert check(["--dsn", database, "--file", project]) == 2
-    assert "no plugin whose cmd is sqlc-gen-asyncpg, or a path to it" in capsys.readouterr().err
+    assert "no plugin whose cmd is sqlc-gen-asyncpg or a path to it" in capsys.readouterr().err
 
 
 DOMAINS = """

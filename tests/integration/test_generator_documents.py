@@ -99,7 +99,7 @@ def test_the_first_page_works_from_an_empty_folder(database: str, tmp_path: Path
     assert done.returncode == 0, done.stderr
     assert f"```\n{done.stdout}```" in page
     done = run(tmp_path, "sqlc-gen-asyncpg", "check", "--dsn", database)
-    assert done.stdout == "3 queries checked, 0 contradicted\n"
+    assert done.stdout == "3 queries checked, 0 problems\n"
 
 
 def test_the_booking_example_is_fresh_and_runs(database: str, tmp_path: Path) -> None:
@@ -119,4 +119,4 @@ def test_the_booking_example_is_fresh_and_runs(database: str, tmp_path: Path) ->
     assert "suite free" in done.stdout
     assert "arrival=datetime.time(15, 30)" in done.stdout
     done = run(EXAMPLE, "sqlc-gen-asyncpg", "check", "--dsn", database)
-    assert done.stdout == "9 queries checked, 0 contradicted\n"
+    assert done.stdout == "9 queries checked, 0 problems\n"

@@ -1,16 +1,13 @@
 """Every method on older core versions: it works, or raises an error with the migration.
 
-The whole suite of the stores runs on one with `pytest tests/integration/stores --core 3`; here it
-does so on two of the versions, and every method is called once on each.
+Here every method is called once on each version. `make matrix` runs all tests of the stores on some
+of them, by `pytest tests/integration/stores --core 3`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -41,8 +38,6 @@ if TYPE_CHECKING:
     from support.postgres import Server
 
 ROOT: Final = Path(__file__).parents[2]
-STORES: Final = "tests/integration/stores"
-ELSEWHERE: Final = ("bad_input", "hostile_input", "limits", "memory_search")
 """Stores that no version of core changes: their arguments or their tables do not allow it."""
 MOVED: Final = {"agents": 3, "tasks": 7, "push notifications": 7, "shares": 6, "users": 7}
 """The core version that brought a column or table to a store's methods."""
@@ -198,36 +193,3 @@ async def test_arguments_are_checked_on_every_schema(older: tuple[int, str]) -> 
                 if "user_id" in arguments and needed(store, method) <= core:
                     with pytest.raises(InvalidValue, match="user_id"):
                         await call(client, method, {**arguments, "user_id": ""})
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[int, subprocess.Popen[str]]]:
-    """The suite of the stores on three versions, all at once: it waits more than it works."""
-    started: dict[int, subprocess.Popen[str]] = {}
-    for core in (2, 3, 5):
-        folder = tmp_path_factory.mktemp("run")
-        started[core] = subprocess.Popen(  # noqa: S603  this very interpreter
-            [
-                *(sys.executable, "-m", "pytest", STORES),
-                *(f"--ignore={STORES}/test_{name}.py" for name in ELSEWHERE),
-                *("--core", str(core), "-q", "-p", "no:cacheprovider", "--tb=short", "-r", "fE"),
-            ],
-            cwd=ROOT,
-            env={**os.environ, "PYTEST_DEBUG_TEMPROOT": str(folder)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-    yield started
-    for run in started.values():
-        with run:
-            run.terminate()
-
-
-@pytest.mark.parametrize("core", [2, 3, 5])
-def test_store_tests_run_on_older_schema(core: int, runs: dict[int, subprocess.Popen[str]]) -> None:
-    report, _ = runs[core].communicate(timeout=300)
-    assert runs[core].returncode == 0, report[-8000:]
-    counts = {what: int(number) for number, what in re.findall(r"(\d+) (\w+)", report[-200:])}
-    assert counts["passed"] > counts["xfailed"] > 0, report[-200:]
-    assert "skipped" not in counts, report[-200:]

@@ -103,7 +103,7 @@ async def start(
 
 async def statements_of(runner: Runner) -> int:
     """Wait until it has ended; return the number of statements that it sent."""
-    done = await runner.ends()
+    done = await runner.wait_for_end()
     sent = re.search(r"sent (\d+)", done.err)
     assert done.code == 0, done.err
     assert sent, done.err

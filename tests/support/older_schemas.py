@@ -31,7 +31,7 @@ LATER: Final = (
 
 
 def tracks_at(core: int, folder: Path) -> tuple[migrate.Track, ...]:
-    """The built-in tracks with core up to this version, and the files of ours that it allows."""
+    """The built-in tracks, with `core` up to this version and the `agentrows` files for it."""
     newest, vector, ours, ours_vector = migrate.builtin_tracks()
     highest = OURS if core >= NEEDS_SHARES else OURS_WITHOUT_SHARES
     return (

@@ -18,19 +18,19 @@ from support.tracks import write_track
 if TYPE_CHECKING:
     import asyncpg
 
-Whole = Callable[[int], Awaitable[None]]
-"""A statement that checks that no row is lost, and the version of the application's track."""
+IntactCheck = Callable[[int], Awaitable[None]]
+"""A function that checks that no row is lost and that the track has this version."""
 COMMAND: Final = Path(sys.executable).parent / "agentrows"
 PATIENCE_S: Final = 30.0
 GATE: Final = "SELECT pg_advisory_xact_lock(4242);"
-"""A file waits here while a test has this lock."""
+"""A migration file with this statement waits while a test has the advisory lock."""
 WAITING: Final = "another runner has the migration lock: "
 MODULE: Final = """
 from pathlib import Path
 from agentrows.migrate import Track
 TRACKS = [Track("app", Path(__file__).parent / "app", "app_versions")]
 """
-AT_THE_GATE: Final = (
+WAITING_AT_GATE: Final = (
     "SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND objid = 4242 AND NOT granted"
 )
 BUILDING: Final = (
@@ -38,12 +38,12 @@ BUILDING: Final = (
     " AND datname = current_database() AND wait_event_type = 'Lock'"
     " AND query LIKE '%INDEX CONCURRENTLY IF NOT EXISTS a_n ON a %'"
 )
-"""This build waits for a writer; builds of our own tracks also wait for readers."""
-NOBODY: Final = (
+"""Whether an index build waits for a writer; builds of built-in tracks also wait for readers."""
+NO_RUNNER_LEFT: Final = (
     "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'agentrows migrate'"
     " AND datname = current_database()"
 )
-RUNNERS: Final = (
+TERMINATE_RUNNERS: Final = (
     "SELECT count(pg_terminate_backend(pid)) > 0 FROM pg_stat_activity"
     " WHERE application_name = 'agentrows migrate' AND datname = current_database()"
 )
@@ -66,12 +66,12 @@ class Done:
 
 @dataclass(slots=True)
 class Runner:
-    """A running `agentrows migrate …`."""
+    """A process that runs `agentrows migrate …`."""
 
     process: asyncio.subprocess.Process
     seen: list[str] = field(default_factory=list[str])
 
-    async def says(self, words: str) -> None:
+    async def wait_for_line(self, words: str) -> None:
         """Wait for a line on stderr that contains these words."""
         assert self.process.stderr
         async with asyncio.timeout(PATIENCE_S):
@@ -81,8 +81,8 @@ class Runner:
                     return
         raise AssertionError("".join(self.seen))
 
-    async def ends(self, with_signal: signal.Signals | None = None) -> Done:
-        """Wait for its end, after a signal if one is given."""
+    async def wait_for_end(self, with_signal: signal.Signals | None = None) -> Done:
+        """Send a signal if one is given; wait for the end of the process."""
         started = time.monotonic()
         if with_signal:
             with contextlib.suppress(ProcessLookupError):
@@ -127,14 +127,14 @@ class App:
         return runner
 
     async def run(self, *arguments: str, dsn: str | None = None, **extra: str) -> Done:
-        """Run it to its end."""
-        return await (await self.start(*arguments, dsn=dsn, **extra)).ends()
+        """Start `agentrows migrate` with these arguments, and wait for its end."""
+        return await (await self.start(*arguments, dsn=dsn, **extra)).wait_for_end()
 
     async def end(self) -> None:
-        """Kill the processes that still run."""
+        """Kill the processes that are still running."""
         for runner in self.runners:
             if runner.process.returncode is None:
-                await runner.ends(signal.SIGKILL)
+                await runner.wait_for_end(signal.SIGKILL)
 
 
 async def until(db: asyncpg.Connection, query: str) -> None:

@@ -104,7 +104,7 @@ async def hold_all(client: PostgresClient, size: int) -> set[int]:
     return pids
 
 
-async def check_whole(client: PostgresClient, watcher: Watcher, *, size: int) -> None:
+async def check_pool(client: PostgresClient, watcher: Watcher, *, size: int) -> None:
     """Check that the pool can deliver all of its connections at once, and has no other."""
     held = await hold_all(client, size)
     assert len(held) == size

@@ -135,7 +135,7 @@ def _with_cure(error: AgentRowsError) -> str:
 
 
 def _describe(error: Exception) -> str:
-    """Return the message of an error that has no class of ours, without the rows it may quote."""
+    """Return the message of an error that is no AgentRowsError, without rows that it may quote."""
     message = str(error.args[0]) if error.args else type(error).__name__
     if isinstance(error, asyncpg.PostgresError):
         return f"the server returned an error: {message} (SQLSTATE {error.sqlstate})"

@@ -1,4 +1,4 @@
-"""`agentrows migrate …`: one function per command, which reads options, runs and prints."""
+"""`agentrows migrate …`: one function per command; it reads options, runs and prints."""
 
 from __future__ import annotations
 
@@ -103,14 +103,14 @@ def goto(  # noqa: PLR0913  one keyword per option
 
 @migrations.command()
 def force(
-    version: Annotated[int, typer.Argument(min=0, help="The version; 0 is none.")],
+    version: Annotated[int, typer.Argument(min=0, help="The version, or 0 if nothing is applied.")],
     track: TrackName,
     dsn: Dsn = None,
     tracks: Tracks = None,
     *,
     lock_timeout: LockTimeout = 60.0,
 ) -> None:
-    """Record the version of a track without running a file. The track is not dirty then."""
+    """Record the version of a track without running a file. This clears the dirty flag."""
     status = on_database(
         lambda m: m.force(track, version), dsn, tracks, track=track, lock_timeout_s=lock_timeout
     )
@@ -162,7 +162,7 @@ def plan(
         int | None, typer.Option(help="The version to go to; needs --track.", min=0)
     ] = None,
 ) -> None:
-    """Show the files that `up` would run. With --track and --to: those of `goto`. Only reads."""
+    """Show the files that `up` would run, or `goto` with --track and --to. This only reads."""
     if to is not None and track is None:
         raise typer.BadParameter("--to needs --track")
     output.print_plan(on_database(lambda m: m.plan(track, to), dsn, tracks, track=track))

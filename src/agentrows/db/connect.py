@@ -250,11 +250,11 @@ async def _connect_with_first(
 
 
 async def _with_explained_errors(attempt: Awaitable[T]) -> T:
-    """Await an attempt to connect; raise its error as one of ours."""
+    """Await an attempt to connect; raise its error as an AgentRowsError."""
     try:
         return await attempt
     except Exception as error:
-        ours, cause = explain_connect_error(error)
+        translated, cause = explain_connect_error(error)
     # Outside of the handler, so that the driver's error, which may contain the DSN, is not its
     # context.
-    raise ours from cause
+    raise translated from cause

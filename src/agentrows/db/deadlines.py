@@ -67,7 +67,7 @@ class Deadlines:
 
 
 class TimeLimit:
-    """A block that raises TimeoutError if it still runs at `when`, as `asyncio.timeout_at` does.
+    """A block that raises TimeoutError if it runs past `when`, as `asyncio.timeout_at` does.
 
     `when` is in the time of the event loop, `Deadlines.now()`; infinity means never.
     """

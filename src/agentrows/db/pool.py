@@ -1,9 +1,10 @@
-"""A pool of bare asyncpg connections, where acquiring an idle one costs a list's `pop`.
+"""A pool of bare asyncpg connections, where acquiring an idle one takes one `deque.pop`.
 
 asyncpg's own pool resets a session at every release, which is a round trip per call, and wraps
 every connection in a proxy, which halves the speed of a look-up by key (docs/performance.md). Here
 a connection is idle at once after a use without an error; after any other use a task of the pool
-resets or closes it. Tasks also open connections, so a cancelled caller does not end an attempt.
+resets or closes it. Connections are opened in tasks too, so cancelling a caller does not cancel the
+attempt to connect.
 """
 
 from __future__ import annotations
@@ -47,15 +48,18 @@ logger = logging.getLogger(__name__)
 CHECK_AFTER_S: Final = 5.0
 """A connection that was idle for longer is checked before a statement runs on it."""
 CONNECT_GRACE_S: Final = 1.0
-"""Time in which attempts to connect may end before `close` cancels them."""
-SHORTEST_LIFE: Final = 0.9
-"""The minimal part of `max_lifetime_s`; it is random, so that connections do not end together."""
-RENEW_AGAIN_S: Final = 1.0
-"""Minimal time between two renewals of the whole pool that rest on a server's error.
+"""Time that `close` gives attempts to connect before it cancels them."""
+MIN_LIFETIME_FRACTION: Final = 0.9
+"""The shortest lifetime as a fraction of `max_lifetime_s`.
+
+Each lifetime is random, so that connections do not expire together.
+"""
+MIN_RENEWAL_INTERVAL_S: Final = 1.0
+"""Minimal time between two renewals of the whole pool that a server error causes.
 
 A damaged catalog causes the same errors and would otherwise renew the pool at every call.
 """
-STILL_RUNNING: Final = "closing the client waits up to %g s for %d calls that still run"
+STILL_RUNNING: Final = "closing the client waits up to %g s for running calls (%d)"
 CLOSED: Final = "the client is closed"
 OTHER_LOOP: Final = "this client was opened in another event loop"
 
@@ -108,7 +112,7 @@ class ConnectionPool:
         self._connects: set[asyncio.Task[Connection]] = set()
         self._maintenance = MaintenanceTasks(self._end_maintenance)
         self._emptied = asyncio.Event()
-        self._renewed_at = -RENEW_AGAIN_S
+        self._renewed_at = -MIN_RENEWAL_INTERVAL_S
 
     async def acquire(self, deadline: float | None = None) -> Connection:
         """Return a connection that belongs to the caller until `release`.
@@ -131,7 +135,7 @@ class ConnectionPool:
     def acquire_nowait(self) -> Connection | None:
         """Return a connection that is usable at once, or None if `acquire` would wait."""
         if asyncio.get_running_loop() is not self._loop:
-            raise ConfigError(f"{OTHER_LOOP}: open one in each")
+            raise ConfigError(f"{OTHER_LOOP}: open one client per event loop")
         while self._idle:
             connection, since, expires_at = self._idle[-1]
             idle_s = self._loop.time() - since
@@ -153,7 +157,7 @@ class ConnectionPool:
     def release(self, connection: Connection, error: BaseException | None = None) -> None:
         """Return a connection to the pool, with the error that ended its use.
 
-        It does not wait, so that no cancellation can interrupt it.
+        It does not await anything, so that no cancellation can interrupt it.
         """
         expires_at = self._used.pop(connection, None)
         if expires_at is None:
@@ -171,10 +175,10 @@ class ConnectionPool:
             self._maintenance.reset(connection, expires_at)
 
     async def close(self, *, timeout_s: float) -> None:
-        """Close every connection; calls that still run after `timeout_s` are interrupted.
+        """Close every connection; calls that are running after `timeout_s` are interrupted.
 
-        In a forked child it only marks the pool as closed: the connections are the parent's. In
-        another event loop it ends the sessions if the pool's own loop is closed.
+        In a forked child it only marks the pool as closed, because the parent uses the connections.
+        In another event loop it ends the sessions if the pool's own loop is closed.
 
         Raises:
             ConfigError: the pool belongs to another event loop, which is not closed.
@@ -185,7 +189,7 @@ class ConnectionPool:
             return
         if asyncio.get_running_loop() is not self._loop:
             if not self._loop.is_closed():
-                raise ConfigError(f"{OTHER_LOOP}: close it there")
+                raise ConfigError(f"{OTHER_LOOP}: close it in that event loop")
             self._shut_down_sessions()
             return
         self.is_closed = True
@@ -236,7 +240,7 @@ class ConnectionPool:
         self._maintenance.clear()
 
     async def wait_for_connection(self, deadline: float | None) -> Connection:
-        """Do the same as `acquire` if no connection is usable at once."""
+        """Wait for a connection as `acquire` does; called after `acquire_nowait` returned None."""
         if self.is_closed:
             raise ClientClosed(CLOSED)
         waiter = self._add_waiter(math.inf if deadline is None else deadline)
@@ -268,7 +272,7 @@ class ConnectionPool:
             return
         if self._waiting.count_before(waiter) >= self._count_expected():
             waiter.fail(
-                PoolTimeout(f"no connection became free in time (the pool has {self._max_size})")
+                PoolTimeout(f"no connection became free in time (max_size is {self._max_size})")
             )
         elif waiter.when < waiter.deadline:
             # Every attempt has its own time limit and serves this waiter or an earlier one.
@@ -278,7 +282,7 @@ class ConnectionPool:
             waiter.fail(Unavailable("the database did not accept a connection in time"))
 
     def _withdraw_waiter(self, waiter: Waiter) -> None:
-        """Remove a waiter that gave up; release the connection that it was delivered."""
+        """Remove a waiter that gave up; release the connection if one was delivered to it."""
         future = waiter.future
         if future.done() and not future.cancelled() and not future.exception():
             self.release(future.result())
@@ -308,11 +312,11 @@ class ConnectionPool:
         task.add_done_callback(self._end_connect)
 
     def _end_connect(self, task: asyncio.Task[Connection]) -> None:
-        """Deliver a new connection; an error goes to the longest waiter."""
+        """Deliver a new connection; an error is raised in the first waiter."""
         self._connects.discard(task)
         error = None if task.cancelled() else task.exception()
         if not task.cancelled() and error is None:
-            lifetime_s = self._max_lifetime_s * random.uniform(SHORTEST_LIFE, 1)  # noqa: S311
+            lifetime_s = self._max_lifetime_s * random.uniform(MIN_LIFETIME_FRACTION, 1)  # noqa: S311
             self._deliver(task.result(), self._loop.time() + lifetime_s)
             return
         if error is not None and (waiter := self._waiting.take_first()):
@@ -320,9 +324,9 @@ class ConnectionPool:
         self._release_slot()
 
     def _deliver(self, connection: Connection, expires_at: float) -> None:
-        """Give the connection to the longest waiter; otherwise keep it idle.
+        """Give the connection to the first waiter; without a waiter, make it idle.
 
-        In that case one connection that was idle for too long is closed.
+        When it becomes idle, one connection that was idle for too long is closed.
         """
         if self.is_closed:
             self._discard(connection)
@@ -342,12 +346,12 @@ class ConnectionPool:
             self._retire(oldest)
 
     def _renew(self, connection: Connection, expires_at: float, *, is_certain: bool) -> None:
-        """Close a connection with outdated types and all that were opened before this error.
+        """Close a connection with outdated types, and all others that were opened before its error.
 
         Idle connections are closed now, those in use at their release.
         """
         now = self._loop.time()
-        renews_all = is_certain or now - self._renewed_at > RENEW_AGAIN_S
+        renews_all = is_certain or now - self._renewed_at > MIN_RENEWAL_INTERVAL_S
         if renews_all and expires_at != EXPIRED:
             self._renewed_at = now
             self._used = dict.fromkeys(self._used, EXPIRED)
@@ -357,7 +361,7 @@ class ConnectionPool:
         self._retire(connection)
 
     def _release_slot(self) -> None:
-        """Give the slot to the longest waiter; otherwise shrink the pool by one."""
+        """Free a slot, and open a connection in it if a waiter needs one."""
         self._size -= 1
         if self.is_closed and not self._size:
             self._emptied.set()
@@ -375,17 +379,17 @@ class ConnectionPool:
     def _end_maintenance(
         self, connection: Connection, expires_at: float, *, is_usable: bool, was_check: bool
     ) -> None:
-        """Take a connection back from its maintenance."""
+        """Deliver a connection after its maintenance, or discard it if it is unusable."""
         if is_usable:
             self._deliver(connection, expires_at)
             return
         if was_check:
-            self._check_idle()  # first, because the free slot may serve a waiter from these
+            self._check_idle()  # before the discard, which may give one of them to a waiter
         self._discard(connection)
 
     def _check_idle(self) -> None:
-        """Check all connections that were idle as long as one that did not answer."""
+        """Check the connections that are no longer fresh, after one of them did not answer."""
         limit = self._loop.time() - self._fresh_s
-        while self._idle and self._idle[0][1] < limit:  # the first one is idle the longest
+        while self._idle and self._idle[0][1] < limit:  # the first one has been idle longest
             connection, _since, expires_at = self._idle.popleft()
             self._maintenance.check(connection, expires_at, for_waiter=False)

@@ -129,15 +129,15 @@ class ApplicationPool:
             return await self._pool.acquire(timeout=limit_s)
         except TimeoutError as error:
             raise PoolTimeout(
-                f"no connection became free in time (the pool has {self._pool.get_max_size()})"
+                f"no connection became free in time (max_size is {self._pool.get_max_size()})"
             ) from error
         except Exception as error:
             if self._pool.is_closing():
                 raise ClientClosed("the pool is closed") from error
-            ours = translate(error, lost=Unavailable)
-            if ours is None:
+            translated = translate(error, lost=Unavailable)
+            if translated is None:
                 raise
-            raise ours from error
+            raise translated from error
 
     async def release(self, connection: Connection, error: BaseException | None = None) -> None:
         """Return a connection to the pool, also if the caller is cancelled.

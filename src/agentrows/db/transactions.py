@@ -54,8 +54,8 @@ class Transactions:
     ) -> AsyncGenerator[TransactionScope]:
         """Run a block in a transaction, or in a savepoint if the source is a transaction.
 
-        A connection lost at COMMIT raises `lost`. `is_stream` marks a block that its reader may
-        leave open, so that closing the client ends it.
+        A connection lost at COMMIT raises `lost`. With `is_stream` the block is the body of a
+        stream. Its reader may stop in the middle, so closing the client ends the transaction.
         """
         _check_isolation(isolation)
         connection, transaction = await self._retries.run(
@@ -115,14 +115,13 @@ class Transactions:
         *,
         lost: type[Unavailable | OutcomeUnknown],
     ) -> None:
-        """Run a command of a transaction until `deadline` or within the limit of a statement."""
+        """Run a command until `deadline`; the default is the time limit of a statement."""
         if deadline is None and self._timeout_s is not None:
             deadline = self._source.deadlines.now() + self._timeout_s
         try:
             with TimeLimit(self._source.deadlines, statement_end(self._source, deadline)):
-                await (
-                    command()
-                )  # called here: for a closed connection the driver raises at the call
+                # Called inside `try`: for a closed connection the driver raises at the call.
+                await command()
         except Exception as error:
             raise_translated(error, lost=lost)
             raise
@@ -136,8 +135,9 @@ def _check_isolation(value: str | None) -> None:
 async def _roll_back(transaction: Transaction, connection: Connection) -> None:
     """Roll back; if the server does not reply in time, close the connection instead.
 
-    The server ignores a cancel request that arrives before its statement, and completes the
-    statement. The caller raises the error of the block, so a failed rollback is only logged.
+    The time limit is needed because the server ignores a cancel request that arrives before its
+    statement, and then completes the statement. The caller raises the error of the block, so a
+    failed rollback is only logged.
     """
     try:
         async with asyncio.timeout(ROLLBACK_TIMEOUT_S):
@@ -151,7 +151,7 @@ async def _roll_back(transaction: Transaction, connection: Connection) -> None:
 
 
 def _terminate(connection: Connection) -> None:
-    """Close a connection at once, unless it is back in an `asyncpg.Pool`."""
+    """Close a connection at once, unless it was returned to an `asyncpg.Pool`."""
     with contextlib.suppress(asyncpg.InterfaceError):
         connection.terminate()
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["call_name", "raise_translated"]
 
 NAME: Final = re.compile(r"-- name: (\w+)")
-WORD: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+WORD_START: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 UPSERT: Final = re.compile(r"\bON\s+CONFLICT\b|\bMERGE\s+INTO\b", re.IGNORECASE)
 UPSERT_TRIES: Final = 4
 """Attempts of an upsert that violates a unique key, which is a race inside the server."""
@@ -33,9 +33,9 @@ STANDBY_TRIES: Final = 2
 
 
 def call_name(query: str) -> str:
-    """Return the name of a statement for the log: its function's name, or `a statement`."""
+    """Return the name of a statement for the log: the name of its function, or `a statement`."""
     named = NAME.match(query)
-    return WORD.sub("_", named[1]).lower() if named else "a statement"
+    return WORD_START.sub("_", named[1]).lower() if named else "a statement"
 
 
 def raise_translated(
@@ -46,20 +46,20 @@ def raise_translated(
     lost: type[Unavailable | OutcomeUnknown],
     readonly: bool = False,
 ) -> None:
-    """Raise our error for an error of the driver; return if there is none."""
+    """Raise the AgentRowsError for an error of the driver; return if it has no translation."""
     if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
         if readonly:
             raise InvalidValue("this transaction is read-only") from error
-        ours = _read_only_error(error, connection)
+        translated = _read_only_error(error, connection)
     else:
-        ours = translate(error, lost=lost)
-    if ours is None:
+        translated = translate(error, lost=lost)
+    if translated is None:
         return
-    if isinstance(ours, AlreadyExists) and UPSERT.search(query):
-        # The plan of ON CONFLICT lists the unique indexes of its time; REINDEX CONCURRENTLY or a
-        # new unique index can change them before the insert.
-        ours.most_tries = UPSERT_TRIES
-    raise ours from error
+    if isinstance(translated, AlreadyExists) and UPSERT.search(query):
+        # ON CONFLICT checks the unique indexes that existed when the statement was planned.
+        # REINDEX CONCURRENTLY or CREATE UNIQUE INDEX can change them before the insert.
+        translated.most_tries = UPSERT_TRIES
+    raise translated from error
 
 
 def _read_only_error(error: Exception, connection: Connection | None) -> AgentRowsError | None:

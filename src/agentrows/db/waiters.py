@@ -41,7 +41,7 @@ class WaiterQueue(deque[Waiter]):
     """Waiters in the order of arrival; cancelled ones stay until their task runs."""
 
     def take_first(self) -> Waiter | None:
-        """Remove and return the longest waiter; None if the queue is empty."""
+        """Remove and return the first waiter; None if the queue is empty."""
         while self:
             waiter = self.popleft()
             if not waiter.future.done():
@@ -54,7 +54,7 @@ class WaiterQueue(deque[Waiter]):
             self.remove(waiter)
 
     def count_live(self) -> int:
-        """Return the number of waiters that still wait."""
+        """Return the number of waiters that are still waiting."""
         return sum(not waiter.future.done() for waiter in self)
 
     def count_before(self, waiter: Waiter) -> int:

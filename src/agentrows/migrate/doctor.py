@@ -16,9 +16,9 @@ from agentrows.migrate.status import (
     TrackStatus,
     describe,
     describe_all,
-    locate,
     read_states,
     read_tables,
+    resolve_table_names,
     with_lock_holders,
 )
 from agentrows.migrate.work import decide, schedule
@@ -57,7 +57,7 @@ class TrackCheckup:
 
     @property
     def is_healthy(self) -> bool:
-        """Whether the track has no problem; pending files are none."""
+        """Whether the track has no problem; pending files do not count as one."""
         dirty = any(row.dirty for row in self.rows)
         return not (dirty or self.problem or self.missing_indexes)
 
@@ -76,11 +76,11 @@ class Checkup:
 
 
 async def check_tracks(db: asyncpg.Connection, loaded: Sequence[LoadedTrack]) -> Checkup:
-    """Check every track; a problem is part of the result and no error."""
+    """Check every track; a problem is in the result and raises no error."""
     session = await server.read_session(db)
-    places = locate([known.track for known in loaded], session)
-    tables = await read_tables(db, loaded, places)
-    schemas = sorted({place.schema for place in places})
+    names_per_track = resolve_table_names([known.track for known in loaded], session)
+    tables = await read_tables(db, loaded, names_per_track)
+    schemas = sorted({names.schema for names in names_per_track})
     invalid = await index_catalog.find_invalid_in_schemas(db, schemas)
     pairs = list(zip(loaded, tables, strict=True))
     missing = await read_missing(db, [_applied(known, content) for known, content in pairs])
@@ -90,10 +90,10 @@ async def check_tracks(db: asyncpg.Connection, loaded: Sequence[LoadedTrack]) ->
         for known, content in pairs
     ]
     with_holders = [
-        replace(checkup, status=await with_lock_holders(db, checkup.status, place, session))
+        replace(checkup, status=await with_lock_holders(db, checkup.status, names, session))
         if checkup.status
         else checkup
-        for checkup, place in zip(checkups, places, strict=True)
+        for checkup, names in zip(checkups, names_per_track, strict=True)
     ]
     return Checkup(tuple(with_holders), tuple(invalid))
 
@@ -147,7 +147,7 @@ def _check_track(
     absent = [each for each in missing if not each.is_invalid]
     return TrackCheckup(
         name=known.track.name,
-        table=content.place.tracking,
+        table=content.names.tracking,
         rows=content.rows,
         status=status,
         problem=problem,
@@ -177,4 +177,4 @@ def _describe_readable(pairs: Sequence[tuple[LoadedTrack, TrackTables]]) -> dict
 def _applied(known: LoadedTrack, content: TrackTables) -> Applied:
     """Return the applied migrations; none if the tracking table has several rows."""
     row = content.rows[0] if len(content.rows) == 1 else None
-    return Applied(known, content.place, row.version - row.dirty if row else 0)
+    return Applied(known, content.names, row.version - row.dirty if row else 0)

@@ -39,8 +39,8 @@ _COLUMNS: Final = """
 """
 # In the union of both, `dirty` is NULL exactly for the entries of the history.
 _ROWS: Final = """
-    SELECT {number} AS track, version AS place, version, dirty, NULL AS sha256, false AS is_start,
-        NULL AS file, '' AS library
+    SELECT {number} AS track, version AS position, version, dirty, NULL AS sha256,
+        false AS is_start, NULL AS file, '' AS library
     FROM {tracking}
 """
 _ENTRIES: Final = """
@@ -81,7 +81,7 @@ _ENTER: Final = """
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class TableNames:
     """The schema and the names of a track's tables."""
 
     schema: str
@@ -118,7 +118,7 @@ class TrackTables:
     `is_readable` is False for the tracking table of an optional track that this role cannot read.
     """
 
-    place: Place
+    names: TableNames
     columns: Mapping[str, str]
     rows: tuple[Row, ...]
     history: tuple[Entry, ...]
@@ -133,7 +133,7 @@ class TrackTables:
         if len(self.rows) > 1:
             versions = ", ".join(str(row.version) for row in self.rows)
             raise MigrationError(
-                f"{self.place.tracking} has {len(self.rows)} rows (versions {versions}), at most "
+                f"{self.names.tracking} has {len(self.rows)} rows (versions {versions}), at most "
                 "one is allowed: find out which version the schema has, and record it with "
                 "`agentrows migrate force`"
             )
@@ -144,7 +144,7 @@ class TrackTables:
         if self.columns and not has_shape(self.columns):
             shape = ", ".join(f"{name} {kind}" for name, kind in self.columns.items())
             raise MigrationError(
-                f"{self.place.tracking} is another tool's table ({shape}): golang-migrate's is "
+                f"{self.names.tracking} is another tool's table ({shape}): golang-migrate's is "
                 "(version bigint, dirty boolean), dbmate and Rails use the same name. Use another "
                 "database or schema"
             )
@@ -156,27 +156,29 @@ def has_shape(columns: Mapping[str, str]) -> bool:
 
 
 async def read_all(
-    db: Connection, places: Sequence[Place], *, optional: Collection[Place] = ()
+    db: Connection, names_per_track: Sequence[TableNames], *, optional: Collection[TableNames] = ()
 ) -> tuple[TrackTables, ...]:
     """Read the tables of every track, in two statements.
 
     A history that this role cannot read is skipped, and so is the tracking table of an `optional`
     track: a service that only reads rows needs neither.
     """
-    skipped = [place.history_table for place in places] + [place.table for place in optional]
-    columns = await _columns(db, places, skip_unreadable=skipped)
+    skipped = [names.history_table for names in names_per_track] + [
+        names.table for names in optional
+    ]
+    columns = await _columns(db, names_per_track, skip_unreadable=skipped)
     parts: list[str] = []
-    for number, place in enumerate(places):
-        tracking = columns.get((place.schema, place.table), {})
+    for number, names in enumerate(names_per_track):
+        tracking = columns.get((names.schema, names.table), {})
         if has_shape(tracking):
-            parts.append(_for_place(place, _ROWS).replace("{number}", str(number)))
-        if columns.get((place.schema, place.history_table)):
-            parts.append(_for_place(place, _ENTRIES).replace("{number}", str(number)))
+            parts.append(_with_names(names, _ROWS).replace("{number}", str(number)))
+        if columns.get((names.schema, names.history_table)):
+            parts.append(_with_names(names, _ENTRIES).replace("{number}", str(number)))
     lines = await db.fetch(" UNION ALL ".join(parts) + " ORDER BY 1, 2") if parts else []
     return tuple(
         TrackTables(
-            place=place,
-            columns=columns.get((place.schema, place.table), {}),
+            names=names,
+            columns=columns.get((names.schema, names.table), {}),
             rows=tuple(
                 Row(version=version, dirty=dirty)
                 for track, _, version, dirty, *_ in lines
@@ -187,45 +189,45 @@ async def read_all(
                 for track, _, version, dirty, *rest in lines
                 if track == number and dirty is None
             ),
-            is_readable=columns.get((place.schema, place.table)) != {},
+            is_readable=columns.get((names.schema, names.table)) != {},
         )
-        for number, place in enumerate(places)
+        for number, names in enumerate(names_per_track)
     )
 
 
-async def create_tables(db: asyncpg.Connection, place: Place) -> None:
+async def create_tables(db: asyncpg.Connection, names: TableNames) -> None:
     """Create the schema and the two tables, unless they exist."""
     # `IF NOT EXISTS` needs the right to create also if nothing is created.
-    if not await db.fetchval("SELECT to_regnamespace($1) IS NOT NULL", quote(place.schema)):
-        await db.execute(f"CREATE SCHEMA {quote(place.schema)}")
-    columns = await _columns(db, [place])
-    if (place.schema, place.table) not in columns:
-        await db.execute(_for_place(place, _CREATE_TRACKING))
-    if (place.schema, place.history_table) not in columns:
-        await db.execute(_for_place(place, _CREATE_HISTORY))
+    if not await db.fetchval("SELECT to_regnamespace($1) IS NOT NULL", quote(names.schema)):
+        await db.execute(f"CREATE SCHEMA {quote(names.schema)}")
+    columns = await _columns(db, [names])
+    if (names.schema, names.table) not in columns:
+        await db.execute(_with_names(names, _CREATE_TRACKING))
+    if (names.schema, names.history_table) not in columns:
+        await db.execute(_with_names(names, _CREATE_HISTORY))
 
 
-async def write_row(db: asyncpg.Connection, place: Place, row: Row) -> None:
+async def write_row(db: asyncpg.Connection, names: TableNames, row: Row) -> None:
     """Replace the rows of the tracking table; as in golang-migrate, none for a clean NOTHING."""
     # TRUNCATE, which golang-migrate uses, would wait for every open reader.
-    await db.execute(_for_place(place, "DELETE FROM {tracking}"))
+    await db.execute(_with_names(names, "DELETE FROM {tracking}"))
     if row == Row(NOTHING, dirty=False):
         return
     await db.execute(
-        _for_place(place, "INSERT INTO {tracking} (version, dirty) VALUES ($1, $2)"),
+        _with_names(names, "INSERT INTO {tracking} (version, dirty) VALUES ($1, $2)"),
         row.version,
         row.dirty,
     )
 
 
 async def record_step(
-    db: asyncpg.Connection, place: Place, step: Step, started_at: datetime
+    db: asyncpg.Connection, names: TableNames, step: Step, started_at: datetime
 ) -> float:
     """Record a file that ran in the history; return its duration in seconds."""
     outcome = "healed" if step.heals else "applied"
     return float(
         await db.fetchval(
-            _for_place(place, _ENTER),
+            _with_names(names, _ENTER),
             *(step.reaches, step.direction, outcome, step.file.label, step.file.sha256),
             *(started_at, __version__),
         )
@@ -233,7 +235,7 @@ async def record_step(
 
 
 async def record_rebuild(
-    db: asyncpg.Connection, place: Place, version: int, step: Step, started_at: datetime
+    db: asyncpg.Connection, names: TableNames, version: int, step: Step, started_at: datetime
 ) -> float:
     """Record that an applied file ran again in a track at `version`; return its seconds.
 
@@ -241,23 +243,23 @@ async def record_rebuild(
     """
     return float(
         await db.fetchval(
-            _for_place(place, _ENTER),
+            _with_names(names, _ENTER),
             *(version, "up", "rebuilt", step.file.label, None, started_at, __version__),
         )
     )
 
 
-async def record_start(db: asyncpg.Connection, place: Place, step: Step) -> None:
-    """Record the start of a file without a transaction, which identifies a dirty row as ours."""
+async def record_start(db: asyncpg.Connection, names: TableNames, step: Step) -> None:
+    """Record the start of a file without a transaction: a dirty row then comes from agentrows."""
     await db.execute(
-        _for_place(place, _ENTER),
+        _with_names(names, _ENTER),
         *(step.reaches, step.direction, "started", step.file.label, None, None, __version__),
     )
 
 
 async def record_external_move(
     db: asyncpg.Connection,
-    place: Place,
+    names: TableNames,
     version: int,
     *,
     came_from: int | None,
@@ -266,12 +268,17 @@ async def record_external_move(
     """Record a move that no file of this run made: another tool's, or one of `force`."""
     direction = "up" if version > (NOTHING if came_from is None else came_from) else "down"
     await db.execute(
-        _for_place(place, _ENTER), version, direction, outcome, None, None, None, __version__
+        _with_names(names, _ENTER), version, direction, outcome, None, None, None, __version__
     )
 
 
 async def begin_file(
-    db: asyncpg.Connection, place: Place, version: int, *, search_path: str, lock_timeout_s: float
+    db: asyncpg.Connection,
+    names: TableNames,
+    version: int,
+    *,
+    search_path: str,
+    lock_timeout_s: float,
 ) -> OpenTransaction:
     """Set the transaction's settings for a file, and mark its version dirty.
 
@@ -284,7 +291,7 @@ async def begin_file(
         search_path,
         milliseconds(lock_timeout_s),
     )
-    await write_row(db, place, Row(version, dirty=True))
+    await write_row(db, names, Row(version, dirty=True))
     return OpenTransaction(transaction_id=transaction_id, started_at=started_at)
 
 
@@ -295,20 +302,22 @@ async def is_open(db: asyncpg.Connection, transaction: OpenTransaction) -> bool:
 
 
 async def _columns(
-    db: Connection, places: Sequence[Place], *, skip_unreadable: Sequence[str] = ()
+    db: Connection, names_per_track: Sequence[TableNames], *, skip_unreadable: Sequence[str] = ()
 ) -> dict[tuple[str, str], dict[str, str]]:
     """Return the columns and types of the tables that exist, by schema and name.
 
     A table in `skip_unreadable` has no columns here if this role cannot read it.
     """
-    names = [
-        (place.schema, name) for place in places for name in (place.table, place.history_table)
+    wanted = [
+        (names.schema, name)
+        for names in names_per_track
+        for name in (names.table, names.history_table)
     ]
     tables: dict[tuple[str, str], dict[str, str]] = {}
-    if not names:
+    if not wanted:
         return tables
     for schema, table, column, kind, is_readable in await db.fetch(
-        _COLUMNS, *map(list, zip(*names, strict=True))
+        _COLUMNS, *map(list, zip(*wanted, strict=True))
     ):
         columns = tables.setdefault((schema, table), {})
         if is_readable or table not in skip_unreadable:
@@ -316,5 +325,5 @@ async def _columns(
     return tables
 
 
-def _for_place(place: Place, statement: str) -> str:
-    return statement.replace("{tracking}", place.tracking).replace("{history}", place.history)
+def _with_names(names: TableNames, statement: str) -> str:
+    return statement.replace("{tracking}", names.tracking).replace("{history}", names.history)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from agentrows.migrate.ledger import Place
+    from agentrows.migrate.ledger import TableNames
 
 logger = logging.getLogger(__name__)
 
@@ -40,12 +40,12 @@ def lock_id(*names: str) -> int:
     return (zlib.crc32("\0".join(names).encode()) * SALT) & 0xFFFFFFFF
 
 
-def lock_ids(database: str, places: Iterable[Place]) -> tuple[int, ...]:
+def lock_ids(database: str, names_per_track: Iterable[TableNames]) -> tuple[int, ...]:
     """Return both ids of every track, in the order in which every runner takes them."""
     return tuple(
         sorted(
-            lock_id(place.schema, place.table, name)
-            for place in places
+            lock_id(names.schema, names.table, name)
+            for names in names_per_track
             for name in (database, f"/{database}")
         )
     )

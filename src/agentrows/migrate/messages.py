@@ -9,7 +9,7 @@ import asyncpg
 from agentrows.errors import MigrationFailed, Unavailable, translate
 
 if TYPE_CHECKING:
-    from agentrows.migrate.ledger import Place
+    from agentrows.migrate.ledger import TableNames
     from agentrows.migrate.plan import Step
     from agentrows.migrate.status import State
 
@@ -31,14 +31,14 @@ GOES_ON: Final = "the files before it remain applied; `agentrows migrate up` con
 
 def migration_error(step: Step, error: Exception, outcome: str) -> MigrationFailed | Unavailable:
     """Return an error with the file, the line and the state of the database (`outcome`)."""
-    ours = translate(error)
+    translated = translate(error)
     line = ""
     # The position of another statement, one of the runner's own, is no line of the file.
     is_of_file = _field(error, "query") == step.file.sql
     if isinstance(error, asyncpg.PostgresError) and error.position and is_of_file:
         line = f", line {_line(step.file.sql, int(error.position))}"
-    if isinstance(ours, Unavailable):
-        cause = explain_server_error(error) or ours
+    if isinstance(translated, Unavailable):
+        cause = explain_server_error(error) or translated
         return Unavailable(f"{step.file.label}{line}: {cause}; {outcome}")
     return MigrationFailed(f"{step.file.label}{line}: {server_message(error)}; {outcome}")
 
@@ -66,11 +66,11 @@ def explain_server_error(error: Exception) -> str | None:
     return None
 
 
-def half_applied_message(place: Place, step: Step) -> str:
+def half_applied_message(names: TableNames, step: Step) -> str:
     """Return the outcome of a file that failed outside of a transaction, with the cure."""
     again = "runs it again" if step.direction == "up" else "applies that version again"
     return (
-        f"version {step.reaches} in {place.tracking} is half applied: "
+        f"version {step.reaches} in {names.tracking} is half applied: "
         f"`agentrows migrate up` {again}"
     )
 
@@ -80,9 +80,9 @@ def repair_advice(state: State, step: Step) -> str:
     if not step.heals:
         return ""
     return (
-        f"; version {step.reaches} in {state.place.tracking} is still half applied: finish or undo "
-        "it by hand, then record the version of the schema: `agentrows migrate force VERSION "
-        f"--track {state.known.track.name}`"
+        f"; version {step.reaches} in {state.table_names.tracking} is still half applied: finish "
+        "or undo it by hand, then record the version of the schema: `agentrows migrate force "
+        f"VERSION --track {state.known.track.name}`"
     )
 
 

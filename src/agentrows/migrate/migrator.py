@@ -21,7 +21,7 @@ from agentrows.migrate.privileges import changed_tables
 from agentrows.migrate.report import FileRun, Options, Report, Transactions
 from agentrows.migrate.run import Run, accept_as_is
 from agentrows.migrate.session import OwnSession, open_connection
-from agentrows.migrate.status import State, Status, locate, status_on
+from agentrows.migrate.status import State, Status, resolve_table_names, status_on
 from agentrows.migrate.track import Track, get_track, load_all
 from agentrows.migrate.verify import check_usable, log_ahead, log_pending, refuse_changed
 from agentrows.migrate.work import TrackWork, decide
@@ -208,17 +208,17 @@ class Migrator:
         if not 0 <= version <= known.newest:
             raise MigrationError(f"track {track!r} has no version {version}: 0 to {known.newest}")
         async with self._run(loaded, self._options) as run:
-            (place,) = locate([known.track], run.session)
-            (tables,) = await ledger.read_all(run.db, [place])
+            (names,) = resolve_table_names([known.track], run.session)
+            (tables,) = await ledger.read_all(run.db, [names])
             tables.check_shape()
             reached = version or NOTHING
 
             async def write() -> None:
                 came_from = version_in(tables.history)
-                await ledger.create_tables(run.db, place)
-                await ledger.write_row(run.db, place, Row(reached, dirty=False))
+                await ledger.create_tables(run.db, names)
+                await ledger.write_row(run.db, names, Row(reached, dirty=False))
                 await ledger.record_external_move(
-                    run.db, place, reached, came_from=came_from, outcome="forced"
+                    run.db, names, reached, came_from=came_from, outcome="forced"
                 )
 
             await run.retry_while_blocked(lambda: run.in_transaction(write, "nothing was written"))
@@ -227,7 +227,7 @@ class Migrator:
     async def status(self) -> Status:
         """Return the version and the pending files of each track. This only reads.
 
-        An empty database and a dirty track are no errors.
+        An empty database or a dirty track does not raise an error.
 
         Raises:
             InvalidTrack: the files are malformed.
@@ -277,7 +277,7 @@ class Migrator:
             return await checkups.plan_files(db, loaded, track=track, target=target)
 
     async def doctor(self) -> Checkup:
-        """Check every track; a problem is part of the result and no error. This only reads.
+        """Check every track; a problem is in the result and raises no error. This only reads.
 
         Raises:
             InvalidTrack: the files are malformed.
@@ -295,7 +295,7 @@ class Migrator:
     async def _apply_required(
         self, loaded: Sequence[LoadedTrack], required: Mapping[str, int]
     ) -> tuple[FileRun, ...]:
-        """Apply the files up to these versions, unless another tool has moved a track since."""
+        """Apply the files up to these versions, unless another tool has moved a track meanwhile."""
 
         def choose(states: Sequence[State]) -> Sequence[TrackWork] | None:
             if Status.from_states(states).is_foreign:
@@ -311,7 +311,7 @@ class Migrator:
         options = replace(self._options, lock_timeout_s=0.0, is_patient=False)
         async with self._run(loaded, options) as run:
             pending = [
-                (state.place, step.file)
+                (state.table_names, step.file)
                 for state in await run.read()
                 for step in decide(state).steps
             ]
@@ -324,8 +324,8 @@ class Migrator:
         """Connect and lock all these tracks for a block."""
         async with open_connection(self.dsn, self.password) as db:
             own, session = await OwnSession.start(db, lock_timeout_s=options.ddl_lock_timeout_s)
-            places = locate([track.track for track in loaded], session)
-            ids = lock_ids(session.database, places)
+            names_per_track = resolve_table_names([track.track for track in loaded], session)
+            ids = lock_ids(session.database, names_per_track)
             watcher = Watcher(db, self.dsn, self.password, session, options.ddl_lock_timeout_s)
             async with hold_locks(db, ids, timeout_s=options.lock_timeout_s) as held:
                 yield Run(db, loaded, session, options, held, own, watcher)

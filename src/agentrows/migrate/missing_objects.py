@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from agentrows.db.sources import Connection
-    from agentrows.migrate.ledger import Place
+    from agentrows.migrate.ledger import TableNames
     from agentrows.migrate.track import LoadedTrack, Migration
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The applied migrations of a track, without a half applied one."""
+    """The completely applied migrations of a track."""
 
     known: LoadedTrack
-    place: Place
+    table_names: TableNames
     version: int
 
     @property
@@ -56,7 +56,7 @@ async def read_missing(db: Connection, applied: Sequence[Applied]) -> dict[str, 
     settings = {
         each.known.track.name: settings_after(m.up for m in each.migrations) for each in applied
     }
-    schemas = sorted({each.place.schema for each in applied})
+    schemas = sorted({each.table_names.schema for each in applied})
     tables = sorted({table for of_track in settings.values() for table, _ in of_track})
     present: dict[tuple[str, str], bool] = {}
     if expected or tables:

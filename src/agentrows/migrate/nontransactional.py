@@ -33,21 +33,21 @@ LONGEST_PAUSE_S: Final = 60.0
 
 async def apply_without_transaction(run: Run, state: State, step: Step) -> FileRun:
     """Run one file without a transaction, and record its version."""
-    db, place, file = run.db, state.place, step.file
+    db, names, file = run.db, state.table_names, step.file
     run.options.report(FileRun(file.label, direction=step.direction))
     started_at = await server.configure_session(
         db,
         search_path=await server.search_path_for(db, state.known.track, run.session),
         lock_timeout_s=run.options.ddl_lock_timeout_s,
     )
-    outcome = half_applied_message(place, step)
+    outcome = half_applied_message(names, step)
     statement = await prepare_statement(run, step)
     await _mark_dirty(run, state, step)
     await execute_statement(run, step, statement, outcome)
 
     async def finish() -> float:
-        await ledger.write_row(db, place, Row(step.reaches, dirty=False))
-        return await ledger.record_step(db, place, step, started_at)
+        await ledger.write_row(db, names, Row(step.reaches, dirty=False))
+        return await ledger.record_step(db, names, step, started_at)
 
     return run.options.report(FileRun(file.label, await run.in_transaction(finish, outcome)))
 
@@ -90,8 +90,8 @@ async def _mark_dirty(run: Run, state: State, step: Step) -> None:
     """Commit a dirty version, and the start of its file in the history."""
     async with transaction_block(run.db):
         await run.own.require_locks(run.held.ids)
-        await ledger.write_row(run.db, state.place, Row(step.reaches, dirty=True))
-        await ledger.record_start(run.db, state.place, step)
+        await ledger.write_row(run.db, state.table_names, Row(step.reaches, dirty=True))
+        await ledger.record_start(run.db, state.table_names, step)
 
 
 @contextlib.asynccontextmanager

@@ -158,7 +158,7 @@ def version_in(history: Iterable[Entry]) -> int | None:
 
 
 def find_mover(row: Row | None, history: Iterable[Entry]) -> Mover:
-    """Return the tool that wrote the tracking row last: ours if the history agrees with it."""
+    """Return the tool that wrote the tracking row last: agentrows if the history agrees."""
     if row is None:
         return "nobody"
     last = _last(history)
@@ -178,7 +178,7 @@ def external_move(row: Row | None, history: Iterable[Entry]) -> int | None:
 
 
 def check_unchanged(history: Iterable[Entry], known: LoadedTrack) -> None:
-    """Raise InvalidTrack if an applied file was changed or removed since."""
+    """Raise InvalidTrack if a file was changed or removed after it was applied."""
     applied = _applied(history)
     for migration in known.migrations:
         entry, now = applied.get(migration.version), migration.up.sha256
@@ -187,7 +187,7 @@ def check_unchanged(history: Iterable[Entry], known: LoadedTrack) -> None:
                 f"{migration.up.label} was changed after it was applied: sha256 {entry.sha256} "
                 f"then, {now} now; restore it, and put the change into a new migration"
             )
-    # A file above the newest one is usually a newer release's, but not if this release applied it.
+    # A file above the newest one usually belongs to a newer release; not if this one applied it.
     for entry in find_unknown_applied(history, known) if known.track.is_builtin else ():
         if entry.library == __version__:
             raise InvalidTrack(
@@ -197,7 +197,7 @@ def check_unchanged(history: Iterable[Entry], known: LoadedTrack) -> None:
 
 
 def find_unknown_applied(history: Iterable[Entry], known: LoadedTrack) -> tuple[Entry, ...]:
-    """Return the applied files that do not exist here: a newer release's, or deleted since."""
+    """Return the applied files that this release lacks: of a newer release, or deleted later."""
     return tuple(entry for version, entry in _applied(history).items() if version > known.newest)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from agentrows.migrate.ledger import Place
+    from agentrows.migrate.ledger import TableNames
     from agentrows.migrate.track import File
 
 SHOWN: Final = 3
@@ -26,7 +26,7 @@ SHOWN: Final = 3
 
 
 async def check_privileges(
-    db: asyncpg.Connection, changes: Iterable[tuple[Place, Sequence[File]]]
+    db: asyncpg.Connection, changes: Iterable[tuple[TableNames, Sequence[File]]]
 ) -> None:
     """Raise ConfigError unless this role can change the tables of these files, and record that.
 
@@ -34,10 +34,10 @@ async def check_privileges(
     """
     owned: set[tuple[str, str]] = set()
     written: set[tuple[str, str]] = set()
-    for place, files in changes:
-        written |= {(place.schema, place.table), (place.schema, place.history_table)}
+    for names, files in changes:
+        written |= {(names.schema, names.table), (names.schema, names.history_table)}
         for file in files:
-            owned.update(changed_tables([(place, file)]))
+            owned.update(changed_tables([(names, file)]))
     refused = await relations.find_not_owned(db, sorted(owned))
     if refused:
         raise ConfigError(
@@ -52,14 +52,14 @@ async def check_privileges(
         )
 
 
-def changed_tables(files: Iterable[tuple[Place, File]]) -> list[tuple[str, str]]:
+def changed_tables(files: Iterable[tuple[TableNames, File]]) -> list[tuple[str, str]]:
     """Return the schema and name of each table that these files index or alter."""
     named = [
-        (place, *split_table_name(made_on))
-        for place, file in files
+        (names, *split_table_name(made_on))
+        for names, file in files
         for made_on in altered_tables(file)
     ]
-    return sorted({(schema or place.schema, table) for place, schema, table in named})
+    return sorted({(schema or names.schema, table) for names, schema, table in named})
 
 
 def _tables(refused: Sequence[tuple[str, str]]) -> str:

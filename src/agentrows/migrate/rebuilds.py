@@ -71,7 +71,7 @@ async def run_rebuild(run: Run, rebuild: Rebuild) -> FileRun:
                 await run.clean_up_after(file, UNCHANGED)
             except DRIVER as error:
                 raise migration_error(step, error, UNCHANGED) from error
-        return await ledger.record_rebuild(db, state.place, state.version, step, started_at)
+        return await ledger.record_rebuild(db, state.table_names, state.version, step, started_at)
 
     if file.no_transaction:
         statement = await prepare_statement(run, step)

@@ -118,7 +118,8 @@ class Run:
     async def precheck(self, works: Sequence[TrackWork]) -> None:
         """Check this role's rights, then call the precheck of each track with files to apply."""
         await check_privileges(
-            self.db, [(work.state.place, [step.file for step in work.steps]) for work in works]
+            self.db,
+            [(work.state.table_names, [step.file for step in work.steps]) for work in works],
         )
         for work in works:
             check = work.state.known.track.precheck
@@ -154,12 +155,16 @@ class Run:
         """Run the steps after the commit, then the optional files with missing objects."""
         rebuilds = await find_rebuilds(self.db, states) if self.options.rebuilds else []
         later = [work for work in works if work.steps_after_commit]
-        places = {work.state.place for work in later} | {r.state.place for r in rebuilds}
-        if places:
+        remaining = {work.state.table_names for work in later} | {
+            r.state.table_names for r in rebuilds
+        }
+        if remaining:
             # CREATE INDEX CONCURRENTLY would wait for a golang-migrate that waits for a lock.
-            await self.held.release_except(lock_ids(self.session.database, places))
+            await self.held.release_except(lock_ids(self.session.database, remaining))
         if rebuilds:
-            await check_privileges(self.db, [(r.state.place, [r.step.file]) for r in rebuilds])
+            await check_privileges(
+                self.db, [(r.state.table_names, [r.step.file]) for r in rebuilds]
+            )
         runs = await self.run_nontransactional(later)
         if rebuilds and runs:
             # The history records a rebuild under the version that the track has then.
@@ -232,9 +237,11 @@ class Run:
         try:
             await transaction.commit()
         except DRIVER as error:  # a deferred constraint may still fail here
-            ours = translate(error, lost=OutcomeUnknown)
-            if isinstance(ours, OutcomeUnknown):
-                raise OutcomeUnknown(f"COMMIT: {ours}; the next run detects the outcome") from error
+            translated = translate(error, lost=OutcomeUnknown)
+            if isinstance(translated, OutcomeUnknown):
+                raise OutcomeUnknown(
+                    f"COMMIT: {translated}; the next run detects the outcome"
+                ) from error
             raise MigrationFailed(f"COMMIT: {server_message(error)}; {undone}") from error
         return result
 
@@ -255,20 +262,20 @@ class Run:
 
     async def prepare(self, work: TrackWork) -> None:
         """Create the track's two tables, and record the moves of another tool."""
-        await ledger.create_tables(self.db, work.state.place)
+        await ledger.create_tables(self.db, work.state.table_names)
         if work.moved_to is not None:
             came_from = version_in(work.state.history)
             await ledger.record_external_move(
-                self.db, work.state.place, work.moved_to, came_from=came_from
+                self.db, work.state.table_names, work.moved_to, came_from=came_from
             )
 
     async def apply_file(self, state: State, step: Step, undone: str) -> FileRun:
         """Run one file in the open transaction, and record it there."""
-        place, file = state.place, step.file
+        names, file = state.table_names, step.file
         self.options.report(FileRun(file.label, direction=step.direction))
         opened = await ledger.begin_file(
             self.db,
-            place,
+            names,
             step.reaches,
             search_path=await server.search_path_for(self.db, state.known.track, self.session),
             lock_timeout_s=self.options.ddl_lock_timeout_s,
@@ -286,8 +293,8 @@ class Run:
             await refuse_invalid(self.db, file, undone)
             await refuse_skipped(self.db, file, skipped, undone)
             await refuse_taken(self.db, file, undone)
-            await ledger.write_row(self.db, place, Row(step.reaches, dirty=False))
-            seconds = await ledger.record_step(self.db, place, step, opened.started_at)
+            await ledger.write_row(self.db, names, Row(step.reaches, dirty=False))
+            seconds = await ledger.record_step(self.db, names, step, opened.started_at)
         except DRIVER as error:
             raise migration_error(step, error, undone + repair_advice(state, step)) from error
         return self.options.report(FileRun(file.label, seconds, step.direction))

@@ -100,12 +100,12 @@ async def closing(db: asyncpg.Connection) -> AsyncGenerator[asyncpg.Connection]:
 
 @contextlib.contextmanager
 def translating_errors() -> Generator[None]:
-    """Translate the driver's errors in a block; an error without a class of ours is a bug."""
+    """Translate the driver's errors in a block; an error that has no translation is a bug."""
     try:
         yield
     except DRIVER as error:
-        ours = translate(error)
-        if ours is None:
+        translated = translate(error)
+        if translated is None:
             raise
         cause = explain_server_error(error)
-        raise (type(ours)(cause) if cause else ours) from error
+        raise (type(translated)(cause) if cause else translated) from error

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from agentrows.errors import InvalidTrack
 from agentrows.migrate import ledger, server
-from agentrows.migrate.ledger import Place
+from agentrows.migrate.ledger import TableNames
 from agentrows.migrate.lock import lock_ids
 from agentrows.migrate.missing_objects import Applied, read_missing
 from agentrows.migrate.plan import (
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from agentrows.migrate.server import Session
     from agentrows.migrate.track import LoadedTrack, Track
 
-NAMED: Final = 2
-"""How many missing objects a summary names."""
+SUMMARY_NAMES: Final = 2
+"""The number of missing objects that a summary lists by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class State:
     """The files of a track, and the content of its two tables."""
 
     known: LoadedTrack
-    place: Place
+    table_names: TableNames
     row: Row | None
     history: tuple[Entry, ...]
     is_readable: bool = True
@@ -47,7 +47,7 @@ class State:
     @classmethod
     def from_tables(cls, known: LoadedTrack, tables: TrackTables) -> Self:
         """Return the state; raise MigrationError if the tracking table is not golang-migrate's."""
-        return cls(known, tables.place, tables.tracking_row(), tables.history, tables.is_readable)
+        return cls(known, tables.names, tables.tracking_row(), tables.history, tables.is_readable)
 
     @property
     def version(self) -> int:
@@ -56,9 +56,9 @@ class State:
 
     @property
     def applied(self) -> Applied:
-        """The migrations that are applied, without a half applied one."""
+        """The migrations that are completely applied."""
         dirty = self.row is not None and self.row.dirty
-        return Applied(self.known, self.place, self.version - dirty)
+        return Applied(self.known, self.table_names, self.version - dirty)
 
     @property
     def mover(self) -> Mover:
@@ -75,10 +75,11 @@ class TrackStatus:
     `required`: the version that this release needs.
     `pending`: the labels of the files above `version`; `lacking` are those up to `required`, the
     others are optional.
-    `changed`: the problem if an applied file was changed or removed since.
+    `changed`: an error message if an applied file was changed or removed later, else None.
     `unknown_applied`: the labels of applied files that this release does not have, because they
-    are a newer release's or were deleted.
-    `lock_holders`: the sessions that have the lock of a dirty track, so a run is not done yet.
+    belong to a newer release or were deleted.
+    `lock_holders`: the sessions that hold the migration lock of a dirty track. If there are any, a
+    run is still in progress.
     `missing`: indexes and storage settings that applied files created and the database lacks.
     `is_readable`: False if this role cannot read the tracking table of an optional track.
     """
@@ -106,20 +107,20 @@ class TrackStatus:
     @property
     def missing_summary(self) -> str:
         """The first names of `missing`, and the number of the others; empty if there are none."""
-        shown = ", ".join(self.missing[:NAMED])
-        more = len(self.missing) - NAMED
+        shown = ", ".join(self.missing[:SUMMARY_NAMES])
+        more = len(self.missing) - SUMMARY_NAMES
         return f"{shown} and {more} more" if more > 0 else shown
 
     @property
     def is_half_applied(self) -> bool:
         """Whether an earlier run stopped in the middle of a required version."""
-        # A dirty version above the newest file is a newer release's. If this release has optional
-        # files, that file is optional too: required ones are applied in a transaction.
+        # A dirty version above the newest file was left by a newer release. Only files without a
+        # transaction leave a dirty version, and in a track with optional files these are optional.
         return self.dirty and (self.required == self.newest or (self.version or 1) <= self.required)
 
     @property
     def is_ahead(self) -> bool:
-        """Whether a newer release has migrated the database, which this release works on."""
+        """Whether a newer release migrated the database; this release still works on it."""
         return self.version is not None and self.version > self.newest
 
 
@@ -157,12 +158,12 @@ class Status:
 
     @property
     def is_foreign(self) -> bool:
-        """Whether another tool wrote a tracking row since our last run."""
+        """Whether another tool wrote a tracking row after the last run of agentrows."""
         return any(track.moved_by == "another tool" for track in self.tracks)
 
 
 async def status_on(db: Connection, tracks: Sequence[Track]) -> Status:
-    """Return the status of a database on a connection of the caller's. This only reads.
+    """Return the status of a database on the caller's connection. This only reads.
 
     Raises the errors of `Migrator.status`.
     """
@@ -176,7 +177,7 @@ async def status_on(db: Connection, tracks: Sequence[Track]) -> Status:
         return Status(
             tuple(
                 [
-                    await with_lock_holders(db, track, state.place, session)
+                    await with_lock_holders(db, track, state.table_names, session)
                     if track.dirty
                     else replace(track, missing=tuple(map(str, missing[track.name])))
                     for state, track in zip(states, describe_all(states), strict=True)
@@ -189,37 +190,44 @@ async def read_states(
     db: Connection, loaded: Sequence[LoadedTrack], session: Session
 ) -> tuple[State, ...]:
     """Read the state of every track; raise InvalidTrack if two tracks share a table."""
-    places = locate([known.track for known in loaded], session)
-    tables = await read_tables(db, loaded, places)
-    return tuple(State.from_tables(known, each) for known, each in zip(loaded, tables, strict=True))
+    names_per_track = resolve_table_names([known.track for known in loaded], session)
+    tables = await read_tables(db, loaded, names_per_track)
+    return tuple(
+        State.from_tables(known, content) for known, content in zip(loaded, tables, strict=True)
+    )
 
 
 async def read_tables(
-    db: Connection, loaded: Sequence[LoadedTrack], places: Sequence[Place]
+    db: Connection, loaded: Sequence[LoadedTrack], names_per_track: Sequence[TableNames]
 ) -> tuple[TrackTables, ...]:
     """Read the tables of every track; those of optional tracks if this role can read them."""
-    optional = {place for known, place in zip(loaded, places, strict=True) if known.required == 0}
-    return await ledger.read_all(db, places, optional=optional)
+    optional = {
+        names for known, names in zip(loaded, names_per_track, strict=True) if known.required == 0
+    }
+    return await ledger.read_all(db, names_per_track, optional=optional)
 
 
-def locate(tracks: Sequence[Track], session: Session) -> tuple[Place, ...]:
-    """Return the place of each track's tables; raise InvalidTrack if two tracks share one."""
+def resolve_table_names(tracks: Sequence[Track], session: Session) -> tuple[TableNames, ...]:
+    """Return the names of each track's tables; raise InvalidTrack if two tracks share one."""
     owners: dict[str, str] = {}
-    places = tuple(Place(track.schema or session.schema, track.table) for track in tracks)
-    for track, place in zip(tracks, places, strict=True):
-        for table in (place.tracking, place.history):
+    names_per_track = tuple(
+        TableNames(track.schema or session.schema, track.table) for track in tracks
+    )
+    for track, names in zip(tracks, names_per_track, strict=True):
+        for table in (names.tracking, names.history):
             if table in owners:
                 raise InvalidTrack(
                     f"the tracks {owners[table]!r} and {track.name!r} both use the table {table}"
                 )
             owners[table] = track.name
-    return places
+    return names_per_track
 
 
 def describe_all(states: Sequence[State]) -> tuple[TrackStatus, ...]:
     """Return the status of each track.
 
-    The optional files of a track are required while a track that comes `after` it lacks files.
+    The optional files of a track are required while a track that declares `after` it lacks
+    required files.
     """
     needed = {
         state.known.track.after
@@ -242,7 +250,7 @@ def describe(state: State, *, required: int | None = None) -> TrackStatus:
     pending = [m for m in known.migrations if m.version > (version or 0) and state.is_readable]
     return TrackStatus(
         name=known.track.name,
-        table=state.place.tracking,
+        table=state.table_names.tracking,
         version=version,
         newest=known.newest,
         dirty=row is not None and row.dirty,
@@ -259,12 +267,12 @@ def describe(state: State, *, required: int | None = None) -> TrackStatus:
 
 
 async def with_lock_holders(
-    db: Connection, track: TrackStatus, place: Place, session: Session
+    db: Connection, track: TrackStatus, names: TableNames, session: Session
 ) -> TrackStatus:
     """Add the holders of the migration lock, if the track is dirty."""
     if not track.dirty:
         return track
-    holders = await server.lock_holders(db, lock_ids(session.database, [place]))
+    holders = await server.lock_holders(db, lock_ids(session.database, [names]))
     return replace(track, lock_holders=tuple(map(str, holders)))
 
 

@@ -55,7 +55,7 @@ class TrackWork:
 
 
 def decide(state: State, target: int | None = None, *, required: int | None = None) -> TrackWork:
-    """Return the work that brings a track to its newest file, or to the target version.
+    """Return the steps that migrate a track to its newest file, or to the target version.
 
     With `required`, files above that version are left out.
 
@@ -66,7 +66,7 @@ def decide(state: State, target: int | None = None, *, required: int | None = No
 
     """
     if not state.is_readable:
-        raise ConfigError(f"permission denied for table {state.place.tracking}")
+        raise ConfigError(f"permission denied for table {state.table_names.tracking}")
     check_unchanged(state.history, state.known)
     steps = plan_steps(state.row, state.known, target)
     if required is not None:
@@ -74,7 +74,7 @@ def decide(state: State, target: int | None = None, *, required: int | None = No
     for step in steps:
         check_statements(step.file)
         created_indexes(step.file)  # raises InvalidTrack for an index without a name
-        if step.file.no_transaction and state.place.table in GOLANG_MIGRATE_TABLES:
+        if step.file.no_transaction and state.table_names.table in GOLANG_MIGRATE_TABLES:
             raise InvalidTrack(
                 f"{step.file.label}: asks to run outside of a transaction "
                 f"({step.file.no_transaction}); golang-migrate runs this track too, so it cannot"

@@ -54,7 +54,7 @@ class AgentStore:
                 if workload_type is UNSET
                 else check_text("workload_type", workload_type),
             )
-            # No row: the stored agent is the same already, or was deleted since: then try again.
+            # No row: the stored agent is equal and is read, or it was deleted and is stored again.
             agent = agent or await queries.get_agent(self.db.repeatable, id=id)
             if agent is not None:
                 return agent

@@ -51,7 +51,7 @@ class EventStore:
         the batch: `"raise"` stores nothing, `"skip"` stores the other events. With `"repeat"` the
         call can be repeated, for example after OutcomeUnknown: if every event of the batch is
         stored with the same session and data, it returns their number, even if events were
-        deleted since.
+        deleted later.
 
         Raises:
             AlreadyExists: an id exists; the message names it.

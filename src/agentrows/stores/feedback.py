@@ -108,7 +108,7 @@ class FeedbackStore:
             )
             if stored is not None:
                 return stored
-            # No row: the key is in use, or was erased since: then try again.
+            # No row: the key is in use, or its feedback was erased meanwhile and is stored again.
             stored = await queries.find_feedback_by_key(db, user_id=user_id, idempotency_key=key)
             if stored is None:
                 if await queries.has_feedback_key(db, user_id=user_id, idempotency_key=key):

@@ -33,7 +33,7 @@ async def contradictions(
     connection: asyncpg.Connection[asyncpg.Record], package: ir.Package
 ) -> list[str]:
     """Return a line for every annotation that differs from the server's type."""
-    import asyncpg  # noqa: PLC0415  # the plugin must not load it
+    import asyncpg  # noqa: PLC0415  # not imported when sqlc runs the plugin
 
     lines: list[str] = []
     domains = {row["oid"]: row["of"] for row in await connection.fetch(ARRAYS_OF_DOMAINS)}

@@ -1,6 +1,6 @@
 """The command line: --help, --version and `check --dsn …`.
 
-For `check` sqlc runs a plugin that records the requests in place of this one.
+For `check`, sqlc runs a substitute plugin that only records the requests of sqlc.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["capture", "check", "run"]
 
 _DESCRIPTION: Final = (
-    "A plugin of sqlc that writes typed asyncpg functions and pydantic models from SQL. "
-    "sqlc runs it, with a request on stdin, for a plugin of sqlc.yaml that has "
+    "A plugin for sqlc that writes typed asyncpg functions and pydantic models from SQL. "
+    "sqlc runs it, with a request on stdin, if a plugin in sqlc.yaml has "
     "`process: {cmd: sqlc-gen-asyncpg, format: json}`."
 )
 _CHECK_HELP: Final = "compare the generated annotations with a database"
@@ -42,13 +42,13 @@ _CHECK_DESCRIPTION: Final = (
     "Compare the generated annotations with a database. Every query is prepared on the server, and "
     "the types of its parameters and results must agree with the annotations. Columns that are NOT "
     "NULL in the schema's files must be NOT NULL in the database, and enums must have the same "
-    "values. Nothing is written, and no query is run. Exit codes: 0 if all agrees, 1 if something "
-    "differs, 2 if the check could not be made."
+    "values. Nothing is written, and no query is run. Exit codes: 0 if everything agrees, 1 if "
+    "anything differs, 2 if the check could not be completed."
 )
 _NO_PLUGIN: Final = (
-    "the configuration of sqlc has no plugin whose cmd is sqlc-gen-asyncpg, or a path to it"
+    "the configuration of sqlc has no plugin whose cmd is sqlc-gen-asyncpg or a path to it"
 )
-_BY_PATH: Final = re.compile(
+_PLUGIN_PATH: Final = re.compile(
     r"""(\bcmd["']?\s*:\s*)(["']?)[^"'\s#,{}]*/sqlc-gen-asyncpg\2(?!\S*\w)"""
 )
 # A plugin that records its requests and generates nothing.
@@ -79,9 +79,9 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def check(arguments: Sequence[str]) -> int:
-    """Run the command check.
+    """Run the command `check`.
 
-    Returns 0 if all annotations agree, 1 if any differs, 2 if the check cannot be made.
+    Returns 0 if all annotations agree, 1 if any differs, 2 if the check cannot be completed.
     """
     parser = argparse.ArgumentParser(prog="sqlc-gen-asyncpg check", description=_CHECK_DESCRIPTION)
     parser.add_argument(
@@ -103,14 +103,14 @@ def check(arguments: Sequence[str]) -> int:
         return 2
     sys.stdout.writelines(f"{problem}\n" for problem in problems)
     count = sum(len(module.functions) for package in packages for module in package.modules)
-    sys.stdout.write(f"{count} queries checked, {len(problems)} contradicted\n")
+    sys.stdout.write(f"{count} queries checked, {len(problems)} problems\n")
     return 1 if problems else 0
 
 
 def capture(config: str = "", directory: Path | None = None) -> list[bytes]:
     """Return the requests that sqlc sends to `sqlc-gen-asyncpg` for a configuration.
 
-    A plugin given by a path is run by its name, from a copy of the configuration.
+    A plugin that is configured with a path is replaced too, in a copy of the configuration.
 
     Raises:
         GeneratorError: sqlc fails, or no plugin of this name is configured.
@@ -140,12 +140,12 @@ def capture(config: str = "", directory: Path | None = None) -> list[bytes]:
 
 @contextmanager
 def _config_with_name(config: str, directory: Path | None) -> Generator[str]:
-    """Yield the configuration, or a copy next to it if it gives the plugin by a path."""
+    """Yield the configuration; if it has a path to the plugin, a copy with the bare name."""
     folder = directory or Path()
     names = [config] if config else ["sqlc.yaml", "sqlc.yml", "sqlc.json"]
     path = next((folder / name for name in names if (folder / name).is_file()), None)
     text = path.read_text("utf-8") if path else ""
-    by_name = _BY_PATH.sub(r"\1\2sqlc-gen-asyncpg\2", text)
+    by_name = _PLUGIN_PATH.sub(r"\1\2sqlc-gen-asyncpg\2", text)
     if path is None or by_name == text:
         yield config
         return
@@ -160,7 +160,7 @@ def _config_with_name(config: str, directory: Path | None) -> Generator[str]:
 async def _check(
     dsn: str, requests: list[protocol.Request], packages: list[ir.Package], directory: str
 ) -> list[str]:
-    import asyncpg  # noqa: PLC0415  # the plugin must not load it
+    import asyncpg  # noqa: PLC0415  # not imported when sqlc runs the plugin
 
     connection: asyncpg.Connection[asyncpg.Record] | None = None
     try:

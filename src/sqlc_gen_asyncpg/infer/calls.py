@@ -41,7 +41,7 @@ _NEVER_NULL: Final = frozenset({
     "pg_typeof", "now", "gen_random_uuid", "uuidv4", "uuidv7", "int4range", "int8range", "numrange",
     "tsrange", "tstzrange", "daterange",
 })  # fmt: skip
-# NULL only without rows or for NULL arguments; with GROUP BY every group has a row.
+# NULL only without rows or if an argument is NULL; with GROUP BY every group has a row.
 _AGGREGATES: Final = frozenset({
     "sum", "max", "min", "avg", "bool_and", "bool_or", "every", "bit_and", "bit_or", "bit_xor",
     "string_agg", "any_value", "range_agg", "stddev_pop", "var_pop", "xmlagg",
@@ -57,13 +57,13 @@ _NON_NULL_FIELDS: Final = frozenset({
 
 
 def call(infer: Infer, expr: nodes.Call, scope: Scope) -> ValueType:
-    """Return the type of a call and settle its arguments."""
+    """Return the type of a call, and assign types to its arguments."""
     infos = [infer.expr(each, scope) for each in expr.args]
     for extra in expr.extra:  # ORDER BY, PARTITION BY and FILTER
-        infer.settle(infer.expr(extra, scope), ValueType("text"))
+        infer.assign_type(infer.expr(extra, scope), ValueType("text"))
     match expr.name:
         case "coalesce" | "greatest" | "least":
-            return infer.unify(infos).null(nullable=all(each.nullable for each in infos))
+            return infer.unify(infos).with_nullable(nullable=all(each.nullable for each in infos))
         case "nullif" if len(infos) == 2:  # noqa: PLR2004
             infer.operation("=", infos)
             first = infos[1] if infos[0].open else infos[0]
@@ -76,55 +76,56 @@ def call(infer: Infer, expr: nodes.Call, scope: Scope) -> ValueType:
 
 
 def _function_call(infer: Infer, expr: nodes.Call, infos: list[ValueType]) -> ValueType:
-    own = infer.schema.functions.get(expr.name, ())
-    based = [infer.based(each) for each in infos]
+    schema_functions = infer.schema.functions.get(expr.name, ())
+    bases = [infer.to_base_type(each) for each in infos]
     if expr.variadic:
-        function = functions.by_name(expr.name, own)
+        function = functions.by_name(expr.name, schema_functions)
     elif expr.names:
-        function = functions.named_function(expr.name, based, expr.names, own)
-    elif any(not each.type for each in based):
-        function = _independent_of_arguments(expr.name, based, own)
+        function = functions.named_function(expr.name, bases, expr.names, schema_functions)
+    elif any(not each.type for each in bases):
+        function = _independent_of_arguments(expr.name, bases, schema_functions)
     else:
-        function = functions.function(expr.name, based, own)
+        function = functions.function(expr.name, bases, schema_functions)
     if function is None:
-        if not own and not expr.names and all(each.type for each in based):
+        if not schema_functions and not expr.names and all(each.type for each in bases):
             type_errors.no_function(infer, expr.name, infos)
         return ValueType("")
     for info, (kind, dims) in zip(infos, function.args, strict=False):
         if kind and kind != "any":
-            infer.settle(info, ValueType(kind, dims))
-        elif info.open and info.param:  # PostgreSQL cannot determine its type either
+            infer.assign_type(info, ValueType(kind, dims))
+        elif info.open and info.param:  # PostgreSQL cannot infer its type either
             infer.untyped.add(info.param)
     typed = ValueType(
         function.type, function.dims, nullable=_nullable(infer, expr, infos, function.flags)
     )
-    return _with_items(expr, infos, typed)
+    return _with_origin_and_items(expr, infos, typed)
 
 
 def _independent_of_arguments(
-    name: str, infos: Sequence[ValueType], own: Sequence[Candidate]
+    name: str, infos: Sequence[ValueType], schema_functions: Sequence[Candidate]
 ) -> ResolvedCall | None:
     """Return the function if its result does not depend on the types of its arguments."""
     if name == "count" and infos:
         return functions.function(name, [ValueType("int4")])
-    return functions.by_name(name, own)
+    return functions.by_name(name, schema_functions)
 
 
-def _with_items(expr: nodes.Call, infos: list[ValueType], typed: ValueType) -> ValueType:
-    """Carry the origin and NULL items of an argument over to the result."""
+def _with_origin_and_items(expr: nodes.Call, infos: list[ValueType], typed: ValueType) -> ValueType:
+    """Copy the column of origin, and whether items may be NULL, from an argument to the result."""
     first = infos[0] if infos else ValueType("")
     if expr.name == "array_agg":
-        items = first.null_items if first.dims else first.nullable  # array_agg refuses NULL arrays
+        items = first.null_items if first.dims else first.nullable  # NULL arrays are an error
         return replace(typed, dims=first.dims + 1, null_items=items, origin=first.origin)
     typed = replace(typed, dims=overloads.depth(typed.type, typed.dims, infos))
-    same = typed.type == first.type  # unnest of a multirange returns ranges
+    same = typed.type == first.type  # False for unnest of a multirange, which returns ranges
     if expr.name in {"unnest", "max", "min", "any_value"} and first.origin and same:
         typed = replace(typed, origin=first.origin)
     if expr.name in {"regexp_match", "regexp_matches", "string_to_array"}:
-        # A group may match nothing; string_to_array reads its third argument as NULL.
+        # A group of the pattern may match nothing, which is NULL. string_to_array replaces items
+        # that equal its third argument with NULL.
         return replace(typed, null_items=expr.name != "string_to_array" or len(infos) > 2)  # noqa: PLR2004
     if expr.name == "unnest":
-        return typed.null(nullable=first.null_items)
+        return typed.with_nullable(nullable=first.null_items)
     if expr.name == "array_remove" and isinstance(expr.args[1], nodes.Const):
         removed = expr.args[1].type == "null"
         return replace(typed, null_items=first.null_items and not removed)
@@ -174,11 +175,11 @@ def _window_nullable(infer: Infer, expr: nodes.Call, infos: list[ValueType]) -> 
     if expr.name in {"first_value", "last_value"}:
         return any_nullable or not _frame_has_row(infer, expr)
     if expr.name in {"lag", "lead"}:
-        return any_nullable or len(infos) < 3  # noqa: PLR2004  # the third replaces a missing row
+        return any_nullable or len(infos) < 3  # noqa: PLR2004  # the third argument is returned for a missing row
     return any_nullable or expr.name != "ntile"
 
 
 def _is_plain_text(name: str, infos: list[ValueType]) -> bool:
-    """Whether this is lower(text) and not lower(range), and no search for a pattern."""
+    """Whether this is lower(text), not lower(range), and no substring(text from pattern)."""
     texts = infos and infos[0].type in {"text", "varchar", "bpchar", "citext", "name", "unknown"}
     return bool(texts) and (name != "substring" or all(each.type == "int4" for each in infos[1:]))

@@ -58,8 +58,8 @@ class Inference:
         if (known.type, known.dims) != (info.type, info.dims):
             self.ambiguous_params.setdefault(number, (known.spelled, info.spelled))
 
-    def settle(self, info: ValueType, to: ValueType) -> ValueType:
-        """Give a value of an open type the type of its context."""
+    def assign_type(self, info: ValueType, to: ValueType) -> ValueType:
+        """Assign a type to a value whose type depends on its context; return the value with it."""
         if not info.open:
             type_errors.no_assignment(self, info, to)
             return info
@@ -69,7 +69,7 @@ class Inference:
         return replace(to, nullable=info.nullable, param=info.param)
 
     def expr(self, expr: nodes.Expr, scope: Scope) -> ValueType:  # noqa: C901, PLR0911, PLR0912
-        """Return the type of an expression and settle the parameters in it."""
+        """Return the type of an expression, and assign types to the parameters in it."""
         match expr:
             case nodes.Ref(parts):
                 return scope.column(parts) or NOTHING
@@ -113,21 +113,21 @@ class Inference:
                 return self._index(inner, subscripts, scope, is_slice=is_slice)
 
     def unify(self, infos: Sequence[ValueType]) -> ValueType:
-        """Give several values, parameters among them, one type."""
-        based = [self.based(each) for each in infos]
+        """Return the common type of several values, and assign it to those without a type."""
+        bases = [self.to_base_type(each) for each in infos]
         alike = len({(each.type, each.dims) for each in infos}) == 1
-        common_type = common(infos if alike else based)
+        common_type = common(infos if alike else bases)
         if common_type is None:
             type_errors.no_common_type(self, infos)
             return NOTHING
-        pairs = zip(infos, based, strict=True)
+        pairs = zip(infos, bases, strict=True)
         typed = next((each for each, base in pairs if (base.type, base.dims) == common_type), None)
         origin = typed.origin if typed else None
         items = any(each.null_items for each in infos)
         nullable = any(each.nullable for each in infos)
         result = ValueType(*common_type, nullable=nullable, null_items=items, origin=origin)
         for info in infos:
-            self.settle(info, result)
+            self.assign_type(info, result)
         return result
 
     def _cast(self, expr: nodes.Cast, scope: Scope) -> ValueType:
@@ -160,36 +160,36 @@ class Inference:
         return self.operation(expr.op, infos)
 
     def operation(self, op: str, infos: list[ValueType]) -> ValueType:
-        """Return the type of an operator's result and settle its operands."""
+        """Return the type of an operator's result, and assign types to its operands."""
         type_errors.no_row(self, infos)
         nullable = any(each.nullable for each in infos) or op in _MAY_BE_NULL
-        known = [self.based(each) for each in infos]
+        known = [self.to_base_type(each) for each in infos]
         resolved = operator(op, known) if all(each.type for each in known) else None
         if resolved is None and all(each.type for each in known):
             type_errors.no_operator(self, op, infos)
         if resolved is None:
             return ValueType("bool") if op in _COMPARISONS else NOTHING
-        self._settle_operands(infos, resolved)
+        self._assign_operand_types(infos, resolved)
         items = any(each.null_items for each in infos)
         dims = overloads.depth(resolved.type, resolved.dims, infos)
         return ValueType(resolved.type, dims, nullable=nullable, null_items=items)
 
-    def _settle_operands(self, infos: list[ValueType], resolved: ResolvedCall) -> None:
+    def _assign_operand_types(self, infos: list[ValueType], resolved: ResolvedCall) -> None:
         for info, (kind, dims) in zip(infos, resolved.args, strict=False):
-            based = ((each, self.based(each)) for each in infos)
-            same = (each for each, base in based if (base.type, base.dims) == (kind, dims))
+            bases = ((each, self.to_base_type(each)) for each in infos)
+            same = (each for each, base in bases if (base.type, base.dims) == (kind, dims))
             origin = next((each.origin for each in same), None)
-            self.settle(info, ValueType(kind, dims, origin=origin))
+            self.assign_type(info, ValueType(kind, dims, origin=origin))
 
-    def based(self, info: ValueType) -> ValueType:
-        """Return a value of a domain as one of the domain's base type."""
+    def to_base_type(self, info: ValueType) -> ValueType:
+        """Return the value with the base type of its domain, or unchanged without a domain."""
         base = self.schema.domains.get(info.type)
         return replace(info, type=base) if base else info
 
     def _test(self, expr: nodes.Test, scope: Scope) -> ValueType:
         infos = [self.expr(each, scope) for each in expr.exprs]
         if expr.kind in {"true", "false", "unknown"}:
-            infos = [self.settle(each, ValueType("bool")) for each in infos]
+            infos = [self.assign_type(each, ValueType("bool")) for each in infos]
         if expr.kind == "distinct":
             self.operation("=", infos)
         if expr.kind == "null":
@@ -197,7 +197,7 @@ class Inference:
         if expr.kind not in {"json", "document", "normalized"}:
             return ValueType("bool", nullable=False)
         for info in infos:
-            self.settle(info, ValueType("xml" if expr.kind == "document" else "text"))
+            self.assign_type(info, ValueType("xml" if expr.kind == "document" else "text"))
         return ValueType("bool", nullable=any(each.nullable for each in infos))
 
     def _rows(self, operands: list[nodes.Expr], scope: Scope) -> ValueType:
@@ -210,18 +210,22 @@ class Inference:
         return ValueType("bool", nullable=any(each.nullable for each in results))
 
     def condition(self, expr: nodes.Expr, scope: Scope) -> ValueType:
-        """Return the type of a condition, which is settled as a bool."""
-        return self.settle(self.expr(expr, scope), ValueType("bool"))
+        """Return the type of a condition; an open type becomes bool."""
+        return self.assign_type(self.expr(expr, scope), ValueType("bool"))
 
     def _quantified(self, expr: nodes.Quantified, scope: Scope) -> ValueType:
         left, right = self.expr(expr.left, scope), self.expr(expr.right, scope)
         item = replace(right, dims=max(right.dims - 1, 0), param=0)
         type_errors.no_row(self, [left, right], "[]")
-        resolved = operator(expr.op, [self.based(left), self.based(item)]) if left.type else None
+        resolved = (
+            operator(expr.op, [self.to_base_type(left), self.to_base_type(item)])
+            if left.type
+            else None
+        )
         if resolved and resolved.args and (right.open or right.dims):
             element = ValueType(*resolved.args[1], origin=left.origin)
-            self.settle(left, ValueType(*resolved.args[0], origin=right.origin))
-            self.settle(right, replace(element, dims=element.dims + 1))
+            self.assign_type(left, ValueType(*resolved.args[0], origin=right.origin))
+            self.assign_type(right, replace(element, dims=element.dims + 1))
         nullable = left.nullable or right.nullable or right.null_items
         return ValueType("bool", nullable=nullable)
 
@@ -263,7 +267,7 @@ class Inference:
 
     def _case(self, expr: nodes.Case, scope: Scope) -> ValueType:
         subject = self.expr(expr.subject, scope) if expr.subject else None
-        subject = self.settle(subject, ValueType("text")) if subject else None
+        subject = self.assign_type(subject, ValueType("text")) if subject else None
         infos: list[ValueType] = []
         for condition, value in zip(expr.conditions, expr.results, strict=True):
             if subject:
@@ -275,7 +279,7 @@ class Inference:
             # PostgreSQL considers the type of ELSE first.
             infos.insert(0, self.expr(expr.otherwise, scope))
         result = self.unify(infos)
-        return result.null(nullable=result.nullable or expr.otherwise is None)
+        return result.with_nullable(nullable=result.nullable or expr.otherwise is None)
 
     def _subquery(self, kind: str, query: nodes.Query, scope: Scope) -> ValueType:
         columns = list(self.query(query, scope).values())
@@ -291,7 +295,7 @@ class Inference:
                 nullable=False,
                 null_items=column.nullable or column.null_items,
             )
-        return column.null(nullable=column.nullable or not relations.one_row(self, query))
+        return column.with_nullable(nullable=column.nullable or not relations.one_row(self, query))
 
     def _array(self, items: Sequence[nodes.Expr], scope: Scope) -> ValueType:
         infos = [self.expr(each, scope) for each in items]
@@ -304,7 +308,7 @@ class Inference:
     def _member(self, inner: nodes.Expr, name: str, scope: Scope) -> ValueType:
         info = self.expr(inner, scope)
         member = self.schema.composites.get(info.type, {}).get(name)
-        return member.null(nullable=True) if member else NOTHING
+        return member.with_nullable(nullable=True) if member else NOTHING
 
     def _index(
         self, inner: nodes.Expr, subscripts: Sequence[nodes.Expr], scope: Scope, *, is_slice: bool
@@ -312,11 +316,11 @@ class Inference:
         info = self.expr(inner, scope)
         subscript_type = ValueType("text" if info.type == "jsonb" else "int4")
         for subscript in subscripts:
-            self.settle(self.expr(subscript, scope), subscript_type)
+            self.assign_type(self.expr(subscript, scope), subscript_type)
         if is_slice:
             return replace(info, param=0)
         if info.type == "jsonb" and not info.dims:
-            return info.null(nullable=True)
+            return info.with_nullable(nullable=True)
         if not info.dims:
             return NOTHING
         return ValueType(info.type, max(info.dims - len(subscripts), 0), origin=info.origin)

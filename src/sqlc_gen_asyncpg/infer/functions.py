@@ -25,9 +25,11 @@ __all__ = [
 ]
 
 
-def is_set(name: str, own: Sequence[Candidate] = ()) -> bool:
+def is_set(name: str, schema_functions: Sequence[Candidate] = ()) -> bool:
     """Whether a function of this name returns rows."""
-    return any("r" in each.flags for each in (*own, *functions_by_name().get(name, [])))
+    return any(
+        "r" in each.flags for each in (*schema_functions, *functions_by_name().get(name, []))
+    )
 
 
 def is_aggregate(name: str) -> bool:
@@ -37,25 +39,30 @@ def is_aggregate(name: str) -> bool:
 
 
 def function(
-    name: str, infos: Sequence[ValueType], own: Sequence[Candidate] = ()
+    name: str, infos: Sequence[ValueType], schema_functions: Sequence[Candidate] = ()
 ) -> ResolvedCall | None:
-    """Return the overload for these arguments; PostgreSQL's functions hide those of `own`."""
+    """Return the overload for these arguments; PostgreSQL's functions hide `schema_functions`."""
     builtin = functions_by_name().get(name, [])
     taken = {each.args for each in builtin}
-    return choose([*builtin, *(each for each in own if each.args not in taken)], infos)
+    return choose([*builtin, *(each for each in schema_functions if each.args not in taken)], infos)
 
 
 def named_function(
-    name: str, infos: Sequence[ValueType], names: Sequence[str], own: Sequence[Candidate] = ()
+    name: str,
+    infos: Sequence[ValueType],
+    names: Sequence[str],
+    schema_functions: Sequence[Candidate] = (),
 ) -> ResolvedCall | None:
     """Return the overload for named arguments; the name of a positional argument is empty."""
-    candidates = [reordered(each, names) for each in (*functions_by_name().get(name, []), *own)]
+    candidates = [
+        reordered(each, names) for each in (*functions_by_name().get(name, []), *schema_functions)
+    ]
     return choose([each for each in candidates if each], infos)
 
 
-def by_name(name: str, own: Sequence[Candidate] = ()) -> ResolvedCall | None:
+def by_name(name: str, schema_functions: Sequence[Candidate] = ()) -> ResolvedCall | None:
     """Return the function if all of its overloads have the same result."""
-    candidates = [*own, *functions_by_name().get(name, [])]
+    candidates = [*schema_functions, *functions_by_name().get(name, [])]
     results = {each.result for each in candidates}
     if len(results) != 1 or next(iter(results)).startswith("any"):
         return None

@@ -28,21 +28,21 @@ class Infer(Protocol):
         ...
 
     def condition(self, expr: nodes.Expr, scope: Scope) -> ValueType:
-        """Return the type of a condition, which is a bool."""
+        """Return the type of a condition; an open type becomes bool."""
         ...
 
-    def settle(self, info: ValueType, to: ValueType) -> ValueType:
-        """Give a value without a type the type of its context."""
+    def assign_type(self, info: ValueType, to: ValueType) -> ValueType:
+        """Assign a type to a value whose type depends on its context; return the value with it."""
         ...
 
     def unify(self, infos: Sequence[ValueType]) -> ValueType:
-        """Give several values, parameters among them, one type."""
+        """Return the common type of several values, and assign it to those without a type."""
         ...
 
     def operation(self, op: str, infos: list[ValueType]) -> ValueType:
-        """Return the result of an operator and settle its operands."""
+        """Return the type of an operator's result, and assign types to its operands."""
         ...
 
-    def based(self, info: ValueType) -> ValueType:
-        """Return a value of a domain as one of the domain's base type."""
+    def to_base_type(self, info: ValueType) -> ValueType:
+        """Return the value with the base type of its domain, or unchanged without a domain."""
         ...

@@ -33,12 +33,12 @@ _VALUE_FUNCTIONS: Final = frozenset({
 
 
 def columns(
-    infer: Infer, query: nodes.Query, outer: Scope | None, *, settled: bool = True
+    infer: Infer, query: nodes.Query, outer: Scope | None, *, open_as_text: bool = True
 ) -> list[tuple[str, ValueType]]:
     """Return the columns of a statement in order, with their names.
 
-    A column of an open type becomes text. With `settled=False` it stays open, and the caller
-    gives it the type of its context.
+    A column of an open type becomes text. With `open_as_text=False` it stays open, and the caller
+    assigns the type of its context.
     """
     scope = Scope(outer)
     for cte in query.ctes:
@@ -59,22 +59,24 @@ def columns(
             result = []
     # ORDER BY and GROUP BY may name a column of the result.
     inner.merged.update({name: info for name, info in result if name not in inner.merged})
-    _settle_tail(infer, query, inner)
-    return _settled(infer, result) if settled else result
+    _assign_types_after_where(infer, query, inner)
+    return _with_text_columns(infer, result) if open_as_text else result
 
 
-def _settle_tail(infer: Infer, query: nodes.Query, scope: Scope) -> None:
-    """Settle the expressions that PostgreSQL reads after WHERE: ORDER BY, GROUP BY and LIMIT."""
+def _assign_types_after_where(infer: Infer, query: nodes.Query, scope: Scope) -> None:
+    """Assign types in the expressions after WHERE: ORDER BY, GROUP BY and LIMIT."""
     others = query.body.others if isinstance(query.body, nodes.Select) else ()
     for expr in (*query.order, *others):
-        infer.settle(infer.expr(expr, scope), ValueType("text"))
+        infer.assign_type(infer.expr(expr, scope), ValueType("text"))
     for limit in query.limits:
-        infer.settle(infer.expr(limit, scope), ValueType("int8"))
+        infer.assign_type(infer.expr(limit, scope), ValueType("int8"))
 
 
-def _settled(infer: Infer, result: Sequence[tuple[str, ValueType]]) -> list[tuple[str, ValueType]]:
+def _with_text_columns(
+    infer: Infer, result: Sequence[tuple[str, ValueType]]
+) -> list[tuple[str, ValueType]]:
     text = ValueType("text")
-    return [(name, infer.settle(info, text) if info.open else info) for name, info in result]
+    return [(name, infer.assign_type(info, text) if info.open else info) for name, info in result]
 
 
 def _by_name(
@@ -92,14 +94,14 @@ def _cte(infer: Infer, cte: nodes.Cte, scope: Scope) -> dict[str, ValueType]:
     body = cte.query.body
     if not (cte.recursive and isinstance(body, nodes.SetOp) and _reads(body.right, cte.name)):
         return _by_name(columns(infer, cte.query, scope), cte.columns)
-    first = _by_name(columns(infer, body.left, scope, settled=False), cte.columns)
+    first = _by_name(columns(infer, body.left, scope, open_as_text=False), cte.columns)
     # A second pass, because the first may find that a column of the recursive part may be NULL.
     for _ in range(2):
         scope.ctes[cte.name] = first
         whole = _by_name(columns(infer, cte.query, scope), cte.columns)
         merged = zip(first.items(), whole.values(), strict=False)
         first = {
-            name: info.null(nullable=info.nullable or other.nullable)
+            name: info.with_nullable(nullable=info.nullable or other.nullable)
             for (name, info), other in merged
         }
     return first
@@ -124,7 +126,8 @@ def _select(infer: Infer, select: nodes.Select, scope: Scope) -> list[tuple[str,
         # PostgreSQL pads the shorter sets with NULL.
         pairs = zip(result, sets, strict=True)
         return [
-            (name, info.null(nullable=info.nullable or is_set)) for (name, info), is_set in pairs
+            (name, info.with_nullable(nullable=info.nullable or is_set))
+            for (name, info), is_set in pairs
         ]
     return result
 
@@ -164,8 +167,8 @@ def _values(infer: Infer, values: nodes.Values, scope: Scope) -> list[tuple[str,
 
 
 def _set_operation(infer: Infer, body: nodes.SetOp, scope: Scope) -> list[tuple[str, ValueType]]:
-    left = columns(infer, body.left, scope, settled=False)
-    right = columns(infer, body.right, scope, settled=False)
+    left = columns(infer, body.left, scope, open_as_text=False)
+    right = columns(infer, body.right, scope, open_as_text=False)
     result: list[tuple[str, ValueType]] = []
     for (name, first), (_, second) in zip(left, right, strict=False):
         info = unified = infer.unify([first, second])
@@ -174,7 +177,7 @@ def _set_operation(infer: Infer, body: nodes.SetOp, scope: Scope) -> list[tuple[
             info = first if (first.type, first.dims) == (unified.type, unified.dims) else unified
         else:
             if body.op == "intersect":
-                info = unified.null(nullable=first.nullable and second.nullable)
+                info = unified.with_nullable(nullable=first.nullable and second.nullable)
             items = first.null_items or second.null_items
             origin = first.origin if first.origin == second.origin else None
             info = replace(info, null_items=items, origin=origin)
@@ -199,7 +202,7 @@ def _dml(infer: Infer, body: nodes.Dml, scope: Scope) -> list[tuple[str, ValueTy
         scope.relations += _source(infer, source, scope)
     for condition in body.conditions:
         infer.condition(condition, scope)
-    result = _settled(infer, _items(infer, body.returning, scope))
+    result = _with_text_columns(infer, _items(infer, body.returning, scope))
     _assign(infer, body.sets, scope)  # PostgreSQL reads SET after WHERE and RETURNING
     return result
 
@@ -212,7 +215,7 @@ def _assign(
     # PostgreSQL reads all values before it assigns the first one.
     assignments = [(target, infer.expr(value, scope)) for target, value in sets]
     for target, info in assignments:
-        infer.settle(info, infer.expr(target, scope))
+        infer.assign_type(info, infer.expr(target, scope))
 
 
 def _insert(infer: Infer, body: nodes.Dml, table: dict[str, ValueType], scope: Scope) -> None:
@@ -225,12 +228,12 @@ def _insert(infer: Infer, body: nodes.Dml, table: dict[str, ValueType], scope: S
         for cells in inner.rows:
             infos = [infer.expr(cell, Scope(scope.parent)) for cell in cells]
             for info, target in zip(infos, targets, strict=False):
-                infer.settle(info, target)
+                infer.assign_type(info, target)
         return
     parent = scope.parent
-    result = columns(infer, body.source, parent, settled=False)
+    result = columns(infer, body.source, parent, open_as_text=False)
     for (_, info), target in zip(result, targets, strict=False):
-        infer.settle(info, target)
+        infer.assign_type(info, target)
 
 
 def _source(infer: Infer, source: nodes.Source, scope: Scope) -> list[Relation]:
@@ -248,7 +251,7 @@ def _source(infer: Infer, source: nodes.Source, scope: Scope) -> list[Relation]:
 def _table(infer: Infer, source: nodes.Table, scope: Scope) -> Relation:
     alias = source.alias or source.parts[-1]
     for number, kind in source.sample:
-        infer.settle(infer.expr(number, scope), ValueType(kind))
+        infer.assign_type(infer.expr(number, scope), ValueType(kind))
     cte = scope.cte(source.parts[0]) if len(source.parts) == 1 else None
     key = None
     if cte is None:
@@ -267,7 +270,10 @@ def _table(infer: Infer, source: nodes.Table, scope: Scope) -> Relation:
 def _functions(infer: Infer, source: nodes.Functions, scope: Scope) -> Relation:
     several = len(source.calls) > 1
     result = [
-        (name, info.null(nullable=True) if several else info)  # shorter sets are padded with NULL
+        (
+            name,
+            info.with_nullable(nullable=True) if several else info,
+        )  # shorter sets are padded with NULL
         for call in source.calls
         for name, info in _function(infer, call, source, scope).items()
     ]
@@ -285,13 +291,13 @@ def _function(
     name = call.name if isinstance(call, nodes.Call) else ""
     alias = name if len(source.calls) > 1 else source.alias or name
     info = infer.expr(call, scope)
-    own = {each.columns for each in infer.schema.functions.get(name, ())}
+    row_types = {each.columns for each in infer.schema.functions.get(name, ())}
     row = infer.schema.table(tuple(info.type.split("."))) if info.type else None
-    defined = source.defined or (next(iter(own)) if len(own) == 1 else ())
+    defined = source.defined or (next(iter(row_types)) if len(row_types) == 1 else ())
     if defined:
         return {key: ValueType(normal_name(kind), dims) for key, kind, dims in defined}
     if row:
-        return {key: each.null(nullable=True) for key, each in row[1].items()}
+        return {key: each.with_nullable(nullable=True) for key, each in row[1].items()}
     if name in _RECORDS:
         return {key: ValueType(kind, nullable=null) for key, kind, null in _RECORDS[name]}
     if name == "unnest" and isinstance(call, nodes.Call) and len(call.args) > 1:
@@ -324,7 +330,7 @@ def _join(infer: Infer, join: nodes.Join, scope: Scope) -> list[Relation]:
                 "full": left_info.nullable or right_info.nullable,
             }.get(join.kind, left_info.nullable and right_info.nullable)
             base = right_info if join.kind == "right" else left_info
-            scope.merged[name] = base.null(nullable=nullable)
+            scope.merged[name] = base.with_nullable(nullable=nullable)
     for relation in right if join.kind in {"left", "full"} else ():
         relation.nulled = True
     for relation in left if join.kind in {"right", "full"} else ():

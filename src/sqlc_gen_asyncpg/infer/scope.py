@@ -34,7 +34,7 @@ class Relation:
     def column(self, name: str) -> ValueType | None:
         """Return the type of a column, or None without one."""
         info = self.columns.get(name) or (_SYSTEM.get(name) if self.table else None)
-        return info.null(nullable=True) if info and self.nulled else info
+        return info.with_nullable(nullable=True) if info and self.nulled else info
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class Scope:
             info = relation.column(name) if relation else None
         else:
             info = self._unqualified(name)
-        return info.null(nullable=True) if info and self.all_null else info
+        return info.with_nullable(nullable=True) if info and self.all_null else info
 
     def _unqualified(self, name: str) -> ValueType | None:
         if name in self.merged:

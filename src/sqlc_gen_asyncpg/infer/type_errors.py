@@ -72,7 +72,7 @@ def no_common_type(infer: Infer, infos: Sequence[ValueType]) -> None:
 
 def no_assignment(infer: Infer, info: ValueType, target: ValueType) -> None:
     """Record a text assigned to another type, or a value of another type assigned to a bool."""
-    base, to = infer.based(info), infer.based(target)
+    base, to = infer.to_base_type(info), infer.to_base_type(target)
     wrong = base.type in STRINGS and not base.dims and to.type not in STRINGS
     wrong = wrong or (to.type == "bool" and _is_checked(infer, base) and base.type != "bool")
     if wrong and _is_checked(infer, to):
@@ -84,7 +84,7 @@ def no_value(infer: Infer, info: ValueType, to: ValueType) -> None:
     """Record a quoted literal that is not a valid value of its type."""
     if info.literal is None or to.dims or not info.literal.startswith("'"):
         return
-    base, text = infer.based(to).type, info.literal[1:-1].replace("''", "'")
+    base, text = infer.to_base_type(to).type, info.literal[1:-1].replace("''", "'")
     empty = not text and base in _CHECKED - STRINGS - {"bytea"}
     if empty or (base in infer.schema.enums and text not in infer.schema.enums[base]):
         cure = "use NULL for a missing value (sqlc.narg), or compare as text: (…)::text"
@@ -92,7 +92,7 @@ def no_value(infer: Infer, info: ValueType, to: ValueType) -> None:
 
 
 def _is_checked(infer: Infer, info: ValueType) -> bool:
-    kind = infer.based(info).type
+    kind = infer.to_base_type(info).type
     return not info.dims and (kind in _CHECKED or kind in infer.schema.enums)
 
 

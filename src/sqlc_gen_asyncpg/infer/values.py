@@ -37,7 +37,7 @@ class ValueType:
         """The type in SQL syntax, as in `int4[]`."""
         return self.type + "[]" * self.dims
 
-    def null(self, *, nullable: bool) -> ValueType:
+    def with_nullable(self, *, nullable: bool) -> ValueType:
         """Return the same type, nullable or not."""
         return self if self.nullable == nullable else replace(self, nullable=nullable)
 

@@ -53,7 +53,9 @@ def read_tables(request: protocol.Request, files: SchemaFiles) -> tuple[Schema, 
             tables[key] = dict(zip(sqlc_columns, values, strict=True))
         else:
             # The query could not be read in full: sqlc's types, but any column may be NULL.
-            tables[key] = {name: value.null(nullable=True) for name, value in sqlc_columns.items()}
+            tables[key] = {
+                name: value.with_nullable(nullable=True) for name, value in sqlc_columns.items()
+            }
     return schema, _correct_request(request, schema)
 
 

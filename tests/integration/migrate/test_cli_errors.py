@@ -164,7 +164,7 @@ FLAGS: Final = ("--json", "--check", "--help", "--version", "--sideways")
 
 @st.composite
 def command_lines(draw: st.DrawFn) -> list[str]:
-    """A command of ours with some of the options of all of them, and values of any kind."""
+    """A command of agentrows with random options of all commands, and values of any kind."""
     names = ["up", "down", "goto", "force", "status", "version", "verify", "plan", "dry-run"]
     command = draw(st.sampled_from([*names, "doctor", "new", "grants", "nonsense", ""]))
     line = ["grants"] if command == "grants" else ["migrate", command]

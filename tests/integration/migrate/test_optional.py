@@ -15,7 +15,7 @@ from agentrows.errors import ConfigError, DirtySchema, InvalidTrack
 from agentrows.migrate import Migrator, builtin_tracks
 from agentrows.migrate.lock import lock_ids
 from agentrows.migrate.server import read_session
-from agentrows.migrate.status import locate
+from agentrows.migrate.status import resolve_table_names
 from agentrows.migrate.track import load
 from support.runners import until
 from support.tracks import write_track
@@ -46,7 +46,7 @@ def pending_lines(caplog: pytest.LogCaptureFixture) -> list[str]:
 async def lock(db: asyncpg.Connection, tracks: Sequence[Track]) -> None:
     """Take the migration locks of these tracks, as a run that builds their indexes does."""
     session = await read_session(db)
-    for one in lock_ids(session.database, locate(tracks, session)):
+    for one in lock_ids(session.database, resolve_table_names(tracks, session)):
         await db.execute("SELECT pg_advisory_lock($1)", one)
 
 

@@ -314,7 +314,7 @@ def _referenced(statement: Node) -> list[str]:
 
 
 def _is_allowed_on_other_tracks(file: File, statement: Node) -> bool:
-    """Whether a Go controller does not notice the statement, or it is about policies."""
+    """Whether the statement does not affect a Go controller, or is about policies."""
     if file.track in POLICIES:
         return _is_of_policies(statement)
     if file.track in SHARED:
@@ -397,7 +397,7 @@ def lasting_settings(files: list[File]) -> list[str]:
 
 
 def outside_transactions(files: list[File]) -> list[str]:
-    """Check that a nontransactional statement is alone, under the header, in a track of ours."""
+    """Check that a nontransactional statement is alone, below the header, in no shared track."""
     problems: list[str] = []
     for file in files:
         needs = any(map(_needs_no_transaction, file.statements))

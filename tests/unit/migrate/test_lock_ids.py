@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentrows.migrate.ledger import Place
+from agentrows.migrate.ledger import TableNames
 from agentrows.migrate.lock import lock_id, lock_ids
 
 
@@ -12,8 +12,11 @@ def test_the_ids_are_those_of_golang_migrate() -> None:
 
 
 def test_lock_ids_cover_both_spellings_of_the_database() -> None:
-    places = [Place("public", "schema_migrations"), Place("public", "vector_schema_migrations")]
-    ids = lock_ids("app", places)
+    names_per_track = [
+        TableNames("public", "schema_migrations"),
+        TableNames("public", "vector_schema_migrations"),
+    ]
+    ids = lock_ids("app", names_per_track)
     assert len(set(ids)) == 4
     assert list(ids) == sorted(ids), "two runners take them in one order"
     assert lock_id("public", "schema_migrations", "app") in ids
