@@ -110,9 +110,10 @@ def handle_options(
 
 @app.command("demo")
 def show_demo(dsn: DemoDsn = None) -> None:
-    """Store, list, search and prune sample documents, on an embedded PostgreSQL.
+    """Run a demo with sample documents on an embedded PostgreSQL.
 
-    With --dsn the demo runs on that database: it applies pending migrations, and its rows stay.
+    It stores, lists, searches and prunes them. With --dsn the demo runs on that database:
+    it applies pending migrations, and its rows stay.
     """
     from agentrows.cli.demo import run_demo  # noqa: PLC0415  the client is slow to import
 

@@ -21,10 +21,11 @@ def print_grants(
     reader: Annotated[str, typer.Option(help="The role that reads rows.")] = "agentrows_reader",
     schema: Annotated[str, typer.Option(help="The schema of the tables.")] = "public",
 ) -> None:
-    """Print SQL for an administrator that creates three roles and gives them their rights.
+    """Print SQL that creates three roles and grants their rights.
 
     It includes the tables of every track, also of the application's. This command connects to no
-    database and prints no password. Run the SQL before the first migration and after each.
+    database and prints no password. An administrator runs the SQL before the first migration and
+    after each.
     """
     # Tracks that are switched off here are included: only the owner may write a tracking table.
     everything = {"vector_enabled": True, "row_security": True}
