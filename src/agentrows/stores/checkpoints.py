@@ -141,7 +141,8 @@ class CheckpointStore:
 
         At most `limit` checkpoints, or all with None. Pass the id of the last checkpoint as
         `before` for the next page. `metadata` leaves out checkpoints with metadata that does not
-        contain this JSON object; it needs PostgreSQL 16 or later. The method runs two
+        contain this JSON object; it needs PostgreSQL 16 or later. Metadata of another writer that
+        is not JSON, or is nested 5,000 levels deep, contains no object. The method runs two
         statements, regardless of the number of checkpoints.
         """
         checkpoints = await self._select(

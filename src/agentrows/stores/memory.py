@@ -140,7 +140,8 @@ class MemoryStore:
         are left out.
 
         `min_score` leaves out lower scores, and `metadata` memories with metadata that does not
-        contain this JSON object. `embedding` is None in every hit without `with_embeddings`. The
+        contain this JSON object. Text of another writer that is not JSON, or is nested 5,000 levels
+        deep, contains no object. `embedding` is None in every hit without `with_embeddings`. The
         search increments the `access_count` of each hit, unless `touch` is False.
         """
         require(self.db, VECTORS)
