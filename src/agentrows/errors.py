@@ -299,16 +299,15 @@ def translate(
 
 
 def leaves_connection_usable(error: BaseException) -> bool:
-    """Return whether the connection is still usable after this driver error.
+    """Return whether the connection is still usable after this driver error, without a reset.
 
-    It is after an ERROR of the server, and after an argument that was not sent.
+    It is after an ERROR of the server, and after a value that was refused before the statement was
+    prepared.
     """
     if isinstance(error, asyncpg.PostgresError | asyncpg.PostgresWarning):
-        # The driver raises the server's class for an argument that it cannot encode.
-        is_ours = isinstance(error, asyncpg.DataError) and error.severity_en is None
-        return is_ours or error.severity_en == "ERROR"
-    if isinstance(error, asyncpg.InterfaceError):
-        return _interface_error(error) is InvalidValue
+        # An argument that the driver cannot encode has no severity. The statement was prepared by
+        # then, and a pooler reserves the server process for the session until it gets a reset.
+        return error.severity_en == "ERROR"
     return isinstance(error, driver.DataError)
 
 

@@ -39,7 +39,7 @@ FILES: dict[str, Case] = {
     "COMMIT and BEGIN": (f"{B} COMMIT; BEGIN;", "ends the transaction", [(2, True)]),
     "DO COMMIT": ("DO $$ BEGIN COMMIT; END $$;", "SQLSTATE 2D000", []),
     "BOM": (f"\ufeff{B}", "byte order mark", []),
-    "CRLF": (f"{B}\r\n", "holds CR", []),
+    "CRLF": (f"{B}\r\n", "contains CR", []),
     "BEGIN left open": (f"BEGIN; {B}", None, [(2, False)]),
     "empty": ("", None, [(2, False)]),
     "comment-only": ("-- Nothing yet.\n/* Really. */", None, [(2, False)]),
@@ -211,7 +211,7 @@ async def test_deleted_last_applied_file_may_belong_to_a_newer_release(
     assert (done.code, done.out) == (0, "nothing to do\n")
     assert "app/000002_step.up.sql: of a newer release, or deleted" in done.err
     output = (await app.run("doctor")).out
-    assert "applied, not here\tapp/000002_step.up.sql (of a newer release, or deleted)" in output
+    assert "unknown applied\tapp/000002_step.up.sql (of a newer release, or deleted)" in output
     assert await versions(db) == [(2, False)]
     app.write(A, B)
     await check_intact(2)

@@ -167,7 +167,7 @@ async def test_empty_password_file_raises_error_with_its_variable(
 
 @pytest.mark.parametrize("answer", [None, "", b"hunter2", 7])
 async def test_result_that_is_no_password_raises_config_error(answer: object, locked: str) -> None:
-    with pytest.raises(ConfigError, match="a text that is not empty"):
+    with pytest.raises(ConfigError, match="must return a non-empty string"):
         await Migrator(locked, CORE, password=lambda: answer).status()  # type: ignore[arg-type, return-value]  # pyright: ignore[reportArgumentType]
 
 
