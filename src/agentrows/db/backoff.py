@@ -41,7 +41,8 @@ class RetryLog:
         others = f" (and {self._unlogged} retries before it)" if self._unlogged else ""
         self._next_at = now + LOG_EVERY_S
         self._unlogged = 0
-        logger.warning("retrying %s after %.1f s: %s%s", call, elapsed_s, error, others)
+        # The text, because a handler that stores records would keep the error's frames alive.
+        logger.warning("retrying %s after %.1f s: %s%s", call, elapsed_s, str(error), others)
 
 
 @dataclass(slots=True)
