@@ -42,6 +42,7 @@ SELECT
         AND coalesce(row_security_active(to_regclass('session')), false)
     )::boolean AS "is_denied!",
     (to_regclass('agentrows_feedback_key') IS NOT NULL)::boolean AS "has_feedback_keys!",
+    (to_regclass('agentrows_checkpoint_blob') IS NOT NULL)::boolean AS "has_checkpoint_values!",
     (to_regclass('memory') IS NOT NULL)::boolean AS "has_memory!",
     (to_regclass('vector_schema_migrations') IS NOT NULL)::boolean AS "has_vector_track!",
     current_setting('transaction_isolation')::text AS "isolation!";
@@ -68,6 +69,7 @@ WHERE
             to_regclass('task'),
             to_regclass('push_notification'),
             to_regclass('feedback'),
+            to_regclass('agentrows_checkpoint_blob'),
             to_regclass('agentrows_feedback_key'),
             to_regclass('lg_checkpoint'),
             to_regclass('lg_checkpoint_write'),

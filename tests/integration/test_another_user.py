@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 NOBODYS: Final = {
     "list_sessions_for_agent_all_users": "for the operator of an agent",
     "prune_expired_sessions": "for every user's sessions",
+    "prune_idle_threads": "for every user's threads",
     "prune_expired_memories": "for every user's memories",
     "get_session_share_by_token": "who has the token may see the share",
     **dict.fromkeys(METHODS["agents"], "agents are everybody's"),
@@ -107,8 +108,17 @@ OWNED: Final = (
     "session_share_access",
     "memory",
     "agentrows_feedback_key",
+    "agentrows_checkpoint_blob",
 )
-OF_CHANCE: Final = {"created_at", "updated_at", "accessed_at", "deleted_at", "expires_at", "token"}
+OF_CHANCE: Final = {
+    "created_at",
+    "updated_at",
+    "last_stored",
+    "accessed_at",
+    "deleted_at",
+    "expires_at",
+    "token",
+}
 """Fields with other values in each call."""
 
 

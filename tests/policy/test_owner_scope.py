@@ -31,16 +31,21 @@ OWNED = {table for table in SCHEMA.columns if SCHEMA.is_owned(table)}
 # Statements of all users (""), and aliases that are not bound, in agreement with the SQL comments.
 UNSCOPED = {
     "CountExpiredSessions": {""},
+    "CountIdleThreads": {""},
     "EraseUser": {"access", "ambiguous", "other"},
     "FindSessionShares": {""},
     "IsTaskDeleted": {""},
     "ListAllAgentSessionsByActivity": {""},
     "ListAllAgentSessionsByCreation": {""},
+    "ListChannelHistory": {"with"},
     "ListIdleSessions": {""},
+    "ListIdleThreads": {""},
     "LockExpiredSessions": {""},
     "LockTasksOfSessions": {""},
+    "LockUnnamedValues": {"blob"},
     "PruneMemories": {""},
     "PruneSessions": {""},
+    "PruneThread": {"with"},
     "RecordShareAccess": {""},
     "UpsertPushNotification": {"other"},
 }

@@ -27,6 +27,7 @@ __all__ = [
     "Feedback",
     "FeedbackSummary",
     "IdleSession",
+    "IdleThread",
     "LockedCheckpoints",
     "LockedTools",
     "Memory",
@@ -39,6 +40,7 @@ __all__ = [
     "NewTool",
     "PrunedMemories",
     "PrunedSessions",
+    "PrunedThreads",
     "PushNotification",
     "RefreshedTools",
     "Session",
@@ -51,6 +53,7 @@ __all__ = [
     "ThreadCheckpoint",
     "ThreadDeletion",
     "ThreadHead",
+    "ThreadKey",
     "Tool",
     "ToolServer",
     "ValueKey",
@@ -413,6 +416,7 @@ class AccessScope(BaseModel):
         description="Whether the policies hide every row, because no user is set.",
     )
     has_feedback_keys: bool
+    has_checkpoint_values: bool
     has_memory: bool
     has_vector_track: bool = Field(
         description="Whether the table `memory` is that of the track vector.",
@@ -508,6 +512,7 @@ class ErasedUser(BaseModel):
     share_accesses: int = Field(
         description="Records of the user's access to shares, and of any access to the user's shares.",
     )
+    checkpoint_values: int = Field(description="Values of channels of LangGraph threads.")
     feedback_keys: int = Field(description="Idempotency keys of the feedback.")
     memories: int
     uncovered_tables: list[str] = Field(
@@ -549,6 +554,15 @@ class IdleSession(BaseModel):
     last_used: str = Field(
         description="The time of the last activity as text, which may be -infinity.",
     )
+
+
+class IdleThread(BaseModel):
+    """A thread that was deleted, with the numbers of its rows."""
+
+    user_id: str
+    thread_id: str
+    checkpoints: int
+    checkpoint_writes: int
 
 
 class LockedCheckpoints(BaseModel):
@@ -705,9 +719,19 @@ class PrunedSessions(BaseModel):
     events: int
     checkpoints: int
     checkpoint_writes: int
+    checkpoint_values: int = Field(description="Values of channels of the LangGraph threads.")
     crewai_memories: int
     crewai_flow_states: int
     shares: int
+
+
+class PrunedThreads(BaseModel):
+    """The numbers of rows that a prune of threads removed, by table."""
+
+    threads: int = Field(description="Idle threads, deleted ones included.")
+    checkpoints: int
+    checkpoint_writes: int
+    checkpoint_values: int = Field(description="Values of channels.")
 
 
 class RefreshedTools(BaseModel):
@@ -854,6 +878,15 @@ class ThreadHead(BaseModel):
     )
     checkpoint_ids: list[str] = Field(
         description="The ids of all checkpoints of the namespace, the newest included.",
+    )
+
+
+class ThreadKey(BaseModel):
+    """The key of a thread."""
+
+    user_id: str = Field(description="The owner of the thread.")
+    thread_id: str = Field(
+        description="The LangGraph thread, usually the id of a session of the user.",
     )
 
 

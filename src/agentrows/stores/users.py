@@ -11,6 +11,7 @@ from agentrows.gen import users as queries
 from agentrows.stores._isolation import check_read_committed, choose_isolation
 from agentrows.stores._requirements import SWITCHED_OFF, TASK_OWNERS, require
 from agentrows.stores._row_security import read_access_scope
+from agentrows.stores._thread_values import delete_unnamed_values
 from agentrows.validation import check_id
 
 if TYPE_CHECKING:
@@ -37,9 +38,10 @@ class UserStore:
     async def export_user(self, user_id: str) -> AsyncGenerator[str]:
         """Stream every row of a user, deleted ones included, as lines of JSON without line ends.
 
-        A line is `{"table": …, "row": {…}}`; a row has all columns of its table, and a vector is
-        text. The lines are in the order of the tables; an unknown user has none. All of them come
-        from one snapshot, except in a transaction with a new snapshot for each statement.
+        A line is `{"table": …, "row": {…}}`; a row has all columns of its table, a vector is text,
+        and bytes are text as PostgreSQL writes them, in hexadecimal. The lines are in the order of
+        the tables; an unknown user has none. All of them come from one snapshot, except in a
+        transaction with a new snapshot for each statement.
 
         The rows come from a server-side cursor, which occupies a connection until the stream ends
         or is closed; `contextlib.aclosing` closes it early. The lines contain the tokens of
@@ -61,6 +63,13 @@ class UserStore:
             await _find_uncovered_tables(scope, access, "export_user")
             cursor = _SmallBatchCursor(scope)
             async for row in queries.iter_export_user(cursor, user_id=user_id):
+                yield _format_line(row)
+            iter_checkpoints = (
+                queries.iter_export_threads
+                if access.has_checkpoint_values
+                else queries.iter_export_checkpoints
+            )
+            async for row in iter_checkpoints(cursor, user_id=user_id):
                 yield _format_line(row)
             if access.has_feedback_keys:
                 async for line in queries.iter_export_feedback_keys(cursor, user_id=user_id):
@@ -100,15 +109,25 @@ class UserStore:
             uncovered = await _find_uncovered_tables(scope, access, "erase_user")
             await queries.lock_tasks_of_user(scope, user_id=user_id)
             await queries.lock_sessions_of_user(scope, user_id=user_id)
+            keys = memories = values = 0
+            if access.has_checkpoint_values:
+                await queries.lock_checkpoints_of_user(scope, user_id=user_id)
             erased = await queries.erase_user(scope, user_id=user_id)
-            keys = memories = 0
+            if access.has_checkpoint_values:
+                threads = await queries.list_threads_with_values(scope, user_id=user_id)
+                values = await delete_unnamed_values(scope, [(user_id, each) for each in threads])
             if access.has_feedback_keys:
                 keys = await queries.erase_feedback_keys(scope, user_id=user_id)
             if _has_memories(scope, access):
                 await queries.lock_memories_of_user(scope, user_id=user_id)
                 memories = await queries.erase_memories(scope, user_id=user_id)
         return erased.model_copy(
-            update={"feedback_keys": keys, "memories": memories, "uncovered_tables": uncovered}
+            update={
+                "checkpoint_values": values,
+                "feedback_keys": keys,
+                "memories": memories,
+                "uncovered_tables": uncovered,
+            }
         )
 
 
