@@ -12,6 +12,7 @@ from agentrows.langgraph.rows import FIRST_WITH_SENDS, CheckpointKey
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from langgraph.checkpoint.base import CheckpointMetadata
     from langgraph.checkpoint.serde.base import SerializerProtocol
 
     from agentrows import Stores, ThreadHead
@@ -63,8 +64,9 @@ async def _list_needed(
         return needed
     if head.version < FIRST_WITH_SENDS and head.parent_has_sends:
         needed.append(head.parent_checkpoint_id)
-    counters = json.loads(head.metadata).get("counters_since_delta_snapshot") or {}
-    waiting = set(counters) - stored_channels(serde, head, head.channels)
+    metadata: CheckpointMetadata = json.loads(head.metadata)
+    delta_channels = set(metadata.get("counters_since_delta_snapshot") or {})
+    waiting = delta_channels - stored_channels(serde, head, head.channels)
     key: CheckpointKey | None = CheckpointKey(thread_id, head.checkpoint_ns, head.checkpoint_id)
     while key is not None and waiting:
         rows = await list_ancestors(user_id, key, sorted(waiting))(stores)
@@ -85,7 +87,8 @@ def ended_calls(heads: Sequence[ThreadHead], kept: Mapping[str, Sequence[str]]) 
     stored = {id_ for head in heads if head.checkpoint_ns == ROOT for id_ in head.checkpoint_ids}
     found: list[str] = []
     for head in heads:
-        start = (json.loads(head.metadata).get("parents") or {}).get(ROOT)
+        metadata: CheckpointMetadata = json.loads(head.metadata)
+        start = (metadata.get("parents") or {}).get(ROOT)
         is_call = ":" in head.checkpoint_ns.rpartition("|")[2]
         if is_call and start in stored and start not in kept[ROOT]:
             found.append(head.checkpoint_ns)

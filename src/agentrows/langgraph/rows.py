@@ -239,9 +239,7 @@ def decode_tuple(serde: SerializerProtocol, row: ThreadCheckpoint) -> Checkpoint
     )
 
 
-def _attach_sends(
-    serde: SerializerProtocol, checkpoint: Checkpoint, row: ThreadCheckpoint
-) -> None:
+def _attach_sends(serde: SerializerProtocol, checkpoint: Checkpoint, row: ThreadCheckpoint) -> None:
     """Add the sends of a checkpoint of an older version, which are writes of its parent."""
     checkpoint["channel_values"][TASKS] = [
         serde.loads_typed((row.send_types[n], row.send_values[n]))

@@ -15,6 +15,7 @@ from agentrows.errors import InvalidValue
 from agentrows.langgraph import calls
 from agentrows.langgraph.calls import CheckpointPage
 from agentrows.langgraph.history import ChannelHistories
+from agentrows.langgraph.prune import keep_latest
 from agentrows.langgraph.rows import (
     LARGE,
     CheckpointKey,
@@ -27,7 +28,6 @@ from agentrows.langgraph.rows import (
     next_version,
     stored_size,
 )
-from agentrows.langgraph.prune import keep_latest
 from agentrows.langgraph.users import UserResolver
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class AgentRowsSaver(BaseCheckpointSaver[str]):
     def for_user(self, user: str) -> Self:
         """Return a copy of this saver for one user."""
         clone = copy.copy(self)
-        clone._users = UserResolver(user)
+        clone._users = UserResolver(user)  # noqa: SLF001  a copy of this object
         return clone
 
     async def setup(self) -> None:
@@ -258,7 +258,8 @@ class AgentRowsSaver(BaseCheckpointSaver[str]):
         self, *, config: RunnableConfig, channels: Sequence[str]
     ) -> Mapping[str, DeltaChannelHistory]:
         """Return the writes of channels along the ancestors of a checkpoint, and their seeds."""
-        user, key = self._users.resolve(config), CheckpointKey.of(config)
+        user = self._users.resolve(config)
+        key: CheckpointKey | None = CheckpointKey.of(config)
         histories = ChannelHistories(self.serde, channels)
         while key is not None and histories.open_channels:
             call = calls.list_ancestors(user, key, histories.open_channels)
@@ -271,7 +272,8 @@ class AgentRowsSaver(BaseCheckpointSaver[str]):
         self, *, config: RunnableConfig, channels: Sequence[str]
     ) -> Mapping[str, DeltaChannelHistory]:
         """Return the writes of channels along the ancestors of a checkpoint, and their seeds."""
-        user, key = self._users.resolve(config), CheckpointKey.of(config)
+        user = self._users.resolve(config)
+        key: CheckpointKey | None = CheckpointKey.of(config)
         histories = ChannelHistories(self.serde, channels)
         while key is not None and histories.open_channels:
             call = calls.list_ancestors(user, key, histories.open_channels)
@@ -337,7 +339,7 @@ class AgentRowsSaver(BaseCheckpointSaver[str]):
 
     def _prune_calls(
         self, user: str, thread_ids: Sequence[str], strategy: str
-    ) -> Sequence[calls.Call[None]]:
+    ) -> Sequence[calls.Call[object]]:
         """Return a call for each thread, so that each is pruned in a transaction of its own."""
         if isinstance(thread_ids, str):
             raise TypeError("thread_ids must be a sequence of ids, not a text")
@@ -356,5 +358,5 @@ class AgentRowsSaver(BaseCheckpointSaver[str]):
 
 
 async def _run_sized(size: int, function: Callable[[], T]) -> T:
-    """Return the result of a function that serializes `size` bytes, in a thread if it takes long."""
+    """Return the result of a function on `size` bytes, which runs in a thread if they are many."""
     return await asyncio.to_thread(function) if size > LARGE else function()
