@@ -10,6 +10,8 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, Send, interrupt
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
     from langchain_core.runnables import RunnableConfig
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
@@ -30,6 +32,11 @@ def thread(thread_id: str, **configurable: Any) -> RunnableConfig:  # noqa: ANN4
     return {"configurable": {"thread_id": thread_id, **configurable}}
 
 
+def key(config: RunnableConfig) -> dict[str, Any]:
+    """Return the part of a config that names a checkpoint."""
+    return config.get("configurable", {})
+
+
 def approval_graph(saver: BaseCheckpointSaver[Any]) -> Any:  # noqa: ANN401
     """Three parallel tasks that wait for answers, then a subgraph that waits for one."""
 
@@ -46,7 +53,7 @@ def approval_graph(saver: BaseCheckpointSaver[Any]) -> Any:  # noqa: ANN401
         return {"log": [f"review: {interrupt('review')}"]}
 
     def finish(state: State) -> State:
-        return {"log": ["end"], "count": state["count"] + 10}
+        return {"log": ["end"], "count": state.get("count", 0) + 10}
 
     inner: Any = StateGraph(State)
     inner.add_node("review", review)
@@ -76,7 +83,7 @@ def counting_graph(saver: BaseCheckpointSaver[Any]) -> Any:  # noqa: ANN401
     return graph.compile(checkpointer=saver)
 
 
-def _append(current: list[str], updates: list[list[str]]) -> list[str]:
+def _append(current: list[str], updates: Sequence[list[str]]) -> list[str]:
     return [*current, *(item for update in updates for item in update)]
 
 
@@ -173,3 +180,22 @@ def drive_sync(saver: BaseCheckpointSaver[Any]) -> list[Any]:
     seen.append([describe(one) for one in graph.get_state_history(config)])
     seen.append([describe(one) for one in graph.get_state_history(config, filter={"step": 1})])
     return seen
+
+
+def hooked_graph(saver: BaseCheckpointSaver[Any], hook: Callable[[], Awaitable[None]]) -> Any:  # noqa: ANN401
+    """Two nodes, which call a hook; the second one adds 1 to a number."""
+
+    async def before(_state: State) -> State:
+        await hook()
+        return {"log": ["before"]}
+
+    async def add(state: State) -> State:
+        await hook()
+        return {"count": state.get("count", 0) + 1}
+
+    graph: Any = StateGraph(State)
+    graph.add_node("before", before)
+    graph.add_node("add", add)
+    graph.add_edge(START, "before")
+    graph.add_edge("before", "add")
+    return graph.compile(checkpointer=saver)

@@ -15,7 +15,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from agentrows import PostgresClient, Settings
 from agentrows.langgraph import AgentRowsSaver
 from integrations.langgraph import graphs
-from integrations.langgraph.graphs import thread
+from integrations.langgraph.graphs import key, thread
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def owner(config: RunnableConfig) -> str:
     """Return the user that the application put into a config."""
-    return str(config["configurable"]["owner"])
+    return str(key(config)["owner"])
 
 
 async def test_graph_has_the_results_of_the_saver_in_memory(client: PostgresClient) -> None:
@@ -55,9 +55,8 @@ async def test_one_compiled_graph_serves_two_users_with_the_same_thread_id(
     graph = graphs.counting_graph(AgentRowsSaver(client, user=owner))
 
     for user, turns in (("mira", 3), ("juno", 1)):
-        for _ in range(turns):
-            result = await graph.ainvoke({}, thread("t-1", owner=user))
-        assert result["count"] == turns
+        results = [await graph.ainvoke({}, thread("t-1", owner=user)) for _ in range(turns)]
+        assert results[-1]["count"] == turns
     for user, turns in (("mira", 3), ("juno", 1)):
         state = await graph.aget_state(thread("t-1", owner=user))
         assert state.values["count"] == turns
@@ -80,18 +79,18 @@ async def kagent_put(client: PostgresClient, user: str, saver: InMemorySaver) ->
     """Store the checkpoints of a saver in memory in the layout of other writers."""
     serde = JsonPlusSerializer()
     for found in reversed(list(saver.list(None))):
-        key = found.config["configurable"]
+        own = key(found.config)
         kind, data = serde.dumps_typed(found.checkpoint)
-        parent = found.parent_config and found.parent_config["configurable"]["checkpoint_id"]
+        parent = key(found.parent_config)["checkpoint_id"] if found.parent_config else None
         await client.store_checkpoint(
-            key["thread_id"],
+            own["thread_id"],
             user_id=user,
-            checkpoint_ns=key["checkpoint_ns"],
-            checkpoint_id=key["checkpoint_id"],
-            parent_checkpoint_id=parent or None,
+            checkpoint_ns=own["checkpoint_ns"],
+            checkpoint_id=own["checkpoint_id"],
+            parent_checkpoint_id=parent,
             checkpoint=base64.b64encode(data).decode(),
             checkpoint_type=kind,
-            metadata=dict(found.metadata),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+            metadata=dict(found.metadata),  # pyright: ignore[reportArgumentType]
             version=found.checkpoint["v"],
         )
 
@@ -151,8 +150,7 @@ async def test_synchronous_graphs_run_in_threads_beside_the_event_loop(
     results: list[int] = []
 
     def run(number: int) -> None:
-        for _ in range(3):
-            results.append(graph.invoke({}, thread(f"t-{number}"))["count"])
+        results.extend(graph.invoke({}, thread(f"t-{number}"))["count"] for _ in range(3))
 
     threads = [threading.Thread(target=run, args=(number,)) for number in range(4)]
     for one in threads:
@@ -164,7 +162,7 @@ async def test_synchronous_graphs_run_in_threads_beside_the_event_loop(
 
 
 async def test_two_thousand_parallel_tasks_finish_on_a_pool_of_two(migrated: str) -> None:
-    settings = Settings(migrations="off", pool_max_size=2, acquire_timeout_s=1)
+    settings = Settings(migrations="off", pool_max_size=2, acquire_timeout_s=0.1)
     async with AgentRowsSaver.open(migrated, user="mira", settings=settings) as saver:
         graph = graphs.delta_graph(saver, tasks=2000)
 
