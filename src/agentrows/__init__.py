@@ -50,9 +50,11 @@ from agentrows.gen.models import (
     FeedbackSummary,
     Memory,
     MemoryHit,
+    NewChannelValue,
     NewCheckpointWrite,
     NewEvent,
     NewMemory,
+    NewThreadWrite,
     NewTool,
     PrunedMemories,
     PrunedSessions,
@@ -62,11 +64,16 @@ from agentrows.gen.models import (
     SessionShare,
     SessionShareAccess,
     Task,
+    Thread,
+    ThreadAncestor,
+    ThreadCheckpoint,
+    ThreadHead,
     Tool,
     ToolServer,
 )
 from agentrows.startup import init_connection
 from agentrows.stores.checkpoints import CheckpointTuple
+from agentrows.stores.thread_retention import CheckpointKey
 from agentrows.validation import UNSET
 
 __all__ = [
@@ -76,6 +83,7 @@ __all__ = [
     "AgentRowsError",
     "AlreadyExists",
     "Checkpoint",
+    "CheckpointKey",
     "CheckpointTuple",
     "CheckpointWrite",
     "ClientClosed",
@@ -98,9 +106,11 @@ __all__ = [
     "MemoryHit",
     "MigrationError",
     "MigrationFailed",
+    "NewChannelValue",
     "NewCheckpointWrite",
     "NewEvent",
     "NewMemory",
+    "NewThreadWrite",
     "NewTool",
     "NotFound",
     "OutcomeUnknown",
@@ -120,6 +130,10 @@ __all__ = [
     "StatementTimeout",
     "Stores",
     "Task",
+    "Thread",
+    "ThreadAncestor",
+    "ThreadCheckpoint",
+    "ThreadHead",
     "Tool",
     "ToolServer",
     "Transaction",
