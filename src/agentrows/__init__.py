@@ -53,6 +53,7 @@ from agentrows.gen.models import (
     NewCheckpointWrite,
     NewEvent,
     NewMemory,
+    NewStoreItem,
     NewTool,
     PrunedMemories,
     PrunedSessions,
@@ -61,12 +62,15 @@ from agentrows.gen.models import (
     Session,
     SessionShare,
     SessionShareAccess,
+    StoreHit,
+    StoreItem,
     Task,
     Tool,
     ToolServer,
 )
 from agentrows.startup import init_connection
 from agentrows.stores.checkpoints import CheckpointTuple
+from agentrows.stores.store_items import StoreCondition
 from agentrows.validation import UNSET
 
 __all__ = [
@@ -101,6 +105,7 @@ __all__ = [
     "NewCheckpointWrite",
     "NewEvent",
     "NewMemory",
+    "NewStoreItem",
     "NewTool",
     "NotFound",
     "OutcomeUnknown",
@@ -118,6 +123,9 @@ __all__ = [
     "SessionShareAccess",
     "Settings",
     "StatementTimeout",
+    "StoreCondition",
+    "StoreHit",
+    "StoreItem",
     "Stores",
     "Task",
     "Tool",

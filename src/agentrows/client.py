@@ -34,6 +34,7 @@ from agentrows.stores.memory import MemoryStore
 from agentrows.stores.push_notifications import PushNotificationStore
 from agentrows.stores.sessions import SessionStore
 from agentrows.stores.shares import ShareStore
+from agentrows.stores.store_items import ItemStore
 from agentrows.stores.tasks import TaskStore
 from agentrows.stores.tools import ToolStore
 from agentrows.stores.users import UserStore
@@ -65,6 +66,7 @@ class Stores(
     CheckpointStore,
     CrewAIStore,
     MemoryStore,
+    ItemStore,
     UserStore,
 ):
     """The methods of all stores, on one executor.

@@ -31,6 +31,8 @@ AGENTS: Final = Requirement("core", 3)
 SHARES: Final = Requirement("core", 6)
 TASK_OWNERS: Final = Requirement("core", 7)
 FEEDBACK_KEYS: Final = Requirement("agentrows", 12)
+STORE_ITEMS: Final = Requirement("agentrows", 21)
+STORE_VECTORS: Final = Requirement("agentrows_vector", 4)
 VECTORS: Final = Requirement("vector", 1)
 ROW_SECURITY: Final = Requirement("rls", 1)
 
