@@ -72,6 +72,7 @@ PUBLIC = [
 ]
 CLIENT_METHODS = [
     "as_user",
+    "call_as_user",
     "close",
     "connect",
     "create_session",
@@ -164,6 +165,7 @@ def test_transaction_has_store_methods_but_no_open_or_close() -> None:
 
     assert found == set(CLIENT_METHODS) - {
         "as_user",
+        "call_as_user",
         "close",
         "connect",
         "from_pool",
