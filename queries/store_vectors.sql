@@ -46,8 +46,8 @@ given AS MATERIALIZED (
         raw.embedding
     FROM (
         SELECT
-            unnest(@vector_item::integer[]) AS item,
-            unnest(@vector_ordinal::integer[]) AS ordinal,
+            unnest(@vector_item::bigint[]) AS item,
+            unnest(@vector_ordinal::bigint[]) AS ordinal,
             unnest(@vector_embedding::vector[]) AS embedding
     ) AS raw
 ),
@@ -214,9 +214,7 @@ USING (
 WHERE v.user_id = @user_id::text AND v.namespace = wanted.namespace AND v.key = wanted.key;
 
 -- name: PruneStoreVectors :execrows
--- Delete the vectors of these items of any user.
---
--- unscoped: retention applies to every user
+-- Delete the vectors of these items, each with its user.
 DELETE FROM agentrows_store_vector AS v
 USING (
     SELECT

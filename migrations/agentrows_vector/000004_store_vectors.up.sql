@@ -7,7 +7,7 @@ CREATE TABLE IF NOT EXISTS agentrows_store_vector (
     namespace TEXT COLLATE "C" NOT NULL,
     key TEXT COLLATE "C" NOT NULL,
     space TEXT NOT NULL,
-    ordinal INTEGER NOT NULL,
+    ordinal BIGINT NOT NULL,
     revision UUID NOT NULL,
     embedding vector NOT NULL,
     PRIMARY KEY (user_id, namespace, key, space, ordinal)

@@ -90,8 +90,8 @@ given AS MATERIALIZED (
         raw.embedding
     FROM (
         SELECT
-            unnest($6::integer[]) AS item,
-            unnest($7::integer[]) AS ordinal,
+            unnest($6::bigint[]) AS item,
+            unnest($7::bigint[]) AS ordinal,
             unnest($8::vector[]) AS embedding
     ) AS raw
 ),
@@ -347,9 +347,6 @@ async def prune_store_vectors(
     namespace: Sequence[str],
     key: Sequence[str],
 ) -> int:
-    """Delete the vectors of these items of any user.
-
-    unscoped: retention applies to every user
-    """
+    """Delete the vectors of these items, each with its user."""
     status = await db.execute(PRUNE_STORE_VECTORS, user_id, namespace, key)
     return affected(status)

@@ -73,24 +73,35 @@ class ItemStore:
         """
         require(self.db, STORE_ITEMS)
         batch = check_items(items, check_id("user_id", user_id))
-        if embeddings is None:
-            if not batch:
-                return 0
-            return await queries.upsert_store_items(
-                self.db.repeatable, user_id=user_id, items=batch
+        if embeddings is not None:
+            return await self._store_items_with_vectors(
+                batch, user_id=user_id, embeddings=embeddings, space=space
             )
-        _require_vectors(self.db)
-        rows = check_embeddings(embeddings, batch)
-        space = check_space(space)
         if not batch:
+            return 0
+        return await queries.upsert_store_items(self.db.repeatable, user_id=user_id, items=batch)
+
+    async def _store_items_with_vectors(
+        self,
+        items: Sequence[NewStoreItem],
+        *,
+        user_id: str,
+        embeddings: Iterable[Sequence[VectorLike]],
+        space: str | None,
+    ) -> int:
+        require(self.db, VECTORS)
+        require(self.db, STORE_VECTORS)
+        rows = check_embeddings(embeddings, items)
+        space = check_space(space)
+        if not items:
             return 0
         stored = await vector_queries.upsert_store_items_with_vectors(
             self.db.repeatable,
             user_id=user_id,
-            namespace=[item.namespace for item in batch],
-            key=[item.key for item in batch],
-            value=[item.value for item in batch],
-            ttl_s=[item.ttl_s for item in batch],
+            namespace=[item.namespace for item in items],
+            key=[item.key for item in items],
+            value=[item.value for item in items],
+            ttl_s=[item.ttl_s for item in items],
             vector_item=rows.items,
             vector_ordinal=rows.ordinals,
             vector_embedding=rows.vectors,
@@ -181,7 +192,8 @@ class ItemStore:
 
         """
         require(self.db, STORE_ITEMS)
-        _require_vectors(self.db)
+        require(self.db, VECTORS)
+        require(self.db, STORE_VECTORS)
         check_choice("metric", metric, get_args(Metric))
         return await vector_queries.search_store_vectors(
             self.db.repeatable,
@@ -298,9 +310,3 @@ async def _prune_batch(db: Executor) -> int:
             key=[item.key for item in pruned],
         )
     return len(pruned)
-
-
-def _require_vectors(db: Executor) -> None:
-    """Check that vectors are switched on, and that the table of vectors may exist."""
-    require(db, VECTORS)
-    require(db, STORE_VECTORS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import secrets
 from typing import TYPE_CHECKING
 
 import pytest
@@ -122,7 +123,7 @@ async def test_concurrent_writers_leave_the_vectors_of_the_last_value(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
     """A vector has the number in the value of its item, in both coordinates."""
-    randomness = random.Random(7)
+    randomness = random.Random(7)  # noqa: S311
 
     async def write() -> None:
         for _ in range(12):
@@ -166,8 +167,8 @@ async def test_prune_and_erasure_remove_the_vectors(
 
 
 async def test_longest_key_and_most_dimensions_are_stored(client: PostgresClient) -> None:
-    vector = [random.Random(n).random() for n in range(16_000)]
-    key = "".join(random.Random(3).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=2395))
+    vector = [float(n % 7) for n in range(16_000)]
+    key = secrets.token_hex(1198)[:2395]  # PostgreSQL cannot compress it
     await store(client, ("a", key, [vector]), space="s" * 200)
     assert await search(client, *vector, space="s" * 200) == [(key, 1.0)]
 
