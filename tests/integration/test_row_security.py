@@ -501,9 +501,9 @@ def test_command_line_selects_policy_tracks_by_setting_or_name(
     run("goto", "4", "--track", "rls")
     assert "rls\t4\t4\tcurrent" in run("status", AGENTROWS_ROW_SECURITY="true")
     run("up", AGENTROWS_ROW_SECURITY="true")
-    assert run("version", AGENTROWS_ROW_SECURITY="true").endswith("rls\t2\nrls_vector\t1\n")
+    assert run("version", AGENTROWS_ROW_SECURITY="true").endswith("rls\t4\nrls_vector\t2\n")
     run("down", "1", "--track", "rls_vector")
-    assert run("version", AGENTROWS_ROW_SECURITY="true").endswith("rls\t2\nrls_vector\t0\n")
+    assert run("version", AGENTROWS_ROW_SECURITY="true").endswith("rls\t4\nrls_vector\t1\n")
     server.drop_database(name)
 
 
