@@ -50,10 +50,12 @@ from agentrows.gen.models import (
     FeedbackSummary,
     Memory,
     MemoryHit,
+    NewChannelValue,
     NewCheckpointWrite,
     NewEvent,
     NewMemory,
     NewStoreItem,
+    NewThreadWrite,
     NewTool,
     PrunedMemories,
     PrunedSessions,
@@ -65,12 +67,17 @@ from agentrows.gen.models import (
     StoreHit,
     StoreItem,
     Task,
+    Thread,
+    ThreadAncestor,
+    ThreadCheckpoint,
+    ThreadHead,
     Tool,
     ToolServer,
 )
 from agentrows.startup import init_connection
 from agentrows.stores.checkpoints import CheckpointTuple
 from agentrows.stores.store_items import StoreCondition
+from agentrows.stores.thread_retention import CheckpointKey
 from agentrows.validation import UNSET
 
 __all__ = [
@@ -80,6 +87,7 @@ __all__ = [
     "AgentRowsError",
     "AlreadyExists",
     "Checkpoint",
+    "CheckpointKey",
     "CheckpointTuple",
     "CheckpointWrite",
     "ClientClosed",
@@ -102,10 +110,12 @@ __all__ = [
     "MemoryHit",
     "MigrationError",
     "MigrationFailed",
+    "NewChannelValue",
     "NewCheckpointWrite",
     "NewEvent",
     "NewMemory",
     "NewStoreItem",
+    "NewThreadWrite",
     "NewTool",
     "NotFound",
     "OutcomeUnknown",
@@ -128,6 +138,10 @@ __all__ = [
     "StoreItem",
     "Stores",
     "Task",
+    "Thread",
+    "ThreadAncestor",
+    "ThreadCheckpoint",
+    "ThreadHead",
     "Tool",
     "ToolServer",
     "Transaction",

@@ -1,4 +1,10 @@
-"""LangGraph on agentrows."""
+"""LangGraph on agentrows: a saver of checkpoints, for each user separately.
+
+::
+
+    async with PostgresClient.open("postgresql://…") as client:
+        graph = builder.compile(checkpointer=AgentRowsSaver(client, user="mira"))
+"""
 
 from __future__ import annotations
 
@@ -14,6 +20,9 @@ except ModuleNotFoundError as error:
         "pip install 'agentrows[langgraph]'"
     ) from error
 
-__all__: list[str] = []
+from agentrows.langgraph.saver import AgentRowsSaver
+from agentrows.langgraph.server import checkpointer
+
+__all__ = ["AgentRowsSaver", "checkpointer"]
 
 del _base

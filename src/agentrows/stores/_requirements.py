@@ -33,6 +33,7 @@ TASK_OWNERS: Final = Requirement("core", 7)
 FEEDBACK_KEYS: Final = Requirement("agentrows", 12)
 STORE_ITEMS: Final = Requirement("agentrows", 21)
 STORE_VECTORS: Final = Requirement("agentrows_vector", 4)
+THREADS: Final = Requirement("agentrows", 19)
 VECTORS: Final = Requirement("vector", 1)
 ROW_SECURITY: Final = Requirement("rls", 1)
 
