@@ -7,7 +7,7 @@ root. Methods with embeddings need the track agentrows_vector.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, get_args
+from typing import TYPE_CHECKING, Final, NamedTuple, get_args
 
 from agentrows.gen import store_items as queries
 from agentrows.gen import store_vectors as vector_queries
@@ -15,6 +15,7 @@ from agentrows.stores._isolation import choose_isolation
 from agentrows.stores._items import (
     Metric,
     StoreCondition,
+    VectorRows,
     check_conditions,
     check_embeddings,
     check_items,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from agentrows.db.executor import Executor
+    from agentrows.gen.dbtx import DBTX
     from agentrows.gen.models import NewStoreItem, StoreHit, StoreItem
     from agentrows.validation import VectorLike
 
@@ -54,14 +56,16 @@ class ItemStore:
         user_id: str,
         embeddings: Iterable[Sequence[VectorLike]] | None = None,
         space: str | None = None,
+        delete: Iterable[tuple[str, str]] = (),
     ) -> int:
-        """Store items of a user in one statement, all of them or none, and return their number.
+        """Store items of a user, all of them or none, and return their number.
 
         An item with the same namespace and key is replaced, keeps its creation time, and its time
         to live starts again. `embeddings` has a list of vectors for each item, in the same order:
         the vectors of the item in `space`, of any number of dimensions. They replace all stored
         vectors of the item, also those of other spaces. Without `embeddings` the stored vectors are
-        not returned any more.
+        not returned any more. `delete` has the namespaces and keys of items to delete in the same
+        transaction.
 
         Raises:
             ConfigError: `embeddings` are passed and the settings disable vectors.
@@ -72,42 +76,17 @@ class ItemStore:
 
         """
         require(self.db, STORE_ITEMS)
-        batch = check_items(items, check_id("user_id", user_id))
-        if embeddings is not None:
-            return await self._store_items_with_vectors(
-                batch, user_id=user_id, embeddings=embeddings, space=space
-            )
-        if not batch:
-            return 0
-        return await queries.upsert_store_items(self.db.repeatable, user_id=user_id, items=batch)
+        new = _check_new_items(self.db, items, user_id, embeddings, space)
+        namespaces, names = check_keys("delete", delete)
+        if not names:
+            return await new.store(self.db.repeatable)
 
-    async def _store_items_with_vectors(
-        self,
-        items: Sequence[NewStoreItem],
-        *,
-        user_id: str,
-        embeddings: Iterable[Sequence[VectorLike]],
-        space: str | None,
-    ) -> int:
-        require(self.db, VECTORS)
-        require(self.db, STORE_VECTORS)
-        rows = check_embeddings(embeddings, items)
-        space = check_space(space)
-        if not items:
-            return 0
-        stored = await vector_queries.upsert_store_items_with_vectors(
-            self.db.repeatable,
-            user_id=user_id,
-            namespace=[item.namespace for item in items],
-            key=[item.key for item in items],
-            value=[item.value for item in items],
-            ttl_s=[item.ttl_s for item in items],
-            vector_item=rows.items,
-            vector_ordinal=rows.ordinals,
-            vector_embedding=rows.vectors,
-            space=space,
-        )
-        return stored.stored
+        async def replace(db: Executor) -> int:
+            stored = await new.store(db.repeatable)
+            await _delete(db, user_id, namespaces, names)
+            return stored
+
+        return await self.db.repeat(replace, isolation=choose_isolation(self.db))
 
     async def list_store_items(
         self, keys: Iterable[tuple[str, str]], *, user_id: str, with_expired: bool = False
@@ -270,17 +249,9 @@ class ItemStore:
         if not names:
             return 0
 
-        async def delete(db: Executor) -> int:
-            deleted = await queries.delete_store_items(
-                db.repeatable, user_id=user_id, namespace=namespaces, key=names
-            )
-            if deleted.has_vectors:
-                await vector_queries.delete_store_vectors(
-                    db.repeatable, user_id=user_id, namespace=namespaces, key=names
-                )
-            return deleted.deleted
-
-        return await self.db.repeat(delete, isolation=choose_isolation(self.db))
+        return await self.db.repeat(
+            lambda db: _delete(db, user_id, namespaces, names), isolation=choose_isolation(self.db)
+        )
 
     async def prune_expired_store_items(self) -> int:
         """Delete all users' expired items and their vectors; return the number of items.
@@ -297,6 +268,65 @@ class ItemStore:
         while pruned := await self.db.repeat(_prune_batch, isolation=choose_isolation(self.db)):
             total += pruned
         return total
+
+
+class _NewItems(NamedTuple):
+    """Checked items of a user, and their vectors; None leaves the table of vectors as it is."""
+
+    user_id: str
+    items: Sequence[NewStoreItem]
+    vectors: VectorRows | None
+    space: str
+
+    async def store(self, db: DBTX) -> int:
+        """Store the items in one statement, and return their number."""
+        if not self.items:
+            return 0
+        if self.vectors is None:
+            return await queries.upsert_store_items(db, user_id=self.user_id, items=self.items)
+        stored = await vector_queries.upsert_store_items_with_vectors(
+            db,
+            user_id=self.user_id,
+            namespace=[item.namespace for item in self.items],
+            key=[item.key for item in self.items],
+            value=[item.value for item in self.items],
+            ttl_s=[item.ttl_s for item in self.items],
+            vector_item=self.vectors.items,
+            vector_ordinal=self.vectors.ordinals,
+            vector_embedding=self.vectors.vectors,
+            space=self.space,
+        )
+        return stored.stored
+
+
+def _check_new_items(
+    db: Executor,
+    items: Iterable[NewStoreItem],
+    user_id: str,
+    embeddings: Iterable[Sequence[VectorLike]] | None,
+    space: str | None,
+) -> _NewItems:
+    """Return checked items with their vectors."""
+    batch = check_items(items, check_id("user_id", user_id))
+    if embeddings is None:
+        return _NewItems(user_id, batch, None, "")
+    require(db, VECTORS)
+    require(db, STORE_VECTORS)
+    return _NewItems(user_id, batch, check_embeddings(embeddings, batch), check_space(space))
+
+
+async def _delete(
+    db: Executor, user_id: str, namespaces: Sequence[str], names: Sequence[str]
+) -> int:
+    """Delete items and then their vectors, and return the number of items."""
+    deleted = await queries.delete_store_items(
+        db.repeatable, user_id=user_id, namespace=namespaces, key=names
+    )
+    if deleted.has_vectors:
+        await vector_queries.delete_store_vectors(
+            db.repeatable, user_id=user_id, namespace=namespaces, key=names
+        )
+    return deleted.deleted
 
 
 async def _prune_batch(db: Executor) -> int:
