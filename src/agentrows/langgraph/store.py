@@ -116,6 +116,8 @@ class AgentRowsStore(BaseStore):
 
         """
         UserResolver(user)
+        if index is not None:
+            TextIndex(index)
         return OpenedAdapter(
             lambda: PostgresClient.connect(dsn, settings=settings),
             lambda client: cls(  # noqa: SLF001  its own method
