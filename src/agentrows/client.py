@@ -34,6 +34,7 @@ from agentrows.stores.memory import MemoryStore
 from agentrows.stores.push_notifications import PushNotificationStore
 from agentrows.stores.sessions import SessionStore
 from agentrows.stores.shares import ShareStore
+from agentrows.stores.store_items import ItemStore
 from agentrows.stores.tasks import TaskStore
 from agentrows.stores.thread_retention import ThreadRetentionStore
 from agentrows.stores.threads import ThreadStore
@@ -71,6 +72,7 @@ class Stores(
     ThreadRetentionStore,
     CrewAIStore,
     MemoryStore,
+    ItemStore,
     UserStore,
 ):
     """The methods of all stores, on one executor.

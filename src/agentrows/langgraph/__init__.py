@@ -1,9 +1,12 @@
-"""LangGraph on agentrows: a saver of checkpoints, for each user separately.
+"""LangGraph on agentrows: a saver of checkpoints and a store, for each user separately.
 
 ::
 
     async with PostgresClient.open("postgresql://…") as client:
-        graph = builder.compile(checkpointer=AgentRowsSaver(client, user="mira"))
+        graph = builder.compile(
+            checkpointer=AgentRowsSaver(client, user="mira"),
+            store=AgentRowsStore(client, user="mira"),
+        )
 """
 
 from __future__ import annotations
@@ -20,9 +23,11 @@ except ModuleNotFoundError as error:
         "pip install 'agentrows[langgraph]'"
     ) from error
 
+from agentrows.langgraph.embeddings import StoreIndexConfig
 from agentrows.langgraph.saver import AgentRowsSaver
-from agentrows.langgraph.server import checkpointer
+from agentrows.langgraph.server import checkpointer, item_store
+from agentrows.langgraph.store import AgentRowsStore
 
-__all__ = ["AgentRowsSaver", "checkpointer"]
+__all__ = ["AgentRowsSaver", "AgentRowsStore", "StoreIndexConfig", "checkpointer", "item_store"]
 
 del _base

@@ -57,20 +57,22 @@ class UserResolver(Generic[S]):
         return self._user
 
 
-def load_user_function(name: str | None = None) -> Callable[..., str]:
+def load_user_function(
+    name: str | None = None, *, variable: str = USER_VARIABLE
+) -> Callable[..., str]:
     """Import a function that returns the user of a call.
 
-    `name` is `module:function`; the default is the variable AGENTROWS_LANGGRAPH_USER.
+    `name` is `module:function`; the default is that of the environment variable.
 
     Raises:
         ConfigError: there is no name, or no such function.
 
     """
-    source = f"the variable {USER_VARIABLE}" if name is None else "the argument user"
-    name = os.environ.get(USER_VARIABLE) if name is None else name
+    source = f"the variable {variable}" if name is None else "the argument user"
+    name = os.environ.get(variable) if name is None else name
     if not name:
         raise ConfigError(
-            f"no user is configured: set {USER_VARIABLE} to module:function, a function that "
+            f"no user is configured: set {variable} to module:function, a function that "
             "returns the id of the user of a call"
         )
     module, separator, path = name.partition(":")
