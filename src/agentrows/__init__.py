@@ -54,6 +54,7 @@ from agentrows.gen.models import (
     NewCheckpointWrite,
     NewEvent,
     NewMemory,
+    NewStoreItem,
     NewThreadWrite,
     NewTool,
     PrunedMemories,
@@ -64,6 +65,8 @@ from agentrows.gen.models import (
     Session,
     SessionShare,
     SessionShareAccess,
+    StoreHit,
+    StoreItem,
     Task,
     Thread,
     ThreadAncestor,
@@ -74,6 +77,7 @@ from agentrows.gen.models import (
 )
 from agentrows.startup import init_connection
 from agentrows.stores.checkpoints import CheckpointTuple
+from agentrows.stores.store_items import StoreCondition
 from agentrows.stores.thread_retention import CheckpointKey
 from agentrows.validation import UNSET
 
@@ -111,6 +115,7 @@ __all__ = [
     "NewCheckpointWrite",
     "NewEvent",
     "NewMemory",
+    "NewStoreItem",
     "NewThreadWrite",
     "NewTool",
     "NotFound",
@@ -130,6 +135,9 @@ __all__ = [
     "SessionShareAccess",
     "Settings",
     "StatementTimeout",
+    "StoreCondition",
+    "StoreHit",
+    "StoreItem",
     "Stores",
     "Task",
     "Thread",

@@ -46,6 +46,7 @@ UNSCOPED = {
     "PruneMemories": {""},
     "PruneSessions": {""},
     "PruneThread": {"with"},
+    "PruneStoreItems": {""},
     "RecordShareAccess": {""},
     "UpsertPushNotification": {"other"},
 }

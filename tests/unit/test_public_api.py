@@ -43,6 +43,7 @@ PUBLIC = [
     "NewCheckpointWrite",
     "NewEvent",
     "NewMemory",
+    "NewStoreItem",
     "NewThreadWrite",
     "NewTool",
     "NotFound",
@@ -62,6 +63,9 @@ PUBLIC = [
     "SessionShareAccess",
     "Settings",
     "StatementTimeout",
+    "StoreCondition",
+    "StoreHit",
+    "StoreItem",
     "Stores",
     "Task",
     "Thread",
@@ -80,6 +84,7 @@ PUBLIC = [
 ]
 CLIENT_METHODS = [
     "as_user",
+    "call_as_user",
     "close",
     "connect",
     "copy_thread",
@@ -94,6 +99,7 @@ CLIENT_METHODS = [
     "delete_runs",
     "delete_session",
     "delete_session_share",
+    "delete_store_items",
     "delete_task",
     "delete_threads",
     "delete_tool_server",
@@ -123,6 +129,8 @@ CLIENT_METHODS = [
     "list_sessions",
     "list_sessions_for_agent",
     "list_sessions_for_agent_all_users",
+    "list_store_items",
+    "list_store_namespaces",
     "list_tasks_for_session",
     "list_thread_checkpoints",
     "list_thread_heads",
@@ -135,12 +143,16 @@ CLIENT_METHODS = [
     "prune_expired_memories",
     "prune_expired_sessions",
     "prune_idle_threads",
+    "prune_expired_store_items",
     "prune_thread",
     "record_share_access",
+    "refresh_store_items",
     "refresh_tools_for_server",
     "reset_crewai_memory",
     "search_agent_memory",
     "search_crewai_memory_by_task",
+    "search_store_items",
+    "search_store_vectors",
     "store_agent",
     "store_agent_memories",
     "store_agent_memory",
@@ -150,6 +162,7 @@ CLIENT_METHODS = [
     "store_crewai_memory",
     "store_events",
     "store_feedback",
+    "store_items",
     "store_push_notification",
     "store_session",
     "store_task",
@@ -184,6 +197,7 @@ def test_transaction_has_store_methods_but_no_open_or_close() -> None:
 
     assert found == set(CLIENT_METHODS) - {
         "as_user",
+        "call_as_user",
         "close",
         "connect",
         "from_pool",
@@ -206,3 +220,26 @@ def test_import_of_package_imports_neither_typer_rich_nor_numpy() -> None:
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
 
     assert out.stdout.strip() == "[]"
+
+
+def test_adapter_without_its_framework_names_the_extra() -> None:
+    code = """if True:
+        import importlib.abc, sys
+
+        class Missing(importlib.abc.MetaPathFinder):
+            def find_spec(self, name, path, target=None):
+                if name.partition('.')[0] in ('langgraph', 'langchain_core'):
+                    raise ModuleNotFoundError(f'No module named {name!r}', name=name)
+
+        sys.meta_path.insert(0, Missing())
+        import agentrows
+        assert not {'langgraph', 'langchain_core'} & {one.partition('.')[0] for one in sys.modules}
+        try:
+            import agentrows.langgraph
+        except agentrows.ConfigError as error:
+            print(error)
+    """
+
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+
+    assert "pip install 'agentrows[langgraph]'" in out.stdout

@@ -64,16 +64,10 @@ class UserStore:
             cursor = _SmallBatchCursor(scope)
             async for row in queries.iter_export_user(cursor, user_id=user_id):
                 yield _format_line(row)
-            iter_checkpoints = (
-                queries.iter_export_threads
-                if access.has_checkpoint_values
-                else queries.iter_export_checkpoints
-            )
-            async for row in iter_checkpoints(cursor, user_id=user_id):
+            async for row in _export_checkpoints(cursor, access, user_id):
                 yield _format_line(row)
-            if access.has_feedback_keys:
-                async for line in queries.iter_export_feedback_keys(cursor, user_id=user_id):
-                    yield line
+            async for line in _export_optional_tables(cursor, access, user_id):
+                yield line
             if _has_memories(scope, access):
                 async for row in queries.iter_export_memories(cursor, user_id=user_id):
                     yield _format_line(row)
@@ -109,26 +103,58 @@ class UserStore:
             uncovered = await _find_uncovered_tables(scope, access, "erase_user")
             await queries.lock_tasks_of_user(scope, user_id=user_id)
             await queries.lock_sessions_of_user(scope, user_id=user_id)
-            keys = memories = values = 0
             if access.has_checkpoint_values:
                 await queries.lock_checkpoints_of_user(scope, user_id=user_id)
             erased = await queries.erase_user(scope, user_id=user_id)
-            if access.has_checkpoint_values:
-                threads = await queries.list_threads_with_values(scope, user_id=user_id)
-                values = await delete_unnamed_values(scope, [(user_id, each) for each in threads])
-            if access.has_feedback_keys:
-                keys = await queries.erase_feedback_keys(scope, user_id=user_id)
-            if _has_memories(scope, access):
-                await queries.lock_memories_of_user(scope, user_id=user_id)
-                memories = await queries.erase_memories(scope, user_id=user_id)
-        return erased.model_copy(
-            update={
-                "checkpoint_values": values,
-                "feedback_keys": keys,
-                "memories": memories,
-                "uncovered_tables": uncovered,
-            }
+            optional = await _erase_optional_tables(scope, access, user_id)
+        return erased.model_copy(update={**optional, "uncovered_tables": uncovered})
+
+
+def _export_checkpoints(
+    cursor: _SmallBatchCursor, access: AccessScope, user_id: str
+) -> AsyncIterator[ExportedRow]:
+    """Return the rows of a user's checkpoints; with their values, if the database has the table."""
+    if access.has_checkpoint_values:
+        return queries.iter_export_threads(cursor, user_id=user_id)
+    return queries.iter_export_checkpoints(cursor, user_id=user_id)
+
+
+async def _export_optional_tables(
+    cursor: _SmallBatchCursor, access: AccessScope, user_id: str
+) -> AsyncGenerator[str]:
+    """Stream the lines of a user's rows in tables that a database may lack."""
+    if access.has_feedback_keys:
+        async for line in queries.iter_export_feedback_keys(cursor, user_id=user_id):
+            yield line
+    if access.has_store_items:
+        async for line in queries.iter_export_store_items(cursor, user_id=user_id):
+            yield line
+    if access.has_store_vectors:
+        async for line in queries.iter_export_store_vectors(cursor, user_id=user_id):
+            yield line
+
+
+async def _erase_optional_tables(
+    scope: Executor, access: AccessScope, user_id: str
+) -> dict[str, int]:
+    """Delete a user's rows in tables that a database may lack; return their numbers by field."""
+    erased: dict[str, int] = {}
+    if access.has_checkpoint_values:
+        threads = await queries.list_threads_with_values(scope, user_id=user_id)
+        erased["checkpoint_values"] = await delete_unnamed_values(
+            scope, [(user_id, thread_id) for thread_id in threads]
         )
+    if access.has_feedback_keys:
+        erased["feedback_keys"] = await queries.erase_feedback_keys(scope, user_id=user_id)
+    if _has_memories(scope, access):
+        await queries.lock_memories_of_user(scope, user_id=user_id)
+        erased["memories"] = await queries.erase_memories(scope, user_id=user_id)
+    if access.has_store_items:
+        await queries.lock_store_items_of_user(scope, user_id=user_id)
+        erased["store_items"] = await queries.erase_store_items(scope, user_id=user_id)
+    if access.has_store_vectors:
+        erased["store_vectors"] = await queries.erase_store_vectors(scope, user_id=user_id)
+    return erased
 
 
 async def _find_uncovered_tables(db: Executor, access: AccessScope, method: str) -> list[str]:
