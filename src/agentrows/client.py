@@ -35,6 +35,7 @@ from agentrows.stores.push_notifications import PushNotificationStore
 from agentrows.stores.sessions import SessionStore
 from agentrows.stores.shares import ShareStore
 from agentrows.stores.tasks import TaskStore
+from agentrows.stores.thread_imports import ThreadImportStore
 from agentrows.stores.thread_retention import ThreadRetentionStore
 from agentrows.stores.threads import ThreadStore
 from agentrows.stores.tools import ToolStore
@@ -66,6 +67,7 @@ class Stores(
     ToolStore,
     CheckpointStore,
     ThreadStore,
+    ThreadImportStore,
     ThreadRetentionStore,
     CrewAIStore,
     MemoryStore,
