@@ -54,6 +54,7 @@ from agentrows.gen.models import (
     NewCheckpointWrite,
     NewEvent,
     NewMemory,
+    NewStoreItem,
     NewThreadWrite,
     NewTool,
     PrunedMemories,
@@ -63,6 +64,8 @@ from agentrows.gen.models import (
     Session,
     SessionShare,
     SessionShareAccess,
+    StoreHit,
+    StoreItem,
     Task,
     Thread,
     ThreadAncestor,
@@ -73,6 +76,7 @@ from agentrows.gen.models import (
 )
 from agentrows.startup import init_connection
 from agentrows.stores.checkpoints import CheckpointTuple
+from agentrows.stores.store_items import StoreCondition
 from agentrows.stores.thread_retention import CheckpointKey
 from agentrows.validation import UNSET
 
@@ -110,6 +114,7 @@ __all__ = [
     "NewCheckpointWrite",
     "NewEvent",
     "NewMemory",
+    "NewStoreItem",
     "NewThreadWrite",
     "NewTool",
     "NotFound",
@@ -128,6 +133,9 @@ __all__ = [
     "SessionShareAccess",
     "Settings",
     "StatementTimeout",
+    "StoreCondition",
+    "StoreHit",
+    "StoreItem",
     "Stores",
     "Task",
     "Thread",

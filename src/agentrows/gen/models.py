@@ -18,6 +18,7 @@ __all__ = [
     "CopiedThread",
     "CrewAIFlowState",
     "CrewAIMemory",
+    "DeletedStoreItems",
     "ErasedUser",
     "Event",
     "ExportedRow",
@@ -36,10 +37,12 @@ __all__ = [
     "NewCheckpointWrite",
     "NewEvent",
     "NewMemory",
+    "NewStoreItem",
     "NewThreadWrite",
     "NewTool",
     "PrunedMemories",
     "PrunedSessions",
+    "PrunedStoreItem",
     "PushNotification",
     "RefreshedTools",
     "Session",
@@ -54,6 +57,8 @@ __all__ = [
     "SourceValue",
     "SourceWrite",
     "SourceWriteKey",
+    "StoreHit",
+    "StoreItem",
     "Task",
     "Thread",
     "ThreadAncestor",
@@ -320,6 +325,8 @@ class AccessScope(BaseModel):
         description="Whether the policies hide every row, because no user is set.",
     )
     has_feedback_keys: bool
+    has_store_items: bool
+    has_store_vectors: bool
     has_memory: bool
     has_vector_track: bool = Field(
         description="Whether the table `memory` is that of the track vector.",
@@ -417,6 +424,15 @@ class CopiedThread(BaseModel):
     clashes: int = Field(description="Values of the target that differ under the same version.")
 
 
+class DeletedStoreItems(BaseModel):
+    """The number of deleted items."""
+
+    deleted: int = Field(description="Items that existed.")
+    has_vectors: bool = Field(
+        description="Whether the database has the table agentrows_store_vector.",
+    )
+
+
 class ErasedUser(BaseModel):
     """The numbers of rows that an erasure of a user removed, by table."""
 
@@ -438,6 +454,8 @@ class ErasedUser(BaseModel):
     )
     feedback_keys: int = Field(description="Idempotency keys of the feedback.")
     memories: int
+    store_items: int = Field(description="JSON documents by namespace and key.")
+    store_vectors: int = Field(description="Vectors of these documents.")
     uncovered_tables: list[str] = Field(
         description="Tables of another release or of the application that have a column user_id; their rows stay.",
     )
@@ -666,6 +684,24 @@ class NewMemory(BaseModel):
     )
 
 
+class NewStoreItem(BaseModel):
+    """An item to store with `store_items`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    namespace: str = Field(
+        description="The labels of the namespace with dots between them, such as users.mira; empty for the root.",
+    )
+    key: str = Field(
+        description="Chosen by the application; a stored item with this key is replaced.",
+    )
+    value: str = Field(description="The text of a JSON object. The order of its keys is kept.")
+    ttl_s: float | None = Field(
+        default=None,
+        description="Time to live in seconds; None for an item that does not expire.",
+    )
+
+
 class NewThreadWrite(BaseModel):
     """A pending write to store with `store_thread_writes`."""
 
@@ -714,6 +750,17 @@ class PrunedSessions(BaseModel):
     crewai_memories: int
     crewai_flow_states: int
     shares: int
+
+
+class PrunedStoreItem(BaseModel):
+    """The key of an item that a prune deleted."""
+
+    user_id: str = Field(description="The owner of the item.")
+    namespace: str = Field(description="The namespace in the form of the column.")
+    key: str = Field(description="Chosen by the application; unique in the namespace of the user.")
+    has_vectors: bool = Field(
+        description="Whether the database has the table agentrows_store_vector.",
+    )
 
 
 class RefreshedTools(BaseModel):
@@ -838,6 +885,45 @@ class SourceWriteKey(BaseModel):
         description="The SHA-256 of the value of a special write (idx below 0), which LangGraph replaces; None for the others, which never change.",
     )
     size: int = Field(description="The number of bytes of the value.")
+
+
+class StoreHit(BaseModel):
+    """An item that a search returned, with its score."""
+
+    namespace: str = Field(
+        description="The labels of the namespace with dots between them; empty for the root.",
+    )
+    key: str = Field(description="Chosen by the application; unique in the namespace of the user.")
+    value: str = Field(description="The text of the JSON object, as it was stored.")
+    ttl_s: float | None = Field(
+        description="Time to live in seconds; None for an item that does not expire.",
+    )
+    expires_at: dt.datetime | None = Field(
+        description="From this time on the item may be deleted; None if it does not expire.",
+    )
+    created_at: dt.datetime = Field(description="When the item was first stored.")
+    updated_at: dt.datetime = Field(description="When the value was last stored.")
+    score: float | None = Field(
+        description="The cosine similarity, the negative distance or the inner product; None for a vector of norm zero, which has no cosine.",
+    )
+
+
+class StoreItem(BaseModel):
+    """A JSON document of a user."""
+
+    namespace: str = Field(
+        description="The labels of the namespace with dots between them; empty for the root.",
+    )
+    key: str = Field(description="Unique in the namespace of the user.")
+    value: str = Field(description="The text of the JSON object, as it was stored.")
+    ttl_s: float | None = Field(
+        description="Time to live in seconds, from the last write or refresh; None for an item that does not expire.",
+    )
+    expires_at: dt.datetime | None = Field(
+        description="From this time on the item may be deleted; None if it does not expire.",
+    )
+    created_at: dt.datetime = Field(description="When the item was first stored.")
+    updated_at: dt.datetime = Field(description="When the value was last stored.")
 
 
 class Thread(BaseModel):
