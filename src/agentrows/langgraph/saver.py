@@ -342,9 +342,9 @@ class AgentRowsSaver(BaseCheckpointSaver[str]):
     ) -> Sequence[calls.Call[object]]:
         """Return a call for each thread, so that each is pruned in a transaction of its own."""
         if isinstance(thread_ids, str):
-            raise TypeError("thread_ids must be a sequence of ids, not a text")
+            raise TypeError("thread_ids must be a sequence of ids, not a str")
         if strategy not in STRATEGIES:
-            raise InvalidValue(f"strategy must be one of {', '.join(STRATEGIES)}")
+            raise InvalidValue(f"strategy must be one of {', '.join(STRATEGIES)}, got {strategy!r}")
         if strategy == "delete":
             return [calls.delete_threads(user, thread_ids)] if thread_ids else []
         return [
