@@ -20,11 +20,13 @@ from support.watching import IN_LOCKS, watch
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from agentrows import Stores
+    from agentrows import Stores, ThreadCheckpoint
     from agentrows.db.executor import Executor
 
 THREADS: Final = ("t-1", "t-2", "t-3")
 WRITERS: Final = 6
+KEPT: Final = "kept"
+"""The thread of a session, which no deletion removes."""
 SHORT_S: Final = 4.0
 LONG_S: Final = 20.0
 CHANNELS: Final = ("constant", "slow", "fast")
@@ -44,6 +46,7 @@ class Writer:
         self.parent: str | None = None
         self.states: dict[str, State] = {}
         self.numbers = itertools.count(1)
+        self.sent: dict[Key, State] = {}
         self.acknowledged: dict[Key, State] = {}
         self.forks = 0
 
@@ -65,6 +68,7 @@ class Writer:
             task_id="task",
             writes=[NewThreadWrite(idx=0, channel="fast", type="t", value=id_.encode())],
         )
+        self.sent[self.thread, id_] = state
         missing = await self._put(id_, state, changed)
         if missing:
             assert not set(missing) & set(changed)
@@ -113,12 +117,14 @@ async def delete(client: PostgresClient, dice: random.Random) -> None:
 
 
 async def race(dsn: str, duration_s: float) -> dict[str, int]:
-    """Run writers beside deletions, then read back every checkpoint; return the numbers."""
-    settings = Settings(migrations="off", pool_max_size=WRITERS + 3)
+    """Run writers and readers beside deletions, then read all back; return the numbers."""
+    settings = Settings(migrations="off", pool_max_size=WRITERS + 5)
     async with PostgresClient.open(dsn, settings=settings) as client:
+        await client.store_session(KEPT, user_id="mira")
         end = time.monotonic() + duration_s
         writers = [Writer(client, n, THREADS[n % len(THREADS)]) for n in range(WRITERS)]
-        deletions = 0
+        writers.append(Writer(client, WRITERS, KEPT))
+        deletions = reads = 0
 
         async def write(writer: Writer) -> None:
             dice = random.Random(writer.number)  # noqa: S311  not a secret
@@ -132,32 +138,45 @@ async def race(dsn: str, duration_s: float) -> dict[str, int]:
                 await delete(client, dice)
                 deletions += 1
 
-        await asyncio.gather(*map(write, writers), *map(sweep, range(3)))
-        acknowledged = {key: state for w in writers for key, state in w.acknowledged.items()}
+        async def read() -> None:
+            nonlocal reads
+            while time.monotonic() < end:
+                for thread in THREADS:
+                    rows = await client.list_thread_checkpoints(user_id="mira", thread_id=thread)
+                    check_whole(rows, writers)
+                    reads += len(rows)
+
+        await asyncio.gather(*map(write, writers), *map(sweep, range(3)), read())
         found = await client.list_thread_checkpoints(user_id="mira")
-        for row in found:
-            state = acknowledged[row.thread_id, row.checkpoint_id]
-            assert dict(zip(row.value_channels, row.values, strict=True)) == {
-                channel: value for channel, (_, value) in state.items()
-            }
-            assert row.checkpoint == row.checkpoint_id.encode()
+        check_whole(found, writers)
+        kept = {(row.thread_id, row.checkpoint_id) for row in found if row.thread_id == KEPT}
+        assert kept == writers[-1].acknowledged.keys()
         return {
-            "stored": len(acknowledged),
+            "stored": sum(len(writer.acknowledged) for writer in writers),
             "deletions": deletions,
-            "left": len(found),
+            "reads": reads,
+            "kept": len(kept),
             "forks": sum(writer.forks for writer in writers),
         }
+
+
+def check_whole(rows: list[ThreadCheckpoint], writers: list[Writer]) -> None:
+    sent = {key: state for writer in writers for key, state in writer.sent.items()}
+    for row in rows:
+        state = sent[row.thread_id, row.checkpoint_id]
+        values = dict(zip(row.value_channels, row.values, strict=True))
+        assert values == {channel: value for channel, (_, value) in state.items()}
+        assert row.checkpoint == row.checkpoint_id.encode()
 
 
 async def test_checkpoints_beside_deletions_are_whole_or_gone(migrated: str, rounds: int) -> None:
     numbers = await race(migrated, LONG_S if rounds > 1 else SHORT_S)
     assert numbers["stored"] > 100, numbers
-    assert numbers["deletions"] > 20, numbers
-    assert numbers["left"], numbers
+    assert min(numbers.values()) > 20, numbers
     db = await asyncpg.connect(as_role(migrated, SUPERUSER))
     try:
         async with PostgresClient.open(migrated, migrations="off") as client:
-            await client.delete_threads(THREADS, user_id="mira")
+            await client.delete_threads([*THREADS, KEPT], user_id="mira")
         for table in ("lg_checkpoint", "lg_checkpoint_write", "agentrows_checkpoint_blob"):
             assert not await db.fetchval(f"SELECT count(*) FROM {table}"), table  # noqa: S608
     finally:
