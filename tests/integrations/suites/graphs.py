@@ -1,4 +1,4 @@
-"""Fixtures for langgraph's own tests, whose snapshots have the parameter `memory` in their names."""
+"""Fixtures for langgraph's own tests. Names of its snapshots contain the parameter `memory`."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def create_vector_store(
     text_fields: list[str] | None = None,
     enable_ttl: bool = True,  # noqa: FBT001, FBT002  the signature of the suite
 ) -> Generator[AgentRowsStore]:
-    ttl = {"default_ttl": 2, "refresh_on_read": True} if enable_ttl else None
+    ttl: TTLConfig | None = {"default_ttl": 2, "refresh_on_read": True} if enable_ttl else None
     yield new_store(index=index(text_fields, distance_type, fake_embeddings), ttl=ttl)
 
 
