@@ -26,6 +26,7 @@ __all__ = [
     "Feedback",
     "FeedbackSummary",
     "IdleSession",
+    "IdleThread",
     "ImportedCheckpoint",
     "ImportedValue",
     "ImportedWrite",
@@ -43,6 +44,7 @@ __all__ = [
     "PrunedMemories",
     "PrunedSessions",
     "PrunedStoreItem",
+    "PrunedThreads",
     "PushNotification",
     "RefreshedTools",
     "Session",
@@ -65,6 +67,7 @@ __all__ = [
     "ThreadCheckpoint",
     "ThreadDeletion",
     "ThreadHead",
+    "ThreadKey",
     "Tool",
     "ToolServer",
     "ValueKey",
@@ -325,6 +328,7 @@ class AccessScope(BaseModel):
         description="Whether the policies hide every row, because no user is set.",
     )
     has_feedback_keys: bool
+    has_checkpoint_values: bool
     has_store_items: bool
     has_store_vectors: bool
     has_memory: bool
@@ -463,6 +467,7 @@ class ErasedUser(BaseModel):
     share_accesses: int = Field(
         description="Records of the user's access to shares, and of any access to the user's shares.",
     )
+    checkpoint_values: int = Field(description="Values of channels of LangGraph threads.")
     feedback_keys: int = Field(description="Idempotency keys of the feedback.")
     memories: int
     store_items: int = Field(description="JSON documents by namespace and key.")
@@ -506,6 +511,15 @@ class IdleSession(BaseModel):
     last_used: str = Field(
         description="The time of the last activity as text, which may be -infinity.",
     )
+
+
+class IdleThread(BaseModel):
+    """A thread that was deleted, with the numbers of its rows."""
+
+    user_id: str
+    thread_id: str
+    checkpoints: int
+    checkpoint_writes: int
 
 
 class ImportedCheckpoint(BaseModel):
@@ -747,6 +761,7 @@ class PrunedSessions(BaseModel):
     events: int
     checkpoints: int
     checkpoint_writes: int
+    checkpoint_values: int = Field(description="Values of channels of the LangGraph threads.")
     crewai_memories: int
     crewai_flow_states: int
     shares: int
@@ -761,6 +776,15 @@ class PrunedStoreItem(BaseModel):
     has_vectors: bool = Field(
         description="Whether the database has the table agentrows_store_vector.",
     )
+
+
+class PrunedThreads(BaseModel):
+    """The numbers of rows that a prune of threads removed, by table."""
+
+    threads: int = Field(description="Idle threads, deleted ones included.")
+    checkpoints: int
+    checkpoint_writes: int
+    checkpoint_values: int = Field(description="Values of channels.")
 
 
 class RefreshedTools(BaseModel):
@@ -1052,6 +1076,15 @@ class ThreadHead(BaseModel):
     )
     checkpoint_ids: list[str] = Field(
         description="The ids of all checkpoints of the namespace, the newest included.",
+    )
+
+
+class ThreadKey(BaseModel):
+    """The key of a thread."""
+
+    user_id: str = Field(description="The owner of the thread.")
+    thread_id: str = Field(
+        description="The LangGraph thread, usually the id of a session of the user.",
     )
 
 
