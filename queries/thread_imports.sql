@@ -49,10 +49,10 @@ WITH stored AS (
 )
 SELECT count(*) AS stored FROM stored;
 
--- name: LockNamedValues :many
+-- name: LockChannelValueKeys :many
 -- Return the versions of values that are stored, and lock them against a sweep.
--- py: row NamedValue
--- py: doc NamedValue The key of a version of the value of a channel.
+-- py: row ChannelValueKey
+-- py: doc ChannelValueKey The key of a version of the value of a channel.
 SELECT
     b.thread_id,
     b.checkpoint_ns,

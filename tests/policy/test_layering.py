@@ -17,7 +17,7 @@ MAY_IMPORT = {
     },
     "bridge": {"client", "errors"},
     # `agentrows`: the demo is an application.
-    "cli": {"_version", "agentrows", "config", "db", "errors", "migrate", "roles"},
+    "cli": {"_version", "agentrows", "config", "db", "errors", "imports", "migrate", "roles"},
     "client": {"config", "db", "errors", "gen", "migrate", "startup", "stores", "validation"},
     "config": {"errors"},
     "db": {"config", "errors", "validation"},

@@ -12,6 +12,7 @@ from .pgvectors import PgVector
 __all__ = [
     "AccessScope",
     "Agent",
+    "ChannelValueKey",
     "Checkpoint",
     "CheckpointDigest",
     "CheckpointWrite",
@@ -33,7 +34,6 @@ __all__ = [
     "LockedTools",
     "Memory",
     "MemoryHit",
-    "NamedValue",
     "NewChannelValue",
     "NewCheckpointWrite",
     "NewEvent",
@@ -340,6 +340,17 @@ class AccessScope(BaseModel):
     )
 
 
+class ChannelValueKey(BaseModel):
+    """The key of a version of the value of a channel."""
+
+    thread_id: str = Field(description="The LangGraph thread.")
+    checkpoint_ns: str = Field(
+        description="The namespace of the graph: empty for the root graph, a path for a subgraph.",
+    )
+    channel: str = Field(description="The channel of the value.")
+    version: str = Field(description="Chosen by LangGraph; unique for the channel.")
+
+
 class Checkpoint(BaseModel):
     """The state of a LangGraph thread after one step."""
 
@@ -619,17 +630,6 @@ class MemoryHit(BaseModel):
     score: float = Field(
         description="The cosine similarity to the embedding of the search, in [-1, 1]; 0 without an embedding.",
     )
-
-
-class NamedValue(BaseModel):
-    """The key of a version of the value of a channel."""
-
-    thread_id: str = Field(description="The LangGraph thread.")
-    checkpoint_ns: str = Field(
-        description="The namespace of the graph: empty for the root graph, a path for a subgraph.",
-    )
-    channel: str = Field(description="The channel of the value.")
-    version: str = Field(description="Chosen by LangGraph; unique for the channel.")
 
 
 class NewChannelValue(BaseModel):

@@ -16,18 +16,18 @@ __all__ = [
     "INSERT_IMPORTED_WRITES",
     "LIST_CHECKPOINT_DIGESTS",
     "LIST_WRITE_DIGESTS",
-    "LOCK_NAMED_VALUES",
+    "LOCK_CHANNEL_VALUE_KEYS",
     "insert_imported_checkpoints",
     "insert_imported_values",
     "insert_imported_writes",
     "list_checkpoint_digests",
     "list_write_digests",
-    "lock_named_values",
+    "lock_channel_value_keys",
 ]
 
 _INT: Final[TypeAdapter[int]] = TypeAdapter(int)
-_NAMED_VALUE_COLUMNS: Final = ("thread_id", "checkpoint_ns", "channel", "version")
-_READ_NAMED_VALUE: Final = reader(models.NamedValue, _NAMED_VALUE_COLUMNS)
+_CHANNEL_VALUE_KEY_COLUMNS: Final = ("thread_id", "checkpoint_ns", "channel", "version")
+_READ_CHANNEL_VALUE_KEY: Final = reader(models.ChannelValueKey, _CHANNEL_VALUE_KEY_COLUMNS)
 _CHECKPOINT_DIGEST_COLUMNS: Final = (
     "thread_id",
     "checkpoint_ns",
@@ -110,7 +110,7 @@ async def insert_imported_values(
     return _INT.validate_python(required(value, "InsertImportedValues"))
 
 
-LOCK_NAMED_VALUES: Final = """-- name: LockNamedValues :many
+LOCK_CHANNEL_VALUE_KEYS: Final = """-- name: LockChannelValueKeys :many
 SELECT
     b.thread_id,
     b.checkpoint_ns,
@@ -130,7 +130,7 @@ ORDER BY b.thread_id, b.checkpoint_ns, b.channel, b.version
 FOR KEY SHARE"""
 
 
-async def lock_named_values(
+async def lock_channel_value_keys(
     db: DBTX,
     /,
     *,
@@ -139,10 +139,17 @@ async def lock_named_values(
     checkpoint_ns: Sequence[str],
     channel: Sequence[str],
     version: Sequence[str],
-) -> list[models.NamedValue]:
+) -> list[models.ChannelValueKey]:
     """Return the versions of values that are stored, and lock them against a sweep."""
-    rows = await db.fetch(LOCK_NAMED_VALUES, user_id, thread_id, checkpoint_ns, channel, version)
-    return [_READ_NAMED_VALUE(row) for row in rows]
+    rows = await db.fetch(
+        LOCK_CHANNEL_VALUE_KEYS,
+        user_id,
+        thread_id,
+        checkpoint_ns,
+        channel,
+        version,
+    )
+    return [_READ_CHANNEL_VALUE_KEY(row) for row in rows]
 
 
 INSERT_IMPORTED_CHECKPOINTS: Final = r"""-- name: InsertImportedCheckpoints :one
