@@ -222,6 +222,20 @@ SELECT
 FROM agentrows_feedback_key AS each
 WHERE each.user_id = @user_id::text;
 
+-- name: ExportStates :many
+-- Return the states of a user and of the user's sessions, in the form of ExportUser.
+--
+-- A state is at most 256 MB of jsonb, which is part of the line as it is.
+-- py: iterator
+SELECT
+    json_build_object('table', 'agentrows_session_state', 'row', to_json(each))::text AS "line!"
+FROM agentrows_session_state AS each
+WHERE each.user_id = @user_id::text
+UNION ALL
+SELECT json_build_object('table', 'agentrows_user_state', 'row', to_json(each))::text
+FROM agentrows_user_state AS each
+WHERE each.user_id = @user_id::text;
+
 -- name: FindUncoveredTables :many
 -- Return the tables with a column user_id that are not tables of this release.
 --
@@ -243,6 +257,8 @@ WHERE
         'task',
         'feedback',
         'agentrows_feedback_key',
+        'agentrows_session_state',
+        'agentrows_user_state',
         'lg_checkpoint',
         'lg_checkpoint_write',
         'crewai_agent_memory',
@@ -304,6 +320,8 @@ FROM (
 -- py: doc ErasedUser.share_accesses Records of the user's access to shares, and of any access to the
 -- py: doc ErasedUser.share_accesses user's shares.
 -- py: doc ErasedUser.feedback_keys Idempotency keys of the feedback.
+-- py: doc ErasedUser.session_states States of the user's sessions with applications.
+-- py: doc ErasedUser.user_states States that the user's sessions with an application share.
 -- py: doc ErasedUser.uncovered_tables Tables of another release or of the application that have a
 -- py: doc ErasedUser.uncovered_tables column user_id; their rows stay.
 WITH erased_tasks AS (
@@ -404,12 +422,24 @@ SELECT
     (SELECT count(*) FROM erased_shares)::bigint AS "shares!",
     (SELECT count(*) FROM erased_share_accesses)::bigint AS "share_accesses!",
     0::bigint AS "feedback_keys!",
+    0::bigint AS "session_states!",
+    0::bigint AS "user_states!",
     0::bigint AS "memories!",
     ARRAY[]::text[] AS "uncovered_tables!";
 
 -- name: EraseFeedbackKeys :execrows
 -- Delete the idempotency keys of a user.
 DELETE FROM agentrows_feedback_key
+WHERE user_id = @user_id::text;
+
+-- name: EraseSessionStates :execrows
+-- Delete the states of a user's sessions.
+DELETE FROM agentrows_session_state
+WHERE user_id = @user_id::text;
+
+-- name: EraseUserStates :execrows
+-- Delete the states that the sessions of a user share.
+DELETE FROM agentrows_user_state
 WHERE user_id = @user_id::text;
 
 -- name: EraseMemories :execrows

@@ -12,7 +12,12 @@ from .pgvectors import PgVector
 __all__ = [
     "AccessScope",
     "Agent",
+    "AgentrowsAppState",
     "AgentrowsFeedbackKey",
+    "AgentrowsSessionState",
+    "AgentrowsUserState",
+    "AppEventComparison",
+    "AppSession",
     "Checkpoint",
     "CheckpointWrite",
     "CrewAIFlowState",
@@ -65,6 +70,13 @@ class Agent(BaseModel):
     )
 
 
+class AgentrowsAppState(BaseModel):
+    """The state that all sessions of an application share; it belongs to no user."""
+
+    app_name: str = Field(description="The application that set the values.")
+    state: JsonValue = Field(description="The values by key, without the prefix app:.")
+
+
 class AgentrowsFeedbackKey(BaseModel):
     """The feedback that a user stored under an idempotency key."""
 
@@ -74,6 +86,33 @@ class AgentrowsFeedbackKey(BaseModel):
     )
     feedback_id: int = Field(description="The row of feedback that was stored under the key.")
     created_at: dt.datetime = Field(description="When the key was first used.")
+
+
+class AgentrowsSessionState(BaseModel):
+    """The state of a session of an application."""
+
+    user_id: str = Field(description="The owner of the session.")
+    app_name: str = Field(description="The application, which is the agent of the session.")
+    session_id: str = Field(
+        description="The id that the application uses: the id of the session up to the character U+001F.",
+    )
+    state: JsonValue = Field(
+        description="The values that the events of the session have set, by key.",
+    )
+    version: int = Field(
+        description="The number of changes: 1 for a new session, and one more for each event.",
+    )
+    last_event_at: float = Field(
+        description="The time of the last event by the clock of the application, in seconds since 1970.",
+    )
+
+
+class AgentrowsUserState(BaseModel):
+    """The state that all sessions of a user with an application share."""
+
+    user_id: str = Field(description="The owner of the state.")
+    app_name: str = Field(description="The application that set the values.")
+    state: JsonValue = Field(description="The values by key, without the prefix user:.")
 
 
 class Checkpoint(BaseModel):
@@ -368,6 +407,9 @@ class AccessScope(BaseModel):
         description="Whether the policies hide every row, because no user is set.",
     )
     has_feedback_keys: bool
+    has_states: bool = Field(
+        description="Whether the tables of the states of sessions and users exist.",
+    )
     has_memory: bool
     has_vector_track: bool = Field(
         description="Whether the table `memory` is that of the track vector.",
@@ -375,6 +417,35 @@ class AccessScope(BaseModel):
     isolation: str = Field(
         description="The name of the level as PostgreSQL writes it, such as read committed.",
     )
+
+
+class AppEventComparison(BaseModel):
+    """The stored facts about an event that was not appended."""
+
+    version: int
+    is_stored: bool
+    is_same: bool
+
+
+class AppSession(BaseModel):
+    """A session of an application, with the states that the application reads."""
+
+    id: str = Field(
+        description="The id that the application uses; unique for the user and the application.",
+    )
+    user_id: str
+    version: int = Field(
+        description="The number of changes of the session, which the next event passes; 0 for a session of another program, without a state.",
+    )
+    last_event_at: float = Field(
+        description="The time of the last event by the clock of the application, in seconds since 1970.",
+    )
+    state: JsonValue = Field(description="The state of the session alone.")
+    user_state: JsonValue = Field(description="The state that all sessions of the user share.")
+    app_state: JsonValue = Field(
+        description="The state that all sessions of the application share.",
+    )
+    events: list[str] = Field(description="The data of the events that were read, oldest first.")
 
 
 class ErasedUser(BaseModel):
@@ -397,6 +468,10 @@ class ErasedUser(BaseModel):
         description="Records of the user's access to shares, and of any access to the user's shares.",
     )
     feedback_keys: int = Field(description="Idempotency keys of the feedback.")
+    session_states: int = Field(description="States of the user's sessions with applications.")
+    user_states: int = Field(
+        description="States that the user's sessions with an application share.",
+    )
     memories: int
     uncovered_tables: list[str] = Field(
         description="Tables of another release or of the application that have a column user_id; their rows stay.",

@@ -13,9 +13,12 @@ from .dbtx import DBTX, CursorDBTX, affected, reader, required
 __all__ = [
     "ERASE_FEEDBACK_KEYS",
     "ERASE_MEMORIES",
+    "ERASE_SESSION_STATES",
     "ERASE_USER",
+    "ERASE_USER_STATES",
     "EXPORT_FEEDBACK_KEYS",
     "EXPORT_MEMORIES",
+    "EXPORT_STATES",
     "EXPORT_USER",
     "FIND_UNCOVERED_TABLES",
     "LOCK_MEMORIES_OF_USER",
@@ -23,13 +26,17 @@ __all__ = [
     "LOCK_TASKS_OF_USER",
     "erase_feedback_keys",
     "erase_memories",
+    "erase_session_states",
     "erase_user",
+    "erase_user_states",
     "export_feedback_keys",
     "export_memories",
+    "export_states",
     "export_user",
     "find_uncovered_tables",
     "iter_export_feedback_keys",
     "iter_export_memories",
+    "iter_export_states",
     "iter_export_user",
     "lock_memories_of_user",
     "lock_sessions_of_user",
@@ -55,6 +62,8 @@ _ERASED_USER_COLUMNS: Final = (
     "shares",
     "share_accesses",
     "feedback_keys",
+    "session_states",
+    "user_states",
     "memories",
     "uncovered_tables",
 )
@@ -310,6 +319,33 @@ async def iter_export_feedback_keys(db: CursorDBTX, /, *, user_id: str) -> Async
         yield _STR.validate_python(row[0])
 
 
+EXPORT_STATES: Final = """-- name: ExportStates :many
+SELECT
+    json_build_object('table', 'agentrows_session_state', 'row', to_json(each))::text AS "line!"
+FROM agentrows_session_state AS each
+WHERE each.user_id = $1::text
+UNION ALL
+SELECT json_build_object('table', 'agentrows_user_state', 'row', to_json(each))::text
+FROM agentrows_user_state AS each
+WHERE each.user_id = $1::text"""
+
+
+async def export_states(db: DBTX, /, *, user_id: str) -> list[str]:
+    """Return the states of a user and of the user's sessions, in the form of ExportUser.
+
+    A state is at most 256 MB of jsonb, which is part of the line as it is.
+    """
+    rows = await db.fetch(EXPORT_STATES, user_id)
+    found = [row[0] for row in rows]
+    return _LIST_STR.validate_python(found)
+
+
+async def iter_export_states(db: CursorDBTX, /, *, user_id: str) -> AsyncIterator[str]:
+    """Like export_states, one row at a time over a cursor; needs a transaction."""
+    async for row in db.cursor(EXPORT_STATES, user_id):
+        yield _STR.validate_python(row[0])
+
+
 FIND_UNCOVERED_TABLES: Final = """-- name: FindUncoveredTables :many
 SELECT c.relname::text AS "name!"
 FROM pg_catalog.pg_class AS c
@@ -328,6 +364,8 @@ WHERE
         'task',
         'feedback',
         'agentrows_feedback_key',
+        'agentrows_session_state',
+        'agentrows_user_state',
         'lg_checkpoint',
         'lg_checkpoint_write',
         'crewai_agent_memory',
@@ -501,6 +539,8 @@ SELECT
     (SELECT count(*) FROM erased_shares)::bigint AS "shares!",
     (SELECT count(*) FROM erased_share_accesses)::bigint AS "share_accesses!",
     0::bigint AS "feedback_keys!",
+    0::bigint AS "session_states!",
+    0::bigint AS "user_states!",
     0::bigint AS "memories!",
     ARRAY[]::text[] AS "uncovered_tables!\""""
 
@@ -528,6 +568,28 @@ WHERE user_id = $1::text"""
 async def erase_feedback_keys(db: DBTX, /, *, user_id: str) -> int:
     """Delete the idempotency keys of a user."""
     status = await db.execute(ERASE_FEEDBACK_KEYS, user_id)
+    return affected(status)
+
+
+ERASE_SESSION_STATES: Final = """-- name: EraseSessionStates :execrows
+DELETE FROM agentrows_session_state
+WHERE user_id = $1::text"""
+
+
+async def erase_session_states(db: DBTX, /, *, user_id: str) -> int:
+    """Delete the states of a user's sessions."""
+    status = await db.execute(ERASE_SESSION_STATES, user_id)
+    return affected(status)
+
+
+ERASE_USER_STATES: Final = """-- name: EraseUserStates :execrows
+DELETE FROM agentrows_user_state
+WHERE user_id = $1::text"""
+
+
+async def erase_user_states(db: DBTX, /, *, user_id: str) -> int:
+    """Delete the states that the sessions of a user share."""
+    status = await db.execute(ERASE_USER_STATES, user_id)
     return affected(status)
 
 

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
 from agentrows.errors import AlreadyExists, Deleted, InvalidValue, NotFound
+from agentrows.gen import app_sessions as app_queries
 from agentrows.gen import sessions as queries
 from agentrows.gen.models import PrunedSessions, Session
 from agentrows.stores._isolation import check_read_committed, choose_isolation
@@ -221,11 +222,11 @@ class SessionStore:
         """Delete the sessions of all users that were idle for longer than `retention`.
 
         Their events, tasks, push notification configs, checkpoints, checkpoint writes, CrewAI rows
-        and shares are removed with them. A session is idle if neither its own row nor any of these
-        rows was written within the retention, and no share of it was opened. Deleting a row does
-        not count as writing it. Sessions are removed in batches of at most 1000, each in a
-        transaction of its own; sessions in use by another transaction are skipped. A retention of
-        zero or less removes nothing.
+        and shares are removed with them, and their states, which are not counted. A session is idle
+        if neither its own row nor any of these rows was written within the retention, and no share
+        of it was opened. Deleting a row does not count as writing it. Sessions are removed in
+        batches of at most 1000, each in a transaction of its own; sessions in use by another
+        transaction are skipped. A retention of zero or less removes nothing.
 
         Returns the number of removed rows by table; `dry_run` counts them and removes none. Inside
         a transaction all batches are part of it, and it must be read committed.
@@ -251,7 +252,9 @@ class SessionStore:
         batches: list[PrunedSessions] = []
         last: IdleSession | None = None
         while True:
-            prune = partial(_prune_batch, retention=retention, after=last)
+            prune = partial(
+                _prune_batch, retention=retention, after=last, has_states=scope.has_states
+            )
             last, pruned = await self.db.repeat(prune, isolation=choose_isolation(self.db))
             if last is None:
                 return _add_up(batches)
@@ -259,7 +262,7 @@ class SessionStore:
 
 
 async def _prune_batch(
-    db: Executor, *, retention: timedelta, after: IdleSession | None
+    db: Executor, *, retention: timedelta, after: IdleSession | None, has_states: bool
 ) -> tuple[IdleSession | None, PrunedSessions]:
     """Delete the expired ones of the next idle sessions; return the last of these, None at the end.
 
@@ -293,6 +296,12 @@ async def _prune_batch(
         id=[session.id for session in sessions],
         user_id=[session.user_id for session in sessions],
     )
+    if has_states:
+        await app_queries.delete_pruned_states(
+            db,
+            id=[session.id for session in sessions],
+            user_id=[session.user_id for session in sessions],
+        )
     return idle[-1], pruned
 
 

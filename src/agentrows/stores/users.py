@@ -65,6 +65,9 @@ class UserStore:
             if access.has_feedback_keys:
                 async for line in queries.iter_export_feedback_keys(cursor, user_id=user_id):
                     yield line
+            if access.has_states:
+                async for line in queries.iter_export_states(cursor, user_id=user_id):
+                    yield line
             if _has_memories(scope, access):
                 async for row in queries.iter_export_memories(cursor, user_id=user_id):
                     yield _format_line(row)
@@ -101,14 +104,23 @@ class UserStore:
             await queries.lock_tasks_of_user(scope, user_id=user_id)
             await queries.lock_sessions_of_user(scope, user_id=user_id)
             erased = await queries.erase_user(scope, user_id=user_id)
-            keys = memories = 0
+            keys = memories = session_states = user_states = 0
             if access.has_feedback_keys:
                 keys = await queries.erase_feedback_keys(scope, user_id=user_id)
+            if access.has_states:
+                session_states = await queries.erase_session_states(scope, user_id=user_id)
+                user_states = await queries.erase_user_states(scope, user_id=user_id)
             if _has_memories(scope, access):
                 await queries.lock_memories_of_user(scope, user_id=user_id)
                 memories = await queries.erase_memories(scope, user_id=user_id)
         return erased.model_copy(
-            update={"feedback_keys": keys, "memories": memories, "uncovered_tables": uncovered}
+            update={
+                "feedback_keys": keys,
+                "session_states": session_states,
+                "user_states": user_states,
+                "memories": memories,
+                "uncovered_tables": uncovered,
+            }
         )
 
 
