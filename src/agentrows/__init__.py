@@ -52,9 +52,11 @@ from agentrows.gen.models import (
     FeedbackSummary,
     Memory,
     MemoryHit,
+    NewChannelValue,
     NewCheckpointWrite,
     NewEvent,
     NewMemory,
+    NewThreadWrite,
     NewTool,
     PrunedMemories,
     PrunedSessions,
@@ -64,11 +66,16 @@ from agentrows.gen.models import (
     SessionShare,
     SessionShareAccess,
     Task,
+    Thread,
+    ThreadAncestor,
+    ThreadCheckpoint,
+    ThreadHead,
     Tool,
     ToolServer,
 )
 from agentrows.startup import init_connection
 from agentrows.stores.checkpoints import CheckpointTuple
+from agentrows.stores.thread_retention import CheckpointKey
 from agentrows.validation import UNSET
 
 __all__ = [
@@ -79,6 +86,7 @@ __all__ = [
     "AlreadyExists",
     "AppSession",
     "Checkpoint",
+    "CheckpointKey",
     "CheckpointTuple",
     "CheckpointWrite",
     "ClientClosed",
@@ -101,9 +109,11 @@ __all__ = [
     "MemoryHit",
     "MigrationError",
     "MigrationFailed",
+    "NewChannelValue",
     "NewCheckpointWrite",
     "NewEvent",
     "NewMemory",
+    "NewThreadWrite",
     "NewTool",
     "NotFound",
     "OutcomeUnknown",
@@ -124,6 +134,10 @@ __all__ = [
     "StatementTimeout",
     "Stores",
     "Task",
+    "Thread",
+    "ThreadAncestor",
+    "ThreadCheckpoint",
+    "ThreadHead",
     "Tool",
     "ToolServer",
     "Transaction",

@@ -36,6 +36,8 @@ from agentrows.stores.push_notifications import PushNotificationStore
 from agentrows.stores.sessions import SessionStore
 from agentrows.stores.shares import ShareStore
 from agentrows.stores.tasks import TaskStore
+from agentrows.stores.thread_retention import ThreadRetentionStore
+from agentrows.stores.threads import ThreadStore
 from agentrows.stores.tools import ToolStore
 from agentrows.stores.users import UserStore
 from agentrows.validation import check_choice, check_flag, check_id, check_number
@@ -65,6 +67,8 @@ class Stores(
     FeedbackStore,
     ToolStore,
     CheckpointStore,
+    ThreadStore,
+    ThreadRetentionStore,
     CrewAIStore,
     MemoryStore,
     UserStore,

@@ -100,6 +100,25 @@ def check_optional_id(name: str, value: str | Unset | None) -> str | None:
     return None if value is None or value is UNSET else check_id(name, value)
 
 
+def check_texts(name: str, values: Iterable[str]) -> list[str]:
+    """Return a list of texts; raise InvalidValue for any other value, such as one text."""
+    return [check_text(f"{name}[{index}]", text) for index, text in _enumerate(name, values)]
+
+
+def check_ids(name: str, values: Iterable[str]) -> list[str]:
+    """Return a list of ids; raise InvalidValue for any other value, such as one id."""
+    return [check_id(f"{name}[{index}]", each) for index, each in _enumerate(name, values)]
+
+
+def check_bytes(name: str, value: bytes) -> bytes:
+    """Return bytes that PostgreSQL can store, of at most 256 MiB; raise InvalidValue for others."""
+    if not isinstance(value, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidValue(f"{name} must be bytes, not {type(value).__name__}")
+    if len(value) > LARGEST_TEXT:
+        raise InvalidValue(f"{name} must have at most {LARGEST_TEXT:,} bytes")
+    return value
+
+
 def check_limit(name: str, value: int | None) -> int | None:
     """Return a limit of at least 1, or None for all rows; raise InvalidValue for others."""
     if value is None:
@@ -256,6 +275,17 @@ def check_batch(name: str, values: Iterable[Model], model: type[Model]) -> tuple
     return batch
 
 
+def _enumerate(name: str, values: Iterable[str]) -> Iterable[tuple[int, str]]:
+    if isinstance(values, str):
+        raise InvalidValue(f"{name} must be an iterable of texts, not one text")
+    try:
+        return enumerate(values)
+    except TypeError as error:
+        raise InvalidValue(
+            f"{name} must be an iterable of texts, not {type(values).__name__}"
+        ) from error
+
+
 def _to_floats(value: Sequence[float]) -> list[float]:
     if isinstance(value, str | bytes | bytearray | dict | set | frozenset) or any(
         isinstance(number, str | bytes | bool) for number in value
@@ -280,6 +310,8 @@ def _encoded_size(name: str, row: BaseModel) -> int:
     for value in vars(row).values():
         if isinstance(value, str):
             size += ARRAY_ELEMENT_OVERHEAD + _encoded_length(name, value)
+        elif isinstance(value, bytes):
+            size += ARRAY_ELEMENT_OVERHEAD + len(value)
         else:
             size += VECTOR_BYTES if isinstance(value, Vector) else ARRAY_ELEMENT_OVERHEAD
     return size
@@ -289,8 +321,13 @@ def _size_upper_bound(row: BaseModel) -> int:
     """Return a size that `_encoded_size` cannot exceed, without encoding any text."""
     size = 0
     for value in vars(row).values():
-        # A character has at most four bytes in UTF-8.
-        size += 4 * len(value) + ARRAY_ELEMENT_OVERHEAD if type(value) is str else VECTOR_BYTES
+        if type(value) is str:
+            # A character has at most four bytes in UTF-8.
+            size += 4 * len(value) + ARRAY_ELEMENT_OVERHEAD
+        elif type(value) is bytes:
+            size += len(value) + ARRAY_ELEMENT_OVERHEAD
+        else:
+            size += VECTOR_BYTES
     return size
 
 

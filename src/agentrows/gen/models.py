@@ -13,13 +13,17 @@ __all__ = [
     "AccessScope",
     "Agent",
     "AgentrowsAppState",
+    "AgentrowsCheckpointBlob",
     "AgentrowsFeedbackKey",
     "AgentrowsSessionState",
     "AgentrowsUserState",
     "AppEventComparison",
     "AppSession",
     "Checkpoint",
+    "CheckpointRow",
     "CheckpointWrite",
+    "CheckpointWriteRow",
+    "CopiedThread",
     "CrewAIFlowState",
     "CrewAIMemory",
     "ErasedUser",
@@ -28,12 +32,15 @@ __all__ = [
     "Feedback",
     "FeedbackSummary",
     "IdleSession",
+    "LockedCheckpoints",
     "LockedTools",
     "Memory",
     "MemoryHit",
+    "NewChannelValue",
     "NewCheckpointWrite",
     "NewEvent",
     "NewMemory",
+    "NewThreadWrite",
     "NewTool",
     "PrunedMemories",
     "PrunedSessions",
@@ -44,8 +51,14 @@ __all__ = [
     "SessionShare",
     "SessionShareAccess",
     "Task",
+    "Thread",
+    "ThreadAncestor",
+    "ThreadCheckpoint",
+    "ThreadDeletion",
+    "ThreadHead",
     "Tool",
     "ToolServer",
+    "ValueKey",
     "VectorSchema",
 ]
 
@@ -75,6 +88,20 @@ class AgentrowsAppState(BaseModel):
 
     app_name: str = Field(description="The application that set the values.")
     state: JsonValue = Field(description="The values by key, without the prefix app:.")
+
+
+class AgentrowsCheckpointBlob(BaseModel):
+    """A version of the value of a LangGraph channel, which any number of checkpoints share."""
+
+    user_id: str = Field(description="The owner of the thread.")
+    thread_id: str = Field(description="The LangGraph thread.")
+    checkpoint_ns: str = Field(
+        description="The namespace of the graph: empty for the root graph, a path for a subgraph.",
+    )
+    channel: str = Field(description="The channel of the value.")
+    version: str = Field(description="Chosen by LangGraph; unique for the channel.")
+    type: str = Field(description="The serializer's name for the format of value, such as msgpack.")
+    value: bytes = Field(description="The serialized value.")
 
 
 class AgentrowsFeedbackKey(BaseModel):
@@ -115,7 +142,7 @@ class AgentrowsUserState(BaseModel):
     state: JsonValue = Field(description="The values by key, without the prefix user:.")
 
 
-class Checkpoint(BaseModel):
+class CheckpointRow(BaseModel):
     """The state of a LangGraph thread after one step."""
 
     user_id: str = Field(description="The owner of the thread.")
@@ -144,9 +171,21 @@ class Checkpoint(BaseModel):
     deleted_at: dt.datetime | None = Field(
         description="When the checkpoint was deleted; NULL while the row is live.",
     )
+    agentrows_run_id: str | None = Field(
+        description="The LangGraph run that stored the checkpoint; NULL if it is unknown.",
+    )
+    agentrows_checkpoint: bytes | None = Field(
+        description="The serialized checkpoint without the values of its channels, if checkpoint_type begins with agentrows+; else not in use.",
+    )
+    agentrows_channels: list[str] | None = Field(
+        description="The channels with a value, if checkpoint_type begins with agentrows+; else not in use.",
+    )
+    agentrows_versions: list[str] | None = Field(
+        description="The version of the value of each channel, in the order of agentrows_channels.",
+    )
 
 
-class CheckpointWrite(BaseModel):
+class CheckpointWriteRow(BaseModel):
     """A pending write to a channel of LangGraph, at a checkpoint."""
 
     user_id: str = Field(description="The owner of the thread.")
@@ -172,6 +211,12 @@ class CheckpointWrite(BaseModel):
     updated_at: dt.datetime | None
     deleted_at: dt.datetime | None = Field(
         description="When the write was deleted; NULL while the row is live.",
+    )
+    agentrows_task_path: str | None = Field(
+        description="The path of the LangGraph task, which orders the writes of a checkpoint; NULL if it is unknown.",
+    )
+    agentrows_value: bytes | None = Field(
+        description="The serialized value, if value_type begins with agentrows+; else not in use.",
     )
 
 
@@ -448,6 +493,73 @@ class AppSession(BaseModel):
     events: list[str] = Field(description="The data of the events that were read, oldest first.")
 
 
+class Checkpoint(BaseModel):
+    """The state of a LangGraph thread after one step."""
+
+    user_id: str = Field(description="The owner of the thread.")
+    thread_id: str = Field(
+        description="The LangGraph thread, usually the id of a session of the user.",
+    )
+    checkpoint_ns: str = Field(
+        description="The namespace of the graph: empty for the root graph, a path for a subgraph.",
+    )
+    checkpoint_id: str = Field(
+        description="Chosen by LangGraph; grows with time within a thread, as text.",
+    )
+    parent_checkpoint_id: str | None = Field(
+        description="The previous checkpoint; NULL for the first one of a thread.",
+    )
+    metadata: str = Field(description="Base64 of the text of a JSON object.")
+    checkpoint: str = Field(description="Base64 of the serialized checkpoint.")
+    checkpoint_type: str = Field(
+        description="The serializer's name for the format of checkpoint, such as msgpack.",
+    )
+    version: int = Field(description="The version of the format of the row.")
+    created_at: dt.datetime | None = Field(
+        description="When the checkpoint was first stored; NULL sorts as the oldest.",
+    )
+    updated_at: dt.datetime | None = Field(description="When the checkpoint was last stored.")
+    deleted_at: dt.datetime | None = Field(
+        description="When the checkpoint was deleted; NULL while the row is live.",
+    )
+
+
+class CheckpointWrite(BaseModel):
+    """A pending write to a channel of LangGraph, at a checkpoint."""
+
+    user_id: str = Field(description="The owner of the thread.")
+    thread_id: str = Field(
+        description="The LangGraph thread, usually the id of a session of the user.",
+    )
+    checkpoint_ns: str = Field(
+        description="The namespace of the graph: empty for the root graph, a path for a subgraph.",
+    )
+    checkpoint_id: str = Field(description="The checkpoint at which the write is pending.")
+    write_idx: int = Field(
+        description="The index of the write, plus 16, in the lowest 20 bits; a hash of task_id in the other bits.",
+    )
+    value: str = Field(description="Base64 of the serialized value.")
+    value_type: str = Field(
+        description="The serializer's name for the format of value, such as msgpack.",
+    )
+    channel: str = Field(description="The channel of the write.")
+    task_id: str = Field(
+        description="The LangGraph task of the write; not a row of the table task.",
+    )
+    created_at: dt.datetime | None
+    updated_at: dt.datetime | None
+    deleted_at: dt.datetime | None = Field(
+        description="When the write was deleted; NULL while the row is live.",
+    )
+
+
+class CopiedThread(BaseModel):
+    """The result of copying a thread."""
+
+    checkpoints: int = Field(description="The number of live checkpoints of the source.")
+    clashes: int = Field(description="Values of the target that differ under the same version.")
+
+
 class ErasedUser(BaseModel):
     """The numbers of rows that an erasure of a user removed, by table."""
 
@@ -514,6 +626,15 @@ class IdleSession(BaseModel):
     )
 
 
+class LockedCheckpoints(BaseModel):
+    """The isolation level of a transaction that has locked checkpoints."""
+
+    locked: int
+    isolation: str = Field(
+        description="The name of the level as PostgreSQL writes it, such as read committed.",
+    )
+
+
 class LockedTools(BaseModel):
     """The isolation level of a transaction that has locked the tools of a server."""
 
@@ -546,6 +667,16 @@ class MemoryHit(BaseModel):
     score: float = Field(
         description="The cosine similarity to the embedding of the search, in [-1, 1]; 0 without an embedding.",
     )
+
+
+class NewChannelValue(BaseModel):
+    """A value of a channel to store with `store_thread_checkpoint`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    channel: str = Field(description="The channel of the value.")
+    type: str = Field(description="The serializer's name for the format of value, such as msgpack.")
+    value: bytes = Field(description="The serialized value.")
 
 
 class NewCheckpointWrite(BaseModel):
@@ -604,6 +735,19 @@ class NewMemory(BaseModel):
     )
 
 
+class NewThreadWrite(BaseModel):
+    """A pending write to store with `store_thread_writes`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    idx: int = Field(
+        description="The index of the write in its task: -4 to -1 for LangGraph's special channels, 0 to 1,048,559 for the others.",
+    )
+    channel: str = Field(description="The channel of the write.")
+    type: str = Field(description="The serializer's name for the format of value, such as msgpack.")
+    value: bytes = Field(description="The serialized value.")
+
+
 class NewTool(BaseModel):
     """A tool to store with `refresh_tools_for_server`."""
 
@@ -657,6 +801,147 @@ class SessionKey(BaseModel):
 
     id: str = Field(description="Chosen by the application; unique for the user.")
     user_id: str = Field(description="The owner of the session.")
+
+
+class Thread(BaseModel):
+    """A LangGraph thread of a user."""
+
+    thread_id: str
+    last_stored: dt.datetime | None = Field(
+        description="When a checkpoint of the thread was last stored; None sorts as the oldest.",
+    )
+    checkpoints: int = Field(description="The number of its checkpoints, in all namespaces.")
+    stored_bytes: int = Field(
+        description="The size of its checkpoints, values and writes on disk, deleted ones included, without indexes.",
+    )
+
+
+class ThreadAncestor(BaseModel):
+    """An ancestor of a checkpoint, with the writes and values of some channels."""
+
+    checkpoint_id: str
+    parent_checkpoint_id: str | None
+    checkpoint_type: str = Field(description="The serializer's name for the format of checkpoint.")
+    checkpoint: bytes = Field(
+        description="The serialized checkpoint if it contains all values; else empty.",
+    )
+    value_channels: list[str] = Field(
+        description="The channels whose value is stored here and in no nearer ancestor.",
+    )
+    value_types: list[str]
+    values: list[bytes]
+    missing_channels: list[str] = Field(
+        description="Always empty: an ancestor without one of its values is an error.",
+    )
+    write_task_paths: list[str] = Field(
+        description="The path of the task of each write; empty if it is unknown. The lists of writes have one order, which is not defined.",
+    )
+    write_task_ids: list[str]
+    write_idxs: list[int]
+    write_channels: list[str]
+    write_types: list[str]
+    write_values: list[bytes]
+
+
+class ThreadCheckpoint(BaseModel):
+    """A checkpoint of a thread with the values of its channels and its writes."""
+
+    thread_id: str = Field(
+        description="The LangGraph thread, usually the id of a session of the user.",
+    )
+    checkpoint_ns: str = Field(
+        description="The namespace of the graph: empty for the root graph, a path for a subgraph.",
+    )
+    checkpoint_id: str = Field(
+        description="Chosen by LangGraph; grows with time within a thread, as text.",
+    )
+    parent_checkpoint_id: str | None = Field(
+        description="The previous checkpoint; NULL for the first one of a thread.",
+    )
+    version: int = Field(description="The version of the format of the row.")
+    created_at: dt.datetime | None = Field(
+        description="When the checkpoint was first stored; NULL sorts as the oldest.",
+    )
+    checkpoint_type: str = Field(
+        description="The serializer's name for the format of checkpoint, such as msgpack.",
+    )
+    checkpoint: bytes = Field(
+        description="The serialized checkpoint; without the values of its channels if value_channels contains them.",
+    )
+    metadata: str = Field(description="The text of a JSON object.")
+    value_channels: list[str] = Field(
+        description="The channels whose values are stored separately; empty if checkpoint contains all values.",
+    )
+    value_types: list[str] = Field(
+        description="The format of each value, in the order of value_channels.",
+    )
+    values: list[bytes] = Field(
+        description="The serialized values, in the order of value_channels.",
+    )
+    missing_channels: list[str] = Field(
+        description="Always empty: a checkpoint without one of its values is an error.",
+    )
+    write_task_paths: list[str] = Field(
+        description="The path of the task of each write; empty if it is unknown. The lists of writes have one order, which is not defined.",
+    )
+    write_task_ids: list[str]
+    write_idxs: list[int] = Field(description="The index of each write in its task.")
+    write_channels: list[str]
+    write_types: list[str]
+    write_values: list[bytes] = Field(description="The serialized value of each write.")
+    send_task_paths: list[str] = Field(
+        description="The path of the task of each write on `__pregel_tasks` at the parent, if version is below 4.",
+    )
+    send_task_ids: list[str]
+    send_idxs: list[int]
+    send_types: list[str]
+    send_values: list[bytes]
+
+
+class ThreadDeletion(BaseModel):
+    """The number of deleted checkpoints of a thread."""
+
+    thread_id: str
+    deleted: int
+
+
+class ThreadHead(BaseModel):
+    """The newest checkpoint of a namespace of a thread."""
+
+    checkpoint_ns: str = Field(
+        description="The namespace of the graph: empty for the root graph, a path for a subgraph.",
+    )
+    checkpoint_id: str = Field(
+        description="Chosen by LangGraph; grows with time within a thread, as text.",
+    )
+    parent_checkpoint_id: str | None = Field(
+        description="The previous checkpoint; NULL for the first one of a thread.",
+    )
+    version: int = Field(description="The version of the format of the row.")
+    checkpoint_type: str = Field(description="The serializer's name for the format of checkpoint.")
+    checkpoint: bytes = Field(
+        description="The serialized checkpoint if it contains all values; else empty.",
+    )
+    metadata: str = Field(description="The text of a JSON object.")
+    channels: list[str] = Field(description="The channels whose values are stored separately.")
+    parent_has_sends: bool = Field(
+        description="Whether the parent has writes on `__pregel_tasks`, which a checkpoint with a version below 4 needs.",
+    )
+    checkpoint_ids: list[str] = Field(
+        description="The ids of all checkpoints of the namespace, the newest included.",
+    )
+
+
+class ValueKey(BaseModel):
+    """The key of a version of the value of a channel."""
+
+    user_id: str = Field(description="The owner of the thread.")
+    thread_id: str = Field(description="The LangGraph thread.")
+    checkpoint_ns: str = Field(
+        description="The namespace of the graph: empty for the root graph, a path for a subgraph.",
+    )
+    channel: str = Field(description="The channel of the value.")
+    version: str = Field(description="Chosen by LangGraph; unique for the channel.")
 
 
 class VectorSchema(BaseModel):

@@ -32,6 +32,7 @@ SHARES: Final = Requirement("core", 6)
 TASK_OWNERS: Final = Requirement("core", 7)
 SESSION_STATES: Final = Requirement("agentrows", 23)
 FEEDBACK_KEYS: Final = Requirement("agentrows", 12)
+THREADS: Final = Requirement("agentrows", 19)
 VECTORS: Final = Requirement("vector", 1)
 ROW_SECURITY: Final = Requirement("rls", 1)
 

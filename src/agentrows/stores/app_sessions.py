@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Final, cast
 
 from agentrows.errors import AlreadyExists, Deleted, InvalidValue, NotFound, OutcomeUnknown, Stale
 from agentrows.gen import app_sessions as queries
+from agentrows.gen import threads as thread_queries
 from agentrows.stores._isolation import check_read_committed, choose_isolation
 from agentrows.stores._requirements import SESSION_STATES, SHARES, TASK_OWNERS, require
 from agentrows.stores._row_security import read_access_scope
+from agentrows.stores.thread_retention import delete_unnamed_values
 from agentrows.validation import (
     INT64,
     check_id,
@@ -216,8 +218,8 @@ class AppSessionStore:
     async def purge_session(self, id: str, *, user_id: str) -> PrunedSessions:
         """Remove a user's session and all rows that belong to it; its id can be used again.
 
-        These are its events, state, tasks with their push notification configs, checkpoints and
-        checkpoint writes, CrewAI rows and shares, rows that are marked as deleted included. The
+        These are its events, state, tasks with their push notification configs, checkpoints with
+        their writes and values, CrewAI rows and shares, rows marked as deleted included. The
         states that sessions share stay. A task without an owner that may belong to another user
         stays, hidden from all users. Waits for concurrent writers of the session.
 
@@ -278,7 +280,9 @@ async def _purge(db: Executor, id: str, *, user_id: str) -> PrunedSessions:
     check_read_committed(scope.isolation, "purge_session")
     await queries.lock_tasks_of_session(db, session_id=id, user_id=user_id)
     await queries.lock_session(db, id=id, user_id=user_id)
+    await thread_queries.lock_checkpoints_of_threads(db, user_id=user_id, thread_ids=[id])
     purged = await queries.purge_session(db, id=id, user_id=user_id)
+    await delete_unnamed_values(db, [(user_id, id)])
     await queries.delete_orphaned_states(
         db, user_id=user_id, session_id=id.split(SEPARATOR, maxsplit=1)[0]
     )
