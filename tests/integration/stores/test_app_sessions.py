@@ -39,7 +39,8 @@ SECRET = "secretsecret"  # noqa: S105  a text to search for
 
 
 async def create(client: Stores, id: str = "s-1", **more: Any) -> AppSession:  # noqa: A002, ANN401
-    return await client.create_app_session(id, **{**KEY, "started_at": 1.0, **more})
+    values: dict[str, Any] = {**KEY, "started_at": 1.0, **more}
+    return await client.create_app_session(id, **values)
 
 
 async def append(client: Stores, id: str, version: int, **more: Any) -> int:  # noqa: A002, ANN401
