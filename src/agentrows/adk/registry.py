@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit, urlunsplit
 
 from agentrows import Settings
 from agentrows.adk.sessions import SessionService
@@ -41,15 +40,10 @@ def create_session_service(uri: str, **options: object) -> SessionService:
 
 def parse_uri(uri: str) -> str | None:
     """Return the DSN of a URI; None if it names no database."""
-    try:
-        parts = urlsplit(uri)
-    except ValueError as error:
-        raise ConfigError(f"the URI is not valid: {error}") from None
-    if parts.scheme != SCHEME:
-        raise ConfigError(f"the URI must begin with {SCHEME}://")
-    if not (parts.netloc or parts.path.strip("/") or parts.query):
-        return None
-    return urlunsplit(parts._replace(scheme="postgresql"))
+    scheme, separator, rest = uri.partition("://")
+    if not separator or scheme.lower() != SCHEME:
+        raise ConfigError(f"the URI of the session service must begin with {SCHEME}://")
+    return f"postgresql://{rest}" if rest.strip("/") else None
 
 
 def register_services(registry: ServiceRegistry | None = None) -> None:

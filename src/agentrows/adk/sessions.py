@@ -28,7 +28,13 @@ from agentrows import (
     UnreadableRow,
 )
 from agentrows.adk.lazy_client import LazyClient
-from agentrows.adk.states import fold_events, merge_state, select_temporary, split_state
+from agentrows.adk.states import (
+    find_unwritable,
+    fold_events,
+    merge_state,
+    select_temporary,
+    split_state,
+)
 from agentrows.adk.versions import read_version, write_version
 
 if TYPE_CHECKING:
@@ -373,4 +379,6 @@ def _dump(event: Event) -> str:
     try:
         return event.model_dump_json(exclude_none=True)
     except (PydanticSerializationError, UnicodeEncodeError) as error:
-        raise InvalidValue(f"event cannot be written as JSON: {error}") from error
+        key = find_unwritable(event.actions.state_delta)
+        name = "event" if key is None else f"state_delta[{key!r}]"
+        raise InvalidValue(f"{name} cannot be written as JSON: {error}") from error

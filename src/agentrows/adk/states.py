@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from google.adk.sessions.state import State
-from pydantic_core import PydanticSerializationError, to_jsonable_python
+from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -65,6 +65,16 @@ def fold_events(events: Iterable[Event]) -> dict[str, Any]:
     for event in events:
         state |= split_state(event.actions.state_delta).session
     return state
+
+
+def find_unwritable(state: Mapping[str, Any]) -> str | None:
+    """Return the first key of a state whose value has no JSON text; None if all have one."""
+    for key, value in state.items():
+        try:
+            to_json({key: value}, serialize_unknown=True)
+        except (PydanticSerializationError, UnicodeEncodeError):
+            return key
+    return None
 
 
 def _to_json(state: Mapping[str, Any]) -> dict[str, Any]:

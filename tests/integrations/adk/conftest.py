@@ -9,11 +9,10 @@ import pytest
 
 from agentrows import PostgresClient, init_connection
 from agentrows.adk import SessionService
+from support.postgres import as_role
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-    from support.postgres import Server
 
 
 @pytest.fixture
@@ -32,6 +31,6 @@ def ours(client: PostgresClient) -> SessionService:
 
 
 @pytest.fixture
-def superuser(server: Server, migrated: str) -> str:
+def superuser(migrated: str) -> str:
     """The DSN of the migrated database for a role with every right."""
-    return server.dsn(migrated.rsplit("/", 1)[1].split("?", maxsplit=1)[0])
+    return as_role(migrated, "postgres")
