@@ -19,6 +19,7 @@ from google.adk.sessions import (
 )
 from google.adk.sessions.base_session_service import GetSessionConfig
 from google.adk.tools.tool_confirmation import ToolConfirmation
+from google.adk.version import __version__ as adk_version
 from google.genai import types
 from integrations.adk.events import APP, USER, create, event, find, get, texts
 from pydantic import ValidationError
@@ -36,6 +37,11 @@ DIVERGENCES: Final = {
     ("memory", "test_values_without_a_json_form_are_stored_as_text"): "it stores objects",
 }
 """Behaviors in which a service of ADK differs from the contract, and the reason."""
+OLDER_DIVERGENCES: Final = {
+    ("memory", "test_padded_id_is_stripped"): "before 2.13 it strips the id of a new session alone",
+}
+"""The same for releases of ADK before 2.13."""
+IS_OLDER: Final = tuple(map(int, adk_version.split(".")[:2])) < (2, 13)
 
 
 @pytest.fixture(params=["agentrows", "memory", "database"])
@@ -46,6 +52,9 @@ def kind(request: pytest.FixtureRequest) -> str:
     if (name, test) in DIVERGENCES:
         reason = DIVERGENCES[name, test]
         request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
+    if IS_OLDER and (name, test) in OLDER_DIVERGENCES:
+        reason = OLDER_DIVERGENCES[name, test]
+        request.applymarker(pytest.mark.xfail(reason=reason, strict=False))
     return name
 
 
