@@ -111,7 +111,10 @@ OWNED: Final = (
     "agentrows_session_state",
     "agentrows_user_state",
 )
-OF_CHANCE: Final = {"created_at", "updated_at", "accessed_at", "deleted_at", "expires_at", "token"}
+OF_CHANCE: Final = {
+    *("created_at", "updated_at", "accessed_at", "deleted_at", "expires_at", "last_event_at"),
+    "token",
+}
 """Fields with other values in each call."""
 
 

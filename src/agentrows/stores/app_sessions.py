@@ -27,12 +27,15 @@ from agentrows.validation import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from pydantic import JsonValue
 
     from agentrows.db.executor import Executor
     from agentrows.gen.models import AppSession, PrunedSessions
 
     State = dict[str, JsonValue]
+    Create = Callable[[], Awaitable[AppSession | None]]
 
 SEPARATOR: Final = "\x1f"
 """Separates an id from the application or session in a row's key; no id may contain it."""
@@ -79,23 +82,31 @@ class AppSessionStore:
             user_state=_check_state("user_state", user_state),
             app_state=_check_state("app_state", app_state),
         )
+        return await self._create(create, key, state or {}, started_at)
+
+    async def _create(
+        self, create: Create, key: dict[str, str], state: State, started_at: float
+    ) -> AppSession:
+        """Create a session, and again if only its state was left behind."""
         for _ in range(MOST_ORPHANS):
             try:
                 session = await create()
             except OutcomeUnknown:
-                session = await self._find_created(key, state or {}, started_at)
+                session = await self._find_created(key, state, started_at)
                 if session is None:
                     raise
             if session is not None:
                 return session
             is_deleted = await queries.is_app_session_deleted(self.db.repeatable, **key)
             if is_deleted:
-                raise Deleted(f"session {id!r} is deleted: purge_app_session removes it")
+                raise Deleted(f"session {key['id']!r} is deleted: purge_app_session removes it")
             if is_deleted is not None:
                 break
             # A release without the table of the states removed the session, but not its state.
-            await queries.delete_orphaned_states(self.db.repeatable, user_id=user_id, session_id=id)
-        raise AlreadyExists(f"session {id!r} of this user and application already exists")
+            await queries.delete_orphaned_states(
+                self.db.repeatable, user_id=key["user_id"], session_id=key["id"]
+            )
+        raise AlreadyExists(f"session {key['id']!r} of this user and application already exists")
 
     async def _find_created(
         self, key: dict[str, str], state: State, started_at: float
@@ -167,13 +178,11 @@ class AppSessionStore:
     ) -> int:
         """Store an event at the end of a session with the values that it sets; return the version.
 
-        `version` is the one that the caller read, and the result is the next one. The values of
-        the three states replace those of the same keys. `occurred_at` is the time of the event by
-        the clock of the application, in seconds since 1970; it does not decide the order. Version 0
-        is that of a session of another program: its state is then `base_state` and the values.
-
-        The call can be repeated: an event that is stored in the session with the same data is not
-        stored again. Another session of the user may have an event with the same id.
+        `version` is the one that was read, and the result the next one. The values of the states
+        replace those of the same keys. `occurred_at` is the time by the clock of the application,
+        in seconds since 1970; the order is that of arrival. For a session of another program
+        (version 0) `base_state` is its state before. The call can be repeated: an event that the
+        session has with the same data is not stored again. Its id may exist in other sessions.
 
         Raises:
             Stale: the session is at another version; nothing was stored.
@@ -182,38 +191,34 @@ class AppSessionStore:
             SchemaBehind: migration 23 of the track agentrows is not applied.
 
         """
-        if check_int64("version", version) < 0 or version + 1 not in INT64:
-            raise InvalidValue("version must be an integer of at least 0")
-        _check_key(self.db, session_id, user_id, app_name, name="session_id")
         event = {
-            "id": _check_name("id", id),
-            "session_id": session_id,
-            "user_id": user_id,
-            "app_name": app_name,
+            **_check_key(self.db, id, user_id, app_name),
+            "session_id": _check_name("session_id", session_id),
             "data": check_text("data", data),
         }
         appended = await queries.append_app_event(
             self.db.repeatable,
             **event,
-            version=version,
+            version=_check_version(version),
             occurred_at=check_number("occurred_at", occurred_at),
             state=_check_state("state", state),
             user_state=_check_state("user_state", user_state),
             app_state=_check_state("app_state", app_state),
             base_state=_check_state("base_state", base_state),
         )
-        if appended is not None:
-            return appended
+        return await self._explain(event, version) if appended is None else appended
+
+    async def _explain(self, event: dict[str, str], version: int) -> int:
+        """Return the version after an event that is stored already; else raise the reason."""
         stored = await queries.compare_app_event(self.db.repeatable, **event)
+        session = f"session {event['session_id']!r}"
         if stored is None:
-            raise NotFound(f"no session {session_id!r} of this user and application")
+            raise NotFound(f"no {session} of this user and application")
         if stored.is_same:
             return min(version + 1, stored.version)
         if stored.is_stored:
-            raise AlreadyExists(f"event {id!r} of session {session_id!r} exists with other data")
-        raise Stale(
-            f"session {session_id!r} is at version {stored.version}, not {version}: read it again"
-        )
+            raise AlreadyExists(f"event {event['id']!r} of {session} exists with other data")
+        raise Stale(f"{session} is at version {stored.version}, not {version}: read it again")
 
     async def purge_session(self, id: str, *, user_id: str) -> PrunedSessions:
         """Remove a user's session and all rows that belong to it; its id can be used again.
@@ -261,17 +266,21 @@ class AppSessionStore:
         return await self.db.repeat(purge, isolation=choose_isolation(self.db))
 
 
-def _check_key(
-    db: Executor, id: str, user_id: str, app_name: str, *, name: str = "id"
-) -> dict[str, str]:
+def _check_key(db: Executor, id: str, user_id: str, app_name: str) -> dict[str, str]:
     """Return the key of a session of an application; raise an error for unusable parts."""
     require(db, SHARES)
     require(db, SESSION_STATES)
     return {
-        name: _check_name(name, id),
+        "id": _check_name("id", id),
         "user_id": _check_name("user_id", user_id),
         "app_name": _check_name("app_name", app_name),
     }
+
+
+def _check_version(version: int) -> int:
+    if check_int64("version", version) < 0 or version + 1 not in INT64:
+        raise InvalidValue("version must be an integer of at least 0")
+    return version
 
 
 async def _purge(db: Executor, id: str, *, user_id: str) -> PrunedSessions:

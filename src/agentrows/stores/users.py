@@ -104,24 +104,22 @@ class UserStore:
             await queries.lock_tasks_of_user(scope, user_id=user_id)
             await queries.lock_sessions_of_user(scope, user_id=user_id)
             erased = await queries.erase_user(scope, user_id=user_id)
-            keys = memories = session_states = user_states = 0
-            if access.has_feedback_keys:
-                keys = await queries.erase_feedback_keys(scope, user_id=user_id)
-            if access.has_states:
-                session_states = await queries.erase_session_states(scope, user_id=user_id)
-                user_states = await queries.erase_user_states(scope, user_id=user_id)
-            if _has_memories(scope, access):
-                await queries.lock_memories_of_user(scope, user_id=user_id)
-                memories = await queries.erase_memories(scope, user_id=user_id)
-        return erased.model_copy(
-            update={
-                "feedback_keys": keys,
-                "session_states": session_states,
-                "user_states": user_states,
-                "memories": memories,
-                "uncovered_tables": uncovered,
-            }
-        )
+            counts = await _erase_optional_tables(scope, access, user_id)
+        return erased.model_copy(update={**counts, "uncovered_tables": uncovered})
+
+
+async def _erase_optional_tables(db: Executor, access: AccessScope, user_id: str) -> dict[str, int]:
+    """Delete the rows of a user in tables that not every database has; return their numbers."""
+    counts: dict[str, int] = {}
+    if access.has_feedback_keys:
+        counts["feedback_keys"] = await queries.erase_feedback_keys(db, user_id=user_id)
+    if access.has_states:
+        counts["session_states"] = await queries.erase_session_states(db, user_id=user_id)
+        counts["user_states"] = await queries.erase_user_states(db, user_id=user_id)
+    if _has_memories(db, access):
+        await queries.lock_memories_of_user(db, user_id=user_id)
+        counts["memories"] = await queries.erase_memories(db, user_id=user_id)
+    return counts
 
 
 async def _find_uncovered_tables(db: Executor, access: AccessScope, method: str) -> list[str]:
