@@ -562,6 +562,7 @@ SELECT
     (SELECT count(*) FROM purged_events) AS events,
     (SELECT count(*) FROM purged_checkpoints) AS checkpoints,
     (SELECT count(*) FROM purged_checkpoint_writes) AS checkpoint_writes,
+    0::bigint AS checkpoint_values,
     (SELECT count(*) FROM purged_crewai_memories) AS crewai_memories,
     (SELECT count(*) FROM purged_crewai_flow_states) AS crewai_flow_states,
     (SELECT count(*) FROM purged_shares) AS shares;

@@ -37,6 +37,7 @@ NOBODYS: Final = {
     "list_sessions_for_agent_all_users": "for the operator of an agent",
     "list_app_sessions_all_users": "for the operator of an application",
     "prune_expired_sessions": "for every user's sessions",
+    "prune_idle_threads": "for every user's threads",
     "prune_expired_memories": "for every user's memories",
     "get_session_share_by_token": "who has the token may see the share",
     **dict.fromkeys(METHODS["agents"], "agents are everybody's"),
@@ -110,9 +111,16 @@ OWNED: Final = (
     "agentrows_feedback_key",
     "agentrows_session_state",
     "agentrows_user_state",
+    "agentrows_checkpoint_blob",
 )
 OF_CHANCE: Final = {
-    *("created_at", "updated_at", "accessed_at", "deleted_at", "expires_at", "last_event_at"),
+    "created_at",
+    "updated_at",
+    "last_event_at",
+    "last_stored",
+    "accessed_at",
+    "deleted_at",
+    "expires_at",
     "token",
 }
 """Fields with other values in each call."""

@@ -44,6 +44,7 @@ _ACCESS_SCOPE_COLUMNS: Final = (
     "is_denied",
     "has_feedback_keys",
     "has_states",
+    "has_checkpoint_values",
     "has_memory",
     "has_vector_track",
     "isolation",
@@ -94,6 +95,7 @@ SELECT
     )::boolean AS "is_denied!",
     (to_regclass('agentrows_feedback_key') IS NOT NULL)::boolean AS "has_feedback_keys!",
     (to_regclass('agentrows_session_state') IS NOT NULL)::boolean AS "has_states!",
+    (to_regclass('agentrows_checkpoint_blob') IS NOT NULL)::boolean AS "has_checkpoint_values!",
     (to_regclass('memory') IS NOT NULL)::boolean AS "has_memory!",
     (to_regclass('vector_schema_migrations') IS NOT NULL)::boolean AS "has_vector_track!",
     current_setting('transaction_isolation')::text AS "isolation!\""""
@@ -126,6 +128,7 @@ WHERE
             to_regclass('task'),
             to_regclass('push_notification'),
             to_regclass('feedback'),
+            to_regclass('agentrows_checkpoint_blob'),
             to_regclass('agentrows_feedback_key'),
             to_regclass('agentrows_session_state'),
             to_regclass('agentrows_user_state'),

@@ -32,6 +32,7 @@ __all__ = [
     "Feedback",
     "FeedbackSummary",
     "IdleSession",
+    "IdleThread",
     "LockedCheckpoints",
     "LockedTools",
     "Memory",
@@ -44,6 +45,7 @@ __all__ = [
     "NewTool",
     "PrunedMemories",
     "PrunedSessions",
+    "PrunedThreads",
     "PushNotification",
     "RefreshedTools",
     "Session",
@@ -56,6 +58,7 @@ __all__ = [
     "ThreadCheckpoint",
     "ThreadDeletion",
     "ThreadHead",
+    "ThreadKey",
     "Tool",
     "ToolServer",
     "ValueKey",
@@ -455,6 +458,7 @@ class AccessScope(BaseModel):
     has_states: bool = Field(
         description="Whether the tables of the states of sessions and users exist.",
     )
+    has_checkpoint_values: bool
     has_memory: bool
     has_vector_track: bool = Field(
         description="Whether the table `memory` is that of the track vector.",
@@ -579,6 +583,7 @@ class ErasedUser(BaseModel):
     share_accesses: int = Field(
         description="Records of the user's access to shares, and of any access to the user's shares.",
     )
+    checkpoint_values: int = Field(description="Values of channels of LangGraph threads.")
     feedback_keys: int = Field(description="Idempotency keys of the feedback.")
     session_states: int = Field(description="States of the user's sessions with applications.")
     user_states: int = Field(
@@ -624,6 +629,15 @@ class IdleSession(BaseModel):
     last_used: str = Field(
         description="The time of the last activity as text, which may be -infinity.",
     )
+
+
+class IdleThread(BaseModel):
+    """A thread that was deleted, with the numbers of its rows."""
+
+    user_id: str
+    thread_id: str
+    checkpoints: int
+    checkpoint_writes: int
 
 
 class LockedCheckpoints(BaseModel):
@@ -780,9 +794,19 @@ class PrunedSessions(BaseModel):
     events: int
     checkpoints: int
     checkpoint_writes: int
+    checkpoint_values: int = Field(description="Values of channels of the LangGraph threads.")
     crewai_memories: int
     crewai_flow_states: int
     shares: int
+
+
+class PrunedThreads(BaseModel):
+    """The numbers of rows that a prune of threads removed, by table."""
+
+    threads: int = Field(description="Idle threads, deleted ones included.")
+    checkpoints: int
+    checkpoint_writes: int
+    checkpoint_values: int = Field(description="Values of channels.")
 
 
 class RefreshedTools(BaseModel):
@@ -929,6 +953,15 @@ class ThreadHead(BaseModel):
     )
     checkpoint_ids: list[str] = Field(
         description="The ids of all checkpoints of the namespace, the newest included.",
+    )
+
+
+class ThreadKey(BaseModel):
+    """The key of a thread."""
+
+    user_id: str = Field(description="The owner of the thread.")
+    thread_id: str = Field(
+        description="The LangGraph thread, usually the id of a session of the user.",
     )
 
 

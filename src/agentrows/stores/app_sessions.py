@@ -291,7 +291,7 @@ async def _purge(db: Executor, id: str, *, user_id: str) -> PrunedSessions:
     await queries.lock_session(db, id=id, user_id=user_id)
     await thread_queries.lock_checkpoints_of_threads(db, user_id=user_id, thread_ids=[id])
     purged = await queries.purge_session(db, id=id, user_id=user_id)
-    await delete_unnamed_values(db, [(user_id, id)])
+    purged.checkpoint_values = await delete_unnamed_values(db, [(user_id, id)])
     await queries.delete_orphaned_states(
         db, user_id=user_id, session_id=id.split(SEPARATOR, maxsplit=1)[0]
     )

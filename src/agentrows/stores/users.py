@@ -11,6 +11,7 @@ from agentrows.gen import users as queries
 from agentrows.stores._isolation import check_read_committed, choose_isolation
 from agentrows.stores._requirements import SWITCHED_OFF, TASK_OWNERS, require
 from agentrows.stores._row_security import read_access_scope
+from agentrows.stores._thread_values import delete_unnamed_values
 from agentrows.validation import check_id
 
 if TYPE_CHECKING:
@@ -37,9 +38,10 @@ class UserStore:
     async def export_user(self, user_id: str) -> AsyncGenerator[str]:
         """Stream every row of a user, deleted ones included, as lines of JSON without line ends.
 
-        A line is `{"table": …, "row": {…}}`; a row has all columns of its table, and a vector is
-        text. The lines are in the order of the tables; an unknown user has none. All of them come
-        from one snapshot, except in a transaction with a new snapshot for each statement.
+        A line is `{"table": …, "row": {…}}`; a row has all columns of its table, a vector is text,
+        and bytes are text as PostgreSQL writes them, in hexadecimal. The lines are in the order of
+        the tables; an unknown user has none. All of them come from one snapshot, except in a
+        transaction with a new snapshot for each statement.
 
         The rows come from a server-side cursor, which occupies a connection until the stream ends
         or is closed; `contextlib.aclosing` closes it early. The lines contain the tokens of
@@ -61,6 +63,13 @@ class UserStore:
             await _find_uncovered_tables(scope, access, "export_user")
             cursor = _SmallBatchCursor(scope)
             async for row in queries.iter_export_user(cursor, user_id=user_id):
+                yield _format_line(row)
+            iter_checkpoints = (
+                queries.iter_export_threads
+                if access.has_checkpoint_values
+                else queries.iter_export_checkpoints
+            )
+            async for row in iter_checkpoints(cursor, user_id=user_id):
                 yield _format_line(row)
             if access.has_feedback_keys:
                 async for line in queries.iter_export_feedback_keys(cursor, user_id=user_id):
@@ -103,6 +112,8 @@ class UserStore:
             uncovered = await _find_uncovered_tables(scope, access, "erase_user")
             await queries.lock_tasks_of_user(scope, user_id=user_id)
             await queries.lock_sessions_of_user(scope, user_id=user_id)
+            if access.has_checkpoint_values:
+                await queries.lock_checkpoints_of_user(scope, user_id=user_id)
             erased = await queries.erase_user(scope, user_id=user_id)
             counts = await _erase_optional_tables(scope, access, user_id)
         return erased.model_copy(update={**counts, "uncovered_tables": uncovered})
@@ -111,6 +122,10 @@ class UserStore:
 async def _erase_optional_tables(db: Executor, access: AccessScope, user_id: str) -> dict[str, int]:
     """Delete the rows of a user in tables that not every database has; return their numbers."""
     counts: dict[str, int] = {}
+    if access.has_checkpoint_values:
+        threads = await queries.list_threads_with_values(db, user_id=user_id)
+        keys = [(user_id, thread_id) for thread_id in threads]
+        counts["checkpoint_values"] = await delete_unnamed_values(db, keys)
     if access.has_feedback_keys:
         counts["feedback_keys"] = await queries.erase_feedback_keys(db, user_id=user_id)
     if access.has_states:
