@@ -45,6 +45,8 @@ SELECT
     (to_regclass('agentrows_feedback_key') IS NOT NULL)::boolean AS "has_feedback_keys!",
     (to_regclass('agentrows_session_state') IS NOT NULL)::boolean AS "has_states!",
     (to_regclass('agentrows_checkpoint_blob') IS NOT NULL)::boolean AS "has_checkpoint_values!",
+    (to_regclass('agentrows_store_item') IS NOT NULL)::boolean AS "has_store_items!",
+    (to_regclass('agentrows_store_vector') IS NOT NULL)::boolean AS "has_store_vectors!",
     (to_regclass('memory') IS NOT NULL)::boolean AS "has_memory!",
     (to_regclass('vector_schema_migrations') IS NOT NULL)::boolean AS "has_vector_track!",
     current_setting('transaction_isolation')::text AS "isolation!";
@@ -75,6 +77,8 @@ WHERE
             to_regclass('agentrows_feedback_key'),
             to_regclass('agentrows_session_state'),
             to_regclass('agentrows_user_state'),
+            to_regclass('agentrows_store_item'),
+            to_regclass('agentrows_store_vector'),
             to_regclass('lg_checkpoint'),
             to_regclass('lg_checkpoint_write'),
             to_regclass('crewai_agent_memory'),

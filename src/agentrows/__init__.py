@@ -56,6 +56,7 @@ from agentrows.gen.models import (
     NewCheckpointWrite,
     NewEvent,
     NewMemory,
+    NewStoreItem,
     NewThreadWrite,
     NewTool,
     PrunedMemories,
@@ -66,6 +67,8 @@ from agentrows.gen.models import (
     Session,
     SessionShare,
     SessionShareAccess,
+    StoreHit,
+    StoreItem,
     Task,
     Thread,
     ThreadAncestor,
@@ -76,6 +79,7 @@ from agentrows.gen.models import (
 )
 from agentrows.startup import init_connection
 from agentrows.stores.checkpoints import CheckpointTuple
+from agentrows.stores.store_items import StoreCondition
 from agentrows.stores.thread_retention import CheckpointKey
 from agentrows.validation import UNSET
 
@@ -114,6 +118,7 @@ __all__ = [
     "NewCheckpointWrite",
     "NewEvent",
     "NewMemory",
+    "NewStoreItem",
     "NewThreadWrite",
     "NewTool",
     "NotFound",
@@ -134,6 +139,9 @@ __all__ = [
     "Settings",
     "Stale",
     "StatementTimeout",
+    "StoreCondition",
+    "StoreHit",
+    "StoreItem",
     "Stores",
     "Task",
     "Thread",

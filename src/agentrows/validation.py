@@ -31,6 +31,8 @@ LARGEST_BATCH: Final = 1_000_000_000
 """In bytes, as PostgreSQL receives them: a statement is one message too."""
 ARRAY_ELEMENT_OVERHEAD: Final = 16
 """In bytes: the most that a value takes in an array besides its text."""
+MOST_DIMENSIONS: Final = 16_000
+"""The most that pgvector stores."""
 VECTOR_BYTES: Final = 4 * DIMENSIONS + ARRAY_ELEMENT_OVERHEAD
 """The most bytes that an embedding takes in an array."""
 MAX_JSON_DEPTH: Final = 200
@@ -76,7 +78,7 @@ def check_text(name: str, value: str) -> str:
         raise InvalidValue(f"{name} must be text, not {type(value).__name__}")
     if "\0" in value:
         raise InvalidValue(f"{name} contains a NUL character, which PostgreSQL cannot store")
-    if _encoded_length(name, value) > LARGEST_TEXT:
+    if encoded_length(name, value) > LARGEST_TEXT:
         raise InvalidValue(f"{name} must have at most {LARGEST_TEXT:,} bytes")
     return value
 
@@ -86,7 +88,7 @@ def check_id(name: str, value: str) -> str:
     is_plain = type(value) is str and value.isascii() and "\0" not in value
     if is_plain and 0 < len(value) <= LONGEST_ID:
         return value
-    size = _encoded_length(name, check_text(name, value))
+    size = encoded_length(name, check_text(name, value))
     if not 1 <= size <= LONGEST_ID:
         raise InvalidValue(f"{name} must have 1 to {LONGEST_ID} bytes, got {size}")
     return value
@@ -196,7 +198,7 @@ def check_retention(name: str, value: timedelta) -> timedelta:
 def check_indexed_text(name: str, value: str | Unset | None) -> str | None:
     """Return the text of an indexed column, of at most 2,000 bytes: None for UNSET or None."""
     text = check_optional_text(name, value)
-    if text is not None and _encoded_length(name, text) > LONGEST_INDEXED:
+    if text is not None and encoded_length(name, text) > LONGEST_INDEXED:
         raise InvalidValue(f"{name} must have at most {LONGEST_INDEXED} bytes")
     return text
 
@@ -247,6 +249,24 @@ def check_embedding(name: str, value: VectorLike) -> Vector:
     norm = math.hypot(*vector.to_list())
     if not NORM_RANGE[0] < norm < NORM_RANGE[1]:
         raise InvalidValue(f"{name} must have a finite norm above zero, got {norm:g}")
+    return vector
+
+
+def check_vector(name: str, value: VectorLike) -> Vector:
+    """Return an `(n,) float32` vector with 1 to 16,000 dimensions.
+
+    Raises InvalidValue for other dimensions, and for numbers that float32 cannot represent.
+    """
+    try:
+        vector = value if isinstance(value, Vector) else Vector(_to_floats(value))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidValue(f"{name} must be a sequence of numbers") from error
+    if not 1 <= vector.dimensions() <= MOST_DIMENSIONS:
+        raise InvalidValue(
+            f"{name} must have 1 to {MOST_DIMENSIONS:,} dimensions, got {vector.dimensions()}"
+        )
+    if not all(map(math.isfinite, vector.to_list())):
+        raise InvalidValue(f"{name} must have finite numbers of float32")
     return vector
 
 
@@ -305,7 +325,7 @@ def _to_floats(value: Sequence[float]) -> list[float]:
     return [float(number) for number in value]
 
 
-def _encoded_length(name: str, text: str) -> int:
+def encoded_length(name: str, text: str) -> int:
     """Return the number of bytes of a text in UTF-8."""
     if text.isascii():
         return len(text)
@@ -320,7 +340,7 @@ def _encoded_size(name: str, row: BaseModel) -> int:
     size = 0
     for value in vars(row).values():
         if isinstance(value, str):
-            size += ARRAY_ELEMENT_OVERHEAD + _encoded_length(name, value)
+            size += ARRAY_ELEMENT_OVERHEAD + encoded_length(name, value)
         elif isinstance(value, bytes):
             size += ARRAY_ELEMENT_OVERHEAD + len(value)
         else:

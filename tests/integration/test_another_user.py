@@ -19,6 +19,7 @@ from agentrows import (
     Deleted,
     NewEvent,
     NewMemory,
+    NewStoreItem,
     OwnedByAnother,
     PostgresClient,
     Stores,
@@ -39,6 +40,7 @@ NOBODYS: Final = {
     "prune_expired_sessions": "for every user's sessions",
     "prune_idle_threads": "for every user's threads",
     "prune_expired_memories": "for every user's memories",
+    "prune_expired_store_items": "for every user's store items",
     "get_session_share_by_token": "who has the token may see the share",
     **dict.fromkeys(METHODS["agents"], "agents are everybody's"),
     **dict.fromkeys(METHODS["tools"], "tools are everybody's"),
@@ -85,6 +87,15 @@ MORE: Final[Mapping[str, tuple[str, Arguments]]] = {
         "store_task",
         {"id": "k-9", "user_id": "juno", "data": "{}", "session_id": "s-hers"},
     ),
+    "store_items with vectors under mira's key": (
+        "store_items",
+        {
+            "items": [NewStoreItem(namespace="notes", key="n-1", value="{}")],
+            "user_id": "juno",
+            "embeddings": [[[1.0], [2.0]]],
+            "space": "plane",
+        },
+    ),
     "store_feedback under mira's key": (
         "store_feedback",
         {"user_id": "juno", "is_positive": True, "feedback_text": "x", "idempotency_key": "f-1"},
@@ -112,16 +123,12 @@ OWNED: Final = (
     "agentrows_session_state",
     "agentrows_user_state",
     "agentrows_checkpoint_blob",
+    "agentrows_store_item",
+    "agentrows_store_vector",
 )
 OF_CHANCE: Final = {
-    "created_at",
-    "updated_at",
-    "last_event_at",
-    "last_stored",
-    "accessed_at",
-    "deleted_at",
-    "expires_at",
-    "token",
+    *("created_at", "updated_at", "accessed_at", "deleted_at", "expires_at"),
+    *("last_event_at", "last_stored", "revision", "token"),
 }
 """Fields with other values in each call."""
 
@@ -180,6 +187,9 @@ async def store_all(client: PostgresClient, user: str) -> None:
                 content=f"of {user}",
             )
             mine = {"memories": [memory]}
+        if method == "store_items":
+            item = NewStoreItem(namespace="notes", key="n-1", value=f'{{"of": "{user}"}}')
+            mine = {**mine, "items": [item], "embeddings": [[[1.0]]], "space": "plane"}
         if method == "store_push_notification":
             mine = {**mine, "id": f"c-{user}" if user == "juno" else "c-1", "data": f"of {user}"}
         if method == "store_feedback":

@@ -49,6 +49,7 @@ UNSCOPED = {
     "PruneSessions": {""},
     "PurgeSession": {"hidden", "other"},
     "PruneThread": {"with"},
+    "PruneStoreItems": {""},
     "RecordShareAccess": {""},
     "UpsertPushNotification": {"other"},
 }

@@ -13,6 +13,7 @@ from agentrows import (
     NewChannelValue,
     NewCheckpointWrite,
     NewMemory,
+    NewStoreItem,
     NewThreadWrite,
     NewTool,
 )
@@ -31,6 +32,7 @@ APP: Final[Arguments] = {"app_name": "travel", **MIRA}
 BYTES_THREAD: Final[Arguments] = {"thread_id": "b-t", **MIRA}
 SERVER: Final[Arguments] = {"server_name": "maps", "group_kind": "MCP"}
 WRITE: Final = NewCheckpointWrite(idx=0, channel="answer", value_type="json", value="eyI=")
+ITEM: Final = NewStoreItem(namespace="notes", key="n-1", value='{"n": 1}', ttl_s=60)
 METHODS: Final[dict[str, dict[str, Arguments]]] = {
     "users": {
         "export_user": MIRA,
@@ -188,6 +190,18 @@ METHODS: Final[dict[str, dict[str, Arguments]]] = {
         "delete_agent_memory": {"agent_name": "travel", **MIRA},
         "prune_expired_memories": {},
     },
+    "store items": {
+        "store_items": {"items": [ITEM], **MIRA},
+        "list_store_items": {"keys": [("notes", "n-1")], **MIRA},
+        "search_store_items": {"namespace": "notes", **MIRA},
+        "list_store_namespaces": MIRA,
+        "refresh_store_items": {"keys": [("notes", "n-1")], **MIRA},
+        "delete_store_items": {"keys": [("notes", "n-1")], **MIRA},
+        "prune_expired_store_items": {},
+    },
+    "store vectors": {
+        "search_store_vectors": {"embedding": [1.0], "space": "plane", **MIRA},
+    },
 }
 TEXTS: Final = frozenset(
     {
@@ -197,6 +211,7 @@ TEXTS: Final = frozenset(
         "data",
         "description",
         "memory_data",
+        "namespace",
         "state_data",
         "task_description",
         "task_path",

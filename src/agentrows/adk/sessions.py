@@ -20,11 +20,9 @@ from agentrows import (
     Deleted,
     InvalidValue,
     NotFound,
-    OutcomeUnknown,
     Stale,
     Stores,
     TransactionalStores,
-    Unavailable,
     UnreadableRow,
 )
 from agentrows.adk.lazy_client import LazyClient
@@ -335,14 +333,9 @@ class SessionService(BaseSessionService):
         stores = await self._stores()
         if not (self._row_security and isinstance(stores, TransactionalStores)):
             return await call(stores)
-        try:
-            async with stores.as_user(user_id, isolation="read_committed") as tx:
-                return await call(tx)
-        except (OutcomeUnknown, Unavailable):
-            # The client retries a statement after a lost connection, but no transaction.
-            if not is_repeatable:
-                raise
-        async with stores.as_user(user_id, isolation="read_committed") as tx:
+        if is_repeatable:
+            return await stores.call_as_user(user_id, call)
+        async with stores.as_user(user_id) as tx:
             return await call(tx)
 
 

@@ -3,6 +3,7 @@
 """Rows of the tables, and the models that queries name."""
 
 import datetime as dt
+from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 
@@ -16,6 +17,8 @@ __all__ = [
     "AgentrowsCheckpointBlob",
     "AgentrowsFeedbackKey",
     "AgentrowsSessionState",
+    "AgentrowsStoreItem",
+    "AgentrowsStoreVector",
     "AgentrowsUserState",
     "AppEventComparison",
     "AppSession",
@@ -26,6 +29,7 @@ __all__ = [
     "CopiedThread",
     "CrewAIFlowState",
     "CrewAIMemory",
+    "DeletedStoreItems",
     "ErasedUser",
     "Event",
     "ExportedRow",
@@ -41,10 +45,12 @@ __all__ = [
     "NewCheckpointWrite",
     "NewEvent",
     "NewMemory",
+    "NewStoreItem",
     "NewThreadWrite",
     "NewTool",
     "PrunedMemories",
     "PrunedSessions",
+    "PrunedStoreItem",
     "PrunedThreads",
     "PushNotification",
     "RefreshedTools",
@@ -52,6 +58,8 @@ __all__ = [
     "SessionKey",
     "SessionShare",
     "SessionShareAccess",
+    "StoreHit",
+    "StoreItem",
     "Task",
     "Thread",
     "ThreadAncestor",
@@ -134,6 +142,50 @@ class AgentrowsSessionState(BaseModel):
     )
     last_event_at: float = Field(
         description="The time of the last event by the clock of the application, in seconds since 1970.",
+    )
+
+
+class AgentrowsStoreItem(BaseModel):
+    """A JSON document of a user under a namespace and a key."""
+
+    user_id: str = Field(description="The owner of the item.")
+    namespace: str = Field(
+        description="The labels of the namespace with a dot before, between and after them, such as .users.mira.; a prefix of labels is one range of the primary key.",
+    )
+    key: str = Field(description="Chosen by the application; unique in the namespace of the user.")
+    value: JsonValue = Field(
+        description="A JSON object. The type is json and not jsonb, which would refuse NUL and reorder the keys.",
+    )
+    revision: UUID = Field(
+        description="A random id of this value. The vectors of the item have the same id.",
+    )
+    ttl_s: float | None = Field(
+        description="Time to live in seconds, from the last write or refresh; NULL for an item that does not expire.",
+    )
+    expires_at: dt.datetime | None = Field(
+        description="From this time on the item may be deleted; NULL if it does not expire.",
+    )
+    created_at: dt.datetime = Field(description="When the item was first stored.")
+    updated_at: dt.datetime = Field(description="When the value was last stored.")
+
+
+class AgentrowsStoreVector(BaseModel):
+    """A vector of a document in agentrows_store_item."""
+
+    user_id: str = Field(description="The owner of the item.")
+    namespace: str = Field(description="The namespace of the item, in the same form.")
+    key: str = Field(description="The key of the item.")
+    space: str = Field(
+        description="The embedding space, such as the name of the model. Vectors of one space can be compared.",
+    )
+    ordinal: int = Field(
+        description="The position among the vectors of the item, which has one for each indexed text.",
+    )
+    revision: UUID = Field(
+        description="The revision of the item with the embedded text. The vector is ignored if the item has another.",
+    )
+    embedding: PgVector = Field(
+        description="An (n,) float32 vector with the number of dimensions of its space; need not be normalized.",
     )
 
 
@@ -459,6 +511,8 @@ class AccessScope(BaseModel):
         description="Whether the tables of the states of sessions and users exist.",
     )
     has_checkpoint_values: bool
+    has_store_items: bool
+    has_store_vectors: bool
     has_memory: bool
     has_vector_track: bool = Field(
         description="Whether the table `memory` is that of the track vector.",
@@ -564,6 +618,15 @@ class CopiedThread(BaseModel):
     clashes: int = Field(description="Values of the target that differ under the same version.")
 
 
+class DeletedStoreItems(BaseModel):
+    """The number of deleted items."""
+
+    deleted: int = Field(description="Items that existed.")
+    has_vectors: bool = Field(
+        description="Whether the database has the table agentrows_store_vector.",
+    )
+
+
 class ErasedUser(BaseModel):
     """The numbers of rows that an erasure of a user removed, by table."""
 
@@ -590,6 +653,8 @@ class ErasedUser(BaseModel):
         description="States that the user's sessions with an application share.",
     )
     memories: int
+    store_items: int = Field(description="JSON documents by namespace and key.")
+    store_vectors: int = Field(description="Vectors of these documents.")
     uncovered_tables: list[str] = Field(
         description="Tables of another release or of the application that have a column user_id; their rows stay.",
     )
@@ -749,6 +814,24 @@ class NewMemory(BaseModel):
     )
 
 
+class NewStoreItem(BaseModel):
+    """An item to store with `store_items`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    namespace: str = Field(
+        description="The labels of the namespace with dots between them, such as users.mira; empty for the root.",
+    )
+    key: str = Field(
+        description="Chosen by the application; a stored item with this key is replaced.",
+    )
+    value: str = Field(description="The text of a JSON object. The order of its keys is kept.")
+    ttl_s: float | None = Field(
+        default=None,
+        description="Time to live in seconds; None for an item that does not expire.",
+    )
+
+
 class NewThreadWrite(BaseModel):
     """A pending write to store with `store_thread_writes`."""
 
@@ -800,6 +883,17 @@ class PrunedSessions(BaseModel):
     shares: int
 
 
+class PrunedStoreItem(BaseModel):
+    """The key of an item that a prune deleted."""
+
+    user_id: str = Field(description="The owner of the item.")
+    namespace: str = Field(description="The namespace in the form of the column.")
+    key: str = Field(description="Chosen by the application; unique in the namespace of the user.")
+    has_vectors: bool = Field(
+        description="Whether the database has the table agentrows_store_vector.",
+    )
+
+
 class PrunedThreads(BaseModel):
     """The numbers of rows that a prune of threads removed, by table."""
 
@@ -825,6 +919,45 @@ class SessionKey(BaseModel):
 
     id: str = Field(description="Chosen by the application; unique for the user.")
     user_id: str = Field(description="The owner of the session.")
+
+
+class StoreHit(BaseModel):
+    """An item that a search returned, with its score."""
+
+    namespace: str = Field(
+        description="The labels of the namespace with dots between them; empty for the root.",
+    )
+    key: str = Field(description="Chosen by the application; unique in the namespace of the user.")
+    value: str = Field(description="The text of the JSON object, as it was stored.")
+    ttl_s: float | None = Field(
+        description="Time to live in seconds; None for an item that does not expire.",
+    )
+    expires_at: dt.datetime | None = Field(
+        description="From this time on the item may be deleted; None if it does not expire.",
+    )
+    created_at: dt.datetime = Field(description="When the item was first stored.")
+    updated_at: dt.datetime = Field(description="When the value was last stored.")
+    score: float | None = Field(
+        description="The cosine similarity, the negative distance or the inner product; None for a vector of norm zero, which has no cosine.",
+    )
+
+
+class StoreItem(BaseModel):
+    """A JSON document of a user."""
+
+    namespace: str = Field(
+        description="The labels of the namespace with dots between them; empty for the root.",
+    )
+    key: str = Field(description="Unique in the namespace of the user.")
+    value: str = Field(description="The text of the JSON object, as it was stored.")
+    ttl_s: float | None = Field(
+        description="Time to live in seconds, from the last write or refresh; None for an item that does not expire.",
+    )
+    expires_at: dt.datetime | None = Field(
+        description="From this time on the item may be deleted; None if it does not expire.",
+    )
+    created_at: dt.datetime = Field(description="When the item was first stored.")
+    updated_at: dt.datetime = Field(description="When the value was last stored.")
 
 
 class Thread(BaseModel):

@@ -16,7 +16,7 @@ from agentrows.gen import threads as thread_queries
 from agentrows.stores._isolation import check_read_committed, choose_isolation
 from agentrows.stores._requirements import SESSION_STATES, SHARES, TASK_OWNERS, require
 from agentrows.stores._row_security import read_access_scope
-from agentrows.stores.thread_retention import delete_unnamed_values
+from agentrows.stores._thread_values import delete_unnamed_values
 from agentrows.validation import (
     INT64,
     check_id,
@@ -69,7 +69,7 @@ class AppSessionStore:
         Raises:
             AlreadyExists: the user has a session of the application with this id.
             Deleted: `delete_session` marked it as deleted; `purge_app_session` removes it.
-            SchemaBehind: migration 23 of the track agentrows is not applied.
+            SchemaBehind: migration 22 of the track agentrows is not applied.
 
         """
         key = _check_key(self.db, id, user_id, app_name)
@@ -188,7 +188,7 @@ class AppSessionStore:
             Stale: the session is at another version; nothing was stored.
             NotFound: the user has no such session of the application, or it is deleted.
             AlreadyExists: the session has an event with this id and other data.
-            SchemaBehind: migration 23 of the track agentrows is not applied.
+            SchemaBehind: migration 22 of the track agentrows is not applied.
 
         """
         event = {
@@ -233,7 +233,7 @@ class AppSessionStore:
 
         Raises:
             InvalidValue: called in a transaction that is not read committed.
-            SchemaBehind: migration 23 of the track agentrows is not applied.
+            SchemaBehind: migration 22 of the track agentrows is not applied.
 
         """
         require(self.db, TASK_OWNERS)
@@ -251,7 +251,7 @@ class AppSessionStore:
 
         Raises:
             InvalidValue: called in a transaction that is not read committed.
-            SchemaBehind: migration 23 of the track agentrows is not applied.
+            SchemaBehind: migration 22 of the track agentrows is not applied.
 
         """
         require(self.db, TASK_OWNERS)

@@ -138,11 +138,12 @@ class ThreadRetentionStore:
         thread_id: str,
         *,
         user_id: str,
-        pruned: Iterable[CheckpointKey],
-        kept: Iterable[CheckpointKey],
+        pruned: Iterable[tuple[str, str]],
+        kept: Iterable[tuple[str, str]],
     ) -> int:
         """Delete checkpoints of a thread with their writes and values; return their number.
 
+        A key is a namespace and an id.
         Take `pruned` and `kept` from `list_thread_heads`. Other checkpoints were stored after that
         list: these stay, with their ancestors. A checkpoint of `kept` whose parent is deleted has
         no parent then. A key in both lists is kept.
@@ -285,9 +286,9 @@ async def _prune_thread(
 
 
 def _check_keys(
-    name: str, keys: Iterable[CheckpointKey], user_id: str, thread_id: str
+    name: str, keys: Iterable[tuple[str, str]], user_id: str, thread_id: str
 ) -> list[CheckpointKey]:
-    """Return the keys of checkpoints of a thread; tuples of two texts are accepted."""
+    """Return the keys of checkpoints of a thread."""
     checked: list[CheckpointKey] = []
     try:
         for namespace, checkpoint_id in keys:
@@ -301,5 +302,5 @@ def _check_keys(
     except (TypeError, ValueError) as error:
         if isinstance(error, InvalidValue):
             raise
-        raise InvalidValue(f"{name} must be an iterable of CheckpointKey") from error
+        raise InvalidValue(f"{name} must be an iterable of pairs of texts") from error
     return checked

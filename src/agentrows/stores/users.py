@@ -71,12 +71,8 @@ class UserStore:
             )
             async for row in iter_checkpoints(cursor, user_id=user_id):
                 yield _format_line(row)
-            if access.has_feedback_keys:
-                async for line in queries.iter_export_feedback_keys(cursor, user_id=user_id):
-                    yield line
-            if access.has_states:
-                async for line in queries.iter_export_states(cursor, user_id=user_id):
-                    yield line
+            async for line in _iter_optional_tables(cursor, access, user_id):
+                yield line
             if _has_memories(scope, access):
                 async for row in queries.iter_export_memories(cursor, user_id=user_id):
                     yield _format_line(row)
@@ -119,6 +115,21 @@ class UserStore:
         return erased.model_copy(update={**counts, "uncovered_tables": uncovered})
 
 
+async def _iter_optional_tables(
+    cursor: _SmallBatchCursor, access: AccessScope, user_id: str
+) -> AsyncIterator[str]:
+    """Yield the lines of a user in small tables that a database may lack."""
+    for exists, export in (
+        (access.has_feedback_keys, queries.iter_export_feedback_keys),
+        (access.has_states, queries.iter_export_states),
+        (access.has_store_items, queries.iter_export_store_items),
+        (access.has_store_vectors, queries.iter_export_store_vectors),
+    ):
+        if exists:
+            async for line in export(cursor, user_id=user_id):
+                yield line
+
+
 async def _erase_optional_tables(db: Executor, access: AccessScope, user_id: str) -> dict[str, int]:
     """Delete the rows of a user in tables that not every database has; return their numbers."""
     counts: dict[str, int] = {}
@@ -134,6 +145,11 @@ async def _erase_optional_tables(db: Executor, access: AccessScope, user_id: str
     if _has_memories(db, access):
         await queries.lock_memories_of_user(db, user_id=user_id)
         counts["memories"] = await queries.erase_memories(db, user_id=user_id)
+    if access.has_store_items:
+        await queries.lock_store_items_of_user(db, user_id=user_id)
+        counts["store_items"] = await queries.erase_store_items(db, user_id=user_id)
+    if access.has_store_vectors:
+        counts["store_vectors"] = await queries.erase_store_vectors(db, user_id=user_id)
     return counts
 
 

@@ -13,11 +13,11 @@ from fastapi.testclient import TestClient
 from google.adk.cli import service_registry
 from google.adk.cli.fast_api import get_fast_api_app
 from google.adk.cli.utils.service_factory import create_session_service_from_options
-from integrations.adk.events import texts
 
 from agentrows import ConfigError
 from agentrows.adk import SessionService, create_session_service, register_services
 from agentrows.adk.registry import parse_uri
+from integrations.adk.events import texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -21,11 +21,11 @@ from google.adk.sessions.base_session_service import GetSessionConfig
 from google.adk.tools.tool_confirmation import ToolConfirmation
 from google.adk.version import __version__ as adk_version
 from google.genai import types
-from integrations.adk.events import APP, USER, create, event, find, get, texts
 from pydantic import ValidationError
 
 from agentrows import PostgresClient
 from agentrows.adk import SessionService
+from integrations.adk.events import APP, USER, create, event, find, get, texts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -13,11 +13,11 @@ from google.adk.errors import StaleSessionError
 from google.adk.sessions import InMemorySessionService
 from google.adk.sessions.base_session_service import GetSessionConfig
 from google.genai import types
-from integrations.adk.events import event, get
-from integrations.adk.models import APP, make_runner, say
 
 from agentrows import PostgresClient, Settings
 from agentrows.adk import SessionService
+from integrations.adk.events import event, get
+from integrations.adk.models import APP, make_runner, say
 
 if TYPE_CHECKING:
     from google.adk.sessions import BaseSessionService, Session

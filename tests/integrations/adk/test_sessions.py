@@ -17,7 +17,6 @@ from google.adk.errors.already_exists_error import AlreadyExistsError
 from google.adk.errors.session_not_found_error import SessionNotFoundError
 from google.adk.sessions import Session
 from google.adk.sessions.base_session_service import GetSessionConfig
-from integrations.adk.events import APP, USER, create, event, find, get, texts
 
 from agentrows import (
     ConfigError,
@@ -32,6 +31,7 @@ from agentrows import (
 from agentrows.adk import SessionService
 from agentrows.adk.versions import ATTRIBUTE, read_version, write_version
 from agentrows.migrate import Migrator
+from integrations.adk.events import APP, USER, create, event, find, get, texts
 from support.postgres import OWNER, SERVICE, as_role
 
 if TYPE_CHECKING:
