@@ -236,8 +236,8 @@ class SessionService(BaseSessionService):
     async def append_with_reload(self, session: Session, event: Event) -> Event:
         """Append an event after the newest one; update `session` if another writer changed it.
 
-        For events whose state does not depend on the state that was read. Raises the errors of
-        `append_event`, StaleSessionError only after 10 attempts.
+        Use it if the state of the event does not depend on the state that was read. It raises the
+        errors of `append_event`, StaleSessionError only after 10 attempts.
         """
         for _ in range(RELOADS - 1):
             try:
@@ -299,7 +299,7 @@ class SessionService(BaseSessionService):
         return await self._run(session.user_id, append)
 
     async def _match_version(self, session: Session) -> int:
-        """Return the version of a session from elsewhere, whose last event is the stored one."""
+        """Return the version of a session from elsewhere, if its last event is the stored one."""
         row = await self._find(
             session.id, user_id=session.user_id, app_name=session.app_name, last=1
         )

@@ -68,7 +68,7 @@ def fold_events(events: Iterable[Event]) -> dict[str, Any]:
 
 
 def find_unwritable(state: Mapping[str, Any]) -> str | None:
-    """Return the first key of a state whose value has no JSON text; None if all have one."""
+    """Return the first key with a value that has no JSON text; None if all have one."""
     for key, value in state.items():
         try:
             to_json({key: value}, serialize_unknown=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, TypedDict, cast
 
 from agentrows.errors import AlreadyExists, Deleted, InvalidValue, NotFound, OutcomeUnknown, Stale
 from agentrows.gen import app_sessions as queries
@@ -40,7 +40,15 @@ if TYPE_CHECKING:
 SEPARATOR: Final = "\x1f"
 """Separates an id from the application or session in a row's key; no id may contain it."""
 MOST_ORPHANS: Final = 3
-"""Attempts to create a session whose state was left behind; more are not expected."""
+"""Attempts to create a session if its state was left behind; more are not expected."""
+
+
+class _States(TypedDict):
+    """The states of a call, by the name of the argument."""
+
+    state: State
+    user_state: State
+    app_state: State
 
 
 @dataclass(frozen=True)
@@ -77,10 +85,8 @@ class AppSessionStore:
             queries.create_app_session,
             self.db.once,
             **key,
-            state=_check_state("state", state),
+            **_check_states(state, user_state, app_state),
             last_event_at=check_number("started_at", started_at),
-            user_state=_check_state("user_state", user_state),
-            app_state=_check_state("app_state", app_state),
         )
         return await self._create(create, key, state or {}, started_at)
 
@@ -123,8 +129,8 @@ class AppSessionStore:
         """Return a user's session of an application with its events, oldest first.
 
         All events are returned, or with `last=n` the last n of them (0: none). The order is that of
-        their arrival. None if there is no such session, or it is deleted. A session of another
-        program, whose agent is the application, has version 0 and an empty state.
+        their arrival. None if there is no such session, or it is deleted. A session of the agent
+        that another program stored has version 0 and an empty state.
         """
         if last is not None and (check_int64("last", last) < 0):
             raise InvalidValue("last must be an integer of at least 0, or None for all events")
@@ -201,9 +207,7 @@ class AppSessionStore:
             **event,
             version=_check_version(version),
             occurred_at=check_number("occurred_at", occurred_at),
-            state=_check_state("state", state),
-            user_state=_check_state("user_state", user_state),
-            app_state=_check_state("app_state", app_state),
+            **_check_states(state, user_state, app_state),
             base_state=_check_state("base_state", base_state),
         )
         return await self._explain(event, version) if appended is None else appended
@@ -303,6 +307,17 @@ def _check_name(name: str, value: str) -> str:
     if SEPARATOR in check_id(name, value):
         raise InvalidValue(f"{name} contains the character U+001F, which is reserved")
     return value
+
+
+def _check_states(
+    state: State | None, user_state: State | None, app_state: State | None
+) -> _States:
+    """Return the three states of a call by the name of their argument."""
+    return {
+        "state": _check_state("state", state),
+        "user_state": _check_state("user_state", user_state),
+        "app_state": _check_state("app_state", app_state),
+    }
 
 
 def _check_state(name: str, state: State | None) -> State:
