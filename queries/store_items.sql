@@ -166,17 +166,26 @@ LIMIT sqlc.narg('limit') OFFSET @first_row::bigint;
 SELECT array_to_string(found.labels, '.') AS "namespace!"
 FROM (
     SELECT DISTINCT
-        (string_to_array(btrim(i.namespace, '.'), '.'))[:sqlc.arg('max_depth')::integer] AS labels
-    FROM agentrows_store_item AS i
-    WHERE
-        i.user_id = @user_id::text
-        AND i.namespace >= rtrim('.' || @namespace::text, '.') || '.'
-        AND i.namespace < rtrim('.' || @namespace, '.') || '/'
-        AND (@with_expired::boolean OR i.expires_at IS NULL OR i.expires_at > statement_timestamp())
-        AND NOT EXISTS (
-            SELECT 1 FROM unnest(@patterns::text[]) AS required (pattern)
-            WHERE i.namespace !~ required.pattern
-        )
+        (string_to_array(btrim(present.namespace, '.'), '.'))[
+            :sqlc.arg('max_depth')::integer
+        ] AS labels
+    FROM (
+        SELECT DISTINCT i.namespace
+        FROM agentrows_store_item AS i
+        WHERE
+            i.user_id = @user_id::text
+            AND i.namespace >= rtrim('.' || @namespace::text, '.') || '.'
+            AND i.namespace < rtrim('.' || @namespace, '.') || '/'
+            AND (
+                @with_expired::boolean
+                OR i.expires_at IS NULL
+                OR i.expires_at > statement_timestamp()
+            )
+    ) AS present
+    WHERE NOT EXISTS (
+        SELECT 1 FROM unnest(@patterns::text[]) AS required (pattern)
+        WHERE present.namespace !~ required.pattern
+    )
 ) AS found
 ORDER BY found.labels
 LIMIT sqlc.narg('limit') OFFSET @first_row::bigint;

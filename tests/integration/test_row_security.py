@@ -123,6 +123,23 @@ async def test_statement_without_where_is_restricted_to_the_user(
     assert await count(superuser, "event") == await count(superuser, "push_notification") == 1
 
 
+async def test_function_called_as_user_runs_again_after_a_lost_connection(
+    client: PostgresClient, superuser: asyncpg.Connection
+) -> None:
+    pids: list[object] = []
+
+    async def rename(tx: Transaction) -> list[object]:
+        pids.append(await tx.db.fetchval("SELECT pg_backend_pid()"))
+        await tx.store_session("s-1", user_id="mira", name=f"attempt {len(pids)}")
+        if len(pids) == 1:
+            await superuser.execute("SELECT pg_terminate_backend($1, 5000)", pids[0])
+        return await names(tx)
+
+    assert await client.call_as_user("mira", rename) == ["mira"]
+    assert len(set(pids)) == 2
+    assert (await client.get_session("s-1", user_id="mira")).name == "attempt 2"
+
+
 async def test_joins_views_and_functions_are_restricted_to_the_user(
     client: PostgresClient,
 ) -> None:

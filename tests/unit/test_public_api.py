@@ -230,3 +230,26 @@ def test_import_of_package_imports_neither_typer_rich_nor_numpy() -> None:
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
 
     assert out.stdout.strip() == "[]"
+
+
+def test_adapter_without_its_framework_names_the_extra() -> None:
+    code = """if True:
+        import importlib.abc, sys
+
+        class Missing(importlib.abc.MetaPathFinder):
+            def find_spec(self, name, path, target=None):
+                if name.partition('.')[0] in ('langgraph', 'langchain_core'):
+                    raise ModuleNotFoundError(f'No module named {name!r}', name=name)
+
+        sys.meta_path.insert(0, Missing())
+        import agentrows
+        assert not {'langgraph', 'langchain_core'} & {one.partition('.')[0] for one in sys.modules}
+        try:
+            import agentrows.langgraph
+        except agentrows.ConfigError as error:
+            print(error)
+    """
+
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+
+    assert "pip install 'agentrows[langgraph]'" in out.stdout

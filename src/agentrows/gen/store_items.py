@@ -242,17 +242,26 @@ LIST_STORE_NAMESPACES: Final = """-- name: ListStoreNamespaces :many
 SELECT array_to_string(found.labels, '.') AS "namespace!"
 FROM (
     SELECT DISTINCT
-        (string_to_array(btrim(i.namespace, '.'), '.'))[:$1::integer] AS labels
-    FROM agentrows_store_item AS i
-    WHERE
-        i.user_id = $2::text
-        AND i.namespace >= rtrim('.' || $3::text, '.') || '.'
-        AND i.namespace < rtrim('.' || $3, '.') || '/'
-        AND ($4::boolean OR i.expires_at IS NULL OR i.expires_at > statement_timestamp())
-        AND NOT EXISTS (
-            SELECT 1 FROM unnest($5::text[]) AS required (pattern)
-            WHERE i.namespace !~ required.pattern
-        )
+        (string_to_array(btrim(present.namespace, '.'), '.'))[
+            :$1::integer
+        ] AS labels
+    FROM (
+        SELECT DISTINCT i.namespace
+        FROM agentrows_store_item AS i
+        WHERE
+            i.user_id = $2::text
+            AND i.namespace >= rtrim('.' || $3::text, '.') || '.'
+            AND i.namespace < rtrim('.' || $3, '.') || '/'
+            AND (
+                $4::boolean
+                OR i.expires_at IS NULL
+                OR i.expires_at > statement_timestamp()
+            )
+    ) AS present
+    WHERE NOT EXISTS (
+        SELECT 1 FROM unnest($5::text[]) AS required (pattern)
+        WHERE present.namespace !~ required.pattern
+    )
 ) AS found
 ORDER BY found.labels
 LIMIT $7 OFFSET $6::bigint"""

@@ -57,16 +57,17 @@ class CallMerger(Generic[K, A, R]):
         self._waiting: defaultdict[K, list[_Call[A, R]]] = defaultdict(list)
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def submit(self, key: K, items: Sequence[A]) -> list[R]:
-        """Return the results of the items, which are processed with those of other calls."""
-        if not items:
-            return []
+    def submit(self, key: K, items: Sequence[A]) -> asyncio.Future[list[R]]:
+        """Return the future results of items, which are processed with those of other calls."""
         loop = asyncio.get_running_loop()
-        call: _Call[A, R] = _Call(items, loop.create_future())
+        result: asyncio.Future[list[R]] = loop.create_future()
+        if not items:
+            result.set_result([])
+            return result
         if not self._waiting:
             loop.call_soon(self._start)
-        self._waiting[key].append(call)
-        return await call.result
+        self._waiting[key].append(_Call(items, result))
+        return result
 
     def _start(self) -> None:
         waiting, self._waiting = self._waiting, defaultdict(list)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 from langgraph.store.base import GetOp, ListNamespacesOp, PutOp, SearchOp
@@ -46,12 +45,12 @@ def plan_operations(ops: Sequence[Op], resolve: Callable[[Sequence[str]], str]) 
         InvalidValue: an operation is wrong, or has no user.
 
     """
-    plan = OperationPlan(defaultdict(list), [], [], [])
+    plan = OperationPlan({}, [], [], [])
     puts: dict[tuple[str, tuple[str, str]], NewPut] = {}
     for place, op in enumerate(ops):
         if isinstance(op, GetOp):
             path_of(op.namespace)
-            plan.gets[resolve(op.namespace)].append((place, op))
+            plan.gets.setdefault(resolve(op.namespace), []).append((place, op))
         elif isinstance(op, PutOp):
             key = path_of(op.namespace), op.key
             put = NewPut(resolve(op.namespace), key, encode_put(op), op)

@@ -173,7 +173,9 @@ class AgentRowsStore(BaseStore):
 
         """
         every = list(ops)
-        return await self._in_loop(lambda: self._execute(every))
+        if asyncio.get_running_loop() is self._stores.db.loop:
+            return await self._execute(every)
+        return await run_in_loop(self._stores.db.loop, lambda: self._execute(every))
 
     async def sweep_ttl(self) -> int:
         """Delete the expired items of all users; return their number.
@@ -240,8 +242,9 @@ class AgentRowsStore(BaseStore):
             return await start()
         return await run_in_loop(loop, start)
 
-    async def _execute(self, ops: Sequence[Op]) -> list[Result]:
-        return await self._calls.execute(plan_operations(ops, self._resolve), len(ops))
+    def _execute(self, ops: Sequence[Op]) -> Coroutine[object, object, list[Result]]:
+        """Check operations, and return a coroutine that executes them."""
+        return self._calls.execute(plan_operations(ops, self._resolve), len(ops))
 
     def _resolve(self, namespace: Sequence[str]) -> str:
         """Return the user of a namespace."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from agentrows.langgraph.coalesce import CallMerger
@@ -11,7 +10,7 @@ from agentrows.langgraph.filters import conditions_of
 from agentrows.langgraph.items import Write, decode_hit, decode_item, labels_of, path_of
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable, Sequence
+    from collections.abc import Awaitable, Iterable, Sequence
 
     from langgraph.store.base import GetOp, Item, ListNamespacesOp, Result, SearchOp, TTLConfig
 
@@ -47,13 +46,14 @@ class StoreCalls:
     async def execute(self, plan: OperationPlan, count: int) -> list[Result]:
         """Return the results of a batch of `count` operations; its reads come before its writes."""
         results: list[Result] = [None] * count
-        await _run_all(
-            [
-                *(self._fill_gets(user, gets, results) for user, gets in plan.gets.items()),
-                *(self._fill_search(*search, results) for search in plan.searches),
-                *(self._fill_namespaces(*listing, results) for listing in plan.listings),
-            ]
-        )
+        if plan.gets or plan.searches or plan.listings:
+            await _run_all(
+                [
+                    *(self._fill_gets(user, gets, results) for user, gets in plan.gets.items()),
+                    *(self._fill_search(*search, results) for search in plan.searches),
+                    *(self._fill_namespaces(*listing, results) for listing in plan.listings),
+                ]
+            )
         if plan.puts:
             await self._store(plan.puts)
         return results
@@ -148,9 +148,9 @@ class StoreCalls:
             vectors = await self._index.embed_items(
                 [(put.op.value or {}, False if put.item is None else put.op.index) for put in puts]
             )
-        writes: defaultdict[str, list[Write]] = defaultdict(list)
+        writes: dict[str, list[Write]] = {}
         for put, each in zip(puts, vectors, strict=True):
-            writes[put.user].append(Write(put.key, put.item, each))
+            writes.setdefault(put.user, []).append(Write(put.key, put.item, each))
         await _run_all([self._writes.submit(user, each) for user, each in writes.items()])
 
     async def _write(self, user: str, writes: list[Write]) -> list[None]:
@@ -174,8 +174,8 @@ class StoreCalls:
         return [None] * len(writes)
 
 
-async def _run_all(calls: Sequence[Coroutine[object, object, object]]) -> None:
-    """Run coroutines at the same time, and a single one without the cost of a task."""
+async def _run_all(calls: Sequence[Awaitable[object]]) -> None:
+    """Await calls at the same time, and a single one without the cost of a task."""
     if len(calls) == 1:
         await calls[0]
     elif calls:

@@ -76,7 +76,10 @@ class ItemStore:
 
         """
         require(self.db, STORE_ITEMS)
-        new = _check_new_items(self.db, items, user_id, embeddings, space)
+        if embeddings is not None:
+            require(self.db, VECTORS)
+            require(self.db, STORE_VECTORS)
+        new = _check_new_items(items, user_id, embeddings, space)
         namespaces, names = check_keys("delete", delete)
         if not names:
             return await new.store(self.db.repeatable)
@@ -300,7 +303,6 @@ class _NewItems(NamedTuple):
 
 
 def _check_new_items(
-    db: Executor,
     items: Iterable[NewStoreItem],
     user_id: str,
     embeddings: Iterable[Sequence[VectorLike]] | None,
@@ -310,8 +312,6 @@ def _check_new_items(
     batch = check_items(items, check_id("user_id", user_id))
     if embeddings is None:
         return _NewItems(user_id, batch, None, "")
-    require(db, VECTORS)
-    require(db, STORE_VECTORS)
     return _NewItems(user_id, batch, check_embeddings(embeddings, batch), check_space(space))
 
 

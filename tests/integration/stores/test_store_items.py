@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agentrows import InvalidValue, NewStoreItem, PostgresClient, StoreCondition, StoreItem
+from support.methods import refuse_by_name, refuse_limits, text_arguments
 from support.stores import count
 
 if TYPE_CHECKING:
@@ -264,3 +265,37 @@ async def test_wrong_arguments_are_refused_by_name(client: PostgresClient) -> No
             await client.list_store_namespaces(user_id="mira", max_depth=depth)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     with pytest.raises(InvalidValue, match="keys must be pairs"):
         await client.list_store_items(["abc"], user_id="mira")  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+
+
+async def test_items_are_stored_and_deleted_in_one_transaction(client: PostgresClient) -> None:
+    await client.store_items([item("a", "old"), item("a", "kept")], user_id="mira")
+    assert await client.store_items([item("a", "new")], user_id="mira", delete=[("a", "old")]) == 1
+    assert names(await client.search_store_items(user_id="mira")) == [("a", "kept"), ("a", "new")]
+    with pytest.raises(InvalidValue, match=r"items\[0\].key"):
+        await client.store_items([item("a", "\0")], user_id="mira", delete=[("a", "kept")])
+    assert await client.store_items([], user_id="mira", delete=[("a", "kept")]) == 0
+    assert names(await client.search_store_items(user_id="mira")) == [("a", "new")]
+
+
+async def test_export_of_a_value_with_line_ends_is_one_line(client: PostgresClient) -> None:
+    text = '{\r\n "a":\n "b\\nc"}'
+    await client.store_items([item("a", "k", text)], user_id="mira")
+    (line,) = [line async for line in client.export_user("mira")]
+    assert "\n" not in line
+    assert "\r" not in line
+    assert json.loads(line)["row"]["value"] == {"a": "b\nc"}
+
+
+@pytest.mark.parametrize(
+    ("method", "argument"),
+    [*text_arguments("store items"), *text_arguments("store vectors")],
+)
+async def test_text_that_cannot_be_stored_is_refused_by_name(
+    client: PostgresClient, method: str, argument: str
+) -> None:
+    await refuse_by_name(client, method, argument)
+
+
+async def test_limits_are_refused(client: PostgresClient) -> None:
+    await refuse_limits(client, "store items", "search_store_items", "list_store_namespaces")
+    await refuse_limits(client, "store vectors", "search_store_vectors")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from support.postgres import Server
 
 ROLE: Final = f"stored_{os.getpid()}"
-MANY: Final = 60_000
+MANY: Final = 30_000
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ async def test_slow_search_does_not_delay_other_calls(client: PostgresClient) ->
     assert await search == []
 
 
-async def test_60000_gathered_puts_and_gets_finish(migrated: str) -> None:
+async def test_30000_gathered_puts_and_30000_gets_finish_on_a_small_pool(migrated: str) -> None:
     settings = Settings(pool_max_size=2, acquire_timeout_s=5, migrations="off")
     async with PostgresClient.open(migrated, settings=settings) as client:
         store = AgentRowsStore(client, user=lambda namespace: namespace[0])
