@@ -142,10 +142,8 @@ class AppSessionStore:
 
         The order is that of `last_event_at`, then of the id by code point.
         """
-        key = _check_key(self.db, "any", user_id, app_name)
-        return await queries.list_app_sessions(
-            self.db.repeatable, user_id=key["user_id"], app_name=key["app_name"]
-        )
+        owner = _check_owner(self.db, user_id, app_name)
+        return await queries.list_app_sessions(self.db.repeatable, **owner)
 
     async def list_app_sessions_all_users(self, app_name: str) -> list[AppSession]:
         """Return all users' sessions of an application without events, least recently active first.
@@ -161,10 +159,8 @@ class AppSessionStore:
 
     async def find_user_state(self, *, user_id: str, app_name: str) -> State | None:
         """Return the state that a user's sessions of an application share; None without one."""
-        key = _check_key(self.db, "any", user_id, app_name)
-        state = await queries.find_user_state(
-            self.db.repeatable, user_id=key["user_id"], app_name=key["app_name"]
-        )
+        owner = _check_owner(self.db, user_id, app_name)
+        state = await queries.find_user_state(self.db.repeatable, **owner)
         return cast("State | None", state)
 
     async def append_app_event(
@@ -272,10 +268,15 @@ class AppSessionStore:
 
 def _check_key(db: Executor, id: str, user_id: str, app_name: str) -> dict[str, str]:
     """Return the key of a session of an application; raise an error for unusable parts."""
+    owner = _check_owner(db, user_id, app_name)
+    return {"id": _check_name("id", id), **owner}
+
+
+def _check_owner(db: Executor, user_id: str, app_name: str) -> dict[str, str]:
+    """Return a user and an application; raise an error for unusable names."""
     require(db, SHARES)
     require(db, SESSION_STATES)
     return {
-        "id": _check_name("id", id),
         "user_id": _check_name("user_id", user_id),
         "app_name": _check_name("app_name", app_name),
     }
