@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -210,6 +211,7 @@ async def test_concurrent_writers_of_shared_states_lose_no_key(client: PostgresC
 async def test_of_concurrent_creators_of_one_id_exactly_one_succeeds(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
+    await create(client, "first")
     for number in range(5):
         results = await asyncio.gather(
             *(
@@ -222,7 +224,7 @@ async def test_of_concurrent_creators_of_one_id_exactly_one_succeeds(
         created = [each for each in results if isinstance(each, AppSession)]
         assert len(created) == 2
         assert sum(isinstance(each, AlreadyExists) for each in results) == 6
-    assert await count(db, "session") == await count(db, "agentrows_session_state") == 10
+    assert await count(db, "session") == await count(db, "agentrows_session_state") == 11
 
 
 async def test_events_stay_in_the_order_of_arrival_after_a_clock_step(
@@ -402,6 +404,38 @@ async def test_purge_waits_for_a_writer_and_removes_its_event(
         with pytest.raises(InvalidValue, match="isolation must be read_committed"):
             async with client.transaction(isolation=isolation) as tx:
                 await tx.purge_session("s-1", user_id="mira")
+
+
+async def test_purges_beside_writers_and_creators_leave_whole_sessions_or_none(
+    client: PostgresClient, db: asyncpg.Connection
+) -> None:
+    await create(client, "first")
+
+    async def write(number: int) -> None:
+        version = 1
+        with contextlib.suppress(AlreadyExists):
+            await create(client)
+        for step in range(10):
+            values = {"state": {"a": step}, "user_state": {"a": step}, "app_state": {"a": step}}
+            try:
+                version = await append(client, f"e-{number}-{step}", version, **values)
+            except (NotFound, Stale):
+                session = await client.find_app_session("s-1", **KEY)
+                version = session.version if session else 1
+
+    async def purge() -> None:
+        for _ in range(10):
+            await client.purge_app_session("s-1", **KEY)
+
+    await asyncio.gather(*(write(number) for number in range(4)), purge(), purge())
+    orphans = await db.fetchval(
+        "SELECT count(*) FROM event"
+        " WHERE (session_id, user_id) NOT IN (SELECT id, user_id FROM session)"
+    )
+    assert orphans == 0
+    assert await count(db, "session") == await count(db, "agentrows_session_state")
+    session = await client.find_app_session("s-1", **KEY)
+    assert session is None or session.version == len(session.events) + 1
 
 
 async def test_prune_removes_the_states_of_pruned_sessions_alone(
