@@ -64,14 +64,9 @@ class UserStore:
             cursor = _SmallBatchCursor(scope)
             async for row in queries.iter_export_user(cursor, user_id=user_id):
                 yield _format_line(row)
-            iter_checkpoints = (
-                queries.iter_export_threads
-                if access.has_checkpoint_values
-                else queries.iter_export_checkpoints
-            )
-            async for row in iter_checkpoints(cursor, user_id=user_id):
+            async for row in _export_checkpoints(cursor, access, user_id):
                 yield _format_line(row)
-            async for line in _iter_optional_tables(cursor, access, user_id):
+            async for line in _export_optional_tables(cursor, access, user_id):
                 yield line
             if _has_memories(scope, access):
                 async for row in queries.iter_export_memories(cursor, user_id=user_id):
@@ -111,46 +106,61 @@ class UserStore:
             if access.has_checkpoint_values:
                 await queries.lock_checkpoints_of_user(scope, user_id=user_id)
             erased = await queries.erase_user(scope, user_id=user_id)
-            counts = await _erase_optional_tables(scope, access, user_id)
-        return erased.model_copy(update={**counts, "uncovered_tables": uncovered})
+            optional = await _erase_optional_tables(scope, access, user_id)
+        return erased.model_copy(update={**optional, "uncovered_tables": uncovered})
 
 
-async def _iter_optional_tables(
+def _export_checkpoints(
     cursor: _SmallBatchCursor, access: AccessScope, user_id: str
-) -> AsyncIterator[str]:
-    """Yield the lines of a user in small tables that a database may lack."""
-    for exists, export in (
-        (access.has_feedback_keys, queries.iter_export_feedback_keys),
-        (access.has_states, queries.iter_export_states),
-        (access.has_store_items, queries.iter_export_store_items),
-        (access.has_store_vectors, queries.iter_export_store_vectors),
-    ):
-        if exists:
-            async for line in export(cursor, user_id=user_id):
-                yield line
-
-
-async def _erase_optional_tables(db: Executor, access: AccessScope, user_id: str) -> dict[str, int]:
-    """Delete the rows of a user in tables that not every database has; return their numbers."""
-    counts: dict[str, int] = {}
+) -> AsyncIterator[ExportedRow]:
+    """Return the rows of a user's checkpoints; with their values, if the database has the table."""
     if access.has_checkpoint_values:
-        threads = await queries.list_threads_with_values(db, user_id=user_id)
-        keys = [(user_id, thread_id) for thread_id in threads]
-        counts["checkpoint_values"] = await delete_unnamed_values(db, keys)
+        return queries.iter_export_threads(cursor, user_id=user_id)
+    return queries.iter_export_checkpoints(cursor, user_id=user_id)
+
+
+async def _export_optional_tables(
+    cursor: _SmallBatchCursor, access: AccessScope, user_id: str
+) -> AsyncGenerator[str]:
+    """Stream the lines of a user's rows in tables that a database may lack."""
     if access.has_feedback_keys:
-        counts["feedback_keys"] = await queries.erase_feedback_keys(db, user_id=user_id)
+        async for line in queries.iter_export_feedback_keys(cursor, user_id=user_id):
+            yield line
     if access.has_states:
-        counts["session_states"] = await queries.erase_session_states(db, user_id=user_id)
-        counts["user_states"] = await queries.erase_user_states(db, user_id=user_id)
-    if _has_memories(db, access):
-        await queries.lock_memories_of_user(db, user_id=user_id)
-        counts["memories"] = await queries.erase_memories(db, user_id=user_id)
+        async for line in queries.iter_export_states(cursor, user_id=user_id):
+            yield line
     if access.has_store_items:
-        await queries.lock_store_items_of_user(db, user_id=user_id)
-        counts["store_items"] = await queries.erase_store_items(db, user_id=user_id)
+        async for line in queries.iter_export_store_items(cursor, user_id=user_id):
+            yield line
     if access.has_store_vectors:
-        counts["store_vectors"] = await queries.erase_store_vectors(db, user_id=user_id)
-    return counts
+        async for line in queries.iter_export_store_vectors(cursor, user_id=user_id):
+            yield line
+
+
+async def _erase_optional_tables(
+    scope: Executor, access: AccessScope, user_id: str
+) -> dict[str, int]:
+    """Delete a user's rows in tables that a database may lack; return their numbers by field."""
+    erased: dict[str, int] = {}
+    if access.has_checkpoint_values:
+        threads = await queries.list_threads_with_values(scope, user_id=user_id)
+        erased["checkpoint_values"] = await delete_unnamed_values(
+            scope, [(user_id, thread_id) for thread_id in threads]
+        )
+    if access.has_feedback_keys:
+        erased["feedback_keys"] = await queries.erase_feedback_keys(scope, user_id=user_id)
+    if access.has_states:
+        erased["session_states"] = await queries.erase_session_states(scope, user_id=user_id)
+        erased["user_states"] = await queries.erase_user_states(scope, user_id=user_id)
+    if _has_memories(scope, access):
+        await queries.lock_memories_of_user(scope, user_id=user_id)
+        erased["memories"] = await queries.erase_memories(scope, user_id=user_id)
+    if access.has_store_items:
+        await queries.lock_store_items_of_user(scope, user_id=user_id)
+        erased["store_items"] = await queries.erase_store_items(scope, user_id=user_id)
+    if access.has_store_vectors:
+        erased["store_vectors"] = await queries.erase_store_vectors(scope, user_id=user_id)
+    return erased
 
 
 async def _find_uncovered_tables(db: Executor, access: AccessScope, method: str) -> list[str]:
