@@ -31,6 +31,7 @@ WHERE e.extname = 'vector';
 -- py: doc AccessScope.user_id The user with the visible rows; empty if the rows of all users are
 -- py: doc AccessScope.user_id visible.
 -- py: doc AccessScope.is_denied Whether the policies hide every row, because no user is set.
+-- py: doc AccessScope.has_states Whether the tables of the states of sessions and users exist.
 -- py: doc AccessScope.has_vector_track Whether the table `memory` is that of the track vector.
 -- py: doc AccessScope.isolation The name of the level as PostgreSQL writes it, such as read
 -- py: doc AccessScope.isolation committed.
@@ -42,6 +43,7 @@ SELECT
         AND coalesce(row_security_active(to_regclass('session')), false)
     )::boolean AS "is_denied!",
     (to_regclass('agentrows_feedback_key') IS NOT NULL)::boolean AS "has_feedback_keys!",
+    (to_regclass('agentrows_session_state') IS NOT NULL)::boolean AS "has_states!",
     (to_regclass('agentrows_checkpoint_blob') IS NOT NULL)::boolean AS "has_checkpoint_values!",
     (to_regclass('agentrows_store_item') IS NOT NULL)::boolean AS "has_store_items!",
     (to_regclass('agentrows_store_vector') IS NOT NULL)::boolean AS "has_store_vectors!",
@@ -73,6 +75,8 @@ WHERE
             to_regclass('feedback'),
             to_regclass('agentrows_checkpoint_blob'),
             to_regclass('agentrows_feedback_key'),
+            to_regclass('agentrows_session_state'),
+            to_regclass('agentrows_user_state'),
             to_regclass('agentrows_store_item'),
             to_regclass('agentrows_store_vector'),
             to_regclass('lg_checkpoint'),

@@ -285,6 +285,20 @@ SELECT
 FROM agentrows_feedback_key AS each
 WHERE each.user_id = @user_id::text;
 
+-- name: ExportStates :many
+-- Return the states of a user and of the user's sessions, in the form of ExportUser.
+--
+-- A state is at most 256 MB of jsonb, which is part of the line as it is.
+-- py: iterator
+SELECT
+    json_build_object('table', 'agentrows_session_state', 'row', to_json(each))::text AS "line!"
+FROM agentrows_session_state AS each
+WHERE each.user_id = @user_id::text
+UNION ALL
+SELECT json_build_object('table', 'agentrows_user_state', 'row', to_json(each))::text
+FROM agentrows_user_state AS each
+WHERE each.user_id = @user_id::text;
+
 -- name: ExportStoreItems :many
 -- Return the store items of a user, in the form of ExportUser.
 --
@@ -327,6 +341,8 @@ WHERE
         'feedback',
         'agentrows_checkpoint_blob',
         'agentrows_feedback_key',
+        'agentrows_session_state',
+        'agentrows_user_state',
         'agentrows_store_item',
         'agentrows_store_vector',
         'lg_checkpoint',
@@ -409,6 +425,8 @@ FROM (
 -- py: doc ErasedUser.share_accesses user's shares.
 -- py: doc ErasedUser.checkpoint_values Values of channels of LangGraph threads.
 -- py: doc ErasedUser.feedback_keys Idempotency keys of the feedback.
+-- py: doc ErasedUser.session_states States of the user's sessions with applications.
+-- py: doc ErasedUser.user_states States that the user's sessions with an application share.
 -- py: doc ErasedUser.store_items JSON documents by namespace and key.
 -- py: doc ErasedUser.store_vectors Vectors of these documents.
 -- py: doc ErasedUser.uncovered_tables Tables of another release or of the application that have a
@@ -512,6 +530,8 @@ SELECT
     (SELECT count(*) FROM erased_share_accesses)::bigint AS "share_accesses!",
     0::bigint AS "checkpoint_values!",
     0::bigint AS "feedback_keys!",
+    0::bigint AS "session_states!",
+    0::bigint AS "user_states!",
     0::bigint AS "memories!",
     0::bigint AS "store_items!",
     0::bigint AS "store_vectors!",
@@ -520,6 +540,16 @@ SELECT
 -- name: EraseFeedbackKeys :execrows
 -- Delete the idempotency keys of a user.
 DELETE FROM agentrows_feedback_key
+WHERE user_id = @user_id::text;
+
+-- name: EraseSessionStates :execrows
+-- Delete the states of a user's sessions.
+DELETE FROM agentrows_session_state
+WHERE user_id = @user_id::text;
+
+-- name: EraseUserStates :execrows
+-- Delete the states that the sessions of a user share.
+DELETE FROM agentrows_user_state
 WHERE user_id = @user_id::text;
 
 -- name: EraseMemories :execrows

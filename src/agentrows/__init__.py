@@ -33,6 +33,7 @@ from agentrows.errors import (
     OwnedByAnother,
     PoolTimeout,
     SchemaBehind,
+    Stale,
     StatementTimeout,
     Unavailable,
     UnreadableRow,
@@ -40,6 +41,7 @@ from agentrows.errors import (
 from agentrows.gen.enums import FeedbackIssueType
 from agentrows.gen.models import (
     Agent,
+    AppSession,
     Checkpoint,
     CheckpointWrite,
     CrewAIFlowState,
@@ -87,6 +89,7 @@ __all__ = [
     "Agent",
     "AgentRowsError",
     "AlreadyExists",
+    "AppSession",
     "Checkpoint",
     "CheckpointKey",
     "CheckpointTuple",
@@ -134,6 +137,7 @@ __all__ = [
     "SessionShare",
     "SessionShareAccess",
     "Settings",
+    "Stale",
     "StatementTimeout",
     "StoreCondition",
     "StoreHit",

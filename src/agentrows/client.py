@@ -26,6 +26,7 @@ from agentrows.startup import open_executor, use_pool
 from agentrows.stores._requirements import ROW_SECURITY, require
 from agentrows.stores._row_security import restrict_to_user
 from agentrows.stores.agents import AgentStore
+from agentrows.stores.app_sessions import AppSessionStore
 from agentrows.stores.checkpoints import CheckpointStore
 from agentrows.stores.crewai import CrewAIStore
 from agentrows.stores.events import EventStore
@@ -62,6 +63,7 @@ T = TypeVar("T")
 class Stores(
     AgentStore,
     SessionStore,
+    AppSessionStore,
     ShareStore,
     EventStore,
     TaskStore,

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 NOBODYS: Final = {
     "list_sessions_for_agent_all_users": "for the operator of an agent",
+    "list_app_sessions_all_users": "for the operator of an application",
     "prune_expired_sessions": "for every user's sessions",
     "prune_idle_threads": "for every user's threads",
     "prune_expired_memories": "for every user's memories",
@@ -119,13 +120,15 @@ OWNED: Final = (
     "session_share_access",
     "memory",
     "agentrows_feedback_key",
+    "agentrows_session_state",
+    "agentrows_user_state",
     "agentrows_checkpoint_blob",
     "agentrows_store_item",
     "agentrows_store_vector",
 )
 OF_CHANCE: Final = {
-    *("created_at", "updated_at", "accessed_at", "deleted_at", "expires_at", "last_stored"),
-    *("revision", "token"),
+    *("created_at", "updated_at", "accessed_at", "deleted_at", "expires_at"),
+    *("last_event_at", "last_stored", "revision", "token"),
 }
 """Fields with other values in each call."""
 
@@ -166,7 +169,7 @@ def test_every_method_is_called_or_listed_with_a_reason() -> None:
 async def store_all(client: PostgresClient, user: str) -> None:
     """Give a user rows in every table; juno's have ids of their own where a key is everybody's."""
     for method, arguments in in_order():
-        if not method.startswith(("store", "create", "record")):
+        if not method.startswith(("store", "create", "record", "append")):
             continue
         mine = {
             name: {"mira": user, "k-1": f"k-{user}" if user == "juno" else "k-1"}.get(value, value)

@@ -15,6 +15,8 @@ MAY_IMPORT = {
         *("client", "config", "db", "errors", "gen", "startup", "stores", "validation"),
         "_version",
     },
+    # Adapters use what an application uses: the public names.
+    "adk": {"agentrows", "config", "errors"},
     "bridge": {"client", "errors"},
     # `agentrows`: the demo is an application.
     "cli": {"_version", "agentrows", "config", "db", "errors", "imports", "migrate", "roles"},

@@ -28,6 +28,7 @@ Arguments: TypeAlias = "Mapping[str, object]"
 
 MIRA: Final[Arguments] = {"user_id": "mira"}
 THREAD: Final[Arguments] = {"thread_id": "t-1", **MIRA}
+APP: Final[Arguments] = {"app_name": "travel", **MIRA}
 BYTES_THREAD: Final[Arguments] = {"thread_id": "b-t", **MIRA}
 SERVER: Final[Arguments] = {"server_name": "maps", "group_kind": "MCP"}
 WRITE: Final = NewCheckpointWrite(idx=0, channel="answer", value_type="json", value="eyI=")
@@ -52,6 +53,23 @@ METHODS: Final[dict[str, dict[str, Arguments]]] = {
         "list_sessions_for_agent_all_users": {"agent_id": "travel"},
         "delete_session": {"id": "s-2", **MIRA},
         "prune_expired_sessions": {"retention": timedelta(days=1)},
+    },
+    "app sessions": {
+        "create_app_session": {"id": "s-3", "started_at": 1.0, "user_state": {"a": 1}, **APP},
+        "append_app_event": {
+            "id": "e-3",
+            "session_id": "s-3",
+            "version": 1,
+            "data": "{}",
+            "occurred_at": 2.0,
+            **APP,
+        },
+        "find_app_session": {"id": "s-3", **APP},
+        "list_app_sessions": APP,
+        "list_app_sessions_all_users": {"app_name": "travel"},
+        "find_user_state": APP,
+        "purge_app_session": {"id": "s-3", **APP},
+        "purge_session": {"id": "s-3", **MIRA},
     },
     "shares": {
         "create_session_share": {"session_id": "s-1", **MIRA},
@@ -205,6 +223,9 @@ NO_ID: Final = ("", "x" * 513, "ü" * 257)
 NO_LIMIT: Final = (0, -1, -(2**63), 2**63, True, False, 1.5, 2.0, "2")
 
 
+TAKING: Final = ("delete", "reset", "prune", "purge", "erase")
+
+
 def in_order(*, of_store: str | None = None) -> list[tuple[str, Arguments]]:
     """Every method with its arguments; methods that delete rows are last, in reverse."""
     every = [
@@ -213,7 +234,7 @@ def in_order(*, of_store: str | None = None) -> list[tuple[str, Arguments]]:
         if of_store in (None, store)
         for call in methods.items()
     ]
-    taking = [call for call in every if call[0].startswith(("delete", "reset", "prune", "erase"))]
+    taking = [call for call in every if call[0].startswith(TAKING)]
     return [call for call in every if call not in taking] + taking[::-1]
 
 

@@ -12,6 +12,8 @@ from .pgvectors import PgVector
 __all__ = [
     "AccessScope",
     "Agent",
+    "AppEventComparison",
+    "AppSession",
     "ChannelValueKey",
     "Checkpoint",
     "CheckpointDigest",
@@ -328,6 +330,9 @@ class AccessScope(BaseModel):
         description="Whether the policies hide every row, because no user is set.",
     )
     has_feedback_keys: bool
+    has_states: bool = Field(
+        description="Whether the tables of the states of sessions and users exist.",
+    )
     has_checkpoint_values: bool
     has_store_items: bool
     has_store_vectors: bool
@@ -338,6 +343,35 @@ class AccessScope(BaseModel):
     isolation: str = Field(
         description="The name of the level as PostgreSQL writes it, such as read committed.",
     )
+
+
+class AppEventComparison(BaseModel):
+    """The stored facts about an event that was not appended."""
+
+    version: int
+    is_stored: bool
+    is_same: bool
+
+
+class AppSession(BaseModel):
+    """A session of an application, with the states that the application reads."""
+
+    id: str = Field(
+        description="The id that the application uses; unique for the user and the application.",
+    )
+    user_id: str
+    version: int = Field(
+        description="The number of changes of the session, which the next event passes; 0 for a session of another program, without a state.",
+    )
+    last_event_at: float = Field(
+        description="The time of the last event by the clock of the application, in seconds since 1970.",
+    )
+    state: JsonValue = Field(description="The state of the session alone.")
+    user_state: JsonValue = Field(description="The state that all sessions of the user share.")
+    app_state: JsonValue = Field(
+        description="The state that all sessions of the application share.",
+    )
+    events: list[str] = Field(description="The data of the events that were read, oldest first.")
 
 
 class ChannelValueKey(BaseModel):
@@ -469,6 +503,10 @@ class ErasedUser(BaseModel):
     )
     checkpoint_values: int = Field(description="Values of channels of LangGraph threads.")
     feedback_keys: int = Field(description="Idempotency keys of the feedback.")
+    session_states: int = Field(description="States of the user's sessions with applications.")
+    user_states: int = Field(
+        description="States that the user's sessions with an application share.",
+    )
     memories: int
     store_items: int = Field(description="JSON documents by namespace and key.")
     store_vectors: int = Field(description="Vectors of these documents.")

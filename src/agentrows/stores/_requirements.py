@@ -30,6 +30,7 @@ class Requirement:
 AGENTS: Final = Requirement("core", 3)
 SHARES: Final = Requirement("core", 6)
 TASK_OWNERS: Final = Requirement("core", 7)
+SESSION_STATES: Final = Requirement("agentrows", 22)
 FEEDBACK_KEYS: Final = Requirement("agentrows", 12)
 STORE_ITEMS: Final = Requirement("agentrows", 21)
 STORE_VECTORS: Final = Requirement("agentrows_vector", 4)

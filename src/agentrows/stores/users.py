@@ -126,6 +126,9 @@ async def _export_optional_tables(
     if access.has_feedback_keys:
         async for line in queries.iter_export_feedback_keys(cursor, user_id=user_id):
             yield line
+    if access.has_states:
+        async for line in queries.iter_export_states(cursor, user_id=user_id):
+            yield line
     if access.has_store_items:
         async for line in queries.iter_export_store_items(cursor, user_id=user_id):
             yield line
@@ -146,6 +149,9 @@ async def _erase_optional_tables(
         )
     if access.has_feedback_keys:
         erased["feedback_keys"] = await queries.erase_feedback_keys(scope, user_id=user_id)
+    if access.has_states:
+        erased["session_states"] = await queries.erase_session_states(scope, user_id=user_id)
+        erased["user_states"] = await queries.erase_user_states(scope, user_id=user_id)
     if _has_memories(scope, access):
         await queries.lock_memories_of_user(scope, user_id=user_id)
         erased["memories"] = await queries.erase_memories(scope, user_id=user_id)
