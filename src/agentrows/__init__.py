@@ -40,7 +40,9 @@ from agentrows.errors import (
 from agentrows.gen.enums import FeedbackIssueType
 from agentrows.gen.models import (
     Agent,
+    ChannelValueKey,
     Checkpoint,
+    CheckpointDigest,
     CheckpointWrite,
     CrewAIFlowState,
     CrewAIMemory,
@@ -48,6 +50,9 @@ from agentrows.gen.models import (
     Event,
     Feedback,
     FeedbackSummary,
+    ImportedCheckpoint,
+    ImportedValue,
+    ImportedWrite,
     Memory,
     MemoryHit,
     NewChannelValue,
@@ -74,10 +79,12 @@ from agentrows.gen.models import (
     ThreadHead,
     Tool,
     ToolServer,
+    WriteDigest,
 )
 from agentrows.startup import init_connection
 from agentrows.stores.checkpoints import CheckpointTuple
 from agentrows.stores.store_items import StoreCondition
+from agentrows.stores.thread_imports import ImportedRows
 from agentrows.stores.thread_retention import CheckpointKey
 from agentrows.validation import UNSET
 
@@ -87,7 +94,9 @@ __all__ = [
     "Agent",
     "AgentRowsError",
     "AlreadyExists",
+    "ChannelValueKey",
     "Checkpoint",
+    "CheckpointDigest",
     "CheckpointKey",
     "CheckpointTuple",
     "CheckpointWrite",
@@ -103,6 +112,10 @@ __all__ = [
     "Feedback",
     "FeedbackIssueType",
     "FeedbackSummary",
+    "ImportedCheckpoint",
+    "ImportedRows",
+    "ImportedValue",
+    "ImportedWrite",
     "InvalidReference",
     "InvalidTrack",
     "InvalidValue",
@@ -151,6 +164,7 @@ __all__ = [
     "Unavailable",
     "UnreadableRow",
     "Vector",
+    "WriteDigest",
     "__version__",
     "init_connection",
 ]
