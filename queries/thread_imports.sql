@@ -49,7 +49,7 @@ WITH stored AS (
 )
 SELECT count(*) AS stored FROM stored;
 
--- name: LockChannelValueKeys :many
+-- name: LockNamedValues :many
 -- Return the versions of values that are stored, and lock them against a sweep.
 -- py: row ChannelValueKey
 -- py: doc ChannelValueKey The key of a version of the value of a channel.

@@ -42,7 +42,9 @@ from agentrows.gen.enums import FeedbackIssueType
 from agentrows.gen.models import (
     Agent,
     AppSession,
+    ChannelValueKey,
     Checkpoint,
+    CheckpointDigest,
     CheckpointWrite,
     CrewAIFlowState,
     CrewAIMemory,
@@ -50,6 +52,9 @@ from agentrows.gen.models import (
     Event,
     Feedback,
     FeedbackSummary,
+    ImportedCheckpoint,
+    ImportedValue,
+    ImportedWrite,
     Memory,
     MemoryHit,
     NewChannelValue,
@@ -76,10 +81,12 @@ from agentrows.gen.models import (
     ThreadHead,
     Tool,
     ToolServer,
+    WriteDigest,
 )
 from agentrows.startup import init_connection
 from agentrows.stores.checkpoints import CheckpointTuple
 from agentrows.stores.store_items import StoreCondition
+from agentrows.stores.thread_imports import ImportedRows
 from agentrows.stores.thread_retention import CheckpointKey
 from agentrows.validation import UNSET
 
@@ -90,7 +97,9 @@ __all__ = [
     "AgentRowsError",
     "AlreadyExists",
     "AppSession",
+    "ChannelValueKey",
     "Checkpoint",
+    "CheckpointDigest",
     "CheckpointKey",
     "CheckpointTuple",
     "CheckpointWrite",
@@ -106,6 +115,10 @@ __all__ = [
     "Feedback",
     "FeedbackIssueType",
     "FeedbackSummary",
+    "ImportedCheckpoint",
+    "ImportedRows",
+    "ImportedValue",
+    "ImportedWrite",
     "InvalidReference",
     "InvalidTrack",
     "InvalidValue",
@@ -155,6 +168,7 @@ __all__ = [
     "Unavailable",
     "UnreadableRow",
     "Vector",
+    "WriteDigest",
     "__version__",
     "init_connection",
 ]

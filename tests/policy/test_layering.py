@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "db": {"config", "errors", "validation"},
     "errors": set[str](),
     "gen": set[str](),
+    "imports": {"client", "config", "db", "errors", "gen", "stores", "validation"},
     # `agentrows`: the models of rows.
     "langgraph": {"agentrows", "bridge", "errors", "validation"},
     "migrate": {"_version", "config", "db", "errors"},

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import pytest
 
 from agentrows import (
+    ImportedCheckpoint,
+    ImportedValue,
+    ImportedWrite,
     InvalidValue,
     NewChannelValue,
     NewCheckpointWrite,
@@ -172,6 +175,47 @@ METHODS: Final[dict[str, dict[str, Arguments]]] = {
         "prune_idle_threads": {"older_than": timedelta(days=1)},
         "delete_runs": {"run_ids": ["r-1"], **MIRA},
         "delete_threads": {"thread_ids": ["b-t", "b-copy"], **MIRA},
+    },
+    "thread imports": {
+        "import_threads": {
+            "checkpoints": [
+                ImportedCheckpoint(
+                    thread_id="i-t",
+                    checkpoint_ns="",
+                    checkpoint_id="i-1",
+                    checkpoint=b"{}",
+                    metadata="{}",
+                    versions={"c": "1"},
+                    version=4,
+                )
+            ],
+            "values": [
+                ImportedValue(
+                    thread_id="i-t",
+                    checkpoint_ns="",
+                    channel="c",
+                    version="1",
+                    type="json",
+                    value=b"1",
+                )
+            ],
+            "writes": [
+                ImportedWrite(
+                    thread_id="i-t",
+                    checkpoint_ns="",
+                    checkpoint_id="i-1",
+                    task_id="w-1",
+                    task_path="",
+                    idx=0,
+                    channel="c",
+                    type="json",
+                    value=b"1",
+                )
+            ],
+            **MIRA,
+        },
+        "list_checkpoint_digests": {"thread_ids": ["i-t"], **MIRA},
+        "list_write_digests": {"thread_ids": ["i-t"], **MIRA},
     },
     "crewai": {
         "store_crewai_memory": {"memory_data": "{}", **THREAD},

@@ -16,13 +16,13 @@ __all__ = [
     "INSERT_IMPORTED_WRITES",
     "LIST_CHECKPOINT_DIGESTS",
     "LIST_WRITE_DIGESTS",
-    "LOCK_CHANNEL_VALUE_KEYS",
+    "LOCK_NAMED_VALUES",
     "insert_imported_checkpoints",
     "insert_imported_values",
     "insert_imported_writes",
     "list_checkpoint_digests",
     "list_write_digests",
-    "lock_channel_value_keys",
+    "lock_named_values",
 ]
 
 _INT: Final[TypeAdapter[int]] = TypeAdapter(int)
@@ -110,7 +110,7 @@ async def insert_imported_values(
     return _INT.validate_python(required(value, "InsertImportedValues"))
 
 
-LOCK_CHANNEL_VALUE_KEYS: Final = """-- name: LockChannelValueKeys :many
+LOCK_NAMED_VALUES: Final = """-- name: LockNamedValues :many
 SELECT
     b.thread_id,
     b.checkpoint_ns,
@@ -130,7 +130,7 @@ ORDER BY b.thread_id, b.checkpoint_ns, b.channel, b.version
 FOR KEY SHARE"""
 
 
-async def lock_channel_value_keys(
+async def lock_named_values(
     db: DBTX,
     /,
     *,
@@ -141,14 +141,7 @@ async def lock_channel_value_keys(
     version: Sequence[str],
 ) -> list[models.ChannelValueKey]:
     """Return the versions of values that are stored, and lock them against a sweep."""
-    rows = await db.fetch(
-        LOCK_CHANNEL_VALUE_KEYS,
-        user_id,
-        thread_id,
-        checkpoint_ns,
-        channel,
-        version,
-    )
+    rows = await db.fetch(LOCK_NAMED_VALUES, user_id, thread_id, checkpoint_ns, channel, version)
     return [_READ_CHANNEL_VALUE_KEY(row) for row in rows]
 
 

@@ -99,15 +99,12 @@ class ThreadImportStore:
 
         async def store(scope: Executor) -> ImportedRows:
             stored = await queries.insert_imported_values(scope, user_id=user_id, values=values)
-            if missing := await _lock_named_values(scope, user_id, checkpoints):
-                raise _MissingValues(missing)
-            return ImportedRows(
-                await queries.insert_imported_checkpoints(
-                    scope, user_id=user_id, checkpoints=checkpoints
-                ),
-                stored,
-                await queries.insert_imported_writes(scope, user_id=user_id, writes=writes),
+            await _require_values(scope, user_id, checkpoints)
+            rows = await queries.insert_imported_checkpoints(
+                scope, user_id=user_id, checkpoints=checkpoints
             )
+            pending = await queries.insert_imported_writes(scope, user_id=user_id, writes=writes)
+            return ImportedRows(rows, stored, pending)
 
         try:
             return await self.db.repeat(store)
@@ -151,17 +148,17 @@ class ThreadImportStore:
         )
 
 
-async def _lock_named_values(
+async def _require_values(
     scope: Executor, user_id: str, checkpoints: tuple[ImportedCheckpoint, ...]
-) -> tuple[ChannelValueKey, ...]:
-    """Lock the values that checkpoints name; return those that are not stored."""
+) -> None:
+    """Lock the values that checkpoints name; raise _MissingValues if some are not stored."""
     named = {
         (checkpoint.thread_id, checkpoint.checkpoint_ns, channel, version)
         for checkpoint in checkpoints
         for channel, version in cast("dict[str, str]", checkpoint.versions).items()
     }
     if not named:
-        return ()
+        return
     threads, namespaces, channels, versions = zip(*sorted(named), strict=True)
     locked = await queries.lock_named_values(
         scope,
@@ -172,10 +169,12 @@ async def _lock_named_values(
         version=versions,
     )
     stored = {(key.thread_id, key.checkpoint_ns, key.channel, key.version) for key in locked}
-    return tuple(
+    missing = tuple(
         ChannelValueKey(thread_id=thread, checkpoint_ns=namespace, channel=channel, version=version)
         for thread, namespace, channel, version in sorted(named - stored)
     )
+    if missing:
+        raise _MissingValues(missing)
 
 
 def _check_checkpoints(
