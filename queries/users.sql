@@ -222,6 +222,22 @@ SELECT
 FROM agentrows_feedback_key AS each
 WHERE each.user_id = @user_id::text;
 
+-- name: ExportTaskEvents :many
+-- Return the events of a user's tasks, in the form of ExportUser.
+-- py: iterator
+SELECT
+    json_build_object('table', 'agentrows_task_event', 'row', to_json(each))::text AS "line!"
+FROM agentrows_task_event AS each
+WHERE each.user_id = @user_id::text;
+
+-- name: ExportPushConfigs :many
+-- Return the push notification configs that a user registered, in the form of ExportUser.
+-- py: iterator
+SELECT
+    json_build_object('table', 'agentrows_push_config', 'row', to_json(each))::text AS "line!"
+FROM agentrows_push_config AS each
+WHERE each.user_id = @user_id::text;
+
 -- name: FindUncoveredTables :many
 -- Return the tables with a column user_id that are not tables of this release.
 --
@@ -243,6 +259,8 @@ WHERE
         'task',
         'feedback',
         'agentrows_feedback_key',
+        'agentrows_task_event',
+        'agentrows_push_config',
         'lg_checkpoint',
         'lg_checkpoint_write',
         'crewai_agent_memory',
@@ -304,6 +322,9 @@ FROM (
 -- py: doc ErasedUser.share_accesses Records of the user's access to shares, and of any access to the
 -- py: doc ErasedUser.share_accesses user's shares.
 -- py: doc ErasedUser.feedback_keys Idempotency keys of the feedback.
+-- py: doc ErasedUser.task_events Events of the user's tasks.
+-- py: doc ErasedUser.push_configs Push notification configs that the user registered, and those of
+-- py: doc ErasedUser.push_configs others for the user's tasks.
 -- py: doc ErasedUser.uncovered_tables Tables of another release or of the application that have a
 -- py: doc ErasedUser.uncovered_tables column user_id; their rows stay.
 WITH erased_tasks AS (
@@ -404,6 +425,8 @@ SELECT
     (SELECT count(*) FROM erased_shares)::bigint AS "shares!",
     (SELECT count(*) FROM erased_share_accesses)::bigint AS "share_accesses!",
     0::bigint AS "feedback_keys!",
+    0::bigint AS "task_events!",
+    0::bigint AS "push_configs!",
     0::bigint AS "memories!",
     ARRAY[]::text[] AS "uncovered_tables!";
 
@@ -411,6 +434,22 @@ SELECT
 -- Delete the idempotency keys of a user.
 DELETE FROM agentrows_feedback_key
 WHERE user_id = @user_id::text;
+
+-- name: EraseTaskEvents :execrows
+-- Delete the events of a user's tasks.
+DELETE FROM agentrows_task_event
+WHERE user_id = @user_id::text;
+
+-- name: ErasePushConfigs :execrows
+-- Delete the push notification configs that a user registered, and those for the user's tasks.
+--
+-- Run it before EraseUser, which deletes the tasks.
+--
+-- unscoped config: configs of other users for a task of the user are deleted with the task
+DELETE FROM agentrows_push_config AS config
+WHERE
+    config.user_id = @user_id::text
+    OR config.task_id IN (SELECT task.id FROM task WHERE task.user_id = @user_id);
 
 -- name: EraseMemories :execrows
 -- Delete every memory of a user.

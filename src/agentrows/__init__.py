@@ -33,6 +33,7 @@ from agentrows.errors import (
     OwnedByAnother,
     PoolTimeout,
     SchemaBehind,
+    Stale,
     StatementTimeout,
     Unavailable,
     UnreadableRow,
@@ -56,17 +57,21 @@ from agentrows.gen.models import (
     NewTool,
     PrunedMemories,
     PrunedSessions,
+    PushConfig,
     PushNotification,
     RefreshedTools,
     Session,
     SessionShare,
     SessionShareAccess,
     Task,
+    TaskEvent,
     Tool,
     ToolServer,
+    VersionedTask,
 )
 from agentrows.startup import init_connection
 from agentrows.stores.checkpoints import CheckpointTuple
+from agentrows.stores.task_versions import TaskPosition
 from agentrows.validation import UNSET
 
 __all__ = [
@@ -109,6 +114,7 @@ __all__ = [
     "PostgresClient",
     "PrunedMemories",
     "PrunedSessions",
+    "PushConfig",
     "PushNotification",
     "RefreshedTools",
     "Retry",
@@ -117,9 +123,12 @@ __all__ = [
     "SessionShare",
     "SessionShareAccess",
     "Settings",
+    "Stale",
     "StatementTimeout",
     "Stores",
     "Task",
+    "TaskEvent",
+    "TaskPosition",
     "Tool",
     "ToolServer",
     "Transaction",
@@ -127,6 +136,7 @@ __all__ = [
     "Unavailable",
     "UnreadableRow",
     "Vector",
+    "VersionedTask",
     "__version__",
     "init_connection",
 ]

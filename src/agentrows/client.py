@@ -31,9 +31,11 @@ from agentrows.stores.crewai import CrewAIStore
 from agentrows.stores.events import EventStore
 from agentrows.stores.feedback import FeedbackStore
 from agentrows.stores.memory import MemoryStore
+from agentrows.stores.push_configs import PushConfigStore
 from agentrows.stores.push_notifications import PushNotificationStore
 from agentrows.stores.sessions import SessionStore
 from agentrows.stores.shares import ShareStore
+from agentrows.stores.task_versions import TaskVersionStore
 from agentrows.stores.tasks import TaskStore
 from agentrows.stores.tools import ToolStore
 from agentrows.stores.users import UserStore
@@ -59,7 +61,9 @@ class Stores(
     ShareStore,
     EventStore,
     TaskStore,
+    TaskVersionStore,
     PushNotificationStore,
+    PushConfigStore,
     FeedbackStore,
     ToolStore,
     CheckpointStore,

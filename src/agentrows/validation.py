@@ -27,6 +27,8 @@ LONGEST_INDEXED: Final = 2000
 """In bytes; an index row has at most about 2,700."""
 LARGEST_TEXT: Final = 256 * 2**20
 """In bytes. PostgreSQL sends a row as one message of less than 1 GiB: three texts fit."""
+LARGEST_BYTES: Final = 64 * 2**20
+"""An export contains them as text of twice this size."""
 LARGEST_BATCH: Final = 1_000_000_000
 """In bytes, as PostgreSQL receives them: a statement is one message too."""
 ARRAY_ELEMENT_OVERHEAD: Final = 16
@@ -218,6 +220,15 @@ def check_embedding(name: str, value: VectorLike) -> Vector:
     if not NORM_RANGE[0] < norm < NORM_RANGE[1]:
         raise InvalidValue(f"{name} must have a finite norm above zero, got {norm:g}")
     return vector
+
+
+def check_bytes(name: str, value: bytes) -> bytes:
+    """Return bytes of at most 64 MiB; raise InvalidValue for any other value."""
+    if not isinstance(value, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidValue(f"{name} must be bytes, not {type(value).__name__}")
+    if len(value) > LARGEST_BYTES:
+        raise InvalidValue(f"{name} must have at most {LARGEST_BYTES:,} bytes")
+    return value
 
 
 def check_row(name: str, value: object, model: type[BaseModel]) -> None:

@@ -37,6 +37,9 @@ NOBODYS: Final = {
     "list_sessions_for_agent_all_users": "for the operator of an agent",
     "prune_expired_sessions": "for every user's sessions",
     "prune_expired_memories": "for every user's memories",
+    "prune_task_events": "for every user's task events",
+    "list_task_events_all_users": "for a server that has found the task for its user",
+    "list_push_configs_all_users": "for the sender of notifications",
     "get_session_share_by_token": "who has the token may see the share",
     **dict.fromkeys(METHODS["agents"], "agents are everybody's"),
     **dict.fromkeys(METHODS["tools"], "tools are everybody's"),
@@ -44,6 +47,9 @@ NOBODYS: Final = {
 """Methods that have no user, and why."""
 ALLOWED: Final[Mapping[str, type[AgentRowsError]]] = {
     "store_task": OwnedByAnother,
+    "save_task": OwnedByAnother,
+    "save_task at a version": OwnedByAnother,
+    "store_push_config": OwnedByAnother,
     "store_agent_memories": OwnedByAnother,
     "store_agent_memory of mira's id": OwnedByAnother,
     "store_task of mira's deleted id": Deleted,
@@ -53,6 +59,10 @@ MORE: Final[Mapping[str, tuple[str, Arguments]]] = {
     "store_agent_memory of mira's id": (
         "store_agent_memory",
         {"id": "m-1", "agent_name": "travel", "user_id": "juno", "content": ""},
+    ),
+    "save_task at a version": (
+        "save_task",
+        {"id": "k-2", "user_id": "juno", "data": "{}", "state": "x", "version": 1},
     ),
     "store_task of mira's deleted id": (
         "store_task",
@@ -107,6 +117,8 @@ OWNED: Final = (
     "session_share_access",
     "memory",
     "agentrows_feedback_key",
+    "agentrows_task_event",
+    "agentrows_push_config",
 )
 OF_CHANCE: Final = {"created_at", "updated_at", "accessed_at", "deleted_at", "expires_at", "token"}
 """Fields with other values in each call."""
@@ -148,12 +160,11 @@ def test_every_method_is_called_or_listed_with_a_reason() -> None:
 async def store_all(client: PostgresClient, user: str) -> None:
     """Give a user rows in every table; juno's have ids of their own where a key is everybody's."""
     for method, arguments in in_order():
-        if not method.startswith(("store", "create", "record")):
+        if not method.startswith(("store", "save", "create", "record")):
             continue
+        ids = {"k-1": "k-juno", "k-2": "k-2-juno"} if user == "juno" else {}
         mine = {
-            name: {"mira": user, "k-1": f"k-{user}" if user == "juno" else "k-1"}.get(value, value)
-            if isinstance(value, str)
-            else value
+            name: {"mira": user, **ids}.get(value, value) if isinstance(value, str) else value
             for name, value in arguments.items()
         }
         if method == "store_events":

@@ -31,17 +31,25 @@ OWNED = {table for table in SCHEMA.columns if SCHEMA.is_owned(table)}
 # Statements of all users (""), and aliases that are not bound, in agreement with the SQL comments.
 UNSCOPED = {
     "CountExpiredSessions": {""},
+    "CountExpiredTaskEvents": {""},
+    "ErasePushConfigs": {"config"},
     "EraseUser": {"access", "ambiguous", "other"},
     "FindSessionShares": {""},
     "IsTaskDeleted": {""},
     "ListAllAgentSessionsByActivity": {""},
     "ListAllAgentSessionsByCreation": {""},
     "ListIdleSessions": {""},
+    "ListPushConfigsAllUsers": {""},
+    "ListTaskEventsAllUsers": {""},
     "LockExpiredSessions": {""},
     "LockTasksOfSessions": {""},
     "PruneMemories": {""},
+    "PruneRowsOfTasks": {""},
     "PruneSessions": {""},
+    "PruneTaskEvents": {""},
+    "PurgeTask": {"config"},
     "RecordShareAccess": {""},
+    "UpsertPushConfig": {"other"},
     "UpsertPushNotification": {"other"},
 }
 
@@ -90,6 +98,7 @@ GIVERS = (
     r"(?<=\n    )@user_id(?:::text)?(?=[,\n])",
     r"(?<=\n        )@user_id(?:::text)?(?=[,\n])",
     r"(?<=\()@user_id(?=, @thread_id)",
+    r"(?<=, )@user_id::text(?=, @config_id)",
 )
 """Values that give a new row to the caller, as the queries write them."""
 

@@ -63,6 +63,36 @@ METHODS: Final[dict[str, dict[str, Arguments]]] = {
         "list_tasks_for_session": {"session_id": "s-1", **MIRA},
         "delete_task": {"id": "k-1", **MIRA},
     },
+    "task versions": {
+        "save_task": {
+            "id": "k-2",
+            "data": '{"id": "k-2"}',
+            "state": "TASK_STATE_WORKING",
+            "session_id": "s-1",
+            "event": b"began",
+            **MIRA,
+        },
+        "find_versioned_task": {"id": "k-2", **MIRA},
+        "list_tasks": MIRA,
+        "count_tasks": {"session_id": "s-1", **MIRA},
+        "list_task_events_all_users": {"task_id": "k-2"},
+        "cancel_task": {
+            "id": "k-2",
+            "data": '{"id": "k-2"}',
+            "state": "TASK_STATE_CANCELED",
+            "final_states": ["TASK_STATE_CANCELED"],
+            **MIRA,
+        },
+        "prune_task_events": {"retention": timedelta(days=1)},
+        "purge_task": {"id": "k-2", **MIRA},
+    },
+    "push configs": {
+        "store_push_config": {"id": "c-1", "task_id": "k-2", "data": b"{}", **MIRA},
+        "list_push_configs": {"task_id": "k-2", **MIRA},
+        "list_push_configs_all_users": {"task_id": "k-2"},
+        "delete_push_config": {"id": "c-1", "task_id": "k-2", **MIRA},
+        "delete_push_configs": {"task_id": "k-2", **MIRA},
+    },
     "push notifications": {
         "store_push_notification": {"id": "c-1", "task_id": "k-1", "data": "{}", **MIRA},
         "get_push_notification": {"id": "c-1", "task_id": "k-1", **MIRA},
@@ -152,7 +182,9 @@ def in_order(*, of_store: str | None = None) -> list[tuple[str, Arguments]]:
         if of_store in (None, store)
         for call in methods.items()
     ]
-    taking = [call for call in every if call[0].startswith(("delete", "reset", "prune", "erase"))]
+    taking = [
+        call for call in every if call[0].startswith(("delete", "reset", "prune", "purge", "erase"))
+    ]
     return [call for call in every if call not in taking] + taking[::-1]
 
 

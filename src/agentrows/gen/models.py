@@ -13,6 +13,7 @@ __all__ = [
     "AccessScope",
     "Agent",
     "AgentrowsFeedbackKey",
+    "AgentrowsTaskEvent",
     "Checkpoint",
     "CheckpointWrite",
     "CrewAIFlowState",
@@ -32,16 +33,20 @@ __all__ = [
     "NewTool",
     "PrunedMemories",
     "PrunedSessions",
+    "PushConfig",
     "PushNotification",
     "RefreshedTools",
     "Session",
     "SessionKey",
     "SessionShare",
     "SessionShareAccess",
+    "StoredTask",
     "Task",
+    "TaskEvent",
     "Tool",
     "ToolServer",
     "VectorSchema",
+    "VersionedTask",
 ]
 
 
@@ -74,6 +79,19 @@ class AgentrowsFeedbackKey(BaseModel):
     )
     feedback_id: int = Field(description="The row of feedback that was stored under the key.")
     created_at: dt.datetime = Field(description="When the key was first used.")
+
+
+class AgentrowsTaskEvent(BaseModel):
+    """A change of a task, for the readers that follow the task."""
+
+    id: int
+    task_id: str = Field(description="The task that changed.")
+    user_id: str = Field(description="The owner of the task.")
+    version: int = Field(description="The version of the task after the change.")
+    data: bytes = Field(
+        description="The change in the form of the application, such as a serialized StreamResponse of A2A.",
+    )
+    created_at: dt.datetime = Field(description="When the change was stored.")
 
 
 class Checkpoint(BaseModel):
@@ -235,6 +253,20 @@ class Memory(BaseModel):
     )
 
 
+class PushConfig(BaseModel):
+    """A push notification configuration of A2A for a task, which need not be stored."""
+
+    task_id: str = Field(description="The task whose progress is reported.")
+    user_id: str = Field(description="The user that registered the config.")
+    config_id: str = Field(
+        description="Chosen by the application; unique for the task and the user.",
+    )
+    data: bytes = Field(
+        description="The config in the form of the application, which may be encrypted.",
+    )
+    created_at: dt.datetime = Field(description="When the config was first stored.")
+
+
 class PushNotification(BaseModel):
     """A push notification configuration of A2A: the address to which the progress of a task is reported."""
 
@@ -299,7 +331,7 @@ class SessionShareAccess(BaseModel):
     )
 
 
-class Task(BaseModel):
+class StoredTask(BaseModel):
     """An A2A task: a unit of work that an agent does for a session."""
 
     id: str = Field(description="Chosen by the application; unique across all users.")
@@ -319,6 +351,15 @@ class Task(BaseModel):
     )
     user_id: str | None = Field(
         description="The owner of the task; NULL for a row older than this column whose session does not determine the owner.",
+    )
+    agentrows_version: int | None = Field(
+        description="The number of times that save_task and cancel_task stored the task; NULL if they never did.",
+    )
+    agentrows_state: str | None = Field(
+        description="The state of the task in data, such as TASK_STATE_WORKING; NULL if another writer stored the task.",
+    )
+    agentrows_status_ns: int | None = Field(
+        description="The time of the status in data, in nanoseconds since 1970; NULL without a time.",
     )
 
 
@@ -368,6 +409,7 @@ class AccessScope(BaseModel):
         description="Whether the policies hide every row, because no user is set.",
     )
     has_feedback_keys: bool
+    has_task_events: bool
     has_memory: bool
     has_vector_track: bool = Field(
         description="Whether the table `memory` is that of the track vector.",
@@ -397,6 +439,10 @@ class ErasedUser(BaseModel):
         description="Records of the user's access to shares, and of any access to the user's shares.",
     )
     feedback_keys: int = Field(description="Idempotency keys of the feedback.")
+    task_events: int = Field(description="Events of the user's tasks.")
+    push_configs: int = Field(
+        description="Push notification configs that the user registered, and those of others for the user's tasks.",
+    )
     memories: int
     uncovered_tables: list[str] = Field(
         description="Tables of another release or of the application that have a column user_id; their rows stay.",
@@ -584,10 +630,62 @@ class SessionKey(BaseModel):
     user_id: str = Field(description="The owner of the session.")
 
 
+class Task(BaseModel):
+    """An A2A task: a unit of work that an agent does for a session."""
+
+    id: str = Field(description="Chosen by the application; unique across all users.")
+    data: str = Field(description="The A2A task as JSON text.")
+    session_id: str | None = Field(
+        description="The session of the task; NULL for a task outside of sessions.",
+    )
+    created_at: dt.datetime | None = Field(
+        description="When the task was first stored; NULL sorts as the oldest.",
+    )
+    updated_at: dt.datetime | None = Field(description="When the task was last stored.")
+    deleted_at: dt.datetime | None = Field(
+        description="When the task was deleted, after which its id cannot be reused; NULL while the row is live.",
+    )
+    protocol_version: str | None = Field(
+        description="The A2A version of data, such as 1.0; NULL for a row older than this column.",
+    )
+    user_id: str | None = Field(
+        description="The owner of the task; NULL for a row older than this column whose session does not determine the owner.",
+    )
+
+
+class TaskEvent(BaseModel):
+    """A change of a task."""
+
+    version: int = Field(description="The version of the task after the change.")
+    data: bytes = Field(description="The change in the form of the application.")
+
+
 class VectorSchema(BaseModel):
     """The schema of the extension pgvector."""
 
     schema_name: str
     is_on_search_path: bool = Field(
         description="Whether statements find the types without the name of the schema.",
+    )
+
+
+class VersionedTask(BaseModel):
+    """A task with its version and the columns by which tasks are listed."""
+
+    id: str = Field(description="Chosen by the application; unique across all users.")
+    data: str = Field(description="The A2A task as JSON text.")
+    session_id: str | None = Field(
+        description="The session of the task; None for a task outside of sessions.",
+    )
+    protocol_version: str | None = Field(
+        description="The A2A version of data, such as 1.0; None for older rows.",
+    )
+    state: str | None = Field(
+        description="The state of the task; None if another writer stored data that contains no state.",
+    )
+    status_ns: int | None = Field(
+        description="The time of the status in nanoseconds since 1970; None without a time, and for a task that another writer stored.",
+    )
+    version: int = Field(
+        description="The number of times that save_task and cancel_task stored the task.",
     )

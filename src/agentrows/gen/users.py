@@ -13,9 +13,13 @@ from .dbtx import DBTX, CursorDBTX, affected, reader, required
 __all__ = [
     "ERASE_FEEDBACK_KEYS",
     "ERASE_MEMORIES",
+    "ERASE_PUSH_CONFIGS",
+    "ERASE_TASK_EVENTS",
     "ERASE_USER",
     "EXPORT_FEEDBACK_KEYS",
     "EXPORT_MEMORIES",
+    "EXPORT_PUSH_CONFIGS",
+    "EXPORT_TASK_EVENTS",
     "EXPORT_USER",
     "FIND_UNCOVERED_TABLES",
     "LOCK_MEMORIES_OF_USER",
@@ -23,13 +27,19 @@ __all__ = [
     "LOCK_TASKS_OF_USER",
     "erase_feedback_keys",
     "erase_memories",
+    "erase_push_configs",
+    "erase_task_events",
     "erase_user",
     "export_feedback_keys",
     "export_memories",
+    "export_push_configs",
+    "export_task_events",
     "export_user",
     "find_uncovered_tables",
     "iter_export_feedback_keys",
     "iter_export_memories",
+    "iter_export_push_configs",
+    "iter_export_task_events",
     "iter_export_user",
     "lock_memories_of_user",
     "lock_sessions_of_user",
@@ -55,6 +65,8 @@ _ERASED_USER_COLUMNS: Final = (
     "shares",
     "share_accesses",
     "feedback_keys",
+    "task_events",
+    "push_configs",
     "memories",
     "uncovered_tables",
 )
@@ -310,6 +322,46 @@ async def iter_export_feedback_keys(db: CursorDBTX, /, *, user_id: str) -> Async
         yield _STR.validate_python(row[0])
 
 
+EXPORT_TASK_EVENTS: Final = """-- name: ExportTaskEvents :many
+SELECT
+    json_build_object('table', 'agentrows_task_event', 'row', to_json(each))::text AS "line!"
+FROM agentrows_task_event AS each
+WHERE each.user_id = $1::text"""
+
+
+async def export_task_events(db: DBTX, /, *, user_id: str) -> list[str]:
+    """Return the events of a user's tasks, in the form of ExportUser."""
+    rows = await db.fetch(EXPORT_TASK_EVENTS, user_id)
+    found = [row[0] for row in rows]
+    return _LIST_STR.validate_python(found)
+
+
+async def iter_export_task_events(db: CursorDBTX, /, *, user_id: str) -> AsyncIterator[str]:
+    """Like export_task_events, one row at a time over a cursor; needs a transaction."""
+    async for row in db.cursor(EXPORT_TASK_EVENTS, user_id):
+        yield _STR.validate_python(row[0])
+
+
+EXPORT_PUSH_CONFIGS: Final = """-- name: ExportPushConfigs :many
+SELECT
+    json_build_object('table', 'agentrows_push_config', 'row', to_json(each))::text AS "line!"
+FROM agentrows_push_config AS each
+WHERE each.user_id = $1::text"""
+
+
+async def export_push_configs(db: DBTX, /, *, user_id: str) -> list[str]:
+    """Return the push notification configs that a user registered, in the form of ExportUser."""
+    rows = await db.fetch(EXPORT_PUSH_CONFIGS, user_id)
+    found = [row[0] for row in rows]
+    return _LIST_STR.validate_python(found)
+
+
+async def iter_export_push_configs(db: CursorDBTX, /, *, user_id: str) -> AsyncIterator[str]:
+    """Like export_push_configs, one row at a time over a cursor; needs a transaction."""
+    async for row in db.cursor(EXPORT_PUSH_CONFIGS, user_id):
+        yield _STR.validate_python(row[0])
+
+
 FIND_UNCOVERED_TABLES: Final = """-- name: FindUncoveredTables :many
 SELECT c.relname::text AS "name!"
 FROM pg_catalog.pg_class AS c
@@ -328,6 +380,8 @@ WHERE
         'task',
         'feedback',
         'agentrows_feedback_key',
+        'agentrows_task_event',
+        'agentrows_push_config',
         'lg_checkpoint',
         'lg_checkpoint_write',
         'crewai_agent_memory',
@@ -501,6 +555,8 @@ SELECT
     (SELECT count(*) FROM erased_shares)::bigint AS "shares!",
     (SELECT count(*) FROM erased_share_accesses)::bigint AS "share_accesses!",
     0::bigint AS "feedback_keys!",
+    0::bigint AS "task_events!",
+    0::bigint AS "push_configs!",
     0::bigint AS "memories!",
     ARRAY[]::text[] AS "uncovered_tables!\""""
 
@@ -528,6 +584,35 @@ WHERE user_id = $1::text"""
 async def erase_feedback_keys(db: DBTX, /, *, user_id: str) -> int:
     """Delete the idempotency keys of a user."""
     status = await db.execute(ERASE_FEEDBACK_KEYS, user_id)
+    return affected(status)
+
+
+ERASE_TASK_EVENTS: Final = """-- name: EraseTaskEvents :execrows
+DELETE FROM agentrows_task_event
+WHERE user_id = $1::text"""
+
+
+async def erase_task_events(db: DBTX, /, *, user_id: str) -> int:
+    """Delete the events of a user's tasks."""
+    status = await db.execute(ERASE_TASK_EVENTS, user_id)
+    return affected(status)
+
+
+ERASE_PUSH_CONFIGS: Final = """-- name: ErasePushConfigs :execrows
+DELETE FROM agentrows_push_config AS config
+WHERE
+    config.user_id = $1::text
+    OR config.task_id IN (SELECT task.id FROM task WHERE task.user_id = $1)"""
+
+
+async def erase_push_configs(db: DBTX, /, *, user_id: str) -> int:
+    """Delete the push notification configs that a user registered, and those for the user's tasks.
+
+    Run it before EraseUser, which deletes the tasks.
+
+    unscoped config: configs of other users for a task of the user are deleted with the task
+    """
+    status = await db.execute(ERASE_PUSH_CONFIGS, user_id)
     return affected(status)
 
 

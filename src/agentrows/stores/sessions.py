@@ -27,7 +27,7 @@ from agentrows.validation import (
 
 if TYPE_CHECKING:
     from agentrows.db.executor import Executor
-    from agentrows.gen.models import IdleSession
+    from agentrows.gen.models import AccessScope, IdleSession
     from agentrows.stores._pages import PagePosition
     from agentrows.validation import Unset
 
@@ -220,7 +220,8 @@ class SessionStore:
     ) -> PrunedSessions:
         """Delete the sessions of all users that were idle for longer than `retention`.
 
-        Their events, tasks, push notification configs, checkpoints, checkpoint writes, CrewAI rows
+        Their events, tasks (with the events and the push configs of A2A, which the result does not
+        count), push notification configs, checkpoints, checkpoint writes, CrewAI rows
         and shares are removed with them. A session is idle if neither its own row nor any of these
         rows was written within the retention, and no share of it was opened. Deleting a row does
         not count as writing it. Sessions are removed in batches of at most 1000, each in a
@@ -251,7 +252,7 @@ class SessionStore:
         batches: list[PrunedSessions] = []
         last: IdleSession | None = None
         while True:
-            prune = partial(_prune_batch, retention=retention, after=last)
+            prune = partial(_prune_batch, retention=retention, after=last, access=scope)
             last, pruned = await self.db.repeat(prune, isolation=choose_isolation(self.db))
             if last is None:
                 return _add_up(batches)
@@ -259,7 +260,7 @@ class SessionStore:
 
 
 async def _prune_batch(
-    db: Executor, *, retention: timedelta, after: IdleSession | None
+    db: Executor, *, retention: timedelta, after: IdleSession | None, access: AccessScope
 ) -> tuple[IdleSession | None, PrunedSessions]:
     """Delete the expired ones of the next idle sessions; return the last of these, None at the end.
 
@@ -287,12 +288,14 @@ async def _prune_batch(
     sessions = await queries.lock_tasks_of_sessions(
         db, id=[session.id for session in locked], user_id=[session.user_id for session in locked]
     )
-    pruned = await queries.prune_sessions(
-        db,
-        retention=retention,
-        id=[session.id for session in sessions],
-        user_id=[session.user_id for session in sessions],
-    )
+    ids = [session.id for session in sessions]
+    user_ids = [session.user_id for session in sessions]
+    tasks: list[str] = []
+    if access.has_task_events:
+        tasks = await queries.list_tasks_of_sessions(db, id=ids, user_id=user_ids)
+    pruned = await queries.prune_sessions(db, retention=retention, id=ids, user_id=user_ids)
+    if tasks:
+        await queries.prune_rows_of_tasks(db, task_id=tasks)
     return idle[-1], pruned
 
 

@@ -65,6 +65,11 @@ class UserStore:
             if access.has_feedback_keys:
                 async for line in queries.iter_export_feedback_keys(cursor, user_id=user_id):
                     yield line
+            if access.has_task_events:
+                async for line in queries.iter_export_task_events(cursor, user_id=user_id):
+                    yield line
+                async for line in queries.iter_export_push_configs(cursor, user_id=user_id):
+                    yield line
             if _has_memories(scope, access):
                 async for row in queries.iter_export_memories(cursor, user_id=user_id):
                     yield _format_line(row)
@@ -72,10 +77,10 @@ class UserStore:
     async def erase_user(self, user_id: str) -> ErasedUser:
         """Delete every row of a user in one transaction; return the number of rows by table.
 
-        Rows that are marked as deleted are removed as well, and the rows that depend on them: push
-        notification configs of the tasks, and records of access to the user's shares. A task
-        without an owner that may belong to another user stays, hidden from all users;
-        `hidden_tasks` counts these.
+        Rows that are marked as deleted are removed as well, and the rows that depend on them:
+        events and push notification configs of the tasks, and records of access to the user's
+        shares. A task without an owner that may belong to another user stays, hidden from all
+        users; `hidden_tasks` counts these.
 
         Rows in tables of other releases and of the application stay. `uncovered_tables` lists
         those that have a column `user_id` and are in the schema of the sessions; a warning of the
@@ -100,16 +105,23 @@ class UserStore:
             uncovered = await _find_uncovered_tables(scope, access, "erase_user")
             await queries.lock_tasks_of_user(scope, user_id=user_id)
             await queries.lock_sessions_of_user(scope, user_id=user_id)
+            counts = await _erase_optional_tables(scope, access, user_id)
             erased = await queries.erase_user(scope, user_id=user_id)
-            keys = memories = 0
-            if access.has_feedback_keys:
-                keys = await queries.erase_feedback_keys(scope, user_id=user_id)
-            if _has_memories(scope, access):
-                await queries.lock_memories_of_user(scope, user_id=user_id)
-                memories = await queries.erase_memories(scope, user_id=user_id)
-        return erased.model_copy(
-            update={"feedback_keys": keys, "memories": memories, "uncovered_tables": uncovered}
-        )
+        return erased.model_copy(update={**counts, "uncovered_tables": uncovered})
+
+
+async def _erase_optional_tables(db: Executor, access: AccessScope, user_id: str) -> dict[str, int]:
+    """Delete a user's rows in the tables that not every database has; return their numbers."""
+    counts: dict[str, int] = {}
+    if access.has_task_events:
+        counts["push_configs"] = await queries.erase_push_configs(db, user_id=user_id)
+        counts["task_events"] = await queries.erase_task_events(db, user_id=user_id)
+    if access.has_feedback_keys:
+        counts["feedback_keys"] = await queries.erase_feedback_keys(db, user_id=user_id)
+    if _has_memories(db, access):
+        await queries.lock_memories_of_user(db, user_id=user_id)
+        counts["memories"] = await queries.erase_memories(db, user_id=user_id)
+    return counts
 
 
 async def _find_uncovered_tables(db: Executor, access: AccessScope, method: str) -> list[str]:
