@@ -5,6 +5,15 @@
 -- Return 1.
 SELECT 1 AS answer;
 
+-- name: GetServerProcess :one
+-- Return the id of the server process that runs this statement.
+-- py: one!
+SELECT pg_backend_pid()::integer AS "process_id!";
+
+-- name: SendNotification :exec
+-- Send a notification to the sessions that listen to a channel.
+SELECT pg_notify(@channel::text, @payload::text);
+
 -- name: FindVectorSchema :one
 -- Return the schema of pgvector's types, and whether it is on the search path.
 --

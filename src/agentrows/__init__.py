@@ -12,6 +12,7 @@ from pgvector import Vector
 from agentrows._version import __version__
 from agentrows.client import PostgresClient, Stores, Transaction, TransactionalStores
 from agentrows.config import Settings
+from agentrows.db.notifications import Notification
 from agentrows.db.retries import Retry
 from agentrows.errors import (
     Aborted,
@@ -108,6 +109,7 @@ __all__ = [
     "NewMemory",
     "NewTool",
     "NotFound",
+    "Notification",
     "OutcomeUnknown",
     "OwnedByAnother",
     "PoolTimeout",

@@ -13,18 +13,22 @@ from .pgvectors import PgVector
 
 __all__ = [
     "FIND_VECTOR_SCHEMA",
+    "GET_SERVER_PROCESS",
     "PING",
     "PROBE_JSON",
     "PROBE_VECTOR",
     "READ_ACCESS_SCOPE",
     "RESTRICT_TO_USER",
+    "SEND_NOTIFICATION",
     "RestrictToUserRow",
     "find_vector_schema",
+    "get_server_process",
     "ping",
     "probe_json",
     "probe_vector",
     "read_access_scope",
     "restrict_to_user",
+    "send_notification",
 ]
 
 
@@ -62,6 +66,25 @@ async def ping(db: DBTX, /) -> int:
     """Return 1."""
     value = await db.fetchval(PING)
     return _INT.validate_python(required(value, "Ping"))
+
+
+GET_SERVER_PROCESS: Final = """-- name: GetServerProcess :one
+SELECT pg_backend_pid()::integer AS "process_id!\""""
+
+
+async def get_server_process(db: DBTX, /) -> int:
+    """Return the id of the server process that runs this statement."""
+    value = await db.fetchval(GET_SERVER_PROCESS)
+    return _INT.validate_python(required(value, "GetServerProcess"))
+
+
+SEND_NOTIFICATION: Final = """-- name: SendNotification :exec
+SELECT pg_notify($1::text, $2::text)"""
+
+
+async def send_notification(db: DBTX, /, *, channel: str, payload: str) -> None:
+    """Send a notification to the sessions that listen to a channel."""
+    await db.execute(SEND_NOTIFICATION, channel, payload)
 
 
 FIND_VECTOR_SCHEMA: Final = """-- name: FindVectorSchema :one
