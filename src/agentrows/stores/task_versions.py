@@ -310,7 +310,8 @@ class TaskVersionStore:
             is_deleted = await tasks.is_task_deleted(db, id=id)
             if is_deleted:
                 return Deleted(f"task {id!r} is deleted: its id cannot be reused")
-            if is_deleted is not None:
+            # Without a row to see, a policy hides it, or a later version was purged.
+            if is_deleted is not None or not version:
                 return OwnedByAnother(f"task {id!r} belongs to another user")
         return Stale(f"task {id!r} was changed since version {version}: read it again")
 
