@@ -5,6 +5,15 @@
 -- Return 1.
 SELECT 1 AS answer;
 
+-- name: GetServerProcess :one
+-- Return the id of the server process that runs this statement.
+-- py: one!
+SELECT pg_backend_pid()::integer AS "process_id!";
+
+-- name: SendNotification :exec
+-- Send a notification to the sessions that listen to a channel.
+SELECT pg_notify(@channel::text, @payload::text);
+
 -- name: FindVectorSchema :one
 -- Return the schema of pgvector's types, and whether it is on the search path.
 --
@@ -47,6 +56,7 @@ SELECT
     (to_regclass('agentrows_checkpoint_blob') IS NOT NULL)::boolean AS "has_checkpoint_values!",
     (to_regclass('agentrows_store_item') IS NOT NULL)::boolean AS "has_store_items!",
     (to_regclass('agentrows_store_vector') IS NOT NULL)::boolean AS "has_store_vectors!",
+    (to_regclass('agentrows_task_event') IS NOT NULL)::boolean AS "has_task_events!",
     (to_regclass('memory') IS NOT NULL)::boolean AS "has_memory!",
     (to_regclass('vector_schema_migrations') IS NOT NULL)::boolean AS "has_vector_track!",
     current_setting('transaction_isolation')::text AS "isolation!";
@@ -79,6 +89,8 @@ WHERE
             to_regclass('agentrows_user_state'),
             to_regclass('agentrows_store_item'),
             to_regclass('agentrows_store_vector'),
+            to_regclass('agentrows_task_event'),
+            to_regclass('agentrows_push_config'),
             to_regclass('lg_checkpoint'),
             to_regclass('lg_checkpoint_write'),
             to_regclass('crewai_agent_memory'),

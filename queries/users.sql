@@ -319,6 +319,22 @@ SELECT
 FROM agentrows_store_vector AS each
 WHERE each.user_id = @user_id::text;
 
+-- name: ExportTaskEvents :many
+-- Return the events of a user's tasks, in the form of ExportUser.
+-- py: iterator
+SELECT
+    json_build_object('table', 'agentrows_task_event', 'row', to_json(each))::text AS "line!"
+FROM agentrows_task_event AS each
+WHERE each.user_id = @user_id::text;
+
+-- name: ExportPushConfigs :many
+-- Return the push notification configs that a user registered, in the form of ExportUser.
+-- py: iterator
+SELECT
+    json_build_object('table', 'agentrows_push_config', 'row', to_json(each))::text AS "line!"
+FROM agentrows_push_config AS each
+WHERE each.user_id = @user_id::text;
+
 -- name: FindUncoveredTables :many
 -- Return the tables with a column user_id that are not tables of this release.
 --
@@ -345,6 +361,8 @@ WHERE
         'agentrows_user_state',
         'agentrows_store_item',
         'agentrows_store_vector',
+        'agentrows_task_event',
+        'agentrows_push_config',
         'lg_checkpoint',
         'lg_checkpoint_write',
         'crewai_agent_memory',
@@ -429,6 +447,9 @@ FROM (
 -- py: doc ErasedUser.user_states States that the user's sessions with an application share.
 -- py: doc ErasedUser.store_items JSON documents by namespace and key.
 -- py: doc ErasedUser.store_vectors Vectors of these documents.
+-- py: doc ErasedUser.task_events Events of the user's tasks.
+-- py: doc ErasedUser.push_configs Push notification configs that the user registered, and those of
+-- py: doc ErasedUser.push_configs others for the user's tasks.
 -- py: doc ErasedUser.uncovered_tables Tables of another release or of the application that have a
 -- py: doc ErasedUser.uncovered_tables column user_id; their rows stay.
 WITH erased_tasks AS (
@@ -532,6 +553,8 @@ SELECT
     0::bigint AS "feedback_keys!",
     0::bigint AS "session_states!",
     0::bigint AS "user_states!",
+    0::bigint AS "task_events!",
+    0::bigint AS "push_configs!",
     0::bigint AS "memories!",
     0::bigint AS "store_items!",
     0::bigint AS "store_vectors!",
@@ -551,6 +574,22 @@ WHERE user_id = @user_id::text;
 -- Delete the states that the sessions of a user share.
 DELETE FROM agentrows_user_state
 WHERE user_id = @user_id::text;
+
+-- name: EraseTaskEvents :execrows
+-- Delete the events of a user's tasks.
+DELETE FROM agentrows_task_event
+WHERE user_id = @user_id::text;
+
+-- name: ErasePushConfigs :execrows
+-- Delete the push notification configs that a user registered, and those for the user's tasks.
+--
+-- Run it before EraseUser, which deletes the tasks.
+--
+-- unscoped config: configs of other users for a task of the user are deleted with the task
+DELETE FROM agentrows_push_config AS config
+WHERE
+    config.user_id = @user_id::text
+    OR config.task_id IN (SELECT task.id FROM task WHERE task.user_id = @user_id);
 
 -- name: EraseMemories :execrows
 -- Delete every memory of a user.

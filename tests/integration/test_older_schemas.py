@@ -50,6 +50,8 @@ MOVED: Final = {
     "agents": 3,
     "app sessions": 6,
     "tasks": 7,
+    "task versions": 7,
+    "push configs": 7,
     "push notifications": 7,
     "shares": 6,
     "users": 7,

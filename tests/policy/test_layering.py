@@ -11,6 +11,8 @@ SOURCE = Path(__file__).parents[2] / "src"
 
 # A part of the package → the other parts that it may import.
 MAY_IMPORT = {
+    # An adapter uses public methods of the client, and its framework.
+    "a2a": {"agentrows", "errors", "validation"},
     "agentrows": {
         *("client", "config", "db", "errors", "gen", "startup", "stores", "validation"),
         "_version",
@@ -37,6 +39,8 @@ MAY_IMPORT = {
 }
 # The same for the generator: the packages a request passes through, and the modules below them.
 GENERATOR_MAY_IMPORT = {
+    # An adapter uses public methods of the client, and its framework.
+    "a2a": {"agentrows", "errors", "validation"},
     "__init__": set[str](),
     "__main__": {"build", "check", "errors", "protocol", "render", "sqlfiles"},
     "build": {
@@ -89,6 +93,7 @@ GENERATOR_MAY_IMPORT = {
 ADAPTERS = {"langchain_core": "langgraph", "langgraph": "langgraph"}
 # A part → libraries that it must not import.
 FORBIDDEN_LIBRARIES = {
+    "a2a": {"asyncpg"},
     "gen": {"asyncpg"},
     "stores": {"asyncpg"},
     "config": {"asyncpg"},

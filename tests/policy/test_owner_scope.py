@@ -32,6 +32,8 @@ OWNED = {table for table in SCHEMA.columns if SCHEMA.is_owned(table)}
 UNSCOPED = {
     "CountExpiredSessions": {""},
     "CountIdleThreads": {""},
+    "CountExpiredTaskEvents": {""},
+    "ErasePushConfigs": {"config"},
     "EraseUser": {"access", "ambiguous", "other"},
     "FindSessionShares": {""},
     "IsTaskDeleted": {""},
@@ -41,16 +43,22 @@ UNSCOPED = {
     "ListChannelHistory": {"with"},
     "ListIdleSessions": {""},
     "ListIdleThreads": {""},
+    "ListPushConfigsAllUsers": {""},
+    "ListTaskEventsAllUsers": {""},
     "LockExpiredSessions": {""},
     "LockTasksOfSession": {""},
     "LockTasksOfSessions": {""},
     "LockUnnamedValues": {"blob"},
     "PruneMemories": {""},
+    "PruneRowsOfTasks": {""},
     "PruneSessions": {""},
     "PurgeSession": {"hidden", "other"},
     "PruneThread": {"with"},
     "PruneStoreItems": {""},
+    "PruneTaskEvents": {""},
+    "PurgeTask": {"config"},
     "RecordShareAccess": {""},
+    "UpsertPushConfig": {"other"},
     "UpsertPushNotification": {"other"},
 }
 
@@ -99,6 +107,7 @@ GIVERS = (
     r"(?<=\n    )@user_id(?:::text)?(?=[,\n])",
     r"(?<=\n        )@user_id(?:::text)?(?=[,\n])",
     r"(?<=\()@user_id(?=, @thread_id)",
+    r"(?<=, )@user_id::text(?=, @config_id)",
 )
 """Values that give a new row to the caller, as the queries write them."""
 

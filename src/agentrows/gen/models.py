@@ -47,6 +47,7 @@ __all__ = [
     "PrunedSessions",
     "PrunedStoreItem",
     "PrunedThreads",
+    "PushConfig",
     "PushNotification",
     "RefreshedTools",
     "Session",
@@ -64,6 +65,7 @@ __all__ = [
     "StoreHit",
     "StoreItem",
     "Task",
+    "TaskEvent",
     "Thread",
     "ThreadAncestor",
     "ThreadCheckpoint",
@@ -74,6 +76,7 @@ __all__ = [
     "ToolServer",
     "ValueKey",
     "VectorSchema",
+    "VersionedTask",
     "WriteDigest",
 ]
 
@@ -197,6 +200,20 @@ class Memory(BaseModel):
     )
 
 
+class PushConfig(BaseModel):
+    """A push notification configuration of A2A for a task, which need not be stored."""
+
+    task_id: str = Field(description="The task whose progress is reported.")
+    user_id: str = Field(description="The user that registered the config.")
+    config_id: str = Field(
+        description="Chosen by the application; unique for the task and the user.",
+    )
+    data: bytes = Field(
+        description="The config in the form of the application, which may be encrypted.",
+    )
+    created_at: dt.datetime = Field(description="When the config was first stored.")
+
+
 class PushNotification(BaseModel):
     """A push notification configuration of A2A: the address to which the progress of a task is reported."""
 
@@ -261,29 +278,6 @@ class SessionShareAccess(BaseModel):
     )
 
 
-class Task(BaseModel):
-    """An A2A task: a unit of work that an agent does for a session."""
-
-    id: str = Field(description="Chosen by the application; unique across all users.")
-    data: str = Field(description="The A2A task as JSON text.")
-    session_id: str | None = Field(
-        description="The session of the task; NULL for a task outside of sessions.",
-    )
-    created_at: dt.datetime | None = Field(
-        description="When the task was first stored; NULL sorts as the oldest.",
-    )
-    updated_at: dt.datetime | None = Field(description="When the task was last stored.")
-    deleted_at: dt.datetime | None = Field(
-        description="When the task was deleted, after which its id cannot be reused; NULL while the row is live.",
-    )
-    protocol_version: str | None = Field(
-        description="The A2A version of data, such as 1.0; NULL for a row older than this column.",
-    )
-    user_id: str | None = Field(
-        description="The owner of the task; NULL for a row older than this column whose session does not determine the owner.",
-    )
-
-
 class Tool(BaseModel):
     """A tool that a tool server offers."""
 
@@ -336,6 +330,7 @@ class AccessScope(BaseModel):
     has_checkpoint_values: bool
     has_store_items: bool
     has_store_vectors: bool
+    has_task_events: bool
     has_memory: bool
     has_vector_track: bool = Field(
         description="Whether the table `memory` is that of the track vector.",
@@ -506,6 +501,10 @@ class ErasedUser(BaseModel):
     session_states: int = Field(description="States of the user's sessions with applications.")
     user_states: int = Field(
         description="States that the user's sessions with an application share.",
+    )
+    task_events: int = Field(description="Events of the user's tasks.")
+    push_configs: int = Field(
+        description="Push notification configs that the user registered, and those of others for the user's tasks.",
     )
     memories: int
     store_items: int = Field(description="JSON documents by namespace and key.")
@@ -988,6 +987,36 @@ class StoreItem(BaseModel):
     updated_at: dt.datetime = Field(description="When the value was last stored.")
 
 
+class Task(BaseModel):
+    """An A2A task: a unit of work that an agent does for a session."""
+
+    id: str = Field(description="Chosen by the application; unique across all users.")
+    data: str = Field(description="The A2A task as JSON text.")
+    session_id: str | None = Field(
+        description="The session of the task; NULL for a task outside of sessions.",
+    )
+    created_at: dt.datetime | None = Field(
+        description="When the task was first stored; NULL sorts as the oldest.",
+    )
+    updated_at: dt.datetime | None = Field(description="When the task was last stored.")
+    deleted_at: dt.datetime | None = Field(
+        description="When the task was deleted, after which its id cannot be reused; NULL while the row is live.",
+    )
+    protocol_version: str | None = Field(
+        description="The A2A version of data, such as 1.0; NULL for a row older than this column.",
+    )
+    user_id: str | None = Field(
+        description="The owner of the task; NULL for a row older than this column whose session does not determine the owner.",
+    )
+
+
+class TaskEvent(BaseModel):
+    """A change of a task."""
+
+    version: int = Field(description="The version of the task after the change.")
+    data: bytes = Field(description="The change in the form of the application.")
+
+
 class Thread(BaseModel):
     """A LangGraph thread of a user."""
 
@@ -1144,6 +1173,28 @@ class VectorSchema(BaseModel):
     schema_name: str
     is_on_search_path: bool = Field(
         description="Whether statements find the types without the name of the schema.",
+    )
+
+
+class VersionedTask(BaseModel):
+    """A task with its version and the columns by which tasks are listed."""
+
+    id: str = Field(description="Chosen by the application; unique across all users.")
+    data: str = Field(description="The A2A task as JSON text.")
+    session_id: str | None = Field(
+        description="The session of the task; None for a task outside of sessions.",
+    )
+    protocol_version: str | None = Field(
+        description="The A2A version of data, such as 1.0; None for older rows.",
+    )
+    state: str | None = Field(
+        description="The state of the task; None if another writer stored data that contains no state.",
+    )
+    status_ns: int | None = Field(
+        description="The time of the status in nanoseconds since 1970; None without a time, and for a task that another writer stored.",
+    )
+    version: int = Field(
+        description="The number of times that save_task and cancel_task stored the task.",
     )
 
 

@@ -13,17 +13,21 @@ from .dbtx import DBTX, CursorDBTX, affected, reader, required
 __all__ = [
     "ERASE_FEEDBACK_KEYS",
     "ERASE_MEMORIES",
+    "ERASE_PUSH_CONFIGS",
     "ERASE_SESSION_STATES",
     "ERASE_STORE_ITEMS",
     "ERASE_STORE_VECTORS",
+    "ERASE_TASK_EVENTS",
     "ERASE_USER",
     "ERASE_USER_STATES",
     "EXPORT_CHECKPOINTS",
     "EXPORT_FEEDBACK_KEYS",
     "EXPORT_MEMORIES",
+    "EXPORT_PUSH_CONFIGS",
     "EXPORT_STATES",
     "EXPORT_STORE_ITEMS",
     "EXPORT_STORE_VECTORS",
+    "EXPORT_TASK_EVENTS",
     "EXPORT_THREADS",
     "EXPORT_USER",
     "FIND_UNCOVERED_TABLES",
@@ -35,26 +39,32 @@ __all__ = [
     "LOCK_TASKS_OF_USER",
     "erase_feedback_keys",
     "erase_memories",
+    "erase_push_configs",
     "erase_session_states",
     "erase_store_items",
     "erase_store_vectors",
+    "erase_task_events",
     "erase_user",
     "erase_user_states",
     "export_checkpoints",
     "export_feedback_keys",
     "export_memories",
+    "export_push_configs",
     "export_states",
     "export_store_items",
     "export_store_vectors",
+    "export_task_events",
     "export_threads",
     "export_user",
     "find_uncovered_tables",
     "iter_export_checkpoints",
     "iter_export_feedback_keys",
     "iter_export_memories",
+    "iter_export_push_configs",
     "iter_export_states",
     "iter_export_store_items",
     "iter_export_store_vectors",
+    "iter_export_task_events",
     "iter_export_threads",
     "iter_export_user",
     "list_threads_with_values",
@@ -87,6 +97,8 @@ _ERASED_USER_COLUMNS: Final = (
     "feedback_keys",
     "session_states",
     "user_states",
+    "task_events",
+    "push_configs",
     "memories",
     "store_items",
     "store_vectors",
@@ -507,6 +519,46 @@ async def iter_export_store_vectors(db: CursorDBTX, /, *, user_id: str) -> Async
         yield _STR.validate_python(row[0])
 
 
+EXPORT_TASK_EVENTS: Final = """-- name: ExportTaskEvents :many
+SELECT
+    json_build_object('table', 'agentrows_task_event', 'row', to_json(each))::text AS "line!"
+FROM agentrows_task_event AS each
+WHERE each.user_id = $1::text"""
+
+
+async def export_task_events(db: DBTX, /, *, user_id: str) -> list[str]:
+    """Return the events of a user's tasks, in the form of ExportUser."""
+    rows = await db.fetch(EXPORT_TASK_EVENTS, user_id)
+    found = [row[0] for row in rows]
+    return _LIST_STR.validate_python(found)
+
+
+async def iter_export_task_events(db: CursorDBTX, /, *, user_id: str) -> AsyncIterator[str]:
+    """Like export_task_events, one row at a time over a cursor; needs a transaction."""
+    async for row in db.cursor(EXPORT_TASK_EVENTS, user_id):
+        yield _STR.validate_python(row[0])
+
+
+EXPORT_PUSH_CONFIGS: Final = """-- name: ExportPushConfigs :many
+SELECT
+    json_build_object('table', 'agentrows_push_config', 'row', to_json(each))::text AS "line!"
+FROM agentrows_push_config AS each
+WHERE each.user_id = $1::text"""
+
+
+async def export_push_configs(db: DBTX, /, *, user_id: str) -> list[str]:
+    """Return the push notification configs that a user registered, in the form of ExportUser."""
+    rows = await db.fetch(EXPORT_PUSH_CONFIGS, user_id)
+    found = [row[0] for row in rows]
+    return _LIST_STR.validate_python(found)
+
+
+async def iter_export_push_configs(db: CursorDBTX, /, *, user_id: str) -> AsyncIterator[str]:
+    """Like export_push_configs, one row at a time over a cursor; needs a transaction."""
+    async for row in db.cursor(EXPORT_PUSH_CONFIGS, user_id):
+        yield _STR.validate_python(row[0])
+
+
 FIND_UNCOVERED_TABLES: Final = """-- name: FindUncoveredTables :many
 SELECT c.relname::text AS "name!"
 FROM pg_catalog.pg_class AS c
@@ -530,6 +582,8 @@ WHERE
         'agentrows_user_state',
         'agentrows_store_item',
         'agentrows_store_vector',
+        'agentrows_task_event',
+        'agentrows_push_config',
         'lg_checkpoint',
         'lg_checkpoint_write',
         'crewai_agent_memory',
@@ -738,6 +792,8 @@ SELECT
     0::bigint AS "feedback_keys!",
     0::bigint AS "session_states!",
     0::bigint AS "user_states!",
+    0::bigint AS "task_events!",
+    0::bigint AS "push_configs!",
     0::bigint AS "memories!",
     0::bigint AS "store_items!",
     0::bigint AS "store_vectors!",
@@ -789,6 +845,35 @@ WHERE user_id = $1::text"""
 async def erase_user_states(db: DBTX, /, *, user_id: str) -> int:
     """Delete the states that the sessions of a user share."""
     status = await db.execute(ERASE_USER_STATES, user_id)
+    return affected(status)
+
+
+ERASE_TASK_EVENTS: Final = """-- name: EraseTaskEvents :execrows
+DELETE FROM agentrows_task_event
+WHERE user_id = $1::text"""
+
+
+async def erase_task_events(db: DBTX, /, *, user_id: str) -> int:
+    """Delete the events of a user's tasks."""
+    status = await db.execute(ERASE_TASK_EVENTS, user_id)
+    return affected(status)
+
+
+ERASE_PUSH_CONFIGS: Final = """-- name: ErasePushConfigs :execrows
+DELETE FROM agentrows_push_config AS config
+WHERE
+    config.user_id = $1::text
+    OR config.task_id IN (SELECT task.id FROM task WHERE task.user_id = $1)"""
+
+
+async def erase_push_configs(db: DBTX, /, *, user_id: str) -> int:
+    """Delete the push notification configs that a user registered, and those for the user's tasks.
+
+    Run it before EraseUser, which deletes the tasks.
+
+    unscoped config: configs of other users for a task of the user are deleted with the task
+    """
+    status = await db.execute(ERASE_PUSH_CONFIGS, user_id)
     return affected(status)
 
 
