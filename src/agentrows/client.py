@@ -27,6 +27,7 @@ from agentrows.stores._requirements import ROW_SECURITY, require
 from agentrows.stores._row_security import restrict_to_user
 from agentrows.stores.agents import AgentStore
 from agentrows.stores.checkpoints import CheckpointStore
+from agentrows.stores.conversations import ConversationStore
 from agentrows.stores.crewai import CrewAIStore
 from agentrows.stores.events import EventStore
 from agentrows.stores.feedback import FeedbackStore
@@ -65,6 +66,7 @@ class Stores(
     SessionStore,
     ShareStore,
     EventStore,
+    ConversationStore,
     TaskStore,
     PushNotificationStore,
     FeedbackStore,

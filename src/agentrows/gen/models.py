@@ -15,6 +15,7 @@ __all__ = [
     "AgentrowsFeedbackKey",
     "Checkpoint",
     "CheckpointWrite",
+    "Conversation",
     "CrewAIFlowState",
     "CrewAIMemory",
     "ErasedUser",
@@ -375,6 +376,15 @@ class AccessScope(BaseModel):
     isolation: str = Field(
         description="The name of the level as PostgreSQL writes it, such as read committed.",
     )
+
+
+class Conversation(BaseModel):
+    """The agent of a session."""
+
+    agent_id: str | None = Field(
+        description="The agent of the conversation; NULL if it is unknown.",
+    )
+    is_deleted: bool
 
 
 class ErasedUser(BaseModel):
