@@ -8,9 +8,21 @@ LOCK := .ci/requirements-dev.txt
 BENCH_VENV := .venv-bench
 BENCH_READY := $(BENCH_VENV)/.ready
 BENCH_LOCK := .ci/requirements-bench.txt
-RESOLVE := uv pip compile pyproject.toml --all-extras \
+# Frameworks with adapters, by environment: .venv-integrations-langgraph and .venv-integrations-agents.
+FAMILIES := langgraph agents
+ADAPTERS_langgraph := langgraph
+ADAPTERS_agents := adk openai_agents a2a
+ADAPTER_TESTS = -q -n auto --dist loadfile -c tests/integrations.ini \
+	$(wildcard tests/integrations/common $(ADAPTERS_$*:%=tests/integrations/%))
+INTEGRATIONS_VENV = .venv-integrations-$*
+INTEGRATIONS_LOCK = .ci/requirements-integrations-$*.txt
+RESOLVE := uv pip compile pyproject.toml \
 	--universal --python-version 3.11 --generate-hashes --no-annotate --no-strip-extras \
 	--custom-compile-command "make lock" --quiet
+# Each environment names its extras, so that no framework becomes a development dependency.
+EXTRAS := --extra codegen --extra embedded --extra uvloop
+EXTRAS_langgraph := --extra embedded --extra langgraph
+EXTRAS_agents := --extra a2a --extra adk --extra embedded --extra openai-agents
 # Python 3.10 and older have to be able to run this line.
 CHECK_PYTHON := 'import sys; v = sys.version_info; \
 	sys.exit(v < (3, 11) and "Python 3.11 or later is needed, this is %d.%d; name one: make PYTHON=python3.11" % v[:2])'
@@ -25,10 +37,11 @@ export PYTEST_XDIST_AUTO_NUM_WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONL
 STORES := pytest -q -n auto --dist loadfile tests/integration/stores $(addprefix \
 	--ignore=tests/integration/stores/test_,bad_input.py hostile_input.py limits.py memory_search.py)
 
-.PHONY: help demo test matrix soak unit lint types generate verify check lock licences bench clean
+.PHONY: help demo test matrix soak unit lint types generate verify check integrations \
+	integrations-full lock licences bench clean
 
 help: ## List the targets.
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 19
 
 demo: $(READY) ## Run `agentrows demo` on an embedded PostgreSQL.
 	@agentrows demo
@@ -66,15 +79,34 @@ verify: $(READY) ## Check generated code, frozen migrations and the rules of tes
 	PYTHONPATH=tests python -m policy.checks.contraction
 	pytest -q -n auto tests/policy
 
-check: verify test matrix ## Run every check that a change has to pass.
+check: verify test matrix integrations ## Run every check that a change has to pass.
 
-lock: $(READY) ## Update the lock files of the development dependencies.
-	$(RESOLVE) --group dev --upgrade --output-file $(LOCK)
-	$(RESOLVE) --group bench --upgrade --output-file $(BENCH_LOCK)
-	python tests/policy/checks/locks.py $(LOCK) $(BENCH_LOCK)
+integrations: $(FAMILIES:%=integrations-%) ## Test the adapters, also with the frameworks' own tests.
 
-licences: $(READY) ## Write docs/licences.md from the installed dependencies.
+integrations-full: $(FAMILIES:%=lowest-%) integrations ## The same, and the oldest supported frameworks.
+
+# Types of the adapters, and their tests.
+integrations-%: .venv-integrations-%/.ready
+	$(INTEGRATIONS_VENV)/bin/mypy $(shell find $(wildcard tests/integrations/common \
+		$(foreach name,$(ADAPTERS_$*),src/agentrows/$(name)* tests/integrations/$(name))) -name '*.py')
+	$(INTEGRATIONS_VENV)/bin/pyright --warnings --project tests/integrations/pyright-$*.json
+	$(INTEGRATIONS_VENV)/bin/pytest $(ADAPTER_TESTS)
+
+lowest-%: .venv-lowest-%/.ready
+	.venv-lowest-$*/bin/pytest $(ADAPTER_TESTS)
+
+lock: $(READY) ## Update the lock files of all environments.
+	$(RESOLVE) $(EXTRAS) --group dev --upgrade --output-file $(LOCK)
+	$(RESOLVE) $(EXTRAS) --group bench --upgrade --output-file $(BENCH_LOCK)
+	$(foreach family,$(FAMILIES),$(RESOLVE) $(EXTRAS_$(family)) --group integrations-$(family) \
+		--upgrade --output-file .ci/requirements-integrations-$(family).txt &&) true
+	python tests/policy/checks/locks.py $(LOCK) $(BENCH_LOCK) \
+		$(FAMILIES:%=.ci/requirements-integrations-%.txt)
+
+licences: $(READY) $(FAMILIES:%=.venv-integrations-%/.ready) ## Write docs/licences.md from the installed dependencies.
 	python tests/policy/checks/licences.py > docs/licences.md.new
+	$(foreach family,$(FAMILIES),.venv-integrations-$(family)/bin/python \
+		tests/policy/checks/licences.py adapters >> docs/licences.md.new &&) true
 	mv docs/licences.md.new docs/licences.md
 
 bench: $(BENCH_READY) ## Compare with other libraries; BENCH=get_session,growth selects, ROUNDS=9 runs longer.
@@ -82,7 +114,7 @@ bench: $(BENCH_READY) ## Compare with other libraries; BENCH=get_session,growth 
 	$(if $(BENCH),,$(BENCH_VENV)/bin/python benchmarks/report.py)
 
 clean: ## Remove the files that the targets create.
-	rm -rf $(VENV) $(BENCH_VENV) .cache build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BENCH_VENV) .venv-integrations-* .venv-lowest-* .cache build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(READY): pyproject.toml $(LOCK)
 	@$(PYTHON) -c $(CHECK_PYTHON)
@@ -98,4 +130,27 @@ $(BENCH_READY): pyproject.toml $(BENCH_LOCK)
 	@$(PYTHON) -m venv --clear $(BENCH_VENV)
 	@$(BENCH_VENV)/bin/python -m pip install --quiet --require-hashes --requirement $(BENCH_LOCK)
 	@$(BENCH_VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Make would delete them as intermediate files.
+.PRECIOUS: .venv-integrations-%/.ready .venv-lowest-%/.ready
+
+.venv-integrations-%/.ready: pyproject.toml .ci/requirements-integrations-%.txt
+	@$(PYTHON) -c $(CHECK_PYTHON)
+	@echo "creating the environment of the adapters in $(@D) (one minute)"
+	@$(PYTHON) -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip install --quiet --require-hashes --requirement $(INTEGRATIONS_LOCK)
+	@$(@D)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# The lowest versions are resolved again for each environment, so no lock file is stored.
+.venv-lowest-%/.ready: pyproject.toml $(READY)
+	@echo "creating the environment of the oldest supported frameworks in $(@D) (one minute)"
+	@mkdir -p .cache
+	@$(RESOLVE) $(EXTRAS_$*) --group integrations-$* --resolution lowest-direct \
+		--output-file .cache/lowest-$*.txt
+	@python tests/policy/checks/locks.py .cache/lowest-$*.txt
+	@$(PYTHON) -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip install --quiet --require-hashes --requirement .cache/lowest-$*.txt
+	@$(@D)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -55,9 +55,8 @@ def test_extras_in_a_lock_file_have_lines_that_old_pips_accept(lock: Path) -> No
     text = lock.read_text()
     names = set(re.findall(r"(?m)^([^ =#]+)==", text))
     wanted = [*PROJECT["project"]["dependencies"]]
-    for group in ("dev", "bench"):
-        if group in lock.name:
-            wanted += PROJECT["dependency-groups"][group]
+    group = lock.stem.removeprefix("requirements-")
+    wanted += [one for one in PROJECT["dependency-groups"][group] if isinstance(one, str)]
 
     assert locks.complete(text) == text, "run `make lock`"
     for requirement in map(Requirement, wanted):
@@ -83,13 +82,31 @@ def test_every_requirement_is_pinned_to_an_allowed_version() -> None:
     wanted = [
         *project["dependencies"],
         *(one for extra in project["optional-dependencies"].values() for one in extra),
-        *(one for group in PROJECT["dependency-groups"].values() for one in group),
+        *(
+            one
+            for group in PROJECT["dependency-groups"].values()
+            for one in group
+            if isinstance(one, str)
+        ),
         *PROJECT["build-system"]["requires"],
     ]
 
     for requirement in map(Requirement, wanted):
         versions = pinned.get(canonicalize_name(requirement.name), set())
         assert any(requirement.specifier.contains(version) for version in versions), requirement
+
+
+def test_no_framework_is_a_development_dependency() -> None:
+    extras = PROJECT["project"]["optional-dependencies"]
+    frameworks = {
+        canonicalize_name(Requirement(one).name)
+        for name in licences.ADAPTERS
+        for one in extras[name]
+    }
+    development = {canonicalize_name(name) for name in licences.pinned()}
+
+    assert frameworks
+    assert not frameworks & development
 
 
 def test_every_install_command_requires_hashes() -> None:
@@ -102,9 +119,11 @@ def test_every_install_command_requires_hashes() -> None:
 def test_list_of_licences_is_complete_and_fresh() -> None:
     text = (ROOT / "docs" / "licences.md").read_text()
 
-    assert text == licences.document(), "run `make licences`"
+    assert text.startswith(licences.document()), "run `make licences`"
     assert "unknown" not in text
     assert all(f"| {name} |" in text for name in licences.pinned())
+    # `make integrations` compares these sections, in the environments of the adapters.
+    assert all(f"\n## Extra {name}\n" in text for name in licences.ADAPTERS)
 
 
 def test_no_dependency_of_agentrows_is_copyleft() -> None:

@@ -1,12 +1,16 @@
 """Writes docs/licences.md: the licence of each distribution, as its own metadata gives it.
 
-`python tests/policy/checks/licences.py` prints it; `make licences` writes the file.
+`python tests/policy/checks/licences.py` prints the page of the development environment, and
+`python tests/policy/checks/licences.py adapters` the sections of the adapters whose frameworks are
+installed; `make licences` writes the file from all environments.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 import tomllib
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).parents[3]
 LOCK: Final = ROOT / ".ci" / "requirements-dev.txt"
 PINNED: Final = re.compile(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)(?: ; ([^\\]+))?", re.MULTILINE)
+# The extras that need a framework, which only the environments of `make integrations` contain.
+ADAPTERS: Final = ("a2a", "adk", "langgraph", "openai-agents")
 CLASSIFIERS: Final = {
     "Apache Software License": "Apache-2.0",
     "BSD License": "BSD",
@@ -87,8 +93,21 @@ def groups() -> dict[str, set[str]]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     found = {"Run time": needed_by(project["dependencies"])}
     for extra, requirements in sorted(project["optional-dependencies"].items()):
-        found[f"Extra {extra}"] = needed_by(requirements) - found["Run time"]
+        if extra not in ADAPTERS:
+            found[f"Extra {extra}"] = needed_by(requirements) - found["Run time"]
     found["Development"] = set(pinned()) - set[str]().union(*found.values())
+    return found
+
+
+def adapter_groups() -> dict[str, set[str]]:
+    """Return the distributions of each extra whose framework is installed here."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    runtime = needed_by(project["dependencies"])
+    found: dict[str, set[str]] = {}
+    for extra in ADAPTERS:
+        with suppress(metadata.PackageNotFoundError):
+            requirements = project["optional-dependencies"][extra]
+            found[f"Extra {extra}"] = needed_by(requirements) - runtime
     return found
 
 
@@ -102,12 +121,15 @@ def bundled(name: str) -> set[str]:
     }
 
 
+def section(title: str, names: Iterable[str]) -> str:
+    """Return a table of distributions and their licences."""
+    rows = [f"| {name} | {licence(name)} |" for name in sorted(names)]
+    return "\n".join((f"## {title}\n", "| distribution | licence |", "|---|---|", *rows))
+
+
 def document() -> str:
-    """Return the text of docs/licences.md."""
-    parts = [HEAD]
-    for title, names in groups().items():
-        rows = [f"| {name} | {licence(name)} |" for name in sorted(names)]
-        parts.append("\n".join((f"## {title}\n", "| distribution | licence |", "|---|---|", *rows)))
+    """Return the text of docs/licences.md, without the sections of the adapters."""
+    parts = [HEAD, *(section(title, names) for title, names in groups().items())]
     rows = [
         f"| {name} | {', '.join(sorted(bundled(name)))} |" for name in pinned() if bundled(name)
     ]
@@ -115,5 +137,10 @@ def document() -> str:
     return "\n\n".join(part.rstrip() for part in parts) + "\n"
 
 
+def adapters() -> str:
+    """Return the sections of the adapters whose frameworks are installed here."""
+    return "".join(f"\n{section(title, names)}\n" for title, names in adapter_groups().items())
+
+
 if __name__ == "__main__":
-    print(document(), end="")  # noqa: T201
+    print(adapters() if sys.argv[1:] == ["adapters"] else document(), end="")  # noqa: T201
