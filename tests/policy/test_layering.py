@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "errors": set[str](),
     "gen": set[str](),
     "migrate": {"_version", "config", "db", "errors"},
+    "openai_agents": {"agentrows", "validation"},
     "roles": {"errors", "migrate"},
     "startup": {"config", "db", "errors", "gen", "migrate", "stores", "validation"},
     "stores": {"db", "errors", "gen", "validation"},
