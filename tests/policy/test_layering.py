@@ -85,6 +85,7 @@ FORBIDDEN_LIBRARIES = {
     "gen": {"asyncpg"},
     "stores": {"asyncpg"},
     "config": {"asyncpg"},
+    "openai_agents": {"asyncpg"},
     "sqlc_gen_asyncpg": {"agentrows", "asyncpg"},
 }
 

@@ -109,7 +109,7 @@ SESSIONS: Final = Suite(
         Group(
             "tests/extensions/memory/test_encrypt_session.py::test_encrypted_pop_*",
             7,
-            "The SDK reads an item before it removes it from SQLiteSession only, by a private method.",
+            "Only in SQLiteSession the SDK reads an item before its removal, by a private method.",
         ),
         Group(
             "tests/extensions/memory/test_encrypt_session.py::*rejects_negative_limit_before_read*",
