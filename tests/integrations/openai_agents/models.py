@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from agents import Model, ModelResponse, Usage
+from agents import Model, ModelResponse, SQLiteSession, Usage
 from openai.types.responses import (
     ResponseFunctionToolCall,
     ResponseOutputMessage,
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 SNAPSHOT: Final = "_get_compaction_snapshot"
 REPLACE: Final = "_atomic_replace_items"
 """The hooks, which the SDK too looks up by name."""
+HAS_SNAPSHOTS: Final = hasattr(SQLiteSession, SNAPSHOT)
+"""Whether this release of the SDK compacts a part of a history."""
 
 
 async def snapshot_of(session: PostgresSession, limit: int) -> Any:  # noqa: ANN401  duck-typed

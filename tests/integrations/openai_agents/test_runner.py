@@ -22,6 +22,7 @@ from agents.extensions.memory import EncryptedSession
 from agentrows import PostgresClient, Settings
 from agentrows.openai_agents import PostgresSession
 from integrations.openai_agents.models import (
+    HAS_SNAPSHOTS,
     REPLACE,
     FakeModel,
     snapshot_of,
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from agents.memory import SessionABC
 
 set_tracing_disabled(True)
+needs_snapshots = pytest.mark.skipif(
+    not HAS_SNAPSHOTS, reason="this release of the SDK compacts complete histories only"
+)
 COMPACTED: Any = {"type": "compaction", "id": "cmp-1", "encrypted_content": "a summary"}
 
 
@@ -197,6 +201,7 @@ def compacting(session: Session, client: Compactions) -> OpenAIResponsesCompacti
     )
 
 
+@needs_snapshots
 async def test_history_with_a_limit_is_compacted_at_its_end(client: PostgresClient) -> None:
     inner = session_of(client, limit=6)
     await inner.add_items([{"role": "user", "content": f"old {n}"} for n in range(20)])
@@ -233,6 +238,7 @@ async def test_complete_history_is_compacted_also_by_hand_and_encrypted(
     assert len(await client.list_events_for_session("s-1", user_id="juno")) == 1
 
 
+@needs_snapshots
 async def test_expired_items_of_encrypted_history_are_removed_by_compaction(
     client: PostgresClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
