@@ -1,5 +1,7 @@
 -- LangGraph checkpoints and their pending writes: the state of a thread after each step. `metadata`
 -- is base64 of JSON; `checkpoint` and `value` are base64 of serialized bytes.
+--
+-- These queries name their columns: the columns of threads.sql are in an optional migration.
 -- py: file
 
 -- name: UpsertCheckpoint :exec
@@ -100,7 +102,22 @@ WHERE (excluded.write_idx & 1048575) < 16 OR lg_checkpoint_write.deleted_at IS N
 --
 -- No row if the checkpoint is deleted. The CASE hides that condition from the planner, which would
 -- otherwise choose the index of the list, where the id is the last column, over the primary key.
-SELECT * FROM lg_checkpoint
+-- py: row Checkpoint
+-- py: doc Checkpoint The state of a LangGraph thread after one step.
+SELECT
+    user_id,
+    thread_id,
+    checkpoint_ns,
+    checkpoint_id,
+    parent_checkpoint_id,
+    metadata,
+    checkpoint,
+    checkpoint_type,
+    version,
+    created_at,
+    updated_at,
+    deleted_at
+FROM lg_checkpoint
 WHERE
     user_id = @user_id
     AND thread_id = @thread_id
@@ -114,6 +131,7 @@ WHERE
 -- A page starts after the checkpoint with the id `before`. If no checkpoint has that id, it
 -- contains the smaller ids: the ids of LangGraph grow with time. The first column of the order has
 -- a condition of its own, so that an index scan can start there.
+-- py: row Checkpoint
 WITH place AS MATERIALIZED (
     SELECT coalesce(b.created_at, '-infinity'::timestamptz) AS time
     FROM lg_checkpoint AS b
@@ -123,7 +141,20 @@ WITH place AS MATERIALIZED (
         AND b.checkpoint_ns = @checkpoint_ns
         AND b.checkpoint_id = sqlc.narg('before')::text
 )
-SELECT c.* FROM lg_checkpoint AS c
+SELECT
+    c.user_id,
+    c.thread_id,
+    c.checkpoint_ns,
+    c.checkpoint_id,
+    c.parent_checkpoint_id,
+    c.metadata,
+    c.checkpoint,
+    c.checkpoint_type,
+    c.version,
+    c.created_at,
+    c.updated_at,
+    c.deleted_at
+FROM lg_checkpoint AS c
 WHERE
     c.user_id = @user_id
     AND c.thread_id = @thread_id
@@ -151,6 +182,7 @@ LIMIT sqlc.narg('limit');
 -- server to parse, does not match. The CASE hides the filter from the planner, which would
 -- otherwise estimate that hardly any row matches, then decode and sort the whole thread for one
 -- page.
+-- py: row Checkpoint
 WITH place AS MATERIALIZED (
     SELECT coalesce(b.created_at, '-infinity'::timestamptz) AS time
     FROM lg_checkpoint AS b
@@ -160,7 +192,20 @@ WITH place AS MATERIALIZED (
         AND b.checkpoint_ns = @checkpoint_ns
         AND b.checkpoint_id = sqlc.narg('before')::text
 )
-SELECT c.* FROM lg_checkpoint AS c
+SELECT
+    c.user_id,
+    c.thread_id,
+    c.checkpoint_ns,
+    c.checkpoint_id,
+    c.parent_checkpoint_id,
+    c.metadata,
+    c.checkpoint,
+    c.checkpoint_type,
+    c.version,
+    c.created_at,
+    c.updated_at,
+    c.deleted_at
+FROM lg_checkpoint AS c
 WHERE
     c.user_id = @user_id
     AND c.thread_id = @thread_id
@@ -237,7 +282,22 @@ LIMIT sqlc.narg('limit');
 
 -- name: ListCheckpointWrites :many
 -- Return the pending writes of checkpoints of a thread, ordered by checkpoint, task and index.
-SELECT * FROM lg_checkpoint_write
+-- py: row CheckpointWrite
+-- py: doc CheckpointWrite A pending write to a channel of LangGraph, at a checkpoint.
+SELECT
+    user_id,
+    thread_id,
+    checkpoint_ns,
+    checkpoint_id,
+    write_idx,
+    value,
+    value_type,
+    channel,
+    task_id,
+    created_at,
+    updated_at,
+    deleted_at
+FROM lg_checkpoint_write
 WHERE
     user_id = @user_id
     AND thread_id = @thread_id

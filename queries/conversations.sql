@@ -5,7 +5,8 @@
 -- Append items to a session of an agent, and return the number of new ones.
 --
 -- The session is created if it does not exist. No row, and nothing is stored, if the session is
--- deleted or belongs to another agent, or if it does not exist and has events. The times of items
+-- deleted or belongs to another agent, if it does not exist and has events, or if an id is that of
+-- another event of the user. An event that is stored already stays as it is. The times of items
 -- differ by a microsecond each and follow the last activity of the session, which is read after the
 -- session is locked: the order is that of the commits, even after the clock was set back. The time
 -- of the last activity is ignored as far as it is more than an hour in the future. The arrays come
@@ -24,8 +25,16 @@ active AS (
         clock_timestamp() + (cardinality(given.id) - 1) * interval '1 microsecond'
     FROM given
     WHERE
-        EXISTS (SELECT 1 FROM session AS k WHERE k.id = @session_id AND k.user_id = @user_id)
-        OR NOT EXISTS (SELECT 1 FROM event AS e WHERE e.session_id = @session_id AND e.user_id = @user_id)
+        (
+            EXISTS (SELECT 1 FROM session AS k WHERE k.id = @session_id AND k.user_id = @user_id)
+            OR NOT EXISTS (SELECT 1 FROM event AS e WHERE e.session_id = @session_id AND e.user_id = @user_id)
+        )
+        AND NOT EXISTS (
+            SELECT 1
+            FROM ROWS FROM (unnest(given.id), unnest(given.data)) AS each (id, data)
+            INNER JOIN event AS o ON o.id = each.id AND o.user_id = @user_id
+            WHERE o.session_id IS DISTINCT FROM @session_id OR o.data <> each.data
+        )
     ON CONFLICT (id, user_id) DO UPDATE SET
         updated_at = greatest(
             excluded.updated_at,

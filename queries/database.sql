@@ -51,6 +51,8 @@ SELECT
         AND coalesce(row_security_active(to_regclass('session')), false)
     )::boolean AS "is_denied!",
     (to_regclass('agentrows_feedback_key') IS NOT NULL)::boolean AS "has_feedback_keys!",
+    (to_regclass('agentrows_store_item') IS NOT NULL)::boolean AS "has_store_items!",
+    (to_regclass('agentrows_store_vector') IS NOT NULL)::boolean AS "has_store_vectors!",
     (to_regclass('memory') IS NOT NULL)::boolean AS "has_memory!",
     (to_regclass('vector_schema_migrations') IS NOT NULL)::boolean AS "has_vector_track!",
     current_setting('transaction_isolation')::text AS "isolation!";
@@ -78,6 +80,8 @@ WHERE
             to_regclass('push_notification'),
             to_regclass('feedback'),
             to_regclass('agentrows_feedback_key'),
+            to_regclass('agentrows_store_item'),
+            to_regclass('agentrows_store_vector'),
             to_regclass('lg_checkpoint'),
             to_regclass('lg_checkpoint_write'),
             to_regclass('crewai_agent_memory'),

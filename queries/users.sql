@@ -222,6 +222,26 @@ SELECT
 FROM agentrows_feedback_key AS each
 WHERE each.user_id = @user_id::text;
 
+-- name: ExportStoreItems :many
+-- Return the store items of a user, in the form of ExportUser.
+--
+-- A value may contain line ends between its parts, because the type json keeps the text.
+-- py: iterator
+SELECT
+    translate(
+        json_build_object('table', 'agentrows_store_item', 'row', to_json(each))::text, E'\r\n', '  '
+    ) AS "line!"
+FROM agentrows_store_item AS each
+WHERE each.user_id = @user_id::text;
+
+-- name: ExportStoreVectors :many
+-- Return the vectors of a user's store items, in the form of ExportUser.
+-- py: iterator
+SELECT
+    json_build_object('table', 'agentrows_store_vector', 'row', to_json(each))::text AS "line!"
+FROM agentrows_store_vector AS each
+WHERE each.user_id = @user_id::text;
+
 -- name: FindUncoveredTables :many
 -- Return the tables with a column user_id that are not tables of this release.
 --
@@ -243,6 +263,8 @@ WHERE
         'task',
         'feedback',
         'agentrows_feedback_key',
+        'agentrows_store_item',
+        'agentrows_store_vector',
         'lg_checkpoint',
         'lg_checkpoint_write',
         'crewai_agent_memory',
@@ -304,6 +326,8 @@ FROM (
 -- py: doc ErasedUser.share_accesses Records of the user's access to shares, and of any access to the
 -- py: doc ErasedUser.share_accesses user's shares.
 -- py: doc ErasedUser.feedback_keys Idempotency keys of the feedback.
+-- py: doc ErasedUser.store_items JSON documents by namespace and key.
+-- py: doc ErasedUser.store_vectors Vectors of these documents.
 -- py: doc ErasedUser.uncovered_tables Tables of another release or of the application that have a
 -- py: doc ErasedUser.uncovered_tables column user_id; their rows stay.
 WITH erased_tasks AS (
@@ -405,6 +429,8 @@ SELECT
     (SELECT count(*) FROM erased_share_accesses)::bigint AS "share_accesses!",
     0::bigint AS "feedback_keys!",
     0::bigint AS "memories!",
+    0::bigint AS "store_items!",
+    0::bigint AS "store_vectors!",
     ARRAY[]::text[] AS "uncovered_tables!";
 
 -- name: EraseFeedbackKeys :execrows
@@ -415,4 +441,27 @@ WHERE user_id = @user_id::text;
 -- name: EraseMemories :execrows
 -- Delete every memory of a user.
 DELETE FROM memory
+WHERE user_id = @user_id::text;
+
+-- name: LockStoreItemsOfUser :one
+-- Lock the store items of a user in the order in which writers lock them.
+SELECT count(*) AS locked
+FROM (
+    SELECT key FROM agentrows_store_item
+    WHERE user_id = @user_id::text
+    ORDER BY namespace, key
+    FOR UPDATE
+) AS locked;
+
+-- name: EraseStoreItems :execrows
+-- Delete every store item of a user.
+DELETE FROM agentrows_store_item
+WHERE user_id = @user_id::text;
+
+-- name: EraseStoreVectors :execrows
+-- Delete the vectors of a user's store items.
+--
+-- Run it after EraseStoreItems: its snapshot then contains the vectors that a concurrent writer
+-- stored before the items were locked.
+DELETE FROM agentrows_store_vector
 WHERE user_id = @user_id::text;

@@ -15,7 +15,7 @@ import contextlib
 import inspect
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, TypeVar, get_args
 
 import asyncpg
 
@@ -35,7 +35,10 @@ from agentrows.stores.memory import MemoryStore
 from agentrows.stores.push_notifications import PushNotificationStore
 from agentrows.stores.sessions import SessionStore
 from agentrows.stores.shares import ShareStore
+from agentrows.stores.store_items import ItemStore
 from agentrows.stores.tasks import TaskStore
+from agentrows.stores.thread_retention import ThreadRetentionStore
+from agentrows.stores.threads import ThreadStore
 from agentrows.stores.tools import ToolStore
 from agentrows.stores.users import UserStore
 from agentrows.validation import (
@@ -47,17 +50,19 @@ from agentrows.validation import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
     from typing import Self
 
     from agentrows.config import Password
-    from agentrows.db.executor import Isolation
+    from agentrows.db.executor import Executor, Isolation
     from agentrows.db.notifications import Notification, NotificationListener
     from agentrows.db.retries import OnRetry
     from agentrows.migrate import MigrationRunner
     from agentrows.startup import Close
 
 __all__ = ["PostgresClient", "Stores", "Transaction", "TransactionalStores"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -72,8 +77,11 @@ class Stores(
     FeedbackStore,
     ToolStore,
     CheckpointStore,
+    ThreadStore,
+    ThreadRetentionStore,
     CrewAIStore,
     MemoryStore,
+    ItemStore,
     UserStore,
 ):
     """The methods of all stores, on one executor.
@@ -167,6 +175,29 @@ class TransactionalStores(Stores):
         async with self.transaction(isolation=isolation, readonly=readonly) as tx:
             await restrict_to_user(tx.db, user_id)
             yield tx
+
+    async def call_as_user(
+        self, user_id: str, function: Callable[[Transaction], Awaitable[T]]
+    ) -> T:
+        """Call a function in a transaction that is restricted to the rows of one user.
+
+        The transaction is that of `as_user`. After a lost connection, also at COMMIT, and after a
+        rollback by the server, the function is called again in a new transaction. So it must be
+        repeatable.
+
+        Raises:
+            ConfigError: as in `as_user`.
+            OwnedByAnother: as in `as_user`.
+
+        """
+        require(self.db, ROW_SECURITY)
+        check_id("user_id", user_id)
+
+        async def call(db: Executor) -> T:
+            await restrict_to_user(db, user_id)
+            return await function(Transaction(db))
+
+        return await self.db.repeat(call)
 
 
 @dataclass(frozen=True)

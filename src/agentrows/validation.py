@@ -33,6 +33,8 @@ LARGEST_BATCH: Final = 1_000_000_000
 """In bytes, as PostgreSQL receives them: a statement is one message too."""
 ARRAY_ELEMENT_OVERHEAD: Final = 16
 """In bytes: the most that a value takes in an array besides its text."""
+MOST_DIMENSIONS: Final = 16_000
+"""The most that pgvector stores."""
 VECTOR_BYTES: Final = 4 * DIMENSIONS + ARRAY_ELEMENT_OVERHEAD
 """The most bytes that an embedding takes in an array."""
 MAX_JSON_DEPTH: Final = 200
@@ -76,7 +78,7 @@ def check_text(name: str, value: str) -> str:
         raise InvalidValue(f"{name} must be text, not {type(value).__name__}")
     if "\0" in value:
         raise InvalidValue(f"{name} contains a NUL character, which PostgreSQL cannot store")
-    if _encoded_length(name, value) > LARGEST_TEXT:
+    if encoded_length(name, value) > LARGEST_TEXT:
         raise InvalidValue(f"{name} must have at most {LARGEST_TEXT:,} bytes")
     return value
 
@@ -86,7 +88,7 @@ def check_id(name: str, value: str) -> str:
     is_plain = type(value) is str and value.isascii() and "\0" not in value
     if is_plain and 0 < len(value) <= LONGEST_ID:
         return value
-    size = _encoded_length(name, check_text(name, value))
+    size = encoded_length(name, check_text(name, value))
     if not 1 <= size <= LONGEST_ID:
         raise InvalidValue(f"{name} must have 1 to {LONGEST_ID} bytes, got {size}")
     return value
@@ -94,7 +96,7 @@ def check_id(name: str, value: str) -> str:
 
 def check_channel(name: str, value: str) -> str:
     """Return a channel of 1 to 63 bytes; raise InvalidValue for any other value."""
-    size = _encoded_length(name, check_text(name, value))
+    size = encoded_length(name, check_text(name, value))
     if not 1 <= size <= LONGEST_CHANNEL:
         raise InvalidValue(f"{name} must have 1 to {LONGEST_CHANNEL} bytes, got {size}")
     return value
@@ -108,6 +110,25 @@ def check_optional_text(name: str, value: str | Unset | None) -> str | None:
 def check_optional_id(name: str, value: str | Unset | None) -> str | None:
     """Return the id to send: None for an argument that is UNSET or None."""
     return None if value is None or value is UNSET else check_id(name, value)
+
+
+def check_texts(name: str, values: Iterable[str]) -> list[str]:
+    """Return a list of texts; raise InvalidValue for any other value, such as one text."""
+    return [check_text(f"{name}[{index}]", text) for index, text in _enumerate(name, values)]
+
+
+def check_ids(name: str, values: Iterable[str]) -> list[str]:
+    """Return a list of ids; raise InvalidValue for any other value, such as one id."""
+    return [check_id(f"{name}[{index}]", each) for index, each in _enumerate(name, values)]
+
+
+def check_bytes(name: str, value: bytes) -> bytes:
+    """Return bytes that PostgreSQL can store, of at most 256 MiB; raise InvalidValue for others."""
+    if not isinstance(value, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidValue(f"{name} must be bytes, not {type(value).__name__}")
+    if len(value) > LARGEST_TEXT:
+        raise InvalidValue(f"{name} must have at most {LARGEST_TEXT:,} bytes")
+    return value
 
 
 def check_limit(name: str, value: int | None) -> int | None:
@@ -176,7 +197,7 @@ def check_optional_moment(name: str, value: datetime | Unset | None) -> datetime
 def check_indexed_text(name: str, value: str | Unset | None) -> str | None:
     """Return the text of an indexed column, of at most 2,000 bytes: None for UNSET or None."""
     text = check_optional_text(name, value)
-    if text is not None and _encoded_length(name, text) > LONGEST_INDEXED:
+    if text is not None and encoded_length(name, text) > LONGEST_INDEXED:
         raise InvalidValue(f"{name} must have at most {LONGEST_INDEXED} bytes")
     return text
 
@@ -230,6 +251,24 @@ def check_embedding(name: str, value: VectorLike) -> Vector:
     return vector
 
 
+def check_vector(name: str, value: VectorLike) -> Vector:
+    """Return an `(n,) float32` vector with 1 to 16,000 dimensions.
+
+    Raises InvalidValue for other dimensions, and for numbers that float32 cannot represent.
+    """
+    try:
+        vector = value if isinstance(value, Vector) else Vector(_to_floats(value))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidValue(f"{name} must be a sequence of numbers") from error
+    if not 1 <= vector.dimensions() <= MOST_DIMENSIONS:
+        raise InvalidValue(
+            f"{name} must have 1 to {MOST_DIMENSIONS:,} dimensions, got {vector.dimensions()}"
+        )
+    if not all(map(math.isfinite, vector.to_list())):
+        raise InvalidValue(f"{name} must have finite numbers of float32")
+    return vector
+
+
 def check_row(name: str, value: object, model: type[BaseModel]) -> None:
     """Raise InvalidValue unless a value is a row of this model with all of its fields."""
     if type(value) is not model and not isinstance(value, model):
@@ -266,6 +305,17 @@ def check_batch(name: str, values: Iterable[Model], model: type[Model]) -> tuple
     return batch
 
 
+def _enumerate(name: str, values: Iterable[str]) -> Iterable[tuple[int, str]]:
+    if isinstance(values, str):
+        raise InvalidValue(f"{name} must be an iterable of texts, not one text")
+    try:
+        return enumerate(values)
+    except TypeError as error:
+        raise InvalidValue(
+            f"{name} must be an iterable of texts, not {type(values).__name__}"
+        ) from error
+
+
 def _to_floats(value: Sequence[float]) -> list[float]:
     if isinstance(value, str | bytes | bytearray | dict | set | frozenset) or any(
         isinstance(number, str | bytes | bool) for number in value
@@ -274,7 +324,7 @@ def _to_floats(value: Sequence[float]) -> list[float]:
     return [float(number) for number in value]
 
 
-def _encoded_length(name: str, text: str) -> int:
+def encoded_length(name: str, text: str) -> int:
     """Return the number of bytes of a text in UTF-8."""
     if text.isascii():
         return len(text)
@@ -289,7 +339,9 @@ def _encoded_size(name: str, row: BaseModel) -> int:
     size = 0
     for value in vars(row).values():
         if isinstance(value, str):
-            size += ARRAY_ELEMENT_OVERHEAD + _encoded_length(name, value)
+            size += ARRAY_ELEMENT_OVERHEAD + encoded_length(name, value)
+        elif isinstance(value, bytes):
+            size += ARRAY_ELEMENT_OVERHEAD + len(value)
         else:
             size += VECTOR_BYTES if isinstance(value, Vector) else ARRAY_ELEMENT_OVERHEAD
     return size
@@ -299,8 +351,13 @@ def _size_upper_bound(row: BaseModel) -> int:
     """Return a size that `_encoded_size` cannot exceed, without encoding any text."""
     size = 0
     for value in vars(row).values():
-        # A character has at most four bytes in UTF-8.
-        size += 4 * len(value) + ARRAY_ELEMENT_OVERHEAD if type(value) is str else VECTOR_BYTES
+        if type(value) is str:
+            # A character has at most four bytes in UTF-8.
+            size += 4 * len(value) + ARRAY_ELEMENT_OVERHEAD
+        elif type(value) is bytes:
+            size += len(value) + ARRAY_ELEMENT_OVERHEAD
+        else:
+            size += VECTOR_BYTES
     return size
 
 

@@ -19,6 +19,7 @@ from agentrows import (
     Deleted,
     NewEvent,
     NewMemory,
+    NewStoreItem,
     OwnedByAnother,
     PostgresClient,
     Stores,
@@ -37,6 +38,7 @@ NOBODYS: Final = {
     "list_sessions_for_agent_all_users": "for the operator of an agent",
     "prune_expired_sessions": "for every user's sessions",
     "prune_expired_memories": "for every user's memories",
+    "prune_expired_store_items": "for every user's store items",
     "get_session_share_by_token": "who has the token may see the share",
     **dict.fromkeys(METHODS["agents"], "agents are everybody's"),
     **dict.fromkeys(METHODS["tools"], "tools are everybody's"),
@@ -83,6 +85,15 @@ MORE: Final[Mapping[str, tuple[str, Arguments]]] = {
         "store_task",
         {"id": "k-9", "user_id": "juno", "data": "{}", "session_id": "s-hers"},
     ),
+    "store_items with vectors under mira's key": (
+        "store_items",
+        {
+            "items": [NewStoreItem(namespace="notes", key="n-1", value="{}")],
+            "user_id": "juno",
+            "embeddings": [[[1.0], [2.0]]],
+            "space": "plane",
+        },
+    ),
     "store_feedback under mira's key": (
         "store_feedback",
         {"user_id": "juno", "is_positive": True, "feedback_text": "x", "idempotency_key": "f-1"},
@@ -107,8 +118,13 @@ OWNED: Final = (
     "session_share_access",
     "memory",
     "agentrows_feedback_key",
+    "agentrows_store_item",
+    "agentrows_store_vector",
 )
-OF_CHANCE: Final = {"created_at", "updated_at", "accessed_at", "deleted_at", "expires_at", "token"}
+OF_CHANCE: Final = {
+    *("created_at", "updated_at", "accessed_at", "deleted_at", "expires_at"),
+    *("revision", "token"),
+}
 """Fields with other values in each call."""
 
 
@@ -166,6 +182,9 @@ async def store_all(client: PostgresClient, user: str) -> None:
                 content=f"of {user}",
             )
             mine = {"memories": [memory]}
+        if method == "store_items":
+            item = NewStoreItem(namespace="notes", key="n-1", value=f'{{"of": "{user}"}}')
+            mine = {**mine, "items": [item], "embeddings": [[[1.0]]], "space": "plane"}
         if method == "store_push_notification":
             mine = {**mine, "id": f"c-{user}" if user == "juno" else "c-1", "data": f"of {user}"}
         if method == "store_feedback":

@@ -122,6 +122,23 @@ async def test_statement_without_where_is_restricted_to_the_user(
     assert await count(superuser, "event") == await count(superuser, "push_notification") == 1
 
 
+async def test_function_called_as_user_runs_again_after_a_lost_connection(
+    client: PostgresClient, superuser: asyncpg.Connection
+) -> None:
+    pids: list[object] = []
+
+    async def rename(tx: Transaction) -> list[object]:
+        pids.append(await tx.db.fetchval("SELECT pg_backend_pid()"))
+        await tx.store_session("s-1", user_id="mira", name=f"attempt {len(pids)}")
+        if len(pids) == 1:
+            await superuser.execute("SELECT pg_terminate_backend($1, 5000)", pids[0])
+        return await names(tx)
+
+    assert await client.call_as_user("mira", rename) == ["mira"]
+    assert len(set(pids)) == 2
+    assert (await client.get_session("s-1", user_id="mira")).name == "attempt 2"
+
+
 async def test_joins_views_and_functions_are_restricted_to_the_user(
     client: PostgresClient,
 ) -> None:
@@ -448,7 +465,7 @@ async def test_every_user_table_has_the_same_forced_policy(
         (True, True, "agentrows_owner", "*", True, True)
     }, "add a policy for each new table in a file of the track rls, as its other files do"
     assert len({row["rule"] for row in found if row["relname"] not in LINKS}) == 1
-    assert len(found) == 13, "update this number when a table of users' rows is added"
+    assert len(found) == 15, "update this number when a table of users' rows is added"
 
 
 async def test_policies_follow_the_tables_on_an_empty_database(
@@ -497,13 +514,13 @@ def test_command_line_selects_policy_tracks_by_setting_or_name(
         return done.stdout
 
     assert "rls" not in run("status")
-    assert "rls\t-\t2\t2 pending" in run("status", AGENTROWS_ROW_SECURITY="true")
-    run("goto", "2", "--track", "rls")
-    assert "rls\t2\t2\tcurrent" in run("status", AGENTROWS_ROW_SECURITY="true")
+    assert "rls\t-\t4\t4 pending" in run("status", AGENTROWS_ROW_SECURITY="true")
+    run("goto", "4", "--track", "rls")
+    assert "rls\t4\t4\tcurrent" in run("status", AGENTROWS_ROW_SECURITY="true")
     run("up", AGENTROWS_ROW_SECURITY="true")
-    assert run("version", AGENTROWS_ROW_SECURITY="true").endswith("rls\t2\nrls_vector\t1\n")
+    assert run("version", AGENTROWS_ROW_SECURITY="true").endswith("rls\t4\nrls_vector\t2\n")
     run("down", "1", "--track", "rls_vector")
-    assert run("version", AGENTROWS_ROW_SECURITY="true").endswith("rls\t2\nrls_vector\t0\n")
+    assert run("version", AGENTROWS_ROW_SECURITY="true").endswith("rls\t4\nrls_vector\t1\n")
     server.drop_database(name)
 
 

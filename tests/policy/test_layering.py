@@ -15,6 +15,7 @@ MAY_IMPORT = {
         *("client", "config", "db", "errors", "gen", "startup", "stores", "validation"),
         "_version",
     },
+    "bridge": {"client", "errors"},
     # `agentrows`: the demo is an application.
     "cli": {"_version", "agentrows", "config", "db", "errors", "migrate", "roles"},
     "client": {"config", "db", "errors", "gen", "migrate", "startup", "stores", "validation"},
@@ -22,8 +23,10 @@ MAY_IMPORT = {
     "db": {"config", "errors", "validation"},
     "errors": set[str](),
     "gen": set[str](),
+    # `agentrows`: the models of rows.
+    "langgraph": {"agentrows", "bridge", "errors", "validation"},
     "migrate": {"_version", "config", "db", "errors"},
-    "openai_agents": {"agentrows", "validation"},
+    "openai_agents": {"agentrows", "bridge", "validation"},
     "roles": {"errors", "migrate"},
     "startup": {"config", "db", "errors", "gen", "migrate", "stores", "validation"},
     "stores": {"db", "errors", "gen", "validation"},
@@ -80,11 +83,15 @@ GENERATOR_MAY_IMPORT = {
     "sql": set[str](),
     "sqlfiles": {"errors", "protocol"},
 }
+# A framework → the part of agentrows that is its adapter, which alone may import it.
+ADAPTERS = {"langchain_core": "langgraph", "langgraph": "langgraph"}
 # A part → libraries that it must not import.
 FORBIDDEN_LIBRARIES = {
     "gen": {"asyncpg"},
     "stores": {"asyncpg"},
     "config": {"asyncpg"},
+    "bridge": {"asyncpg"},
+    "langgraph": {"asyncpg"},
     "openai_agents": {"asyncpg"},
     "sqlc_gen_asyncpg": {"agentrows", "asyncpg"},
 }
@@ -146,6 +153,7 @@ def test_module_does_not_import_forbidden_libraries(path: Path) -> None:
         libraries.discard("asyncpg")  # the package compares annotations with a server
 
     assert libraries & FORBIDDEN_LIBRARIES.get(own, set()) == set()
+    assert {ADAPTERS[name] for name in libraries & set(ADAPTERS)} <= {own}
 
 
 def module_name(path: Path) -> str:

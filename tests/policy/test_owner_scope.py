@@ -41,6 +41,7 @@ UNSCOPED = {
     "LockTasksOfSessions": {""},
     "PruneMemories": {""},
     "PruneSessions": {""},
+    "PruneStoreItems": {""},
     "RecordShareAccess": {""},
     "UpsertPushNotification": {"other"},
 }

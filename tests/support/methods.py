@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import pytest
 
-from agentrows import InvalidValue, NewCheckpointWrite, NewMemory, NewTool
+from agentrows import InvalidValue, NewCheckpointWrite, NewMemory, NewStoreItem, NewTool
 from support.stores import event, towards
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ MIRA: Final[Arguments] = {"user_id": "mira"}
 THREAD: Final[Arguments] = {"thread_id": "t-1", **MIRA}
 SERVER: Final[Arguments] = {"server_name": "maps", "group_kind": "MCP"}
 WRITE: Final = NewCheckpointWrite(idx=0, channel="answer", value_type="json", value="eyI=")
+ITEM: Final = NewStoreItem(namespace="notes", key="n-1", value='{"n": 1}', ttl_s=60)
 METHODS: Final[dict[str, dict[str, Arguments]]] = {
     "users": {
         "export_user": MIRA,
@@ -132,6 +133,18 @@ METHODS: Final[dict[str, dict[str, Arguments]]] = {
         "delete_agent_memory": {"agent_name": "travel", **MIRA},
         "prune_expired_memories": {},
     },
+    "store items": {
+        "store_items": {"items": [ITEM], **MIRA},
+        "list_store_items": {"keys": [("notes", "n-1")], **MIRA},
+        "search_store_items": {"namespace": "notes", **MIRA},
+        "list_store_namespaces": MIRA,
+        "refresh_store_items": {"keys": [("notes", "n-1")], **MIRA},
+        "delete_store_items": {"keys": [("notes", "n-1")], **MIRA},
+        "prune_expired_store_items": {},
+    },
+    "store vectors": {
+        "search_store_vectors": {"embedding": [1.0], "space": "plane", **MIRA},
+    },
 }
 TEXTS: Final = frozenset(
     {
@@ -141,6 +154,7 @@ TEXTS: Final = frozenset(
         "data",
         "description",
         "memory_data",
+        "namespace",
         "state_data",
         "task_description",
     }

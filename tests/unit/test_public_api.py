@@ -16,6 +16,7 @@ PUBLIC = [
     "AgentRowsError",
     "AlreadyExists",
     "Checkpoint",
+    "CheckpointKey",
     "CheckpointTuple",
     "CheckpointWrite",
     "ClientClosed",
@@ -38,9 +39,12 @@ PUBLIC = [
     "MemoryHit",
     "MigrationError",
     "MigrationFailed",
+    "NewChannelValue",
     "NewCheckpointWrite",
     "NewEvent",
     "NewMemory",
+    "NewStoreItem",
+    "NewThreadWrite",
     "NewTool",
     "NotFound",
     "Notification",
@@ -59,8 +63,15 @@ PUBLIC = [
     "SessionShareAccess",
     "Settings",
     "StatementTimeout",
+    "StoreCondition",
+    "StoreHit",
+    "StoreItem",
     "Stores",
     "Task",
+    "Thread",
+    "ThreadAncestor",
+    "ThreadCheckpoint",
+    "ThreadHead",
     "Tool",
     "ToolServer",
     "Transaction",
@@ -74,8 +85,10 @@ PUBLIC = [
 CLIENT_METHODS = [
     "append_items",
     "as_user",
+    "call_as_user",
     "close",
     "connect",
+    "copy_thread",
     "create_session",
     "create_session_share",
     "delete_agent",
@@ -84,14 +97,18 @@ CLIENT_METHODS = [
     "delete_event",
     "delete_push_notification",
     "delete_push_notifications",
+    "delete_runs",
     "delete_session",
     "delete_session_share",
+    "delete_store_items",
     "delete_task",
+    "delete_threads",
     "delete_tool_server",
     "delete_tools_for_server",
     "erase_user",
     "export_user",
     "find_crewai_flow_state",
+    "find_thread_checkpoint",
     "from_pool",
     "get_agent",
     "get_checkpoint",
@@ -104,6 +121,7 @@ CLIENT_METHODS = [
     "get_tool_server",
     "list_agent_memories",
     "list_agents",
+    "list_channel_history",
     "list_checkpoints",
     "list_events_for_session",
     "list_feedback",
@@ -113,7 +131,12 @@ CLIENT_METHODS = [
     "list_sessions",
     "list_sessions_for_agent",
     "list_sessions_for_agent_all_users",
+    "list_store_items",
+    "list_store_namespaces",
     "list_tasks_for_session",
+    "list_thread_checkpoints",
+    "list_thread_heads",
+    "list_threads",
     "list_tool_servers",
     "list_tools",
     "list_tools_for_server",
@@ -123,13 +146,18 @@ CLIENT_METHODS = [
     "pop_event",
     "prune_expired_memories",
     "prune_expired_sessions",
+    "prune_expired_store_items",
+    "prune_thread",
     "purge_events",
     "record_share_access",
+    "refresh_store_items",
     "refresh_tools_for_server",
     "replace_items",
     "reset_crewai_memory",
     "search_agent_memory",
     "search_crewai_memory_by_task",
+    "search_store_items",
+    "search_store_vectors",
     "store_agent",
     "store_agent_memories",
     "store_agent_memory",
@@ -139,9 +167,12 @@ CLIENT_METHODS = [
     "store_crewai_memory",
     "store_events",
     "store_feedback",
+    "store_items",
     "store_push_notification",
     "store_session",
     "store_task",
+    "store_thread_checkpoint",
+    "store_thread_writes",
     "store_tool",
     "store_tool_server",
     "stream_events_for_session",
@@ -171,6 +202,7 @@ def test_transaction_has_store_methods_but_no_open_or_close() -> None:
 
     assert found == set(CLIENT_METHODS) - {
         "as_user",
+        "call_as_user",
         "close",
         "connect",
         "from_pool",
@@ -194,3 +226,26 @@ def test_import_of_package_imports_neither_typer_rich_nor_numpy() -> None:
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
 
     assert out.stdout.strip() == "[]"
+
+
+def test_adapter_without_its_framework_names_the_extra() -> None:
+    code = """if True:
+        import importlib.abc, sys
+
+        class Missing(importlib.abc.MetaPathFinder):
+            def find_spec(self, name, path, target=None):
+                if name.partition('.')[0] in ('langgraph', 'langchain_core'):
+                    raise ModuleNotFoundError(f'No module named {name!r}', name=name)
+
+        sys.meta_path.insert(0, Missing())
+        import agentrows
+        assert not {'langgraph', 'langchain_core'} & {one.partition('.')[0] for one in sys.modules}
+        try:
+            import agentrows.langgraph
+        except agentrows.ConfigError as error:
+            print(error)
+    """
+
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+
+    assert "pip install 'agentrows[langgraph]'" in out.stdout

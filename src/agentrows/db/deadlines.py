@@ -34,8 +34,8 @@ class Deadlines:
     """The time limits of one client, with their common timer."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self.now = self._loop.time
+        self.loop = asyncio.get_running_loop()
+        self.now = self.loop.time
         self.pending: set[TimedItem] = set()
         self._timer_at = math.inf
         self._timer: asyncio.TimerHandle | None = None
@@ -50,7 +50,7 @@ class Deadlines:
         if self._timer is not None:
             self._timer.cancel()
         self._timer_at = when
-        self._timer = self._loop.call_at(when, self._expire_due)
+        self._timer = self.loop.call_at(when, self._expire_due)
 
     def _expire_due(self) -> None:
         """Expire the items that are due, and set the timer for the next one."""

@@ -24,6 +24,7 @@ from agentrows.db.unreadable import is_unreadable, raise_unreadable
 from agentrows.errors import AgentRowsError, OutcomeUnknown, Unavailable
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import (
         AsyncGenerator,
         AsyncIterable,
@@ -210,6 +211,20 @@ class Executor(StatementRunner):
     def in_transaction(self) -> bool:
         """Whether statements run in a transaction, which an error of a statement ends."""
         return self._source.in_transaction
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop of the connections; statements run only in it."""
+        return self._source.deadlines.loop
+
+    @property
+    def gate(self) -> asyncio.Semaphore:
+        """A gate as wide as the pool, or one call wide in a transaction.
+
+        A caller that enters it before a statement waits there without a time limit, and so never
+        gets PoolTimeout because of other callers behind the same gate.
+        """
+        return self._source.gate
 
     def with_timeout(self, timeout_s: float) -> Executor:
         """Return the same executor with another time limit per call, which includes retries."""

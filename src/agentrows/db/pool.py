@@ -90,6 +90,7 @@ class ConnectionPool:
         self.deadlines = Deadlines()
         self.statement_timeout_s = statement_timeout_s
         self.streams: set[TransactionScope] = set()
+        self.gate = asyncio.Semaphore(max_size)
         self._connect = connect
         self._min_size = min(min_size, max_size)
         self._max_size = max_size

@@ -71,6 +71,11 @@ class Source(Protocol):
         """Transactions of streams, which their readers may have left open."""
         ...
 
+    @property
+    def gate(self) -> asyncio.Semaphore:
+        """A gate as wide as the source, for callers that wait in front of it without a limit."""
+        ...
+
     def driver_timeout(self, deadline: float | None) -> float | None:
         """Return the timeout to pass to the driver, in seconds; None for no timeout."""
         ...
@@ -103,6 +108,7 @@ class ApplicationPool:
     def __init__(self, pool: asyncpg.Pool, *, acquire_timeout_s: float) -> None:
         self.deadlines = Deadlines()
         self.streams: set[TransactionScope] = set()
+        self.gate = asyncio.Semaphore(pool.get_max_size())
         self._pool = pool
         self._returning: set[asyncio.Future[None]] = set()
         self._acquire_timeout_s = acquire_timeout_s
@@ -172,6 +178,7 @@ class TransactionScope:
         self.statement_timeout_s = outer.statement_timeout_s
         self.driver_timeout = outer.driver_timeout
         self.streams = outer.streams
+        self.gate = asyncio.Semaphore(1)
         self.has_ended = False
         self.failure: BaseException | None = None
         self.reads = 0

@@ -2,6 +2,8 @@
 # ruff: noqa: E501
 """LangGraph checkpoints and their pending writes: the state of a thread after each step. `metadata`
 is base64 of JSON; `checkpoint` and `value` are base64 of serialized bytes.
+
+These queries name their columns: the columns of threads.sql are in an optional migration.
 """
 
 from collections.abc import Sequence
@@ -205,7 +207,20 @@ async def upsert_checkpoint_writes(
 
 
 GET_CHECKPOINT: Final = """-- name: GetCheckpoint :one
-SELECT user_id, thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, metadata, checkpoint, checkpoint_type, version, created_at, updated_at, deleted_at FROM lg_checkpoint
+SELECT
+    user_id,
+    thread_id,
+    checkpoint_ns,
+    checkpoint_id,
+    parent_checkpoint_id,
+    metadata,
+    checkpoint,
+    checkpoint_type,
+    version,
+    created_at,
+    updated_at,
+    deleted_at
+FROM lg_checkpoint
 WHERE
     user_id = $1
     AND thread_id = $2
@@ -244,7 +259,20 @@ WITH place AS MATERIALIZED (
         AND b.checkpoint_ns = $3
         AND b.checkpoint_id = $4::text
 )
-SELECT c.user_id, c.thread_id, c.checkpoint_ns, c.checkpoint_id, c.parent_checkpoint_id, c.metadata, c.checkpoint, c.checkpoint_type, c.version, c.created_at, c.updated_at, c.deleted_at FROM lg_checkpoint AS c
+SELECT
+    c.user_id,
+    c.thread_id,
+    c.checkpoint_ns,
+    c.checkpoint_id,
+    c.parent_checkpoint_id,
+    c.metadata,
+    c.checkpoint,
+    c.checkpoint_type,
+    c.version,
+    c.created_at,
+    c.updated_at,
+    c.deleted_at
+FROM lg_checkpoint AS c
 WHERE
     c.user_id = $1
     AND c.thread_id = $2
@@ -296,7 +324,20 @@ WITH place AS MATERIALIZED (
         AND b.checkpoint_ns = $3
         AND b.checkpoint_id = $4::text
 )
-SELECT c.user_id, c.thread_id, c.checkpoint_ns, c.checkpoint_id, c.parent_checkpoint_id, c.metadata, c.checkpoint, c.checkpoint_type, c.version, c.created_at, c.updated_at, c.deleted_at FROM lg_checkpoint AS c
+SELECT
+    c.user_id,
+    c.thread_id,
+    c.checkpoint_ns,
+    c.checkpoint_id,
+    c.parent_checkpoint_id,
+    c.metadata,
+    c.checkpoint,
+    c.checkpoint_type,
+    c.version,
+    c.created_at,
+    c.updated_at,
+    c.deleted_at
+FROM lg_checkpoint AS c
 WHERE
     c.user_id = $1
     AND c.thread_id = $2
@@ -403,7 +444,20 @@ async def filter_checkpoints(
 
 
 LIST_CHECKPOINT_WRITES: Final = """-- name: ListCheckpointWrites :many
-SELECT user_id, thread_id, checkpoint_ns, checkpoint_id, write_idx, value, value_type, channel, task_id, created_at, updated_at, deleted_at FROM lg_checkpoint_write
+SELECT
+    user_id,
+    thread_id,
+    checkpoint_ns,
+    checkpoint_id,
+    write_idx,
+    value,
+    value_type,
+    channel,
+    task_id,
+    created_at,
+    updated_at,
+    deleted_at
+FROM lg_checkpoint_write
 WHERE
     user_id = $1
     AND thread_id = $2

@@ -3,6 +3,7 @@
 """Rows of the tables, and the models that queries name."""
 
 import datetime as dt
+from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 
@@ -12,36 +13,56 @@ from .pgvectors import PgVector
 __all__ = [
     "AccessScope",
     "Agent",
+    "AgentrowsCheckpointBlob",
     "AgentrowsFeedbackKey",
+    "AgentrowsStoreItem",
+    "AgentrowsStoreVector",
     "Checkpoint",
+    "CheckpointRow",
     "CheckpointWrite",
+    "CheckpointWriteRow",
     "Conversation",
+    "CopiedThread",
     "CrewAIFlowState",
     "CrewAIMemory",
+    "DeletedStoreItems",
     "ErasedUser",
     "Event",
     "ExportedRow",
     "Feedback",
     "FeedbackSummary",
     "IdleSession",
+    "LockedCheckpoints",
     "LockedTools",
     "Memory",
     "MemoryHit",
+    "NewChannelValue",
     "NewCheckpointWrite",
     "NewEvent",
     "NewMemory",
+    "NewStoreItem",
+    "NewThreadWrite",
     "NewTool",
     "PrunedMemories",
     "PrunedSessions",
+    "PrunedStoreItem",
     "PushNotification",
     "RefreshedTools",
     "Session",
     "SessionKey",
     "SessionShare",
     "SessionShareAccess",
+    "StoreHit",
+    "StoreItem",
     "Task",
+    "Thread",
+    "ThreadAncestor",
+    "ThreadCheckpoint",
+    "ThreadDeletion",
+    "ThreadHead",
     "Tool",
     "ToolServer",
+    "ValueKey",
     "VectorSchema",
 ]
 
@@ -66,6 +87,20 @@ class Agent(BaseModel):
     )
 
 
+class AgentrowsCheckpointBlob(BaseModel):
+    """A version of the value of a LangGraph channel, which any number of checkpoints share."""
+
+    user_id: str = Field(description="The owner of the thread.")
+    thread_id: str = Field(description="The LangGraph thread.")
+    checkpoint_ns: str = Field(
+        description="The namespace of the graph: empty for the root graph, a path for a subgraph.",
+    )
+    channel: str = Field(description="The channel of the value.")
+    version: str = Field(description="Chosen by LangGraph; unique for the channel.")
+    type: str = Field(description="The serializer's name for the format of value, such as msgpack.")
+    value: bytes = Field(description="The serialized value.")
+
+
 class AgentrowsFeedbackKey(BaseModel):
     """The feedback that a user stored under an idempotency key."""
 
@@ -77,7 +112,51 @@ class AgentrowsFeedbackKey(BaseModel):
     created_at: dt.datetime = Field(description="When the key was first used.")
 
 
-class Checkpoint(BaseModel):
+class AgentrowsStoreItem(BaseModel):
+    """A JSON document of a user under a namespace and a key."""
+
+    user_id: str = Field(description="The owner of the item.")
+    namespace: str = Field(
+        description="The labels of the namespace with a dot before, between and after them, such as .users.mira.; a prefix of labels is one range of the primary key.",
+    )
+    key: str = Field(description="Chosen by the application; unique in the namespace of the user.")
+    value: JsonValue = Field(
+        description="A JSON object. The type is json and not jsonb, which would refuse NUL and reorder the keys.",
+    )
+    revision: UUID = Field(
+        description="A random id of this value. The vectors of the item have the same id.",
+    )
+    ttl_s: float | None = Field(
+        description="Time to live in seconds, from the last write or refresh; NULL for an item that does not expire.",
+    )
+    expires_at: dt.datetime | None = Field(
+        description="From this time on the item may be deleted; NULL if it does not expire.",
+    )
+    created_at: dt.datetime = Field(description="When the item was first stored.")
+    updated_at: dt.datetime = Field(description="When the value was last stored.")
+
+
+class AgentrowsStoreVector(BaseModel):
+    """A vector of a document in agentrows_store_item."""
+
+    user_id: str = Field(description="The owner of the item.")
+    namespace: str = Field(description="The namespace of the item, in the same form.")
+    key: str = Field(description="The key of the item.")
+    space: str = Field(
+        description="The embedding space, such as the name of the model. Vectors of one space can be compared.",
+    )
+    ordinal: int = Field(
+        description="The position among the vectors of the item, which has one for each indexed text.",
+    )
+    revision: UUID = Field(
+        description="The revision of the item with the embedded text. The vector is ignored if the item has another.",
+    )
+    embedding: PgVector = Field(
+        description="An (n,) float32 vector with the number of dimensions of its space; need not be normalized.",
+    )
+
+
+class CheckpointRow(BaseModel):
     """The state of a LangGraph thread after one step."""
 
     user_id: str = Field(description="The owner of the thread.")
@@ -106,9 +185,21 @@ class Checkpoint(BaseModel):
     deleted_at: dt.datetime | None = Field(
         description="When the checkpoint was deleted; NULL while the row is live.",
     )
+    agentrows_run_id: str | None = Field(
+        description="The LangGraph run that stored the checkpoint; NULL if it is unknown.",
+    )
+    agentrows_checkpoint: bytes | None = Field(
+        description="The serialized checkpoint without the values of its channels, if checkpoint_type begins with agentrows+; else not in use.",
+    )
+    agentrows_channels: list[str] | None = Field(
+        description="The channels with a value, if checkpoint_type begins with agentrows+; else not in use.",
+    )
+    agentrows_versions: list[str] | None = Field(
+        description="The version of the value of each channel, in the order of agentrows_channels.",
+    )
 
 
-class CheckpointWrite(BaseModel):
+class CheckpointWriteRow(BaseModel):
     """A pending write to a channel of LangGraph, at a checkpoint."""
 
     user_id: str = Field(description="The owner of the thread.")
@@ -134,6 +225,12 @@ class CheckpointWrite(BaseModel):
     updated_at: dt.datetime | None
     deleted_at: dt.datetime | None = Field(
         description="When the write was deleted; NULL while the row is live.",
+    )
+    agentrows_task_path: str | None = Field(
+        description="The path of the LangGraph task, which orders the writes of a checkpoint; NULL if it is unknown.",
+    )
+    agentrows_value: bytes | None = Field(
+        description="The serialized value, if value_type begins with agentrows+; else not in use.",
     )
 
 
@@ -369,12 +466,74 @@ class AccessScope(BaseModel):
         description="Whether the policies hide every row, because no user is set.",
     )
     has_feedback_keys: bool
+    has_store_items: bool
+    has_store_vectors: bool
     has_memory: bool
     has_vector_track: bool = Field(
         description="Whether the table `memory` is that of the track vector.",
     )
     isolation: str = Field(
         description="The name of the level as PostgreSQL writes it, such as read committed.",
+    )
+
+
+class Checkpoint(BaseModel):
+    """The state of a LangGraph thread after one step."""
+
+    user_id: str = Field(description="The owner of the thread.")
+    thread_id: str = Field(
+        description="The LangGraph thread, usually the id of a session of the user.",
+    )
+    checkpoint_ns: str = Field(
+        description="The namespace of the graph: empty for the root graph, a path for a subgraph.",
+    )
+    checkpoint_id: str = Field(
+        description="Chosen by LangGraph; grows with time within a thread, as text.",
+    )
+    parent_checkpoint_id: str | None = Field(
+        description="The previous checkpoint; NULL for the first one of a thread.",
+    )
+    metadata: str = Field(description="Base64 of the text of a JSON object.")
+    checkpoint: str = Field(description="Base64 of the serialized checkpoint.")
+    checkpoint_type: str = Field(
+        description="The serializer's name for the format of checkpoint, such as msgpack.",
+    )
+    version: int = Field(description="The version of the format of the row.")
+    created_at: dt.datetime | None = Field(
+        description="When the checkpoint was first stored; NULL sorts as the oldest.",
+    )
+    updated_at: dt.datetime | None = Field(description="When the checkpoint was last stored.")
+    deleted_at: dt.datetime | None = Field(
+        description="When the checkpoint was deleted; NULL while the row is live.",
+    )
+
+
+class CheckpointWrite(BaseModel):
+    """A pending write to a channel of LangGraph, at a checkpoint."""
+
+    user_id: str = Field(description="The owner of the thread.")
+    thread_id: str = Field(
+        description="The LangGraph thread, usually the id of a session of the user.",
+    )
+    checkpoint_ns: str = Field(
+        description="The namespace of the graph: empty for the root graph, a path for a subgraph.",
+    )
+    checkpoint_id: str = Field(description="The checkpoint at which the write is pending.")
+    write_idx: int = Field(
+        description="The index of the write, plus 16, in the lowest 20 bits; a hash of task_id in the other bits.",
+    )
+    value: str = Field(description="Base64 of the serialized value.")
+    value_type: str = Field(
+        description="The serializer's name for the format of value, such as msgpack.",
+    )
+    channel: str = Field(description="The channel of the write.")
+    task_id: str = Field(
+        description="The LangGraph task of the write; not a row of the table task.",
+    )
+    created_at: dt.datetime | None
+    updated_at: dt.datetime | None
+    deleted_at: dt.datetime | None = Field(
+        description="When the write was deleted; NULL while the row is live.",
     )
 
 
@@ -385,6 +544,22 @@ class Conversation(BaseModel):
         description="The agent of the conversation; NULL if it is unknown.",
     )
     is_deleted: bool
+
+
+class CopiedThread(BaseModel):
+    """The result of copying a thread."""
+
+    checkpoints: int = Field(description="The number of live checkpoints of the source.")
+    clashes: int = Field(description="Values of the target that differ under the same version.")
+
+
+class DeletedStoreItems(BaseModel):
+    """The number of deleted items."""
+
+    deleted: int = Field(description="Items that existed.")
+    has_vectors: bool = Field(
+        description="Whether the database has the table agentrows_store_vector.",
+    )
 
 
 class ErasedUser(BaseModel):
@@ -408,6 +583,8 @@ class ErasedUser(BaseModel):
     )
     feedback_keys: int = Field(description="Idempotency keys of the feedback.")
     memories: int
+    store_items: int = Field(description="JSON documents by namespace and key.")
+    store_vectors: int = Field(description="Vectors of these documents.")
     uncovered_tables: list[str] = Field(
         description="Tables of another release or of the application that have a column user_id; their rows stay.",
     )
@@ -449,6 +626,15 @@ class IdleSession(BaseModel):
     )
 
 
+class LockedCheckpoints(BaseModel):
+    """The isolation level of a transaction that has locked checkpoints."""
+
+    locked: int
+    isolation: str = Field(
+        description="The name of the level as PostgreSQL writes it, such as read committed.",
+    )
+
+
 class LockedTools(BaseModel):
     """The isolation level of a transaction that has locked the tools of a server."""
 
@@ -481,6 +667,16 @@ class MemoryHit(BaseModel):
     score: float = Field(
         description="The cosine similarity to the embedding of the search, in [-1, 1]; 0 without an embedding.",
     )
+
+
+class NewChannelValue(BaseModel):
+    """A value of a channel to store with `store_thread_checkpoint`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    channel: str = Field(description="The channel of the value.")
+    type: str = Field(description="The serializer's name for the format of value, such as msgpack.")
+    value: bytes = Field(description="The serialized value.")
 
 
 class NewCheckpointWrite(BaseModel):
@@ -539,6 +735,37 @@ class NewMemory(BaseModel):
     )
 
 
+class NewStoreItem(BaseModel):
+    """An item to store with `store_items`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    namespace: str = Field(
+        description="The labels of the namespace with dots between them, such as users.mira; empty for the root.",
+    )
+    key: str = Field(
+        description="Chosen by the application; a stored item with this key is replaced.",
+    )
+    value: str = Field(description="The text of a JSON object. The order of its keys is kept.")
+    ttl_s: float | None = Field(
+        default=None,
+        description="Time to live in seconds; None for an item that does not expire.",
+    )
+
+
+class NewThreadWrite(BaseModel):
+    """A pending write to store with `store_thread_writes`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    idx: int = Field(
+        description="The index of the write in its task: -4 to -1 for LangGraph's special channels, 0 to 1,048,559 for the others.",
+    )
+    channel: str = Field(description="The channel of the write.")
+    type: str = Field(description="The serializer's name for the format of value, such as msgpack.")
+    value: bytes = Field(description="The serialized value.")
+
+
 class NewTool(BaseModel):
     """A tool to store with `refresh_tools_for_server`."""
 
@@ -576,6 +803,17 @@ class PrunedSessions(BaseModel):
     shares: int
 
 
+class PrunedStoreItem(BaseModel):
+    """The key of an item that a prune deleted."""
+
+    user_id: str = Field(description="The owner of the item.")
+    namespace: str = Field(description="The namespace in the form of the column.")
+    key: str = Field(description="Chosen by the application; unique in the namespace of the user.")
+    has_vectors: bool = Field(
+        description="Whether the database has the table agentrows_store_vector.",
+    )
+
+
 class RefreshedTools(BaseModel):
     """The numbers of tools that a refresh of a server stored and deleted."""
 
@@ -592,6 +830,186 @@ class SessionKey(BaseModel):
 
     id: str = Field(description="Chosen by the application; unique for the user.")
     user_id: str = Field(description="The owner of the session.")
+
+
+class StoreHit(BaseModel):
+    """An item that a search returned, with its score."""
+
+    namespace: str = Field(
+        description="The labels of the namespace with dots between them; empty for the root.",
+    )
+    key: str = Field(description="Chosen by the application; unique in the namespace of the user.")
+    value: str = Field(description="The text of the JSON object, as it was stored.")
+    ttl_s: float | None = Field(
+        description="Time to live in seconds; None for an item that does not expire.",
+    )
+    expires_at: dt.datetime | None = Field(
+        description="From this time on the item may be deleted; None if it does not expire.",
+    )
+    created_at: dt.datetime = Field(description="When the item was first stored.")
+    updated_at: dt.datetime = Field(description="When the value was last stored.")
+    score: float | None = Field(
+        description="The cosine similarity, the negative distance or the inner product; None for a vector of norm zero, which has no cosine.",
+    )
+
+
+class StoreItem(BaseModel):
+    """A JSON document of a user."""
+
+    namespace: str = Field(
+        description="The labels of the namespace with dots between them; empty for the root.",
+    )
+    key: str = Field(description="Unique in the namespace of the user.")
+    value: str = Field(description="The text of the JSON object, as it was stored.")
+    ttl_s: float | None = Field(
+        description="Time to live in seconds, from the last write or refresh; None for an item that does not expire.",
+    )
+    expires_at: dt.datetime | None = Field(
+        description="From this time on the item may be deleted; None if it does not expire.",
+    )
+    created_at: dt.datetime = Field(description="When the item was first stored.")
+    updated_at: dt.datetime = Field(description="When the value was last stored.")
+
+
+class Thread(BaseModel):
+    """A LangGraph thread of a user."""
+
+    thread_id: str
+    last_stored: dt.datetime | None = Field(
+        description="When a checkpoint of the thread was last stored; None sorts as the oldest.",
+    )
+    checkpoints: int = Field(description="The number of its checkpoints, in all namespaces.")
+    stored_bytes: int = Field(
+        description="The size of its checkpoints, values and writes on disk, deleted ones included, without indexes.",
+    )
+
+
+class ThreadAncestor(BaseModel):
+    """An ancestor of a checkpoint, with the writes and values of some channels."""
+
+    checkpoint_id: str
+    parent_checkpoint_id: str | None
+    checkpoint_type: str = Field(description="The serializer's name for the format of checkpoint.")
+    checkpoint: bytes = Field(
+        description="The serialized checkpoint if it contains all values; else empty.",
+    )
+    value_channels: list[str] = Field(
+        description="The channels whose value is stored here and in no nearer ancestor.",
+    )
+    value_types: list[str]
+    values: list[bytes]
+    missing_channels: list[str] = Field(
+        description="Always empty: an ancestor without one of its values is an error.",
+    )
+    write_task_paths: list[str] = Field(
+        description="The path of the task of each write; empty if it is unknown. The lists of writes have one order, which is not defined.",
+    )
+    write_task_ids: list[str]
+    write_idxs: list[int]
+    write_channels: list[str]
+    write_types: list[str]
+    write_values: list[bytes]
+
+
+class ThreadCheckpoint(BaseModel):
+    """A checkpoint of a thread with the values of its channels and its writes."""
+
+    thread_id: str = Field(
+        description="The LangGraph thread, usually the id of a session of the user.",
+    )
+    checkpoint_ns: str = Field(
+        description="The namespace of the graph: empty for the root graph, a path for a subgraph.",
+    )
+    checkpoint_id: str = Field(
+        description="Chosen by LangGraph; grows with time within a thread, as text.",
+    )
+    parent_checkpoint_id: str | None = Field(
+        description="The previous checkpoint; NULL for the first one of a thread.",
+    )
+    version: int = Field(description="The version of the format of the row.")
+    created_at: dt.datetime | None = Field(
+        description="When the checkpoint was first stored; NULL sorts as the oldest.",
+    )
+    checkpoint_type: str = Field(
+        description="The serializer's name for the format of checkpoint, such as msgpack.",
+    )
+    checkpoint: bytes = Field(
+        description="The serialized checkpoint; without the values of its channels if value_channels contains them.",
+    )
+    metadata: str = Field(description="The text of a JSON object.")
+    value_channels: list[str] = Field(
+        description="The channels whose values are stored separately; empty if checkpoint contains all values.",
+    )
+    value_types: list[str] = Field(
+        description="The format of each value, in the order of value_channels.",
+    )
+    values: list[bytes] = Field(
+        description="The serialized values, in the order of value_channels.",
+    )
+    missing_channels: list[str] = Field(
+        description="Always empty: a checkpoint without one of its values is an error.",
+    )
+    write_task_paths: list[str] = Field(
+        description="The path of the task of each write; empty if it is unknown. The lists of writes have one order, which is not defined.",
+    )
+    write_task_ids: list[str]
+    write_idxs: list[int] = Field(description="The index of each write in its task.")
+    write_channels: list[str]
+    write_types: list[str]
+    write_values: list[bytes] = Field(description="The serialized value of each write.")
+    send_task_paths: list[str] = Field(
+        description="The path of the task of each write on `__pregel_tasks` at the parent, if version is below 4.",
+    )
+    send_task_ids: list[str]
+    send_idxs: list[int]
+    send_types: list[str]
+    send_values: list[bytes]
+
+
+class ThreadDeletion(BaseModel):
+    """The number of deleted checkpoints of a thread."""
+
+    thread_id: str
+    deleted: int
+
+
+class ThreadHead(BaseModel):
+    """The newest checkpoint of a namespace of a thread."""
+
+    checkpoint_ns: str = Field(
+        description="The namespace of the graph: empty for the root graph, a path for a subgraph.",
+    )
+    checkpoint_id: str = Field(
+        description="Chosen by LangGraph; grows with time within a thread, as text.",
+    )
+    parent_checkpoint_id: str | None = Field(
+        description="The previous checkpoint; NULL for the first one of a thread.",
+    )
+    version: int = Field(description="The version of the format of the row.")
+    checkpoint_type: str = Field(description="The serializer's name for the format of checkpoint.")
+    checkpoint: bytes = Field(
+        description="The serialized checkpoint if it contains all values; else empty.",
+    )
+    metadata: str = Field(description="The text of a JSON object.")
+    channels: list[str] = Field(description="The channels whose values are stored separately.")
+    parent_has_sends: bool = Field(
+        description="Whether the parent has writes on `__pregel_tasks`, which a checkpoint with a version below 4 needs.",
+    )
+    checkpoint_ids: list[str] = Field(
+        description="The ids of all checkpoints of the namespace, the newest included.",
+    )
+
+
+class ValueKey(BaseModel):
+    """The key of a version of the value of a channel."""
+
+    user_id: str = Field(description="The owner of the thread.")
+    thread_id: str = Field(description="The LangGraph thread.")
+    checkpoint_ns: str = Field(
+        description="The namespace of the graph: empty for the root graph, a path for a subgraph.",
+    )
+    channel: str = Field(description="The channel of the value.")
+    version: str = Field(description="Chosen by LangGraph; unique for the channel.")
 
 
 class VectorSchema(BaseModel):

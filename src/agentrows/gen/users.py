@@ -13,26 +13,38 @@ from .dbtx import DBTX, CursorDBTX, affected, reader, required
 __all__ = [
     "ERASE_FEEDBACK_KEYS",
     "ERASE_MEMORIES",
+    "ERASE_STORE_ITEMS",
+    "ERASE_STORE_VECTORS",
     "ERASE_USER",
     "EXPORT_FEEDBACK_KEYS",
     "EXPORT_MEMORIES",
+    "EXPORT_STORE_ITEMS",
+    "EXPORT_STORE_VECTORS",
     "EXPORT_USER",
     "FIND_UNCOVERED_TABLES",
     "LOCK_MEMORIES_OF_USER",
     "LOCK_SESSIONS_OF_USER",
+    "LOCK_STORE_ITEMS_OF_USER",
     "LOCK_TASKS_OF_USER",
     "erase_feedback_keys",
     "erase_memories",
+    "erase_store_items",
+    "erase_store_vectors",
     "erase_user",
     "export_feedback_keys",
     "export_memories",
+    "export_store_items",
+    "export_store_vectors",
     "export_user",
     "find_uncovered_tables",
     "iter_export_feedback_keys",
     "iter_export_memories",
+    "iter_export_store_items",
+    "iter_export_store_vectors",
     "iter_export_user",
     "lock_memories_of_user",
     "lock_sessions_of_user",
+    "lock_store_items_of_user",
     "lock_tasks_of_user",
 ]
 
@@ -56,6 +68,8 @@ _ERASED_USER_COLUMNS: Final = (
     "share_accesses",
     "feedback_keys",
     "memories",
+    "store_items",
+    "store_vectors",
     "uncovered_tables",
 )
 _READ_ERASED_USER: Final = reader(models.ErasedUser, _ERASED_USER_COLUMNS)
@@ -310,6 +324,51 @@ async def iter_export_feedback_keys(db: CursorDBTX, /, *, user_id: str) -> Async
         yield _STR.validate_python(row[0])
 
 
+EXPORT_STORE_ITEMS: Final = r"""-- name: ExportStoreItems :many
+SELECT
+    translate(
+        json_build_object('table', 'agentrows_store_item', 'row', to_json(each))::text, E'\r\n', '  '
+    ) AS "line!"
+FROM agentrows_store_item AS each
+WHERE each.user_id = $1::text"""
+
+
+async def export_store_items(db: DBTX, /, *, user_id: str) -> list[str]:
+    """Return the store items of a user, in the form of ExportUser.
+
+    A value may contain line ends between its parts, because the type json keeps the text.
+    """
+    rows = await db.fetch(EXPORT_STORE_ITEMS, user_id)
+    found = [row[0] for row in rows]
+    return _LIST_STR.validate_python(found)
+
+
+async def iter_export_store_items(db: CursorDBTX, /, *, user_id: str) -> AsyncIterator[str]:
+    """Like export_store_items, one row at a time over a cursor; needs a transaction."""
+    async for row in db.cursor(EXPORT_STORE_ITEMS, user_id):
+        yield _STR.validate_python(row[0])
+
+
+EXPORT_STORE_VECTORS: Final = """-- name: ExportStoreVectors :many
+SELECT
+    json_build_object('table', 'agentrows_store_vector', 'row', to_json(each))::text AS "line!"
+FROM agentrows_store_vector AS each
+WHERE each.user_id = $1::text"""
+
+
+async def export_store_vectors(db: DBTX, /, *, user_id: str) -> list[str]:
+    """Return the vectors of a user's store items, in the form of ExportUser."""
+    rows = await db.fetch(EXPORT_STORE_VECTORS, user_id)
+    found = [row[0] for row in rows]
+    return _LIST_STR.validate_python(found)
+
+
+async def iter_export_store_vectors(db: CursorDBTX, /, *, user_id: str) -> AsyncIterator[str]:
+    """Like export_store_vectors, one row at a time over a cursor; needs a transaction."""
+    async for row in db.cursor(EXPORT_STORE_VECTORS, user_id):
+        yield _STR.validate_python(row[0])
+
+
 FIND_UNCOVERED_TABLES: Final = """-- name: FindUncoveredTables :many
 SELECT c.relname::text AS "name!"
 FROM pg_catalog.pg_class AS c
@@ -328,6 +387,8 @@ WHERE
         'task',
         'feedback',
         'agentrows_feedback_key',
+        'agentrows_store_item',
+        'agentrows_store_vector',
         'lg_checkpoint',
         'lg_checkpoint_write',
         'crewai_agent_memory',
@@ -502,6 +563,8 @@ SELECT
     (SELECT count(*) FROM erased_share_accesses)::bigint AS "share_accesses!",
     0::bigint AS "feedback_keys!",
     0::bigint AS "memories!",
+    0::bigint AS "store_items!",
+    0::bigint AS "store_vectors!",
     ARRAY[]::text[] AS "uncovered_tables!\""""
 
 
@@ -539,4 +602,46 @@ WHERE user_id = $1::text"""
 async def erase_memories(db: DBTX, /, *, user_id: str) -> int:
     """Delete every memory of a user."""
     status = await db.execute(ERASE_MEMORIES, user_id)
+    return affected(status)
+
+
+LOCK_STORE_ITEMS_OF_USER: Final = """-- name: LockStoreItemsOfUser :one
+SELECT count(*) AS locked
+FROM (
+    SELECT key FROM agentrows_store_item
+    WHERE user_id = $1::text
+    ORDER BY namespace, key
+    FOR UPDATE
+) AS locked"""
+
+
+async def lock_store_items_of_user(db: DBTX, /, *, user_id: str) -> int:
+    """Lock the store items of a user in the order in which writers lock them."""
+    value = await db.fetchval(LOCK_STORE_ITEMS_OF_USER, user_id)
+    return _INT.validate_python(required(value, "LockStoreItemsOfUser"))
+
+
+ERASE_STORE_ITEMS: Final = """-- name: EraseStoreItems :execrows
+DELETE FROM agentrows_store_item
+WHERE user_id = $1::text"""
+
+
+async def erase_store_items(db: DBTX, /, *, user_id: str) -> int:
+    """Delete every store item of a user."""
+    status = await db.execute(ERASE_STORE_ITEMS, user_id)
+    return affected(status)
+
+
+ERASE_STORE_VECTORS: Final = """-- name: EraseStoreVectors :execrows
+DELETE FROM agentrows_store_vector
+WHERE user_id = $1::text"""
+
+
+async def erase_store_vectors(db: DBTX, /, *, user_id: str) -> int:
+    """Delete the vectors of a user's store items.
+
+    Run it after EraseStoreItems: its snapshot then contains the vectors that a concurrent writer
+    stored before the items were locked.
+    """
+    status = await db.execute(ERASE_STORE_VECTORS, user_id)
     return affected(status)

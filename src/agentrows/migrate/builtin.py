@@ -22,8 +22,11 @@ OLDEST_PGVECTOR: Final = (0, 5)  # the first with HNSW
 WITHOUT: Final = "To go without the memory store, set AGENTROWS_VECTOR_ENABLED=false"
 
 
-ROW_SECURITY: Final = ("rls", "rls_vector")
-"""The tracks of the row-level security policies, which are applied only on request."""
+ROW_SECURITY: Final = {"rls": "agentrows", "rls_vector": "agentrows_vector"}
+"""The tracks of the row-level security policies, which are applied only on request.
+
+Each comes after the track with the last of its tables.
+"""
 
 
 def builtin_tracks(*, vector: bool = True, row_security: bool = False) -> tuple[Track, ...]:
@@ -33,8 +36,8 @@ def builtin_tracks(*, vector: bool = True, row_security: bool = False) -> tuple[
     policies on the tables of users' rows.
 
     The files of agentrows and agentrows_vector are optional: indexes, a fill factor, comments, and
-    the table of feedback keys, without which `store_feedback(idempotency_key=…)` raises
-    SchemaBehind.
+    tables of methods that raise SchemaBehind without them, such as
+    `store_feedback(idempotency_key=…)` and `store_items`.
     """
     # Changes to the table of the vector track are in agentrows_vector, a track of their own, so
     # that they are applied when vectors are switched on later.
@@ -65,8 +68,8 @@ def builtin_tracks(*, vector: bool = True, row_security: bool = False) -> tuple[
     if not row_security:
         return tables
     rls, rls_vector = (
-        Track(name, root / name, f"{name}_schema_migrations", after="agentrows")
-        for name in ROW_SECURITY
+        Track(name, root / name, f"{name}_schema_migrations", after=after)
+        for name, after in ROW_SECURITY.items()
     )
     return (*tables, rls, rls_vector) if vector else (*tables, rls)
 

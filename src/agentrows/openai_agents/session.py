@@ -5,17 +5,19 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypedDict
+from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar
+from uuid import uuid4
 
 from agents import SessionSettings
 
 from agentrows import InvalidValue, Stores, TransactionalStores
+from agentrows.bridge import CallRunner
 from agentrows.openai_agents._clients import LazyClient
 from agentrows.openai_agents._items import NOT_JSON, decode, decode_all, encode, settle
 from agentrows.validation import check_flag, check_id
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from typing import Self
 
     from agents import RunContextWrapper, TResponseInputItem
@@ -24,9 +26,12 @@ if TYPE_CHECKING:
 
 __all__ = ["PostgresSession"]
 
+T = TypeVar("T")
 SEPARATOR: Final = "\x1f"
 """A character that other adapters put between the parts of an id."""
 AGENT_ID: Final = "openai-agents"
+PRUNED_AT_ONCE: Final = 500
+"""Events that one statement reads while it searches for prunable ones."""
 METHODS: Final = ("get_items", "add_items", "pop_item", "clear_session")
 """The methods of the protocol; a subclass that overrides one may store items in another form."""
 
@@ -47,8 +52,8 @@ class PostgresSession:
     includes the changes of the session. `session_settings.limit` is the default number of items
     that `get_items` returns.
 
-    With `row_security` each call runs in `client.as_user(user_id)`, which takes more round trips
-    and makes a lost COMMIT of `add_items` an OutcomeUnknown.
+    The methods work in any event loop while that of the client runs. With `row_security` each call
+    runs in `client.as_user(user_id)`, which takes more round trips.
 
     An argument `wrapper`, which the SDK passes to all methods of a session or to none, is accepted
     for subclasses.
@@ -126,17 +131,27 @@ class PostgresSession:
         if isinstance(self._client, LazyClient):
             await self._client.close()
 
-    @contextlib.asynccontextmanager
-    async def _stores(self) -> AsyncGenerator[Stores]:
-        """Return the stores of one call, restricted to the user under row security."""
+    async def _run(
+        self, call: Callable[[Stores], Awaitable[T]], *, is_repeatable: bool = True
+    ) -> T:
+        """Return the result of a call, which runs in the event loop of the client.
+
+        Under row security it runs in a transaction of the user, again after a lost connection if it
+        is repeatable.
+        """
         client = self._client
         if isinstance(client, LazyClient):
             client = await client.get()
-        if self._row_security and isinstance(client, TransactionalStores):
-            async with client.as_user(self.user_id) as tx:
-                yield tx
-        else:
-            yield client
+        if is_repeatable or not self._row_security:
+            runner = CallRunner(client, row_security=self._row_security)
+            return await runner.run(self.user_id, call)
+
+        async def run_once(stores: Stores) -> T:
+            assert isinstance(stores, TransactionalStores)  # noqa: S101  checked by the constructor
+            async with stores.as_user(self.user_id) as tx:
+                return await call(tx)
+
+        return await CallRunner(client).run(self.user_id, run_once)
 
     async def get_items(
         self, limit: int | None = None, *, wrapper: RunContextWrapper[Any] | None = None
@@ -156,18 +171,20 @@ class PostgresSession:
             limit = self.session_settings.limit
         if limit is not None and limit <= 0:
             return []
+        return await self._run(partial(self._list, limit=limit))
+
+    async def _list(self, stores: Stores, *, limit: int | None) -> list[TResponseInputItem]:
         items: list[TResponseInputItem] = []
         before: Event | None = None
-        async with self._stores() as stores:
-            while True:
-                missing = None if limit is None else limit - len(items)
-                events = await stores.list_items(
-                    self.session_id, limit=missing, before=before, **self._key
-                )
-                items = [*decode_all(events), *items]
-                if missing is None or len(events) < missing or len(items) == limit:
-                    return items
-                before = events[0]
+        while True:
+            missing = None if limit is None else limit - len(items)
+            events = await stores.list_items(
+                self.session_id, limit=missing, before=before, **self._key
+            )
+            items = [*decode_all(events), *items]
+            if missing is None or len(events) < missing or len(items) == limit:
+                return items
+            before = events[0]
 
     async def add_items(
         self, items: list[TResponseInputItem], *, wrapper: RunContextWrapper[Any] | None = None
@@ -185,11 +202,11 @@ class PostgresSession:
         del wrapper
         texts = encode(items)
         if texts:
-            await settle(self._append(texts))
+            append = partial(self._append, texts=texts, ids=_new_ids(texts))
+            await settle(self._run(append))
 
-    async def _append(self, texts: Sequence[str]) -> None:
-        async with self._stores() as stores:
-            await stores.append_items(self.session_id, items=texts, **self._key)
+    async def _append(self, stores: Stores, *, texts: Sequence[str], ids: Sequence[str]) -> None:
+        await stores.append_items(self.session_id, items=texts, ids=ids, **self._key)
 
     async def pop_item(
         self, *, wrapper: RunContextWrapper[Any] | None = None
@@ -205,13 +222,12 @@ class PostgresSession:
 
         """
         del wrapper
-        return await settle(self._pop())
+        return await settle(self._run(self._pop, is_repeatable=False))
 
-    async def _pop(self) -> TResponseInputItem | None:
-        async with self._stores() as stores:
-            while (text := await stores.pop_event(self.session_id, **self._key)) is not None:
-                with contextlib.suppress(*NOT_JSON):
-                    return decode(text)
+    async def _pop(self, stores: Stores) -> TResponseInputItem | None:
+        while (text := await stores.pop_event(self.session_id, **self._key)) is not None:
+            with contextlib.suppress(*NOT_JSON):
+                return decode(text)
         return None
 
     async def clear_session(self, *, wrapper: RunContextWrapper[Any] | None = None) -> None:
@@ -223,11 +239,10 @@ class PostgresSession:
 
         """
         del wrapper
-        await settle(self._purge())
+        await settle(self._run(self._purge))
 
-    async def _purge(self) -> None:
-        async with self._stores() as stores:
-            await stores.purge_events(self.session_id, **self._key)
+    async def _purge(self, stores: Stores) -> None:
+        await stores.purge_events(self.session_id, **self._key)
 
     # Hooks of the SDK without which a limited history is not compacted, and an encrypted one does
     # not drop expired items. The SDK looks them up by name.
@@ -241,8 +256,11 @@ class PostgresSession:
         """
         if self._overrides_protocol():
             return None
-        async with self._stores() as stores:
-            events = await stores.list_items(self.session_id, limit=limit + 1, **self._key)
+
+        async def read(stores: Stores) -> list[Event]:
+            return await stores.list_items(self.session_id, limit=limit + 1, **self._key)
+
+        events = await self._run(read)
         is_complete = len(events) <= limit
         events = events[len(events) - min(limit, len(events)) :]
         try:
@@ -255,7 +273,14 @@ class PostgresSession:
             if not replaced:
                 return False
             texts = encode(output)
-            return await settle(self._replace(texts, replaced, prune_prefix, page=limit))
+            replace = partial(
+                self._replace,
+                texts=texts,
+                ids=_new_ids(texts),
+                replaced=replaced,
+                prune_prefix=prune_prefix,
+            )
+            return await settle(self._run(replace))
 
         return _Snapshot(items, is_complete, replace_suffix)
 
@@ -263,35 +288,42 @@ class PostgresSession:
         """Replace all items in one transaction; return whether that was possible."""
         if self._overrides_protocol():
             return False
-        return await settle(self._replace_all(encode(items)))
+        texts = encode(items)
+        replace = partial(self._replace_all, texts=texts, ids=_new_ids(texts))
+        return await settle(self._run(replace))
 
-    async def _replace_all(self, texts: Sequence[str]) -> bool:
-        async with self._stores() as stores:
-            return await stores.replace_items(self.session_id, items=texts, **self._key)
+    async def _replace_all(
+        self, stores: Stores, *, texts: Sequence[str], ids: Sequence[str]
+    ) -> bool:
+        return await stores.replace_items(self.session_id, items=texts, ids=ids, **self._key)
 
     async def _replace(
         self,
+        stores: Stores,
+        *,
         texts: Sequence[str],
+        ids: Sequence[str],
         replaced: list[Event],
         prune_prefix: Callable[[TResponseInputItem], bool] | None,
-        *,
-        page: int,
     ) -> bool:
         """Replace the last events if they are unchanged, and remove the prunable first ones."""
-        async with self._stores() as stores:
+        expired: list[str] = []
+        if prune_prefix is not None:
             list_page = partial(
-                stores.list_events_for_session, self.session_id, user_id=self.user_id, limit=page
-            )
-            expired = (
-                [] if prune_prefix is None else await _prefix(list_page, replaced, prune_prefix)
-            )
-            return await stores.replace_items(
+                stores.list_events_for_session,
                 self.session_id,
-                items=texts,
-                last_ids=[event.id for event in replaced],
-                expired_ids=expired,
-                **self._key,
+                user_id=self.user_id,
+                limit=PRUNED_AT_ONCE,
             )
+            expired = await _prefix(list_page, replaced, prune_prefix)
+        return await stores.replace_items(
+            self.session_id,
+            items=texts,
+            ids=ids,
+            last_ids=[event.id for event in replaced],
+            expired_ids=expired,
+            **self._key,
+        )
 
     def _overrides_protocol(self) -> bool:
         cls = type(self)
@@ -325,6 +357,11 @@ async def _prefix(
             ids.append(event.id)
         last = events[-1]
     return ids
+
+
+def _new_ids(texts: Sequence[str]) -> list[str]:
+    """Return ids for items, which make storing them repeatable."""
+    return [str(uuid4()) for _ in texts]
 
 
 def _to_settings(settings: SessionSettings | dict[str, Any] | None) -> SessionSettings:

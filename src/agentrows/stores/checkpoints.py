@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from agentrows.errors import InvalidValue, NotFound
 from agentrows.gen import checkpoints as queries
 from agentrows.gen.models import NewCheckpointWrite
+from agentrows.stores._checkpoint_rows import (
+    BYTES_PREFIX,
+    check_checkpoint_key,
+    check_indexes,
+    hash_task_id,
+)
 from agentrows.validation import (
     check_batch,
     check_id,
@@ -24,6 +29,7 @@ from agentrows.validation import (
     check_jsonb_object,
     check_limit,
     check_optional_id,
+    check_optional_text,
     check_text,
 )
 
@@ -34,13 +40,6 @@ if TYPE_CHECKING:
 
     from agentrows.db.executor import Executor
     from agentrows.gen.models import Checkpoint, CheckpointWrite
-
-LONGEST_NAMESPACE: Final = 1024
-"""In bytes; the key of four columns must fit PostgreSQL's index rows."""
-INDEXES: Final = range(-4, (1 << 20) - 16)
-"""ERROR, SCHEDULED, INTERRUPT and RESUME are -1 to -4; the rest of the 20 bits are channels."""
-HASH_BITS: Final = 43
-"""The bits that are left of `write_idx`, a positive 64-bit integer with 20 bits of index."""
 
 
 class CheckpointTuple(NamedTuple):
@@ -75,12 +74,18 @@ class CheckpointStore:
         key is replaced, and a deleted one is restored. `checkpoint` is base64 text. `metadata` is a
         JSON object of at most 200 levels.
         """
+        check_checkpoint_key(
+            user_id=user_id,
+            thread_id=thread_id,
+            checkpoint_ns=checkpoint_ns,
+            checkpoint_id=checkpoint_id,
+        )
         await queries.upsert_checkpoint(
             self.db.repeatable,
-            user_id=check_id("user_id", user_id),
-            thread_id=check_id("thread_id", thread_id),
-            checkpoint_ns=_check_namespace(checkpoint_ns),
-            checkpoint_id=check_id("checkpoint_id", checkpoint_id),
+            user_id=user_id,
+            thread_id=thread_id,
+            checkpoint_ns=checkpoint_ns,
+            checkpoint_id=checkpoint_id,
             parent_checkpoint_id=check_optional_id("parent_checkpoint_id", parent_checkpoint_id),
             metadata=_check_metadata(metadata),
             checkpoint=_check_base64("checkpoint", checkpoint),
@@ -110,10 +115,12 @@ class CheckpointStore:
 
         """
         writes = _check_writes(writes)
-        check_id("user_id", user_id)
-        check_id("thread_id", thread_id)
-        _check_namespace(checkpoint_ns)
-        check_id("checkpoint_id", checkpoint_id)
+        check_checkpoint_key(
+            user_id=user_id,
+            thread_id=thread_id,
+            checkpoint_ns=checkpoint_ns,
+            checkpoint_id=checkpoint_id,
+        )
         check_id("task_id", task_id)
         if writes:
             await queries.upsert_checkpoint_writes(
@@ -123,7 +130,7 @@ class CheckpointStore:
                 checkpoint_ns=checkpoint_ns,
                 checkpoint_id=checkpoint_id,
                 task_id=task_id,
-                task_hash=_hash_task_id(task_id),
+                task_hash=hash_task_id(task_id),
                 writes=writes,
             )
 
@@ -144,6 +151,10 @@ class CheckpointStore:
         contain this JSON object; it needs PostgreSQL 16 or later. Metadata of another writer that
         is not JSON, or is nested 5,000 levels deep, contains no object. The method runs two
         statements, regardless of the number of checkpoints.
+
+        Raises:
+            InvalidValue: a checkpoint or a write was stored by `agentrows.langgraph`, as bytes.
+
         """
         checkpoints = await self._select(
             thread_id,
@@ -166,6 +177,7 @@ class CheckpointStore:
         """Return a checkpoint with its writes, the newest one without a `checkpoint_id`.
 
         Raises:
+            InvalidValue: the checkpoint or a write was stored by `agentrows.langgraph`, as bytes.
             NotFound: the user has no such checkpoint in the thread, or it is deleted.
 
         """
@@ -176,12 +188,18 @@ class CheckpointStore:
             if not newest:
                 raise NotFound(f"no checkpoint in thread {thread_id!r} of this user")
             return newest[0]
+        check_checkpoint_key(
+            user_id=user_id,
+            thread_id=thread_id,
+            checkpoint_ns=checkpoint_ns,
+            checkpoint_id=checkpoint_id,
+        )
         checkpoint = await queries.get_checkpoint(
             self.db.repeatable,
-            user_id=check_id("user_id", user_id),
-            thread_id=check_id("thread_id", thread_id),
-            checkpoint_ns=_check_namespace(checkpoint_ns),
-            checkpoint_id=check_id("checkpoint_id", checkpoint_id),
+            user_id=user_id,
+            thread_id=thread_id,
+            checkpoint_ns=checkpoint_ns,
+            checkpoint_id=checkpoint_id,
         )
         if checkpoint is None:
             raise NotFound(f"no checkpoint {checkpoint_id!r} in thread {thread_id!r} of this user")
@@ -197,16 +215,16 @@ class CheckpointStore:
     ) -> bool:
         """Mark checkpoints of a thread and their writes as deleted; return whether any existed.
 
-        Without a `checkpoint_ns` all namespaces are covered, without a `checkpoint_id` all ids.
+        Without a `checkpoint_ns` all namespaces are covered, without a `checkpoint_id` all ids. The
+        checkpoints of `agentrows.langgraph` are marked too; the values of their channels stay until
+        the rows are removed, by `delete_threads` or a prune.
         """
         deleted = await queries.delete_checkpoints(
             self.db.repeatable,
             user_id=check_id("user_id", user_id),
             thread_id=check_id("thread_id", thread_id),
-            checkpoint_ns=None if checkpoint_ns is None else _check_namespace(checkpoint_ns),
-            checkpoint_id=None
-            if checkpoint_id is None
-            else check_id("checkpoint_id", checkpoint_id),
+            checkpoint_ns=check_optional_text("checkpoint_ns", checkpoint_ns),
+            checkpoint_id=check_optional_id("checkpoint_id", checkpoint_id),
         )
         return deleted > 0
 
@@ -220,9 +238,7 @@ class CheckpointStore:
         before: str | None,
         metadata: dict[str, JsonValue] | None,
     ) -> list[Checkpoint]:
-        check_id("user_id", user_id)
-        check_id("thread_id", thread_id)
-        _check_namespace(checkpoint_ns)
+        check_checkpoint_key(user_id=user_id, thread_id=thread_id, checkpoint_ns=checkpoint_ns)
         if metadata is None:
             return await queries.list_checkpoints(
                 self.db.repeatable,
@@ -247,6 +263,8 @@ class CheckpointStore:
         """Return checkpoints of one thread and namespace with their writes."""
         if not checkpoints:
             return []
+        for checkpoint in checkpoints:
+            _check_layout(checkpoint, checkpoint.checkpoint_type)
         writes: dict[str, list[CheckpointWrite]] = defaultdict(list)
         for write in await queries.list_checkpoint_writes(
             self.db.repeatable,
@@ -255,6 +273,7 @@ class CheckpointStore:
             checkpoint_ns=checkpoints[0].checkpoint_ns,
             checkpoint_ids=[checkpoint.checkpoint_id for checkpoint in checkpoints],
         ):
+            _check_layout(write, write.value_type)
             writes[write.checkpoint_id].append(write)
         return [
             CheckpointTuple(checkpoint, writes[checkpoint.checkpoint_id])
@@ -265,21 +284,21 @@ class CheckpointStore:
 def _check_writes(writes: Iterable[NewCheckpointWrite]) -> tuple[NewCheckpointWrite, ...]:
     batch = check_batch("writes", writes, NewCheckpointWrite)
     for index, write in enumerate(batch):
-        if check_int64(f"writes[{index}].idx", write.idx) not in INDEXES:
-            raise InvalidValue(f"writes[{index}].idx must be from -4 to {INDEXES.stop - 1}")
+        check_int64(f"writes[{index}].idx", write.idx)
         check_text(f"writes[{index}].channel", write.channel)
         check_text(f"writes[{index}].value_type", write.value_type)
         _check_base64(f"writes[{index}].value", write.value)
-    if len({write.idx for write in batch}) < len(batch):
-        raise InvalidValue("writes contains the same idx more than once")
+    check_indexes(write.idx for write in batch)
     return batch
 
 
-def _check_namespace(value: str) -> str:
-    size = len(check_text("checkpoint_ns", value).encode())
-    if size > LONGEST_NAMESPACE:
-        raise InvalidValue(f"checkpoint_ns must have at most {LONGEST_NAMESPACE} bytes, got {size}")
-    return value
+def _check_layout(row: Checkpoint | CheckpointWrite, type: str) -> None:
+    """Raise InvalidValue for a row whose bytes are in columns that these methods do not read."""
+    if type.startswith(BYTES_PREFIX):
+        raise InvalidValue(
+            f"checkpoint_id {row.checkpoint_id!r} of thread {row.thread_id!r} is stored as bytes: "
+            "read it with agentrows.langgraph, or with find_thread_checkpoint"
+        )
 
 
 def _check_metadata(value: dict[str, JsonValue]) -> str:
@@ -294,9 +313,3 @@ def _check_base64(name: str, value: str) -> str:
     except (binascii.Error, ValueError) as error:
         raise InvalidValue(f"{name} must be base64 text") from error
     return value
-
-
-def _hash_task_id(task_id: str) -> int:
-    """Return 43 bits of the SHA-256 of a task id."""
-    # Part of stored keys: it must be the same on every machine and in every release.
-    return int.from_bytes(hashlib.sha256(task_id.encode()).digest()) >> (256 - HASH_BITS)

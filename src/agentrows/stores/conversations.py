@@ -7,10 +7,10 @@ its events would be read as something that they are not.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
-from agentrows.errors import Conflict, Deleted
+from agentrows.errors import AlreadyExists, Conflict, Deleted, InvalidValue
 from agentrows.gen import conversations as queries
 from agentrows.gen.models import Event, NewEvent
 from agentrows.stores._isolation import choose_isolation
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from agentrows.gen.dbtx import DBTX
     from agentrows.gen.models import Conversation
 
+OTHER_EVENT: Final = "ids contains the id of another event of this user"
+
 
 @dataclass(frozen=True)
 class ConversationStore:
@@ -32,28 +34,38 @@ class ConversationStore:
     db: Executor
 
     async def append_items(
-        self, session_id: str, *, user_id: str, agent_id: str, items: Iterable[str]
+        self,
+        session_id: str,
+        *,
+        user_id: str,
+        agent_id: str,
+        items: Iterable[str],
+        ids: Iterable[str] | None = None,
     ) -> int:
         """Append items, each a text, to a user's session in one statement; return their number.
 
-        Each item becomes the data of an event with a new id, so that the call can be repeated. All
-        items are stored or none, next to each other and after every earlier one: batches are
-        ordered by their commits. The session is created if it does not exist, and marked as active.
+        Each item becomes the data of an event with the id at its place in `ids`, or with a new one.
+        A call with the same ids can be repeated: it stores nothing twice. All items are stored or
+        none, next to each other and after every earlier one: batches are ordered by their commits.
+        The session is created if it does not exist, and marked as active.
 
         Raises:
+            AlreadyExists: an id is that of another event of the user; nothing is stored.
             Conflict: the session belongs to another agent or to none, or it does not exist and has
                 events.
             Deleted: the user has deleted a session with this id; the id cannot be reused.
 
         """
         _check_ids(session_id, user_id, agent_id)
-        batch = _new_events(items, user_id)
+        batch = _new_events(items, ids, user_id)
         if batch:
             conversation = {"session_id": session_id, "user_id": user_id, "agent_id": agent_id}
             if not await _append(self.db.repeatable, batch, **conversation):
-                await self._refuse(session_id, user_id=user_id, agent_id=agent_id)
+                exists = await self._refuse(session_id, user_id=user_id, agent_id=agent_id)
                 # Another call may have erased the session between the two statements.
                 if not await _append(self.db.repeatable, batch, **conversation):
+                    if exists:
+                        raise AlreadyExists(OTHER_EVENT)
                     raise Conflict(f"session {session_id!r} is not stored, but has events")
         return len(batch)
 
@@ -143,6 +155,7 @@ class ConversationStore:
         user_id: str,
         agent_id: str,
         items: Iterable[str],
+        ids: Iterable[str] | None = None,
         last_ids: Iterable[str] | None = None,
         expired_ids: Iterable[str] = (),
     ) -> bool:
@@ -150,15 +163,17 @@ class ConversationStore:
 
         `last_ids` are the ids of the events to replace, oldest first, or None for all events.
         Returns False, and changes nothing, if the session does not end with these events now, or
-        does not exist. Events with an id of `expired_ids` are removed too.
+        does not exist. Events with an id of `expired_ids` are removed too. `ids` are those of
+        `append_items`: a call with the same ids, at least one, can be repeated.
 
         Raises:
+            AlreadyExists: an id is that of another event of the user; nothing is changed.
             Conflict: the session belongs to another agent or to none.
             Deleted: the session is deleted.
 
         """
         _check_ids(session_id, user_id, agent_id)
-        batch = _new_events(items, user_id)
+        batch = _new_events(items, ids, user_id)
         replaced = None if last_ids is None else _check_event_ids("last_ids", last_ids)
         expired = _check_event_ids("expired_ids", expired_ids)
         conversation = {"session_id": session_id, "user_id": user_id, "agent_id": agent_id}
@@ -172,16 +187,19 @@ class ConversationStore:
                 return False
             gone = None if replaced is None else [*replaced, *expired]
             await queries.purge_events(scope, session_id=session_id, user_id=user_id, ids=gone)
-            return not batch or await _append(scope, batch, **conversation)
+            if batch and not await _append(scope, batch, **conversation):
+                raise AlreadyExists(OTHER_EVENT)  # which rolls the removal back
+            return True
 
         return await self.db.repeat(replace, isolation=choose_isolation(self.db))
 
-    async def _refuse(self, session_id: str, *, user_id: str, agent_id: str) -> None:
-        """Raise the reason for which a session cannot be used; return if there is none."""
+    async def _refuse(self, session_id: str, *, user_id: str, agent_id: str) -> bool:
+        """Raise the reason for which a session cannot be used; return whether it exists."""
         conversation = await queries.find_conversation(
             self.db.repeatable, session_id=session_id, user_id=user_id
         )
         _check_conversation(conversation, session_id, agent_id)
+        return conversation is not None
 
 
 async def _append(
@@ -245,10 +263,19 @@ def _check_event_ids(name: str, ids: Iterable[str]) -> list[str]:
     return [check_id(f"{name}[{index}]", event_id) for index, event_id in enumerate(ids)]
 
 
-def _new_events(items: Iterable[str], user_id: str) -> tuple[NewEvent, ...]:
-    """Return events with new ids for items, which makes storing them repeatable."""
+def _new_events(
+    items: Iterable[str], ids: Iterable[str] | None, user_id: str
+) -> tuple[NewEvent, ...]:
+    """Return events for items, with new ids if none are given."""
     texts = [check_text(f"items[{index}]", item) for index, item in enumerate(items)]
+    if ids is None:
+        event_ids = [str(uuid4()) for _ in texts]
+    else:
+        event_ids = _check_event_ids("ids", ids)
+        if len(event_ids) != len(texts) or len(set(event_ids)) < len(event_ids):
+            raise InvalidValue("ids must have one id for each item, each of them once")
     events = (
-        NewEvent(id=str(uuid4()), user_id=user_id, session_id=None, data=text) for text in texts
+        NewEvent(id=event_id, user_id=user_id, session_id=None, data=text)
+        for event_id, text in zip(event_ids, texts, strict=True)
     )
     return check_batch("items", events, NewEvent)

@@ -65,6 +65,12 @@ class UserStore:
             if access.has_feedback_keys:
                 async for line in queries.iter_export_feedback_keys(cursor, user_id=user_id):
                     yield line
+            if access.has_store_items:
+                async for line in queries.iter_export_store_items(cursor, user_id=user_id):
+                    yield line
+            if access.has_store_vectors:
+                async for line in queries.iter_export_store_vectors(cursor, user_id=user_id):
+                    yield line
             if _has_memories(scope, access):
                 async for row in queries.iter_export_memories(cursor, user_id=user_id):
                     yield _format_line(row)
@@ -101,15 +107,26 @@ class UserStore:
             await queries.lock_tasks_of_user(scope, user_id=user_id)
             await queries.lock_sessions_of_user(scope, user_id=user_id)
             erased = await queries.erase_user(scope, user_id=user_id)
-            keys = memories = 0
-            if access.has_feedback_keys:
-                keys = await queries.erase_feedback_keys(scope, user_id=user_id)
-            if _has_memories(scope, access):
-                await queries.lock_memories_of_user(scope, user_id=user_id)
-                memories = await queries.erase_memories(scope, user_id=user_id)
-        return erased.model_copy(
-            update={"feedback_keys": keys, "memories": memories, "uncovered_tables": uncovered}
-        )
+            optional = await _erase_optional_tables(scope, access, user_id)
+        return erased.model_copy(update={**optional, "uncovered_tables": uncovered})
+
+
+async def _erase_optional_tables(
+    scope: Executor, access: AccessScope, user_id: str
+) -> dict[str, int]:
+    """Delete a user's rows in tables that a database may lack; return their numbers by field."""
+    erased: dict[str, int] = {}
+    if access.has_feedback_keys:
+        erased["feedback_keys"] = await queries.erase_feedback_keys(scope, user_id=user_id)
+    if _has_memories(scope, access):
+        await queries.lock_memories_of_user(scope, user_id=user_id)
+        erased["memories"] = await queries.erase_memories(scope, user_id=user_id)
+    if access.has_store_items:
+        await queries.lock_store_items_of_user(scope, user_id=user_id)
+        erased["store_items"] = await queries.erase_store_items(scope, user_id=user_id)
+    if access.has_store_vectors:
+        erased["store_vectors"] = await queries.erase_store_vectors(scope, user_id=user_id)
+    return erased
 
 
 async def _find_uncovered_tables(db: Executor, access: AccessScope, method: str) -> list[str]:

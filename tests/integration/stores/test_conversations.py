@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from agentrows import Conflict, Deleted, InvalidValue, OutcomeUnknown, PostgresClient
+from agentrows import AlreadyExists, Conflict, Deleted, InvalidValue, OutcomeUnknown, PostgresClient
 from support.proxy import COMMIT, proxy_to, socket_of
 from support.stores import event
 
@@ -200,6 +200,29 @@ async def test_lost_replies_store_and_replace_once(migrated: str) -> None:
         with pytest.raises(OutcomeUnknown):
             await client.pop_event("s-1", **OURS)
         assert await texts(client) == ["item a", "x"]
+
+
+async def test_given_ids_make_a_call_repeatable_and_no_other_event_is_replaced(
+    client: PostgresClient,
+) -> None:
+    await client.store_events([event("e-other", session_id="s-other", data="other")])
+    for _ in range(3):
+        await client.append_items("s-1", items=["a", "b"], ids=["e-1", "e-2"], **OURS)
+    assert await texts(client) == ["a", "b"]
+    for _ in range(2):
+        assert await client.replace_items("s-1", items=["c"], ids=["e-3"], last_ids=["e-2"], **OURS)
+    assert await texts(client) == ["a", "c"]
+
+    for ids in (["e-new", "e-other"], ["e-new", "e-1"]):
+        with pytest.raises(AlreadyExists, match="ids contains the id of another event"):
+            await client.append_items("s-1", items=["x", "y"], ids=ids, **OURS)
+        with pytest.raises(AlreadyExists):
+            await client.replace_items("s-1", items=["x", "y"], ids=ids, last_ids=["e-3"], **OURS)
+    for ids in (["e-5"], ["e-5", "e-5"]):
+        with pytest.raises(InvalidValue, match="ids must have one id for each item"):
+            await client.append_items("s-1", items=["x", "y"], ids=ids, **OURS)
+    assert await texts(client) == ["a", "c"]
+    assert (await client.get_event("e-other", user_id="mira")).data == "other"
 
 
 async def test_append_is_part_of_the_callers_transaction(client: PostgresClient) -> None:

@@ -16,6 +16,7 @@ from agentrows import (
     Aborted,
     InvalidValue,
     NewCheckpointWrite,
+    NewStoreItem,
     NotFound,
     PostgresClient,
     SchemaBehind,
@@ -47,6 +48,8 @@ COUNTED_AS: Final[Mapping[str, str]] = {
     "session_share": "shares",
     "session_share_access": "share_accesses",
     "memory": "memories",
+    "agentrows_store_item": "store_items",
+    "agentrows_store_vector": "store_vectors",
 }
 """A table of users' rows, and the field of ErasedUser that counts them."""
 TABLES_AND_COLUMNS: Final = """
@@ -102,6 +105,12 @@ async def fill(client: PostgresClient, user: str) -> None:
             content=user,
             embedding=towards(1),
             metadata={"of": user},
+        )
+        await client.store_items(
+            [NewStoreItem(namespace="a", key=id_, value=f'{{"of":"{user}"}}')],
+            user_id=user,
+            embeddings=[[[1, 0]]],
+            space="plane",
         )
     await client.delete_push_notification(f"2-{user}", task_id=f"2-{user}", user_id=user)
     await client.delete_task(f"2-{user}", user_id=user)

@@ -66,6 +66,13 @@ def session_of(
     )
 
 
+async def add_policies(dsn: str) -> None:
+    """Apply the track of policies to a database."""
+    settings = Settings(row_security=True, migrations="apply")
+    async with PostgresClient.open(as_role(dsn, "postgres"), settings=settings) as admin:
+        await admin.db.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {SERVICE}")
+
+
 async def tables_with(dsn: str, text: str) -> list[str]:
     """Return the tables of which a row contains a text in any column."""
     connection = await asyncpg.connect(as_role(dsn, "postgres"))
@@ -203,10 +210,7 @@ async def test_replicas_with_different_clocks_return_the_order_of_arrival(
 
 
 async def test_row_security_restricts_each_call(migrated: str) -> None:
-    settings = Settings(row_security=True, migrations="apply")
-    superuser = as_role(migrated, "postgres")
-    async with PostgresClient.open(superuser, settings=settings) as admin:
-        await admin.db.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {SERVICE}")
+    await add_policies(migrated)
     settings = Settings(row_security=True, migrations="off")
     async with PostgresClient.open(migrated, settings=settings) as client:
         session = session_of(client, row_security=True)
@@ -227,17 +231,29 @@ async def test_row_security_restricts_each_call(migrated: str) -> None:
             await session_of(client, row_security=True).get_items()
 
 
-async def test_lost_connections_store_items_once(migrated: str) -> None:
+@pytest.mark.parametrize("row_security", [False, True])
+async def test_lost_connections_store_items_once(migrated: str, *, row_security: bool) -> None:
+    if row_security:
+        await add_policies(migrated)
+    settings = Settings(row_security=row_security, migrations="off")
     async with (
         proxy_to(socket_of(migrated)) as proxy,
-        PostgresClient.open(proxy.dsn(migrated), migrations="off") as client,
+        PostgresClient.open(proxy.dsn(migrated), settings=settings) as client,
     ):
-        session = session_of(client)
+        session = session_of(client, row_security=row_security)
         moments: tuple[Moment, ...] = ("before", "after")
         for number, moment in enumerate(moments):
             plan = proxy.cut_at(f"item {number}".encode(), moment)
             await session.add_items(messages(f"item {number}", "next"))
             assert plan.is_done
+        plan = proxy.cut_at(COMMIT, "after")
+        if row_security:
+            await session.add_items(messages("last"))
+            assert plan.is_done
+            assert await texts(session) == ["item 0", "next", "item 1", "next", "last"]
+            plan = proxy.cut_at(COMMIT, "after")
+            with pytest.raises(OutcomeUnknown):
+                await session.pop_item()
         plan = proxy.cut_at(COMMIT, "after")
         with pytest.raises(OutcomeUnknown):
             await session.pop_item()
@@ -323,13 +339,18 @@ def test_session_from_dsn_is_reopened_in_a_new_event_loop(migrated: str) -> None
     gc.collect()
 
 
-def test_client_of_another_event_loop_raises_error_that_says_so(migrated: str) -> None:
-    async def use_elsewhere() -> None:
+def test_session_works_in_another_event_loop_while_that_of_the_client_runs(migrated: str) -> None:
+    async def use_elsewhere() -> PostgresSession:
         async with PostgresClient.open(migrated, migrations="off") as client:
-            with pytest.raises(ConfigError, match="opened in another event loop"):
-                await asyncio.to_thread(asyncio.run, session_of(client).get_items())
+            session = session_of(client)
+            await asyncio.to_thread(asyncio.run, session.add_items(messages("a", "b")))
+            assert await asyncio.to_thread(asyncio.run, session.pop_item()) == messages("b")[0]
+            assert await texts(session) == ["a"]
+            return session
 
-    asyncio.run(use_elsewhere())
+    session = asyncio.run(use_elsewhere())
+    with pytest.raises(ClientClosed, match="event loop in which the client was opened"):
+        asyncio.run(session.get_items())
 
 
 @pytest.mark.parametrize("shadow", ["raise ModuleNotFoundError('x', name='agents')", "value = 1"])

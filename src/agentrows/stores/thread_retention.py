@@ -1,0 +1,257 @@
+"""Whole LangGraph threads: list, copy, delete and prune them.
+
+A deletion runs in one transaction with a new snapshot for each statement: lock the checkpoints,
+delete them, lock the values of channels that no checkpoint names, delete those of them that are
+still not named. What is stored meanwhile stays whole; `queries/threads.sql` gives the reasons.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from agentrows.errors import Conflict, InvalidValue
+from agentrows.gen import threads as queries
+from agentrows.gen.models import Thread
+from agentrows.stores._checkpoint_rows import check_checkpoint_key
+from agentrows.stores._isolation import check_read_committed, choose_isolation
+from agentrows.stores._pages import NEWEST, check_after, page_after
+from agentrows.stores._requirements import THREADS, require
+from agentrows.validation import check_id, check_ids, check_limit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from agentrows.db.executor import Executor
+
+VALUES_AT_ONCE: Final = 10_000
+"""Values of channels that a pair of statements locks and deletes."""
+
+
+class CheckpointKey(NamedTuple):
+    """The key of a checkpoint within its thread."""
+
+    checkpoint_ns: str
+    checkpoint_id: str
+
+
+@dataclass(frozen=True)
+class ThreadRetentionStore:
+    """Store of the LangGraph threads of users, as a whole."""
+
+    db: Executor
+
+    async def list_threads(
+        self, *, user_id: str, limit: int | None = None, after: Thread | None = None
+    ) -> list[Thread]:
+        """Return a user's threads with their size, the most recently stored first.
+
+        Threads without a live checkpoint are left out. At most `limit` rows, or all with None.
+        Pass the last row as `after` for the next page.
+        """
+        require(self.db, THREADS)
+        check_after(after, Thread, "thread_id")
+        after_time, after_id = (
+            NEWEST if after is None else page_after(after.last_stored, after.thread_id)
+        )
+        return await queries.list_threads(
+            self.db.repeatable,
+            user_id=check_id("user_id", user_id),
+            after_time=after_time,
+            after_id=after_id,
+            limit=check_limit("limit", limit),
+        )
+
+    async def copy_thread(
+        self, source_thread_id: str, *, target_thread_id: str, user_id: str
+    ) -> int:
+        """Copy the checkpoints, values and writes of a thread; return the number of checkpoints.
+
+        Deleted rows are not copied. The times of the first store stay. Live rows of the target
+        with the same keys stay as they are, and deleted ones are replaced.
+
+        Raises:
+            Conflict: the target has another value under the same version of a channel.
+            InvalidValue: source and target are the same thread.
+
+        """
+        require(self.db, THREADS)
+        check_id("source_thread_id", source_thread_id)
+        check_id("target_thread_id", target_thread_id)
+        if source_thread_id == target_thread_id:
+            raise InvalidValue("target_thread_id must be another thread than source_thread_id")
+        copied = await queries.copy_thread(
+            self.db.repeatable,
+            user_id=check_id("user_id", user_id),
+            source_thread_id=source_thread_id,
+            target_thread_id=target_thread_id,
+        )
+        if copied.clashes:
+            raise Conflict(
+                f"thread {target_thread_id!r} has {copied.clashes} other values under the same "
+                "versions of channels: copy to a new thread"
+            )
+        return copied.checkpoints
+
+    async def delete_threads(self, thread_ids: Iterable[str], *, user_id: str) -> int:
+        """Delete every row of a user's threads; return the number of checkpoints.
+
+        Checkpoints that are marked as deleted are removed and counted too. The rows are removed
+        for good, unlike by `delete_checkpoint`.
+
+        Raises:
+            InvalidValue: in a transaction that is not read committed.
+
+        """
+        require(self.db, THREADS)
+        delete = partial(
+            _delete_threads,
+            user_id=check_id("user_id", user_id),
+            thread_ids=check_ids("thread_ids", thread_ids),
+        )
+        return await self.db.repeat(delete, isolation=choose_isolation(self.db))
+
+    async def delete_runs(self, run_ids: Iterable[str], *, user_id: str) -> int:
+        """Delete the checkpoints that runs stored, in all threads; return their number.
+
+        Their writes go with them, and the values that no other checkpoint names.
+
+        Raises:
+            InvalidValue: in a transaction that is not read committed.
+
+        """
+        require(self.db, THREADS)
+        delete = partial(
+            _delete_runs,
+            user_id=check_id("user_id", user_id),
+            run_ids=check_ids("run_ids", run_ids),
+        )
+        return await self.db.repeat(delete, isolation=choose_isolation(self.db))
+
+    async def prune_thread(
+        self,
+        thread_id: str,
+        *,
+        user_id: str,
+        pruned: Iterable[tuple[str, str]],
+        kept: Iterable[tuple[str, str]],
+    ) -> int:
+        """Delete checkpoints of a thread with their writes and values; return their number.
+
+        A key is a namespace and an id.
+        Take `pruned` and `kept` from `list_thread_heads`. Other checkpoints were stored after that
+        list: these stay, with their ancestors. A checkpoint of `kept` whose parent is deleted has
+        no parent then. A key in both lists is kept.
+
+        Raises:
+            InvalidValue: in a transaction that is not read committed.
+
+        """
+        require(self.db, THREADS)
+        kept_keys = _check_keys("kept", kept, user_id, thread_id)
+        keys = [
+            key
+            for key in _check_keys("pruned", pruned, user_id, thread_id)
+            if key not in set(kept_keys)
+        ]
+        prune = partial(
+            _prune_thread,
+            user_id=check_id("user_id", user_id),
+            thread_id=check_id("thread_id", thread_id),
+            pruned=keys,
+            kept=kept_keys,
+        )
+        return await self.db.repeat(prune, isolation=choose_isolation(self.db))
+
+
+async def delete_unnamed_values(db: Executor, threads: Sequence[tuple[str, str]]) -> int:
+    """Delete the values of channels that no checkpoint names in threads; return their number.
+
+    `threads` contains the user and the id of each thread. The transaction must be read committed.
+    """
+    deleted = 0
+    while True:
+        # Two statements: the snapshot of the second one is newer than the locks of the first, so
+        # that it sees the checkpoints that were stored while the first waited.
+        keys = await queries.lock_unnamed_values(
+            db,
+            user_id=[user_id for user_id, _ in threads],
+            thread_id=[thread_id for _, thread_id in threads],
+            batch_size=VALUES_AT_ONCE,
+        )
+        if keys:
+            deleted += await queries.delete_unnamed_values(
+                db,
+                user_id=[key.user_id for key in keys],
+                thread_id=[key.thread_id for key in keys],
+                checkpoint_ns=[key.checkpoint_ns for key in keys],
+                channel=[key.channel for key in keys],
+                version=[key.version for key in keys],
+            )
+        if len(keys) < VALUES_AT_ONCE:
+            return deleted
+
+
+async def _delete_threads(db: Executor, *, user_id: str, thread_ids: Sequence[str]) -> int:
+    locked = await queries.lock_checkpoints_of_threads(db, user_id=user_id, thread_ids=thread_ids)
+    check_read_committed(locked.isolation, "delete_threads")
+    deleted = await queries.delete_threads(db, user_id=user_id, thread_ids=thread_ids)
+    await delete_unnamed_values(db, [(user_id, thread_id) for thread_id in thread_ids])
+    return deleted
+
+
+async def _delete_runs(db: Executor, *, user_id: str, run_ids: Sequence[str]) -> int:
+    locked = await queries.lock_checkpoints_of_runs(db, user_id=user_id, run_ids=run_ids)
+    check_read_committed(locked.isolation, "delete_runs")
+    threads = await queries.delete_runs(db, user_id=user_id, run_ids=run_ids)
+    await delete_unnamed_values(db, [(user_id, thread.thread_id) for thread in threads])
+    return sum(thread.deleted for thread in threads)
+
+
+async def _prune_thread(
+    db: Executor,
+    *,
+    user_id: str,
+    thread_id: str,
+    pruned: Sequence[CheckpointKey],
+    kept: Sequence[CheckpointKey],
+) -> int:
+    namespaces = [key.checkpoint_ns for key in pruned]
+    ids = [key.checkpoint_id for key in pruned]
+    locked = await queries.lock_checkpoints(
+        db, user_id=user_id, thread_id=thread_id, checkpoint_ns=namespaces, checkpoint_id=ids
+    )
+    check_read_committed(locked.isolation, "prune_thread")
+    deleted = await queries.prune_thread(
+        db,
+        user_id=user_id,
+        thread_id=thread_id,
+        checkpoint_ns=namespaces,
+        checkpoint_id=ids,
+        kept_ns=[key.checkpoint_ns for key in kept],
+        kept_id=[key.checkpoint_id for key in kept],
+    )
+    await delete_unnamed_values(db, [(user_id, thread_id)])
+    return deleted
+
+
+def _check_keys(
+    name: str, keys: Iterable[tuple[str, str]], user_id: str, thread_id: str
+) -> list[CheckpointKey]:
+    """Return the keys of checkpoints of a thread."""
+    checked: list[CheckpointKey] = []
+    try:
+        for namespace, checkpoint_id in keys:
+            check_checkpoint_key(
+                user_id=user_id,
+                thread_id=thread_id,
+                checkpoint_ns=namespace,
+                checkpoint_id=checkpoint_id,
+            )
+            checked.append(CheckpointKey(namespace, checkpoint_id))
+    except (TypeError, ValueError) as error:
+        if isinstance(error, InvalidValue):
+            raise
+        raise InvalidValue(f"{name} must be an iterable of pairs of texts") from error
+    return checked

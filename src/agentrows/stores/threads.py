@@ -1,0 +1,371 @@
+"""LangGraph threads as bytes: checkpoints, the values of their channels, and pending writes.
+
+The tables are those of `checkpoints.py`, with values of channels stored once per version. The rows
+of other writers on these tables are returned too.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from agentrows.errors import InvalidValue
+from agentrows.gen import threads as queries
+from agentrows.gen.models import NewChannelValue, NewThreadWrite
+from agentrows.stores._checkpoint_rows import (
+    check_checkpoint_key,
+    check_indexes,
+    check_key_size,
+    decode_ancestor,
+    decode_checkpoint,
+    decode_head,
+    hash_task_id,
+)
+from agentrows.stores._requirements import THREADS, require
+from agentrows.validation import (
+    check_batch,
+    check_bytes,
+    check_id,
+    check_int64,
+    check_json_object,
+    check_jsonb_object,
+    check_limit,
+    check_optional_id,
+    check_text,
+    check_texts,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pydantic import JsonValue
+
+    from agentrows.db.executor import Executor
+    from agentrows.gen.models import ThreadAncestor, ThreadCheckpoint, ThreadHead
+
+HISTORY_LIMIT: Final = 1000
+"""Ancestors that one call of `list_channel_history` returns by default."""
+
+
+@dataclass(frozen=True)
+class ThreadStore:
+    """Store of the LangGraph threads of users, for `agentrows.langgraph`."""
+
+    db: Executor
+
+    async def store_thread_checkpoint(
+        self,
+        thread_id: str,
+        *,
+        user_id: str,
+        checkpoint_id: str,
+        checkpoint: bytes,
+        checkpoint_type: str,
+        metadata: dict[str, JsonValue],
+        values: Iterable[NewChannelValue],
+        versions: dict[str, str],
+        checkpoint_ns: str = "",
+        parent_checkpoint_id: str | None = None,
+        run_id: str | None = None,
+        version: int = 4,
+    ) -> list[str]:
+        """Store a checkpoint and the new values of its channels; return the channels to add.
+
+        `versions` contains the version of each channel with a value, and `values` the values that
+        are new. The other values must be stored already, by earlier checkpoints of the thread and
+        namespace. If some are not, nothing is stored, and the result contains their channels: call
+        again with these values too. `checkpoint` is the serialized checkpoint without the values.
+
+        The key is the user, thread, namespace and checkpoint id. A stored checkpoint with the same
+        key is replaced, and a deleted one is restored; `created_at` stays. A value with the same
+        channel and version is replaced. `metadata` is a JSON object of at most 200 levels.
+
+        Raises:
+            InvalidValue: a value has no version, or two values have the same channel.
+            SchemaBehind: the database lacks the table of values.
+
+        """
+        require(self.db, THREADS)
+        check_checkpoint_key(
+            user_id=user_id,
+            thread_id=thread_id,
+            checkpoint_ns=checkpoint_ns,
+            checkpoint_id=checkpoint_id,
+        )
+        _check_versions(versions, user_id, thread_id, checkpoint_ns)
+        return await queries.store_thread_checkpoint(
+            self.db.repeatable,
+            user_id=user_id,
+            thread_id=thread_id,
+            checkpoint_ns=checkpoint_ns,
+            checkpoint_id=checkpoint_id,
+            parent_checkpoint_id=check_optional_id("parent_checkpoint_id", parent_checkpoint_id),
+            metadata=_encode_metadata(metadata),
+            checkpoint=check_bytes("checkpoint", checkpoint),
+            checkpoint_type=check_text("checkpoint_type", checkpoint_type),
+            version=check_int64("version", version),
+            run_id=check_optional_id("run_id", run_id),
+            versions=dict(versions),
+            values=_check_values(values, versions),
+        )
+
+    async def store_thread_writes(
+        self,
+        thread_id: str,
+        *,
+        user_id: str,
+        checkpoint_id: str,
+        task_id: str,
+        writes: Iterable[NewThreadWrite],
+        task_path: str = "",
+        checkpoint_ns: str = "",
+    ) -> None:
+        """Store the writes of a task to a checkpoint, in one statement: all of them or none.
+
+        The checkpoint need not be stored yet. The rules are those of `store_checkpoint_writes`: a
+        stored write with the same `idx` is replaced in a special channel (-4 to -1), and stays
+        unchanged in the others (0 to 1,048,559).
+
+        Raises:
+            InvalidValue: two writes have the same `idx`.
+            SchemaBehind: the database lacks the columns of the values.
+
+        """
+        require(self.db, THREADS)
+        batch = _check_writes(writes)
+        check_checkpoint_key(
+            user_id=user_id,
+            thread_id=thread_id,
+            checkpoint_ns=checkpoint_ns,
+            checkpoint_id=checkpoint_id,
+        )
+        check_id("task_id", task_id)
+        check_text("task_path", task_path)
+        if batch:
+            await queries.store_thread_writes(
+                self.db.repeatable,
+                user_id=user_id,
+                thread_id=thread_id,
+                checkpoint_ns=checkpoint_ns,
+                checkpoint_id=checkpoint_id,
+                task_id=task_id,
+                task_hash=hash_task_id(task_id),
+                task_path=task_path,
+                writes=batch,
+            )
+
+    async def find_thread_checkpoint(
+        self,
+        thread_id: str,
+        *,
+        user_id: str,
+        checkpoint_ns: str = "",
+        checkpoint_id: str | None = None,
+    ) -> ThreadCheckpoint | None:
+        """Return a checkpoint with its values and writes, or None.
+
+        Without a `checkpoint_id` the newest one: by the time of the first store, then by id. The
+        checkpoint, its values and writes come from one statement. The writes have no order.
+
+        Raises:
+            SchemaBehind: the database lacks the table of values.
+            UnreadableRow: a value of the checkpoint is missing, or a text of another writer is not
+                base64.
+
+        """
+        if checkpoint_id is None:
+            newest = await self.list_thread_checkpoints(
+                user_id=user_id, thread_id=thread_id, checkpoint_ns=checkpoint_ns, limit=1
+            )
+            return newest[0] if newest else None
+        require(self.db, THREADS)
+        check_checkpoint_key(
+            user_id=user_id,
+            thread_id=thread_id,
+            checkpoint_ns=checkpoint_ns,
+            checkpoint_id=checkpoint_id,
+        )
+        row = await queries.find_thread_checkpoint(
+            self.db.repeatable,
+            user_id=user_id,
+            thread_id=thread_id,
+            checkpoint_ns=checkpoint_ns,
+            checkpoint_id=checkpoint_id,
+        )
+        return None if row is None else decode_checkpoint(row)
+
+    async def list_thread_checkpoints(
+        self,
+        *,
+        user_id: str,
+        thread_id: str | None = None,
+        checkpoint_ns: str | None = None,
+        checkpoint_id: str | None = None,
+        before: str | None = None,
+        metadata: dict[str, JsonValue] | None = None,
+        limit: int | None = None,
+    ) -> list[ThreadCheckpoint]:
+        """Return a user's checkpoints with their values and writes, newest first.
+
+        Without a `thread_id`, `checkpoint_ns` or `checkpoint_id` those of all. `before` leaves out
+        the checkpoint with that id and the newer ones of its thread and namespace; where no
+        checkpoint has that id, those with the same or a greater id. `metadata` leaves out
+        checkpoints whose metadata does not contain this JSON object; it needs PostgreSQL 16 or
+        later. At most `limit` checkpoints, or all with None.
+
+        Raises:
+            SchemaBehind: the database lacks the table of values.
+            UnreadableRow: as in `find_thread_checkpoint`.
+
+        """
+        require(self.db, THREADS)
+        check_id("user_id", user_id)
+        check_optional_id("thread_id", thread_id)
+        if checkpoint_ns is not None:
+            check_text("checkpoint_ns", checkpoint_ns)
+        check_optional_id("checkpoint_id", checkpoint_id)
+        check_optional_id("before", before)
+        check_limit("limit", limit)
+        db = self.db.repeatable
+        if metadata is not None:
+            check_jsonb_object("metadata", metadata)
+            rows = await queries.filter_thread_checkpoints(
+                db,
+                user_id=user_id,
+                thread_id=thread_id,
+                checkpoint_ns=checkpoint_ns,
+                checkpoint_id=checkpoint_id,
+                before=before,
+                limit=limit,
+                metadata=metadata,
+            )
+        elif thread_id is not None and checkpoint_ns is not None and checkpoint_id is None:
+            rows = await queries.list_namespace_checkpoints(
+                db,
+                user_id=user_id,
+                thread_id=thread_id,
+                checkpoint_ns=checkpoint_ns,
+                before=before,
+                limit=limit,
+            )
+        else:
+            rows = await queries.list_thread_checkpoints(
+                db,
+                user_id=user_id,
+                thread_id=thread_id,
+                checkpoint_ns=checkpoint_ns,
+                checkpoint_id=checkpoint_id,
+                before=before,
+                limit=limit,
+            )
+        return [decode_checkpoint(row) for row in rows]
+
+    async def list_channel_history(
+        self,
+        thread_id: str,
+        *,
+        user_id: str,
+        channels: Iterable[str],
+        checkpoint_id: str | None = None,
+        checkpoint_ns: str = "",
+        limit: int = HISTORY_LIMIT,
+    ) -> list[ThreadAncestor]:
+        """Return the ancestors of a checkpoint with the writes and values of channels.
+
+        Nearest first, from the parent of the checkpoint; of the newest one without a
+        `checkpoint_id`. An ancestor has the writes of the channels without a value in a nearer one,
+        and the values of these channels that are stored with it. The list ends when each channel
+        has a value, after `limit` ancestors, after 64 ancestors whose `checkpoint` contains all
+        values (those of other writers), or where a parent is missing. Call again with the id of
+        the last ancestor to go on.
+
+        Raises:
+            SchemaBehind: the database lacks the table of values.
+            UnreadableRow: as in `find_thread_checkpoint`.
+
+        """
+        require(self.db, THREADS)
+        names = check_texts("channels", channels)
+        check_checkpoint_key(
+            user_id=user_id,
+            thread_id=thread_id,
+            checkpoint_ns=checkpoint_ns,
+            checkpoint_id=checkpoint_id,
+        )
+        if check_limit("limit", limit) is None:
+            raise InvalidValue("limit must be an integer of at least 1")
+        if not names:
+            return []
+        rows = await queries.list_channel_history(
+            self.db.repeatable,
+            user_id=user_id,
+            thread_id=thread_id,
+            checkpoint_ns=checkpoint_ns,
+            checkpoint_id=checkpoint_id,
+            channels=names,
+            limit=limit,
+        )
+        return [decode_ancestor(row) for row in rows]
+
+    async def list_thread_heads(self, thread_id: str, *, user_id: str) -> list[ThreadHead]:
+        """Return the newest checkpoint of each namespace of a thread, ordered by namespace.
+
+        Each with the ids of all checkpoints of its namespace, which `prune_thread` needs.
+        """
+        require(self.db, THREADS)
+        rows = await queries.list_thread_heads(
+            self.db.repeatable,
+            user_id=check_id("user_id", user_id),
+            thread_id=check_id("thread_id", thread_id),
+        )
+        return [decode_head(row) for row in rows]
+
+
+def _check_versions(
+    versions: dict[str, str], user_id: str, thread_id: str, checkpoint_ns: str
+) -> None:
+    if not isinstance(versions, dict):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidValue(f"versions must be a dict, not {type(versions).__name__}")
+    for channel, version in versions.items():
+        check_text("a channel of versions", channel)
+        check_text(f"versions[{channel!r}]", version)
+        check_key_size(
+            user_id=user_id,
+            thread_id=thread_id,
+            checkpoint_ns=checkpoint_ns,
+            channel=channel,
+            version=version,
+        )
+
+
+def _check_values(
+    values: Iterable[NewChannelValue], versions: dict[str, str]
+) -> tuple[NewChannelValue, ...]:
+    batch = check_batch("values", values, NewChannelValue)
+    for index, value in enumerate(batch):
+        check_text(f"values[{index}].channel", value.channel)
+        check_text(f"values[{index}].type", value.type)
+        check_bytes(f"values[{index}].value", value.value)
+        if value.channel not in versions:
+            raise InvalidValue(f"values[{index}].channel {value.channel!r} has no version")
+    if len({value.channel for value in batch}) < len(batch):
+        raise InvalidValue("values contains the same channel more than once")
+    return batch
+
+
+def _check_writes(writes: Iterable[NewThreadWrite]) -> tuple[NewThreadWrite, ...]:
+    batch = check_batch("writes", writes, NewThreadWrite)
+    for index, write in enumerate(batch):
+        check_int64(f"writes[{index}].idx", write.idx)
+        check_text(f"writes[{index}].channel", write.channel)
+        check_text(f"writes[{index}].type", write.type)
+        check_bytes(f"writes[{index}].value", write.value)
+    check_indexes(write.idx for write in batch)
+    return batch
+
+
+def _encode_metadata(value: dict[str, JsonValue]) -> str:
+    """Return base64 of the text of a JSON object."""
+    text = base64.b64encode(check_json_object("metadata", value).encode()).decode()
+    return check_text("metadata", text)
