@@ -28,6 +28,7 @@ from agentrows.stores._row_security import restrict_to_user
 from agentrows.stores.agents import AgentStore
 from agentrows.stores.app_sessions import AppSessionStore
 from agentrows.stores.checkpoints import CheckpointStore
+from agentrows.stores.conversations import ConversationStore
 from agentrows.stores.crewai import CrewAIStore
 from agentrows.stores.events import EventStore
 from agentrows.stores.feedback import FeedbackStore
@@ -75,6 +76,7 @@ class Stores(
     AppSessionStore,
     ShareStore,
     EventStore,
+    ConversationStore,
     TaskStore,
     TaskVersionStore,
     PushNotificationStore,

@@ -64,11 +64,11 @@ async def test_listeners_share_one_connection_and_get_their_channels(
             assert [await receive(two), await receive(two)] == ["1", ""]
             assert await anext(other) == Notification(odd, "3")
             assert await receive(longest) == "4"
+        with pytest.raises(TimeoutError):  # nothing is lost by a cancelled wait
+            async with asyncio.timeout(0.05):
+                await anext(one)
         await send(client, odd, "5")
         await send(client, "orders", "6")
-        with pytest.raises(TimeoutError):  # nothing is lost by a cancelled wait
-            async with asyncio.timeout(0):
-                await anext(one)
         assert await receive(one) == "6"
         with pytest.raises(StopAsyncIteration):
             await anext(other)
@@ -162,6 +162,27 @@ async def test_close_ends_iterations_and_the_connection(migrated: str) -> None:
         ):
             await asyncio.sleep(0.01)
     await admin.close()
+
+
+@pytest.mark.parametrize("is_connected", [True, False])
+async def test_close_while_listen_waits_raises_client_closed(
+    migrated: str, *, is_connected: bool
+) -> None:
+    async with proxy_to(socket_of(migrated)) as proxy:
+        client = await PostgresClient.connect(proxy.dsn(migrated), migrations="off")
+        async with contextlib.AsyncExitStack() as stack:
+            if is_connected:
+                await stack.enter_async_context(client.listen("orders"))
+            proxy.stall()
+            listening = asyncio.ensure_future(stack.enter_async_context(client.listen("tasks")))
+            await asyncio.sleep(0.1)
+            closing = asyncio.ensure_future(client.close())
+            await asyncio.sleep(0.1)
+            proxy.flow()
+            async with asyncio.timeout(15):
+                with pytest.raises(ClientClosed):
+                    await listening
+                await closing
 
 
 async def _read_all(notifications: AsyncIterator[Notification]) -> list[str | None]:

@@ -31,6 +31,7 @@ MAY_IMPORT = {
     # `agentrows`: the models of rows.
     "langgraph": {"agentrows", "bridge", "errors", "validation"},
     "migrate": {"_version", "config", "db", "errors"},
+    "openai_agents": {"agentrows", "bridge", "validation"},
     "roles": {"errors", "migrate"},
     "startup": {"config", "db", "errors", "gen", "migrate", "stores", "validation"},
     "stores": {"db", "errors", "gen", "validation"},
@@ -99,6 +100,7 @@ FORBIDDEN_LIBRARIES = {
     "config": {"asyncpg"},
     "bridge": {"asyncpg"},
     "langgraph": {"asyncpg"},
+    "openai_agents": {"asyncpg"},
     "sqlc_gen_asyncpg": {"agentrows", "asyncpg"},
 }
 

@@ -88,6 +88,13 @@ METHODS: Final[dict[str, dict[str, Arguments]]] = {
         "stream_events_for_session": {"session_id": "s-1", **MIRA},
         "delete_event": {"id": "e-1", **MIRA},
     },
+    "conversations": {
+        "append_items": {"session_id": "s-1", "agent_id": "travel", "items": ["{}"], **MIRA},
+        "list_items": {"session_id": "s-1", "agent_id": "travel", **MIRA},
+        "pop_event": {"session_id": "s-1", "agent_id": "travel", **MIRA},
+        "replace_items": {"session_id": "s-1", "agent_id": "travel", "items": ["{}"], **MIRA},
+        "purge_events": {"session_id": "s-1", "agent_id": "travel", **MIRA},
+    },
     "tasks": {
         "store_task": {"id": "k-1", "data": "{}", "session_id": "s-1", **MIRA},
         "get_task": {"id": "k-1", **MIRA},

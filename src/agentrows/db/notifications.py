@@ -93,6 +93,8 @@ class Notifications:
 
     def receive(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
         """Add a notification; the parameters are those of the driver's callback."""
+        if self._is_over:
+            return
         if len(self._unread) >= MOST_UNREAD:
             self._unread.clear()
             self.add_gap()
@@ -101,6 +103,8 @@ class Notifications:
 
     def add_gap(self) -> None:
         """Add a gap, unless the last entry is one."""
+        if self._is_over:
+            return
         if not self._unread or self._unread[-1].payload is not None:
             self._unread.append(Notification(self.channel, None))
         self._changed.set()
@@ -157,6 +161,8 @@ class NotificationListener:
             except BaseException:
                 self._needs_work.set()  # the connection may be unusable
                 raise
+            if self.is_closed:
+                raise ClientClosed(CLOSED)
             self._listeners.setdefault(notifications.channel, set()).add(notifications)
         if self._task is None:
             self._task = self._loop.create_task(self._maintain(), context=self._context.copy())

@@ -18,6 +18,7 @@ __all__ = [
     "Checkpoint",
     "CheckpointDigest",
     "CheckpointWrite",
+    "Conversation",
     "CopiedThread",
     "CrewAIFlowState",
     "CrewAIMemory",
@@ -459,6 +460,15 @@ class CheckpointWrite(BaseModel):
     deleted_at: dt.datetime | None = Field(
         description="When the write was deleted; NULL while the row is live.",
     )
+
+
+class Conversation(BaseModel):
+    """The agent of a session."""
+
+    agent_id: str | None = Field(
+        description="The agent of the conversation; NULL if it is unknown.",
+    )
+    is_deleted: bool
 
 
 class CopiedThread(BaseModel):
