@@ -377,12 +377,15 @@ async def test_unscoped_role_can_be_denied_all_rows(
     await superuser.execute(f"DROP ROLE {strict}")
 
 
+OF_ALL_USERS: Final = ("erase_user", "prune_expired_sessions", "prune_idle_threads")
+
+
 async def test_every_method_works_in_as_user_without_rows_of_others(
     client: PostgresClient, superuser: asyncpg.Connection
 ) -> None:
     for method, arguments in in_order():
         try:
-            if method in ("erase_user", "prune_expired_sessions"):
+            if method in OF_ALL_USERS:
                 continue
             async with client.as_user("mira") as tx:
                 answer = await call(tx, method, arguments)
@@ -393,8 +396,8 @@ async def test_every_method_works_in_as_user_without_rows_of_others(
 
 
 async def test_methods_for_all_users_are_refused_in_as_user(client: PostgresClient) -> None:
-    for method in ("erase_user", "prune_expired_sessions"):
-        arguments = METHODS["users" if method == "erase_user" else "sessions"][method]
+    for method in OF_ALL_USERS:
+        arguments = next(store[method] for store in METHODS.values() if method in store)
         with pytest.raises(InvalidValue, match=f"{method} needs the rows of every user"):
             async with client.as_user("mira") as tx:
                 await call(tx, method, arguments)
@@ -448,7 +451,7 @@ async def test_every_user_table_has_the_same_forced_policy(
         (True, True, "agentrows_owner", "*", True, True)
     }, "add a policy for each new table in a file of the track rls, as its other files do"
     assert len({row["rule"] for row in found if row["relname"] not in LINKS}) == 1
-    assert len(found) == 13, "update this number when a table of users' rows is added"
+    assert len(found) == 14, "update this number when a table of users' rows is added"
 
 
 async def test_policies_follow_the_tables_on_an_empty_database(
@@ -497,13 +500,13 @@ def test_command_line_selects_policy_tracks_by_setting_or_name(
         return done.stdout
 
     assert "rls" not in run("status")
-    assert "rls\t-\t2\t2 pending" in run("status", AGENTROWS_ROW_SECURITY="true")
-    run("goto", "2", "--track", "rls")
-    assert "rls\t2\t2\tcurrent" in run("status", AGENTROWS_ROW_SECURITY="true")
+    assert "rls\t-\t3\t3 pending" in run("status", AGENTROWS_ROW_SECURITY="true")
+    run("goto", "3", "--track", "rls")
+    assert "rls\t3\t3\tcurrent" in run("status", AGENTROWS_ROW_SECURITY="true")
     run("up", AGENTROWS_ROW_SECURITY="true")
-    assert run("version", AGENTROWS_ROW_SECURITY="true").endswith("rls\t2\nrls_vector\t1\n")
+    assert run("version", AGENTROWS_ROW_SECURITY="true").endswith("rls\t3\nrls_vector\t1\n")
     run("down", "1", "--track", "rls_vector")
-    assert run("version", AGENTROWS_ROW_SECURITY="true").endswith("rls\t2\nrls_vector\t0\n")
+    assert run("version", AGENTROWS_ROW_SECURITY="true").endswith("rls\t3\nrls_vector\t0\n")
     server.drop_database(name)
 
 

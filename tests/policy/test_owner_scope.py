@@ -32,6 +32,7 @@ OWNED = {table for table in SCHEMA.columns if SCHEMA.is_owned(table)}
 UNSCOPED = {
     "CountExpiredSessions": {""},
     "CountIdleThreads": {""},
+    "CountValuesOfExpiredSessions": {""},
     "EraseUser": {"access", "ambiguous", "other"},
     "FindSessionShares": {""},
     "IsTaskDeleted": {""},

@@ -30,7 +30,8 @@ from agentrows.validation import (
 
 if TYPE_CHECKING:
     from agentrows.db.executor import Executor
-    from agentrows.gen.models import IdleSession
+    from agentrows.gen.dbtx import DBTX
+    from agentrows.gen.models import AccessScope, IdleSession
     from agentrows.stores._pages import PagePosition
     from agentrows.validation import Unset
 
@@ -243,31 +244,30 @@ class SessionStore:
             return _add_up([])
         scope = await read_access_scope(self.db.repeatable, "prune_expired_sessions")
         if dry_run:
-            counted = await queries.count_expired_sessions(self.db.repeatable, retention=retention)
-            if scope.has_checkpoint_values:
-                counted.checkpoint_values = await queries.count_values_of_expired_sessions(
-                    self.db.repeatable, retention=retention
-                )
-            return counted
+            return await _count_expired(self.db.repeatable, scope, retention)
         if self.db.in_transaction:
             check_read_committed(scope.isolation, "prune_expired_sessions")
         batches: list[PrunedSessions] = []
         last: IdleSession | None = None
         while True:
-            prune = partial(
-                _prune_batch,
-                retention=retention,
-                after=last,
-                has_checkpoint_values=scope.has_checkpoint_values,
-            )
+            prune = partial(_prune_batch, retention=retention, after=last, access=scope)
             last, pruned = await self.db.repeat(prune, isolation=choose_isolation(self.db))
             if last is None:
                 return _add_up(batches)
             batches.append(pruned)
 
 
+async def _count_expired(db: DBTX, access: AccessScope, retention: timedelta) -> PrunedSessions:
+    counted = await queries.count_expired_sessions(db, retention=retention)
+    if access.has_checkpoint_values:
+        counted.checkpoint_values = await queries.count_values_of_expired_sessions(
+            db, retention=retention
+        )
+    return counted
+
+
 async def _prune_batch(
-    db: Executor, *, retention: timedelta, after: IdleSession | None, has_checkpoint_values: bool
+    db: Executor, *, retention: timedelta, after: IdleSession | None, access: AccessScope
 ) -> tuple[IdleSession | None, PrunedSessions]:
     """Delete the expired ones of the next idle sessions; return the last of these, None at the end.
 
@@ -296,7 +296,7 @@ async def _prune_batch(
         db, id=[session.id for session in locked], user_id=[session.user_id for session in locked]
     )
     keys = [(session.user_id, session.id) for session in sessions]
-    if has_checkpoint_values:
+    if access.has_checkpoint_values:
         threads = await thread_queries.lock_idle_threads(
             db, user_id=[key[0] for key in keys], thread_id=[key[1] for key in keys]
         )
@@ -304,7 +304,7 @@ async def _prune_batch(
     pruned = await queries.prune_sessions(
         db, retention=retention, id=[key[1] for key in keys], user_id=[key[0] for key in keys]
     )
-    if has_checkpoint_values:
+    if access.has_checkpoint_values:
         pruned.checkpoint_values = await delete_unnamed_values(db, keys)
     return idle[-1], pruned
 

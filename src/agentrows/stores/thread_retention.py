@@ -138,12 +138,12 @@ class ThreadRetentionStore:
         thread_id: str,
         *,
         user_id: str,
-        pruned: Iterable[CheckpointKey],
-        kept: Iterable[CheckpointKey],
+        pruned: Iterable[tuple[str, str]],
+        kept: Iterable[tuple[str, str]],
     ) -> int:
         """Delete checkpoints of a thread with their writes and values; return their number.
 
-        Take `pruned` and `kept` from `list_thread_heads`. Other checkpoints were stored after that
+        Both contain namespaces and ids: take them from `list_thread_heads`. Other checkpoints were stored after that
         list: these stay, with their ancestors. A checkpoint of `kept` whose parent is deleted has
         no parent then. A key in both lists is kept.
 
@@ -285,18 +285,13 @@ async def _prune_thread(
 
 
 def _check_keys(
-    name: str, keys: Iterable[CheckpointKey], user_id: str, thread_id: str
+    name: str, keys: Iterable[tuple[str, str]], user_id: str, thread_id: str
 ) -> list[CheckpointKey]:
     """Return the keys of checkpoints of a thread; tuples of two texts are accepted."""
     checked: list[CheckpointKey] = []
     try:
         for namespace, checkpoint_id in keys:
-            check_checkpoint_key(
-                user_id=user_id,
-                thread_id=thread_id,
-                checkpoint_ns=namespace,
-                checkpoint_id=checkpoint_id,
-            )
+            check_checkpoint_key(user_id, thread_id, namespace, checkpoint_id)
             checked.append(CheckpointKey(namespace, checkpoint_id))
     except (TypeError, ValueError) as error:
         if isinstance(error, InvalidValue):

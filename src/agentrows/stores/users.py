@@ -107,28 +107,28 @@ class UserStore:
             access = await read_access_scope(scope.repeatable, "erase_user")
             check_read_committed(access.isolation, "erase_user")
             uncovered = await _find_uncovered_tables(scope, access, "erase_user")
-            await queries.lock_tasks_of_user(scope, user_id=user_id)
-            await queries.lock_sessions_of_user(scope, user_id=user_id)
-            keys = memories = values = 0
-            if access.has_checkpoint_values:
-                await queries.lock_checkpoints_of_user(scope, user_id=user_id)
-            erased = await queries.erase_user(scope, user_id=user_id)
-            if access.has_checkpoint_values:
-                threads = await queries.list_threads_with_values(scope, user_id=user_id)
-                values = await delete_unnamed_values(scope, [(user_id, each) for each in threads])
-            if access.has_feedback_keys:
-                keys = await queries.erase_feedback_keys(scope, user_id=user_id)
-            if _has_memories(scope, access):
-                await queries.lock_memories_of_user(scope, user_id=user_id)
-                memories = await queries.erase_memories(scope, user_id=user_id)
-        return erased.model_copy(
-            update={
-                "checkpoint_values": values,
-                "feedback_keys": keys,
-                "memories": memories,
-                "uncovered_tables": uncovered,
-            }
-        )
+            erased = await _erase_user(scope, access, user_id)
+        erased.uncovered_tables = uncovered
+        return erased
+
+
+async def _erase_user(db: Executor, access: AccessScope, user_id: str) -> ErasedUser:
+    """Delete the rows of a user; the rows to be deleted are locked in earlier statements."""
+    await queries.lock_tasks_of_user(db, user_id=user_id)
+    await queries.lock_sessions_of_user(db, user_id=user_id)
+    if access.has_checkpoint_values:
+        await queries.lock_checkpoints_of_user(db, user_id=user_id)
+    erased = await queries.erase_user(db, user_id=user_id)
+    if access.has_checkpoint_values:
+        threads = await queries.list_threads_with_values(db, user_id=user_id)
+        keys = [(user_id, thread_id) for thread_id in threads]
+        erased.checkpoint_values = await delete_unnamed_values(db, keys)
+    if access.has_feedback_keys:
+        erased.feedback_keys = await queries.erase_feedback_keys(db, user_id=user_id)
+    if _has_memories(db, access):
+        await queries.lock_memories_of_user(db, user_id=user_id)
+        erased.memories = await queries.erase_memories(db, user_id=user_id)
+    return erased
 
 
 async def _find_uncovered_tables(db: Executor, access: AccessScope, method: str) -> list[str]:
