@@ -177,12 +177,12 @@ STATEMENTS = {
     "lock_checkpoints_of_runs": (threads.LOCK_CHECKPOINTS_OF_RUNS, "'u-1', '{r-1}'"),
     "delete_runs": (threads.DELETE_RUNS, "'u-1', '{r-1}'"),
     "lock_checkpoints": (threads.LOCK_CHECKPOINTS, "'u-1', 's-1', '{\"\"}', '{c-1001}'"),
-    "lock_unnamed_values": (threads.LOCK_UNNAMED_VALUES, "'{u-1}', '{s-1}', 10000"),
+    "lock_unnamed_values": (threads.LOCK_UNNAMED_VALUES, "10000, '{u-1}', '{s-1}'"),
     "delete_unnamed_values": (
         threads.DELETE_UNNAMED_VALUES,
         "'{u-1}', '{s-1}', '{\"\"}', '{a}', '{1}'",
     ),
-    "list_idle_threads": (threads.LIST_IDLE_THREADS, "'', '', interval '1 day', 100"),
+    "list_idle_threads": (threads.LIST_IDLE_THREADS, "interval '1 day', '', ''"),
     "lock_idle_threads": (threads.LOCK_IDLE_THREADS, "'{u-1}', '{s-1}'"),
     "delete_idle_threads": (
         threads.DELETE_IDLE_THREADS,

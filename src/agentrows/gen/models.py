@@ -28,6 +28,7 @@ __all__ = [
     "FeedbackSummary",
     "IdleSession",
     "IdleThread",
+    "ListedThread",
     "LockedCheckpoints",
     "LockedTools",
     "Memory",
@@ -565,6 +566,16 @@ class IdleThread(BaseModel):
     checkpoint_writes: int
 
 
+class ListedThread(BaseModel):
+    """A thread, and whether it is idle."""
+
+    user_id: str = Field(description="The owner of the thread.")
+    thread_id: str = Field(
+        description="The LangGraph thread, usually the id of a session of the user.",
+    )
+    is_idle: bool
+
+
 class LockedCheckpoints(BaseModel):
     """The isolation level of a transaction that has locked checkpoints."""
 
@@ -884,10 +895,8 @@ class ThreadHead(BaseModel):
 class ThreadKey(BaseModel):
     """The key of a thread."""
 
-    user_id: str = Field(description="The owner of the thread.")
-    thread_id: str = Field(
-        description="The LangGraph thread, usually the id of a session of the user.",
-    )
+    user_id: str
+    thread_id: str
 
 
 class ValueKey(BaseModel):
