@@ -54,6 +54,7 @@ MOVED: Final = {
     "push configs": 7,
     "push notifications": 7,
     "shares": 6,
+    "threads": 6,
     "users": 7,
 }
 """The core version that brought a column or table to a store's methods."""

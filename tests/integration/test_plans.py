@@ -21,6 +21,7 @@ from agentrows.gen import (
     push_notifications,
     sessions,
     tasks,
+    threads,
     tools,
 )
 from agentrows.migrate import Migrator
@@ -61,13 +62,22 @@ INSERT INTO tool (id, server_name, group_kind, created_at)
 SELECT 'tool-' || n, 'server-' || n % 1000, 'kind', now() FROM generate_series(1, {ROWS}) AS n;
 
 INSERT INTO lg_checkpoint (
-    user_id, thread_id, checkpoint_id, metadata, checkpoint, checkpoint_type, created_at
+    user_id, thread_id, checkpoint_id, parent_checkpoint_id, metadata, checkpoint, checkpoint_type,
+    agentrows_checkpoint, agentrows_channels, agentrows_versions, agentrows_run_id, created_at
 )
-SELECT 'u-' || n % 1000, 's-' || n % 1000, 'c-' || n, '', '', '', now()
+SELECT 'u-' || n % 1000, 's-' || n % 1000, 'c-' || n, 'c-' || n - 1000, '', '', 'agentrows+m',
+    '', '{{a}}', ARRAY[n::text], 'r-' || n, now()
+FROM generate_series(1, {ROWS}) AS n;
+
+INSERT INTO agentrows_checkpoint_blob (
+    user_id, thread_id, checkpoint_ns, channel, version, type, value
+)
+SELECT 'u-' || n % 1000, 's-' || n % 1000, '', 'a', n::text, 'm', ''
 FROM generate_series(1, {ROWS}) AS n;
 
 ANALYZE agent; ANALYZE session; ANALYZE event; ANALYZE feedback; ANALYZE memory;
 ANALYZE task; ANALYZE push_notification; ANALYZE tool; ANALYZE lg_checkpoint;
+ANALYZE agentrows_checkpoint_blob;
 """  # noqa: S608  a number of ours
 GUARDED = f"planner_{os.getpid()}"
 GUARD = f"""
@@ -142,6 +152,47 @@ STATEMENTS = {
     "list_tools_for_server": (tools.LIST_TOOLS_FOR_SERVER, "'server-1', 'kind', '', 10"),
     "get_checkpoint": (checkpoints.GET_CHECKPOINT, "'u-1', 's-1', '', 'c-1'"),
     "list_checkpoints": (checkpoints.LIST_CHECKPOINTS, "'u-1', 's-1', '', NULL, 10"),
+    "store_thread_checkpoint": (
+        threads.STORE_THREAD_CHECKPOINT,
+        """'u-1', 's-1', '', 'c-new', 'c-1001', '{"a": "1", "b": "2"}', '{b}', '{m}', '{""}', '',
+        'm', 4, NULL, ''""",
+    ),
+    "find_thread_checkpoint": (threads.FIND_THREAD_CHECKPOINT, "'u-1', 's-1', '', 'c-1001'"),
+    "list_namespace_checkpoints": (
+        threads.LIST_NAMESPACE_CHECKPOINTS,
+        "'u-1', 's-1', '', NULL, 10",
+    ),
+    "list_namespace_checkpoints_behind": (
+        threads.LIST_NAMESPACE_CHECKPOINTS,
+        "'u-1', 's-1', '', 'c-1001', 10",
+    ),
+    "list_thread_checkpoints": (
+        threads.LIST_THREAD_CHECKPOINTS,
+        "'u-1', NULL, NULL, NULL, NULL, 10",
+    ),
+    "list_channel_history": (
+        threads.LIST_CHANNEL_HISTORY,
+        "'u-1', 's-1', '', NULL, '{b}', 1000",
+    ),
+    "list_thread_heads": (threads.LIST_THREAD_HEADS, "'u-1', 's-1'"),
+    "list_threads": (threads.LIST_THREADS, "'u-1', now(), '', 10"),
+    "copy_thread": (threads.COPY_THREAD, "'u-1', 's-1', 's-copy'"),
+    "lock_checkpoints_of_threads": (threads.LOCK_CHECKPOINTS_OF_THREADS, "'u-1', '{s-1}'"),
+    "delete_threads": (threads.DELETE_THREADS, "'u-1', '{s-1}'"),
+    "lock_checkpoints_of_runs": (threads.LOCK_CHECKPOINTS_OF_RUNS, "'u-1', '{r-1}'"),
+    "delete_runs": (threads.DELETE_RUNS, "'u-1', '{r-1}'"),
+    "lock_checkpoints": (threads.LOCK_CHECKPOINTS, "'u-1', 's-1', '{\"\"}', '{c-1001}'"),
+    "lock_unnamed_values": (threads.LOCK_UNNAMED_VALUES, "10000, '{u-1}', '{s-1}'"),
+    "delete_unnamed_values": (
+        threads.DELETE_UNNAMED_VALUES,
+        "'{u-1}', '{s-1}', '{\"\"}', '{a}', '{1}'",
+    ),
+    "list_idle_threads": (threads.LIST_IDLE_THREADS, "interval '1 day', '', ''"),
+    "lock_idle_threads": (threads.LOCK_IDLE_THREADS, "'{u-1}', '{s-1}'"),
+    "delete_idle_threads": (
+        threads.DELETE_IDLE_THREADS,
+        "'{u-1}', '{s-1}', interval '365 days'",
+    ),
     "list_checkpoints_behind": (checkpoints.LIST_CHECKPOINTS, "'u-1', 's-1', '', 'c-1', 10"),
 }
 
