@@ -11,9 +11,7 @@ GRAPHS: Final = Suite(
     sdist="langgraph",
     files=("tests",),
     appended={"tests/conftest.py": "from integrations.suites.graphs import *"},
-    fixtures=frozenset(
-        ("async_checkpointer", "async_store", "sync_checkpointer", "sync_store")
-    ),
+    fixtures=frozenset(("async_checkpointer", "async_store", "sync_checkpointer", "sync_store")),
     passed=648,
     environment={"NO_DOCKER": "true"},
 )
