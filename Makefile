@@ -85,12 +85,13 @@ integrations: $(FAMILIES:%=integrations-%) ## Test the adapters, also with the f
 
 integrations-full: $(FAMILIES:%=lowest-%) integrations ## The same, and the oldest supported frameworks.
 
-# Types of the adapters, and their tests.
+# Types of the adapters, their tests, and those of the frameworks' source distributions.
 integrations-%: .venv-integrations-%/.ready
 	$(INTEGRATIONS_VENV)/bin/mypy $(shell find $(wildcard tests/integrations/common \
 		$(foreach name,$(ADAPTERS_$*),src/agentrows/$(name)* tests/integrations/$(name))) -name '*.py')
 	$(INTEGRATIONS_VENV)/bin/pyright --warnings --project tests/integrations/pyright-$*.json
 	$(INTEGRATIONS_VENV)/bin/pytest $(ADAPTER_TESTS)
+	PYTHONPATH=tests $(INTEGRATIONS_VENV)/bin/python -m integrations.suites $*
 
 lowest-%: .venv-lowest-%/.ready
 	.venv-lowest-$*/bin/pytest $(ADAPTER_TESTS)

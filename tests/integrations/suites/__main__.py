@@ -33,7 +33,7 @@ def run(suite: Suite, family: str, dsn: str) -> list[str]:
         "PYTHONPATH": os.pathsep.join((str(ROOT / "tests"), str(folder))),
     }
     plugins = [f"-p{name}" for name in ("integrations.suites.counting", *suite.plugins)]
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "auto", "--dist", "loadfile", *plugins]
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "auto", *plugins]
     command += ["--tb", "short", "-o", "addopts=", "-W", "ignore", *suite.files]
     started = time.monotonic()
     log = CACHE / f"{suite.name}.log"

@@ -18,7 +18,7 @@ from integrations.suites.pins import SUITES
 if TYPE_CHECKING:
     from integrations.suites.suite import Suite
 
-OUTCOMES: Final = pytest.StashKey[dict[str, str]]()
+outcomes: dict[str, str] = {}
 LEFT_OUT: Final = pytest.StashKey[dict[str, int]]()
 
 
@@ -30,7 +30,6 @@ def suite() -> Suite:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Prepare the counts."""
-    config.stash[OUTCOMES] = {}
     config.stash[LEFT_OUT] = {}
     if config.pluginmanager.hasplugin("xdist"):
         config.pluginmanager.register(Workers(config))
@@ -54,13 +53,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Note the outcome of a test: failed, if one of its phases did."""
-    outcomes = _outcomes
-    if report.outcome != "passed" or report.when == "call":
-        if outcomes.get(report.nodeid) != "failed":
-            outcomes[report.nodeid] = report.outcome
-
-
-_outcomes: dict[str, str] = {}
+    ended = report.outcome != "passed" or report.when == "call"
+    if ended and outcomes.get(report.nodeid) != "failed":
+        outcomes[report.nodeid] = report.outcome
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -71,7 +66,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         output["left_out"] = config.stash[LEFT_OUT]
         return
     Path(os.environ["AGENTROWS_OUTCOMES"]).write_text(
-        json.dumps({"outcomes": _outcomes, "left_out": config.stash[LEFT_OUT]})
+        json.dumps({"outcomes": outcomes, "left_out": config.stash[LEFT_OUT]})
     )
 
 
@@ -81,6 +76,6 @@ class Workers:
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
 
-    def pytest_testnodedown(self, node: Any) -> None:
+    def pytest_testnodedown(self, node: Any) -> None:  # noqa: ANN401  xdist has no types
         """Take the counts of a worker. Every worker collects the same tests."""
         self.config.stash[LEFT_OUT] = node.workeroutput["left_out"]

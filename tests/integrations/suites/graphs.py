@@ -1,14 +1,15 @@
-"""Fixtures for langgraph's own tests. Their stored output has the parameter `memory` in its name."""
+"""Fixtures for langgraph's own tests. Names of its snapshots contain the parameter `memory`."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING
 
 import pytest
 
-from agentrows.langgraph import AgentRowsSaver, AgentRowsStore
 from integrations.suites.plugged import new_saver, new_store
+
+if TYPE_CHECKING:
+    from agentrows.langgraph import AgentRowsSaver, AgentRowsStore
 
 __all__ = ["async_checkpointer", "async_store", "sync_checkpointer", "sync_store"]
 
@@ -31,13 +32,3 @@ def sync_store() -> AgentRowsStore:
 @pytest.fixture(params=["in_memory"])
 async def async_store() -> AgentRowsStore:
     return new_store()
-
-
-@contextmanager
-def opened_saver() -> Iterator[AgentRowsSaver]:
-    yield new_saver()
-
-
-@asynccontextmanager
-async def opened_async_saver() -> AsyncIterator[AgentRowsSaver]:
-    yield new_saver()

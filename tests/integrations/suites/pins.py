@@ -12,7 +12,7 @@ GRAPHS: Final = Suite(
     files=("tests",),
     appended={"tests/conftest.py": "from integrations.suites.graphs import *"},
     fixtures=frozenset(("async_checkpointer", "async_store", "sync_checkpointer", "sync_store")),
-    passed=648,
+    passed=650,
     environment={"NO_DOCKER": "true"},
 )
 SAVERS: Final = Suite(
@@ -46,10 +46,30 @@ SAVERS: Final = Suite(
             "from integrations.suites.savers import AsyncSaver as AsyncPostgresSaver"
         ),
     },
-    passed=67,
+    passed=63,
     left_out=(
-        Group("*[*pipe*", 0, "The saver has no pipeline mode."),
-        Group("*[*shallow*", 0, "There is no shallow saver."),
+        Group("*[*pipe*", 31, "There is no pipeline mode."),
+        Group("*[*shallow*", 6, "There is no saver of the newest checkpoint alone."),
+        Group("*_refuses_*delta*", 13, "`prune` works on threads with delta channels."),
+        Group("*::test_nonnull_migrations", 1, "The migrations are files of agentrows."),
+        Group("*::test_get_checkpoint_no_channel_values*", 4, "Replaces a private method."),
+        Group("*_walk_reads_nothing_newer_*", 2, "Replaces a private method."),
+        Group("*_saved_while_it_runs*", 2, "Replaces the cursor of AsyncPostgresSaver."),
+        Group("*_saved_after_the_thread_check", 1, "Replaces the cursor of AsyncPostgresSaver."),
+        Group("*_saved_meanwhile_whatever_its_id", 1, "Replaces the cursor of AsyncPostgresSaver."),
+    ),
+    failing=(
+        Group(
+            "*::test_inline_primitive_seed_is_found",
+            1,
+            "A stored None is the seed of a delta channel, as in the saver in memory.",
+        ),
+        Group(
+            "*_keeps_each_namespace_head_with_its_writes_and_blobs*",
+            4,
+            "Stores a checkpoint without the value of a channel that has a version, which a graph "
+            "never does; the saver of agentrows restores the values that a checkpoint had.",
+        ),
     ),
 )
 STORES: Final = Suite(
@@ -60,16 +80,31 @@ STORES: Final = Suite(
         "tests/conftest.py": "from integrations.suites.savers import clear_test_db, conn",
         "tests/test_store.py": (
             "from integrations.suites.stores import (\n"
-            "    create_vector_store as _create_vector_store, store\n"
+            "    create_vector_store as _create_vector_store,\n"
+            "    expire_now_in_thread as _expire_now,\n"
+            "    row_exists_in_thread as _row_exists,\n"
+            "    store,\n"
+            "    stored_expires_at_in_thread as _stored_expires_at,\n"
             ")"
         ),
         "tests/test_async_store.py": (
             "from integrations.suites.stores import (\n"
-            "    async_store as store, create_async_vector_store as _create_vector_store\n"
+            "    async_store as store,\n"
+            "    create_async_vector_store as _create_vector_store,\n"
+            "    expire_now as _aexpire_now,\n"
+            "    row_exists as _arow_exists,\n"
+            "    stored_expires_at as _astored_expires_at,\n"
             ")"
         ),
     },
-    passed=133,
+    passed=179,
+    left_out=(
+        Group("*::test_abatch_uses_single_pool_checkout", 1, "Replaces the pool of psycopg."),
+        Group("*::test_escape_like_literal", 1, "Tests a private function."),
+        Group("*::test_namespace_match_pattern", 1, "Tests a private function."),
+        Group("*::test_nonnull_migrations", 1, "The migrations are files of agentrows."),
+        Group("*::test_omit_expired_search_pagination", 2, "Uses the cursor of the store."),
+    ),
 )
 
 SUITES: Final[dict[str, tuple[Suite, ...]]] = {

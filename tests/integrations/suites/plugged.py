@@ -6,13 +6,16 @@ import atexit
 import secrets
 from contextlib import ExitStack
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from agentrows.langgraph import AgentRowsSaver, AgentRowsStore
 from integrations.suites.server import client_in_thread
 
 if TYPE_CHECKING:
+    from langgraph.store.base import TTLConfig
+
     from agentrows import PostgresClient
+    from agentrows.langgraph import StoreIndexConfig
 
 
 @cache
@@ -34,6 +37,8 @@ def new_saver() -> AgentRowsSaver:
     return AgentRowsSaver(client(), user=new_user())
 
 
-def new_store(**options: Any) -> AgentRowsStore:
+def new_store(
+    *, index: StoreIndexConfig | None = None, ttl: TTLConfig | None = None
+) -> AgentRowsStore:
     """Return a store for a new user."""
-    return AgentRowsStore(client(), user=new_user(), **options)
+    return AgentRowsStore(client(), user=new_user(), index=index, ttl=ttl)

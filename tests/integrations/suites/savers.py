@@ -2,46 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import asyncpg
 import pytest
 
 from agentrows.langgraph import AgentRowsSaver
 from integrations.suites import plugged, server
 
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Generator
 
-class SyncSaver(AgentRowsSaver):
+
+class OwnedSaver(AgentRowsSaver):
+    """Has a user that the tests can read."""
+
+    @property
+    def owner(self) -> str:
+        return self._users.resolve({})
+
+
+class SyncSaver(OwnedSaver):
     """Has the constructor of PostgresSaver."""
 
     @classmethod
     @contextmanager
-    def from_conn_string(cls, _dsn: str) -> Iterator[SyncSaver]:
+    def from_conn_string(cls, _dsn: str) -> Generator[SyncSaver]:
         yield cls(plugged.client(), user=plugged.new_user())
 
     def setup(self) -> None:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
         """Do nothing: the schema is complete."""
 
 
-class AsyncSaver(AgentRowsSaver):
-    """Has the constructor of AsyncPostgresSaver."""
+class AsyncSaver(OwnedSaver):
+    """Has the constructor of AsyncPostgresSaver, and a client in the event loop of the test."""
 
     @classmethod
     @asynccontextmanager
-    async def from_conn_string(cls, _dsn: str) -> AsyncIterator[AsyncSaver]:
-        yield cls(plugged.client(), user=plugged.new_user())
+    async def from_conn_string(cls, _dsn: str) -> AsyncGenerator[AsyncSaver]:
+        async with cls.open(server.dsn(), user=plugged.new_user()) as saver:
+            yield saver
 
 
 @contextmanager
-def sync_saver(_name: str) -> Iterator[SyncSaver]:
+def sync_saver(_name: str) -> Generator[SyncSaver]:
     with SyncSaver.from_conn_string("") as saver:
         yield saver
 
 
 @asynccontextmanager
-async def async_saver(_name: str) -> AsyncIterator[AsyncSaver]:
+async def async_saver(_name: str) -> AsyncGenerator[AsyncSaver]:
     async with AsyncSaver.from_conn_string("") as saver:
         yield saver
 
@@ -66,14 +76,6 @@ TABLES = {
 }
 
 
-async def rows(saver: AgentRowsSaver, thread_id: str) -> dict[str, list[tuple[Any, ...]]]:
+async def rows(saver: OwnedSaver, thread_id: str) -> dict[str, list[tuple[Any, ...]]]:
     """Return the keys of the rows of a thread, by table."""
-    user = saver._users.resolve({})  # noqa: SLF001
-    connection = await asyncpg.connect(server.dsn())
-    try:
-        return {
-            table: [tuple(row) for row in await connection.fetch(sql, user, thread_id)]
-            for table, sql in TABLES.items()
-        }
-    finally:
-        await connection.close()
+    return {table: await server.query(sql, saver.owner, thread_id) for table, sql in TABLES.items()}
