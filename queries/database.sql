@@ -42,6 +42,7 @@ SELECT
         AND coalesce(row_security_active(to_regclass('session')), false)
     )::boolean AS "is_denied!",
     (to_regclass('agentrows_feedback_key') IS NOT NULL)::boolean AS "has_feedback_keys!",
+    (to_regclass('agentrows_checkpoint_blob') IS NOT NULL)::boolean AS "has_checkpoint_values!",
     (to_regclass('agentrows_store_item') IS NOT NULL)::boolean AS "has_store_items!",
     (to_regclass('agentrows_store_vector') IS NOT NULL)::boolean AS "has_store_vectors!",
     (to_regclass('memory') IS NOT NULL)::boolean AS "has_memory!",
@@ -70,6 +71,7 @@ WHERE
             to_regclass('task'),
             to_regclass('push_notification'),
             to_regclass('feedback'),
+            to_regclass('agentrows_checkpoint_blob'),
             to_regclass('agentrows_feedback_key'),
             to_regclass('agentrows_store_item'),
             to_regclass('agentrows_store_vector'),

@@ -302,6 +302,7 @@ WHERE
 -- py: doc PrunedSessions.tasks Tasks of these sessions; tasks with an ambiguous owner stay, hidden
 -- py: doc PrunedSessions.tasks from all users.
 -- py: doc PrunedSessions.push_notifications Push notification configs of these tasks.
+-- py: doc PrunedSessions.checkpoint_values Values of channels of the LangGraph threads.
 WITH given AS MATERIALIZED (
     SELECT unnest(@id::text[]) AS id, unnest(@user_id::text[]) AS user_id
 ),
@@ -472,6 +473,7 @@ SELECT
     (SELECT count(*) FROM pruned_events) AS events,
     (SELECT count(*) FROM pruned_checkpoints) AS checkpoints,
     (SELECT count(*) FROM pruned_checkpoint_writes) AS checkpoint_writes,
+    0::bigint AS checkpoint_values,
     (SELECT count(*) FROM pruned_crewai_memories) AS crewai_memories,
     (SELECT count(*) FROM pruned_crewai_flow_states) AS crewai_flow_states,
     (SELECT count(*) FROM pruned_shares) AS shares;
@@ -602,6 +604,7 @@ SELECT
             lg_checkpoint_write.thread_id = expired.id
             AND lg_checkpoint_write.user_id = expired.user_id
     ) AS checkpoint_writes,
+    0::bigint AS checkpoint_values,
     (
         SELECT count(*) FROM crewai_agent_memory, expired
         WHERE
@@ -619,3 +622,91 @@ SELECT
         WHERE
             session_share.session_id = expired.id AND session_share.user_id = expired.user_id
     ) AS shares;
+
+-- name: CountValuesOfExpiredSessions :one
+-- Count the values of LangGraph channels that a prune would delete.
+--
+-- unscoped: retention applies to every user
+WITH expired AS MATERIALIZED (
+    SELECT s.id, s.user_id, s.created_at FROM session AS s
+    WHERE
+        greatest(s.updated_at, s.created_at) < statement_timestamp() - @retention::interval
+        AND CASE
+            WHEN
+                (
+                    SELECT 1 FROM event AS e
+                    WHERE
+                        e.user_id = s.user_id
+                        AND e.session_id = s.id
+                        AND greatest(e.updated_at, e.created_at) >= statement_timestamp() - @retention::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM task AS t
+                    WHERE
+                        t.session_id = s.id
+                        AND (t.user_id = s.user_id OR t.user_id IS NULL)
+                        AND greatest(t.updated_at, t.created_at) >= statement_timestamp() - @retention::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM task AS t
+                    INNER JOIN push_notification AS p ON p.task_id = t.id
+                    WHERE
+                        t.session_id = s.id
+                        AND (t.user_id = s.user_id OR t.user_id IS NULL)
+                        AND greatest(p.updated_at, p.created_at) >= statement_timestamp() - @retention::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM lg_checkpoint AS c
+                    WHERE
+                        c.user_id = s.user_id
+                        AND c.thread_id = s.id
+                        AND greatest(c.updated_at, c.created_at) >= statement_timestamp() - @retention::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM lg_checkpoint_write AS w
+                    WHERE
+                        w.user_id = s.user_id
+                        AND w.thread_id = s.id
+                        AND greatest(w.updated_at, w.created_at) >= statement_timestamp() - @retention::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM crewai_agent_memory AS m
+                    WHERE
+                        m.user_id = s.user_id
+                        AND m.thread_id = s.id
+                        AND greatest(m.updated_at, m.created_at) >= statement_timestamp() - @retention::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM crewai_flow_state AS f
+                    WHERE
+                        f.user_id = s.user_id
+                        AND f.thread_id = s.id
+                        AND greatest(f.updated_at, f.created_at) >= statement_timestamp() - @retention::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM session_share AS h
+                    WHERE
+                        h.user_id = s.user_id
+                        AND h.session_id = s.id
+                        AND (
+                            h.created_at AT TIME ZONE 'UTC' >= statement_timestamp() - @retention::interval
+                            OR h.id IN (
+                                SELECT a.share_id FROM session_share_access AS a
+                                WHERE a.accessed_at AT TIME ZONE 'UTC' >= statement_timestamp() - @retention::interval
+                            )
+                        )
+                    LIMIT 1
+                ) IS NULL
+                THEN true
+            ELSE false
+        END
+)
+SELECT count(*) AS checkpoint_values FROM agentrows_checkpoint_blob AS b, expired
+WHERE b.thread_id = expired.id AND b.user_id = expired.user_id;

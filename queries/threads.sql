@@ -261,7 +261,7 @@ LEFT JOIN LATERAL (
     LEFT JOIN LATERAL (
         SELECT blob.type, blob.value FROM agentrows_checkpoint_blob AS blob
         WHERE
-            blob.user_id = c.user_id
+            blob.user_id = @user_id
             AND blob.thread_id = c.thread_id
             AND blob.checkpoint_ns = c.checkpoint_ns
             AND blob.channel = named.channel
@@ -285,7 +285,7 @@ LEFT JOIN LATERAL (
         ) AS values
     FROM lg_checkpoint_write AS w
     WHERE
-        w.user_id = c.user_id
+        w.user_id = @user_id
         AND w.thread_id = c.thread_id
         AND w.checkpoint_ns = c.checkpoint_ns
         AND w.checkpoint_id = c.checkpoint_id
@@ -306,7 +306,7 @@ LEFT JOIN LATERAL (
     FROM lg_checkpoint_write AS w
     WHERE
         c.version < 4
-        AND w.user_id = c.user_id
+        AND w.user_id = @user_id
         AND w.thread_id = c.thread_id
         AND w.checkpoint_ns = c.checkpoint_ns
         AND w.checkpoint_id = c.parent_checkpoint_id
@@ -409,7 +409,7 @@ LEFT JOIN LATERAL (
     LEFT JOIN LATERAL (
         SELECT blob.type, blob.value FROM agentrows_checkpoint_blob AS blob
         WHERE
-            blob.user_id = c.user_id
+            blob.user_id = @user_id
             AND blob.thread_id = c.thread_id
             AND blob.checkpoint_ns = c.checkpoint_ns
             AND blob.channel = named.channel
@@ -433,7 +433,7 @@ LEFT JOIN LATERAL (
         ) AS values
     FROM lg_checkpoint_write AS w
     WHERE
-        w.user_id = c.user_id
+        w.user_id = @user_id
         AND w.thread_id = c.thread_id
         AND w.checkpoint_ns = c.checkpoint_ns
         AND w.checkpoint_id = c.checkpoint_id
@@ -454,7 +454,7 @@ LEFT JOIN LATERAL (
     FROM lg_checkpoint_write AS w
     WHERE
         c.version < 4
-        AND w.user_id = c.user_id
+        AND w.user_id = @user_id
         AND w.thread_id = c.thread_id
         AND w.checkpoint_ns = c.checkpoint_ns
         AND w.checkpoint_id = c.parent_checkpoint_id
@@ -554,7 +554,7 @@ LEFT JOIN LATERAL (
     LEFT JOIN LATERAL (
         SELECT blob.type, blob.value FROM agentrows_checkpoint_blob AS blob
         WHERE
-            blob.user_id = c.user_id
+            blob.user_id = @user_id
             AND blob.thread_id = c.thread_id
             AND blob.checkpoint_ns = c.checkpoint_ns
             AND blob.channel = named.channel
@@ -578,7 +578,7 @@ LEFT JOIN LATERAL (
         ) AS values
     FROM lg_checkpoint_write AS w
     WHERE
-        w.user_id = c.user_id
+        w.user_id = @user_id
         AND w.thread_id = c.thread_id
         AND w.checkpoint_ns = c.checkpoint_ns
         AND w.checkpoint_id = c.checkpoint_id
@@ -599,7 +599,7 @@ LEFT JOIN LATERAL (
     FROM lg_checkpoint_write AS w
     WHERE
         c.version < 4
-        AND w.user_id = c.user_id
+        AND w.user_id = @user_id
         AND w.thread_id = c.thread_id
         AND w.checkpoint_ns = c.checkpoint_ns
         AND w.checkpoint_id = c.parent_checkpoint_id
@@ -756,7 +756,7 @@ LEFT JOIN LATERAL (
     LEFT JOIN LATERAL (
         SELECT blob.type, blob.value FROM agentrows_checkpoint_blob AS blob
         WHERE
-            blob.user_id = c.user_id
+            blob.user_id = @user_id
             AND blob.thread_id = c.thread_id
             AND blob.checkpoint_ns = c.checkpoint_ns
             AND blob.channel = named.channel
@@ -780,7 +780,7 @@ LEFT JOIN LATERAL (
         ) AS values
     FROM lg_checkpoint_write AS w
     WHERE
-        w.user_id = c.user_id
+        w.user_id = @user_id
         AND w.thread_id = c.thread_id
         AND w.checkpoint_ns = c.checkpoint_ns
         AND w.checkpoint_id = c.checkpoint_id
@@ -801,7 +801,7 @@ LEFT JOIN LATERAL (
     FROM lg_checkpoint_write AS w
     WHERE
         c.version < 4
-        AND w.user_id = c.user_id
+        AND w.user_id = @user_id
         AND w.thread_id = c.thread_id
         AND w.checkpoint_ns = c.checkpoint_ns
         AND w.checkpoint_id = c.parent_checkpoint_id
@@ -822,6 +822,8 @@ ORDER BY
 -- has a stored value, after `limit` ancestors, or after 64 ancestors whose checkpoint contains all
 -- values, because their content is not known here. An ancestor has only the channels without a
 -- value in a nearer one.
+--
+-- unscoped with: each reference below compares user_id, but the check does not read WITH RECURSIVE
 -- py: row ThreadAncestor
 -- py: doc ThreadAncestor An ancestor of a checkpoint, with the writes and values of some channels.
 -- py: doc ThreadAncestor.checkpoint_type The serializer's name for the format of checkpoint.
@@ -1058,19 +1060,22 @@ ORDER BY head.checkpoint_ns;
 -- py: doc Thread.stored_bytes The size of its checkpoints, values and writes on disk, deleted ones
 -- py: doc Thread.stored_bytes included, without indexes.
 WITH page AS MATERIALIZED (
-    SELECT
-        c.thread_id,
-        max(greatest(c.updated_at, c.created_at)) AS last_stored,
-        count(*) AS checkpoints
-    FROM lg_checkpoint AS c
-    WHERE c.user_id = @user_id AND c.deleted_at IS NULL
-    GROUP BY c.thread_id
-    HAVING
-        (coalesce(max(greatest(c.updated_at, c.created_at)), '-infinity'::timestamptz), c.thread_id)
+    SELECT threads.thread_id, threads.last_stored, threads.checkpoints
+    FROM (
+        SELECT
+            c.thread_id,
+            max(greatest(c.updated_at, c.created_at)) AS last_stored,
+            count(*) AS checkpoints
+        FROM lg_checkpoint AS c
+        WHERE c.user_id = @user_id AND c.deleted_at IS NULL
+        GROUP BY c.thread_id
+    ) AS threads
+    WHERE
+        (coalesce(threads.last_stored, '-infinity'::timestamptz), threads.thread_id)
         < (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::text)
     ORDER BY
-        coalesce(max(greatest(c.updated_at, c.created_at)), '-infinity'::timestamptz) DESC,
-        c.thread_id DESC
+        coalesce(threads.last_stored, '-infinity'::timestamptz) DESC,
+        threads.thread_id DESC
     LIMIT sqlc.narg('limit')
 )
 SELECT
@@ -1207,6 +1212,8 @@ FROM (
 -- A checkpoint that is in neither list was stored meanwhile. The kept checkpoints whose parent is
 -- deleted get none. Run it after LockCheckpoints in the same transaction, and delete the values
 -- after it.
+--
+-- unscoped with: each reference below compares user_id, but the check does not read WITH RECURSIVE
 WITH RECURSIVE pruned AS MATERIALIZED (
     SELECT
         unnest(@checkpoint_ns::text[]) AS checkpoint_ns,
@@ -1284,7 +1291,7 @@ SELECT count(*) AS deleted FROM deleted;
 --
 -- It waits for the writers of checkpoints that name them. Rows that are marked as deleted count.
 --
--- unscoped: each thread is given with its user
+-- unscoped blob: only the values of the list before it, which is bound, are locked
 -- py: row ValueKey
 -- py: doc ValueKey The key of a version of the value of a channel.
 WITH given AS MATERIALIZED (
@@ -1310,14 +1317,14 @@ FROM (
     LIMIT @batch_size::bigint
 ) AS batch
 CROSS JOIN LATERAL (
-    SELECT b.user_id, b.thread_id, b.checkpoint_ns, b.channel, b.version
-    FROM agentrows_checkpoint_blob AS b
+    SELECT blob.user_id, blob.thread_id, blob.checkpoint_ns, blob.channel, blob.version
+    FROM agentrows_checkpoint_blob AS blob
     WHERE
-        b.user_id = batch.user_id
-        AND b.thread_id = batch.thread_id
-        AND b.checkpoint_ns = batch.checkpoint_ns
-        AND b.channel = batch.channel
-        AND b.version = batch.version
+        blob.user_id = batch.user_id
+        AND blob.thread_id = batch.thread_id
+        AND blob.checkpoint_ns = batch.checkpoint_ns
+        AND blob.channel = batch.channel
+        AND blob.version = batch.version
     FOR UPDATE
 ) AS locked;
 
@@ -1326,8 +1333,6 @@ CROSS JOIN LATERAL (
 --
 -- Run it after LockUnnamedValues in the same transaction: its snapshot contains the checkpoints of
 -- the writers for which that statement has waited.
---
--- unscoped: each value is given with its user
 WITH given AS MATERIALIZED (
     SELECT
         unnest(@user_id::text[]) AS user_id,
@@ -1584,3 +1589,173 @@ copied_writes AS (
 SELECT
     (SELECT count(*) FROM source) AS checkpoints,
     (SELECT count(*) FROM clashing) AS clashes;
+
+-- name: ListIdleThreads :many
+-- Return the next threads of all users without a write within the retention, in the order of keys.
+--
+-- A thread with the id of a session of its user is left out: it is pruned with the session. Values
+-- without a checkpoint have no time and count as old.
+--
+-- unscoped: retention applies to every user
+-- py: row ThreadKey
+-- py: doc ThreadKey The key of a thread.
+SELECT idle.user_id, idle.thread_id
+FROM (
+    SELECT threads.user_id, threads.thread_id, max(threads.time) AS time
+    FROM (
+        SELECT
+            c.user_id,
+            c.thread_id,
+            coalesce(greatest(c.updated_at, c.created_at), '-infinity'::timestamptz) AS time
+        FROM lg_checkpoint AS c
+        UNION ALL
+        SELECT
+            w.user_id,
+            w.thread_id,
+            coalesce(greatest(w.updated_at, w.created_at), '-infinity'::timestamptz) AS time
+        FROM lg_checkpoint_write AS w
+        UNION ALL
+        SELECT b.user_id, b.thread_id, '-infinity'::timestamptz AS time
+        FROM agentrows_checkpoint_blob AS b
+    ) AS threads
+    WHERE (threads.user_id, threads.thread_id) > (@after_user_id::text, @after_thread_id::text)
+    GROUP BY threads.user_id, threads.thread_id
+) AS idle
+WHERE
+    idle.time < statement_timestamp() - @retention::interval
+    AND NOT EXISTS (
+        SELECT 1 FROM session AS s
+        WHERE s.user_id = idle.user_id AND s.id = idle.thread_id
+    )
+ORDER BY idle.user_id, idle.thread_id
+LIMIT @batch_size::bigint;
+
+-- name: LockIdleThreads :many
+-- Lock the checkpoints of these threads, and return the threads with all checkpoints locked.
+--
+-- A thread with a checkpoint that another transaction has locked is in use, and left out.
+-- py: row ThreadKey
+WITH given AS MATERIALIZED (
+    SELECT unnest(@user_id::text[]) AS user_id, unnest(@thread_id::text[]) AS thread_id
+),
+locked AS MATERIALIZED (
+    SELECT c.user_id, c.thread_id FROM lg_checkpoint AS c
+    INNER JOIN given ON given.user_id = c.user_id AND given.thread_id = c.thread_id
+    FOR UPDATE OF c SKIP LOCKED
+)
+SELECT given.user_id::text AS "user_id!", given.thread_id::text AS "thread_id!"
+FROM given
+WHERE
+    (
+        SELECT count(*) FROM lg_checkpoint AS c
+        WHERE c.user_id = given.user_id AND c.thread_id = given.thread_id
+    ) = (
+        SELECT count(*) FROM locked
+        WHERE (locked.user_id, locked.thread_id) = (given.user_id, given.thread_id)
+    );
+
+-- name: DeleteIdleThreads :many
+-- Delete the checkpoints and writes of those of these threads that are still idle; return them.
+--
+-- Run it after LockIdleThreads in the same transaction, and delete the values after it.
+-- py: row IdleThread
+-- py: doc IdleThread A thread that was deleted, with the numbers of its rows.
+WITH given AS MATERIALIZED (
+    SELECT unnest(@user_id::text[]) AS user_id, unnest(@thread_id::text[]) AS thread_id
+),
+idle AS MATERIALIZED (
+    SELECT given.user_id, given.thread_id FROM given
+    WHERE
+        NOT EXISTS (
+            SELECT 1 FROM session AS s
+            WHERE s.user_id = given.user_id AND s.id = given.thread_id
+        )
+        AND NOT EXISTS (
+            SELECT 1 FROM lg_checkpoint AS c
+            WHERE
+                c.user_id = given.user_id
+                AND c.thread_id = given.thread_id
+                AND greatest(c.updated_at, c.created_at) >= statement_timestamp() - @retention::interval
+        )
+        AND NOT EXISTS (
+            SELECT 1 FROM lg_checkpoint_write AS w
+            WHERE
+                w.user_id = given.user_id
+                AND w.thread_id = given.thread_id
+                AND greatest(w.updated_at, w.created_at) >= statement_timestamp() - @retention::interval
+        )
+),
+deleted AS (
+    DELETE FROM lg_checkpoint AS c USING idle
+    WHERE c.user_id = idle.user_id AND c.thread_id = idle.thread_id
+    RETURNING c.user_id, c.thread_id
+),
+deleted_writes AS (
+    DELETE FROM lg_checkpoint_write AS w USING idle
+    WHERE w.user_id = idle.user_id AND w.thread_id = idle.thread_id
+    RETURNING w.user_id, w.thread_id
+)
+SELECT
+    idle.user_id::text AS "user_id!",
+    idle.thread_id::text AS "thread_id!",
+    (
+        SELECT count(*) FROM deleted
+        WHERE (deleted.user_id, deleted.thread_id) = (idle.user_id, idle.thread_id)
+    ) AS "checkpoints!",
+    (
+        SELECT count(*) FROM deleted_writes
+        WHERE (deleted_writes.user_id, deleted_writes.thread_id) = (idle.user_id, idle.thread_id)
+    ) AS "checkpoint_writes!"
+FROM idle;
+
+-- name: CountIdleThreads :one
+-- Count the rows that a prune of threads would delete.
+--
+-- unscoped: retention applies to every user
+-- py: row PrunedThreads
+-- py: doc PrunedThreads The numbers of rows that a prune of threads removed, by table.
+-- py: doc PrunedThreads.threads Idle threads, deleted ones included.
+-- py: doc PrunedThreads.checkpoint_values Values of channels.
+WITH idle AS MATERIALIZED (
+    SELECT threads.user_id, threads.thread_id, max(threads.time) AS time
+    FROM (
+        SELECT
+            c.user_id,
+            c.thread_id,
+            coalesce(greatest(c.updated_at, c.created_at), '-infinity'::timestamptz) AS time
+        FROM lg_checkpoint AS c
+        UNION ALL
+        SELECT
+            w.user_id,
+            w.thread_id,
+            coalesce(greatest(w.updated_at, w.created_at), '-infinity'::timestamptz) AS time
+        FROM lg_checkpoint_write AS w
+        UNION ALL
+        SELECT b.user_id, b.thread_id, '-infinity'::timestamptz AS time
+        FROM agentrows_checkpoint_blob AS b
+    ) AS threads
+    GROUP BY threads.user_id, threads.thread_id
+),
+expired AS MATERIALIZED (
+    SELECT idle.user_id, idle.thread_id FROM idle
+    WHERE
+        idle.time < statement_timestamp() - @retention::interval
+        AND NOT EXISTS (
+            SELECT 1 FROM session AS s
+            WHERE s.user_id = idle.user_id AND s.id = idle.thread_id
+        )
+)
+SELECT
+    (SELECT count(*) FROM expired) AS threads,
+    (
+        SELECT count(*) FROM lg_checkpoint AS c, expired
+        WHERE c.user_id = expired.user_id AND c.thread_id = expired.thread_id
+    ) AS checkpoints,
+    (
+        SELECT count(*) FROM lg_checkpoint_write AS w, expired
+        WHERE w.user_id = expired.user_id AND w.thread_id = expired.thread_id
+    ) AS checkpoint_writes,
+    (
+        SELECT count(*) FROM agentrows_checkpoint_blob AS b, expired
+        WHERE b.user_id = expired.user_id AND b.thread_id = expired.thread_id
+    ) AS checkpoint_values;

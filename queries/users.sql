@@ -2,7 +2,7 @@
 -- py: file
 
 -- name: ExportUser :many
--- Return every row of a user except memories, as lines of JSON.
+-- Return every row of a user except those of optional tables and checkpoints, as lines of JSON.
 --
 -- A line contains the table and the row with all of its columns; deleted rows are included. Tasks
 -- without an owner follow the rule of tasks.sql. Columns with more than 100 MB together are null in
@@ -116,38 +116,6 @@ WHERE each.user_id = @user_id
 UNION ALL
 SELECT
     json_build_object(
-        'table', 'lg_checkpoint',
-        'row', CASE
-            WHEN coalesce(octet_length(each.metadata), 0) + coalesce(octet_length(each.checkpoint), 0) > 100000000
-                THEN to_json(jsonb_populate_record(each, '{"metadata": null, "checkpoint": null}'::jsonb))
-            ELSE to_json(each)
-        END
-    )::text,
-    CASE WHEN coalesce(octet_length(each.metadata), 0) + coalesce(octet_length(each.checkpoint), 0) > 100000000 THEN '{metadata,checkpoint}'::text[] END,
-    CASE
-        WHEN coalesce(octet_length(each.metadata), 0) + coalesce(octet_length(each.checkpoint), 0) > 100000000 THEN ARRAY[each.metadata, each.checkpoint]
-    END
-FROM lg_checkpoint AS each
-WHERE each.user_id = @user_id
-UNION ALL
-SELECT
-    json_build_object(
-        'table', 'lg_checkpoint_write',
-        'row', CASE
-            WHEN octet_length(each.value) > 100000000
-                THEN to_json(jsonb_populate_record(each, '{"value": null}'::jsonb))
-            ELSE to_json(each)
-        END
-    )::text,
-    CASE WHEN octet_length(each.value) > 100000000 THEN '{value}'::text[] END,
-    CASE
-        WHEN octet_length(each.value) > 100000000 THEN ARRAY[each.value]
-    END
-FROM lg_checkpoint_write AS each
-WHERE each.user_id = @user_id
-UNION ALL
-SELECT
-    json_build_object(
         'table', 'crewai_agent_memory',
         'row', CASE
             WHEN octet_length(each.memory_data) > 100000000
@@ -190,6 +158,101 @@ SELECT
     NULL::text[],
     NULL::text[]
 FROM session_share_access AS each
+WHERE each.user_id = @user_id;
+
+-- name: ExportCheckpoints :many
+-- Return the checkpoints and writes of a user in the form of ExportUser, from a database without the
+-- columns of ExportThreads.
+-- py: iterator
+-- py: row ExportedRow
+-- py: column large_values text?[]?
+-- py: column large_columns text[]?
+SELECT
+    json_build_object(
+        'table', 'lg_checkpoint',
+        'row', CASE
+            WHEN coalesce(octet_length(each.metadata), 0) + coalesce(octet_length(each.checkpoint), 0) > 100000000
+                THEN to_json(jsonb_populate_record(each, '{"metadata": null, "checkpoint": null}'::jsonb))
+            ELSE to_json(each)
+        END
+    )::text AS "line!",
+    CASE WHEN coalesce(octet_length(each.metadata), 0) + coalesce(octet_length(each.checkpoint), 0) > 100000000 THEN '{metadata,checkpoint}'::text[] END AS large_columns,
+    CASE
+        WHEN coalesce(octet_length(each.metadata), 0) + coalesce(octet_length(each.checkpoint), 0) > 100000000 THEN ARRAY[each.metadata, each.checkpoint]
+    END AS large_values
+FROM lg_checkpoint AS each
+WHERE each.user_id = @user_id::text
+UNION ALL
+SELECT
+    json_build_object(
+        'table', 'lg_checkpoint_write',
+        'row', CASE
+            WHEN octet_length(each.value) > 100000000
+                THEN to_json(jsonb_populate_record(each, '{"value": null}'::jsonb))
+            ELSE to_json(each)
+        END
+    )::text,
+    CASE WHEN octet_length(each.value) > 100000000 THEN '{value}'::text[] END,
+    CASE
+        WHEN octet_length(each.value) > 100000000 THEN ARRAY[each.value]
+    END
+FROM lg_checkpoint_write AS each
+WHERE each.user_id = @user_id;
+
+-- name: ExportThreads :many
+-- Return the checkpoints, writes and values of channels of a user in the form of ExportUser.
+--
+-- Bytes are text as PostgreSQL writes them: \x, then two hexadecimal digits for each byte.
+-- py: iterator
+-- py: row ExportedRow
+-- py: column large_values text?[]?
+-- py: column large_columns text[]?
+SELECT
+    json_build_object(
+        'table', 'lg_checkpoint',
+        'row', CASE
+            WHEN octet_length(each.metadata) + octet_length(each.checkpoint) + 2 * coalesce(octet_length(each.agentrows_checkpoint), 0) > 100000000
+                THEN to_json(jsonb_populate_record(each, '{"metadata": null, "checkpoint": null, "agentrows_checkpoint": null}'::jsonb))
+            ELSE to_json(each)
+        END
+    )::text AS "line!",
+    CASE WHEN octet_length(each.metadata) + octet_length(each.checkpoint) + 2 * coalesce(octet_length(each.agentrows_checkpoint), 0) > 100000000 THEN '{metadata,checkpoint,agentrows_checkpoint}'::text[] END AS large_columns,
+    CASE
+        WHEN octet_length(each.metadata) + octet_length(each.checkpoint) + 2 * coalesce(octet_length(each.agentrows_checkpoint), 0) > 100000000 THEN ARRAY[each.metadata, each.checkpoint, '\x' || encode(each.agentrows_checkpoint, 'hex')]
+    END AS large_values
+FROM lg_checkpoint AS each
+WHERE each.user_id = @user_id::text
+UNION ALL
+SELECT
+    json_build_object(
+        'table', 'lg_checkpoint_write',
+        'row', CASE
+            WHEN octet_length(each.value) + 2 * coalesce(octet_length(each.agentrows_value), 0) > 100000000
+                THEN to_json(jsonb_populate_record(each, '{"value": null, "agentrows_value": null}'::jsonb))
+            ELSE to_json(each)
+        END
+    )::text,
+    CASE WHEN octet_length(each.value) + 2 * coalesce(octet_length(each.agentrows_value), 0) > 100000000 THEN '{value,agentrows_value}'::text[] END,
+    CASE
+        WHEN octet_length(each.value) + 2 * coalesce(octet_length(each.agentrows_value), 0) > 100000000 THEN ARRAY[each.value, '\x' || encode(each.agentrows_value, 'hex')]
+    END
+FROM lg_checkpoint_write AS each
+WHERE each.user_id = @user_id
+UNION ALL
+SELECT
+    json_build_object(
+        'table', 'agentrows_checkpoint_blob',
+        'row', CASE
+            WHEN 2 * coalesce(octet_length(each.value), 0) > 100000000
+                THEN to_json(jsonb_populate_record(each, '{"value": null}'::jsonb))
+            ELSE to_json(each)
+        END
+    )::text,
+    CASE WHEN 2 * coalesce(octet_length(each.value), 0) > 100000000 THEN '{value}'::text[] END,
+    CASE
+        WHEN 2 * coalesce(octet_length(each.value), 0) > 100000000 THEN ARRAY['\x' || encode(each.value, 'hex')]
+    END
+FROM agentrows_checkpoint_blob AS each
 WHERE each.user_id = @user_id;
 
 -- name: ExportMemories :many
@@ -262,6 +325,7 @@ WHERE
         'event',
         'task',
         'feedback',
+        'agentrows_checkpoint_blob',
         'agentrows_feedback_key',
         'agentrows_store_item',
         'agentrows_store_vector',
@@ -298,6 +362,24 @@ FROM (
     FOR UPDATE
 ) AS locked;
 
+-- name: LockCheckpointsOfUser :one
+-- Lock the checkpoints of a user in the order of their keys.
+--
+-- It waits for the writers of their children, so that the next statement sees these.
+SELECT count(*) AS locked
+FROM (
+    SELECT checkpoint_id FROM lg_checkpoint
+    WHERE user_id = @user_id::text
+    ORDER BY thread_id, checkpoint_ns, checkpoint_id
+    FOR UPDATE
+) AS locked;
+
+-- name: ListThreadsWithValues :many
+-- Return the threads of a user with values of channels.
+SELECT DISTINCT thread_id FROM agentrows_checkpoint_blob
+WHERE user_id = @user_id::text
+ORDER BY thread_id;
+
 -- name: LockMemoriesOfUser :one
 -- Lock the memories of a user, in the order in which searches lock them.
 SELECT count(*) AS locked
@@ -325,6 +407,7 @@ FROM (
 -- py: doc ErasedUser.push_notifications Push notification configs of the user's tasks.
 -- py: doc ErasedUser.share_accesses Records of the user's access to shares, and of any access to the
 -- py: doc ErasedUser.share_accesses user's shares.
+-- py: doc ErasedUser.checkpoint_values Values of channels of LangGraph threads.
 -- py: doc ErasedUser.feedback_keys Idempotency keys of the feedback.
 -- py: doc ErasedUser.store_items JSON documents by namespace and key.
 -- py: doc ErasedUser.store_vectors Vectors of these documents.
@@ -427,6 +510,7 @@ SELECT
     (SELECT count(*) FROM erased_crewai_flow_states)::bigint AS "crewai_flow_states!",
     (SELECT count(*) FROM erased_shares)::bigint AS "shares!",
     (SELECT count(*) FROM erased_share_accesses)::bigint AS "share_accesses!",
+    0::bigint AS "checkpoint_values!",
     0::bigint AS "feedback_keys!",
     0::bigint AS "memories!",
     0::bigint AS "store_items!",

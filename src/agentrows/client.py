@@ -36,6 +36,7 @@ from agentrows.stores.sessions import SessionStore
 from agentrows.stores.shares import ShareStore
 from agentrows.stores.store_items import ItemStore
 from agentrows.stores.tasks import TaskStore
+from agentrows.stores.thread_imports import ThreadImportStore
 from agentrows.stores.thread_retention import ThreadRetentionStore
 from agentrows.stores.threads import ThreadStore
 from agentrows.stores.tools import ToolStore
@@ -69,6 +70,7 @@ class Stores(
     ToolStore,
     CheckpointStore,
     ThreadStore,
+    ThreadImportStore,
     ThreadRetentionStore,
     CrewAIStore,
     MemoryStore,

@@ -135,7 +135,7 @@ class Settings(BaseSettings):
         if dsn is not None:
             resolved = dsn.strip()
         elif self.database_url_file is not None:
-            resolved = _read_secret("AGENTROWS_DATABASE_URL_FILE", self.database_url_file)
+            resolved = read_secret("AGENTROWS_DATABASE_URL_FILE", self.database_url_file)
         else:
             resolved = self.database_url.get_secret_value().strip() if self.database_url else ""
         if not resolved:
@@ -173,9 +173,7 @@ class Settings(BaseSettings):
         """
         if self.database_password_file is None or has_password(dsn):
             return None
-        return partial(
-            _read_secret, "AGENTROWS_DATABASE_PASSWORD_FILE", self.database_password_file
-        )
+        return partial(read_secret, "AGENTROWS_DATABASE_PASSWORD_FILE", self.database_password_file)
 
 
 def _log_misspelled(fields: Iterable[str]) -> None:
@@ -192,7 +190,7 @@ def _log_misspelled(fields: Iterable[str]) -> None:
             logger.warning("%s is not a setting: did you mean %s?", variable, near[0])
 
 
-def _read_secret(variable: str, path: Path) -> str:
+def read_secret(variable: str, path: Path) -> str:
     """Read a secret from a file; no error contains the path, which may be the secret by mistake."""
     try:
         secret, problem = path.read_text(encoding="utf-8").strip(), "is empty"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, cast
 
@@ -41,6 +41,8 @@ INT64: Final = range(-(2**63), 2**63)
 NORM_RANGE: Final = (1e-18, 1e18)
 """pgvector adds up squares in float32: outside of this range a similarity is not a number."""
 NUL_ESCAPE: Final = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+LONGEST_RETENTION: Final = timedelta(days=365_000)
+"""PostgreSQL can subtract this much from the current time without an overflow."""
 START_OF_TIME: Final = datetime.min.replace(tzinfo=UTC)
 END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
 
@@ -182,6 +184,15 @@ def check_moment(name: str, value: datetime) -> datetime:
 def check_optional_moment(name: str, value: datetime | Unset | None) -> datetime | None:
     """Return the datetime to send: None for an argument that is UNSET or None."""
     return None if value is None or value is UNSET else check_moment(name, value)
+
+
+def check_retention(name: str, value: timedelta) -> timedelta:
+    """Return a retention, which may be negative; raise InvalidValue for any other value."""
+    if not isinstance(value, timedelta):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidValue(f"{name} must be a timedelta")
+    if value > LONGEST_RETENTION:
+        raise InvalidValue(f"{name} must be at most {LONGEST_RETENTION.days:,} days")
+    return value
 
 
 def check_indexed_text(name: str, value: str | Unset | None) -> str | None:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 NOBODYS: Final = {
     "list_sessions_for_agent_all_users": "for the operator of an agent",
     "prune_expired_sessions": "for every user's sessions",
+    "prune_idle_threads": "for every user's threads",
     "prune_expired_memories": "for every user's memories",
     "prune_expired_store_items": "for every user's store items",
     "get_session_share_by_token": "who has the token may see the share",
@@ -118,11 +119,12 @@ OWNED: Final = (
     "session_share_access",
     "memory",
     "agentrows_feedback_key",
+    "agentrows_checkpoint_blob",
     "agentrows_store_item",
     "agentrows_store_vector",
 )
 OF_CHANCE: Final = {
-    *("created_at", "updated_at", "accessed_at", "deleted_at", "expires_at"),
+    *("created_at", "updated_at", "accessed_at", "deleted_at", "expires_at", "last_stored"),
     *("revision", "token"),
 }
 """Fields with other values in each call."""

@@ -23,10 +23,12 @@ QUERIES = [
     query for path in sorted((ROOT / "queries").glob("*.sql")) for query in read_queries(path)
 ]
 REVIEWED: Final = {
+    "CopyThread": "replaces the locked rows, and deletes nothing",
     "InsertEvents": "writes the locked session and new events, and deletes nothing",
     "InsertNewEvents": "writes the locked session and new events, and deletes nothing",
     "InsertSessionShare": "inserts a share of the locked session",
     "LockExpiredSessions": "returns keys; PruneSessions reads all again in a new snapshot",
+    "LockUnnamedValues": "returns keys; DeleteUnnamedValues reads all again in a new snapshot",
     "RecordShareAccess": "inserts a use of the locked share, which has a foreign key to it",
     "UpsertPushNotification": "inserts a config of the locked task; a taken id is a conflict",
 }

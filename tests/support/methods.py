@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import pytest
 
-from agentrows import InvalidValue, NewCheckpointWrite, NewMemory, NewStoreItem, NewTool
+from agentrows import (
+    InvalidValue,
+    NewChannelValue,
+    NewCheckpointWrite,
+    NewMemory,
+    NewStoreItem,
+    NewThreadWrite,
+    NewTool,
+)
 from support.stores import event, towards
 
 if TYPE_CHECKING:
@@ -20,6 +28,7 @@ Arguments: TypeAlias = "Mapping[str, object]"
 
 MIRA: Final[Arguments] = {"user_id": "mira"}
 THREAD: Final[Arguments] = {"thread_id": "t-1", **MIRA}
+BYTES_THREAD: Final[Arguments] = {"thread_id": "b-t", **MIRA}
 SERVER: Final[Arguments] = {"server_name": "maps", "group_kind": "MCP"}
 WRITE: Final = NewCheckpointWrite(idx=0, channel="answer", value_type="json", value="eyI=")
 ITEM: Final = NewStoreItem(namespace="notes", key="n-1", value='{"n": 1}', ttl_s=60)
@@ -109,6 +118,43 @@ METHODS: Final[dict[str, dict[str, Arguments]]] = {
         "get_checkpoint": {"checkpoint_ns": "", "checkpoint_id": "p-2", **THREAD},
         "delete_checkpoint": {"checkpoint_ns": "", "checkpoint_id": "p-2", **THREAD},
     },
+    "threads": {
+        "store_thread_checkpoint": {
+            "checkpoint_id": "b-2",
+            "parent_checkpoint_id": "b-1",
+            "checkpoint_ns": "",
+            "checkpoint": b"\0\xff",
+            "checkpoint_type": "msgpack",
+            "metadata": {"step": 1},
+            "values": [NewChannelValue(channel="c", type="msgpack", value=b"\0")],
+            "versions": {"c": "1"},
+            "run_id": "r-1",
+            **BYTES_THREAD,
+        },
+        "store_thread_writes": {
+            "checkpoint_id": "b-2",
+            "checkpoint_ns": "",
+            "task_id": "w-1",
+            "task_path": "p",
+            "writes": [NewThreadWrite(idx=0, channel="c", type="msgpack", value=b"\0")],
+            **BYTES_THREAD,
+        },
+        "find_thread_checkpoint": {"checkpoint_ns": "", "checkpoint_id": "b-2", **BYTES_THREAD},
+        "list_thread_checkpoints": {"checkpoint_ns": "", "metadata": {}, **BYTES_THREAD},
+        "list_channel_history": {
+            "channels": ["c"],
+            "checkpoint_ns": "",
+            "checkpoint_id": "b-2",
+            **BYTES_THREAD,
+        },
+        "list_thread_heads": BYTES_THREAD,
+        "list_threads": MIRA,
+        "copy_thread": {"source_thread_id": "b-t", "target_thread_id": "b-copy", **MIRA},
+        "prune_thread": {"pruned": [("", "b-2")], "kept": [], **BYTES_THREAD},
+        "prune_idle_threads": {"older_than": timedelta(days=1)},
+        "delete_runs": {"run_ids": ["r-1"], **MIRA},
+        "delete_threads": {"thread_ids": ["b-t", "b-copy"], **MIRA},
+    },
     "crewai": {
         "store_crewai_memory": {"memory_data": "{}", **THREAD},
         "search_crewai_memory_by_task": {"task_description": "", **THREAD},
@@ -150,6 +196,7 @@ TEXTS: Final = frozenset(
         "namespace",
         "state_data",
         "task_description",
+        "task_path",
     }
 )
 """Arguments that are text of any length; every other text is an id."""

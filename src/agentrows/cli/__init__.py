@@ -1,7 +1,7 @@
-"""The command line: `agentrows migrate …`, `agentrows grants` and `agentrows demo`.
+"""The command line: `agentrows migrate …`, `import …`, `grants` and `demo`.
 
 Results go to stdout, progress and errors to stderr. Exit codes: 0 done, 1 failed, 2 usage,
-3 pending or behind, 130 interrupted by Ctrl-C.
+3 pending, behind or incomplete, 130 interrupted by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import typer
 
 from agentrows._version import __version__
 from agentrows.cli.grants import print_grants
+from agentrows.cli.imports import imports
 from agentrows.cli.migrate import migrations
 from agentrows.cli.options import DemoDsn, Interrupted
 from agentrows.db.embedded import SCHEME
@@ -57,6 +58,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # help texts have [brackets], and long names that rich cuts off
 )
 app.add_typer(migrations, name="migrate")
+app.add_typer(imports, name="import")
 app.command("grants")(print_grants)
 
 
@@ -81,10 +83,10 @@ def main() -> None:
             _fail(str(error), FAILED)
         _abandon_output()
         _fail(f"the output cannot be written: {error.strerror}", FAILED)
-    except asyncio.CancelledError:
-        _fail(STOPPED, FAILED)
-    except Interrupted:
-        _fail(STOPPED, INTERRUPTED)
+    except asyncio.CancelledError as error:
+        _fail(str(error) or STOPPED, FAILED)
+    except Interrupted as error:
+        _fail(str(error) or STOPPED, INTERRUPTED)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:

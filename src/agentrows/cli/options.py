@@ -10,7 +10,7 @@ import signal
 import sys
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar, cast
 
 import asyncpg
 import typer
@@ -29,6 +29,14 @@ if TYPE_CHECKING:
     from agentrows.config import Password
 
 T = TypeVar("T")
+
+
+class Ticking(Protocol):
+    """The display of a run's progress."""
+
+    async def tick(self) -> None:
+        """Print the progress from time to time until the task is cancelled."""
+        ...
 
 
 def check_finite(value: float | None) -> float | None:
@@ -117,7 +125,7 @@ def on_database(  # noqa: PLR0913  one keyword per option
     return run_until_signal(work(), progress)
 
 
-def run_until_signal(work: Coroutine[Any, Any, T], progress: Progress) -> T:
+def run_until_signal(work: Coroutine[Any, Any, T], progress: Ticking) -> T:
     """Run a coroutine; SIGTERM and SIGINT cancel it, which rolls a transaction back at once.
 
     Raises Interrupted after SIGINT, CancelledError after SIGTERM.
@@ -160,7 +168,10 @@ def run_until_signal(work: Coroutine[Any, Any, T], progress: Progress) -> T:
 
 
 class Interrupted(BaseException):
-    """Ctrl-C was pressed. Not KeyboardInterrupt, which typer turns into a silent exit."""
+    """Ctrl-C was pressed. Not KeyboardInterrupt, which typer turns into a silent exit.
+
+    The message, if there is one, describes the state that the command leaves behind.
+    """
 
 
 async def resolve_target(

@@ -43,6 +43,7 @@ _ACCESS_SCOPE_COLUMNS: Final = (
     "user_id",
     "is_denied",
     "has_feedback_keys",
+    "has_checkpoint_values",
     "has_store_items",
     "has_store_vectors",
     "has_memory",
@@ -94,6 +95,7 @@ SELECT
         AND coalesce(row_security_active(to_regclass('session')), false)
     )::boolean AS "is_denied!",
     (to_regclass('agentrows_feedback_key') IS NOT NULL)::boolean AS "has_feedback_keys!",
+    (to_regclass('agentrows_checkpoint_blob') IS NOT NULL)::boolean AS "has_checkpoint_values!",
     (to_regclass('agentrows_store_item') IS NOT NULL)::boolean AS "has_store_items!",
     (to_regclass('agentrows_store_vector') IS NOT NULL)::boolean AS "has_store_vectors!",
     (to_regclass('memory') IS NOT NULL)::boolean AS "has_memory!",
@@ -128,6 +130,7 @@ WHERE
             to_regclass('task'),
             to_regclass('push_notification'),
             to_regclass('feedback'),
+            to_regclass('agentrows_checkpoint_blob'),
             to_regclass('agentrows_feedback_key'),
             to_regclass('agentrows_store_item'),
             to_regclass('agentrows_store_vector'),

@@ -3,7 +3,6 @@
 """Rows of the tables, and the models that queries name."""
 
 import datetime as dt
-from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 
@@ -13,14 +12,9 @@ from .pgvectors import PgVector
 __all__ = [
     "AccessScope",
     "Agent",
-    "AgentrowsCheckpointBlob",
-    "AgentrowsFeedbackKey",
-    "AgentrowsStoreItem",
-    "AgentrowsStoreVector",
     "Checkpoint",
-    "CheckpointRow",
+    "CheckpointDigest",
     "CheckpointWrite",
-    "CheckpointWriteRow",
     "CopiedThread",
     "CrewAIFlowState",
     "CrewAIMemory",
@@ -31,10 +25,15 @@ __all__ = [
     "Feedback",
     "FeedbackSummary",
     "IdleSession",
+    "IdleThread",
+    "ImportedCheckpoint",
+    "ImportedValue",
+    "ImportedWrite",
     "LockedCheckpoints",
     "LockedTools",
     "Memory",
     "MemoryHit",
+    "NamedValue",
     "NewChannelValue",
     "NewCheckpointWrite",
     "NewEvent",
@@ -45,12 +44,21 @@ __all__ = [
     "PrunedMemories",
     "PrunedSessions",
     "PrunedStoreItem",
+    "PrunedThreads",
     "PushNotification",
     "RefreshedTools",
     "Session",
     "SessionKey",
     "SessionShare",
     "SessionShareAccess",
+    "SourceCheckpoint",
+    "SourceCheckpointKey",
+    "SourceCounts",
+    "SourceDigest",
+    "SourceThread",
+    "SourceValue",
+    "SourceWrite",
+    "SourceWriteKey",
     "StoreHit",
     "StoreItem",
     "Task",
@@ -59,10 +67,12 @@ __all__ = [
     "ThreadCheckpoint",
     "ThreadDeletion",
     "ThreadHead",
+    "ThreadKey",
     "Tool",
     "ToolServer",
     "ValueKey",
     "VectorSchema",
+    "WriteDigest",
 ]
 
 
@@ -83,153 +93,6 @@ class Agent(BaseModel):
     )
     workload_type: str = Field(
         description="How the platform runs the agent, such as deployment or sandbox.",
-    )
-
-
-class AgentrowsCheckpointBlob(BaseModel):
-    """A version of the value of a LangGraph channel, which any number of checkpoints share."""
-
-    user_id: str = Field(description="The owner of the thread.")
-    thread_id: str = Field(description="The LangGraph thread.")
-    checkpoint_ns: str = Field(
-        description="The namespace of the graph: empty for the root graph, a path for a subgraph.",
-    )
-    channel: str = Field(description="The channel of the value.")
-    version: str = Field(description="Chosen by LangGraph; unique for the channel.")
-    type: str = Field(description="The serializer's name for the format of value, such as msgpack.")
-    value: bytes = Field(description="The serialized value.")
-
-
-class AgentrowsFeedbackKey(BaseModel):
-    """The feedback that a user stored under an idempotency key."""
-
-    user_id: str = Field(description="The author of the feedback.")
-    idempotency_key: str = Field(
-        description="Chosen by the application for one call; unique for the user.",
-    )
-    feedback_id: int = Field(description="The row of feedback that was stored under the key.")
-    created_at: dt.datetime = Field(description="When the key was first used.")
-
-
-class AgentrowsStoreItem(BaseModel):
-    """A JSON document of a user under a namespace and a key."""
-
-    user_id: str = Field(description="The owner of the item.")
-    namespace: str = Field(
-        description="The labels of the namespace with a dot before, between and after them, such as .users.mira.; a prefix of labels is one range of the primary key.",
-    )
-    key: str = Field(description="Chosen by the application; unique in the namespace of the user.")
-    value: JsonValue = Field(
-        description="A JSON object. The type is json and not jsonb, which would refuse NUL and reorder the keys.",
-    )
-    revision: UUID = Field(
-        description="A random id of this value. The vectors of the item have the same id.",
-    )
-    ttl_s: float | None = Field(
-        description="Time to live in seconds, from the last write or refresh; NULL for an item that does not expire.",
-    )
-    expires_at: dt.datetime | None = Field(
-        description="From this time on the item may be deleted; NULL if it does not expire.",
-    )
-    created_at: dt.datetime = Field(description="When the item was first stored.")
-    updated_at: dt.datetime = Field(description="When the value was last stored.")
-
-
-class AgentrowsStoreVector(BaseModel):
-    """A vector of a document in agentrows_store_item."""
-
-    user_id: str = Field(description="The owner of the item.")
-    namespace: str = Field(description="The namespace of the item, in the same form.")
-    key: str = Field(description="The key of the item.")
-    space: str = Field(
-        description="The embedding space, such as the name of the model. Vectors of one space can be compared.",
-    )
-    ordinal: int = Field(
-        description="The position among the vectors of the item, which has one for each indexed text.",
-    )
-    revision: UUID = Field(
-        description="The revision of the item with the embedded text. The vector is ignored if the item has another.",
-    )
-    embedding: PgVector = Field(
-        description="An (n,) float32 vector with the number of dimensions of its space; need not be normalized.",
-    )
-
-
-class CheckpointRow(BaseModel):
-    """The state of a LangGraph thread after one step."""
-
-    user_id: str = Field(description="The owner of the thread.")
-    thread_id: str = Field(
-        description="The LangGraph thread, usually the id of a session of the user.",
-    )
-    checkpoint_ns: str = Field(
-        description="The namespace of the graph: empty for the root graph, a path for a subgraph.",
-    )
-    checkpoint_id: str = Field(
-        description="Chosen by LangGraph; grows with time within a thread, as text.",
-    )
-    parent_checkpoint_id: str | None = Field(
-        description="The previous checkpoint; NULL for the first one of a thread.",
-    )
-    metadata: str = Field(description="Base64 of the text of a JSON object.")
-    checkpoint: str = Field(description="Base64 of the serialized checkpoint.")
-    checkpoint_type: str = Field(
-        description="The serializer's name for the format of checkpoint, such as msgpack.",
-    )
-    version: int = Field(description="The version of the format of the row.")
-    created_at: dt.datetime | None = Field(
-        description="When the checkpoint was first stored; NULL sorts as the oldest.",
-    )
-    updated_at: dt.datetime | None = Field(description="When the checkpoint was last stored.")
-    deleted_at: dt.datetime | None = Field(
-        description="When the checkpoint was deleted; NULL while the row is live.",
-    )
-    agentrows_run_id: str | None = Field(
-        description="The LangGraph run that stored the checkpoint; NULL if it is unknown.",
-    )
-    agentrows_checkpoint: bytes | None = Field(
-        description="The serialized checkpoint without the values of its channels, if checkpoint_type begins with agentrows+; else not in use.",
-    )
-    agentrows_channels: list[str] | None = Field(
-        description="The channels with a value, if checkpoint_type begins with agentrows+; else not in use.",
-    )
-    agentrows_versions: list[str] | None = Field(
-        description="The version of the value of each channel, in the order of agentrows_channels.",
-    )
-
-
-class CheckpointWriteRow(BaseModel):
-    """A pending write to a channel of LangGraph, at a checkpoint."""
-
-    user_id: str = Field(description="The owner of the thread.")
-    thread_id: str = Field(
-        description="The LangGraph thread, usually the id of a session of the user.",
-    )
-    checkpoint_ns: str = Field(
-        description="The namespace of the graph: empty for the root graph, a path for a subgraph.",
-    )
-    checkpoint_id: str = Field(description="The checkpoint at which the write is pending.")
-    write_idx: int = Field(
-        description="The index of the write, plus 16, in the lowest 20 bits; a hash of task_id in the other bits.",
-    )
-    value: str = Field(description="Base64 of the serialized value.")
-    value_type: str = Field(
-        description="The serializer's name for the format of value, such as msgpack.",
-    )
-    channel: str = Field(description="The channel of the write.")
-    task_id: str = Field(
-        description="The LangGraph task of the write; not a row of the table task.",
-    )
-    created_at: dt.datetime | None
-    updated_at: dt.datetime | None
-    deleted_at: dt.datetime | None = Field(
-        description="When the write was deleted; NULL while the row is live.",
-    )
-    agentrows_task_path: str | None = Field(
-        description="The path of the LangGraph task, which orders the writes of a checkpoint; NULL if it is unknown.",
-    )
-    agentrows_value: bytes | None = Field(
-        description="The serialized value, if value_type begins with agentrows+; else not in use.",
     )
 
 
@@ -465,6 +328,7 @@ class AccessScope(BaseModel):
         description="Whether the policies hide every row, because no user is set.",
     )
     has_feedback_keys: bool
+    has_checkpoint_values: bool
     has_store_items: bool
     has_store_vectors: bool
     has_memory: bool
@@ -504,6 +368,27 @@ class Checkpoint(BaseModel):
     updated_at: dt.datetime | None = Field(description="When the checkpoint was last stored.")
     deleted_at: dt.datetime | None = Field(
         description="When the checkpoint was deleted; NULL while the row is live.",
+    )
+
+
+class CheckpointDigest(BaseModel):
+    """The key of a checkpoint, and the digest of an imported one."""
+
+    thread_id: str = Field(
+        description="The LangGraph thread, usually the id of a session of the user.",
+    )
+    checkpoint_ns: str = Field(
+        description="The namespace of the graph: empty for the root graph, a path for a subgraph.",
+    )
+    checkpoint_id: str = Field(
+        description="Chosen by LangGraph; grows with time within a thread, as text.",
+    )
+    is_deleted: bool = Field(description="Whether the checkpoint is marked as deleted.")
+    missing_values: int = Field(
+        description="The number of values that it names and that are missing.",
+    )
+    digest: bytes | None = Field(
+        description="The SHA-256 of the checkpoint and of its metadata, as imported; None if another method stored it.",
     )
 
 
@@ -571,6 +456,7 @@ class ErasedUser(BaseModel):
     share_accesses: int = Field(
         description="Records of the user's access to shares, and of any access to the user's shares.",
     )
+    checkpoint_values: int = Field(description="Values of channels of LangGraph threads.")
     feedback_keys: int = Field(description="Idempotency keys of the feedback.")
     memories: int
     store_items: int = Field(description="JSON documents by namespace and key.")
@@ -616,6 +502,82 @@ class IdleSession(BaseModel):
     )
 
 
+class IdleThread(BaseModel):
+    """A thread that was deleted, with the numbers of its rows."""
+
+    user_id: str
+    thread_id: str
+    checkpoints: int
+    checkpoint_writes: int
+
+
+class ImportedCheckpoint(BaseModel):
+    """A checkpoint to store with `import_threads`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    thread_id: str = Field(description="The LangGraph thread.")
+    checkpoint_ns: str = Field(description="The namespace of the graph: empty for the root graph.")
+    checkpoint_id: str = Field(description="The id of the checkpoint.")
+    parent_checkpoint_id: str | None = Field(
+        default=None,
+        description="The id of the previous checkpoint; None for the first one.",
+    )
+    checkpoint: bytes = Field(
+        description="The checkpoint as JSON in UTF-8, without the values of the channels in `versions`.",
+    )
+    metadata: str = Field(description="The text of a JSON object.")
+    versions: JsonValue = Field(
+        description="The version of each channel with a value, as a JSON object.",
+    )
+    version: int = Field(description="The version of LangGraph's format of the checkpoint.")
+    run_id: str | None = Field(
+        default=None,
+        description="The run that stored the checkpoint; None if it is unknown.",
+    )
+    created_at: AwareDatetime | None = Field(
+        default=None,
+        description="The time of the checkpoint; None sorts as the oldest.",
+    )
+
+
+class ImportedValue(BaseModel):
+    """A version of the value of a channel, to store with `import_threads`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    thread_id: str = Field(description="The LangGraph thread.")
+    checkpoint_ns: str = Field(description="The namespace of the graph: empty for the root graph.")
+    channel: str = Field(description="The channel of the value.")
+    version: str = Field(description="The version of the value; unique for the channel.")
+    type: str = Field(description="The serializer's name for the format of value, such as msgpack.")
+    value: bytes = Field(description="The serialized value.")
+
+
+class ImportedWrite(BaseModel):
+    """A pending write to store with `import_threads`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    thread_id: str = Field(description="The LangGraph thread.")
+    checkpoint_ns: str = Field(description="The namespace of the graph: empty for the root graph.")
+    checkpoint_id: str = Field(description="The checkpoint at which the write is pending.")
+    task_id: str = Field(description="The LangGraph task of the write.")
+    task_path: str = Field(
+        description="The path of the task, which orders the writes of a checkpoint.",
+    )
+    idx: int = Field(
+        description="The index of the write in its task: -4 to -1 for special channels.",
+    )
+    channel: str = Field(description="The channel of the write.")
+    type: str = Field(description="The serializer's name for the format of value, such as msgpack.")
+    value: bytes = Field(description="The serialized value.")
+    created_at: AwareDatetime | None = Field(
+        default=None,
+        description="The time of the write's checkpoint; None if it is unknown.",
+    )
+
+
 class LockedCheckpoints(BaseModel):
     """The isolation level of a transaction that has locked checkpoints."""
 
@@ -657,6 +619,17 @@ class MemoryHit(BaseModel):
     score: float = Field(
         description="The cosine similarity to the embedding of the search, in [-1, 1]; 0 without an embedding.",
     )
+
+
+class NamedValue(BaseModel):
+    """The key of a version of the value of a channel."""
+
+    thread_id: str = Field(description="The LangGraph thread.")
+    checkpoint_ns: str = Field(
+        description="The namespace of the graph: empty for the root graph, a path for a subgraph.",
+    )
+    channel: str = Field(description="The channel of the value.")
+    version: str = Field(description="Chosen by LangGraph; unique for the channel.")
 
 
 class NewChannelValue(BaseModel):
@@ -788,6 +761,7 @@ class PrunedSessions(BaseModel):
     events: int
     checkpoints: int
     checkpoint_writes: int
+    checkpoint_values: int = Field(description="Values of channels of the LangGraph threads.")
     crewai_memories: int
     crewai_flow_states: int
     shares: int
@@ -802,6 +776,15 @@ class PrunedStoreItem(BaseModel):
     has_vectors: bool = Field(
         description="Whether the database has the table agentrows_store_vector.",
     )
+
+
+class PrunedThreads(BaseModel):
+    """The numbers of rows that a prune of threads removed, by table."""
+
+    threads: int = Field(description="Idle threads, deleted ones included.")
+    checkpoints: int
+    checkpoint_writes: int
+    checkpoint_values: int = Field(description="Values of channels.")
 
 
 class RefreshedTools(BaseModel):
@@ -820,6 +803,112 @@ class SessionKey(BaseModel):
 
     id: str = Field(description="Chosen by the application; unique for the user.")
     user_id: str = Field(description="The owner of the session.")
+
+
+class SourceCheckpoint(BaseModel):
+    """A checkpoint of a source."""
+
+    thread_id: str
+    checkpoint_ns: str
+    checkpoint_id: str
+    parent_checkpoint_id: str | None
+    version: int | None = Field(description="The version of LangGraph's format; None without one.")
+    checkpoint: bytes = Field(
+        description="JSON in UTF-8, without the values of versioned channels.",
+    )
+    metadata: str = Field(description="A JSON object, as text.")
+    run_id: str | None = Field(description="The run that stored the checkpoint; None without one.")
+    blob_channels: list[str] = Field(description="The channels with a blob.")
+    blob_versions: list[str] = Field(description="Their versions, in the same order.")
+    blob_sizes: list[int] = Field(
+        description="The number of bytes of each blob, in the same order.",
+    )
+    inline_channels: list[str] = Field(description="The other channels with a value.")
+    inline_versions: list[str] = Field(description="Their versions, in the same order.")
+    inline_values: list[str] = Field(description="Their values as JSON texts, in the same order.")
+
+
+class SourceCheckpointKey(BaseModel):
+    """The key of a checkpoint of a source."""
+
+    thread_id: str
+    checkpoint_ns: str
+    checkpoint_id: str
+    ts: str | None = Field(description="The time of the checkpoint, as LangGraph wrote it.")
+    size: int = Field(description="The approximate number of bytes of the row.")
+
+
+class SourceCounts(BaseModel):
+    """The number of rows of a source."""
+
+    threads: int
+    checkpoints: int
+    writes: int
+    stray_writes: int = Field(description="The writes of threads without a checkpoint.")
+    version: int | None = Field(
+        description="The newest migration of langgraph-checkpoint-postgres.",
+    )
+
+
+class SourceDigest(BaseModel):
+    """The digest of a checkpoint of a source."""
+
+    thread_id: str
+    checkpoint_ns: str
+    checkpoint_id: str
+    digest: bytes
+
+
+class SourceThread(BaseModel):
+    """A thread of a source."""
+
+    thread_id: str
+    checkpoints: int = Field(description="The number of its checkpoints.")
+    owners: list[str] = Field(
+        description="The different texts and numbers under `owner_key` in the metadata of its checkpoints; none without a key.",
+    )
+    metadata: str = Field(
+        description="The metadata of its newest checkpoint, of the root graph if there is one, as JSON text.",
+    )
+
+
+class SourceValue(BaseModel):
+    """A version of the value of a channel of a source."""
+
+    thread_id: str
+    checkpoint_ns: str
+    channel: str
+    version: str
+    type: str
+    value: bytes
+
+
+class SourceWrite(BaseModel):
+    """A pending write of a source."""
+
+    thread_id: str
+    checkpoint_ns: str
+    checkpoint_id: str
+    task_id: str
+    task_path: str
+    idx: int
+    channel: str
+    type: str | None
+    value: bytes
+
+
+class SourceWriteKey(BaseModel):
+    """The key of a write of a source."""
+
+    thread_id: str
+    checkpoint_ns: str
+    checkpoint_id: str
+    task_id: str
+    idx: int
+    digest: bytes | None = Field(
+        description="The SHA-256 of the value of a special write (idx below 0), which LangGraph replaces; None for the others, which never change.",
+    )
+    size: int = Field(description="The number of bytes of the value.")
 
 
 class StoreHit(BaseModel):
@@ -990,6 +1079,15 @@ class ThreadHead(BaseModel):
     )
 
 
+class ThreadKey(BaseModel):
+    """The key of a thread."""
+
+    user_id: str = Field(description="The owner of the thread.")
+    thread_id: str = Field(
+        description="The LangGraph thread, usually the id of a session of the user.",
+    )
+
+
 class ValueKey(BaseModel):
     """The key of a version of the value of a channel."""
 
@@ -1008,4 +1106,24 @@ class VectorSchema(BaseModel):
     schema_name: str
     is_on_search_path: bool = Field(
         description="Whether statements find the types without the name of the schema.",
+    )
+
+
+class WriteDigest(BaseModel):
+    """The key of a write, and the digest of a special one."""
+
+    thread_id: str = Field(
+        description="The LangGraph thread, usually the id of a session of the user.",
+    )
+    checkpoint_ns: str = Field(
+        description="The namespace of the graph: empty for the root graph, a path for a subgraph.",
+    )
+    checkpoint_id: str = Field(description="The checkpoint at which the write is pending.")
+    task_id: str = Field(
+        description="The LangGraph task of the write; not a row of the table task.",
+    )
+    idx: int = Field(description="The index of the write in its task.")
+    is_deleted: bool = Field(description="Whether the write is marked as deleted.")
+    digest: bytes | None = Field(
+        description="The SHA-256 of the value of a special write (idx below 0); None for the others, and for a value that is not stored as bytes.",
     )

@@ -13,6 +13,7 @@ from .dbtx import DBTX, affected, reader, require_aware, required
 
 __all__ = [
     "COUNT_EXPIRED_SESSIONS",
+    "COUNT_VALUES_OF_EXPIRED_SESSIONS",
     "DELETE_SESSION",
     "GET_SESSION",
     "INSERT_SESSION",
@@ -29,6 +30,7 @@ __all__ = [
     "PRUNE_SESSIONS",
     "UPSERT_SESSION",
     "count_expired_sessions",
+    "count_values_of_expired_sessions",
     "delete_session",
     "get_session",
     "insert_session",
@@ -69,11 +71,13 @@ _PRUNED_SESSIONS_COLUMNS: Final = (
     "events",
     "checkpoints",
     "checkpoint_writes",
+    "checkpoint_values",
     "crewai_memories",
     "crewai_flow_states",
     "shares",
 )
 _READ_PRUNED_SESSIONS: Final = reader(models.PrunedSessions, _PRUNED_SESSIONS_COLUMNS)
+_INT: Final[TypeAdapter[int]] = TypeAdapter(int)
 
 UPSERT_SESSION: Final = """-- name: UpsertSession :one
 INSERT INTO session (id, user_id, name, agent_id, source, created_at, updated_at)
@@ -774,6 +778,7 @@ SELECT
     (SELECT count(*) FROM pruned_events) AS events,
     (SELECT count(*) FROM pruned_checkpoints) AS checkpoints,
     (SELECT count(*) FROM pruned_checkpoint_writes) AS checkpoint_writes,
+    0::bigint AS checkpoint_values,
     (SELECT count(*) FROM pruned_crewai_memories) AS crewai_memories,
     (SELECT count(*) FROM pruned_crewai_flow_states) AS crewai_flow_states,
     (SELECT count(*) FROM pruned_shares) AS shares"""
@@ -923,6 +928,7 @@ SELECT
             lg_checkpoint_write.thread_id = expired.id
             AND lg_checkpoint_write.user_id = expired.user_id
     ) AS checkpoint_writes,
+    0::bigint AS checkpoint_values,
     (
         SELECT count(*) FROM crewai_agent_memory, expired
         WHERE
@@ -949,3 +955,98 @@ async def count_expired_sessions(db: DBTX, /, *, retention: dt.timedelta) -> mod
     """
     row = await db.fetchrow(COUNT_EXPIRED_SESSIONS, retention)
     return _READ_PRUNED_SESSIONS(required(row, "CountExpiredSessions"))
+
+
+COUNT_VALUES_OF_EXPIRED_SESSIONS: Final = """-- name: CountValuesOfExpiredSessions :one
+WITH expired AS MATERIALIZED (
+    SELECT s.id, s.user_id, s.created_at FROM session AS s
+    WHERE
+        greatest(s.updated_at, s.created_at) < statement_timestamp() - $1::interval
+        AND CASE
+            WHEN
+                (
+                    SELECT 1 FROM event AS e
+                    WHERE
+                        e.user_id = s.user_id
+                        AND e.session_id = s.id
+                        AND greatest(e.updated_at, e.created_at) >= statement_timestamp() - $1::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM task AS t
+                    WHERE
+                        t.session_id = s.id
+                        AND (t.user_id = s.user_id OR t.user_id IS NULL)
+                        AND greatest(t.updated_at, t.created_at) >= statement_timestamp() - $1::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM task AS t
+                    INNER JOIN push_notification AS p ON p.task_id = t.id
+                    WHERE
+                        t.session_id = s.id
+                        AND (t.user_id = s.user_id OR t.user_id IS NULL)
+                        AND greatest(p.updated_at, p.created_at) >= statement_timestamp() - $1::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM lg_checkpoint AS c
+                    WHERE
+                        c.user_id = s.user_id
+                        AND c.thread_id = s.id
+                        AND greatest(c.updated_at, c.created_at) >= statement_timestamp() - $1::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM lg_checkpoint_write AS w
+                    WHERE
+                        w.user_id = s.user_id
+                        AND w.thread_id = s.id
+                        AND greatest(w.updated_at, w.created_at) >= statement_timestamp() - $1::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM crewai_agent_memory AS m
+                    WHERE
+                        m.user_id = s.user_id
+                        AND m.thread_id = s.id
+                        AND greatest(m.updated_at, m.created_at) >= statement_timestamp() - $1::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM crewai_flow_state AS f
+                    WHERE
+                        f.user_id = s.user_id
+                        AND f.thread_id = s.id
+                        AND greatest(f.updated_at, f.created_at) >= statement_timestamp() - $1::interval
+                    LIMIT 1
+                ) IS NULL
+                AND (
+                    SELECT 1 FROM session_share AS h
+                    WHERE
+                        h.user_id = s.user_id
+                        AND h.session_id = s.id
+                        AND (
+                            h.created_at AT TIME ZONE 'UTC' >= statement_timestamp() - $1::interval
+                            OR h.id IN (
+                                SELECT a.share_id FROM session_share_access AS a
+                                WHERE a.accessed_at AT TIME ZONE 'UTC' >= statement_timestamp() - $1::interval
+                            )
+                        )
+                    LIMIT 1
+                ) IS NULL
+                THEN true
+            ELSE false
+        END
+)
+SELECT count(*) AS checkpoint_values FROM agentrows_checkpoint_blob AS b, expired
+WHERE b.thread_id = expired.id AND b.user_id = expired.user_id"""
+
+
+async def count_values_of_expired_sessions(db: DBTX, /, *, retention: dt.timedelta) -> int:
+    """Count the values of LangGraph channels that a prune would delete.
+
+    unscoped: retention applies to every user
+    """
+    value = await db.fetchval(COUNT_VALUES_OF_EXPIRED_SESSIONS, retention)
+    return _INT.validate_python(required(value, "CountValuesOfExpiredSessions"))

@@ -25,12 +25,15 @@ from .dbtx import DBTX, affected, reader, require_aware, required
 
 __all__ = [
     "COPY_THREAD",
+    "COUNT_IDLE_THREADS",
+    "DELETE_IDLE_THREADS",
     "DELETE_RUNS",
     "DELETE_THREADS",
     "DELETE_UNNAMED_VALUES",
     "FILTER_THREAD_CHECKPOINTS",
     "FIND_THREAD_CHECKPOINT",
     "LIST_CHANNEL_HISTORY",
+    "LIST_IDLE_THREADS",
     "LIST_NAMESPACE_CHECKPOINTS",
     "LIST_THREADS",
     "LIST_THREAD_CHECKPOINTS",
@@ -38,17 +41,21 @@ __all__ = [
     "LOCK_CHECKPOINTS",
     "LOCK_CHECKPOINTS_OF_RUNS",
     "LOCK_CHECKPOINTS_OF_THREADS",
+    "LOCK_IDLE_THREADS",
     "LOCK_UNNAMED_VALUES",
     "PRUNE_THREAD",
     "STORE_THREAD_CHECKPOINT",
     "STORE_THREAD_WRITES",
     "copy_thread",
+    "count_idle_threads",
+    "delete_idle_threads",
     "delete_runs",
     "delete_threads",
     "delete_unnamed_values",
     "filter_thread_checkpoints",
     "find_thread_checkpoint",
     "list_channel_history",
+    "list_idle_threads",
     "list_namespace_checkpoints",
     "list_thread_checkpoints",
     "list_thread_heads",
@@ -56,6 +63,7 @@ __all__ = [
     "lock_checkpoints",
     "lock_checkpoints_of_runs",
     "lock_checkpoints_of_threads",
+    "lock_idle_threads",
     "lock_unnamed_values",
     "prune_thread",
     "store_thread_checkpoint",
@@ -131,6 +139,17 @@ _VALUE_KEY_COLUMNS: Final = ("user_id", "thread_id", "checkpoint_ns", "channel",
 _READ_VALUE_KEY: Final = reader(models.ValueKey, _VALUE_KEY_COLUMNS)
 _COPIED_THREAD_COLUMNS: Final = ("checkpoints", "clashes")
 _READ_COPIED_THREAD: Final = reader(models.CopiedThread, _COPIED_THREAD_COLUMNS)
+_THREAD_KEY_COLUMNS: Final = ("user_id", "thread_id")
+_READ_THREAD_KEY: Final = reader(models.ThreadKey, _THREAD_KEY_COLUMNS)
+_IDLE_THREAD_COLUMNS: Final = ("user_id", "thread_id", "checkpoints", "checkpoint_writes")
+_READ_IDLE_THREAD: Final = reader(models.IdleThread, _IDLE_THREAD_COLUMNS)
+_PRUNED_THREADS_COLUMNS: Final = (
+    "threads",
+    "checkpoints",
+    "checkpoint_writes",
+    "checkpoint_values",
+)
+_READ_PRUNED_THREADS: Final = reader(models.PrunedThreads, _PRUNED_THREADS_COLUMNS)
 
 STORE_THREAD_CHECKPOINT: Final = """-- name: StoreThreadCheckpoint :many
 WITH family AS MATERIALIZED (
@@ -415,7 +434,7 @@ LEFT JOIN LATERAL (
     LEFT JOIN LATERAL (
         SELECT blob.type, blob.value FROM agentrows_checkpoint_blob AS blob
         WHERE
-            blob.user_id = c.user_id
+            blob.user_id = $1
             AND blob.thread_id = c.thread_id
             AND blob.checkpoint_ns = c.checkpoint_ns
             AND blob.channel = named.channel
@@ -439,7 +458,7 @@ LEFT JOIN LATERAL (
         ) AS values
     FROM lg_checkpoint_write AS w
     WHERE
-        w.user_id = c.user_id
+        w.user_id = $1
         AND w.thread_id = c.thread_id
         AND w.checkpoint_ns = c.checkpoint_ns
         AND w.checkpoint_id = c.checkpoint_id
@@ -460,7 +479,7 @@ LEFT JOIN LATERAL (
     FROM lg_checkpoint_write AS w
     WHERE
         c.version < 4
-        AND w.user_id = c.user_id
+        AND w.user_id = $1
         AND w.thread_id = c.thread_id
         AND w.checkpoint_ns = c.checkpoint_ns
         AND w.checkpoint_id = c.parent_checkpoint_id
@@ -586,7 +605,7 @@ LEFT JOIN LATERAL (
     LEFT JOIN LATERAL (
         SELECT blob.type, blob.value FROM agentrows_checkpoint_blob AS blob
         WHERE
-            blob.user_id = c.user_id
+            blob.user_id = $1
             AND blob.thread_id = c.thread_id
             AND blob.checkpoint_ns = c.checkpoint_ns
             AND blob.channel = named.channel
@@ -610,7 +629,7 @@ LEFT JOIN LATERAL (
         ) AS values
     FROM lg_checkpoint_write AS w
     WHERE
-        w.user_id = c.user_id
+        w.user_id = $1
         AND w.thread_id = c.thread_id
         AND w.checkpoint_ns = c.checkpoint_ns
         AND w.checkpoint_id = c.checkpoint_id
@@ -631,7 +650,7 @@ LEFT JOIN LATERAL (
     FROM lg_checkpoint_write AS w
     WHERE
         c.version < 4
-        AND w.user_id = c.user_id
+        AND w.user_id = $1
         AND w.thread_id = c.thread_id
         AND w.checkpoint_ns = c.checkpoint_ns
         AND w.checkpoint_id = c.parent_checkpoint_id
@@ -752,7 +771,7 @@ LEFT JOIN LATERAL (
     LEFT JOIN LATERAL (
         SELECT blob.type, blob.value FROM agentrows_checkpoint_blob AS blob
         WHERE
-            blob.user_id = c.user_id
+            blob.user_id = $1
             AND blob.thread_id = c.thread_id
             AND blob.checkpoint_ns = c.checkpoint_ns
             AND blob.channel = named.channel
@@ -776,7 +795,7 @@ LEFT JOIN LATERAL (
         ) AS values
     FROM lg_checkpoint_write AS w
     WHERE
-        w.user_id = c.user_id
+        w.user_id = $1
         AND w.thread_id = c.thread_id
         AND w.checkpoint_ns = c.checkpoint_ns
         AND w.checkpoint_id = c.checkpoint_id
@@ -797,7 +816,7 @@ LEFT JOIN LATERAL (
     FROM lg_checkpoint_write AS w
     WHERE
         c.version < 4
-        AND w.user_id = c.user_id
+        AND w.user_id = $1
         AND w.thread_id = c.thread_id
         AND w.checkpoint_ns = c.checkpoint_ns
         AND w.checkpoint_id = c.parent_checkpoint_id
@@ -979,7 +998,7 @@ LEFT JOIN LATERAL (
     LEFT JOIN LATERAL (
         SELECT blob.type, blob.value FROM agentrows_checkpoint_blob AS blob
         WHERE
-            blob.user_id = c.user_id
+            blob.user_id = $1
             AND blob.thread_id = c.thread_id
             AND blob.checkpoint_ns = c.checkpoint_ns
             AND blob.channel = named.channel
@@ -1003,7 +1022,7 @@ LEFT JOIN LATERAL (
         ) AS values
     FROM lg_checkpoint_write AS w
     WHERE
-        w.user_id = c.user_id
+        w.user_id = $1
         AND w.thread_id = c.thread_id
         AND w.checkpoint_ns = c.checkpoint_ns
         AND w.checkpoint_id = c.checkpoint_id
@@ -1024,7 +1043,7 @@ LEFT JOIN LATERAL (
     FROM lg_checkpoint_write AS w
     WHERE
         c.version < 4
-        AND w.user_id = c.user_id
+        AND w.user_id = $1
         AND w.thread_id = c.thread_id
         AND w.checkpoint_ns = c.checkpoint_ns
         AND w.checkpoint_id = c.parent_checkpoint_id
@@ -1237,6 +1256,8 @@ async def list_channel_history(
     has a stored value, after `limit` ancestors, or after 64 ancestors whose checkpoint contains all
     values, because their content is not known here. An ancestor has only the channels without a
     value in a nearer one.
+
+    unscoped with: each reference below compares user_id, but the check does not read WITH RECURSIVE
     """
     rows = await db.fetch(
         LIST_CHANNEL_HISTORY,
@@ -1318,19 +1339,22 @@ async def list_thread_heads(
 
 LIST_THREADS: Final = """-- name: ListThreads :many
 WITH page AS MATERIALIZED (
-    SELECT
-        c.thread_id,
-        max(greatest(c.updated_at, c.created_at)) AS last_stored,
-        count(*) AS checkpoints
-    FROM lg_checkpoint AS c
-    WHERE c.user_id = $1 AND c.deleted_at IS NULL
-    GROUP BY c.thread_id
-    HAVING
-        (coalesce(max(greatest(c.updated_at, c.created_at)), '-infinity'::timestamptz), c.thread_id)
+    SELECT threads.thread_id, threads.last_stored, threads.checkpoints
+    FROM (
+        SELECT
+            c.thread_id,
+            max(greatest(c.updated_at, c.created_at)) AS last_stored,
+            count(*) AS checkpoints
+        FROM lg_checkpoint AS c
+        WHERE c.user_id = $1 AND c.deleted_at IS NULL
+        GROUP BY c.thread_id
+    ) AS threads
+    WHERE
+        (coalesce(threads.last_stored, '-infinity'::timestamptz), threads.thread_id)
         < (coalesce($2::timestamptz, '-infinity'::timestamptz), $3::text)
     ORDER BY
-        coalesce(max(greatest(c.updated_at, c.created_at)), '-infinity'::timestamptz) DESC,
-        c.thread_id DESC
+        coalesce(threads.last_stored, '-infinity'::timestamptz) DESC,
+        threads.thread_id DESC
     LIMIT $4
 )
 SELECT
@@ -1617,6 +1641,8 @@ async def prune_thread(
     A checkpoint that is in neither list was stored meanwhile. The kept checkpoints whose parent is
     deleted get none. Run it after LockCheckpoints in the same transaction, and delete the values
     after it.
+
+    unscoped with: each reference below compares user_id, but the check does not read WITH RECURSIVE
     """
     value = await db.fetchval(
         PRUNE_THREAD,
@@ -1654,14 +1680,14 @@ FROM (
     LIMIT $1::bigint
 ) AS batch
 CROSS JOIN LATERAL (
-    SELECT b.user_id, b.thread_id, b.checkpoint_ns, b.channel, b.version
-    FROM agentrows_checkpoint_blob AS b
+    SELECT blob.user_id, blob.thread_id, blob.checkpoint_ns, blob.channel, blob.version
+    FROM agentrows_checkpoint_blob AS blob
     WHERE
-        b.user_id = batch.user_id
-        AND b.thread_id = batch.thread_id
-        AND b.checkpoint_ns = batch.checkpoint_ns
-        AND b.channel = batch.channel
-        AND b.version = batch.version
+        blob.user_id = batch.user_id
+        AND blob.thread_id = batch.thread_id
+        AND blob.checkpoint_ns = batch.checkpoint_ns
+        AND blob.channel = batch.channel
+        AND blob.version = batch.version
     FOR UPDATE
 ) AS locked"""
 
@@ -1679,7 +1705,7 @@ async def lock_unnamed_values(
 
     It waits for the writers of checkpoints that name them. Rows that are marked as deleted count.
 
-    unscoped: each thread is given with its user
+    unscoped blob: only the values of the list before it, which is bound, are locked
     """
     rows = await db.fetch(LOCK_UNNAMED_VALUES, batch_size, user_id, thread_id)
     return [_READ_VALUE_KEY(row) for row in rows]
@@ -1730,8 +1756,6 @@ async def delete_unnamed_values(
 
     Run it after LockUnnamedValues in the same transaction: its snapshot contains the checkpoints of
     the writers for which that statement has waited.
-
-    unscoped: each value is given with its user
     """
     status = await db.execute(
         DELETE_UNNAMED_VALUES,
@@ -1979,3 +2003,213 @@ async def copy_thread(
     """
     row = await db.fetchrow(COPY_THREAD, user_id, source_thread_id, target_thread_id)
     return _READ_COPIED_THREAD(required(row, "CopyThread"))
+
+
+LIST_IDLE_THREADS: Final = """-- name: ListIdleThreads :many
+SELECT idle.user_id, idle.thread_id
+FROM (
+    SELECT threads.user_id, threads.thread_id, max(threads.time) AS time
+    FROM (
+        SELECT
+            c.user_id,
+            c.thread_id,
+            coalesce(greatest(c.updated_at, c.created_at), '-infinity'::timestamptz) AS time
+        FROM lg_checkpoint AS c
+        UNION ALL
+        SELECT
+            w.user_id,
+            w.thread_id,
+            coalesce(greatest(w.updated_at, w.created_at), '-infinity'::timestamptz) AS time
+        FROM lg_checkpoint_write AS w
+        UNION ALL
+        SELECT b.user_id, b.thread_id, '-infinity'::timestamptz AS time
+        FROM agentrows_checkpoint_blob AS b
+    ) AS threads
+    WHERE (threads.user_id, threads.thread_id) > ($1::text, $2::text)
+    GROUP BY threads.user_id, threads.thread_id
+) AS idle
+WHERE
+    idle.time < statement_timestamp() - $3::interval
+    AND NOT EXISTS (
+        SELECT 1 FROM session AS s
+        WHERE s.user_id = idle.user_id AND s.id = idle.thread_id
+    )
+ORDER BY idle.user_id, idle.thread_id
+LIMIT $4::bigint"""
+
+
+async def list_idle_threads(
+    db: DBTX,
+    /,
+    *,
+    after_user_id: str,
+    after_thread_id: str,
+    retention: dt.timedelta,
+    batch_size: int,
+) -> list[models.ThreadKey]:
+    """Return the next threads of all users without a write within the retention, in the order of keys.
+
+    A thread with the id of a session of its user is left out: it is pruned with the session. Values
+    without a checkpoint have no time and count as old.
+
+    unscoped: retention applies to every user
+    """
+    rows = await db.fetch(LIST_IDLE_THREADS, after_user_id, after_thread_id, retention, batch_size)
+    return [_READ_THREAD_KEY(row) for row in rows]
+
+
+LOCK_IDLE_THREADS: Final = """-- name: LockIdleThreads :many
+WITH given AS MATERIALIZED (
+    SELECT unnest($1::text[]) AS user_id, unnest($2::text[]) AS thread_id
+),
+locked AS MATERIALIZED (
+    SELECT c.user_id, c.thread_id FROM lg_checkpoint AS c
+    INNER JOIN given ON given.user_id = c.user_id AND given.thread_id = c.thread_id
+    FOR UPDATE OF c SKIP LOCKED
+)
+SELECT given.user_id::text AS "user_id!", given.thread_id::text AS "thread_id!"
+FROM given
+WHERE
+    (
+        SELECT count(*) FROM lg_checkpoint AS c
+        WHERE c.user_id = given.user_id AND c.thread_id = given.thread_id
+    ) = (
+        SELECT count(*) FROM locked
+        WHERE (locked.user_id, locked.thread_id) = (given.user_id, given.thread_id)
+    )"""
+
+
+async def lock_idle_threads(
+    db: DBTX,
+    /,
+    *,
+    user_id: Sequence[str],
+    thread_id: Sequence[str],
+) -> list[models.ThreadKey]:
+    """Lock the checkpoints of these threads, and return the threads with all checkpoints locked.
+
+    A thread with a checkpoint that another transaction has locked is in use, and left out.
+    """
+    rows = await db.fetch(LOCK_IDLE_THREADS, user_id, thread_id)
+    return [_READ_THREAD_KEY(row) for row in rows]
+
+
+DELETE_IDLE_THREADS: Final = """-- name: DeleteIdleThreads :many
+WITH given AS MATERIALIZED (
+    SELECT unnest($1::text[]) AS user_id, unnest($2::text[]) AS thread_id
+),
+idle AS MATERIALIZED (
+    SELECT given.user_id, given.thread_id FROM given
+    WHERE
+        NOT EXISTS (
+            SELECT 1 FROM session AS s
+            WHERE s.user_id = given.user_id AND s.id = given.thread_id
+        )
+        AND NOT EXISTS (
+            SELECT 1 FROM lg_checkpoint AS c
+            WHERE
+                c.user_id = given.user_id
+                AND c.thread_id = given.thread_id
+                AND greatest(c.updated_at, c.created_at) >= statement_timestamp() - $3::interval
+        )
+        AND NOT EXISTS (
+            SELECT 1 FROM lg_checkpoint_write AS w
+            WHERE
+                w.user_id = given.user_id
+                AND w.thread_id = given.thread_id
+                AND greatest(w.updated_at, w.created_at) >= statement_timestamp() - $3::interval
+        )
+),
+deleted AS (
+    DELETE FROM lg_checkpoint AS c USING idle
+    WHERE c.user_id = idle.user_id AND c.thread_id = idle.thread_id
+    RETURNING c.user_id, c.thread_id
+),
+deleted_writes AS (
+    DELETE FROM lg_checkpoint_write AS w USING idle
+    WHERE w.user_id = idle.user_id AND w.thread_id = idle.thread_id
+    RETURNING w.user_id, w.thread_id
+)
+SELECT
+    idle.user_id::text AS "user_id!",
+    idle.thread_id::text AS "thread_id!",
+    (
+        SELECT count(*) FROM deleted
+        WHERE (deleted.user_id, deleted.thread_id) = (idle.user_id, idle.thread_id)
+    ) AS "checkpoints!",
+    (
+        SELECT count(*) FROM deleted_writes
+        WHERE (deleted_writes.user_id, deleted_writes.thread_id) = (idle.user_id, idle.thread_id)
+    ) AS "checkpoint_writes!"
+FROM idle"""
+
+
+async def delete_idle_threads(
+    db: DBTX,
+    /,
+    *,
+    user_id: Sequence[str],
+    thread_id: Sequence[str],
+    retention: dt.timedelta,
+) -> list[models.IdleThread]:
+    """Delete the checkpoints and writes of those of these threads that are still idle; return them.
+
+    Run it after LockIdleThreads in the same transaction, and delete the values after it.
+    """
+    rows = await db.fetch(DELETE_IDLE_THREADS, user_id, thread_id, retention)
+    return [_READ_IDLE_THREAD(row) for row in rows]
+
+
+COUNT_IDLE_THREADS: Final = """-- name: CountIdleThreads :one
+WITH idle AS MATERIALIZED (
+    SELECT threads.user_id, threads.thread_id, max(threads.time) AS time
+    FROM (
+        SELECT
+            c.user_id,
+            c.thread_id,
+            coalesce(greatest(c.updated_at, c.created_at), '-infinity'::timestamptz) AS time
+        FROM lg_checkpoint AS c
+        UNION ALL
+        SELECT
+            w.user_id,
+            w.thread_id,
+            coalesce(greatest(w.updated_at, w.created_at), '-infinity'::timestamptz) AS time
+        FROM lg_checkpoint_write AS w
+        UNION ALL
+        SELECT b.user_id, b.thread_id, '-infinity'::timestamptz AS time
+        FROM agentrows_checkpoint_blob AS b
+    ) AS threads
+    GROUP BY threads.user_id, threads.thread_id
+),
+expired AS MATERIALIZED (
+    SELECT idle.user_id, idle.thread_id FROM idle
+    WHERE
+        idle.time < statement_timestamp() - $1::interval
+        AND NOT EXISTS (
+            SELECT 1 FROM session AS s
+            WHERE s.user_id = idle.user_id AND s.id = idle.thread_id
+        )
+)
+SELECT
+    (SELECT count(*) FROM expired) AS threads,
+    (
+        SELECT count(*) FROM lg_checkpoint AS c, expired
+        WHERE c.user_id = expired.user_id AND c.thread_id = expired.thread_id
+    ) AS checkpoints,
+    (
+        SELECT count(*) FROM lg_checkpoint_write AS w, expired
+        WHERE w.user_id = expired.user_id AND w.thread_id = expired.thread_id
+    ) AS checkpoint_writes,
+    (
+        SELECT count(*) FROM agentrows_checkpoint_blob AS b, expired
+        WHERE b.user_id = expired.user_id AND b.thread_id = expired.thread_id
+    ) AS checkpoint_values"""
+
+
+async def count_idle_threads(db: DBTX, /, *, retention: dt.timedelta) -> models.PrunedThreads:
+    """Count the rows that a prune of threads would delete.
+
+    unscoped: retention applies to every user
+    """
+    row = await db.fetchrow(COUNT_IDLE_THREADS, retention)
+    return _READ_PRUNED_THREADS(required(row, "CountIdleThreads"))

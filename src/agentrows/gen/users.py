@@ -16,12 +16,16 @@ __all__ = [
     "ERASE_STORE_ITEMS",
     "ERASE_STORE_VECTORS",
     "ERASE_USER",
+    "EXPORT_CHECKPOINTS",
     "EXPORT_FEEDBACK_KEYS",
     "EXPORT_MEMORIES",
     "EXPORT_STORE_ITEMS",
     "EXPORT_STORE_VECTORS",
+    "EXPORT_THREADS",
     "EXPORT_USER",
     "FIND_UNCOVERED_TABLES",
+    "LIST_THREADS_WITH_VALUES",
+    "LOCK_CHECKPOINTS_OF_USER",
     "LOCK_MEMORIES_OF_USER",
     "LOCK_SESSIONS_OF_USER",
     "LOCK_STORE_ITEMS_OF_USER",
@@ -31,17 +35,23 @@ __all__ = [
     "erase_store_items",
     "erase_store_vectors",
     "erase_user",
+    "export_checkpoints",
     "export_feedback_keys",
     "export_memories",
     "export_store_items",
     "export_store_vectors",
+    "export_threads",
     "export_user",
     "find_uncovered_tables",
+    "iter_export_checkpoints",
     "iter_export_feedback_keys",
     "iter_export_memories",
     "iter_export_store_items",
     "iter_export_store_vectors",
+    "iter_export_threads",
     "iter_export_user",
+    "list_threads_with_values",
+    "lock_checkpoints_of_user",
     "lock_memories_of_user",
     "lock_sessions_of_user",
     "lock_store_items_of_user",
@@ -66,6 +76,7 @@ _ERASED_USER_COLUMNS: Final = (
     "crewai_flow_states",
     "shares",
     "share_accesses",
+    "checkpoint_values",
     "feedback_keys",
     "memories",
     "store_items",
@@ -174,38 +185,6 @@ WHERE each.user_id = $1
 UNION ALL
 SELECT
     json_build_object(
-        'table', 'lg_checkpoint',
-        'row', CASE
-            WHEN coalesce(octet_length(each.metadata), 0) + coalesce(octet_length(each.checkpoint), 0) > 100000000
-                THEN to_json(jsonb_populate_record(each, '{"metadata": null, "checkpoint": null}'::jsonb))
-            ELSE to_json(each)
-        END
-    )::text,
-    CASE WHEN coalesce(octet_length(each.metadata), 0) + coalesce(octet_length(each.checkpoint), 0) > 100000000 THEN '{metadata,checkpoint}'::text[] END,
-    CASE
-        WHEN coalesce(octet_length(each.metadata), 0) + coalesce(octet_length(each.checkpoint), 0) > 100000000 THEN ARRAY[each.metadata, each.checkpoint]
-    END
-FROM lg_checkpoint AS each
-WHERE each.user_id = $1
-UNION ALL
-SELECT
-    json_build_object(
-        'table', 'lg_checkpoint_write',
-        'row', CASE
-            WHEN octet_length(each.value) > 100000000
-                THEN to_json(jsonb_populate_record(each, '{"value": null}'::jsonb))
-            ELSE to_json(each)
-        END
-    )::text,
-    CASE WHEN octet_length(each.value) > 100000000 THEN '{value}'::text[] END,
-    CASE
-        WHEN octet_length(each.value) > 100000000 THEN ARRAY[each.value]
-    END
-FROM lg_checkpoint_write AS each
-WHERE each.user_id = $1
-UNION ALL
-SELECT
-    json_build_object(
         'table', 'crewai_agent_memory',
         'row', CASE
             WHEN octet_length(each.memory_data) > 100000000
@@ -252,7 +231,7 @@ WHERE each.user_id = $1"""
 
 
 async def export_user(db: DBTX, /, *, user_id: str) -> list[models.ExportedRow]:
-    """Return every row of a user except memories, as lines of JSON.
+    """Return every row of a user except those of optional tables and checkpoints, as lines of JSON.
 
     A line contains the table and the row with all of its columns; deleted rows are included. Tasks
     without an owner follow the rule of tasks.sql. Columns with more than 100 MB together are null in
@@ -266,6 +245,129 @@ async def export_user(db: DBTX, /, *, user_id: str) -> list[models.ExportedRow]:
 async def iter_export_user(db: CursorDBTX, /, *, user_id: str) -> AsyncIterator[models.ExportedRow]:
     """Like export_user, one row at a time over a cursor; needs a transaction."""
     async for row in db.cursor(EXPORT_USER, user_id):
+        yield _READ_EXPORTED_ROW(row)
+
+
+EXPORT_CHECKPOINTS: Final = """-- name: ExportCheckpoints :many
+SELECT
+    json_build_object(
+        'table', 'lg_checkpoint',
+        'row', CASE
+            WHEN coalesce(octet_length(each.metadata), 0) + coalesce(octet_length(each.checkpoint), 0) > 100000000
+                THEN to_json(jsonb_populate_record(each, '{"metadata": null, "checkpoint": null}'::jsonb))
+            ELSE to_json(each)
+        END
+    )::text AS "line!",
+    CASE WHEN coalesce(octet_length(each.metadata), 0) + coalesce(octet_length(each.checkpoint), 0) > 100000000 THEN '{metadata,checkpoint}'::text[] END AS large_columns,
+    CASE
+        WHEN coalesce(octet_length(each.metadata), 0) + coalesce(octet_length(each.checkpoint), 0) > 100000000 THEN ARRAY[each.metadata, each.checkpoint]
+    END AS large_values
+FROM lg_checkpoint AS each
+WHERE each.user_id = $1::text
+UNION ALL
+SELECT
+    json_build_object(
+        'table', 'lg_checkpoint_write',
+        'row', CASE
+            WHEN octet_length(each.value) > 100000000
+                THEN to_json(jsonb_populate_record(each, '{"value": null}'::jsonb))
+            ELSE to_json(each)
+        END
+    )::text,
+    CASE WHEN octet_length(each.value) > 100000000 THEN '{value}'::text[] END,
+    CASE
+        WHEN octet_length(each.value) > 100000000 THEN ARRAY[each.value]
+    END
+FROM lg_checkpoint_write AS each
+WHERE each.user_id = $1"""
+
+
+async def export_checkpoints(db: DBTX, /, *, user_id: str) -> list[models.ExportedRow]:
+    """Return the checkpoints and writes of a user in the form of ExportUser, from a database without the
+    columns of ExportThreads.
+    """
+    rows = await db.fetch(EXPORT_CHECKPOINTS, user_id)
+    return [_READ_EXPORTED_ROW(row) for row in rows]
+
+
+async def iter_export_checkpoints(
+    db: CursorDBTX,
+    /,
+    *,
+    user_id: str,
+) -> AsyncIterator[models.ExportedRow]:
+    """Like export_checkpoints, one row at a time over a cursor; needs a transaction."""
+    async for row in db.cursor(EXPORT_CHECKPOINTS, user_id):
+        yield _READ_EXPORTED_ROW(row)
+
+
+EXPORT_THREADS: Final = r"""-- name: ExportThreads :many
+SELECT
+    json_build_object(
+        'table', 'lg_checkpoint',
+        'row', CASE
+            WHEN octet_length(each.metadata) + octet_length(each.checkpoint) + 2 * coalesce(octet_length(each.agentrows_checkpoint), 0) > 100000000
+                THEN to_json(jsonb_populate_record(each, '{"metadata": null, "checkpoint": null, "agentrows_checkpoint": null}'::jsonb))
+            ELSE to_json(each)
+        END
+    )::text AS "line!",
+    CASE WHEN octet_length(each.metadata) + octet_length(each.checkpoint) + 2 * coalesce(octet_length(each.agentrows_checkpoint), 0) > 100000000 THEN '{metadata,checkpoint,agentrows_checkpoint}'::text[] END AS large_columns,
+    CASE
+        WHEN octet_length(each.metadata) + octet_length(each.checkpoint) + 2 * coalesce(octet_length(each.agentrows_checkpoint), 0) > 100000000 THEN ARRAY[each.metadata, each.checkpoint, '\x' || encode(each.agentrows_checkpoint, 'hex')]
+    END AS large_values
+FROM lg_checkpoint AS each
+WHERE each.user_id = $1::text
+UNION ALL
+SELECT
+    json_build_object(
+        'table', 'lg_checkpoint_write',
+        'row', CASE
+            WHEN octet_length(each.value) + 2 * coalesce(octet_length(each.agentrows_value), 0) > 100000000
+                THEN to_json(jsonb_populate_record(each, '{"value": null, "agentrows_value": null}'::jsonb))
+            ELSE to_json(each)
+        END
+    )::text,
+    CASE WHEN octet_length(each.value) + 2 * coalesce(octet_length(each.agentrows_value), 0) > 100000000 THEN '{value,agentrows_value}'::text[] END,
+    CASE
+        WHEN octet_length(each.value) + 2 * coalesce(octet_length(each.agentrows_value), 0) > 100000000 THEN ARRAY[each.value, '\x' || encode(each.agentrows_value, 'hex')]
+    END
+FROM lg_checkpoint_write AS each
+WHERE each.user_id = $1
+UNION ALL
+SELECT
+    json_build_object(
+        'table', 'agentrows_checkpoint_blob',
+        'row', CASE
+            WHEN 2 * coalesce(octet_length(each.value), 0) > 100000000
+                THEN to_json(jsonb_populate_record(each, '{"value": null}'::jsonb))
+            ELSE to_json(each)
+        END
+    )::text,
+    CASE WHEN 2 * coalesce(octet_length(each.value), 0) > 100000000 THEN '{value}'::text[] END,
+    CASE
+        WHEN 2 * coalesce(octet_length(each.value), 0) > 100000000 THEN ARRAY['\x' || encode(each.value, 'hex')]
+    END
+FROM agentrows_checkpoint_blob AS each
+WHERE each.user_id = $1"""
+
+
+async def export_threads(db: DBTX, /, *, user_id: str) -> list[models.ExportedRow]:
+    r"""Return the checkpoints, writes and values of channels of a user in the form of ExportUser.
+
+    Bytes are text as PostgreSQL writes them: \x, then two hexadecimal digits for each byte.
+    """
+    rows = await db.fetch(EXPORT_THREADS, user_id)
+    return [_READ_EXPORTED_ROW(row) for row in rows]
+
+
+async def iter_export_threads(
+    db: CursorDBTX,
+    /,
+    *,
+    user_id: str,
+) -> AsyncIterator[models.ExportedRow]:
+    """Like export_threads, one row at a time over a cursor; needs a transaction."""
+    async for row in db.cursor(EXPORT_THREADS, user_id):
         yield _READ_EXPORTED_ROW(row)
 
 
@@ -386,6 +488,7 @@ WHERE
         'event',
         'task',
         'feedback',
+        'agentrows_checkpoint_blob',
         'agentrows_feedback_key',
         'agentrows_store_item',
         'agentrows_store_vector',
@@ -445,6 +548,38 @@ async def lock_sessions_of_user(db: DBTX, /, *, user_id: str) -> int:
     """
     value = await db.fetchval(LOCK_SESSIONS_OF_USER, user_id)
     return _INT.validate_python(required(value, "LockSessionsOfUser"))
+
+
+LOCK_CHECKPOINTS_OF_USER: Final = """-- name: LockCheckpointsOfUser :one
+SELECT count(*) AS locked
+FROM (
+    SELECT checkpoint_id FROM lg_checkpoint
+    WHERE user_id = $1::text
+    ORDER BY thread_id, checkpoint_ns, checkpoint_id
+    FOR UPDATE
+) AS locked"""
+
+
+async def lock_checkpoints_of_user(db: DBTX, /, *, user_id: str) -> int:
+    """Lock the checkpoints of a user in the order of their keys.
+
+    It waits for the writers of their children, so that the next statement sees these.
+    """
+    value = await db.fetchval(LOCK_CHECKPOINTS_OF_USER, user_id)
+    return _INT.validate_python(required(value, "LockCheckpointsOfUser"))
+
+
+LIST_THREADS_WITH_VALUES: Final = """-- name: ListThreadsWithValues :many
+SELECT DISTINCT thread_id FROM agentrows_checkpoint_blob
+WHERE user_id = $1::text
+ORDER BY thread_id"""
+
+
+async def list_threads_with_values(db: DBTX, /, *, user_id: str) -> list[str]:
+    """Return the threads of a user with values of channels."""
+    rows = await db.fetch(LIST_THREADS_WITH_VALUES, user_id)
+    found = [row[0] for row in rows]
+    return _LIST_STR.validate_python(found)
 
 
 LOCK_MEMORIES_OF_USER: Final = """-- name: LockMemoriesOfUser :one
@@ -561,6 +696,7 @@ SELECT
     (SELECT count(*) FROM erased_crewai_flow_states)::bigint AS "crewai_flow_states!",
     (SELECT count(*) FROM erased_shares)::bigint AS "shares!",
     (SELECT count(*) FROM erased_share_accesses)::bigint AS "share_accesses!",
+    0::bigint AS "checkpoint_values!",
     0::bigint AS "feedback_keys!",
     0::bigint AS "memories!",
     0::bigint AS "store_items!",

@@ -291,8 +291,8 @@ def estimate_size(value: object) -> int:
             sample = list(items[::-step][:SAMPLED_ITEMS])
             scale = weight * len(items) / (len(sample) or 1)
             waiting.extend((part, scale) for part in sample)
-        elif fields := getattr(item, "__dict__", None):
-            waiting.append((fields, weight))
+        elif attributes := getattr(item, "__dict__", None):
+            waiting.append((attributes, weight))
         else:  # an array has its size
             size += weight * int(getattr(item, "nbytes", SMALL))
     return int(size)

@@ -7,13 +7,15 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
-from agentrows.errors import AlreadyExists, Deleted, InvalidValue, NotFound
+from agentrows.errors import AlreadyExists, Deleted, NotFound
 from agentrows.gen import sessions as queries
+from agentrows.gen import threads as thread_queries
 from agentrows.gen.models import PrunedSessions, Session
 from agentrows.stores._isolation import check_read_committed, choose_isolation
 from agentrows.stores._pages import NEWEST, check_after, page_after
 from agentrows.stores._requirements import TASK_OWNERS, require
 from agentrows.stores._row_security import read_access_scope
+from agentrows.stores._thread_values import delete_unnamed_values
 from agentrows.validation import (
     UNSET,
     check_choice,
@@ -22,6 +24,7 @@ from agentrows.validation import (
     check_indexed_text,
     check_limit,
     check_optional_id,
+    check_retention,
     is_set,
 )
 
@@ -34,8 +37,6 @@ if TYPE_CHECKING:
     Order = Literal["activity", "created"]
 
 
-LONGEST_RETENTION: Final = timedelta(days=365_000)
-"""PostgreSQL can subtract this much from the current time without an overflow."""
 PRUNE_BATCH_SIZE: Final = 1000
 """Sessions that one transaction of a prune locks and removes."""
 
@@ -236,22 +237,29 @@ class SessionStore:
 
         """
         require(self.db, TASK_OWNERS)
-        if not isinstance(retention, timedelta):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvalidValue("retention must be a timedelta")
+        check_retention("retention", retention)
         check_flag("dry_run", dry_run)
-        if retention > LONGEST_RETENTION:
-            raise InvalidValue(f"retention must be at most {LONGEST_RETENTION.days:,} days")
         if retention <= timedelta(0):
             return _add_up([])
         scope = await read_access_scope(self.db.repeatable, "prune_expired_sessions")
         if dry_run:
-            return await queries.count_expired_sessions(self.db.repeatable, retention=retention)
+            counted = await queries.count_expired_sessions(self.db.repeatable, retention=retention)
+            if scope.has_checkpoint_values:
+                counted.checkpoint_values = await queries.count_values_of_expired_sessions(
+                    self.db.repeatable, retention=retention
+                )
+            return counted
         if self.db.in_transaction:
             check_read_committed(scope.isolation, "prune_expired_sessions")
         batches: list[PrunedSessions] = []
         last: IdleSession | None = None
         while True:
-            prune = partial(_prune_batch, retention=retention, after=last)
+            prune = partial(
+                _prune_batch,
+                retention=retention,
+                after=last,
+                has_checkpoint_values=scope.has_checkpoint_values,
+            )
             last, pruned = await self.db.repeat(prune, isolation=choose_isolation(self.db))
             if last is None:
                 return _add_up(batches)
@@ -259,11 +267,11 @@ class SessionStore:
 
 
 async def _prune_batch(
-    db: Executor, *, retention: timedelta, after: IdleSession | None
+    db: Executor, *, retention: timedelta, after: IdleSession | None, has_checkpoint_values: bool
 ) -> tuple[IdleSession | None, PrunedSessions]:
     """Delete the expired ones of the next idle sessions; return the last of these, None at the end.
 
-    Locked sessions, and sessions with a locked task, are skipped.
+    Locked sessions, and sessions with a locked task or checkpoint, are skipped.
     """
     # Rows are locked in statements of their own: the snapshot of the deleting statement is then
     # newer than the locks, so that it sees the rows that were committed before.
@@ -287,12 +295,17 @@ async def _prune_batch(
     sessions = await queries.lock_tasks_of_sessions(
         db, id=[session.id for session in locked], user_id=[session.user_id for session in locked]
     )
+    keys = [(session.user_id, session.id) for session in sessions]
+    if has_checkpoint_values:
+        threads = await thread_queries.lock_idle_threads(
+            db, user_id=[key[0] for key in keys], thread_id=[key[1] for key in keys]
+        )
+        keys = [(thread.user_id, thread.thread_id) for thread in threads]
     pruned = await queries.prune_sessions(
-        db,
-        retention=retention,
-        id=[session.id for session in sessions],
-        user_id=[session.user_id for session in sessions],
+        db, retention=retention, id=[key[1] for key in keys], user_id=[key[0] for key in keys]
     )
+    if has_checkpoint_values:
+        pruned.checkpoint_values = await delete_unnamed_values(db, keys)
     return idle[-1], pruned
 
 
@@ -314,6 +327,7 @@ def _add_up(batches: list[PrunedSessions]) -> PrunedSessions:
         events=sum(batch.events for batch in batches),
         checkpoints=sum(batch.checkpoints for batch in batches),
         checkpoint_writes=sum(batch.checkpoint_writes for batch in batches),
+        checkpoint_values=sum(batch.checkpoint_values for batch in batches),
         crewai_memories=sum(batch.crewai_memories for batch in batches),
         crewai_flow_states=sum(batch.crewai_flow_states for batch in batches),
         shares=sum(batch.shares for batch in batches),

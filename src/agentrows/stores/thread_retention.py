@@ -8,25 +8,29 @@ still not named. What is stored meanwhile stays whole; `queries/threads.sql` giv
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agentrows.errors import Conflict, InvalidValue
 from agentrows.gen import threads as queries
-from agentrows.gen.models import Thread
+from agentrows.gen.models import PrunedThreads, Thread
 from agentrows.stores._checkpoint_rows import check_checkpoint_key
 from agentrows.stores._isolation import check_read_committed, choose_isolation
 from agentrows.stores._pages import NEWEST, check_after, page_after
 from agentrows.stores._requirements import THREADS, require
-from agentrows.validation import check_id, check_ids, check_limit
+from agentrows.stores._row_security import read_access_scope
+from agentrows.stores._thread_values import delete_unnamed_values
+from agentrows.validation import check_flag, check_id, check_ids, check_limit, check_retention
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from agentrows.db.executor import Executor
+    from agentrows.gen.models import ThreadKey
 
-VALUES_AT_ONCE: Final = 10_000
-"""Values of channels that a pair of statements locks and deletes."""
+THREADS_AT_ONCE: Final = 100
+"""Threads that one transaction of a prune locks and removes."""
 
 
 class CheckpointKey(NamedTuple):
@@ -164,33 +168,78 @@ class ThreadRetentionStore:
         )
         return await self.db.repeat(prune, isolation=choose_isolation(self.db))
 
+    async def prune_idle_threads(
+        self, older_than: timedelta, *, dry_run: bool = False
+    ) -> PrunedThreads:
+        """Delete the threads of all users without a write for longer than `older_than`.
 
-async def delete_unnamed_values(db: Executor, threads: Sequence[tuple[str, str]]) -> int:
-    """Delete the values of channels that no checkpoint names in threads; return their number.
+        A thread whose id is that of a session of its user, deleted or not, is left out:
+        `prune_expired_sessions` removes it with the session. Threads are removed in batches of at
+        most 100, each in a transaction of its own; threads in use by another transaction are
+        skipped. An `older_than` of zero or less removes nothing.
 
-    `threads` contains the user and the id of each thread. The transaction must be read committed.
-    """
-    deleted = 0
-    while True:
-        # Two statements: the snapshot of the second one is newer than the locks of the first, so
-        # that it sees the checkpoints that were stored while the first waited.
-        keys = await queries.lock_unnamed_values(
-            db,
-            user_id=[user_id for user_id, _ in threads],
-            thread_id=[thread_id for _, thread_id in threads],
-            batch_size=VALUES_AT_ONCE,
-        )
-        if keys:
-            deleted += await queries.delete_unnamed_values(
-                db,
-                user_id=[key.user_id for key in keys],
-                thread_id=[key.thread_id for key in keys],
-                checkpoint_ns=[key.checkpoint_ns for key in keys],
-                channel=[key.channel for key in keys],
-                version=[key.version for key in keys],
-            )
-        if len(keys) < VALUES_AT_ONCE:
-            return deleted
+        Returns the number of removed rows by table; `dry_run` counts them and removes none. Inside
+        a transaction all batches are part of it, and it must be read committed.
+
+        Raises:
+            ConfigError: policies hide every row (agentrows.unscoped).
+            InvalidValue: called inside `as_user`, or in a transaction that is not read committed.
+
+        """
+        require(self.db, THREADS)
+        check_retention("older_than", older_than)
+        check_flag("dry_run", dry_run)
+        total = PrunedThreads(threads=0, checkpoints=0, checkpoint_writes=0, checkpoint_values=0)
+        if older_than <= timedelta(0):
+            return total
+        scope = await read_access_scope(self.db.repeatable, "prune_idle_threads")
+        if dry_run:
+            return await queries.count_idle_threads(self.db.repeatable, retention=older_than)
+        if self.db.in_transaction:
+            check_read_committed(scope.isolation, "prune_idle_threads")
+        last: ThreadKey | None = None
+        while True:
+            prune = partial(_prune_idle_threads, older_than=older_than, after=last)
+            last, pruned = await self.db.repeat(prune, isolation=choose_isolation(self.db))
+            if last is None:
+                return total
+            total.threads += pruned.threads
+            total.checkpoints += pruned.checkpoints
+            total.checkpoint_writes += pruned.checkpoint_writes
+            total.checkpoint_values += pruned.checkpoint_values
+
+
+async def _prune_idle_threads(
+    db: Executor, *, older_than: timedelta, after: ThreadKey | None
+) -> tuple[ThreadKey | None, PrunedThreads]:
+    """Delete the idle ones of the next threads; return the last of these, None at the end."""
+    listed = await queries.list_idle_threads(
+        db,
+        retention=older_than,
+        after_user_id=after.user_id if after else "",
+        after_thread_id=after.thread_id if after else "",
+        batch_size=THREADS_AT_ONCE,
+    )
+    locked = await queries.lock_idle_threads(
+        db,
+        user_id=[thread.user_id for thread in listed],
+        thread_id=[thread.thread_id for thread in listed],
+    )
+    deleted = await queries.delete_idle_threads(
+        db,
+        retention=older_than,
+        user_id=[thread.user_id for thread in locked],
+        thread_id=[thread.thread_id for thread in locked],
+    )
+    values = await delete_unnamed_values(
+        db, [(thread.user_id, thread.thread_id) for thread in deleted]
+    )
+    return listed[-1] if listed else None, PrunedThreads(
+        threads=len(deleted),
+        checkpoints=sum(thread.checkpoints for thread in deleted),
+        checkpoint_writes=sum(thread.checkpoint_writes for thread in deleted),
+        checkpoint_values=values,
+    )
 
 
 async def _delete_threads(db: Executor, *, user_id: str, thread_ids: Sequence[str]) -> int:

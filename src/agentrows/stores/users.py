@@ -11,6 +11,7 @@ from agentrows.gen import users as queries
 from agentrows.stores._isolation import check_read_committed, choose_isolation
 from agentrows.stores._requirements import SWITCHED_OFF, TASK_OWNERS, require
 from agentrows.stores._row_security import read_access_scope
+from agentrows.stores._thread_values import delete_unnamed_values
 from agentrows.validation import check_id
 
 if TYPE_CHECKING:
@@ -37,9 +38,10 @@ class UserStore:
     async def export_user(self, user_id: str) -> AsyncGenerator[str]:
         """Stream every row of a user, deleted ones included, as lines of JSON without line ends.
 
-        A line is `{"table": …, "row": {…}}`; a row has all columns of its table, and a vector is
-        text. The lines are in the order of the tables; an unknown user has none. All of them come
-        from one snapshot, except in a transaction with a new snapshot for each statement.
+        A line is `{"table": …, "row": {…}}`; a row has all columns of its table, a vector is text,
+        and bytes are text as PostgreSQL writes them, in hexadecimal. The lines are in the order of
+        the tables; an unknown user has none. All of them come from one snapshot, except in a
+        transaction with a new snapshot for each statement.
 
         The rows come from a server-side cursor, which occupies a connection until the stream ends
         or is closed; `contextlib.aclosing` closes it early. The lines contain the tokens of
@@ -62,15 +64,10 @@ class UserStore:
             cursor = _SmallBatchCursor(scope)
             async for row in queries.iter_export_user(cursor, user_id=user_id):
                 yield _format_line(row)
-            if access.has_feedback_keys:
-                async for line in queries.iter_export_feedback_keys(cursor, user_id=user_id):
-                    yield line
-            if access.has_store_items:
-                async for line in queries.iter_export_store_items(cursor, user_id=user_id):
-                    yield line
-            if access.has_store_vectors:
-                async for line in queries.iter_export_store_vectors(cursor, user_id=user_id):
-                    yield line
+            async for row in _export_checkpoints(cursor, access, user_id):
+                yield _format_line(row)
+            async for line in _export_optional_tables(cursor, access, user_id):
+                yield line
             if _has_memories(scope, access):
                 async for row in queries.iter_export_memories(cursor, user_id=user_id):
                     yield _format_line(row)
@@ -106,9 +103,35 @@ class UserStore:
             uncovered = await _find_uncovered_tables(scope, access, "erase_user")
             await queries.lock_tasks_of_user(scope, user_id=user_id)
             await queries.lock_sessions_of_user(scope, user_id=user_id)
+            if access.has_checkpoint_values:
+                await queries.lock_checkpoints_of_user(scope, user_id=user_id)
             erased = await queries.erase_user(scope, user_id=user_id)
             optional = await _erase_optional_tables(scope, access, user_id)
         return erased.model_copy(update={**optional, "uncovered_tables": uncovered})
+
+
+def _export_checkpoints(
+    cursor: _SmallBatchCursor, access: AccessScope, user_id: str
+) -> AsyncIterator[ExportedRow]:
+    """Return the rows of a user's checkpoints; with their values, if the database has the table."""
+    if access.has_checkpoint_values:
+        return queries.iter_export_threads(cursor, user_id=user_id)
+    return queries.iter_export_checkpoints(cursor, user_id=user_id)
+
+
+async def _export_optional_tables(
+    cursor: _SmallBatchCursor, access: AccessScope, user_id: str
+) -> AsyncGenerator[str]:
+    """Stream the lines of a user's rows in tables that a database may lack."""
+    if access.has_feedback_keys:
+        async for line in queries.iter_export_feedback_keys(cursor, user_id=user_id):
+            yield line
+    if access.has_store_items:
+        async for line in queries.iter_export_store_items(cursor, user_id=user_id):
+            yield line
+    if access.has_store_vectors:
+        async for line in queries.iter_export_store_vectors(cursor, user_id=user_id):
+            yield line
 
 
 async def _erase_optional_tables(
@@ -116,6 +139,11 @@ async def _erase_optional_tables(
 ) -> dict[str, int]:
     """Delete a user's rows in tables that a database may lack; return their numbers by field."""
     erased: dict[str, int] = {}
+    if access.has_checkpoint_values:
+        threads = await queries.list_threads_with_values(scope, user_id=user_id)
+        erased["checkpoint_values"] = await delete_unnamed_values(
+            scope, [(user_id, thread_id) for thread_id in threads]
+        )
     if access.has_feedback_keys:
         erased["feedback_keys"] = await queries.erase_feedback_keys(scope, user_id=user_id)
     if _has_memories(scope, access):

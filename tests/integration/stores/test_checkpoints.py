@@ -16,14 +16,12 @@ import pytest
 from agentrows import (
     CheckpointTuple,
     InvalidValue,
+    NewChannelValue,
     NotFound,
     PostgresClient,
     init_connection,
 )
 from support.checkpoints import BYTES, LOW, encoded, listed, put, store, write, written
-from support.methods import (
-    named,
-)
 from support.stores import BEFORE_ALL, EARLY, MANY_BRACKETS, NOT_JSON, TIMES, count, versions
 
 if TYPE_CHECKING:
@@ -468,7 +466,7 @@ async def test_longest_possible_key_fits_every_index(client: PostgresClient) -> 
         return "".join(chr(dice.randrange(33, 127)) for _ in range(size))
 
     user, thread, name, task = (scribble(512) for _ in range(4))
-    namespace = scribble(1024)
+    namespace = scribble(2600 - 3 * 512)
     key: dict[str, Any] = {"user_id": user, "checkpoint_ns": namespace, "checkpoint_id": name}
     await client.store_checkpoint(
         thread,
@@ -480,10 +478,22 @@ async def test_longest_possible_key_fits_every_index(client: PostgresClient) -> 
     )
     await client.store_checkpoint_writes(thread, **key, task_id=task, writes=[write(0), write(-1)])
     assert len((await client.get_checkpoint(thread, **key)).writes) == 2
-    for call in (client.get_checkpoint, client.list_checkpoints, client.delete_checkpoint):
-        for longer in ("x" * 1025, "ü" * 513):
-            with pytest.raises(InvalidValue, match=named("checkpoint_ns")):
-                await call(thread, user_id=user, checkpoint_ns=longer)
+    for longer in (f"{namespace}x", "ü" * 533):
+        key["checkpoint_ns"] = longer
+        with pytest.raises(InvalidValue, match=r"checkpoint_ns .* at most 2,600 bytes together"):
+            await client.get_checkpoint(thread, **key)
+    await client.store_thread_checkpoint(
+        "t",
+        user_id="u",
+        checkpoint_ns=scribble(2000),
+        checkpoint_id="p-1",
+        checkpoint=b"",
+        checkpoint_type="",
+        metadata={},
+        values=[NewChannelValue(channel="c" * 500, type="", value=b"")],
+        versions={"c" * 500: "1" * 98},
+        run_id=scribble(512),
+    )
 
 
 async def test_a_checkpoint_keeps_its_place_for_a_day_and_more(

@@ -25,11 +25,14 @@ TABLES: Final = (
     "event",
     "lg_checkpoint",
     "lg_checkpoint_write",
+    "agentrows_checkpoint_blob",
     "crewai_agent_memory",
     "crewai_flow_state",
     "session_share",
     "session_share_access",
 )
+TIMELESS: Final = ("agentrows_checkpoint_blob",)
+"""Tables without a time of their rows."""
 NOTHING: Final = PrunedSessions(
     sessions=0,
     tasks=0,
@@ -37,6 +40,7 @@ NOTHING: Final = PrunedSessions(
     events=0,
     checkpoints=0,
     checkpoint_writes=0,
+    checkpoint_values=0,
     crewai_memories=0,
     crewai_flow_states=0,
     shares=0,
@@ -79,6 +83,8 @@ async def add_belongings(
         "lg_checkpoint_write": "(user_id, thread_id, checkpoint_id, write_idx, value, value_type, "
         f"channel, task_id, created_at) VALUES ('{user}', '{session}', 'c-1', 0, '', '', '', "
         f"'t', {time})",
+        "agentrows_checkpoint_blob": "(user_id, thread_id, checkpoint_ns, channel, version, type, "
+        f"value) VALUES ('{user}', '{session}', '', 'c', '1', '', '')",
         "crewai_agent_memory": "(user_id, thread_id, memory_data, created_at) "
         f"VALUES ('{user}', '{session}', '{{}}', {time})",
         "crewai_flow_state": "(user_id, thread_id, method_name, state_data, created_at) "
@@ -134,8 +140,8 @@ async def test_deleted_session_is_pruned_too_when_it_is_idle(
 @pytest.mark.parametrize(
     ("table", "column"),
     [
-        *((table, "created_at") for table in TABLES[1:9]),
-        *((table, "updated_at") for table in TABLES[1:8]),
+        *((table, "created_at") for table in TABLES[1:10] if table not in TIMELESS),
+        *((table, "updated_at") for table in TABLES[1:9] if table not in TIMELESS),
         ("session_share_access", "accessed_at"),
     ],
 )
@@ -175,6 +181,7 @@ async def test_rows_of_a_pruned_session_are_removed_and_counted(
         events=1,
         checkpoints=1,
         checkpoint_writes=1,
+        checkpoint_values=1,
         crewai_memories=1,
         crewai_flow_states=1,
         shares=1,
@@ -200,7 +207,11 @@ async def test_rows_of_another_users_session_with_the_same_id_stay(
 
 @pytest.mark.parametrize(
     "table",
-    [t for t in TABLES if t not in ("session", "push_notification", "session_share_access")],
+    [
+        t
+        for t in TABLES
+        if t not in ("session", "push_notification", "session_share_access", *TIMELESS)
+    ],
 )
 async def test_recent_rows_keep_only_the_session_of_their_user(
     client: PostgresClient, db: asyncpg.Connection, table: str

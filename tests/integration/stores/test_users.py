@@ -15,8 +15,10 @@ import pytest
 from agentrows import (
     Aborted,
     InvalidValue,
+    NewChannelValue,
     NewCheckpointWrite,
     NewStoreItem,
+    NewThreadWrite,
     NotFound,
     PostgresClient,
     SchemaBehind,
@@ -41,6 +43,7 @@ COUNTED_AS: Final[Mapping[str, str]] = {
     "push_notification": "push_notifications",
     "feedback": "feedback",
     "agentrows_feedback_key": "feedback_keys",
+    "agentrows_checkpoint_blob": "checkpoint_values",
     "lg_checkpoint": "checkpoints",
     "lg_checkpoint_write": "checkpoint_writes",
     "crewai_agent_memory": "crewai_memories",
@@ -93,6 +96,23 @@ async def fill(client: PostgresClient, user: str) -> None:
             checkpoint_id=str(number),
             task_id="w",
             writes=[NewCheckpointWrite(idx=0, channel="c", value_type="json", value="eyI=")],
+        )
+        await client.store_thread_checkpoint(
+            f"bytes-{number}",
+            user_id=user,
+            checkpoint_id=str(number),
+            checkpoint=b"\0\xff",
+            checkpoint_type="msgpack",
+            metadata={},
+            values=[NewChannelValue(channel="c", type="msgpack", value=b"\\\0\xfe")],
+            versions={"c": "1"},
+        )
+        await client.store_thread_writes(
+            f"bytes-{number}",
+            user_id=user,
+            checkpoint_id=str(number),
+            task_id="w",
+            writes=[NewThreadWrite(idx=0, channel="c", type="msgpack", value=b"\0\xfd")],
         )
         await client.store_crewai_memory(thread, user_id=user, memory_data='{"a": 1}')
         await client.store_crewai_flow_state(thread, user_id=user, method_name="m", state_data="{}")
@@ -173,7 +193,10 @@ async def test_export_has_every_row_and_column_of_the_user_and_no_other(
     for user in ("mira", "juno"):
         await fill(client, user)
     exported = await export(client, "mira")
-    assert Counter(table for table, _ in exported) == dict.fromkeys(COUNTED_AS, 2)
+    assert Counter(table for table, _ in exported) == {
+        **dict.fromkeys(COUNTED_AS, 2),
+        **dict.fromkeys(("lg_checkpoint", "lg_checkpoint_write"), 4),
+    }
     columns = await columns_of(db)
     for table, row in exported:
         assert row.keys() == set(columns[table]), table
@@ -258,6 +281,8 @@ async def test_erase_removes_and_counts_every_row_of_the_user_and_no_other(
     erased = await client.erase_user("mira")
     assert dict(erased) == {
         **dict.fromkeys(COUNTED_AS.values(), 2),
+        "checkpoints": 4,
+        "checkpoint_writes": 4,
         "hidden_tasks": 0,
         "uncovered_tables": [],
     }
@@ -324,7 +349,7 @@ async def test_erasing_is_part_of_a_transaction_around_it(client: PostgresClient
             assert (await tx.erase_user("mira")).sessions == 2
             assert [line async for line in tx.export_user("mira")] == []
             raise OfTheCaller
-    assert len(await export(client, "mira")) == 2 * len(COUNTED_AS)
+    assert len(await export(client, "mira")) == 2 * len(COUNTED_AS) + 4
 
 
 async def test_id_of_an_erased_task_can_be_reused(client: PostgresClient) -> None:

@@ -1,0 +1,194 @@
+"""`agentrows import …`: one command per source; it reads options, runs and prints."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, cast
+
+import typer
+
+from agentrows.cli.options import Interrupted, run_until_signal
+from agentrows.config import Settings, read_secret
+from agentrows.errors import ConfigError, InvalidValue
+
+if TYPE_CHECKING:
+    from agentrows.cli.import_output import ImportBar
+    from agentrows.imports.langgraph import ImportReport
+    from agentrows.imports.owners import Owner, OwnerFunction
+
+FAILED: Final = 1
+INCOMPLETE: Final = 3
+LONGEST_STATEMENT_S: Final = 3600.0
+"""The time limit of a statement: one may count all rows of a large source."""
+STOPPED: Final = (
+    "stopped; every batch before is stored, the open one was rolled back, and the same command "
+    "continues"
+)
+SOURCE: Final = "AGENTROWS_SOURCE_URL"
+NO_SOURCE: Final = (
+    f"no source is configured: set {SOURCE}, or {SOURCE}_FILE to the path of a file that contains "
+    "the DSN of the database of langgraph-checkpoint-postgres. It is no option of the command, "
+    "because the list of processes would show its password"
+)
+METADATA: Final = "metadata"
+
+imports = typer.Typer(
+    help="Copy the rows of another store into this one.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@imports.callback()
+def handle_options() -> None:
+    """Copy the rows of another store into this one."""
+
+
+@imports.command("langgraph")
+def import_langgraph(
+    *,
+    dsn: Annotated[
+        str | None,
+        typer.Option(
+            help="The database to copy into. The default is the content of the file "
+            "AGENTROWS_DATABASE_URL_FILE, else the value of AGENTROWS_DATABASE_URL.",
+            show_default=False,
+        ),
+    ] = None,
+    user: Annotated[
+        str | None,
+        typer.Option(help="The user that owns every thread.", metavar="ID", show_default=False),
+    ] = None,
+    user_from: Annotated[
+        str | None,
+        typer.Option(
+            help="The owner of each thread: `metadata:KEY`, the text or number under this key in "
+            "the metadata of its checkpoints, or `package.module:function`, which is called with "
+            "the thread's id and the metadata of its newest checkpoint and returns the owner or "
+            "None.",
+            metavar="SOURCE",
+            show_default=False,
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only compare and count; store nothing.")
+    ] = False,
+) -> None:
+    """Copy threads of langgraph-checkpoint-postgres: checkpoints, values and pending writes.
+
+    The DSN of the source is the content of the file AGENTROWS_SOURCE_URL_FILE, else the value of
+    AGENTROWS_SOURCE_URL. It may be the same database. Nothing is changed there.
+
+    Stop the applications that write to the source first. Ids and times are preserved. Rows that
+    exist here are not overwritten. A run can be interrupted and repeated: it stores what is
+    missing, then compares the keys of all rows and the bytes of 100 checkpoints.
+
+    Exits with 3 if threads have no owner, and with 1 if a row cannot be stored or differs.
+    """
+    from agentrows.cli.import_output import ImportBar, print_import  # noqa: PLC0415  rich is slow
+
+    owner = _find_owner(user, user_from)
+    settings = Settings.load()
+    settings = settings.model_copy(
+        update={"statement_timeout_s": max(settings.statement_timeout_s, LONGEST_STATEMENT_S)}
+    )
+    source_dsn = _resolve_source()
+    progress = ImportBar()
+    started = time.perf_counter()
+    try:
+        with progress:
+            work = _run(settings, dsn, source_dsn, owner, progress, dry_run=dry_run)
+            report = run_until_signal(work, progress)
+    except Interrupted:
+        raise Interrupted(STOPPED) from None
+    except asyncio.CancelledError:
+        raise asyncio.CancelledError(STOPPED) from None
+    print_import(report, time.perf_counter() - started)
+    if not report.is_complete:
+        raise typer.Exit(FAILED)
+    if report.skipped:
+        raise typer.Exit(INCOMPLETE)
+
+
+async def _run(  # noqa: PLR0913  one argument per option
+    settings: Settings,
+    dsn: str | None,
+    source_dsn: str,
+    owner: Owner,
+    progress: ImportBar,
+    *,
+    dry_run: bool,
+) -> ImportReport:
+    from agentrows import PostgresClient  # noqa: PLC0415  slow to import
+    from agentrows.imports.langgraph import LangGraphImport, LangGraphSource  # noqa: PLC0415
+
+    async with (
+        LangGraphSource.open(source_dsn, settings=settings) as source,
+        PostgresClient.open(dsn, settings=settings, migrations="verify") as client,
+    ):
+        copy = LangGraphImport(
+            client,
+            source,
+            owner,
+            row_security=settings.row_security,
+            on_progress=progress.report,
+        )
+        return await copy.run(dry_run=dry_run)
+
+
+def _resolve_source() -> str:
+    """Return the DSN of the source from the environment."""
+    path = os.environ.get(f"{SOURCE}_FILE")
+    dsn = read_secret(f"{SOURCE}_FILE", Path(path)) if path else os.environ.get(SOURCE, "").strip()
+    if not dsn:
+        raise ConfigError(NO_SOURCE)
+    if dsn.startswith("embedded:"):
+        raise ConfigError(f"{SOURCE} must be a PostgreSQL DSN, postgresql://…")
+    return dsn
+
+
+def _find_owner(user: str | None, user_from: str | None) -> Owner:
+    """Return the owner that the options name."""
+    from agentrows.imports.owners import (  # noqa: PLC0415  slow to import
+        FunctionOwner,
+        MetadataOwner,
+        OneOwner,
+    )
+
+    if (user is None) == (user_from is None):
+        raise typer.BadParameter("pass either --user or --user-from")
+    if user is not None:
+        try:
+            return OneOwner(user)
+        except InvalidValue as error:
+            raise typer.BadParameter(str(error), param_hint="--user") from error
+    kind, colon, name = (user_from or "").partition(":")
+    if not (kind and colon and name):
+        raise typer.BadParameter(
+            f"{user_from!r} is neither metadata:KEY nor package.module:function",
+            param_hint="--user-from",
+        )
+    return MetadataOwner(name) if kind == METADATA else FunctionOwner(_import_function(kind, name))
+
+
+def _import_function(module: str, name: str) -> OwnerFunction:
+    """Import the application's function for the owner; raise ConfigError if that fails."""
+    spec = f"{module}:{name}"
+    try:
+        sys.path.insert(0, str(Path.cwd()))
+        function: object = getattr(importlib.import_module(module), name)
+    except (Exception, SystemExit) as error:  # the module is the application's own code
+        problem = " ".join(str(error).split())
+        raise ConfigError(
+            f"--user-from: {spec!r} cannot be imported: {type(error).__name__}: {problem}"
+        ) from error
+    if not callable(function):
+        raise ConfigError(
+            f"--user-from: {spec!r} must be a function, not {type(function).__name__}"
+        )
+    return cast("OwnerFunction", function)

@@ -1,0 +1,1 @@
+"""Copies of other stores' rows, for `agentrows import`."""
