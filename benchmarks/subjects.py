@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import adk_sessions
 import append_event
 import checkpoints
 import get_session
@@ -23,6 +24,8 @@ SUBJECTS: Final = (
     *checkpoints.SUBJECTS,
     memories.PUT_GET,
     append_event.SUBJECT,
+    adk_sessions.APPEND,
+    adk_sessions.READ,
     items.ADD,
     items.READ,
 )

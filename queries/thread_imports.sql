@@ -51,8 +51,8 @@ SELECT count(*) AS stored FROM stored;
 
 -- name: LockNamedValues :many
 -- Return the versions of values that are stored, and lock them against a sweep.
--- py: row NamedValue
--- py: doc NamedValue The key of a version of the value of a channel.
+-- py: row ChannelValueKey
+-- py: doc ChannelValueKey The key of a version of the value of a channel.
 SELECT
     b.thread_id,
     b.checkpoint_ns,

@@ -12,6 +12,7 @@ from pgvector import Vector
 from agentrows._version import __version__
 from agentrows.client import PostgresClient, Stores, Transaction, TransactionalStores
 from agentrows.config import Settings
+from agentrows.db.notifications import Notification
 from agentrows.db.retries import Retry
 from agentrows.errors import (
     Aborted,
@@ -33,6 +34,7 @@ from agentrows.errors import (
     OwnedByAnother,
     PoolTimeout,
     SchemaBehind,
+    Stale,
     StatementTimeout,
     Unavailable,
     UnreadableRow,
@@ -40,7 +42,10 @@ from agentrows.errors import (
 from agentrows.gen.enums import FeedbackIssueType
 from agentrows.gen.models import (
     Agent,
+    AppSession,
+    ChannelValueKey,
     Checkpoint,
+    CheckpointDigest,
     CheckpointWrite,
     CrewAIFlowState,
     CrewAIMemory,
@@ -48,6 +53,9 @@ from agentrows.gen.models import (
     Event,
     Feedback,
     FeedbackSummary,
+    ImportedCheckpoint,
+    ImportedValue,
+    ImportedWrite,
     Memory,
     MemoryHit,
     NewChannelValue,
@@ -60,6 +68,7 @@ from agentrows.gen.models import (
     PrunedMemories,
     PrunedSessions,
     PrunedThreads,
+    PushConfig,
     PushNotification,
     RefreshedTools,
     Session,
@@ -68,16 +77,21 @@ from agentrows.gen.models import (
     StoreHit,
     StoreItem,
     Task,
+    TaskEvent,
     Thread,
     ThreadAncestor,
     ThreadCheckpoint,
     ThreadHead,
     Tool,
     ToolServer,
+    VersionedTask,
+    WriteDigest,
 )
 from agentrows.startup import init_connection
 from agentrows.stores.checkpoints import CheckpointTuple
 from agentrows.stores.store_items import StoreCondition
+from agentrows.stores.task_versions import TaskPosition
+from agentrows.stores.thread_imports import ImportedRows
 from agentrows.stores.thread_retention import CheckpointKey
 from agentrows.validation import UNSET
 
@@ -87,7 +101,10 @@ __all__ = [
     "Agent",
     "AgentRowsError",
     "AlreadyExists",
+    "AppSession",
+    "ChannelValueKey",
     "Checkpoint",
+    "CheckpointDigest",
     "CheckpointKey",
     "CheckpointTuple",
     "CheckpointWrite",
@@ -103,6 +120,10 @@ __all__ = [
     "Feedback",
     "FeedbackIssueType",
     "FeedbackSummary",
+    "ImportedCheckpoint",
+    "ImportedRows",
+    "ImportedValue",
+    "ImportedWrite",
     "InvalidReference",
     "InvalidTrack",
     "InvalidValue",
@@ -119,6 +140,7 @@ __all__ = [
     "NewThreadWrite",
     "NewTool",
     "NotFound",
+    "Notification",
     "OutcomeUnknown",
     "OwnedByAnother",
     "PoolTimeout",
@@ -126,6 +148,7 @@ __all__ = [
     "PrunedMemories",
     "PrunedSessions",
     "PrunedThreads",
+    "PushConfig",
     "PushNotification",
     "RefreshedTools",
     "Retry",
@@ -134,12 +157,15 @@ __all__ = [
     "SessionShare",
     "SessionShareAccess",
     "Settings",
+    "Stale",
     "StatementTimeout",
     "StoreCondition",
     "StoreHit",
     "StoreItem",
     "Stores",
     "Task",
+    "TaskEvent",
+    "TaskPosition",
     "Thread",
     "ThreadAncestor",
     "ThreadCheckpoint",
@@ -151,6 +177,8 @@ __all__ = [
     "Unavailable",
     "UnreadableRow",
     "Vector",
+    "VersionedTask",
+    "WriteDigest",
     "__version__",
     "init_connection",
 ]

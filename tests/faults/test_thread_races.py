@@ -6,7 +6,6 @@ import asyncio
 import itertools
 import random
 import time
-from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -16,12 +15,18 @@ import pytest
 from agentrows import NewChannelValue, NewThreadWrite, PostgresClient, Settings, UnreadableRow
 from agentrows.stores import thread_retention
 from support.postgres import SUPERUSER, as_role
+from support.watching import IN_LOCKS, watch
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agentrows import Stores, ThreadCheckpoint
     from agentrows.db.executor import Executor
 
 THREADS: Final = ("t-1", "t-2", "t-3")
 WRITERS: Final = 6
+KEPT: Final = "kept"
+"""The thread of a session, which no deletion removes."""
 SHORT_S: Final = 4.0
 LONG_S: Final = 20.0
 CHANNELS: Final = ("constant", "slow", "fast")
@@ -41,6 +46,7 @@ class Writer:
         self.parent: str | None = None
         self.states: dict[str, State] = {}
         self.numbers = itertools.count(1)
+        self.sent: dict[Key, State] = {}
         self.acknowledged: dict[Key, State] = {}
         self.forks = 0
 
@@ -62,6 +68,7 @@ class Writer:
             task_id="task",
             writes=[NewThreadWrite(idx=0, channel="fast", type="t", value=id_.encode())],
         )
+        self.sent[self.thread, id_] = state
         missing = await self._put(id_, state, changed)
         if missing:
             assert not set(missing) & set(changed)
@@ -110,12 +117,14 @@ async def delete(client: PostgresClient, dice: random.Random) -> None:
 
 
 async def race(dsn: str, duration_s: float) -> dict[str, int]:
-    """Run writers beside deletions, then read back every checkpoint; return the numbers."""
-    settings = Settings(migrations="off", pool_max_size=WRITERS + 3)
+    """Run writers and readers beside deletions, then read all back; return the numbers."""
+    settings = Settings(migrations="off", pool_max_size=WRITERS + 5)
     async with PostgresClient.open(dsn, settings=settings) as client:
+        await client.store_session(KEPT, user_id="mira")
         end = time.monotonic() + duration_s
         writers = [Writer(client, n, THREADS[n % len(THREADS)]) for n in range(WRITERS)]
-        deletions = 0
+        writers.append(Writer(client, WRITERS, KEPT))
+        deletions = reads = 0
 
         async def write(writer: Writer) -> None:
             dice = random.Random(writer.number)  # noqa: S311  not a secret
@@ -129,32 +138,45 @@ async def race(dsn: str, duration_s: float) -> dict[str, int]:
                 await delete(client, dice)
                 deletions += 1
 
-        await asyncio.gather(*map(write, writers), *map(sweep, range(3)))
-        acknowledged = {key: state for w in writers for key, state in w.acknowledged.items()}
+        async def read() -> None:
+            nonlocal reads
+            while time.monotonic() < end:
+                for thread in THREADS:
+                    rows = await client.list_thread_checkpoints(user_id="mira", thread_id=thread)
+                    check_whole(rows, writers)
+                    reads += len(rows)
+
+        await asyncio.gather(*map(write, writers), *map(sweep, range(3)), read())
         found = await client.list_thread_checkpoints(user_id="mira")
-        for row in found:
-            state = acknowledged[row.thread_id, row.checkpoint_id]
-            assert dict(zip(row.value_channels, row.values, strict=True)) == {
-                channel: value for channel, (_, value) in state.items()
-            }
-            assert row.checkpoint == row.checkpoint_id.encode()
+        check_whole(found, writers)
+        kept = {(row.thread_id, row.checkpoint_id) for row in found if row.thread_id == KEPT}
+        assert kept == writers[-1].acknowledged.keys()
         return {
-            "stored": len(acknowledged),
+            "stored": sum(len(writer.acknowledged) for writer in writers),
             "deletions": deletions,
-            "left": len(found),
+            "reads": reads,
+            "kept": len(kept),
             "forks": sum(writer.forks for writer in writers),
         }
+
+
+def check_whole(rows: list[ThreadCheckpoint], writers: list[Writer]) -> None:
+    sent = {key: state for writer in writers for key, state in writer.sent.items()}
+    for row in rows:
+        state = sent[row.thread_id, row.checkpoint_id]
+        values = dict(zip(row.value_channels, row.values, strict=True))
+        assert values == {channel: value for channel, (_, value) in state.items()}
+        assert row.checkpoint == row.checkpoint_id.encode()
 
 
 async def test_checkpoints_beside_deletions_are_whole_or_gone(migrated: str, rounds: int) -> None:
     numbers = await race(migrated, LONG_S if rounds > 1 else SHORT_S)
     assert numbers["stored"] > 100, numbers
-    assert numbers["deletions"] > 20, numbers
-    assert numbers["left"], numbers
+    assert min(numbers.values()) > 20, numbers
     db = await asyncpg.connect(as_role(migrated, SUPERUSER))
     try:
         async with PostgresClient.open(migrated, migrations="off") as client:
-            await client.delete_threads(THREADS, user_id="mira")
+            await client.delete_threads([*THREADS, KEPT], user_id="mira")
         for table in ("lg_checkpoint", "lg_checkpoint_write", "agentrows_checkpoint_blob"):
             assert not await db.fetchval(f"SELECT count(*) FROM {table}"), table  # noqa: S608
     finally:
@@ -183,15 +205,125 @@ async def delete_unlocked_values(db: Executor, threads: list[tuple[str, str]]) -
     )
 
 
-async def test_race_detects_a_deletion_in_one_statement(
-    migrated: str, monkeypatch: pytest.MonkeyPatch
+async def put(  # noqa: PLR0913  one argument per column
+    stores: Stores,
+    id_: str,
+    versions: dict[str, str],
+    *,
+    parent: str | None = None,
+    run: str | None = None,
+    values: Sequence[str] = (),
+) -> list[str]:
+    return await stores.store_thread_checkpoint(
+        "t-1",
+        user_id="mira",
+        checkpoint_id=id_,
+        checkpoint=b"",
+        checkpoint_type="t",
+        metadata={},
+        parent_checkpoint_id=parent,
+        run_id=run,
+        values=[NewChannelValue(channel=each, type="t", value=b"value") for each in values],
+        versions=versions,
+    )
+
+
+@pytest.mark.parametrize("deletion_in", ["two statements", "one statement"])
+async def test_value_that_a_writer_names_is_not_deleted_before_its_checkpoint(
+    migrated: str, monkeypatch: pytest.MonkeyPatch, deletion_in: str
 ) -> None:
-    """The race above is of use only if it fails for a deletion that is not safe."""
-    monkeypatch.setattr(thread_retention, "delete_unnamed_values", delete_unlocked_values)
-    for _ in range(5):
-        with suppress(AssertionError, KeyError):
-            try:
-                await race(migrated, SHORT_S / 2)
-            except UnreadableRow:
-                return
-    pytest.fail("no checkpoint lost a value")
+    """A deletion in one statement loses the value: the test detects what the locks prevent."""
+    if deletion_in == "one statement":
+        monkeypatch.setattr(thread_retention, "delete_unnamed_values", delete_unlocked_values)
+    async with PostgresClient.open(migrated, migrations="off") as client, watch(migrated) as seen:
+        await put(client, "c-1", {"a": "1"}, run="r-1", values=("a",))
+        async with client.transaction() as tx:
+            assert await put(tx, "c-2", {"a": "1"}) == []
+            deletion = asyncio.create_task(client.delete_runs(["r-1"], user_id="mira"))
+            await seen.until(IN_LOCKS)
+        assert await deletion == 1
+        read = client.find_thread_checkpoint("t-1", user_id="mira")
+        if deletion_in == "one statement":
+            with pytest.raises(UnreadableRow, match="'a'"):
+                await read
+            return
+        row = await read
+        assert row is not None
+        assert (row.checkpoint_id, row.values) == ("c-2", [b"value"])
+
+
+async def test_writer_that_waits_for_a_deletion_returns_the_deleted_value(migrated: str) -> None:
+    async with PostgresClient.open(migrated, migrations="off") as client, watch(migrated) as seen:
+        await put(client, "c-1", {"a": "1", "b": "1"}, run="r-1", values=("a", "b"))
+        async with client.transaction() as tx:
+            assert await tx.delete_runs(["r-1"], user_id="mira") == 1
+            writer = asyncio.create_task(
+                put(client, "c-2", {"a": "1", "b": "2"}, parent="c-1", values=("b",))
+            )
+            await seen.until(IN_LOCKS)
+        assert await writer == ["a"]
+        assert await client.find_thread_checkpoint("t-1", user_id="mira") is None
+        assert await seen.db.fetchval("SELECT count(*) FROM agentrows_checkpoint_blob") == 0
+
+
+async def test_prune_spares_the_ancestors_of_a_checkpoint_that_is_being_stored(
+    migrated: str,
+) -> None:
+    async with PostgresClient.open(migrated, migrations="off") as client, watch(migrated) as seen:
+        for number in range(1, 6):
+            parent = f"c-{number - 1}" if number > 1 else None
+            await put(client, f"c-{number}", {"a": f"{number}"}, parent=parent, values=("a",))
+        (head,) = await client.list_thread_heads("t-1", user_id="mira")
+        assert head.checkpoint_id == "c-5"
+        async with client.transaction() as tx:
+            await put(tx, "fork", {"a": "6"}, parent="c-2", values=("a",))
+            prune = asyncio.create_task(
+                client.prune_thread(
+                    "t-1",
+                    user_id="mira",
+                    pruned=[("", each) for each in head.checkpoint_ids if each != "c-5"],
+                    kept=[("", "c-5")],
+                )
+            )
+            await seen.until(IN_LOCKS)
+        assert await prune == 2
+        rows = await client.list_thread_checkpoints(user_id="mira")
+        assert {row.checkpoint_id: row.parent_checkpoint_id for row in rows} == {
+            "c-1": None,
+            "c-2": "c-1",
+            "fork": "c-2",
+            "c-5": None,
+        }
+
+
+@pytest.mark.parametrize("method", ["erase_user", "prune_expired_sessions"])
+async def test_erase_and_prune_of_sessions_leave_a_new_checkpoint_whole(
+    migrated: str, method: str
+) -> None:
+    """The new checkpoint has no parent that the deletion could lock, and names an older value."""
+    async with PostgresClient.open(migrated, migrations="off") as client, watch(migrated) as seen:
+        await client.store_session("t-1", user_id="mira")
+        await put(client, "c-1", {"a": "1"}, values=("a",))
+        await asyncio.sleep(0.01)
+        async with client.transaction() as tx:
+            assert await put(tx, "c-2", {"a": "1"}) == []
+            deletion: asyncio.Task[object] = asyncio.create_task(
+                client.erase_user("mira")
+                if method == "erase_user"
+                else client.prune_expired_sessions(timedelta(milliseconds=5))
+            )
+            await seen.until(IN_LOCKS)
+        await deletion
+        rows = await client.list_thread_checkpoints(user_id="mira")
+        assert [(row.checkpoint_id, row.values) for row in rows] == [("c-2", [b"value"])]
+
+
+async def test_prune_of_idle_threads_skips_a_thread_with_a_writer(migrated: str) -> None:
+    async with PostgresClient.open(migrated, migrations="off") as client:
+        await put(client, "c-1", {"a": "1"}, values=("a",))
+        await asyncio.sleep(0.01)
+        async with client.transaction() as tx:
+            await put(tx, "c-2", {"a": "1"}, parent="c-1")
+            pruned = await client.prune_idle_threads(timedelta(milliseconds=5))
+        assert pruned.threads == 0
+        assert len(await client.list_thread_checkpoints(user_id="mira")) == 2

@@ -26,6 +26,8 @@ COMPARISONS = {
     "checkpoint_small": "agentrows, bytes given",
     "checkpoint_messages": "agentrows, bytes given",
     "append_event": "agentrows, text given",
+    "adk_append": "agentrows, text given",
+    "adk_last_events": "agentrows, text given",
     "add_item": "agentrows",
     "get_items": "agentrows",
 }

@@ -14,6 +14,7 @@ from agentrows import NewCheckpointWrite, NewEvent, PostgresClient, Settings, mi
 from agentrows.gen import (
     agents,
     checkpoints,
+    conversations,
     events,
     feedback,
     memory,
@@ -116,6 +117,10 @@ STATEMENTS = {
         events.LIST_EVENTS_NEWEST_FIRST,
         "'u-1', 's-1', now(), '', 10",
     ),
+    "append_items": (conversations.APPEND_ITEMS, "'{e-new}', '{x}', 's-1', 'u-1', 'a-1'"),
+    "list_items": (conversations.LIST_ITEMS, "'u-1', 's-1', 'a-1', now(), '', 10"),
+    "pop_event": (conversations.POP_EVENT, "'u-1', 's-1'"),
+    "purge_events": (conversations.PURGE_EVENTS, "'u-1', 's-1', NULL"),
     "list_feedback": (feedback.LIST_FEEDBACK, "'u-1', now(), 0, 10"),
     "summarize_feedback": (feedback.SUMMARIZE_FEEDBACK, "'u-1'"),
     "list_memories": (memory.LIST_MEMORIES, "false, 'u-1', 'a-1', now(), '', 10"),

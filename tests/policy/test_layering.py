@@ -11,21 +11,27 @@ SOURCE = Path(__file__).parents[2] / "src"
 
 # A part of the package → the other parts that it may import.
 MAY_IMPORT = {
+    # An adapter uses public methods of the client, and its framework.
+    "a2a": {"agentrows", "errors", "validation"},
     "agentrows": {
         *("client", "config", "db", "errors", "gen", "startup", "stores", "validation"),
         "_version",
     },
+    # Adapters use what an application uses: the public names.
+    "adk": {"agentrows", "config", "errors"},
     "bridge": {"client", "errors"},
     # `agentrows`: the demo is an application.
-    "cli": {"_version", "agentrows", "config", "db", "errors", "migrate", "roles"},
+    "cli": {"_version", "agentrows", "config", "db", "errors", "imports", "migrate", "roles"},
     "client": {"config", "db", "errors", "gen", "migrate", "startup", "stores", "validation"},
     "config": {"errors"},
     "db": {"config", "errors", "validation"},
     "errors": set[str](),
     "gen": set[str](),
+    "imports": {"client", "config", "db", "errors", "gen", "stores", "validation"},
     # `agentrows`: the models of rows.
     "langgraph": {"agentrows", "bridge", "errors", "validation"},
     "migrate": {"_version", "config", "db", "errors"},
+    "openai_agents": {"agentrows", "bridge", "validation"},
     "roles": {"errors", "migrate"},
     "startup": {"config", "db", "errors", "gen", "migrate", "stores", "validation"},
     "stores": {"db", "errors", "gen", "validation"},
@@ -34,6 +40,8 @@ MAY_IMPORT = {
 }
 # The same for the generator: the packages a request passes through, and the modules below them.
 GENERATOR_MAY_IMPORT = {
+    # An adapter uses public methods of the client, and its framework.
+    "a2a": {"agentrows", "errors", "validation"},
     "__init__": set[str](),
     "__main__": {"build", "check", "errors", "protocol", "render", "sqlfiles"},
     "build": {
@@ -86,11 +94,13 @@ GENERATOR_MAY_IMPORT = {
 ADAPTERS = {"langchain_core": "langgraph", "langgraph": "langgraph"}
 # A part → libraries that it must not import.
 FORBIDDEN_LIBRARIES = {
+    "a2a": {"asyncpg"},
     "gen": {"asyncpg"},
     "stores": {"asyncpg"},
     "config": {"asyncpg"},
     "bridge": {"asyncpg"},
     "langgraph": {"asyncpg"},
+    "openai_agents": {"asyncpg"},
     "sqlc_gen_asyncpg": {"agentrows", "asyncpg"},
 }
 

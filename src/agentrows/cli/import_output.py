@@ -107,7 +107,7 @@ def print_import(report: ImportReport, seconds: float) -> None:
 
 def _print_left_out(report: ImportReport) -> None:
     if report.skipped:
-        typer.echo(f"skipped {_count(len(report.skipped), 'thread')} without an owner:")
+        typer.echo(f"skipped {_count(len(report.skipped), 'thread')}:")
         print_table(
             ("thread", ROWS, "reason"),
             [(thread, str(count), reason) for thread, count, reason in report.skipped],
@@ -115,11 +115,14 @@ def _print_left_out(report: ImportReport) -> None:
     if report.kept:
         typer.echo(
             f"did not overwrite {_count(len(report.kept), 'checkpoint')} that were stored again or "
-            "deleted here:"
+            "deleted here, or a write of which was:"
         )
         _print_keys(report.kept)
     if report.refused:
-        typer.echo(f"{_count(len(report.refused), 'checkpoint')} cannot be stored:")
+        typer.echo(
+            f"{_count(len(report.refused), 'checkpoint')} cannot be stored, with their values and "
+            "writes:"
+        )
         print_table(
             ("thread", "namespace", "checkpoint", "reason"),
             [(*key, reason) for key, reason in report.refused],
@@ -129,14 +132,12 @@ def _print_left_out(report: ImportReport) -> None:
 def _print_verification(report: ImportReport) -> None:
     if report.missing:
         typer.echo(
-            f"{_count(len(report.missing), 'checkpoint')} are missing or different here, or a "
-            "write of them; stop the applications that write to the source, then run it again:"
+            "missing or different here, with a value or a write; if the source is in use, stop its "
+            "applications and run the command again:"
         )
         _print_keys(report.missing)
     if report.different:
-        typer.echo(
-            f"{_count(len(report.different), 'checkpoint')} do not have the bytes of the source:"
-        )
+        typer.echo("other bytes here than in the source:")
         _print_keys(report.different)
     if report.is_complete:
         typer.echo(

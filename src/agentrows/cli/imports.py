@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import inspect
 import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, cast
+from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
 import typer
 
@@ -37,6 +38,30 @@ NO_SOURCE: Final = (
 )
 METADATA: Final = "metadata"
 
+Target = Annotated[
+    str | None,
+    typer.Option(
+        help="The database to copy into. The default is the content of the file "
+        "AGENTROWS_DATABASE_URL_FILE, else the value of AGENTROWS_DATABASE_URL.",
+        show_default=False,
+    ),
+]
+UserId = Annotated[
+    str | None,
+    typer.Option("--user", help="The owner of every thread.", metavar="ID", show_default=False),
+]
+UserSource = Annotated[
+    str | None,
+    typer.Option(
+        "--user-from",
+        help="The owner of each thread: metadata:KEY, the text or number under this key in the "
+        "metadata of its checkpoints, or package.module:function, which is called with the id of "
+        "the thread and the metadata of its newest checkpoint and returns the owner or None.",
+        metavar="RULE",
+        show_default=False,
+    ),
+]
+
 imports = typer.Typer(
     help="Copy the rows of another store into this one.",
     no_args_is_help=True,
@@ -52,29 +77,9 @@ def handle_options() -> None:
 @imports.command("langgraph")
 def import_langgraph(
     *,
-    dsn: Annotated[
-        str | None,
-        typer.Option(
-            help="The database to copy into. The default is the content of the file "
-            "AGENTROWS_DATABASE_URL_FILE, else the value of AGENTROWS_DATABASE_URL.",
-            show_default=False,
-        ),
-    ] = None,
-    user: Annotated[
-        str | None,
-        typer.Option(help="The user that owns every thread.", metavar="ID", show_default=False),
-    ] = None,
-    user_from: Annotated[
-        str | None,
-        typer.Option(
-            help="The owner of each thread: `metadata:KEY`, the text or number under this key in "
-            "the metadata of its checkpoints, or `package.module:function`, which is called with "
-            "the thread's id and the metadata of its newest checkpoint and returns the owner or "
-            "None.",
-            metavar="SOURCE",
-            show_default=False,
-        ),
-    ] = None,
+    dsn: Target = None,
+    user: UserId = None,
+    user_from: UserSource = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only compare and count; store nothing.")
     ] = False,
@@ -88,7 +93,8 @@ def import_langgraph(
     exist here are not overwritten. A run can be interrupted and repeated: it stores what is
     missing, then compares the keys of all rows and the bytes of 100 checkpoints.
 
-    Exits with 3 if threads have no owner, and with 1 if a row cannot be stored or differs.
+    Exits with 3 if threads were skipped, because they have no owner, and with 1 if a row cannot be
+    stored or differs.
     """
     from agentrows.cli.import_output import ImportBar, print_import  # noqa: PLC0415  rich is slow
 
@@ -181,7 +187,7 @@ def _import_function(module: str, name: str) -> OwnerFunction:
     spec = f"{module}:{name}"
     try:
         sys.path.insert(0, str(Path.cwd()))
-        function: object = getattr(importlib.import_module(module), name)
+        function: Any = getattr(importlib.import_module(module), name)
     except (Exception, SystemExit) as error:  # the module is the application's own code
         problem = " ".join(str(error).split())
         raise ConfigError(
@@ -191,4 +197,16 @@ def _import_function(module: str, name: str) -> OwnerFunction:
         raise ConfigError(
             f"--user-from: {spec!r} must be a function, not {type(function).__name__}"
         )
-    return cast("OwnerFunction", function)
+
+    async def find(thread_id: str, metadata: dict[str, Any]) -> str | None:
+        try:
+            result = function(thread_id, metadata)
+            return cast("str | None", await result if inspect.isawaitable(result) else result)
+        except Exception as error:
+            problem = " ".join(str(error).split())
+            raise ConfigError(
+                f"the function for the owner raised {type(error).__name__} for thread "
+                f"{thread_id!r}: {problem}"
+            ) from error
+
+    return find

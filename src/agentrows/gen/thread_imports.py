@@ -26,8 +26,8 @@ __all__ = [
 ]
 
 _INT: Final[TypeAdapter[int]] = TypeAdapter(int)
-_NAMED_VALUE_COLUMNS: Final = ("thread_id", "checkpoint_ns", "channel", "version")
-_READ_NAMED_VALUE: Final = reader(models.NamedValue, _NAMED_VALUE_COLUMNS)
+_CHANNEL_VALUE_KEY_COLUMNS: Final = ("thread_id", "checkpoint_ns", "channel", "version")
+_READ_CHANNEL_VALUE_KEY: Final = reader(models.ChannelValueKey, _CHANNEL_VALUE_KEY_COLUMNS)
 _CHECKPOINT_DIGEST_COLUMNS: Final = (
     "thread_id",
     "checkpoint_ns",
@@ -139,10 +139,10 @@ async def lock_named_values(
     checkpoint_ns: Sequence[str],
     channel: Sequence[str],
     version: Sequence[str],
-) -> list[models.NamedValue]:
+) -> list[models.ChannelValueKey]:
     """Return the versions of values that are stored, and lock them against a sweep."""
     rows = await db.fetch(LOCK_NAMED_VALUES, user_id, thread_id, checkpoint_ns, channel, version)
-    return [_READ_NAMED_VALUE(row) for row in rows]
+    return [_READ_CHANNEL_VALUE_KEY(row) for row in rows]
 
 
 INSERT_IMPORTED_CHECKPOINTS: Final = r"""-- name: InsertImportedCheckpoints :one

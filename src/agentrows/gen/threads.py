@@ -165,6 +165,7 @@ WITH family AS MATERIALIZED (
 named AS MATERIALIZED (
     SELECT each.key::text AS channel, each.value::text AS version
     FROM json_each_text($6::json) AS each
+    WHERE (SELECT count(*) FROM family) >= 0
 ),
 given AS MATERIALIZED (
     SELECT
@@ -176,9 +177,7 @@ older AS MATERIALIZED (
     SELECT locked.channel
     FROM (
         SELECT named.channel, named.version FROM named
-        WHERE
-            (SELECT count(*) FROM family) >= 0
-            AND named.channel NOT IN (SELECT given.channel FROM given)
+        WHERE named.channel NOT IN (SELECT given.channel FROM given)
         ORDER BY named.channel
     ) AS lacking
     CROSS JOIN LATERAL (

@@ -60,17 +60,19 @@ Owner: TypeAlias = OneOwner | MetadataOwner | FunctionOwner
 
 
 class NoOwner(Exception):
-    """A thread has no owner; the message is the reason."""
+    """A thread cannot be stored for a user; the message is the reason."""
 
 
 async def find_owner(owner: Owner, thread: SourceThread) -> str:
     """Return the user that owns a thread.
 
     Raises:
-        NoOwner: it has none, or several.
+        NoOwner: it has none, or several, or an id that cannot be stored.
         InvalidValue: a function returned another value than text or None.
 
     """
+    if problem := _problem_of_id("the id of the thread", thread.thread_id):
+        raise NoOwner(problem)
     if isinstance(owner, OneOwner):
         return owner.user_id
     if isinstance(owner, MetadataOwner):
@@ -100,7 +102,15 @@ def _owner_in_metadata(key: str, thread: SourceThread) -> str:
 
 
 def _check_owner(user_id: str) -> str:
+    if problem := _problem_of_id("the id of its owner", user_id):
+        raise NoOwner(problem)
+    return user_id
+
+
+def _problem_of_id(name: str, value: str) -> str | None:
+    """Return the reason why an id cannot be stored; None if it can."""
     try:
-        return check_id("the owner", user_id)
+        check_id(name, value)
     except InvalidValue as error:
-        raise NoOwner(str(error)) from None
+        return str(error)
+    return None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from agentrows.errors import (
@@ -16,7 +16,7 @@ from agentrows.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Hashable, Sequence
 
 __all__ = ["CallMerger"]
 
@@ -36,25 +36,38 @@ class _Call(Generic[A, R]):
     result: asyncio.Future[list[R]]
 
 
+@dataclass(slots=True)
+class _Queue(Generic[A, R]):
+    """The calls of one key that wait for a run, and the number of its runs."""
+
+    waiting: list[_Call[A, R]] = field(default_factory=list["_Call[A, R]"])
+    running: int = 0
+    is_scheduled: bool = False
+
+
 class CallMerger(Generic[K, A, R]):
-    """Merges the calls that are made in one turn of the event loop and have the same key.
+    """Merges the calls with the same key that are made in one turn of the event loop.
 
     `run` gets the key and the items of one or several calls, and returns a result for each item. If
     it fails for several calls, it runs again for each half of them, so that the mistake of one
     caller fails only the call of that caller. A call that is cancelled before its run is left out.
-    Runs do not wait for each other. `size_of` returns the size of an item in bytes: a run has at
-    most 5,000 items and 16 MB, or one call.
+
+    At most `most_runs` runs of one key are active; the calls that are made meanwhile are merged
+    into the next one. `size_of` returns the size of an item in bytes: a run has at most 5,000 items
+    and 16 MB, or one call.
     """
 
     def __init__(
         self,
         run: Callable[[K, list[A]], Awaitable[list[R]]],
         *,
+        most_runs: int,
         size_of: Callable[[A], int] = lambda _: 0,
     ) -> None:
         self._run = run
+        self._most_runs = most_runs
         self._size_of = size_of
-        self._waiting: defaultdict[K, list[_Call[A, R]]] = defaultdict(list)
+        self._queues: dict[K, _Queue[A, R]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def submit(self, key: K, items: Sequence[A]) -> asyncio.Future[list[R]]:
@@ -64,32 +77,48 @@ class CallMerger(Generic[K, A, R]):
         if not items:
             result.set_result([])
             return result
-        if not self._waiting:
-            loop.call_soon(self._start)
-        self._waiting[key].append(_Call(items, result))
+        queue = self._queues.get(key)
+        if queue is None:
+            queue = self._queues[key] = _Queue()
+        queue.waiting.append(_Call(items, result))
+        if not queue.is_scheduled and queue.running < self._most_runs:
+            queue.is_scheduled = True
+            loop.call_soon(self._start, key, queue)
         return result
 
-    def _start(self) -> None:
-        waiting, self._waiting = self._waiting, defaultdict(list)
-        for key, calls in waiting.items():
-            for part in self._split(calls):
-                task = asyncio.ensure_future(self._process(key, part))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+    def _start(self, key: K, queue: _Queue[A, R]) -> None:
+        """Start runs of the waiting calls, up to the limit."""
+        queue.is_scheduled = False
+        while queue.waiting and queue.running < self._most_runs:
+            queue.running += 1
+            task = asyncio.ensure_future(self._process(key, self._take_part(queue)))
+            self._tasks.add(task)
+            task.add_done_callback(partial(self._end, key, queue))
+        if not (queue.waiting or queue.running):
+            del self._queues[key]
 
-    def _split(self, calls: list[_Call[A, R]]) -> Iterator[list[_Call[A, R]]]:
-        """Yield the calls in parts within the limits of a run."""
-        part: list[_Call[A, R]] = []
-        count = size = 0
-        for call in calls:
-            call_size = sum(map(self._size_of, call.items))
-            if part and (count + len(call.items) > MOST_ITEMS or size + call_size > MOST_BYTES):
-                yield part
-                part, count, size = [], 0, 0
-            part.append(call)
+    def _end(self, key: K, queue: _Queue[A, R], task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        queue.running -= 1
+        if task.cancelled():  # the event loop ends
+            for call in queue.waiting:
+                call.result.cancel()
+            queue.waiting.clear()
+        if not queue.is_scheduled:
+            self._start(key, queue)
+
+    def _take_part(self, queue: _Queue[A, R]) -> list[_Call[A, R]]:
+        """Remove and return waiting calls, within the limits of a run."""
+        count = size = end = 0
+        for call in queue.waiting:
             count += len(call.items)
-            size += call_size
-        yield part
+            size += sum(map(self._size_of, call.items))
+            if end and (count > MOST_ITEMS or size > MOST_BYTES):
+                break
+            end += 1
+        part = queue.waiting[:end]
+        del queue.waiting[:end]
+        return part
 
     async def _process(self, key: K, calls: list[_Call[A, R]]) -> None:
         """Run calls, and set the result or the error of each."""

@@ -25,6 +25,8 @@ __all__ = ["DistanceType", "StoreIndexConfig", "TextIndex"]
 
 DistanceType = Literal["cosine", "l2", "inner_product"]
 WHOLE_VALUE: Final = "$"
+MOST_REQUESTS: Final = 100
+"""Calls of the embedding function at a time."""
 MOST_DIMENSIONS: Final = 16_000
 
 
@@ -68,7 +70,9 @@ class TextIndex:
         self._dims = dims
         self._embeddings = ensure_embeddings(embed)
         self._fields = list(config.get("fields") or [WHOLE_VALUE])
-        self._texts: CallMerger[None, str, Embedding] = CallMerger(self._embed, size_of=len)
+        self._texts: CallMerger[None, str, Embedding] = CallMerger(
+            self._embed, most_runs=MOST_REQUESTS, size_of=len
+        )
 
     async def embed_items(
         self, items: Sequence[tuple[Mapping[str, Any], Index]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agentrows.langgraph.coalesce import CallMerger
 from agentrows.langgraph.filters import conditions_of
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["StoreCalls"]
 
+MOST_RUNS: Final = 4
+"""Statements of a kind for one user at a time; more calls are merged, as the next one."""
+
 
 class StoreCalls:
     """Executes the operations of batches.
@@ -33,9 +36,9 @@ class StoreCalls:
         self._calls = calls
         self._index = index
         self._ttl = ttl
-        self._gets: CallMerger[str, GetOp, Item | None] = CallMerger(self._get)
+        self._gets: CallMerger[str, GetOp, Item | None] = CallMerger(self._get, most_runs=MOST_RUNS)
         self._writes: CallMerger[str, Write, None] = CallMerger(
-            self._write, size_of=lambda write: write.size
+            self._write, most_runs=MOST_RUNS, size_of=lambda write: write.size
         )
 
     @property

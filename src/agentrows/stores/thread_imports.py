@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from agentrows.errors import InvalidValue
 from agentrows.gen import thread_imports as queries
 from agentrows.gen.models import (
+    ChannelValueKey,
     CheckpointDigest,
     ImportedCheckpoint,
     ImportedValue,
     ImportedWrite,
-    NamedValue,
     WriteDigest,
 )
 from agentrows.stores._checkpoint_rows import INDEXES, check_checkpoint_key, check_key_size
@@ -48,7 +48,7 @@ class ImportedRows(NamedTuple):
     checkpoints: int = 0
     values: int = 0
     writes: int = 0
-    missing: tuple[NamedValue, ...] = ()
+    missing: tuple[ChannelValueKey, ...] = ()
     """Values that the checkpoints name and that are neither stored nor passed; then nothing was
     stored."""
 
@@ -56,7 +56,7 @@ class ImportedRows(NamedTuple):
 class _MissingValues(Exception):
     """Rolls an import back, because values are missing."""
 
-    def __init__(self, missing: tuple[NamedValue, ...]) -> None:
+    def __init__(self, missing: tuple[ChannelValueKey, ...]) -> None:
         super().__init__(missing)
         self.missing = missing
 
@@ -77,13 +77,12 @@ class ThreadImportStore:
     ) -> ImportedRows:
         """Store rows of threads of a user in one transaction, and return their numbers.
 
-        Stored rows stay unchanged, and deleted ones stay deleted. Rows of an earlier import are the
-        exception: until the application stores them again, a checkpoint or a special write (`idx`
-        below 0) with another content replaces them. `created_at` is at most the time of the server.
+        Stored rows stay unchanged, and deleted ones deleted. A checkpoint or a special write (`idx`
+        below 0) of an earlier import is replaced until the application stores it again.
+        `created_at` is at most the time of the server. The call can be repeated.
 
         Each value that a checkpoint names in `versions` has to be stored or passed in `values`. If
-        one is missing, nothing is stored and `missing` contains its key; call again with it. The
-        call can be repeated.
+        one is missing, nothing is stored and `missing` contains its key; call again with it.
 
         Raises:
             InvalidValue: a row cannot be stored; the message contains its position.
@@ -100,15 +99,12 @@ class ThreadImportStore:
 
         async def store(scope: Executor) -> ImportedRows:
             stored = await queries.insert_imported_values(scope, user_id=user_id, values=values)
-            if missing := await _lock_named_values(scope, user_id, checkpoints):
-                raise _MissingValues(missing)
-            return ImportedRows(
-                await queries.insert_imported_checkpoints(
-                    scope, user_id=user_id, checkpoints=checkpoints
-                ),
-                stored,
-                await queries.insert_imported_writes(scope, user_id=user_id, writes=writes),
+            await _require_values(scope, user_id, checkpoints)
+            rows = await queries.insert_imported_checkpoints(
+                scope, user_id=user_id, checkpoints=checkpoints
             )
+            pending = await queries.insert_imported_writes(scope, user_id=user_id, writes=writes)
+            return ImportedRows(rows, stored, pending)
 
         try:
             return await self.db.repeat(store)
@@ -152,17 +148,17 @@ class ThreadImportStore:
         )
 
 
-async def _lock_named_values(
+async def _require_values(
     scope: Executor, user_id: str, checkpoints: tuple[ImportedCheckpoint, ...]
-) -> tuple[NamedValue, ...]:
-    """Lock the values that checkpoints name; return those that are not stored."""
+) -> None:
+    """Lock the values that checkpoints name; raise _MissingValues if some are not stored."""
     named = {
         (checkpoint.thread_id, checkpoint.checkpoint_ns, channel, version)
         for checkpoint in checkpoints
         for channel, version in cast("dict[str, str]", checkpoint.versions).items()
     }
     if not named:
-        return ()
+        return
     threads, namespaces, channels, versions = zip(*sorted(named), strict=True)
     locked = await queries.lock_named_values(
         scope,
@@ -173,10 +169,12 @@ async def _lock_named_values(
         version=versions,
     )
     stored = {(key.thread_id, key.checkpoint_ns, key.channel, key.version) for key in locked}
-    return tuple(
-        NamedValue(thread_id=thread, checkpoint_ns=namespace, channel=channel, version=version)
+    missing = tuple(
+        ChannelValueKey(thread_id=thread, checkpoint_ns=namespace, channel=channel, version=version)
         for thread, namespace, channel, version in sorted(named - stored)
     )
+    if missing:
+        raise _MissingValues(missing)
 
 
 def _check_checkpoints(

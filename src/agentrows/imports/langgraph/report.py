@@ -13,7 +13,7 @@ __all__ = ["ImportProgress", "ImportReport", "Refused", "Skipped"]
 
 
 class Skipped(NamedTuple):
-    """A thread that is not copied, because it has no owner."""
+    """A thread that is not copied, because it has no owner, or no id that can be stored."""
 
     thread_id: str
     checkpoints: int

@@ -96,7 +96,8 @@ class LangGraphImport:
             threads: dict[str, list[SourceThread]] = defaultdict(list)
             for thread in page:
                 try:
-                    threads[await find_owner(self.owner, thread)].append(thread)
+                    user_id = await find_owner(self.owner, thread)
+                    threads[user_id].append(thread)
                 except NoOwner as error:
                     skipped = Skipped(thread.thread_id, thread.checkpoints, str(error))
                     report.skipped.append(skipped)

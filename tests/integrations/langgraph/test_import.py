@@ -1,0 +1,96 @@
+"""Threads of AsyncPostgresSaver, imported and read with AgentRowsSaver: the same state."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from langgraph.checkpoint.base import empty_checkpoint
+from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+from langgraph.checkpoint.serde.types import TASKS
+from langgraph.types import Send
+
+from agentrows import PostgresClient, Settings
+from agentrows.imports.langgraph import ImportReport, LangGraphImport, LangGraphSource
+from agentrows.imports.owners import OneOwner
+from agentrows.langgraph import AgentRowsSaver
+from integrations.langgraph import graphs
+from integrations.langgraph.graphs import thread
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from langgraph.checkpoint.base import BaseCheckpointSaver, Checkpoint, CheckpointTuple
+
+V1 = "00000000000000000000000000000001.1"
+
+
+@pytest.fixture
+async def theirs(database: str) -> AsyncIterator[AsyncPostgresSaver]:
+    """The saver of langgraph-checkpoint-postgres on a database of its own."""
+    async with AsyncPostgresSaver.from_conn_string(database) as saver:
+        await saver.setup()
+        yield saver
+
+
+async def collect(saver: BaseCheckpointSaver[Any], config: Any = None) -> list[CheckpointTuple]:  # noqa: ANN401
+    return [one async for one in saver.alist(config)]
+
+
+async def copy(client: PostgresClient, dsn: str) -> ImportReport:
+    async with LangGraphSource.open(dsn, settings=Settings()) as source:
+        return await LangGraphImport(client, source, OneOwner("mira")).run()
+
+
+async def put_old(saver: AsyncPostgresSaver) -> None:
+    """Store two checkpoints of LangGraph's third format, with sends in the writes of the first."""
+    first: Checkpoint = {
+        **empty_checkpoint(),
+        "v": 3,
+        "channel_values": {"count": 7, "name": "Mira\u2028", "nothing": None, "items": [1, 2]},
+        "channel_versions": dict.fromkeys(("count", "name", "nothing", "items"), V1),
+        "versions_seen": {"node": {"count": V1}},
+    }
+    config = await saver.aput(
+        {"configurable": {"thread_id": "old", "checkpoint_ns": ""}},
+        first,
+        {"source": "loop", "step": 1, "parents": {}},
+        first["channel_versions"],
+    )
+    for task, path in (("b", "~x, 1"), ("a", "~x, 2")):
+        await saver.aput_writes(config, [(TASKS, Send("node", task)), ("count", 8)], task, path)
+    second: Checkpoint = {**first, "id": empty_checkpoint()["id"]}
+    await saver.aput(config, second, {"source": "loop", "step": 2, "parents": {}}, {})
+
+
+async def test_imported_threads_are_equal_for_the_reader_and_run_on(
+    theirs: AsyncPostgresSaver, database: str, client: PostgresClient
+) -> None:
+    await graphs.drive(theirs)
+    delta = graphs.delta_graph(theirs, tasks=5)
+    for _ in range(3):
+        await delta.ainvoke({}, thread("delta"))
+    await put_old(theirs)
+    ours = AgentRowsSaver(client, user="mira")
+
+    report = await copy(client, database)
+
+    assert report.is_complete
+    assert report.compared == min(100, report.checkpoints) > 20
+    expected = await collect(theirs)
+    assert len(expected) == report.checkpoints == report.stored_checkpoints
+    threads = {one.config["configurable"]["thread_id"] for one in expected}
+    assert len(threads) == report.threads >= 3
+    for name in threads:
+        # The order of namespaces among each other differs; LangGraph reads one at a time.
+        for namespace in {one.config["configurable"]["checkpoint_ns"] for one in expected}:
+            config = {"configurable": {"thread_id": name, "checkpoint_ns": namespace}}
+            assert await collect(ours, config) == await collect(theirs, config)
+            assert await ours.aget_tuple(config) == await theirs.aget_tuple(config)
+    assert TASKS in (await collect(ours, thread("old")))[0].checkpoint["channel_values"]
+    history = await ours.aget_delta_channel_history(config=thread("delta"), channels=["items"])
+    assert history == await theirs.aget_delta_channel_history(
+        config={"configurable": {"thread_id": "delta", "checkpoint_ns": ""}}, channels=["items"]
+    )
+    continued = await graphs.delta_graph(ours, tasks=5).ainvoke({}, thread("delta"))
+    assert continued["items"] == (await delta.ainvoke({}, thread("delta")))["items"]
