@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, TypedDict, cast
 
 from agentrows.errors import AlreadyExists, Deleted, InvalidValue, NotFound, OutcomeUnknown, Stale
 from agentrows.gen import app_sessions as queries
+from agentrows.gen import sessions as session_queries
 from agentrows.gen import threads as thread_queries
 from agentrows.stores._isolation import check_read_committed, choose_isolation
 from agentrows.stores._requirements import SESSION_STATES, SHARES, TASK_OWNERS, require
@@ -223,10 +224,10 @@ class AppSessionStore:
     async def purge_session(self, id: str, *, user_id: str) -> PrunedSessions:
         """Remove a user's session and all rows that belong to it; its id can be used again.
 
-        These are its events, state, tasks with their push notification configs, checkpoints with
-        their writes and values, CrewAI rows and shares, rows marked as deleted included. The
-        states that sessions share stay. A task without an owner that may belong to another user
-        stays, hidden from all users. Waits for concurrent writers of the session.
+        These are its events, state, tasks with their events and push notification configs,
+        checkpoints with their writes and values, CrewAI rows and shares, rows marked as deleted
+        included. The states that sessions share stay. A task without an owner that may belong to
+        another user stays, hidden from all users. Waits for concurrent writers of the session.
 
         Returns the number of removed rows by table, all zero if there are none. Inside a
         transaction it must be read committed.
@@ -295,7 +296,12 @@ async def _purge(db: Executor, id: str, *, user_id: str) -> PrunedSessions:
     await queries.lock_tasks_of_session(db, session_id=id, user_id=user_id)
     await queries.lock_session(db, id=id, user_id=user_id)
     await thread_queries.lock_checkpoints_of_threads(db, user_id=user_id, thread_ids=[id])
+    tasks: list[str] = []
+    if scope.has_task_events:
+        tasks = await session_queries.list_tasks_of_sessions(db, id=[id], user_id=[user_id])
     purged = await queries.purge_session(db, id=id, user_id=user_id)
+    if tasks:
+        await session_queries.prune_rows_of_tasks(db, task_id=tasks)
     purged.checkpoint_values = await delete_unnamed_values(db, [(user_id, id)])
     await queries.delete_orphaned_states(
         db, user_id=user_id, session_id=id.split(SEPARATOR, maxsplit=1)[0]
