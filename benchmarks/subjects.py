@@ -10,6 +10,7 @@ import checkpoints
 import get_session
 import items
 import list_sessions
+import memories
 import store_events
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ SUBJECTS: Final = (
     get_session.MANY_TASKS,
     list_sessions.SUBJECT,
     store_events.SUBJECT,
-    checkpoints.SMALL,
-    checkpoints.LARGE,
+    *checkpoints.SUBJECTS,
+    memories.PUT_GET,
     append_event.SUBJECT,
     adk_sessions.APPEND,
     adk_sessions.READ,
