@@ -18,8 +18,10 @@ from agentrows.gen import (
     events,
     feedback,
     memory,
+    push_configs,
     push_notifications,
     sessions,
+    task_versions,
     tasks,
     threads,
     tools,
@@ -55,6 +57,13 @@ FROM generate_series(1, {ROWS}) AS n;
 INSERT INTO task (id, user_id, session_id, data, created_at)
 SELECT 't-' || n, 'u-' || n % 1000, 's-' || n, '', now() FROM generate_series(1, {ROWS}) AS n;
 
+INSERT INTO agentrows_task_event (task_id, user_id, version, data, created_at)
+SELECT 't-' || n, 'u-' || n % 1000, 1, '', now() - n * interval '1 s'
+FROM generate_series(1, {ROWS}) AS n;
+
+INSERT INTO agentrows_push_config (task_id, user_id, config_id, data)
+SELECT 't-' || n, 'u-' || n % 1000, 'c', '' FROM generate_series(1, {ROWS}) AS n;
+
 INSERT INTO push_notification (id, task_id, data, created_at)
 SELECT 'p-' || n, 't-' || n, '', now() FROM generate_series(1, {ROWS}) AS n;
 
@@ -76,7 +85,8 @@ SELECT 'u-' || n % 1000, 's-' || n % 1000, '', 'a', n::text, 'm', ''
 FROM generate_series(1, {ROWS}) AS n;
 
 ANALYZE agent; ANALYZE session; ANALYZE event; ANALYZE feedback; ANALYZE memory;
-ANALYZE task; ANALYZE push_notification; ANALYZE tool; ANALYZE lg_checkpoint;
+ANALYZE task; ANALYZE agentrows_task_event; ANALYZE agentrows_push_config;
+ANALYZE push_notification; ANALYZE tool; ANALYZE lg_checkpoint;
 ANALYZE agentrows_checkpoint_blob;
 """  # noqa: S608  a number of ours
 GUARDED = f"planner_{os.getpid()}"
@@ -138,6 +148,26 @@ STATEMENTS = {
     "prune_memories": (memory.PRUNE_MEMORIES, ""),
     "get_task": (tasks.GET_TASK, "'t-1', 'u-1'"),
     "list_tasks": (tasks.LIST_TASKS, "'s-1', 'u-1', now(), '', 10"),
+    "save_task": (
+        task_versions.SAVE_TASK,
+        "false, 't-1', '', 's-1', 'u-1', 'x', 1, 0, '\\x00'",
+    ),
+    "find_versioned_task": (task_versions.FIND_VERSIONED_TASK, "'t-1', 'u-1'"),
+    "list_user_tasks": (
+        task_versions.LIST_USER_TASKS,
+        "'u-1', 9223372036854775807, '', -9223372036854775808, NULL, 10",
+    ),
+    "list_user_tasks_of_session": (
+        task_versions.LIST_USER_TASKS_OF_SESSION,
+        "'u-1', 's-1', 9223372036854775807, '', -9223372036854775808, '{x}', 10",
+    ),
+    "count_user_tasks": (task_versions.COUNT_USER_TASKS, "'u-1', -9223372036854775808, NULL"),
+    "list_task_events_all_users": (
+        task_versions.LIST_TASK_EVENTS_ALL_USERS,
+        "'t-1', 0, 10",
+    ),
+    "prune_task_events": (task_versions.PRUNE_TASK_EVENTS, "interval '30 days', 1000"),
+    "list_push_configs_all_users": (push_configs.LIST_PUSH_CONFIGS_ALL_USERS, "'t-1'"),
     "delete_task": (tasks.DELETE_TASK, "'t-1', 'u-1'"),
     "get_push_notification": (
         push_notifications.GET_PUSH_NOTIFICATION,
