@@ -176,7 +176,7 @@ async def test_configs_are_encrypted_with_a_key_and_plain_ones_still_read(
 async def test_older_schema_raises_an_error_with_the_migration(database: str) -> None:
     migrator = Migrator(database, builtin_tracks())
     await migrator.up()
-    await migrator.goto("agentrows", 24)
+    await migrator.goto("agentrows", 22)
     async with PostgresClient.open(database, migrations="off") as client:
         versioned = VersionedTaskStore(client)
         with pytest.raises(SchemaBehind, match="agentrows migrate up"):
