@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -284,19 +284,20 @@ async def test_bad_arguments_are_refused_by_name(client: PostgresClient) -> None
         for argument in ("thread_id", "user_id", "checkpoint_ns", "checkpoint_id"):
             await refuse_by_name(client, method, argument)
     for argument in ("checkpoint_type", "parent_checkpoint_id", "run_id"):
-        for value in NO_TEXT if argument == "checkpoint_type" else (*NO_TEXT, *NO_ID):
+        for text in NO_TEXT if argument == "checkpoint_type" else (*NO_TEXT, *NO_ID):
             with pytest.raises(InvalidValue, match=named(argument)):
-                await put(client, "1", **{argument: value})
-    for argument, values in {
+                await put(client, "1", **cast("Any", {argument: text}))
+    wrong: dict[str, tuple[object, ...]] = {
         "checkpoint": ("text", bytearray(b"x"), None, bytes(LARGEST_TEXT + 1)),
         "metadata": ([], {"a": float("nan")}, {1: 2}),
         "versions": ([], {"c": 1}, {"a\0": "1"}, {"c": "x" * 2600}),
         "version": ("4", 2**63),
         "values": (7, ["c"]),
-    }.items():
-        for value in values:
+    }
+    for argument, values in wrong.items():
+        for each in values:
             with pytest.raises(InvalidValue, match=argument[:7]):
-                await put(client, "1", **{argument: value})
+                await put(client, "1", **cast("Any", {argument: each}))
     value = NewChannelValue(channel="c", type="t", value=b"")
     with pytest.raises(InvalidValue, match=r"values\[0\].*no version"):
         await put(client, "1", values=[value], versions={})
