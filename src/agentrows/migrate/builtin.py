@@ -32,9 +32,9 @@ def builtin_tracks(*, vector: bool = True, row_security: bool = False) -> tuple[
     With `vector=False` without the two for vectors; with `row_security` also rls and rls_vector:
     policies on the tables of users' rows.
 
-    The files of agentrows and agentrows_vector are optional: indexes, a fill factor, comments, and
-    the table of feedback keys, without which `store_feedback(idempotency_key=…)` raises
-    SchemaBehind.
+    The files of agentrows and agentrows_vector are optional: indexes, a fill factor, comments,
+    and the tables of feedback keys and of channel values, without which
+    `store_feedback(idempotency_key=…)` and the methods of threads raise SchemaBehind.
     """
     # Changes to the table of the vector track are in agentrows_vector, a track of their own, so
     # that they are applied when vectors are switched on later.
