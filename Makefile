@@ -90,7 +90,8 @@ integrations-full: $(FAMILIES:%=lowest-%) integrations ## The same, and the olde
 # Types of the adapters, their tests, and those of the frameworks' source distributions.
 integrations-%: .venv-integrations-%/.ready
 	$(INTEGRATIONS_VENV)/bin/mypy $(shell find $(wildcard tests/integrations/common \
-		$(foreach name,$(ADAPTERS_$*),src/agentrows/$(name)* tests/integrations/$(name) examples/$(name))) -name '*.py')
+		$(foreach name,$(ADAPTERS_$*),src/agentrows/$(name)* tests/integrations/$(name) \
+		examples/$(name))) -name '*.py')
 	$(INTEGRATIONS_VENV)/bin/pyright --warnings --project tests/integrations/pyright-$*.json
 	$(INTEGRATIONS_VENV)/bin/pytest $(ADAPTER_TESTS)
 	PYTHONPATH=tests $(INTEGRATIONS_VENV)/bin/python -m integrations.suites $*

@@ -38,7 +38,7 @@ WITH own AS (
             AND other.id IN (@id::text, @id::text || E'\x1f' || @app_name::text)
             AND other.agent_id = @app_name::text
     )
-    ON CONFLICT (user_id, app_name, session_id) DO NOTHING
+    ON CONFLICT (user_id, session_id, app_name) DO NOTHING
     RETURNING user_id, app_name, session_id, state, version, last_event_at
 ),
 plain AS (
@@ -294,7 +294,8 @@ WHERE user_id = @user_id AND app_name = @app_name;
 -- reads the newest row, and the clock is read after the lock, so that events are in the order of
 -- their arrival. The row of the event has its id, U+001F and the session if another session of the
 -- user has an event with the id. The shared states are last: they are locked for the shortest time.
--- `base_state` is the state of a session of another program (version 0).
+-- `base_state` is the state of a session of another program (version 0). The CASE leaves the stored
+-- bytes of a large state in place if the event sets no value.
 WITH locked AS MATERIALIZED (
     SELECT id, user_id, updated_at FROM session
     WHERE
@@ -336,8 +337,8 @@ own AS (
                 AND e.id IN (@id::text, @id::text || E'\x1f' || locked.id)
                 AND e.session_id = locked.id
         )
-    ON CONFLICT (user_id, app_name, session_id) DO UPDATE SET
-        state = s.state || @state::jsonb,
+    ON CONFLICT (user_id, session_id, app_name) DO UPDATE SET
+        state = CASE WHEN @state::jsonb = '{}'::jsonb THEN s.state ELSE s.state || @state::jsonb END,
         version = s.version + 1,
         last_event_at = excluded.last_event_at
     WHERE s.version = @version::bigint

@@ -338,12 +338,12 @@ LIMIT sqlc.narg('limit');
 --
 -- unscoped: retention applies to every user
 DELETE FROM agentrows_task_event AS event
-WHERE event.id IN (
+WHERE event.id = ANY(ARRAY(
     SELECT expired.id FROM agentrows_task_event AS expired
     WHERE expired.created_at < statement_timestamp() - @retention::interval
     ORDER BY expired.created_at
     LIMIT @batch_size::bigint
-);
+));
 
 -- name: CountExpiredTaskEvents :one
 -- Count the events of tasks that are older than the retention.

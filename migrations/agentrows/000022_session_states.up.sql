@@ -7,7 +7,7 @@ CREATE TABLE IF NOT EXISTS agentrows_session_state (
     state JSONB NOT NULL,
     version BIGINT NOT NULL,
     last_event_at DOUBLE PRECISION NOT NULL,
-    PRIMARY KEY (user_id, app_name, session_id)
+    PRIMARY KEY (user_id, session_id, app_name)
 );
 COMMENT ON TABLE agentrows_session_state IS 'The state of a session of an application.';
 COMMENT ON COLUMN agentrows_session_state.user_id IS 'The owner of the session.';

@@ -418,7 +418,6 @@ def test_killed_run_leaves_whole_threads_and_the_next_one_continues(
 def test_errors_name_the_database_and_the_cure(
     server: Server,
     source: str,
-    migrated: str,
     copy: Command,
     folder: Path,
 ) -> None:

@@ -54,6 +54,7 @@ MOVED: Final = {
     "push configs": 7,
     "push notifications": 7,
     "shares": 6,
+    "threads": 6,
     "users": 7,
 }
 """The core version that brought a column or table to a store's methods."""
@@ -66,8 +67,8 @@ EXCEPT: Final = {
 """Methods that require another version than the others of their store."""
 WITH_EMBEDDINGS: Final = ("memory", "store vectors")
 """Stores that require pgvector."""
-OF_OUR_TRACKS: Final = {"store items", "store vectors"}
-"""Stores with a table of the track agentrows, which `tracks_at` applies from core 6 on."""
+OF_OUR_TRACKS: Final = {"store items", "store vectors", "threads", "thread imports"}
+"""Stores with tables of the track agentrows, which `tracks_at` applies from core 6 on."""
 NO_VECTOR: Final = Settings(vector_enabled=False)
 
 

@@ -395,12 +395,20 @@ async def test_unscoped_role_can_be_denied_all_rows(
     await superuser.execute(f"DROP ROLE {strict}")
 
 
+OF_ALL_USERS: Final = (
+    "erase_user",
+    "prune_expired_sessions",
+    "prune_idle_threads",
+    "prune_task_events",
+)
+
+
 async def test_every_method_works_in_as_user_without_rows_of_others(
     client: PostgresClient, superuser: asyncpg.Connection
 ) -> None:
     for method, arguments in in_order():
         try:
-            if method in ("erase_user", "prune_expired_sessions", "prune_task_events"):
+            if method in OF_ALL_USERS:
                 continue
             async with client.as_user("mira") as tx:
                 answer = await call(tx, method, arguments)
@@ -411,7 +419,7 @@ async def test_every_method_works_in_as_user_without_rows_of_others(
 
 
 async def test_methods_for_all_users_are_refused_in_as_user(client: PostgresClient) -> None:
-    for method in ("erase_user", "prune_expired_sessions", "prune_task_events"):
+    for method in OF_ALL_USERS:
         arguments = dict(in_order())[method]
         with pytest.raises(InvalidValue, match=f"{method} needs the rows of every user"):
             async with client.as_user("mira") as tx:

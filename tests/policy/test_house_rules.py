@@ -131,7 +131,9 @@ def test_both_memory_searches_have_the_same_conditions() -> None:
     assert sql_of("SearchAndTouchMemories").startswith(shared)
 
 
-@pytest.mark.parametrize("other", ["LockExpiredSessions", "PruneSessions"])
+@pytest.mark.parametrize(
+    "other", ["LockExpiredSessions", "PruneSessions", "CountValuesOfExpiredSessions"]
+)
 def test_dry_run_and_prune_have_the_same_idle_condition(other: str) -> None:
     _, where, rest = sql_of("CountExpiredSessions").partition("WHERE\n")
     condition, ended, _ = rest.partition("\n),\n")

@@ -34,6 +34,7 @@ UNSCOPED = {
     "CountIdleThreads": {""},
     "CountExpiredTaskEvents": {""},
     "ErasePushConfigs": {"config"},
+    "CountValuesOfExpiredSessions": {""},
     "EraseUser": {"access", "ambiguous", "other"},
     "FindSessionShares": {""},
     "IsTaskDeleted": {""},

@@ -96,7 +96,7 @@ WITH own AS (
             AND other.id IN ($3::text, $3::text || E'\x1f' || $2::text)
             AND other.agent_id = $2::text
     )
-    ON CONFLICT (user_id, app_name, session_id) DO NOTHING
+    ON CONFLICT (user_id, session_id, app_name) DO NOTHING
     RETURNING user_id, app_name, session_id, state, version, last_event_at
 ),
 plain AS (
@@ -479,8 +479,8 @@ own AS (
                 AND e.id IN ($8::text, $8::text || E'\x1f' || locked.id)
                 AND e.session_id = locked.id
         )
-    ON CONFLICT (user_id, app_name, session_id) DO UPDATE SET
-        state = s.state || $5::jsonb,
+    ON CONFLICT (user_id, session_id, app_name) DO UPDATE SET
+        state = CASE WHEN $5::jsonb = '{}'::jsonb THEN s.state ELSE s.state || $5::jsonb END,
         version = s.version + 1,
         last_event_at = excluded.last_event_at
     WHERE s.version = $7::bigint
@@ -570,7 +570,8 @@ async def append_app_event(
     reads the newest row, and the clock is read after the lock, so that events are in the order of
     their arrival. The row of the event has its id, U+001F and the session if another session of the
     user has an event with the id. The shared states are last: they are locked for the shortest time.
-    `base_state` is the state of a session of another program (version 0).
+    `base_state` is the state of a session of another program (version 0). The CASE leaves the stored
+    bytes of a large state in place if the event sets no value.
     """
     value = await db.fetchval(
         APPEND_APP_EVENT,

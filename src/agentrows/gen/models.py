@@ -33,6 +33,7 @@ __all__ = [
     "ImportedCheckpoint",
     "ImportedValue",
     "ImportedWrite",
+    "ListedThread",
     "LockedCheckpoints",
     "LockedTools",
     "Memory",
@@ -636,6 +637,16 @@ class ImportedWrite(BaseModel):
     )
 
 
+class ListedThread(BaseModel):
+    """A thread, and whether it is idle."""
+
+    user_id: str = Field(description="The owner of the thread.")
+    thread_id: str = Field(
+        description="The LangGraph thread, usually the id of a session of the user.",
+    )
+    is_idle: bool
+
+
 class LockedCheckpoints(BaseModel):
     """The isolation level of a transaction that has locked checkpoints."""
 
@@ -1159,10 +1170,8 @@ class ThreadHead(BaseModel):
 class ThreadKey(BaseModel):
     """The key of a thread."""
 
-    user_id: str = Field(description="The owner of the thread.")
-    thread_id: str = Field(
-        description="The LangGraph thread, usually the id of a session of the user.",
-    )
+    user_id: str
+    thread_id: str
 
 
 class ValueKey(BaseModel):

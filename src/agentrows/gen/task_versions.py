@@ -544,12 +544,12 @@ async def list_task_events_all_users(
 
 PRUNE_TASK_EVENTS: Final = """-- name: PruneTaskEvents :execrows
 DELETE FROM agentrows_task_event AS event
-WHERE event.id IN (
+WHERE event.id = ANY(ARRAY(
     SELECT expired.id FROM agentrows_task_event AS expired
     WHERE expired.created_at < statement_timestamp() - $1::interval
     ORDER BY expired.created_at
     LIMIT $2::bigint
-)"""
+))"""
 
 
 async def prune_task_events(db: DBTX, /, *, retention: dt.timedelta, batch_size: int) -> int:

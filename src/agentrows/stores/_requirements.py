@@ -35,7 +35,7 @@ FEEDBACK_KEYS: Final = Requirement("agentrows", 12)
 STORE_ITEMS: Final = Requirement("agentrows", 21)
 STORE_VECTORS: Final = Requirement("agentrows_vector", 4)
 THREADS: Final = Requirement("agentrows", 19)
-TASK_VERSIONS: Final = Requirement("agentrows", 25)
+TASK_VERSIONS: Final = Requirement("agentrows", 23)
 VECTORS: Final = Requirement("vector", 1)
 ROW_SECURITY: Final = Requirement("rls", 1)
 

@@ -31,6 +31,7 @@ from agentrows.validation import (
 
 if TYPE_CHECKING:
     from agentrows.db.executor import Executor
+    from agentrows.gen.dbtx import DBTX
     from agentrows.gen.models import AccessScope, IdleSession
     from agentrows.stores._pages import PagePosition
     from agentrows.validation import Unset
@@ -245,12 +246,7 @@ class SessionStore:
             return _add_up([])
         scope = await read_access_scope(self.db.repeatable, "prune_expired_sessions")
         if dry_run:
-            counted = await queries.count_expired_sessions(self.db.repeatable, retention=retention)
-            if scope.has_checkpoint_values:
-                counted.checkpoint_values = await queries.count_values_of_expired_sessions(
-                    self.db.repeatable, retention=retention
-                )
-            return counted
+            return await _count_expired(self.db.repeatable, scope, retention)
         if self.db.in_transaction:
             check_read_committed(scope.isolation, "prune_expired_sessions")
         batches: list[PrunedSessions] = []
@@ -261,6 +257,15 @@ class SessionStore:
             if last is None:
                 return _add_up(batches)
             batches.append(pruned)
+
+
+async def _count_expired(db: DBTX, access: AccessScope, retention: timedelta) -> PrunedSessions:
+    counted = await queries.count_expired_sessions(db, retention=retention)
+    if access.has_checkpoint_values:
+        counted.checkpoint_values = await queries.count_values_of_expired_sessions(
+            db, retention=retention
+        )
+    return counted
 
 
 async def _prune_batch(

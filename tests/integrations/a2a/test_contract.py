@@ -225,10 +225,10 @@ async def test_cancellation_replaces_any_version_that_is_not_final(
     for state in (CANCELED, WORKING):
         with pytest.raises(ConcurrentTaskModificationError):
             await save("t-1", state, second)
-    for state in ("COMPLETED", "FAILED", "REJECTED"):
-        version = await save(state, TaskState.Value(f"TASK_STATE_{state}"), none)
+    for final in (COMPLETED, TaskState.TASK_STATE_FAILED, TaskState.TASK_STATE_REJECTED):
+        version = await save(f"t-{final}", final, none)
         with pytest.raises(ConcurrentTaskModificationError):
-            await save(state, CANCELED, version)
+            await save(f"t-{final}", CANCELED, version)
 
 
 async def test_events_are_streamed_in_order_each_once(
@@ -270,6 +270,6 @@ async def test_events_are_streamed_in_order_each_once(
 def text_of(event: object) -> str:
     """Return the text of an event."""
     if isinstance(event, TaskStatusUpdateEvent):
-        return event.status.message.parts[0].text
+        return str(event.status.message.parts[0].text)
     assert isinstance(event, Task)
-    return event.history[0].parts[0].text
+    return str(event.history[0].parts[0].text)

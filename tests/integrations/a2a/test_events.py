@@ -110,7 +110,8 @@ async def test_stream_polls_where_the_client_cannot_listen(
     migrated: str, client: PostgresClient
 ) -> None:
     pool = await asyncpg.create_pool(migrated, init=init_connection, min_size=1, max_size=2)
-    async with pool, contextlib.aclosing(await PostgresClient.from_pool(pool)) as other:
+    async with pool:
+        other = await PostgresClient.from_pool(pool)
         for notify in (True, False):
             seen: list[int] = []
             reader = asyncio.ensure_future(collect(TaskEventStream(other, poll_s=0.05), 3, seen))

@@ -176,18 +176,17 @@ async def test_configs_are_encrypted_with_a_key_and_plain_ones_still_read(
 async def test_older_schema_raises_an_error_with_the_migration(database: str) -> None:
     migrator = Migrator(database, builtin_tracks())
     await migrator.up()
-    await migrator.goto("agentrows", 24)
+    await migrator.goto("agentrows", 22)
     async with PostgresClient.open(database, migrations="off") as client:
         versioned = VersionedTaskStore(client)
-        for call in (
-            versioned.get("t-1", MIRA),
-            versioned.list(ListTasksRequest(), MIRA),
-            versioned.delete("t-1", MIRA),
-            PushNotificationConfigStore(client).get_info_for_dispatch("t-1"),
-            anext(TaskEventStream(client).subscribe("t-1", after=TaskVersion.MISSING)),
-        ):
-            with pytest.raises(SchemaBehind, match="migration 25 of track 'agentrows'"):
-                await call
+        with pytest.raises(SchemaBehind, match="agentrows migrate up"):
+            await versioned.get("t-1", MIRA)
+        with pytest.raises(SchemaBehind, match="agentrows migrate up"):
+            await versioned.list(ListTasksRequest(), MIRA)
+        with pytest.raises(SchemaBehind, match="agentrows migrate up"):
+            await PushNotificationConfigStore(client).get_info_for_dispatch("t-1")
+        with pytest.raises(SchemaBehind, match="agentrows migrate up"):
+            await anext(TaskEventStream(client).subscribe("t-1", after=TaskVersion.MISSING))
 
 
 def test_import_without_the_framework_names_the_extra() -> None:

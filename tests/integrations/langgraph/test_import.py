@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import asyncpg
 import pytest
 from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.checkpoint.serde.types import TASKS
 from langgraph.types import Send
 
@@ -15,12 +17,15 @@ from agentrows.imports.langgraph import ImportReport, LangGraphImport, LangGraph
 from agentrows.imports.owners import OneOwner
 from agentrows.langgraph import AgentRowsSaver
 from integrations.langgraph import graphs
-from integrations.langgraph.graphs import thread
+from integrations.langgraph.graphs import key, thread
+from support.langgraph import SETUP
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from langgraph.checkpoint.base import BaseCheckpointSaver, Checkpoint, CheckpointTuple
+
+    from support.postgres import Server
 
 V1 = "00000000000000000000000000000001.1"
 
@@ -33,11 +38,20 @@ async def theirs(database: str) -> AsyncIterator[AsyncPostgresSaver]:
         yield saver
 
 
+@pytest.fixture
+def empty(server: Server) -> Iterator[str]:
+    """A second database without tables."""
+    name = server.create_database()
+    yield server.dsn(name)
+    server.drop_database(name)
+
+
 async def collect(saver: BaseCheckpointSaver[Any], config: Any = None) -> list[CheckpointTuple]:  # noqa: ANN401
     return [one async for one in saver.alist(config)]
 
 
 async def copy(client: PostgresClient, dsn: str) -> ImportReport:
+    """Import every thread for mira."""
     async with LangGraphSource.open(dsn, settings=Settings()) as source:
         return await LangGraphImport(client, source, OneOwner("mira")).run()
 
@@ -63,6 +77,30 @@ async def put_old(saver: AsyncPostgresSaver) -> None:
     await saver.aput(config, second, {"source": "loop", "step": 2, "parents": {}}, {})
 
 
+async def columns(dsn: str, setup: str = "SELECT 1") -> list[tuple[object, ...]]:
+    """Return the definition of each column and key of a database, after a script."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(setup)
+        rows = await connection.fetch(
+            "SELECT table_name, column_name, data_type, is_nullable, column_default, "
+            "(SELECT string_agg(pg_get_constraintdef(oid), '') FROM pg_constraint AS k "
+            "WHERE conrelid = table_name::regclass AND contype = 'p') "
+            "FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1, 2"
+        )
+        return [tuple(row) for row in rows]
+    finally:
+        await connection.close()
+
+
+async def test_declared_tables_are_those_of_the_library(
+    theirs: AsyncPostgresSaver, database: str, empty: str
+) -> None:
+    assert theirs.MIGRATIONS[len(theirs.MIGRATIONS) - 1].count("task_path") == 1
+
+    assert await columns(empty, setup=SETUP) == await columns(database)
+
+
 async def test_imported_threads_are_equal_for_the_reader_and_run_on(
     theirs: AsyncPostgresSaver, database: str, client: PostgresClient
 ) -> None:
@@ -79,12 +117,12 @@ async def test_imported_threads_are_equal_for_the_reader_and_run_on(
     assert report.compared == min(100, report.checkpoints) > 20
     expected = await collect(theirs)
     assert len(expected) == report.checkpoints == report.stored_checkpoints
-    threads = {one.config["configurable"]["thread_id"] for one in expected}
+    threads = {key(one.config)["thread_id"] for one in expected}
     assert len(threads) == report.threads >= 3
     for name in threads:
         # The order of namespaces among each other differs; LangGraph reads one at a time.
-        for namespace in {one.config["configurable"]["checkpoint_ns"] for one in expected}:
-            config = {"configurable": {"thread_id": name, "checkpoint_ns": namespace}}
+        for namespace in {key(one.config)["checkpoint_ns"] for one in expected}:
+            config: Any = {"configurable": {"thread_id": name, "checkpoint_ns": namespace}}
             assert await collect(ours, config) == await collect(theirs, config)
             assert await ours.aget_tuple(config) == await theirs.aget_tuple(config)
     assert TASKS in (await collect(ours, thread("old")))[0].checkpoint["channel_values"]
@@ -94,3 +132,32 @@ async def test_imported_threads_are_equal_for_the_reader_and_run_on(
     )
     continued = await graphs.delta_graph(ours, tasks=5).ainvoke({}, thread("delta"))
     assert continued["items"] == (await delta.ainvoke({}, thread("delta")))["items"]
+
+
+async def test_encrypted_values_stay_encrypted_and_are_read_with_the_key(
+    database: str, client: PostgresClient
+) -> None:
+    serde = EncryptedSerializer(Cipher())
+    async with AsyncPostgresSaver.from_conn_string(database, serde=serde) as theirs:
+        await theirs.setup()
+        await graphs.drive(theirs)
+        assert (await copy(client, database)).is_complete
+        expected = await collect(theirs, thread("t-1", checkpoint_ns=""))
+
+    ours = AgentRowsSaver(client, user="mira", serde=serde)
+
+    assert await collect(ours, thread("t-1", checkpoint_ns="")) == expected
+    row = await client.find_thread_checkpoint("t-1", user_id="mira")
+    assert row is not None
+    assert "msgpack+reversed" in row.value_types
+
+
+class Cipher:
+    """Reverses the bytes."""
+
+    def encrypt(self, plaintext: bytes) -> tuple[str, bytes]:
+        return "reversed", plaintext[::-1]
+
+    def decrypt(self, ciphername: str, ciphertext: bytes) -> bytes:
+        assert ciphername == "reversed"
+        return ciphertext[::-1]
