@@ -21,10 +21,14 @@ OURS: Final = 999_999
 OURS_WITHOUT_SHARES: Final = 12
 """The version of the track agentrows before the one that indexes the table of core 6."""
 NEEDED: Final = re.compile(r"this needs migration (\d+) of track 'core', the database is at (\d+)")
+NEEDS_THREADS: Final = re.compile(
+    r"migration 19 of track 'agentrows'|\"?agentrows_(checkpoint|value|task_path|channels|run_id)"
+)
+"""The error of a method of threads below core 6: see OURS_WITHOUT_SHARES."""
 LATER: Final = (
     (3, re.compile(r'"workload_type" of relation "agent"|column (\w+\.)?"?workload_type')),
     (5, re.compile(r"protocol_version")),
-    (6, re.compile(r'relation "session_share(_access)?"')),
+    (6, re.compile(r'relation "(session_share(_access)?|agentrows_checkpoint_blob)"')),
     (7, re.compile(r'"user_id" of relation "task"|column (t|task)\.user_id')),
 )
 """Objects that a test's own SQL may lack, as the server names them, and their versions."""
@@ -63,6 +67,8 @@ def why_expected(error: BaseException, core: int) -> str | None:
         match = NEEDED.search(str(error))
         if match and int(match[1]) > core == int(match[2]):
             return f"the method needs core {match[1]}"
+        if core < NEEDS_SHARES and NEEDS_THREADS.search(str(error)):
+            return f"the method needs a file of agentrows that needs core {NEEDS_SHARES}"
     if isinstance(error, asyncpg.UndefinedColumnError | asyncpg.UndefinedTableError):
         for version, words in LATER:
             if version > core and words.search(str(error)):
