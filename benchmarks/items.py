@@ -6,15 +6,12 @@ Compared with openai-agents' SQLAlchemySession; 16 tasks, each with its own conv
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import os
 from typing import TYPE_CHECKING, Any
 
 from clients import agentrows_client, sqlalchemy_engine
 from harness import OURS, Contender, Subject, Target, is_installed
-
-from agentrows import NewEvent
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -27,6 +24,7 @@ ITEM: dict[str, Any] = {
     "role": "user",
     "content": "A trip to Rome in May, by train, with two children and a dog. ",
 }
+ADAPTER = "agentrows PostgresSession"
 PEER = "openai-agents SQLAlchemySession"
 NEEDS = ("agents.extensions.memory", "sqlalchemy")
 
@@ -64,30 +62,40 @@ async def peer(dsn: str, *, reads: bool) -> AsyncIterator[Operation]:
 
 @contextlib.asynccontextmanager
 async def ours(dsn: str, *, reads: bool) -> AsyncIterator[Operation]:
-    """Call store_events, or list_events_for_session."""
-    numbers = itertools.count(os.getpid() << 20)
-
-    def new(task: int) -> NewEvent:
-        return NewEvent(
-            id=f"e-{next(numbers)}",
-            user_id=f"u-{os.getpid()}-{task}",
-            session_id=f"s-{task}",
-            data=json.dumps(ITEM),
-        )
-
+    """Call append_items, or list_items."""
+    key = {"user_id": f"u-{os.getpid()}", "agent_id": "openai-agents"}
     async with agentrows_client(dsn) as client:
         for task in range(TASKS):
-            await client.store_session(f"s-{task}", user_id=f"u-{os.getpid()}-{task}")
-            await client.store_events([new(task) for _ in range(LAST)])
+            await client.append_items(f"s-{task}", items=[json.dumps(ITEM)] * LAST, **key)
 
         async def add(task: int) -> None:
-            await client.store_events([new(task)])
+            await client.append_items(f"s-{task}", items=[json.dumps(ITEM)], **key)
 
         async def read(task: int) -> None:
-            events = await client.list_events_for_session(
-                f"s-{task}", user_id=f"u-{os.getpid()}-{task}", last=LAST
-            )
+            events = await client.list_items(f"s-{task}", limit=LAST, **key)
             check(len([json.loads(event.data) for event in events]))
+
+        yield read if reads else add
+
+
+@contextlib.asynccontextmanager
+async def adapter(dsn: str, *, reads: bool) -> AsyncIterator[Operation]:
+    """Call add_items or get_items of the adapter."""
+    from agentrows.openai_agents import PostgresSession
+
+    async with agentrows_client(dsn) as client:
+        sessions = [
+            PostgresSession(f"s-{task}", client=client, user_id=f"a-{os.getpid()}")
+            for task in range(TASKS)
+        ]
+        for session in sessions:
+            await session.add_items([ITEM] * LAST)  # type: ignore[list-item]
+
+        async def add(task: int) -> None:
+            await sessions[task].add_items([ITEM])  # type: ignore[list-item]
+
+        async def read(task: int) -> None:
+            check(len(await sessions[task].get_items(LAST)))
 
         yield read if reads else add
 
@@ -105,6 +113,7 @@ def subject(name: str, title: str, *, reads: bool, targets: tuple[Target, ...]) 
         title=f"{title}, 16 tasks",
         contenders=(
             Contender(OURS, lambda dsn: ours(dsn, reads=reads)),
+            Contender(ADAPTER, lambda dsn: adapter(dsn, reads=reads), needs=NEEDS[:1]),
             Contender(PEER, lambda dsn: peer(dsn, reads=reads), needs=NEEDS),
         ),
         prepare=prepare,
@@ -113,5 +122,5 @@ def subject(name: str, title: str, *, reads: bool, targets: tuple[Target, ...]) 
     )
 
 
-ADD = subject("add_item", "add one item", reads=False, targets=(Target(PEER, 4),))
+ADD = subject("add_item", "add one item", reads=False, targets=(Target(PEER, 5, ours=ADAPTER),))
 READ = subject("get_items", "read the last 20 items", reads=True, targets=())

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import adk_sessions
 import append_event
 import checkpoints
 import get_session
 import items
 import list_sessions
+import memories
 import store_events
 
 if TYPE_CHECKING:
@@ -19,9 +21,11 @@ SUBJECTS: Final = (
     get_session.MANY_TASKS,
     list_sessions.SUBJECT,
     store_events.SUBJECT,
-    checkpoints.SMALL,
-    checkpoints.LARGE,
+    *checkpoints.SUBJECTS,
+    memories.PUT_GET,
     append_event.SUBJECT,
+    adk_sessions.APPEND,
+    adk_sessions.READ,
     items.ADD,
     items.READ,
 )

@@ -5,6 +5,15 @@
 -- Return 1.
 SELECT 1 AS answer;
 
+-- name: GetServerProcess :one
+-- Return the id of the server process that runs this statement.
+-- py: one!
+SELECT pg_backend_pid()::integer AS "process_id!";
+
+-- name: SendNotification :exec
+-- Send a notification to the sessions that listen to a channel.
+SELECT pg_notify(@channel::text, @payload::text);
+
 -- name: FindVectorSchema :one
 -- Return the schema of pgvector's types, and whether it is on the search path.
 --
@@ -31,6 +40,7 @@ WHERE e.extname = 'vector';
 -- py: doc AccessScope.user_id The user with the visible rows; empty if the rows of all users are
 -- py: doc AccessScope.user_id visible.
 -- py: doc AccessScope.is_denied Whether the policies hide every row, because no user is set.
+-- py: doc AccessScope.has_states Whether the tables of the states of sessions and users exist.
 -- py: doc AccessScope.has_vector_track Whether the table `memory` is that of the track vector.
 -- py: doc AccessScope.isolation The name of the level as PostgreSQL writes it, such as read
 -- py: doc AccessScope.isolation committed.
@@ -42,9 +52,11 @@ SELECT
         AND coalesce(row_security_active(to_regclass('session')), false)
     )::boolean AS "is_denied!",
     (to_regclass('agentrows_feedback_key') IS NOT NULL)::boolean AS "has_feedback_keys!",
+    (to_regclass('agentrows_session_state') IS NOT NULL)::boolean AS "has_states!",
     (to_regclass('agentrows_checkpoint_blob') IS NOT NULL)::boolean AS "has_checkpoint_values!",
     (to_regclass('agentrows_store_item') IS NOT NULL)::boolean AS "has_store_items!",
     (to_regclass('agentrows_store_vector') IS NOT NULL)::boolean AS "has_store_vectors!",
+    (to_regclass('agentrows_task_event') IS NOT NULL)::boolean AS "has_task_events!",
     (to_regclass('memory') IS NOT NULL)::boolean AS "has_memory!",
     (to_regclass('vector_schema_migrations') IS NOT NULL)::boolean AS "has_vector_track!",
     current_setting('transaction_isolation')::text AS "isolation!";
@@ -73,8 +85,12 @@ WHERE
             to_regclass('feedback'),
             to_regclass('agentrows_checkpoint_blob'),
             to_regclass('agentrows_feedback_key'),
+            to_regclass('agentrows_session_state'),
+            to_regclass('agentrows_user_state'),
             to_regclass('agentrows_store_item'),
             to_regclass('agentrows_store_vector'),
+            to_regclass('agentrows_task_event'),
+            to_regclass('agentrows_push_config'),
             to_regclass('lg_checkpoint'),
             to_regclass('lg_checkpoint_write'),
             to_regclass('crewai_agent_memory'),

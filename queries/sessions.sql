@@ -286,6 +286,31 @@ WHERE
         LIMIT 1
     ) IS NULL;
 
+-- name: ListTasksOfSessions :many
+-- Return the ids of the tasks of these sessions.
+WITH given AS MATERIALIZED (
+    SELECT unnest(@id::text[]) AS id, unnest(@user_id::text[]) AS user_id
+)
+SELECT task.id FROM task
+INNER JOIN given ON task.session_id = given.id AND task.user_id = given.user_id;
+
+-- name: PruneRowsOfTasks :exec
+-- Delete the events and push notification configs of those of these tasks that no longer exist.
+--
+-- Run it after PruneSessions, on the tasks that the sessions had before.
+--
+-- unscoped: retention applies to every user
+WITH pruned_configs AS (
+    DELETE FROM agentrows_push_config AS config
+    WHERE
+        config.task_id = ANY(@task_id::text[])
+        AND NOT EXISTS (SELECT 1 FROM task WHERE task.id = config.task_id)
+)
+DELETE FROM agentrows_task_event AS event
+WHERE
+    event.task_id = ANY(@task_id::text[])
+    AND NOT EXISTS (SELECT 1 FROM task WHERE task.id = event.task_id);
+
 -- name: PruneSessions :one
 -- Delete those of these sessions that are still idle, and all rows that belong to them.
 --

@@ -8,6 +8,18 @@
 --
 -- No row if the task belongs to another user, or is deleted: its id cannot be reused.
 -- py: row Task
+-- py: doc Task An A2A task: a unit of work that an agent does for a session.
+-- py: doc Task.id Chosen by the application; unique across all users.
+-- py: doc Task.data The A2A task as JSON text.
+-- py: doc Task.session_id The session of the task; NULL for a task outside of sessions.
+-- py: doc Task.created_at When the task was first stored; NULL sorts as the oldest.
+-- py: doc Task.updated_at When the task was last stored.
+-- py: doc Task.deleted_at When the task was deleted, after which its id cannot be reused; NULL while
+-- py: doc Task.deleted_at the row is live.
+-- py: doc Task.protocol_version The A2A version of data, such as 1.0; NULL for a row older than this
+-- py: doc Task.protocol_version column.
+-- py: doc Task.user_id The owner of the task; NULL for a row older than this column whose session
+-- py: doc Task.user_id does not determine the owner.
 WITH stored AS (
     INSERT INTO task (
         id, data, session_id, created_at, updated_at, protocol_version, user_id
@@ -71,7 +83,9 @@ WHERE task.id = @id;
 -- Return a user's task.
 --
 -- No row if the task is deleted.
-SELECT * FROM task
+-- py: row Task
+SELECT id, data, session_id, created_at, updated_at, deleted_at, protocol_version, user_id
+FROM task
 WHERE
     task.id = @id
     AND task.deleted_at IS NULL
@@ -93,7 +107,9 @@ WHERE
 --
 -- A page starts after the given position. The CASE hides the ownership from the planner, which
 -- would otherwise estimate that hardly any task is the user's and sort all of them.
-SELECT * FROM task
+-- py: row Task
+SELECT id, data, session_id, created_at, updated_at, deleted_at, protocol_version, user_id
+FROM task
 WHERE
     task.session_id = @session_id::text
     AND task.deleted_at IS NULL

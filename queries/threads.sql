@@ -1590,50 +1590,72 @@ SELECT
     (SELECT count(*) FROM clashing) AS clashes;
 
 -- name: ListIdleThreads :many
--- Return the next threads of all users without a write within the retention, in the order of keys.
+-- Return the next 100 threads of all users in the order of keys, and whether they are idle.
 --
--- A thread with the id of a session of its user is left out: it is pruned with the session. Values
--- without a checkpoint have no time and count as old.
+-- An idle thread has no write within the retention, and no session of its user has its id: such a
+-- thread is pruned with the session. Values without a checkpoint have no time and count as old. The
+-- numbers are constants, because a plan without them would read whole tables.
 --
 -- unscoped: retention applies to every user
--- py: row ThreadKey
--- py: doc ThreadKey The key of a thread.
-SELECT idle.user_id, idle.thread_id
+-- py: row ListedThread
+-- py: doc ListedThread A thread, and whether it is idle.
+SELECT
+    threads.user_id,
+    threads.thread_id,
+    (
+        NOT EXISTS (
+            SELECT 1 FROM session AS s
+            WHERE s.user_id = threads.user_id AND s.id = threads.thread_id
+        )
+        AND NOT EXISTS (
+            SELECT 1 FROM lg_checkpoint AS c
+            WHERE
+                c.user_id = threads.user_id
+                AND c.thread_id = threads.thread_id
+                AND greatest(c.updated_at, c.created_at) >= statement_timestamp() - @retention::interval
+        )
+        AND NOT EXISTS (
+            SELECT 1 FROM lg_checkpoint_write AS w
+            WHERE
+                w.user_id = threads.user_id
+                AND w.thread_id = threads.thread_id
+                AND greatest(w.updated_at, w.created_at) >= statement_timestamp() - @retention::interval
+        )
+    ) AS "is_idle!"
 FROM (
-    SELECT threads.user_id, threads.thread_id, max(threads.time) AS time
-    FROM (
-        SELECT
-            c.user_id,
-            c.thread_id,
-            coalesce(greatest(c.updated_at, c.created_at), '-infinity'::timestamptz) AS time
-        FROM lg_checkpoint AS c
-        UNION ALL
-        SELECT
-            w.user_id,
-            w.thread_id,
-            coalesce(greatest(w.updated_at, w.created_at), '-infinity'::timestamptz) AS time
-        FROM lg_checkpoint_write AS w
-        UNION ALL
-        SELECT b.user_id, b.thread_id, '-infinity'::timestamptz AS time
-        FROM agentrows_checkpoint_blob AS b
-    ) AS threads
-    WHERE (threads.user_id, threads.thread_id) > (@after_user_id::text, @after_thread_id::text)
-    GROUP BY threads.user_id, threads.thread_id
-) AS idle
-WHERE
-    idle.time < statement_timestamp() - @retention::interval
-    AND NOT EXISTS (
-        SELECT 1 FROM session AS s
-        WHERE s.user_id = idle.user_id AND s.id = idle.thread_id
-    )
-ORDER BY idle.user_id, idle.thread_id
-LIMIT @batch_size::bigint;
+    SELECT keys.user_id, keys.thread_id FROM (
+        (
+            SELECT DISTINCT c.user_id, c.thread_id FROM lg_checkpoint AS c
+            WHERE (c.user_id, c.thread_id) > (@after_user_id::text, @after_thread_id::text)
+            ORDER BY c.user_id, c.thread_id
+            LIMIT 100
+        )
+        UNION
+        (
+            SELECT DISTINCT w.user_id, w.thread_id FROM lg_checkpoint_write AS w
+            WHERE (w.user_id, w.thread_id) > (@after_user_id::text, @after_thread_id::text)
+            ORDER BY w.user_id, w.thread_id
+            LIMIT 100
+        )
+        UNION
+        (
+            SELECT DISTINCT b.user_id, b.thread_id FROM agentrows_checkpoint_blob AS b
+            WHERE (b.user_id, b.thread_id) > (@after_user_id::text, @after_thread_id::text)
+            ORDER BY b.user_id, b.thread_id
+            LIMIT 100
+        )
+    ) AS keys
+    ORDER BY keys.user_id, keys.thread_id
+    LIMIT 100
+) AS threads
+ORDER BY threads.user_id, threads.thread_id;
 
 -- name: LockIdleThreads :many
 -- Lock the checkpoints of these threads, and return the threads with all checkpoints locked.
 --
 -- A thread with a checkpoint that another transaction has locked is in use, and left out.
 -- py: row ThreadKey
+-- py: doc ThreadKey The key of a thread.
 WITH given AS MATERIALIZED (
     SELECT unnest(@user_id::text[]) AS user_id, unnest(@thread_id::text[]) AS thread_id
 ),

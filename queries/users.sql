@@ -285,6 +285,20 @@ SELECT
 FROM agentrows_feedback_key AS each
 WHERE each.user_id = @user_id::text;
 
+-- name: ExportStates :many
+-- Return the states of a user and of the user's sessions, in the form of ExportUser.
+--
+-- A state is at most 256 MB of jsonb, which is part of the line as it is.
+-- py: iterator
+SELECT
+    json_build_object('table', 'agentrows_session_state', 'row', to_json(each))::text AS "line!"
+FROM agentrows_session_state AS each
+WHERE each.user_id = @user_id::text
+UNION ALL
+SELECT json_build_object('table', 'agentrows_user_state', 'row', to_json(each))::text
+FROM agentrows_user_state AS each
+WHERE each.user_id = @user_id::text;
+
 -- name: ExportStoreItems :many
 -- Return the store items of a user, in the form of ExportUser.
 --
@@ -303,6 +317,22 @@ WHERE each.user_id = @user_id::text;
 SELECT
     json_build_object('table', 'agentrows_store_vector', 'row', to_json(each))::text AS "line!"
 FROM agentrows_store_vector AS each
+WHERE each.user_id = @user_id::text;
+
+-- name: ExportTaskEvents :many
+-- Return the events of a user's tasks, in the form of ExportUser.
+-- py: iterator
+SELECT
+    json_build_object('table', 'agentrows_task_event', 'row', to_json(each))::text AS "line!"
+FROM agentrows_task_event AS each
+WHERE each.user_id = @user_id::text;
+
+-- name: ExportPushConfigs :many
+-- Return the push notification configs that a user registered, in the form of ExportUser.
+-- py: iterator
+SELECT
+    json_build_object('table', 'agentrows_push_config', 'row', to_json(each))::text AS "line!"
+FROM agentrows_push_config AS each
 WHERE each.user_id = @user_id::text;
 
 -- name: FindUncoveredTables :many
@@ -327,8 +357,12 @@ WHERE
         'feedback',
         'agentrows_checkpoint_blob',
         'agentrows_feedback_key',
+        'agentrows_session_state',
+        'agentrows_user_state',
         'agentrows_store_item',
         'agentrows_store_vector',
+        'agentrows_task_event',
+        'agentrows_push_config',
         'lg_checkpoint',
         'lg_checkpoint_write',
         'crewai_agent_memory',
@@ -409,8 +443,13 @@ FROM (
 -- py: doc ErasedUser.share_accesses user's shares.
 -- py: doc ErasedUser.checkpoint_values Values of channels of LangGraph threads.
 -- py: doc ErasedUser.feedback_keys Idempotency keys of the feedback.
+-- py: doc ErasedUser.session_states States of the user's sessions with applications.
+-- py: doc ErasedUser.user_states States that the user's sessions with an application share.
 -- py: doc ErasedUser.store_items JSON documents by namespace and key.
 -- py: doc ErasedUser.store_vectors Vectors of these documents.
+-- py: doc ErasedUser.task_events Events of the user's tasks.
+-- py: doc ErasedUser.push_configs Push notification configs that the user registered, and those of
+-- py: doc ErasedUser.push_configs others for the user's tasks.
 -- py: doc ErasedUser.uncovered_tables Tables of another release or of the application that have a
 -- py: doc ErasedUser.uncovered_tables column user_id; their rows stay.
 WITH erased_tasks AS (
@@ -512,6 +551,10 @@ SELECT
     (SELECT count(*) FROM erased_share_accesses)::bigint AS "share_accesses!",
     0::bigint AS "checkpoint_values!",
     0::bigint AS "feedback_keys!",
+    0::bigint AS "session_states!",
+    0::bigint AS "user_states!",
+    0::bigint AS "task_events!",
+    0::bigint AS "push_configs!",
     0::bigint AS "memories!",
     0::bigint AS "store_items!",
     0::bigint AS "store_vectors!",
@@ -521,6 +564,32 @@ SELECT
 -- Delete the idempotency keys of a user.
 DELETE FROM agentrows_feedback_key
 WHERE user_id = @user_id::text;
+
+-- name: EraseSessionStates :execrows
+-- Delete the states of a user's sessions.
+DELETE FROM agentrows_session_state
+WHERE user_id = @user_id::text;
+
+-- name: EraseUserStates :execrows
+-- Delete the states that the sessions of a user share.
+DELETE FROM agentrows_user_state
+WHERE user_id = @user_id::text;
+
+-- name: EraseTaskEvents :execrows
+-- Delete the events of a user's tasks.
+DELETE FROM agentrows_task_event
+WHERE user_id = @user_id::text;
+
+-- name: ErasePushConfigs :execrows
+-- Delete the push notification configs that a user registered, and those for the user's tasks.
+--
+-- Run it before EraseUser, which deletes the tasks.
+--
+-- unscoped config: configs of other users for a task of the user are deleted with the task
+DELETE FROM agentrows_push_config AS config
+WHERE
+    config.user_id = @user_id::text
+    OR config.task_id IN (SELECT task.id FROM task WHERE task.user_id = @user_id);
 
 -- name: EraseMemories :execrows
 -- Delete every memory of a user.

@@ -12,6 +12,7 @@ from pgvector import Vector
 from agentrows._version import __version__
 from agentrows.client import PostgresClient, Stores, Transaction, TransactionalStores
 from agentrows.config import Settings
+from agentrows.db.notifications import Notification
 from agentrows.db.retries import Retry
 from agentrows.errors import (
     Aborted,
@@ -33,6 +34,7 @@ from agentrows.errors import (
     OwnedByAnother,
     PoolTimeout,
     SchemaBehind,
+    Stale,
     StatementTimeout,
     Unavailable,
     UnreadableRow,
@@ -40,6 +42,7 @@ from agentrows.errors import (
 from agentrows.gen.enums import FeedbackIssueType
 from agentrows.gen.models import (
     Agent,
+    AppSession,
     ChannelValueKey,
     Checkpoint,
     CheckpointDigest,
@@ -65,6 +68,7 @@ from agentrows.gen.models import (
     PrunedMemories,
     PrunedSessions,
     PrunedThreads,
+    PushConfig,
     PushNotification,
     RefreshedTools,
     Session,
@@ -73,17 +77,20 @@ from agentrows.gen.models import (
     StoreHit,
     StoreItem,
     Task,
+    TaskEvent,
     Thread,
     ThreadAncestor,
     ThreadCheckpoint,
     ThreadHead,
     Tool,
     ToolServer,
+    VersionedTask,
     WriteDigest,
 )
 from agentrows.startup import init_connection
 from agentrows.stores.checkpoints import CheckpointTuple
 from agentrows.stores.store_items import StoreCondition
+from agentrows.stores.task_versions import TaskPosition
 from agentrows.stores.thread_imports import ImportedRows
 from agentrows.stores.thread_retention import CheckpointKey
 from agentrows.validation import UNSET
@@ -94,6 +101,7 @@ __all__ = [
     "Agent",
     "AgentRowsError",
     "AlreadyExists",
+    "AppSession",
     "ChannelValueKey",
     "Checkpoint",
     "CheckpointDigest",
@@ -132,6 +140,7 @@ __all__ = [
     "NewThreadWrite",
     "NewTool",
     "NotFound",
+    "Notification",
     "OutcomeUnknown",
     "OwnedByAnother",
     "PoolTimeout",
@@ -139,6 +148,7 @@ __all__ = [
     "PrunedMemories",
     "PrunedSessions",
     "PrunedThreads",
+    "PushConfig",
     "PushNotification",
     "RefreshedTools",
     "Retry",
@@ -147,12 +157,15 @@ __all__ = [
     "SessionShare",
     "SessionShareAccess",
     "Settings",
+    "Stale",
     "StatementTimeout",
     "StoreCondition",
     "StoreHit",
     "StoreItem",
     "Stores",
     "Task",
+    "TaskEvent",
+    "TaskPosition",
     "Thread",
     "ThreadAncestor",
     "ThreadCheckpoint",
@@ -164,6 +177,7 @@ __all__ = [
     "Unavailable",
     "UnreadableRow",
     "Vector",
+    "VersionedTask",
     "WriteDigest",
     "__version__",
     "init_connection",

@@ -20,35 +20,46 @@ from typing import TYPE_CHECKING, TypeVar, get_args
 import asyncpg
 
 from agentrows.config import MigrationMode, Settings
+from agentrows.db.notifications import check_channel
 from agentrows.errors import InvalidValue
 from agentrows.gen import database
 from agentrows.startup import open_executor, use_pool
 from agentrows.stores._requirements import ROW_SECURITY, require
 from agentrows.stores._row_security import restrict_to_user
 from agentrows.stores.agents import AgentStore
+from agentrows.stores.app_sessions import AppSessionStore
 from agentrows.stores.checkpoints import CheckpointStore
+from agentrows.stores.conversations import ConversationStore
 from agentrows.stores.crewai import CrewAIStore
 from agentrows.stores.events import EventStore
 from agentrows.stores.feedback import FeedbackStore
 from agentrows.stores.memory import MemoryStore
+from agentrows.stores.push_configs import PushConfigStore
 from agentrows.stores.push_notifications import PushNotificationStore
 from agentrows.stores.sessions import SessionStore
 from agentrows.stores.shares import ShareStore
 from agentrows.stores.store_items import ItemStore
+from agentrows.stores.task_versions import TaskVersionStore
 from agentrows.stores.tasks import TaskStore
 from agentrows.stores.thread_imports import ThreadImportStore
 from agentrows.stores.thread_retention import ThreadRetentionStore
 from agentrows.stores.threads import ThreadStore
 from agentrows.stores.tools import ToolStore
 from agentrows.stores.users import UserStore
-from agentrows.validation import check_choice, check_flag, check_id, check_number
+from agentrows.validation import (
+    check_choice,
+    check_flag,
+    check_id,
+    check_number,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
     from typing import Self
 
     from agentrows.config import Password
     from agentrows.db.executor import Executor, Isolation
+    from agentrows.db.notifications import Notification, NotificationListener
     from agentrows.db.retries import OnRetry
     from agentrows.migrate import MigrationRunner
     from agentrows.startup import Close
@@ -62,10 +73,14 @@ T = TypeVar("T")
 class Stores(
     AgentStore,
     SessionStore,
+    AppSessionStore,
     ShareStore,
     EventStore,
+    ConversationStore,
     TaskStore,
+    TaskVersionStore,
     PushNotificationStore,
+    PushConfigStore,
     FeedbackStore,
     ToolStore,
     CheckpointStore,
@@ -197,6 +212,7 @@ class TransactionalStores(Stores):
 class PostgresClient(TransactionalStores):
     """The methods of all stores on a pool; created by `open`, `connect` or `from_pool`."""
 
+    _listener: NotificationListener = field(repr=False)
     _close: Close = field(repr=False)
 
     @classmethod
@@ -258,8 +274,7 @@ class PostgresClient(TransactionalStores):
         _check_migrations(migrations)
         _check_function("password", password)
         _check_hook(on_retry)
-        db, close = await open_executor(dsn, settings, migrations, password, on_retry)
-        return cls(db, close)
+        return cls(*await open_executor(dsn, settings, migrations, password, on_retry))
 
     @classmethod
     async def from_pool(
@@ -283,8 +298,7 @@ class PostgresClient(TransactionalStores):
         _check_hook(on_retry)
         if not isinstance(pool, asyncpg.Pool):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidValue(f"pool must be an asyncpg.Pool, not {type(pool).__name__}")
-        db, close = await use_pool(pool, settings, on_retry)
-        return cls(db, close)
+        return cls(*await use_pool(pool, settings, on_retry))
 
     async def ping(self, *, timeout_s: float = 5.0) -> None:
         """Check that the database answers within `timeout_s`, which includes retries.
@@ -296,8 +310,40 @@ class PostgresClient(TransactionalStores):
         """
         await database.ping(self.with_timeout(timeout_s).db.repeatable)
 
+    @contextlib.asynccontextmanager
+    async def listen(self, channel: str) -> AsyncGenerator[AsyncIterator[Notification]]:
+        """Listen to a channel during a block, and iterate over its notifications.
+
+        Notifications that are sent after the block was entered arrive, in the order of their
+        commits. All listeners of a client share one connection outside of the pool. If it is lost,
+        it is replaced; after that, and after more than 10,000 unread notifications, a notification
+        with `payload` None marks the gap. `asyncio.timeout` may interrupt the iteration, without a
+        loss. The iteration ends when the client is closed.
+
+        A channel has 1 to 63 bytes and is case-sensitive: `pg_notify('Orders', …)` and
+        `NOTIFY "Orders"` reach it, `NOTIFY Orders` reaches `orders`.
+
+        ::
+
+            async with client.listen("orders") as notifications:
+                await read_orders()
+                async for notification in notifications:
+                    await read_orders()
+
+        Raises:
+            ConfigError: the client is behind a transaction pooler, was created by `from_pool`, or
+                requires a standby.
+            InvalidValue: `channel` is empty, too long, or has a NUL character.
+            Unavailable: the server cannot be reached, or is a standby.
+
+        """
+        async with self._listener.listen(check_channel("channel", channel)) as notifications:
+            yield notifications
+
     async def close(self) -> None:
         """Close the pool. Calls that are still running after 10 s are interrupted.
+
+        Iterations over notifications end.
 
         A second call does nothing.
         """

@@ -7,7 +7,8 @@
      ├─ Conflict               the stored rows do not allow the call
      │   ├─ AlreadyExists      a row with this key exists
      │   ├─ OwnedByAnother     a row of another user has this id
-     │   └─ Deleted            the row was deleted; its id cannot be reused
+     │   ├─ Deleted            the row was deleted; its id cannot be reused
+     │   └─ Stale              the row has another version; read it again
      ├─ InvalidValue           an argument cannot be stored; it is named (also a ValueError)
      ├─ InvalidReference       a referenced row does not exist
      ├─ UnreadableRow          a row of another writer cannot be returned
@@ -58,6 +59,7 @@ __all__ = [
     "OwnedByAnother",
     "PoolTimeout",
     "SchemaBehind",
+    "Stale",
     "StatementTimeout",
     "Unavailable",
     "UnreadableRow",
@@ -92,6 +94,10 @@ class OwnedByAnother(Conflict):
 
 class Deleted(Conflict):
     """The row was deleted; its id cannot be reused."""
+
+
+class Stale(Conflict):
+    """The row was changed since the caller read it: read it again, then repeat the change."""
 
 
 class InvalidValue(AgentRowsError, ValueError):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from functools import partial
 from typing import TYPE_CHECKING, Final
+from uuid import uuid4
 
 from pydantic import ValidationError
 
@@ -12,9 +15,10 @@ from agentrows.config import has_password
 from agentrows.db import connect as connections
 from agentrows.db.codecs import register_codecs
 from agentrows.db.executor import Executor
+from agentrows.db.notifications import NotificationListener
 from agentrows.db.retries import Retries
 from agentrows.db.sources import ApplicationPool
-from agentrows.errors import ConfigError
+from agentrows.errors import SET_POOLER, ConfigError
 from agentrows.gen import database
 from agentrows.stores._requirements import SWITCHED_OFF
 
@@ -25,9 +29,10 @@ if TYPE_CHECKING:
 
     from agentrows.config import MigrationMode, Password, Settings
     from agentrows.db.retries import OnRetry
-    from agentrows.db.sources import Source
+    from agentrows.db.sources import Connection, Source
     from agentrows.migrate import MigrationRunner
 
+    Connect = Callable[[], Awaitable[Connection]]
     Close = Callable[[], Awaitable[None]]
 
 __all__ = ["init_connection", "open_executor", "use_pool"]
@@ -39,6 +44,16 @@ NO_PGVECTOR: Final = (
 NO_CODECS: Final = (
     "the pool's connections lack the codecs; create it with init=agentrows.init_connection"
 )
+NO_LISTEN_ON_POOL: Final = (
+    "listen needs a connection of its own, and this client uses a pool of the application: open "
+    "another client with PostgresClient.open(dsn)"
+)
+NO_LISTEN_ON_POOLER: Final = (
+    "listen does not work behind a transaction pooler, which runs each transaction in another "
+    "server process: open another client with a DSN of PostgreSQL itself"
+)
+PROBE_TIMEOUT_S: Final = 5.0
+"""Time in which a notification of the client's own has to arrive."""
 CLOSE_TIMEOUT_S: Final = 10.0
 """Time in which running calls may end after `close`."""
 
@@ -70,8 +85,8 @@ async def open_executor(
     migrations: MigrationMode | MigrationRunner | None,
     password: Password | None,
     on_retry: OnRetry | None,
-) -> tuple[Executor, Close]:
-    """Return an executor on a new pool and the function that closes the pool.
+) -> tuple[Executor, NotificationListener, Close]:
+    """Return an executor on a new pool, a listener, and the function that closes both.
 
     Raises:
         ConfigError: settings or credentials are wrong, or pgvector is missing.
@@ -94,14 +109,23 @@ async def open_executor(
     status = await _migrate(migration_dsn, settings, mode, migration_password)
     prepare = partial(init_connection, vector=settings.vector_enabled)
     pool = await connections.open_pool(ready_dsn, settings, prepare=prepare, password=password)
-    db = _build_executor(pool, status, settings, on_retry)
-    return db, partial(pool.close, timeout_s=CLOSE_TIMEOUT_S)
+    retries = Retries(settings.retry_timeout_s, on_retry)
+    db = _build_executor(pool, status, settings, retries)
+    listener = _build_listener(ready_dsn, settings, password, retries)
+
+    async def close() -> None:
+        await listener.close()
+        await pool.close(timeout_s=CLOSE_TIMEOUT_S)
+
+    return db, listener, close
 
 
 async def use_pool(
     pool: asyncpg.Pool, settings: Settings, on_retry: OnRetry | None
-) -> tuple[Executor, Close]:
-    """Return an executor on the application's pool and a function that leaves the pool open.
+) -> tuple[Executor, NotificationListener, Close]:
+    """Return an executor on the application's pool, and a function that leaves the pool open.
+
+    The listener refuses to listen.
 
     Raises:
         ConfigError: the pool's connections lack the codecs.
@@ -114,19 +138,68 @@ async def use_pool(
         status = await migrate.status_on(connection, _tracks(settings))
     finally:
         await source.release(connection)
-    return _build_executor(source, status, settings, on_retry), _leave_open
+    retries = Retries(settings.retry_timeout_s, on_retry)
+    db = _build_executor(source, status, settings, retries)
+    listener = NotificationListener(partial(_refuse_to_listen, NO_LISTEN_ON_POOL), retries=retries)
+    return db, listener, listener.close  # the application closes its pool itself
 
 
-async def _leave_open() -> None:
-    """Close nothing, because the application closes its pool itself."""
+def _build_listener(
+    dsn: str, settings: Settings, password: Password | None, retries: Retries
+) -> NotificationListener:
+    """Return a listener that opens connections to the DSN."""
+    if settings.pooler == "transaction":
+        refuse = partial(_refuse_to_listen, NO_LISTEN_ON_POOLER)
+        return NotificationListener(refuse, retries=retries)
+
+    async def accept(_connection: Connection) -> None:
+        """Prepare nothing."""
+
+    connect_other = connections.connector(dsn, settings, prepare=accept, password=password)
+    prepare = partial(_check_session, connect_other=connect_other)
+    connect = connections.connector(dsn, settings, prepare=prepare, password=password)
+    return NotificationListener(connect, retries=retries)
+
+
+async def _refuse_to_listen(reason: str) -> Connection:
+    raise ConfigError(reason)
+
+
+async def _check_session(connection: Connection, *, connect_other: Connect) -> None:
+    """Raise ConfigError if notifications do not reach a connection, as behind a transaction pooler.
+
+    A pooler gives its clients process ids of its own. Behind one, a notification is sent from
+    another connection: the server process of an idle client of a transaction pooler cannot pass it
+    on.
+    """
+    if await database.get_server_process(connection) == connection.get_server_pid():
+        return
+    channel = f"agentrows_{uuid4().hex}"
+    has_arrived = asyncio.Event()
+
+    def report(*_: object) -> None:
+        has_arrived.set()
+
+    await connection.add_listener(channel, report)
+    other = await connect_other()
+    try:
+        await database.send_notification(other, channel=channel, payload="")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PROBE_TIMEOUT_S):
+                await has_arrived.wait()
+    finally:
+        other.terminate()
+    if not has_arrived.is_set():
+        raise ConfigError(f"{NO_LISTEN_ON_POOLER}, and {SET_POOLER}")
+    await connection.remove_listener(channel, report)
 
 
 def _build_executor(
-    source: Source, status: migrate.Status, settings: Settings, on_retry: OnRetry | None
+    source: Source, status: migrate.Status, settings: Settings, retries: Retries
 ) -> Executor:
     return Executor(
         source,
-        retries=Retries(settings.retry_timeout_s, on_retry),
+        retries=retries,
         versions=_versions(status, settings),
         hash_share_tokens=settings.hash_share_tokens,
     )

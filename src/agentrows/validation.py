@@ -27,6 +27,8 @@ LONGEST_INDEXED: Final = 2000
 """In bytes; an index row has at most about 2,700."""
 LARGEST_TEXT: Final = 256 * 2**20
 """In bytes. PostgreSQL sends a row as one message of less than 1 GiB: three texts fit."""
+LARGEST_BYTES: Final = 64 * 2**20
+"""An export contains them as text of twice this size."""
 LARGEST_BATCH: Final = 1_000_000_000
 """In bytes, as PostgreSQL receives them: a statement is one message too."""
 ARRAY_ELEMENT_OVERHEAD: Final = 16

@@ -41,8 +41,8 @@ WITH input AS (
     FROM unnest($1::text[]) AS id, unnest($2::text[]) AS user_id
 ),
 sessions AS (
-    INSERT INTO session (id, user_id, created_at, updated_at)
-    SELECT id, user_id, time, time FROM input
+    INSERT INTO session (id, user_id, agent_id, created_at, updated_at)
+    SELECT id, user_id, 'chat', time, time FROM input
 ),
 tasks AS (
     INSERT INTO task (id, user_id, session_id, data, created_at, updated_at)
@@ -121,6 +121,19 @@ async def event_with_session(client: PostgresClient, session: str, user: str) ->
     return f"with session {session}/{user}"
 
 
+async def item(client: PostgresClient, session: str, user: str) -> object:
+    key = f"with session item {session}"
+    await client.append_items(session, user_id=user, agent_id="chat", items=["{}"], ids=[key])
+    return f"{key}/{user}"
+
+
+async def replaced_item(client: PostgresClient, session: str, user: str) -> object:
+    await client.append_items(session, user_id=user, agent_id="chat", items=["{}"])
+    key = f"with session item {session}"
+    await client.replace_items(session, user_id=user, agent_id="chat", items=["{}"], ids=[key])
+    return f"{key}/{user}"
+
+
 async def task(client: PostgresClient, session: str, user: str) -> object:
     key = f"{session}/{user}/new"
     await client.store_task(key, user_id=user, session_id=session, data="{}")
@@ -176,6 +189,8 @@ WRITES: Final[list[tuple[str, Write]]] = [
     ("push", push),
     ("event", event),
     ("event", event_with_session),
+    ("event", item),
+    ("event", replaced_item),
     ("task", task),
     ("checkpoint", checkpoint),
     ("checkpoint", checkpoint_with_session),

@@ -36,10 +36,14 @@ if TYPE_CHECKING:
 
 NOBODYS: Final = {
     "list_sessions_for_agent_all_users": "for the operator of an agent",
+    "list_app_sessions_all_users": "for the operator of an application",
     "prune_expired_sessions": "for every user's sessions",
     "prune_idle_threads": "for every user's threads",
     "prune_expired_memories": "for every user's memories",
     "prune_expired_store_items": "for every user's store items",
+    "prune_task_events": "for every user's task events",
+    "list_task_events_all_users": "for a server that has found the task for its user",
+    "list_push_configs_all_users": "for the sender of notifications",
     "get_session_share_by_token": "who has the token may see the share",
     **dict.fromkeys(METHODS["agents"], "agents are everybody's"),
     **dict.fromkeys(METHODS["tools"], "tools are everybody's"),
@@ -47,6 +51,9 @@ NOBODYS: Final = {
 """Methods that have no user, and why."""
 ALLOWED: Final[Mapping[str, type[AgentRowsError]]] = {
     "store_task": OwnedByAnother,
+    "save_task": OwnedByAnother,
+    "save_task at a version": OwnedByAnother,
+    "store_push_config": OwnedByAnother,
     "store_agent_memories": OwnedByAnother,
     "store_agent_memory of mira's id": OwnedByAnother,
     "store_task of mira's deleted id": Deleted,
@@ -56,6 +63,10 @@ MORE: Final[Mapping[str, tuple[str, Arguments]]] = {
     "store_agent_memory of mira's id": (
         "store_agent_memory",
         {"id": "m-1", "agent_name": "travel", "user_id": "juno", "content": ""},
+    ),
+    "save_task at a version": (
+        "save_task",
+        {"id": "k-2", "user_id": "juno", "data": "{}", "state": "x", "version": 1},
     ),
     "store_task of mira's deleted id": (
         "store_task",
@@ -119,13 +130,17 @@ OWNED: Final = (
     "session_share_access",
     "memory",
     "agentrows_feedback_key",
+    "agentrows_session_state",
+    "agentrows_user_state",
     "agentrows_checkpoint_blob",
     "agentrows_store_item",
     "agentrows_store_vector",
+    "agentrows_task_event",
+    "agentrows_push_config",
 )
 OF_CHANCE: Final = {
-    *("created_at", "updated_at", "accessed_at", "deleted_at", "expires_at", "last_stored"),
-    *("revision", "token"),
+    *("created_at", "updated_at", "accessed_at", "deleted_at", "expires_at"),
+    *("last_event_at", "last_stored", "revision", "token"),
 }
 """Fields with other values in each call."""
 
@@ -166,12 +181,11 @@ def test_every_method_is_called_or_listed_with_a_reason() -> None:
 async def store_all(client: PostgresClient, user: str) -> None:
     """Give a user rows in every table; juno's have ids of their own where a key is everybody's."""
     for method, arguments in in_order():
-        if not method.startswith(("store", "create", "record")):
+        if not method.startswith(("store", "save", "create", "record", "append")):
             continue
+        ids = {"k-1": "k-juno", "k-2": "k-2-juno"} if user == "juno" else {}
         mine = {
-            name: {"mira": user, "k-1": f"k-{user}" if user == "juno" else "k-1"}.get(value, value)
-            if isinstance(value, str)
-            else value
+            name: {"mira": user, **ids}.get(value, value) if isinstance(value, str) else value
             for name, value in arguments.items()
         }
         if method == "store_events":

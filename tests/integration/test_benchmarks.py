@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from support.postgres import Server
 
 ROOT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.slow
 COMPARISONS = {
     "get_session": "agentrows",
     "get_session_32": "agentrows",
@@ -26,6 +28,8 @@ COMPARISONS = {
     "checkpoint_small": "agentrows, bytes given",
     "checkpoint_messages": "agentrows, bytes given",
     "append_event": "agentrows, text given",
+    "adk_append": "agentrows, text given",
+    "adk_last_events": "agentrows, text given",
     "add_item": "agentrows",
     "get_items": "agentrows",
 }

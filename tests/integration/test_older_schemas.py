@@ -46,9 +46,24 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).parents[2]
 """Stores that no version of core changes: their arguments or their tables do not allow it."""
-MOVED: Final = {"agents": 3, "tasks": 7, "push notifications": 7, "shares": 6, "users": 7}
+MOVED: Final = {
+    "agents": 3,
+    "app sessions": 6,
+    "tasks": 7,
+    "task versions": 7,
+    "push configs": 7,
+    "push notifications": 7,
+    "shares": 6,
+    "threads": 6,
+    "users": 7,
+}
 """The core version that brought a column or table to a store's methods."""
-EXCEPT: Final = {"delete_agent": 1, "prune_expired_sessions": 7}
+EXCEPT: Final = {
+    "delete_agent": 1,
+    "prune_expired_sessions": 7,
+    "purge_app_session": 7,
+    "purge_session": 7,
+}
 """Methods that require another version than the others of their store."""
 WITH_EMBEDDINGS: Final = ("memory", "store vectors")
 """Stores that require pgvector."""

@@ -14,12 +14,16 @@ from agentrows import NewCheckpointWrite, NewEvent, PostgresClient, Settings, mi
 from agentrows.gen import (
     agents,
     checkpoints,
+    conversations,
     events,
     feedback,
     memory,
+    push_configs,
     push_notifications,
     sessions,
+    task_versions,
     tasks,
+    threads,
     tools,
 )
 from agentrows.migrate import Migrator
@@ -53,6 +57,13 @@ FROM generate_series(1, {ROWS}) AS n;
 INSERT INTO task (id, user_id, session_id, data, created_at)
 SELECT 't-' || n, 'u-' || n % 1000, 's-' || n, '', now() FROM generate_series(1, {ROWS}) AS n;
 
+INSERT INTO agentrows_task_event (task_id, user_id, version, data, created_at)
+SELECT 't-' || n, 'u-' || n % 1000, 1, '', now() - n * interval '1 s'
+FROM generate_series(1, {ROWS}) AS n;
+
+INSERT INTO agentrows_push_config (task_id, user_id, config_id, data)
+SELECT 't-' || n, 'u-' || n % 1000, 'c', '' FROM generate_series(1, {ROWS}) AS n;
+
 INSERT INTO push_notification (id, task_id, data, created_at)
 SELECT 'p-' || n, 't-' || n, '', now() FROM generate_series(1, {ROWS}) AS n;
 
@@ -60,13 +71,23 @@ INSERT INTO tool (id, server_name, group_kind, created_at)
 SELECT 'tool-' || n, 'server-' || n % 1000, 'kind', now() FROM generate_series(1, {ROWS}) AS n;
 
 INSERT INTO lg_checkpoint (
-    user_id, thread_id, checkpoint_id, metadata, checkpoint, checkpoint_type, created_at
+    user_id, thread_id, checkpoint_id, parent_checkpoint_id, metadata, checkpoint, checkpoint_type,
+    agentrows_checkpoint, agentrows_channels, agentrows_versions, agentrows_run_id, created_at
 )
-SELECT 'u-' || n % 1000, 's-' || n % 1000, 'c-' || n, '', '', '', now()
+SELECT 'u-' || n % 1000, 's-' || n % 1000, 'c-' || n, 'c-' || n - 1000, '', '', 'agentrows+m',
+    '', '{{a}}', ARRAY[n::text], 'r-' || n, now()
+FROM generate_series(1, {ROWS}) AS n;
+
+INSERT INTO agentrows_checkpoint_blob (
+    user_id, thread_id, checkpoint_ns, channel, version, type, value
+)
+SELECT 'u-' || n % 1000, 's-' || n % 1000, '', 'a', n::text, 'm', ''
 FROM generate_series(1, {ROWS}) AS n;
 
 ANALYZE agent; ANALYZE session; ANALYZE event; ANALYZE feedback; ANALYZE memory;
-ANALYZE task; ANALYZE push_notification; ANALYZE tool; ANALYZE lg_checkpoint;
+ANALYZE task; ANALYZE agentrows_task_event; ANALYZE agentrows_push_config;
+ANALYZE push_notification; ANALYZE tool; ANALYZE lg_checkpoint;
+ANALYZE agentrows_checkpoint_blob;
 """  # noqa: S608  a number of ours
 GUARDED = f"planner_{os.getpid()}"
 GUARD = f"""
@@ -116,6 +137,10 @@ STATEMENTS = {
         events.LIST_EVENTS_NEWEST_FIRST,
         "'u-1', 's-1', now(), '', 10",
     ),
+    "append_items": (conversations.APPEND_ITEMS, "'{e-new}', '{x}', 's-1', 'u-1', 'a-1'"),
+    "list_items": (conversations.LIST_ITEMS, "'u-1', 's-1', 'a-1', now(), '', 10"),
+    "pop_event": (conversations.POP_EVENT, "'u-1', 's-1'"),
+    "purge_events": (conversations.PURGE_EVENTS, "'u-1', 's-1', NULL"),
     "list_feedback": (feedback.LIST_FEEDBACK, "'u-1', now(), 0, 10"),
     "summarize_feedback": (feedback.SUMMARIZE_FEEDBACK, "'u-1'"),
     "list_memories": (memory.LIST_MEMORIES, "false, 'u-1', 'a-1', now(), '', 10"),
@@ -123,6 +148,26 @@ STATEMENTS = {
     "prune_memories": (memory.PRUNE_MEMORIES, ""),
     "get_task": (tasks.GET_TASK, "'t-1', 'u-1'"),
     "list_tasks": (tasks.LIST_TASKS, "'s-1', 'u-1', now(), '', 10"),
+    "save_task": (
+        task_versions.SAVE_TASK,
+        "false, 't-1', '', 's-1', 'u-1', 'x', 1, 0, '\\x00'",
+    ),
+    "find_versioned_task": (task_versions.FIND_VERSIONED_TASK, "'t-1', 'u-1'"),
+    "list_user_tasks": (
+        task_versions.LIST_USER_TASKS,
+        "'u-1', 9223372036854775807, '', -9223372036854775808, NULL, 10",
+    ),
+    "list_user_tasks_of_session": (
+        task_versions.LIST_USER_TASKS_OF_SESSION,
+        "'u-1', 's-1', 9223372036854775807, '', -9223372036854775808, '{x}', 10",
+    ),
+    "count_user_tasks": (task_versions.COUNT_USER_TASKS, "'u-1', -9223372036854775808, NULL"),
+    "list_task_events_all_users": (
+        task_versions.LIST_TASK_EVENTS_ALL_USERS,
+        "'t-1', 0, 10",
+    ),
+    "prune_task_events": (task_versions.PRUNE_TASK_EVENTS, "interval '30 days', 1000"),
+    "list_push_configs_all_users": (push_configs.LIST_PUSH_CONFIGS_ALL_USERS, "'t-1'"),
     "delete_task": (tasks.DELETE_TASK, "'t-1', 'u-1'"),
     "get_push_notification": (
         push_notifications.GET_PUSH_NOTIFICATION,
@@ -137,6 +182,47 @@ STATEMENTS = {
     "list_tools_for_server": (tools.LIST_TOOLS_FOR_SERVER, "'server-1', 'kind', '', 10"),
     "get_checkpoint": (checkpoints.GET_CHECKPOINT, "'u-1', 's-1', '', 'c-1'"),
     "list_checkpoints": (checkpoints.LIST_CHECKPOINTS, "'u-1', 's-1', '', NULL, 10"),
+    "store_thread_checkpoint": (
+        threads.STORE_THREAD_CHECKPOINT,
+        """'u-1', 's-1', '', 'c-new', 'c-1001', '{"a": "1", "b": "2"}', '{b}', '{m}', '{""}', '',
+        'm', 4, NULL, ''""",
+    ),
+    "find_thread_checkpoint": (threads.FIND_THREAD_CHECKPOINT, "'u-1', 's-1', '', 'c-1001'"),
+    "list_namespace_checkpoints": (
+        threads.LIST_NAMESPACE_CHECKPOINTS,
+        "'u-1', 's-1', '', NULL, 10",
+    ),
+    "list_namespace_checkpoints_behind": (
+        threads.LIST_NAMESPACE_CHECKPOINTS,
+        "'u-1', 's-1', '', 'c-1001', 10",
+    ),
+    "list_thread_checkpoints": (
+        threads.LIST_THREAD_CHECKPOINTS,
+        "'u-1', NULL, NULL, NULL, NULL, 10",
+    ),
+    "list_channel_history": (
+        threads.LIST_CHANNEL_HISTORY,
+        "'u-1', 's-1', '', NULL, '{b}', 1000",
+    ),
+    "list_thread_heads": (threads.LIST_THREAD_HEADS, "'u-1', 's-1'"),
+    "list_threads": (threads.LIST_THREADS, "'u-1', now(), '', 10"),
+    "copy_thread": (threads.COPY_THREAD, "'u-1', 's-1', 's-copy'"),
+    "lock_checkpoints_of_threads": (threads.LOCK_CHECKPOINTS_OF_THREADS, "'u-1', '{s-1}'"),
+    "delete_threads": (threads.DELETE_THREADS, "'u-1', '{s-1}'"),
+    "lock_checkpoints_of_runs": (threads.LOCK_CHECKPOINTS_OF_RUNS, "'u-1', '{r-1}'"),
+    "delete_runs": (threads.DELETE_RUNS, "'u-1', '{r-1}'"),
+    "lock_checkpoints": (threads.LOCK_CHECKPOINTS, "'u-1', 's-1', '{\"\"}', '{c-1001}'"),
+    "lock_unnamed_values": (threads.LOCK_UNNAMED_VALUES, "10000, '{u-1}', '{s-1}'"),
+    "delete_unnamed_values": (
+        threads.DELETE_UNNAMED_VALUES,
+        "'{u-1}', '{s-1}', '{\"\"}', '{a}', '{1}'",
+    ),
+    "list_idle_threads": (threads.LIST_IDLE_THREADS, "interval '1 day', '', ''"),
+    "lock_idle_threads": (threads.LOCK_IDLE_THREADS, "'{u-1}', '{s-1}'"),
+    "delete_idle_threads": (
+        threads.DELETE_IDLE_THREADS,
+        "'{u-1}', '{s-1}', interval '365 days'",
+    ),
     "list_checkpoints_behind": (checkpoints.LIST_CHECKPOINTS, "'u-1', 's-1', '', 'c-1', 10"),
 }
 

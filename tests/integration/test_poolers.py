@@ -22,6 +22,7 @@ from agentrows import (
     Unavailable,
     migrate,
 )
+from agentrows.gen.database import send_notification
 from agentrows.migrate import Migrator
 from support.servers import pgbouncer
 from support.stores import count, event
@@ -179,6 +180,36 @@ async def test_session_pooler_may_refuse_keepalive_parameters(
     ) as port:
         async with PostgresClient.open(through(port, migrated), migrations="off") as client:
             await asyncio.gather(*(client.list_agents() for _ in range(10)))
+
+
+async def test_listen_is_refused_by_transaction_pooler_and_works_in_session_mode(
+    migrated: str, server: Server, pooled: Pooled
+) -> None:
+    folder = Path(server.postgres.pgdata)
+    settings = Settings(**SETTINGS, migrations="off")
+    async with PostgresClient.open(pooled(migrated), settings=settings) as client:
+        with pytest.raises(ConfigError, match="behind a transaction pooler"):
+            async with client.listen("orders"):
+                pass
+
+    ignored = "ignore_startup_parameters = client_connection_check_interval, tcp_user_timeout"
+    ignored += ", tcp_keepalives_idle, tcp_keepalives_interval, tcp_keepalives_count\n"
+    with pgbouncer(folder, 5432, "postgres", pool_size=1, more=ignored) as port:
+        dsn = through(port, migrated)
+        async with PostgresClient.open(dsn, migrations="off") as client:
+            with pytest.raises(ConfigError, match="AGENTROWS_POOLER=transaction"):
+                async with client.listen("orders"):
+                    pass
+
+    more = f"pool_mode = session\n{ignored}"
+    with pgbouncer(folder, 5432, "postgres", pool_size=PROCESSES, more=more) as port:
+        async with (
+            PostgresClient.open(through(port, migrated), migrations="off") as client,
+            client.listen("orders") as notifications,
+        ):
+            await send_notification(client.db.once, channel="orders", payload="1")
+            async with asyncio.timeout(10):
+                assert (await anext(notifications)).payload == "1"
 
 
 async def test_schema_is_verified_but_not_migrated_through_pooler(

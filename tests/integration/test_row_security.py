@@ -29,7 +29,7 @@ from agentrows import (
 )
 from agentrows.migrate import Migrator
 from policy.checks.owner_scope import LINKS
-from support.methods import METHODS, call, in_order
+from support.methods import call, in_order
 from support.stores import count, event
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ GRANT CREATE ON SCHEMA public TO {ROLE};
 EVERY_TABLE: Final = """
     SELECT relname::text FROM pg_class
     WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
-        AND relname !~ 'schema_migrations' AND relname NOT IN ('agent', 'tool', 'toolserver')
+        AND relname !~ 'schema_migrations'
+        AND relname NOT IN ('agent', 'agentrows_app_state', 'tool', 'toolserver')
     ORDER BY relname
 """
 
@@ -394,12 +395,20 @@ async def test_unscoped_role_can_be_denied_all_rows(
     await superuser.execute(f"DROP ROLE {strict}")
 
 
+OF_ALL_USERS: Final = (
+    "erase_user",
+    "prune_expired_sessions",
+    "prune_idle_threads",
+    "prune_task_events",
+)
+
+
 async def test_every_method_works_in_as_user_without_rows_of_others(
     client: PostgresClient, superuser: asyncpg.Connection
 ) -> None:
     for method, arguments in in_order():
         try:
-            if method in ("erase_user", "prune_expired_sessions"):
+            if method in OF_ALL_USERS:
                 continue
             async with client.as_user("mira") as tx:
                 answer = await call(tx, method, arguments)
@@ -410,8 +419,8 @@ async def test_every_method_works_in_as_user_without_rows_of_others(
 
 
 async def test_methods_for_all_users_are_refused_in_as_user(client: PostgresClient) -> None:
-    for method in ("erase_user", "prune_expired_sessions"):
-        arguments = METHODS["users" if method == "erase_user" else "sessions"][method]
+    for method in OF_ALL_USERS:
+        arguments = dict(in_order())[method]
         with pytest.raises(InvalidValue, match=f"{method} needs the rows of every user"):
             async with client.as_user("mira") as tx:
                 await call(tx, method, arguments)
@@ -465,7 +474,7 @@ async def test_every_user_table_has_the_same_forced_policy(
         (True, True, "agentrows_owner", "*", True, True)
     }, "add a policy for each new table in a file of the track rls, as its other files do"
     assert len({row["rule"] for row in found if row["relname"] not in LINKS}) == 1
-    assert len(found) == 15, "update this number when a table of users' rows is added"
+    assert len(found) == 20, "update this number when a table of users' rows is added"
 
 
 async def test_policies_follow_the_tables_on_an_empty_database(
@@ -514,13 +523,13 @@ def test_command_line_selects_policy_tracks_by_setting_or_name(
         return done.stdout
 
     assert "rls" not in run("status")
-    assert "rls\t-\t4\t4 pending" in run("status", AGENTROWS_ROW_SECURITY="true")
-    run("goto", "4", "--track", "rls")
-    assert "rls\t4\t4\tcurrent" in run("status", AGENTROWS_ROW_SECURITY="true")
+    assert "rls\t-\t6\t6 pending" in run("status", AGENTROWS_ROW_SECURITY="true")
+    run("goto", "6", "--track", "rls")
+    assert "rls\t6\t6\tcurrent" in run("status", AGENTROWS_ROW_SECURITY="true")
     run("up", AGENTROWS_ROW_SECURITY="true")
-    assert run("version", AGENTROWS_ROW_SECURITY="true").endswith("rls\t4\nrls_vector\t2\n")
+    assert run("version", AGENTROWS_ROW_SECURITY="true").endswith("rls\t6\nrls_vector\t2\n")
     run("down", "1", "--track", "rls_vector")
-    assert run("version", AGENTROWS_ROW_SECURITY="true").endswith("rls\t4\nrls_vector\t1\n")
+    assert run("version", AGENTROWS_ROW_SECURITY="true").endswith("rls\t6\nrls_vector\t1\n")
     server.drop_database(name)
 
 

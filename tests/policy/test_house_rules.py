@@ -131,7 +131,9 @@ def test_both_memory_searches_have_the_same_conditions() -> None:
     assert sql_of("SearchAndTouchMemories").startswith(shared)
 
 
-@pytest.mark.parametrize("other", ["LockExpiredSessions", "PruneSessions"])
+@pytest.mark.parametrize(
+    "other", ["LockExpiredSessions", "PruneSessions", "CountValuesOfExpiredSessions"]
+)
 def test_dry_run_and_prune_have_the_same_idle_condition(other: str) -> None:
     _, where, rest = sql_of("CountExpiredSessions").partition("WHERE\n")
     condition, ended, _ = rest.partition("\n),\n")
@@ -150,3 +152,21 @@ def test_every_relative_link_of_a_document_exists(path: Path) -> None:
     assert [link for link in links if not (path.parent / link).exists()] == [], (
         "these links lead to no file"
     )
+
+
+GUARD = re.compile(
+    r"length\(([\w.]+)\) - length\(translate\((?:(?!length\().)*? pg_input_is_valid\(\1, 'jsonb'\)"
+)
+
+
+def test_every_copy_of_the_json_depth_guard_is_the_same() -> None:
+    """The guard counts brackets, because the server cannot parse JSON that is nested too deep."""
+    texts = [" ".join(path.read_text().split()) for path in (ROOT / "queries").glob("*.sql")]
+    copies = [
+        match[0].replace(match[1], "text") for text in texts for match in GUARD.finditer(text)
+    ]
+
+    assert len(copies) == sum(text.count("max(nested.depth)") for text in texts) > 1, (
+        "write the guard as the other queries do"
+    )
+    assert len(set(copies)) == 1, "the copies of the guard differ"

@@ -11,10 +11,13 @@ SOURCE = Path(__file__).parents[2] / "src"
 
 # A part of the package → the other parts that it may import.
 MAY_IMPORT = {
+    # An adapter uses public names and methods of the client, and its framework.
+    "a2a": {"agentrows", "errors", "validation"},
     "agentrows": {
         *("client", "config", "db", "errors", "gen", "startup", "stores", "validation"),
         "_version",
     },
+    "adk": {"agentrows", "config", "errors"},
     "bridge": {"client", "errors"},
     # `agentrows`: the demo is an application.
     "cli": {"_version", "agentrows", "config", "db", "errors", "imports", "migrate", "roles"},
@@ -24,9 +27,9 @@ MAY_IMPORT = {
     "errors": set[str](),
     "gen": set[str](),
     "imports": {"client", "config", "db", "errors", "gen", "stores", "validation"},
-    # `agentrows`: the models of rows.
     "langgraph": {"agentrows", "bridge", "errors", "validation"},
     "migrate": {"_version", "config", "db", "errors"},
+    "openai_agents": {"agentrows", "bridge", "validation"},
     "roles": {"errors", "migrate"},
     "startup": {"config", "db", "errors", "gen", "migrate", "stores", "validation"},
     "stores": {"db", "errors", "gen", "validation"},
@@ -87,11 +90,13 @@ GENERATOR_MAY_IMPORT = {
 ADAPTERS = {"langchain_core": "langgraph", "langgraph": "langgraph"}
 # A part → libraries that it must not import.
 FORBIDDEN_LIBRARIES = {
+    "a2a": {"asyncpg"},
     "gen": {"asyncpg"},
     "stores": {"asyncpg"},
     "config": {"asyncpg"},
     "bridge": {"asyncpg"},
     "langgraph": {"asyncpg"},
+    "openai_agents": {"asyncpg"},
     "sqlc_gen_asyncpg": {"agentrows", "asyncpg"},
 }
 

@@ -32,22 +32,34 @@ OWNED = {table for table in SCHEMA.columns if SCHEMA.is_owned(table)}
 UNSCOPED = {
     "CountExpiredSessions": {""},
     "CountIdleThreads": {""},
+    "CountExpiredTaskEvents": {""},
+    "ErasePushConfigs": {"config"},
+    "CountValuesOfExpiredSessions": {""},
     "EraseUser": {"access", "ambiguous", "other"},
     "FindSessionShares": {""},
     "IsTaskDeleted": {""},
     "ListAllAgentSessionsByActivity": {""},
     "ListAllAgentSessionsByCreation": {""},
+    "ListAllAppSessions": {""},
     "ListChannelHistory": {"with"},
     "ListIdleSessions": {""},
     "ListIdleThreads": {""},
+    "ListPushConfigsAllUsers": {""},
+    "ListTaskEventsAllUsers": {""},
     "LockExpiredSessions": {""},
+    "LockTasksOfSession": {""},
     "LockTasksOfSessions": {""},
     "LockUnnamedValues": {"blob"},
     "PruneMemories": {""},
+    "PruneRowsOfTasks": {""},
     "PruneSessions": {""},
+    "PurgeSession": {"hidden", "other"},
     "PruneThread": {"with"},
     "PruneStoreItems": {""},
+    "PruneTaskEvents": {""},
+    "PurgeTask": {"config"},
     "RecordShareAccess": {""},
+    "UpsertPushConfig": {"other"},
     "UpsertPushNotification": {"other"},
 }
 
@@ -96,6 +108,7 @@ GIVERS = (
     r"(?<=\n    )@user_id(?:::text)?(?=[,\n])",
     r"(?<=\n        )@user_id(?:::text)?(?=[,\n])",
     r"(?<=\()@user_id(?=, @thread_id)",
+    r"(?<=, )@user_id::text(?=, @config_id)",
 )
 """Values that give a new row to the caller, as the queries write them."""
 
@@ -287,7 +300,7 @@ def test_unused_reason_is_reported() -> None:
     assert not problems(Query("Fine", "SELECT * FROM session", {"session": "why"}), SCHEMA)
 
 
-# The condition for the owner of a task is in three files, with the same text.
+# The condition for the owner of a task is in four files, with the same text.
 
 OWNER = re.compile(
     r"task\.user_id = @user_id\S*\s+OR \(\s*task\.user_id IS NULL.*?\)\s*\)\s*\)", re.DOTALL
@@ -306,7 +319,7 @@ def owner_rules(file: str) -> list[str]:
 
 
 def test_owner_of_a_task_has_one_rule_in_every_query() -> None:
-    files = ("tasks.sql", "push_notifications.sql", "users.sql")
+    files = ("app_sessions.sql", "tasks.sql", "push_notifications.sql", "users.sql")
     rules = [rule for file in files for rule in owner_rules(file)]
     written = sum(query.sql.count("HAVING") for query in QUERIES)
     assert len(set(rules)) == 1, "the conditions for the owner of a task differ"

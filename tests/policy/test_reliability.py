@@ -13,7 +13,7 @@ DOCUMENT = (ROOT / "docs" / "reliability.md").read_text()
 ONCE = "once"
 TRANSACTION = "in a transaction of their own"
 STREAM = "a stream, begun once"
-ALL_OF_IT = {"require", "read_access_scope", "choose_isolation"}
+ALL_OF_IT = {"_check_key", "_check_owner", "require", "read_access_scope", "choose_isolation"}
 """Functions of the store's executor that run no statement, or declare it themselves."""
 
 

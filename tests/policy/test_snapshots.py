@@ -23,6 +23,7 @@ QUERIES = [
     query for path in sorted((ROOT / "queries").glob("*.sql")) for query in read_queries(path)
 ]
 REVIEWED: Final = {
+    "AppendAppEvent": "compares the version in an update, which reads the newest row",
     "CopyThread": "replaces the locked rows, and deletes nothing",
     "InsertEvents": "writes the locked session and new events, and deletes nothing",
     "InsertNewEvents": "writes the locked session and new events, and deletes nothing",
@@ -33,7 +34,7 @@ REVIEWED: Final = {
     "UpsertPushNotification": "inserts a config of the locked task; a taken id is a conflict",
 }
 """Reviewed statements, with the reason."""
-AFTER_LOCKS: Final = {"EraseUser", "PruneSessions"}
+AFTER_LOCKS: Final = {"EraseUser", "PruneSessions", "PurgeSession", "PurgeTask"}
 """Statements that remove a session or a task, run after statements that lock them."""
 
 

@@ -31,6 +31,7 @@ Arguments: TypeAlias = "Mapping[str, object]"
 
 MIRA: Final[Arguments] = {"user_id": "mira"}
 THREAD: Final[Arguments] = {"thread_id": "t-1", **MIRA}
+APP: Final[Arguments] = {"app_name": "travel", **MIRA}
 BYTES_THREAD: Final[Arguments] = {"thread_id": "b-t", **MIRA}
 SERVER: Final[Arguments] = {"server_name": "maps", "group_kind": "MCP"}
 WRITE: Final = NewCheckpointWrite(idx=0, channel="answer", value_type="json", value="eyI=")
@@ -56,6 +57,23 @@ METHODS: Final[dict[str, dict[str, Arguments]]] = {
         "delete_session": {"id": "s-2", **MIRA},
         "prune_expired_sessions": {"retention": timedelta(days=1)},
     },
+    "app sessions": {
+        "create_app_session": {"id": "s-3", "started_at": 1.0, "user_state": {"a": 1}, **APP},
+        "append_app_event": {
+            "id": "e-3",
+            "session_id": "s-3",
+            "version": 1,
+            "data": "{}",
+            "occurred_at": 2.0,
+            **APP,
+        },
+        "find_app_session": {"id": "s-3", **APP},
+        "list_app_sessions": APP,
+        "list_app_sessions_all_users": {"app_name": "travel"},
+        "find_user_state": APP,
+        "purge_app_session": {"id": "s-3", **APP},
+        "purge_session": {"id": "s-3", **MIRA},
+    },
     "shares": {
         "create_session_share": {"session_id": "s-1", **MIRA},
         "get_session_share_by_token": {"token": "unknown"},
@@ -70,11 +88,48 @@ METHODS: Final[dict[str, dict[str, Arguments]]] = {
         "stream_events_for_session": {"session_id": "s-1", **MIRA},
         "delete_event": {"id": "e-1", **MIRA},
     },
+    "conversations": {
+        "append_items": {"session_id": "s-1", "agent_id": "travel", "items": ["{}"], **MIRA},
+        "list_items": {"session_id": "s-1", "agent_id": "travel", **MIRA},
+        "pop_event": {"session_id": "s-1", "agent_id": "travel", **MIRA},
+        "replace_items": {"session_id": "s-1", "agent_id": "travel", "items": ["{}"], **MIRA},
+        "purge_events": {"session_id": "s-1", "agent_id": "travel", **MIRA},
+    },
     "tasks": {
         "store_task": {"id": "k-1", "data": "{}", "session_id": "s-1", **MIRA},
         "get_task": {"id": "k-1", **MIRA},
         "list_tasks_for_session": {"session_id": "s-1", **MIRA},
         "delete_task": {"id": "k-1", **MIRA},
+    },
+    "task versions": {
+        "save_task": {
+            "id": "k-2",
+            "data": '{"id": "k-2"}',
+            "state": "TASK_STATE_WORKING",
+            "session_id": "s-1",
+            "event": b"began",
+            **MIRA,
+        },
+        "find_versioned_task": {"id": "k-2", **MIRA},
+        "list_tasks": MIRA,
+        "count_tasks": {"session_id": "s-1", **MIRA},
+        "list_task_events_all_users": {"task_id": "k-2"},
+        "cancel_task": {
+            "id": "k-2",
+            "data": '{"id": "k-2"}',
+            "state": "TASK_STATE_CANCELED",
+            "final_states": ["TASK_STATE_CANCELED"],
+            **MIRA,
+        },
+        "prune_task_events": {"retention": timedelta(days=1)},
+        "purge_task": {"id": "k-2", **MIRA},
+    },
+    "push configs": {
+        "store_push_config": {"id": "c-1", "task_id": "k-2", "data": b"{}", **MIRA},
+        "list_push_configs": {"task_id": "k-2", **MIRA},
+        "list_push_configs_all_users": {"task_id": "k-2"},
+        "delete_push_config": {"id": "c-1", "task_id": "k-2", **MIRA},
+        "delete_push_configs": {"task_id": "k-2", **MIRA},
     },
     "push notifications": {
         "store_push_notification": {"id": "c-1", "task_id": "k-1", "data": "{}", **MIRA},
@@ -249,6 +304,9 @@ NO_ID: Final = ("", "x" * 513, "ü" * 257)
 NO_LIMIT: Final = (0, -1, -(2**63), 2**63, True, False, 1.5, 2.0, "2")
 
 
+TAKING: Final = ("delete", "reset", "prune", "purge", "erase")
+
+
 def in_order(*, of_store: str | None = None) -> list[tuple[str, Arguments]]:
     """Every method with its arguments; methods that delete rows are last, in reverse."""
     every = [
@@ -257,7 +315,7 @@ def in_order(*, of_store: str | None = None) -> list[tuple[str, Arguments]]:
         if of_store in (None, store)
         for call in methods.items()
     ]
-    taking = [call for call in every if call[0].startswith(("delete", "reset", "prune", "erase"))]
+    taking = [call for call in every if call[0].startswith(TAKING)]
     return [call for call in every if call not in taking] + taking[::-1]
 
 

@@ -62,19 +62,19 @@ UserSource = Annotated[
     ),
 ]
 
-imports = typer.Typer(
+import_commands = typer.Typer(
     help="Copy the rows of another store into this one.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
 
-@imports.callback()
+@import_commands.callback()
 def handle_options() -> None:
     """Copy the rows of another store into this one."""
 
 
-@imports.command("langgraph")
+@import_commands.command("langgraph")
 def import_langgraph(
     *,
     dsn: Target = None,

@@ -172,7 +172,7 @@ async def open_pool(
 
     """
     pool = ConnectionPool(
-        _connector(dsn, settings, prepare, password),
+        connector(dsn, settings, prepare=prepare, password=password),
         min_size=settings.pool_min_size,
         max_size=settings.pool_max_size,
         max_idle_s=settings.pool_max_idle_s,
@@ -184,10 +184,10 @@ async def open_pool(
     return pool
 
 
-def _connector(
-    dsn: str, settings: Settings, prepare: Prepare, password: Password | None
+def connector(
+    dsn: str, settings: Settings, *, prepare: Prepare, password: Password | None
 ) -> Callable[[], Coroutine[object, object, asyncpg.Connection]]:
-    """Return the function that opens and prepares the connections of a pool."""
+    """Return a function that opens a connection and runs `prepare` on it."""
     is_pooled = settings.pooler == "transaction"
 
     async def prepare_in_time(connection: asyncpg.Connection) -> None:

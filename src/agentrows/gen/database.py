@@ -13,18 +13,22 @@ from .pgvectors import PgVector
 
 __all__ = [
     "FIND_VECTOR_SCHEMA",
+    "GET_SERVER_PROCESS",
     "PING",
     "PROBE_JSON",
     "PROBE_VECTOR",
     "READ_ACCESS_SCOPE",
     "RESTRICT_TO_USER",
+    "SEND_NOTIFICATION",
     "RestrictToUserRow",
     "find_vector_schema",
+    "get_server_process",
     "ping",
     "probe_json",
     "probe_vector",
     "read_access_scope",
     "restrict_to_user",
+    "send_notification",
 ]
 
 
@@ -43,9 +47,11 @@ _ACCESS_SCOPE_COLUMNS: Final = (
     "user_id",
     "is_denied",
     "has_feedback_keys",
+    "has_states",
     "has_checkpoint_values",
     "has_store_items",
     "has_store_vectors",
+    "has_task_events",
     "has_memory",
     "has_vector_track",
     "isolation",
@@ -64,6 +70,25 @@ async def ping(db: DBTX, /) -> int:
     """Return 1."""
     value = await db.fetchval(PING)
     return _INT.validate_python(required(value, "Ping"))
+
+
+GET_SERVER_PROCESS: Final = """-- name: GetServerProcess :one
+SELECT pg_backend_pid()::integer AS "process_id!\""""
+
+
+async def get_server_process(db: DBTX, /) -> int:
+    """Return the id of the server process that runs this statement."""
+    value = await db.fetchval(GET_SERVER_PROCESS)
+    return _INT.validate_python(required(value, "GetServerProcess"))
+
+
+SEND_NOTIFICATION: Final = """-- name: SendNotification :exec
+SELECT pg_notify($1::text, $2::text)"""
+
+
+async def send_notification(db: DBTX, /, *, channel: str, payload: str) -> None:
+    """Send a notification to the sessions that listen to a channel."""
+    await db.execute(SEND_NOTIFICATION, channel, payload)
 
 
 FIND_VECTOR_SCHEMA: Final = """-- name: FindVectorSchema :one
@@ -95,9 +120,11 @@ SELECT
         AND coalesce(row_security_active(to_regclass('session')), false)
     )::boolean AS "is_denied!",
     (to_regclass('agentrows_feedback_key') IS NOT NULL)::boolean AS "has_feedback_keys!",
+    (to_regclass('agentrows_session_state') IS NOT NULL)::boolean AS "has_states!",
     (to_regclass('agentrows_checkpoint_blob') IS NOT NULL)::boolean AS "has_checkpoint_values!",
     (to_regclass('agentrows_store_item') IS NOT NULL)::boolean AS "has_store_items!",
     (to_regclass('agentrows_store_vector') IS NOT NULL)::boolean AS "has_store_vectors!",
+    (to_regclass('agentrows_task_event') IS NOT NULL)::boolean AS "has_task_events!",
     (to_regclass('memory') IS NOT NULL)::boolean AS "has_memory!",
     (to_regclass('vector_schema_migrations') IS NOT NULL)::boolean AS "has_vector_track!",
     current_setting('transaction_isolation')::text AS "isolation!\""""
@@ -132,8 +159,12 @@ WHERE
             to_regclass('feedback'),
             to_regclass('agentrows_checkpoint_blob'),
             to_regclass('agentrows_feedback_key'),
+            to_regclass('agentrows_session_state'),
+            to_regclass('agentrows_user_state'),
             to_regclass('agentrows_store_item'),
             to_regclass('agentrows_store_vector'),
+            to_regclass('agentrows_task_event'),
+            to_regclass('agentrows_push_config'),
             to_regclass('lg_checkpoint'),
             to_regclass('lg_checkpoint_write'),
             to_regclass('crewai_agent_memory'),

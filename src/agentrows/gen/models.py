@@ -12,10 +12,13 @@ from .pgvectors import PgVector
 __all__ = [
     "AccessScope",
     "Agent",
+    "AppEventComparison",
+    "AppSession",
     "ChannelValueKey",
     "Checkpoint",
     "CheckpointDigest",
     "CheckpointWrite",
+    "Conversation",
     "CopiedThread",
     "CrewAIFlowState",
     "CrewAIMemory",
@@ -30,6 +33,7 @@ __all__ = [
     "ImportedCheckpoint",
     "ImportedValue",
     "ImportedWrite",
+    "ListedThread",
     "LockedCheckpoints",
     "LockedTools",
     "Memory",
@@ -45,6 +49,7 @@ __all__ = [
     "PrunedSessions",
     "PrunedStoreItem",
     "PrunedThreads",
+    "PushConfig",
     "PushNotification",
     "RefreshedTools",
     "Session",
@@ -62,6 +67,7 @@ __all__ = [
     "StoreHit",
     "StoreItem",
     "Task",
+    "TaskEvent",
     "Thread",
     "ThreadAncestor",
     "ThreadCheckpoint",
@@ -72,6 +78,7 @@ __all__ = [
     "ToolServer",
     "ValueKey",
     "VectorSchema",
+    "VersionedTask",
     "WriteDigest",
 ]
 
@@ -195,6 +202,20 @@ class Memory(BaseModel):
     )
 
 
+class PushConfig(BaseModel):
+    """A push notification configuration of A2A for a task, which need not be stored."""
+
+    task_id: str = Field(description="The task whose progress is reported.")
+    user_id: str = Field(description="The user that registered the config.")
+    config_id: str = Field(
+        description="Chosen by the application; unique for the task and the user.",
+    )
+    data: bytes = Field(
+        description="The config in the form of the application, which may be encrypted.",
+    )
+    created_at: dt.datetime = Field(description="When the config was first stored.")
+
+
 class PushNotification(BaseModel):
     """A push notification configuration of A2A: the address to which the progress of a task is reported."""
 
@@ -259,29 +280,6 @@ class SessionShareAccess(BaseModel):
     )
 
 
-class Task(BaseModel):
-    """An A2A task: a unit of work that an agent does for a session."""
-
-    id: str = Field(description="Chosen by the application; unique across all users.")
-    data: str = Field(description="The A2A task as JSON text.")
-    session_id: str | None = Field(
-        description="The session of the task; NULL for a task outside of sessions.",
-    )
-    created_at: dt.datetime | None = Field(
-        description="When the task was first stored; NULL sorts as the oldest.",
-    )
-    updated_at: dt.datetime | None = Field(description="When the task was last stored.")
-    deleted_at: dt.datetime | None = Field(
-        description="When the task was deleted, after which its id cannot be reused; NULL while the row is live.",
-    )
-    protocol_version: str | None = Field(
-        description="The A2A version of data, such as 1.0; NULL for a row older than this column.",
-    )
-    user_id: str | None = Field(
-        description="The owner of the task; NULL for a row older than this column whose session does not determine the owner.",
-    )
-
-
 class Tool(BaseModel):
     """A tool that a tool server offers."""
 
@@ -328,9 +326,13 @@ class AccessScope(BaseModel):
         description="Whether the policies hide every row, because no user is set.",
     )
     has_feedback_keys: bool
+    has_states: bool = Field(
+        description="Whether the tables of the states of sessions and users exist.",
+    )
     has_checkpoint_values: bool
     has_store_items: bool
     has_store_vectors: bool
+    has_task_events: bool
     has_memory: bool
     has_vector_track: bool = Field(
         description="Whether the table `memory` is that of the track vector.",
@@ -338,6 +340,35 @@ class AccessScope(BaseModel):
     isolation: str = Field(
         description="The name of the level as PostgreSQL writes it, such as read committed.",
     )
+
+
+class AppEventComparison(BaseModel):
+    """The stored facts about an event that was not appended."""
+
+    version: int
+    is_stored: bool
+    is_same: bool
+
+
+class AppSession(BaseModel):
+    """A session of an application, with the states that the application reads."""
+
+    id: str = Field(
+        description="The id that the application uses; unique for the user and the application.",
+    )
+    user_id: str
+    version: int = Field(
+        description="The number of changes of the session, which the next event passes; 0 for a session of another program, without a state.",
+    )
+    last_event_at: float = Field(
+        description="The time of the last event by the clock of the application, in seconds since 1970.",
+    )
+    state: JsonValue = Field(description="The state of the session alone.")
+    user_state: JsonValue = Field(description="The state that all sessions of the user share.")
+    app_state: JsonValue = Field(
+        description="The state that all sessions of the application share.",
+    )
+    events: list[str] = Field(description="The data of the events that were read, oldest first.")
 
 
 class ChannelValueKey(BaseModel):
@@ -430,6 +461,15 @@ class CheckpointWrite(BaseModel):
     )
 
 
+class Conversation(BaseModel):
+    """The agent of a session."""
+
+    agent_id: str | None = Field(
+        description="The agent of the conversation; NULL if it is unknown.",
+    )
+    is_deleted: bool
+
+
 class CopiedThread(BaseModel):
     """The result of copying a thread."""
 
@@ -467,6 +507,14 @@ class ErasedUser(BaseModel):
     )
     checkpoint_values: int = Field(description="Values of channels of LangGraph threads.")
     feedback_keys: int = Field(description="Idempotency keys of the feedback.")
+    session_states: int = Field(description="States of the user's sessions with applications.")
+    user_states: int = Field(
+        description="States that the user's sessions with an application share.",
+    )
+    task_events: int = Field(description="Events of the user's tasks.")
+    push_configs: int = Field(
+        description="Push notification configs that the user registered, and those of others for the user's tasks.",
+    )
     memories: int
     store_items: int = Field(description="JSON documents by namespace and key.")
     store_vectors: int = Field(description="Vectors of these documents.")
@@ -585,6 +633,16 @@ class ImportedWrite(BaseModel):
         default=None,
         description="The time of the write's checkpoint; None if it is unknown.",
     )
+
+
+class ListedThread(BaseModel):
+    """A thread, and whether it is idle."""
+
+    user_id: str = Field(description="The owner of the thread.")
+    thread_id: str = Field(
+        description="The LangGraph thread, usually the id of a session of the user.",
+    )
+    is_idle: bool
 
 
 class LockedCheckpoints(BaseModel):
@@ -948,6 +1006,36 @@ class StoreItem(BaseModel):
     updated_at: dt.datetime = Field(description="When the value was last stored.")
 
 
+class Task(BaseModel):
+    """An A2A task: a unit of work that an agent does for a session."""
+
+    id: str = Field(description="Chosen by the application; unique across all users.")
+    data: str = Field(description="The A2A task as JSON text.")
+    session_id: str | None = Field(
+        description="The session of the task; NULL for a task outside of sessions.",
+    )
+    created_at: dt.datetime | None = Field(
+        description="When the task was first stored; NULL sorts as the oldest.",
+    )
+    updated_at: dt.datetime | None = Field(description="When the task was last stored.")
+    deleted_at: dt.datetime | None = Field(
+        description="When the task was deleted, after which its id cannot be reused; NULL while the row is live.",
+    )
+    protocol_version: str | None = Field(
+        description="The A2A version of data, such as 1.0; NULL for a row older than this column.",
+    )
+    user_id: str | None = Field(
+        description="The owner of the task; NULL for a row older than this column whose session does not determine the owner.",
+    )
+
+
+class TaskEvent(BaseModel):
+    """A change of a task."""
+
+    version: int = Field(description="The version of the task after the change.")
+    data: bytes = Field(description="The change in the form of the application.")
+
+
 class Thread(BaseModel):
     """A LangGraph thread of a user."""
 
@@ -1080,10 +1168,8 @@ class ThreadHead(BaseModel):
 class ThreadKey(BaseModel):
     """The key of a thread."""
 
-    user_id: str = Field(description="The owner of the thread.")
-    thread_id: str = Field(
-        description="The LangGraph thread, usually the id of a session of the user.",
-    )
+    user_id: str
+    thread_id: str
 
 
 class ValueKey(BaseModel):
@@ -1104,6 +1190,28 @@ class VectorSchema(BaseModel):
     schema_name: str
     is_on_search_path: bool = Field(
         description="Whether statements find the types without the name of the schema.",
+    )
+
+
+class VersionedTask(BaseModel):
+    """A task with its version and the columns by which tasks are listed."""
+
+    id: str = Field(description="Chosen by the application; unique across all users.")
+    data: str = Field(description="The A2A task as JSON text.")
+    session_id: str | None = Field(
+        description="The session of the task; None for a task outside of sessions.",
+    )
+    protocol_version: str | None = Field(
+        description="The A2A version of data, such as 1.0; None for older rows.",
+    )
+    state: str | None = Field(
+        description="The state of the task; None if another writer stored data that contains no state.",
+    )
+    status_ns: int | None = Field(
+        description="The time of the status in nanoseconds since 1970; None without a time, and for a task that another writer stored.",
+    )
+    version: int = Field(
+        description="The number of times that save_task and cancel_task stored the task.",
     )
 
 

@@ -25,8 +25,10 @@ __all__ = [
     "LIST_IDLE_SESSIONS",
     "LIST_SESSIONS_BY_ACTIVITY",
     "LIST_SESSIONS_BY_CREATION",
+    "LIST_TASKS_OF_SESSIONS",
     "LOCK_EXPIRED_SESSIONS",
     "LOCK_TASKS_OF_SESSIONS",
+    "PRUNE_ROWS_OF_TASKS",
     "PRUNE_SESSIONS",
     "UPSERT_SESSION",
     "count_expired_sessions",
@@ -42,8 +44,10 @@ __all__ = [
     "list_idle_sessions",
     "list_sessions_by_activity",
     "list_sessions_by_creation",
+    "list_tasks_of_sessions",
     "lock_expired_sessions",
     "lock_tasks_of_sessions",
+    "prune_rows_of_tasks",
     "prune_sessions",
     "upsert_session",
 ]
@@ -64,6 +68,7 @@ _IDLE_SESSION_COLUMNS: Final = ("id", "user_id", "last_used")
 _READ_IDLE_SESSION: Final = reader(models.IdleSession, _IDLE_SESSION_COLUMNS)
 _SESSION_KEY_COLUMNS: Final = ("id", "user_id")
 _READ_SESSION_KEY: Final = reader(models.SessionKey, _SESSION_KEY_COLUMNS)
+_LIST_STR: Final[TypeAdapter[list[str]]] = TypeAdapter(list[str])
 _PRUNED_SESSIONS_COLUMNS: Final = (
     "sessions",
     "tasks",
@@ -605,6 +610,50 @@ async def lock_tasks_of_sessions(
     """
     rows = await db.fetch(LOCK_TASKS_OF_SESSIONS, id, user_id)
     return [_READ_SESSION_KEY(row) for row in rows]
+
+
+LIST_TASKS_OF_SESSIONS: Final = """-- name: ListTasksOfSessions :many
+WITH given AS MATERIALIZED (
+    SELECT unnest($1::text[]) AS id, unnest($2::text[]) AS user_id
+)
+SELECT task.id FROM task
+INNER JOIN given ON task.session_id = given.id AND task.user_id = given.user_id"""
+
+
+async def list_tasks_of_sessions(
+    db: DBTX,
+    /,
+    *,
+    id: Sequence[str],
+    user_id: Sequence[str],
+) -> list[str]:
+    """Return the ids of the tasks of these sessions."""
+    rows = await db.fetch(LIST_TASKS_OF_SESSIONS, id, user_id)
+    found = [row[0] for row in rows]
+    return _LIST_STR.validate_python(found)
+
+
+PRUNE_ROWS_OF_TASKS: Final = """-- name: PruneRowsOfTasks :exec
+WITH pruned_configs AS (
+    DELETE FROM agentrows_push_config AS config
+    WHERE
+        config.task_id = ANY($1::text[])
+        AND NOT EXISTS (SELECT 1 FROM task WHERE task.id = config.task_id)
+)
+DELETE FROM agentrows_task_event AS event
+WHERE
+    event.task_id = ANY($1::text[])
+    AND NOT EXISTS (SELECT 1 FROM task WHERE task.id = event.task_id)"""
+
+
+async def prune_rows_of_tasks(db: DBTX, /, *, task_id: Sequence[str]) -> None:
+    """Delete the events and push notification configs of those of these tasks that no longer exist.
+
+    Run it after PruneSessions, on the tasks that the sessions had before.
+
+    unscoped: retention applies to every user
+    """
+    await db.execute(PRUNE_ROWS_OF_TASKS, task_id)
 
 
 PRUNE_SESSIONS: Final = """-- name: PruneSessions :one

@@ -127,7 +127,8 @@ async def is_task_deleted(db: DBTX, /, *, id: str) -> bool | None:
 
 
 GET_TASK: Final = """-- name: GetTask :one
-SELECT id, data, session_id, created_at, updated_at, deleted_at, protocol_version, user_id FROM task
+SELECT id, data, session_id, created_at, updated_at, deleted_at, protocol_version, user_id
+FROM task
 WHERE
     task.id = $1
     AND task.deleted_at IS NULL
@@ -157,7 +158,8 @@ async def get_task(db: DBTX, /, *, id: str, user_id: str) -> models.Task | None:
 
 
 LIST_TASKS: Final = """-- name: ListTasks :many
-SELECT id, data, session_id, created_at, updated_at, deleted_at, protocol_version, user_id FROM task
+SELECT id, data, session_id, created_at, updated_at, deleted_at, protocol_version, user_id
+FROM task
 WHERE
     task.session_id = $1::text
     AND task.deleted_at IS NULL

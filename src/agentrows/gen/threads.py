@@ -139,6 +139,8 @@ _VALUE_KEY_COLUMNS: Final = ("user_id", "thread_id", "checkpoint_ns", "channel",
 _READ_VALUE_KEY: Final = reader(models.ValueKey, _VALUE_KEY_COLUMNS)
 _COPIED_THREAD_COLUMNS: Final = ("checkpoints", "clashes")
 _READ_COPIED_THREAD: Final = reader(models.CopiedThread, _COPIED_THREAD_COLUMNS)
+_LISTED_THREAD_COLUMNS: Final = ("user_id", "thread_id", "is_idle")
+_READ_LISTED_THREAD: Final = reader(models.ListedThread, _LISTED_THREAD_COLUMNS)
 _THREAD_KEY_COLUMNS: Final = ("user_id", "thread_id")
 _READ_THREAD_KEY: Final = reader(models.ThreadKey, _THREAD_KEY_COLUMNS)
 _IDLE_THREAD_COLUMNS: Final = ("user_id", "thread_id", "checkpoints", "checkpoint_writes")
@@ -2005,56 +2007,76 @@ async def copy_thread(
 
 
 LIST_IDLE_THREADS: Final = """-- name: ListIdleThreads :many
-SELECT idle.user_id, idle.thread_id
+SELECT
+    threads.user_id,
+    threads.thread_id,
+    (
+        NOT EXISTS (
+            SELECT 1 FROM session AS s
+            WHERE s.user_id = threads.user_id AND s.id = threads.thread_id
+        )
+        AND NOT EXISTS (
+            SELECT 1 FROM lg_checkpoint AS c
+            WHERE
+                c.user_id = threads.user_id
+                AND c.thread_id = threads.thread_id
+                AND greatest(c.updated_at, c.created_at) >= statement_timestamp() - $1::interval
+        )
+        AND NOT EXISTS (
+            SELECT 1 FROM lg_checkpoint_write AS w
+            WHERE
+                w.user_id = threads.user_id
+                AND w.thread_id = threads.thread_id
+                AND greatest(w.updated_at, w.created_at) >= statement_timestamp() - $1::interval
+        )
+    ) AS "is_idle!"
 FROM (
-    SELECT threads.user_id, threads.thread_id, max(threads.time) AS time
-    FROM (
-        SELECT
-            c.user_id,
-            c.thread_id,
-            coalesce(greatest(c.updated_at, c.created_at), '-infinity'::timestamptz) AS time
-        FROM lg_checkpoint AS c
-        UNION ALL
-        SELECT
-            w.user_id,
-            w.thread_id,
-            coalesce(greatest(w.updated_at, w.created_at), '-infinity'::timestamptz) AS time
-        FROM lg_checkpoint_write AS w
-        UNION ALL
-        SELECT b.user_id, b.thread_id, '-infinity'::timestamptz AS time
-        FROM agentrows_checkpoint_blob AS b
-    ) AS threads
-    WHERE (threads.user_id, threads.thread_id) > ($1::text, $2::text)
-    GROUP BY threads.user_id, threads.thread_id
-) AS idle
-WHERE
-    idle.time < statement_timestamp() - $3::interval
-    AND NOT EXISTS (
-        SELECT 1 FROM session AS s
-        WHERE s.user_id = idle.user_id AND s.id = idle.thread_id
-    )
-ORDER BY idle.user_id, idle.thread_id
-LIMIT $4::bigint"""
+    SELECT keys.user_id, keys.thread_id FROM (
+        (
+            SELECT DISTINCT c.user_id, c.thread_id FROM lg_checkpoint AS c
+            WHERE (c.user_id, c.thread_id) > ($2::text, $3::text)
+            ORDER BY c.user_id, c.thread_id
+            LIMIT 100
+        )
+        UNION
+        (
+            SELECT DISTINCT w.user_id, w.thread_id FROM lg_checkpoint_write AS w
+            WHERE (w.user_id, w.thread_id) > ($2::text, $3::text)
+            ORDER BY w.user_id, w.thread_id
+            LIMIT 100
+        )
+        UNION
+        (
+            SELECT DISTINCT b.user_id, b.thread_id FROM agentrows_checkpoint_blob AS b
+            WHERE (b.user_id, b.thread_id) > ($2::text, $3::text)
+            ORDER BY b.user_id, b.thread_id
+            LIMIT 100
+        )
+    ) AS keys
+    ORDER BY keys.user_id, keys.thread_id
+    LIMIT 100
+) AS threads
+ORDER BY threads.user_id, threads.thread_id"""
 
 
 async def list_idle_threads(
     db: DBTX,
     /,
     *,
+    retention: dt.timedelta,
     after_user_id: str,
     after_thread_id: str,
-    retention: dt.timedelta,
-    batch_size: int,
-) -> list[models.ThreadKey]:
-    """Return the next threads of all users without a write within the retention, in the order of keys.
+) -> list[models.ListedThread]:
+    """Return the next 100 threads of all users in the order of keys, and whether they are idle.
 
-    A thread with the id of a session of its user is left out: it is pruned with the session. Values
-    without a checkpoint have no time and count as old.
+    An idle thread has no write within the retention, and no session of its user has its id: such a
+    thread is pruned with the session. Values without a checkpoint have no time and count as old. The
+    numbers are constants, because a plan without them would read whole tables.
 
     unscoped: retention applies to every user
     """
-    rows = await db.fetch(LIST_IDLE_THREADS, after_user_id, after_thread_id, retention, batch_size)
-    return [_READ_THREAD_KEY(row) for row in rows]
+    rows = await db.fetch(LIST_IDLE_THREADS, retention, after_user_id, after_thread_id)
+    return [_READ_LISTED_THREAD(row) for row in rows]
 
 
 LOCK_IDLE_THREADS: Final = """-- name: LockIdleThreads :many

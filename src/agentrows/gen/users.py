@@ -13,14 +13,21 @@ from .dbtx import DBTX, CursorDBTX, affected, reader, required
 __all__ = [
     "ERASE_FEEDBACK_KEYS",
     "ERASE_MEMORIES",
+    "ERASE_PUSH_CONFIGS",
+    "ERASE_SESSION_STATES",
     "ERASE_STORE_ITEMS",
     "ERASE_STORE_VECTORS",
+    "ERASE_TASK_EVENTS",
     "ERASE_USER",
+    "ERASE_USER_STATES",
     "EXPORT_CHECKPOINTS",
     "EXPORT_FEEDBACK_KEYS",
     "EXPORT_MEMORIES",
+    "EXPORT_PUSH_CONFIGS",
+    "EXPORT_STATES",
     "EXPORT_STORE_ITEMS",
     "EXPORT_STORE_VECTORS",
+    "EXPORT_TASK_EVENTS",
     "EXPORT_THREADS",
     "EXPORT_USER",
     "FIND_UNCOVERED_TABLES",
@@ -32,22 +39,32 @@ __all__ = [
     "LOCK_TASKS_OF_USER",
     "erase_feedback_keys",
     "erase_memories",
+    "erase_push_configs",
+    "erase_session_states",
     "erase_store_items",
     "erase_store_vectors",
+    "erase_task_events",
     "erase_user",
+    "erase_user_states",
     "export_checkpoints",
     "export_feedback_keys",
     "export_memories",
+    "export_push_configs",
+    "export_states",
     "export_store_items",
     "export_store_vectors",
+    "export_task_events",
     "export_threads",
     "export_user",
     "find_uncovered_tables",
     "iter_export_checkpoints",
     "iter_export_feedback_keys",
     "iter_export_memories",
+    "iter_export_push_configs",
+    "iter_export_states",
     "iter_export_store_items",
     "iter_export_store_vectors",
+    "iter_export_task_events",
     "iter_export_threads",
     "iter_export_user",
     "list_threads_with_values",
@@ -78,6 +95,10 @@ _ERASED_USER_COLUMNS: Final = (
     "share_accesses",
     "checkpoint_values",
     "feedback_keys",
+    "session_states",
+    "user_states",
+    "task_events",
+    "push_configs",
     "memories",
     "store_items",
     "store_vectors",
@@ -426,6 +447,33 @@ async def iter_export_feedback_keys(db: CursorDBTX, /, *, user_id: str) -> Async
         yield _STR.validate_python(row[0])
 
 
+EXPORT_STATES: Final = """-- name: ExportStates :many
+SELECT
+    json_build_object('table', 'agentrows_session_state', 'row', to_json(each))::text AS "line!"
+FROM agentrows_session_state AS each
+WHERE each.user_id = $1::text
+UNION ALL
+SELECT json_build_object('table', 'agentrows_user_state', 'row', to_json(each))::text
+FROM agentrows_user_state AS each
+WHERE each.user_id = $1::text"""
+
+
+async def export_states(db: DBTX, /, *, user_id: str) -> list[str]:
+    """Return the states of a user and of the user's sessions, in the form of ExportUser.
+
+    A state is at most 256 MB of jsonb, which is part of the line as it is.
+    """
+    rows = await db.fetch(EXPORT_STATES, user_id)
+    found = [row[0] for row in rows]
+    return _LIST_STR.validate_python(found)
+
+
+async def iter_export_states(db: CursorDBTX, /, *, user_id: str) -> AsyncIterator[str]:
+    """Like export_states, one row at a time over a cursor; needs a transaction."""
+    async for row in db.cursor(EXPORT_STATES, user_id):
+        yield _STR.validate_python(row[0])
+
+
 EXPORT_STORE_ITEMS: Final = r"""-- name: ExportStoreItems :many
 SELECT
     translate(
@@ -471,6 +519,46 @@ async def iter_export_store_vectors(db: CursorDBTX, /, *, user_id: str) -> Async
         yield _STR.validate_python(row[0])
 
 
+EXPORT_TASK_EVENTS: Final = """-- name: ExportTaskEvents :many
+SELECT
+    json_build_object('table', 'agentrows_task_event', 'row', to_json(each))::text AS "line!"
+FROM agentrows_task_event AS each
+WHERE each.user_id = $1::text"""
+
+
+async def export_task_events(db: DBTX, /, *, user_id: str) -> list[str]:
+    """Return the events of a user's tasks, in the form of ExportUser."""
+    rows = await db.fetch(EXPORT_TASK_EVENTS, user_id)
+    found = [row[0] for row in rows]
+    return _LIST_STR.validate_python(found)
+
+
+async def iter_export_task_events(db: CursorDBTX, /, *, user_id: str) -> AsyncIterator[str]:
+    """Like export_task_events, one row at a time over a cursor; needs a transaction."""
+    async for row in db.cursor(EXPORT_TASK_EVENTS, user_id):
+        yield _STR.validate_python(row[0])
+
+
+EXPORT_PUSH_CONFIGS: Final = """-- name: ExportPushConfigs :many
+SELECT
+    json_build_object('table', 'agentrows_push_config', 'row', to_json(each))::text AS "line!"
+FROM agentrows_push_config AS each
+WHERE each.user_id = $1::text"""
+
+
+async def export_push_configs(db: DBTX, /, *, user_id: str) -> list[str]:
+    """Return the push notification configs that a user registered, in the form of ExportUser."""
+    rows = await db.fetch(EXPORT_PUSH_CONFIGS, user_id)
+    found = [row[0] for row in rows]
+    return _LIST_STR.validate_python(found)
+
+
+async def iter_export_push_configs(db: CursorDBTX, /, *, user_id: str) -> AsyncIterator[str]:
+    """Like export_push_configs, one row at a time over a cursor; needs a transaction."""
+    async for row in db.cursor(EXPORT_PUSH_CONFIGS, user_id):
+        yield _STR.validate_python(row[0])
+
+
 FIND_UNCOVERED_TABLES: Final = """-- name: FindUncoveredTables :many
 SELECT c.relname::text AS "name!"
 FROM pg_catalog.pg_class AS c
@@ -490,8 +578,12 @@ WHERE
         'feedback',
         'agentrows_checkpoint_blob',
         'agentrows_feedback_key',
+        'agentrows_session_state',
+        'agentrows_user_state',
         'agentrows_store_item',
         'agentrows_store_vector',
+        'agentrows_task_event',
+        'agentrows_push_config',
         'lg_checkpoint',
         'lg_checkpoint_write',
         'crewai_agent_memory',
@@ -698,6 +790,10 @@ SELECT
     (SELECT count(*) FROM erased_share_accesses)::bigint AS "share_accesses!",
     0::bigint AS "checkpoint_values!",
     0::bigint AS "feedback_keys!",
+    0::bigint AS "session_states!",
+    0::bigint AS "user_states!",
+    0::bigint AS "task_events!",
+    0::bigint AS "push_configs!",
     0::bigint AS "memories!",
     0::bigint AS "store_items!",
     0::bigint AS "store_vectors!",
@@ -727,6 +823,57 @@ WHERE user_id = $1::text"""
 async def erase_feedback_keys(db: DBTX, /, *, user_id: str) -> int:
     """Delete the idempotency keys of a user."""
     status = await db.execute(ERASE_FEEDBACK_KEYS, user_id)
+    return affected(status)
+
+
+ERASE_SESSION_STATES: Final = """-- name: EraseSessionStates :execrows
+DELETE FROM agentrows_session_state
+WHERE user_id = $1::text"""
+
+
+async def erase_session_states(db: DBTX, /, *, user_id: str) -> int:
+    """Delete the states of a user's sessions."""
+    status = await db.execute(ERASE_SESSION_STATES, user_id)
+    return affected(status)
+
+
+ERASE_USER_STATES: Final = """-- name: EraseUserStates :execrows
+DELETE FROM agentrows_user_state
+WHERE user_id = $1::text"""
+
+
+async def erase_user_states(db: DBTX, /, *, user_id: str) -> int:
+    """Delete the states that the sessions of a user share."""
+    status = await db.execute(ERASE_USER_STATES, user_id)
+    return affected(status)
+
+
+ERASE_TASK_EVENTS: Final = """-- name: EraseTaskEvents :execrows
+DELETE FROM agentrows_task_event
+WHERE user_id = $1::text"""
+
+
+async def erase_task_events(db: DBTX, /, *, user_id: str) -> int:
+    """Delete the events of a user's tasks."""
+    status = await db.execute(ERASE_TASK_EVENTS, user_id)
+    return affected(status)
+
+
+ERASE_PUSH_CONFIGS: Final = """-- name: ErasePushConfigs :execrows
+DELETE FROM agentrows_push_config AS config
+WHERE
+    config.user_id = $1::text
+    OR config.task_id IN (SELECT task.id FROM task WHERE task.user_id = $1)"""
+
+
+async def erase_push_configs(db: DBTX, /, *, user_id: str) -> int:
+    """Delete the push notification configs that a user registered, and those for the user's tasks.
+
+    Run it before EraseUser, which deletes the tasks.
+
+    unscoped config: configs of other users for a task of the user are deleted with the task
+    """
+    status = await db.execute(ERASE_PUSH_CONFIGS, user_id)
     return affected(status)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypedDict
 
 from agentrows.errors import InvalidValue, UnreadableRow
 from agentrows.validation import check_id, check_text
@@ -30,21 +30,41 @@ HASH_BITS: Final = 43
 """The bits that are left of `write_idx`, a positive 64-bit integer with 20 bits of index."""
 
 
-def check_checkpoint_key(
-    *, user_id: str, thread_id: str, checkpoint_ns: str, checkpoint_id: str | None = None
-) -> None:
-    """Raise InvalidValue unless the key of a checkpoint, or a part of it, can be indexed."""
-    check_id("user_id", user_id)
-    check_id("thread_id", thread_id)
-    check_text("checkpoint_ns", checkpoint_ns)
-    if checkpoint_id is not None:
-        check_id("checkpoint_id", checkpoint_id)
-    check_key_size(
-        user_id=user_id,
-        thread_id=thread_id,
-        checkpoint_ns=checkpoint_ns,
-        checkpoint_id=checkpoint_id or "",
+class NamespaceKey(TypedDict):
+    """The key of a namespace of a thread."""
+
+    user_id: str
+    thread_id: str
+    checkpoint_ns: str
+
+
+class FullKey(NamespaceKey):
+    """The key of a checkpoint."""
+
+    checkpoint_id: str
+
+
+def check_namespace_key(user_id: str, thread_id: str, checkpoint_ns: str) -> NamespaceKey:
+    """Return the key of a namespace; raise InvalidValue unless it can be indexed."""
+    key = NamespaceKey(
+        user_id=check_id("user_id", user_id),
+        thread_id=check_id("thread_id", thread_id),
+        checkpoint_ns=check_text("checkpoint_ns", checkpoint_ns),
     )
+    check_key_size(**key)
+    return key
+
+
+def check_checkpoint_key(
+    user_id: str, thread_id: str, checkpoint_ns: str, checkpoint_id: str
+) -> FullKey:
+    """Return the key of a checkpoint; raise InvalidValue unless it can be indexed."""
+    key = FullKey(
+        **check_namespace_key(user_id, thread_id, checkpoint_ns),
+        checkpoint_id=check_id("checkpoint_id", checkpoint_id),
+    )
+    check_key_size(**key)
+    return key
 
 
 def check_key_size(**parts: str) -> None:

@@ -30,16 +30,18 @@ class Requirement:
 AGENTS: Final = Requirement("core", 3)
 SHARES: Final = Requirement("core", 6)
 TASK_OWNERS: Final = Requirement("core", 7)
+SESSION_STATES: Final = Requirement("agentrows", 22)
 FEEDBACK_KEYS: Final = Requirement("agentrows", 12)
 STORE_ITEMS: Final = Requirement("agentrows", 21)
 STORE_VECTORS: Final = Requirement("agentrows_vector", 4)
 THREADS: Final = Requirement("agentrows", 19)
+TASK_VERSIONS: Final = Requirement("agentrows", 23)
 VECTORS: Final = Requirement("vector", 1)
 ROW_SECURITY: Final = Requirement("rls", 1)
 
 
-def require(db: Executor, requirement: Requirement) -> None:
-    """Check that the database has a version of a track.
+def require(db: Executor, *requirements: Requirement) -> None:
+    """Check that the database has a version of each of these tracks.
 
     The versions are those read when the client was opened. Without a version the statement is
     sent, and the server raises the error.
@@ -49,12 +51,13 @@ def require(db: Executor, requirement: Requirement) -> None:
         SchemaBehind: the database is at an older version.
 
     """
-    track, version = requirement.track, requirement.version
-    applied = db.versions.get(track, version)
-    if applied == SWITCHED_OFF:
-        raise ConfigError(f"track {track!r} is switched off: {SETTINGS_OF_TRACKS[track]}")
-    if applied < version:
-        raise SchemaBehind(
-            f"this needs migration {version} of track {track!r}, the database is at {applied}; "
-            "run `agentrows migrate up`, then open the client again"
-        )
+    for requirement in requirements:
+        track, version = requirement.track, requirement.version
+        applied = db.versions.get(track, version)
+        if applied == SWITCHED_OFF:
+            raise ConfigError(f"track {track!r} is switched off: {SETTINGS_OF_TRACKS[track]}")
+        if applied < version:
+            raise SchemaBehind(
+                f"this needs migration {version} of track {track!r}, the database is at "
+                f"{applied}; run `agentrows migrate up`, then open the client again"
+            )

@@ -19,6 +19,7 @@ from agentrows.stores._checkpoint_rows import (
     BYTES_PREFIX,
     check_checkpoint_key,
     check_indexes,
+    check_namespace_key,
     hash_task_id,
 )
 from agentrows.validation import (
@@ -74,18 +75,10 @@ class CheckpointStore:
         key is replaced, and a deleted one is restored. `checkpoint` is base64 text. `metadata` is a
         JSON object of at most 200 levels.
         """
-        check_checkpoint_key(
-            user_id=user_id,
-            thread_id=thread_id,
-            checkpoint_ns=checkpoint_ns,
-            checkpoint_id=checkpoint_id,
-        )
+        key = check_checkpoint_key(user_id, thread_id, checkpoint_ns, checkpoint_id)
         await queries.upsert_checkpoint(
             self.db.repeatable,
-            user_id=user_id,
-            thread_id=thread_id,
-            checkpoint_ns=checkpoint_ns,
-            checkpoint_id=checkpoint_id,
+            **key,
             parent_checkpoint_id=check_optional_id("parent_checkpoint_id", parent_checkpoint_id),
             metadata=_check_metadata(metadata),
             checkpoint=_check_base64("checkpoint", checkpoint),
@@ -115,20 +108,12 @@ class CheckpointStore:
 
         """
         writes = _check_writes(writes)
-        check_checkpoint_key(
-            user_id=user_id,
-            thread_id=thread_id,
-            checkpoint_ns=checkpoint_ns,
-            checkpoint_id=checkpoint_id,
-        )
+        key = check_checkpoint_key(user_id, thread_id, checkpoint_ns, checkpoint_id)
         check_id("task_id", task_id)
         if writes:
             await queries.upsert_checkpoint_writes(
                 self.db.repeatable,
-                user_id=user_id,
-                thread_id=thread_id,
-                checkpoint_ns=checkpoint_ns,
-                checkpoint_id=checkpoint_id,
+                **key,
                 task_id=task_id,
                 task_hash=hash_task_id(task_id),
                 writes=writes,
@@ -188,18 +173,10 @@ class CheckpointStore:
             if not newest:
                 raise NotFound(f"no checkpoint in thread {thread_id!r} of this user")
             return newest[0]
-        check_checkpoint_key(
-            user_id=user_id,
-            thread_id=thread_id,
-            checkpoint_ns=checkpoint_ns,
-            checkpoint_id=checkpoint_id,
-        )
+        key = check_checkpoint_key(user_id, thread_id, checkpoint_ns, checkpoint_id)
         checkpoint = await queries.get_checkpoint(
             self.db.repeatable,
-            user_id=user_id,
-            thread_id=thread_id,
-            checkpoint_ns=checkpoint_ns,
-            checkpoint_id=checkpoint_id,
+            **key,
         )
         if checkpoint is None:
             raise NotFound(f"no checkpoint {checkpoint_id!r} in thread {thread_id!r} of this user")
@@ -238,7 +215,7 @@ class CheckpointStore:
         before: str | None,
         metadata: dict[str, JsonValue] | None,
     ) -> list[Checkpoint]:
-        check_checkpoint_key(user_id=user_id, thread_id=thread_id, checkpoint_ns=checkpoint_ns)
+        check_namespace_key(user_id, thread_id, checkpoint_ns)
         if metadata is None:
             return await queries.list_checkpoints(
                 self.db.repeatable,

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
 from agentrows.errors import AlreadyExists, Deleted, NotFound
+from agentrows.gen import app_sessions as app_queries
 from agentrows.gen import sessions as queries
 from agentrows.gen import threads as thread_queries
 from agentrows.gen.models import PrunedSessions, Session
@@ -30,7 +31,8 @@ from agentrows.validation import (
 
 if TYPE_CHECKING:
     from agentrows.db.executor import Executor
-    from agentrows.gen.models import IdleSession
+    from agentrows.gen.dbtx import DBTX
+    from agentrows.gen.models import AccessScope, IdleSession
     from agentrows.stores._pages import PagePosition
     from agentrows.validation import Unset
 
@@ -222,7 +224,8 @@ class SessionStore:
         """Delete the sessions of all users that were idle for longer than `retention`.
 
         Their events, tasks, push notification configs, checkpoints, checkpoint writes, CrewAI rows
-        and shares are removed with them. A session is idle if neither its own row nor any of these
+        and shares are removed with them, and without being counted their states, and the events
+        and push configs of A2A tasks. A session is idle if neither its own row nor any of these
         rows was written within the retention, and no share of it was opened. Deleting a row does
         not count as writing it. Sessions are removed in batches of at most 1000, each in a
         transaction of its own; sessions in use by another transaction are skipped. A retention of
@@ -243,31 +246,30 @@ class SessionStore:
             return _add_up([])
         scope = await read_access_scope(self.db.repeatable, "prune_expired_sessions")
         if dry_run:
-            counted = await queries.count_expired_sessions(self.db.repeatable, retention=retention)
-            if scope.has_checkpoint_values:
-                counted.checkpoint_values = await queries.count_values_of_expired_sessions(
-                    self.db.repeatable, retention=retention
-                )
-            return counted
+            return await _count_expired(self.db.repeatable, scope, retention)
         if self.db.in_transaction:
             check_read_committed(scope.isolation, "prune_expired_sessions")
         batches: list[PrunedSessions] = []
         last: IdleSession | None = None
         while True:
-            prune = partial(
-                _prune_batch,
-                retention=retention,
-                after=last,
-                has_checkpoint_values=scope.has_checkpoint_values,
-            )
+            prune = partial(_prune_batch, retention=retention, after=last, access=scope)
             last, pruned = await self.db.repeat(prune, isolation=choose_isolation(self.db))
             if last is None:
                 return _add_up(batches)
             batches.append(pruned)
 
 
+async def _count_expired(db: DBTX, access: AccessScope, retention: timedelta) -> PrunedSessions:
+    counted = await queries.count_expired_sessions(db, retention=retention)
+    if access.has_checkpoint_values:
+        counted.checkpoint_values = await queries.count_values_of_expired_sessions(
+            db, retention=retention
+        )
+    return counted
+
+
 async def _prune_batch(
-    db: Executor, *, retention: timedelta, after: IdleSession | None, has_checkpoint_values: bool
+    db: Executor, *, retention: timedelta, after: IdleSession | None, access: AccessScope
 ) -> tuple[IdleSession | None, PrunedSessions]:
     """Delete the expired ones of the next idle sessions; return the last of these, None at the end.
 
@@ -296,17 +298,31 @@ async def _prune_batch(
         db, id=[session.id for session in locked], user_id=[session.user_id for session in locked]
     )
     keys = [(session.user_id, session.id) for session in sessions]
-    if has_checkpoint_values:
+    if access.has_checkpoint_values:
         threads = await thread_queries.lock_idle_threads(
             db, user_id=[key[0] for key in keys], thread_id=[key[1] for key in keys]
         )
         keys = [(thread.user_id, thread.thread_id) for thread in threads]
-    pruned = await queries.prune_sessions(
-        db, retention=retention, id=[key[1] for key in keys], user_id=[key[0] for key in keys]
-    )
-    if has_checkpoint_values:
-        pruned.checkpoint_values = await delete_unnamed_values(db, keys)
+    pruned = await _delete_sessions(db, keys, retention=retention, access=access)
     return idle[-1], pruned
+
+
+async def _delete_sessions(
+    db: Executor, keys: list[tuple[str, str]], *, retention: timedelta, access: AccessScope
+) -> PrunedSessions:
+    """Delete the locked sessions, by user and id, that are still idle, and the rows of these."""
+    user_ids, ids = [key[0] for key in keys], [key[1] for key in keys]
+    tasks: list[str] = []
+    if access.has_task_events:
+        tasks = await queries.list_tasks_of_sessions(db, id=ids, user_id=user_ids)
+    pruned = await queries.prune_sessions(db, retention=retention, id=ids, user_id=user_ids)
+    if tasks:
+        await queries.prune_rows_of_tasks(db, task_id=tasks)
+    if access.has_checkpoint_values:
+        pruned.checkpoint_values = await delete_unnamed_values(db, keys)
+    if access.has_states:
+        await app_queries.delete_pruned_states(db, id=ids, user_id=user_ids)
+    return pruned
 
 
 def _page_position(after: Session | None, order: Order) -> PagePosition:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from agentrows.errors import Conflict, InvalidValue
 from agentrows.gen import threads as queries
@@ -27,10 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from agentrows.db.executor import Executor
-    from agentrows.gen.models import ThreadKey
-
-THREADS_AT_ONCE: Final = 100
-"""Threads that one transaction of a prune locks and removes."""
+    from agentrows.gen.models import ListedThread
 
 
 class CheckpointKey(NamedTuple):
@@ -143,10 +140,9 @@ class ThreadRetentionStore:
     ) -> int:
         """Delete checkpoints of a thread with their writes and values; return their number.
 
-        A key is a namespace and an id.
-        Take `pruned` and `kept` from `list_thread_heads`. Other checkpoints were stored after that
-        list: these stay, with their ancestors. A checkpoint of `kept` whose parent is deleted has
-        no parent then. A key in both lists is kept.
+        Both contain namespaces and ids: take them from `list_thread_heads`. Other checkpoints were
+        stored after that list: these stay, with their ancestors. A checkpoint of `kept` whose
+        parent is deleted has no parent then. A key in both lists is kept.
 
         Raises:
             InvalidValue: in a transaction that is not read committed.
@@ -197,7 +193,7 @@ class ThreadRetentionStore:
             return await queries.count_idle_threads(self.db.repeatable, retention=older_than)
         if self.db.in_transaction:
             check_read_committed(scope.isolation, "prune_idle_threads")
-        last: ThreadKey | None = None
+        last: ListedThread | None = None
         while True:
             prune = partial(_prune_idle_threads, older_than=older_than, after=last)
             last, pruned = await self.db.repeat(prune, isolation=choose_isolation(self.db))
@@ -210,20 +206,21 @@ class ThreadRetentionStore:
 
 
 async def _prune_idle_threads(
-    db: Executor, *, older_than: timedelta, after: ThreadKey | None
-) -> tuple[ThreadKey | None, PrunedThreads]:
+    db: Executor, *, older_than: timedelta, after: ListedThread | None
+) -> tuple[ListedThread | None, PrunedThreads]:
     """Delete the idle ones of the next threads; return the last of these, None at the end."""
     listed = await queries.list_idle_threads(
         db,
         retention=older_than,
         after_user_id=after.user_id if after else "",
         after_thread_id=after.thread_id if after else "",
-        batch_size=THREADS_AT_ONCE,
     )
+    idle = [thread for thread in listed if thread.is_idle]
+    # This runs without idle threads too: a role without the right to delete gets its error.
     locked = await queries.lock_idle_threads(
         db,
-        user_id=[thread.user_id for thread in listed],
-        thread_id=[thread.thread_id for thread in listed],
+        user_id=[thread.user_id for thread in idle],
+        thread_id=[thread.thread_id for thread in idle],
     )
     deleted = await queries.delete_idle_threads(
         db,
@@ -292,12 +289,7 @@ def _check_keys(
     checked: list[CheckpointKey] = []
     try:
         for namespace, checkpoint_id in keys:
-            check_checkpoint_key(
-                user_id=user_id,
-                thread_id=thread_id,
-                checkpoint_ns=namespace,
-                checkpoint_id=checkpoint_id,
-            )
+            check_checkpoint_key(user_id, thread_id, namespace, checkpoint_id)
             checked.append(CheckpointKey(namespace, checkpoint_id))
     except (TypeError, ValueError) as error:
         if isinstance(error, InvalidValue):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypedDict
 
 from agentrows.errors import InvalidValue
 from agentrows.gen import threads as queries
@@ -17,6 +17,7 @@ from agentrows.stores._checkpoint_rows import (
     check_checkpoint_key,
     check_indexes,
     check_key_size,
+    check_namespace_key,
     decode_ancestor,
     decode_checkpoint,
     decode_head,
@@ -32,6 +33,7 @@ from agentrows.validation import (
     check_jsonb_object,
     check_limit,
     check_optional_id,
+    check_optional_text,
     check_text,
     check_texts,
 )
@@ -43,9 +45,21 @@ if TYPE_CHECKING:
 
     from agentrows.db.executor import Executor
     from agentrows.gen.models import ThreadAncestor, ThreadCheckpoint, ThreadHead
+    from agentrows.stores._checkpoint_rows import FullKey
 
 HISTORY_LIMIT: Final = 1000
 """Ancestors that one call of `list_channel_history` returns by default."""
+
+
+class _Chosen(TypedDict):
+    """The arguments that select checkpoints, as the queries take them."""
+
+    user_id: str
+    thread_id: str | None
+    checkpoint_ns: str | None
+    checkpoint_id: str | None
+    before: str | None
+    limit: int | None
 
 
 @dataclass(frozen=True)
@@ -75,32 +89,20 @@ class ThreadStore:
         `versions` contains the version of each channel with a value, and `values` the values that
         are new. The other values must be stored already, by earlier checkpoints of the thread and
         namespace. If some are not, nothing is stored, and the result contains their channels: call
-        again with all values, so that none can be missing. `checkpoint` is the serialized
-        checkpoint without the values.
-
-        The key is the user, thread, namespace and checkpoint id. A stored checkpoint with the same
-        key is replaced, and a deleted one is restored; `created_at` stays. A value with the same
-        channel and version is replaced. `metadata` is a JSON object of at most 200 levels.
+        again with all values, so that none can be missing. `checkpoint` is serialized without the
+        values. A stored checkpoint with the same key is replaced, and a deleted one is restored;
+        `created_at` stays. A value with the same channel and version is replaced.
 
         Raises:
             InvalidValue: a value has no version, or two values have the same channel.
-            SchemaBehind: the database lacks the table of values.
 
         """
         require(self.db, THREADS)
-        check_checkpoint_key(
-            user_id=user_id,
-            thread_id=thread_id,
-            checkpoint_ns=checkpoint_ns,
-            checkpoint_id=checkpoint_id,
-        )
-        _check_versions(versions, user_id, thread_id, checkpoint_ns)
+        key = check_checkpoint_key(user_id, thread_id, checkpoint_ns, checkpoint_id)
+        _check_versions(versions, key)
         return await queries.store_thread_checkpoint(
             self.db.repeatable,
-            user_id=user_id,
-            thread_id=thread_id,
-            checkpoint_ns=checkpoint_ns,
-            checkpoint_id=checkpoint_id,
+            **key,
             parent_checkpoint_id=check_optional_id("parent_checkpoint_id", parent_checkpoint_id),
             metadata=_encode_metadata(metadata),
             checkpoint=check_bytes("checkpoint", checkpoint),
@@ -135,21 +137,13 @@ class ThreadStore:
         """
         require(self.db, THREADS)
         batch = _check_writes(writes)
-        check_checkpoint_key(
-            user_id=user_id,
-            thread_id=thread_id,
-            checkpoint_ns=checkpoint_ns,
-            checkpoint_id=checkpoint_id,
-        )
+        key = check_checkpoint_key(user_id, thread_id, checkpoint_ns, checkpoint_id)
         check_id("task_id", task_id)
         check_text("task_path", task_path)
         if batch:
             await queries.store_thread_writes(
                 self.db.repeatable,
-                user_id=user_id,
-                thread_id=thread_id,
-                checkpoint_ns=checkpoint_ns,
-                checkpoint_id=checkpoint_id,
+                **key,
                 task_id=task_id,
                 task_hash=hash_task_id(task_id),
                 task_path=task_path,
@@ -181,18 +175,10 @@ class ThreadStore:
             )
             return newest[0] if newest else None
         require(self.db, THREADS)
-        check_checkpoint_key(
-            user_id=user_id,
-            thread_id=thread_id,
-            checkpoint_ns=checkpoint_ns,
-            checkpoint_id=checkpoint_id,
-        )
+        key = check_checkpoint_key(user_id, thread_id, checkpoint_ns, checkpoint_id)
         row = await queries.find_thread_checkpoint(
             self.db.repeatable,
-            user_id=user_id,
-            thread_id=thread_id,
-            checkpoint_ns=checkpoint_ns,
-            checkpoint_id=checkpoint_id,
+            **key,
         )
         return None if row is None else decode_checkpoint(row)
 
@@ -221,45 +207,24 @@ class ThreadStore:
 
         """
         require(self.db, THREADS)
-        check_id("user_id", user_id)
-        check_optional_id("thread_id", thread_id)
-        if checkpoint_ns is not None:
-            check_text("checkpoint_ns", checkpoint_ns)
-        check_optional_id("checkpoint_id", checkpoint_id)
-        check_optional_id("before", before)
-        check_limit("limit", limit)
         db = self.db.repeatable
+        chosen = _Chosen(
+            user_id=check_id("user_id", user_id),
+            thread_id=check_optional_id("thread_id", thread_id),
+            checkpoint_ns=check_optional_text("checkpoint_ns", checkpoint_ns),
+            checkpoint_id=check_optional_id("checkpoint_id", checkpoint_id),
+            before=check_optional_id("before", before),
+            limit=check_limit("limit", limit),
+        )
         if metadata is not None:
             check_jsonb_object("metadata", metadata)
-            rows = await queries.filter_thread_checkpoints(
-                db,
-                user_id=user_id,
-                thread_id=thread_id,
-                checkpoint_ns=checkpoint_ns,
-                checkpoint_id=checkpoint_id,
-                before=before,
-                limit=limit,
-                metadata=metadata,
-            )
+            rows = await queries.filter_thread_checkpoints(db, **chosen, metadata=metadata)
         elif thread_id is not None and checkpoint_ns is not None and checkpoint_id is None:
-            rows = await queries.list_namespace_checkpoints(
-                db,
-                user_id=user_id,
-                thread_id=thread_id,
-                checkpoint_ns=checkpoint_ns,
-                before=before,
-                limit=limit,
-            )
+            # This order of conditions is an index range, also for a plan without the arguments.
+            key = check_namespace_key(user_id, thread_id, checkpoint_ns)
+            rows = await queries.list_namespace_checkpoints(db, **key, before=before, limit=limit)
         else:
-            rows = await queries.list_thread_checkpoints(
-                db,
-                user_id=user_id,
-                thread_id=thread_id,
-                checkpoint_ns=checkpoint_ns,
-                checkpoint_id=checkpoint_id,
-                before=before,
-                limit=limit,
-            )
+            rows = await queries.list_thread_checkpoints(db, **chosen)
         return [decode_checkpoint(row) for row in rows]
 
     async def list_channel_history(
@@ -288,22 +253,14 @@ class ThreadStore:
         """
         require(self.db, THREADS)
         names = check_texts("channels", channels)
-        check_checkpoint_key(
-            user_id=user_id,
-            thread_id=thread_id,
-            checkpoint_ns=checkpoint_ns,
-            checkpoint_id=checkpoint_id,
-        )
         if check_limit("limit", limit) is None:
             raise InvalidValue("limit must be an integer of at least 1")
         if not names:
             return []
         rows = await queries.list_channel_history(
             self.db.repeatable,
-            user_id=user_id,
-            thread_id=thread_id,
-            checkpoint_ns=checkpoint_ns,
-            checkpoint_id=checkpoint_id,
+            **check_namespace_key(user_id, thread_id, checkpoint_ns),
+            checkpoint_id=check_optional_id("checkpoint_id", checkpoint_id),
             channels=names,
             limit=limit,
         )
@@ -323,18 +280,16 @@ class ThreadStore:
         return [decode_head(row) for row in rows]
 
 
-def _check_versions(
-    versions: dict[str, str], user_id: str, thread_id: str, checkpoint_ns: str
-) -> None:
+def _check_versions(versions: dict[str, str], key: FullKey) -> None:
     if not isinstance(versions, dict):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidValue(f"versions must be a dict, not {type(versions).__name__}")
     for channel, version in versions.items():
         check_text("a channel of versions", channel)
         check_text(f"versions[{channel!r}]", version)
         check_key_size(
-            user_id=user_id,
-            thread_id=thread_id,
-            checkpoint_ns=checkpoint_ns,
+            user_id=key["user_id"],
+            thread_id=key["thread_id"],
+            checkpoint_ns=key["checkpoint_ns"],
             channel=channel,
             version=version,
         )

@@ -75,10 +75,10 @@ class UserStore:
     async def erase_user(self, user_id: str) -> ErasedUser:
         """Delete every row of a user in one transaction; return the number of rows by table.
 
-        Rows that are marked as deleted are removed as well, and the rows that depend on them: push
-        notification configs of the tasks, and records of access to the user's shares. A task
-        without an owner that may belong to another user stays, hidden from all users;
-        `hidden_tasks` counts these.
+        Rows that are marked as deleted are removed as well, and the rows that depend on them:
+        events and push notification configs of the tasks, and records of access to the user's
+        shares. A task without an owner that may belong to another user stays, hidden from all
+        users; `hidden_tasks` counts these.
 
         Rows in tables of other releases and of the application stay. `uncovered_tables` lists
         those that have a column `user_id` and are in the schema of the sessions; a warning of the
@@ -105,9 +105,14 @@ class UserStore:
             await queries.lock_sessions_of_user(scope, user_id=user_id)
             if access.has_checkpoint_values:
                 await queries.lock_checkpoints_of_user(scope, user_id=user_id)
+            configs = 0
+            if access.has_task_events:
+                configs = await queries.erase_push_configs(scope, user_id=user_id)
             erased = await queries.erase_user(scope, user_id=user_id)
             optional = await _erase_optional_tables(scope, access, user_id)
-        return erased.model_copy(update={**optional, "uncovered_tables": uncovered})
+        return erased.model_copy(
+            update={**optional, "push_configs": configs, "uncovered_tables": uncovered}
+        )
 
 
 def _export_checkpoints(
@@ -123,15 +128,18 @@ async def _export_optional_tables(
     cursor: _SmallBatchCursor, access: AccessScope, user_id: str
 ) -> AsyncGenerator[str]:
     """Stream the lines of a user's rows in tables that a database may lack."""
-    if access.has_feedback_keys:
-        async for line in queries.iter_export_feedback_keys(cursor, user_id=user_id):
-            yield line
-    if access.has_store_items:
-        async for line in queries.iter_export_store_items(cursor, user_id=user_id):
-            yield line
-    if access.has_store_vectors:
-        async for line in queries.iter_export_store_vectors(cursor, user_id=user_id):
-            yield line
+    exports = (
+        (access.has_feedback_keys, queries.iter_export_feedback_keys),
+        (access.has_task_events, queries.iter_export_task_events),
+        (access.has_task_events, queries.iter_export_push_configs),
+        (access.has_states, queries.iter_export_states),
+        (access.has_store_items, queries.iter_export_store_items),
+        (access.has_store_vectors, queries.iter_export_store_vectors),
+    )
+    for has_table, export in exports:
+        if has_table:
+            async for line in export(cursor, user_id=user_id):
+                yield line
 
 
 async def _erase_optional_tables(
@@ -146,6 +154,11 @@ async def _erase_optional_tables(
         )
     if access.has_feedback_keys:
         erased["feedback_keys"] = await queries.erase_feedback_keys(scope, user_id=user_id)
+    if access.has_task_events:
+        erased["task_events"] = await queries.erase_task_events(scope, user_id=user_id)
+    if access.has_states:
+        erased["session_states"] = await queries.erase_session_states(scope, user_id=user_id)
+        erased["user_states"] = await queries.erase_user_states(scope, user_id=user_id)
     if _has_memories(scope, access):
         await queries.lock_memories_of_user(scope, user_id=user_id)
         erased["memories"] = await queries.erase_memories(scope, user_id=user_id)

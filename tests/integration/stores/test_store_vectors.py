@@ -6,7 +6,7 @@ import asyncio
 import json
 import random
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -132,7 +132,7 @@ async def test_concurrent_writers_leave_the_vectors_of_the_last_value(
             if number % 5 == 0:
                 await client.delete_store_items([("n", key) for key in keys], user_id="mira")
                 continue
-            vectors = [[number, number]] * (number % 4)
+            vectors: list[list[float]] = [[number, number]] * (number % 4)
             rows = [("n", key, vectors) for key in keys]
             await store(client, *rows, value=json.dumps({"n": number}))
 
@@ -148,7 +148,8 @@ async def test_concurrent_writers_leave_the_vectors_of_the_last_value(
         for item in await client.search_store_items(user_id="mira")
     }
     assert {hit.key for hit in hits} == {key for key, number in expected.items() if number % 4}
-    await store(client, *(("n", key, []) for key in "abc"))
+    nothing: list[list[float]] = []
+    await store(client, *(("n", key, nothing) for key in "abc"))
     await client.delete_store_items([("n", key) for key in "abc"], user_id="mira")
     assert await count(db, "agentrows_store_vector") == 0
 
@@ -174,15 +175,16 @@ async def test_longest_key_and_most_dimensions_are_stored(client: PostgresClient
 
 
 async def test_wrong_embeddings_are_refused_by_name(client: PostgresClient) -> None:
-    for vectors, message in (
+    wrong: list[tuple[Any, str]] = [
         ([[]], r"embeddings\[0\]\[0\] must have 1 to 16,000 dimensions, got 0"),
         ([[1.0] * 16_001], r"embeddings\[0\]\[0\] must have 1 to 16,000 dimensions"),
         ([[1.0], [float("nan")]], r"embeddings\[0\]\[1\] must have finite"),
         ([[1e300]], r"embeddings\[0\]\[0\] must have finite"),
         (["abc"], r"embeddings\[0\]\[0\] must be a sequence of numbers"),
-    ):
+    ]
+    for vectors, message in wrong:
         with pytest.raises(InvalidValue, match=message):
-            await store(client, ("a", "k", vectors))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+            await store(client, ("a", "k", vectors))
     new = [NewStoreItem(namespace="a", key="k", value="{}")]
     with pytest.raises(InvalidValue, match="a list for each of the 1 items, got 0"):
         await client.store_items(new, user_id="mira", embeddings=[], space="plane")

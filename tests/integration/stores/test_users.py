@@ -43,7 +43,11 @@ COUNTED_AS: Final[Mapping[str, str]] = {
     "push_notification": "push_notifications",
     "feedback": "feedback",
     "agentrows_feedback_key": "feedback_keys",
+    "agentrows_session_state": "session_states",
+    "agentrows_user_state": "user_states",
     "agentrows_checkpoint_blob": "checkpoint_values",
+    "agentrows_task_event": "task_events",
+    "agentrows_push_config": "push_configs",
     "lg_checkpoint": "checkpoints",
     "lg_checkpoint_write": "checkpoint_writes",
     "crewai_agent_memory": "crewai_memories",
@@ -69,9 +73,20 @@ async def fill(client: PostgresClient, user: str) -> None:
     for number in (1, 2):
         id_ = f"{number}-{user}"
         thread = str(number)
+        await client.create_app_session(
+            str(number),
+            user_id=user,
+            app_name=f"app-{number}",
+            started_at=1.0,
+            state={"of": user},
+            user_state={"of": user},
+        )
         await client.store_session(str(number), user_id=user, name=user)
         await client.store_events([event(id_, user_id=user, session_id=str(number))])
-        await client.store_task(id_, user_id=user, data=user, session_id=str(number))
+        await client.save_task(
+            id_, user_id=user, data=user, state="x", session_id=str(number), event=b"x"
+        )
+        await client.store_push_config(id_, task_id=id_, user_id=user, data=b"x")
         await client.store_push_notification(id_, task_id=id_, user_id=user, data=user)
         await client.store_feedback(
             user_id=user,

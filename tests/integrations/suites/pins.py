@@ -106,8 +106,54 @@ STORES: Final = Suite(
         Group("*::test_omit_expired_search_pagination", 2, "Uses the cursor of the store."),
     ),
 )
+SESSIONS: Final = Suite(
+    name="openai-agents-sessions",
+    sdist="openai-agents",
+    files=(
+        "tests/memory",
+        "tests/extensions/memory/test_encrypt_session.py",
+        "tests/deferred_session_writes",
+        "tests/test_hitl_session_scenario.py",
+    ),
+    appended={},
+    passed=629,
+    skipped=1,
+    failing=(
+        Group(
+            "tests/memory/test_session.py::test_sqlite_session_*",
+            18,
+            "They open SQLite's file, or read private attributes: connections, locks, threads.",
+        ),
+        Group(
+            "tests/memory/test_session.py::test_session_settings_rejects_unknown_*",
+            1,
+            "An unknown field is InvalidValue, a ValueError, and not TypeError.",
+        ),
+        Group(
+            "tests/memory/test_compaction_suffix.py::*suffix_transaction*",
+            4,
+            "They make SQLite fail by a trigger, or replace its private method of inserts.",
+        ),
+        Group(
+            "tests/memory/test_openai_responses_compaction_session.py::*_failure_invalidates_*",
+            4,
+            "They replace the SQLite connection by one that pauses its COMMIT.",
+        ),
+        Group(
+            "tests/extensions/memory/test_encrypt_session.py::test_encrypted_pop_*",
+            7,
+            "Only in SQLiteSession the SDK reads an item before its removal, by a private method.",
+        ),
+        Group(
+            "tests/extensions/memory/test_encrypt_session.py::*rejects_negative_limit_before_read*",
+            2,
+            "A negative limit returns no items; in SQLite it means no limit.",
+        ),
+    ),
+    plugins=("integrations.openai_agents.swapped",),
+)
 
 SUITES: Final[dict[str, tuple[Suite, ...]]] = {
     "langgraph": (GRAPHS, SAVERS, STORES),
-    "agents": (),
+    "agents": (SESSIONS,),
 }

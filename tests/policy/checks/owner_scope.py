@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 USER: Final = "user"
 USER_COLUMN: Final = "user_id"
-SHARED: Final = frozenset({"agent", "tool", "toolserver"})
+SHARED: Final = frozenset({"agent", "agentrows_app_state", "tool", "toolserver"})
 """Tables without an owner: every user sees all of their rows."""
 LINKS: Final = {"push_notification": ("task_id", "task")}
 """Tables owned through the key of another table: the column, and that table."""
