@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, TypeVar, get_args
 import asyncpg
 
 from agentrows.config import MigrationMode, Settings
+from agentrows.db.notifications import check_channel
 from agentrows.errors import InvalidValue
 from agentrows.gen import database
 from agentrows.startup import open_executor, use_pool
@@ -46,7 +47,6 @@ from agentrows.stores.threads import ThreadStore
 from agentrows.stores.tools import ToolStore
 from agentrows.stores.users import UserStore
 from agentrows.validation import (
-    check_channel,
     check_choice,
     check_flag,
     check_id,

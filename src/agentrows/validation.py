@@ -25,8 +25,6 @@ LONGEST_ID: Final = 512
 """In bytes; a longer id does not fit PostgreSQL's index rows."""
 LONGEST_INDEXED: Final = 2000
 """In bytes; an index row has at most about 2,700."""
-LONGEST_CHANNEL: Final = 63
-"""In bytes; the server would cut a longer name off."""
 LARGEST_TEXT: Final = 256 * 2**20
 """In bytes. PostgreSQL sends a row as one message of less than 1 GiB: three texts fit."""
 LARGEST_BYTES: Final = 64 * 2**20
@@ -95,14 +93,6 @@ def check_id(name: str, value: str) -> str:
     size = encoded_length(name, check_text(name, value))
     if not 1 <= size <= LONGEST_ID:
         raise InvalidValue(f"{name} must have 1 to {LONGEST_ID} bytes, got {size}")
-    return value
-
-
-def check_channel(name: str, value: str) -> str:
-    """Return a channel of 1 to 63 bytes; raise InvalidValue for any other value."""
-    size = encoded_length(name, check_text(name, value))
-    if not 1 <= size <= LONGEST_CHANNEL:
-        raise InvalidValue(f"{name} must have 1 to {LONGEST_CHANNEL} bytes, got {size}")
     return value
 
 

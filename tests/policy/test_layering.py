@@ -11,13 +11,12 @@ SOURCE = Path(__file__).parents[2] / "src"
 
 # A part of the package → the other parts that it may import.
 MAY_IMPORT = {
-    # An adapter uses public methods of the client, and its framework.
+    # An adapter uses public names and methods of the client, and its framework.
     "a2a": {"agentrows", "errors", "validation"},
     "agentrows": {
         *("client", "config", "db", "errors", "gen", "startup", "stores", "validation"),
         "_version",
     },
-    # Adapters use what an application uses: the public names.
     "adk": {"agentrows", "config", "errors"},
     "bridge": {"client", "errors"},
     # `agentrows`: the demo is an application.
@@ -28,7 +27,6 @@ MAY_IMPORT = {
     "errors": set[str](),
     "gen": set[str](),
     "imports": {"client", "config", "db", "errors", "gen", "stores", "validation"},
-    # `agentrows`: the models of rows.
     "langgraph": {"agentrows", "bridge", "errors", "validation"},
     "migrate": {"_version", "config", "db", "errors"},
     "openai_agents": {"agentrows", "bridge", "validation"},
@@ -40,8 +38,6 @@ MAY_IMPORT = {
 }
 # The same for the generator: the packages a request passes through, and the modules below them.
 GENERATOR_MAY_IMPORT = {
-    # An adapter uses public methods of the client, and its framework.
-    "a2a": {"agentrows", "errors", "validation"},
     "__init__": set[str](),
     "__main__": {"build", "check", "errors", "protocol", "render", "sqlfiles"},
     "build": {

@@ -25,7 +25,7 @@ import typer
 
 from agentrows._version import __version__
 from agentrows.cli.grants import print_grants
-from agentrows.cli.imports import imports
+from agentrows.cli.imports import import_commands
 from agentrows.cli.migrate import migrations
 from agentrows.cli.options import DemoDsn, Interrupted
 from agentrows.db.embedded import SCHEME
@@ -58,7 +58,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # help texts have [brackets], and long names that rich cuts off
 )
 app.add_typer(migrations, name="migrate")
-app.add_typer(imports, name="import")
+app.add_typer(import_commands, name="import")
 app.command("grants")(print_grants)
 
 

@@ -21,10 +21,12 @@ from agentrows.errors import (
     Aborted,
     ClientClosed,
     ConfigError,
+    InvalidValue,
     OutcomeUnknown,
     StatementTimeout,
     Unavailable,
 )
+from agentrows.validation import check_text, encoded_length
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from agentrows.db.retries import Retries
     from agentrows.db.sources import Connection
 
-__all__ = ["Notification", "NotificationListener"]
+__all__ = ["Notification", "NotificationListener", "check_channel"]
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +44,8 @@ CHECK_INTERVAL_S: Final = 30.0
 COMMAND_TIMEOUT_S: Final = 10.0
 """Time limit of LISTEN, of UNLISTEN and of a check."""
 CLOSE_TIMEOUT_S: Final = 2.0
+LONGEST_CHANNEL: Final = 63
+"""In bytes; the server would cut a longer name off."""
 MOST_UNREAD: Final = 10_000
 """Notifications that wait for a reader; one more replaces all of them by a gap."""
 FIRST_WAIT_S: Final = 0.05
@@ -322,3 +326,11 @@ def _standby_error(connection: Connection) -> ConfigError | Unavailable:
     unavailable = Unavailable(f"the server is a standby and does not accept LISTEN; {USE_PRIMARY}")
     unavailable.most_tries = STANDBY_TRIES
     return unavailable
+
+
+def check_channel(name: str, value: str) -> str:
+    """Return a channel of 1 to 63 bytes; raise InvalidValue for any other value."""
+    size = encoded_length(name, check_text(name, value))
+    if not 1 <= size <= LONGEST_CHANNEL:
+        raise InvalidValue(f"{name} must have 1 to {LONGEST_CHANNEL} bytes, got {size}")
+    return value

@@ -303,6 +303,14 @@ async def _prune_batch(
             db, user_id=[key[0] for key in keys], thread_id=[key[1] for key in keys]
         )
         keys = [(thread.user_id, thread.thread_id) for thread in threads]
+    pruned = await _delete_sessions(db, keys, retention=retention, access=access)
+    return idle[-1], pruned
+
+
+async def _delete_sessions(
+    db: Executor, keys: list[tuple[str, str]], *, retention: timedelta, access: AccessScope
+) -> PrunedSessions:
+    """Delete the locked sessions, by user and id, that are still idle, and the rows of these."""
     user_ids, ids = [key[0] for key in keys], [key[1] for key in keys]
     tasks: list[str] = []
     if access.has_task_events:
@@ -314,7 +322,7 @@ async def _prune_batch(
         pruned.checkpoint_values = await delete_unnamed_values(db, keys)
     if access.has_states:
         await app_queries.delete_pruned_states(db, id=ids, user_id=user_ids)
-    return idle[-1], pruned
+    return pruned
 
 
 def _page_position(after: Session | None, order: Order) -> PagePosition:

@@ -89,10 +89,8 @@ class ThreadStore:
         `versions` contains the version of each channel with a value, and `values` the values that
         are new. The other values must be stored already, by earlier checkpoints of the thread and
         namespace. If some are not, nothing is stored, and the result contains their channels: call
-        again with all values, so that none can be missing. `checkpoint` is the serialized
-        checkpoint without the values.
-
-        A stored checkpoint with the same key is replaced, and a deleted one is restored;
+        again with all values, so that none can be missing. `checkpoint` is serialized without the
+        values. A stored checkpoint with the same key is replaced, and a deleted one is restored;
         `created_at` stays. A value with the same channel and version is replaced.
 
         Raises:

@@ -16,10 +16,10 @@ from a2a.types.a2a_pb2 import (
     TaskState,
 )
 from a2a.utils.errors import TaskNotFoundError
-from integrations.a2a.agents import message, send, serve, texts
-from integrations.a2a.support_a2a import JUNO, MIRA, NOBODY, of
 
 from agentrows import PostgresClient
+from integrations.a2a.agents import message, send, serve, texts
+from integrations.a2a.support_a2a import JUNO, MIRA, NOBODY, of
 
 if TYPE_CHECKING:
     import asyncpg
