@@ -139,7 +139,9 @@ async def test_process_killed_between_put_and_put_writes_loses_nothing(
     saver = AgentRowsSaver(client, user="mira")
     graph = graphs.counting_graph(saver)
     history = [one async for one in saver.alist(thread("t-1"))]
-    assert [key(one.config)["checkpoint_id"] for one in history] == stored[::-1]
+    ids = [key(one.config)["checkpoint_id"] for one in history]
+    # The newest one may have been stored without an acknowledgement.
+    assert stored[::-1] in (ids, ids[1:])
     assert (await graph.aget_state(thread("t-1"))).next == ("add",)
     assert (await graph.ainvoke(None, thread("t-1")))["count"] == STEPS
 
