@@ -33,8 +33,6 @@ MAY_IMPORT = {
 }
 # The same for the generator: the packages a request passes through, and the modules below them.
 GENERATOR_MAY_IMPORT = {
-    # An adapter uses public methods of the client, and its framework.
-    "a2a": {"agentrows", "errors", "validation"},
     "__init__": set[str](),
     "__main__": {"build", "check", "errors", "protocol", "render", "sqlfiles"},
     "build": {
