@@ -13,10 +13,10 @@ import httpx
 import pytest
 from a2a.server.context import ServerCallContext
 from a2a.types.a2a_pb2 import ListTasksRequest, Task
-from integrations.a2a.agents import CARD, EchoAgent, Replica, message, texts
-from integrations.a2a.support_a2a import MIRA, NOBODY, Named, task, webhook
 
 from agentrows import InvalidValue
+from integrations.a2a.agents import CARD, EchoAgent, Replica, message, texts
+from integrations.a2a.support_a2a import MIRA, NOBODY, Named, task, webhook
 from support.postgres import as_role
 
 if TYPE_CHECKING:
