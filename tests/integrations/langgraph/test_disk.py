@@ -49,10 +49,13 @@ async def run_threads(saver: BaseCheckpointSaver[Any], *, document: int, growth:
         n = state["n"] + 1
         return {"n": n, "texts": [text(growth, n)]} if growth else {"n": n}
 
-    builder = StateGraph(State)
+    def route(state: State) -> str:
+        return END if state["n"] == STEPS else "step"
+
+    builder: Any = StateGraph(State)
     builder.add_node("step", step)
     builder.add_edge(START, "step")
-    builder.add_conditional_edges("step", lambda state: END if state["n"] == STEPS else "step")
+    builder.add_conditional_edges("step", route)
     graph = builder.compile(checkpointer=saver)
     for thread in range(THREADS):
         config: Any = {"configurable": {"thread_id": f"t-{thread}"}, "recursion_limit": STEPS + 1}
