@@ -61,6 +61,7 @@ def store_checkpoint(
             metadata=new.metadata,
             values=values,
             versions=new.versions,
+            optional_versions=new.optional_versions,
             run_id=new.run_id,
             version=checkpoint["v"],
         ):

@@ -106,7 +106,9 @@ class NewCheckpoint:
     """A checkpoint as the arguments of `store_thread_checkpoint`.
 
     `versions` contains each channel with a value. `values` contains the values of the channels that
-    this step changed; the others were stored by earlier steps.
+    this step changed; the others were stored by earlier steps. `optional_versions` contains the
+    channels without a value that this step did not change: a value that is stored under the
+    version is still that of the channel.
     """
 
     data: bytes
@@ -114,6 +116,7 @@ class NewCheckpoint:
     metadata: dict[str, JsonValue]
     values: list[NewChannelValue]
     versions: dict[str, str]
+    optional_versions: dict[str, str]
     run_id: str | None
 
     @classmethod
@@ -143,6 +146,11 @@ class NewCheckpoint:
             fields,
             encode_values(serde, checkpoint, versions, new_versions),
             versions,
+            {
+                channel: str(version)
+                for channel, version in checkpoint["channel_versions"].items()
+                if not (channel in values or channel in new_versions)
+            },
             None if run_id is None else str(run_id),
         )
 

@@ -79,6 +79,7 @@ class ThreadStore:
         metadata: dict[str, JsonValue],
         values: Iterable[NewChannelValue],
         versions: dict[str, str],
+        optional_versions: dict[str, str] | None = None,
         checkpoint_ns: str = "",
         parent_checkpoint_id: str | None = None,
         run_id: str | None = None,
@@ -89,17 +90,23 @@ class ThreadStore:
         `versions` contains the version of each channel with a value, and `values` the values that
         are new. The other values must be stored already, by earlier checkpoints of the thread and
         namespace. If some are not, nothing is stored, and the result contains their channels: call
-        again with all values, so that none can be missing. `checkpoint` is serialized without the
-        values. A stored checkpoint with the same key is replaced, and a deleted one is restored;
+        again with all values, so that none can be missing. `optional_versions` contains the
+        versions of other channels: the checkpoint has their values too if these are stored.
+        `checkpoint` is serialized without the values. A stored checkpoint with the same key is replaced, and a deleted one is restored;
         `created_at` stays. A value with the same channel and version is replaced.
 
         Raises:
-            InvalidValue: a value has no version, or two values have the same channel.
+            InvalidValue: a value has no version, two values have the same channel, or a channel is
+                in both kinds of versions.
 
         """
         require(self.db, THREADS)
         key = check_checkpoint_key(user_id, thread_id, checkpoint_ns, checkpoint_id)
-        _check_versions(versions, key)
+        optional = {} if optional_versions is None else optional_versions
+        _check_versions("versions", versions, key)
+        _check_versions("optional_versions", optional, key)
+        if not versions.keys().isdisjoint(optional):
+            raise InvalidValue("optional_versions contains a channel that is in versions too")
         return await queries.store_thread_checkpoint(
             self.db.repeatable,
             **key,
@@ -110,6 +117,7 @@ class ThreadStore:
             version=check_int64("version", version),
             run_id=check_optional_id("run_id", run_id),
             versions=dict(versions),
+            optional_versions=dict(optional),
             values=_check_values(values, versions),
         )
 
@@ -280,12 +288,12 @@ class ThreadStore:
         return [decode_head(row) for row in rows]
 
 
-def _check_versions(versions: dict[str, str], key: FullKey) -> None:
+def _check_versions(name: str, versions: dict[str, str], key: FullKey) -> None:
     if not isinstance(versions, dict):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidValue(f"versions must be a dict, not {type(versions).__name__}")
+        raise InvalidValue(f"{name} must be a dict, not {type(versions).__name__}")
     for channel, version in versions.items():
-        check_text("a channel of versions", channel)
-        check_text(f"versions[{channel!r}]", version)
+        check_text(f"a channel of {name}", channel)
+        check_text(f"{name}[{channel!r}]", version)
         check_key_size(
             user_id=key["user_id"],
             thread_id=key["thread_id"],
