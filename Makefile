@@ -46,10 +46,11 @@ help: ## List the targets.
 demo: $(READY) ## Run `agentrows demo` on an embedded PostgreSQL.
 	@agentrows demo
 
-test: lint types unit ## Check lint and types, and run every test against a real PostgreSQL.
+test: lint types unit ## Check lint and types, and run the tests against a real PostgreSQL.
 
-unit: $(READY) ## Run every test.
-	pytest -q -n auto --dist loadfile
+# Those that are marked `slow` are run by `make verify`, where the generator is checked.
+unit: $(READY) ## Run the tests.
+	pytest -q -n auto --dist loadfile -m "not slow"
 
 matrix: $(READY) ## Run the tests of the stores through pgbouncer and on older schemas.
 	$(STORES) --pooler
@@ -70,7 +71,7 @@ types: $(READY) ## Check types with mypy and pyright.
 generate: $(READY) ## Write src/agentrows/gen from migrations/ and queries/.
 	sqlc generate
 
-verify: $(READY) ## Check generated code, frozen migrations and the rules of tests/policy.
+verify: $(READY) ## Check the generator, its output, frozen migrations and the rules of tests/policy.
 	@git rev-parse --verify --quiet HEAD >/dev/null || { \
 		echo "make verify needs the history of git, and this folder is not a clone" >&2; exit 1; }
 	sqlc diff
@@ -78,6 +79,7 @@ verify: $(READY) ## Check generated code, frozen migrations and the rules of tes
 	python tests/policy/checks/immutability.py
 	PYTHONPATH=tests python -m policy.checks.contraction
 	pytest -q -n auto tests/policy
+	pytest -q -n auto --dist loadfile -m slow --ignore=tests/policy
 
 check: verify test matrix integrations ## Run every check that a change has to pass.
 

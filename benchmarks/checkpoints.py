@@ -200,11 +200,7 @@ def given(size: int) -> Open:
                     checkpoint=b"x" * 200,
                     checkpoint_type="msgpack",
                     metadata=METADATA,
-                    values=[
-                        NewChannelValue(
-                            channel="messages", version=checkpoint_id, type="msgpack", value=blob
-                        )
-                    ],
+                    values=[NewChannelValue(channel="messages", type="msgpack", value=blob)],
                     versions={"messages": checkpoint_id},
                 )
                 await client.store_thread_writes(

@@ -11,7 +11,8 @@
 -- session is locked: the order is that of the commits, even after the clock was set back. The time
 -- of the last activity is ignored as far as it is more than an hour in the future. The arrays come
 -- from a table expression: otherwise the planner would inspect them and make a new plan for every
--- call.
+-- call. The scalar subqueries read an index whatever the statistics are; a join could read all
+-- events of the user, and NOT EXISTS the whole table.
 WITH given AS MATERIALIZED (
     SELECT @id::text[] AS id, @data::text[] AS data
 ),
@@ -27,13 +28,24 @@ active AS (
     WHERE
         (
             EXISTS (SELECT 1 FROM session AS k WHERE k.id = @session_id AND k.user_id = @user_id)
-            OR NOT EXISTS (SELECT 1 FROM event AS e WHERE e.session_id = @session_id AND e.user_id = @user_id)
+            OR (
+                SELECT e.id FROM event AS e
+                WHERE e.session_id = @session_id AND e.user_id = @user_id
+                ORDER BY coalesce(e.created_at, '-infinity'::timestamptz), e.id
+                LIMIT 1
+            ) IS NULL
         )
         AND NOT EXISTS (
-            SELECT 1
-            FROM ROWS FROM (unnest(given.id), unnest(given.data)) AS each (id, data)
-            INNER JOIN event AS o ON o.id = each.id AND o.user_id = @user_id
-            WHERE o.session_id IS DISTINCT FROM @session_id OR o.data <> each.data
+            SELECT 1 FROM ROWS FROM (unnest(given.id), unnest(given.data)) AS each (id, data)
+            WHERE
+                (
+                    SELECT 1 FROM event AS o
+                    WHERE
+                        o.id = each.id
+                        AND o.user_id = @user_id
+                        AND (o.session_id IS DISTINCT FROM @session_id OR o.data <> each.data)
+                    LIMIT 1
+                ) IS NOT NULL
         )
     ON CONFLICT (id, user_id) DO UPDATE SET
         updated_at = greatest(

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from support.postgres import Server
 
 ROOT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.slow
 COMPARISONS = {
     "get_session": "agentrows",
     "get_session_32": "agentrows",

@@ -87,6 +87,7 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_five_steps_of_contributing_add_a_table(checkout: Path) -> None:
     steps = [
         *code_blocks("CONTRIBUTING.md", "sql"),

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.slow
 DOCS = sorted((ROOT / "docs" / "generator").glob("*.md"))
 EXAMPLE = ROOT / "examples" / "booking"
 FENCE = re.compile(r"(?ms)^(?:(````)|```)(\w+)\n(.*?)^```(?(1)`)$")

@@ -12,6 +12,8 @@ from policy.checks.freshness import INPUTS, OUT, ROOT, check
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:

@@ -152,3 +152,21 @@ def test_every_relative_link_of_a_document_exists(path: Path) -> None:
     assert [link for link in links if not (path.parent / link).exists()] == [], (
         "these links lead to no file"
     )
+
+
+GUARD = re.compile(
+    r"length\(([\w.]+)\) - length\(translate\((?:(?!length\().)*? pg_input_is_valid\(\1, 'jsonb'\)"
+)
+
+
+def test_every_copy_of_the_json_depth_guard_is_the_same() -> None:
+    """The guard counts brackets, because the server cannot parse JSON that is nested too deep."""
+    texts = [" ".join(path.read_text().split()) for path in (ROOT / "queries").glob("*.sql")]
+    copies = [
+        match[0].replace(match[1], "text") for text in texts for match in GUARD.finditer(text)
+    ]
+
+    assert len(copies) == sum(text.count("max(nested.depth)") for text in texts) > 1, (
+        "write the guard as the other queries do"
+    )
+    assert len(set(copies)) == 1, "the copies of the guard differ"

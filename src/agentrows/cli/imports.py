@@ -84,10 +84,11 @@ def import_langgraph(
         bool, typer.Option("--dry-run", help="Only compare and count; store nothing.")
     ] = False,
 ) -> None:
-    """Copy threads of langgraph-checkpoint-postgres: checkpoints, values and pending writes.
+    """Copy the threads of langgraph-checkpoint-postgres.
 
-    The DSN of the source is the content of the file AGENTROWS_SOURCE_URL_FILE, else the value of
-    AGENTROWS_SOURCE_URL. It may be the same database. Nothing is changed there.
+    These are checkpoints, the values of their channels, and pending writes. The DSN of the source
+    is the content of the file AGENTROWS_SOURCE_URL_FILE, else the value of AGENTROWS_SOURCE_URL. It
+    may be the same database. Nothing is changed there.
 
     Stop the applications that write to the source first. Ids and times are preserved. Rows that
     exist here are not overwritten. A run can be interrupted and repeated: it stores what is

@@ -57,13 +57,24 @@ active AS (
     WHERE
         (
             EXISTS (SELECT 1 FROM session AS k WHERE k.id = $3 AND k.user_id = $4)
-            OR NOT EXISTS (SELECT 1 FROM event AS e WHERE e.session_id = $3 AND e.user_id = $4)
+            OR (
+                SELECT e.id FROM event AS e
+                WHERE e.session_id = $3 AND e.user_id = $4
+                ORDER BY coalesce(e.created_at, '-infinity'::timestamptz), e.id
+                LIMIT 1
+            ) IS NULL
         )
         AND NOT EXISTS (
-            SELECT 1
-            FROM ROWS FROM (unnest(given.id), unnest(given.data)) AS each (id, data)
-            INNER JOIN event AS o ON o.id = each.id AND o.user_id = $4
-            WHERE o.session_id IS DISTINCT FROM $3 OR o.data <> each.data
+            SELECT 1 FROM ROWS FROM (unnest(given.id), unnest(given.data)) AS each (id, data)
+            WHERE
+                (
+                    SELECT 1 FROM event AS o
+                    WHERE
+                        o.id = each.id
+                        AND o.user_id = $4
+                        AND (o.session_id IS DISTINCT FROM $3 OR o.data <> each.data)
+                    LIMIT 1
+                ) IS NOT NULL
         )
     ON CONFLICT (id, user_id) DO UPDATE SET
         updated_at = greatest(
@@ -115,7 +126,8 @@ async def append_items(
     session is locked: the order is that of the commits, even after the clock was set back. The time
     of the last activity is ignored as far as it is more than an hour in the future. The arrays come
     from a table expression: otherwise the planner would inspect them and make a new plan for every
-    call.
+    call. The scalar subqueries read an index whatever the statistics are; a join could read all
+    events of the user, and NOT EXISTS the whole table.
     """
     value = await db.fetchval(APPEND_ITEMS, id, data, session_id, user_id, agent_id)
     return _INT_NONE.validate_python(value)

@@ -37,7 +37,7 @@ def builtin_tracks(*, vector: bool = True, row_security: bool = False) -> tuple[
 
     The files of agentrows and agentrows_vector are optional: indexes, a fill factor, comments, and
     tables of methods that raise SchemaBehind without them, such as
-    `store_feedback(idempotency_key=…)` and `store_items`.
+    `store_feedback(idempotency_key=…)`, `store_items` and those of threads.
     """
     # Changes to the table of the vector track are in agentrows_vector, a track of their own, so
     # that they are applied when vectors are switched on later.

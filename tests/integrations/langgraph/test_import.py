@@ -132,6 +132,14 @@ async def test_imported_threads_are_equal_for_the_reader_and_run_on(
     )
     continued = await graphs.delta_graph(ours, tasks=5).ainvoke({}, thread("delta"))
     assert continued["items"] == (await delta.ainvoke({}, thread("delta")))["items"]
+    await ours.aprune(["delta", "old"])
+    pruned = await graphs.delta_graph(ours, tasks=5).aget_state(thread("delta"))
+    assert pruned.values["items"] == continued["items"]
+    sends = await theirs.aget_tuple({"configurable": {"thread_id": "old", "checkpoint_ns": ""}})
+    left = await ours.aget_tuple(thread("old"))
+    assert left is not None
+    assert sends is not None
+    assert left.checkpoint == sends.checkpoint
 
 
 async def test_encrypted_values_stay_encrypted_and_are_read_with_the_key(
