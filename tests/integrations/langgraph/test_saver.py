@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from langgraph.checkpoint.base import BaseCheckpointSaver, empty_checkpoint
 from langgraph.checkpoint.base.id import uuid6
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.serde.types import ERROR, INTERRUPT, TASKS
 
@@ -213,6 +214,26 @@ async def test_sends_of_an_old_checkpoint_are_attached(saver: AgentRowsSaver) ->
         assert (TASKS in found.checkpoint["channel_versions"]) == (sends is not None)
     await saver.aprune(["t-1"])
     assert [one.config for one in await collect(saver, thread("t-1"))] == [new]
+
+
+async def test_value_is_found_by_the_version_of_its_channel_alone(saver: AgentRowsSaver) -> None:
+    memory: Any = InMemorySaver()
+    for target in (memory, saver):
+        config: Any = thread("t-1", checkpoint_ns="")
+        for values, versions, new in (
+            ({"a": [1], "b": 1}, {"a": "1", "b": "1"}, {"a": "1", "b": "1"}),
+            ({"b": 1}, {"a": "1", "b": "1", "absent": "7"}, {}),
+            ({"b": 1}, {"a": "2", "b": "1"}, {"a": "2"}),  # now `a` is empty
+            ({"b": 1}, {"a": "2", "b": "1"}, {}),
+        ):
+            checkpoint = {**empty_checkpoint(), "id": str(uuid6()), "channel_values": values}
+            config = await target.aput(
+                config, {**checkpoint, "channel_versions": versions}, {"source": "loop"}, new
+            )
+
+    found = [one.checkpoint["channel_values"] for one in await collect(saver, thread("t-1"))]
+    assert found == [one.checkpoint["channel_values"] for one in memory.list(thread("t-1"))]
+    assert found == [{"b": 1}, {"b": 1}, {"a": [1], "b": 1}, {"a": [1], "b": 1}]
 
 
 async def test_list_continues_over_pages_in_the_order_of_the_server(
