@@ -20,6 +20,7 @@ from langgraph.checkpoint.serde.types import TASKS
 
 from agentrows import NewChannelValue, NewThreadWrite
 from agentrows.errors import InvalidValue
+from agentrows.validation import LONGEST_ID
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -139,7 +140,6 @@ class NewCheckpoint:
         kind, data = serde.dumps_typed({**checkpoint, "channel_values": unversioned})
         cleaned = clean_json(get_serializable_checkpoint_metadata(config, metadata))
         fields = cast("dict[str, JsonValue]", cleaned)
-        run_id = fields.get("run_id")
         return cls(
             data,
             kind,
@@ -151,8 +151,15 @@ class NewCheckpoint:
                 for channel, version in checkpoint["channel_versions"].items()
                 if not (channel in values or channel in new_versions)
             },
-            None if run_id is None else str(run_id),
+            _run_id(fields),
         )
+
+
+def _run_id(metadata: Mapping[str, JsonValue]) -> str | None:
+    """Return the run of a checkpoint; None if the metadata has no text that can be an id."""
+    run_id = metadata.get("run_id")
+    text = "" if run_id is None else str(run_id)
+    return text if 0 < len(text.encode()) <= LONGEST_ID else None
 
 
 def encode_values(

@@ -166,6 +166,16 @@ async def test_odd_values_survive_and_odd_metadata_is_cleaned(saver: AgentRowsSa
         assert len(await collect(saver, None, filter=sought)) == count
 
 
+@pytest.mark.parametrize("run_id", ["", "\0", "x" * 513, 5, None])
+async def test_any_run_id_in_the_metadata_is_stored(saver: AgentRowsSaver, run_id: object) -> None:
+    await put(saver, "t-1", metadata={"run_id": run_id})
+
+    (found,) = await collect(saver, None)
+    assert found.metadata["run_id"] == ("" if run_id == "\0" else run_id)
+    await saver.adelete_for_runs(["5"])
+    assert len(await collect(saver, None)) == (run_id != 5)
+
+
 async def test_last_write_on_a_special_channel_counts(saver: AgentRowsSaver) -> None:
     config = await put(saver, "t-1")
 
@@ -384,8 +394,9 @@ async def test_config_without_ids_is_refused(saver: AgentRowsSaver) -> None:
         await saver.aput_writes(thread("t-1"), [("a", 1)], "task-1")
     with pytest.raises(InvalidValue, match="keep_all"):
         await saver.aprune(["t-1"], strategy="keep_all")
-    with pytest.raises(TypeError):
-        await saver.aprune("t-1")
+    for call in (saver.aprune, saver.adelete_for_runs):
+        with pytest.raises(TypeError, match="not a str"):
+            await call("t-1")
     config = await put(saver, 7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     assert key(config)["thread_id"] == 7
     assert await saver.aget_tuple(thread(7)) is not None  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
