@@ -92,8 +92,9 @@ class ThreadStore:
         namespace. If some are not, nothing is stored, and the result contains their channels: call
         again with all values, so that none can be missing. `optional_versions` contains the
         versions of other channels: the checkpoint has their values too if these are stored.
-        `checkpoint` is serialized without the values. A stored checkpoint with the same key is replaced, and a deleted one is restored;
-        `created_at` stays. A value with the same channel and version is replaced.
+        `checkpoint` is serialized without the values. A stored checkpoint with the same key is
+        replaced, and a deleted one is restored; `created_at` stays. A value with the same channel
+        and version is replaced.
 
         Raises:
             InvalidValue: a value has no version, two values have the same channel, or a channel is
