@@ -88,26 +88,19 @@ class ThreadStore:
         """Store a checkpoint and the new values of its channels; return the channels to add.
 
         `versions` contains the version of each channel with a value, and `values` the values that
-        are new. The other values must be stored already, by earlier checkpoints of the thread and
-        namespace. If some are not, nothing is stored, and the result contains their channels: call
-        again with all values, so that none can be missing. `optional_versions` contains the
-        versions of other channels: the checkpoint has their values too if these are stored.
-        `checkpoint` is serialized without the values. A stored checkpoint with the same key is
-        replaced, and a deleted one is restored; `created_at` stays. A value with the same channel
-        and version is replaced.
+        are new. The others must be stored already, in the thread and namespace. If some are not,
+        nothing is stored, and the result contains their channels: call again with all values. Those
+        of `optional_versions` need not be stored. `checkpoint` is serialized without the values. A
+        checkpoint or value with the same key is replaced, a deleted checkpoint is restored, and
+        `created_at` stays.
 
         Raises:
-            InvalidValue: a value has no version, two values have the same channel, or a channel is
-                in both kinds of versions.
+            InvalidValue: the channels of the values and versions do not fit each other.
 
         """
         require(self.db, THREADS)
         key = check_checkpoint_key(user_id, thread_id, checkpoint_ns, checkpoint_id)
-        optional = {} if optional_versions is None else optional_versions
-        _check_versions("versions", versions, key)
-        _check_versions("optional_versions", optional, key)
-        if not versions.keys().isdisjoint(optional):
-            raise InvalidValue("optional_versions contains a channel that is in versions too")
+        _check_versions(versions, optional_versions or {}, key)
         return await queries.store_thread_checkpoint(
             self.db.repeatable,
             **key,
@@ -118,7 +111,7 @@ class ThreadStore:
             version=check_int64("version", version),
             run_id=check_optional_id("run_id", run_id),
             versions=dict(versions),
-            optional_versions=dict(optional),
+            optional_versions=dict(optional_versions or {}),
             values=_check_values(values, versions),
         )
 
@@ -289,19 +282,22 @@ class ThreadStore:
         return [decode_head(row) for row in rows]
 
 
-def _check_versions(name: str, versions: dict[str, str], key: FullKey) -> None:
-    if not isinstance(versions, dict):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidValue(f"{name} must be a dict, not {type(versions).__name__}")
-    for channel, version in versions.items():
-        check_text(f"a channel of {name}", channel)
-        check_text(f"{name}[{channel!r}]", version)
-        check_key_size(
-            user_id=key["user_id"],
-            thread_id=key["thread_id"],
-            checkpoint_ns=key["checkpoint_ns"],
-            channel=channel,
-            version=version,
-        )
+def _check_versions(versions: dict[str, str], optional: dict[str, str], key: FullKey) -> None:
+    for name, group in (("versions", versions), ("optional_versions", optional)):
+        if not isinstance(group, dict):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidValue(f"{name} must be a dict, not {type(group).__name__}")
+        for channel, version in group.items():
+            check_text(f"a channel of {name}", channel)
+            check_text(f"{name}[{channel!r}]", version)
+            check_key_size(
+                user_id=key["user_id"],
+                thread_id=key["thread_id"],
+                checkpoint_ns=key["checkpoint_ns"],
+                channel=channel,
+                version=version,
+            )
+    if not versions.keys().isdisjoint(optional):
+        raise InvalidValue("optional_versions contains a channel that is in versions too")
 
 
 def _check_values(

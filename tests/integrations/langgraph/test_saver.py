@@ -227,19 +227,20 @@ async def test_sends_of_an_old_checkpoint_are_attached(saver: AgentRowsSaver) ->
 
 
 async def test_value_is_found_by_the_version_of_its_channel_alone(saver: AgentRowsSaver) -> None:
-    memory: Any = InMemorySaver()
-    for target in (memory, saver):
+    memory = InMemorySaver()
+    targets: list[Any] = [memory, saver]
+    for target in targets:
         config: Any = thread("t-1", checkpoint_ns="")
-        for values, versions, new in (
+        steps: list[tuple[dict[str, Any], ...]] = [
             ({"a": [1], "b": 1}, {"a": "1", "b": "1"}, {"a": "1", "b": "1"}),
             ({"b": 1}, {"a": "1", "b": "1", "absent": "7"}, {}),
             ({"b": 1}, {"a": "2", "b": "1"}, {"a": "2"}),  # now `a` is empty
             ({"b": 1}, {"a": "2", "b": "1"}, {}),
-        ):
-            checkpoint = {**empty_checkpoint(), "id": str(uuid6()), "channel_values": values}
-            config = await target.aput(
-                config, {**checkpoint, "channel_versions": versions}, {"source": "loop"}, new
-            )
+        ]
+        for values, versions, new in steps:
+            checkpoint: Any = {**empty_checkpoint(), "id": str(uuid6()), "channel_values": values}
+            checkpoint["channel_versions"] = versions
+            config = await target.aput(config, checkpoint, {"source": "loop"}, new)
 
     found = [one.checkpoint["channel_values"] for one in await collect(saver, thread("t-1"))]
     assert found == [one.checkpoint["channel_values"] for one in memory.list(thread("t-1"))]
