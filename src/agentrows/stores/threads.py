@@ -87,12 +87,11 @@ class ThreadStore:
     ) -> list[str]:
         """Store a checkpoint and the new values of its channels; return the channels to add.
 
-        `versions` contains the version of each channel with a value, and `values` the values that
-        are new. The others must be stored already, in the thread and namespace. If some are not,
-        nothing is stored, and the result contains their channels: call again with all values. Those
-        of `optional_versions` need not be stored. `checkpoint` is serialized without the values. A
-        checkpoint or value with the same key is replaced, a deleted checkpoint is restored, and
-        `created_at` stays.
+        `versions` contains the version of each channel with a value, and `values` the new values.
+        The others must be stored already, in the thread and namespace: if some are not, nothing is
+        stored, and the result contains their channels; call again with all values. Those of
+        `optional_versions` need not be stored. `checkpoint` is serialized without the values. A row
+        with the same key is replaced or restored, and keeps `created_at`.
 
         Raises:
             InvalidValue: the channels of the values and versions do not fit each other.
