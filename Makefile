@@ -97,7 +97,7 @@ integrations-%: .venv-integrations-%/.ready
 	PYTHONPATH=tests $(INTEGRATIONS_VENV)/bin/python -m integrations.suites $*
 
 lowest-%: .venv-lowest-%/.ready
-	.venv-lowest-$*/bin/pytest $(ADAPTER_TESTS)
+	.venv-lowest-$*/bin/pytest $(ADAPTER_TESTS) --ignore=tests/integrations/common
 
 lock: $(READY) ## Update the lock files of all environments.
 	$(RESOLVE) $(EXTRAS) --group dev --upgrade --output-file $(LOCK)

@@ -56,7 +56,8 @@ class State:
             values["messages"] = [
                 kinds[n % 2](content=TEXT, id=f"{parent}-{n}") for n in range(self.messages)
             ]
-        return values | ({"document": DOCUMENT} if self.document else {})
+        # In a list, because AsyncPostgresSaver stores a plain text again in each checkpoint.
+        return values | ({"document": [DOCUMENT]} if self.document else {})
 
     def checkpoint(self, parent: str, checkpoint_id: str) -> dict[str, Any]:
         """Return a checkpoint; every channel but the document has a new version."""

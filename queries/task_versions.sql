@@ -240,41 +240,47 @@ ORDER BY coalesce(task.agentrows_status_ns, '-9223372036854775808'::bigint) DESC
 LIMIT sqlc.narg('limit');
 
 -- name: CountUserTasks :one
--- Count a user's tasks.
+-- Count a user's tasks, at most `limit` of them.
 SELECT count(*) AS tasks
-FROM task
-WHERE
-    task.user_id = @user_id::text
-    AND task.deleted_at IS NULL
-    AND coalesce(task.agentrows_status_ns, '-9223372036854775808'::bigint) >= @since_ns::bigint
-    AND (
-        sqlc.narg('states')::text[] IS NULL
-        OR coalesce(
-            task.agentrows_state,
-            CASE
-                WHEN pg_input_is_valid(task.data, 'jsonb') THEN task.data::jsonb #>> '{status,state}'
-            END
-        ) = ANY(sqlc.narg('states')::text[])
-    );
+FROM (
+    SELECT 1 FROM task
+    WHERE
+        task.user_id = @user_id::text
+        AND task.deleted_at IS NULL
+        AND coalesce(task.agentrows_status_ns, '-9223372036854775808'::bigint) >= @since_ns::bigint
+        AND (
+            sqlc.narg('states')::text[] IS NULL
+            OR coalesce(
+                task.agentrows_state,
+                CASE
+                    WHEN pg_input_is_valid(task.data, 'jsonb') THEN task.data::jsonb #>> '{status,state}'
+                END
+            ) = ANY(sqlc.narg('states')::text[])
+        )
+    LIMIT sqlc.narg('limit')
+) AS matching;
 
 -- name: CountUserTasksOfSession :one
--- Count a user's tasks in a session.
+-- Count a user's tasks in a session, at most `limit` of them.
 SELECT count(*) AS tasks
-FROM task
-WHERE
-    task.user_id = @user_id::text
-    AND task.session_id = @session_id::text
-    AND task.deleted_at IS NULL
-    AND coalesce(task.agentrows_status_ns, '-9223372036854775808'::bigint) >= @since_ns::bigint
-    AND (
-        sqlc.narg('states')::text[] IS NULL
-        OR coalesce(
-            task.agentrows_state,
-            CASE
-                WHEN pg_input_is_valid(task.data, 'jsonb') THEN task.data::jsonb #>> '{status,state}'
-            END
-        ) = ANY(sqlc.narg('states')::text[])
-    );
+FROM (
+    SELECT 1 FROM task
+    WHERE
+        task.user_id = @user_id::text
+        AND task.session_id = @session_id::text
+        AND task.deleted_at IS NULL
+        AND coalesce(task.agentrows_status_ns, '-9223372036854775808'::bigint) >= @since_ns::bigint
+        AND (
+            sqlc.narg('states')::text[] IS NULL
+            OR coalesce(
+                task.agentrows_state,
+                CASE
+                    WHEN pg_input_is_valid(task.data, 'jsonb') THEN task.data::jsonb #>> '{status,state}'
+                END
+            ) = ANY(sqlc.narg('states')::text[])
+        )
+    LIMIT sqlc.narg('limit')
+) AS matching;
 
 -- name: LockTask :one
 -- Wait for concurrent writers of a user's task, and lock the task.

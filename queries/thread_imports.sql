@@ -51,25 +51,35 @@ SELECT count(*) AS stored FROM stored;
 
 -- name: LockNamedValues :many
 -- Return the versions of values that are stored, and lock them against a sweep.
+--
+-- The LIMIT makes the planner look each of them up in the index, whatever its estimates.
 -- py: row ChannelValueKey
 -- py: doc ChannelValueKey The key of a version of the value of a channel.
 SELECT
-    b.thread_id,
-    b.checkpoint_ns,
-    b.channel,
-    b.version
-FROM agentrows_checkpoint_blob AS b
-WHERE
-    b.user_id = @user_id
-    AND (b.thread_id, b.checkpoint_ns, b.channel, b.version) IN (
-        SELECT
-            unnest(@thread_id::text[]),
-            unnest(@checkpoint_ns::text[]),
-            unnest(@channel::text[]),
-            unnest(@version::text[])
-    )
-ORDER BY b.thread_id, b.checkpoint_ns, b.channel, b.version
-FOR KEY SHARE;
+    input.thread_id AS "thread_id!",
+    input.checkpoint_ns AS "checkpoint_ns!",
+    input.channel AS "channel!",
+    input.version AS "version!"
+FROM (
+    SELECT
+        unnest(@thread_id::text[]) AS thread_id,
+        unnest(@checkpoint_ns::text[]) AS checkpoint_ns,
+        unnest(@channel::text[]) AS channel,
+        unnest(@version::text[]) AS version
+    ORDER BY 1, 2, 3, 4
+) AS input
+CROSS JOIN LATERAL (
+    SELECT b.type
+    FROM agentrows_checkpoint_blob AS b
+    WHERE
+        b.user_id = @user_id
+        AND b.thread_id = input.thread_id
+        AND b.checkpoint_ns = input.checkpoint_ns
+        AND b.channel = input.channel
+        AND b.version = input.version
+    LIMIT 1
+    FOR KEY SHARE
+) AS stored;
 
 -- name: InsertImportedCheckpoints :one
 -- Store checkpoints with their times and return the number of those that were stored.
@@ -249,6 +259,8 @@ SELECT count(*) AS stored FROM stored;
 
 -- name: ListCheckpointDigests :many
 -- Return the keys of the checkpoints of a user's threads with digests, deleted ones included.
+--
+-- The subquery of each value, instead of a join, makes the planner look it up in the index.
 -- py: row CheckpointDigest
 -- py: doc CheckpointDigest The key of a checkpoint, and the digest of an imported one.
 -- py: doc CheckpointDigest.is_deleted Whether the checkpoint is marked as deleted.
@@ -260,17 +272,21 @@ SELECT
     c.checkpoint_ns,
     c.checkpoint_id,
     (c.deleted_at IS NOT NULL)::boolean AS "is_deleted!",
-    coalesce(cardinality(c.agentrows_channels), 0) - (
-        SELECT count(*) FROM agentrows_checkpoint_blob AS b
-        WHERE
-            b.user_id = @user_id
-            AND b.thread_id = c.thread_id
-            AND b.checkpoint_ns = c.checkpoint_ns
-            AND (b.channel, b.version) IN (
-                SELECT
-                    unnest(c.agentrows_channels),
-                    unnest(c.agentrows_versions)
-            )
+    (
+        SELECT count(*) FROM (
+            SELECT
+                unnest(c.agentrows_channels) AS channel,
+                unnest(c.agentrows_versions) AS version
+        ) AS named
+        WHERE (
+            SELECT b.type FROM agentrows_checkpoint_blob AS b
+            WHERE
+                b.user_id = @user_id
+                AND b.thread_id = c.thread_id
+                AND b.checkpoint_ns = c.checkpoint_ns
+                AND b.channel = named.channel
+                AND b.version = named.version
+        ) IS NULL
     ) AS "missing_values!",
     CASE
         WHEN c.checkpoint_type = 'agentrows+json'

@@ -58,7 +58,7 @@ class Writer:
             self.parent = dice.choice(list(self.states))
             self.forks += 1
         state = dict(self.states[self.parent]) if self.parent else {}
-        changed = list(CHANNELS) if not state else [dice.choice(CHANNELS[1:])]
+        changed: list[str] = [*CHANNELS] if not state else [dice.choice(CHANNELS[1:])]
         for channel in changed:
             state[channel] = (f"{number}.{id_}", f"{channel} {id_}".encode())
         await self.client.store_thread_writes(

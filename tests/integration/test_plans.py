@@ -161,7 +161,7 @@ STATEMENTS = {
         task_versions.LIST_USER_TASKS_OF_SESSION,
         "'u-1', 's-1', 9223372036854775807, '', -9223372036854775808, '{x}', 10",
     ),
-    "count_user_tasks": (task_versions.COUNT_USER_TASKS, "'u-1', -9223372036854775808, NULL"),
+    "count_user_tasks": (task_versions.COUNT_USER_TASKS, "'u-1', -9223372036854775808, NULL, 10"),
     "list_task_events_all_users": (
         task_versions.LIST_TASK_EVENTS_ALL_USERS,
         "'t-1', 0, 10",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Final
+
+import pytest
 
 ROOT: Final = Path(__file__).parents[2]
 OLD_PYTHON: Final = f"""#!{sys.executable}
@@ -37,6 +40,25 @@ def test_old_python_is_refused_before_anything_is_created(tmp_path: Path) -> Non
     assert done.returncode == 2
     assert "Python 3.11 or later is needed, this is 3.10" in done.stderr
     assert not venv.exists()
+
+
+def test_help_lists_every_target() -> None:
+    text = (ROOT / "Makefile").read_text().replace("\\\n", " ")
+    [targets] = re.findall(r"(?m)^\.PHONY: (.*)$", text)
+
+    listed = [line.split()[0] for line in make("help").stdout.splitlines()]
+
+    assert sorted(listed) == sorted(targets.split())
+
+
+@pytest.mark.parametrize("family", ["langgraph", "agents"])
+def test_each_family_of_frameworks_has_an_environment_of_its_own(family: str) -> None:
+    commands = make("-n", f"integrations-{family}").stdout
+
+    assert f".venv-integrations-{family}/bin/mypy " in commands
+    assert f"--project tests/integrations/pyright-{family}.json" in commands
+    assert f".venv-integrations-{family}/bin/pytest " in commands
+    assert f"-m integrations.suites {family}" in commands
 
 
 def test_environment_of_another_python_is_replaced(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ OURS: Final = 999_999
 OURS_WITHOUT_SHARES: Final = 12
 """The version of the track agentrows before the one that indexes the table of core 6."""
 NEEDED: Final = re.compile(r"this needs migration (\d+) of track 'core', the database is at (\d+)")
-LACKS_OURS: Final = re.compile(r"\bagentrows_(?!\w*schema_migrations)\w+")
+LACKS_OURS: Final = re.compile(r"\bagentrows_(?!\w*schema_migrations)\w+|track 'agentrows'")
 """The error for an object of the track agentrows that a database without core 6 lacks."""
 LATER: Final = (
     (3, re.compile(r'"workload_type" of relation "agent"|column (\w+\.)?"?workload_type')),

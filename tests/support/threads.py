@@ -25,18 +25,16 @@ async def put(  # noqa: PLR0913  one argument per column
 ) -> list[str]:
     """Store a checkpoint; each value has the version 1 unless `versions` has another."""
     values = values or {}
+    arguments: dict[str, Any] = {
+        "checkpoint": checkpoint_id.encode(),
+        "checkpoint_type": "msgpack",
+        "metadata": {},
+        "values": [NewChannelValue(channel=c, type="t", value=v) for c, v in values.items()],
+        "versions": {**dict.fromkeys(values, "1"), **(versions or {})},
+        **more,
+    }
     return await stores.store_thread_checkpoint(
-        thread_id,
-        user_id=user_id,
-        checkpoint_id=checkpoint_id,
-        **{
-            "checkpoint": checkpoint_id.encode(),
-            "checkpoint_type": "msgpack",
-            "metadata": {},
-            "values": [NewChannelValue(channel=c, type="t", value=v) for c, v in values.items()],
-            "versions": {**dict.fromkeys(values, "1"), **(versions or {})},
-            **more,
-        },
+        thread_id, user_id=user_id, checkpoint_id=checkpoint_id, **arguments
     )
 
 

@@ -13,6 +13,7 @@ from agentrows import UnreadableRow
 from agentrows.a2a.documents import read_task, write_columns
 from agentrows.a2a.owners import ANONYMOUS_USER, Owners, check_stored_id
 from agentrows.a2a.pages import read_filters, read_page_size, read_token, write_token
+from agentrows.validation import check_limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,14 +37,17 @@ class TaskReader:
         owner_resolver: OwnerResolver = resolve_user_scope,
         anonymous_user_id: str | None = ANONYMOUS_USER,
         row_security: bool = False,
+        count_limit: int | None = None,
     ) -> None:
+        self._count_limit = check_limit("count_limit", count_limit)
         self._owners = Owners(client, owner_resolver, anonymous_user_id, row_security)
 
     async def list(self, params: ListTasksRequest, context: ServerCallContext) -> ListTasksResponse:
         """Return a page of the caller's tasks, the latest status first.
 
-        Tasks without a time, and tasks of other programs, are last. `total_size` counts all tasks
-        that match, so its time grows with their number. Data that is not a task is left out.
+        Tasks without a time, and tasks of other programs, are last. `total_size` counts the tasks
+        that match, at most `count_limit`; its time grows with their number. Data that is not a
+        task is left out.
 
         Raises:
             InvalidParamsError: the page token is not one of this list.
@@ -53,7 +57,7 @@ class TaskReader:
         filters, page_size = read_filters(params), read_page_size(params)
         async with self._owners.stores(user_id) as stores:
             after = await read_token(stores, params.page_token, user_id=user_id)
-            total = await stores.count_tasks(user_id=user_id, **filters)
+            total = await stores.count_tasks(user_id=user_id, **filters, limit=self._count_limit)
             rows = await stores.list_tasks(
                 user_id=user_id, **filters, after=after, limit=page_size + 1
             )
@@ -84,7 +88,8 @@ class TaskStore(TaskReader, BaseTaskStore):
 
     `client` is a client or a transaction. `owner_resolver` returns the id of the user of a call,
     by default the name of the authenticated user; an empty one is `anonymous_user_id`, or an error
-    if that is None. `row_security` runs each call inside `client.as_user`.
+    if that is None. `row_security` runs each call inside `client.as_user`. `count_limit` is the
+    largest `total_size` of a list, None for an exact one.
     """
 
     async def save(self, task: Task, context: ServerCallContext) -> None:

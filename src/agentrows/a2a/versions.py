@@ -95,13 +95,14 @@ class VersionedTaskStore(TaskReader, BaseVersionedTaskStore):
     notify are committed one after another.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  one keyword per setting
         self,
         client: Stores,
         *,
         owner_resolver: OwnerResolver = resolve_user_scope,
         anonymous_user_id: str | None = ANONYMOUS_USER,
         row_security: bool = False,
+        count_limit: int | None = None,
         notify: bool = True,
     ) -> None:
         super().__init__(
@@ -109,6 +110,7 @@ class VersionedTaskStore(TaskReader, BaseVersionedTaskStore):
             owner_resolver=owner_resolver,
             anonymous_user_id=anonymous_user_id,
             row_security=row_security,
+            count_limit=count_limit,
         )
         self._notify = check_flag("notify", notify)
 
@@ -127,30 +129,26 @@ class VersionedTaskStore(TaskReader, BaseVersionedTaskStore):
         one at any version that is not in a final state.
 
         Raises:
-            ConcurrentTaskModificationError: the task was changed or deleted meanwhile, or the id
-                belongs to another user's task.
+            ConcurrentTaskModificationError: the task was changed, deleted, or is another user's.
             InvalidValue: the call has no owner, or the task cannot be stored.
             TypeError: `prev_version` is of another store.
 
         """
         del prev  # for stores that store differences
         version = read_version("prev_version", prev_version)
-        user_id = self._owners.resolve(context)
-        columns = write_columns(task)
-        data = None if event is None else to_stream_response(event).SerializeToString()
         is_canceled = task.status.state == TaskState.TASK_STATE_CANCELED
         change = _Change(
             task_id=task.id,
-            user_id=user_id,
+            user_id=self._owners.resolve(context),
             version=None if is_canceled else version,
-            columns=columns,
-            event=data,
-            notify=self._notify and data is not None,
+            columns=write_columns(task),
+            event=None if event is None else to_stream_response(event).SerializeToString(),
+            notify=self._notify and event is not None,
         )
         tries = MOST_TRIES
         while True:
             try:
-                async with self._owners.stores(user_id) as stores:
+                async with self._owners.stores(change.user_id) as stores:
                     return TaskVersion(await change.store(stores))
             except (Conflict, NotFound) as error:
                 raise ConcurrentTaskModificationError(task.id) from error

@@ -2,7 +2,8 @@
 # ruff: noqa: E501
 """Threads of langgraph-checkpoint-postgres in another database, for `agentrows import langgraph`.
 
-These queries only read.
+These queries only read. LIMIT and OFFSET in a LATERAL subquery make the planner look each key up in
+the index, whatever its estimates: with a join it may read a whole thread for each of its rows.
 """
 
 from collections.abc import Sequence
@@ -236,11 +237,15 @@ FROM (
         unnest($2::text[]) AS checkpoint_ns,
         unnest($3::text[]) AS checkpoint_id
 ) AS input
-JOIN checkpoints AS c
-    ON
-        c.thread_id = input.thread_id
-        AND c.checkpoint_ns = input.checkpoint_ns
-        AND c.checkpoint_id = input.checkpoint_id
+CROSS JOIN LATERAL (
+    SELECT stored.thread_id, stored.checkpoint_ns, stored.checkpoint_id, stored.parent_checkpoint_id, stored.type, stored.checkpoint, stored.metadata
+    FROM checkpoints AS stored
+    WHERE
+        stored.thread_id = input.thread_id
+        AND stored.checkpoint_ns = input.checkpoint_ns
+        AND stored.checkpoint_id = input.checkpoint_id
+    LIMIT 1
+) AS c
 CROSS JOIN LATERAL (
     SELECT jsonb_object_agg(v.channel, v.value) AS object
     FROM
@@ -320,16 +325,20 @@ FROM (
         unnest($2::text[]) AS checkpoint_ns,
         unnest($3::text[]) AS checkpoint_id
 ) AS input
-JOIN checkpoints AS c
-    ON
-        c.thread_id = input.thread_id
-        AND c.checkpoint_ns = input.checkpoint_ns
-        AND c.checkpoint_id = input.checkpoint_id
+CROSS JOIN LATERAL (
+    SELECT stored.thread_id, stored.checkpoint_ns, stored.checkpoint_id, stored.parent_checkpoint_id, stored.type, stored.checkpoint, stored.metadata
+    FROM checkpoints AS stored
+    WHERE
+        stored.thread_id = input.thread_id
+        AND stored.checkpoint_ns = input.checkpoint_ns
+        AND stored.checkpoint_id = input.checkpoint_id
+    LIMIT 1
+) AS c
 CROSS JOIN LATERAL (
     SELECT
-        array_agg(b.channel) AS channels,
-        array_agg(b.version) AS versions,
-        array_agg(octet_length(b.blob)::bigint) AS sizes
+        array_agg(v.channel) AS channels,
+        array_agg(v.version) AS versions,
+        array_agg(b.size) AS sizes
     FROM
         jsonb_each_text(
             CASE
@@ -337,13 +346,18 @@ CROSS JOIN LATERAL (
                     THEN c.checkpoint -> 'channel_versions'
             END
         ) AS v (channel, version)
-    JOIN checkpoint_blobs AS b
-        ON
-            b.thread_id = c.thread_id
-            AND b.checkpoint_ns = c.checkpoint_ns
-            AND b.channel = v.channel
-            AND b.version = v.version
-    WHERE b.type <> 'empty' AND b.blob IS NOT NULL
+    CROSS JOIN LATERAL (
+        SELECT octet_length(stored.blob)::bigint AS size
+        FROM checkpoint_blobs AS stored
+        WHERE
+            stored.thread_id = c.thread_id
+            AND stored.checkpoint_ns = c.checkpoint_ns
+            AND stored.channel = v.channel
+            AND stored.version = v.version
+            AND stored.type <> 'empty'
+            AND stored.blob IS NOT NULL
+        LIMIT 1
+    ) AS b
 ) AS blobs
 CROSS JOIN LATERAL (
     SELECT
@@ -409,13 +423,18 @@ FROM (
         unnest($3::text[]) AS channel,
         unnest($4::text[]) AS version
 ) AS input
-JOIN checkpoint_blobs AS b
-    ON
-        b.thread_id = input.thread_id
-        AND b.checkpoint_ns = input.checkpoint_ns
-        AND b.channel = input.channel
-        AND b.version = input.version
-WHERE b.type <> 'empty' AND b.blob IS NOT NULL"""
+CROSS JOIN LATERAL (
+    SELECT stored.thread_id, stored.checkpoint_ns, stored.channel, stored.version, stored.type, stored.blob
+    FROM checkpoint_blobs AS stored
+    WHERE
+        stored.thread_id = input.thread_id
+        AND stored.checkpoint_ns = input.checkpoint_ns
+        AND stored.channel = input.channel
+        AND stored.version = input.version
+        AND stored.type <> 'empty'
+        AND stored.blob IS NOT NULL
+    LIMIT 1
+) AS b"""
 
 
 async def read_source_values(
@@ -449,11 +468,15 @@ FROM (
         unnest($2::text[]) AS checkpoint_ns,
         unnest($3::text[]) AS checkpoint_id
 ) AS input
-JOIN checkpoint_writes AS w
-    ON
-        w.thread_id = input.thread_id
-        AND w.checkpoint_ns = input.checkpoint_ns
-        AND w.checkpoint_id = input.checkpoint_id
+CROSS JOIN LATERAL (
+    SELECT stored.thread_id, stored.checkpoint_ns, stored.checkpoint_id, stored.task_id, stored.idx, stored.channel, stored.type, stored.blob, stored.task_path
+    FROM checkpoint_writes AS stored
+    WHERE
+        stored.thread_id = input.thread_id
+        AND stored.checkpoint_ns = input.checkpoint_ns
+        AND stored.checkpoint_id = input.checkpoint_id
+    OFFSET 0
+) AS w
 ORDER BY w.thread_id, w.checkpoint_ns, w.checkpoint_id, w.task_id, w.idx"""
 
 

@@ -374,12 +374,10 @@ class AppSession(BaseModel):
 class ChannelValueKey(BaseModel):
     """The key of a version of the value of a channel."""
 
-    thread_id: str = Field(description="The LangGraph thread.")
-    checkpoint_ns: str = Field(
-        description="The namespace of the graph: empty for the root graph, a path for a subgraph.",
-    )
-    channel: str = Field(description="The channel of the value.")
-    version: str = Field(description="Chosen by LangGraph; unique for the channel.")
+    thread_id: str
+    checkpoint_ns: str
+    channel: str
+    version: str
 
 
 class Checkpoint(BaseModel):

@@ -399,20 +399,23 @@ async def list_user_tasks_of_session(
 
 COUNT_USER_TASKS: Final = """-- name: CountUserTasks :one
 SELECT count(*) AS tasks
-FROM task
-WHERE
-    task.user_id = $1::text
-    AND task.deleted_at IS NULL
-    AND coalesce(task.agentrows_status_ns, '-9223372036854775808'::bigint) >= $2::bigint
-    AND (
-        $3::text[] IS NULL
-        OR coalesce(
-            task.agentrows_state,
-            CASE
-                WHEN pg_input_is_valid(task.data, 'jsonb') THEN task.data::jsonb #>> '{status,state}'
-            END
-        ) = ANY($3::text[])
-    )"""
+FROM (
+    SELECT 1 FROM task
+    WHERE
+        task.user_id = $1::text
+        AND task.deleted_at IS NULL
+        AND coalesce(task.agentrows_status_ns, '-9223372036854775808'::bigint) >= $2::bigint
+        AND (
+            $3::text[] IS NULL
+            OR coalesce(
+                task.agentrows_state,
+                CASE
+                    WHEN pg_input_is_valid(task.data, 'jsonb') THEN task.data::jsonb #>> '{status,state}'
+                END
+            ) = ANY($3::text[])
+        )
+    LIMIT $4
+) AS matching"""
 
 
 async def count_user_tasks(
@@ -422,29 +425,33 @@ async def count_user_tasks(
     user_id: str,
     since_ns: int,
     states: Sequence[str] | None,
+    limit: int | None,
 ) -> int:
-    """Count a user's tasks."""
-    value = await db.fetchval(COUNT_USER_TASKS, user_id, since_ns, states)
+    """Count a user's tasks, at most `limit` of them."""
+    value = await db.fetchval(COUNT_USER_TASKS, user_id, since_ns, states, limit)
     return _INT.validate_python(required(value, "CountUserTasks"))
 
 
 COUNT_USER_TASKS_OF_SESSION: Final = """-- name: CountUserTasksOfSession :one
 SELECT count(*) AS tasks
-FROM task
-WHERE
-    task.user_id = $1::text
-    AND task.session_id = $2::text
-    AND task.deleted_at IS NULL
-    AND coalesce(task.agentrows_status_ns, '-9223372036854775808'::bigint) >= $3::bigint
-    AND (
-        $4::text[] IS NULL
-        OR coalesce(
-            task.agentrows_state,
-            CASE
-                WHEN pg_input_is_valid(task.data, 'jsonb') THEN task.data::jsonb #>> '{status,state}'
-            END
-        ) = ANY($4::text[])
-    )"""
+FROM (
+    SELECT 1 FROM task
+    WHERE
+        task.user_id = $1::text
+        AND task.session_id = $2::text
+        AND task.deleted_at IS NULL
+        AND coalesce(task.agentrows_status_ns, '-9223372036854775808'::bigint) >= $3::bigint
+        AND (
+            $4::text[] IS NULL
+            OR coalesce(
+                task.agentrows_state,
+                CASE
+                    WHEN pg_input_is_valid(task.data, 'jsonb') THEN task.data::jsonb #>> '{status,state}'
+                END
+            ) = ANY($4::text[])
+        )
+    LIMIT $5
+) AS matching"""
 
 
 async def count_user_tasks_of_session(
@@ -455,9 +462,17 @@ async def count_user_tasks_of_session(
     session_id: str,
     since_ns: int,
     states: Sequence[str] | None,
+    limit: int | None,
 ) -> int:
-    """Count a user's tasks in a session."""
-    value = await db.fetchval(COUNT_USER_TASKS_OF_SESSION, user_id, session_id, since_ns, states)
+    """Count a user's tasks in a session, at most `limit` of them."""
+    value = await db.fetchval(
+        COUNT_USER_TASKS_OF_SESSION,
+        user_id,
+        session_id,
+        since_ns,
+        states,
+        limit,
+    )
     return _INT.validate_python(required(value, "CountUserTasksOfSession"))
 
 

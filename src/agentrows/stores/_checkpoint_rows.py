@@ -51,7 +51,7 @@ def check_namespace_key(user_id: str, thread_id: str, checkpoint_ns: str) -> Nam
         thread_id=check_id("thread_id", thread_id),
         checkpoint_ns=check_text("checkpoint_ns", checkpoint_ns),
     )
-    check_key_size(**key)
+    check_key_size(user_id=user_id, thread_id=thread_id, checkpoint_ns=checkpoint_ns)
     return key
 
 
@@ -63,7 +63,12 @@ def check_checkpoint_key(
         **check_namespace_key(user_id, thread_id, checkpoint_ns),
         checkpoint_id=check_id("checkpoint_id", checkpoint_id),
     )
-    check_key_size(**key)
+    check_key_size(
+        user_id=user_id,
+        thread_id=thread_id,
+        checkpoint_ns=checkpoint_ns,
+        checkpoint_id=checkpoint_id,
+    )
     return key
 
 

@@ -226,17 +226,23 @@ class TaskVersionStore:
         session_id: str | None = None,
         states: Sequence[str] | None = None,
         since_ns: int | None = None,
+        limit: int | None = None,
     ) -> int:
         """Return the number of a user's tasks, with the filters of `list_tasks`.
 
-        The time grows with the number of these tasks. Needs PostgreSQL 16 or later.
+        The time grows with this number, which is at most `limit`. Needs PostgreSQL 16 or later.
         """
         require(self.db, TASK_OWNERS, TASK_VERSIONS)
         filters = _check_filters(user_id=user_id, states=states, since_ns=since_ns)
         if session_id is None:
-            return await queries.count_user_tasks(self.db.repeatable, **filters)
+            return await queries.count_user_tasks(
+                self.db.repeatable, **filters, limit=check_limit("limit", limit)
+            )
         return await queries.count_user_tasks_of_session(
-            self.db.repeatable, session_id=check_id("session_id", session_id), **filters
+            self.db.repeatable,
+            session_id=check_id("session_id", session_id),
+            **filters,
+            limit=check_limit("limit", limit),
         )
 
     async def purge_task(self, id: str, *, user_id: str) -> bool:

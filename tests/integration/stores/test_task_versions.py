@@ -106,6 +106,7 @@ async def test_filters_select_states_and_times_of_every_writer(client: PostgresC
         if "after" not in filters:
             total = await client.count_tasks(user_id="mira", **filters)
             assert total == len(expected)
+    assert await client.count_tasks(user_id="mira", limit=2) == 2
     last = (await client.list_tasks(user_id="mira", limit=2))[-1]
     assert (last.id, last.state, last.status_ns, last.version) == ("k-1", DONE, 1, 1)
     assert (await client.list_tasks(user_id="mira", after=last, limit=1))[0].id == "k-0"
@@ -207,7 +208,9 @@ async def test_values_of_other_types_are_refused_by_name(client: PostgresClient)
     for store in ("task versions", "push configs"):
         for method, argument in text_arguments(store):
             await refuse_by_name(client, method, argument)
-    await refuse_limits(client, "task versions", "list_tasks", "list_task_events_all_users")
+    await refuse_limits(
+        client, "task versions", "list_tasks", "count_tasks", "list_task_events_all_users"
+    )
     for name, values in {
         "version": (-1, 2**63, True, "1"),
         "status_ns": (2**63 - 1, -(2**63), 1.5, True),

@@ -170,6 +170,14 @@ async def test_row_security_restricts_every_call_to_its_user(guarded: str) -> No
         assert await tasks.get("t-1", MIRA) is None
 
 
+async def test_total_size_is_at_most_the_count_limit(client: PostgresClient) -> None:
+    store = TaskStore(client, count_limit=2)
+    for number in range(3):
+        await store.save(task(f"t-{number}"), MIRA)
+    page = await store.list(ListTasksRequest(page_size=2), MIRA)
+    assert (page.total_size, len(page.tasks), bool(page.next_page_token)) == (2, 2, True)
+
+
 async def test_stores_in_a_transaction_commit_or_roll_back_together(
     client: PostgresClient, ours: VersionedKit
 ) -> None:

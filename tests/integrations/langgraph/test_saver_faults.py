@@ -93,13 +93,18 @@ from agentrows.langgraph import AgentRowsSaver
 from integrations.langgraph.graphs import counting_graph, thread
 
 class Stuck(AgentRowsSaver):
+    puts = 0
+
     async def aput(self, config, *rest):
         stored = await super().aput(config, *rest)
         print("put", stored["configurable"]["checkpoint_id"], flush=True)
+        self.puts += 1
         return stored
 
     async def aput_writes(self, config, writes, task_id, task_path=""):
         if any(channel == "count" for channel, _ in writes) and self.turns == {steps}:
+            while self.puts < 3 * {steps} - 1:  # those before the last one of this turn
+                await asyncio.sleep(0.01)
             print("stuck", flush=True)
             await asyncio.sleep(60)
         await super().aput_writes(config, writes, task_id, task_path)
@@ -139,7 +144,8 @@ async def test_process_killed_between_put_and_put_writes_loses_nothing(
     saver = AgentRowsSaver(client, user="mira")
     graph = graphs.counting_graph(saver)
     history = [one async for one in saver.alist(thread("t-1"))]
-    assert [key(one.config)["checkpoint_id"] for one in history] == stored[::-1]
+    ids = [key(one.config)["checkpoint_id"] for one in history]
+    assert ids == stored[::-1]
     assert (await graph.aget_state(thread("t-1"))).next == ("add",)
     assert (await graph.ainvoke(None, thread("t-1")))["count"] == STEPS
 

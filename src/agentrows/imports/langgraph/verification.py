@@ -9,15 +9,23 @@ from typing import TYPE_CHECKING, Final
 
 from agentrows.errors import UnreadableRow
 from agentrows.imports.langgraph.rows import blob_sizes, import_blob, inline_values
+from agentrows.imports.langgraph.source import CheckpointKey, ValueKey, parts
 
 if TYPE_CHECKING:
     from agentrows.client import Stores
-    from agentrows.gen.models import SourceCheckpoint, ThreadCheckpoint
-    from agentrows.imports.langgraph.source import CheckpointKey, LangGraphSource
+    from agentrows.gen.models import (
+        ImportedValue,
+        SourceCheckpoint,
+        SourceWrite,
+        ThreadCheckpoint,
+    )
+    from agentrows.imports.langgraph.source import LangGraphSource
 
 __all__ = ["Sample", "find_different"]
 
 MOST: Final = 100
+PER_STATEMENT: Final = 10
+"""Checkpoints that are read from the source together."""
 
 
 @dataclass(slots=True)
@@ -54,34 +62,52 @@ async def find_different(
 ) -> list[CheckpointKey]:
     """Return the checkpoints that do not have the bytes of the source."""
     different: list[CheckpointKey] = []
-    for key in keys:
-        rows = await source.read_checkpoints([key])
-        try:
-            copy = await target.find_thread_checkpoint(
-                key.thread_id,
-                user_id=user_id,
-                checkpoint_ns=key.checkpoint_ns,
-                checkpoint_id=key.checkpoint_id,
-            )
-        except UnreadableRow:
-            copy = None
-        # The source may have lost a checkpoint since: then there is nothing to compare.
-        if rows and (copy is None or not await _is_equal(source, rows[0], key, copy)):
-            different.append(key)
+    for part in parts(keys, PER_STATEMENT):
+        rows = await source.read_checkpoints(part)
+        values = await _read_values(source, rows)
+        writes: dict[CheckpointKey, list[SourceWrite]] = defaultdict(list)
+        for write in await source.read_writes(part):
+            writes[_key(write)].append(write)
+        # A checkpoint that the source has lost since is not among the rows.
+        for row in rows:
+            key = _key(row)
+            try:
+                copy = await target.find_thread_checkpoint(
+                    key.thread_id,
+                    user_id=user_id,
+                    checkpoint_ns=key.checkpoint_ns,
+                    checkpoint_id=key.checkpoint_id,
+                )
+            except UnreadableRow:
+                copy = None
+            if copy is None or not _is_equal(row, values, writes[key], copy):
+                different.append(key)
     return different
 
 
-async def _is_equal(
-    source: LangGraphSource, row: SourceCheckpoint, key: CheckpointKey, copy: ThreadCheckpoint
+async def _read_values(
+    source: LangGraphSource, rows: list[SourceCheckpoint]
+) -> dict[ValueKey, ImportedValue]:
+    """Return the values that checkpoints of the source name."""
+    values = {key: value for row in rows for key, value in inline_values(row).items()}
+    for blob in await source.read_values({key for row in rows for key in blob_sizes(row)}):
+        key = ValueKey(blob.thread_id, blob.checkpoint_ns, blob.channel, blob.version)
+        values[key] = import_blob(blob)
+    return values
+
+
+def _key(row: SourceCheckpoint | SourceWrite) -> CheckpointKey:
+    return CheckpointKey(row.thread_id, row.checkpoint_ns, row.checkpoint_id)
+
+
+def _is_equal(
+    row: SourceCheckpoint,
+    values: dict[ValueKey, ImportedValue],
+    writes: list[SourceWrite],
+    copy: ThreadCheckpoint,
 ) -> bool:
-    values = {value.channel: (value.type, value.value) for value in inline_values(row).values()}
-    for blob in await source.read_values(blob_sizes(row)):
-        value = import_blob(blob)
-        values[value.channel] = value.type, value.value
-    writes = {
-        (write.task_id, write.idx): (write.task_path, write.channel, write.type, write.value)
-        for write in await source.read_writes([key])
-    }
+    named = {*blob_sizes(row), *inline_values(row)}
+    expected = {key.channel: (values[key].type, values[key].value) for key in named & values.keys()}
     copied_values = zip(copy.value_types, copy.values, strict=True)
     copied_writes = zip(
         copy.write_task_paths, copy.write_channels, copy.write_types, copy.write_values, strict=True
@@ -93,7 +119,11 @@ async def _is_equal(
         and copy.checkpoint == row.checkpoint
         and copy.metadata == row.metadata
         and copy.parent_checkpoint_id == row.parent_checkpoint_id
-        and dict(zip(copy.value_channels, copied_values, strict=True)) == values
+        and dict(zip(copy.value_channels, copied_values, strict=True)) == expected
         # The application may have stored more writes here.
-        and all(stored.get(name) == write for name, write in writes.items())
+        and all(
+            stored.get((write.task_id, write.idx))
+            == (write.task_path, write.channel, write.type, write.value)
+            for write in writes
+        )
     )
