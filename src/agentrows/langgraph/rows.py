@@ -197,7 +197,18 @@ def clean_json(value: object) -> object:
 
     Tuples become lists. NUL characters are removed, as LangGraph removes them from the texts of
     metadata. Lone surrogates become U+FFFD. NaN and infinite numbers become None.
+
+    Raises:
+        InvalidValue: the value is nested too deeply.
+
     """
+    try:
+        return _clean(value)
+    except RecursionError as error:
+        raise InvalidValue("metadata is nested too deeply") from error
+
+
+def _clean(value: object) -> object:
     if isinstance(value, str):
         if value.isascii():
             return value.replace("\0", "")
@@ -206,9 +217,9 @@ def clean_json(value: object) -> object:
         return float(value) if math.isfinite(value) else None
     if isinstance(value, dict):
         items = cast("dict[object, object]", value).items()
-        return {clean_json(str(key)): clean_json(item) for key, item in items}
+        return {_clean(str(key)): _clean(item) for key, item in items}
     if isinstance(value, list | tuple):
-        return [clean_json(item) for item in cast("Sequence[object]", value)]
+        return [_clean(item) for item in cast("Sequence[object]", value)]
     return value
 
 

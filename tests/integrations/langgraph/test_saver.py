@@ -395,6 +395,13 @@ async def test_config_without_ids_is_refused(saver: AgentRowsSaver) -> None:
         await saver.aput_writes(thread("t-1"), [("a", 1)], "task-1")
     with pytest.raises(InvalidValue, match="keep_all"):
         await saver.aprune(["t-1"], strategy="keep_all")
+    nested: dict[str, Any] = {}
+    for _ in range(5000):
+        nested = {"in": nested}
+    with pytest.raises(InvalidValue, match="nested too deeply"):
+        await put(saver, "t-1", metadata=nested)
+    with pytest.raises(InvalidValue, match="nested too deeply"):
+        await collect(saver, None, filter=nested)
     for call in (saver.aprune, saver.adelete_for_runs):
         with pytest.raises(TypeError, match="not a str"):
             await call("t-1")
