@@ -286,10 +286,13 @@ def _attach_sends(serde: SerializerProtocol, checkpoint: Checkpoint, row: Thread
 def next_version(current: str | int | None) -> str:
     """Return the version after another: a number, and a random part.
 
-    Two runs that continue from the same version so get different ones.
+    Two runs that continue from the same version so get different ones. Versions are compared as
+    text. A number of fewer digits than that of langgraph-checkpoint-postgres (32) is still greater
+    than each of these, because it has fewer leading zeros.
     """
+    # A checkpoint contains each version several times, so short ones save bytes.
     number = int(str(current or 0).partition(".")[0])
-    return f"{number + 1:032}.{random.random():016}"  # noqa: S311
+    return f"{number + 1:012}.{random.getrandbits(48):012x}"  # noqa: S311
 
 
 def estimate_size(value: object) -> int:

@@ -93,9 +93,12 @@ from agentrows.langgraph import AgentRowsSaver
 from integrations.langgraph.graphs import counting_graph, thread
 
 class Stuck(AgentRowsSaver):
-    puts = 0
+    started = puts = 0
 
     async def aput(self, config, *rest):
+        self.started += 1
+        if self.started == 3 * {steps}:  # the graph does not wait for the writes before it
+            await asyncio.sleep(60)
         stored = await super().aput(config, *rest)
         print("put", stored["configurable"]["checkpoint_id"], flush=True)
         self.puts += 1
