@@ -16,8 +16,9 @@
 -- Store a checkpoint of a thread, with new values of channels; restore a deleted one.
 --
 -- If a named value is neither given nor stored, nothing is stored, and the result contains the
--- channel. The row locks keep the values from being deleted until the checkpoint is visible. The
--- counts order the steps: a CTE without a reference to another one could run before it.
+-- channel. A value of `optional_versions` is named if it is stored. The row locks keep the values
+-- from being deleted until the checkpoint is visible. The counts order the steps: a CTE without a
+-- reference to another one could run before it.
 -- py: batch values NewChannelValue
 -- py: doc NewChannelValue A value of a channel to store with `store_thread_checkpoint`.
 -- py: doc NewChannelValue.channel The channel of the value.
@@ -33,7 +34,7 @@ WITH family AS MATERIALIZED (
     ORDER BY c.checkpoint_id
     FOR KEY SHARE
 ),
-named AS MATERIALIZED (
+required AS MATERIALIZED (
     SELECT each.key::text AS channel, each.value::text AS version
     FROM json_each_text(@versions::json) AS each
     WHERE (SELECT count(*) FROM family) >= 0
@@ -45,14 +46,17 @@ given AS MATERIALIZED (
         unnest(@value::bytea[]) AS value
 ),
 older AS MATERIALIZED (
-    SELECT locked.channel
+    SELECT locked.channel, locked.version
     FROM (
-        SELECT named.channel, named.version FROM named
-        WHERE named.channel NOT IN (SELECT given.channel FROM given)
-        ORDER BY named.channel
+        SELECT required.channel, required.version FROM required
+        WHERE required.channel NOT IN (SELECT given.channel FROM given)
+        UNION ALL
+        SELECT each.key, each.value FROM json_each_text(@optional_versions::json) AS each
+        WHERE (SELECT count(*) FROM family) >= 0
+        ORDER BY channel
     ) AS lacking
     CROSS JOIN LATERAL (
-        SELECT blob.channel FROM agentrows_checkpoint_blob AS blob
+        SELECT blob.channel, blob.version FROM agentrows_checkpoint_blob AS blob
         WHERE
             blob.user_id = @user_id
             AND blob.thread_id = @thread_id
@@ -62,11 +66,15 @@ older AS MATERIALIZED (
         FOR KEY SHARE
     ) AS locked
 ),
+named AS MATERIALIZED (
+    SELECT older.channel, older.version FROM older
+    UNION ALL
+    SELECT required.channel, required.version FROM required
+    INNER JOIN given ON given.channel = required.channel
+),
 missing AS MATERIALIZED (
-    SELECT named.channel FROM named
-    WHERE
-        named.channel NOT IN (SELECT given.channel FROM given)
-        AND named.channel NOT IN (SELECT older.channel FROM older)
+    SELECT required.channel FROM required
+    WHERE required.channel NOT IN (SELECT named.channel FROM named)
 ),
 stored_values AS (
     INSERT INTO agentrows_checkpoint_blob AS blob (
@@ -78,10 +86,10 @@ stored_values AS (
         type,
         value
     )
-    SELECT @user_id, @thread_id, @checkpoint_ns, given.channel, named.version, given.type, given.value
+    SELECT @user_id, @thread_id, @checkpoint_ns, given.channel, required.version, given.type, given.value
     FROM given
-    INNER JOIN named ON named.channel = given.channel
-    WHERE NOT EXISTS (SELECT 1 FROM missing)
+    INNER JOIN required ON required.channel = given.channel
+    WHERE NOT EXISTS (SELECT 1 FROM missing) AND (SELECT count(*) FROM older) >= 0
     ORDER BY given.channel
     ON CONFLICT (user_id, thread_id, checkpoint_ns, channel, version) DO UPDATE SET
         type = excluded.type,

@@ -122,17 +122,21 @@ class OpenedAdapter(Generic[T]):
     """A client and the adapter on it, open for a block.
 
     `async with` opens the client in the running event loop. `with` opens it in an event loop in a
-    thread of its own, for programs without one. A second block opens another client.
+    thread of its own, for programs without one. A second block opens another client. `release`
+    ends what the adapter runs, before the client is closed.
     """
 
     def __init__(
         self,
         connect: Callable[[], Coroutine[object, object, PostgresClient]],
         adapt: Callable[[PostgresClient], T],
+        release: Callable[[T], Coroutine[object, object, object]] | None = None,
     ) -> None:
         self._connect = connect
         self._adapt = adapt
+        self._release = release
         self._client: PostgresClient | None = None
+        self._adapter: T | None = None
         self._thread: LoopThread | None = None
 
     async def __aenter__(self) -> T:
@@ -180,15 +184,21 @@ class OpenedAdapter(Generic[T]):
     async def _open(self) -> T:
         self._client = client = await self._connect()
         try:
-            return self._adapt(client)
+            self._adapter = adapter = self._adapt(client)
         except BaseException:
             await self._close()
             raise
+        return adapter
 
     async def _close(self) -> None:
         client, self._client = self._client, None
-        if client is not None:
-            await client.close()
+        adapter, self._adapter = self._adapter, None
+        try:
+            if adapter is not None and self._release is not None:
+                await self._release(adapter)
+        finally:
+            if client is not None:
+                await client.close()
 
     def _stop(self) -> None:
         thread, self._thread = self._thread, None

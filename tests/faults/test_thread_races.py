@@ -213,6 +213,7 @@ async def put(  # noqa: PLR0913  one argument per column
     parent: str | None = None,
     run: str | None = None,
     values: Sequence[str] = (),
+    optional: dict[str, str] | None = None,
 ) -> list[str]:
     return await stores.store_thread_checkpoint(
         "t-1",
@@ -225,6 +226,7 @@ async def put(  # noqa: PLR0913  one argument per column
         run_id=run,
         values=[NewChannelValue(channel=each, type="t", value=b"value") for each in values],
         versions=versions,
+        optional_versions=optional,
     )
 
 
@@ -264,6 +266,27 @@ async def test_writer_that_waits_for_a_deletion_returns_the_deleted_value(migrat
         assert await writer == ["a"]
         assert await client.find_thread_checkpoint("t-1", user_id="mira") is None
         assert await seen.db.fetchval("SELECT count(*) FROM agentrows_checkpoint_blob") == 0
+
+
+@pytest.mark.parametrize("first", ["writer", "deletion"])
+async def test_optional_value_is_kept_or_not_named_beside_its_deletion(
+    migrated: str, first: str
+) -> None:
+    async with PostgresClient.open(migrated, migrations="off") as client, watch(migrated) as seen:
+        await put(client, "c-1", {"a": "1"}, run="r-1", values=("a",))
+        second: asyncio.Task[object]
+        async with client.transaction() as tx:
+            if first == "writer":
+                assert await put(tx, "c-2", {}, optional={"a": "1"}) == []
+                second = asyncio.create_task(client.delete_runs(["r-1"], user_id="mira"))
+            else:
+                assert await tx.delete_runs(["r-1"], user_id="mira") == 1
+                second = asyncio.create_task(put(client, "c-2", {}, optional={"a": "1"}))
+            await seen.until(IN_LOCKS)
+        assert await second == (1 if first == "writer" else [])
+        row = await client.find_thread_checkpoint("t-1", user_id="mira")
+        assert row is not None
+        assert (row.checkpoint_id, row.values) == ("c-2", [b"value"] if first == "writer" else [])
 
 
 async def test_prune_spares_the_ancestors_of_a_checkpoint_that_is_being_stored(

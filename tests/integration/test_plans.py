@@ -184,8 +184,8 @@ STATEMENTS = {
     "list_checkpoints": (checkpoints.LIST_CHECKPOINTS, "'u-1', 's-1', '', NULL, 10"),
     "store_thread_checkpoint": (
         threads.STORE_THREAD_CHECKPOINT,
-        """'u-1', 's-1', '', 'c-new', 'c-1001', '{"a": "1", "b": "2"}', '{b}', '{m}', '{""}', '',
-        'm', 4, NULL, ''""",
+        """'u-1', 's-1', '', 'c-new', 'c-1001', '{"a": "1", "b": "2"}', '{b}', '{m}', '{""}',
+        '{"c": "3"}', '', 'm', 4, NULL, ''""",
     ),
     "find_thread_checkpoint": (threads.FIND_THREAD_CHECKPOINT, "'u-1', 's-1', '', 'c-1001'"),
     "list_namespace_checkpoints": (

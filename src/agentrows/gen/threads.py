@@ -164,7 +164,7 @@ WITH family AS MATERIALIZED (
     ORDER BY c.checkpoint_id
     FOR KEY SHARE
 ),
-named AS MATERIALIZED (
+required AS MATERIALIZED (
     SELECT each.key::text AS channel, each.value::text AS version
     FROM json_each_text($6::json) AS each
     WHERE (SELECT count(*) FROM family) >= 0
@@ -176,14 +176,17 @@ given AS MATERIALIZED (
         unnest($9::bytea[]) AS value
 ),
 older AS MATERIALIZED (
-    SELECT locked.channel
+    SELECT locked.channel, locked.version
     FROM (
-        SELECT named.channel, named.version FROM named
-        WHERE named.channel NOT IN (SELECT given.channel FROM given)
-        ORDER BY named.channel
+        SELECT required.channel, required.version FROM required
+        WHERE required.channel NOT IN (SELECT given.channel FROM given)
+        UNION ALL
+        SELECT each.key, each.value FROM json_each_text($10::json) AS each
+        WHERE (SELECT count(*) FROM family) >= 0
+        ORDER BY channel
     ) AS lacking
     CROSS JOIN LATERAL (
-        SELECT blob.channel FROM agentrows_checkpoint_blob AS blob
+        SELECT blob.channel, blob.version FROM agentrows_checkpoint_blob AS blob
         WHERE
             blob.user_id = $1
             AND blob.thread_id = $2
@@ -193,11 +196,15 @@ older AS MATERIALIZED (
         FOR KEY SHARE
     ) AS locked
 ),
+named AS MATERIALIZED (
+    SELECT older.channel, older.version FROM older
+    UNION ALL
+    SELECT required.channel, required.version FROM required
+    INNER JOIN given ON given.channel = required.channel
+),
 missing AS MATERIALIZED (
-    SELECT named.channel FROM named
-    WHERE
-        named.channel NOT IN (SELECT given.channel FROM given)
-        AND named.channel NOT IN (SELECT older.channel FROM older)
+    SELECT required.channel FROM required
+    WHERE required.channel NOT IN (SELECT named.channel FROM named)
 ),
 stored_values AS (
     INSERT INTO agentrows_checkpoint_blob AS blob (
@@ -209,10 +216,10 @@ stored_values AS (
         type,
         value
     )
-    SELECT $1, $2, $3, given.channel, named.version, given.type, given.value
+    SELECT $1, $2, $3, given.channel, required.version, given.type, given.value
     FROM given
-    INNER JOIN named ON named.channel = given.channel
-    WHERE NOT EXISTS (SELECT 1 FROM missing)
+    INNER JOIN required ON required.channel = given.channel
+    WHERE NOT EXISTS (SELECT 1 FROM missing) AND (SELECT count(*) FROM older) >= 0
     ORDER BY given.channel
     ON CONFLICT (user_id, thread_id, checkpoint_ns, channel, version) DO UPDATE SET
         type = excluded.type,
@@ -244,12 +251,12 @@ stored_checkpoint AS (
         $3,
         $4,
         $5,
-        $10::text,
+        $11::text,
         '',
-        'agentrows+' || $11::text,
-        $12::bigint,
-        $13::text,
-        $14::bytea,
+        'agentrows+' || $12::text,
+        $13::bigint,
+        $14::text,
+        $15::bytea,
         array(SELECT named.channel FROM named ORDER BY named.channel),
         array(SELECT named.version FROM named ORDER BY named.channel),
         statement_timestamp(),
@@ -282,6 +289,7 @@ async def store_thread_checkpoint(
     parent_checkpoint_id: str | None,
     versions: JsonValue,
     values: Sequence[models.NewChannelValue],
+    optional_versions: JsonValue,
     metadata: str,
     checkpoint_type: str,
     version: int,
@@ -291,8 +299,9 @@ async def store_thread_checkpoint(
     """Store a checkpoint of a thread, with new values of channels; restore a deleted one.
 
     If a named value is neither given nor stored, nothing is stored, and the result contains the
-    channel. The row locks keep the values from being deleted until the checkpoint is visible. The
-    counts order the steps: a CTE without a reference to another one could run before it.
+    channel. A value of `optional_versions` is named if it is stored. The row locks keep the values
+    from being deleted until the checkpoint is visible. The counts order the steps: a CTE without a
+    reference to another one could run before it.
     """
     rows = await db.fetch(
         STORE_THREAD_CHECKPOINT,
@@ -305,6 +314,7 @@ async def store_thread_checkpoint(
         [item.channel for item in values],
         [item.type for item in values],
         [item.value for item in values],
+        optional_versions,
         metadata,
         checkpoint_type,
         version,

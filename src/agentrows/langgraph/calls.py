@@ -61,6 +61,7 @@ def store_checkpoint(
             metadata=new.metadata,
             values=values,
             versions=new.versions,
+            optional_versions=new.optional_versions,
             run_id=new.run_id,
             version=checkpoint["v"],
         ):
@@ -190,7 +191,14 @@ def delete_threads(user_id: str, thread_ids: Sequence[str]) -> Call[int]:
 
 
 def delete_runs(user_id: str, run_ids: Sequence[str]) -> Call[int]:
-    """Return the call that deletes the checkpoints of runs."""
+    """Return the call that deletes the checkpoints of runs.
+
+    Raises:
+        TypeError: `run_ids` is a text, whose characters would be ids of other runs.
+
+    """
+    if isinstance(run_ids, str):
+        raise TypeError("run_ids must be a sequence of ids, not a str")
     return lambda stores: stores.delete_runs([str(one) for one in run_ids], user_id=user_id)
 
 

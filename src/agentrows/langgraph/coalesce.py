@@ -42,6 +42,8 @@ class _Queue(Generic[A, R]):
 
     waiting: list[_Call[A, R]] = field(default_factory=list["_Call[A, R]"])
     running: int = 0
+    names: set[Hashable] = field(default_factory=set["Hashable"])
+    """What the items of the runs are named, which later calls must not overtake."""
     is_scheduled: bool = False
 
 
@@ -54,7 +56,8 @@ class CallMerger(Generic[K, A, R]):
 
     At most `most_runs` runs of one key are active; the calls that are made meanwhile are merged
     into the next one. `size_of` returns the size of an item in bytes: a run has at most 5,000 items
-    and 16 MB, or one call.
+    and 16 MB, or one call. Calls with items of one `name_of` run in the order in which they are
+    made.
     """
 
     def __init__(
@@ -63,10 +66,12 @@ class CallMerger(Generic[K, A, R]):
         *,
         most_runs: int,
         size_of: Callable[[A], int] = lambda _: 0,
+        name_of: Callable[[A], Hashable] | None = None,
     ) -> None:
         self._run = run
         self._most_runs = most_runs
         self._size_of = size_of
+        self._name_of = name_of
         self._queues: dict[K, _Queue[A, R]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -89,17 +94,22 @@ class CallMerger(Generic[K, A, R]):
     def _start(self, key: K, queue: _Queue[A, R]) -> None:
         """Start runs of the waiting calls, up to the limit."""
         queue.is_scheduled = False
-        while queue.waiting and queue.running < self._most_runs:
+        while queue.running < self._most_runs and (part := self._take_part(queue)):
+            names = {name for call in part for name in self._names_of(call)}
+            queue.names |= names
             queue.running += 1
-            task = asyncio.ensure_future(self._process(key, self._take_part(queue)))
+            task = asyncio.ensure_future(self._process(key, part))
             self._tasks.add(task)
-            task.add_done_callback(partial(self._end, key, queue))
+            task.add_done_callback(partial(self._end, key, queue, names))
         if not (queue.waiting or queue.running):
             del self._queues[key]
 
-    def _end(self, key: K, queue: _Queue[A, R], task: asyncio.Task[None]) -> None:
+    def _end(
+        self, key: K, queue: _Queue[A, R], names: set[Hashable], task: asyncio.Task[None]
+    ) -> None:
         self._tasks.discard(task)
         queue.running -= 1
+        queue.names -= names
         if task.cancelled():  # the event loop ends
             for call in queue.waiting:
                 call.result.cancel()
@@ -109,16 +119,27 @@ class CallMerger(Generic[K, A, R]):
 
     def _take_part(self, queue: _Queue[A, R]) -> list[_Call[A, R]]:
         """Remove and return waiting calls, within the limits of a run."""
-        count = size = end = 0
-        for call in queue.waiting:
+        part: list[_Call[A, R]] = []
+        left: list[_Call[A, R]] = []
+        names = set(queue.names)
+        count = size = 0
+        for place, call in enumerate(queue.waiting):
+            own = self._names_of(call)
+            if not names.isdisjoint(own):
+                names.update(own)
+                left.append(call)
+                continue
             count += len(call.items)
             size += sum(map(self._size_of, call.items))
-            if end and (count > MOST_ITEMS or size > MOST_BYTES):
+            if part and (count > MOST_ITEMS or size > MOST_BYTES):
+                left += queue.waiting[place:]
                 break
-            end += 1
-        part = queue.waiting[:end]
-        del queue.waiting[:end]
+            part.append(call)
+        queue.waiting = left
         return part
+
+    def _names_of(self, call: _Call[A, R]) -> Sequence[Hashable]:
+        return () if self._name_of is None else [self._name_of(item) for item in call.items]
 
     async def _process(self, key: K, calls: list[_Call[A, R]]) -> None:
         """Run calls, and set the result or the error of each."""

@@ -20,6 +20,7 @@ from langgraph.checkpoint.serde.types import TASKS
 
 from agentrows import NewChannelValue, NewThreadWrite
 from agentrows.errors import InvalidValue
+from agentrows.validation import LONGEST_ID
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -106,7 +107,9 @@ class NewCheckpoint:
     """A checkpoint as the arguments of `store_thread_checkpoint`.
 
     `versions` contains each channel with a value. `values` contains the values of the channels that
-    this step changed; the others were stored by earlier steps.
+    this step changed; the others were stored by earlier steps. `optional_versions` contains the
+    channels without a value that this step did not change: a value that is stored under the
+    version is still that of the channel.
     """
 
     data: bytes
@@ -114,6 +117,7 @@ class NewCheckpoint:
     metadata: dict[str, JsonValue]
     values: list[NewChannelValue]
     versions: dict[str, str]
+    optional_versions: dict[str, str]
     run_id: str | None
 
     @classmethod
@@ -136,15 +140,26 @@ class NewCheckpoint:
         kind, data = serde.dumps_typed({**checkpoint, "channel_values": unversioned})
         cleaned = clean_json(get_serializable_checkpoint_metadata(config, metadata))
         fields = cast("dict[str, JsonValue]", cleaned)
-        run_id = fields.get("run_id")
         return cls(
             data,
             kind,
             fields,
             encode_values(serde, checkpoint, versions, new_versions),
             versions,
-            None if run_id is None else str(run_id),
+            {
+                channel: str(version)
+                for channel, version in checkpoint["channel_versions"].items()
+                if not (channel in values or channel in new_versions)
+            },
+            _run_id(fields),
         )
+
+
+def _run_id(metadata: Mapping[str, JsonValue]) -> str | None:
+    """Return the run of a checkpoint; None if the metadata has no text that can be an id."""
+    run_id = metadata.get("run_id")
+    text = "" if run_id is None else str(run_id)
+    return text if 0 < len(text.encode()) <= LONGEST_ID else None
 
 
 def encode_values(
@@ -182,7 +197,18 @@ def clean_json(value: object) -> object:
 
     Tuples become lists. NUL characters are removed, as LangGraph removes them from the texts of
     metadata. Lone surrogates become U+FFFD. NaN and infinite numbers become None.
+
+    Raises:
+        InvalidValue: the value is nested too deeply.
+
     """
+    try:
+        return _clean(value)
+    except RecursionError as error:
+        raise InvalidValue("metadata is nested too deeply") from error
+
+
+def _clean(value: object) -> object:
     if isinstance(value, str):
         if value.isascii():
             return value.replace("\0", "")
@@ -191,9 +217,9 @@ def clean_json(value: object) -> object:
         return float(value) if math.isfinite(value) else None
     if isinstance(value, dict):
         items = cast("dict[object, object]", value).items()
-        return {clean_json(str(key)): clean_json(item) for key, item in items}
+        return {_clean(str(key)): _clean(item) for key, item in items}
     if isinstance(value, list | tuple):
-        return [clean_json(item) for item in cast("Sequence[object]", value)]
+        return [_clean(item) for item in cast("Sequence[object]", value)]
     return value
 
 

@@ -123,6 +123,7 @@ class AgentRowsStore(BaseStore):
             lambda client: cls(  # noqa: SLF001  its own method
                 client, user=user, index=index, ttl=ttl, row_security=row_security
             )._with_sweeper(),
+            lambda store: store.stop_ttl_sweeper(),
         )
 
     def for_user(self, user: str) -> Self:

@@ -38,7 +38,10 @@ class StoreCalls:
         self._ttl = ttl
         self._gets: CallMerger[str, GetOp, Item | None] = CallMerger(self._get, most_runs=MOST_RUNS)
         self._writes: CallMerger[str, Write, None] = CallMerger(
-            self._write, most_runs=MOST_RUNS, size_of=lambda write: write.size
+            self._write,
+            most_runs=MOST_RUNS,
+            size_of=lambda write: write.size,
+            name_of=lambda write: write.key,
         )
 
     @property

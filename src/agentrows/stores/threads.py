@@ -79,6 +79,7 @@ class ThreadStore:
         metadata: dict[str, JsonValue],
         values: Iterable[NewChannelValue],
         versions: dict[str, str],
+        optional_versions: dict[str, str] | None = None,
         checkpoint_ns: str = "",
         parent_checkpoint_id: str | None = None,
         run_id: str | None = None,
@@ -86,20 +87,19 @@ class ThreadStore:
     ) -> list[str]:
         """Store a checkpoint and the new values of its channels; return the channels to add.
 
-        `versions` contains the version of each channel with a value, and `values` the values that
-        are new. The other values must be stored already, by earlier checkpoints of the thread and
-        namespace. If some are not, nothing is stored, and the result contains their channels: call
-        again with all values, so that none can be missing. `checkpoint` is serialized without the
-        values. A stored checkpoint with the same key is replaced, and a deleted one is restored;
-        `created_at` stays. A value with the same channel and version is replaced.
+        `versions` contains the version of each channel with a value, and `values` the new values.
+        The others must be stored already, in the thread and namespace: if some are not, nothing is
+        stored, and the result contains their channels; call again with all values. Those of
+        `optional_versions` need not be stored. `checkpoint` is serialized without the values. A row
+        with the same key is replaced or restored, and keeps `created_at`.
 
         Raises:
-            InvalidValue: a value has no version, or two values have the same channel.
+            InvalidValue: the channels of the values and versions do not fit each other.
 
         """
         require(self.db, THREADS)
         key = check_checkpoint_key(user_id, thread_id, checkpoint_ns, checkpoint_id)
-        _check_versions(versions, key)
+        _check_versions(versions, optional_versions or {}, key)
         return await queries.store_thread_checkpoint(
             self.db.repeatable,
             **key,
@@ -110,6 +110,7 @@ class ThreadStore:
             version=check_int64("version", version),
             run_id=check_optional_id("run_id", run_id),
             versions=dict(versions),
+            optional_versions=dict(optional_versions or {}),
             values=_check_values(values, versions),
         )
 
@@ -280,19 +281,22 @@ class ThreadStore:
         return [decode_head(row) for row in rows]
 
 
-def _check_versions(versions: dict[str, str], key: FullKey) -> None:
-    if not isinstance(versions, dict):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidValue(f"versions must be a dict, not {type(versions).__name__}")
-    for channel, version in versions.items():
-        check_text("a channel of versions", channel)
-        check_text(f"versions[{channel!r}]", version)
-        check_key_size(
-            user_id=key["user_id"],
-            thread_id=key["thread_id"],
-            checkpoint_ns=key["checkpoint_ns"],
-            channel=channel,
-            version=version,
-        )
+def _check_versions(versions: dict[str, str], optional: dict[str, str], key: FullKey) -> None:
+    for name, group in (("versions", versions), ("optional_versions", optional)):
+        if not isinstance(group, dict):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidValue(f"{name} must be a dict, not {type(group).__name__}")
+        for channel, version in group.items():
+            check_text(f"a channel of {name}", channel)
+            check_text(f"{name}[{channel!r}]", version)
+            check_key_size(
+                user_id=key["user_id"],
+                thread_id=key["thread_id"],
+                checkpoint_ns=key["checkpoint_ns"],
+                channel=channel,
+                version=version,
+            )
+    if not versions.keys().isdisjoint(optional):
+        raise InvalidValue("optional_versions contains a channel that is in versions too")
 
 
 def _check_values(

@@ -74,6 +74,25 @@ async def test_missing_values_are_returned_and_nothing_is_stored(
         assert await put(client, "2", {}, {"a": "1"}, **other) == ["a"]
 
 
+async def test_optional_values_are_named_if_they_are_stored(
+    client: PostgresClient, db: asyncpg.Connection
+) -> None:
+    optional = {"a": "1", "absent": "1"}
+    await put(client, "1", {"a": b"a", "b": b"b"}, run_id="first")
+    assert await put(client, "2", {}, {"x": "1"}, optional_versions=optional) == ["x"]
+    assert await put(client, "2", {}, {"b": "1"}, optional_versions=optional) == []
+    assert await put(client, "3", {"c": b"c"}, optional_versions={"a": "2"}) == []
+    assert await put(client, "4", optional_versions=optional, user_id="juno") == []
+
+    assert await client.delete_runs(["first"], user_id="mira") == 1
+
+    found = await client.find_thread_checkpoint("t-1", user_id="mira", checkpoint_id="2")
+    assert values_of(found) == {"a": b"a", "b": b"b"}
+    assert values_of(await client.find_thread_checkpoint("t-1", user_id="mira")) == {"c": b"c"}
+    assert values_of(await client.find_thread_checkpoint("t-1", user_id="juno")) == {}
+    assert await count(db, "agentrows_checkpoint_blob") == 3
+
+
 async def test_storing_again_replaces_and_restores_and_keeps_the_time(
     client: PostgresClient,
 ) -> None:
@@ -291,6 +310,7 @@ async def test_bad_arguments_are_refused_by_name(client: PostgresClient) -> None
         "checkpoint": ("text", bytearray(b"x"), None, bytes(LARGEST_TEXT + 1)),
         "metadata": ([], {"a": float("nan")}, {1: 2}),
         "versions": ([], {"c": 1}, {"a\0": "1"}, {"c": "x" * 2600}),
+        "optional_versions": (["c"], {"c": 1}, {"a\0": "1"}),
         "version": ("4", 2**63),
         "values": (7, ["c"]),
     }
@@ -301,6 +321,8 @@ async def test_bad_arguments_are_refused_by_name(client: PostgresClient) -> None
     value = NewChannelValue(channel="c", type="t", value=b"")
     with pytest.raises(InvalidValue, match=r"values\[0\].*no version"):
         await put(client, "1", values=[value], versions={})
+    with pytest.raises(InvalidValue, match="optional_versions contains a channel"):
+        await put(client, "1", {"c": b""}, optional_versions={"c": "1"})
     with pytest.raises(InvalidValue, match="same channel"):
         await put(client, "1", values=[value, value], versions={"c": "1"})
     for indexes in ({-5: b""}, {1_048_560: b""}):

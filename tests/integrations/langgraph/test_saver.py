@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from langgraph.checkpoint.base import BaseCheckpointSaver, empty_checkpoint
 from langgraph.checkpoint.base.id import uuid6
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.serde.types import ERROR, INTERRUPT, TASKS
 
@@ -165,6 +166,16 @@ async def test_odd_values_survive_and_odd_metadata_is_cleaned(saver: AgentRowsSa
         assert len(await collect(saver, None, filter=sought)) == count
 
 
+@pytest.mark.parametrize("run_id", ["", "\0", "x" * 513, 5, None])
+async def test_any_run_id_in_the_metadata_is_stored(saver: AgentRowsSaver, run_id: object) -> None:
+    await put(saver, "t-1", metadata={"run_id": run_id})
+
+    (found,) = await collect(saver, None)
+    assert found.metadata["run_id"] == ("" if run_id == "\0" else run_id)
+    await saver.adelete_for_runs(["5"])
+    assert len(await collect(saver, None)) == (run_id != 5)
+
+
 async def test_last_write_on_a_special_channel_counts(saver: AgentRowsSaver) -> None:
     config = await put(saver, "t-1")
 
@@ -213,6 +224,27 @@ async def test_sends_of_an_old_checkpoint_are_attached(saver: AgentRowsSaver) ->
         assert (TASKS in found.checkpoint["channel_versions"]) == (sends is not None)
     await saver.aprune(["t-1"])
     assert [one.config for one in await collect(saver, thread("t-1"))] == [new]
+
+
+async def test_value_is_found_by_the_version_of_its_channel_alone(saver: AgentRowsSaver) -> None:
+    memory = InMemorySaver()
+    targets: list[Any] = [memory, saver]
+    for target in targets:
+        config: Any = thread("t-1", checkpoint_ns="")
+        steps: list[tuple[dict[str, Any], ...]] = [
+            ({"a": [1], "b": 1}, {"a": "1", "b": "1"}, {"a": "1", "b": "1"}),
+            ({"b": 1}, {"a": "1", "b": "1", "absent": "7"}, {}),
+            ({"b": 1}, {"a": "2", "b": "1"}, {"a": "2"}),  # now `a` is empty
+            ({"b": 1}, {"a": "2", "b": "1"}, {}),
+        ]
+        for values, versions, new in steps:
+            checkpoint: Any = {**empty_checkpoint(), "id": str(uuid6()), "channel_values": values}
+            checkpoint["channel_versions"] = versions
+            config = await target.aput(config, checkpoint, {"source": "loop"}, new)
+
+    found = [one.checkpoint["channel_values"] for one in await collect(saver, thread("t-1"))]
+    assert found == [one.checkpoint["channel_values"] for one in memory.list(thread("t-1"))]
+    assert found == [{"b": 1}, {"b": 1}, {"a": [1], "b": 1}, {"a": [1], "b": 1}]
 
 
 async def test_list_continues_over_pages_in_the_order_of_the_server(
@@ -363,8 +395,16 @@ async def test_config_without_ids_is_refused(saver: AgentRowsSaver) -> None:
         await saver.aput_writes(thread("t-1"), [("a", 1)], "task-1")
     with pytest.raises(InvalidValue, match="keep_all"):
         await saver.aprune(["t-1"], strategy="keep_all")
-    with pytest.raises(TypeError):
-        await saver.aprune("t-1")
+    nested: dict[str, Any] = {}
+    for _ in range(5000):
+        nested = {"in": nested}
+    with pytest.raises(InvalidValue, match="nested too deeply"):
+        await put(saver, "t-1", metadata=nested)
+    with pytest.raises(InvalidValue, match="nested too deeply"):
+        await collect(saver, None, filter=nested)
+    for call in (saver.aprune, saver.adelete_for_runs):
+        with pytest.raises(TypeError, match="not a str"):
+            await call("t-1")
     config = await put(saver, 7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     assert key(config)["thread_id"] == 7
     assert await saver.aget_tuple(thread(7)) is not None  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

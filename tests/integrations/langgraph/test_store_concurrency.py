@@ -6,7 +6,7 @@ import asyncio
 import concurrent.futures
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from langgraph.store.base import PutOp
@@ -19,8 +19,11 @@ from support.servers import pgbouncer
 from support.watching import watch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from langgraph.store.base import TTLConfig
+
+    from agentrows import NewStoreItem
     from support.postgres import Server
 
 ROLE: Final = f"stored_{os.getpid()}"
@@ -65,6 +68,35 @@ async def test_concurrent_calls_of_one_turn_are_merged(
         *range(20, 80),
         *[None] * 20,
     ]
+
+
+async def test_puts_of_one_key_keep_their_order(
+    store: AgentRowsStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started, released = asyncio.Event(), asyncio.Event()
+    original = PostgresClient.store_items
+
+    async def slow(client: PostgresClient, items: Iterable[NewStoreItem], **more: Any) -> int:  # noqa: ANN401
+        rows = list(items)
+        if rows[0].value == '{"n": 1}':
+            started.set()
+            await released.wait()
+        return await original(client, rows, **more)
+
+    monkeypatch.setattr(PostgresClient, "store_items", slow)
+    calls = [asyncio.ensure_future(store.aput(("a",), "k", {"n": 1}))]
+    await started.wait()
+    for n in (2, 3):
+        calls.append(asyncio.ensure_future(store.aput(("a",), "k", {"n": n})))
+        await store.aput(("a",), "another", {"n": -n})  # it does not wait for those
+    assert not any(call.done() for call in calls)
+
+    released.set()
+    await asyncio.gather(*calls)
+
+    item = await store.aget(("a",), "k")
+    assert item is not None
+    assert item.value == {"n": 3}
 
 
 async def test_wrong_call_fails_alone_among_merged_calls(store: AgentRowsStore) -> None:
@@ -167,6 +199,18 @@ def test_store_is_opened_for_a_program_without_event_loop(migrated: str) -> None
         assert store.list_namespaces() == [("a",)]
         store.delete(("a",), "k")
         assert store.get(("a",), "k") is None
+
+
+async def test_closed_store_leaves_no_task(migrated: str) -> None:
+    before = asyncio.all_tasks()
+    settings = Settings(migrations="off")
+    ttl: TTLConfig = {"sweep_interval_minutes": 1}
+    async with AgentRowsStore.open(migrated, user="mira", ttl=ttl, settings=settings) as store:
+        sweeper = await store.start_ttl_sweeper()
+        assert not sweeper.done()
+
+    assert sweeper.cancelled()
+    assert asyncio.all_tasks() == before
 
 
 async def test_lost_connections_between_and_during_calls_cost_nothing(

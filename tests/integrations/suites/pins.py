@@ -46,7 +46,7 @@ SAVERS: Final = Suite(
             "from integrations.suites.savers import AsyncSaver as AsyncPostgresSaver"
         ),
     },
-    passed=63,
+    passed=67,
     left_out=(
         Group("*[*pipe*", 31, "There is no pipeline mode."),
         Group("*[*shallow*", 6, "There is no saver of the newest checkpoint alone."),
@@ -63,12 +63,6 @@ SAVERS: Final = Suite(
             "*::test_inline_primitive_seed_is_found",
             1,
             "A stored None is the seed of a delta channel, as in the saver in memory.",
-        ),
-        Group(
-            "*_keeps_each_namespace_head_with_its_writes_and_blobs*",
-            4,
-            "Stores a checkpoint without the value of a channel that has a version, which a graph "
-            "never does; the saver of agentrows restores the values that a checkpoint had.",
         ),
     ),
 )
