@@ -18,10 +18,18 @@ from hypothesis import strategies as st
 from agentrows import (
     UNSET,
     FeedbackIssueType,
+    ImportedCheckpoint,
+    ImportedValue,
+    ImportedWrite,
+    NewChannelValue,
     NewCheckpointWrite,
     NewEvent,
     NewMemory,
+    NewStoreItem,
+    NewThreadWrite,
     NewTool,
+    StoreCondition,
+    TaskPosition,
     Vector,
 )
 from agentrows.gen import models as rows
@@ -295,6 +303,46 @@ JSON: Final = Kind(
     (*VALUES, *TEXTS, *NUMBERS),
     MORE_JSON,
 )
+BYTES: Final = Kind(
+    lambda value: isinstance(value, bytes),
+    (b"", b"\0\xff", b"x" * MEGABYTE, bytearray(b"x"), memoryview(b"x"), "text"),
+    st.binary(max_size=600),
+)
+IDS: Final = Kind(
+    lambda value: (
+        isinstance(value, Iterable)
+        and not isinstance(value, str | bytes)
+        and all(isinstance(each, str) for each in cast("Iterable[object]", value))
+    ),
+    ((), ["a"], ["a", "a"], ["a", "\0"], ["\ud800"], ["x" * 513], [7], [None], "text", b"bytes"),
+    st.lists(MORE_TEXT, max_size=3),
+)
+PAIRS: Final = Kind(
+    lambda value: (
+        isinstance(value, Iterable)
+        and not isinstance(value, str | bytes)
+        and all(
+            isinstance(each, tuple)
+            and len(cast("tuple[object, ...]", each)) == 2
+            and all(isinstance(part, str) for part in cast("tuple[object, ...]", each))
+            for each in cast("Iterable[object]", value)
+        )
+    ),
+    ((), [("a", "b")], [("", "\0")], [("\ud800", "b")], [("a",)], [("a", 7)], ["ab"], "ab", [None]),
+    st.lists(st.tuples(MORE_TEXT, MORE_TEXT), max_size=3),
+)
+MAPPING: Final = Kind(
+    lambda value: (
+        isinstance(value, dict)
+        and all(
+            isinstance(part, str)
+            for item in cast("dict[object, object]", value).items()
+            for part in item
+        )
+    ),
+    ({}, {"a": "1"}, {"c": "\0"}, {"\ud800": "1"}, {"c": 7}, {7: "1"}, {"c": None}),
+    st.dictionaries(MORE_TEXT, MORE_TEXT, max_size=3),
+)
 SPANS: Final = (timedelta.min, timedelta.max, timedelta(0), timedelta(days=365_001), timedelta(1))
 GOOD_MEMORY: Final[dict[str, Any]] = {"agent_name": "travel", "user_id": "mira", "content": ""}
 WRITE: Final[dict[str, Any]] = {"channel": "answer", "value_type": "json", "value": "AAEC"}
@@ -322,6 +370,45 @@ KINDS: Final[dict[str, Kind]] = {
         lambda value: value is None or value is UNSET or isinstance(value, dict | str),
         (*VALUES, *TEXTS),
         st.one_of(OBJECT.more, MORE_TEXT),
+    ),
+    "State | None": optional(OBJECT),
+    "bytes": BYTES,
+    "bytes | None": optional(BYTES),
+    "dict[str, str]": MAPPING,
+    "dict[str, str] | None": optional(MAPPING),
+    "Iterable[str]": IDS,
+    "Iterable[str] | None": optional(IDS),
+    "Sequence[str]": IDS,
+    "Sequence[str] | None": optional(IDS),
+    "Iterable[tuple[str, str]]": PAIRS,
+    "Metric": choice("cosine", "l2", "inner_product"),
+    "Event | None": row_kind(rows.Event, "id"),
+    "Thread | None": row_kind(rows.Thread),
+    "VersionedTask | TaskPosition | None": Kind(
+        lambda value: value is None or isinstance(value, rows.VersionedTask | TaskPosition),
+        after(rows.VersionedTask),
+        MORE_OF_ANYTHING,
+    ),
+    "Iterable[NewChannelValue]": batch_kind(NewChannelValue),
+    "Iterable[NewThreadWrite]": batch_kind(NewThreadWrite),
+    "Iterable[NewStoreItem]": batch_kind(NewStoreItem),
+    "Iterable[StoreCondition]": Kind(
+        lambda value: (
+            isinstance(value, Iterable)
+            and all(isinstance(each, StoreCondition) for each in cast("Iterable[object]", value))
+        ),
+        ((), [None], ["text"], "text", [{"path": "a"}]),
+        MORE_OF_ANYTHING,
+    ),
+    "Iterable[ImportedCheckpoint]": batch_kind(ImportedCheckpoint),
+    "Iterable[ImportedValue]": batch_kind(ImportedValue),
+    "Iterable[ImportedWrite]": batch_kind(ImportedWrite),
+    "Iterable[Sequence[VectorLike]] | None": optional(
+        Kind(
+            lambda value: isinstance(value, Iterable) and not isinstance(value, str | bytes),
+            ((), [[]], [[[1.0]]], [[[]]], [7], [[7]], [["1"]], [[[math.nan]]], "text"),
+            MORE_OF_ANYTHING,
+        )
     ),
     "Order": choice("activity", "created", "oldest_first", "newest_first"),
     "OnDuplicate": choice("raise", "skip", "repeat"),

@@ -208,7 +208,7 @@ def test_one_track_is_moved_by_down_goto_and_force(
     cli("up", "--transaction", "file", *tracks)
     assert (
         cli("version", *tracks).stdout
-        == "core\t7\nvector\t3\nagentrows\t18\nagentrows_vector\t3\napp\t1\n"
+        == "core\t7\nvector\t3\nagentrows\t25\nagentrows_vector\t4\napp\t1\n"
     )
     app = ("--track", "app", *tracks)
     assert cli("down", "1", *app).stdout.startswith("rolled back 1 file in ")
@@ -248,7 +248,7 @@ def test_optional_files_that_are_pending_are_no_error_of_verify(
     cli("goto", "16", "--track", "agentrows")
     verified = cli("verify")
     assert verified.returncode == 0
-    assert "agentrows\t16\t18\t2 optional, pending\n" in verified.stdout
+    assert "agentrows\t16\t25\t9 optional, pending\n" in verified.stdout
     assert cli("status", "--check").returncode == 3
     assert cli("doctor").returncode == 0
     assert "crewai_memory_created.up.sql\tup, without a transaction, optional" in (

@@ -95,11 +95,11 @@ async def test_a_build_that_fails_is_never_recorded_and_its_index_is_built_anew(
     [
         ("agentrows/000012", (11, None, None, None)),
         ("agentrows/000013", (12, None, None, None)),
-        ("agentrows_vector/000001", (18, None, None, None)),
-        ("agentrows_vector/000002", (18, 1, None, None)),
-        ("rls/000001", (18, 3, None, None)),
-        ("rls/000002", (18, 3, 1, None)),
-        ("rls_vector/000001", (18, 3, 2, None)),
+        ("agentrows_vector/000001", (25, None, None, None)),
+        ("agentrows_vector/000002", (25, 1, None, None)),
+        ("rls/000001", (25, 4, None, None)),
+        ("rls/000002", (25, 4, 1, None)),
+        ("rls_vector/000001", (25, 4, 6, None)),
     ],
 )
 async def test_run_that_ended_between_two_files_is_continued(

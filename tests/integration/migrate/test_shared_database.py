@@ -228,7 +228,7 @@ async def test_up_rebuilds_indexes_that_another_tool_dropped_with_tables(
     missing = [name for track in found.tracks for name in track.missing]
     assert "fillfactor of memory" in missing
     (line,) = warnings_in(caplog)
-    assert "missing: agentrows_agent_created, agentrows_session_user_activity and 14 more" in line
+    assert "missing: agentrows_agent_created, agentrows_session_user_activity and 17 more" in line
     assert len(line) <= 200
 
     report = await Migrator(database, TRACKS).up()
