@@ -45,6 +45,17 @@ SOURCE_IS_ODD: Final = """
     UPDATE checkpoints SET checkpoint = checkpoint - 'v' || '{"ts": "1999-01-01"}'
     WHERE checkpoint_id = 'c-000005';
 """
+DEADLOCK_ONCE: Final = """
+    CREATE SEQUENCE attempts;
+    CREATE FUNCTION fail_once() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+        IF nextval('attempts') = 1 THEN
+            RAISE EXCEPTION 'deadlock detected' USING ERRCODE = 'deadlock_detected';
+        END IF;
+        RETURN NEW;
+    END $$;
+    CREATE TRIGGER fail_once BEFORE INSERT ON lg_checkpoint_write FOR EACH ROW
+    EXECUTE FUNCTION fail_once();
+"""
 BLOBS: Final = "agentrows_checkpoint_blob"
 
 
@@ -315,7 +326,7 @@ def test_rows_that_cannot_be_stored_are_listed_and_the_others_copied(
     # A thread with a long id; a write without its checkpoint, and one without its thread.
     server.execute(
         thread_sql("t-1", checkpoints=5)
-        + thread_sql("x" * 600, checkpoints=1)
+        + thread_sql("\x1b[2J\t" + "x" * 600, checkpoints=1)
         + SOURCE_IS_ODD
         + WRITE.format("t-1", "c-000009")
         + WRITE.format("stray", "c-000001"),
@@ -329,7 +340,8 @@ def test_rows_that_cannot_be_stored_are_listed_and_the_others_copied(
     assert lines[0].startswith("copied 3 checkpoints, 10 values and 7 writes of 1 thread")
     assert lines[1] == "left out 1 write of threads without a checkpoint"
     assert lines[2] == "skipped 1 thread:"
-    assert lines[4].endswith("x\t1\tthe id of the thread must have 1 to 512 bytes, got 600")
+    assert lines[4].startswith("\\x1b[2J\\txxx"), "a thread's id cannot control the terminal"
+    assert lines[4].endswith("x\t1\tthe id of the thread must have 1 to 512 bytes, got 605")
     assert lines[5] == "2 checkpoints cannot be stored, with their values and writes:"
     assert [line.split("\t")[2:] for line in lines[7:9]] == [
         ["c-000002", "write 0 of task 'task-2' has no type"],
@@ -354,6 +366,7 @@ def test_import_runs_under_row_level_security(
     name = server.create_database()
     try:
         server.migrate(name, migrate.builtin_tracks(row_security=True))
+        server.execute(DEADLOCK_ONCE, database=name)
         dsn = as_role(server.dsn(name), SERVICE)
         secured = {"AGENTROWS_ROW_SECURITY": "true"} if role == "restricted" else {}
 
