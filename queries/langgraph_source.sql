@@ -97,7 +97,7 @@ WHERE c.thread_id = ANY(@thread_ids::text[])
 ORDER BY c.thread_id, c.checkpoint_ns, c.checkpoint_id;
 
 -- name: DigestSourceCheckpoints :many
--- Return the SHA-256 of SourceCheckpoint.checkpoint and .metadata.
+-- Return the SHA-256 of the checkpoint, the metadata and the id of the parent together.
 -- py: row SourceDigest
 -- py: doc SourceDigest The digest of a checkpoint of a source.
 SELECT
@@ -108,7 +108,9 @@ SELECT
         convert_to(
             (c.checkpoint || jsonb_build_object('channel_values', coalesce(unversioned.object, '{}')))::text,
             'UTF8'
-        ) || convert_to(c.metadata::text, 'UTF8')
+        )
+        || convert_to(c.metadata::text, 'UTF8')
+        || convert_to(coalesce(c.parent_checkpoint_id, ''), 'UTF8')
     ) AS "digest!"
 FROM (
     SELECT

@@ -86,8 +86,8 @@ CROSS JOIN LATERAL (
 --
 -- A time is not later than the clock of the server, which orders the checkpoints that follow.
 -- `updated_at` equals `created_at` until another method stores the row again. A row for which this
--- holds is replaced by one with another content; every other row stays unchanged, and so does a
--- deleted one.
+-- holds is replaced by one with another content, or with the parent that `prune_thread` removed;
+-- every other row stays unchanged, and so does a deleted one.
 -- py: batch checkpoints ImportedCheckpoint
 -- py: param parent_checkpoint_id text?[]
 -- py: param run_id text?[]
@@ -171,8 +171,15 @@ WITH stored AS (
         lg_checkpoint.checkpoint_type = 'agentrows+json'
         AND lg_checkpoint.deleted_at IS NULL
         AND lg_checkpoint.updated_at IS NOT DISTINCT FROM lg_checkpoint.created_at
-        AND (lg_checkpoint.agentrows_checkpoint, lg_checkpoint.metadata)
-        IS DISTINCT FROM (excluded.agentrows_checkpoint, excluded.metadata)
+        AND (
+            lg_checkpoint.agentrows_checkpoint,
+            lg_checkpoint.metadata,
+            lg_checkpoint.parent_checkpoint_id
+        ) IS DISTINCT FROM (
+            excluded.agentrows_checkpoint,
+            excluded.metadata,
+            excluded.parent_checkpoint_id
+        )
     RETURNING 1
 )
 SELECT count(*) AS stored FROM stored;
@@ -265,8 +272,8 @@ SELECT count(*) AS stored FROM stored;
 -- py: doc CheckpointDigest The key of a checkpoint, and the digest of an imported one.
 -- py: doc CheckpointDigest.is_deleted Whether the checkpoint is marked as deleted.
 -- py: doc CheckpointDigest.missing_values The number of values that it names and that are missing.
--- py: doc CheckpointDigest.digest The SHA-256 of the checkpoint and of its metadata, as imported;
--- py: doc CheckpointDigest.digest None if another method stored it.
+-- py: doc CheckpointDigest.digest The SHA-256 of the checkpoint, its metadata and the id of its
+-- py: doc CheckpointDigest.digest parent together, as imported; None if another method stored it.
 SELECT
     c.thread_id,
     c.checkpoint_ns,
@@ -289,8 +296,14 @@ SELECT
         ) IS NULL
     ) AS "missing_values!",
     CASE
-        WHEN c.checkpoint_type = 'agentrows+json'
-            THEN sha256(c.agentrows_checkpoint || decode(c.metadata, 'base64'))
+        WHEN
+            c.checkpoint_type = 'agentrows+json'
+            AND c.updated_at IS NOT DISTINCT FROM c.created_at
+            THEN sha256(
+                c.agentrows_checkpoint
+                || decode(c.metadata, 'base64')
+                || convert_to(coalesce(c.parent_checkpoint_id, ''), 'UTF8')
+            )
     END AS digest
 FROM lg_checkpoint AS c
 WHERE c.user_id = @user_id AND c.thread_id = ANY(@thread_ids::text[]);

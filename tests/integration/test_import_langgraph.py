@@ -45,6 +45,17 @@ SOURCE_IS_ODD: Final = """
     UPDATE checkpoints SET checkpoint = checkpoint - 'v' || '{"ts": "1999-01-01"}'
     WHERE checkpoint_id = 'c-000005';
 """
+DEADLOCK_ONCE: Final = """
+    CREATE SEQUENCE attempts;
+    CREATE FUNCTION fail_once() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+        IF nextval('attempts') = 1 THEN
+            RAISE EXCEPTION 'deadlock detected' USING ERRCODE = 'deadlock_detected';
+        END IF;
+        RETURN NEW;
+    END $$;
+    CREATE TRIGGER fail_once BEFORE INSERT ON lg_checkpoint_write FOR EACH ROW
+    EXECUTE FUNCTION fail_once();
+"""
 BLOBS: Final = "agentrows_checkpoint_blob"
 
 
@@ -225,7 +236,7 @@ def test_rows_stored_or_deleted_here_are_kept_and_listed(
     migrated: str,
     copy: Command,
 ) -> None:
-    server.execute(thread_sql("t-1", checkpoints=4), database=source)
+    server.execute(thread_sql("t-1", checkpoints=5), database=source)
     assert copy(*MIRA).code == 0
     changed = (
         "UPDATE {} SET {} WHERE checkpoint_id = '{}'",
@@ -236,6 +247,7 @@ def test_rows_stored_or_deleted_here_are_kept_and_listed(
     for table, what, where in changed[1:]:
         server.execute(changed[0].format(table, what, where), database=name)
     server.execute(
+        "UPDATE lg_checkpoint SET updated_at = now() WHERE checkpoint_id = 'c-000005'; "
         "UPDATE lg_checkpoint_write SET updated_at = now(), agentrows_value = '\\x01' "
         "WHERE checkpoint_id = 'c-000003' AND (write_idx & 1048575) < 16",
         database=name,
@@ -246,16 +258,17 @@ def test_rows_stored_or_deleted_here_are_kept_and_listed(
     ended = copy(*MIRA)
 
     assert ended.code == 0, ended
-    assert ended.out.splitlines()[0].startswith("copied 2 checkpoints, 0 values and 3 writes of 1 ")
-    assert ended.out.splitlines()[2:7] == [
+    assert ended.out.splitlines()[0].startswith("copied 2 checkpoints, 0 values and 4 writes of 1 ")
+    assert ended.out.splitlines()[2:8] == [
         (
-            "did not overwrite 3 checkpoints that were stored again or deleted here, or a write of "
+            "did not overwrite 4 checkpoints that were stored again or deleted here, or a write of "
             "which was:"
         ),
         "thread\tnamespace\tcheckpoint",
         "t-1\t\tc-000001",
         "t-1\t\tc-000002",
         "t-1\t\tc-000003",
+        "t-1\t\tc-000005",
     ]
     late = "SELECT checkpoint_id FROM lg_checkpoint WHERE convert_from(decode(metadata, 'base64'), "
     late += "'UTF8') LIKE '%late%' ORDER BY 1"
@@ -264,7 +277,7 @@ def test_rows_stored_or_deleted_here_are_kept_and_listed(
         "SELECT agentrows_value, count(*) FROM lg_checkpoint_write "
         "WHERE (write_idx & 1048575) < 16 GROUP BY 1 HAVING length(agentrows_value) = 1 ORDER BY 1"
     )
-    assert fetch(migrated, special) == [(b"\1", 1), (b"\2", 2)]
+    assert fetch(migrated, special) == [(b"\1", 1), (b"\2", 3)]
 
 
 def test_damage_here_is_healed_or_reported(
@@ -278,13 +291,17 @@ def test_damage_here_is_healed_or_reported(
     name = migrated.partition("?")[0].rpartition("/")[2]
     server.execute(
         f"DELETE FROM {BLOBS} WHERE channel IN ('constant', 'count'); "  # noqa: S608
-        "DELETE FROM lg_checkpoint_write WHERE checkpoint_id = 'c-000004'",
+        "DELETE FROM lg_checkpoint_write WHERE checkpoint_id = 'c-000004'; "
+        # As prune_thread does it.
+        "UPDATE lg_checkpoint SET parent_checkpoint_id = NULL WHERE checkpoint_id = 'c-000003'",
         database=name,
     )
 
     healed = copy(*MIRA)
     assert healed.code == 0, healed
-    assert healed.out.startswith("copied 0 checkpoints, 5 values and 2 writes of 1 thread in ")
+    assert healed.out.startswith("copied 1 checkpoint, 5 values and 2 writes of 1 thread in ")
+    parent = "SELECT parent_checkpoint_id FROM lg_checkpoint WHERE checkpoint_id = 'c-000003'"
+    assert fetch(migrated, parent) == [("c-000002",)]
 
     server.execute(
         f"UPDATE {BLOBS} SET value = '\\x00' WHERE channel = 'items' AND version LIKE '%2.5'",  # noqa: S608
@@ -309,7 +326,7 @@ def test_rows_that_cannot_be_stored_are_listed_and_the_others_copied(
     # A thread with a long id; a write without its checkpoint, and one without its thread.
     server.execute(
         thread_sql("t-1", checkpoints=5)
-        + thread_sql("x" * 600, checkpoints=1)
+        + thread_sql("\x1b[2J\t" + "x" * 600, checkpoints=1)
         + SOURCE_IS_ODD
         + WRITE.format("t-1", "c-000009")
         + WRITE.format("stray", "c-000001"),
@@ -323,7 +340,8 @@ def test_rows_that_cannot_be_stored_are_listed_and_the_others_copied(
     assert lines[0].startswith("copied 3 checkpoints, 10 values and 7 writes of 1 thread")
     assert lines[1] == "left out 1 write of threads without a checkpoint"
     assert lines[2] == "skipped 1 thread:"
-    assert lines[4].endswith("x\t1\tthe id of the thread must have 1 to 512 bytes, got 600")
+    assert lines[4].startswith("\\x1b[2J\\txxx"), "a thread's id cannot control the terminal"
+    assert lines[4].endswith("x\t1\tthe id of the thread must have 1 to 512 bytes, got 605")
     assert lines[5] == "2 checkpoints cannot be stored, with their values and writes:"
     assert [line.split("\t")[2:] for line in lines[7:9]] == [
         ["c-000002", "write 0 of task 'task-2' has no type"],
@@ -348,6 +366,7 @@ def test_import_runs_under_row_level_security(
     name = server.create_database()
     try:
         server.migrate(name, migrate.builtin_tracks(row_security=True))
+        server.execute(DEADLOCK_ONCE, database=name)
         dsn = as_role(server.dsn(name), SERVICE)
         secured = {"AGENTROWS_ROW_SECURITY": "true"} if role == "restricted" else {}
 

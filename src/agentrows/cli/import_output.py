@@ -21,6 +21,7 @@ from rich.progress import (
 from agentrows.cli.output import FIRST_TICK_S, LONGEST_TICK_S, print_table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Self
 
     from agentrows.imports.langgraph import CheckpointKey, ImportProgress, ImportReport
@@ -108,7 +109,7 @@ def print_import(report: ImportReport, seconds: float) -> None:
 def _print_left_out(report: ImportReport) -> None:
     if report.skipped:
         typer.echo(f"skipped {_count(len(report.skipped), 'thread')}:")
-        print_table(
+        _print_rows(
             ("thread", ROWS, "reason"),
             [(thread, str(count), reason) for thread, count, reason in report.skipped],
         )
@@ -123,7 +124,7 @@ def _print_left_out(report: ImportReport) -> None:
             f"{_count(len(report.refused), 'checkpoint')} cannot be stored, with their values and "
             "writes:"
         )
-        print_table(
+        _print_rows(
             ("thread", "namespace", "checkpoint", "reason"),
             [(*key, reason) for key, reason in report.refused],
         )
@@ -150,7 +151,16 @@ def _print_verification(report: ImportReport) -> None:
 
 
 def _print_keys(keys: set[CheckpointKey] | list[CheckpointKey]) -> None:
-    print_table(("thread", "namespace", "checkpoint"), sorted(keys))
+    _print_rows(("thread", "namespace", "checkpoint"), sorted(keys))
+
+
+def _print_rows(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    print_table(head, [[_escape(cell) for cell in row] for row in rows])
+
+
+def _escape(text: str) -> str:
+    """Return a text of the source without characters that end a cell or control a terminal."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def _count(number: int, noun: str) -> str:

@@ -229,7 +229,9 @@ SELECT
         convert_to(
             (c.checkpoint || jsonb_build_object('channel_values', coalesce(unversioned.object, '{}')))::text,
             'UTF8'
-        ) || convert_to(c.metadata::text, 'UTF8')
+        )
+        || convert_to(c.metadata::text, 'UTF8')
+        || convert_to(coalesce(c.parent_checkpoint_id, ''), 'UTF8')
     ) AS "digest!"
 FROM (
     SELECT
@@ -267,7 +269,7 @@ async def digest_source_checkpoints(
     checkpoint_ns: Sequence[str],
     checkpoint_id: Sequence[str],
 ) -> list[models.SourceDigest]:
-    """Return the SHA-256 of SourceCheckpoint.checkpoint and .metadata."""
+    """Return the SHA-256 of the checkpoint, the metadata and the id of the parent together."""
     rows = await db.fetch(DIGEST_SOURCE_CHECKPOINTS, thread_id, checkpoint_ns, checkpoint_id)
     return [_READ_SOURCE_DIGEST(row) for row in rows]
 

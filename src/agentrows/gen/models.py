@@ -428,7 +428,7 @@ class CheckpointDigest(BaseModel):
         description="The number of values that it names and that are missing.",
     )
     digest: bytes | None = Field(
-        description="The SHA-256 of the checkpoint and of its metadata, as imported; None if another method stored it.",
+        description="The SHA-256 of the checkpoint, its metadata and the id of its parent together, as imported; None if another method stored it.",
     )
 
 

@@ -222,8 +222,15 @@ WITH stored AS (
         lg_checkpoint.checkpoint_type = 'agentrows+json'
         AND lg_checkpoint.deleted_at IS NULL
         AND lg_checkpoint.updated_at IS NOT DISTINCT FROM lg_checkpoint.created_at
-        AND (lg_checkpoint.agentrows_checkpoint, lg_checkpoint.metadata)
-        IS DISTINCT FROM (excluded.agentrows_checkpoint, excluded.metadata)
+        AND (
+            lg_checkpoint.agentrows_checkpoint,
+            lg_checkpoint.metadata,
+            lg_checkpoint.parent_checkpoint_id
+        ) IS DISTINCT FROM (
+            excluded.agentrows_checkpoint,
+            excluded.metadata,
+            excluded.parent_checkpoint_id
+        )
     RETURNING 1
 )
 SELECT count(*) AS stored FROM stored"""
@@ -240,8 +247,8 @@ async def insert_imported_checkpoints(
 
     A time is not later than the clock of the server, which orders the checkpoints that follow.
     `updated_at` equals `created_at` until another method stores the row again. A row for which this
-    holds is replaced by one with another content; every other row stays unchanged, and so does a
-    deleted one.
+    holds is replaced by one with another content, or with the parent that `prune_thread` removed;
+    every other row stays unchanged, and so does a deleted one.
     """
     value = await db.fetchval(
         INSERT_IMPORTED_CHECKPOINTS,
@@ -376,8 +383,14 @@ SELECT
         ) IS NULL
     ) AS "missing_values!",
     CASE
-        WHEN c.checkpoint_type = 'agentrows+json'
-            THEN sha256(c.agentrows_checkpoint || decode(c.metadata, 'base64'))
+        WHEN
+            c.checkpoint_type = 'agentrows+json'
+            AND c.updated_at IS NOT DISTINCT FROM c.created_at
+            THEN sha256(
+                c.agentrows_checkpoint
+                || decode(c.metadata, 'base64')
+                || convert_to(coalesce(c.parent_checkpoint_id, ''), 'UTF8')
+            )
     END AS digest
 FROM lg_checkpoint AS c
 WHERE c.user_id = $1 AND c.thread_id = ANY($2::text[])"""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -150,6 +153,39 @@ async def test_rows_that_the_application_stored_stay(client: PostgresClient) -> 
         b"\0",
     )
     assert await client.find_thread_checkpoint("t-1", user_id="mira", checkpoint_id="c-3") is None
+
+
+async def test_imports_beside_deletions_leave_no_checkpoint_without_values(
+    client: PostgresClient,
+) -> None:
+    end = time.monotonic() + 1.5
+    resent = 0
+
+    async def import_all(worker: int) -> None:
+        """Import checkpoints that name one old value, which is passed only if it is missing."""
+        nonlocal resent
+        for number in itertools.count():
+            if time.monotonic() > end:
+                return
+            rows = [checkpoint(f"w{worker}-{number}-{n}", versions={"a": "1"}) for n in range(3)]
+            result = await client.import_threads(rows, user_id="mira")
+            while result.missing:
+                resent += 1
+                result = await client.import_threads(rows, user_id="mira", values=[value("a", "1")])
+            stored = await client.list_checkpoint_digests(["t-1"], user_id="mira")
+            assert [row for row in stored if row.missing_values] == []
+
+    async def delete_all() -> None:
+        while time.monotonic() < end:
+            # March is longer ago than a day, so both delete everything.
+            await client.delete_threads(["t-1"], user_id="mira")
+            await client.prune_idle_threads(timedelta(days=1))
+
+    await asyncio.gather(*(import_all(worker) for worker in range(4)), delete_all())
+
+    assert resent > 1
+    stored = await client.list_checkpoint_digests(["t-1"], user_id="mira")
+    assert [row for row in stored if row.missing_values] == []
 
 
 async def test_time_is_at_most_that_of_the_server(client: PostgresClient) -> None:

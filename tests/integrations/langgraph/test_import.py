@@ -140,6 +140,11 @@ async def test_imported_threads_are_equal_for_the_reader_and_run_on(
     assert left is not None
     assert sends is not None
     assert left.checkpoint == sends.checkpoint
+    # A run after a prune restores the ancestors, and the link to them.
+    assert (await copy(client, database)).is_complete
+    assert await collect(ours, thread("old")) == await collect(
+        theirs, {"configurable": {"thread_id": "old", "checkpoint_ns": ""}}
+    )
 
 
 async def test_encrypted_values_stay_encrypted_and_are_read_with_the_key(

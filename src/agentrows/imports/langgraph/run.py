@@ -6,10 +6,10 @@ continues one that was interrupted, even by `kill -9`.
 
 from __future__ import annotations
 
-import contextlib
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from agentrows.errors import InvalidValue, UnreadableRow
 from agentrows.imports.langgraph.batches import read_batches
@@ -21,17 +21,24 @@ from agentrows.imports.langgraph.verification import Sample, find_different
 from agentrows.imports.owners import MetadataOwner, NoOwner, find_owner
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterator
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 
     from agentrows.client import PostgresClient, Stores
-    from agentrows.gen.models import SourceThread
+    from agentrows.gen.models import (
+        ImportedCheckpoint,
+        ImportedValue,
+        ImportedWrite,
+        SourceThread,
+    )
     from agentrows.imports.langgraph.batches import Batch
     from agentrows.imports.langgraph.comparison import Comparison
     from agentrows.imports.langgraph.source import LangGraphSource
     from agentrows.imports.owners import Owner
+    from agentrows.stores.thread_imports import ImportedRows
 
 __all__ = ["LangGraphImport"]
 
+T = TypeVar("T")
 THREADS_PER_PAGE: Final = 500
 CHECKPOINTS_PER_GROUP: Final = 1000
 """Threads of one owner form a group until it has this number of checkpoints."""
@@ -45,7 +52,7 @@ class LangGraphImport:
     source: LangGraphSource
     owner: Owner
     row_security: bool = False
-    """Whether the statements on the target run in `client.as_user`."""
+    """Whether the statements on the target run in `client.call_as_user`."""
     on_progress: Callable[[ImportProgress], None] | None = None
 
     async def run(self, *, dry_run: bool = False) -> ImportReport:
@@ -72,17 +79,20 @@ class LangGraphImport:
         return report
 
     async def _compare(self, group: Group) -> Comparison:
-        async with self._target(group.user_id) as target:
-            return await compare(self.source, target, group)
+        return await self._call_target(
+            group.user_id, lambda target: compare(self.source, target, group)
+        )
 
-    @contextlib.asynccontextmanager
-    async def _target(self, user_id: str) -> AsyncGenerator[Stores]:
-        """Provide the stores of the target, restricted to a user under row-level security."""
-        if not self.row_security:
-            yield self.client
-            return
-        async with self.client.as_user(user_id) as tx:
-            yield tx
+    async def _call_target(
+        self, user_id: str, function: Callable[[Stores], Coroutine[Any, Any, T]]
+    ) -> T:
+        """Call a function with the stores of the target, restricted under row-level security.
+
+        After a rollback by the server it is called again there, as the stores do it otherwise.
+        """
+        if self.row_security:
+            return await self.client.call_as_user(user_id, function)
+        return await function(self.client)
 
     async def _groups(self, report: ImportReport, phase: str) -> AsyncGenerator[Group]:
         """Yield the threads of the source by owner, and report each thread without one."""
@@ -140,10 +150,8 @@ class LangGraphImport:
                 *inline.values(),
                 *(import_blob(row) for row in await self.source.read_values(blobs)),
             ]
-            async with self._target(group.user_id) as target:
-                result = await target.import_threads(
-                    checkpoints, user_id=group.user_id, values=values, writes=writes
-                )
+            store = partial(_import_rows, group.user_id, checkpoints, values, writes)
+            result = await self._call_target(group.user_id, store)
             if not result.missing:
                 report.stored_checkpoints += result.checkpoints
                 report.stored_values += result.values
@@ -175,8 +183,18 @@ class LangGraphImport:
                 sample.offer(group.user_id, key)
         report.compared = len(sample)
         for user_id, keys in sample.by_user().items():
-            async with self._target(user_id) as target:
-                report.different += await find_different(self.source, target, user_id, keys)
+            find = partial(find_different, self.source, user_id=user_id, keys=keys)
+            report.different += await self._call_target(user_id, find)
+
+
+async def _import_rows(
+    user_id: str,
+    checkpoints: list[ImportedCheckpoint],
+    values: list[ImportedValue],
+    writes: list[ImportedWrite],
+    target: Stores,
+) -> ImportedRows:
+    return await target.import_threads(checkpoints, user_id=user_id, values=values, writes=writes)
 
 
 def _group_threads(threads: dict[str, list[SourceThread]]) -> Iterator[Group]:

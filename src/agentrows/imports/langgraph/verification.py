@@ -58,7 +58,7 @@ class Sample:
 
 
 async def find_different(
-    source: LangGraphSource, target: Stores, user_id: str, keys: list[CheckpointKey]
+    source: LangGraphSource, target: Stores, *, user_id: str, keys: list[CheckpointKey]
 ) -> list[CheckpointKey]:
     """Return the checkpoints that do not have the bytes of the source."""
     different: list[CheckpointKey] = []
