@@ -49,7 +49,7 @@ async def test_other_blocks_of_the_page_work(client: PostgresClient) -> None:
     one = ServerCallContext(user=Named("mira"), tenant="a")
     await store.save(task("t-1"), one)
     assert (await store.list(ListTasksRequest(), one)).total_size == 1
-    assert await client.get_task("t-1", user_id='["a", "mira"]')
+    assert (await client.get_task("t-1", user_id='["a", "mira"]')).id == "t-1"
     for nobody in (NOBODY, ServerCallContext(tenant="a")):
         with pytest.raises(InvalidValue, match="owner_resolver"):
             await store.get("t-1", nobody)
