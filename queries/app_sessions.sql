@@ -447,21 +447,18 @@ WHERE
     AND id IN (@id::text, @id::text || E'\x1f' || @app_name::text)
     AND agent_id = @app_name::text;
 
--- name: LockTasksOfSession :one
--- Wait for concurrent writers of the tasks of a user's session, and lock the tasks.
+-- name: LockTasksOfSession :many
+-- Wait for concurrent writers of the tasks of a user's session, lock the tasks and return their ids.
 --
 -- Lock tasks before sessions, which is the order of the writers.
 --
 -- unscoped: a task without an owner may be the user's
-SELECT count(*) AS locked
-FROM (
-    SELECT task.id FROM task
-    WHERE
-        task.session_id = @session_id::text
-        AND (task.user_id = @user_id::text OR task.user_id IS NULL)
-    ORDER BY task.id
-    FOR UPDATE
-) AS locked;
+SELECT task.id FROM task
+WHERE
+    task.session_id = @session_id::text
+    AND (task.user_id = @user_id::text OR task.user_id IS NULL)
+ORDER BY task.id
+FOR UPDATE;
 
 -- name: LockSession :one
 -- Wait for concurrent writers of a user's session, and lock the session.
@@ -478,7 +475,9 @@ FROM (
 -- Delete a user's session and all rows that belong to it.
 --
 -- Run it after LockTasksOfSession and LockSession in the same transaction. Rows of a session that is
--- stored no more are deleted as well. Tasks without an owner follow the rule of PruneSessions.
+-- stored no more are deleted as well. Tasks without an owner follow the rule of PruneSessions. Of
+-- the tasks only those with the given ids are deleted: a task that is stored later, with events and
+-- configs of its own, stays whole.
 --
 -- unscoped hidden: a task that may be the user's is hidden from all users
 -- unscoped other: the owner of a task depends on the other users of its session id
@@ -492,6 +491,7 @@ purged_tasks AS (
     DELETE FROM task
     WHERE
         task.session_id = @id::text
+        AND task.id = ANY(@task_id::text[])
         AND (
             task.user_id = @user_id::text
             OR (task.user_id IS NULL AND EXISTS (

@@ -8,7 +8,8 @@
 -- Store a user's task with its event, mark its session as active and return the new version.
 --
 -- No row if the task belongs to another user, is deleted, or is not at the given version. A task
--- without a version is at version 0, as one that is not stored.
+-- without a version is at version 0, as one that is not stored. An event is never older than its
+-- task, even after the clock was set back: readers leave out the events of an earlier task.
 WITH stored AS (
     INSERT INTO task (
         id,
@@ -49,7 +50,7 @@ WITH stored AS (
             sqlc.narg('version')::bigint IS NULL
             OR coalesce(task.agentrows_version, 0) = sqlc.narg('version')::bigint
         )
-    RETURNING id, session_id, user_id, agentrows_version AS version
+    RETURNING id, session_id, user_id, created_at, agentrows_version AS version
 ),
 touched AS (
     UPDATE session
@@ -62,7 +63,12 @@ touched AS (
 ),
 recorded AS (
     INSERT INTO agentrows_task_event (task_id, user_id, version, data, created_at)
-    SELECT @id, @user_id, stored.version, sqlc.narg('event')::bytea, statement_timestamp()
+    SELECT
+        @id,
+        @user_id,
+        stored.version,
+        sqlc.narg('event')::bytea,
+        greatest(statement_timestamp(), stored.created_at)
     FROM stored
     WHERE sqlc.narg('event') IS NOT NULL
 )
@@ -106,7 +112,7 @@ WITH stored AS (
                 ''
             ) <> ALL(sqlc.narg('final_states')::text[])
         END
-    RETURNING id, session_id, user_id, agentrows_version AS version
+    RETURNING id, session_id, user_id, created_at, agentrows_version AS version
 ),
 touched AS (
     UPDATE session
@@ -119,7 +125,12 @@ touched AS (
 ),
 recorded AS (
     INSERT INTO agentrows_task_event (task_id, user_id, version, data, created_at)
-    SELECT @id, @user_id, stored.version, sqlc.narg('event')::bytea, statement_timestamp()
+    SELECT
+        @id,
+        @user_id,
+        stored.version,
+        sqlc.narg('event')::bytea,
+        greatest(statement_timestamp(), stored.created_at)
     FROM stored
     WHERE sqlc.narg('event') IS NOT NULL
 )
@@ -334,7 +345,7 @@ INNER JOIN task ON task.id = event.task_id AND task.user_id = event.user_id
 WHERE
     event.task_id = @task_id::text
     AND event.version > @after::bigint
-    AND event.created_at >= task.created_at
+    AND event.created_at >= coalesce(task.created_at, '-infinity'::timestamptz)
     AND task.deleted_at IS NULL
 ORDER BY event.version
 LIMIT sqlc.narg('limit');

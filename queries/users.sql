@@ -567,8 +567,18 @@ WHERE user_id = @user_id::text;
 
 -- name: EraseSessionStates :execrows
 -- Delete the states of a user's sessions.
-DELETE FROM agentrows_session_state
-WHERE user_id = @user_id::text;
+--
+-- Run it after EraseUser: a session that was created since then keeps its state.
+DELETE FROM agentrows_session_state AS s
+WHERE
+    s.user_id = @user_id::text
+    AND NOT EXISTS (
+        SELECT 1 FROM session
+        WHERE
+            session.user_id = @user_id::text
+            AND session.id IN (s.session_id, s.session_id || E'\x1f' || s.app_name)
+            AND session.agent_id = s.app_name
+    );
 
 -- name: EraseUserStates :execrows
 -- Delete the states that the sessions of a user share.
@@ -577,8 +587,15 @@ WHERE user_id = @user_id::text;
 
 -- name: EraseTaskEvents :execrows
 -- Delete the events of a user's tasks.
-DELETE FROM agentrows_task_event
-WHERE user_id = @user_id::text;
+--
+-- Run it after EraseUser: a task that was stored since then keeps its events.
+DELETE FROM agentrows_task_event AS event
+WHERE
+    event.user_id = @user_id::text
+    AND NOT EXISTS (
+        SELECT 1 FROM task
+        WHERE task.id = event.task_id AND task.user_id = @user_id::text
+    );
 
 -- name: ErasePushConfigs :execrows
 -- Delete the push notification configs that a user registered, and those for the user's tasks.

@@ -28,7 +28,7 @@ LONGEST_INDEXED: Final = 2000
 LARGEST_TEXT: Final = 256 * 2**20
 """In bytes. PostgreSQL sends a row as one message of less than 1 GiB: three texts fit."""
 LARGEST_BYTES: Final = 64 * 2**20
-"""An export contains them as text of twice this size."""
+"""For rows that an export builds as one JSON text, in which bytes have twice this size."""
 LARGEST_BATCH: Final = 1_000_000_000
 """In bytes, as PostgreSQL receives them: a statement is one message too."""
 ARRAY_ELEMENT_OVERHEAD: Final = 16
@@ -116,12 +116,12 @@ def check_ids(name: str, values: Iterable[str]) -> list[str]:
     return [check_id(f"{name}[{index}]", each) for index, each in _enumerate(name, values)]
 
 
-def check_bytes(name: str, value: bytes) -> bytes:
-    """Return bytes that PostgreSQL can store, of at most 256 MiB; raise InvalidValue for others."""
+def check_bytes(name: str, value: bytes, *, most: int = LARGEST_TEXT) -> bytes:
+    """Return bytes, at most `most` of them (256 MiB); raise InvalidValue for any other value."""
     if not isinstance(value, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidValue(f"{name} must be bytes, not {type(value).__name__}")
-    if len(value) > LARGEST_TEXT:
-        raise InvalidValue(f"{name} must have at most {LARGEST_TEXT:,} bytes")
+    if len(value) > most:
+        raise InvalidValue(f"{name} must have at most {most:,} bytes")
     return value
 
 

@@ -35,7 +35,7 @@ class Owners:
     def __post_init__(self) -> None:
         """Raise InvalidValue for arguments that do not fit together."""
         if self.anonymous_user_id is not None:
-            check_id("anonymous_user_id", self.anonymous_user_id)
+            check_stored_id("anonymous_user_id", self.anonymous_user_id)
         if check_flag("row_security", self.row_security) and not isinstance(
             self.client, TransactionalStores
         ):

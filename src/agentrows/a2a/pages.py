@@ -11,6 +11,7 @@ from a2a.utils.errors import InvalidParamsError
 
 from agentrows import InvalidValue, TaskPosition
 from agentrows.a2a.documents import name_states
+from agentrows.validation import check_text
 
 if TYPE_CHECKING:
     from a2a.types.a2a_pb2 import ListTasksRequest
@@ -75,6 +76,10 @@ async def read_token(stores: Stores, token: str, *, user_id: str) -> TaskPositio
     if position is not None:
         if position.status_ns is not None and abs(position.status_ns) > LAST_NS:
             raise invalid
+        try:
+            check_text("page_token", position.id)
+        except InvalidValue as error:
+            raise invalid from error
         return position
     try:
         first = await stores.find_versioned_task(decoded, user_id=user_id)
@@ -90,7 +95,7 @@ def _read_cursor(text: str) -> TaskPosition | None:
     """Return the position in a token; None for another text."""
     try:
         value: object = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(value, dict):
         return None

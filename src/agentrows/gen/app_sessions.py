@@ -656,27 +656,25 @@ async def list_app_session_keys(db: DBTX, /, *, user_id: str, id: str, app_name:
     return _LIST_STR.validate_python(found)
 
 
-LOCK_TASKS_OF_SESSION: Final = """-- name: LockTasksOfSession :one
-SELECT count(*) AS locked
-FROM (
-    SELECT task.id FROM task
-    WHERE
-        task.session_id = $1::text
-        AND (task.user_id = $2::text OR task.user_id IS NULL)
-    ORDER BY task.id
-    FOR UPDATE
-) AS locked"""
+LOCK_TASKS_OF_SESSION: Final = """-- name: LockTasksOfSession :many
+SELECT task.id FROM task
+WHERE
+    task.session_id = $1::text
+    AND (task.user_id = $2::text OR task.user_id IS NULL)
+ORDER BY task.id
+FOR UPDATE"""
 
 
-async def lock_tasks_of_session(db: DBTX, /, *, session_id: str, user_id: str) -> int:
-    """Wait for concurrent writers of the tasks of a user's session, and lock the tasks.
+async def lock_tasks_of_session(db: DBTX, /, *, session_id: str, user_id: str) -> list[str]:
+    """Wait for concurrent writers of the tasks of a user's session, lock the tasks and return their ids.
 
     Lock tasks before sessions, which is the order of the writers.
 
     unscoped: a task without an owner may be the user's
     """
-    value = await db.fetchval(LOCK_TASKS_OF_SESSION, session_id, user_id)
-    return _INT.validate_python(required(value, "LockTasksOfSession"))
+    rows = await db.fetch(LOCK_TASKS_OF_SESSION, session_id, user_id)
+    found = [row[0] for row in rows]
+    return _LIST_STR.validate_python(found)
 
 
 LOCK_SESSION: Final = """-- name: LockSession :one
@@ -707,6 +705,7 @@ purged_tasks AS (
     DELETE FROM task
     WHERE
         task.session_id = $1::text
+        AND task.id = ANY($3::text[])
         AND (
             task.user_id = $2::text
             OR (task.user_id IS NULL AND EXISTS (
@@ -784,14 +783,23 @@ SELECT
     (SELECT count(*) FROM purged_shares) AS shares"""
 
 
-async def purge_session(db: DBTX, /, *, id: str, user_id: str) -> models.PrunedSessions:
+async def purge_session(
+    db: DBTX,
+    /,
+    *,
+    id: str,
+    user_id: str,
+    task_id: Sequence[str],
+) -> models.PrunedSessions:
     """Delete a user's session and all rows that belong to it.
 
     Run it after LockTasksOfSession and LockSession in the same transaction. Rows of a session that is
-    stored no more are deleted as well. Tasks without an owner follow the rule of PruneSessions.
+    stored no more are deleted as well. Tasks without an owner follow the rule of PruneSessions. Of
+    the tasks only those with the given ids are deleted: a task that is stored later, with events and
+    configs of its own, stays whole.
 
     unscoped hidden: a task that may be the user's is hidden from all users
     unscoped other: the owner of a task depends on the other users of its session id
     """
-    row = await db.fetchrow(PURGE_SESSION, id, user_id)
+    row = await db.fetchrow(PURGE_SESSION, id, user_id, task_id)
     return _READ_PRUNED_SESSIONS(required(row, "PurgeSession"))

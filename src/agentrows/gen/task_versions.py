@@ -99,7 +99,7 @@ WITH stored AS (
             $8::bigint IS NULL
             OR coalesce(task.agentrows_version, 0) = $8::bigint
         )
-    RETURNING id, session_id, user_id, agentrows_version AS version
+    RETURNING id, session_id, user_id, created_at, agentrows_version AS version
 ),
 touched AS (
     UPDATE session
@@ -112,7 +112,12 @@ touched AS (
 ),
 recorded AS (
     INSERT INTO agentrows_task_event (task_id, user_id, version, data, created_at)
-    SELECT $2, $5, stored.version, $9::bytea, statement_timestamp()
+    SELECT
+        $2,
+        $5,
+        stored.version,
+        $9::bytea,
+        greatest(statement_timestamp(), stored.created_at)
     FROM stored
     WHERE $9 IS NOT NULL
 )
@@ -141,7 +146,8 @@ async def save_task(
     """Store a user's task with its event, mark its session as active and return the new version.
 
     No row if the task belongs to another user, is deleted, or is not at the given version. A task
-    without a version is at version 0, as one that is not stored.
+    without a version is at version 0, as one that is not stored. An event is never older than its
+    task, even after the clock was set back: readers leave out the events of an earlier task.
     """
     value = await db.fetchval(
         SAVE_TASK,
@@ -187,7 +193,7 @@ WITH stored AS (
                 ''
             ) <> ALL($9::text[])
         END
-    RETURNING id, session_id, user_id, agentrows_version AS version
+    RETURNING id, session_id, user_id, created_at, agentrows_version AS version
 ),
 touched AS (
     UPDATE session
@@ -200,7 +206,12 @@ touched AS (
 ),
 recorded AS (
     INSERT INTO agentrows_task_event (task_id, user_id, version, data, created_at)
-    SELECT $6, $7, stored.version, $10::bytea, statement_timestamp()
+    SELECT
+        $6,
+        $7,
+        stored.version,
+        $10::bytea,
+        greatest(statement_timestamp(), stored.created_at)
     FROM stored
     WHERE $10 IS NOT NULL
 )
@@ -533,7 +544,7 @@ INNER JOIN task ON task.id = event.task_id AND task.user_id = event.user_id
 WHERE
     event.task_id = $1::text
     AND event.version > $2::bigint
-    AND event.created_at >= task.created_at
+    AND event.created_at >= coalesce(task.created_at, '-infinity'::timestamptz)
     AND task.deleted_at IS NULL
 ORDER BY event.version
 LIMIT $3"""

@@ -826,13 +826,24 @@ async def erase_feedback_keys(db: DBTX, /, *, user_id: str) -> int:
     return affected(status)
 
 
-ERASE_SESSION_STATES: Final = """-- name: EraseSessionStates :execrows
-DELETE FROM agentrows_session_state
-WHERE user_id = $1::text"""
+ERASE_SESSION_STATES: Final = r"""-- name: EraseSessionStates :execrows
+DELETE FROM agentrows_session_state AS s
+WHERE
+    s.user_id = $1::text
+    AND NOT EXISTS (
+        SELECT 1 FROM session
+        WHERE
+            session.user_id = $1::text
+            AND session.id IN (s.session_id, s.session_id || E'\x1f' || s.app_name)
+            AND session.agent_id = s.app_name
+    )"""
 
 
 async def erase_session_states(db: DBTX, /, *, user_id: str) -> int:
-    """Delete the states of a user's sessions."""
+    """Delete the states of a user's sessions.
+
+    Run it after EraseUser: a session that was created since then keeps its state.
+    """
     status = await db.execute(ERASE_SESSION_STATES, user_id)
     return affected(status)
 
@@ -849,12 +860,20 @@ async def erase_user_states(db: DBTX, /, *, user_id: str) -> int:
 
 
 ERASE_TASK_EVENTS: Final = """-- name: EraseTaskEvents :execrows
-DELETE FROM agentrows_task_event
-WHERE user_id = $1::text"""
+DELETE FROM agentrows_task_event AS event
+WHERE
+    event.user_id = $1::text
+    AND NOT EXISTS (
+        SELECT 1 FROM task
+        WHERE task.id = event.task_id AND task.user_id = $1::text
+    )"""
 
 
 async def erase_task_events(db: DBTX, /, *, user_id: str) -> int:
-    """Delete the events of a user's tasks."""
+    """Delete the events of a user's tasks.
+
+    Run it after EraseUser: a task that was stored since then keeps its events.
+    """
     status = await db.execute(ERASE_TASK_EVENTS, user_id)
     return affected(status)
 

@@ -262,6 +262,10 @@ class AppSessionStore:
             rows = await queries.list_app_session_keys(db, **key)
             for row in rows:
                 await _purge(db, row, user_id=user_id)
+            if not rows:  # another release may have removed the session, but not its state
+                await queries.delete_orphaned_states(
+                    db, user_id=key["user_id"], session_id=key["id"]
+                )
             return bool(rows)
 
         return await self.db.repeat(purge, isolation=choose_isolation(self.db))
@@ -296,11 +300,10 @@ async def _purge(db: Executor, id: str, *, user_id: str) -> PrunedSessions:
     await queries.lock_tasks_of_session(db, session_id=id, user_id=user_id)
     await queries.lock_session(db, id=id, user_id=user_id)
     await thread_queries.lock_checkpoints_of_threads(db, user_id=user_id, thread_ids=[id])
-    tasks: list[str] = []
-    if scope.has_task_events:
-        tasks = await session_queries.list_tasks_of_sessions(db, id=[id], user_id=[user_id])
-    purged = await queries.purge_session(db, id=id, user_id=user_id)
-    if tasks:
+    # Again: writers may have committed more tasks before the session was locked.
+    tasks = await queries.lock_tasks_of_session(db, session_id=id, user_id=user_id)
+    purged = await queries.purge_session(db, id=id, user_id=user_id, task_id=tasks)
+    if tasks and scope.has_task_events:
         await session_queries.prune_rows_of_tasks(db, task_id=tasks)
     purged.checkpoint_values = await delete_unnamed_values(db, [(user_id, id)])
     await queries.delete_orphaned_states(

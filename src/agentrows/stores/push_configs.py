@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from agentrows.errors import OwnedByAnother
 from agentrows.gen import push_configs as queries
 from agentrows.stores._requirements import TASK_OWNERS, TASK_VERSIONS, require
-from agentrows.validation import check_bytes, check_id
+from agentrows.validation import LARGEST_BYTES, check_bytes, check_id
 
 if TYPE_CHECKING:
     from agentrows.db.executor import Executor
@@ -40,7 +40,7 @@ class PushConfigStore:
             config_id=check_id("id", id),
             task_id=check_id("task_id", task_id),
             user_id=check_id("user_id", user_id),
-            data=check_bytes("data", data),
+            data=check_bytes("data", data, most=LARGEST_BYTES),
         )
         if config is None:
             raise OwnedByAnother(f"task {task_id!r} belongs to another user")

@@ -16,6 +16,7 @@ from agentrows.stores._requirements import TASK_OWNERS, TASK_VERSIONS, require
 from agentrows.stores._row_security import read_access_scope
 from agentrows.validation import (
     INT64,
+    LARGEST_BYTES,
     check_bytes,
     check_flag,
     check_id,
@@ -349,7 +350,7 @@ def _check_columns(
         "state": check_id("state", state),
         "session_id": check_optional_id("session_id", session_id),
         "status_ns": _check_time("status_ns", status_ns),
-        "event": None if event is None else check_bytes("event", event),
+        "event": None if event is None else check_bytes("event", event, most=LARGEST_BYTES),
         "notify": check_flag("notify", notify),
     }
 

@@ -24,6 +24,7 @@ from agentrows import (
     Settings,
     Stale,
 )
+from agentrows.gen import app_sessions as queries
 from agentrows.migrate import Migrator, builtin_tracks
 from support.methods import call
 from support.stores import count, event
@@ -31,7 +32,7 @@ from support.stores import count, event
 if TYPE_CHECKING:
     import asyncpg
 
-    from agentrows import Stores
+    from agentrows import PrunedSessions, Stores
     from agentrows.db.executor import Isolation
 
 KEY: Final[dict[str, Any]] = {"user_id": "mira", "app_name": "my-app"}
@@ -282,6 +283,9 @@ async def test_state_left_behind_by_an_older_release_does_not_block_its_id(
     await create(client, state={"old": 1})
     await db.execute("DELETE FROM session")
     assert (await create(client)).state == {}
+    await db.execute("DELETE FROM session")
+    assert not await client.purge_app_session("s-1", **KEY)
+    assert await count(db, "agentrows_session_state") == 0
 
 
 async def fill(client: PostgresClient, id: str, *, user_id: str, text: str) -> None:  # noqa: A002
@@ -406,6 +410,28 @@ async def test_purge_waits_for_a_writer_and_removes_its_event(
         with pytest.raises(InvalidValue, match="isolation must be read_committed"):
             async with client.transaction(isolation=isolation) as tx:
                 await tx.purge_session("s-1", user_id="mira")
+
+
+async def test_purge_leaves_a_task_that_is_stored_meanwhile_whole(
+    client: PostgresClient, db: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def save(id_: str) -> None:
+        task: dict[str, Any] = {"user_id": "mira", "data": "{}", "session_id": "no-row"}
+        await client.save_task(id_, **task, state="TASK_STATE_WORKING", event=b"saved")
+        await client.store_push_config("c", task_id=id_, user_id="mira", data=b"hook")
+
+    async def purge_after_a_save(*arguments: Any, **more: Any) -> PrunedSessions:  # noqa: ANN401
+        await save("later")
+        return await purge_session(*arguments, **more)
+
+    await save("earlier")
+    purge_session = queries.purge_session
+    monkeypatch.setattr(queries, "purge_session", purge_after_a_save)
+    assert (await client.purge_session("no-row", user_id="mira")).tasks == 1
+    for table in ("task", "agentrows_task_event", "agentrows_push_config"):
+        column = "id" if table == "task" else "task_id"
+        rows = await db.fetch(f"SELECT {column} FROM {table}")  # noqa: S608
+        assert [row[0] for row in rows] == ["later"], table
 
 
 async def test_purges_beside_writers_and_creators_leave_whole_sessions_or_none(

@@ -151,6 +151,18 @@ async def test_saves_and_purges_of_the_same_tasks_meet_without_deadlock(
     assert await count(db, "task") == await count(db, "agentrows_task_event") == 0
 
 
+async def test_event_is_read_whatever_the_creation_time_of_its_task(
+    client: PostgresClient, db: asyncpg.Connection
+) -> None:
+    # An older release stored no time, and the clock may be set back after a task was created.
+    for id_, created_at in (("none", "NULL"), ("later", "now() + interval '1 hour'")):
+        await client.store_task(id_, user_id="mira", data="{}")
+        await db.execute(f"UPDATE task SET created_at = {created_at} WHERE id = $1", id_)  # noqa: S608
+        await save(client, id_)
+        await save(client, id_, 1)
+        assert [e.version for e in await client.list_task_events_all_users(id_)] == [1, 2]
+
+
 async def test_prune_of_sessions_removes_the_rows_of_their_tasks(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:

@@ -25,6 +25,7 @@ from agentrows import (
     Settings,
 )
 from agentrows.db.executor import Executor
+from agentrows.gen import users as queries
 from agentrows.stores.users import UserStore
 from policy.checks.owner_scope import SHARED
 from support.methods import NO_ID, NO_TEXT
@@ -429,6 +430,26 @@ async def test_share_stored_during_erase_does_not_open_the_next_session(
     )
     assert erased.shares == 1
     assert await count(db, "session_share") == 0
+
+
+async def test_session_and_task_stored_during_erase_stay_whole(
+    client: PostgresClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def erase_before_a_create(*arguments: Any, **more: Any) -> ErasedUser:  # noqa: ANN401
+        erased = await erase_user(*arguments, **more)
+        await client.create_app_session(
+            "s-1", user_id="mira", app_name="a", started_at=1.0, state={"a": 1}
+        )
+        await client.save_task("k-1", user_id="mira", data="{}", state="x", event=b"saved")
+        return erased
+
+    erase_user = queries.erase_user
+    monkeypatch.setattr(queries, "erase_user", erase_before_a_create)
+    await client.erase_user("mira")
+    session = await client.find_app_session("s-1", user_id="mira", app_name="a")
+    assert session is not None
+    assert (session.version, session.state) == (1, {"a": 1})
+    assert [event.version for event in await client.list_task_events_all_users("k-1")] == [1]
 
 
 async def test_concurrent_writers_only_meet_aborted_and_a_second_erase_ends_it(

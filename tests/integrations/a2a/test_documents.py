@@ -49,7 +49,10 @@ async def test_other_blocks_of_the_page_work(client: PostgresClient) -> None:
     one = ServerCallContext(user=Named("mira"), tenant="a")
     await store.save(task("t-1"), one)
     assert (await store.list(ListTasksRequest(), one)).total_size == 1
-    assert (await client.get_task("t-1", user_id="a/mira")).user_id == "a/mira"
+    assert (await client.get_task("t-1", user_id='["a", "mira"]')).id == "t-1"
+    for nobody in (NOBODY, ServerCallContext(tenant="a")):
+        with pytest.raises(InvalidValue, match="owner_resolver"):
+            await store.get("t-1", nobody)
 
     configs = names_of(2)["create_config_store"](client)
     await configs.set_info("t-2", webhook(label="credential"), MIRA)
@@ -59,8 +62,6 @@ async def test_other_blocks_of_the_page_work(client: PostgresClient) -> None:
     await client.save_task("t-3", user_id="mira", data="{}", state="x", event=b"e")
     assert await names_of(3)["remove_old_events"](client) == 0
     assert await client.prune_task_events(timedelta(microseconds=1)) == 1
-    with pytest.raises(InvalidValue):
-        await names_of(1)["TaskStore"](client, anonymous_user_id=None).get("t-1", NOBODY)
 
 
 def test_example_prints_its_conversation(migrated: str) -> None:

@@ -77,6 +77,8 @@ async def test_anonymous_callers_share_an_owner_that_no_user_can_have(
             await ours.tasks.get("t-1", refused)
         with pytest.raises(InvalidValue):
             await ours.push.get_info("t-1", refused)
+    with pytest.raises(InvalidValue, match="anonymous_user_id"):
+        TaskStore(client, anonymous_user_id="a\x1fb")
     strict = TaskStore(client, anonymous_user_id=None)
     with pytest.raises(InvalidValue, match="owner_resolver"):
         await strict.get("t-1", NOBODY)

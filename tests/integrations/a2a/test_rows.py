@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from a2a.server.cluster import TaskVersion
 from a2a.types.a2a_pb2 import ListTasksRequest, TaskState
+from a2a.utils.errors import InvalidParamsError
 from cryptography.fernet import Fernet
 
 from agentrows import Deleted, InvalidValue, PostgresClient, SchemaBehind, UnreadableRow
@@ -171,6 +172,15 @@ async def test_configs_are_encrypted_with_a_key_and_plain_ones_still_read(
     for wrong in ("", "short", base64.b64encode(b"x" * 31)):
         with pytest.raises(InvalidValue, match="encryption_key"):
             PushNotificationConfigStore(client, encryption_key=wrong)
+
+
+@pytest.mark.parametrize(
+    "text", [r'{"ts":1,"id":"\u0000"}', r'{"ts":1,"id":"\ud800"}', "[" * 100_000]
+)
+async def test_page_token_with_an_unusable_id_is_refused(ours: VersionedKit, text: str) -> None:
+    params = ListTasksRequest(page_token=base64.urlsafe_b64encode(text.encode()).decode())
+    with pytest.raises(InvalidParamsError):
+        await ours.tasks.list(params, MIRA)
 
 
 async def test_older_schema_raises_an_error_with_the_migration(database: str) -> None:
