@@ -150,8 +150,8 @@ def check_int64(name: str, value: int) -> int:
 
 def check_number(name: str, value: float) -> float:
     """Return a number, which may be infinite; raise InvalidValue for any other value."""
-    if not _is_integer(value) and not isinstance(value, float):
-        raise InvalidValue(f"{name} must be a number")
+    if not isinstance(value, float) and not (_is_integer(value) and abs(value) < 2**1023):
+        raise InvalidValue(f"{name} must be a number in the range of a float")
     return value
 
 

@@ -151,7 +151,10 @@ def check_embeddings(
 ) -> VectorRows:
     """Return the vectors of items as columns; `embeddings` has a list for each item."""
     rows = VectorRows([], [], [])
-    lists = list(embeddings)
+    try:
+        lists = [list(vectors) for vectors in embeddings]
+    except TypeError as error:
+        raise InvalidValue("embeddings must be lists of vectors, one list for each item") from error
     if len(lists) != len(items):
         raise InvalidValue(
             f"embeddings must have a list for each of the {len(items)} items, got {len(lists)}"
@@ -183,7 +186,11 @@ def check_space(space: str | None) -> str:
 def check_conditions(conditions: Iterable[StoreCondition]) -> list[JsonValue]:
     """Return conditions as JSON for a statement."""
     encoded: list[JsonValue] = []
-    for index, condition in enumerate(conditions):
+    try:
+        listed = list(conditions)
+    except TypeError as error:
+        raise InvalidValue("conditions must be an iterable of StoreCondition") from error
+    for index, condition in enumerate(listed):
         name = f"conditions[{index}]"
         if not isinstance(condition, StoreCondition):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidValue(f"{name} must be a StoreCondition, not {type(condition).__name__}")

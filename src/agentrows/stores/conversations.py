@@ -15,7 +15,7 @@ from agentrows.gen import conversations as queries
 from agentrows.gen.models import Event, NewEvent
 from agentrows.stores._isolation import choose_isolation
 from agentrows.stores._pages import NEWEST, check_after, page_after
-from agentrows.validation import check_batch, check_id, check_limit, check_text
+from agentrows.validation import check_batch, check_id, check_ids, check_limit, check_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -89,9 +89,9 @@ class ConversationStore:
 
         """
         _check_ids(session_id, user_id, agent_id)
-        check_after(before, Event, "id")
+        check_after(before, Event, "id", name="before")
         before_time, before_id = (
-            NEWEST if before is None else page_after(before.created_at, before.id)
+            NEWEST if before is None else page_after(before.created_at, before.id, name="before")
         )
         events = await queries.list_items(
             self.db.repeatable,
@@ -137,7 +137,7 @@ class ConversationStore:
 
         """
         _check_ids(session_id, user_id, agent_id)
-        chosen = None if ids is None else _check_event_ids("ids", ids)
+        chosen = None if ids is None else check_ids("ids", ids)
 
         async def purge(scope: Executor) -> int:
             if not await _lock(scope, session_id, user_id=user_id, agent_id=agent_id):
@@ -174,8 +174,8 @@ class ConversationStore:
         """
         _check_ids(session_id, user_id, agent_id)
         batch = _new_events(items, ids, user_id)
-        replaced = None if last_ids is None else _check_event_ids("last_ids", last_ids)
-        expired = _check_event_ids("expired_ids", expired_ids)
+        replaced = None if last_ids is None else check_ids("last_ids", last_ids)
+        expired = check_ids("expired_ids", expired_ids)
         conversation = {"session_id": session_id, "user_id": user_id, "agent_id": agent_id}
 
         async def replace(scope: Executor) -> bool:
@@ -259,19 +259,15 @@ def _check_ids(session_id: str, user_id: str, agent_id: str) -> None:
     check_id("agent_id", agent_id)
 
 
-def _check_event_ids(name: str, ids: Iterable[str]) -> list[str]:
-    return [check_id(f"{name}[{index}]", event_id) for index, event_id in enumerate(ids)]
-
-
 def _new_events(
     items: Iterable[str], ids: Iterable[str] | None, user_id: str
 ) -> tuple[NewEvent, ...]:
     """Return events for items, with new ids if none are given."""
-    texts = [check_text(f"items[{index}]", item) for index, item in enumerate(items)]
+    texts = check_texts("items", items)
     if ids is None:
         event_ids = [str(uuid4()) for _ in texts]
     else:
-        event_ids = _check_event_ids("ids", ids)
+        event_ids = check_ids("ids", ids)
         if len(event_ids) != len(texts) or len(set(event_ids)) < len(event_ids):
             raise InvalidValue("ids must have one id for each item, each of them once")
     events = (

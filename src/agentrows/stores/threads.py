@@ -308,7 +308,7 @@ def _check_values(
         check_text(f"values[{index}].type", value.type)
         check_bytes(f"values[{index}].value", value.value)
         if value.channel not in versions:
-            raise InvalidValue(f"values[{index}].channel {value.channel!r} has no version")
+            raise InvalidValue(f"versions lacks {value.channel!r}, the channel of values[{index}]")
     if len({value.channel for value in batch}) < len(batch):
         raise InvalidValue("values contains the same channel more than once")
     return batch
