@@ -33,8 +33,6 @@ LARGEST_BATCH: Final = 1_000_000_000
 """In bytes, as PostgreSQL receives them: a statement is one message too."""
 ARRAY_ELEMENT_OVERHEAD: Final = 16
 """In bytes: the most that a value takes in an array besides its text."""
-MOST_DIMENSIONS: Final = 16_000
-"""The most that pgvector stores."""
 VECTOR_BYTES: Final = 4 * DIMENSIONS + ARRAY_ELEMENT_OVERHEAD
 """The most bytes that an embedding takes in an array."""
 MAX_JSON_DEPTH: Final = 200
@@ -150,7 +148,7 @@ def check_int64(name: str, value: int) -> int:
 
 def check_number(name: str, value: float) -> float:
     """Return a number, which may be infinite; raise InvalidValue for any other value."""
-    if not isinstance(value, float) and not (_is_integer(value) and abs(value) < 2**1023):
+    if not _is_number(value):
         raise InvalidValue(f"{name} must be a number in the range of a float")
     return value
 
@@ -243,7 +241,7 @@ def check_embedding(name: str, value: VectorLike) -> Vector:
     cosine similarity with another vector.
     """
     try:
-        vector = value if isinstance(value, Vector) else Vector(_to_floats(value))
+        vector = value if isinstance(value, Vector) else Vector(to_floats(value))
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidValue(f"{name} must be a sequence of numbers") from error
     if vector.dimensions() != DIMENSIONS:
@@ -251,24 +249,6 @@ def check_embedding(name: str, value: VectorLike) -> Vector:
     norm = math.hypot(*vector.to_list())
     if not NORM_RANGE[0] < norm < NORM_RANGE[1]:
         raise InvalidValue(f"{name} must have a finite norm above zero, got {norm:g}")
-    return vector
-
-
-def check_vector(name: str, value: VectorLike) -> Vector:
-    """Return an `(n,) float32` vector with 1 to 16,000 dimensions.
-
-    Raises InvalidValue for other dimensions, and for numbers that float32 cannot represent.
-    """
-    try:
-        vector = value if isinstance(value, Vector) else Vector(_to_floats(value))
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InvalidValue(f"{name} must be a sequence of numbers") from error
-    if not 1 <= vector.dimensions() <= MOST_DIMENSIONS:
-        raise InvalidValue(
-            f"{name} must have 1 to {MOST_DIMENSIONS:,} dimensions, got {vector.dimensions()}"
-        )
-    if not all(map(math.isfinite, vector.to_list())):
-        raise InvalidValue(f"{name} must have finite numbers of float32")
     return vector
 
 
@@ -319,7 +299,8 @@ def _enumerate(name: str, values: Iterable[str]) -> Iterable[tuple[int, str]]:
         ) from error
 
 
-def _to_floats(value: Sequence[float]) -> list[float]:
+def to_floats(value: Sequence[float]) -> list[float]:
+    """Return numbers as floats; raise TypeError for texts, truth values and unordered ones."""
     if isinstance(value, str | bytes | bytearray | dict | set | frozenset) or any(
         isinstance(number, str | bytes | bool) for number in value
     ):
@@ -394,6 +375,12 @@ def _json_parts(name: str, container: object) -> Iterable[object]:
 
 def _is_integer(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, int):
+        return not isinstance(value, bool) and abs(value) < 2**1023
+    return isinstance(value, float)
 
 
 def _is_aware(value: object) -> bool:

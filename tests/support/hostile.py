@@ -406,7 +406,7 @@ KINDS: Final[dict[str, Kind]] = {
     "Iterable[Sequence[VectorLike]] | None": optional(
         Kind(
             lambda value: isinstance(value, Iterable) and not isinstance(value, str | bytes),
-            ((), [[]], [[[1.0]]], [[[]]], [7], [[7]], [["1"]], [[[math.nan]]], "text"),
+            ((), [["1"]], [[[1.0]]], [7], [[7]], [[[math.nan]]], "text"),
             MORE_OF_ANYTHING,
         )
     ),

@@ -125,7 +125,7 @@ class VersionedTaskStore(TaskReader, BaseVersionedTaskStore):
     ) -> TaskVersion:
         """Store a task of the caller and its event; return the new version of the task.
 
-        The task must be at `prev_version`; a canceled task replaces any that is not in a final state.
+        The task must be at `prev_version`; a canceled task replaces any that is not final.
 
         Raises:
             ConcurrentTaskModificationError: the task was changed, deleted, or is another user's.

@@ -7,8 +7,11 @@ import math
 import re
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias, get_args
 
+from pgvector import Vector
+
 from agentrows.errors import InvalidValue
 from agentrows.gen.models import NewStoreItem
+from agentrows.stores._pairs import check_pairs
 from agentrows.validation import (
     ARRAY_ELEMENT_OVERHEAD,
     LARGEST_BATCH,
@@ -19,14 +22,14 @@ from agentrows.validation import (
     check_json,
     check_number,
     check_text,
-    check_vector,
+    check_texts,
     encoded_length,
+    to_floats,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pgvector import Vector
     from pydantic import JsonValue
 
     from agentrows.validation import VectorLike
@@ -37,6 +40,8 @@ LONGEST_KEY: Final = 2400
 """In bytes: user, namespace and key together. An index row has at most about 2,700."""
 LONGEST_SPACE: Final = 200
 LONGEST_TTL_S: Final = 100 * 366 * 86_400
+MOST_DIMENSIONS: Final = 16_000
+"""The most that pgvector stores."""
 NO_DEPTH: Final = 2**31 - 1
 WILDCARD: Final = "*"
 LARGE_EXPONENT: Final = re.compile(r"[eE]\+?\d{3}")
@@ -79,10 +84,7 @@ def check_keys(
     name: str, keys: Iterable[tuple[str, str]]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the namespaces and the keys of items, as columns; each pair once."""
-    try:
-        pairs = dict.fromkeys((namespace, key) for namespace, key in keys)
-    except (TypeError, ValueError) as error:
-        raise InvalidValue(f"{name} must be pairs of a namespace and a key") from error
+    pairs = dict.fromkeys(check_pairs(name, keys))
     for index, (namespace, key) in enumerate(pairs):
         check_namespace(f"{name}[{index}].namespace", namespace)
         check_text(f"{name}[{index}].key", key)
@@ -174,6 +176,24 @@ def check_embeddings(
     return rows
 
 
+def check_vector(name: str, value: VectorLike) -> Vector:
+    """Return an `(n,) float32` vector with 1 to 16,000 dimensions.
+
+    Raises InvalidValue for other dimensions, and for numbers that float32 cannot represent.
+    """
+    try:
+        vector = value if isinstance(value, Vector) else Vector(to_floats(value))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidValue(f"{name} must be a sequence of numbers") from error
+    if not 1 <= vector.dimensions() <= MOST_DIMENSIONS:
+        raise InvalidValue(
+            f"{name} must have 1 to {MOST_DIMENSIONS:,} dimensions, got {vector.dimensions()}"
+        )
+    if not all(map(math.isfinite, vector.to_list())):
+        raise InvalidValue(f"{name} must have finite numbers of float32")
+    return vector
+
+
 def check_space(space: str | None) -> str:
     """Return the name of an embedding space, of 1 to 200 bytes."""
     if space is None:
@@ -228,8 +248,8 @@ def check_max_depth(value: int | None) -> int:
 
 def match_patterns(prefixes: Iterable[str], suffixes: Iterable[str]) -> tuple[str, list[str]]:
     """Return the namespace that all matches are under, and a regular expression per argument."""
-    firsts = [check_namespace(f"prefixes[{i}]", each) for i, each in enumerate(prefixes)]
-    lasts = [check_namespace(f"suffixes[{i}]", each) for i, each in enumerate(suffixes)]
+    firsts = _check_namespaces("prefixes", prefixes)
+    lasts = _check_namespaces("suffixes", suffixes)
     patterns = [f"^{_label_pattern(each)}" for each in firsts if each]
     patterns += [f"{_label_pattern(each)}$" for each in lasts if each]
     literal = [
@@ -237,6 +257,11 @@ def match_patterns(prefixes: Iterable[str], suffixes: Iterable[str]) -> tuple[st
         for each in firsts
     ]
     return max(literal, key=len, default=""), patterns
+
+
+def _check_namespaces(name: str, values: Iterable[str]) -> list[str]:
+    texts = check_texts(name, values)
+    return [check_namespace(f"{name}[{index}]", text) for index, text in enumerate(texts)]
 
 
 def _label_pattern(namespace: str) -> str:

@@ -24,10 +24,17 @@ from agentrows.stores._items import (
     check_namespace,
     check_offset,
     check_space,
+    check_vector,
     match_patterns,
 )
 from agentrows.stores._requirements import STORE_ITEMS, STORE_VECTORS, VECTORS, require
-from agentrows.validation import check_choice, check_flag, check_id, check_limit, check_vector
+from agentrows.validation import (
+    check_choice,
+    check_flag,
+    check_id,
+    check_limit,
+    check_optional_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -311,6 +318,7 @@ def _check_new_items(
     """Return checked items with their vectors."""
     batch = check_items(items, check_id("user_id", user_id))
     if embeddings is None:
+        check_optional_text("space", space)
         return _NewItems(user_id, batch, None, "")
     return _NewItems(user_id, batch, check_embeddings(embeddings, batch), check_space(space))
 

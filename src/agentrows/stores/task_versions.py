@@ -20,6 +20,7 @@ from agentrows.validation import (
     check_bytes,
     check_flag,
     check_id,
+    check_ids,
     check_int64,
     check_limit,
     check_optional_id,
@@ -389,6 +390,4 @@ def _check_version(name: str, value: int | None) -> int | None:
 
 
 def _check_states(name: str, values: Sequence[str]) -> list[str]:
-    if isinstance(values, str):
-        raise InvalidValue(f"{name} must be a list of states, not text")
-    return [check_id(f"{name}[{index}]", value) for index, value in enumerate(values)]
+    return check_ids(name, values)

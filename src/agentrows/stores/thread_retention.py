@@ -18,10 +18,17 @@ from agentrows.gen.models import PrunedThreads, Thread
 from agentrows.stores._checkpoint_rows import check_checkpoint_key
 from agentrows.stores._isolation import check_read_committed, choose_isolation
 from agentrows.stores._pages import NEWEST, check_after, page_after
+from agentrows.stores._pairs import check_pairs
 from agentrows.stores._requirements import THREADS, require
 from agentrows.stores._row_security import read_access_scope
 from agentrows.stores._thread_values import delete_unnamed_values
-from agentrows.validation import check_flag, check_id, check_ids, check_limit, check_retention
+from agentrows.validation import (
+    check_flag,
+    check_id,
+    check_ids,
+    check_limit,
+    check_retention,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -286,13 +293,13 @@ def _check_keys(
     name: str, keys: Iterable[tuple[str, str]], user_id: str, thread_id: str
 ) -> list[CheckpointKey]:
     """Return the keys of checkpoints of a thread."""
+    check_id("user_id", user_id)
+    check_id("thread_id", thread_id)
     checked: list[CheckpointKey] = []
-    try:
-        for namespace, checkpoint_id in keys:
+    for index, (namespace, checkpoint_id) in enumerate(check_pairs(name, keys)):
+        try:
             check_checkpoint_key(user_id, thread_id, namespace, checkpoint_id)
-            checked.append(CheckpointKey(namespace, checkpoint_id))
-    except (TypeError, ValueError) as error:
-        if isinstance(error, InvalidValue):
-            raise
-        raise InvalidValue(f"{name} must be an iterable of pairs of texts") from error
+        except InvalidValue as error:
+            raise InvalidValue(f"{name}[{index}]: {error}") from error
+        checked.append(CheckpointKey(namespace, checkpoint_id))
     return checked

@@ -99,7 +99,7 @@ class ThreadStore:
         """
         require(self.db, THREADS)
         key = check_checkpoint_key(user_id, thread_id, checkpoint_ns, checkpoint_id)
-        _check_versions(versions, optional_versions or {}, key)
+        optional = _check_versions(versions, optional_versions, key)
         return await queries.store_thread_checkpoint(
             self.db.repeatable,
             **key,
@@ -110,7 +110,7 @@ class ThreadStore:
             version=check_int64("version", version),
             run_id=check_optional_id("run_id", run_id),
             versions=dict(versions),
-            optional_versions=dict(optional_versions or {}),
+            optional_versions=dict(optional),
             values=_check_values(values, versions),
         )
 
@@ -281,7 +281,11 @@ class ThreadStore:
         return [decode_head(row) for row in rows]
 
 
-def _check_versions(versions: dict[str, str], optional: dict[str, str], key: FullKey) -> None:
+def _check_versions(
+    versions: dict[str, str], optional: dict[str, str] | None, key: FullKey
+) -> dict[str, str]:
+    """Check the versions of channels, and return the optional ones."""
+    optional = {} if optional is None else optional
     for name, group in (("versions", versions), ("optional_versions", optional)):
         if not isinstance(group, dict):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidValue(f"{name} must be a dict, not {type(group).__name__}")
@@ -297,6 +301,7 @@ def _check_versions(versions: dict[str, str], optional: dict[str, str], key: Ful
             )
     if not versions.keys().isdisjoint(optional):
         raise InvalidValue("optional_versions contains a channel that is in versions too")
+    return optional
 
 
 def _check_values(

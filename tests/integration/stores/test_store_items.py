@@ -263,7 +263,7 @@ async def test_wrong_arguments_are_refused_by_name(client: PostgresClient) -> No
     for depth in (0, -1, 1.5, True):
         with pytest.raises(InvalidValue, match="max_depth"):
             await client.list_store_namespaces(user_id="mira", max_depth=depth)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    with pytest.raises(InvalidValue, match="keys must be pairs"):
+    with pytest.raises(InvalidValue, match=r"keys\[0\] must be a tuple"):
         await client.list_store_items(["abc"], user_id="mira")  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
 
 

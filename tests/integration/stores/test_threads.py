@@ -319,7 +319,7 @@ async def test_bad_arguments_are_refused_by_name(client: PostgresClient) -> None
             with pytest.raises(InvalidValue, match=argument[:7]):
                 await put(client, "1", **cast("Any", {argument: each}))
     value = NewChannelValue(channel="c", type="t", value=b"")
-    with pytest.raises(InvalidValue, match=r"values\[0\].*no version"):
+    with pytest.raises(InvalidValue, match=r"versions lacks .* values\[0\]"):
         await put(client, "1", values=[value], versions={})
     with pytest.raises(InvalidValue, match="optional_versions contains a channel"):
         await put(client, "1", {"c": b""}, optional_versions={"c": "1"})

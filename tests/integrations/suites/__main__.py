@@ -64,7 +64,8 @@ def main() -> None:
         return
     with migrated_server() as dsn:
         differences = [one for suite in suites for one in run(suite, family, dsn)]
-    sys.exit("\n".join(differences))
+    if differences:
+        sys.exit("\n".join(differences))
 
 
 if __name__ == "__main__":
