@@ -104,11 +104,16 @@ def altered_tables(file: File) -> tuple[str, ...]:
 
 
 def settings_after(files: Iterable[File]) -> set[tuple[str, str]]:
-    """Return the storage settings that exist after these files, each as table and setting."""
+    """Return the storage settings that exist after these files, each as table and setting.
+
+    A column of ours on a table of another track counts as a setting: `column agentrows_run_id`.
+    """
     settings: set[tuple[str, str]] = set()
     for file in files:
         for words in _statements(file.sql):
-            if words[:2] == ["alter", "table"] and words[3:5] == ["set", "fillfactor"]:
+            if (column := _own_column(words)) is not None:
+                settings.add((split_table_name(words[2])[1], f"column {column}"))
+            elif words[:2] == ["alter", "table"] and words[3:5] == ["set", "fillfactor"]:
                 settings.add((split_table_name(words[2])[1], words[4]))
             elif words[:2] == ["alter", "table"] and words[3:5] == ["reset", "fillfactor"]:
                 settings.discard((split_table_name(words[2])[1], words[4]))
@@ -116,6 +121,13 @@ def settings_after(files: Iterable[File]) -> set[tuple[str, str]]:
                 dropped = {split_table_name(word)[1] for word in words[2:]}
                 settings = {key for key in settings if key[0] not in dropped}
     return settings
+
+
+def _own_column(words: Sequence[str]) -> str | None:
+    """Return the column agentrows_… that `ALTER TABLE … ADD COLUMN IF NOT EXISTS` adds."""
+    if words[:2] != ["alter", "table"] or words[3:8] != ["add", "column", "if", "not", "exists"]:
+        return None
+    return words[8] if words[8].startswith("agentrows_") else None
 
 
 def _renamed(words: Sequence[str]) -> tuple[str, str] | None:

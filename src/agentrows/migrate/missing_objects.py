@@ -37,7 +37,7 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """An index or a storage setting that is missing, and the migration that creates it."""
+    """An index, a storage setting or a column that is missing, and its migration."""
 
     name: str
     migration: Migration
@@ -46,7 +46,7 @@ class Missing:
     """Whether the index exists and is INVALID."""
 
     def __str__(self) -> str:
-        """Return the index's name, or `fillfactor of memory`."""
+        """Return the index's name, `fillfactor of memory` or `column agentrows_run_id of …`."""
         return self.name
 
 

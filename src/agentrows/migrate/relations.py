@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from agentrows.db.sources import Connection
 
-# One row per index, and one per storage setting, which is valid where it is set.
+# One row per index, and one per storage setting and column, which are valid where they exist.
 _OBJECTS: Final = """
     SELECT class.relname, made_on.relname, made.indisvalid
     FROM pg_catalog.pg_index AS made
@@ -27,6 +27,13 @@ _OBJECTS: Final = """
     CROSS JOIN unnest(class.reloptions) AS setting
     WHERE namespace.nspname = ANY ($1::text[]) AND class.relname = ANY ($3::text[])
         AND class.relkind IN ('r', 'p')
+    UNION ALL
+    SELECT 'column ' || attribute.attname, class.relname, true
+    FROM pg_catalog.pg_class AS class
+    JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = class.relnamespace
+    JOIN pg_catalog.pg_attribute AS attribute ON attribute.attrelid = class.oid
+    WHERE namespace.nspname = ANY ($1::text[]) AND class.relname = ANY ($3::text[])
+        AND attribute.attnum > 0 AND NOT attribute.attisdropped
 """
 _SIZE_OF: Final = """
     SELECT coalesce(sum(pg_table_size(class.oid)), 0)::bigint
@@ -87,7 +94,7 @@ async def read_objects(
     """Return whether these indexes are valid, and the storage settings of these tables.
 
     A key is the name of an index or a setting, and the name of its table. A missing object has no
-    key; an existing setting is True.
+    key; an existing setting is True, and so is an existing column, as `column NAME`.
     """
     rows = await db.fetch(_OBJECTS, schemas, indexes, tables)
     return {(row[0], row[1]): row[2] for row in rows}

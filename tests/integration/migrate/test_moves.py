@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -243,10 +244,14 @@ async def test_up_rebuilds_indexes_dropped_with_tables_of_core_and_vector(
         await Migrator(database, tracks).goto(track, 0)
         await Migrator(database, tracks).goto(track, 3 if track == "vector" else 7)
     builds = [
-        path for path in tracks[2].directory.glob("*.up.sql") if "CREATE INDEX" in path.read_text()
+        path
+        for path in tracks[2].directory.glob("*.up.sql")
+        if re.search(r"CREATE INDEX CONCURRENTLY|ADD COLUMN", path.read_text())
     ]
     found = await Migrator(database, tracks).verify()
-    assert len(found.tracks[2].missing) == len(builds) > 0
+    lost = found.tracks[2].missing
+    assert "column agentrows_run_id of lg_checkpoint" in lost
+    assert len([name for name in lost if not name.startswith("column")]) == len(builds) - 2
     assert found.tracks[3].missing == ("agentrows_memory_created", "fillfactor of memory")
     assert f"missing: {found.tracks[2].missing_summary}; missing: agentrows_mem" in caplog.text
     ours = (await Migrator(database, tracks).doctor()).tracks[2]
