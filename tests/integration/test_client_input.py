@@ -28,9 +28,11 @@ if TYPE_CHECKING:
 IMPATIENT: Final = Settings(ready_timeout_s=0.2, connect_timeout_s=0.2, migrations="off")
 TRIED: Final = (
     "as_user",
+    "call_as_user",
     "close",
     "connect",
     "from_pool",
+    "listen",
     "open",
     "ping",
     "transaction",
@@ -101,6 +103,15 @@ async def test_as_user_refuses_an_invalid_user_id(migrated: str) -> None:
             with pytest.raises(InvalidValue, match=r"^user_id "):
                 async with behind.as_user(value):
                     pass
+            with pytest.raises(InvalidValue, match=r"^user_id "):
+                await behind.call_as_user(value, lambda tx: tx.list_agents())
+
+
+async def test_listen_refuses_an_invalid_channel(client: PostgresClient) -> None:
+    for value in others(lambda each: each == "text", "", "x" * 64, "a\0b"):
+        with pytest.raises(InvalidValue, match=r"^channel "):
+            async with client.listen(value):
+                pass
 
 
 async def test_open_refuses_arguments_of_another_type_by_name(migrated: str) -> None:

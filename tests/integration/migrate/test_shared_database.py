@@ -235,7 +235,9 @@ async def test_up_rebuilds_indexes_that_another_tool_dropped_with_tables(
     assert len(line) <= 200
 
     report = await Migrator(database, TRACKS).up()
-    assert len(report.files) == len(missing)
+    # One file adds all missing columns of its tables.
+    columns = [name for name in missing if name.startswith("column ")]
+    assert len(report.files) == len(missing) - len(columns) + 2
     assert await uncommented_catalog(db) == before
     assert not (await Migrator(database, TRACKS).status()).is_foreign
 
