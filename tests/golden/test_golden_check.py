@@ -10,6 +10,7 @@ import pytest
 
 from golden.golden_cases import BIN, CASES_FOLDER, EMBEDDED_CASES, write_project
 from sqlc_gen_asyncpg.check.command import check
+from support.postgres import SUPERUSER, as_role
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = """
@@ -61,6 +62,8 @@ def test_check_accepts_the_golden_packages(
 def test_check_accepts_the_projects_own_queries(
     migrated: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    for path in (ROOT / "queries" / "foreign").glob("*.sql"):
+        execute(as_role(migrated, SUPERUSER), path.read_text())
     status = check(["--dsn", migrated, "--file", str(ROOT / "sqlc.yaml")])
     assert status == 0, capsys.readouterr().out
 
