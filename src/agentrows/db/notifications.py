@@ -189,9 +189,13 @@ class NotificationListener:
             return self._connection
         self._connection = None
         self._callbacks.clear()
-        connection = await self._loop.create_task(
-            _awaited(self._connect), context=self._context.copy()
-        )
+        opening = self._loop.create_task(_awaited(self._connect), context=self._context.copy())
+        try:
+            connection = await opening
+        except asyncio.CancelledError:
+            # The cancellation may arrive after the connection is open, and before it is returned.
+            opening.add_done_callback(_terminate_opened)
+            raise
         try:
             await self._start_listening_again(connection)
         except BaseException:
@@ -326,6 +330,11 @@ def _standby_error(connection: Connection) -> ConfigError | Unavailable:
     unavailable = Unavailable(f"the server is a standby and does not accept LISTEN; {USE_PRIMARY}")
     unavailable.most_tries = STANDBY_TRIES
     return unavailable
+
+
+def _terminate_opened(opening: asyncio.Task[Connection]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().terminate()
 
 
 def check_channel(name: str, value: str) -> str:
