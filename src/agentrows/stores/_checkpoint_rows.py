@@ -13,10 +13,12 @@ import hashlib
 from typing import TYPE_CHECKING, Final, TypedDict
 
 from agentrows.errors import InvalidValue, UnreadableRow
-from agentrows.validation import check_id, check_text
+from agentrows.validation import check_id, check_json_object, check_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from pydantic import JsonValue
 
     from agentrows.gen.models import ThreadAncestor, ThreadCheckpoint, ThreadHead
 
@@ -70,6 +72,12 @@ def check_checkpoint_key(
         checkpoint_id=checkpoint_id,
     )
     return key
+
+
+def encode_metadata(value: dict[str, JsonValue]) -> str:
+    """Return base64 of the text of a JSON object, the form of `metadata` in both layouts."""
+    text = base64.b64encode(check_json_object("metadata", value).encode()).decode()
+    return check_text("metadata", text)
 
 
 def check_key_size(**parts: str) -> None:

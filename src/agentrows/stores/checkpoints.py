@@ -20,13 +20,13 @@ from agentrows.stores._checkpoint_rows import (
     check_checkpoint_key,
     check_indexes,
     check_namespace_key,
+    encode_metadata,
     hash_task_id,
 )
 from agentrows.validation import (
     check_batch,
     check_id,
     check_int64,
-    check_json_object,
     check_jsonb_object,
     check_limit,
     check_optional_id,
@@ -80,7 +80,7 @@ class CheckpointStore:
             self.db.repeatable,
             **key,
             parent_checkpoint_id=check_optional_id("parent_checkpoint_id", parent_checkpoint_id),
-            metadata=_check_metadata(metadata),
+            metadata=encode_metadata(metadata),
             checkpoint=_check_base64("checkpoint", checkpoint),
             checkpoint_type=check_text("checkpoint_type", checkpoint_type),
             version=check_int64("version", version),
@@ -276,12 +276,6 @@ def _check_layout(row: Checkpoint | CheckpointWrite, type: str) -> None:
             f"checkpoint_id {row.checkpoint_id!r} of thread {row.thread_id!r} is stored as bytes: "
             "read it with agentrows.langgraph, or with find_thread_checkpoint"
         )
-
-
-def _check_metadata(value: dict[str, JsonValue]) -> str:
-    """Return base64 of the text of a JSON object."""
-    text = base64.b64encode(check_json_object("metadata", value).encode()).decode()
-    return check_text("metadata", text)
 
 
 def _check_base64(name: str, value: str) -> str:

@@ -6,7 +6,6 @@ of other writers on these tables are returned too.
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypedDict
 
@@ -21,6 +20,7 @@ from agentrows.stores._checkpoint_rows import (
     decode_ancestor,
     decode_checkpoint,
     decode_head,
+    encode_metadata,
     hash_task_id,
 )
 from agentrows.stores._requirements import THREADS, require
@@ -29,7 +29,6 @@ from agentrows.validation import (
     check_bytes,
     check_id,
     check_int64,
-    check_json_object,
     check_jsonb_object,
     check_limit,
     check_optional_id,
@@ -104,7 +103,7 @@ class ThreadStore:
             self.db.repeatable,
             **key,
             parent_checkpoint_id=check_optional_id("parent_checkpoint_id", parent_checkpoint_id),
-            metadata=_encode_metadata(metadata),
+            metadata=encode_metadata(metadata),
             checkpoint=check_bytes("checkpoint", checkpoint),
             checkpoint_type=check_text("checkpoint_type", checkpoint_type),
             version=check_int64("version", version),
@@ -328,9 +327,3 @@ def _check_writes(writes: Iterable[NewThreadWrite]) -> tuple[NewThreadWrite, ...
         check_bytes(f"writes[{index}].value", write.value)
     check_indexes(write.idx for write in batch)
     return batch
-
-
-def _encode_metadata(value: dict[str, JsonValue]) -> str:
-    """Return base64 of the text of a JSON object."""
-    text = base64.b64encode(check_json_object("metadata", value).encode()).decode()
-    return check_text("metadata", text)
