@@ -66,7 +66,7 @@ class SessionService(BaseSessionService):
     def __init__(self, client: Stores | LazyClient, *, row_security: bool = False) -> None:
         super().__init__()
         if row_security and not isinstance(client, TransactionalStores | LazyClient):
-            raise InvalidValue("client must be a client, not a transaction, for row_security")
+            raise InvalidValue("client must be a PostgresClient if row_security is used")
         self._client = client
         self._row_security = row_security
 

@@ -30,7 +30,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class OneOwner:
-    """One user, who owns every thread."""
+    """One user as the owner of every thread."""
 
     user_id: str
 
