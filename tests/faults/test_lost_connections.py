@@ -339,6 +339,7 @@ async def test_connections_lost_while_idle_are_replaced(stage: Stage) -> None:
     """Otherwise the outcome of a once statement would be unknown."""
     await check_pool(stage.client, stage.watcher, size=SIZE)
     assert await stage.watcher.terminate_all() == SIZE
+    await stage.proxy.until_unused()
 
     texts = [f"verdict {number}" for number in range(3 * SIZE)]
     await asyncio.gather(

@@ -115,6 +115,12 @@ class Proxy:
         finally:
             self._serving.discard(task)
 
+    async def until_unused(self) -> None:
+        """Wait until every connection has ended, and its client has read that."""
+        if self._serving:
+            await asyncio.wait(self._serving)
+        await asyncio.sleep(0.05)  # the events of the closed sockets are handled in this loop
+
     async def end(self) -> None:
         """Cut every connection, and wait until all tasks have ended."""
         self._is_over = True

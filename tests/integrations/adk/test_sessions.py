@@ -296,7 +296,7 @@ async def test_event_and_other_rows_commit_together(client: PostgresClient) -> N
         assert await find(SessionService(client)) is None
     assert len((await get(SessionService(client))).events) == 1
     async with client.transaction() as tx:
-        with pytest.raises(InvalidValue, match="not a transaction"):
+        with pytest.raises(InvalidValue, match="client must be a PostgresClient"):
             SessionService(tx, row_security=True)
 
 
