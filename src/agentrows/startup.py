@@ -18,6 +18,7 @@ from agentrows.db.executor import Executor
 from agentrows.db.notifications import NotificationListener
 from agentrows.db.retries import Retries
 from agentrows.db.sources import ApplicationPool
+from agentrows.db.store_options import StoreOptions
 from agentrows.errors import SET_POOLER, ConfigError
 from agentrows.gen import database
 from agentrows.stores._requirements import SWITCHED_OFF
@@ -201,7 +202,7 @@ def _build_executor(
         source,
         retries=retries,
         versions=_versions(status, settings),
-        hash_share_tokens=settings.hash_share_tokens,
+        options=StoreOptions(hash_share_tokens=settings.hash_share_tokens),
     )
 
 

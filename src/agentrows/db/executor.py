@@ -18,6 +18,7 @@ from agentrows.db.batches import send_rows
 from agentrows.db.deadlines import TimeLimit
 from agentrows.db.retries import NO_RETRIES
 from agentrows.db.sources import TransactionScope, release_connection, statement_end
+from agentrows.db.store_options import NO_OPTIONS, StoreOptions
 from agentrows.db.transactions import Isolation, Transactions
 from agentrows.db.translation import call_name, raise_translated
 from agentrows.db.unreadable import is_unreadable, raise_unreadable
@@ -180,8 +181,8 @@ class Executor(StatementRunner):
 
     The executor itself runs statements as *once*; `repeatable` runs statements that may run twice.
     `versions` contains the applied version of each track when the client was opened. `isolation` is
-    the level of the transaction, None for the server's default. `hash_share_tokens` is the setting
-    of that name, for the share store.
+    the level of the transaction, None for the server's default. `options` are the settings that the
+    stores use.
     """
 
     def __init__(  # noqa: PLR0913  one keyword per setting
@@ -192,7 +193,7 @@ class Executor(StatementRunner):
         retries: Retries = NO_RETRIES,
         versions: Mapping[str, int] = MappingProxyType({}),
         isolation: Isolation | None = None,
-        hash_share_tokens: bool = False,
+        options: StoreOptions = NO_OPTIONS,
     ) -> None:
         super().__init__(source, repeatable=False, timeout_s=timeout_s, retries=retries)
         self.repeatable = StatementRunner(
@@ -200,7 +201,7 @@ class Executor(StatementRunner):
         )
         self.versions = versions
         self.isolation: Isolation | None = isolation
-        self.hash_share_tokens = hash_share_tokens
+        self.options = options
 
     @property
     def once(self) -> StatementRunner:
@@ -245,7 +246,7 @@ class Executor(StatementRunner):
             retries=retries,
             versions=self.versions,
             isolation=isolation or self.isolation,
-            hash_share_tokens=self.hash_share_tokens,
+            options=self.options,
         )
 
     def transaction(

@@ -56,7 +56,7 @@ class ShareStore:
         token = secrets.token_urlsafe(TOKEN_BYTES)
         share = await queries.insert_session_share(
             self.db.once,
-            token=_digest(token) if self.db.hash_share_tokens else token,
+            token=_digest(token) if self.db.options.hash_share_tokens else token,
             session_id=check_id("session_id", session_id),
             user_id=check_id("user_id", user_id),
             read_only=check_flag("read_only", read_only),

@@ -1,0 +1,19 @@
+"""Settings that the stores use, passed to them on their executor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = ["NO_OPTIONS", "StoreOptions"]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreOptions:
+    """The settings of the same names, for the stores."""
+
+    hash_share_tokens: bool = False
+
+
+NO_OPTIONS: Final = StoreOptions()
+"""The defaults."""
