@@ -85,9 +85,9 @@ CROSS JOIN LATERAL (
 -- Store checkpoints with their times and return the number of those that were stored.
 --
 -- A time is not later than the clock of the server, which orders the checkpoints that follow.
--- `updated_at` equals `created_at` until another method stores the row again. Until then the row is
--- replaced by one with another content, or with the parent that `prune_thread` removed; every other
--- row stays unchanged, and so does a deleted one.
+-- `updated_at` equals `created_at` until another method stores the row again. Until then the row
+-- is replaced by one with another content, or with the parent that `prune_thread` removed; every
+-- other row stays unchanged, and so does a deleted one.
 -- py: batch checkpoints ImportedCheckpoint
 -- py: param parent_checkpoint_id text?[]
 -- py: param run_id text?[]

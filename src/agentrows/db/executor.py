@@ -185,7 +185,7 @@ class Executor(StatementRunner):
     stores use.
     """
 
-    def __init__(  # noqa: PLR0913  one keyword per setting
+    def __init__(  # noqa: PLR0913  all by keyword
         self,
         source: Source,
         *,

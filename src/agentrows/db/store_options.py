@@ -10,7 +10,7 @@ __all__ = ["NO_OPTIONS", "StoreOptions"]
 
 @dataclass(frozen=True, slots=True)
 class StoreOptions:
-    """The settings of the same names, for the stores."""
+    """The fields of `Settings` that the stores use, under the same names."""
 
     hash_share_tokens: bool = False
 
