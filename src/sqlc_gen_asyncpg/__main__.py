@@ -10,6 +10,7 @@ from typing import Final
 
 from sqlc_gen_asyncpg import protocol
 from sqlc_gen_asyncpg.build.package import build
+from sqlc_gen_asyncpg.config_folder import config_folder
 from sqlc_gen_asyncpg.errors import GeneratorError, InternalError
 from sqlc_gen_asyncpg.render.package import render
 from sqlc_gen_asyncpg.sqlfiles import require_files
@@ -19,8 +20,8 @@ __all__ = ["generate", "main"]
 _METHOD: Final = "/"  # sqlc adds the method of its protocol: /plugin.CodegenService/Generate
 
 
-def generate(raw: bytes) -> bytes:
-    """Return the response to a request.
+def generate(raw: bytes, directory: str = "") -> bytes:
+    """Return the response to a request, whose paths are relative to `directory`.
 
     Raises:
         GeneratorError: with a line for each problem.
@@ -28,8 +29,8 @@ def generate(raw: bytes) -> bytes:
 
     """
     request = protocol.decode(raw)
-    require_files(request)
-    return protocol.encode(render(build(request)))
+    require_files(request, directory)
+    return protocol.encode(render(build(request, directory)))
 
 
 def main() -> None:
@@ -44,7 +45,7 @@ def main() -> None:
         sys.exit(2)
     # Bytes on both sides: sqlc runs a plugin without LANG.
     try:
-        response = generate(sys.stdin.buffer.read())
+        response = generate(sys.stdin.buffer.read(), config_folder())
     except (GeneratorError, InternalError) as error:
         sys.stderr.buffer.write(f"{error}\n".encode())
         sys.exit(1)

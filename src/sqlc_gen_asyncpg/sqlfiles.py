@@ -24,7 +24,7 @@ __all__ = ["read_sql", "require_files", "sql_files", "without_rollback"]
 _PATTERN: Final = re.compile(r"[*?\[\]]")
 _CLASS: Final = re.compile(r"\[(\^?)((?:\\.|[^\]\\])+)\]", re.DOTALL)
 _RANGE: Final = re.compile(r"\\?(.)(?:-\\?(.))?", re.DOTALL)
-_RUN_IN_FOLDER: Final = "run sqlc in the folder of its configuration, without -f"
+_RUN_IN_FOLDER: Final = "paths are relative to the folder of sqlc.yaml; run sqlc there"
 
 # goose, sql-migrate, tern and dbmate: the statements after such a line undo the migration.
 _ROLLBACKS: Final = (
@@ -85,13 +85,13 @@ def without_rollback(text: str) -> str:
     return "\n".join(lines)
 
 
-def require_files(request: protocol.Request) -> None:
-    """Raise GeneratorError if the files of the request are not in the current folder.
+def require_files(request: protocol.Request, directory: str = "") -> None:
+    """Raise GeneratorError if the files of the request are not in the folder of sqlc.yaml.
 
     Without them domains, composite types, views and comments would be lost silently.
     """
-    sql_files(request.schema_paths)
-    names = {file.name for file in sql_files(request.query_paths)}
+    sql_files(request.schema_paths, directory)
+    names = {file.name for file in sql_files(request.query_paths, directory)}
     for query in request.queries if request.query_paths else ():
         if query.filename not in names:
             raise GeneratorError([f"{query.filename} does not exist; {_RUN_IN_FOLDER}"])

@@ -39,7 +39,15 @@ MAY_IMPORT = {
 # The same for the generator: the packages a request passes through, and the modules below them.
 GENERATOR_MAY_IMPORT = {
     "__init__": set[str](),
-    "__main__": {"build", "check", "errors", "protocol", "render", "sqlfiles"},
+    "__main__": {
+        "build",
+        "check",
+        "config_folder",
+        "errors",
+        "protocol",
+        "render",
+        "sqlfiles",
+    },
     "build": {
         "__init__",
         "errors",
@@ -64,6 +72,7 @@ GENERATOR_MAY_IMPORT = {
         "schema",
         "sql",
     },
+    "config_folder": set[str](),
     "errors": set[str](),
     "infer": {"errors", "pytypes", "sql"},
     "ir": set[str](),

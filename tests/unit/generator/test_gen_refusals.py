@@ -9,6 +9,7 @@ from golden.golden_cases import run, write_project
 
 from sqlc_gen_asyncpg.__main__ import generate
 from sqlc_gen_asyncpg.build.package import build
+from sqlc_gen_asyncpg.check.command import capture
 from sqlc_gen_asyncpg.errors import GeneratorError, InternalError
 from sqlc_gen_asyncpg.protocol import Query, Request
 
@@ -488,16 +489,42 @@ def test_invalid_option_is_refused_through_sqlc(tmp_path: Path) -> None:
     assert "packag is not an option" in problems[0]
 
 
-def test_sqlc_run_in_another_folder_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("folder", "arguments"),
+    [
+        (".", ["-f", "project/sqlc.json"]),
+        (".", ["--file=project/sqlc.json"]),
+        (".", ["--file", "project/../project/sqlc.json"]),
+        ("project/below", ["-f", "../sqlc.json"]),
+        ("project/below", ["-f../sqlc.json"]),
+    ],
+)
+def test_sqlc_run_in_another_folder_writes_the_same(
+    folder: str, arguments: list[str], tmp_path: Path
+) -> None:
+    project = tmp_path / "project"
+    (project / "below").mkdir(parents=True)
+    write_project(project, query=PLAIN, schema=OTHER, options={"package": "gen"})
+    assert run(project, "sqlc", "generate").returncode == 0
+    package = project / "gen"
+    expected = {path.name: path.read_text() for path in package.iterdir()}
+    for path in package.iterdir():
+        path.unlink()
+
+    done = run(tmp_path / folder, "sqlc", "generate", *arguments)
+
+    assert done.returncode == 0, done.stderr
+    assert {path.name: path.read_text() for path in package.iterdir()} == expected
+
+
+def test_request_for_missing_files_names_the_folder_to_use(tmp_path: Path) -> None:
     project = tmp_path / "project"
     project.mkdir()
     write_project(project, query=PLAIN, schema=OTHER, options={"package": "gen"})
-    done = run(tmp_path, "sqlc", "generate", "-f", "project/sqlc.json")
-    assert done.returncode == 1
-    assert lines_of(done.stderr) == [
-        "schema.sql does not exist; run sqlc in the folder of its configuration, without -f"
-    ]
-    assert run(project, "sqlc", "generate").returncode == 0
+    (request,) = capture(directory=project)
+
+    with pytest.raises(GeneratorError, match=r"schema\.sql does not exist; paths are relative to"):
+        generate(request, str(tmp_path))
 
 
 def test_missing_package_option_is_refused(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def test_patterns_without_a_query_file_are_refused(
         "v1.31.1", "postgresql", "public", (), (query,), options, (), ("queries/*.sql",)
     )
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(GeneratorError, match=r"a\.sql does not exist; run sqlc in the folder"):
+    with pytest.raises(GeneratorError, match=r"a\.sql does not exist; paths are relative to"):
         require_files(request)
     tmp_path.joinpath("queries").mkdir()
     tmp_path.joinpath("queries", "a.sql").write_text("")
