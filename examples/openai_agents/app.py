@@ -26,7 +26,7 @@ from openai.types.responses import (
 )
 
 from agentrows import PostgresClient
-from agentrows.openai_agents import PostgresSession
+from agentrows.openai_agents import PostgresSession, stored_agent_id
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -103,8 +103,9 @@ async def main(dsn: str) -> None:
     async with PostgresClient.open(dsn) as client:
         session = PostgresSession("trip-41", client=client, user_id="mira")
         print(f"{len(await session.get_items())} items of mira")
-        for conversation in await client.list_sessions(user_id="mira"):
-            print(f"{conversation.id} of agent {conversation.agent_id}")
+        agent_id = stored_agent_id()
+        for conversation in await client.list_sessions_for_agent(agent_id, user_id="mira"):
+            print(f"conversation {conversation.id}")
         await session.clear_session()
         print(f"{len(await session.get_items())} items of mira")
 

@@ -13,12 +13,20 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from agentrows.client import PostgresClient, Stores, TransactionalStores
 from agentrows.errors import ClientClosed, InvalidValue
+from agentrows.validation import check_flag
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
     from types import TracebackType
 
-__all__ = ["CallRunner", "LoopThread", "OpenedAdapter", "run_in_loop", "wait_in_thread"]
+__all__ = [
+    "CallRunner",
+    "LoopThread",
+    "OpenedAdapter",
+    "check_row_security",
+    "run_in_loop",
+    "wait_in_thread",
+]
 
 T = TypeVar("T")
 
@@ -49,17 +57,16 @@ class CallRunner:
             raise InvalidValue(
                 f"client must be a PostgresClient or a Transaction, not {type(client).__name__}"
             )
-        if row_security and not isinstance(client, TransactionalStores):
-            raise InvalidValue(
-                "row_security needs a client: for a transaction use that of client.as_user"
-            )
+        check_row_security(client, row_security=row_security)
         self._stores = client
         self._row_security = row_security
 
-    async def run(self, user_id: str, call: Callable[[Stores], Awaitable[T]]) -> T:
+    async def run(
+        self, user_id: str, call: Callable[[Stores], Awaitable[T]], *, is_repeatable: bool = True
+    ) -> T:
         """Return the result of `call`, which runs in the event loop of the client.
 
-        `call` must be repeatable: with row security it runs again after a lost connection.
+        With row security a repeatable call runs again after a lost connection.
 
         Raises:
             ClientClosed: the event loop of the client is not running.
@@ -67,8 +74,10 @@ class CallRunner:
         """
         loop = self._stores.db.loop
         if asyncio.get_running_loop() is loop:
-            return await self._run(user_id, call)
-        return await run_in_loop(loop, lambda: self._run(user_id, call))
+            return await self._run(user_id, call, is_repeatable=is_repeatable)
+        return await run_in_loop(
+            loop, lambda: self._run(user_id, call, is_repeatable=is_repeatable)
+        )
 
     def run_sync(self, user_id: str, call: Callable[[Stores], Awaitable[T]]) -> T:
         """Return the result of `call` to a caller that is not in the event loop of the client.
@@ -80,11 +89,26 @@ class CallRunner:
         """
         return wait_in_thread(self._stores.db.loop, lambda: self._run(user_id, call))
 
-    async def _run(self, user_id: str, call: Callable[[Stores], Awaitable[T]]) -> T:
+    async def _run(
+        self, user_id: str, call: Callable[[Stores], Awaitable[T]], *, is_repeatable: bool = True
+    ) -> T:
         async with self._stores.db.gate:
-            if self._row_security and isinstance(self._stores, TransactionalStores):
+            if not (self._row_security and isinstance(self._stores, TransactionalStores)):
+                return await call(self._stores)
+            if is_repeatable:
                 return await self._stores.call_as_user(user_id, call)
-            return await call(self._stores)
+            async with self._stores.as_user(user_id) as tx:
+                return await call(tx)
+
+
+def check_row_security(client: object, *, row_security: bool) -> None:
+    """Raise InvalidValue if each call has to be restricted to its user in a transaction."""
+    if not check_flag("row_security", row_security):
+        return
+    if isinstance(client, Stores) and not isinstance(client, TransactionalStores):
+        raise InvalidValue(
+            "row_security needs a client: for a transaction use that of client.as_user"
+        )
 
 
 class LoopThread:

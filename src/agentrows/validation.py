@@ -40,6 +40,8 @@ MAX_JSON_DEPTH: Final = 200
 INT64: Final = range(-(2**63), 2**63)
 NORM_RANGE: Final = (1e-18, 1e18)
 """pgvector adds up squares in float32: outside of this range a similarity is not a number."""
+KEY_SEPARATOR: Final = "\x1f"
+"""Between the parts of an id that stores or adapters compose of several ones."""
 NUL_ESCAPE: Final = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 LONGEST_RETENTION: Final = timedelta(days=365_000)
 """PostgreSQL can subtract this much from the current time without an overflow."""
@@ -91,6 +93,13 @@ def check_id(name: str, value: str) -> str:
     size = encoded_length(name, check_text(name, value))
     if not 1 <= size <= LONGEST_ID:
         raise InvalidValue(f"{name} must have 1 to {LONGEST_ID} bytes, got {size}")
+    return value
+
+
+def check_key_part(name: str, value: str) -> str:
+    """Return an id without U+001F, which separates the parts of stored ids."""
+    if KEY_SEPARATOR in check_id(name, value):
+        raise InvalidValue(f"{name} contains U+001F, which separates the parts of stored ids")
     return value
 
 

@@ -12,13 +12,13 @@ SOURCE = Path(__file__).parents[2] / "src"
 # A part of the package → the other parts that it may import.
 MAY_IMPORT = {
     # An adapter uses public names and methods of the client, and its framework.
-    "a2a": {"agentrows", "errors", "validation"},
+    "a2a": {"agentrows", "bridge", "errors", "validation"},
     "agentrows": {
         *("client", "config", "db", "errors", "gen", "startup", "stores", "validation"),
         "_version",
     },
-    "adk": {"agentrows", "config", "errors"},
-    "bridge": {"client", "errors"},
+    "adk": {"agentrows", "bridge", "config", "errors", "lazy_client"},
+    "bridge": {"client", "errors", "validation"},
     # `agentrows`: the demo is an application.
     "cli": {"_version", "agentrows", "config", "db", "errors", "imports", "migrate", "roles"},
     "client": {"config", "db", "errors", "gen", "migrate", "startup", "stores", "validation"},
@@ -28,8 +28,9 @@ MAY_IMPORT = {
     "gen": set[str](),
     "imports": {"client", "config", "db", "errors", "gen", "stores", "validation"},
     "langgraph": {"agentrows", "bridge", "errors", "validation"},
+    "lazy_client": {"bridge", "client", "config", "errors"},
     "migrate": {"_version", "config", "db", "errors"},
-    "openai_agents": {"agentrows", "bridge", "validation"},
+    "openai_agents": {"agentrows", "bridge", "lazy_client", "validation"},
     "roles": {"errors", "migrate"},
     "startup": {"config", "db", "errors", "gen", "migrate", "stores", "validation"},
     "stores": {"db", "errors", "gen", "validation"},

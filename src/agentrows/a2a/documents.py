@@ -10,7 +10,7 @@ from a2a.types.a2a_pb2 import Task, TaskState, TaskStatus
 from google.protobuf.json_format import MessageToJson, Parse, ParseError
 
 from agentrows import InvalidValue, UnreadableRow
-from agentrows.a2a.owners import check_stored_id
+from agentrows.validation import check_key_part
 
 if TYPE_CHECKING:
     from agentrows import VersionedTask
@@ -40,9 +40,9 @@ def write_columns(task: Task) -> TaskColumns:
         InvalidValue: an id of the task cannot be stored.
 
     """
-    check_stored_id("task.id", task.id)
+    check_key_part("task.id", task.id)
     if task.context_id:
-        check_stored_id("task.context_id", task.context_id)
+        check_key_part("task.context_id", task.context_id)
     has_time = task.HasField("status") and task.status.HasField("timestamp")
     return {
         "data": MessageToJson(task, indent=None),

@@ -13,9 +13,8 @@ from a2a.types.a2a_pb2 import StreamResponse
 from google.protobuf.message import DecodeError
 
 from agentrows import ClientClosed, ConfigError, InvalidValue, StatementTimeout, Unavailable
-from agentrows.a2a.owners import check_stored_id
 from agentrows.a2a.versions import read_version
-from agentrows.validation import check_number
+from agentrows.validation import check_key_part, check_number
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
@@ -64,7 +63,7 @@ class TaskEventStream(BaseTaskEventStream):
 
         """
         seen = read_version("after", after)
-        check_stored_id("task_id", task_id)
+        check_key_part("task_id", task_id)
         async with self._listen() as notifications:
             while True:
                 rows = []

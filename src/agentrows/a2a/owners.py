@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
 from agentrows import InvalidValue, TransactionalStores
-from agentrows.validation import check_flag, check_id
+from agentrows.bridge import check_row_security
+from agentrows.validation import check_key_part
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 ANONYMOUS_USER: Final = "a2a:anonymous"
 """The owner of the tasks of all callers that are not authenticated."""
-UNIT_SEPARATOR: Final = "\x1f"
-"""Reserved by agentrows as a separator in stored ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +34,8 @@ class Owners:
     def __post_init__(self) -> None:
         """Raise InvalidValue for arguments that do not fit together."""
         if self.anonymous_user_id is not None:
-            check_stored_id("anonymous_user_id", self.anonymous_user_id)
-        if check_flag("row_security", self.row_security) and not isinstance(
-            self.client, TransactionalStores
-        ):
-            raise InvalidValue("row_security needs a client, not a transaction")
+            check_key_part("anonymous_user_id", self.anonymous_user_id)
+        check_row_security(self.client, row_security=self.row_security)
 
     def resolve(self, context: ServerCallContext) -> str:
         """Return the id of the user that owns the rows of a call.
@@ -59,7 +55,7 @@ class Owners:
             raise InvalidValue(f"owner_resolver must return text, not {type(owner).__name__}")
         if owner == self.anonymous_user_id:
             raise InvalidValue(f"{owner!r} is the owner of anonymous tasks and cannot be a user")
-        return check_stored_id("the owner", owner)
+        return check_key_part("the owner", owner)
 
     @contextlib.asynccontextmanager
     async def stores(self, user_id: str) -> AsyncGenerator[Stores]:
@@ -69,10 +65,3 @@ class Owners:
                 yield restricted
         else:
             yield self.client
-
-
-def check_stored_id(name: str, value: str) -> str:
-    """Return an id of 1 to 512 bytes without U+001F; raise InvalidValue for any other value."""
-    if UNIT_SEPARATOR in check_id(name, value):
-        raise InvalidValue(f"{name} contains U+001F, which is reserved")
-    return value

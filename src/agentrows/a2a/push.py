@@ -13,7 +13,8 @@ from a2a.types.a2a_pb2 import TaskPushNotificationConfig
 from google.protobuf.json_format import MessageToJson, Parse, ParseError
 
 from agentrows import ConfigError, InvalidValue
-from agentrows.a2a.owners import ANONYMOUS_USER, Owners, check_stored_id
+from agentrows.a2a.owners import ANONYMOUS_USER, Owners
+from agentrows.validation import check_key_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -64,8 +65,8 @@ class PushNotificationConfigStore(BasePushNotificationConfigStore):
         user_id = self._owners.resolve(context)
         config = TaskPushNotificationConfig()
         config.CopyFrom(notification_config)
-        config.task_id = check_stored_id("task_id", task_id)
-        config.id = check_stored_id("the id of the config", config.id or task_id)
+        config.task_id = check_key_part("task_id", task_id)
+        config.id = check_key_part("the id of the config", config.id or task_id)
         data = MessageToJson(config, indent=None).encode()
         if self._fernet is not None:
             data = self._fernet.encrypt(data)
@@ -81,7 +82,7 @@ class PushNotificationConfigStore(BasePushNotificationConfigStore):
         A config that cannot be read is logged and left out.
         """
         user_id = self._owners.resolve(context)
-        check_stored_id("task_id", task_id)
+        check_key_part("task_id", task_id)
         async with self._owners.stores(user_id) as stores:
             return self._read(await stores.list_push_configs(task_id, user_id=user_id))
 
@@ -91,7 +92,7 @@ class PushNotificationConfigStore(BasePushNotificationConfigStore):
         Once the task is stored, only those of its owner are returned. The call has no user, so it
         runs outside of row-level security.
         """
-        check_stored_id("task_id", task_id)
+        check_key_part("task_id", task_id)
         return self._read(await self._client.list_push_configs_all_users(task_id))
 
     async def delete_info(
@@ -99,12 +100,12 @@ class PushNotificationConfigStore(BasePushNotificationConfigStore):
     ) -> None:
         """Delete one config of the caller for a task, or all of them without an id."""
         user_id = self._owners.resolve(context)
-        check_stored_id("task_id", task_id)
+        check_key_part("task_id", task_id)
         async with self._owners.stores(user_id) as stores:
             if config_id is None:
                 await stores.delete_push_configs(task_id, user_id=user_id)
             else:
-                check_stored_id("config_id", config_id)
+                check_key_part("config_id", config_id)
                 await stores.delete_push_config(config_id, task_id=task_id, user_id=user_id)
 
     def _read(self, rows: Iterable[PushConfig]) -> list[TaskPushNotificationConfig]:

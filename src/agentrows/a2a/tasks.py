@@ -11,9 +11,9 @@ from a2a.types.a2a_pb2 import ListTasksResponse, Task
 
 from agentrows import UnreadableRow
 from agentrows.a2a.documents import read_task, write_columns
-from agentrows.a2a.owners import ANONYMOUS_USER, Owners, check_stored_id
+from agentrows.a2a.owners import ANONYMOUS_USER, Owners
 from agentrows.a2a.pages import read_filters, read_page_size, read_token, write_token
-from agentrows.validation import check_limit
+from agentrows.validation import check_key_part, check_limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,13 +72,13 @@ class TaskReader:
     async def delete(self, task_id: str, context: ServerCallContext) -> None:
         """Delete a task of the caller with its events and configs; its id can be used again."""
         user_id = self._owners.resolve(context)
-        check_stored_id("task_id", task_id)
+        check_key_part("task_id", task_id)
         async with self._owners.stores(user_id) as stores:
             await stores.purge_task(task_id, user_id=user_id)
 
     async def _find(self, task_id: str, context: ServerCallContext) -> VersionedTask | None:
         user_id = self._owners.resolve(context)
-        check_stored_id("task_id", task_id)
+        check_key_part("task_id", task_id)
         async with self._owners.stores(user_id) as stores:
             return await stores.find_versioned_task(task_id, user_id=user_id)
 

@@ -22,10 +22,8 @@ from agentrows import (
     NotFound,
     Stale,
     Stores,
-    TransactionalStores,
     UnreadableRow,
 )
-from agentrows.adk.lazy_client import LazyClient
 from agentrows.adk.states import (
     find_unwritable,
     fold_events,
@@ -34,6 +32,8 @@ from agentrows.adk.states import (
     split_state,
 )
 from agentrows.adk.versions import read_version, write_version
+from agentrows.bridge import CallRunner, check_row_security
+from agentrows.lazy_client import LazyClient
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -65,8 +65,7 @@ class SessionService(BaseSessionService):
 
     def __init__(self, client: Stores | LazyClient, *, row_security: bool = False) -> None:
         super().__init__()
-        if row_security and not isinstance(client, TransactionalStores | LazyClient):
-            raise InvalidValue("client must be a PostgresClient if row_security is used")
+        check_row_security(client, row_security=row_security)
         self._client = client
         self._row_security = row_security
 
@@ -330,13 +329,8 @@ class SessionService(BaseSessionService):
 
     async def _run(self, user_id: str, call: Call[T], *, is_repeatable: bool = True) -> T:
         """Run a call, with row security in a transaction of the user."""
-        stores = await self._stores()
-        if not (self._row_security and isinstance(stores, TransactionalStores)):
-            return await call(stores)
-        if is_repeatable:
-            return await stores.call_as_user(user_id, call)
-        async with stores.as_user(user_id) as tx:
-            return await call(tx)
+        runner = CallRunner(await self._stores(), row_security=self._row_security)
+        return await runner.run(user_id, call, is_repeatable=is_repeatable)
 
 
 def _to_session(row: AppSession, app_name: str) -> Session:

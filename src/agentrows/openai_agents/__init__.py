@@ -14,7 +14,7 @@ from __future__ import annotations
 from agentrows import ConfigError
 
 try:
-    from agentrows.openai_agents.session import PostgresSession
+    from agentrows.openai_agents.session import PostgresSession, stored_agent_id
 except ImportError as error:
     if (error.name or "").partition(".")[0] != "agents":
         raise
@@ -23,4 +23,4 @@ except ImportError as error:
         "pip install 'agentrows[openai-agents]'"
     ) from error
 
-__all__ = ["PostgresSession"]
+__all__ = ["PostgresSession", "stored_agent_id"]

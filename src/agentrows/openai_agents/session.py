@@ -10,11 +10,11 @@ from uuid import uuid4
 
 from agents import SessionSettings
 
-from agentrows import InvalidValue, Stores, TransactionalStores
-from agentrows.bridge import CallRunner
-from agentrows.openai_agents._clients import LazyClient
+from agentrows import InvalidValue, Stores
+from agentrows.bridge import CallRunner, check_row_security
+from agentrows.lazy_client import LazyClient
 from agentrows.openai_agents._items import NOT_JSON, decode, decode_all, encode, settle
-from agentrows.validation import check_flag, check_id
+from agentrows.validation import KEY_SEPARATOR, check_id, check_key_part
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -24,16 +24,30 @@ if TYPE_CHECKING:
 
     from agentrows import Event, Settings
 
-__all__ = ["PostgresSession"]
+__all__ = ["PostgresSession", "stored_agent_id"]
 
 T = TypeVar("T")
-SEPARATOR: Final = "\x1f"
-"""A character that other adapters put between the parts of an id."""
 AGENT_ID: Final = "openai-agents"
+ITEMS: Final = "items"
+"""The part of a stored agent id that marks the format of the events."""
 PRUNED_AT_ONCE: Final = 500
 """Events that one statement reads while it searches for prunable ones."""
 METHODS: Final = ("get_items", "add_items", "pop_item", "clear_session")
 """The methods of the protocol; a subclass that overrides one may store items in another form."""
+
+
+def stored_agent_id(agent_id: str = AGENT_ID) -> str:
+    """Return the agent id that the stored sessions of an `agent_id` have.
+
+    `client.list_sessions_for_agent(stored_agent_id(), user_id=…)` lists a user's conversations. No
+    other framework uses such an id, not even for an agent of the same name.
+
+    Raises:
+        InvalidValue: the id is empty, longer than 506 bytes, or contains U+001F or NUL.
+
+    """
+    stored = f"{check_key_part('agent_id', agent_id)}{KEY_SEPARATOR}{ITEMS}"
+    return check_id("agent_id", stored)
 
 
 class _Key(TypedDict):
@@ -47,10 +61,11 @@ class PostgresSession:
     """The history of a user's conversation; implements the protocol `agents.memory.Session`.
 
     The items are events of the session `session_id` of the user `user_id`, as JSON text. The first
-    item creates the session with the agent `agent_id`, which marks their format: a session of
-    another agent raises Conflict. `client` is a `PostgresClient`, or a `Transaction`, which then
-    includes the changes of the session. `session_settings.limit` is the default number of items
-    that `get_items` returns.
+    item creates the session with the agent `stored_agent_id(agent_id)`, which marks their format: a
+    session of another agent or of another framework raises Conflict.
+
+    `client` is a `PostgresClient`, or a `Transaction`, which then includes the changes of the
+    session. `session_settings.limit` is the default number of items that `get_items` returns.
 
     The methods work in any event loop while that of the client runs. With `row_security` each call
     runs in `client.as_user(user_id)`, which takes more round trips.
@@ -78,16 +93,14 @@ class PostgresSession:
     ) -> None:
         if not isinstance(client, Stores | LazyClient):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidValue(f"client must be a PostgresClient, not {type(client).__name__}")
-        is_restrictable = isinstance(client, TransactionalStores | LazyClient)
-        if check_flag("row_security", row_security) and not is_restrictable:
-            raise InvalidValue("client must be a PostgresClient if row_security is used")
-        self.session_id = _check_id("session_id", session_id)
-        self.user_id = _check_id("user_id", user_id)
-        self.agent_id = _check_id("agent_id", agent_id)
+        check_row_security(client, row_security=row_security)
+        self.session_id = check_key_part("session_id", session_id)
+        self.user_id = check_key_part("user_id", user_id)
+        self.agent_id = check_key_part("agent_id", agent_id)
         self.session_settings = _to_settings(session_settings)
         self._client = client
         self._row_security = row_security
-        self._key = _Key(user_id=self.user_id, agent_id=self.agent_id)
+        self._key = _Key(user_id=self.user_id, agent_id=stored_agent_id(agent_id))
 
     @classmethod
     def from_dsn(  # noqa: PLR0913  one keyword per option
@@ -134,24 +147,12 @@ class PostgresSession:
     async def _run(
         self, call: Callable[[Stores], Awaitable[T]], *, is_repeatable: bool = True
     ) -> T:
-        """Return the result of a call, which runs in the event loop of the client.
-
-        Under row security it runs in a transaction of the user, again after a lost connection if it
-        is repeatable.
-        """
+        """Return the result of a call, which runs in the event loop of the client."""
         client = self._client
         if isinstance(client, LazyClient):
             client = await client.get()
-        if is_repeatable or not self._row_security:
-            runner = CallRunner(client, row_security=self._row_security)
-            return await runner.run(self.user_id, call)
-
-        async def run_once(stores: Stores) -> T:
-            assert isinstance(stores, TransactionalStores)  # noqa: S101  checked by the constructor
-            async with stores.as_user(self.user_id) as tx:
-                return await call(tx)
-
-        return await CallRunner(client).run(self.user_id, run_once)
+        runner = CallRunner(client, row_security=self._row_security)
+        return await runner.run(self.user_id, call, is_repeatable=is_repeatable)
 
     async def get_items(
         self, limit: int | None = None, *, wrapper: RunContextWrapper[Any] | None = None
@@ -372,9 +373,3 @@ def _to_settings(settings: SessionSettings | dict[str, Any] | None) -> SessionSe
     if unknown:
         raise InvalidValue(f"session_settings has the unknown field {min(unknown)!r}")
     return SessionSettings(**settings)
-
-
-def _check_id(name: str, value: str) -> str:
-    if SEPARATOR in check_id(name, value):
-        raise InvalidValue(f"{name} contains U+001F, which separates the parts of an id")
-    return value

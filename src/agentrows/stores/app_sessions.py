@@ -20,9 +20,11 @@ from agentrows.stores._row_security import read_access_scope
 from agentrows.stores._thread_values import delete_unnamed_values
 from agentrows.validation import (
     INT64,
+    KEY_SEPARATOR,
     check_id,
     check_int64,
     check_jsonb_object,
+    check_key_part,
     check_number,
     check_text,
 )
@@ -38,7 +40,6 @@ if TYPE_CHECKING:
     State = dict[str, JsonValue]
     Create = Callable[[], Awaitable[AppSession | None]]
 
-SEPARATOR: Final = "\x1f"
 """Separates an id from the application or session in a row's key; no id may contain it."""
 MOST_ORPHANS: Final = 3
 """Attempts to create a session if its state was left behind; more are not expected."""
@@ -155,7 +156,7 @@ class AppSessionStore:
         require(self.db, SHARES)
         require(self.db, SESSION_STATES)
         return await queries.list_all_app_sessions(
-            self.db.repeatable, app_name=_check_name("app_name", app_name)
+            self.db.repeatable, app_name=check_key_part("app_name", app_name)
         )
 
     async def find_user_state(self, *, user_id: str, app_name: str) -> State | None:
@@ -196,7 +197,7 @@ class AppSessionStore:
         """
         event = {
             **_check_key(self.db, id, user_id, app_name),
-            "session_id": _check_name("session_id", session_id),
+            "session_id": check_key_part("session_id", session_id),
             "data": check_text("data", data),
         }
         appended = await queries.append_app_event(
@@ -274,7 +275,7 @@ class AppSessionStore:
 def _check_key(db: Executor, id: str, user_id: str, app_name: str) -> dict[str, str]:
     """Return the key of a session of an application; raise an error for unusable parts."""
     owner = _check_owner(db, user_id, app_name)
-    return {"id": _check_name("id", id), **owner}
+    return {"id": check_key_part("id", id), **owner}
 
 
 def _check_owner(db: Executor, user_id: str, app_name: str) -> dict[str, str]:
@@ -282,8 +283,8 @@ def _check_owner(db: Executor, user_id: str, app_name: str) -> dict[str, str]:
     require(db, SHARES)
     require(db, SESSION_STATES)
     return {
-        "user_id": _check_name("user_id", user_id),
-        "app_name": _check_name("app_name", app_name),
+        "user_id": check_key_part("user_id", user_id),
+        "app_name": check_key_part("app_name", app_name),
     }
 
 
@@ -307,16 +308,9 @@ async def _purge(db: Executor, id: str, *, user_id: str) -> PrunedSessions:
         await session_queries.prune_rows_of_tasks(db, task_id=tasks)
     purged.checkpoint_values = await delete_unnamed_values(db, [(user_id, id)])
     await queries.delete_orphaned_states(
-        db, user_id=user_id, session_id=id.split(SEPARATOR, maxsplit=1)[0]
+        db, user_id=user_id, session_id=id.split(KEY_SEPARATOR, maxsplit=1)[0]
     )
     return purged
-
-
-def _check_name(name: str, value: str) -> str:
-    """Return an id of 1 to 512 bytes without U+001F, which separates the parts of a key."""
-    if SEPARATOR in check_id(name, value):
-        raise InvalidValue(f"{name} contains the character U+001F, which is reserved")
-    return value
 
 
 def _check_states(

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from agentrows.errors import InvalidReference, InvalidValue, NotFound
+from agentrows.errors import InvalidReference, NotFound
 from agentrows.gen import push_notifications as queries
 from agentrows.gen.models import PushNotification
 from agentrows.stores._pages import OLDEST, check_after, page_after
 from agentrows.stores._requirements import TASK_OWNERS, require
-from agentrows.validation import check_id, check_limit, check_text
+from agentrows.validation import check_id, check_key_part, check_limit, check_text
 
 if TYPE_CHECKING:
     from agentrows.db.executor import Executor
-
-UNIT_SEPARATOR: Final = "\x1f"
-"""Joins id and task id in the stored id of a config if another task's config has its id."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,7 @@ class PushNotificationStore:
 
         """
         require(self.db, TASK_OWNERS)
-        _check_config_id(id)
+        check_key_part("id", id)
         check_id("task_id", task_id)
         check_id("user_id", user_id)
         check_text("data", data)
@@ -66,7 +63,7 @@ class PushNotificationStore:
         require(self.db, TASK_OWNERS)
         config = await queries.get_push_notification(
             self.db.repeatable,
-            id=_check_config_id(id),
+            id=check_key_part("id", id),
             task_id=check_id("task_id", task_id),
             user_id=check_id("user_id", user_id),
         )
@@ -100,7 +97,7 @@ class PushNotificationStore:
 
     async def delete_push_notification(self, id: str, *, task_id: str, user_id: str) -> bool:
         """Mark a config of a user's task as deleted; return whether it existed."""
-        return await self._delete(_check_config_id(id), task_id=task_id, user_id=user_id)
+        return await self._delete(check_key_part("id", id), task_id=task_id, user_id=user_id)
 
     async def delete_push_notifications(self, task_id: str, *, user_id: str) -> bool:
         """Mark all configs of a user's task as deleted; return whether any existed."""
@@ -115,9 +112,3 @@ class PushNotificationStore:
             user_id=check_id("user_id", user_id),
         )
         return deleted > 0
-
-
-def _check_config_id(id: str) -> str:
-    if UNIT_SEPARATOR in check_id("id", id):
-        raise InvalidValue("id contains U+001F, which is reserved in the ids of configs")
-    return id

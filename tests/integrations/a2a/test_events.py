@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 from a2a.server.cluster import ConcurrentTaskModificationError, TaskVersion
-from a2a.types.a2a_pb2 import TaskStatusUpdateEvent
+from a2a.types.a2a_pb2 import ListTasksRequest, TaskStatusUpdateEvent
 
 from agentrows import ClientClosed, InvalidValue, PostgresClient, init_connection
 from agentrows.a2a import TaskEventStream, TaskStore, VersionedTaskStore
@@ -34,10 +34,12 @@ async def replicas(migrated: str) -> AsyncIterator[tuple[PostgresClient, Postgre
         yield one, other
 
 
-async def save(store: VersionedTaskStore, number: int, version: TaskVersion) -> TaskVersion:
-    """Store a change with an event that contains a number."""
+async def save(
+    store: VersionedTaskStore, number: int, version: TaskVersion, ns: int | None = None
+) -> TaskVersion:
+    """Store a change, with a status of this time, and an event that contains a number."""
     return await store.save(
-        task("t-1", text=str(number)),
+        task("t-1", text=str(number), ns=ns),
         event=update("t-1", str(number)),
         prev=None,
         prev_version=version,
@@ -89,6 +91,31 @@ async def test_two_replicas_write_and_read_each_event_once_in_order(
     await asyncio.wait_for(asyncio.gather(*readers), 20)
 
     assert seen == [list(range(40))] * 3
+
+
+async def test_replicas_with_clocks_5_s_apart_keep_the_order_of_arrival(
+    replicas: tuple[PostgresClient, PostgresClient],
+) -> None:
+    """The times of statuses are those of the replicas' clocks."""
+    fast, slow = (VersionedTaskStore(client) for client in replicas)
+    version = TaskVersion.MISSING
+    for number in range(10):
+        ahead_s = (5, 0)[number % 2]
+        store = (fast, slow)[number % 2]
+        ns = 1_700_000_000_000_000_000 + (number + ahead_s * 1_000) * 1_000_000
+        version = await save(store, number, version, ns)
+        for other in (fast, slow):
+            stored = await other.get("t-1", MIRA)
+            assert stored is not None
+            assert stored.version == version
+            assert stored.task.history[0].parts[0].text == str(number)
+            page = await other.list(ListTasksRequest(), MIRA)
+            assert [each.status.timestamp.ToNanoseconds() for each in page.tasks] == [ns]
+
+    for client in replicas:
+        seen: list[int] = []
+        await asyncio.wait_for(collect(TaskEventStream(client), 10, seen), 10)
+        assert seen == [*range(10)]
 
 
 async def test_notified_event_arrives_long_before_the_next_poll(

@@ -17,8 +17,8 @@ from agents.extensions.memory import encrypt_session
 from agents.memory import sqlite_session
 
 from agentrows import PostgresClient, Settings
+from agentrows.lazy_client import LazyClient
 from agentrows.openai_agents import PostgresSession
-from agentrows.openai_agents._clients import LazyClient
 
 if TYPE_CHECKING:
     from agents import SessionSettings

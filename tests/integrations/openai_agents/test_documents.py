@@ -88,6 +88,6 @@ def test_example_runs(server: Server, template: str) -> None:
         "juno: Take the train at 09:14 to Oslo, platform 5.",
         "mira: That was question 2.",
         "6 items of mira",
-        "trip-41 of agent openai-agents",
+        "conversation trip-41",
         "0 items of mira",
     ]

@@ -13,7 +13,7 @@ import pytest
 from agents import RunContextWrapper, Session, SessionSettings, SQLiteSession
 
 from agentrows import InvalidValue, PostgresClient
-from agentrows.openai_agents import PostgresSession
+from agentrows.openai_agents import PostgresSession, stored_agent_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -46,7 +46,7 @@ def stage(request: pytest.FixtureRequest, client: PostgresClient, tmp_path: Path
 
     async def corrupt(session_id: str) -> None:
         await client.append_items(
-            session_id, user_id="mira", agent_id="openai-agents", items=["no JSON"]
+            session_id, user_id="mira", agent_id=stored_agent_id(), items=["no JSON"]
         )
 
     return Stage(

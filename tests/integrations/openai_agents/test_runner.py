@@ -20,7 +20,7 @@ from agents import (
 from agents.extensions.memory import EncryptedSession
 
 from agentrows import PostgresClient, Settings
-from agentrows.openai_agents import PostgresSession
+from agentrows.openai_agents import PostgresSession, stored_agent_id
 from integrations.openai_agents.models import (
     HAS_SNAPSHOTS,
     REPLACE,
@@ -279,5 +279,5 @@ async def test_snapshot_replaces_only_an_unchanged_end(client: PostgresClient) -
     overriding = Reversed("s-1", client=client, user_id="mira")
     assert await snapshot_of(overriding, 2) is None
     assert not await getattr(overriding, REPLACE)([])
-    await client.append_items("s-1", user_id="mira", agent_id="openai-agents", items=["no JSON"])
+    await client.append_items("s-1", user_id="mira", agent_id=stored_agent_id(), items=["no JSON"])
     assert await snapshot_of(session, 2) is None

@@ -146,6 +146,12 @@ async def test_session_of_another_framework_is_refused_and_unchanged(
                 await call
         assert await client.list_events_for_session("s-adk", user_id="mira") == before
 
+    await client.create_app_session(
+        "s-app", user_id="mira", app_name="openai-agents", started_at=1.0
+    )
+    with pytest.raises(Conflict, match="belongs to agent 'openai-agents', not"):
+        await session_of(client, session_id="s-app").add_items(messages("a"))
+
     own = session_of(client, session_id="s-travel", agent_id="travel")
     await own.add_items(messages("a"))
     with pytest.raises(Conflict):
@@ -308,7 +314,7 @@ async def test_session_from_dsn_opens_one_client_at_first_use(migrated: str) -> 
         await asyncio.gather(*(session.add_items(messages(str(n))) for n in range(5)))
         assert len(await session.get_items(9)) == 5
         assert len(await session.get_items()) == 2
-    with pytest.raises(ClientClosed, match="the session is closed"):
+    with pytest.raises(ClientClosed, match="`from_dsn` is closed"):
         await session.get_items()
     wrong = PostgresSession.from_dsn(
         "s-1", migrated + "&sslmode=bad", user_id="mira", settings=settings
@@ -337,6 +343,35 @@ def test_session_from_dsn_is_reopened_in_a_new_event_loop(migrated: str) -> None
 
     asyncio.run(use_elsewhere())
     gc.collect()
+
+
+async def test_session_is_closed_while_the_server_is_down() -> None:
+    session = PostgresSession.from_dsn(
+        "s-1",
+        "postgresql://mira@127.0.0.1:1/shop",
+        user_id="mira",
+        settings=Settings(migrations="off"),
+    )
+    reading = asyncio.create_task(session.get_items())
+    await asyncio.sleep(0.2)
+    assert not reading.done()
+
+    async with asyncio.timeout(5):
+        await session.close()
+        with pytest.raises(ClientClosed, match="`from_dsn` is closed"):
+            await reading
+
+
+async def test_session_is_closed_from_another_event_loop(migrated: str) -> None:
+    session = PostgresSession.from_dsn(
+        "s-1", migrated, user_id="mira", settings=Settings(migrations="off")
+    )
+    await session.add_items(messages("a"))
+
+    await asyncio.to_thread(asyncio.run, session.close())
+
+    with pytest.raises(ClientClosed, match="`from_dsn` is closed"):
+        await session.get_items()
 
 
 def test_session_works_in_another_event_loop_while_that_of_the_client_runs(migrated: str) -> None:
