@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agentrows.migrate import Track
+from agentrows.migrate import Track, builtin_tracks
+from agentrows.migrate.track import load_all
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from agentrows.migrate.track import Precheck
+
+
+def newest_versions() -> dict[str, int]:
+    """The version of the newest file of each track of this project."""
+    loaded = load_all(builtin_tracks(row_security=True))
+    return {each.track.name: each.newest for each in loaded}
 
 
 def write_track(  # noqa: PLR0913  one argument per field of a track

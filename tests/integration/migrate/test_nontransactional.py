@@ -13,7 +13,7 @@ from agentrows.errors import DirtySchema, InvalidTrack, MigrationFailed
 from agentrows.migrate import FileRun, Migrator, builtin_tracks, run
 from agentrows.migrate.lock import lock_id
 from support.catalog import catalog
-from support.tracks import write_track
+from support.tracks import newest_versions, write_track
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 TABLE = "CREATE TABLE IF NOT EXISTS a (n int); INSERT INTO a SELECT generate_series(1, 100);"
 TWICE = "CREATE TABLE IF NOT EXISTS a (n int); INSERT INTO a VALUES (1), (1);"
 BUILD = "-- no-transaction: writers go on.\nCREATE INDEX CONCURRENTLY IF NOT EXISTS a_n ON a (n);\n"
+NEWEST = newest_versions()
+OURS, OUR_VECTORS, POLICIES = (NEWEST[name] for name in ("agentrows", "agentrows_vector", "rls"))
 UNIQUE = BUILD.replace("CREATE INDEX", "CREATE UNIQUE INDEX")
 
 
@@ -95,11 +97,11 @@ async def test_a_build_that_fails_is_never_recorded_and_its_index_is_built_anew(
     [
         ("agentrows/000012", (11, None, None, None)),
         ("agentrows/000013", (12, None, None, None)),
-        ("agentrows_vector/000001", (25, None, None, None)),
-        ("agentrows_vector/000002", (25, 1, None, None)),
-        ("rls/000001", (25, 4, None, None)),
-        ("rls/000002", (25, 4, 1, None)),
-        ("rls_vector/000001", (25, 4, 6, None)),
+        ("agentrows_vector/000001", (OURS, None, None, None)),
+        ("agentrows_vector/000002", (OURS, 1, None, None)),
+        ("rls/000001", (OURS, OUR_VECTORS, None, None)),
+        ("rls/000002", (OURS, OUR_VECTORS, 1, None)),
+        ("rls_vector/000001", (OURS, OUR_VECTORS, POLICIES, None)),
     ],
 )
 async def test_run_that_ended_between_two_files_is_continued(

