@@ -37,6 +37,23 @@ RETURNING *;
 SELECT * FROM agent
 WHERE id = @id AND deleted_at IS NULL;
 
+-- name: UpdateAgentConfig :one
+-- Merge a JSON object into the config of an agent: its keys replace those of the stored object.
+--
+-- An agent without a config gets the object. No row if the agent is deleted, or its config is JSON
+-- of another type.
+UPDATE agent SET
+    config = (
+        CASE WHEN json_typeof(config) = 'object' THEN config::jsonb ELSE '{}'::jsonb END
+        || @patch::jsonb
+    )::json,
+    updated_at = statement_timestamp()
+WHERE
+    id = @id
+    AND deleted_at IS NULL
+    AND coalesce(json_typeof(config), 'null') IN ('object', 'null')
+RETURNING *;
+
 -- name: ListAgents :many
 -- Return agents in the order of their creation.
 --

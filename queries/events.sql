@@ -161,6 +161,14 @@ WHERE event.session_id IS NOT DISTINCT FROM input.session_id AND event.data = in
 SELECT * FROM event
 WHERE id = @id AND user_id = @user_id AND deleted_at IS NULL;
 
+-- name: CountEvents :one
+-- Count a user's events, or those of one session.
+SELECT count(*) AS events FROM event
+WHERE
+    user_id = @user_id
+    AND deleted_at IS NULL
+    AND (sqlc.narg('session_id')::text IS NULL OR session_id = sqlc.narg('session_id'));
+
 -- name: ListEventsOldestFirst :many
 -- Return the events of a session, oldest first.
 --

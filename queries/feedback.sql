@@ -68,6 +68,33 @@ SELECT EXISTS (
     WHERE user_id = @user_id AND idempotency_key = @idempotency_key
 );
 
+-- name: GetFeedback :one
+-- Return a verdict of a user.
+--
+-- No row if the feedback is deleted.
+SELECT * FROM feedback
+WHERE id = @id AND user_id = @user_id AND deleted_at IS NULL;
+
+-- name: UpdateFeedback :one
+-- Change the columns of a user's feedback that are set.
+--
+-- No row if the user has no such feedback, or it is deleted.
+UPDATE feedback SET
+    is_positive = coalesce(sqlc.narg('is_positive')::boolean, is_positive),
+    feedback_text = coalesce(sqlc.narg('feedback_text')::text, feedback_text),
+    issue_type = CASE
+        WHEN @set_issue_type::boolean THEN sqlc.narg('issue_type')::text ELSE issue_type
+    END,
+    updated_at = statement_timestamp()
+WHERE id = @id AND user_id = @user_id AND deleted_at IS NULL
+RETURNING *;
+
+-- name: DeleteFeedback :execrows
+-- Mark a user's feedback as deleted.
+UPDATE feedback
+SET deleted_at = statement_timestamp()
+WHERE id = @id AND user_id = @user_id AND deleted_at IS NULL;
+
 -- name: ListFeedback :many
 -- Return a user's feedback, newest first.
 --

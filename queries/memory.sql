@@ -419,13 +419,37 @@ WHERE
 ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC
 LIMIT sqlc.narg('limit');
 
--- name: DeleteMemories :execrows
--- Delete one memory of an agent and user, or all of them without an id.
-DELETE FROM memory
+-- name: GetMemory :one
+-- Return an unexpired memory of an agent and user.
+SELECT * FROM memory
+WHERE
+    id = @id::text
+    AND user_id = @user_id::text
+    AND agent_name IN (@agent_name::text, replace(@agent_name, '-', '_'))
+    AND (expires_at IS NULL OR expires_at > statement_timestamp());
+
+-- name: CountMemories :one
+-- Count the unexpired memories of an agent and user.
+SELECT count(*) AS memories FROM memory
 WHERE
     user_id = @user_id::text
     AND agent_name IN (@agent_name::text, replace(@agent_name, '-', '_'))
-    AND (sqlc.narg('id')::text IS NULL OR id = sqlc.narg('id'));
+    AND (expires_at IS NULL OR expires_at > statement_timestamp());
+
+-- name: DeleteMemory :execrows
+-- Delete one memory of an agent and user.
+DELETE FROM memory
+WHERE
+    id = @id::text
+    AND user_id = @user_id::text
+    AND agent_name IN (@agent_name::text, replace(@agent_name, '-', '_'));
+
+-- name: DeleteMemories :execrows
+-- Delete all memories of an agent and user, expired ones included.
+DELETE FROM memory
+WHERE
+    user_id = @user_id::text
+    AND agent_name IN (@agent_name::text, replace(@agent_name, '-', '_'));
 
 -- name: PruneMemories :one
 -- Delete expired memories, and extend those that were read at least 10 times by 15 days.

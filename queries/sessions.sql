@@ -54,6 +54,31 @@ WHERE id = @id AND user_id = @user_id;
 SELECT * FROM session
 WHERE id = @id AND user_id = @user_id AND deleted_at IS NULL;
 
+-- name: UpdateSession :one
+-- Change the columns of a user's session that are set.
+--
+-- No row if the user has no such session, or it is deleted.
+UPDATE session SET
+    name = CASE WHEN @set_name::boolean THEN sqlc.narg('name') ELSE name END,
+    agent_id = CASE WHEN @set_agent_id::boolean THEN sqlc.narg('agent_id') ELSE agent_id END,
+    source = CASE WHEN @set_source::boolean THEN sqlc.narg('source') ELSE source END,
+    updated_at = statement_timestamp()
+WHERE id = @id AND user_id = @user_id AND deleted_at IS NULL
+RETURNING *;
+
+-- name: CountSessions :one
+-- Count a user's sessions.
+--
+-- With an agent: the user's sessions with it, without those that an agent started.
+SELECT count(*) AS sessions FROM session
+WHERE
+    user_id = @user_id
+    AND deleted_at IS NULL
+    AND (
+        sqlc.narg('agent_id')::text IS NULL
+        OR (agent_id = sqlc.narg('agent_id') AND source IS DISTINCT FROM 'agent')
+    );
+
 -- name: ListSessionsByActivity :many
 -- Return a user's sessions, most recently active first.
 --

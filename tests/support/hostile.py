@@ -357,6 +357,7 @@ KINDS: Final[dict[str, Kind]] = {
     "float": NUMBER,
     "float | None": optional(NUMBER),
     "bool": FLAG,
+    "bool | Unset": Kind(lambda value: value is UNSET or FLAG.fits(value), FLAG.corpus, FLAG.more),
     "datetime | Unset | None": optional(MOMENT),
     "timedelta": Kind(lambda value: isinstance(value, timedelta), SPANS, st.timedeltas()),
     "VectorLike": VECTOR,
@@ -413,6 +414,9 @@ KINDS: Final[dict[str, Kind]] = {
     "Order": choice("activity", "created", "oldest_first", "newest_first"),
     "OnDuplicate": choice("raise", "skip", "repeat"),
     "FeedbackIssueType | str | None": choice(*(issue.value for issue in FeedbackIssueType)),
+    "FeedbackIssueType | str | Unset | None": optional(
+        choice(*(issue.value for issue in FeedbackIssueType))
+    ),
     "Agent | None": row_kind(rows.Agent, "id"),
     "Session | None": row_kind(rows.Session, "id"),
     "SessionShare | None": row_kind(rows.SessionShare, number=True),

@@ -44,13 +44,16 @@ METHODS: Final[dict[str, dict[str, Arguments]]] = {
     "agents": {
         "store_agent": {"id": "travel", "type": "BYO"},
         "get_agent": {"id": "travel"},
+        "update_agent_config": {"id": "travel", "patch": {"model": "small"}},
         "list_agents": {},
         "delete_agent": {"id": "travel"},
     },
     "sessions": {
         "store_session": {"id": "s-1", "agent_id": "travel", **MIRA},
         "create_session": {"id": "s-2", "agent_id": "travel", **MIRA},
+        "update_session": {"id": "s-1", "agent_id": "travel", **MIRA},
         "get_session": {"id": "s-1", **MIRA},
+        "count_sessions": {"agent_id": "travel", **MIRA},
         "list_sessions": MIRA,
         "list_sessions_for_agent": {"agent_id": "travel", **MIRA},
         "list_sessions_for_agent_all_users": {"agent_id": "travel"},
@@ -84,6 +87,7 @@ METHODS: Final[dict[str, dict[str, Arguments]]] = {
     "events": {
         "store_events": {"events": [event("e-1")]},
         "get_event": {"id": "e-1", **MIRA},
+        "count_events": {"session_id": "s-1", **MIRA},
         "list_events_for_session": {"session_id": "s-1", **MIRA},
         "stream_events_for_session": {"session_id": "s-1", **MIRA},
         "delete_event": {"id": "e-1", **MIRA},
@@ -140,6 +144,9 @@ METHODS: Final[dict[str, dict[str, Arguments]]] = {
     },
     "feedback": {
         "store_feedback": {"is_positive": True, "feedback_text": "Good.", **MIRA},
+        "get_feedback": {"id": 1, **MIRA},
+        "update_feedback": {"id": 1, "is_positive": False, **MIRA},
+        "delete_feedback": {"id": 1, **MIRA},
         "list_feedback": MIRA,
         "summarize_feedback": MIRA,
     },
@@ -268,7 +275,10 @@ METHODS: Final[dict[str, dict[str, Arguments]]] = {
         },
         "search_agent_memory": {"agent_name": "travel", "embedding": towards(1), **MIRA},
         "list_agent_memories": {"agent_name": "travel", **MIRA},
-        "delete_agent_memory": {"agent_name": "travel", **MIRA},
+        "get_agent_memory": {"id": "m-1", "agent_name": "travel", **MIRA},
+        "count_agent_memories": {"agent_name": "travel", **MIRA},
+        "delete_agent_memory": {"id": "m-1", "agent_name": "travel", **MIRA},
+        "delete_all_agent_memories": {"agent_name": "travel", **MIRA},
         "prune_expired_memories": {},
     },
     "store items": {

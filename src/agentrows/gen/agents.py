@@ -13,10 +13,12 @@ __all__ = [
     "DELETE_AGENT",
     "GET_AGENT",
     "LIST_AGENTS",
+    "UPDATE_AGENT_CONFIG",
     "UPSERT_AGENT",
     "delete_agent",
     "get_agent",
     "list_agents",
+    "update_agent_config",
     "upsert_agent",
 ]
 
@@ -89,6 +91,32 @@ async def get_agent(db: DBTX, /, *, id: str) -> models.Agent | None:
     No row if the agent is deleted.
     """
     row = await db.fetchrow(GET_AGENT, id)
+    if row is None:
+        return None
+    return _READ_AGENT(row)
+
+
+UPDATE_AGENT_CONFIG: Final = """-- name: UpdateAgentConfig :one
+UPDATE agent SET
+    config = (
+        CASE WHEN json_typeof(config) = 'object' THEN config::jsonb ELSE '{}'::jsonb END
+        || $1::jsonb
+    )::json,
+    updated_at = statement_timestamp()
+WHERE
+    id = $2
+    AND deleted_at IS NULL
+    AND coalesce(json_typeof(config), 'null') IN ('object', 'null')
+RETURNING id, type, config, created_at, updated_at, deleted_at, workload_type"""
+
+
+async def update_agent_config(db: DBTX, /, *, patch: JsonValue, id: str) -> models.Agent | None:
+    """Merge a JSON object into the config of an agent: its keys replace those of the stored object.
+
+    An agent without a config gets the object. No row if the agent is deleted, or its config is JSON
+    of another type.
+    """
+    row = await db.fetchrow(UPDATE_AGENT_CONFIG, patch, id)
     if row is None:
         return None
     return _READ_AGENT(row)

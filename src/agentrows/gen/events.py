@@ -12,6 +12,7 @@ from . import models
 from .dbtx import DBTX, CursorDBTX, affected, reader, require_aware, required
 
 __all__ = [
+    "COUNT_EVENTS",
     "COUNT_STORED_EVENTS",
     "DELETE_EVENT",
     "GET_EVENT",
@@ -19,6 +20,7 @@ __all__ = [
     "INSERT_NEW_EVENTS",
     "LIST_EVENTS_NEWEST_FIRST",
     "LIST_EVENTS_OLDEST_FIRST",
+    "count_events",
     "count_stored_events",
     "delete_event",
     "get_event",
@@ -234,6 +236,20 @@ async def get_event(db: DBTX, /, *, id: str, user_id: str) -> models.Event | Non
     if row is None:
         return None
     return _READ_EVENT(row)
+
+
+COUNT_EVENTS: Final = """-- name: CountEvents :one
+SELECT count(*) AS events FROM event
+WHERE
+    user_id = $1
+    AND deleted_at IS NULL
+    AND ($2::text IS NULL OR session_id = $2)"""
+
+
+async def count_events(db: DBTX, /, *, user_id: str, session_id: str | None) -> int:
+    """Count a user's events, or those of one session."""
+    value = await db.fetchval(COUNT_EVENTS, user_id, session_id)
+    return _INT.validate_python(required(value, "CountEvents"))
 
 
 LIST_EVENTS_OLDEST_FIRST: Final = """-- name: ListEventsOldestFirst :many

@@ -8,21 +8,27 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from . import enums, models
-from .dbtx import DBTX, reader, require_aware, required
+from .dbtx import DBTX, affected, reader, require_aware, required
 
 __all__ = [
+    "DELETE_FEEDBACK",
     "FIND_FEEDBACK_BY_KEY",
+    "GET_FEEDBACK",
     "HAS_FEEDBACK_KEY",
     "INSERT_FEEDBACK",
     "INSERT_FEEDBACK_ONCE",
     "LIST_FEEDBACK",
     "SUMMARIZE_FEEDBACK",
+    "UPDATE_FEEDBACK",
+    "delete_feedback",
     "find_feedback_by_key",
+    "get_feedback",
     "has_feedback_key",
     "insert_feedback",
     "insert_feedback_once",
     "list_feedback",
     "summarize_feedback",
+    "update_feedback",
 ]
 
 _FEEDBACK_COLUMNS: Final = (
@@ -184,6 +190,75 @@ async def has_feedback_key(db: DBTX, /, *, user_id: str, idempotency_key: str) -
     """Return whether a user has used an idempotency key."""
     value = await db.fetchval(HAS_FEEDBACK_KEY, user_id, idempotency_key)
     return _BOOL.validate_python(required(value, "HasFeedbackKey"))
+
+
+GET_FEEDBACK: Final = """-- name: GetFeedback :one
+SELECT id, user_id, message_id, is_positive, feedback_text, issue_type, created_at, updated_at, deleted_at FROM feedback
+WHERE id = $1 AND user_id = $2 AND deleted_at IS NULL"""
+
+
+async def get_feedback(db: DBTX, /, *, id: int, user_id: str) -> models.Feedback | None:
+    """Return a verdict of a user.
+
+    No row if the feedback is deleted.
+    """
+    row = await db.fetchrow(GET_FEEDBACK, id, user_id)
+    if row is None:
+        return None
+    return _READ_FEEDBACK(row)
+
+
+UPDATE_FEEDBACK: Final = """-- name: UpdateFeedback :one
+UPDATE feedback SET
+    is_positive = coalesce($1::boolean, is_positive),
+    feedback_text = coalesce($2::text, feedback_text),
+    issue_type = CASE
+        WHEN $3::boolean THEN $4::text ELSE issue_type
+    END,
+    updated_at = statement_timestamp()
+WHERE id = $5 AND user_id = $6 AND deleted_at IS NULL
+RETURNING id, user_id, message_id, is_positive, feedback_text, issue_type, created_at, updated_at, deleted_at"""
+
+
+async def update_feedback(
+    db: DBTX,
+    /,
+    *,
+    is_positive: bool | None,
+    feedback_text: str | None,
+    set_issue_type: bool,
+    issue_type: str | None,
+    id: int,
+    user_id: str,
+) -> models.Feedback | None:
+    """Change the columns of a user's feedback that are set.
+
+    No row if the user has no such feedback, or it is deleted.
+    """
+    row = await db.fetchrow(
+        UPDATE_FEEDBACK,
+        is_positive,
+        feedback_text,
+        set_issue_type,
+        issue_type,
+        id,
+        user_id,
+    )
+    if row is None:
+        return None
+    return _READ_FEEDBACK(row)
+
+
+DELETE_FEEDBACK: Final = """-- name: DeleteFeedback :execrows
+UPDATE feedback
+SET deleted_at = statement_timestamp()
+WHERE id = $1 AND user_id = $2 AND deleted_at IS NULL"""
+
+
+async def delete_feedback(db: DBTX, /, *, id: int, user_id: str) -> int:
+    """Mark a user's feedback as deleted."""
+    status = await db.execute(DELETE_FEEDBACK, id, user_id)
+    return affected(status)
 
 
 LIST_FEEDBACK: Final = """-- name: ListFeedback :many

@@ -16,14 +16,20 @@ from . import models
 from .dbtx import DBTX, affected, reader, require_aware, required
 
 __all__ = [
+    "COUNT_MEMORIES",
     "DELETE_MEMORIES",
+    "DELETE_MEMORY",
+    "GET_MEMORY",
     "LIST_MEMORIES",
     "PRUNE_MEMORIES",
     "SEARCH_AND_TOUCH_MEMORIES",
     "SEARCH_MEMORIES",
     "UPSERT_MEMORIES",
     "UPSERT_MEMORY",
+    "count_memories",
     "delete_memories",
+    "delete_memory",
+    "get_memory",
     "list_memories",
     "prune_memories",
     "search_and_touch_memories",
@@ -593,17 +599,68 @@ async def list_memories(
     return [_READ_MEMORY(row) for row in rows]
 
 
+GET_MEMORY: Final = """-- name: GetMemory :one
+SELECT id, agent_name, user_id, content, embedding, metadata, created_at, expires_at, access_count FROM memory
+WHERE
+    id = $1::text
+    AND user_id = $2::text
+    AND agent_name IN ($3::text, replace($3, '-', '_'))
+    AND (expires_at IS NULL OR expires_at > statement_timestamp())"""
+
+
+async def get_memory(
+    db: DBTX,
+    /,
+    *,
+    id: str,
+    user_id: str,
+    agent_name: str,
+) -> models.Memory | None:
+    """Return an unexpired memory of an agent and user."""
+    row = await db.fetchrow(GET_MEMORY, id, user_id, agent_name)
+    if row is None:
+        return None
+    return _READ_MEMORY(row)
+
+
+COUNT_MEMORIES: Final = """-- name: CountMemories :one
+SELECT count(*) AS memories FROM memory
+WHERE
+    user_id = $1::text
+    AND agent_name IN ($2::text, replace($2, '-', '_'))
+    AND (expires_at IS NULL OR expires_at > statement_timestamp())"""
+
+
+async def count_memories(db: DBTX, /, *, user_id: str, agent_name: str) -> int:
+    """Count the unexpired memories of an agent and user."""
+    value = await db.fetchval(COUNT_MEMORIES, user_id, agent_name)
+    return _INT.validate_python(required(value, "CountMemories"))
+
+
+DELETE_MEMORY: Final = """-- name: DeleteMemory :execrows
+DELETE FROM memory
+WHERE
+    id = $1::text
+    AND user_id = $2::text
+    AND agent_name IN ($3::text, replace($3, '-', '_'))"""
+
+
+async def delete_memory(db: DBTX, /, *, id: str, user_id: str, agent_name: str) -> int:
+    """Delete one memory of an agent and user."""
+    status = await db.execute(DELETE_MEMORY, id, user_id, agent_name)
+    return affected(status)
+
+
 DELETE_MEMORIES: Final = """-- name: DeleteMemories :execrows
 DELETE FROM memory
 WHERE
     user_id = $1::text
-    AND agent_name IN ($2::text, replace($2, '-', '_'))
-    AND ($3::text IS NULL OR id = $3)"""
+    AND agent_name IN ($2::text, replace($2, '-', '_'))"""
 
 
-async def delete_memories(db: DBTX, /, *, user_id: str, agent_name: str, id: str | None) -> int:
-    """Delete one memory of an agent and user, or all of them without an id."""
-    status = await db.execute(DELETE_MEMORIES, user_id, agent_name, id)
+async def delete_memories(db: DBTX, /, *, user_id: str, agent_name: str) -> int:
+    """Delete all memories of an agent and user, expired ones included."""
+    status = await db.execute(DELETE_MEMORIES, user_id, agent_name)
     return affected(status)
 
 

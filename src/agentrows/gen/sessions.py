@@ -13,6 +13,7 @@ from .dbtx import DBTX, affected, reader, require_aware, required
 
 __all__ = [
     "COUNT_EXPIRED_SESSIONS",
+    "COUNT_SESSIONS",
     "COUNT_VALUES_OF_EXPIRED_SESSIONS",
     "DELETE_SESSION",
     "GET_SESSION",
@@ -30,8 +31,10 @@ __all__ = [
     "LOCK_TASKS_OF_SESSIONS",
     "PRUNE_ROWS_OF_TASKS",
     "PRUNE_SESSIONS",
+    "UPDATE_SESSION",
     "UPSERT_SESSION",
     "count_expired_sessions",
+    "count_sessions",
     "count_values_of_expired_sessions",
     "delete_session",
     "get_session",
@@ -49,6 +52,7 @@ __all__ = [
     "lock_tasks_of_sessions",
     "prune_rows_of_tasks",
     "prune_sessions",
+    "update_session",
     "upsert_session",
 ]
 
@@ -64,6 +68,7 @@ _SESSION_COLUMNS: Final = (
 )
 _READ_SESSION: Final = reader(models.Session, _SESSION_COLUMNS)
 _BOOL_NONE: Final[TypeAdapter[bool | None]] = TypeAdapter(bool | None)
+_INT: Final[TypeAdapter[int]] = TypeAdapter(int)
 _IDLE_SESSION_COLUMNS: Final = ("id", "user_id", "last_used")
 _READ_IDLE_SESSION: Final = reader(models.IdleSession, _IDLE_SESSION_COLUMNS)
 _SESSION_KEY_COLUMNS: Final = ("id", "user_id")
@@ -82,7 +87,6 @@ _PRUNED_SESSIONS_COLUMNS: Final = (
     "shares",
 )
 _READ_PRUNED_SESSIONS: Final = reader(models.PrunedSessions, _PRUNED_SESSIONS_COLUMNS)
-_INT: Final[TypeAdapter[int]] = TypeAdapter(int)
 
 UPSERT_SESSION: Final = """-- name: UpsertSession :one
 INSERT INTO session (id, user_id, name, agent_id, source, created_at, updated_at)
@@ -200,6 +204,69 @@ async def get_session(db: DBTX, /, *, id: str, user_id: str) -> models.Session |
     if row is None:
         return None
     return _READ_SESSION(row)
+
+
+UPDATE_SESSION: Final = """-- name: UpdateSession :one
+UPDATE session SET
+    name = CASE WHEN $1::boolean THEN $2 ELSE name END,
+    agent_id = CASE WHEN $3::boolean THEN $4 ELSE agent_id END,
+    source = CASE WHEN $5::boolean THEN $6 ELSE source END,
+    updated_at = statement_timestamp()
+WHERE id = $7 AND user_id = $8 AND deleted_at IS NULL
+RETURNING id, user_id, name, agent_id, source, created_at, updated_at, deleted_at"""
+
+
+async def update_session(
+    db: DBTX,
+    /,
+    *,
+    set_name: bool,
+    name: str | None,
+    set_agent_id: bool,
+    agent_id: str | None,
+    set_source: bool,
+    source: str | None,
+    id: str,
+    user_id: str,
+) -> models.Session | None:
+    """Change the columns of a user's session that are set.
+
+    No row if the user has no such session, or it is deleted.
+    """
+    row = await db.fetchrow(
+        UPDATE_SESSION,
+        set_name,
+        name,
+        set_agent_id,
+        agent_id,
+        set_source,
+        source,
+        id,
+        user_id,
+    )
+    if row is None:
+        return None
+    return _READ_SESSION(row)
+
+
+COUNT_SESSIONS: Final = """-- name: CountSessions :one
+SELECT count(*) AS sessions FROM session
+WHERE
+    user_id = $1
+    AND deleted_at IS NULL
+    AND (
+        $2::text IS NULL
+        OR (agent_id = $2 AND source IS DISTINCT FROM 'agent')
+    )"""
+
+
+async def count_sessions(db: DBTX, /, *, user_id: str, agent_id: str | None) -> int:
+    """Count a user's sessions.
+
+    With an agent: the user's sessions with it, without those that an agent started.
+    """
+    value = await db.fetchval(COUNT_SESSIONS, user_id, agent_id)
+    return _INT.validate_python(required(value, "CountSessions"))
 
 
 LIST_SESSIONS_BY_ACTIVITY: Final = """-- name: ListSessionsByActivity :many

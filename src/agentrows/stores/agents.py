@@ -5,12 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agentrows.errors import NotFound
+from agentrows.errors import Conflict, NotFound
 from agentrows.gen import agents as queries
 from agentrows.gen.models import Agent
 from agentrows.stores._pages import OLDEST, check_after, page_after
 from agentrows.stores._requirements import AGENTS, require
-from agentrows.validation import UNSET, check_id, check_json, check_limit, check_text, is_set
+from agentrows.validation import (
+    UNSET,
+    check_id,
+    check_json,
+    check_jsonb_object,
+    check_limit,
+    check_text,
+    is_set,
+)
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -58,6 +66,29 @@ class AgentStore:
             agent = agent or await queries.get_agent(self.db.repeatable, id=id)
             if agent is not None:
                 return agent
+
+    async def update_agent_config(self, id: str, *, patch: dict[str, JsonValue]) -> Agent:
+        """Merge a JSON object into the config of an agent and return the agent.
+
+        Each key of `patch` replaces the whole value of the same key, nested objects included, and
+        the other keys stay; None stores null and removes no key. An agent without a config gets
+        the object. Concurrent patches of different keys are all kept. The config is
+        stored in the order of keys that jsonb has.
+
+        Raises:
+            NotFound: no agent has this id, or it is deleted.
+            Conflict: the stored config is no JSON object; replace it with `store_agent`.
+
+        """
+        require(self.db, AGENTS)
+        check_id("id", id)
+        check_jsonb_object("patch", patch)
+        agent = await queries.update_agent_config(self.db.repeatable, id=id, patch=patch)
+        if agent is not None:
+            return agent
+        if await queries.get_agent(self.db.repeatable, id=id) is None:
+            raise NotFound(f"no agent {id!r}")
+        raise Conflict(f"the config of agent {id!r} is no JSON object: use store_agent")
 
     async def get_agent(self, id: str) -> Agent:
         """Return an agent.

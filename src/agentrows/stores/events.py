@@ -89,6 +89,17 @@ class EventStore:
                 raise
             return stored
 
+    async def count_events(self, *, user_id: str, session_id: str | None = None) -> int:
+        """Count a user's events, or those of one session; 0 for an unknown user or session.
+
+        Events whose session was deleted count, as `list_events_for_session` returns them.
+        """
+        return await queries.count_events(
+            self.db.repeatable,
+            user_id=check_id("user_id", user_id),
+            session_id=None if session_id is None else check_id("session_id", session_id),
+        )
+
     async def get_event(self, id: str, *, user_id: str) -> Event:
         """Return a user's event.
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from agentrows.errors import Conflict, Deleted, InvalidValue
+from agentrows.errors import Conflict, Deleted, InvalidValue, NotFound
 from agentrows.gen import feedback as queries
 from agentrows.gen.enums import FeedbackIssueType
 from agentrows.gen.models import Feedback
 from agentrows.stores._pages import NEWEST, check_after, page_after
 from agentrows.stores._requirements import FEEDBACK_KEYS, require
 from agentrows.validation import (
+    UNSET,
     check_choice,
     check_flag,
     check_id,
     check_int64,
     check_limit,
     check_text,
+    is_set,
 )
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from agentrows.db.executor import Executor
     from agentrows.gen.models import FeedbackSummary
+    from agentrows.validation import Unset
 
 
 class _Verdict(NamedTuple):
@@ -51,17 +54,18 @@ class FeedbackStore:
         *,
         user_id: str,
         is_positive: bool,
-        feedback_text: str,
+        feedback_text: str | None = None,
         issue_type: FeedbackIssueType | str | None = None,
         message_id: int | None = None,
         idempotency_key: str | None = None,
     ) -> Feedback:
         """Store a user's verdict and return it.
 
-        `feedback_text` must not be empty. `issue_type` is one of instructions, factual,
-        incomplete, tool. With an `idempotency_key` of 1 to 512 bytes the call can be repeated, for
-        example after OutcomeUnknown: every call with the same user and key returns the row that
-        the first call stored.
+        A verdict without a text, such as a thumbs-up, is stored with an empty one; a
+        `feedback_text` that is passed must not be empty. `issue_type` is one of instructions,
+        factual, incomplete, tool. With an `idempotency_key` of 1 to 512 bytes the call can be
+        repeated, for example after OutcomeUnknown: every call with the same user and key returns
+        the row that the first call stored.
 
         Raises:
             Conflict: the user's key was used with another verdict.
@@ -69,14 +73,12 @@ class FeedbackStore:
             SchemaBehind: `idempotency_key` needs migration 12 of the track agentrows.
 
         """
-        if not check_text("feedback_text", feedback_text).strip():
-            raise InvalidValue("feedback_text must not be empty")
-        if issue_type is not None:
-            check_choice("issue_type", issue_type, [issue.value for issue in FeedbackIssueType])
+        text = _check_verdict_text(feedback_text)
+        _check_issue_type(issue_type)
         new = _Verdict(
             message_id=None if message_id is None else check_int64("message_id", message_id),
             is_positive=check_flag("is_positive", is_positive),
-            feedback_text=feedback_text,
+            feedback_text=text,
             issue_type=issue_type,
         )
         check_id("user_id", user_id)
@@ -118,6 +120,64 @@ class FeedbackStore:
                 raise Conflict("this user's idempotency_key was used with another verdict")
             return stored
 
+    async def get_feedback(self, id: int, *, user_id: str) -> Feedback:
+        """Return feedback of a user.
+
+        Raises:
+            NotFound: the user has no such feedback, or it is deleted.
+
+        """
+        feedback = await queries.get_feedback(
+            self.db.repeatable, id=check_int64("id", id), user_id=check_id("user_id", user_id)
+        )
+        if feedback is None:
+            raise NotFound(f"no feedback {id} of this user")
+        return feedback
+
+    async def update_feedback(
+        self,
+        id: int,
+        *,
+        user_id: str,
+        is_positive: bool | Unset = UNSET,
+        feedback_text: str | Unset | None = UNSET,
+        issue_type: FeedbackIssueType | str | Unset | None = UNSET,
+    ) -> Feedback:
+        """Change a user's feedback and return it.
+
+        An argument left out keeps the stored value; None clears the text or the issue type. A
+        `feedback_text` that is passed must not be empty. Afterwards `store_feedback` raises
+        Conflict under the idempotency key of this feedback, unless the verdict is the new one.
+
+        Raises:
+            NotFound: the user has no such feedback, or it is deleted.
+
+        """
+        text = None if feedback_text is UNSET else _check_verdict_text(feedback_text)
+        issue = None if issue_type is UNSET else _check_issue_type(issue_type)
+        feedback = await queries.update_feedback(
+            self.db.repeatable,
+            id=check_int64("id", id),
+            user_id=check_id("user_id", user_id),
+            is_positive=None if is_positive is UNSET else check_flag("is_positive", is_positive),
+            feedback_text=text,
+            issue_type=issue,
+            set_issue_type=is_set(issue_type),
+        )
+        if feedback is None:
+            raise NotFound(f"no feedback {id} of this user")
+        return feedback
+
+    async def delete_feedback(self, id: int, *, user_id: str) -> bool:
+        """Mark a user's feedback as deleted; return whether it existed.
+
+        Its idempotency key cannot be reused.
+        """
+        deleted = await queries.delete_feedback(
+            self.db.repeatable, id=check_int64("id", id), user_id=check_id("user_id", user_id)
+        )
+        return deleted > 0
+
     async def list_feedback(
         self, *, user_id: str, limit: int | None = None, after: Feedback | None = None
     ) -> list[Feedback]:
@@ -140,3 +200,18 @@ class FeedbackStore:
         return await queries.summarize_feedback(
             self.db.repeatable, user_id=check_id("user_id", user_id)
         )
+
+
+def _check_verdict_text(value: str | None) -> str:
+    """Return the text to store: an empty one for None; raise InvalidValue for an empty text."""
+    if value is None:
+        return ""
+    if not check_text("feedback_text", value).strip():
+        raise InvalidValue("feedback_text must not be empty: leave it out for a bare verdict")
+    return value
+
+
+def _check_issue_type(value: FeedbackIssueType | str | None) -> str | None:
+    if value is not None:
+        check_choice("issue_type", value, [issue.value for issue in FeedbackIssueType])
+    return value

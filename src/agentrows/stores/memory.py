@@ -11,7 +11,7 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from agentrows.errors import InvalidValue, OwnedByAnother
+from agentrows.errors import InvalidValue, NotFound, OwnedByAnother
 from agentrows.gen import memory as queries
 from agentrows.gen.models import Memory, NewMemory
 from agentrows.stores._pages import NEWEST, check_after, page_after
@@ -166,6 +166,35 @@ class MemoryStore:
             exact_up_to=EXACT_UP_TO,
         )
 
+    async def get_agent_memory(self, id: str, *, agent_name: str, user_id: str) -> Memory:
+        """Return an unexpired memory of an agent about a user, with its embedding.
+
+        Its `access_count` stays.
+
+        Raises:
+            NotFound: the agent has no such memory about the user, or it is expired.
+
+        """
+        require(self.db, VECTORS)
+        memory = await queries.get_memory(
+            self.db.repeatable,
+            id=check_id("id", id),
+            agent_name=check_id("agent_name", agent_name),
+            user_id=check_id("user_id", user_id),
+        )
+        if memory is None:
+            raise NotFound(f"no memory {id!r} of this agent and user")
+        return memory
+
+    async def count_agent_memories(self, *, agent_name: str, user_id: str) -> int:
+        """Count the unexpired memories of an agent about a user; 0 for unknown ones."""
+        require(self.db, VECTORS)
+        return await queries.count_memories(
+            self.db.repeatable,
+            agent_name=check_id("agent_name", agent_name),
+            user_id=check_id("user_id", user_id),
+        )
+
     async def list_agent_memories(
         self,
         *,
@@ -193,21 +222,32 @@ class MemoryStore:
             with_embedding=check_flag("with_embeddings", with_embeddings),
         )
 
-    async def delete_agent_memory(
-        self, *, agent_name: str, user_id: str, id: str | Unset = UNSET
-    ) -> bool:
-        """Delete one memory, or without an `id` all memories of the agent about the user.
+    async def delete_agent_memory(self, id: str, *, agent_name: str, user_id: str) -> bool:
+        """Delete one memory of an agent about a user; return whether it existed.
 
-        Returns whether a memory existed. The rows are removed, not marked.
+        The row is removed, not marked. An expired memory exists until it is pruned.
         """
         require(self.db, VECTORS)
-        deleted = await queries.delete_memories(
+        deleted = await queries.delete_memory(
+            self.db.repeatable,
+            id=check_id("id", id),
+            agent_name=check_id("agent_name", agent_name),
+            user_id=check_id("user_id", user_id),
+        )
+        return deleted > 0
+
+    async def delete_all_agent_memories(self, *, agent_name: str, user_id: str) -> int:
+        """Delete all memories of an agent about a user and return the number of deleted rows.
+
+        Expired memories are deleted and counted too. The rows are removed, not marked. The result
+        of a call that was repeated after a lost reply counts only the rows that were left.
+        """
+        require(self.db, VECTORS)
+        return await queries.delete_memories(
             self.db.repeatable,
             agent_name=check_id("agent_name", agent_name),
             user_id=check_id("user_id", user_id),
-            id=None if id is UNSET else check_id("id", id),
         )
-        return deleted > 0
 
     async def prune_expired_memories(self) -> PrunedMemories:
         """Delete all users' expired memories; return the numbers of deleted and extended rows.

@@ -114,6 +114,39 @@ class SessionStore:
             raise Deleted(f"session {id!r} is deleted: its id cannot be reused")
         raise AlreadyExists(f"session {id!r} of this user already exists")
 
+    async def update_session(
+        self,
+        id: str,
+        *,
+        user_id: str,
+        name: str | Unset | None = UNSET,
+        agent_id: str | Unset | None = UNSET,
+        source: str | Unset | None = UNSET,
+    ) -> Session:
+        """Change a user's stored session, mark it as active and return it.
+
+        An argument left out keeps the stored value; None clears it. `name` and `source` have at
+        most 2,000 bytes. Unlike `store_session`, it never creates a session.
+
+        Raises:
+            NotFound: the user has no such session, or it is deleted.
+
+        """
+        session = await queries.update_session(
+            self.db.repeatable,
+            id=check_id("id", id),
+            user_id=check_id("user_id", user_id),
+            name=check_indexed_text("name", name),
+            set_name=is_set(name),
+            agent_id=check_optional_id("agent_id", agent_id),
+            set_agent_id=is_set(agent_id),
+            source=check_indexed_text("source", source),
+            set_source=is_set(source),
+        )
+        if session is None:
+            raise NotFound(f"no session {id!r} of this user")
+        return session
+
     async def get_session(self, id: str, *, user_id: str) -> Session:
         """Return a user's session.
 
@@ -127,6 +160,18 @@ class SessionStore:
         if session is None:
             raise NotFound(f"no session {id!r} of this user")
         return session
+
+    async def count_sessions(self, *, user_id: str, agent_id: str | None = None) -> int:
+        """Count a user's sessions, or with `agent_id` those with an agent.
+
+        The number is that of the rows of `list_sessions`, or of `list_sessions_for_agent`: of an
+        agent's sessions, those that an agent started are left out.
+        """
+        return await queries.count_sessions(
+            self.db.repeatable,
+            user_id=check_id("user_id", user_id),
+            agent_id=check_optional_id("agent_id", agent_id),
+        )
 
     async def list_sessions(
         self,

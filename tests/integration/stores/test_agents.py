@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agentrows import Agent, NotFound
+from agentrows import Agent, Conflict, InvalidValue, NotFound
 from support.stores import BEFORE_ALL, TIMES, count, spread, versions, visit
 
 if TYPE_CHECKING:
@@ -166,3 +166,69 @@ async def test_pages_of_agents_visit_each_row_once_over_ties_in_time(
     order = sorted(range(len(TIMES)), key=lambda number: (TIMES[number] or BEFORE_ALL, number))
     assert [agent.id for agent in found] == [f"a-{number}" for number in order]
     assert await client.list_agents() == found
+
+
+async def test_patch_replaces_its_keys_and_keeps_the_others(client: PostgresClient) -> None:
+    config: JsonValue = {"model": "small", "tools": {"maps": True}, "limit": 3}
+    stored = await client.store_agent("travel", type="BYO", config=config)
+
+    patched = await client.update_agent_config(
+        "travel", patch={"tools": {"web": True}, "limit": None, "note": "ü"}
+    )
+    assert patched.config == {
+        "model": "small",
+        "tools": {"web": True},
+        "limit": None,
+        "note": "ü",
+    }
+    assert patched.updated_at is not None
+    assert stored.updated_at is not None
+    assert patched.updated_at > stored.updated_at
+    assert await client.get_agent("travel") == patched
+
+
+async def test_patch_of_an_agent_without_a_config_stores_the_object(
+    client: PostgresClient, db: asyncpg.Connection
+) -> None:
+    await client.store_agent("travel", type="BYO")
+    assert (await client.update_agent_config("travel", patch={"a": 1})).config == {"a": 1}
+
+    await db.execute("UPDATE agent SET config = 'null'")
+    assert (await client.update_agent_config("travel", patch={"b": 2})).config == {"b": 2}
+
+
+async def test_concurrent_patches_of_different_keys_are_all_kept(client: PostgresClient) -> None:
+    await client.store_agent("travel", type="BYO", config={})
+    keys = [f"k-{number}" for number in range(20)]
+
+    await asyncio.gather(*(client.update_agent_config("travel", patch={key: 1}) for key in keys))
+
+    assert (await client.get_agent("travel")).config == dict.fromkeys(keys, 1)
+
+
+@pytest.mark.parametrize("config", [[1], "text", 7, True])
+async def test_patch_of_a_config_that_is_no_object_conflicts(
+    client: PostgresClient, config: JsonValue
+) -> None:
+    await client.store_agent("travel", type="BYO", config=config)
+
+    with pytest.raises(Conflict, match="store_agent"):
+        await client.update_agent_config("travel", patch={"a": 1})
+    assert (await client.get_agent("travel")).config == config
+
+
+async def test_patch_of_an_unknown_or_deleted_agent_raises_not_found(
+    client: PostgresClient,
+) -> None:
+    with pytest.raises(NotFound, match="travel"):
+        await client.update_agent_config("travel", patch={})
+    await client.store_agent("travel", type="BYO")
+    await client.delete_agent("travel")
+    with pytest.raises(NotFound, match="travel"):
+        await client.update_agent_config("travel", patch={})
+
+
+async def test_patch_that_jsonb_cannot_contain_is_refused(client: PostgresClient) -> None:
+    await client.store_agent("travel", type="BYO")
+    with pytest.raises(InvalidValue, match="patch"):
+        await client.update_agent_config("travel", patch={"a": "\0"})

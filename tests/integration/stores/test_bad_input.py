@@ -128,10 +128,10 @@ IDS: Final[dict[tuple[str, str], Call]] = {
         agent_name="travel", user_id=x
     ),
     ("delete_agent_memory", "agent_name"): lambda c, x: c.delete_agent_memory(
-        agent_name=x, user_id="mira"
+        "m-1", agent_name=x, user_id="mira"
     ),
     ("delete_agent_memory", "user_id"): lambda c, x: c.delete_agent_memory(
-        agent_name="travel", user_id=x
+        "m-1", agent_name="travel", user_id=x
     ),
     ("delete_agent_memory", "id"): lambda c, x: c.delete_agent_memory(
         agent_name="travel", user_id="mira", id=x

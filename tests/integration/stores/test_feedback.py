@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agentrows import Feedback, FeedbackIssueType, FeedbackSummary, InvalidValue
+from agentrows import (
+    Conflict,
+    Deleted,
+    Feedback,
+    FeedbackIssueType,
+    FeedbackSummary,
+    InvalidValue,
+    NotFound,
+)
 from support.stores import BEFORE_ALL, TIMES, count, spread, visit
 
 if TYPE_CHECKING:
@@ -125,3 +133,81 @@ async def test_pages_of_feedback_visit_each_row_once_over_ties_in_time(
     order = sorted(range(len(TIMES)), key=lambda n: (TIMES[n] or BEFORE_ALL, ids[n]), reverse=True)
     assert [each.id for each in found] == [ids[n] for n in order]
     assert await client.list_feedback(user_id="mira") == found
+
+
+async def test_bare_verdict_is_stored_with_an_empty_text(client: PostgresClient) -> None:
+    stored = await client.store_feedback(user_id="mira", is_positive=True)
+
+    assert (stored.is_positive, stored.feedback_text, stored.issue_type) == (True, "", None)
+    assert await client.get_feedback(stored.id, user_id="mira") == stored
+    once = [
+        await client.store_feedback(user_id="mira", is_positive=True, idempotency_key="k-1")
+        for _ in range(2)
+    ]
+    assert once[0] == once[1]
+
+
+async def test_update_changes_only_the_arguments_that_are_passed(client: PostgresClient) -> None:
+    stored = await client.store_feedback(
+        user_id="mira", is_positive=False, feedback_text="Wrong.", issue_type="factual"
+    )
+
+    kept = await client.update_feedback(stored.id, user_id="mira", is_positive=True)
+    assert (kept.is_positive, kept.feedback_text, kept.issue_type) == (True, "Wrong.", "factual")
+    assert kept.updated_at is not None
+    assert stored.updated_at is not None
+    assert kept.updated_at > stored.updated_at
+    cleared = await client.update_feedback(
+        stored.id, user_id="mira", feedback_text=None, issue_type=None
+    )
+    assert (cleared.feedback_text, cleared.issue_type) == ("", None)
+    set_again = await client.update_feedback(
+        stored.id, user_id="mira", feedback_text="Slow.", issue_type="tool"
+    )
+    assert (set_again.feedback_text, set_again.issue_type) == ("Slow.", "tool")
+    assert await client.list_feedback(user_id="mira") == [set_again]
+
+
+async def test_feedback_of_another_user_is_neither_read_nor_changed(
+    client: PostgresClient,
+) -> None:
+    hers = await client.store_feedback(user_id="noor", is_positive=True)
+
+    with pytest.raises(NotFound, match=str(hers.id)):
+        await client.get_feedback(hers.id, user_id="mira")
+    with pytest.raises(NotFound, match=str(hers.id)):
+        await client.update_feedback(hers.id, user_id="mira", is_positive=False)
+    assert await client.delete_feedback(hers.id, user_id="mira") is False
+    assert await client.get_feedback(hers.id, user_id="noor") == hers
+
+
+async def test_deleted_feedback_is_not_returned_and_keeps_its_key(client: PostgresClient) -> None:
+    stored = await client.store_feedback(user_id="mira", is_positive=True, idempotency_key="k-1")
+
+    assert await client.delete_feedback(stored.id, user_id="mira") is True
+    assert await client.delete_feedback(stored.id, user_id="mira") is False
+    assert await client.list_feedback(user_id="mira") == []
+    assert (await client.summarize_feedback(user_id="mira")).total == 0
+    with pytest.raises(NotFound):
+        await client.get_feedback(stored.id, user_id="mira")
+    with pytest.raises(NotFound):
+        await client.update_feedback(stored.id, user_id="mira", is_positive=False)
+    with pytest.raises(Deleted):
+        await client.store_feedback(user_id="mira", is_positive=True, idempotency_key="k-1")
+
+
+async def test_repeated_call_after_an_update_conflicts(client: PostgresClient) -> None:
+    stored = await client.store_feedback(user_id="mira", is_positive=True, idempotency_key="k-1")
+    await client.update_feedback(stored.id, user_id="mira", is_positive=False)
+
+    with pytest.raises(Conflict):
+        await client.store_feedback(user_id="mira", is_positive=True, idempotency_key="k-1")
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n\t  "])
+async def test_update_with_a_text_without_words_is_refused(
+    client: PostgresClient, text: str
+) -> None:
+    stored = await client.store_feedback(user_id="mira", is_positive=True)
+    with pytest.raises(InvalidValue, match="feedback_text"):
+        await client.update_feedback(stored.id, user_id="mira", feedback_text=text)

@@ -66,7 +66,7 @@ async def test_memory_of_another_owner_is_not_replaced_found_or_deleted(
     assert await client.search_agent_memory(**MINE, embedding=AHEAD) == []
     assert await client.list_agent_memories(**MINE) == []
     assert await client.delete_agent_memory(**MINE, id="m-1") is False
-    assert await client.delete_agent_memory(**MINE) is False
+    assert await client.delete_all_agent_memories(**MINE) == 0
     assert await versions(db, "memory") == written
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agentrows import Memory, Vector
+from agentrows import InvalidValue, Memory, NotFound, Vector
 from support.memories import (
     AHEAD,
     HERS,
@@ -20,7 +20,7 @@ from support.memories import (
     new_memory,
     search_ahead,
 )
-from support.stores import BEFORE_ALL, TIMES, spread, visit
+from support.stores import BEFORE_ALL, EARLY, TIMES, spread, visit
 
 if TYPE_CHECKING:
     import asyncpg
@@ -70,7 +70,10 @@ async def test_an_unknown_owner_has_no_memories(client: PostgresClient) -> None:
     assert await client.list_agent_memories(**MINE) == []
     assert await client.search_agent_memory(**MINE, embedding=AHEAD) == []
     assert await client.search_agent_memory(**MINE, embedding=AHEAD, touch=False) == []
-    assert await client.delete_agent_memory(**MINE) is False
+    assert await client.count_agent_memories(**MINE) == 0
+    assert await client.delete_all_agent_memories(**MINE) == 0
+    with pytest.raises(NotFound, match="m-1"):
+        await client.get_agent_memory("m-1", **MINE)
 
 
 async def test_deleting_removes_one_memory_or_all_of_an_owner(client: PostgresClient) -> None:
@@ -81,8 +84,8 @@ async def test_deleting_removes_one_memory_or_all_of_an_owner(client: PostgresCl
     assert await client.delete_agent_memory(**MINE, id="m-1") is True
     assert await client.delete_agent_memory(**MINE, id="m-1") is False
     assert await list_ids(client) == ["m-0", "m-2"]
-    assert await client.delete_agent_memory(**MINE) is True
-    assert await client.delete_agent_memory(**MINE) is False
+    assert await client.delete_all_agent_memories(**MINE) == 2
+    assert await client.delete_all_agent_memories(**MINE) == 0
     assert await list_ids(client, HERS) == ["m-hers"]
 
 
@@ -123,3 +126,36 @@ async def test_embeddings_are_returned_only_on_request(client: PostgresClient) -
         assert [hit.embedding for hit in without] == [None]
         assert [hit.embedding for hit in having] == [Vector(AHEAD)]
     assert (await client.list_agent_memories(**MINE))[0].embedding is None
+
+
+async def test_one_memory_is_returned_with_its_embedding_and_not_touched(
+    client: PostgresClient,
+) -> None:
+    stored = await client.store_agent_memory(**MINE, id="m-1", content="a", embedding=AHEAD)
+
+    assert await client.get_agent_memory("m-1", **MINE) == stored
+    assert (await client.get_agent_memory("m-1", **MINE)).access_count == 0
+    with pytest.raises(NotFound, match="m-1"):
+        await client.get_agent_memory("m-1", **HERS)
+
+
+async def test_expired_memories_are_neither_counted_nor_returned(client: PostgresClient) -> None:
+    await client.store_agent_memory(**MINE, id="m-1", content="a")
+    await client.store_agent_memory(**MINE, id="m-2", content="b", expires_at=EARLY)
+
+    assert await client.count_agent_memories(**MINE) == 1
+    assert await client.count_agent_memories(**HERS) == 0
+    with pytest.raises(NotFound, match="m-2"):
+        await client.get_agent_memory("m-2", **MINE)
+    assert await client.delete_all_agent_memories(**MINE) == 2
+
+
+async def test_delete_agent_memory_without_an_id_is_refused(client: PostgresClient) -> None:
+    await client.store_agent_memory(**MINE, id="m-1", content="a")
+    call: Any = client.delete_agent_memory
+
+    with pytest.raises(TypeError, match="id"):
+        await call(**MINE)
+    with pytest.raises(InvalidValue, match=r"^id "):
+        await call(None, **MINE)
+    assert await client.count_agent_memories(**MINE) == 1

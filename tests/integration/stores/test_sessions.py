@@ -285,3 +285,34 @@ async def test_rows_of_a_failed_transaction_are_gone(
     with pytest.raises(AlreadyExists):
         await store_and_fail()
     assert await count(db, "session") + await count(db, "event") == 0
+
+
+async def test_update_changes_only_the_columns_that_are_passed(client: PostgresClient) -> None:
+    stored = await client.store_session("s-1", user_id="mira", name="Rome", agent_id="travel")
+
+    updated = await client.update_session("s-1", user_id="mira", name="Oslo")
+    assert (updated.name, updated.agent_id, updated.source) == ("Oslo", "travel", None)
+    assert updated.created_at == stored.created_at
+    assert updated.updated_at is not None
+    assert stored.updated_at is not None
+    assert updated.updated_at > stored.updated_at
+    cleared = await client.update_session("s-1", user_id="mira", name=None, source="user")
+    assert (cleared.name, cleared.agent_id, cleared.source) == (None, "travel", "user")
+    assert await client.get_session("s-1", user_id="mira") == cleared
+
+
+async def test_update_of_a_missing_session_raises_and_creates_none(
+    client: PostgresClient, db: asyncpg.Connection
+) -> None:
+    with pytest.raises(NotFound, match="s-1"):
+        await client.update_session("s-1", user_id="mira", name="Rome")
+    assert await count(db, "session") == 0
+
+    await client.store_session("s-1", user_id="noor", name="Hers")
+    with pytest.raises(NotFound, match="s-1"):
+        await client.update_session("s-1", user_id="mira", name="Rome")
+    assert (await client.get_session("s-1", user_id="noor")).name == "Hers"
+
+    await client.delete_session("s-1", user_id="noor")
+    with pytest.raises(NotFound, match="s-1"):
+        await client.update_session("s-1", user_id="noor", name="Rome")
