@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import inspect
 import os
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
 import typer
 
-from agentrows.cli.options import Interrupted, run_until_signal
+from agentrows.cli.options import Interrupted, import_from_working_folder, run_until_signal
 from agentrows.config import Settings, read_secret
 from agentrows.errors import ConfigError, InvalidValue
 
@@ -174,26 +172,19 @@ def _find_owner(user: str | None, user_from: str | None) -> Owner:
             return OneOwner(user)
         except InvalidValue as error:
             raise typer.BadParameter(str(error), param_hint="--user") from error
-    kind, colon, name = (user_from or "").partition(":")
+    spec = user_from or ""
+    kind, colon, name = spec.partition(":")
     if not (kind and colon and name):
         raise typer.BadParameter(
-            f"{user_from!r} is neither metadata:KEY nor package.module:function",
+            f"{spec!r} is neither metadata:KEY nor package.module:function",
             param_hint="--user-from",
         )
-    return MetadataOwner(name) if kind == METADATA else FunctionOwner(_import_function(kind, name))
+    return MetadataOwner(name) if kind == METADATA else FunctionOwner(_import_function(spec))
 
 
-def _import_function(module: str, name: str) -> OwnerFunction:
+def _import_function(spec: str) -> OwnerFunction:
     """Import the application's function for the owner; raise ConfigError if that fails."""
-    spec = f"{module}:{name}"
-    try:
-        sys.path.insert(0, str(Path.cwd()))
-        function: Any = getattr(importlib.import_module(module), name)
-    except (Exception, SystemExit) as error:  # the module is the application's own code
-        problem = " ".join(str(error).split())
-        raise ConfigError(
-            f"--user-from: {spec!r} cannot be imported: {type(error).__name__}: {problem}"
-        ) from error
+    function: Any = import_from_working_folder(spec, source="--user-from")
     if not callable(function):
         raise ConfigError(
             f"--user-from: {spec!r} must be a function, not {type(function).__name__}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
 import math
 import signal
 import sys
@@ -22,6 +21,7 @@ from agentrows.db.embedded import is_embedded, start_embedded
 from agentrows.errors import ConfigError, InvalidTrack, MigrationError
 from agentrows.migrate import ROW_SECURITY, Migrator, Track, builtin_tracks
 from agentrows.migrate.migrator import LONGEST_TIMEOUT_S
+from agentrows.named_objects import import_object
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -229,21 +229,18 @@ def _spec_in(pyproject: Path) -> str | None:
     return spec
 
 
+def import_from_working_folder(spec: str, *, source: str) -> object:
+    """Return the object that a spec names; its module may be in the working folder."""
+    with contextlib.suppress(FileNotFoundError):  # the folder was removed
+        sys.path.insert(0, str(Path.cwd()))
+    return import_object(spec, source=source)
+
+
 def _application_tracks(spec: str | None) -> tuple[Track, ...]:
     """Import the tracks of a spec `package.module:NAME`; raise ConfigError if that fails."""
     if spec is None:
         return ()
-    module, colon, name = spec.partition(":")
-    if not (module and colon and name):
-        raise ConfigError(f"tracks: {spec!r} is not of the form package.module:NAME")
-    try:
-        sys.path.insert(0, str(Path.cwd()))
-        value: object = getattr(importlib.import_module(module), name)
-    except (Exception, SystemExit) as error:  # the module is the application's own code
-        problem = " ".join(str(error).split())
-        raise ConfigError(
-            f"tracks: {spec!r} cannot be imported: {type(error).__name__}: {problem}"
-        ) from error
+    value = import_from_working_folder(spec, source="tracks")
     if not isinstance(value, list | tuple):
         raise ConfigError(
             f"tracks: {spec!r} must be a list of agentrows.migrate.Track, "

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from typing import TYPE_CHECKING, Final, Generic, TypeAlias, TypeVar, cast
 
 from agentrows.errors import ConfigError, InvalidValue
+from agentrows.named_objects import import_object
 from agentrows.validation import check_id
 
 if TYPE_CHECKING:
@@ -75,15 +75,7 @@ def load_user_function(
             f"no user is configured: set {variable} to module:function, a function that "
             "returns the id of the user of a call"
         )
-    module, separator, path = name.partition(":")
-    if not (module and separator and path):
-        raise ConfigError(f"{source} must be module:function, got {name!r}")
-    try:
-        function: object = importlib.import_module(module)
-        for part in path.split("."):
-            function = getattr(function, part)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"{source} names {name!r}, which cannot be imported: {error}") from error
+    function = import_object(name, source=source)
     if not callable(function):
-        raise ConfigError(f"{source} names {name!r}, which is no function")
+        raise ConfigError(f"{source}: {name!r} must be a function, not {type(function).__name__}")
     return cast("Callable[..., str]", function)

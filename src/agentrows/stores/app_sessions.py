@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     State = dict[str, JsonValue]
     Create = Callable[[], Awaitable[AppSession | None]]
 
-"""Separates an id from the application or session in a row's key; no id may contain it."""
 MOST_ORPHANS: Final = 3
 """Attempts to create a session if its state was left behind; more are not expected."""
 

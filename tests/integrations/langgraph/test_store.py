@@ -408,6 +408,10 @@ async def test_server_opens_a_store_for_a_named_user_function(
     with pytest.raises(ConfigError, match="AGENTROWS_LANGGRAPH_STORE_USER"):
         async with item_store():
             pytest.fail("there is no default user")
+    for spec in ("posixpath", "posixpath:absent", "posixpath:sep"):
+        with pytest.raises(ConfigError, match=f"^the argument user: '{spec}' "):
+            async with item_store(spec):
+                pytest.fail("this names no function")
     monkeypatch.setattr("posixpath.second_label", second_label, raising=False)
     monkeypatch.setenv("AGENTROWS_LANGGRAPH_STORE_USER", "posixpath:second_label")
     async with item_store(ttl={"sweep_interval_minutes": 1}) as store:
