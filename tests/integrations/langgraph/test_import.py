@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import asyncpg
 import pytest
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
 
     from support.postgres import Server
 
+T = TypeVar("T")
+SORTS_BY_TASK: Final = tuple(map(int, version("langgraph-checkpoint-postgres").split(".")[:2])) < (
+    3,
+    2,
+)
+"""AsyncPostgresSaver 3.1 returns writes in the order of the ids of tasks, not of their paths."""
 V1 = "00000000000000000000000000000001.1"
 
 
@@ -47,7 +54,22 @@ def empty(server: Server) -> Iterator[str]:
 
 
 async def collect(saver: BaseCheckpointSaver[Any], config: Any = None) -> list[CheckpointTuple]:  # noqa: ANN401
-    return [one async for one in saver.alist(config)]
+    return [comparable(one) async for one in saver.alist(config)]
+
+
+async def find_newest(saver: BaseCheckpointSaver[Any], config: Any) -> CheckpointTuple | None:  # noqa: ANN401
+    found = await saver.aget_tuple(config)
+    return None if found is None else comparable(found)
+
+
+def comparable(found: CheckpointTuple) -> CheckpointTuple:
+    """Return a checkpoint with its writes in an order that both savers have."""
+    return found._replace(pending_writes=by_task(found.pending_writes or []))
+
+
+def by_task(writes: list[tuple[str, T, Any]]) -> list[tuple[str, T, Any]]:
+    """Return the writes of a checkpoint, sorted by task if the library returns them so."""
+    return sorted(writes, key=lambda write: write[0]) if SORTS_BY_TASK else writes
 
 
 async def copy(client: PostgresClient, dsn: str) -> ImportReport:
@@ -124,14 +146,26 @@ async def test_imported_threads_are_equal_for_the_reader_and_run_on(
         for namespace in {key(one.config)["checkpoint_ns"] for one in expected}:
             config: Any = {"configurable": {"thread_id": name, "checkpoint_ns": namespace}}
             assert await collect(ours, config) == await collect(theirs, config)
-            assert await ours.aget_tuple(config) == await theirs.aget_tuple(config)
+            assert await find_newest(ours, config) == await find_newest(theirs, config)
     assert TASKS in (await collect(ours, thread("old")))[0].checkpoint["channel_values"]
-    history = await ours.aget_delta_channel_history(config=thread("delta"), channels=["items"])
-    assert history == await theirs.aget_delta_channel_history(
-        config={"configurable": {"thread_id": "delta", "checkpoint_ns": ""}}, channels=["items"]
-    )
+    history = (await ours.aget_delta_channel_history(config=thread("delta"), channels=["items"]))[
+        "items"
+    ]
+    original = (
+        await theirs.aget_delta_channel_history(
+            config={"configurable": {"thread_id": "delta", "checkpoint_ns": ""}}, channels=["items"]
+        )
+    )["items"]
+    assert history.keys() == original.keys()
+    assert history.get("seed") == original.get("seed")
+    if SORTS_BY_TASK:
+        assert sorted(map(repr, history["writes"])) == sorted(map(repr, original["writes"]))
+    else:
+        assert history == original
     continued = await graphs.delta_graph(ours, tasks=5).ainvoke({}, thread("delta"))
-    assert continued["items"] == (await delta.ainvoke({}, thread("delta")))["items"]
+    assert continued["items"] == graphs.expected_items(4)
+    if not SORTS_BY_TASK:
+        assert continued["items"] == (await delta.ainvoke({}, thread("delta")))["items"]
     await ours.aprune(["delta", "old"])
     pruned = await graphs.delta_graph(ours, tasks=5).aget_state(thread("delta"))
     assert pruned.values["items"] == continued["items"]
