@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+from importlib.metadata import version
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from a2a.server.cluster import ConcurrentTaskModificationError, TaskVersion
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from integrations.a2a.conftest import Kit, VersionedKit
 
 SECOND = 1_000_000_000
+RETURNS_CONFIGS: Final = tuple(map(int, version("a2a-sdk").split(".")[:2])) >= (1, 3)
+"""The stores of a2a-sdk 1.2 return None for a config that they have stored."""
 
 
 async def test_saved_task_is_returned_replaced_and_deleted(kit: Kit) -> None:
@@ -140,8 +143,9 @@ async def test_token_of_an_older_release_starts_at_its_task(kit: Kit) -> None:
 
 async def test_configs_of_two_users_for_a_task_that_is_not_stored_are_kept(kit: Kit) -> None:
     stored = await kit.push.set_info("t-1", webhook(label="first"), MIRA)
-    assert stored is not None
-    assert (stored.id, stored.task_id) == ("t-1", "t-1")
+    if RETURNS_CONFIGS or kit.name == "agentrows":
+        assert stored is not None
+        assert (stored.id, stored.task_id) == ("t-1", "t-1")
     await kit.push.set_info("t-1", webhook("more"), MIRA)
     await kit.push.set_info("t-1", webhook("more", label="changed"), MIRA)
     await kit.push.set_info("t-1", webhook("of juno", label="third"), JUNO)
