@@ -452,7 +452,8 @@ WHERE
     AND agent_name IN (@agent_name::text, replace(@agent_name, '-', '_'));
 
 -- name: PruneMemories :one
--- Delete expired memories, and extend those that were read at least 10 times by 15 days.
+-- Delete expired memories, at most a batch, and extend those that were read at least 10 times by 15
+-- days.
 --
 -- The access count of an extended memory restarts at 0. Rows that another transaction has locked
 -- are skipped.
@@ -466,7 +467,8 @@ WHERE
 WITH expired AS MATERIALIZED (
     SELECT id, coalesce(access_count, 0) >= 10 AS is_popular FROM memory
     WHERE expires_at <= statement_timestamp()
-    ORDER BY id
+    ORDER BY expires_at
+    LIMIT @batch_size::bigint
     FOR UPDATE SKIP LOCKED
 ),
 extended AS (

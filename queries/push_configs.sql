@@ -14,7 +14,9 @@ WHERE NOT EXISTS (
     SELECT 1 FROM task AS other
     WHERE other.id = @task_id AND other.user_id IS DISTINCT FROM @user_id
 )
-ON CONFLICT (task_id, user_id, config_id) DO UPDATE SET data = excluded.data
+ON CONFLICT (task_id, user_id, config_id) DO UPDATE SET
+    data = excluded.data,
+    created_at = excluded.created_at
 RETURNING config.task_id, config.user_id, config.config_id, config.data, config.created_at;
 
 -- name: ListPushConfigs :many

@@ -319,22 +319,32 @@ WITH given AS MATERIALIZED (
 SELECT task.id FROM task
 INNER JOIN given ON task.session_id = given.id AND task.user_id = given.user_id;
 
--- name: PruneRowsOfTasks :exec
+-- name: PruneRowsOfTasks :one
 -- Delete the events and push notification configs of those of these tasks that no longer exist.
 --
--- Run it after PruneSessions, on the tasks that the sessions had before.
+-- Run it after the statement that deletes tasks, on the tasks that existed before.
 --
 -- unscoped: retention applies to every user
+-- py: one!
+-- py: row PrunedTaskRows
+-- py: doc PrunedTaskRows The numbers of removed events and push configs of tasks.
 WITH pruned_configs AS (
     DELETE FROM agentrows_push_config AS config
     WHERE
         config.task_id = ANY(@task_id::text[])
         AND NOT EXISTS (SELECT 1 FROM task WHERE task.id = config.task_id)
+    RETURNING 1
+),
+pruned_events AS (
+    DELETE FROM agentrows_task_event AS event
+    WHERE
+        event.task_id = ANY(@task_id::text[])
+        AND NOT EXISTS (SELECT 1 FROM task WHERE task.id = event.task_id)
+    RETURNING 1
 )
-DELETE FROM agentrows_task_event AS event
-WHERE
-    event.task_id = ANY(@task_id::text[])
-    AND NOT EXISTS (SELECT 1 FROM task WHERE task.id = event.task_id);
+SELECT
+    (SELECT count(*) FROM pruned_events) AS events,
+    (SELECT count(*) FROM pruned_configs) AS configs;
 
 -- name: PruneSessions :one
 -- Delete those of these sessions that are still idle, and all rows that belong to them.

@@ -89,6 +89,7 @@ from agentrows.gen.models import (
 )
 from agentrows.startup import init_connection
 from agentrows.stores.checkpoints import CheckpointTuple
+from agentrows.stores.retention import PruneProgress, PruneReport, PruneTable
 from agentrows.stores.store_items import StoreCondition
 from agentrows.stores.task_versions import TaskPosition
 from agentrows.stores.thread_imports import ImportedRows
@@ -145,6 +146,9 @@ __all__ = [
     "OwnedByAnother",
     "PoolTimeout",
     "PostgresClient",
+    "PruneProgress",
+    "PruneReport",
+    "PruneTable",
     "PrunedMemories",
     "PrunedSessions",
     "PrunedThreads",

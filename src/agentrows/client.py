@@ -36,6 +36,7 @@ from agentrows.stores.feedback import FeedbackStore
 from agentrows.stores.memory import MemoryStore
 from agentrows.stores.push_configs import PushConfigStore
 from agentrows.stores.push_notifications import PushNotificationStore
+from agentrows.stores.retention import RetentionStore
 from agentrows.stores.sessions import SessionStore
 from agentrows.stores.shares import ShareStore
 from agentrows.stores.store_items import ItemStore
@@ -90,6 +91,7 @@ class Stores(
     CrewAIStore,
     MemoryStore,
     ItemStore,
+    RetentionStore,
     UserStore,
 ):
     """The methods of all stores, on one executor.

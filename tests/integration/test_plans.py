@@ -20,6 +20,7 @@ from agentrows.gen import (
     memory,
     push_configs,
     push_notifications,
+    retention,
     sessions,
     task_versions,
     tasks,
@@ -145,7 +146,7 @@ STATEMENTS = {
     "summarize_feedback": (feedback.SUMMARIZE_FEEDBACK, "'u-1'"),
     "list_memories": (memory.LIST_MEMORIES, "false, 'u-1', 'a-1', now(), '', 10"),
     "delete_memories": (memory.DELETE_MEMORIES, "'u-1', 'a-1', NULL"),
-    "prune_memories": (memory.PRUNE_MEMORIES, ""),
+    "prune_memories": (memory.PRUNE_MEMORIES, "1000"),
     "get_task": (tasks.GET_TASK, "'t-1', 'u-1'"),
     "list_tasks": (tasks.LIST_TASKS, "'s-1', 'u-1', now(), '', 10"),
     "save_task": (
@@ -167,6 +168,36 @@ STATEMENTS = {
         "'t-1', 0, 10",
     ),
     "prune_task_events": (task_versions.PRUNE_TASK_EVENTS, "interval '30 days', 1000"),
+    "prune_deleted_events": (retention.PRUNE_DELETED_EVENTS, "interval '30 days', 1000"),
+    "prune_deleted_checkpoints": (
+        retention.PRUNE_DELETED_CHECKPOINTS,
+        "interval '30 days', 1000",
+    ),
+    "prune_events_without_session": (
+        retention.PRUNE_EVENTS_WITHOUT_SESSION,
+        "interval '30 days', 1000",
+    ),
+    "list_sessions_of_events": (
+        retention.LIST_SESSIONS_OF_EVENTS,
+        "interval '30 days', 'u-1', 's-1'",
+    ),
+    "lock_events_of_sessions": (
+        retention.LOCK_EVENTS_OF_SESSIONS,
+        "interval '30 days', 1000, '{u-1}', '{s-1}'",
+    ),
+    "prune_events_of_sessions": (
+        retention.PRUNE_EVENTS_OF_SESSIONS,
+        "interval '30 days', '{e-1}', '{u-1}'",
+    ),
+    "list_tasks_by_age": (retention.LIST_TASKS_BY_AGE, "interval '30 days', 't-1', 1000"),
+    "lock_tasks": (retention.LOCK_TASKS, "'{t-1}'"),
+    "prune_tasks": (retention.PRUNE_TASKS, "'{t-1}', interval '30 days'"),
+    "prune_push_notifications": (
+        retention.PRUNE_PUSH_NOTIFICATIONS,
+        "'{p-1}', interval '30 days'",
+    ),
+    "prune_feedback": (retention.PRUNE_FEEDBACK, "interval '30 days', 1000"),
+    "prune_keys_of_feedback": (retention.PRUNE_KEYS_OF_FEEDBACK, "'{1}'"),
     "list_push_configs_all_users": (push_configs.LIST_PUSH_CONFIGS_ALL_USERS, "'t-1'"),
     "delete_task": (tasks.DELETE_TASK, "'t-1', 'u-1'"),
     "get_push_notification": (

@@ -397,6 +397,7 @@ async def test_unscoped_role_can_be_denied_all_rows(
 
 OF_ALL_USERS: Final = (
     "erase_user",
+    "prune",
     "prune_expired_sessions",
     "prune_idle_threads",
     "prune_task_events",

@@ -144,6 +144,30 @@ def test_dry_run_and_prune_have_the_same_idle_condition(other: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("listing", "alias", "deletion", "target"),
+    [
+        ("ListSessionsOfEvents", "named", "PruneEventsOfSessions", "e"),
+        ("ListTasksByAge", "t", "PruneTasks", "t"),
+        ("ListPushNotificationsByAge", "p", "PrunePushNotifications", "p"),
+        ("ListPushConfigsByAge", "p", "PrunePushConfigs", "p"),
+        ("ListCrewMemoriesByAge", "page", "PruneCrewMemories", "each"),
+        ("ListFlowStatesByAge", "page", "PruneFlowStates", "each"),
+    ],
+)
+def test_deletion_checks_the_condition_of_its_list_again(
+    listing: str, alias: str, deletion: str, target: str
+) -> None:
+    before, ended, _ = sql_of(listing).rpartition('AS "is_idle!"')
+    condition = re.split(r"(?m)^    (?:coalesce\(\(|\()$", before)[-1]
+    condition = re.sub(r"\)(?:, false\))?\s*$", "", condition)
+    condition = re.sub(rf"\b{alias}\.", f"{target}.", condition)
+
+    assert ended
+    assert len(condition) > 100
+    assert " ".join(condition.split()) in " ".join(sql_of(deletion).split())
+
+
+@pytest.mark.parametrize(
     "path", sorted({*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")}), ids=name
 )
 def test_every_relative_link_of_a_document_exists(path: Path) -> None:

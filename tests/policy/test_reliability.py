@@ -13,7 +13,17 @@ DOCUMENT = (ROOT / "docs" / "reliability.md").read_text()
 ONCE = "once"
 TRANSACTION = "in a transaction of their own"
 STREAM = "a stream, begun once"
-ALL_OF_IT = {"_check_key", "_check_owner", "require", "read_access_scope", "choose_isolation"}
+ALL_OF_IT = {
+    "_Run",
+    "_check_key",
+    "_check_owner",
+    "choose_isolation",
+    "find_obstacle",
+    "read_access_scope",
+    "require",
+    "run_all_batches",
+    "run_batches",
+}
 """Functions of the store's executor that run no statement, or declare it themselves."""
 
 
@@ -60,7 +70,8 @@ def declared_in_the_stores() -> dict[str, str]:
             if isinstance(node, ast.AsyncFunctionDef)
         }
         for name, text in methods.items():
-            helped = [methods[helper] for helper in re.findall(r"self\.(_\w+)\(", text)]
+            helpers = re.findall(r"self\.(_\w+)\(", text)
+            helped = [methods[helper] for helper in helpers if helper in methods]
             declaration = declared("\n".join([text, *helped]))
             if declaration and not name.startswith("_"):
                 declarations[name] = declaration

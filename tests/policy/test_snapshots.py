@@ -34,7 +34,7 @@ REVIEWED: Final = {
     "UpsertPushNotification": "inserts a config of the locked task; a taken id is a conflict",
 }
 """Reviewed statements, with the reason."""
-AFTER_LOCKS: Final = {"EraseUser", "PruneSessions", "PurgeSession", "PurgeTask"}
+AFTER_LOCKS: Final = {"EraseUser", "PruneSessions", "PruneTasks", "PurgeSession", "PurgeTask"}
 """Statements that remove a session or a task, run after statements that lock them."""
 
 

@@ -360,6 +360,12 @@ KINDS: Final[dict[str, Kind]] = {
     "bool | Unset": Kind(lambda value: value is UNSET or FLAG.fits(value), FLAG.corpus, FLAG.more),
     "datetime | Unset | None": optional(MOMENT),
     "timedelta": Kind(lambda value: isinstance(value, timedelta), SPANS, st.timedeltas()),
+    "timedelta | None": Kind(
+        lambda value: value is None or value is UNSET or isinstance(value, timedelta),
+        SPANS,
+        st.timedeltas(),
+    ),
+    "Iterable[PruneTable] | None": optional(IDS),
     "VectorLike": VECTOR,
     "VectorLike | Unset | None": optional(VECTOR),
     "JsonValue | Unset": Kind(
@@ -507,12 +513,16 @@ class Case:
         return self.argument if self.field is None else f"{self.argument}[0].{self.field}"
 
 
+FUNCTIONS: Final = ("on_progress",)
+"""Arguments that are called: a value that can be called may raise an error of its own."""
+
+
 def cases(stores: type, *methods: str) -> list[Case]:
     """Every argument of these methods, from their signatures; a batch's fields as well."""
     found: list[Case] = []
     for method in methods:
         for name, parameter in inspect.signature(getattr(stores, method)).parameters.items():
-            if name != "self":
+            if name not in ("self", *FUNCTIONS):
                 found.append(Case(method, name, None, KINDS[str(parameter.annotation)]))
         if method in BATCHES:
             argument, model, fields = BATCHES[method]

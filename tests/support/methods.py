@@ -290,6 +290,9 @@ METHODS: Final[dict[str, dict[str, Arguments]]] = {
         "delete_store_items": {"keys": [("notes", "n-1")], **MIRA},
         "prune_expired_store_items": {},
     },
+    "retention": {
+        "prune": {"older_than": timedelta(days=1)},
+    },
     "store vectors": {
         "search_store_vectors": {"embedding": [1.0], "space": "plane", **MIRA},
     },

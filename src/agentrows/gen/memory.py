@@ -668,7 +668,8 @@ PRUNE_MEMORIES: Final = """-- name: PruneMemories :one
 WITH expired AS MATERIALIZED (
     SELECT id, coalesce(access_count, 0) >= 10 AS is_popular FROM memory
     WHERE expires_at <= statement_timestamp()
-    ORDER BY id
+    ORDER BY expires_at
+    LIMIT $1::bigint
     FOR UPDATE SKIP LOCKED
 ),
 extended AS (
@@ -689,13 +690,14 @@ SELECT
     (SELECT count(*) FROM extended) AS extended"""
 
 
-async def prune_memories(db: DBTX, /) -> models.PrunedMemories:
-    """Delete expired memories, and extend those that were read at least 10 times by 15 days.
+async def prune_memories(db: DBTX, /, *, batch_size: int) -> models.PrunedMemories:
+    """Delete expired memories, at most a batch, and extend those that were read at least 10 times by 15
+    days.
 
     The access count of an extended memory restarts at 0. Rows that another transaction has locked
     are skipped.
 
     unscoped: retention applies to every user
     """
-    row = await db.fetchrow(PRUNE_MEMORIES)
+    row = await db.fetchrow(PRUNE_MEMORIES, batch_size)
     return _READ_PRUNED_MEMORIES(required(row, "PruneMemories"))

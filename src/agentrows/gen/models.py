@@ -22,9 +22,11 @@ __all__ = [
     "CopiedThread",
     "CrewAIFlowState",
     "CrewAIMemory",
+    "DeletedRows",
     "DeletedStoreItems",
     "ErasedUser",
     "Event",
+    "EventKey",
     "ExportedRow",
     "Feedback",
     "FeedbackSummary",
@@ -33,6 +35,11 @@ __all__ = [
     "ImportedCheckpoint",
     "ImportedValue",
     "ImportedWrite",
+    "ListedCrewThread",
+    "ListedPushConfig",
+    "ListedPushNotification",
+    "ListedSession",
+    "ListedTask",
     "ListedThread",
     "LockedCheckpoints",
     "LockedTools",
@@ -48,8 +55,11 @@ __all__ = [
     "PrunedMemories",
     "PrunedSessions",
     "PrunedStoreItem",
+    "PrunedTaskRows",
+    "PrunedTasks",
     "PrunedThreads",
     "PushConfig",
+    "PushConfigKey",
     "PushNotification",
     "RefreshedTools",
     "Session",
@@ -213,7 +223,7 @@ class PushConfig(BaseModel):
     data: bytes = Field(
         description="The config in the form of the application, which may be encrypted.",
     )
-    created_at: dt.datetime = Field(description="When the config was first stored.")
+    created_at: dt.datetime = Field(description="When the config was last stored.")
 
 
 class PushNotification(BaseModel):
@@ -477,6 +487,20 @@ class CopiedThread(BaseModel):
     clashes: int = Field(description="Values of the target that differ under the same version.")
 
 
+class DeletedRows(BaseModel):
+    """The numbers of rows that were marked as deleted before a retention, by table."""
+
+    agent: int
+    tool: int
+    toolserver: int
+    event: int
+    push_notification: int
+    crewai_agent_memory: int
+    crewai_flow_state: int
+    lg_checkpoint: int
+    lg_checkpoint_write: int
+
+
 class DeletedStoreItems(BaseModel):
     """The number of deleted items."""
 
@@ -521,6 +545,13 @@ class ErasedUser(BaseModel):
     uncovered_tables: list[str] = Field(
         description="Tables of another release or of the application that have a column user_id; their rows stay.",
     )
+
+
+class EventKey(BaseModel):
+    """The key of an event."""
+
+    id: str = Field(description="Chosen by the application; unique for the user.")
+    user_id: str = Field(description="The owner of the event.")
 
 
 class ExportedRow(BaseModel):
@@ -633,6 +664,50 @@ class ImportedWrite(BaseModel):
         default=None,
         description="The time of the write's checkpoint; None if it is unknown.",
     )
+
+
+class ListedCrewThread(BaseModel):
+    """A thread with CrewAI rows of a table, and whether it is idle."""
+
+    user_id: str = Field(description="The owner of the thread.")
+    thread_id: str = Field(
+        description="The thread of the crew, usually the id of a session of the user.",
+    )
+    number_of_rows: int
+    is_idle: bool
+
+
+class ListedPushConfig(BaseModel):
+    """A push config, and whether it can be removed."""
+
+    task_id: str = Field(description="The task whose progress is reported.")
+    user_id: str = Field(description="The user that registered the config.")
+    config_id: str = Field(
+        description="Chosen by the application; unique for the task and the user.",
+    )
+    is_idle: bool
+
+
+class ListedPushNotification(BaseModel):
+    """A push notification config, and whether it can be removed."""
+
+    id: str = Field(description="Chosen by the application; unique for the task.")
+    is_idle: bool
+
+
+class ListedSession(BaseModel):
+    """A session that events name, and whether it is idle and not stored."""
+
+    user_id: str
+    session_id: str
+    is_idle: bool
+
+
+class ListedTask(BaseModel):
+    """A task, and whether it can be removed."""
+
+    id: str = Field(description="Chosen by the application; unique across all users.")
+    is_idle: bool
 
 
 class ListedThread(BaseModel):
@@ -834,6 +909,20 @@ class PrunedStoreItem(BaseModel):
     )
 
 
+class PrunedTaskRows(BaseModel):
+    """The numbers of removed events and push configs of tasks."""
+
+    events: int
+    configs: int
+
+
+class PrunedTasks(BaseModel):
+    """The numbers of removed tasks and push notification configs."""
+
+    tasks: int
+    push_notifications: int
+
+
 class PrunedThreads(BaseModel):
     """The numbers of rows that a prune of threads removed, by table."""
 
@@ -841,6 +930,16 @@ class PrunedThreads(BaseModel):
     checkpoints: int
     checkpoint_writes: int
     checkpoint_values: int = Field(description="Values of channels.")
+
+
+class PushConfigKey(BaseModel):
+    """The key of a push config."""
+
+    task_id: str = Field(description="The task whose progress is reported.")
+    user_id: str = Field(description="The user that registered the config.")
+    config_id: str = Field(
+        description="Chosen by the application; unique for the task and the user.",
+    )
 
 
 class RefreshedTools(BaseModel):
@@ -1168,8 +1267,10 @@ class ThreadHead(BaseModel):
 class ThreadKey(BaseModel):
     """The key of a thread."""
 
-    user_id: str
-    thread_id: str
+    user_id: str = Field(description="The owner of the thread.")
+    thread_id: str = Field(
+        description="The LangGraph thread, usually the id of a session of the user.",
+    )
 
 
 class ValueKey(BaseModel):

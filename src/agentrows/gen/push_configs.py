@@ -27,7 +27,9 @@ WHERE NOT EXISTS (
     SELECT 1 FROM task AS other
     WHERE other.id = $1 AND other.user_id IS DISTINCT FROM $2
 )
-ON CONFLICT (task_id, user_id, config_id) DO UPDATE SET data = excluded.data
+ON CONFLICT (task_id, user_id, config_id) DO UPDATE SET
+    data = excluded.data,
+    created_at = excluded.created_at
 RETURNING config.task_id, config.user_id, config.config_id, config.data, config.created_at"""
 
 

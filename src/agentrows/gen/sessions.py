@@ -74,6 +74,8 @@ _READ_IDLE_SESSION: Final = reader(models.IdleSession, _IDLE_SESSION_COLUMNS)
 _SESSION_KEY_COLUMNS: Final = ("id", "user_id")
 _READ_SESSION_KEY: Final = reader(models.SessionKey, _SESSION_KEY_COLUMNS)
 _LIST_STR: Final[TypeAdapter[list[str]]] = TypeAdapter(list[str])
+_PRUNED_TASK_ROWS_COLUMNS: Final = ("events", "configs")
+_READ_PRUNED_TASK_ROWS: Final = reader(models.PrunedTaskRows, _PRUNED_TASK_ROWS_COLUMNS)
 _PRUNED_SESSIONS_COLUMNS: Final = (
     "sessions",
     "tasks",
@@ -700,27 +702,35 @@ async def list_tasks_of_sessions(
     return _LIST_STR.validate_python(found)
 
 
-PRUNE_ROWS_OF_TASKS: Final = """-- name: PruneRowsOfTasks :exec
+PRUNE_ROWS_OF_TASKS: Final = """-- name: PruneRowsOfTasks :one
 WITH pruned_configs AS (
     DELETE FROM agentrows_push_config AS config
     WHERE
         config.task_id = ANY($1::text[])
         AND NOT EXISTS (SELECT 1 FROM task WHERE task.id = config.task_id)
+    RETURNING 1
+),
+pruned_events AS (
+    DELETE FROM agentrows_task_event AS event
+    WHERE
+        event.task_id = ANY($1::text[])
+        AND NOT EXISTS (SELECT 1 FROM task WHERE task.id = event.task_id)
+    RETURNING 1
 )
-DELETE FROM agentrows_task_event AS event
-WHERE
-    event.task_id = ANY($1::text[])
-    AND NOT EXISTS (SELECT 1 FROM task WHERE task.id = event.task_id)"""
+SELECT
+    (SELECT count(*) FROM pruned_events) AS events,
+    (SELECT count(*) FROM pruned_configs) AS configs"""
 
 
-async def prune_rows_of_tasks(db: DBTX, /, *, task_id: Sequence[str]) -> None:
+async def prune_rows_of_tasks(db: DBTX, /, *, task_id: Sequence[str]) -> models.PrunedTaskRows:
     """Delete the events and push notification configs of those of these tasks that no longer exist.
 
-    Run it after PruneSessions, on the tasks that the sessions had before.
+    Run it after the statement that deletes tasks, on the tasks that existed before.
 
     unscoped: retention applies to every user
     """
-    await db.execute(PRUNE_ROWS_OF_TASKS, task_id)
+    row = await db.fetchrow(PRUNE_ROWS_OF_TASKS, task_id)
+    return _READ_PRUNED_TASK_ROWS(required(row, "PruneRowsOfTasks"))
 
 
 PRUNE_SESSIONS: Final = """-- name: PruneSessions :one

@@ -9,13 +9,16 @@ from __future__ import annotations
 import json
 import uuid
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from agentrows.errors import InvalidValue, NotFound, OwnedByAnother
 from agentrows.gen import memory as queries
-from agentrows.gen.models import Memory, NewMemory
+from agentrows.gen.models import Memory, NewMemory, PrunedMemories
 from agentrows.stores._pages import NEWEST, check_after, page_after
 from agentrows.stores._requirements import VECTORS, require
+from agentrows.stores._retention import BATCH_SIZE, Batch, run_all_batches
+from agentrows.stores._table_retention import expired_memories
 from agentrows.validation import (
     UNSET,
     check_batch,
@@ -40,7 +43,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from agentrows.db.executor import Executor
-    from agentrows.gen.models import MemoryHit, PrunedMemories
+    from agentrows.gen.models import MemoryHit
     from agentrows.validation import Unset, VectorLike
 
 EXACT_UP_TO: Final = 2000
@@ -254,9 +257,12 @@ class MemoryStore:
 
         A memory that was read at least 10 times is extended: it expires 15 days from now, and its
         access count restarts at 0. Memories that another transaction has locked are skipped.
+        Each transaction deletes or extends up to 1,000. `prune` does the same for other tables.
         """
         require(self.db, VECTORS)
-        return await queries.prune_memories(self.db.repeatable)
+        batch = Batch(timedelta(0))
+        removed = await run_all_batches(self.db, expired_memories, batch, goal=BATCH_SIZE)
+        return PrunedMemories(deleted=removed.rows["memory"], extended=removed.extended)
 
 
 def _check_optional_embedding(value: VectorLike | Unset | None) -> Vector | None:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
 from agentrows.errors import AlreadyExists, Deleted, NotFound
-from agentrows.gen import app_sessions as app_queries
 from agentrows.gen import sessions as queries
-from agentrows.gen import threads as thread_queries
 from agentrows.gen.models import PrunedSessions, Session
-from agentrows.stores._isolation import check_read_committed, choose_isolation
+from agentrows.stores._isolation import check_read_committed
 from agentrows.stores._pages import NEWEST, check_after, page_after
 from agentrows.stores._requirements import TASK_OWNERS, require
+from agentrows.stores._retention import BATCH_SIZE, FIRST_PARENTS, Batch, run_all_batches
 from agentrows.stores._row_security import read_access_scope
-from agentrows.stores._thread_values import delete_unnamed_values
+from agentrows.stores._session_retention import TABLES_OF_SESSIONS, idle_sessions
 from agentrows.validation import (
     UNSET,
     check_choice,
@@ -31,16 +30,10 @@ from agentrows.validation import (
 
 if TYPE_CHECKING:
     from agentrows.db.executor import Executor
-    from agentrows.gen.dbtx import DBTX
-    from agentrows.gen.models import AccessScope, IdleSession
     from agentrows.stores._pages import PagePosition
     from agentrows.validation import Unset
 
     Order = Literal["activity", "created"]
-
-
-PRUNE_BATCH_SIZE: Final = 1000
-"""Sessions that one transaction of a prune locks and removes."""
 
 
 @dataclass(frozen=True)
@@ -272,9 +265,9 @@ class SessionStore:
         and shares are removed with them, and without being counted their states, and the events
         and push configs of A2A tasks. A session is idle if neither its own row nor any of these
         rows was written within the retention, and no share of it was opened. Deleting a row does
-        not count as writing it. Sessions are removed in batches of at most 1000, each in a
+        not count as writing it. Sessions are removed in batches of about 1,000 rows, each in a
         transaction of its own; sessions in use by another transaction are skipped. A retention of
-        zero or less removes nothing.
+        zero or less removes nothing. `prune` does the same for other tables.
 
         Returns the number of removed rows by table; `dry_run` counts them and removes none. Inside
         a transaction all batches are part of it, and it must be read committed.
@@ -288,86 +281,17 @@ class SessionStore:
         check_retention("retention", retention)
         check_flag("dry_run", dry_run)
         if retention <= timedelta(0):
-            return _add_up([])
+            return _to_model(Counter())
         scope = await read_access_scope(self.db.repeatable, "prune_expired_sessions")
-        if dry_run:
-            return await _count_expired(self.db.repeatable, scope, retention)
-        if self.db.in_transaction:
+        if self.db.in_transaction and not dry_run:
             check_read_committed(scope.isolation, "prune_expired_sessions")
-        batches: list[PrunedSessions] = []
-        last: IdleSession | None = None
-        while True:
-            prune = partial(_prune_batch, retention=retention, after=last, access=scope)
-            last, pruned = await self.db.repeat(prune, isolation=choose_isolation(self.db))
-            if last is None:
-                return _add_up(batches)
-            batches.append(pruned)
-
-
-async def _count_expired(db: DBTX, access: AccessScope, retention: timedelta) -> PrunedSessions:
-    counted = await queries.count_expired_sessions(db, retention=retention)
-    if access.has_checkpoint_values:
-        counted.checkpoint_values = await queries.count_values_of_expired_sessions(
-            db, retention=retention
+        removed = await run_all_batches(
+            self.db,
+            idle_sessions(scope),
+            Batch(retention, size=FIRST_PARENTS, dry_run=dry_run),
+            goal=BATCH_SIZE,
         )
-    return counted
-
-
-async def _prune_batch(
-    db: Executor, *, retention: timedelta, after: IdleSession | None, access: AccessScope
-) -> tuple[IdleSession | None, PrunedSessions]:
-    """Delete the expired ones of the next idle sessions; return the last of these, None at the end.
-
-    Locked sessions, and sessions with a locked task or checkpoint, are skipped.
-    """
-    # Rows are locked in statements of their own: the snapshot of the deleting statement is then
-    # newer than the locks, so that it sees the rows that were committed before.
-    idle = await queries.list_idle_sessions(
-        db,
-        retention=retention,
-        after_time=after.last_used if after else "-infinity",
-        after_id=after.id if after else "",
-        after_user_id=after.user_id if after else "",
-        batch_size=PRUNE_BATCH_SIZE,
-    )
-    # This runs without idle sessions too: a role without the right to delete gets its error.
-    locked = await queries.lock_expired_sessions(
-        db,
-        retention=retention,
-        id=[session.id for session in idle],
-        user_id=[session.user_id for session in idle],
-    )
-    if not locked:
-        return idle[-1] if idle else None, _add_up([])
-    sessions = await queries.lock_tasks_of_sessions(
-        db, id=[session.id for session in locked], user_id=[session.user_id for session in locked]
-    )
-    keys = [(session.user_id, session.id) for session in sessions]
-    if access.has_checkpoint_values:
-        threads = await thread_queries.lock_idle_threads(
-            db, user_id=[key[0] for key in keys], thread_id=[key[1] for key in keys]
-        )
-        keys = [(thread.user_id, thread.thread_id) for thread in threads]
-    pruned = await _delete_sessions(db, keys, retention=retention, access=access)
-    return idle[-1], pruned
-
-
-async def _delete_sessions(
-    db: Executor, keys: list[tuple[str, str]], *, retention: timedelta, access: AccessScope
-) -> PrunedSessions:
-    """Delete the locked sessions, by user and id, that are still idle, and the rows of these."""
-    user_ids, ids = [key[0] for key in keys], [key[1] for key in keys]
-    tasks: list[str] = []
-    if access.has_task_events:
-        tasks = await queries.list_tasks_of_sessions(db, id=ids, user_id=user_ids)
-    pruned = await queries.prune_sessions(db, retention=retention, id=ids, user_id=user_ids)
-    if tasks:
-        await queries.prune_rows_of_tasks(db, task_id=tasks)
-    if access.has_checkpoint_values:
-        pruned.checkpoint_values = await delete_unnamed_values(db, keys)
-    if access.has_states:
-        await app_queries.delete_pruned_states(db, id=ids, user_id=user_ids)
-    return pruned
+        return _to_model(removed.rows)
 
 
 def _page_position(after: Session | None, order: Order) -> PagePosition:
@@ -379,17 +303,7 @@ def _page_position(after: Session | None, order: Order) -> PagePosition:
     return page_after(after.updated_at if order == "activity" else after.created_at, after.id)
 
 
-def _add_up(batches: list[PrunedSessions]) -> PrunedSessions:
-    """Return the number of removed rows of all batches, by table."""
-    return PrunedSessions(
-        sessions=sum(batch.sessions for batch in batches),
-        tasks=sum(batch.tasks for batch in batches),
-        push_notifications=sum(batch.push_notifications for batch in batches),
-        events=sum(batch.events for batch in batches),
-        checkpoints=sum(batch.checkpoints for batch in batches),
-        checkpoint_writes=sum(batch.checkpoint_writes for batch in batches),
-        checkpoint_values=sum(batch.checkpoint_values for batch in batches),
-        crewai_memories=sum(batch.crewai_memories for batch in batches),
-        crewai_flow_states=sum(batch.crewai_flow_states for batch in batches),
-        shares=sum(batch.shares for batch in batches),
+def _to_model(rows: Counter[str]) -> PrunedSessions:
+    return PrunedSessions.model_validate(
+        {name: rows[table] for name, table in TABLES_OF_SESSIONS.items()}
     )

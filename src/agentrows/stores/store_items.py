@@ -7,7 +7,8 @@ root. Methods with embeddings need the track agentrows_vector.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple, get_args
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from agentrows.gen import store_items as queries
 from agentrows.gen import store_vectors as vector_queries
@@ -28,6 +29,8 @@ from agentrows.stores._items import (
     match_patterns,
 )
 from agentrows.stores._requirements import STORE_ITEMS, STORE_VECTORS, VECTORS, require
+from agentrows.stores._retention import BATCH_SIZE, Batch, run_all_batches
+from agentrows.stores._table_retention import expired_store_items
 from agentrows.validation import (
     check_choice,
     check_flag,
@@ -45,9 +48,6 @@ if TYPE_CHECKING:
     from agentrows.validation import VectorLike
 
 __all__ = ["ItemStore", "StoreCondition"]
-
-PRUNED_AT_ONCE: Final = 1000
-"""Items that a prune deletes in one transaction."""
 
 
 @dataclass(frozen=True)
@@ -267,17 +267,16 @@ class ItemStore:
         """Delete all users' expired items and their vectors; return the number of items.
 
         Each transaction deletes up to 1,000 items. Items that another transaction has locked are
-        skipped.
+        skipped. `prune` does the same for other tables.
 
         Raises:
             SchemaBehind: this needs migration 21 of the track agentrows.
 
         """
         require(self.db, STORE_ITEMS)
-        total = 0
-        while pruned := await self.db.repeat(_prune_batch, isolation=choose_isolation(self.db)):
-            total += pruned
-        return total
+        batch = Batch(timedelta(0))
+        removed = await run_all_batches(self.db, expired_store_items, batch, goal=BATCH_SIZE)
+        return removed.rows["agentrows_store_item"]
 
 
 class _NewItems(NamedTuple):
@@ -335,16 +334,3 @@ async def _delete(
             db.repeatable, user_id=user_id, namespace=namespaces, key=names
         )
     return deleted.deleted
-
-
-async def _prune_batch(db: Executor) -> int:
-    """Delete a batch of expired items and their vectors, and return the number of items."""
-    pruned = await queries.prune_store_items(db.repeatable, batch_size=PRUNED_AT_ONCE)
-    if pruned and pruned[0].has_vectors:
-        await vector_queries.prune_store_vectors(
-            db.repeatable,
-            user_id=[item.user_id for item in pruned],
-            namespace=[item.namespace for item in pruned],
-            key=[item.key for item in pruned],
-        )
-    return len(pruned)

@@ -13,7 +13,9 @@ from agentrows.gen import tasks
 from agentrows.gen.models import VersionedTask
 from agentrows.stores._isolation import check_read_committed, choose_isolation
 from agentrows.stores._requirements import TASK_OWNERS, TASK_VERSIONS, require
+from agentrows.stores._retention import BATCH_SIZE, Batch, run_all_batches
 from agentrows.stores._row_security import read_access_scope
+from agentrows.stores._table_retention import old_task_events
 from agentrows.validation import (
     INT64,
     LARGEST_BYTES,
@@ -24,6 +26,7 @@ from agentrows.validation import (
     check_int64,
     check_limit,
     check_optional_id,
+    check_retention,
     check_row,
     check_text,
 )
@@ -36,10 +39,6 @@ if TYPE_CHECKING:
 
 TASK_EVENT_CHANNEL: Final = "agentrows_task_event"
 """The channel of `save_task(…, notify=True)`; the payload is the id of the task."""
-LONGEST_RETENTION: Final = timedelta(days=365_000)
-"""PostgreSQL can subtract this much from the current time without an overflow."""
-PRUNE_BATCH_SIZE: Final = 10_000
-"""Events that one statement of a prune deletes."""
 BEFORE_ALL_TIMES: Final = INT64.start
 """The place of a task without a time in the order of lists."""
 
@@ -284,8 +283,8 @@ class TaskVersionStore:
     async def prune_task_events(self, retention: timedelta, *, dry_run: bool = False) -> int:
         """Delete the events of all users' tasks that are older than `retention`; return how many.
 
-        The tasks stay. Events are deleted in batches of 10,000. A retention of zero or less removes
-        nothing; `dry_run` counts the events and removes none.
+        The tasks stay. Events are deleted in batches of up to 1,000. A retention of zero or less
+        removes nothing; `dry_run` counts the events and removes none.
 
         Raises:
             ConfigError: policies hide every row (agentrows.unscoped).
@@ -293,23 +292,14 @@ class TaskVersionStore:
 
         """
         require(self.db, TASK_OWNERS, TASK_VERSIONS)
-        if not isinstance(retention, timedelta):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvalidValue("retention must be a timedelta")
+        check_retention("retention", retention)
         check_flag("dry_run", dry_run)
-        if retention > LONGEST_RETENTION:
-            raise InvalidValue(f"retention must be at most {LONGEST_RETENTION.days:,} days")
         if retention <= timedelta(0):
             return 0
-        db = self.db.repeatable
-        await read_access_scope(db, "prune_task_events")
-        if dry_run:
-            return await queries.count_expired_task_events(db, retention=retention)
-        pruned = 0
-        while batch := await queries.prune_task_events(
-            db, retention=retention, batch_size=PRUNE_BATCH_SIZE
-        ):
-            pruned += batch
-        return pruned
+        await read_access_scope(self.db.repeatable, "prune_task_events")
+        batch = Batch(retention, dry_run=dry_run)
+        removed = await run_all_batches(self.db, old_task_events, batch, goal=BATCH_SIZE)
+        return removed.rows["agentrows_task_event"]
 
     async def _explain_conflict(self, id: str, user_id: str, version: int | None) -> Conflict:
         """Return the error for a task that a statement could not store."""

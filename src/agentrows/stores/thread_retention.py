@@ -7,6 +7,7 @@ still not named. What is stored meanwhile stays whole; `queries/threads.sql` giv
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -20,7 +21,10 @@ from agentrows.stores._isolation import check_read_committed, choose_isolation
 from agentrows.stores._pages import NEWEST, check_after, page_after
 from agentrows.stores._pairs import check_pairs
 from agentrows.stores._requirements import THREADS, require
+from agentrows.stores._retention import BATCH_SIZE, FIRST_PARENTS, Batch, run_all_batches
 from agentrows.stores._row_security import read_access_scope
+from agentrows.stores._session_retention import THREADS as IDLE_THREADS
+from agentrows.stores._session_retention import idle_threads
 from agentrows.stores._thread_values import delete_unnamed_values
 from agentrows.validation import (
     check_flag,
@@ -34,7 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from agentrows.db.executor import Executor
-    from agentrows.gen.models import ListedThread
 
 
 class CheckpointKey(NamedTuple):
@@ -177,9 +180,10 @@ class ThreadRetentionStore:
         """Delete the threads of all users without a write for longer than `older_than`.
 
         A thread whose id is that of a session of its user, deleted or not, is left out:
-        `prune_expired_sessions` removes it with the session. Threads are removed in batches of at
-        most 100, each in a transaction of its own; threads in use by another transaction are
-        skipped. An `older_than` of zero or less removes nothing.
+        `prune_expired_sessions` removes it with the session. Threads are removed in batches of
+        about 1,000 rows, each in a transaction of its own; threads in use by another transaction
+        are skipped. An `older_than` of zero or less removes nothing. `prune` does the same for
+        other tables.
 
         Returns the number of removed rows by table; `dry_run` counts them and removes none. Inside
         a transaction all batches are part of it, and it must be read committed.
@@ -192,58 +196,19 @@ class ThreadRetentionStore:
         require(self.db, THREADS)
         check_retention("older_than", older_than)
         check_flag("dry_run", dry_run)
-        total = PrunedThreads(threads=0, checkpoints=0, checkpoint_writes=0, checkpoint_values=0)
-        if older_than <= timedelta(0):
-            return total
-        scope = await read_access_scope(self.db.repeatable, "prune_idle_threads")
-        if dry_run:
-            return await queries.count_idle_threads(self.db.repeatable, retention=older_than)
-        if self.db.in_transaction:
-            check_read_committed(scope.isolation, "prune_idle_threads")
-        last: ListedThread | None = None
-        while True:
-            prune = partial(_prune_idle_threads, older_than=older_than, after=last)
-            last, pruned = await self.db.repeat(prune, isolation=choose_isolation(self.db))
-            if last is None:
-                return total
-            total.threads += pruned.threads
-            total.checkpoints += pruned.checkpoints
-            total.checkpoint_writes += pruned.checkpoint_writes
-            total.checkpoint_values += pruned.checkpoint_values
-
-
-async def _prune_idle_threads(
-    db: Executor, *, older_than: timedelta, after: ListedThread | None
-) -> tuple[ListedThread | None, PrunedThreads]:
-    """Delete the idle ones of the next threads; return the last of these, None at the end."""
-    listed = await queries.list_idle_threads(
-        db,
-        retention=older_than,
-        after_user_id=after.user_id if after else "",
-        after_thread_id=after.thread_id if after else "",
-    )
-    idle = [thread for thread in listed if thread.is_idle]
-    # This runs without idle threads too: a role without the right to delete gets its error.
-    locked = await queries.lock_idle_threads(
-        db,
-        user_id=[thread.user_id for thread in idle],
-        thread_id=[thread.thread_id for thread in idle],
-    )
-    deleted = await queries.delete_idle_threads(
-        db,
-        retention=older_than,
-        user_id=[thread.user_id for thread in locked],
-        thread_id=[thread.thread_id for thread in locked],
-    )
-    values = await delete_unnamed_values(
-        db, [(thread.user_id, thread.thread_id) for thread in deleted]
-    )
-    return listed[-1] if listed else None, PrunedThreads(
-        threads=len(deleted),
-        checkpoints=sum(thread.checkpoints for thread in deleted),
-        checkpoint_writes=sum(thread.checkpoint_writes for thread in deleted),
-        checkpoint_values=values,
-    )
+        rows: Counter[str] = Counter()
+        if older_than > timedelta(0):
+            scope = await read_access_scope(self.db.repeatable, "prune_idle_threads")
+            if self.db.in_transaction and not dry_run:
+                check_read_committed(scope.isolation, "prune_idle_threads")
+            batch = Batch(older_than, size=FIRST_PARENTS, dry_run=dry_run)
+            rows = (await run_all_batches(self.db, idle_threads, batch, goal=BATCH_SIZE)).rows
+        return PrunedThreads(
+            threads=rows[IDLE_THREADS],
+            checkpoints=rows["lg_checkpoint"],
+            checkpoint_writes=rows["lg_checkpoint_write"],
+            checkpoint_values=rows["agentrows_checkpoint_blob"],
+        )
 
 
 async def _delete_threads(db: Executor, *, user_id: str, thread_ids: Sequence[str]) -> int:
