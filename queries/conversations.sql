@@ -8,10 +8,10 @@
 -- deleted or belongs to another agent, if it does not exist and has events, or if an id is that of
 -- another event of the user. An event that is stored already stays as it is. The times of items
 -- differ by a microsecond each and follow the last activity of the session, which is read after the
--- session is locked: the order is that of the commits, even after the clock was set back. The time
--- of the last activity is ignored as far as it is more than an hour in the future. The arrays come
--- from a table expression: otherwise the planner would inspect them and make a new plan for every
--- call. The scalar subqueries read an index whatever the statistics are; a join could read all
+-- session is locked, and its last event: the order is that of the commits, even after the clock was
+-- set back. The time of the last activity is ignored as far as it is more than an hour in the
+-- future, that of a last event from the year 9999 on. The arrays come from a table expression:
+-- otherwise the planner would inspect them and make a new plan for every call. The scalar subqueries read an index whatever the statistics are; a join could read all
 -- events of the user, and NOT EXISTS the whole table.
 WITH given AS MATERIALIZED (
     SELECT @id::text[] AS id, @data::text[] AS data
@@ -54,6 +54,16 @@ active AS (
             least(
                 coalesce(s.updated_at, '-infinity'::timestamptz),
                 clock_timestamp() + interval '1 hour'
+            ) + cardinality(@id::text[]) * interval '1 microsecond',
+            (
+                SELECT last.created_at FROM event AS last
+                WHERE
+                    last.user_id = @user_id
+                    AND last.session_id = @session_id
+                    AND coalesce(last.created_at, '-infinity'::timestamptz)
+                    < '9999-01-01 00:00:00+00'::timestamptz
+                ORDER BY coalesce(last.created_at, '-infinity'::timestamptz) DESC, last.id DESC
+                LIMIT 1
             ) + cardinality(@id::text[]) * interval '1 microsecond'
         )
     WHERE s.deleted_at IS NULL AND s.agent_id = excluded.agent_id

@@ -491,7 +491,20 @@ clock AS MATERIALIZED (
         locked.id AS session_id,
         locked.user_id,
         own.version,
-        greatest(clock_timestamp(), locked.updated_at + interval '1 microsecond') AS now
+        greatest(
+            clock_timestamp(),
+            locked.updated_at + interval '1 microsecond',
+            (
+                SELECT last.created_at FROM event AS last
+                WHERE
+                    last.user_id = locked.user_id
+                    AND last.session_id = locked.id
+                    AND coalesce(last.created_at, '-infinity'::timestamptz)
+                    < '9999-01-01 00:00:00+00'::timestamptz
+                ORDER BY coalesce(last.created_at, '-infinity'::timestamptz) DESC, last.id DESC
+                LIMIT 1
+            ) + interval '1 microsecond'
+        ) AS now
     FROM own, locked
 ),
 touched AS (
@@ -568,7 +581,8 @@ async def append_app_event(
     No row, and nothing is stored, if the session is at another version, has an event with this id, or
     does not exist. The session is locked first; the version is then compared in the update, which
     reads the newest row, and the clock is read after the lock, so that events are in the order of
-    their arrival. The row of the event has its id, U+001F and the session if another session of the
+    their arrival. The time of the event follows that of the last one, even after the clock was set
+    back. The row of the event has its id, U+001F and the session if another session of the
     user has an event with the id. The shared states are last: they are locked for the shortest time.
     `base_state` is the state of a session of another program (version 0). The CASE leaves the stored
     bytes of a large state in place if the event sets no value.

@@ -63,7 +63,7 @@ input AS (
         ) WITH ORDINALITY AS each (id, user_id, session_id, data, ordinal)
 ),
 active AS (
-    SELECT id, user_id FROM session
+    SELECT id, user_id, updated_at FROM session
     WHERE
         (id, user_id) IN (SELECT session_id, user_id FROM input)
         AND deleted_at IS NULL
@@ -73,11 +73,40 @@ active AS (
 clock AS MATERIALIZED (
     SELECT clock_timestamp() AS now FROM (SELECT count(*) FROM active) AS locked
 ),
+start AS MATERIALIZED (
+    SELECT
+        own.session_id,
+        own.user_id,
+        greatest(
+            clock.now,
+            -- least() ignores NULL, which is the time of a session that is not stored.
+            least(
+                coalesce(active.updated_at, '-infinity'::timestamptz),
+                clock.now + interval '1 hour'
+            ) + interval '1 microsecond',
+            (
+                SELECT last.created_at FROM event AS last
+                WHERE
+                    last.user_id = own.user_id
+                    AND last.session_id = own.session_id
+                    AND coalesce(last.created_at, '-infinity'::timestamptz)
+                    < '9999-01-01 00:00:00+00'::timestamptz
+                ORDER BY coalesce(last.created_at, '-infinity'::timestamptz) DESC, last.id DESC
+                LIMIT 1
+            ) + interval '1 microsecond'
+        ) AS starts_at
+    FROM (SELECT DISTINCT session_id, user_id FROM input WHERE session_id IS NOT NULL) AS own
+    CROSS JOIN clock
+    LEFT JOIN active ON (active.id, active.user_id) = (own.session_id, own.user_id)
+),
 touched AS (
     UPDATE session
-    SET updated_at = clock.now
-    FROM active, clock
-    WHERE session.id = active.id AND session.user_id = active.user_id
+    SET updated_at = start.starts_at + (cardinality(given.id) - 1) * interval '1 microsecond'
+    FROM active, start, given
+    WHERE
+        session.id = active.id
+        AND session.user_id = active.user_id
+        AND (start.session_id, start.user_id) = (active.id, active.user_id)
 ),
 stored AS (
     INSERT INTO event (id, user_id, session_id, data, created_at, updated_at)
@@ -86,9 +115,11 @@ stored AS (
         input.user_id,
         input.session_id,
         input.data,
-        clock.now + (input.ordinal - 1) * interval '1 microsecond',
-        clock.now + (input.ordinal - 1) * interval '1 microsecond'
-    FROM input, clock
+        coalesce(start.starts_at, clock.now) + (input.ordinal - 1) * interval '1 microsecond',
+        coalesce(start.starts_at, clock.now) + (input.ordinal - 1) * interval '1 microsecond'
+    FROM input
+    CROSS JOIN clock
+    LEFT JOIN start ON (start.session_id, start.user_id) = (input.session_id, input.user_id)
     ORDER BY input.id, input.user_id, input.ordinal
     RETURNING 1
 )
@@ -101,8 +132,11 @@ async def insert_events(db: DBTX, /, *, events: Sequence[models.NewEvent]) -> in
     All events are stored, or none. Times within a batch differ by a microsecond each, which
     preserves the order. Rows are written in the order of their keys, so that two batches cannot
     deadlock. The clock is read after the sessions are locked, so that of two batches the one that
-    commits last has the later times. The arrays come from a table expression: otherwise the planner
-    would inspect them and make a new plan for every call.
+    commits last has the later times. The times of a session's events follow its last activity, which
+    is that of the locked row, and its last event, even after the clock was set back. A last activity
+    is ignored as far as it is more than an hour in the future, a last event from the year 9999 on.
+    The arrays come from a table expression: otherwise the planner would inspect them and make a new
+    plan for every call.
     """
     value = await db.fetchval(
         INSERT_EVENTS,
@@ -134,7 +168,7 @@ input AS (
         ) WITH ORDINALITY AS each (id, user_id, session_id, data, ordinal)
 ),
 active AS (
-    SELECT id, user_id FROM session
+    SELECT id, user_id, updated_at FROM session
     WHERE
         (id, user_id) IN (SELECT session_id, user_id FROM input)
         AND deleted_at IS NULL
@@ -144,11 +178,40 @@ active AS (
 clock AS MATERIALIZED (
     SELECT clock_timestamp() AS now FROM (SELECT count(*) FROM active) AS locked
 ),
+start AS MATERIALIZED (
+    SELECT
+        own.session_id,
+        own.user_id,
+        greatest(
+            clock.now,
+            -- least() ignores NULL, which is the time of a session that is not stored.
+            least(
+                coalesce(active.updated_at, '-infinity'::timestamptz),
+                clock.now + interval '1 hour'
+            ) + interval '1 microsecond',
+            (
+                SELECT last.created_at FROM event AS last
+                WHERE
+                    last.user_id = own.user_id
+                    AND last.session_id = own.session_id
+                    AND coalesce(last.created_at, '-infinity'::timestamptz)
+                    < '9999-01-01 00:00:00+00'::timestamptz
+                ORDER BY coalesce(last.created_at, '-infinity'::timestamptz) DESC, last.id DESC
+                LIMIT 1
+            ) + interval '1 microsecond'
+        ) AS starts_at
+    FROM (SELECT DISTINCT session_id, user_id FROM input WHERE session_id IS NOT NULL) AS own
+    CROSS JOIN clock
+    LEFT JOIN active ON (active.id, active.user_id) = (own.session_id, own.user_id)
+),
 touched AS (
     UPDATE session
-    SET updated_at = clock.now
-    FROM active, clock
-    WHERE session.id = active.id AND session.user_id = active.user_id
+    SET updated_at = start.starts_at + (cardinality(given.id) - 1) * interval '1 microsecond'
+    FROM active, start, given
+    WHERE
+        session.id = active.id
+        AND session.user_id = active.user_id
+        AND (start.session_id, start.user_id) = (active.id, active.user_id)
 ),
 stored AS (
     INSERT INTO event (id, user_id, session_id, data, created_at, updated_at)
@@ -157,9 +220,11 @@ stored AS (
         input.user_id,
         input.session_id,
         input.data,
-        clock.now + (input.ordinal - 1) * interval '1 microsecond',
-        clock.now + (input.ordinal - 1) * interval '1 microsecond'
-    FROM input, clock
+        coalesce(start.starts_at, clock.now) + (input.ordinal - 1) * interval '1 microsecond',
+        coalesce(start.starts_at, clock.now) + (input.ordinal - 1) * interval '1 microsecond'
+    FROM input
+    CROSS JOIN clock
+    LEFT JOIN start ON (start.session_id, start.user_id) = (input.session_id, input.user_id)
     ORDER BY input.id, input.user_id, input.ordinal
     ON CONFLICT (id, user_id) DO NOTHING
     RETURNING 1
