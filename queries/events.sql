@@ -263,6 +263,41 @@ WHERE
 ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC
 LIMIT sqlc.narg('limit');
 
+-- name: FindTailsWithEvents :many
+-- Return the places, from 1, of the sessions with an event after the given position.
+--
+-- One statement serves all tails of a client. The arrays have an entry for each tail: its user, its
+-- session and the position of the last event that it has read.
+-- py: param after_time timestamptz?[]
+WITH given AS MATERIALIZED (
+    SELECT
+        @user_id::text[] AS user_id,
+        @session_id::text[] AS session_id,
+        @after_time::timestamptz[] AS after_time,
+        @after_id::text[] AS after_id
+),
+input AS (
+    SELECT each.*
+    FROM
+        given,
+        ROWS FROM (
+            unnest(given.user_id),
+            unnest(given.session_id),
+            unnest(given.after_time),
+            unnest(given.after_id)
+        ) WITH ORDINALITY AS each (user_id, session_id, after_time, after_id, ordinal)
+)
+SELECT input.ordinal::bigint AS "ordinal!" FROM input
+WHERE EXISTS (
+    SELECT 1 FROM event AS e
+    WHERE
+        e.user_id = input.user_id
+        AND e.session_id = input.session_id
+        AND e.deleted_at IS NULL
+        AND (coalesce(e.created_at, '-infinity'::timestamptz), e.id)
+        > (coalesce(input.after_time, '-infinity'::timestamptz), input.after_id)
+);
+
 -- name: DeleteEvent :execrows
 -- Mark an event of a user as deleted.
 UPDATE event

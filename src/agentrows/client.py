@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, TypeVar, get_args
 import asyncpg
 
 from agentrows.config import MigrationMode, Settings
-from agentrows.db.notifications import check_channel
 from agentrows.errors import InvalidValue
 from agentrows.gen import database
+from agentrows.live_feeds import LiveFeeds
 from agentrows.startup import open_executor, use_pool
 from agentrows.stores._requirements import ROW_SECURITY, require
 from agentrows.stores._row_security import restrict_to_user
@@ -55,12 +55,11 @@ from agentrows.validation import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
     from typing import Self
 
     from agentrows.config import Password
     from agentrows.db.executor import Executor, Isolation
-    from agentrows.db.notifications import Notification, NotificationListener
     from agentrows.db.retries import OnRetry
     from agentrows.migrate import MigrationRunner
     from agentrows.startup import Close
@@ -211,10 +210,9 @@ class TransactionalStores(Stores):
 
 
 @dataclass(frozen=True)
-class PostgresClient(TransactionalStores):
+class PostgresClient(LiveFeeds, TransactionalStores):
     """The methods of all stores on a pool; created by `open`, `connect` or `from_pool`."""
 
-    _listener: NotificationListener = field(repr=False)
     _close: Close = field(repr=False)
 
     @classmethod
@@ -312,40 +310,10 @@ class PostgresClient(TransactionalStores):
         """
         await database.ping(self.with_timeout(timeout_s).db.repeatable)
 
-    @contextlib.asynccontextmanager
-    async def listen(self, channel: str) -> AsyncGenerator[AsyncIterator[Notification]]:
-        """Listen to a channel during a block, and iterate over its notifications.
-
-        Notifications that are sent after the block was entered arrive, in the order of their
-        commits. All listeners of a client share one connection outside of the pool. If it is lost,
-        it is replaced; after that, and after more than 10,000 unread notifications, a notification
-        with `payload` None marks the gap. `asyncio.timeout` may interrupt the iteration, without a
-        loss. The iteration ends when the client is closed.
-
-        A channel has 1 to 63 bytes and is case-sensitive: `pg_notify('Orders', …)` and
-        `NOTIFY "Orders"` reach it, `NOTIFY Orders` reaches `orders`.
-
-        ::
-
-            async with client.listen("orders") as notifications:
-                await read_orders()
-                async for notification in notifications:
-                    await read_orders()
-
-        Raises:
-            ConfigError: the client is behind a transaction pooler, was created by `from_pool`, or
-                requires a standby.
-            InvalidValue: `channel` is empty, too long, or has a NUL character.
-            Unavailable: the server cannot be reached, or is a standby.
-
-        """
-        async with self._listener.listen(check_channel("channel", channel)) as notifications:
-            yield notifications
-
     async def close(self) -> None:
         """Close the pool. Calls that are still running after 10 s are interrupted.
 
-        Iterations over notifications end.
+        Iterations over notifications end; tails of events raise ClientClosed.
 
         A second call does nothing.
         """

@@ -102,6 +102,8 @@ class Settings(BaseSettings):
     """Time limit of the wait for a free connection of the pool."""
     statement_timeout_s: Seconds = 30.0
     """Time limit of a statement; `client.with_timeout` sets a shorter one."""
+    tail_interval_s: Seconds = 1.0
+    """Time between two checks for new events, one statement for all `tail_events` of a client."""
     retry_timeout_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0
     """Time in which a call that had no effect or is repeatable is retried; 0 disables retries."""
 

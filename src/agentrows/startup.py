@@ -22,6 +22,7 @@ from agentrows.db.store_options import StoreOptions
 from agentrows.errors import SET_POOLER, ConfigError
 from agentrows.gen import database
 from agentrows.stores._requirements import SWITCHED_OFF
+from agentrows.stores.event_tails import EventTails
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -86,8 +87,8 @@ async def open_executor(
     migrations: MigrationMode | MigrationRunner | None,
     password: Password | None,
     on_retry: OnRetry | None,
-) -> tuple[Executor, NotificationListener, Close]:
-    """Return an executor on a new pool, a listener, and the function that closes both.
+) -> tuple[Executor, NotificationListener, EventTails, Close]:
+    """Return an executor on a new pool, a listener, tails, and the function that closes them.
 
     Raises:
         ConfigError: settings or credentials are wrong, or pgvector is missing.
@@ -113,17 +114,19 @@ async def open_executor(
     retries = Retries(settings.retry_timeout_s, on_retry)
     db = _build_executor(pool, status, settings, retries)
     listener = _build_listener(ready_dsn, settings, password, retries)
+    tails = EventTails(db, interval_s=settings.tail_interval_s)
 
     async def close() -> None:
+        await tails.close()
         await listener.close()
         await pool.close(timeout_s=CLOSE_TIMEOUT_S)
 
-    return db, listener, close
+    return db, listener, tails, close
 
 
 async def use_pool(
     pool: asyncpg.Pool, settings: Settings, on_retry: OnRetry | None
-) -> tuple[Executor, NotificationListener, Close]:
+) -> tuple[Executor, NotificationListener, EventTails, Close]:
     """Return an executor on the application's pool, and a function that leaves the pool open.
 
     The listener refuses to listen.
@@ -142,7 +145,13 @@ async def use_pool(
     retries = Retries(settings.retry_timeout_s, on_retry)
     db = _build_executor(source, status, settings, retries)
     listener = NotificationListener(partial(_refuse_to_listen, NO_LISTEN_ON_POOL), retries=retries)
-    return db, listener, listener.close  # the application closes its pool itself
+    tails = EventTails(db, interval_s=settings.tail_interval_s)
+
+    async def close() -> None:
+        await tails.close()
+        await listener.close()  # the application closes its pool itself
+
+    return db, listener, tails, close
 
 
 def _build_listener(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import math
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -20,6 +21,7 @@ from agentrows import (
     TransactionalStores,
 )
 from agentrows.db.executor import Executor
+from agentrows.live_feeds import LiveFeeds
 from support.hostile import NOTHING_OF_THE_KIND, NUMBERS, is_number
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ TRIED: Final = (
     "listen",
     "open",
     "ping",
+    "tail_events",
     "transaction",
     "with_timeout",
 )
@@ -56,7 +59,7 @@ NO_DSN: Final = (
 def test_every_client_method_is_covered() -> None:
     public = {
         name
-        for each in (Stores, Transaction, TransactionalStores, PostgresClient)
+        for each in (Stores, Transaction, TransactionalStores, LiveFeeds, PostgresClient)
         for name, value in vars(each).items()
         if not name.startswith("_") and (inspect.isroutine(value) or isinstance(value, property))
     }
@@ -112,6 +115,18 @@ async def test_listen_refuses_an_invalid_channel(client: PostgresClient) -> None
         with pytest.raises(InvalidValue, match=r"^channel "):
             async with client.listen(value):
                 pass
+
+
+async def test_tail_refuses_invalid_arguments_by_name(client: PostgresClient) -> None:
+    await client.store_session("s-1", user_id="mira", agent_id="travel")
+    for value in others(lambda each: each == "text", "", "x" * 513, "a\0b"):
+        with pytest.raises(InvalidValue, match=r"^session_id "):
+            await anext(client.tail_events(value, user_id="mira"))
+        with pytest.raises(InvalidValue, match=r"^user_id "):
+            await anext(client.tail_events("s-1", user_id=value))
+    for value in others(lambda each: each is None, "e-1", datetime(2026, 1, 1)):  # noqa: DTZ001
+        with pytest.raises(InvalidValue, match=r"^after "):
+            await anext(client.tail_events("s-1", user_id="mira", after=value))
 
 
 async def test_open_refuses_arguments_of_another_type_by_name(migrated: str) -> None:

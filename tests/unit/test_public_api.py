@@ -227,6 +227,7 @@ CLIENT_METHODS = [
     "store_tool_server",
     "stream_events_for_session",
     "summarize_feedback",
+    "tail_events",
     "transaction",
     "update_agent_config",
     "update_feedback",
@@ -262,6 +263,7 @@ def test_transaction_has_store_methods_but_no_open_or_close() -> None:
         "listen",
         "open",
         "ping",
+        "tail_events",
         "transaction",
     }
 

@@ -15,6 +15,7 @@ __all__ = [
     "COUNT_EVENTS",
     "COUNT_STORED_EVENTS",
     "DELETE_EVENT",
+    "FIND_TAILS_WITH_EVENTS",
     "GET_EVENT",
     "INSERT_EVENTS",
     "INSERT_NEW_EVENTS",
@@ -23,6 +24,7 @@ __all__ = [
     "count_events",
     "count_stored_events",
     "delete_event",
+    "find_tails_with_events",
     "get_event",
     "insert_events",
     "insert_new_events",
@@ -42,6 +44,7 @@ _EVENT_COLUMNS: Final = (
     "deleted_at",
 )
 _READ_EVENT: Final = reader(models.Event, _EVENT_COLUMNS)
+_LIST_INT: Final[TypeAdapter[list[int]]] = TypeAdapter(list[int])
 
 INSERT_EVENTS: Final = """-- name: InsertEvents :one
 WITH given AS MATERIALIZED (
@@ -414,6 +417,57 @@ async def list_events_newest_first(
         limit,
     )
     return [_READ_EVENT(row) for row in rows]
+
+
+FIND_TAILS_WITH_EVENTS: Final = """-- name: FindTailsWithEvents :many
+WITH given AS MATERIALIZED (
+    SELECT
+        $1::text[] AS user_id,
+        $2::text[] AS session_id,
+        $3::timestamptz[] AS after_time,
+        $4::text[] AS after_id
+),
+input AS (
+    SELECT each.user_id, each.session_id, each.after_time, each.after_id, each.ordinal
+    FROM
+        given,
+        ROWS FROM (
+            unnest(given.user_id),
+            unnest(given.session_id),
+            unnest(given.after_time),
+            unnest(given.after_id)
+        ) WITH ORDINALITY AS each (user_id, session_id, after_time, after_id, ordinal)
+)
+SELECT input.ordinal::bigint AS "ordinal!" FROM input
+WHERE EXISTS (
+    SELECT 1 FROM event AS e
+    WHERE
+        e.user_id = input.user_id
+        AND e.session_id = input.session_id
+        AND e.deleted_at IS NULL
+        AND (coalesce(e.created_at, '-infinity'::timestamptz), e.id)
+        > (coalesce(input.after_time, '-infinity'::timestamptz), input.after_id)
+)"""
+
+
+async def find_tails_with_events(
+    db: DBTX,
+    /,
+    *,
+    user_id: Sequence[str],
+    session_id: Sequence[str],
+    after_time: Sequence[dt.datetime | None],
+    after_id: Sequence[str],
+) -> list[int]:
+    """Return the places, from 1, of the sessions with an event after the given position.
+
+    One statement serves all tails of a client. The arrays have an entry for each tail: its user, its
+    session and the position of the last event that it has read.
+    """
+    require_aware("after_time", after_time)
+    rows = await db.fetch(FIND_TAILS_WITH_EVENTS, user_id, session_id, after_time, after_id)
+    found = [row[0] for row in rows]
+    return _LIST_INT.validate_python(found)
 
 
 DELETE_EVENT: Final = """-- name: DeleteEvent :execrows

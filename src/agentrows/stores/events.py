@@ -140,7 +140,7 @@ class EventStore:
             if newest_first or limit is not None or after is not None:
                 raise InvalidValue("last cannot be combined with limit, after or order")
             newest_first, limit = True, check_limit("last", last)
-        after_time, after_id = _page_position(after, newest_first=newest_first)
+        after_time, after_id = page_position(after, newest_first=newest_first)
         page = (
             queries.list_events_newest_first if newest_first else queries.list_events_oldest_first
         )
@@ -163,7 +163,7 @@ class EventStore:
         come from a server-side cursor, which occupies a connection until the stream ends or is
         closed; `contextlib.aclosing` closes it early.
         """
-        after_time, after_id = _page_position(after, newest_first=False)
+        after_time, after_id = page_position(after, newest_first=False)
         async for event in queries.iter_list_events_oldest_first(
             self.db,
             user_id=check_id("user_id", user_id),
@@ -182,7 +182,7 @@ class EventStore:
         return deleted > 0
 
 
-def _page_position(after: Event | datetime | None, *, newest_first: bool) -> PagePosition:
+def page_position(after: Event | datetime | None, *, newest_first: bool) -> PagePosition:
     """Return the position after which a page starts."""
     if after is None:
         return NEWEST if newest_first else OLDEST
