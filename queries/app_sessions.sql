@@ -216,6 +216,8 @@ LEFT JOIN own ON true;
 
 -- name: ListAppSessions :many
 -- Return a user's sessions of an application with their states, least recently active first.
+--
+-- A page starts after the given position.
 -- py: row AppSession
 WITH kept AS (
     SELECT
@@ -246,12 +248,18 @@ SELECT
     ARRAY[]::text[] AS "events!"
 FROM kept
 LEFT JOIN own ON own.session_id = kept.id
+WHERE
+    (coalesce(own.last_event_at, extract(epoch FROM kept.updated_at)::float8, 0), kept.id COLLATE "C")
+    > (@after_time::float8, @after_id::text)
 ORDER BY
     coalesce(own.last_event_at, extract(epoch FROM kept.updated_at)::float8, 0),
-    kept.id COLLATE "C";
+    kept.id COLLATE "C"
+LIMIT sqlc.narg('limit');
 
 -- name: ListAllAppSessions :many
 -- Return all users' sessions of an application with their states, least recently active first.
+--
+-- A page starts after the given position.
 --
 -- unscoped: for the operator of the application
 -- py: row AppSession
@@ -275,11 +283,18 @@ LEFT JOIN agentrows_session_state AS own
         AND own.session_id = split_part(session.id, E'\x1f', 1)
 LEFT JOIN agentrows_user_state AS shared
     ON shared.user_id = session.user_id AND shared.app_name = session.agent_id
-WHERE session.agent_id = @app_name::text AND session.deleted_at IS NULL
+WHERE
+    session.agent_id = @app_name::text AND session.deleted_at IS NULL
+    AND (
+        coalesce(own.last_event_at, extract(epoch FROM session.updated_at)::float8, 0),
+        session.user_id COLLATE "C",
+        split_part(session.id, E'\x1f', 1) COLLATE "C"
+    ) > (@after_time::float8, @after_user_id::text, @after_id::text)
 ORDER BY
     coalesce(own.last_event_at, extract(epoch FROM session.updated_at)::float8, 0),
     session.user_id COLLATE "C",
-    split_part(session.id, E'\x1f', 1) COLLATE "C";
+    split_part(session.id, E'\x1f', 1) COLLATE "C"
+LIMIT sqlc.narg('limit');
 
 -- name: FindUserState :one
 -- Return the state that all sessions of a user with an application share.

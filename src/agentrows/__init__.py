@@ -88,10 +88,11 @@ from agentrows.gen.models import (
     WriteDigest,
 )
 from agentrows.startup import init_connection
+from agentrows.stores._pages import Page
+from agentrows.stores._task_pages import TaskPosition
 from agentrows.stores.checkpoints import CheckpointTuple
 from agentrows.stores.retention import PruneProgress, PruneReport, PruneTable
 from agentrows.stores.store_items import StoreCondition
-from agentrows.stores.task_versions import TaskPosition
 from agentrows.stores.thread_imports import ImportedRows
 from agentrows.stores.thread_retention import CheckpointKey
 from agentrows.validation import UNSET
@@ -144,6 +145,7 @@ __all__ = [
     "Notification",
     "OutcomeUnknown",
     "OwnedByAnother",
+    "Page",
     "PoolTimeout",
     "PostgresClient",
     "PruneProgress",

@@ -18,7 +18,7 @@ from typing import Annotated, Final, Literal
 from urllib.parse import parse_qs, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from agentrows.errors import ConfigError
 
@@ -31,6 +31,8 @@ Pooler = Literal["none", "transaction"]
 Password = Callable[[], str | Awaitable[str]]
 """A function, plain or async, that returns the password; called for each new connection."""
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+SHORTEST_KEY: Final = 16
+PageTokenKey = Annotated[SecretStr, Field(min_length=SHORTEST_KEY)]
 
 PREFIX: Final = "AGENTROWS_"
 SIMILARITY: Final = 0.9
@@ -74,6 +76,10 @@ class Settings(BaseSettings):
     """Whether the policies of the track `rls` are used, for `client.as_user`."""
     hash_share_tokens: bool = False
     """Whether the token of a new share is stored only as its SHA-256."""
+    page_token_keys: tuple[PageTokenKey, ...] = ()
+    """Secrets of at least 16 characters that sign page tokens: the first one signs, all verify."""
+    page_token_keys_file: Path | None = None
+    """A file with one such key per line (a mounted secret); it overrides `page_token_keys`."""
     migrations: MigrationMode = "apply"
     """At start: `apply` pending migrations, `verify` the schema, or neither (`off`).
 
@@ -126,6 +132,11 @@ class Settings(BaseSettings):
                 for problem in error.errors(include_url=False, include_input=False)
             )
             raise ConfigError(problems) from None
+        except SettingsError:
+            # Its cause contains the value; page_token_keys is the only setting that is a list.
+            raise ConfigError(
+                'AGENTROWS_PAGE_TOKEN_KEYS: must be a JSON list of texts, such as ["key"]'
+            ) from None
 
     def resolve_dsn(self, dsn: str | None = None) -> str:
         """Return the DSN of the argument, else of `database_url_file`, else of `database_url`.
@@ -166,6 +177,24 @@ class Settings(BaseSettings):
         if mode is None and "migrations" not in self.model_fields_set:
             return "verify"
         raise ConfigError(NO_MIGRATIONS)
+
+    def resolve_page_token_keys(self) -> tuple[bytes, ...]:
+        """Return the keys of `page_token_keys_file`, else of `page_token_keys`.
+
+        Raises:
+            ConfigError: the file is missing or empty, or a line has fewer than 16 characters.
+
+        """
+        if self.page_token_keys_file is None:
+            keys = [key.get_secret_value() for key in self.page_token_keys]
+        else:
+            variable = "AGENTROWS_PAGE_TOKEN_KEYS_FILE"
+            keys = read_secret(variable, self.page_token_keys_file).split()
+            if min(map(len, keys)) < SHORTEST_KEY:
+                raise ConfigError(
+                    f"the file of {variable} has a key of fewer than {SHORTEST_KEY} characters"
+                )
+        return tuple(key.encode() for key in keys)
 
     def resolve_password(self, dsn: str) -> Password | None:
         """Return a function that reads the password file.

@@ -57,11 +57,12 @@ class LiveFeeds:
             yield notifications
 
     async def tail_events(
-        self, session_id: str, *, user_id: str, after: Event | datetime | None = None
+        self, session_id: str, *, user_id: str, after: Event | datetime | str | None = None
     ) -> AsyncGenerator[Event]:
         """Iterate over the events of a user's session, oldest first, and wait for further ones.
 
-        Every stored event arrives once; `after` is an event or a datetime (exclusive), None starts
+        Every stored event arrives once; `after` is an event, a page token of
+        `list_events_for_session` or a datetime (exclusive), None starts
         at the first event. The arguments are checked at the first iteration. New events arrive
         within about `Settings.tail_interval_s`: one statement checks all waiting tails of the
         client. A tail keeps at most 100 events in memory and occupies no connection while it

@@ -211,7 +211,10 @@ def _build_executor(
         source,
         retries=retries,
         versions=_versions(status, settings),
-        options=StoreOptions(hash_share_tokens=settings.hash_share_tokens),
+        options=StoreOptions(
+            hash_share_tokens=settings.hash_share_tokens,
+            page_token_keys=settings.resolve_page_token_keys(),
+        ),
     )
 
 

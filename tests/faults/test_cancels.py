@@ -45,7 +45,7 @@ from support.watching import (
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
-    from agentrows import Agent
+    from agentrows import Agent, Page
 
     Use = Callable[[PostgresClient, str], Awaitable[None]]
 
@@ -217,7 +217,7 @@ async def test_slot_given_to_cancelled_waiter_goes_to_next_waiter(
 
 async def lose_before(
     client: PostgresClient, watcher: Watcher, moment: Moment
-) -> tuple[asyncio.Task[Stepped[list[Agent]]], asyncio.Task[list[Agent]]]:
+) -> tuple[asyncio.Task[Stepped[Page[Agent]]], asyncio.Task[Page[Agent]]]:
     """Lose the only connection while two calls wait for it, and cancel the first of these."""
     tx = await (block := client.transaction()).__aenter__()
     first = asyncio.create_task(run(client.list_agents, 1, moment=moment))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -9,10 +10,14 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from agentrows.cli.migrate import migrations
+
+if TYPE_CHECKING:
+    from agentrows import PostgresClient
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = Path(sys.executable).parent
@@ -117,3 +122,22 @@ def test_operations_document_lists_exactly_the_migrate_commands() -> None:
         if command.callback
     }
     assert documented == commands
+
+
+async def test_http_example_of_pages_returns_each_session_once(client: PostgresClient) -> None:
+    (example,) = code_blocks("docs/pages.md", "python")
+    scope: dict[str, Any] = {}
+    exec(example, scope)  # noqa: S102  the document's own code
+    list_sessions = scope["list_sessions"]
+    for n in range(70):
+        await client.store_session(f"s-{n}", user_id="mira")
+
+    status, body = await list_sessions(client, "mira", {})
+    first = json.loads(body)
+    query = {"page_token": first["next_page_token"]}
+    second = json.loads((await list_sessions(client, "mira", query))[1])
+
+    assert status == 200
+    assert len({row["id"] for row in first["sessions"] + second["sessions"]}) == 70
+    assert second["next_page_token"] is None
+    assert (await list_sessions(client, "juno", query))[0] == 400

@@ -24,8 +24,6 @@ MAY_IMPORT = {
         *("_version", "agentrows", "config", "db", "errors", "imports", "migrate", "roles"),
         "named_objects",
     },
-    "client": {"config", "db", "errors", "gen", "migrate", "startup", "stores", "validation"},
-    "cli": {"_version", "agentrows", "config", "db", "errors", "imports", "migrate", "roles"},
     "client": {
         *("config", "db", "errors", "gen", "live_feeds", "migrate", "startup", "stores"),
         "validation",

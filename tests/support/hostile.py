@@ -389,9 +389,9 @@ KINDS: Final[dict[str, Kind]] = {
     "Sequence[str] | None": optional(IDS),
     "Iterable[tuple[str, str]]": PAIRS,
     "Metric": choice("cosine", "l2", "inner_product"),
-    "Event | None": row_kind(rows.Event, "id"),
-    "Thread | None": row_kind(rows.Thread),
-    "VersionedTask | TaskPosition | None": Kind(
+    "Event | str | None": row_kind(rows.Event, "id"),
+    "Thread | str | None": row_kind(rows.Thread),
+    "VersionedTask | TaskPosition | str | None": Kind(
         lambda value: value is None or isinstance(value, rows.VersionedTask | TaskPosition),
         after(rows.VersionedTask),
         MORE_OF_ANYTHING,
@@ -423,20 +423,21 @@ KINDS: Final[dict[str, Kind]] = {
     "FeedbackIssueType | str | Unset | None": optional(
         choice(*(issue.value for issue in FeedbackIssueType))
     ),
-    "Agent | None": row_kind(rows.Agent, "id"),
-    "Session | None": row_kind(rows.Session, "id"),
-    "SessionShare | None": row_kind(rows.SessionShare, number=True),
-    "Event | datetime | None": Kind(
+    "Agent | str | None": row_kind(rows.Agent, "id"),
+    "AppSession | str | None": row_kind(rows.AppSession, "id", "user_id"),
+    "Session | str | None": row_kind(rows.Session, "id"),
+    "SessionShare | str | None": row_kind(rows.SessionShare, number=True),
+    "Event | datetime | str | None": Kind(
         lambda value: value is None or isinstance(value, rows.Event | datetime),
         (*after(rows.Event, "id"), *MOMENTS),
         MORE_MOMENTS,
     ),
-    "Task | None": row_kind(rows.Task, "id"),
-    "PushNotification | None": row_kind(rows.PushNotification, "id"),
-    "Feedback | None": row_kind(rows.Feedback, number=True),
-    "Tool | None": row_kind(rows.Tool, "id"),
-    "ToolServer | None": row_kind(rows.ToolServer, "name", "group_kind"),
-    "Memory | None": row_kind(rows.Memory, "id"),
+    "Task | str | None": row_kind(rows.Task, "id"),
+    "PushNotification | str | None": row_kind(rows.PushNotification, "id"),
+    "Feedback | str | None": row_kind(rows.Feedback, number=True),
+    "Tool | str | None": row_kind(rows.Tool, "id"),
+    "ToolServer | str | None": row_kind(rows.ToolServer, "name", "group_kind"),
+    "Memory | str | None": row_kind(rows.Memory, "id"),
     "Iterable[NewEvent]": batch_kind(
         NewEvent, [event("e-1"), event("e-1")], [event("e-1"), event("e-2", data="a\0b")]
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from agentrows import NewEvent
+from agentrows import NewEvent, Page
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -50,13 +50,21 @@ def towards(*numbers: float) -> list[float]:
     return [*numbers, *[0.0] * (DIMENSIONS - len(numbers))]
 
 
-async def visit(row: type[T], page: Callable[[T | None], Awaitable[Sequence[T]]]) -> list[T]:
-    """Read a list page by page, until a page is empty."""
+async def visit(row: type[T], page: Callable[[T | str | None], Awaitable[Sequence[T]]]) -> list[T]:
+    """Read a list page by page, until a page is empty: after the last rows, and by tokens."""
     seen: list[T] = []
     while found := await page(seen[-1] if seen else None):
         assert all(isinstance(each, row) for each in found)
         seen += found
         assert len(seen) < 1000, "the pages go round in a circle"
+
+    found = await page(None)
+    by_token = [*found]
+    while isinstance(found, Page) and found.next_token is not None:
+        found = await page(found.next_token)
+        by_token += found
+        assert len(by_token) < 1000, "the pages go round in a circle"
+    assert by_token == seen
     return seen
 
 

@@ -57,6 +57,7 @@ PUBLIC = [
     "Notification",
     "OutcomeUnknown",
     "OwnedByAnother",
+    "Page",
     "PoolTimeout",
     "PostgresClient",
     "PruneProgress",

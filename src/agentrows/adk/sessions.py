@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from google.adk.sessions.base_session_service import GetSessionConfig
 
-    from agentrows import AppSession, Settings
+    from agentrows import AppSession, Page, Settings
 
     T = TypeVar("T")
     Call = Callable[[Stores], Awaitable[T]]
@@ -166,7 +166,7 @@ class SessionService(BaseSessionService):
         states until an event is appended to it.
         """
 
-        async def list_own(stores: Stores) -> list[AppSession]:
+        async def list_own(stores: Stores) -> Page[AppSession]:
             return await stores.list_app_sessions(user_id=user_id or "", app_name=app_name)
 
         if user_id is None:

@@ -348,10 +348,10 @@ async def get_app_session(
     return _READ_APP_SESSION(row)
 
 
-LIST_APP_SESSIONS: Final = """-- name: ListAppSessions :many
+LIST_APP_SESSIONS: Final = r"""-- name: ListAppSessions :many
 WITH kept AS (
     SELECT
-        split_part(id, E'\\x1f', 1) AS id,
+        split_part(id, E'\x1f', 1) AS id,
         user_id,
         updated_at
     FROM session
@@ -378,20 +378,36 @@ SELECT
     ARRAY[]::text[] AS "events!"
 FROM kept
 LEFT JOIN own ON own.session_id = kept.id
+WHERE
+    (coalesce(own.last_event_at, extract(epoch FROM kept.updated_at)::float8, 0), kept.id COLLATE "C")
+    > ($3::float8, $4::text)
 ORDER BY
     coalesce(own.last_event_at, extract(epoch FROM kept.updated_at)::float8, 0),
-    kept.id COLLATE "C\""""
+    kept.id COLLATE "C"
+LIMIT $5"""
 
 
-async def list_app_sessions(db: DBTX, /, *, user_id: str, app_name: str) -> list[models.AppSession]:
-    """Return a user's sessions of an application with their states, least recently active first."""
-    rows = await db.fetch(LIST_APP_SESSIONS, user_id, app_name)
+async def list_app_sessions(
+    db: DBTX,
+    /,
+    *,
+    user_id: str,
+    app_name: str,
+    after_time: float,
+    after_id: str,
+    limit: int | None,
+) -> list[models.AppSession]:
+    """Return a user's sessions of an application with their states, least recently active first.
+
+    A page starts after the given position.
+    """
+    rows = await db.fetch(LIST_APP_SESSIONS, user_id, app_name, after_time, after_id, limit)
     return [_READ_APP_SESSION(row) for row in rows]
 
 
-LIST_ALL_APP_SESSIONS: Final = """-- name: ListAllAppSessions :many
+LIST_ALL_APP_SESSIONS: Final = r"""-- name: ListAllAppSessions :many
 SELECT
-    split_part(session.id, E'\\x1f', 1) AS "id!",
+    split_part(session.id, E'\x1f', 1) AS "id!",
     session.user_id,
     coalesce(own.version, 0)::bigint AS "version!",
     coalesce(own.last_event_at, extract(epoch FROM session.updated_at)::float8, 0)::float8 AS "last_event_at!",
@@ -407,22 +423,47 @@ LEFT JOIN agentrows_session_state AS own
     ON
         own.user_id = session.user_id
         AND own.app_name = session.agent_id
-        AND own.session_id = split_part(session.id, E'\\x1f', 1)
+        AND own.session_id = split_part(session.id, E'\x1f', 1)
 LEFT JOIN agentrows_user_state AS shared
     ON shared.user_id = session.user_id AND shared.app_name = session.agent_id
-WHERE session.agent_id = $1::text AND session.deleted_at IS NULL
+WHERE
+    session.agent_id = $1::text AND session.deleted_at IS NULL
+    AND (
+        coalesce(own.last_event_at, extract(epoch FROM session.updated_at)::float8, 0),
+        session.user_id COLLATE "C",
+        split_part(session.id, E'\x1f', 1) COLLATE "C"
+    ) > ($2::float8, $3::text, $4::text)
 ORDER BY
     coalesce(own.last_event_at, extract(epoch FROM session.updated_at)::float8, 0),
     session.user_id COLLATE "C",
-    split_part(session.id, E'\\x1f', 1) COLLATE "C\""""
+    split_part(session.id, E'\x1f', 1) COLLATE "C"
+LIMIT $5"""
 
 
-async def list_all_app_sessions(db: DBTX, /, *, app_name: str) -> list[models.AppSession]:
+async def list_all_app_sessions(
+    db: DBTX,
+    /,
+    *,
+    app_name: str,
+    after_time: float,
+    after_user_id: str,
+    after_id: str,
+    limit: int | None,
+) -> list[models.AppSession]:
     """Return all users' sessions of an application with their states, least recently active first.
+
+    A page starts after the given position.
 
     unscoped: for the operator of the application
     """
-    rows = await db.fetch(LIST_ALL_APP_SESSIONS, app_name)
+    rows = await db.fetch(
+        LIST_ALL_APP_SESSIONS,
+        app_name,
+        after_time,
+        after_user_id,
+        after_id,
+        limit,
+    )
     return [_READ_APP_SESSION(row) for row in rows]
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agentrows.errors import Conflict, NotFound
 from agentrows.gen import agents as queries
 from agentrows.gen.models import Agent
-from agentrows.stores._pages import OLDEST, check_after, page_after
+from agentrows.stores._pages import OLDEST, Page, PageOrder, Pages
 from agentrows.stores._requirements import AGENTS, require
 from agentrows.validation import (
     UNSET,
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from agentrows.db.executor import Executor
     from agentrows.validation import Unset
+
+BY_TIME: Final = PageOrder(Agent, ("created_at", "id"), OLDEST)
 
 
 @dataclass(frozen=True)
@@ -104,21 +106,23 @@ class AgentStore:
         return agent
 
     async def list_agents(
-        self, *, limit: int | None = None, after: Agent | None = None
-    ) -> list[Agent]:
+        self, *, limit: int | None = None, after: Agent | str | None = None
+    ) -> Page[Agent]:
         """Return all agents, oldest first.
 
-        At most `limit` rows, or all with None. Pass the last row as `after` for the next page.
+        At most `limit` rows, or all with None. Pass `next_token`, or the last row, as `after` for
+        the next page.
         """
         require(self.db, AGENTS)
-        check_after(after, Agent, "id")
-        after_time, after_id = page_after(after.created_at, after.id) if after else OLDEST
-        return await queries.list_agents(
+        pages = Pages(self.db, "list_agents", BY_TIME, {})
+        after_time, after_id = pages.start(after)
+        agents = await queries.list_agents(
             self.db.repeatable,
             after_time=after_time,
             after_id=after_id,
             limit=check_limit("limit", limit),
         )
+        return pages.page(agents, limit)
 
     async def delete_agent(self, id: str) -> bool:
         """Mark an agent as deleted; return whether it existed. `store_agent` restores it."""

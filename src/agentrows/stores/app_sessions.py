@@ -6,6 +6,7 @@ in two applications of a user is two sessions.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypedDict, cast
@@ -14,7 +15,9 @@ from agentrows.errors import AlreadyExists, Deleted, InvalidValue, NotFound, Out
 from agentrows.gen import app_sessions as queries
 from agentrows.gen import sessions as session_queries
 from agentrows.gen import threads as thread_queries
+from agentrows.gen.models import AppSession
 from agentrows.stores._isolation import check_read_committed, choose_isolation
+from agentrows.stores._pages import Page, PageOrder, Pages
 from agentrows.stores._requirements import SESSION_STATES, SHARES, TASK_OWNERS, require
 from agentrows.stores._row_security import read_access_scope
 from agentrows.stores._thread_values import delete_unnamed_values
@@ -25,6 +28,7 @@ from agentrows.validation import (
     check_int64,
     check_jsonb_object,
     check_key_part,
+    check_limit,
     check_number,
     check_text,
 )
@@ -35,11 +39,15 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from agentrows.db.executor import Executor
-    from agentrows.gen.models import AppSession, PrunedSessions
+    from agentrows.gen.models import PrunedSessions
 
     State = dict[str, JsonValue]
     Create = Callable[[], Awaitable[AppSession | None]]
 
+BY_ACTIVITY: Final = PageOrder(AppSession, ("last_event_at", "id"), (-math.inf, ""))
+ALL_BY_ACTIVITY: Final = PageOrder(
+    AppSession, ("last_event_at", "user_id", "id"), (-math.inf, "", "")
+)
 MOST_ORPHANS: Final = 3
 """Attempts to create a session if its state was left behind; more are not expected."""
 
@@ -138,25 +146,55 @@ class AppSessionStore:
         key = _check_key(self.db, id, user_id, app_name)
         return await queries.get_app_session(self.db.repeatable, **key, last=last)
 
-    async def list_app_sessions(self, *, user_id: str, app_name: str) -> list[AppSession]:
+    async def list_app_sessions(
+        self,
+        *,
+        user_id: str,
+        app_name: str,
+        limit: int | None = None,
+        after: AppSession | str | None = None,
+    ) -> Page[AppSession]:
         """Return a user's sessions of an application without events, least recently active first.
 
-        The order is that of `last_event_at`, then of the id by code point.
+        The order is that of `last_event_at`, then of the id by code point. At most `limit` rows, or
+        all with None. Pass `next_token`, or the last row, as `after` for the next page.
         """
         owner = _check_owner(self.db, user_id, app_name)
-        return await queries.list_app_sessions(self.db.repeatable, **owner)
+        pages = Pages(self.db, "list_app_sessions", BY_ACTIVITY, owner)
+        after_time, after_id = pages.start(after)
+        sessions = await queries.list_app_sessions(
+            self.db.repeatable,
+            **owner,
+            after_time=after_time,
+            after_id=after_id,
+            limit=check_limit("limit", limit),
+        )
+        return pages.page(sessions, limit)
 
-    async def list_app_sessions_all_users(self, app_name: str) -> list[AppSession]:
+    async def list_app_sessions_all_users(
+        self, app_name: str, *, limit: int | None = None, after: AppSession | str | None = None
+    ) -> Page[AppSession]:
         """Return all users' sessions of an application without events, least recently active first.
 
         For the operator of the application, not for its users. The order is that of
-        `last_event_at`, then of the user and the id by code point.
+        `last_event_at`, then of the user and the id by code point. At most `limit` rows, or all
+        with None. Pass `next_token`, or the last row, as `after` for the next page.
         """
         require(self.db, SHARES)
         require(self.db, SESSION_STATES)
-        return await queries.list_all_app_sessions(
-            self.db.repeatable, app_name=check_key_part("app_name", app_name)
+        app_name = check_key_part("app_name", app_name)
+        filters = {"app_name": app_name}
+        pages = Pages(self.db, "list_app_sessions_all_users", ALL_BY_ACTIVITY, filters)
+        after_time, after_user_id, after_id = pages.start(after)
+        sessions = await queries.list_all_app_sessions(
+            self.db.repeatable,
+            app_name=app_name,
+            after_time=after_time,
+            after_user_id=after_user_id,
+            after_id=after_id,
+            limit=check_limit("limit", limit),
         )
+        return pages.page(sessions, limit)
 
     async def find_user_state(self, *, user_id: str, app_name: str) -> State | None:
         """Return the state that a user's sessions of an application share; None without one."""

@@ -14,7 +14,7 @@ from agentrows.errors import AlreadyExists, Conflict, Deleted, InvalidValue
 from agentrows.gen import conversations as queries
 from agentrows.gen.models import Event, NewEvent
 from agentrows.stores._isolation import choose_isolation
-from agentrows.stores._pages import NEWEST, check_after, page_after
+from agentrows.stores._pages import NEWEST, Page, PageOrder, Pages
 from agentrows.validation import check_batch, check_id, check_ids, check_limit, check_texts
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from agentrows.gen.models import Conversation
 
 OTHER_EVENT: Final = "ids contains the id of another event of this user"
+
+NEWEST_FIRST: Final = PageOrder(Event, ("created_at", "id"), NEWEST)
 
 
 @dataclass(frozen=True)
@@ -76,12 +78,12 @@ class ConversationStore:
         user_id: str,
         agent_id: str,
         limit: int | None = None,
-        before: Event | None = None,
-    ) -> list[Event]:
+        before: Event | str | None = None,
+    ) -> Page[Event]:
         """Return the last events of a user's session with an agent, oldest first.
 
-        At most `limit` rows, or all with None. Pass the first row as `before` for the earlier page.
-        No rows if the session does not exist.
+        At most `limit` rows, or all with None. Pass `next_token`, or the first row, as
+        `before` for the earlier page. No rows if the session does not exist.
 
         Raises:
             Conflict: the session belongs to another agent or to none.
@@ -89,22 +91,19 @@ class ConversationStore:
 
         """
         _check_ids(session_id, user_id, agent_id)
-        check_after(before, Event, "id", name="before")
-        before_time, before_id = (
-            NEWEST if before is None else page_after(before.created_at, before.id, name="before")
-        )
+        conversation = {"session_id": session_id, "user_id": user_id, "agent_id": agent_id}
+        pages = Pages(self.db, "list_items", NEWEST_FIRST, conversation, name="before")
+        before_time, before_id = pages.start(before)
         events = await queries.list_items(
             self.db.repeatable,
-            session_id=session_id,
-            user_id=user_id,
-            agent_id=agent_id,
+            **conversation,
             before_time=before_time,
             before_id=before_id,
             limit=check_limit("limit", limit),
         )
         if not events:
             await self._refuse(session_id, user_id=user_id, agent_id=agent_id)
-        return events[::-1]
+        return pages.page(events, limit, reverse=True)
 
     async def pop_event(self, session_id: str, *, user_id: str, agent_id: str) -> str | None:
         """Remove the last event of a user's session with an agent, and return its data.

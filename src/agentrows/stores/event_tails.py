@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Final
 from agentrows.errors import ClientClosed, NotFound
 from agentrows.gen import events as queries
 from agentrows.gen import sessions as session_queries
-from agentrows.stores._pages import page_after
-from agentrows.stores.events import page_position
+from agentrows.stores.events import event_pages, start_of_events
 from agentrows.validation import check_id
 
 if TYPE_CHECKING:
@@ -56,23 +55,28 @@ class EventTails:
         self._is_closed = False
 
     async def tail(
-        self, session_id: str, *, user_id: str, after: Event | datetime | None
+        self, session_id: str, *, user_id: str, after: Event | datetime | str | None
     ) -> AsyncGenerator[Event]:
         """Return the events of a user's session after a position, and wait for further ones."""
-        position = page_position(after, newest_first=False)
-        tail = _Tail(check_id("session_id", session_id), check_id("user_id", user_id), position)
+        session = {
+            "user_id": check_id("user_id", user_id),
+            "session_id": check_id("session_id", session_id),
+        }
+        pages = event_pages(self._db, session, newest_first=False)
+        position = start_of_events(pages, after, newest_first=False)
+        tail = _Tail(session_id, user_id, position)
         async with self._reading:
-            session = await session_queries.get_session(
+            stored = await session_queries.get_session(
                 self._db.repeatable, id=session_id, user_id=user_id
             )
-        if session is None:
+        if stored is None:
             raise NotFound(f"no session {session_id!r} of this user")
         while True:
             page = await self._read(tail)
             for event in page:
                 yield event
             if page:
-                tail.position = page_after(page[-1].created_at, page[-1].id)
+                tail.position = pages.order.position(page[-1], "after")
             if len(page) < PAGE:
                 await self._wait(tail)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from agentrows.errors import AlreadyExists, InvalidValue, NotFound
 from agentrows.gen import events as queries
 from agentrows.gen.models import Event, NewEvent
-from agentrows.stores._pages import NEWEST, OLDEST, check_after, page_after
+from agentrows.stores._pages import NEWEST, OLDEST, Page, PageOrder, Pages
 from agentrows.validation import (
     END_OF_TIME,
     check_aware,
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 TICK: Final = timedelta(microseconds=1)
 """The resolution of time in PostgreSQL."""
+OLDEST_FIRST: Final = PageOrder(Event, ("created_at", "id"), OLDEST)
+NEWEST_FIRST: Final = PageOrder(Event, ("created_at", "id"), NEWEST)
 
 
 @dataclass(frozen=True)
@@ -120,15 +122,15 @@ class EventStore:
         *,
         user_id: str,
         limit: int | None = None,
-        after: Event | datetime | None = None,
+        after: Event | datetime | str | None = None,
         order: Order = "oldest_first",
         last: int | None = None,
-    ) -> list[Event]:
+    ) -> Page[Event]:
         """Return the events of a user's session, oldest first unless `order` is `newest_first`.
 
-        At most `limit` rows, or all with None. Pass the last row as `after` for the next page.
-        A datetime as `after` starts the page after this time (exclusive), or before it in
-        `newest_first` order. `last=n` returns the last n events, oldest first.
+        At most `limit` rows, or all with None. Pass `next_token`, or the last row, as `after` for
+        the next page. A datetime as `after` starts the page after this time (exclusive), or before
+        it in `newest_first` order. `last=n` returns the last n events, oldest first.
 
         Raises:
             InvalidValue: `last` is combined with `limit`, `after` or `order`.
@@ -140,22 +142,27 @@ class EventStore:
             if newest_first or limit is not None or after is not None:
                 raise InvalidValue("last cannot be combined with limit, after or order")
             newest_first, limit = True, check_limit("last", last)
-        after_time, after_id = page_position(after, newest_first=newest_first)
-        page = (
+        limit = check_limit("limit", limit)
+        session = {
+            "user_id": check_id("user_id", user_id),
+            "session_id": check_id("session_id", session_id),
+        }
+        pages = event_pages(self.db, session, newest_first=newest_first)
+        after_time, after_id = start_of_events(pages, after, newest_first=newest_first)
+        list_page = (
             queries.list_events_newest_first if newest_first else queries.list_events_oldest_first
         )
-        events = await page(
+        events = await list_page(
             self.db.repeatable,
-            user_id=check_id("user_id", user_id),
-            session_id=check_id("session_id", session_id),
+            **session,
             after_time=after_time,
             after_id=after_id,
-            limit=check_limit("limit", limit),
+            limit=limit,
         )
-        return events if last is None else events[::-1]
+        return pages.page(events, limit) if last is None else Page(events[::-1])
 
     async def stream_events_for_session(
-        self, session_id: str, *, user_id: str, after: Event | datetime | None = None
+        self, session_id: str, *, user_id: str, after: Event | datetime | str | None = None
     ) -> AsyncGenerator[Event]:
         """Stream the events of a user's session, oldest first.
 
@@ -163,11 +170,16 @@ class EventStore:
         come from a server-side cursor, which occupies a connection until the stream ends or is
         closed; `contextlib.aclosing` closes it early.
         """
-        after_time, after_id = page_position(after, newest_first=False)
+        session = {
+            "user_id": check_id("user_id", user_id),
+            "session_id": check_id("session_id", session_id),
+        }
+        # The token of a page that is read with `list_events_for_session` is valid here too.
+        pages = event_pages(self.db, session, newest_first=False)
+        after_time, after_id = start_of_events(pages, after, newest_first=False)
         async for event in queries.iter_list_events_oldest_first(
             self.db,
-            user_id=check_id("user_id", user_id),
-            session_id=check_id("session_id", session_id),
+            **session,
             after_time=after_time,
             after_id=after_id,
             limit=None,
@@ -182,12 +194,20 @@ class EventStore:
         return deleted > 0
 
 
-def page_position(after: Event | datetime | None, *, newest_first: bool) -> PagePosition:
+def event_pages(
+    db: Executor, session: dict[str, str], *, newest_first: bool
+) -> Pages[Event, PagePosition]:
+    """Return the list of a session's events, in one of the two orders."""
+    order = NEWEST_FIRST if newest_first else OLDEST_FIRST
+    filters = {**session, "newest_first": newest_first}
+    return Pages(db, "list_events_for_session", order, filters)
+
+
+def start_of_events(
+    pages: Pages[Event, PagePosition], after: Event | datetime | str | None, *, newest_first: bool
+) -> PagePosition:
     """Return the position after which a page starts."""
-    if after is None:
-        return NEWEST if newest_first else OLDEST
     if isinstance(after, datetime):
         moment = check_aware("after", after)
         return (moment if newest_first or moment == END_OF_TIME else moment + TICK), ""
-    check_after(after, Event, "id")
-    return page_after(after.created_at, after.id)
+    return pages.start(after)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agentrows.errors import Conflict, Deleted, InvalidValue, NotFound
 from agentrows.gen import feedback as queries
 from agentrows.gen.enums import FeedbackIssueType
 from agentrows.gen.models import Feedback
-from agentrows.stores._pages import NEWEST, check_after, page_after
+from agentrows.stores._pages import Page, PageOrder, Pages
 from agentrows.stores._requirements import FEEDBACK_KEYS, require
 from agentrows.validation import (
+    END_OF_TIME,
     UNSET,
     check_choice,
     check_flag,
@@ -23,6 +24,7 @@ from agentrows.validation import (
 )
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from typing import Self
 
     from agentrows.db.executor import Executor
@@ -41,6 +43,11 @@ class _Verdict(NamedTuple):
     @classmethod
     def from_row(cls, row: Feedback) -> Self:
         return cls(row.message_id, row.is_positive, row.feedback_text, row.issue_type)
+
+
+NEWEST_FIRST: Final[PageOrder[Feedback, tuple[datetime | None, int]]] = PageOrder(
+    Feedback, ("created_at", "id"), (END_OF_TIME, 0)
+)
 
 
 @dataclass(frozen=True)
@@ -179,21 +186,24 @@ class FeedbackStore:
         return deleted > 0
 
     async def list_feedback(
-        self, *, user_id: str, limit: int | None = None, after: Feedback | None = None
-    ) -> list[Feedback]:
+        self, *, user_id: str, limit: int | None = None, after: Feedback | str | None = None
+    ) -> Page[Feedback]:
         """Return a user's feedback, newest first.
 
-        At most `limit` rows, or all with None. Pass the last row as `after` for the next page.
+        At most `limit` rows, or all with None. Pass `next_token`, or the last row, as `after` for
+        the next page.
         """
-        check_after(after, Feedback)
-        after_time, _ = page_after(after.created_at, "") if after else NEWEST
-        return await queries.list_feedback(
+        check_id("user_id", user_id)
+        pages = Pages(self.db, "list_feedback", NEWEST_FIRST, {"user_id": user_id})
+        after_time, after_id = pages.start(after)
+        feedback = await queries.list_feedback(
             self.db.repeatable,
-            user_id=check_id("user_id", user_id),
+            user_id=user_id,
             after_time=after_time,
-            after_id=check_int64("after.id", after.id) if after else 0,
+            after_id=after_id,
             limit=check_limit("limit", limit),
         )
+        return pages.page(feedback, limit)
 
     async def summarize_feedback(self, *, user_id: str) -> FeedbackSummary:
         """Count a user's feedback by verdict and by issue type; all zero for an unknown user."""

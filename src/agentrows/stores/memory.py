@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from agentrows.errors import InvalidValue, NotFound, OwnedByAnother
 from agentrows.gen import memory as queries
 from agentrows.gen.models import Memory, NewMemory, PrunedMemories
-from agentrows.stores._pages import NEWEST, check_after, page_after
+from agentrows.stores._pages import NEWEST, Page, PageOrder, Pages
 from agentrows.stores._requirements import VECTORS, require
 from agentrows.stores._retention import BATCH_SIZE, Batch, run_all_batches
 from agentrows.stores._table_retention import expired_memories
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 
 EXACT_UP_TO: Final = 2000
 """Rows of one owner up to which an exact scan is about as fast as the HNSW index."""
+
+NEWEST_FIRST: Final = PageOrder(Memory, ("created_at", "id"), NEWEST)
 
 
 @dataclass(frozen=True)
@@ -204,26 +206,30 @@ class MemoryStore:
         agent_name: str,
         user_id: str,
         limit: int | None = None,
-        after: Memory | None = None,
+        after: Memory | str | None = None,
         with_embeddings: bool = False,
-    ) -> list[Memory]:
+    ) -> Page[Memory]:
         """Return the unexpired memories of an agent about a user, newest first.
 
-        At most `limit` rows, or all with None. Pass the last row as `after` for the next page.
-        `embedding` is None in every row without `with_embeddings`.
+        At most `limit` rows, or all with None. Pass `next_token`, or the last row, as `after` for
+        the next page. `embedding` is None in every row without `with_embeddings`.
         """
         require(self.db, VECTORS)
-        check_after(after, Memory, "id")
-        after_time, after_id = page_after(after.created_at, after.id) if after else NEWEST
-        return await queries.list_memories(
+        owner = {
+            "agent_name": check_id("agent_name", agent_name),
+            "user_id": check_id("user_id", user_id),
+        }
+        pages = Pages(self.db, "list_agent_memories", NEWEST_FIRST, owner)
+        after_time, after_id = pages.start(after)
+        memories = await queries.list_memories(
             self.db.repeatable,
-            agent_name=check_id("agent_name", agent_name),
-            user_id=check_id("user_id", user_id),
+            **owner,
             after_time=after_time,
             after_id=after_id,
             limit=check_limit("limit", limit),
             with_embedding=check_flag("with_embeddings", with_embeddings),
         )
+        return pages.page(memories, limit)
 
     async def delete_agent_memory(self, id: str, *, agent_name: str, user_id: str) -> bool:
         """Delete one memory of an agent about a user; return whether it existed.

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agentrows.errors import InvalidReference, NotFound
 from agentrows.gen import push_notifications as queries
 from agentrows.gen.models import PushNotification
-from agentrows.stores._pages import OLDEST, check_after, page_after
+from agentrows.stores._pages import OLDEST, Page, PageOrder, Pages
 from agentrows.stores._requirements import TASK_OWNERS, require
 from agentrows.validation import check_id, check_key_part, check_limit, check_text
 
 if TYPE_CHECKING:
     from agentrows.db.executor import Executor
+
+OLDEST_FIRST: Final = PageOrder(PushNotification, ("created_at", "id"), OLDEST)
 
 
 @dataclass(frozen=True)
@@ -77,23 +79,25 @@ class PushNotificationStore:
         *,
         user_id: str,
         limit: int | None = None,
-        after: PushNotification | None = None,
-    ) -> list[PushNotification]:
+        after: PushNotification | str | None = None,
+    ) -> Page[PushNotification]:
         """Return the configs of a user's task, oldest first.
 
-        At most `limit` rows, or all with None. Pass the last row as `after` for the next page.
+        At most `limit` rows, or all with None. Pass `next_token`, or the last row, as `after` for
+        the next page.
         """
         require(self.db, TASK_OWNERS)
-        check_after(after, PushNotification, "id")
-        after_time, after_id = page_after(after.created_at, after.id) if after else OLDEST
-        return await queries.list_push_notifications(
+        task = {"task_id": check_id("task_id", task_id), "user_id": check_id("user_id", user_id)}
+        pages = Pages(self.db, "list_push_notifications", OLDEST_FIRST, task)
+        after_time, after_id = pages.start(after)
+        configs = await queries.list_push_notifications(
             self.db.repeatable,
-            task_id=check_id("task_id", task_id),
-            user_id=check_id("user_id", user_id),
+            **task,
             after_time=after_time,
             after_id=after_id,
             limit=check_limit("limit", limit),
         )
+        return pages.page(configs, limit)
 
     async def delete_push_notification(self, id: str, *, task_id: str, user_id: str) -> bool:
         """Mark a config of a user's task as deleted; return whether it existed."""

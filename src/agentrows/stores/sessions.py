@@ -11,7 +11,7 @@ from agentrows.errors import AlreadyExists, Deleted, NotFound
 from agentrows.gen import sessions as queries
 from agentrows.gen.models import PrunedSessions, Session
 from agentrows.stores._isolation import check_read_committed
-from agentrows.stores._pages import NEWEST, check_after, page_after
+from agentrows.stores._pages import NEWEST, Page, PageOrder, Pages
 from agentrows.stores._requirements import TASK_OWNERS, require
 from agentrows.stores._retention import BATCH_SIZE, FIRST_PARENTS, Batch, run_all_batches
 from agentrows.stores._row_security import read_access_scope
@@ -30,7 +30,6 @@ from agentrows.validation import (
 
 if TYPE_CHECKING:
     from agentrows.db.executor import Executor
-    from agentrows.stores._pages import PagePosition
     from agentrows.validation import Unset
 
     Order = Literal["activity", "created"]
@@ -171,26 +170,31 @@ class SessionStore:
         *,
         user_id: str,
         limit: int | None = None,
-        after: Session | None = None,
+        after: Session | str | None = None,
         order: Order = "activity",
-    ) -> list[Session]:
+    ) -> Page[Session]:
         """Return a user's sessions, the most recently active or `created` first.
 
-        At most `limit` rows, or all with None. Pass the last row as `after` for the next page.
+        At most `limit` rows, or all with None. Pass `next_token`, or the last row, as `after` for
+        the next page.
         """
-        after_time, after_id = _page_position(after, order)
-        page = (
+        by = _check_order(order)
+        filters = {"user_id": check_id("user_id", user_id), "order": order}
+        pages = Pages(self.db, "list_sessions", PageOrder(Session, (by, "id"), NEWEST), filters)
+        after_time, after_id = pages.start(after)
+        list_page = (
             queries.list_sessions_by_activity
             if order == "activity"
             else queries.list_sessions_by_creation
         )
-        return await page(
+        sessions = await list_page(
             self.db.repeatable,
-            user_id=check_id("user_id", user_id),
+            user_id=user_id,
             after_time=after_time,
             after_id=after_id,
             limit=check_limit("limit", limit),
         )
+        return pages.page(sessions, limit)
 
     async def list_sessions_for_agent(
         self,
@@ -198,56 +202,75 @@ class SessionStore:
         *,
         user_id: str,
         limit: int | None = None,
-        after: Session | None = None,
+        after: Session | str | None = None,
         order: Order = "activity",
-    ) -> list[Session]:
+    ) -> Page[Session]:
         """Return a user's sessions with an agent, the most recently active or `created` first.
 
         Sessions that an agent started are left out. At most `limit` rows, or all with None.
-        Pass the last row as `after` for the next page.
+        Pass `next_token`, or the last row, as `after` for the next page.
         """
-        after_time, after_id = _page_position(after, order)
-        page = (
+        by = _check_order(order)
+        owner = {
+            "agent_id": check_id("agent_id", agent_id),
+            "user_id": check_id("user_id", user_id),
+        }
+        pages = Pages(
+            self.db,
+            "list_sessions_for_agent",
+            PageOrder(Session, (by, "id"), NEWEST),
+            {**owner, "order": order},
+        )
+        after_time, after_id = pages.start(after)
+        list_page = (
             queries.list_agent_sessions_by_activity
             if order == "activity"
             else queries.list_agent_sessions_by_creation
         )
-        return await page(
+        sessions = await list_page(
             self.db.repeatable,
-            agent_id=check_id("agent_id", agent_id),
-            user_id=check_id("user_id", user_id),
+            **owner,
             after_time=after_time,
             after_id=after_id,
             limit=check_limit("limit", limit),
         )
+        return pages.page(sessions, limit)
 
     async def list_sessions_for_agent_all_users(
         self,
         agent_id: str,
         *,
         limit: int | None = None,
-        after: Session | None = None,
+        after: Session | str | None = None,
         order: Order = "activity",
-    ) -> list[Session]:
+    ) -> Page[Session]:
         """Return all users' sessions with an agent, the most recently active or `created` first.
 
         For the operator of the agent, not for its users. Sessions that an agent started are left
-        out. At most `limit` rows, or all with None. Pass the last row as `after` for the next page.
+        out. At most `limit` rows, or all with None. Pass `next_token`, or the last row, as `after`
+        for the next page.
         """
-        after_time, after_id = _page_position(after, order)
-        page = (
+        pages = Pages(
+            self.db,
+            "list_sessions_for_agent_all_users",
+            PageOrder(Session, (_check_order(order), "id", "user_id"), (*NEWEST, "")),
+            {"agent_id": check_id("agent_id", agent_id), "order": order},
+        )
+        after_time, after_id, after_user_id = pages.start(after)
+        list_page = (
             queries.list_all_agent_sessions_by_activity
             if order == "activity"
             else queries.list_all_agent_sessions_by_creation
         )
-        return await page(
+        sessions = await list_page(
             self.db.repeatable,
-            agent_id=check_id("agent_id", agent_id),
+            agent_id=agent_id,
             after_time=after_time,
             after_id=after_id,
-            after_user_id=after.user_id if after else "",
+            after_user_id=after_user_id,
             limit=check_limit("limit", limit),
         )
+        return pages.page(sessions, limit)
 
     async def delete_session(self, id: str, *, user_id: str) -> bool:
         """Mark a user's session as deleted; return whether it existed. Its id cannot be reused."""
@@ -294,13 +317,10 @@ class SessionStore:
         return _to_model(removed.rows)
 
 
-def _page_position(after: Session | None, order: Order) -> PagePosition:
-    """Return the position after which a page starts."""
+def _check_order(order: Order) -> str:
+    """Return the field by which sessions are ordered."""
     check_choice("order", order, ("activity", "created"))
-    check_after(after, Session, "id", "user_id")
-    if after is None:
-        return NEWEST
-    return page_after(after.updated_at if order == "activity" else after.created_at, after.id)
+    return "updated_at" if order == "activity" else "created_at"
 
 
 def _to_model(rows: Counter[str]) -> PrunedSessions:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Final
 from agentrows.errors import NotFound
 from agentrows.gen import shares as queries
 from agentrows.gen.models import SessionShare
-from agentrows.stores._pages import check_after
+from agentrows.stores._pages import Page, PageOrder, Pages
 from agentrows.stores._requirements import SHARES, require
-from agentrows.validation import check_flag, check_id, check_int64, check_limit
+from agentrows.validation import check_flag, check_id, check_limit
 
 if TYPE_CHECKING:
     from agentrows.db.executor import Executor
@@ -28,6 +28,8 @@ TOKEN_BYTES: Final = 32
 DIGEST_PREFIX: Final = "\x1fsha256:"
 """The start of a stored digest, before its hexadecimal digits."""
 NO_SHARE: Final = "no session is shared under this token"
+
+OLDEST_FIRST: Final = PageOrder(SessionShare, ("id",), (0,))
 
 
 @dataclass(frozen=True)
@@ -88,23 +90,25 @@ class ShareStore:
         *,
         user_id: str,
         limit: int | None = None,
-        after: SessionShare | None = None,
-    ) -> list[SessionShare]:
+        after: SessionShare | str | None = None,
+    ) -> Page[SessionShare]:
         """Return the shares of a user's session, oldest first; none if the session is deleted.
 
-        At most `limit` rows, or all with None. Pass the last row as `after` for the next page.
-        `token` is the digest of a hashed token: it opens no session, and `delete_session_share`
-        accepts it.
+        At most `limit` rows, or all with None. Pass `next_token`, or the last row, as `after` for
+        the next page. `token` is the digest of a hashed token: it opens no session, and
+        `delete_session_share` accepts it.
         """
         require(self.db, SHARES)
-        check_after(after, SessionShare)
-        return await queries.list_session_shares(
-            self.db.repeatable,
-            session_id=check_id("session_id", session_id),
-            user_id=check_id("user_id", user_id),
-            after_id=check_int64("after.id", after.id) if after else 0,
-            limit=check_limit("limit", limit),
+        session = {
+            "session_id": check_id("session_id", session_id),
+            "user_id": check_id("user_id", user_id),
+        }
+        pages = Pages(self.db, "list_session_shares_by_session", OLDEST_FIRST, session)
+        (after_id,) = pages.start(after)
+        shares = await queries.list_session_shares(
+            self.db.repeatable, **session, after_id=after_id, limit=check_limit("limit", limit)
         )
+        return pages.page(shares, limit)
 
     async def delete_session_share(self, token: str, *, user_id: str) -> bool:
         """Delete a share of a user's session; return whether it existed.

@@ -10,14 +10,20 @@ from typing import TYPE_CHECKING, Final, TypedDict
 from agentrows.errors import Conflict, Deleted, InvalidValue, NotFound, OwnedByAnother, Stale
 from agentrows.gen import task_versions as queries
 from agentrows.gen import tasks
-from agentrows.gen.models import VersionedTask
 from agentrows.stores._isolation import check_read_committed, choose_isolation
+from agentrows.stores._pages import Page, Pages
 from agentrows.stores._requirements import TASK_OWNERS, TASK_VERSIONS, require
 from agentrows.stores._retention import BATCH_SIZE, Batch, run_all_batches
 from agentrows.stores._row_security import read_access_scope
 from agentrows.stores._table_retention import old_task_events
+from agentrows.stores._task_pages import (
+    BEFORE_ALL_TIMES,
+    LATEST_FIRST,
+    TaskPosition,
+    check_time,
+    read_position,
+)
 from agentrows.validation import (
-    INT64,
     LARGEST_BYTES,
     check_bytes,
     check_flag,
@@ -27,7 +33,6 @@ from agentrows.validation import (
     check_limit,
     check_optional_id,
     check_retention,
-    check_row,
     check_text,
 )
 
@@ -35,21 +40,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agentrows.db.executor import Executor
-    from agentrows.gen.models import TaskEvent
+    from agentrows.gen.models import TaskEvent, VersionedTask
 
 TASK_EVENT_CHANNEL: Final = "agentrows_task_event"
 """The channel of `save_task(…, notify=True)`; the payload is the id of the task."""
-BEFORE_ALL_TIMES: Final = INT64.start
-"""The place of a task without a time in the order of lists."""
-
-
-@dataclass(frozen=True, slots=True)
-class TaskPosition:
-    """The position of a task in lists: a page starts after it."""
-
-    status_ns: int | None
-    """The time of the status in nanoseconds since 1970; None is after all times."""
-    id: str
 
 
 class _Columns(TypedDict):
@@ -71,6 +65,14 @@ class _Filters(TypedDict):
     user_id: str
     states: list[str] | None
     since_ns: int
+
+
+class _Position(TypedDict):
+    """The start and the length of a page."""
+
+    after_ns: int
+    after_id: str
+    limit: int | None
 
 
 @dataclass(frozen=True)
@@ -190,35 +192,34 @@ class TaskVersionStore:
         session_id: str | None = None,
         states: Sequence[str] | None = None,
         since_ns: int | None = None,
-        after: VersionedTask | TaskPosition | None = None,
+        after: VersionedTask | TaskPosition | str | None = None,
         limit: int | None = None,
-    ) -> list[VersionedTask]:
+    ) -> Page[VersionedTask]:
         """Return a user's tasks, the latest status first; those without a time are last.
 
-        Tasks with the same time are in descending order of their ids by code point. The filters
-        are a session, states, and the earliest time of the status in nanoseconds since 1970. At
-        most `limit` rows, or all with None. Pass the last row as `after` for the next page. Needs
-        PostgreSQL 16 or later.
+        Tasks with the same time are in descending order of their ids by code point. The filters are
+        a session, states, and the earliest time of the status in nanoseconds since 1970. At most
+        `limit` rows, or all with None. Pass `next_token`, or the last row, as `after` for the next
+        page. Needs PostgreSQL 16 or later.
         """
         require(self.db, TASK_OWNERS, TASK_VERSIONS)
         filters = _check_filters(user_id=user_id, states=states, since_ns=since_ns)
-        after_ns, after_id = (INT64.stop - 1, "") if after is None else _read_position(after)
-        if session_id is None:
-            return await queries.list_user_tasks(
-                self.db.repeatable,
-                **filters,
-                after_ns=after_ns,
-                after_id=after_id,
-                limit=check_limit("limit", limit),
-            )
-        return await queries.list_user_tasks_of_session(
-            self.db.repeatable,
-            session_id=check_id("session_id", session_id),
-            **filters,
-            after_ns=after_ns,
-            after_id=after_id,
-            limit=check_limit("limit", limit),
+        if session_id is not None:
+            check_id("session_id", session_id)
+        pages = Pages(self.db, "list_tasks", LATEST_FIRST, {**filters, "session_id": session_id})
+        after_ns, after_id = (
+            read_position(after) if isinstance(after, TaskPosition) else pages.start(after)
         )
+        position = _Position(
+            after_ns=after_ns, after_id=after_id, limit=check_limit("limit", limit)
+        )
+        if session_id is None:
+            tasks = await queries.list_user_tasks(self.db.repeatable, **filters, **position)
+        else:
+            tasks = await queries.list_user_tasks_of_session(
+                self.db.repeatable, session_id=session_id, **filters, **position
+            )
+        return pages.page(tasks, limit)
 
     async def count_tasks(
         self,
@@ -340,7 +341,7 @@ def _check_columns(
         "data": check_text("data", data),
         "state": check_id("state", state),
         "session_id": check_optional_id("session_id", session_id),
-        "status_ns": _check_time("status_ns", status_ns),
+        "status_ns": check_time("status_ns", status_ns),
         "event": None if event is None else check_bytes("event", event, most=LARGEST_BYTES),
         "notify": check_flag("notify", notify),
     }
@@ -348,29 +349,12 @@ def _check_columns(
 
 def _check_filters(*, user_id: str, states: Sequence[str] | None, since_ns: int | None) -> _Filters:
     """Return the checked filters of a list; only a list of all times has tasks without a time."""
-    since_ns = _check_time("since_ns", since_ns)
+    since_ns = check_time("since_ns", since_ns)
     return {
         "user_id": check_id("user_id", user_id),
         "states": None if states is None else _check_states("states", states),
         "since_ns": BEFORE_ALL_TIMES if since_ns is None else since_ns,
     }
-
-
-def _read_position(after: VersionedTask | TaskPosition) -> tuple[int, str]:
-    """Return the time and the id after which a page starts."""
-    if not isinstance(after, TaskPosition):
-        check_row("after", after, VersionedTask)
-    time = _check_time("after.status_ns", after.status_ns)
-    return BEFORE_ALL_TIMES if time is None else time, check_text("after.id", after.id)
-
-
-def _check_time(name: str, value: int | None) -> int | None:
-    if value is None:
-        return None
-    # The smallest and the largest integer are the positions before and after all times.
-    if check_int64(name, value) in (INT64.start, INT64.stop - 1):
-        raise InvalidValue(f"{name} must be within the years 1678 to 2262")
-    return value
 
 
 def _check_version(name: str, value: int | None) -> int | None:

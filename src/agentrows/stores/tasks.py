@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agentrows.errors import Deleted, NotFound, OwnedByAnother
 from agentrows.gen import tasks as queries
 from agentrows.gen.models import Task
-from agentrows.stores._pages import OLDEST, check_after, page_after
+from agentrows.stores._pages import OLDEST, Page, PageOrder, Pages
 from agentrows.stores._requirements import TASK_OWNERS, require
 from agentrows.validation import UNSET, check_id, check_limit, check_optional_id, check_text, is_set
 
 if TYPE_CHECKING:
     from agentrows.db.executor import Executor
     from agentrows.validation import Unset
+
+OLDEST_FIRST: Final = PageOrder(Task, ("created_at", "id"), OLDEST)
 
 
 @dataclass(frozen=True)
@@ -77,23 +79,28 @@ class TaskStore:
         *,
         user_id: str,
         limit: int | None = None,
-        after: Task | None = None,
-    ) -> list[Task]:
+        after: Task | str | None = None,
+    ) -> Page[Task]:
         """Return a user's tasks in a session, oldest first.
 
-        At most `limit` rows, or all with None. Pass the last row as `after` for the next page.
+        At most `limit` rows, or all with None. Pass `next_token`, or the last row, as `after` for
+        the next page.
         """
         require(self.db, TASK_OWNERS)
-        check_after(after, Task, "id")
-        after_time, after_id = page_after(after.created_at, after.id) if after else OLDEST
-        return await queries.list_tasks(
+        session = {
+            "session_id": check_id("session_id", session_id),
+            "user_id": check_id("user_id", user_id),
+        }
+        pages = Pages(self.db, "list_tasks_for_session", OLDEST_FIRST, session)
+        after_time, after_id = pages.start(after)
+        tasks = await queries.list_tasks(
             self.db.repeatable,
-            session_id=check_id("session_id", session_id),
-            user_id=check_id("user_id", user_id),
+            **session,
             after_time=after_time,
             after_id=after_id,
             limit=check_limit("limit", limit),
         )
+        return pages.page(tasks, limit)
 
     async def delete_task(self, id: str, *, user_id: str) -> bool:
         """Mark a user's task as deleted; return whether it existed. Its id cannot be reused."""

@@ -11,14 +11,14 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agentrows.errors import Conflict, InvalidValue
 from agentrows.gen import threads as queries
 from agentrows.gen.models import PrunedThreads, Thread
 from agentrows.stores._checkpoint_rows import check_checkpoint_key
 from agentrows.stores._isolation import check_read_committed, choose_isolation
-from agentrows.stores._pages import NEWEST, check_after, page_after
+from agentrows.stores._pages import NEWEST, Page, PageOrder, Pages
 from agentrows.stores._pairs import check_pairs
 from agentrows.stores._requirements import THREADS, require
 from agentrows.stores._retention import BATCH_SIZE, FIRST_PARENTS, Batch, run_all_batches
@@ -47,6 +47,9 @@ class CheckpointKey(NamedTuple):
     checkpoint_id: str
 
 
+LAST_STORED_FIRST: Final = PageOrder(Thread, ("last_stored", "thread_id"), NEWEST)
+
+
 @dataclass(frozen=True)
 class ThreadRetentionStore:
     """Store of the LangGraph threads of users, as a whole."""
@@ -54,25 +57,25 @@ class ThreadRetentionStore:
     db: Executor
 
     async def list_threads(
-        self, *, user_id: str, limit: int | None = None, after: Thread | None = None
-    ) -> list[Thread]:
+        self, *, user_id: str, limit: int | None = None, after: Thread | str | None = None
+    ) -> Page[Thread]:
         """Return a user's threads with their size, the most recently stored first.
 
         Threads without a live checkpoint are left out. At most `limit` rows, or all with None.
-        Pass the last row as `after` for the next page.
+        Pass `next_token`, or the last row, as `after` for the next page.
         """
         require(self.db, THREADS)
-        check_after(after, Thread, "thread_id")
-        after_time, after_id = (
-            NEWEST if after is None else page_after(after.last_stored, after.thread_id)
-        )
-        return await queries.list_threads(
+        check_id("user_id", user_id)
+        pages = Pages(self.db, "list_threads", LAST_STORED_FIRST, {"user_id": user_id})
+        after_time, after_id = pages.start(after)
+        threads = await queries.list_threads(
             self.db.repeatable,
-            user_id=check_id("user_id", user_id),
+            user_id=user_id,
             after_time=after_time,
             after_id=after_id,
             limit=check_limit("limit", limit),
         )
+        return pages.page(threads, limit)
 
     async def copy_thread(
         self, source_thread_id: str, *, target_thread_id: str, user_id: str

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agentrows.errors import Conflict, InvalidValue, NotFound
 from agentrows.gen import tools as queries
 from agentrows.gen.models import NewTool, Tool, ToolServer
 from agentrows.stores._isolation import check_read_committed, choose_isolation
-from agentrows.stores._pages import check_after
+from agentrows.stores._pages import Page, PageOrder, Pages
 from agentrows.validation import (
     UNSET,
     check_batch,
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from agentrows.db.executor import Executor
     from agentrows.gen.models import RefreshedTools
     from agentrows.validation import Unset
+
+TOOLS_BY_KEY: Final = PageOrder(Tool, ("id", "server_name", "group_kind"), ("", "", ""))
+TOOLS_BY_ID: Final = PageOrder(Tool, ("id",), ("",))
+SERVERS_BY_KEY: Final = PageOrder(ToolServer, ("name", "group_kind"), ("", ""))
 
 
 @dataclass(frozen=True)
@@ -86,20 +90,23 @@ class ToolStore:
         return tools[0]
 
     async def list_tools(
-        self, *, limit: int | None = None, after: Tool | None = None
-    ) -> list[Tool]:
+        self, *, limit: int | None = None, after: Tool | str | None = None
+    ) -> Page[Tool]:
         """Return all tools, ordered by key.
 
-        At most `limit` rows, or all with None. Pass the last row as `after` for the next page.
+        At most `limit` rows, or all with None. Pass `next_token`, or the last row, as `after` for
+        the next page.
         """
-        check_after(after, Tool, "id", "server_name", "group_kind")
-        return await queries.list_tools(
+        pages = Pages(self.db, "list_tools", TOOLS_BY_KEY, {})
+        after_id, after_server_name, after_group_kind = pages.start(after)
+        tools = await queries.list_tools(
             self.db.repeatable,
-            after_id=after.id if after else "",
-            after_server_name=after.server_name if after else "",
-            after_group_kind=after.group_kind if after else "",
+            after_id=after_id,
+            after_server_name=after_server_name,
+            after_group_kind=after_group_kind,
             limit=check_limit("limit", limit),
         )
+        return pages.page(tools, limit)
 
     async def list_tools_for_server(
         self,
@@ -107,20 +114,23 @@ class ToolStore:
         *,
         group_kind: str,
         limit: int | None = None,
-        after: Tool | None = None,
-    ) -> list[Tool]:
+        after: Tool | str | None = None,
+    ) -> Page[Tool]:
         """Return the tools of a server, ordered by id.
 
-        At most `limit` rows, or all with None. Pass the last row as `after` for the next page.
+        At most `limit` rows, or all with None. Pass `next_token`, or the last row, as `after` for
+        the next page.
         """
-        check_after(after, Tool, "id")
-        return await queries.list_tools_for_server(
-            self.db.repeatable,
-            server_name=check_id("server_name", server_name),
-            group_kind=check_id("group_kind", group_kind),
-            after_id=after.id if after else "",
-            limit=check_limit("limit", limit),
+        server = {
+            "server_name": check_id("server_name", server_name),
+            "group_kind": check_id("group_kind", group_kind),
+        }
+        pages = Pages(self.db, "list_tools_for_server", TOOLS_BY_ID, server)
+        (after_id,) = pages.start(after)
+        tools = await queries.list_tools_for_server(
+            self.db.repeatable, **server, after_id=after_id, limit=check_limit("limit", limit)
         )
+        return pages.page(tools, limit)
 
     async def delete_tools_for_server(self, server_name: str, *, group_kind: str) -> bool:
         """Mark the tools of a server as deleted; return whether any existed."""
@@ -207,19 +217,22 @@ class ToolStore:
         return servers[0]
 
     async def list_tool_servers(
-        self, *, limit: int | None = None, after: ToolServer | None = None
-    ) -> list[ToolServer]:
+        self, *, limit: int | None = None, after: ToolServer | str | None = None
+    ) -> Page[ToolServer]:
         """Return all tool servers, ordered by key.
 
-        At most `limit` rows, or all with None. Pass the last row as `after` for the next page.
+        At most `limit` rows, or all with None. Pass `next_token`, or the last row, as `after` for
+        the next page.
         """
-        check_after(after, ToolServer, "name", "group_kind")
-        return await queries.list_tool_servers(
+        pages = Pages(self.db, "list_tool_servers", SERVERS_BY_KEY, {})
+        after_name, after_group_kind = pages.start(after)
+        servers = await queries.list_tool_servers(
             self.db.repeatable,
-            after_name=after.name if after else "",
-            after_group_kind=after.group_kind if after else "",
+            after_name=after_name,
+            after_group_kind=after_group_kind,
             limit=check_limit("limit", limit),
         )
+        return pages.page(servers, limit)
 
     async def delete_tool_server(self, name: str, *, group_kind: str) -> bool:
         """Mark a tool server as deleted; return whether it existed. Its tools stay."""

@@ -245,4 +245,4 @@ async def test_values_of_other_types_are_refused_by_name(client: PostgresClient)
     with pytest.raises(InvalidValue, match="states"):
         await client.list_tasks(user_id="mira", states="x")
     with pytest.raises(InvalidValue, match="after"):
-        await client.list_tasks(user_id="mira", after="k-1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        await client.list_tasks(user_id="mira", after="k-1")
