@@ -58,6 +58,8 @@ string_to_array('', NULL)
 string_to_array(coalesce(x, ''), ',', 'NULL')
 JSON_ARRAY(n, x)
 JSON_OBJECT('n': n)
+to_char(id, '9')
+to_char(id::numeric, '9')
 """
 SOMETIMES = """
 ntile(n) OVER (ORDER BY n NULLS FIRST)
@@ -80,6 +82,13 @@ string_to_array(x, ',')
 JSON_ARRAY(SELECT i.n FROM t AS i WHERE i.id > 4)
 JSON_SCALAR(x)
 JSON_SERIALIZE(to_json(n) RETURNING text)
+to_char(CASE WHEN id = 1 THEN 'infinity'::timestamptz ELSE now() END, 'YYYY')
+CASE WHEN id = 1 THEN timestamp 'infinity' ELSE timestamp '2026-01-01' END::time
+to_number('1', CASE WHEN id = 1 THEN '' ELSE '9' END)
+to_regproc(CASE WHEN id = 1 THEN 'none' ELSE 'now' END)
+pg_get_viewdef(id::oid)
+unnest(array_append(ARRAY[1], n))
+id <> ALL (array_append(ARRAY[9], n))
 """
 NEVER_OF_GROUPS = """
 bit_xor(id)
@@ -151,7 +160,29 @@ async def test_arrays_with_null_items_are_inferred_with_null_items(
     for sql, null in {
         "SELECT string_to_array(x, ',') FROM t WHERE x IS NOT NULL": False,
         "SELECT string_to_array(x, ',', 'NULL') FROM t WHERE x IS NOT NULL": True,
+        "SELECT array_append(ARRAY[1], n) FROM t": True,
+        "SELECT array_append(ARRAY[1], id) FROM t": False,
+        "SELECT array_prepend(n, ARRAY[1]) FROM t": True,
+        "SELECT array_replace(ARRAY[1], 1, n) FROM t": True,
+        "SELECT array_fill(n, ARRAY[2]) FROM t": True,
+        "SELECT ARRAY[1] || n FROM t": True,
+        "SELECT ARRAY[1] || id FROM t": False,
+        "SELECT '{1,NULL}'::text::int[] FROM t": True,
+        "SELECT '{1,NULL}'::int[] FROM t": True,
+        "SELECT '{1,2}'::int[] FROM t": False,
     }.items():
         items = [item for row in await connection.fetch(sql) for item in row[0]]
         assert (None in items) == null
         assert inferred(sql).null_items == null
+
+
+async def test_null_that_reaches_a_column_in_the_fifth_round_is_inferred(
+    connection: asyncpg.Connection[asyncpg.Record],
+) -> None:
+    sql = (
+        "WITH RECURSIVE w AS (SELECT 0 AS i, 1 AS a, 1 AS b, 1 AS c, 1 AS d UNION ALL "
+        "SELECT i + 1, b, c, d, NULL FROM w WHERE i < 5) SELECT a FROM w"
+    )
+
+    assert None in [row[0] for row in await connection.fetch(sql)]
+    assert inferred(sql).nullable

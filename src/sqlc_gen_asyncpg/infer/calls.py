@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -29,10 +30,19 @@ _SOMETIMES_NULL: Final = frozenset({
     "jsonb_path_query_first", "jsonb_path_exists_tz", "jsonb_path_match_tz",
     "jsonb_path_query_first_tz", "lower", "upper", "date_part", "extract", "regexp_match",
     "regexp_substr", "substring", "scale", "min_scale", "range_merge", "to_regclass", "to_regtype",
-    "pg_get_expr", "pg_get_serial_sequence", "obj_description", "col_description",
+    "obj_description", "col_description",
     "shobj_description", "inet_client_addr", "inet_server_addr",
+    "to_number", "to_regproc", "to_regprocedure", "to_regoper", "to_regoperator",
+    "to_regnamespace", "to_regrole", "to_regcollation", "to_regtypemod", "pg_describe_object",
+    "pg_column_compression", "pg_encoding_max_length", "txid_current_if_assigned",
+    "icu_unicode_version", "pg_total_relation_size", "pg_relation_size", "pg_table_size",
+    "pg_indexes_size", "pg_basetype", "pg_filenode_relation", "pg_partition_root",
+    "pg_relation_filenode", "pg_relation_filepath", "pg_relation_is_publishable",
+    "pg_replication_origin_oid", "pg_settings_get_flags", "system_user", "jsonb_path_match_opr",
     "xpath_exists", "uuid_extract_timestamp", "uuid_extract_version",
 })  # fmt: skip
+# Functions of the catalog, which return NULL for objects that do not exist.
+_CATALOG: Final = re.compile(r"pg_(?:get|index|indexam)_.+|pg_.+_is_(?:visible|updatable)")
 # Functions that are not strict and never return NULL.
 _NEVER_NULL: Final = frozenset({
     "concat", "count", "jsonb_build_object", "jsonb_build_array", "json_build_object",
@@ -50,6 +60,12 @@ _AGGREGATES: Final = frozenset({
 _ARRAY_AGGREGATES: Final = frozenset({
     "array_agg", "json_agg", "jsonb_agg", "json_object_agg", "jsonb_object_agg",
 })  # fmt: skip
+# Functions whose result may contain an argument that is NULL.
+_ADD_ITEMS: Final = frozenset({"array_append", "array_prepend", "array_replace", "array_fill"})
+# Functions of casts.
+_FROM_JSONB: Final = frozenset({"bool", "int2", "int4", "int8", "float4", "float8", "numeric"})
+# NULL for infinity, or for an empty format.
+_TIMES: Final = frozenset({"timestamp", "timestamptz", "interval", "unknown"})
 # Fields of EXTRACT that are not NULL for an infinite timestamp.
 _NON_NULL_FIELDS: Final = frozenset({
     "epoch", "year", "isoyear", "decade", "century", "millennium", "julian",
@@ -130,7 +146,8 @@ def _with_origin_and_items(expr: nodes.Call, infos: list[ValueType], typed: Valu
         removed = expr.args[1].type == "null"
         return replace(typed, null_items=first.null_items and not removed)
     if typed.dims:
-        return replace(typed, null_items=any(each.null_items for each in infos))
+        added = expr.name in _ADD_ITEMS and any(each.nullable and not each.dims for each in infos)
+        return replace(typed, null_items=added or any(each.null_items for each in infos))
     return typed
 
 
@@ -158,11 +175,16 @@ def _nullable(infer: Infer, expr: nodes.Call, infos: list[ValueType], flags: str
         return any_nullable or not never_null
     if name in {"lower", "upper", "substring"}:
         return any_nullable or not _is_plain_text(name, infos)
+    if name in _FROM_JSONB and infos and infos[0].type == "jsonb":
+        return True  # of the JSON null
+    if name in {"to_char", "time", "timetz"}:
+        return any_nullable or (bool(infos) and infos[0].type in _TIMES)
     if "r" in flags:
         return any_nullable or name in {"jsonb_each_text", "json_array_elements_text"}
     if name in {"concat_ws", "format"}:
         return not infos or infos[0].nullable
-    return any_nullable or name in _SOMETIMES_NULL or not flags.startswith("fs")
+    sometimes = name in _SOMETIMES_NULL or _CATALOG.fullmatch(name) is not None
+    return any_nullable or sometimes or not flags.startswith("fs")
 
 
 def _frame_has_row(infer: Infer, expr: nodes.Call) -> bool:

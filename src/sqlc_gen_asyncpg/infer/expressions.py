@@ -141,12 +141,18 @@ class Inference:
             "text",
             "varchar",
         }
-        nullable = inner.nullable or (from_json and not inner.dims)
+        # An infinite timestamp has no time.
+        no_time = target.type in {"time", "timetz"} and inner.type.startswith("timestamp")
+        nullable = inner.nullable or (from_json and not inner.dims) or (no_time and not inner.dims)
         if inner.type != target.type and self.schema.requires(target):
             # The domain checks a value only if it is cast from another type; a value that has the
             # domain's type already may be NULL after an outer join.
             nullable = False
-        return replace(target, nullable=nullable, null_items=inner.null_items)
+        return replace(
+            target,
+            nullable=nullable,
+            null_items=inner.null_items or _reads_null_items(inner, target),
+        )
 
     def _operator(self, expr: nodes.Op, scope: Scope) -> ValueType:
         if expr.op in {"and", "or", "not"}:
@@ -170,9 +176,13 @@ class Inference:
         if resolved is None:
             return ValueType("bool") if op in _COMPARISONS else NOTHING
         self._assign_operand_types(infos, resolved)
-        items = any(each.null_items for each in infos)
         dims = overloads.depth(resolved.type, resolved.dims, infos)
-        return ValueType(resolved.type, dims, nullable=nullable, null_items=items)
+        # `array || item` appends the item, also NULL; an operand of an open type is an array.
+        items = any(
+            each.null_items or (each.nullable and not each.open and each.dims < dims)
+            for each in infos
+        )
+        return ValueType(resolved.type, dims, nullable=nullable, null_items=dims > 0 and items)
 
     def _assign_operand_types(self, infos: list[ValueType], resolved: ResolvedCall) -> None:
         for info, (kind, dims) in zip(infos, resolved.args, strict=False):
@@ -237,7 +247,7 @@ class Inference:
         scope: Scope,
     ) -> ValueType:
         if query:
-            columns = list(self.query(query, scope).values())
+            columns = self.query(query, scope)
             lefts = left.items if isinstance(left, nodes.Row) else (left,)
             infos = [self.expr(each, scope) for each in lefts]
             for info, column in zip(infos, columns, strict=False):
@@ -282,7 +292,7 @@ class Inference:
         return result.with_nullable(nullable=result.nullable or expr.otherwise is None)
 
     def _subquery(self, kind: str, query: nodes.Query, scope: Scope) -> ValueType:
-        columns = list(self.query(query, scope).values())
+        columns = self.query(query, scope)
         if kind == "exists":
             return ValueType("bool", nullable=False)
         if len(columns) != 1:
@@ -325,6 +335,13 @@ class Inference:
             return NOTHING
         return ValueType(info.type, max(info.dims - len(subscripts), 0), origin=info.origin)
 
-    def query(self, query: nodes.Query, outer: Scope | None = None) -> dict[str, ValueType]:
-        """Return the columns of a statement by name, each with its type."""
-        return dict(relations.columns(self, query, outer))
+    def query(self, query: nodes.Query, outer: Scope | None = None) -> list[ValueType]:
+        """Return the types of a statement's columns, in order; several may have one name."""
+        return [info for _, info in relations.columns(self, query, outer)]
+
+
+def _reads_null_items(text: ValueType, array: ValueType) -> bool:
+    """Whether a cast of text to an array may return items that are NULL."""
+    if not array.dims or text.dims or text.param:
+        return False
+    return text.literal is None or "null" in text.literal.lower()

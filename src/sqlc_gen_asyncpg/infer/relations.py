@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sqlc_gen_asyncpg.errors import Refused
 from sqlc_gen_asyncpg.infer import functions
 from sqlc_gen_asyncpg.infer.scope import Relation, Scope
+from sqlc_gen_asyncpg.infer.table_functions import function_relation
 from sqlc_gen_asyncpg.infer.values import ValueType
-from sqlc_gen_asyncpg.pytypes import normal_name
 from sqlc_gen_asyncpg.sql import nodes
 
 if TYPE_CHECKING:
@@ -18,18 +18,6 @@ if TYPE_CHECKING:
     from sqlc_gen_asyncpg.infer.protocol import Infer
 
 __all__ = ["columns", "one_row"]
-
-# Functions in FROM that return columns with fixed names: (name, type, nullable).
-_RECORDS: Final = {
-    "jsonb_each": (("key", "text", False), ("value", "jsonb", False)),
-    "json_each": (("key", "text", False), ("value", "json", False)),
-    "jsonb_each_text": (("key", "text", False), ("value", "text", True)),
-    "json_each_text": (("key", "text", False), ("value", "text", True)),
-}
-_VALUE_FUNCTIONS: Final = frozenset({
-    "jsonb_array_elements", "json_array_elements", "jsonb_array_elements_text",
-    "json_array_elements_text",
-})  # fmt: skip
 
 
 def columns(
@@ -94,17 +82,22 @@ def _cte(infer: Infer, cte: nodes.Cte, scope: Scope) -> dict[str, ValueType]:
     body = cte.query.body
     if not (cte.recursive and isinstance(body, nodes.SetOp) and _reads(body.right, cte.name)):
         return _by_name(columns(infer, cte.query, scope), cte.columns)
-    first = _by_name(columns(infer, body.left, scope, open_as_text=False), cte.columns)
-    # A second pass, because the first may find that a column of the recursive part may be NULL.
-    for _ in range(2):
-        scope.ctes[cte.name] = first
+    known = _by_name(columns(infer, body.left, scope, open_as_text=False), cte.columns)
+    # Each pass may find that NULL reaches a further column of the recursive part.
+    while True:
+        scope.ctes[cte.name] = known
         whole = _by_name(columns(infer, cte.query, scope), cte.columns)
-        merged = zip(first.items(), whole.values(), strict=False)
-        first = {
-            name: info.with_nullable(nullable=info.nullable or other.nullable)
-            for (name, info), other in merged
+        merged = {
+            name: replace(
+                info,
+                nullable=info.nullable or other.nullable,
+                null_items=info.null_items or other.null_items,
+            )
+            for (name, info), other in zip(known.items(), whole.values(), strict=False)
         }
-    return first
+        if merged == known:
+            return known
+        known = merged
 
 
 def _select(infer: Infer, select: nodes.Select, scope: Scope) -> list[tuple[str, ValueType]]:
@@ -243,7 +236,7 @@ def _source(infer: Infer, source: nodes.Source, scope: Scope) -> list[Relation]:
         case nodes.Derived(query, alias, names):
             return [Relation(alias, _by_name(columns(infer, query, scope), names))]
         case nodes.Functions():
-            return [_functions(infer, source, scope)]
+            return [function_relation(infer, source, scope)]
         case nodes.Join():
             return _join(infer, source, scope)
 
@@ -265,49 +258,6 @@ def _table(infer: Infer, source: nodes.Table, scope: Scope) -> Relation:
         cte = dict(named[1]) if named else {}
     renamed = [*source.columns, *list(cte)[len(source.columns) :]]
     return Relation(alias, dict(zip(renamed, cte.values(), strict=False)), key)
-
-
-def _functions(infer: Infer, source: nodes.Functions, scope: Scope) -> Relation:
-    several = len(source.calls) > 1
-    result = [
-        (
-            name,
-            info.with_nullable(nullable=True) if several else info,
-        )  # shorter sets are padded with NULL
-        for call in source.calls
-        for name, info in _function(infer, call, source, scope).items()
-    ]
-    if source.ordinality:
-        result.append(("ordinality", ValueType("int8", nullable=False)))
-    names = [*source.columns, *[name for name, _ in result][len(source.columns) :]]
-    first = source.calls[0]
-    alias = source.alias or (first.name if isinstance(first, nodes.Call) else "")
-    return Relation(alias, dict(zip(names, [info for _, info in result], strict=False)))
-
-
-def _function(
-    infer: Infer, call: nodes.Expr, source: nodes.Functions, scope: Scope
-) -> dict[str, ValueType]:
-    name = call.name if isinstance(call, nodes.Call) else ""
-    alias = name if len(source.calls) > 1 else source.alias or name
-    info = infer.expr(call, scope)
-    row_types = {each.columns for each in infer.schema.functions.get(name, ())}
-    row = infer.schema.table(tuple(info.type.split("."))) if info.type else None
-    defined = source.defined or (next(iter(row_types)) if len(row_types) == 1 else ())
-    if defined:
-        return {key: ValueType(normal_name(kind), dims) for key, kind, dims in defined}
-    if row:
-        return {key: each.with_nullable(nullable=True) for key, each in row[1].items()}
-    if name in _RECORDS:
-        return {key: ValueType(kind, nullable=null) for key, kind, null in _RECORDS[name]}
-    if name == "unnest" and isinstance(call, nodes.Call) and len(call.args) > 1:
-        infos = [infer.expr(each, scope) for each in call.args]
-        return {
-            f"unnest{i}": ValueType(each.type if each.dims else "") for i, each in enumerate(infos)
-        }
-    if info.type == "record":
-        return {}
-    return {"value" if name in _VALUE_FUNCTIONS else alias: info}
 
 
 def _join(infer: Infer, join: nodes.Join, scope: Scope) -> list[Relation]:

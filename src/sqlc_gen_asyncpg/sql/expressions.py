@@ -136,9 +136,8 @@ class Expressions:
         for word in ("any", "all", "some"):
             if stream.at(word, "("):
                 stream.position += 2
-                if self._at_query():
-                    query = self.subquery()
-                    stream.expect(")")
+                query = self._closed_subquery()
+                if query:
                     return nodes.In(left, (), query)
                 right = self.expression()
                 stream.expect(")")
@@ -226,11 +225,24 @@ class Expressions:
 
     def _in(self, left: Expr) -> Expr:
         self.stream.expect("(")
-        if self._at_query():
+        query = self._closed_subquery()
+        return nodes.In(left, (), query) if query else nodes.In(left, self.several())
+
+    def _closed_subquery(self) -> nodes.Query | None:
+        """Read a subquery and `)`; None before another expression, as in `(SELECT 1), 2)`."""
+        stream = self.stream
+        start, nested = stream.position, stream.at("(")
+        if not self._at_query():
+            return None
+        try:
             query = self.subquery()
-            self.stream.expect(")")
-            return nodes.In(left, (), query)
-        return nodes.In(left, self.several())
+            stream.expect(")")
+        except SqlSyntaxError:
+            if not nested:
+                raise
+            stream.position = start
+            return None
+        return query
 
     def _at_query(self) -> bool:
         offset = 0
@@ -266,19 +278,10 @@ class Expressions:
 
     def _parentheses(self) -> Expr:
         stream = self.stream
-        if stream.ahead().text in {"select", "with", "("}:
-            start = stream.position
-            stream.next()
-            if self._at_query():
-                try:
-                    query = self.subquery()
-                    stream.expect(")")
-                except SqlSyntaxError:
-                    stream.position = start
-                else:
-                    return nodes.Subquery("one", query)
-            stream.position = start
         stream.next()
+        query = self._closed_subquery()
+        if query:
+            return nodes.Subquery("one", query)
         items = self.several()
         return items[0] if len(items) == 1 else nodes.Row(items)
 

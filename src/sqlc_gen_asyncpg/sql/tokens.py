@@ -28,6 +28,10 @@ _TOKEN: Final = re.compile(
     """,
     re.VERBOSE | re.DOTALL | re.MULTILINE,
 )
+# PostgreSQL joins literals with a new line between them.
+_NEW_LINE: Final = r"[ \t\f\v]*(?:--[^\r\n]*)?[\r\n](?:[ \t\n\r\f\v]|--[^\r\n]*[\r\n])*'"
+_CONTINUED: Final = re.compile(_NEW_LINE + r"(?P<rest>(?:[^']|'')*')")
+_CONTINUED_ESCAPES: Final = re.compile(_NEW_LINE + r"(?P<rest>(?:[^'\\]|\\.|'')*')", re.DOTALL)
 _COMMENT_IN_OPERATOR: Final = re.compile(r"--|/\*")
 _MAY_END_WITH_SIGN: Final = re.compile(r"[~!@#%^&|`?]")
 
@@ -65,6 +69,7 @@ def tokenize(sql: str) -> list[Token]:
         position = match.end()
         kind, text = match.lastgroup, match[0]
         if match["string"]:
+            text, position = _whole_string(sql, text, position)
             tokens.append(Token("string", text))
         elif kind == "block":
             position = _end_of_block(sql, position)
@@ -80,6 +85,14 @@ def tokenize(sql: str) -> list[Token]:
             tokens.append(Token("param" if kind == "param" else "number", text))
     tokens.append(Token("end", ""))
     return tokens
+
+
+def _whole_string(sql: str, text: str, position: int) -> tuple[str, int]:
+    """Return a literal with its continuations in further lines, and the position after them."""
+    continued = _CONTINUED_ESCAPES if text[0] in "eE" else _CONTINUED
+    while text[0] != "$" and (match := continued.match(sql, position)):
+        text, position = text[:-1] + match["rest"], match.end()
+    return text, position
 
 
 def _fold(text: str) -> str:

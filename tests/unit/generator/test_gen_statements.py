@@ -10,6 +10,7 @@ from sqlc_gen_asyncpg.infer.scope import Schema
 from sqlc_gen_asyncpg.infer.values import ValueType
 from sqlc_gen_asyncpg.schema.ddl import read_text
 from sqlc_gen_asyncpg.sql.statements import parse
+from sqlc_gen_asyncpg.sql.tokens import tokenize
 
 TABLES = {
     ("public", "lamp"): {
@@ -52,3 +53,46 @@ def test_column_called_values_is_not_a_values_list() -> None:
     sql = "SELECT values FROM lamp WHERE $1 = ANY(values) AND id IN (VALUES (1), ($2))"
 
     assert inferred(sql) == ({"values": "text[]"}, {1: "text", 2: "int4"})
+
+
+@pytest.mark.parametrize(
+    ("literal", "expected"),
+    [
+        ("'a'\n'b'", "'ab'"),
+        ("'it''s'\n  -- it's a comment\n\n  'b'\r\n'c'", "'it''sbc'"),
+        (r"e'a\''" + "\n" + r"'\'b'", r"e'a\'\'b'"),
+        ("'a''\n''b'", "'a''\n''b'"),
+    ],
+)
+def test_literal_that_continues_in_the_next_line_is_one_token(literal: str, expected: str) -> None:
+    assert [each.text for each in tokenize(literal)] == [expected, ""]
+
+
+def test_literals_in_one_line_are_two_tokens() -> None:
+    assert [each.text for each in tokenize("'a' 'b'")] == ["'a'", "'b'", ""]
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "id IN ((SELECT 1), $1)",
+        "id IN ((SELECT 1) + 1, $1)",
+        "id = ANY ((SELECT ARRAY[1::bigint]) || ARRAY[$1::bigint])",
+    ],
+)
+def test_list_that_begins_with_a_subquery_is_a_list(condition: str) -> None:
+    results, _ = inferred(f"SELECT {condition} AS found FROM lamp")  # noqa: S608
+
+    assert results == {"found": "bool"}
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["SELECT unnest($1::int[]), unnest($2::text[])", "SELECT max(1), max('b'::text) FROM lamp"],
+)
+def test_columns_of_a_subquery_are_compared_by_position(query: str) -> None:
+    inference = Inference(Schema("public", TABLES))
+    ((_, info),) = columns(inference, parse(f"SELECT (1, 'a'::text) IN ({query})"), None)
+
+    assert info.type == "bool"
+    assert inference.type_errors == {}
