@@ -77,7 +77,7 @@ def call(infer: Infer, expr: nodes.Call, scope: Scope) -> ValueType:
     infos = [infer.expr(each, scope) for each in expr.args]
     for extra in expr.extra:  # ORDER BY, PARTITION BY and FILTER
         infer.assign_type(infer.expr(extra, scope), ValueType("text"))
-    match expr.name:
+    match expr.name if not expr.schema else "":
         case "coalesce" | "greatest" | "least":
             return infer.unify(infos).with_nullable(nullable=all(each.nullable for each in infos))
         case "nullif" if len(infos) == 2:  # noqa: PLR2004
@@ -92,16 +92,16 @@ def call(infer: Infer, expr: nodes.Call, scope: Scope) -> ValueType:
 
 
 def _function_call(infer: Infer, expr: nodes.Call, infos: list[ValueType]) -> ValueType:
-    schema_functions = infer.schema.functions.get(expr.name, ())
+    name, schema_functions = infer.schema.functions_for(expr)
     bases = [infer.to_base_type(each) for each in infos]
     if expr.variadic:
-        function = functions.by_name(expr.name, schema_functions)
+        function = functions.by_name(name, schema_functions)
     elif expr.names:
-        function = functions.named_function(expr.name, bases, expr.names, schema_functions)
+        function = functions.named_function(name, bases, expr.names, schema_functions)
     elif any(not each.type for each in bases):
-        function = _independent_of_arguments(expr.name, bases, schema_functions)
+        function = _independent_of_arguments(name, bases, schema_functions)
     else:
-        function = functions.function(expr.name, bases, schema_functions)
+        function = functions.function(name, bases, schema_functions)
     if function is None:
         if not schema_functions and not expr.names and all(each.type for each in bases):
             type_errors.no_function(infer, expr.name, infos)
@@ -114,6 +114,8 @@ def _function_call(infer: Infer, expr: nodes.Call, infos: list[ValueType]) -> Va
     typed = ValueType(
         function.type, function.dims, nullable=_nullable(infer, expr, infos, function.flags)
     )
+    if "u" in function.flags:
+        return typed
     return _with_origin_and_items(expr, infos, typed)
 
 

@@ -318,7 +318,7 @@ def _always_inserts(body: nodes.Dml) -> bool:
 
 
 def _is_set(infer: Infer, call: nodes.Call) -> bool:
-    return functions.is_set(call.name, infer.schema.functions.get(call.name, ()))
+    return functions.is_set(*infer.schema.functions_for(call))
 
 
 def _reads(part: nodes.Query, name: str) -> bool:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from sqlc_gen_asyncpg.infer.functions import by_any_name
 from sqlc_gen_asyncpg.infer.values import ValueType
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from sqlc_gen_asyncpg.infer.values import Candidate
+    from sqlc_gen_asyncpg.sql import nodes
 
 __all__ = ["Relation", "Schema", "Scope"]
 
@@ -63,6 +65,24 @@ class Schema:
     def requires(self, info: ValueType) -> bool:
         """Whether no value of this type is NULL."""
         return info.type in self.required and not info.dims
+
+    def functions_for(self, call: nodes.Call) -> tuple[str, tuple[Candidate, ...]]:
+        """Return the name of PostgreSQL's functions for a call, and the schema's own functions.
+
+        The name is empty if the call names a schema with functions of this name. A name without a
+        schema that is neither PostgreSQL's nor in the default schema is found in any schema.
+        """
+        if call.schema and call.schema != "pg_catalog":
+            prefix = "" if call.schema == self.default else f"{call.schema}."
+            own = self.functions.get(prefix + call.name, ())
+            return ("" if own else call.name), own
+        own = self.functions.get(call.name, ())
+        if call.schema:
+            return call.name, ()
+        if not own and not by_any_name(call.name):
+            suffix = f".{call.name}"
+            own = next((each for key, each in self.functions.items() if key.endswith(suffix)), ())
+        return call.name, own
 
     def table(
         self, parts: tuple[str, ...]

@@ -12,6 +12,7 @@ from sqlc_gen_asyncpg.sql import nodes
 if TYPE_CHECKING:
     from sqlc_gen_asyncpg.infer.protocol import Infer
     from sqlc_gen_asyncpg.infer.scope import Scope
+    from sqlc_gen_asyncpg.infer.values import Candidate
 
 __all__ = ["function_relation"]
 
@@ -53,7 +54,10 @@ def _function(
     name = call.name if isinstance(call, nodes.Call) else ""
     alias = name if len(source.calls) > 1 else source.alias or name
     info = infer.expr(call, scope)
-    row_types = {each.columns for each in infer.schema.functions.get(name, ())}
+    own_functions: tuple[Candidate, ...] = ()
+    if isinstance(call, nodes.Call):
+        name, own_functions = infer.schema.functions_for(call)
+    row_types = {each.columns for each in own_functions}
     row = infer.schema.table(tuple(info.type.split("."))) if info.type else None
     defined = source.defined or (next(iter(row_types)) if len(row_types) == 1 else ())
     if defined:

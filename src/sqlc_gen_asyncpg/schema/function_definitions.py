@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlc_gen_asyncpg.infer.values import Candidate
 from sqlc_gen_asyncpg.pytypes import normal_name
+from sqlc_gen_asyncpg.schema.alterations import split_elements
 from sqlc_gen_asyncpg.sql.literals import type_name
 from sqlc_gen_asyncpg.sql.stream import Stream
 from sqlc_gen_asyncpg.sql.tokens import SqlSyntaxError, Token
@@ -31,7 +32,7 @@ def read_definition(stream: Stream, *, is_procedure: bool = False) -> Candidate:
     inputs: list[_Column] = []
     outputs: list[_Column] = []
     flags, defaults = "u", 0
-    for tokens in _arguments(stream):
+    for tokens in split_elements(stream):
         mode = tokens[0].text if tokens[0].text in _MODES and len(tokens) > 1 else ""
         mode, rest = mode or "in", tokens[1:] if mode else tokens
         end = next((i for i, token in enumerate(rest) if _is_default(token)), len(rest))
@@ -46,7 +47,7 @@ def read_definition(stream: Stream, *, is_procedure: bool = False) -> Candidate:
     if stream.take("returns"):
         if stream.take("table"):
             flags += "r"
-            outputs += [_argument(tokens) for tokens in _arguments(stream)]
+            outputs += [_argument(tokens) for tokens in split_elements(stream)]
         else:
             flags += "r" * stream.take("setof")
             result = _table_spelling(*type_name(stream))
@@ -69,24 +70,6 @@ def _table_spelling(pg_type: str, dims: int) -> str:
     """Return a type as the tables in infer/data have it."""
     name = normal_name(pg_type)
     return f"_{name}" if dims else name
-
-
-def _arguments(stream: Stream) -> list[list[Token]]:
-    """Return the tokens between the commas of `( … )`."""
-    stream.expect("(")
-    arguments: list[list[Token]] = [[]]
-    depth = 0
-    while depth or not stream.at(")"):
-        token = stream.next()
-        depth += (
-            (token.text in {"(", "["}) - (token.text in {")", "]"}) if token.kind == "op" else 0
-        )
-        if token.kind == "op" and token.text == "," and not depth:
-            arguments.append([])
-        else:
-            arguments[-1].append(token)
-    stream.expect(")")
-    return [tokens for tokens in arguments if tokens]
 
 
 def _argument(tokens: Sequence[Token]) -> _Column:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from sqlc_gen_asyncpg import protocol
 from sqlc_gen_asyncpg.infer.expressions import Inference
@@ -13,8 +13,11 @@ from sqlc_gen_asyncpg.infer.values import UNKNOWN, ValueType
 
 if TYPE_CHECKING:
     from sqlc_gen_asyncpg.schema.ddl import SchemaFiles
+    from sqlc_gen_asyncpg.schema.tables import Key, ViewDefinition
 
 __all__ = ["read_tables"]
+
+_Tables: TypeAlias = "dict[Key, dict[str, ValueType]]"
 
 
 def read_tables(request: protocol.Request, files: SchemaFiles) -> tuple[Schema, protocol.Request]:
@@ -41,22 +44,46 @@ def read_tables(request: protocol.Request, files: SchemaFiles) -> tuple[Schema, 
         required=files.required,
         own_casts=files.own_casts,
     )
-    for parts, (names, query) in files.views.items():
-        view = schema.table(parts)
-        if view is None:
-            continue
-        key, sqlc_columns = view
-        if names and names != tuple(sqlc_columns):
-            schema.renamed.add(key)
-        values = [value for _, value in columns(Inference(schema), query, None)]
-        if len(values) == len(names or sqlc_columns) == len(sqlc_columns):
-            tables[key] = dict(zip(sqlc_columns, values, strict=True))
-        else:
-            # The query could not be read in full: sqlc's types, but any column may be NULL.
-            tables[key] = {
-                name: value.with_nullable(nullable=True) for name, value in sqlc_columns.items()
-            }
+    _read_views(schema, tables, files)
     return schema, _correct_request(request, schema)
+
+
+def _read_views(schema: Schema, tables: _Tables, files: SchemaFiles) -> None:
+    """Replace sqlc's types of the views' columns.
+
+    A view that was replaced can be used by views before it, so it takes further rounds.
+    """
+    views = files.history.views()
+    for _ in views if files.history.replaces_views() else views[:1]:
+        before = dict(tables)
+        for key, view, names in views:
+            if key not in tables:
+                continue
+            if view.columns and view.columns != tuple(tables[key]):
+                schema.renamed.add(key)
+            past = replace(schema, tables=names.apply(tables))
+            tables[key] = _view_columns(past, view, tables[key])
+        if tables == before:
+            break
+
+
+def _view_columns(
+    schema: Schema, view: ViewDefinition, sqlc_columns: dict[str, ValueType]
+) -> dict[str, ValueType]:
+    found = columns(Inference(schema), view.query, None)
+    values = [value for _, value in found]
+    if view.is_table:
+        names = view.columns or tuple(name for name, _ in found)
+        if names != tuple(sqlc_columns) or len(names) != len(values):
+            return sqlc_columns  # columns were added, dropped or renamed
+        return {
+            name: value.with_nullable(nullable=sqlc_columns[name].nullable)
+            for name, value in zip(names, values, strict=True)
+        }
+    if len(values) == len(view.columns or sqlc_columns) == len(sqlc_columns):
+        return dict(zip(sqlc_columns, values, strict=True))
+    # The query could not be read in full: sqlc's types, but any column may be NULL.
+    return {name: value.with_nullable(nullable=True) for name, value in sqlc_columns.items()}
 
 
 def _domain_bases(files: SchemaFiles) -> dict[str, str]:
@@ -118,5 +145,6 @@ def _value_type(
 ) -> ValueType:
     pg_type = column.type.name
     required = pg_type in files.required and not column.dims
-    nullable = not (column.not_null or column.type.is_serial or required)
+    not_null = column.not_null and not files.history.may_be_null(origin[:2], origin[2])
+    nullable = not (not_null or column.type.is_serial or required)
     return ValueType(pg_type, column.dims, nullable=nullable, origin=origin)

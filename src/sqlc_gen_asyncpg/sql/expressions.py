@@ -326,10 +326,10 @@ class Expressions:
             return nodes.Ref(("*",))
         parts = stream.dotted()
         if stream.take("("):
-            return self.call(parts[-1])
+            return self.call(*parts[-1:-3:-1])
         return nodes.Ref(parts)
 
-    def call(self, name: str) -> Expr:
+    def call(self, name: str, schema: str = "") -> Expr:
         """Read a call after its opening parenthesis."""
         stream = self.stream
         args: list[Expr] = []
@@ -365,8 +365,9 @@ class Expressions:
         window, window_exprs = over(self)
         extra += window_exprs
         argument_names = tuple(names) if any(names) else ()
+        items = tuple(extra)
         return nodes.Call(
-            name, tuple(args), filtered, window, tuple(extra), variadic, argument_names
+            name, tuple(args), filtered, window, items, variadic, argument_names, schema
         )
 
     def _argument_name(self) -> str:

@@ -81,7 +81,7 @@ class Call:
 
     `over` is the name of its window: empty for an unnamed window, None without OVER. `names` are
     the names of its arguments (`days => 1`), and `extra` the expressions of ORDER BY, FILTER and
-    OVER. With `variadic` the last argument is an array.
+    OVER. With `variadic` the last argument is an array. `schema` is empty if it is not given.
     """
 
     name: str
@@ -91,6 +91,7 @@ class Call:
     extra: tuple[Expr, ...] = ()
     variadic: bool = False
     names: tuple[str, ...] = ()
+    schema: str = ""
 
 
 @dataclass(frozen=True, slots=True)

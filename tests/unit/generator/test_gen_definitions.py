@@ -37,7 +37,7 @@ def test_function_definition_is_read(text: str) -> None:
     schema_files = read_text(
         f"CREATE OR REPLACE FUNCTION app.f{text} LANGUAGE sql AS $$SELECT 1; $$;"
     )
-    assert schema_files.functions == {"f": (DEFINITIONS[text],)}
+    assert schema_files.functions == {"app.f": (DEFINITIONS[text],)}
 
 
 def test_overloads_are_all_read_and_replaced_by_argument_types() -> None:
