@@ -93,7 +93,7 @@ MOST_DEPTH: Final = 3
 
 @dataclass(slots=True)
 class RandomStatements:
-    """A source of statements; the same seed returns the same ones."""
+    """A generator of statements; one seed always returns the same ones."""
 
     random: Random
     aliases: int = 0
@@ -229,11 +229,11 @@ class RandomStatements:
         text = form.replace("{{", "\0").replace("}}", "\1")
         while "{" in text:
             start, rest = text.split("{", 1)
-            wish, rest = rest.split("}", 1)
-            if wish.startswith("query:"):
-                part = self._select(wish.removeprefix("query:").split(","), depth + 1)
+            types, rest = rest.split("}", 1)
+            if types.startswith("query:"):
+                part = self._select(types.removeprefix("query:").split(","), depth + 1)
             else:
-                part = self._expression(wish, scope, depth + 1)
+                part = self._expression(types, scope, depth + 1)
                 part = part if part.isalnum() else f"({part})"
             text = start + part.replace("{", "\0").replace("}", "\1") + rest
         return text.replace("\0", "{").replace("\1", "}")

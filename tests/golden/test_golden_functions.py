@@ -18,7 +18,7 @@ from sqlc_gen_asyncpg.sql.statements import parse
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
 
-# Values of each type that are no NULL; the first of each are the more useful ones.
+# Values of each type that are not NULL, the common ones first.
 VALUES: Final = {
     "bool": ("true", "false"),
     "int2": ("1", "0", "-1"),
@@ -76,7 +76,7 @@ VALUES: Final = {
     "text[]": ("{a,b}", "{}", "{{a},{b}}"),
     "oid[]": ("{1259}", "{}"),
 }  # fmt: skip
-# Types that stand for others; those of one call are taken from the same place.
+# Concrete types of polymorphic ones; those of one call have the same position.
 POLYMORPHIC: Final = {
     "anyelement": ("int4", "text"), "anynonarray": ("int4", "text"),
     "anycompatible": ("int4", "text"), "anycompatiblenonarray": ("int4", "text"),
@@ -121,18 +121,18 @@ async def connection(database: str) -> AsyncIterator[asyncpg.Connection[asyncpg.
     await connection.close()
 
 
-def literals(kind: str, place: int) -> list[str]:
+def literals(kind: str, position: int) -> list[str]:
     """Return values of a type in SQL; empty for types that have none here."""
-    kind = POLYMORPHIC.get(kind, (kind, kind))[place]
+    kind = POLYMORPHIC.get(kind, (kind, kind))[position]
     name = kind if kind.endswith("[]") else spelled(kind.replace('"', ""))
     sql = '"char"' if kind == '"char"' else name
     return [f"'{value}'::{sql}" for value in VALUES.get(name, ())]
 
 
 def rows_of_arguments(kinds: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """Yield arguments; if there are too many, the values of all types in step."""
-    for place in (0, 1) if any(each in POLYMORPHIC for each in kinds) else (0,):
-        values = [literals(each, place) for each in kinds]
+    """Yield combinations of values, at most MOST_CALLS, and each value in at least one row."""
+    for position in (0, 1) if any(each in POLYMORPHIC for each in kinds) else (0,):
+        values = [literals(each, position) for each in kinds]
         every = list(itertools.islice(itertools.product(*values), MOST_CALLS))
         longest = max((len(each) for each in values), default=0)
         in_step = (
@@ -151,7 +151,7 @@ async def expressions(connection: asyncpg.Connection[asyncpg.Record]) -> list[st
     for name, left, right in await connection.fetch(OPERATORS):
         kinds = [right] if left == "-" else [left, right]
         result += [
-            f"{args[0]} {name} {args[1]}" if len(args) > 1 else f"{name} {args[0]}"
+            f"{args[0]} {name} {args[-1]}" if len(kinds) > 1 else f"{name} {args[0]}"
             for args in rows_of_arguments(kinds)
         ]
     for source, target in await connection.fetch(CASTS):

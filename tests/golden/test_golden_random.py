@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from random import Random
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import asyncpg
 import pytest
@@ -57,7 +57,12 @@ def differences(
         values = [row[index] for row in rows]
         if None in values and not info.nullable:
             wrong.append(f"column {index} is NULL, inferred {info}")
-        items = [item for value in values if isinstance(value, list) for item in value]
+        items = [
+            item
+            for value in values
+            if isinstance(value, list)
+            for item in cast("list[object]", value)
+        ]
         if None in items and not written and info.dims and not info.null_items:
             wrong.append(f"column {index} has an item that is NULL, inferred {info}")
     return wrong

@@ -365,7 +365,7 @@ class TimesRow(BaseModel):
     date: dt.date
     days: int | None
     next: dt.date | None
-    text: str
+    text: str | None
     utc: dt.datetime
 
 
