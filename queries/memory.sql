@@ -49,8 +49,8 @@ RETURNING *;
 -- py: doc NewMemory.agent_name The agent that stores the memory.
 -- py: doc NewMemory.user_id The user that the memory is about.
 -- py: doc NewMemory.content The text of the memory.
--- py: doc NewMemory.embedding A (768,) float32 vector of content, which need not be normalized; None
--- py: doc NewMemory.embedding without one.
+-- py: doc NewMemory.embedding An (n,) float32 vector of content, which need not be normalized; n is
+-- py: doc NewMemory.embedding 768 on kagent's table. None without one.
 -- py: doc NewMemory.metadata The text of a JSON object; None without one.
 -- py: doc NewMemory.expires_at From this time on the memory is not returned; None if it does not
 -- py: doc NewMemory.expires_at expire.
@@ -108,7 +108,8 @@ SELECT count(*) AS stored FROM stored;
 -- py: row MemoryHit
 -- py: doc MemoryHit A memory that a search returned, with its score.
 -- py: doc MemoryHit.score The cosine similarity to the embedding of the search, in [-1, 1]; 0
--- py: doc MemoryHit.score without an embedding.
+-- py: doc MemoryHit.score without an embedding. In a search by words their rank, in [0, 1); by both,
+-- py: doc MemoryHit.score the sum of 1 / (60 + place) over both results.
 WITH owned AS NOT MATERIALIZED (
     SELECT id, embedding FROM memory
     WHERE

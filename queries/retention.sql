@@ -332,6 +332,18 @@ SELECT
 FROM memory
 WHERE expires_at <= statement_timestamp();
 
+-- name: CountExpiredOwnMemories :one
+-- Count the expired memories of every model that a prune deletes or extends.
+--
+-- unscoped: expiry applies to every user
+-- py: one!
+-- py: row PrunedMemories
+SELECT
+    count(*) FILTER (WHERE access_count < 10) AS deleted,
+    count(*) FILTER (WHERE access_count >= 10) AS extended
+FROM agentrows_memory
+WHERE expires_at <= statement_timestamp();
+
 -- name: CountExpiredStoreItems :one
 -- Count the expired store items.
 --

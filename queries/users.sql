@@ -277,6 +277,28 @@ SELECT
 FROM memory
 WHERE memory.user_id = @user_id::text;
 
+-- name: ExportOwnMemories :many
+-- Return the memories of a user in agentrows_memory, of every model, in the form of ExportUser.
+-- py: iterator
+-- py: row ExportedRow
+-- py: column large_values text?[]?
+-- py: column large_columns text[]?
+SELECT
+    json_build_object(
+        'table', 'agentrows_memory',
+        'row', CASE
+            WHEN octet_length(each.content) + coalesce(octet_length(each.metadata), 0) > 100000000
+                THEN to_json(jsonb_populate_record(each, '{"content": null, "metadata": null}'::jsonb))
+            ELSE to_json(each)
+        END
+    )::text AS "line!",
+    CASE WHEN octet_length(each.content) + coalesce(octet_length(each.metadata), 0) > 100000000 THEN '{content,metadata}'::text[] END AS large_columns,
+    CASE
+        WHEN octet_length(each.content) + coalesce(octet_length(each.metadata), 0) > 100000000 THEN ARRAY[each.content, each.metadata]
+    END AS large_values
+FROM agentrows_memory AS each
+WHERE each.user_id = @user_id::text;
+
 -- name: ExportFeedbackKeys :many
 -- Return the idempotency keys of a user, in the form of ExportUser.
 -- py: iterator
@@ -361,6 +383,7 @@ WHERE
         'agentrows_user_state',
         'agentrows_store_item',
         'agentrows_store_vector',
+        'agentrows_memory',
         'agentrows_task_event',
         'agentrows_push_config',
         'lg_checkpoint',
@@ -446,6 +469,7 @@ FROM (
 -- py: doc ErasedUser.session_states States of the user's sessions with applications.
 -- py: doc ErasedUser.user_states States that the user's sessions with an application share.
 -- py: doc ErasedUser.store_items JSON documents by namespace and key.
+-- py: doc ErasedUser.own_memories Memories in agentrows_memory, of every model.
 -- py: doc ErasedUser.store_vectors Vectors of these documents.
 -- py: doc ErasedUser.task_events Events of the user's tasks.
 -- py: doc ErasedUser.push_configs Push notification configs that the user registered, and those of
@@ -556,6 +580,7 @@ SELECT
     0::bigint AS "task_events!",
     0::bigint AS "push_configs!",
     0::bigint AS "memories!",
+    0::bigint AS "own_memories!",
     0::bigint AS "store_items!",
     0::bigint AS "store_vectors!",
     ARRAY[]::text[] AS "uncovered_tables!";
@@ -611,6 +636,21 @@ WHERE
 -- name: EraseMemories :execrows
 -- Delete every memory of a user.
 DELETE FROM memory
+WHERE user_id = @user_id::text;
+
+-- name: LockOwnMemoriesOfUser :one
+-- Lock the memories of a user in agentrows_memory in the order in which writers lock them.
+SELECT count(*) AS locked
+FROM (
+    SELECT id FROM agentrows_memory
+    WHERE user_id = @user_id::text
+    ORDER BY id, model
+    FOR UPDATE
+) AS locked;
+
+-- name: EraseOwnMemories :execrows
+-- Delete every memory of a user in agentrows_memory, of every model.
+DELETE FROM agentrows_memory
 WHERE user_id = @user_id::text;
 
 -- name: LockStoreItemsOfUser :one

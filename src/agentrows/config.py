@@ -24,10 +24,11 @@ from agentrows.errors import ConfigError
 
 logger = logging.getLogger("agentrows")
 
-__all__ = ["MigrationMode", "Password", "Pooler", "Settings"]
+__all__ = ["MemoryTable", "MigrationMode", "Password", "Pooler", "Settings"]
 
 MigrationMode = Literal["apply", "verify", "off"]
 Pooler = Literal["none", "transaction"]
+MemoryTable = Literal["kagent", "agentrows"]
 Password = Callable[[], str | Awaitable[str]]
 """A function, plain or async, that returns the password; called for each new connection."""
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -72,6 +73,14 @@ class Settings(BaseSettings):
     """A file with the password, for a DSN without one; read for each new connection."""
     vector_enabled: bool = True
     """Whether the memory store and its migrations (pgvector) are used."""
+    memory_table: MemoryTable = "kagent"
+    """The table of the memory store: kagent's `memory` (768 dimensions), or `agentrows_memory`."""
+    memory_model: str | None = Field(default=None, min_length=1)
+    """The embedding model of the memories in `agentrows_memory`; required with that table."""
+    memory_text_config: str = Field(default="simple", min_length=1)
+    """The text search configuration of PostgreSQL for searches by words, such as `english`."""
+    memory_check: bool = True
+    """Whether opening a client fails if there are only memories of another table or model."""
     row_security: bool = False
     """Whether the policies of the track `rls` are used, for `client.as_user`."""
     hash_share_tokens: bool = False

@@ -21,6 +21,7 @@ from agentrows.db.sources import ApplicationPool
 from agentrows.db.store_options import StoreOptions
 from agentrows.errors import SET_POOLER, ConfigError
 from agentrows.gen import database
+from agentrows.stores._memory_check import check_memories
 from agentrows.stores._requirements import SWITCHED_OFF
 from agentrows.stores.event_tails import EventTails
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     import asyncpg
 
     from agentrows.config import MigrationMode, Password, Settings
+    from agentrows.db.pool import ConnectionPool
     from agentrows.db.retries import OnRetry
     from agentrows.db.sources import Connection, Source
     from agentrows.migrate import MigrationRunner
@@ -53,6 +55,12 @@ NO_LISTEN_ON_POOL: Final = (
 NO_LISTEN_ON_POOLER: Final = (
     "listen does not work behind a transaction pooler, which runs each transaction in another "
     "server process: open another client with a DSN of PostgreSQL itself"
+)
+NO_MODEL: Final = (
+    "AGENTROWS_MEMORY_TABLE=agentrows needs AGENTROWS_MEMORY_MODEL, the name of the embedding model"
+)
+NO_VECTORS: Final = (
+    "AGENTROWS_MEMORY_TABLE=agentrows does not work with AGENTROWS_VECTOR_ENABLED=false"
 )
 PROBE_TIMEOUT_S: Final = 5.0
 """Time in which a notification of the client's own has to arrive."""
@@ -98,6 +106,7 @@ async def open_executor(
 
     """
     mode = migrations if callable(migrations) else settings.resolve_migrations(migrations)
+    _store_options(settings)  # an error is raised before the server is used
     resolved = settings.resolve_dsn(dsn)
     password = password or settings.resolve_password(resolved)
     ready_dsn = await connections.wait_until_ready(resolved, settings, password=password)
@@ -113,6 +122,7 @@ async def open_executor(
     pool = await connections.open_pool(ready_dsn, settings, prepare=prepare, password=password)
     retries = Retries(settings.retry_timeout_s, on_retry)
     db = _build_executor(pool, status, settings, retries)
+    await _check_memories(db, settings, pool)
     listener = _build_listener(ready_dsn, settings, password, retries)
     tails = EventTails(db, interval_s=settings.tail_interval_s)
 
@@ -144,6 +154,8 @@ async def use_pool(
         await source.release(connection)
     retries = Retries(settings.retry_timeout_s, on_retry)
     db = _build_executor(source, status, settings, retries)
+    if settings.memory_check:
+        await check_memories(db)
     listener = NotificationListener(partial(_refuse_to_listen, NO_LISTEN_ON_POOL), retries=retries)
     tails = EventTails(db, interval_s=settings.tail_interval_s)
 
@@ -152,6 +164,17 @@ async def use_pool(
         await listener.close()  # the application closes its pool itself
 
     return db, listener, tails, close
+
+
+async def _check_memories(db: Executor, settings: Settings, pool: ConnectionPool) -> None:
+    """Check the settings of the memory store; close the pool on an error."""
+    if not settings.memory_check:
+        return
+    try:
+        await check_memories(db)
+    except BaseException:
+        await pool.close(timeout_s=CLOSE_TIMEOUT_S)
+        raise
 
 
 def _build_listener(
@@ -211,10 +234,28 @@ def _build_executor(
         source,
         retries=retries,
         versions=_versions(status, settings),
-        options=StoreOptions(
-            hash_share_tokens=settings.hash_share_tokens,
-            page_token_keys=settings.resolve_page_token_keys(),
-        ),
+        options=_store_options(settings),
+    )
+
+
+def _store_options(settings: Settings) -> StoreOptions:
+    """Return the settings that the stores use.
+
+    Raises:
+        ConfigError: the settings of the memory store contradict each other.
+
+    """
+    if settings.memory_table == "agentrows":
+        if settings.memory_model is None:
+            raise ConfigError(NO_MODEL)
+        if not settings.vector_enabled:
+            raise ConfigError(NO_VECTORS)
+    return StoreOptions(
+        hash_share_tokens=settings.hash_share_tokens,
+        page_token_keys=settings.resolve_page_token_keys(),
+        memory_table=settings.memory_table,
+        memory_model=settings.memory_model,
+        memory_text_config=settings.memory_text_config,
     )
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     Model = TypeVar("Model", bound=BaseModel)
 
 DIMENSIONS: Final = 768
+MAX_DIMENSIONS: Final = 16_000
 LONGEST_ID: Final = 512
 """In bytes; a longer id does not fit PostgreSQL's index rows."""
 LONGEST_INDEXED: Final = 2000
@@ -243,18 +244,21 @@ def check_jsonb_object(name: str, value: dict[str, JsonValue]) -> None:
         raise InvalidValue(f"{name} contains a NUL character, which PostgreSQL cannot store")
 
 
-def check_embedding(name: str, value: VectorLike) -> Vector:
-    """Return a `(768,) float32` vector that has a direction.
+def check_embedding(name: str, value: VectorLike, dimensions: int | None = DIMENSIONS) -> Vector:
+    """Return a float32 vector that has a direction, with this number of dimensions.
 
-    Raises InvalidValue for other dimensions, and for a norm that is zero or not finite: it has no
-    cosine similarity with another vector.
+    With None it may have 1 to 16,000 dimensions. Raises InvalidValue for other dimensions, and for
+    a norm that is zero or not finite: it has no cosine similarity with another vector.
     """
     try:
         vector = value if isinstance(value, Vector) else Vector(to_floats(value))
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidValue(f"{name} must be a sequence of numbers") from error
-    if vector.dimensions() != DIMENSIONS:
-        raise InvalidValue(f"{name} must have {DIMENSIONS} dimensions, got {vector.dimensions()}")
+    count = vector.dimensions()
+    if count != (dimensions or count) or not 1 <= count <= MAX_DIMENSIONS:
+        raise InvalidValue(
+            f"{name} must have {dimensions or '1 to 16,000'} dimensions, got {count}"
+        )
     norm = math.hypot(*vector.to_list())
     if not NORM_RANGE[0] < norm < NORM_RANGE[1]:
         raise InvalidValue(f"{name} must have a finite norm above zero, got {norm:g}")

@@ -126,6 +126,7 @@ OWNED: Final = (
     "session_share",
     "session_share_access",
     "memory",
+    "agentrows_memory",
     "agentrows_feedback_key",
     "agentrows_session_state",
     "agentrows_user_state",
@@ -204,6 +205,12 @@ async def store_all(client: PostgresClient, user: str) -> None:
             mine = {**mine, "idempotency_key": "f-1" if user == "mira" else "f-juno"}
         if method != "record_share_access":
             await call(client, method, mine)
+    await client.db.execute(
+        "INSERT INTO agentrows_memory (id, model, user_id, agent_name, content, words, "
+        "created_at, updated_at) VALUES ($1, 'm', $2, 'a', $2, '', now(), now())",
+        f"own-{user}",
+        user,
+    )
     share = await client.create_session_share("s-1", user_id=user)
     await client.record_share_access(share.token, user_id=user)
     if user == "mira":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 __all__ = ["NO_OPTIONS", "StoreOptions"]
 
@@ -14,6 +14,9 @@ class StoreOptions:
 
     hash_share_tokens: bool = False
     page_token_keys: tuple[bytes, ...] = field(default=(), repr=False)
+    memory_table: Literal["kagent", "agentrows"] = "kagent"
+    memory_model: str | None = None
+    memory_text_config: str = "simple"
 
 
 NO_OPTIONS: Final = StoreOptions()

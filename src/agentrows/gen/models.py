@@ -45,6 +45,7 @@ __all__ = [
     "LockedTools",
     "Memory",
     "MemoryHit",
+    "MemoryState",
     "NewChannelValue",
     "NewCheckpointWrite",
     "NewEvent",
@@ -342,6 +343,7 @@ class AccessScope(BaseModel):
     has_checkpoint_values: bool
     has_store_items: bool
     has_store_vectors: bool
+    has_own_memories: bool
     has_task_events: bool
     has_memory: bool
     has_vector_track: bool = Field(
@@ -540,6 +542,7 @@ class ErasedUser(BaseModel):
         description="Push notification configs that the user registered, and those of others for the user's tasks.",
     )
     memories: int
+    own_memories: int = Field(description="Memories in agentrows_memory, of every model.")
     store_items: int = Field(description="JSON documents by namespace and key.")
     store_vectors: int = Field(description="Vectors of these documents.")
     uncovered_tables: list[str] = Field(
@@ -759,8 +762,15 @@ class MemoryHit(BaseModel):
         description="The number of searches that returned the memory; NULL counts as 0.",
     )
     score: float = Field(
-        description="The cosine similarity to the embedding of the search, in [-1, 1]; 0 without an embedding.",
+        description="The cosine similarity to the embedding of the search, in [-1, 1]; 0 without an embedding. In a search by words their rank, in [0, 1); by both, the sum of 1 / (60 + place) over both results.",
     )
+
+
+class MemoryState(BaseModel):
+    """The state of the memories, compared with the settings."""
+
+    has_config: bool = Field(description="Whether the text search configuration exists.")
+    has_only_others: bool = Field(description="Whether there are memories, and none of the model.")
 
 
 class NewChannelValue(BaseModel):
@@ -817,7 +827,7 @@ class NewMemory(BaseModel):
     content: str = Field(description="The text of the memory.")
     embedding: PgVector | None = Field(
         default=None,
-        description="A (768,) float32 vector of content, which need not be normalized; None without one.",
+        description="An (n,) float32 vector of content, which need not be normalized; n is 768 on kagent's table. None without one.",
     )
     metadata: str | None = Field(
         default=None,

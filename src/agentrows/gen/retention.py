@@ -23,6 +23,7 @@ __all__ = [
     "COUNT_EVENTS_OF_SESSIONS",
     "COUNT_EVENTS_WITHOUT_SESSION",
     "COUNT_EXPIRED_MEMORIES",
+    "COUNT_EXPIRED_OWN_MEMORIES",
     "COUNT_EXPIRED_STORE_ITEMS",
     "COUNT_OLD_FEEDBACK",
     "COUNT_OLD_FEEDBACK_KEYS",
@@ -65,6 +66,7 @@ __all__ = [
     "count_events_of_sessions",
     "count_events_without_session",
     "count_expired_memories",
+    "count_expired_own_memories",
     "count_expired_store_items",
     "count_old_feedback",
     "count_old_feedback_keys",
@@ -625,6 +627,23 @@ async def count_expired_memories(db: DBTX, /) -> models.PrunedMemories:
     """
     row = await db.fetchrow(COUNT_EXPIRED_MEMORIES)
     return _READ_PRUNED_MEMORIES(required(row, "CountExpiredMemories"))
+
+
+COUNT_EXPIRED_OWN_MEMORIES: Final = """-- name: CountExpiredOwnMemories :one
+SELECT
+    count(*) FILTER (WHERE access_count < 10) AS deleted,
+    count(*) FILTER (WHERE access_count >= 10) AS extended
+FROM agentrows_memory
+WHERE expires_at <= statement_timestamp()"""
+
+
+async def count_expired_own_memories(db: DBTX, /) -> models.PrunedMemories:
+    """Count the expired memories of every model that a prune deletes or extends.
+
+    unscoped: expiry applies to every user
+    """
+    row = await db.fetchrow(COUNT_EXPIRED_OWN_MEMORIES)
+    return _READ_PRUNED_MEMORIES(required(row, "CountExpiredOwnMemories"))
 
 
 COUNT_EXPIRED_STORE_ITEMS: Final = """-- name: CountExpiredStoreItems :one

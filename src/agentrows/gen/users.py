@@ -13,6 +13,7 @@ from .dbtx import DBTX, CursorDBTX, affected, reader, required
 __all__ = [
     "ERASE_FEEDBACK_KEYS",
     "ERASE_MEMORIES",
+    "ERASE_OWN_MEMORIES",
     "ERASE_PUSH_CONFIGS",
     "ERASE_SESSION_STATES",
     "ERASE_STORE_ITEMS",
@@ -23,6 +24,7 @@ __all__ = [
     "EXPORT_CHECKPOINTS",
     "EXPORT_FEEDBACK_KEYS",
     "EXPORT_MEMORIES",
+    "EXPORT_OWN_MEMORIES",
     "EXPORT_PUSH_CONFIGS",
     "EXPORT_STATES",
     "EXPORT_STORE_ITEMS",
@@ -34,11 +36,13 @@ __all__ = [
     "LIST_THREADS_WITH_VALUES",
     "LOCK_CHECKPOINTS_OF_USER",
     "LOCK_MEMORIES_OF_USER",
+    "LOCK_OWN_MEMORIES_OF_USER",
     "LOCK_SESSIONS_OF_USER",
     "LOCK_STORE_ITEMS_OF_USER",
     "LOCK_TASKS_OF_USER",
     "erase_feedback_keys",
     "erase_memories",
+    "erase_own_memories",
     "erase_push_configs",
     "erase_session_states",
     "erase_store_items",
@@ -49,6 +53,7 @@ __all__ = [
     "export_checkpoints",
     "export_feedback_keys",
     "export_memories",
+    "export_own_memories",
     "export_push_configs",
     "export_states",
     "export_store_items",
@@ -60,6 +65,7 @@ __all__ = [
     "iter_export_checkpoints",
     "iter_export_feedback_keys",
     "iter_export_memories",
+    "iter_export_own_memories",
     "iter_export_push_configs",
     "iter_export_states",
     "iter_export_store_items",
@@ -70,6 +76,7 @@ __all__ = [
     "list_threads_with_values",
     "lock_checkpoints_of_user",
     "lock_memories_of_user",
+    "lock_own_memories_of_user",
     "lock_sessions_of_user",
     "lock_store_items_of_user",
     "lock_tasks_of_user",
@@ -100,6 +107,7 @@ _ERASED_USER_COLUMNS: Final = (
     "task_events",
     "push_configs",
     "memories",
+    "own_memories",
     "store_items",
     "store_vectors",
     "uncovered_tables",
@@ -427,6 +435,41 @@ async def iter_export_memories(
         yield _READ_EXPORTED_ROW(row)
 
 
+EXPORT_OWN_MEMORIES: Final = """-- name: ExportOwnMemories :many
+SELECT
+    json_build_object(
+        'table', 'agentrows_memory',
+        'row', CASE
+            WHEN octet_length(each.content) + coalesce(octet_length(each.metadata), 0) > 100000000
+                THEN to_json(jsonb_populate_record(each, '{"content": null, "metadata": null}'::jsonb))
+            ELSE to_json(each)
+        END
+    )::text AS "line!",
+    CASE WHEN octet_length(each.content) + coalesce(octet_length(each.metadata), 0) > 100000000 THEN '{content,metadata}'::text[] END AS large_columns,
+    CASE
+        WHEN octet_length(each.content) + coalesce(octet_length(each.metadata), 0) > 100000000 THEN ARRAY[each.content, each.metadata]
+    END AS large_values
+FROM agentrows_memory AS each
+WHERE each.user_id = $1::text"""
+
+
+async def export_own_memories(db: DBTX, /, *, user_id: str) -> list[models.ExportedRow]:
+    """Return the memories of a user in agentrows_memory, of every model, in the form of ExportUser."""
+    rows = await db.fetch(EXPORT_OWN_MEMORIES, user_id)
+    return [_READ_EXPORTED_ROW(row) for row in rows]
+
+
+async def iter_export_own_memories(
+    db: CursorDBTX,
+    /,
+    *,
+    user_id: str,
+) -> AsyncIterator[models.ExportedRow]:
+    """Like export_own_memories, one row at a time over a cursor; needs a transaction."""
+    async for row in db.cursor(EXPORT_OWN_MEMORIES, user_id):
+        yield _READ_EXPORTED_ROW(row)
+
+
 EXPORT_FEEDBACK_KEYS: Final = """-- name: ExportFeedbackKeys :many
 SELECT
     json_build_object('table', 'agentrows_feedback_key', 'row', to_json(each))::text AS "line!"
@@ -582,6 +625,7 @@ WHERE
         'agentrows_user_state',
         'agentrows_store_item',
         'agentrows_store_vector',
+        'agentrows_memory',
         'agentrows_task_event',
         'agentrows_push_config',
         'lg_checkpoint',
@@ -795,6 +839,7 @@ SELECT
     0::bigint AS "task_events!",
     0::bigint AS "push_configs!",
     0::bigint AS "memories!",
+    0::bigint AS "own_memories!",
     0::bigint AS "store_items!",
     0::bigint AS "store_vectors!",
     ARRAY[]::text[] AS "uncovered_tables!\""""
@@ -904,6 +949,33 @@ WHERE user_id = $1::text"""
 async def erase_memories(db: DBTX, /, *, user_id: str) -> int:
     """Delete every memory of a user."""
     status = await db.execute(ERASE_MEMORIES, user_id)
+    return affected(status)
+
+
+LOCK_OWN_MEMORIES_OF_USER: Final = """-- name: LockOwnMemoriesOfUser :one
+SELECT count(*) AS locked
+FROM (
+    SELECT id FROM agentrows_memory
+    WHERE user_id = $1::text
+    ORDER BY id, model
+    FOR UPDATE
+) AS locked"""
+
+
+async def lock_own_memories_of_user(db: DBTX, /, *, user_id: str) -> int:
+    """Lock the memories of a user in agentrows_memory in the order in which writers lock them."""
+    value = await db.fetchval(LOCK_OWN_MEMORIES_OF_USER, user_id)
+    return _INT.validate_python(required(value, "LockOwnMemoriesOfUser"))
+
+
+ERASE_OWN_MEMORIES: Final = """-- name: EraseOwnMemories :execrows
+DELETE FROM agentrows_memory
+WHERE user_id = $1::text"""
+
+
+async def erase_own_memories(db: DBTX, /, *, user_id: str) -> int:
+    """Delete every memory of a user in agentrows_memory, of every model."""
+    status = await db.execute(ERASE_OWN_MEMORIES, user_id)
     return affected(status)
 
 

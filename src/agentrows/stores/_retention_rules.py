@@ -11,6 +11,7 @@ from agentrows.stores import _table_retention as tables_of
 from agentrows.stores import _unowned_retention as unowned
 from agentrows.stores._requirements import (
     FEEDBACK_KEYS,
+    OWN_MEMORIES,
     STORE_ITEMS,
     TASK_OWNERS,
     TASK_VERSIONS,
@@ -41,6 +42,7 @@ PruneTable: TypeAlias = Literal[
     "feedback",
     "agentrows_feedback_key",
     "memory",
+    "agentrows_memory",
     "agentrows_store_item",
     "agent",
     "tool",
@@ -66,7 +68,6 @@ def _always(step: Step) -> Callable[[AccessScope], Step]:
 
 
 # One entry for each rule; the order is that of a run: parents before the rows that remain of them.
-# A second table of memories gets its entry below that of `memory`.
 RULES: Final = (
     Rule("session", parents.idle_sessions, (TASK_OWNERS,), first_size=FIRST_PARENTS),
     Rule(
@@ -123,6 +124,12 @@ RULES: Final = (
         _always(tables_of.expired_memories),
         (VECTORS,),
         lambda access: access.has_memory,
+    ),
+    Rule(
+        "agentrows_memory",
+        _always(tables_of.expired_own_memories),
+        (VECTORS, OWN_MEMORIES),
+        lambda access: access.has_own_memories,
     ),
     Rule(
         "agentrows_store_item",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from agentrows.gen import memory as memory_queries
+from agentrows.gen import own_memories as own_memory_queries
 from agentrows.gen import retention as queries
 from agentrows.gen import store_items as item_queries
 from agentrows.gen import store_vectors as vector_queries
@@ -108,6 +109,17 @@ async def expired_memories(db: Executor, batch: Batch) -> Removed:
     pruned = await memory_queries.prune_memories(db, batch_size=batch.size)
     is_full = pruned.deleted + pruned.extended == batch.size
     rows = Counter({"memory": pruned.deleted})
+    return Removed(rows, _same(batch) if is_full else None, pruned.extended)
+
+
+async def expired_own_memories(db: Executor, batch: Batch) -> Removed:
+    """Remove expired memories of every model, and extend those that were read often."""
+    if batch.dry_run:
+        counted = await queries.count_expired_own_memories(db)
+        return Removed(Counter({"agentrows_memory": counted.deleted}), None, counted.extended)
+    pruned = await own_memory_queries.prune_own_memories(db, batch_size=batch.size)
+    is_full = pruned.deleted + pruned.extended == batch.size
+    rows = Counter({"agentrows_memory": pruned.deleted})
     return Removed(rows, _same(batch) if is_full else None, pruned.extended)
 
 

@@ -1,7 +1,10 @@
 """Memories: facts that an agent has stored about a user, searched by similarity of embeddings.
 
-An embedding is a `(768,) float32` vector, which need not be normalized. The agent `travel-agent`
-also finds the rows of `travel_agent`, because other writers on the table store its name so.
+The settings choose the table. With `memory_table="kagent"`, the default, an embedding is a
+`(768,) float32` vector, and the agent `travel-agent` also finds the rows of `travel_agent`, because
+other writers on the table store its name so. With `memory_table="agentrows"` an embedding has the
+number of dimensions of the model, every call is limited to the model of the settings, and names of
+agents are compared exactly.
 """
 
 from __future__ import annotations
@@ -10,15 +13,25 @@ import json
 import uuid
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from agentrows.errors import InvalidValue, NotFound, OwnedByAnother
 from agentrows.gen import memory as queries
+from agentrows.gen import own_memories as own_queries
 from agentrows.gen.models import Memory, NewMemory, PrunedMemories
+from agentrows.stores._memory_tables import (
+    check_search,
+    dimensions_of,
+    own_table,
+    search_kagent,
+    search_own,
+    upsert_own,
+)
 from agentrows.stores._pages import NEWEST, Page, PageOrder, Pages
 from agentrows.stores._requirements import VECTORS, require
 from agentrows.stores._retention import BATCH_SIZE, Batch, run_all_batches
-from agentrows.stores._table_retention import expired_memories
+from agentrows.stores._table_retention import expired_memories, expired_own_memories
 from agentrows.validation import (
     UNSET,
     check_batch,
@@ -29,7 +42,6 @@ from agentrows.validation import (
     check_jsonb_object,
     check_limit,
     check_moment,
-    check_number,
     check_optional_moment,
     check_text,
     is_set,
@@ -45,9 +57,6 @@ if TYPE_CHECKING:
     from agentrows.db.executor import Executor
     from agentrows.gen.models import MemoryHit
     from agentrows.validation import Unset, VectorLike
-
-EXACT_UP_TO: Final = 2000
-"""Rows of one owner up to which an exact scan is about as fast as the HNSW index."""
 
 NEWEST_FIRST: Final = PageOrder(Memory, ("created_at", "id"), NEWEST)
 
@@ -72,8 +81,8 @@ class MemoryStore:
         """Store a memory and return it, under a new UUID without an `id`.
 
         If the id exists, an argument left out keeps the stored value; None clears it. `embedding`
-        is a `(768,) float32` vector, which need not be normalized. `metadata` is a JSON object, or
-        its text. From `expires_at` on the memory is not returned.
+        is an `(n,) float32` vector, which need not be normalized; on kagent's table n is 768.
+        `metadata` is a JSON object, or its text. From `expires_at` on the memory is not returned.
 
         Raises:
             OwnedByAnother: the id belongs to another agent or user.
@@ -81,13 +90,18 @@ class MemoryStore:
         """
         require(self.db, VECTORS)
         memory_id = str(uuid.uuid4()) if id is None else check_id("id", id)
-        memory = await queries.upsert_memory(
+        upsert = (
+            queries.upsert_memory
+            if (own := own_table(self.db.options)) is None
+            else partial(own_queries.upsert_own_memory, model=own.model, config=own.text_config)
+        )
+        memory = await upsert(
             self.db.repeatable,
             id=memory_id,
             agent_name=check_id("agent_name", agent_name),
             user_id=check_id("user_id", user_id),
             content=check_text("content", content),
-            embedding=_check_optional_embedding(embedding),
+            embedding=_check_optional_embedding(embedding, dimensions_of(own)),
             set_embedding=is_set(embedding),
             metadata=_check_optional_metadata(metadata),
             set_metadata=is_set(metadata),
@@ -110,7 +124,11 @@ class MemoryStore:
         """
         require(self.db, VECTORS)
         memories = check_batch("memories", memories, NewMemory)
-        memories = [_check_new(f"memories[{i}]", memory) for i, memory in enumerate(memories)]
+        own = own_table(self.db.options)
+        memories = [
+            _check_new(f"memories[{i}]", memory, dimensions_of(own))
+            for i, memory in enumerate(memories)
+        ]
         ids = {memory.id for memory in memories}
         if len(ids) < len(memories):
             raise InvalidValue("memories contains the same id more than once")
@@ -118,7 +136,10 @@ class MemoryStore:
             return 0
 
         async def store(db: Executor) -> int:
-            stored = await queries.upsert_memories(db.repeatable, memories=memories)
+            if own is None:
+                stored = await queries.upsert_memories(db.repeatable, memories=memories)
+            else:
+                stored = await upsert_own(db, own, memories)
             if stored < len(memories):
                 raise OwnedByAnother("the id of a memory belongs to another agent or user")
             return stored
@@ -130,45 +151,45 @@ class MemoryStore:
         *,
         agent_name: str,
         user_id: str,
-        embedding: VectorLike,
+        embedding: VectorLike | None = None,
+        text: str | None = None,
         limit: int | None = 10,
         min_score: float | None = None,
         metadata: dict[str, JsonValue] | None = None,
         with_embeddings: bool = False,
         touch: bool = True,
     ) -> list[MemoryHit]:
-        """Return the memories that are nearest to an embedding, highest score first.
+        """Return the memories nearest to an embedding, or with words, highest score first.
 
-        `embedding` is a `(768,) float32` vector, which need not be normalized. `score` is the
-        cosine similarity, in [-1, 1]; a memory without an embedding has the score 0 and is last.
-        Exactly `limit` rows are returned if there are as many, or all with None. Expired memories
-        are left out.
+        `embedding` is an `(n,) float32` vector, which need not be normalized; on kagent's table n
+        is 768. `score` is the cosine similarity, in [-1, 1]; a memory without an embedding of n
+        dimensions has the score 0. Exactly `limit` rows are returned if there are as many, or all
+        with None. `text`, of at most 10,000 characters, is searched in agentrows_memory only, as
+        web searches do; with both arguments the results are combined by their ranks.
 
-        `min_score` leaves out lower scores, and `metadata` memories with metadata that does not
-        contain this JSON object. Text of another writer that is not JSON, or is nested 5,000 levels
-        deep, contains no object. `embedding` is None in every hit without `with_embeddings`. The
-        search increments the `access_count` of each hit, unless `touch` is False.
+        `min_score` leaves out lower cosine similarities, and `metadata` memories that lack this
+        JSON object. `embedding` is None in every hit without `with_embeddings`. The search
+        increments the `access_count` of each hit, unless `touch` is False.
+
+        Raises:
+            ConfigError: `text` is given, and the settings choose kagent's table.
+
         """
         require(self.db, VECTORS)
-        if min_score is not None and not -1 <= check_number("min_score", min_score) <= 1:
-            raise InvalidValue("min_score must be between -1 and 1")
-        if metadata is not None:
-            check_jsonb_object("metadata", metadata)
-        search = (
-            queries.search_and_touch_memories
-            if check_flag("touch", touch)
-            else queries.search_memories
-        )
+        own = own_table(self.db.options)
+        check_search(text, embedding, min_score, metadata)
+        search = search_kagent if own is None else partial(search_own, own)
         return await search(
-            self.db.once if touch else self.db.repeatable,
+            self.db.once if check_flag("touch", touch) else self.db.repeatable,
+            touch=touch,
             agent_name=check_id("agent_name", agent_name),
             user_id=check_id("user_id", user_id),
-            embedding=check_embedding("embedding", embedding),
+            embedding=embedding,
+            text=text,
             limit=check_limit("limit", limit),
             min_score=min_score,
             metadata=metadata,
             with_embedding=check_flag("with_embeddings", with_embeddings),
-            exact_up_to=EXACT_UP_TO,
         )
 
     async def get_agent_memory(self, id: str, *, agent_name: str, user_id: str) -> Memory:
@@ -181,7 +202,13 @@ class MemoryStore:
 
         """
         require(self.db, VECTORS)
-        memory = await queries.get_memory(
+        own = own_table(self.db.options)
+        get = (
+            queries.get_memory
+            if own is None
+            else partial(own_queries.get_own_memory, model=own.model)
+        )
+        memory = await get(
             self.db.repeatable,
             id=check_id("id", id),
             agent_name=check_id("agent_name", agent_name),
@@ -194,7 +221,13 @@ class MemoryStore:
     async def count_agent_memories(self, *, agent_name: str, user_id: str) -> int:
         """Count the unexpired memories of an agent about a user; 0 for unknown ones."""
         require(self.db, VECTORS)
-        return await queries.count_memories(
+        own = own_table(self.db.options)
+        count = (
+            queries.count_memories
+            if own is None
+            else partial(own_queries.count_own_memories, model=own.model)
+        )
+        return await count(
             self.db.repeatable,
             agent_name=check_id("agent_name", agent_name),
             user_id=check_id("user_id", user_id),
@@ -219,9 +252,18 @@ class MemoryStore:
             "agent_name": check_id("agent_name", agent_name),
             "user_id": check_id("user_id", user_id),
         }
-        pages = Pages(self.db, "list_agent_memories", NEWEST_FIRST, owner)
+        own = own_table(self.db.options)
+        list_memories = (
+            queries.list_memories
+            if own is None
+            else partial(own_queries.list_own_memories, model=own.model)
+        )
+        filters = {**owner, "table": "memory"} | (
+            {} if own is None else {"table": "agentrows_memory", "model": own.model}
+        )
+        pages = Pages(self.db, "list_agent_memories", NEWEST_FIRST, filters)
         after_time, after_id = pages.start(after)
-        memories = await queries.list_memories(
+        memories = await list_memories(
             self.db.repeatable,
             **owner,
             after_time=after_time,
@@ -237,7 +279,13 @@ class MemoryStore:
         The row is removed, not marked. An expired memory exists until it is pruned.
         """
         require(self.db, VECTORS)
-        deleted = await queries.delete_memory(
+        own = own_table(self.db.options)
+        delete = (
+            queries.delete_memory
+            if own is None
+            else partial(own_queries.delete_own_memory, model=own.model)
+        )
+        deleted = await delete(
             self.db.repeatable,
             id=check_id("id", id),
             agent_name=check_id("agent_name", agent_name),
@@ -252,7 +300,13 @@ class MemoryStore:
         of a call that was repeated after a lost reply counts only the rows that were left.
         """
         require(self.db, VECTORS)
-        return await queries.delete_memories(
+        own = own_table(self.db.options)
+        delete = (
+            queries.delete_memories
+            if own is None
+            else partial(own_queries.delete_own_memories, model=own.model)
+        )
+        return await delete(
             self.db.repeatable,
             agent_name=check_id("agent_name", agent_name),
             user_id=check_id("user_id", user_id),
@@ -266,13 +320,19 @@ class MemoryStore:
         Each transaction deletes or extends up to 1,000. `prune` does the same for other tables.
         """
         require(self.db, VECTORS)
+        own = own_table(self.db.options)
+        step = expired_memories if own is None else expired_own_memories
         batch = Batch(timedelta(0))
-        removed = await run_all_batches(self.db, expired_memories, batch, goal=BATCH_SIZE)
-        return PrunedMemories(deleted=removed.rows["memory"], extended=removed.extended)
+        removed = await run_all_batches(self.db, step, batch, goal=BATCH_SIZE)
+        return PrunedMemories(deleted=removed.rows.total(), extended=removed.extended)
 
 
-def _check_optional_embedding(value: VectorLike | Unset | None) -> Vector | None:
-    return None if value is None or value is UNSET else check_embedding("embedding", value)
+def _check_optional_embedding(
+    value: VectorLike | Unset | None, dimensions: int | None
+) -> Vector | None:
+    if value is None or value is UNSET:
+        return None
+    return check_embedding("embedding", value, dimensions)
 
 
 def _check_optional_metadata(value: dict[str, JsonValue] | str | Unset | None) -> str | None:
@@ -294,7 +354,7 @@ def _refuse_constant(constant: str) -> None:
     raise ValueError(f"JSON has no {constant}")
 
 
-def _check_new(name: str, memory: NewMemory) -> NewMemory:
+def _check_new(name: str, memory: NewMemory, dimensions: int | None) -> NewMemory:
     """Return a checked memory, with its embedding as a Vector."""
     check_id(f"{name}.id", memory.id)
     check_id(f"{name}.agent_name", memory.agent_name)
@@ -307,7 +367,7 @@ def _check_new(name: str, memory: NewMemory) -> NewMemory:
     if memory.embedding is None:
         return memory
     # Assigning to a field is not validated, so the embedding may be a list.
-    embedding = check_embedding(f"{name}.embedding", memory.embedding)
+    embedding = check_embedding(f"{name}.embedding", memory.embedding, dimensions)
     if embedding is memory.embedding:
         return memory
     return memory.model_copy(update={"embedding": embedding})

@@ -71,6 +71,9 @@ class UserStore:
             if _has_memories(scope, access):
                 async for row in queries.iter_export_memories(cursor, user_id=user_id):
                     yield _format_line(row)
+            if access.has_own_memories:
+                async for row in queries.iter_export_own_memories(cursor, user_id=user_id):
+                    yield _format_line(row)
 
     async def erase_user(self, user_id: str) -> ErasedUser:
         """Delete every row of a user in one transaction; return the number of rows by table.
@@ -162,6 +165,9 @@ async def _erase_optional_tables(
     if _has_memories(scope, access):
         await queries.lock_memories_of_user(scope, user_id=user_id)
         erased["memories"] = await queries.erase_memories(scope, user_id=user_id)
+    if access.has_own_memories:
+        await queries.lock_own_memories_of_user(scope, user_id=user_id)
+        erased["own_memories"] = await queries.erase_own_memories(scope, user_id=user_id)
     if access.has_store_items:
         await queries.lock_store_items_of_user(scope, user_id=user_id)
         erased["store_items"] = await queries.erase_store_items(scope, user_id=user_id)

@@ -91,6 +91,12 @@ INSERT INTO memory (id, agent_name, user_id, content, created_at, expires_at) VA
 ('expired', 'a', 'mira', '', {time}, {time}),
 ('kept', 'a', 'mira', '', {time}, now() + interval '1 day'),
 ('timeless', 'a', 'mira', '', {time}, NULL);
+INSERT INTO agentrows_memory (
+    id, model, agent_name, user_id, content, words, created_at, updated_at, expires_at
+) VALUES
+('expired', 'm', 'a', 'mira', '', '', {time}, {time}, {time}),
+('kept', 'm', 'a', 'mira', '', '', {time}, {time}, now() + interval '1 day'),
+('timeless', 'm', 'a', 'mira', '', '', {time}, {time}, NULL);
 INSERT INTO agentrows_store_item (user_id, namespace, key, value, revision, expires_at) VALUES
 ('mira', '.', 'expired', '{{}}', gen_random_uuid(), {time}),
 ('mira', '.', 'kept', '{{}}', gen_random_uuid(), NULL);
@@ -114,6 +120,7 @@ REMOVED: Final = {
     "crewai_agent_memory": 2,
     "crewai_flow_state": 2,
     "memory": 1,
+    "agentrows_memory": 1,
     "agentrows_store_item": 1,
     "agent": 1,
     "tool": 1,
@@ -162,7 +169,11 @@ async def test_rows_within_the_retention_stay(
     await add_rows(db, days=80)
     report = await client.prune(AGE)
 
-    assert present(dict(report.rows)) == {"memory": 1, "agentrows_store_item": 1}
+    assert present(dict(report.rows)) == {
+        "memory": 1,
+        "agentrows_memory": 1,
+        "agentrows_store_item": 1,
+    }
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -243,6 +254,7 @@ LOCKS: Final = {
     "crewai_agent_memory": "crewai_agent_memory",
     "crewai_flow_state": "crewai_flow_state",
     "memory": "memory",
+    "agentrows_memory": "agentrows_memory",
     "agentrows_store_item": "agentrows_store_item",
     "agent": "agent",
     "tool": "tool",
@@ -463,7 +475,7 @@ async def test_kagents_tables_alone_are_pruned_with_a_note_of_the_others(databas
         == set(dry.skipped)
         == {
             *("lg_checkpoint", "event", "agentrows_task_event", "agentrows_push_config"),
-            *("agentrows_feedback_key", "memory", "agentrows_store_item"),
+            *("agentrows_feedback_key", "memory", "agentrows_memory", "agentrows_store_item"),
         }
     )
     assert all(
@@ -483,6 +495,25 @@ async def test_expired_memories_that_were_read_often_are_extended(
 
     assert (dry.rows, dry.extended_memories) == ({"memory": 1}, 1)
     assert (report.rows, report.extended_memories) == ({"memory": 1}, 1)
+
+
+async def test_memories_of_every_model_are_removed_or_extended_in_batches(
+    client: PostgresClient, db: asyncpg.Connection
+) -> None:
+    await db.execute(
+        "INSERT INTO agentrows_memory (id, model, agent_name, user_id, content, words, created_at, "
+        "updated_at, expires_at, access_count) "
+        "SELECT n::text, 'model-' || n % 2, 'a', 'mira', '', '', now(), now(), now(), n "
+        "FROM generate_series(7, 12) AS n"
+    )
+    table: list[PruneTable] = ["agentrows_memory"]
+    dry = await client.prune(AGE, tables=table, dry_run=True)
+    report = await client.prune(AGE, tables=table, batch_size=2)
+
+    assert (dry.rows, dry.extended_memories) == ({"agentrows_memory": 3}, 3)
+    assert (report.rows, report.extended_memories) == ({"agentrows_memory": 3}, 3)
+    counts = await db.fetch("SELECT access_count FROM agentrows_memory")
+    assert [row[0] for row in counts] == [0, 0, 0]
 
 
 async def test_vectors_go_with_their_expired_item(

@@ -56,6 +56,7 @@ COUNTED_AS: Final[Mapping[str, str]] = {
     "session_share": "shares",
     "session_share_access": "share_accesses",
     "memory": "memories",
+    "agentrows_memory": "own_memories",
     "agentrows_store_item": "store_items",
     "agentrows_store_vector": "store_vectors",
 }
@@ -141,6 +142,12 @@ async def fill(client: PostgresClient, user: str) -> None:
             content=user,
             embedding=towards(1),
             metadata={"of": user},
+        )
+        await client.db.execute(
+            "INSERT INTO agentrows_memory (id, model, user_id, agent_name, content, words, "
+            "created_at, updated_at) VALUES ($1, 'm', $2, 'a', $2, '', now(), now())",
+            id_,
+            user,
         )
         await client.store_items(
             [NewStoreItem(namespace="a", key=id_, value=f'{{"of":"{user}"}}')],
