@@ -145,7 +145,7 @@ STATEMENTS = {
     "list_feedback": (feedback.LIST_FEEDBACK, "'u-1', now(), 0, 10"),
     "summarize_feedback": (feedback.SUMMARIZE_FEEDBACK, "'u-1'"),
     "list_memories": (memory.LIST_MEMORIES, "false, 'u-1', 'a-1', now(), '', 10"),
-    "delete_memories": (memory.DELETE_MEMORIES, "'u-1', 'a-1', NULL"),
+    "delete_memories": (memory.DELETE_MEMORIES, "'u-1', 'a-1'"),
     "prune_memories": (memory.PRUNE_MEMORIES, "1000"),
     "get_task": (tasks.GET_TASK, "'t-1', 'u-1'"),
     "list_tasks": (tasks.LIST_TASKS, "'s-1', 'u-1', now(), '', 10"),

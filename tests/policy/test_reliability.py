@@ -14,10 +14,12 @@ ONCE = "once"
 TRANSACTION = "in a transaction of their own"
 STREAM = "a stream, begun once"
 ALL_OF_IT = {
+    "Pages",
     "_Run",
     "_check_key",
     "_check_owner",
     "choose_isolation",
+    "event_pages",
     "find_obstacle",
     "read_access_scope",
     "require",

@@ -247,6 +247,7 @@ async def test_up_rebuilds_indexes_dropped_with_tables_of_core_and_vector(
         path
         for path in tracks[2].directory.glob("*.up.sql")
         if re.search(r"CREATE INDEX CONCURRENTLY|ADD COLUMN", path.read_text())
+        and not re.search(r"^ON agentrows_", path.read_text(), re.MULTILINE)
     ]
     found = await Migrator(database, tracks).verify()
     lost = found.tracks[2].missing

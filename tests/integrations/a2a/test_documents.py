@@ -16,7 +16,7 @@ from a2a.types.a2a_pb2 import ListTasksRequest, Task
 
 from agentrows import InvalidValue
 from integrations.a2a.agents import CARD, EchoAgent, Replica, message, texts
-from integrations.a2a.support_a2a import MIRA, NOBODY, Named, task, webhook
+from integrations.a2a.support_a2a import MIRA, NOBODY, Named, closes_at_once, task, webhook
 from support.postgres import as_role
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def names_of(number: int) -> dict[str, Any]:
     return names
 
 
+@closes_at_once
 async def test_server_of_the_page_runs_a_task(client: PostgresClient) -> None:
     agent = EchoAgent()
     async with httpx.AsyncClient() as web:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,7 +19,7 @@ from a2a.utils.errors import TaskNotFoundError
 
 from agentrows import PostgresClient
 from integrations.a2a.agents import message, send, serve, texts
-from integrations.a2a.support_a2a import JUNO, MIRA, NOBODY, of
+from integrations.a2a.support_a2a import JUNO, MIRA, NOBODY, closes_at_once, of
 
 if TYPE_CHECKING:
     import asyncpg
@@ -28,10 +27,6 @@ if TYPE_CHECKING:
 COMPLETED = TaskState.TASK_STATE_COMPLETED
 INPUT_REQUIRED = TaskState.TASK_STATE_INPUT_REQUIRED
 both = pytest.mark.parametrize("versioned", [True, False], ids=["versioned", "plain"])
-leaves_subscribers = pytest.mark.skipif(
-    tuple(map(int, version("a2a-sdk").split(".")[:2])) < (1, 3),
-    reason="the handler of a2a-sdk 1.2 can wait without end for a subscriber that has left",
-)
 
 
 @both
@@ -74,7 +69,7 @@ async def test_webhook_of_the_first_message_gets_the_task(
     assert "TASK_STATE_COMPLETED" in str(server.posts)
 
 
-@leaves_subscribers
+@closes_at_once
 @both
 async def test_another_user_cannot_reach_a_task_by_its_id(
     client: PostgresClient, *, versioned: bool
