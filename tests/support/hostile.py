@@ -367,6 +367,7 @@ KINDS: Final[dict[str, Kind]] = {
     ),
     "Iterable[PruneTable] | None": optional(IDS),
     "VectorLike": VECTOR,
+    "VectorLike | None": optional(VECTOR),
     "VectorLike | Unset | None": optional(VECTOR),
     "JsonValue | Unset": Kind(
         lambda value: value is UNSET or JSON.fits(value), JSON.corpus, JSON.more

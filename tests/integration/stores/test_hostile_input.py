@@ -16,7 +16,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agentrows import UNSET, Conflict, InvalidReference, InvalidValue, NotFound, Stores, Vector
+from agentrows import (
+    UNSET,
+    ConfigError,
+    Conflict,
+    InvalidReference,
+    InvalidValue,
+    NotFound,
+    Stores,
+    Vector,
+)
 from support.hostile import BATCHES, NOTHING_OF_THE_KIND, cases, public_methods
 from support.methods import METHODS, call
 
@@ -97,7 +106,7 @@ class World:
         except InvalidValue as error:
             assert is_named(case.name, str(error)), f"{case.name} is not named: {error}"  # noqa: PT017
             return False
-        except (NotFound, Conflict, InvalidReference):
+        except (NotFound, Conflict, InvalidReference, ConfigError):
             assert case.kind.fits(value), f"{value!r} was taken for {case.name}"
             return False
         assert case.kind.fits(value), f"{value!r} was taken for {case.name}"
