@@ -337,7 +337,7 @@ async def test_run_ends_at_its_time_limit(client: PostgresClient, db: asyncpg.Co
 async def test_cancelled_run_keeps_its_batches_and_the_next_one_continues(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
-    await add_events(db, 500, "absent")
+    await add_events(db, 500)
     task: asyncio.Task[Any] | None = None
 
     def cancel(progress: PruneProgress) -> None:
