@@ -410,6 +410,8 @@ async def batches(migrated: str) -> AsyncIterator[asyncpg.Connection]:
             "EXECUTE FUNCTION log_deletion()"
         )
     yield connection
+    # The other tests of the process use the same database.
+    await connection.execute("DROP FUNCTION log_deletion CASCADE; DROP TABLE deletion")
     await connection.close()
 
 
