@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
-from agentrows import migrate
-from agentrows.migrate import Migrator
+from agentrows import Unavailable, migrate
+from agentrows.migrate import Migrator, builtin_tracks
+from support.failing_server import failing_server
 from support.proxy import COMMIT, proxy_to
 from support.runners import BUILDING, GATE, WAITING_AT_GATE, App, close_gate, until
 from support.servers import EMBEDDED, OwnServer, own_server
@@ -163,3 +164,13 @@ async def test_wait_ends_when_server_never_starts(app: App) -> None:
     )
     assert done.code == 1
     assert "the database is not available" in done.last
+
+
+@pytest.mark.parametrize("sqlstate", ["01000", "02000", "57P01"])
+async def test_statement_ends_after_fatal_error_and_reset(sqlstate: str) -> None:
+    """The driver fails on its own error if the SQLSTATE is one for warnings."""
+    with failing_server() as failing:
+        failing.severity, failing.sqlstate, failing.resets = "FATAL", sqlstate, True
+        with pytest.raises(Unavailable, match="connection"):
+            async with asyncio.timeout(10):
+                await Migrator(failing.dsn, builtin_tracks()).status()

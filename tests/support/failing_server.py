@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import struct
 import threading
 from typing import TYPE_CHECKING, Final, Literal
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 SSL_REQUESTS: Final = (80877103, 80877104)  # TLS, GSSAPI
 CANCEL_REQUEST: Final = 80877102
+RESETS_AFTER_S: Final = 0.1
+"""Time for the client to read an error before its connection is reset."""
 PARAMETERS: Final = {
     "server_version": "18.0",
     "server_encoding": "UTF8",
@@ -34,6 +37,8 @@ class FailingServer:
         self.sqlstate = "XX000"
         self.severity = "ERROR"
         self.at: Literal["startup", "statement"] = "statement"
+        self.resets = False
+        """Whether a FATAL error to a statement is followed by a reset of the connection."""
         self.port = 0
 
     @property
@@ -56,10 +61,12 @@ class FailingServer:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one connection."""
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            if await self._start(reader, writer):
-                await self._refuse_statements(reader, writer)
-        writer.close()
+        try:
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+                if await self._start(reader, writer):
+                    await self._refuse_statements(reader, writer)
+        finally:
+            writer.close()
 
     async def _start(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         while True:
@@ -101,6 +108,10 @@ class FailingServer:
                 writer.write(self._error)
             await writer.drain()
             if self.severity == "FATAL" and failed:
+                if self.resets:
+                    await asyncio.sleep(RESETS_AFTER_S)
+                    sock: socket.socket = writer.get_extra_info("socket")
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 return
 
 

@@ -9,7 +9,7 @@ import signal
 import sys
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol, TypeVar, cast
 
 import asyncpg
 import typer
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from agentrows.config import Password
 
 T = TypeVar("T")
+IMMUTABLE: Final = "are immutable"
+"""The driver's message if an attribute of an error with an SQLSTATE for warnings is set."""
 
 
 class Ticking(Protocol):
@@ -135,6 +137,7 @@ def run_until_signal(work: Coroutine[Any, Any, T], progress: Ticking) -> T:
     async def until_terminated() -> T:
         task = asyncio.ensure_future(work)
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(_handle_callback_error)
 
         def interrupt() -> None:
             nonlocal is_interrupted
@@ -165,6 +168,16 @@ def run_until_signal(work: Coroutine[Any, Any, T], progress: Ticking) -> T:
         if is_interrupted:
             raise Interrupted from None
         raise
+
+
+def _handle_callback_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log an error of a callback, except that of the driver about an immutable error.
+
+    The statement of that connection raises an error of its own.
+    """
+    error = context.get("exception")
+    if not (isinstance(error, TypeError) and IMMUTABLE in str(error)):
+        loop.default_exception_handler(context)
 
 
 class Interrupted(BaseException):

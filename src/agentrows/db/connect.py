@@ -16,7 +16,11 @@ from agentrows.db.codecs import PooledConnection
 from agentrows.db.dsn import explain_connect_error, parse_dsn, password_callback
 from agentrows.db.embedded import is_embedded, start_embedded
 from agentrows.db.pool import ConnectionPool
-from agentrows.db.sockets import SERVER_KEEPALIVE, enable_keepalive
+from agentrows.db.sockets import (
+    SERVER_KEEPALIVE,
+    enable_keepalive,
+    end_statement_at_loss,
+)
 from agentrows.errors import ConfigError, Unavailable
 
 if TYPE_CHECKING:
@@ -84,6 +88,7 @@ async def connect(  # noqa: PLR0913  one keyword per option
             failure = error
         else:
             enable_keepalive(connection, parsed.socket)
+            end_statement_at_loss(connection)
             connection.target = parsed.target
             return connection
     raise failure

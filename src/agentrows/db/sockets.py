@@ -1,4 +1,4 @@
-"""Socket options that detect a dead network on an idle connection."""
+"""Socket options that detect a dead network, and the end of a statement on a lost connection."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import contextlib
 import socket
 from typing import TYPE_CHECKING, Final
 
+import asyncpg
+
 if TYPE_CHECKING:
     import asyncio
 
     from agentrows.db.dsn import SocketOptions
     from agentrows.db.sources import Connection
 
-__all__ = ["SERVER_KEEPALIVE", "enable_keepalive", "shut_down"]
+__all__ = ["SERVER_KEEPALIVE", "enable_keepalive", "end_statement_at_loss", "shut_down"]
 
 IDLE_S: Final = 30
 """Seconds without traffic before the first probe; short enough for the tables of NAT devices."""
@@ -52,6 +54,24 @@ def enable_keepalive(connection: Connection, options: SocketOptions) -> None:
         )
     user_timeout_ms = _override(options.tcp_user_timeout_ms, LOST_S * 1000)
     _set_option(sock, socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", user_timeout_ms)
+
+
+def end_statement_at_loss(connection: asyncpg.Connection) -> None:
+    """Make a statement raise ConnectionDoesNotExistError if its connection is lost.
+
+    The driver does so itself, except after a FATAL error with an SQLSTATE for warnings and a
+    reset: then it fails on its immutable error, and the statement would wait without end.
+    """
+    transport: asyncio.BaseTransport | None = getattr(connection, TRANSPORT, None)
+    if transport is None:
+        return
+    protocol = transport.get_protocol()
+
+    def end_statement(_: object) -> None:
+        # Without effect on a connection that has no statement.
+        protocol.connection_lost(asyncpg.ConnectionDoesNotExistError("the connection was lost"))
+
+    connection.add_termination_listener(end_statement)
 
 
 def _override(from_dsn: int | None, default: int) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 
 from support.command_line import Ended, run_main
 from support.failing_server import FailingServer, failing_server
+from support.runners import COMMAND
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,6 +97,31 @@ def test_any_error_of_the_server_is_one_line(
 
         assert ended.code in (1, 3), (failing.sqlstate, ended)
         assert_documented(ended, failing.sqlstate)
+
+
+@pytest.mark.parametrize("sqlstate", ["01000", "02000", "57P01"])
+@pytest.mark.parametrize("command", [("migrate", "up"), ("migrate", "status")], ids=" ".join)
+def test_fatal_error_before_a_reset_is_one_line(
+    command: tuple[str, ...],
+    sqlstate: str,
+    failing: FailingServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    failing.at, failing.severity, failing.sqlstate = "statement", "FATAL", sqlstate
+    monkeypatch.setattr(failing, "resets", True)
+
+    # In a process of its own, whose log of asyncio is stderr.
+    done = subprocess.run(  # noqa: S603
+        [COMMAND, *command, "--dsn", failing.dsn],
+        env={**os.environ, **NO_WAIT},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert re.fullmatch(r"agentrows: .*connection.*\n", done.stderr)
+    assert done.returncode == 1
 
 
 @pytest.mark.parametrize("sqlstate", ["42501", "42601", "XX000", "57P03", "ZZ000"])
