@@ -190,6 +190,8 @@ class Settings(BaseSettings):
     def resolve_page_token_keys(self) -> tuple[bytes, ...]:
         """Return the keys of `page_token_keys_file`, else of `page_token_keys`.
 
+        Blank lines of the file and white space around a key are ignored.
+
         Raises:
             ConfigError: the file is missing or empty, or a line has fewer than 16 characters.
 
@@ -198,7 +200,8 @@ class Settings(BaseSettings):
             keys = [key.get_secret_value() for key in self.page_token_keys]
         else:
             variable = "AGENTROWS_PAGE_TOKEN_KEYS_FILE"
-            keys = read_secret(variable, self.page_token_keys_file).split()
+            lines = read_secret(variable, self.page_token_keys_file).split("\n")
+            keys = [line.strip() for line in lines if line.strip()]
             if min(map(len, keys)) < SHORTEST_KEY:
                 raise ConfigError(
                     f"the file of {variable} has a key of fewer than {SHORTEST_KEY} characters"

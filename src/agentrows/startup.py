@@ -106,7 +106,7 @@ async def open_executor(
 
     """
     mode = migrations if callable(migrations) else settings.resolve_migrations(migrations)
-    _store_options(settings)  # an error is raised before the server is used
+    options = _store_options(settings)  # an error is raised before the server is used
     resolved = settings.resolve_dsn(dsn)
     password = password or settings.resolve_password(resolved)
     ready_dsn = await connections.wait_until_ready(resolved, settings, password=password)
@@ -121,7 +121,7 @@ async def open_executor(
     prepare = partial(init_connection, vector=settings.vector_enabled)
     pool = await connections.open_pool(ready_dsn, settings, prepare=prepare, password=password)
     retries = Retries(settings.retry_timeout_s, on_retry)
-    db = _build_executor(pool, status, settings, retries)
+    db = _build_executor(pool, status, settings, options, retries)
     await _check_memories(db, settings, pool)
     listener = _build_listener(ready_dsn, settings, password, retries)
     tails = EventTails(db, interval_s=settings.tail_interval_s)
@@ -145,6 +145,7 @@ async def use_pool(
         ConfigError: the pool's connections lack the codecs.
 
     """
+    options = _store_options(settings)
     source = ApplicationPool(pool, acquire_timeout_s=settings.acquire_timeout_s)
     await _check_codecs(Executor(source), vector=settings.vector_enabled)
     connection = await source.wait_for_connection(None)
@@ -153,7 +154,7 @@ async def use_pool(
     finally:
         await source.release(connection)
     retries = Retries(settings.retry_timeout_s, on_retry)
-    db = _build_executor(source, status, settings, retries)
+    db = _build_executor(source, status, settings, options, retries)
     if settings.memory_check:
         await check_memories(db)
     listener = NotificationListener(partial(_refuse_to_listen, NO_LISTEN_ON_POOL), retries=retries)
@@ -228,14 +229,13 @@ async def _check_session(connection: Connection, *, connect_other: Connect) -> N
 
 
 def _build_executor(
-    source: Source, status: migrate.Status, settings: Settings, retries: Retries
+    source: Source,
+    status: migrate.Status,
+    settings: Settings,
+    options: StoreOptions,
+    retries: Retries,
 ) -> Executor:
-    return Executor(
-        source,
-        retries=retries,
-        versions=_versions(status, settings),
-        options=_store_options(settings),
-    )
+    return Executor(source, retries=retries, versions=_versions(status, settings), options=options)
 
 
 def _store_options(settings: Settings) -> StoreOptions:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import copy
-import os
 import pickle
 import re
 from typing import TYPE_CHECKING
@@ -21,10 +20,12 @@ from support.stores import event
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     import asyncpg
 
     from agentrows import Session
+    from agentrows.migrate import MigrationContext
     from support.pages import ListPage
 
 OLD, NEW = "an-old-key-of-20-chars", "a-new-key-of-20-characters"
@@ -225,16 +226,32 @@ def test_keys_are_checked_and_hidden() -> None:
             assert value not in str(refused.value)
 
 
-def test_keys_are_read_from_a_file(tmp_path: os.PathLike[str]) -> None:
-    file = os.path.join(tmp_path, "keys")  # noqa: PTH118  a fixture's path
-    with open(file, "w", encoding="utf-8") as keys:  # noqa: PTH123
-        keys.write(f"{NEW}\n{OLD}\n")
-    own = Settings.model_validate({"page_token_keys_file": file})
-    assert own.resolve_page_token_keys() == (NEW.encode(), OLD.encode())
-    with open(file, "w", encoding="utf-8") as keys:  # noqa: PTH123
-        keys.write("short\n")
-    with pytest.raises(ConfigError, match="fewer than 16 characters"):
-        own.resolve_page_token_keys()
+def test_keys_are_the_lines_of_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    own = Settings(page_token_keys_file=file)
+    words = "a key of several words"
+    for content in (f"{NEW}\n{words}", f"\n {NEW}\r\n\n{words} \n"):
+        file.write_bytes(content.encode())
+        assert own.resolve_page_token_keys() == (NEW.encode(), words.encode())
+    for content, problem in (
+        (f"{NEW}\nshort key\n", "fewer than 16 characters"),
+        (" \n\n", "is empty"),
+    ):
+        file.write_text(content)
+        with pytest.raises(ConfigError, match=problem):
+            own.resolve_page_token_keys()
+
+
+async def test_file_of_keys_is_read_once_per_client(migrated: str, tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text(f"{OLD}\n")
+
+    async def remove(_: MigrationContext) -> None:
+        file.unlink()
+
+    own = Settings(page_token_keys_file=file)
+    async with PostgresClient.open(migrated, settings=own, migrations=remove) as client:
+        assert client.db.options.page_token_keys == (OLD.encode(),)
 
 
 async def test_page_is_copied_and_pickled_as_a_list(client: PostgresClient) -> None:
