@@ -27,6 +27,13 @@ SKEW_S = 5
 both = pytest.mark.parametrize("kind", ["versioned", "plain"])
 
 
+def read_task(document: dict[str, Any]) -> Task:
+    """Return the task of a JSON document."""
+    task = Task()
+    json_format.ParseDict(document, task)
+    return task
+
+
 @dataclass(frozen=True)
 class Remote:
     """A server in another process, and a user's connection to it."""
@@ -48,11 +55,11 @@ class Remote:
             words, task_id=task.id if task else "", context_id=task.context_id if task else ""
         )
         answer = await self.call("SendMessage", json_format.MessageToDict(request))
-        return json_format.ParseDict(answer["task"], Task())
+        return read_task(answer["task"])
 
     async def get(self, task_id: str) -> Task:
         """Return a stored task."""
-        return json_format.ParseDict(await self.call("GetTask", {"id": task_id}), Task())
+        return read_task(await self.call("GetTask", {"id": task_id}))
 
     async def until_working(self, task_id: str) -> Task:
         """Wait until the agent works on a task, and return it."""
