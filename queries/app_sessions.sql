@@ -311,7 +311,8 @@ WHERE user_id = @user_id AND app_name = @app_name;
 -- back. The row of the event has its id, U+001F and the session if another session of the
 -- user has an event with the id. The shared states are last: they are locked for the shortest time.
 -- `base_state` is the state of a session of another program (version 0). The CASE leaves the stored
--- bytes of a large state in place if the event sets no value.
+-- bytes of a large state in place if the event sets no value. With `notify` the commit sends the
+-- digest of the session on the channel `agentrows_event`.
 WITH locked AS MATERIALIZED (
     SELECT id, user_id, updated_at FROM session
     WHERE
@@ -431,7 +432,22 @@ of_app AS (
     WHERE @app_state::jsonb <> '{}'::jsonb
     ON CONFLICT (app_name) DO UPDATE SET state = shared.state || excluded.state
 )
-SELECT clock.version FROM clock;
+SELECT clock.version FROM clock
+WHERE CASE
+    WHEN @notify::boolean
+        THEN pg_notify(
+            'agentrows_event',
+            encode(sha256(convert_to(jsonb_build_array(
+                (
+                    SELECT c.relnamespace::regnamespace::text FROM pg_catalog.pg_class AS c
+                    WHERE c.oid = to_regclass('event')
+                ),
+                clock.user_id,
+                clock.session_id
+            )::text, 'UTF8')), 'hex')
+        )::text IS NOT NULL
+    ELSE true
+END;
 
 -- name: CompareAppEvent :one
 -- Return the version of a session, and whether an event is stored in it, with the same data.

@@ -11,8 +11,10 @@
 -- session is locked, and its last event: the order is that of the commits, even after the clock was
 -- set back. The time of the last activity is ignored as far as it is more than an hour in the
 -- future, that of a last event from the year 9999 on. The arrays come from a table expression:
--- otherwise the planner would inspect them and make a new plan for every call. The scalar subqueries read an index whatever the statistics are; a join could read all
--- events of the user, and NOT EXISTS the whole table.
+-- otherwise the planner would inspect them and make a new plan for every call. The scalar subqueries
+-- read an index whatever the statistics are; a join could read all events of the user, and NOT EXISTS
+-- the whole table. With `notify` the commit sends the digest of the session on the channel
+-- `agentrows_event`, if an item is new.
 WITH given AS MATERIALIZED (
     SELECT @id::text[] AS id, @data::text[] AS data
 ),
@@ -85,7 +87,22 @@ stored AS (
     ON CONFLICT (id, user_id) DO NOTHING
     RETURNING 1
 )
-SELECT (SELECT count(*) FROM stored)::bigint AS "stored!" FROM active;
+SELECT (SELECT count(*) FROM stored)::bigint AS "stored!" FROM active
+WHERE CASE
+    WHEN @notify::boolean AND EXISTS (SELECT 1 FROM stored)
+        THEN pg_notify(
+            'agentrows_event',
+            encode(sha256(convert_to(jsonb_build_array(
+                (
+                    SELECT c.relnamespace::regnamespace::text FROM pg_catalog.pg_class AS c
+                    WHERE c.oid = to_regclass('event')
+                ),
+                active.user_id,
+                active.id
+            )::text, 'UTF8')), 'hex')
+        )::text IS NOT NULL
+    ELSE true
+END;
 
 -- name: ListItems :many
 -- Return the events of a user's session with an agent, newest first.

@@ -11,7 +11,8 @@
 -- is that of the locked row, and its last event, even after the clock was set back. A last activity
 -- is ignored as far as it is more than an hour in the future, a last event from the year 9999 on.
 -- The arrays come from a table expression: otherwise the planner would inspect them and make a new
--- plan for every call.
+-- plan for every call. With `notify` the commit sends the digest of each session with a stored event
+-- on the channel `agentrows_event`.
 -- py: batch events NewEvent
 -- py: param session_id text?[]
 -- py: doc NewEvent An event to store with `store_events`.
@@ -98,9 +99,30 @@ stored AS (
     CROSS JOIN clock
     LEFT JOIN start ON (start.session_id, start.user_id) = (input.session_id, input.user_id)
     ORDER BY input.id, input.user_id, input.ordinal
-    RETURNING 1
+    RETURNING user_id, session_id
+),
+notified AS (
+    SELECT
+        pg_notify(
+            'agentrows_event',
+            encode(sha256(convert_to(jsonb_build_array(
+                (
+                    SELECT c.relnamespace::regnamespace::text FROM pg_catalog.pg_class AS c
+                    WHERE c.oid = to_regclass('event')
+                ),
+                own.user_id,
+                own.session_id
+            )::text, 'UTF8')), 'hex')
+        )::text AS sent
+    FROM (
+        SELECT DISTINCT user_id, session_id FROM stored WHERE session_id IS NOT NULL
+    ) AS own
 )
-SELECT count(*) AS stored FROM stored;
+SELECT count(*) AS stored FROM stored
+WHERE CASE
+    WHEN @notify::boolean THEN (SELECT count(notified.sent) FROM notified) IS NOT NULL
+    ELSE true
+END;
 
 -- name: InsertNewEvents :one
 -- Store the events with ids that are new to their users and return the number of stored events.
@@ -186,9 +208,30 @@ stored AS (
     LEFT JOIN start ON (start.session_id, start.user_id) = (input.session_id, input.user_id)
     ORDER BY input.id, input.user_id, input.ordinal
     ON CONFLICT (id, user_id) DO NOTHING
-    RETURNING 1
+    RETURNING user_id, session_id
+),
+notified AS (
+    SELECT
+        pg_notify(
+            'agentrows_event',
+            encode(sha256(convert_to(jsonb_build_array(
+                (
+                    SELECT c.relnamespace::regnamespace::text FROM pg_catalog.pg_class AS c
+                    WHERE c.oid = to_regclass('event')
+                ),
+                own.user_id,
+                own.session_id
+            )::text, 'UTF8')), 'hex')
+        )::text AS sent
+    FROM (
+        SELECT DISTINCT user_id, session_id FROM stored WHERE session_id IS NOT NULL
+    ) AS own
 )
-SELECT count(*) AS stored FROM stored;
+SELECT count(*) AS stored FROM stored
+WHERE CASE
+    WHEN @notify::boolean THEN (SELECT count(notified.sent) FROM notified) IS NOT NULL
+    ELSE true
+END;
 
 -- name: CountStoredEvents :one
 -- Return the number of these events that are stored with the same session and data.
@@ -262,6 +305,23 @@ WHERE
     < (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::text)
 ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC
 LIMIT sqlc.narg('limit');
+
+-- name: FindSessionDigest :one
+-- Return the digest of a user's session, which is sent on the channel `agentrows_event`.
+--
+-- No row if the user has no such session, or it is deleted. It is a SHA-256 of the schema of the
+-- table, the user and the session, as hexadecimal digits.
+SELECT
+    encode(sha256(convert_to(jsonb_build_array(
+        (
+            SELECT c.relnamespace::regnamespace::text FROM pg_catalog.pg_class AS c
+            WHERE c.oid = to_regclass('event')
+        ),
+        session.user_id,
+        session.id
+    )::text, 'UTF8')), 'hex') AS "digest!"
+FROM session
+WHERE session.id = @id AND session.user_id = @user_id AND session.deleted_at IS NULL;
 
 -- name: FindTailsWithEvents :many
 -- Return the places, from 1, of the sessions with an event after the given position.

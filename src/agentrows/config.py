@@ -119,6 +119,8 @@ class Settings(BaseSettings):
     """Time limit of a statement; `client.with_timeout` sets a shorter one."""
     tail_interval_s: Seconds = 1.0
     """Time between two checks for new events, one statement for all `tail_events` of a client."""
+    notify_events: bool = False
+    """Whether stored events are announced by NOTIFY, and `tail_events` waits for that."""
     retry_timeout_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0
     """Time in which a call that had no effect or is repeatable is retried; 0 disables retries."""
 

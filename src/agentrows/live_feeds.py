@@ -64,10 +64,12 @@ class LiveFeeds:
         Every stored event after `after` arrives once. `after` is an event, a page token of
         `list_events_for_session` or a datetime (exclusive); with None the first event is next. The
         arguments are checked at the first iteration. New events arrive within about
-        `Settings.tail_interval_s`: one statement checks all waiting tails of the client. A tail
-        keeps at most 100 events in memory and occupies no connection while it waits. The iteration
-        ends with an error or when the caller leaves it; `contextlib.aclosing` closes it early. A
-        session that is deleted later has no more events.
+        `Settings.tail_interval_s`: one statement checks all waiting tails of the client. With
+        `Settings.notify_events` those of writers with the same setting arrive at once, and all
+        tails of the client share one connection that listens. A tail keeps at most 100 events in
+        memory and occupies no connection while it waits. The iteration ends with an error or when
+        the caller leaves it; `contextlib.aclosing` closes it early. A session that is deleted later
+        has no more events.
 
         ::
 

@@ -124,7 +124,7 @@ async def open_executor(
     db = _build_executor(pool, status, settings, options, retries)
     await _check_memories(db, settings, pool)
     listener = _build_listener(ready_dsn, settings, password, retries)
-    tails = EventTails(db, interval_s=settings.tail_interval_s)
+    tails = EventTails(db, listener, interval_s=settings.tail_interval_s)
 
     async def close() -> None:
         await tails.close()
@@ -158,7 +158,7 @@ async def use_pool(
     if settings.memory_check:
         await check_memories(db)
     listener = NotificationListener(partial(_refuse_to_listen, NO_LISTEN_ON_POOL), retries=retries)
-    tails = EventTails(db, interval_s=settings.tail_interval_s)
+    tails = EventTails(db, listener, interval_s=settings.tail_interval_s)
 
     async def close() -> None:
         await tails.close()
@@ -256,6 +256,7 @@ def _store_options(settings: Settings) -> StoreOptions:
         memory_table=settings.memory_table,
         memory_model=settings.memory_model,
         memory_text_config=settings.memory_text_config,
+        notify_events=settings.notify_events,
     )
 
 

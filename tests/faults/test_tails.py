@@ -5,25 +5,40 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import asyncpg
 import pytest
 
 from agentrows import ClientClosed, Event, NewEvent, NotFound, PostgresClient, Settings
 from support.postgres import SUPERUSER, as_role
+from support.proxy import Proxy, proxy_to, socket_of
 from support.stores import event
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
-FAST = Settings(tail_interval_s=0.05, migrations="off")
+MODES: Final = {
+    "polling": Settings(tail_interval_s=0.05, migrations="off"),
+    # The interval is longer than any test: only notifications and gaps let a tail read.
+    "notifications": Settings(tail_interval_s=600, notify_events=True, migrations="off"),
+}
 WRITERS, READERS = 8, 4
+SECONDS: Final = 3
+"""The duration of the test with cuts; in `make soak` one second for each round."""
+ALL_OF_THEM: Final = 0.2
+"""The probability that a cut is one of all connections."""
+
+
+@pytest.fixture(params=MODES)
+def settings(request: pytest.FixtureRequest) -> Settings:
+    """The settings of clients that poll, or of clients that notify and listen."""
+    return MODES[request.param]
 
 
 @pytest.fixture
-async def follower(migrated: str) -> AsyncIterator[PostgresClient]:
-    async with PostgresClient.open(migrated, settings=FAST) as client:
+async def follower(migrated: str, settings: Settings) -> AsyncIterator[PostgresClient]:
+    async with PostgresClient.open(migrated, settings=settings) as client:
         await client.store_session("s-1", user_id="mira", agent_id="travel")
         yield client
 
@@ -78,30 +93,37 @@ async def test_tail_returns_no_event_of_another_user(follower: PostgresClient) -
 
 
 async def test_thousand_tails_use_one_connection(
-    follower: PostgresClient, admin: asyncpg.Connection, migrated: str
+    follower: PostgresClient, admin: asyncpg.Connection, migrated: str, settings: Settings
 ) -> None:
     tails = [asyncio.ensure_future(read(follower, 1)) for _ in range(1000)]
-    await asyncio.sleep(0.5)
-    async with PostgresClient.open(migrated, settings=FAST) as writer:
+    await until_waiting(follower, 1000)
+    async with PostgresClient.open(migrated, settings=settings) as writer:
         await writer.store_events([event("e-1")])
     assert await asyncio.gather(*tails) == [["e-1"]] * 1000
-    assert await asyncio.wait_for(_one_other_session(admin), 10)
+    # That of the pool, and with notifications one that listens.
+    await asyncio.wait_for(until_sessions(admin, 2 if settings.notify_events else 1), 10)
 
 
-async def _one_other_session(admin: asyncpg.Connection) -> bool:
-    """Return whether there is one other session; that of a closed client ends a moment later."""
+async def until_waiting(client: PostgresClient, number: int) -> None:
+    """Wait until that many tails of a client wait for events."""
+    async with asyncio.timeout(60):
+        while len(client._tails._waiting) < number:  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+            await asyncio.sleep(0.01)
+
+
+async def until_sessions(admin: asyncpg.Connection, number: int) -> None:
+    """Wait until there are that many other sessions: those of a closed client end later."""
     sessions = (
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
         "AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
     )
-    while await admin.fetchval(sessions) > 1:
+    while await admin.fetchval(sessions) != number:
         await asyncio.sleep(0.05)
-    return True
 
 
 async def test_cancelled_tails_leave_no_waiter_and_others_go_on(follower: PostgresClient) -> None:
     tails = [asyncio.ensure_future(read(follower, 1)) for _ in range(20)]
-    await asyncio.sleep(0.3)
+    await until_waiting(follower, 20)
     for tail in tails[:-1]:
         tail.cancel()
     await asyncio.gather(*tails[:-1], return_exceptions=True)
@@ -110,11 +132,13 @@ async def test_cancelled_tails_leave_no_waiter_and_others_go_on(follower: Postgr
     assert not follower._tails._waiting  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
-async def test_close_ends_waiting_tails_with_client_closed(migrated: str) -> None:
-    client = await PostgresClient.connect(migrated, settings=FAST)
+async def test_close_ends_waiting_tails_with_client_closed(
+    migrated: str, settings: Settings
+) -> None:
+    client = await PostgresClient.connect(migrated, settings=settings)
     await client.store_session("s-1", user_id="mira", agent_id="travel")
     tails = [asyncio.ensure_future(read(client, 1)) for _ in range(3)]
-    await asyncio.sleep(0.3)
+    await until_waiting(client, 3)
     await client.close()
     for tail in tails:
         with pytest.raises(ClientClosed):
@@ -137,40 +161,57 @@ async def write(client: PostgresClient, name: str, until: float) -> list[str]:
     return written
 
 
-async def cut(admin: asyncpg.Connection, until: float) -> None:
-    """End a random connection of the clients from time to time."""
+async def cut(proxies: Sequence[Proxy], until: float) -> int:
+    """Cut one or all connections through a proxy from time to time; return the number of cuts."""
     loop, choice = asyncio.get_running_loop(), random.Random(17)  # noqa: S311  no secret
+    cuts = 0
     while loop.time() < until:
         await asyncio.sleep(choice.uniform(0.05, 0.2))
-        await admin.execute(
-            "SELECT pg_terminate_backend(pid) FROM (SELECT pid FROM pg_stat_activity "
-            "WHERE datname = current_database() AND pid <> pg_backend_pid() "
-            "AND backend_type = 'client backend' ORDER BY random() LIMIT 1) AS one"
-        )
+        proxy = choice.choice(proxies)
+        if choice.random() < ALL_OF_THEM:
+            cuts += proxy.cut()
+        elif links := [*proxy.links]:
+            choice.choice(links).cut()
+            cuts += 1
+    return cuts
 
 
 async def test_every_reader_gets_each_event_once_while_connections_are_cut(
-    follower: PostgresClient, migrated: str, admin: asyncpg.Connection
+    migrated: str, settings: Settings, rounds: int
 ) -> None:
-    async with PostgresClient.open(migrated, settings=FAST) as writing:
-        until = asyncio.get_running_loop().time() + 4
+    async with contextlib.AsyncExitStack() as stack:
+        proxies = [await stack.enter_async_context(proxy_to(socket_of(migrated))) for _ in "123"]
+        writing, *reading = [
+            await stack.enter_async_context(
+                PostgresClient.open(proxy.dsn(migrated), settings=settings)
+            )
+            for proxy in proxies
+        ]
+        await writing.store_session("s-1", user_id="mira", agent_id="travel")
         got: list[list[str]] = [[] for _ in range(READERS)]
 
-        async def follow(found: list[str]) -> None:
-            async for each in follower.tail_events("s-1", user_id="mira"):
-                found.append(each.id)  # noqa: PERF401  the test reads the list meanwhile
+        async def follow(client: PostgresClient, ids: list[str]) -> None:
+            async for each in client.tail_events("s-1", user_id="mira"):
+                ids.append(each.id)  # noqa: PERF401  the test reads the list meanwhile
 
-        readers = [asyncio.ensure_future(follow(found)) for found in got]
-        *batches, _ = await asyncio.gather(
-            *(write(writing, f"w-{number}", until) for number in range(WRITERS)), cut(admin, until)
+        readers = [
+            asyncio.ensure_future(follow(reading[number % len(reading)], ids))
+            for number, ids in enumerate(got)
+        ]
+        until = asyncio.get_running_loop().time() + max(SECONDS, rounds)
+        cutting = asyncio.ensure_future(cut(proxies, until))
+        batches = await asyncio.gather(
+            *(write(writing, f"w-{number}", until) for number in range(WRITERS))
         )
-        written = [each for batch in batches if batch for each in batch]
+        assert await cutting > SECONDS
+        written = [each for batch in batches for each in batch]
         stored = await writing.list_events_for_session("s-1", user_id="mira")
         assert sorted(each.id for each in stored) == sorted(written)
         async with asyncio.timeout(60):
-            while any(len(found) < len(written) for found in got):
+            while any(len(ids) < len(written) for ids in got):
                 assert not any(reader.done() for reader in readers)
                 await asyncio.sleep(0.05)
+        await asyncio.sleep(0.2)  # an event that is returned twice would follow
         for reader in readers:
             reader.cancel()
         await asyncio.gather(*readers, return_exceptions=True)

@@ -138,7 +138,7 @@ STATEMENTS = {
         events.LIST_EVENTS_NEWEST_FIRST,
         "'u-1', 's-1', now(), '', 10",
     ),
-    "append_items": (conversations.APPEND_ITEMS, "'{e-new}', '{x}', 's-1', 'u-1', 'a-1'"),
+    "append_items": (conversations.APPEND_ITEMS, "false, '{e-new}', '{x}', 's-1', 'u-1', 'a-1'"),
     "list_items": (conversations.LIST_ITEMS, "'u-1', 's-1', 'a-1', now(), '', 10"),
     "pop_event": (conversations.POP_EVENT, "'u-1', 's-1'"),
     "purge_events": (conversations.PURGE_EVENTS, "'u-1', 's-1', NULL"),

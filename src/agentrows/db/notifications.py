@@ -143,6 +143,11 @@ class NotificationListener:
         self._task: asyncio.Task[None] | None = None
         self._log = RetryLog()
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection that listens, and no loss of it was noticed."""
+        return self._connection is not None and not self._connection.is_closed()
+
     @contextlib.asynccontextmanager
     async def listen(self, channel: str) -> AsyncGenerator[AsyncIterator[Notification]]:
         """Listen to a channel during a block; the iteration ends when the client is closed."""

@@ -17,6 +17,7 @@ class StoreOptions:
     memory_table: Literal["kagent", "agentrows"] = "kagent"
     memory_model: str | None = None
     memory_text_config: str = "simple"
+    notify_events: bool = False
 
 
 NO_OPTIONS: Final = StoreOptions()

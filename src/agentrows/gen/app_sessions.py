@@ -482,9 +482,9 @@ APPEND_APP_EVENT: Final = r"""-- name: AppendAppEvent :one
 WITH locked AS MATERIALIZED (
     SELECT id, user_id, updated_at FROM session
     WHERE
-        user_id = $1::text
-        AND id IN ($2::text, $2::text || E'\x1f' || $3::text)
-        AND agent_id = $3::text
+        user_id = $2::text
+        AND id IN ($3::text, $3::text || E'\x1f' || $4::text)
+        AND agent_id = $4::text
         AND deleted_at IS NULL
     ORDER BY id DESC
     LIMIT 1
@@ -496,35 +496,35 @@ own AS (
     )
     SELECT
         locked.user_id,
+        $4::text,
         $3::text,
-        $2::text,
-        $4::jsonb || $5::jsonb,
+        $5::jsonb || $6::jsonb,
         1,
-        $6::float8
+        $7::float8
     FROM locked
     WHERE
         (
-            $7::bigint = 0
+            $8::bigint = 0
             OR EXISTS (
                 SELECT 1 FROM agentrows_session_state AS stored
                 WHERE
-                    stored.user_id = $1::text
-                    AND stored.app_name = $3::text
-                    AND stored.session_id = $2::text
+                    stored.user_id = $2::text
+                    AND stored.app_name = $4::text
+                    AND stored.session_id = $3::text
             )
         )
         AND NOT EXISTS (
             SELECT 1 FROM event AS e
             WHERE
-                e.user_id = $1::text
-                AND e.id IN ($8::text, $8::text || E'\x1f' || locked.id)
+                e.user_id = $2::text
+                AND e.id IN ($9::text, $9::text || E'\x1f' || locked.id)
                 AND e.session_id = locked.id
         )
     ON CONFLICT (user_id, session_id, app_name) DO UPDATE SET
-        state = CASE WHEN $5::jsonb = '{}'::jsonb THEN s.state ELSE s.state || $5::jsonb END,
+        state = CASE WHEN $6::jsonb = '{}'::jsonb THEN s.state ELSE s.state || $6::jsonb END,
         version = s.version + 1,
         last_event_at = excluded.last_event_at
-    WHERE s.version = $7::bigint
+    WHERE s.version = $8::bigint
     RETURNING s.version
 ),
 clock AS MATERIALIZED (
@@ -557,10 +557,10 @@ touched AS (
 plain AS (
     INSERT INTO event (id, user_id, session_id, data, created_at, updated_at)
     SELECT
-        $8::text,
+        $9::text,
         clock.user_id,
         clock.session_id,
-        $9::text,
+        $10::text,
         clock.now,
         clock.now
     FROM clock
@@ -570,10 +570,10 @@ plain AS (
 qualified AS (
     INSERT INTO event (id, user_id, session_id, data, created_at, updated_at)
     SELECT
-        $8::text || E'\x1f' || clock.session_id,
+        $9::text || E'\x1f' || clock.session_id,
         clock.user_id,
         clock.session_id,
-        $9::text,
+        $10::text,
         clock.now,
         clock.now
     FROM clock
@@ -583,28 +583,44 @@ of_user AS (
     INSERT INTO agentrows_user_state AS shared (user_id, app_name, state)
     SELECT
         clock.user_id,
-        $3::text,
-        $10::jsonb
+        $4::text,
+        $11::jsonb
     FROM clock
-    WHERE $10::jsonb <> '{}'::jsonb
+    WHERE $11::jsonb <> '{}'::jsonb
     ON CONFLICT (user_id, app_name) DO UPDATE SET state = shared.state || excluded.state
 ),
 of_app AS (
     INSERT INTO agentrows_app_state AS shared (app_name, state)
     SELECT
-        $3::text,
-        $11::jsonb
+        $4::text,
+        $12::jsonb
     FROM clock
-    WHERE $11::jsonb <> '{}'::jsonb
+    WHERE $12::jsonb <> '{}'::jsonb
     ON CONFLICT (app_name) DO UPDATE SET state = shared.state || excluded.state
 )
-SELECT clock.version FROM clock"""
+SELECT clock.version FROM clock
+WHERE CASE
+    WHEN $1::boolean
+        THEN pg_notify(
+            'agentrows_event',
+            encode(sha256(convert_to(jsonb_build_array(
+                (
+                    SELECT c.relnamespace::regnamespace::text FROM pg_catalog.pg_class AS c
+                    WHERE c.oid = to_regclass('event')
+                ),
+                clock.user_id,
+                clock.session_id
+            )::text, 'UTF8')), 'hex')
+        )::text IS NOT NULL
+    ELSE true
+END"""
 
 
 async def append_app_event(
     db: DBTX,
     /,
     *,
+    notify: bool,
     user_id: str,
     session_id: str,
     app_name: str,
@@ -626,10 +642,12 @@ async def append_app_event(
     back. The row of the event has its id, U+001F and the session if another session of the
     user has an event with the id. The shared states are last: they are locked for the shortest time.
     `base_state` is the state of a session of another program (version 0). The CASE leaves the stored
-    bytes of a large state in place if the event sets no value.
+    bytes of a large state in place if the event sets no value. With `notify` the commit sends the
+    digest of the session on the channel `agentrows_event`.
     """
     value = await db.fetchval(
         APPEND_APP_EVENT,
+        notify,
         user_id,
         session_id,
         app_name,

@@ -43,23 +43,23 @@ _STR_NONE: Final[TypeAdapter[str | None]] = TypeAdapter(str | None)
 
 APPEND_ITEMS: Final = """-- name: AppendItems :one
 WITH given AS MATERIALIZED (
-    SELECT $1::text[] AS id, $2::text[] AS data
+    SELECT $2::text[] AS id, $3::text[] AS data
 ),
 active AS (
     INSERT INTO session AS s (id, user_id, agent_id, created_at, updated_at)
     SELECT
-        $3::text,
         $4::text,
         $5::text,
+        $6::text,
         statement_timestamp(),
         clock_timestamp() + (cardinality(given.id) - 1) * interval '1 microsecond'
     FROM given
     WHERE
         (
-            EXISTS (SELECT 1 FROM session AS k WHERE k.id = $3 AND k.user_id = $4)
+            EXISTS (SELECT 1 FROM session AS k WHERE k.id = $4 AND k.user_id = $5)
             OR (
                 SELECT e.id FROM event AS e
-                WHERE e.session_id = $3 AND e.user_id = $4
+                WHERE e.session_id = $4 AND e.user_id = $5
                 ORDER BY coalesce(e.created_at, '-infinity'::timestamptz), e.id
                 LIMIT 1
             ) IS NULL
@@ -71,8 +71,8 @@ active AS (
                     SELECT 1 FROM event AS o
                     WHERE
                         o.id = each.id
-                        AND o.user_id = $4
-                        AND (o.session_id IS DISTINCT FROM $3 OR o.data <> each.data)
+                        AND o.user_id = $5
+                        AND (o.session_id IS DISTINCT FROM $4 OR o.data <> each.data)
                     LIMIT 1
                 ) IS NOT NULL
         )
@@ -83,17 +83,17 @@ active AS (
             least(
                 coalesce(s.updated_at, '-infinity'::timestamptz),
                 clock_timestamp() + interval '1 hour'
-            ) + cardinality($1::text[]) * interval '1 microsecond',
+            ) + cardinality($2::text[]) * interval '1 microsecond',
             (
                 SELECT last.created_at FROM event AS last
                 WHERE
-                    last.user_id = $4
-                    AND last.session_id = $3
+                    last.user_id = $5
+                    AND last.session_id = $4
                     AND coalesce(last.created_at, '-infinity'::timestamptz)
                     < '9999-01-01 00:00:00+00'::timestamptz
                 ORDER BY coalesce(last.created_at, '-infinity'::timestamptz) DESC, last.id DESC
                 LIMIT 1
-            ) + cardinality($1::text[]) * interval '1 microsecond'
+            ) + cardinality($2::text[]) * interval '1 microsecond'
         )
     WHERE s.deleted_at IS NULL AND s.agent_id = excluded.agent_id
     RETURNING s.id, s.user_id, s.updated_at
@@ -114,13 +114,29 @@ stored AS (
     ON CONFLICT (id, user_id) DO NOTHING
     RETURNING 1
 )
-SELECT (SELECT count(*) FROM stored)::bigint AS "stored!" FROM active"""
+SELECT (SELECT count(*) FROM stored)::bigint AS "stored!" FROM active
+WHERE CASE
+    WHEN $1::boolean AND EXISTS (SELECT 1 FROM stored)
+        THEN pg_notify(
+            'agentrows_event',
+            encode(sha256(convert_to(jsonb_build_array(
+                (
+                    SELECT c.relnamespace::regnamespace::text FROM pg_catalog.pg_class AS c
+                    WHERE c.oid = to_regclass('event')
+                ),
+                active.user_id,
+                active.id
+            )::text, 'UTF8')), 'hex')
+        )::text IS NOT NULL
+    ELSE true
+END"""
 
 
 async def append_items(
     db: DBTX,
     /,
     *,
+    notify: bool,
     id: Sequence[str],
     data: Sequence[str],
     session_id: str,
@@ -136,10 +152,12 @@ async def append_items(
     session is locked, and its last event: the order is that of the commits, even after the clock was
     set back. The time of the last activity is ignored as far as it is more than an hour in the
     future, that of a last event from the year 9999 on. The arrays come from a table expression:
-    otherwise the planner would inspect them and make a new plan for every call. The scalar subqueries read an index whatever the statistics are; a join could read all
-    events of the user, and NOT EXISTS the whole table.
+    otherwise the planner would inspect them and make a new plan for every call. The scalar subqueries
+    read an index whatever the statistics are; a join could read all events of the user, and NOT EXISTS
+    the whole table. With `notify` the commit sends the digest of the session on the channel
+    `agentrows_event`, if an item is new.
     """
-    value = await db.fetchval(APPEND_ITEMS, id, data, session_id, user_id, agent_id)
+    value = await db.fetchval(APPEND_ITEMS, notify, id, data, session_id, user_id, agent_id)
     return _INT_NONE.validate_python(value)
 
 

@@ -244,6 +244,7 @@ class AppSessionStore:
             occurred_at=check_number("occurred_at", occurred_at),
             **_check_states(state, user_state, app_state),
             base_state=_check_state("base_state", base_state),
+            notify=self.db.options.notify_events,
         )
         return await self._explain(event, version) if appended is None else appended
 

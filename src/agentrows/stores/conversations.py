@@ -62,10 +62,10 @@ class ConversationStore:
         batch = _new_events(items, ids, user_id)
         if batch:
             conversation = {"session_id": session_id, "user_id": user_id, "agent_id": agent_id}
-            if not await _append(self.db.repeatable, batch, **conversation):
+            if not await self._append(self.db.repeatable, batch, **conversation):
                 exists = await self._refuse(session_id, user_id=user_id, agent_id=agent_id)
                 # Another call may have erased the session between the two statements.
-                if not await _append(self.db.repeatable, batch, **conversation):
+                if not await self._append(self.db.repeatable, batch, **conversation):
                     if exists:
                         raise AlreadyExists(OTHER_EVENT)
                     raise Conflict(f"session {session_id!r} is not stored, but has events")
@@ -186,7 +186,7 @@ class ConversationStore:
                 return False
             gone = None if replaced is None else [*replaced, *expired]
             await queries.purge_events(scope, session_id=session_id, user_id=user_id, ids=gone)
-            if batch and not await _append(scope, batch, **conversation):
+            if batch and not await self._append(scope, batch, **conversation):
                 raise AlreadyExists(OTHER_EVENT)  # which rolls the removal back
             return True
 
@@ -200,20 +200,26 @@ class ConversationStore:
         _check_conversation(conversation, session_id, agent_id)
         return conversation is not None
 
-
-async def _append(
-    db: DBTX, batch: tuple[NewEvent, ...], *, session_id: str, user_id: str, agent_id: str
-) -> bool:
-    """Append events with new ids; return whether the session could be used."""
-    stored = await queries.append_items(
-        db,
-        id=[event.id for event in batch],
-        data=[event.data for event in batch],
-        session_id=session_id,
-        user_id=user_id,
-        agent_id=agent_id,
-    )
-    return stored is not None
+    async def _append(
+        self,
+        db: DBTX,
+        batch: tuple[NewEvent, ...],
+        *,
+        session_id: str,
+        user_id: str,
+        agent_id: str,
+    ) -> bool:
+        """Append events with new ids; return whether the session could be used."""
+        stored = await queries.append_items(
+            db,
+            id=[event.id for event in batch],
+            data=[event.data for event in batch],
+            session_id=session_id,
+            user_id=user_id,
+            agent_id=agent_id,
+            notify=self.db.options.notify_events,
+        )
+        return stored is not None
 
 
 async def _lock(db: Executor, session_id: str, *, user_id: str, agent_id: str) -> bool:

@@ -73,18 +73,19 @@ class EventStore:
         if on_duplicate == "repeat":
             return await self._store_or_repeat(events)
         insert = queries.insert_events if on_duplicate == "raise" else queries.insert_new_events
-        return await insert(self.db.once, events=events)
+        return await insert(self.db.once, events=events, notify=self.db.options.notify_events)
 
     async def _store_or_repeat(self, events: tuple[NewEvent, ...]) -> int:
         """Store events, or return the size of the batch if it is stored already."""
         if len({(event.user_id, event.id) for event in events}) < len(events):
             raise InvalidValue("events contains the same id of a user more than once")
+        notify = self.db.options.notify_events
         try:
             if not self.db.in_transaction:
-                return await queries.insert_events(self.db.repeatable, events=events)
+                return await queries.insert_events(self.db.repeatable, events=events, notify=notify)
             # In a savepoint, so that AlreadyExists does not abort the caller's transaction.
             async with self.db.transaction() as scope:
-                return await queries.insert_events(scope, events=events)
+                return await queries.insert_events(scope, events=events, notify=notify)
         except AlreadyExists:
             stored = await queries.count_stored_events(self.db.repeatable, events=events)
             if stored < len(events):
