@@ -212,6 +212,28 @@ async def test_listen_is_refused_by_transaction_pooler_and_works_in_session_mode
                 assert (await anext(notifications)).payload == "1"
 
 
+async def test_notified_events_reach_tails_through_and_beside_the_pooler(
+    migrated: str, pooled: Pooled
+) -> None:
+    direct = Settings(notify_events=True, tail_interval_s=600, migrations="off")
+    shared = Settings(**SETTINGS, notify_events=True, tail_interval_s=0.1, migrations="off")
+    async with (
+        PostgresClient.open(pooled(migrated), settings=shared) as writer,
+        PostgresClient.open(pooled(migrated), settings=shared) as polling,
+        PostgresClient.open(migrated, settings=direct) as listening,
+    ):
+        await writer.store_session("s-1", user_id="mira")
+        tails = [each.tail_events("s-1", user_id="mira") for each in (polling, listening)]
+        for number in range(5):
+            reads = [asyncio.ensure_future(anext(tail)) for tail in tails]
+            await asyncio.sleep(0.3)
+            await writer.store_events([event(f"e-{number}")])
+            async with asyncio.timeout(30):
+                assert [(await read).id for read in reads] == [f"e-{number}"] * 2
+        for tail in tails:
+            await tail.aclose()
+
+
 async def test_schema_is_verified_but_not_migrated_through_pooler(
     migrated: str, database: str, pooled: Pooled
 ) -> None:
