@@ -435,7 +435,34 @@ SELECT count(*) AS memories FROM memory
 WHERE
     user_id = @user_id::text
     AND agent_name IN (@agent_name::text, replace(@agent_name, '-', '_'))
-    AND (expires_at IS NULL OR expires_at > statement_timestamp());
+    AND (expires_at IS NULL OR expires_at > statement_timestamp())
+    AND (
+        sqlc.narg('metadata')::jsonb IS NULL
+        OR CASE
+            WHEN
+                (
+                length(metadata) - length(translate(metadata, '[{', '')) < 5000
+                OR (
+                    SELECT coalesce(max(nested.depth), 0)
+                    FROM (
+                        SELECT
+                            sum(CASE WHEN bracket.sign IN ('[', '{') THEN 1 ELSE -1 END)
+                                OVER (ORDER BY bracket.place) AS depth
+                        FROM unnest(
+                            string_to_array(
+                                regexp_replace(
+                                    metadata, '"(?:[^"\\]|\\.)*\\?(?:"|$)|[^][{}"]+', '', 'g'
+                                ),
+                                NULL
+                            )
+                        ) WITH ORDINALITY AS bracket (sign, place)
+                    ) AS nested
+                ) < 5000
+            )
+                AND pg_input_is_valid(metadata, 'jsonb')
+                THEN metadata::jsonb
+        END @> sqlc.narg('metadata')
+    );
 
 -- name: DeleteMemory :execrows
 -- Delete one memory of an agent and user.

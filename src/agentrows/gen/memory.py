@@ -623,17 +623,51 @@ async def get_memory(
     return _READ_MEMORY(row)
 
 
-COUNT_MEMORIES: Final = """-- name: CountMemories :one
+COUNT_MEMORIES: Final = r"""-- name: CountMemories :one
 SELECT count(*) AS memories FROM memory
 WHERE
     user_id = $1::text
     AND agent_name IN ($2::text, replace($2, '-', '_'))
-    AND (expires_at IS NULL OR expires_at > statement_timestamp())"""
+    AND (expires_at IS NULL OR expires_at > statement_timestamp())
+    AND (
+        $3::jsonb IS NULL
+        OR CASE
+            WHEN
+                (
+                length(metadata) - length(translate(metadata, '[{', '')) < 5000
+                OR (
+                    SELECT coalesce(max(nested.depth), 0)
+                    FROM (
+                        SELECT
+                            sum(CASE WHEN bracket.sign IN ('[', '{') THEN 1 ELSE -1 END)
+                                OVER (ORDER BY bracket.place) AS depth
+                        FROM unnest(
+                            string_to_array(
+                                regexp_replace(
+                                    metadata, '"(?:[^"\\]|\\.)*\\?(?:"|$)|[^][{}"]+', '', 'g'
+                                ),
+                                NULL
+                            )
+                        ) WITH ORDINALITY AS bracket (sign, place)
+                    ) AS nested
+                ) < 5000
+            )
+                AND pg_input_is_valid(metadata, 'jsonb')
+                THEN metadata::jsonb
+        END @> $3
+    )"""
 
 
-async def count_memories(db: DBTX, /, *, user_id: str, agent_name: str) -> int:
+async def count_memories(
+    db: DBTX,
+    /,
+    *,
+    user_id: str,
+    agent_name: str,
+    metadata: JsonValue | None,
+) -> int:
     """Count the unexpired memories of an agent and user."""
-    value = await db.fetchval(COUNT_MEMORIES, user_id, agent_name)
+    value = await db.fetchval(COUNT_MEMORIES, user_id, agent_name, metadata)
     return _INT.validate_python(required(value, "CountMemories"))
 
 

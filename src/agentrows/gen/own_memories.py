@@ -642,18 +642,53 @@ async def get_own_memory(
     return _READ_MEMORY(row)
 
 
-COUNT_OWN_MEMORIES: Final = """-- name: CountOwnMemories :one
+COUNT_OWN_MEMORIES: Final = r"""-- name: CountOwnMemories :one
 SELECT count(*) AS memories FROM agentrows_memory
 WHERE
     user_id = $1::text
     AND agent_name = $2::text
     AND model = $3::text
-    AND (expires_at IS NULL OR expires_at > statement_timestamp())"""
+    AND (expires_at IS NULL OR expires_at > statement_timestamp())
+    AND (
+        $4::jsonb IS NULL
+        OR CASE
+            WHEN
+                (
+                length(metadata) - length(translate(metadata, '[{', '')) < 5000
+                OR (
+                    SELECT coalesce(max(nested.depth), 0)
+                    FROM (
+                        SELECT
+                            sum(CASE WHEN bracket.sign IN ('[', '{') THEN 1 ELSE -1 END)
+                                OVER (ORDER BY bracket.place) AS depth
+                        FROM unnest(
+                            string_to_array(
+                                regexp_replace(
+                                    metadata, '"(?:[^"\\]|\\.)*\\?(?:"|$)|[^][{}"]+', '', 'g'
+                                ),
+                                NULL
+                            )
+                        ) WITH ORDINALITY AS bracket (sign, place)
+                    ) AS nested
+                ) < 5000
+            )
+                AND pg_input_is_valid(metadata, 'jsonb')
+                THEN metadata::jsonb
+        END @> $4
+    )"""
 
 
-async def count_own_memories(db: DBTX, /, *, user_id: str, agent_name: str, model: str) -> int:
+async def count_own_memories(
+    db: DBTX,
+    /,
+    *,
+    user_id: str,
+    agent_name: str,
+    model: str,
+    metadata: JsonValue | None,
+) -> int:
     """Count the unexpired memories of an agent, a user and a model."""
-    value = await db.fetchval(COUNT_OWN_MEMORIES, user_id, agent_name, model)
+    value = await db.fetchval(COUNT_OWN_MEMORIES, user_id, agent_name, model, metadata)
     return _INT.validate_python(required(value, "CountOwnMemories"))
 
 

@@ -218,9 +218,16 @@ class MemoryStore:
             raise NotFound(f"no memory {id!r} of this agent and user")
         return memory
 
-    async def count_agent_memories(self, *, agent_name: str, user_id: str) -> int:
-        """Count the unexpired memories of an agent about a user; 0 for unknown ones."""
+    async def count_agent_memories(
+        self, *, agent_name: str, user_id: str, metadata: dict[str, JsonValue] | None = None
+    ) -> int:
+        """Count the unexpired memories of an agent about a user; 0 for unknown ones.
+
+        With `metadata`, those whose metadata contain this JSON object, as in a search.
+        """
         require(self.db, VECTORS)
+        if metadata is not None:
+            check_jsonb_object("metadata", metadata)
         own = own_table(self.db.options)
         count = (
             queries.count_memories
@@ -231,6 +238,7 @@ class MemoryStore:
             self.db.repeatable,
             agent_name=check_id("agent_name", agent_name),
             user_id=check_id("user_id", user_id),
+            metadata=metadata,
         )
 
     async def list_agent_memories(

@@ -180,7 +180,9 @@ async def test_metadata_keeps_the_memories_whose_json_contains_it(
                 **MINE, embedding=AHEAD, metadata=metadata, touch=touch
             )
             assert sorted(hit.id for hit in hits) == names
+        assert await client.count_agent_memories(**MINE, metadata=metadata) == len(names)
     assert len(await search_ahead(client, limit=None)) == 8
+    assert await client.count_agent_memories(**MINE) == 8
 
 
 async def test_a_search_counts_each_hit_as_read_and_nothing_else(
@@ -258,6 +260,10 @@ async def test_a_filter_finds_metadata_with_5000_brackets(
             touch=touch,
         )
         assert [hit.id for hit in hits] == ["m-1"]
+    counted = await client.count_agent_memories(
+        agent_name="a", user_id="mira", metadata={"kind": "x"}
+    )
+    assert counted == 1
 
 
 @pytest.mark.parametrize("name", NOT_JSON)
@@ -273,4 +279,8 @@ async def test_a_filter_passes_metadata_that_cannot_be_parsed(
         hits = await client.search_agent_memory(
             agent_name="a", user_id="mira", embedding=towards(1), metadata={"kind": {}}
         )
+        counted = await client.count_agent_memories(
+            agent_name="a", user_id="mira", metadata={"kind": {}}
+        )
     assert [hit.id for hit in hits] == ["m-2"]
+    assert counted == 1

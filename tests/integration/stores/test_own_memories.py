@@ -57,6 +57,19 @@ async def test_memory_of_any_size_is_stored_listed_found_and_deleted(own: Postgr
     assert await find(own, embedding=[1, 0]) == ["m-2"]
 
 
+async def test_count_with_metadata_equals_the_hits_of_a_search(own: PostgresClient) -> None:
+    await own.store_agent_memory(**MINE, content="a", embedding=[1, 0], metadata={"n": 1, "m": 2})
+    await own.store_agent_memory(**MINE, content="b", embedding=[0, 1], metadata={"n": 1})
+    await own.store_agent_memory(**MINE, content="c", embedding=[1, 1])
+    await own.store_agent_memory(**HERS, content="d", embedding=[1, 0], metadata={"n": 1})
+
+    for metadata, expected in (({"n": 1}, 2), ({"m": 2}, 1), ({}, 2), ({"n": 2}, 0)):
+        assert await own.count_agent_memories(**MINE, metadata=metadata) == expected
+        assert len(await find(own, embedding=[1, 0], metadata=metadata)) == expected
+    with pytest.raises(InvalidValue, match="metadata"):
+        await own.count_agent_memories(**MINE, metadata={"n": "a\0b"})
+
+
 async def test_memories_of_two_models_have_their_own_ids_and_searches(
     own: PostgresClient, migrated: str
 ) -> None:
