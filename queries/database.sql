@@ -52,6 +52,7 @@ SELECT
         AND coalesce(row_security_active(to_regclass('session')), false)
     )::boolean AS "is_denied!",
     (to_regclass('agentrows_feedback_key') IS NOT NULL)::boolean AS "has_feedback_keys!",
+    (to_regclass('agentrows_feedback_target') IS NOT NULL)::boolean AS "has_feedback_targets!",
     (to_regclass('agentrows_session_state') IS NOT NULL)::boolean AS "has_states!",
     (to_regclass('agentrows_checkpoint_blob') IS NOT NULL)::boolean AS "has_checkpoint_values!",
     (to_regclass('agentrows_store_item') IS NOT NULL)::boolean AS "has_store_items!",
@@ -86,6 +87,7 @@ WHERE
             to_regclass('feedback'),
             to_regclass('agentrows_checkpoint_blob'),
             to_regclass('agentrows_feedback_key'),
+            to_regclass('agentrows_feedback_target'),
             to_regclass('agentrows_session_state'),
             to_regclass('agentrows_user_state'),
             to_regclass('agentrows_store_item'),

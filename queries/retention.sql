@@ -283,6 +283,60 @@ RETURNING f.id;
 -- unscoped: retention applies to every user
 DELETE FROM agentrows_feedback_key AS key WHERE key.feedback_id = ANY(@feedback_id::bigint[]);
 
+-- name: PruneTargetsOfFeedback :execrows
+-- Delete the targets of these rows of feedback.
+--
+-- unscoped: retention applies to every user
+DELETE FROM agentrows_feedback_target AS target
+WHERE target.feedback_id = ANY(@feedback_id::bigint[]);
+
+-- name: PruneFeedbackTargets :execrows
+-- Delete targets that are older than the retention, of feedback that is not stored, at most a batch.
+--
+-- The subquery with a limit makes the server look up each feedback, instead of reading the table.
+--
+-- unscoped: retention applies to every user
+WITH absent AS MATERIALIZED (
+    SELECT target.feedback_id, target.user_id FROM agentrows_feedback_target AS target
+    WHERE
+        target.created_at < statement_timestamp() - @retention::interval
+        AND (SELECT feedback.id FROM feedback WHERE feedback.id = target.feedback_id LIMIT 1) IS NULL
+    ORDER BY target.created_at
+    LIMIT @batch_size::bigint
+    FOR UPDATE OF target SKIP LOCKED
+),
+given AS MATERIALIZED (
+    SELECT
+        unnest(ARRAY(SELECT absent.feedback_id FROM absent)) AS feedback_id,
+        unnest(ARRAY(SELECT absent.user_id FROM absent)) AS user_id
+)
+DELETE FROM agentrows_feedback_target AS target USING given
+WHERE
+    target.feedback_id = given.feedback_id
+    AND target.user_id = given.user_id;
+
+-- name: CountAbsentFeedbackTargets :one
+-- Count the targets that are older than the retention, of feedback that is not stored.
+--
+-- unscoped: retention applies to every user
+-- py: one!
+SELECT count(*) AS targets FROM agentrows_feedback_target AS target
+WHERE
+    target.created_at < statement_timestamp() - @retention::interval
+    AND (SELECT feedback.id FROM feedback WHERE feedback.id = target.feedback_id LIMIT 1) IS NULL;
+
+-- name: CountTargetsOfOldFeedback :one
+-- Count the targets of feedback that is older than the retention.
+--
+-- unscoped: retention applies to every user
+-- py: one!
+SELECT count(*) AS targets
+FROM feedback
+INNER JOIN agentrows_feedback_target AS target ON target.feedback_id = feedback.id
+WHERE
+    greatest(feedback.updated_at, feedback.created_at)
+    < statement_timestamp() - @retention::interval;
+
 -- name: CountOldFeedback :one
 -- Count the feedback that is older than the retention.
 --

@@ -307,6 +307,14 @@ SELECT
 FROM agentrows_feedback_key AS each
 WHERE each.user_id = @user_id::text;
 
+-- name: ExportFeedbackTargets :many
+-- Return the targets of a user's feedback, in the form of ExportUser.
+-- py: iterator
+SELECT
+    json_build_object('table', 'agentrows_feedback_target', 'row', to_json(each))::text AS "line!"
+FROM agentrows_feedback_target AS each
+WHERE each.user_id = @user_id::text;
+
 -- name: ExportStates :many
 -- Return the states of a user and of the user's sessions, in the form of ExportUser.
 --
@@ -379,6 +387,7 @@ WHERE
         'feedback',
         'agentrows_checkpoint_blob',
         'agentrows_feedback_key',
+        'agentrows_feedback_target',
         'agentrows_session_state',
         'agentrows_user_state',
         'agentrows_store_item',
@@ -466,6 +475,7 @@ FROM (
 -- py: doc ErasedUser.share_accesses user's shares.
 -- py: doc ErasedUser.checkpoint_values Values of channels of LangGraph threads.
 -- py: doc ErasedUser.feedback_keys Idempotency keys of the feedback.
+-- py: doc ErasedUser.feedback_targets Links of the feedback to events and tasks.
 -- py: doc ErasedUser.session_states States of the user's sessions with applications.
 -- py: doc ErasedUser.user_states States that the user's sessions with an application share.
 -- py: doc ErasedUser.store_items JSON documents by namespace and key.
@@ -575,6 +585,7 @@ SELECT
     (SELECT count(*) FROM erased_share_accesses)::bigint AS "share_accesses!",
     0::bigint AS "checkpoint_values!",
     0::bigint AS "feedback_keys!",
+    0::bigint AS "feedback_targets!",
     0::bigint AS "session_states!",
     0::bigint AS "user_states!",
     0::bigint AS "task_events!",
@@ -589,6 +600,18 @@ SELECT
 -- Delete the idempotency keys of a user.
 DELETE FROM agentrows_feedback_key
 WHERE user_id = @user_id::text;
+
+-- name: EraseFeedbackTargets :execrows
+-- Delete the links of a user's feedback to events and tasks.
+--
+-- Run it after EraseUser: feedback that was stored since then keeps its target.
+DELETE FROM agentrows_feedback_target AS target
+WHERE
+    target.user_id = @user_id::text
+    AND NOT EXISTS (
+        SELECT 1 FROM feedback
+        WHERE feedback.id = target.feedback_id AND feedback.user_id = @user_id::text
+    );
 
 -- name: EraseSessionStates :execrows
 -- Delete the states of a user's sessions.

@@ -107,6 +107,11 @@ MORE: Final[Mapping[str, tuple[str, Arguments]]] = {
         "store_feedback",
         {"user_id": "juno", "is_positive": True, "feedback_text": "x", "idempotency_key": "f-1"},
     ),
+    "store_feedback on mira's event": (
+        "store_feedback",
+        {"user_id": "juno", "is_positive": True, "event_id": "e-1"},
+    ),
+    "list_feedback on mira's event": ("list_feedback", {"user_id": "juno", "event_id": "e-1"}),
     "create_session_share of mira's session": (
         "create_session_share",
         {"session_id": "s-hers", "user_id": "juno"},
@@ -128,6 +133,7 @@ OWNED: Final = (
     "memory",
     "agentrows_memory",
     "agentrows_feedback_key",
+    "agentrows_feedback_target",
     "agentrows_session_state",
     "agentrows_user_state",
     "agentrows_checkpoint_blob",

@@ -51,6 +51,9 @@ FROM generate_series(1, {ROWS}) AS n;
 INSERT INTO feedback (user_id, feedback_text, created_at)
 SELECT 'u-' || n % 1000, 'x', now() - n * interval '1 s' FROM generate_series(1, {ROWS}) AS n;
 
+INSERT INTO agentrows_feedback_target (feedback_id, user_id, event_id, created_at)
+SELECT id, user_id, 'e-' || id, created_at FROM feedback;
+
 INSERT INTO memory (id, agent_name, user_id, content, created_at, expires_at)
 SELECT 'm-' || n, 'a-' || n % 10, 'u-' || n % 1000, 'x', now(), now() + interval '1 day'
 FROM generate_series(1, {ROWS}) AS n;
@@ -88,7 +91,7 @@ FROM generate_series(1, {ROWS}) AS n;
 ANALYZE agent; ANALYZE session; ANALYZE event; ANALYZE feedback; ANALYZE memory;
 ANALYZE task; ANALYZE agentrows_task_event; ANALYZE agentrows_push_config;
 ANALYZE push_notification; ANALYZE tool; ANALYZE lg_checkpoint;
-ANALYZE agentrows_checkpoint_blob;
+ANALYZE agentrows_checkpoint_blob; ANALYZE agentrows_feedback_target;
 """  # noqa: S608  a number of ours
 GUARDED = f"planner_{os.getpid()}"
 GUARD = f"""
@@ -143,6 +146,11 @@ STATEMENTS = {
     "pop_event": (conversations.POP_EVENT, "'u-1', 's-1'"),
     "purge_events": (conversations.PURGE_EVENTS, "'u-1', 's-1', NULL"),
     "list_feedback": (feedback.LIST_FEEDBACK, "'u-1', now(), 0, 10"),
+    "list_feedback_with_target": (
+        feedback.LIST_FEEDBACK_WITH_TARGET,
+        "'u-1', 'e-1', NULL, now(), 0, 10",
+    ),
+    "get_feedback_with_target": (feedback.GET_FEEDBACK_WITH_TARGET, "1, 'u-1'"),
     "summarize_feedback": (feedback.SUMMARIZE_FEEDBACK, "'u-1'"),
     "list_memories": (memory.LIST_MEMORIES, "false, 'u-1', 'a-1', now(), '', 10"),
     "delete_memories": (memory.DELETE_MEMORIES, "'u-1', 'a-1'"),
@@ -198,6 +206,8 @@ STATEMENTS = {
     ),
     "prune_feedback": (retention.PRUNE_FEEDBACK, "interval '30 days', 1000"),
     "prune_keys_of_feedback": (retention.PRUNE_KEYS_OF_FEEDBACK, "'{1}'"),
+    "prune_targets_of_feedback": (retention.PRUNE_TARGETS_OF_FEEDBACK, "'{1}'"),
+    "prune_feedback_targets": (retention.PRUNE_FEEDBACK_TARGETS, "interval '30 days', 1000"),
     "list_push_configs_all_users": (push_configs.LIST_PUSH_CONFIGS_ALL_USERS, "'t-1'"),
     "delete_task": (tasks.DELETE_TASK, "'t-1', 'u-1'"),
     "get_push_notification": (

@@ -30,6 +30,7 @@ REVIEWED: Final = {
     "InsertSessionShare": "inserts a share of the locked session",
     "LockExpiredSessions": "returns keys; PruneSessions reads all again in a new snapshot",
     "LockUnnamedValues": "returns keys; DeleteUnnamedValues reads all again in a new snapshot",
+    "PruneFeedbackTargets": "a target and its feedback are stored by one statement",
     "RecordShareAccess": "inserts a use of the locked share, which has a foreign key to it",
     "UpsertPushNotification": "inserts a config of the locked task; a taken id is a conflict",
 }

@@ -182,7 +182,8 @@ class Executor(StatementRunner):
     The executor itself runs statements as *once*; `repeatable` runs statements that may run twice.
     `versions` contains the applied version of each track when the client was opened. `isolation` is
     the level of the transaction, None for the server's default. `options` are the settings that the
-    stores use.
+    stores use. `readable_tables` are the optional tables that a store has found in the database;
+    all executors of a client share the set.
     """
 
     def __init__(  # noqa: PLR0913  all by keyword
@@ -194,6 +195,7 @@ class Executor(StatementRunner):
         versions: Mapping[str, int] = MappingProxyType({}),
         isolation: Isolation | None = None,
         options: StoreOptions = NO_OPTIONS,
+        readable_tables: set[str] | None = None,
     ) -> None:
         super().__init__(source, repeatable=False, timeout_s=timeout_s, retries=retries)
         self.repeatable = StatementRunner(
@@ -202,6 +204,7 @@ class Executor(StatementRunner):
         self.versions = versions
         self.isolation: Isolation | None = isolation
         self.options = options
+        self.readable_tables: set[str] = set() if readable_tables is None else readable_tables
 
     @property
     def once(self) -> StatementRunner:
@@ -247,6 +250,7 @@ class Executor(StatementRunner):
             versions=self.versions,
             isolation=isolation or self.isolation,
             options=self.options,
+            readable_tables=self.readable_tables,
         )
 
     def transaction(

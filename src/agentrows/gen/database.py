@@ -47,6 +47,7 @@ _ACCESS_SCOPE_COLUMNS: Final = (
     "user_id",
     "is_denied",
     "has_feedback_keys",
+    "has_feedback_targets",
     "has_states",
     "has_checkpoint_values",
     "has_store_items",
@@ -121,6 +122,7 @@ SELECT
         AND coalesce(row_security_active(to_regclass('session')), false)
     )::boolean AS "is_denied!",
     (to_regclass('agentrows_feedback_key') IS NOT NULL)::boolean AS "has_feedback_keys!",
+    (to_regclass('agentrows_feedback_target') IS NOT NULL)::boolean AS "has_feedback_targets!",
     (to_regclass('agentrows_session_state') IS NOT NULL)::boolean AS "has_states!",
     (to_regclass('agentrows_checkpoint_blob') IS NOT NULL)::boolean AS "has_checkpoint_values!",
     (to_regclass('agentrows_store_item') IS NOT NULL)::boolean AS "has_store_items!",
@@ -161,6 +163,7 @@ WHERE
             to_regclass('feedback'),
             to_regclass('agentrows_checkpoint_blob'),
             to_regclass('agentrows_feedback_key'),
+            to_regclass('agentrows_feedback_target'),
             to_regclass('agentrows_session_state'),
             to_regclass('agentrows_user_state'),
             to_regclass('agentrows_store_item'),

@@ -11,26 +11,41 @@ from . import enums, models
 from .dbtx import DBTX, affected, reader, require_aware, required
 
 __all__ = [
+    "CAN_READ_FEEDBACK_TARGETS",
     "DELETE_FEEDBACK",
     "FIND_FEEDBACK_BY_KEY",
+    "FIND_FEEDBACK_BY_KEY_WITH_TARGET",
     "GET_FEEDBACK",
+    "GET_FEEDBACK_WITH_TARGET",
     "HAS_FEEDBACK_KEY",
     "INSERT_FEEDBACK",
     "INSERT_FEEDBACK_ONCE",
+    "INSERT_FEEDBACK_ONCE_WITH_TARGET",
+    "INSERT_FEEDBACK_WITH_TARGET",
     "LIST_FEEDBACK",
+    "LIST_FEEDBACK_WITH_TARGET",
     "SUMMARIZE_FEEDBACK",
     "UPDATE_FEEDBACK",
+    "UPDATE_FEEDBACK_WITH_TARGET",
+    "can_read_feedback_targets",
     "delete_feedback",
     "find_feedback_by_key",
+    "find_feedback_by_key_with_target",
     "get_feedback",
+    "get_feedback_with_target",
     "has_feedback_key",
     "insert_feedback",
     "insert_feedback_once",
+    "insert_feedback_once_with_target",
+    "insert_feedback_with_target",
     "list_feedback",
+    "list_feedback_with_target",
     "summarize_feedback",
     "update_feedback",
+    "update_feedback_with_target",
 ]
 
+_BOOL: Final[TypeAdapter[bool]] = TypeAdapter(bool)
 _FEEDBACK_COLUMNS: Final = (
     "id",
     "user_id",
@@ -41,9 +56,10 @@ _FEEDBACK_COLUMNS: Final = (
     "created_at",
     "updated_at",
     "deleted_at",
+    "event_id",
+    "task_id",
 )
 _READ_FEEDBACK: Final = reader(models.Feedback, _FEEDBACK_COLUMNS)
-_BOOL: Final[TypeAdapter[bool]] = TypeAdapter(bool)
 _FEEDBACK_SUMMARY_COLUMNS: Final = (
     "total",
     "positive",
@@ -54,6 +70,18 @@ _FEEDBACK_SUMMARY_COLUMNS: Final = (
     "tool",
 )
 _READ_FEEDBACK_SUMMARY: Final = reader(models.FeedbackSummary, _FEEDBACK_SUMMARY_COLUMNS)
+
+CAN_READ_FEEDBACK_TARGETS: Final = """-- name: CanReadFeedbackTargets :one
+SELECT coalesce(
+    has_table_privilege(to_regclass('agentrows_feedback_target'), 'SELECT'), false
+)::boolean AS "can_read!\""""
+
+
+async def can_read_feedback_targets(db: DBTX, /) -> bool:
+    """Return whether the table agentrows_feedback_target exists, and this role can read it."""
+    value = await db.fetchval(CAN_READ_FEEDBACK_TARGETS)
+    return _BOOL.validate_python(required(value, "CanReadFeedbackTargets"))
+
 
 INSERT_FEEDBACK: Final = """-- name: InsertFeedback :one
 INSERT INTO feedback (
@@ -68,7 +96,7 @@ VALUES (
     statement_timestamp(),
     statement_timestamp()
 )
-RETURNING id, user_id, message_id, is_positive, feedback_text, issue_type, created_at, updated_at, deleted_at"""
+RETURNING id, user_id, message_id, is_positive, feedback_text, issue_type, created_at, updated_at, deleted_at, NULL::text AS event_id, NULL::text AS task_id"""
 
 
 async def insert_feedback(
@@ -91,6 +119,60 @@ async def insert_feedback(
         issue_type,
     )
     return _READ_FEEDBACK(required(row, "InsertFeedback"))
+
+
+INSERT_FEEDBACK_WITH_TARGET: Final = """-- name: InsertFeedbackWithTarget :one
+WITH target AS (
+    INSERT INTO agentrows_feedback_target (feedback_id, user_id, event_id, task_id, created_at)
+    VALUES (
+        nextval(pg_get_serial_sequence('feedback', 'id')::regclass),
+        $7,
+        $5::text,
+        $6::text,
+        statement_timestamp()
+    )
+    RETURNING feedback_id, user_id
+)
+INSERT INTO feedback (
+    id, user_id, message_id, is_positive, feedback_text, issue_type, created_at, updated_at
+)
+SELECT
+    target.feedback_id,
+    target.user_id,
+    $1::bigint,
+    $2::boolean,
+    $3::text,
+    $4::text,
+    statement_timestamp(),
+    statement_timestamp()
+FROM target
+RETURNING id, user_id, message_id, is_positive, feedback_text, issue_type, created_at, updated_at, deleted_at, $5::text AS event_id, $6::text AS task_id"""
+
+
+async def insert_feedback_with_target(
+    db: DBTX,
+    /,
+    *,
+    message_id: int | None,
+    is_positive: bool,
+    feedback_text: str,
+    issue_type: str | None,
+    event_id: str | None,
+    task_id: str | None,
+    user_id: str,
+) -> models.Feedback:
+    """Store a user's verdict on an event or a task."""
+    row = await db.fetchrow(
+        INSERT_FEEDBACK_WITH_TARGET,
+        message_id,
+        is_positive,
+        feedback_text,
+        issue_type,
+        event_id,
+        task_id,
+        user_id,
+    )
+    return _READ_FEEDBACK(required(row, "InsertFeedbackWithTarget"))
 
 
 INSERT_FEEDBACK_ONCE: Final = """-- name: InsertFeedbackOnce :one
@@ -117,7 +199,7 @@ SELECT
     statement_timestamp(),
     statement_timestamp()
 FROM new
-RETURNING id, user_id, message_id, is_positive, feedback_text, issue_type, created_at, updated_at, deleted_at"""
+RETURNING id, user_id, message_id, is_positive, feedback_text, issue_type, created_at, updated_at, deleted_at, NULL::text AS event_id, NULL::text AS task_id"""
 
 
 async def insert_feedback_once(
@@ -149,8 +231,79 @@ async def insert_feedback_once(
     return _READ_FEEDBACK(row)
 
 
+INSERT_FEEDBACK_ONCE_WITH_TARGET: Final = """-- name: InsertFeedbackOnceWithTarget :one
+WITH new AS (
+    INSERT INTO agentrows_feedback_key (user_id, idempotency_key, feedback_id)
+    VALUES (
+        $7,
+        $8,
+        nextval(pg_get_serial_sequence('feedback', 'id')::regclass)
+    )
+    ON CONFLICT (user_id, idempotency_key) DO NOTHING
+    RETURNING user_id, feedback_id
+),
+target AS (
+    INSERT INTO agentrows_feedback_target (feedback_id, user_id, event_id, task_id, created_at)
+    SELECT
+        new.feedback_id,
+        new.user_id,
+        $5::text,
+        $6::text,
+        statement_timestamp()
+    FROM new
+    RETURNING 1
+)
+INSERT INTO feedback (
+    id, user_id, message_id, is_positive, feedback_text, issue_type, created_at, updated_at
+)
+SELECT
+    new.feedback_id,
+    new.user_id,
+    $1::bigint,
+    $2::boolean,
+    $3::text,
+    $4::text,
+    statement_timestamp(),
+    statement_timestamp()
+FROM new
+RETURNING id, user_id, message_id, is_positive, feedback_text, issue_type, created_at, updated_at, deleted_at, $5::text AS event_id, $6::text AS task_id"""
+
+
+async def insert_feedback_once_with_target(
+    db: DBTX,
+    /,
+    *,
+    message_id: int | None,
+    is_positive: bool,
+    feedback_text: str,
+    issue_type: str | None,
+    event_id: str | None,
+    task_id: str | None,
+    user_id: str,
+    idempotency_key: str,
+) -> models.Feedback | None:
+    """Store a user's verdict on an event or a task under an idempotency key.
+
+    No row if the user has used the key before.
+    """
+    row = await db.fetchrow(
+        INSERT_FEEDBACK_ONCE_WITH_TARGET,
+        message_id,
+        is_positive,
+        feedback_text,
+        issue_type,
+        event_id,
+        task_id,
+        user_id,
+        idempotency_key,
+    )
+    if row is None:
+        return None
+    return _READ_FEEDBACK(row)
+
+
 FIND_FEEDBACK_BY_KEY: Final = """-- name: FindFeedbackByKey :one
-SELECT feedback.id, feedback.user_id, feedback.message_id, feedback.is_positive, feedback.feedback_text, feedback.issue_type, feedback.created_at, feedback.updated_at, feedback.deleted_at
+SELECT feedback.id, feedback.user_id, feedback.message_id, feedback.is_positive, feedback.feedback_text, feedback.issue_type, feedback.created_at, feedback.updated_at, feedback.deleted_at, NULL::text AS event_id, NULL::text AS task_id
 FROM agentrows_feedback_key
 INNER JOIN feedback
     ON
@@ -179,6 +332,40 @@ async def find_feedback_by_key(
     return _READ_FEEDBACK(row)
 
 
+FIND_FEEDBACK_BY_KEY_WITH_TARGET: Final = """-- name: FindFeedbackByKeyWithTarget :one
+SELECT feedback.id, feedback.user_id, feedback.message_id, feedback.is_positive, feedback.feedback_text, feedback.issue_type, feedback.created_at, feedback.updated_at, feedback.deleted_at, target.event_id, target.task_id
+FROM agentrows_feedback_key
+INNER JOIN feedback
+    ON
+        feedback.id = agentrows_feedback_key.feedback_id
+        AND feedback.user_id = agentrows_feedback_key.user_id
+LEFT JOIN LATERAL (
+    SELECT link.event_id, link.task_id FROM agentrows_feedback_target AS link
+    WHERE link.feedback_id = feedback.id AND link.user_id = $1
+) AS target ON true
+WHERE
+    agentrows_feedback_key.user_id = $1
+    AND agentrows_feedback_key.idempotency_key = $2
+    AND feedback.deleted_at IS NULL"""
+
+
+async def find_feedback_by_key_with_target(
+    db: DBTX,
+    /,
+    *,
+    user_id: str,
+    idempotency_key: str,
+) -> models.Feedback | None:
+    """Return the feedback that a user stored under an idempotency key, with its target.
+
+    No row if the key is unused, or the feedback is deleted.
+    """
+    row = await db.fetchrow(FIND_FEEDBACK_BY_KEY_WITH_TARGET, user_id, idempotency_key)
+    if row is None:
+        return None
+    return _READ_FEEDBACK(row)
+
+
 HAS_FEEDBACK_KEY: Final = """-- name: HasFeedbackKey :one
 SELECT EXISTS (
     SELECT FROM agentrows_feedback_key
@@ -193,7 +380,7 @@ async def has_feedback_key(db: DBTX, /, *, user_id: str, idempotency_key: str) -
 
 
 GET_FEEDBACK: Final = """-- name: GetFeedback :one
-SELECT id, user_id, message_id, is_positive, feedback_text, issue_type, created_at, updated_at, deleted_at FROM feedback
+SELECT id, user_id, message_id, is_positive, feedback_text, issue_type, created_at, updated_at, deleted_at, NULL::text AS event_id, NULL::text AS task_id FROM feedback
 WHERE id = $1 AND user_id = $2 AND deleted_at IS NULL"""
 
 
@@ -208,6 +395,27 @@ async def get_feedback(db: DBTX, /, *, id: int, user_id: str) -> models.Feedback
     return _READ_FEEDBACK(row)
 
 
+GET_FEEDBACK_WITH_TARGET: Final = """-- name: GetFeedbackWithTarget :one
+SELECT feedback.id, feedback.user_id, feedback.message_id, feedback.is_positive, feedback.feedback_text, feedback.issue_type, feedback.created_at, feedback.updated_at, feedback.deleted_at, target.event_id, target.task_id
+FROM feedback
+LEFT JOIN LATERAL (
+    SELECT link.event_id, link.task_id FROM agentrows_feedback_target AS link
+    WHERE link.feedback_id = feedback.id AND link.user_id = $1
+) AS target ON true
+WHERE feedback.id = $2 AND feedback.user_id = $1 AND feedback.deleted_at IS NULL"""
+
+
+async def get_feedback_with_target(db: DBTX, /, *, user_id: str, id: int) -> models.Feedback | None:
+    """Return a verdict of a user, with its target.
+
+    No row if the feedback is deleted.
+    """
+    row = await db.fetchrow(GET_FEEDBACK_WITH_TARGET, user_id, id)
+    if row is None:
+        return None
+    return _READ_FEEDBACK(row)
+
+
 UPDATE_FEEDBACK: Final = """-- name: UpdateFeedback :one
 UPDATE feedback SET
     is_positive = coalesce($1::boolean, is_positive),
@@ -217,7 +425,7 @@ UPDATE feedback SET
     END,
     updated_at = statement_timestamp()
 WHERE id = $5 AND user_id = $6 AND deleted_at IS NULL
-RETURNING id, user_id, message_id, is_positive, feedback_text, issue_type, created_at, updated_at, deleted_at"""
+RETURNING id, user_id, message_id, is_positive, feedback_text, issue_type, created_at, updated_at, deleted_at, NULL::text AS event_id, NULL::text AS task_id"""
 
 
 async def update_feedback(
@@ -249,6 +457,56 @@ async def update_feedback(
     return _READ_FEEDBACK(row)
 
 
+UPDATE_FEEDBACK_WITH_TARGET: Final = """-- name: UpdateFeedbackWithTarget :one
+UPDATE feedback SET
+    is_positive = coalesce($1::boolean, is_positive),
+    feedback_text = coalesce($2::text, feedback_text),
+    issue_type = CASE
+        WHEN $3::boolean THEN $4::text ELSE issue_type
+    END,
+    updated_at = statement_timestamp()
+WHERE feedback.id = $5 AND feedback.user_id = $6 AND feedback.deleted_at IS NULL
+RETURNING
+    id, user_id, message_id, is_positive, feedback_text, issue_type, created_at, updated_at, deleted_at,
+    (
+        SELECT target.event_id FROM agentrows_feedback_target AS target
+        WHERE target.feedback_id = feedback.id AND target.user_id = feedback.user_id
+    ) AS event_id,
+    (
+        SELECT target.task_id FROM agentrows_feedback_target AS target
+        WHERE target.feedback_id = feedback.id AND target.user_id = feedback.user_id
+    ) AS task_id"""
+
+
+async def update_feedback_with_target(
+    db: DBTX,
+    /,
+    *,
+    is_positive: bool | None,
+    feedback_text: str | None,
+    set_issue_type: bool,
+    issue_type: str | None,
+    id: int,
+    user_id: str,
+) -> models.Feedback | None:
+    """Change the columns of a user's feedback that are set, and return it with its target.
+
+    No row if the user has no such feedback, or it is deleted.
+    """
+    row = await db.fetchrow(
+        UPDATE_FEEDBACK_WITH_TARGET,
+        is_positive,
+        feedback_text,
+        set_issue_type,
+        issue_type,
+        id,
+        user_id,
+    )
+    if row is None:
+        return None
+    return _READ_FEEDBACK(row)
+
+
 DELETE_FEEDBACK: Final = """-- name: DeleteFeedback :execrows
 UPDATE feedback
 SET deleted_at = statement_timestamp()
@@ -262,7 +520,7 @@ async def delete_feedback(db: DBTX, /, *, id: int, user_id: str) -> int:
 
 
 LIST_FEEDBACK: Final = """-- name: ListFeedback :many
-SELECT id, user_id, message_id, is_positive, feedback_text, issue_type, created_at, updated_at, deleted_at FROM feedback
+SELECT id, user_id, message_id, is_positive, feedback_text, issue_type, created_at, updated_at, deleted_at, NULL::text AS event_id, NULL::text AS task_id FROM feedback
 WHERE
     user_id = $1
     AND deleted_at IS NULL
@@ -287,6 +545,52 @@ async def list_feedback(
     """
     require_aware("after_time", after_time)
     rows = await db.fetch(LIST_FEEDBACK, user_id, after_time, after_id, limit)
+    return [_READ_FEEDBACK(row) for row in rows]
+
+
+LIST_FEEDBACK_WITH_TARGET: Final = """-- name: ListFeedbackWithTarget :many
+SELECT feedback.id, feedback.user_id, feedback.message_id, feedback.is_positive, feedback.feedback_text, feedback.issue_type, feedback.created_at, feedback.updated_at, feedback.deleted_at, target.event_id, target.task_id
+FROM feedback
+LEFT JOIN LATERAL (
+    SELECT link.event_id, link.task_id FROM agentrows_feedback_target AS link
+    WHERE link.feedback_id = feedback.id AND link.user_id = $1
+) AS target ON true
+WHERE
+    feedback.user_id = $1
+    AND feedback.deleted_at IS NULL
+    AND ($2::text IS NULL OR target.event_id = $2)
+    AND ($3::text IS NULL OR target.task_id = $3)
+    AND (coalesce(feedback.created_at, '-infinity'::timestamptz), feedback.id)
+    < (coalesce($4::timestamptz, '-infinity'::timestamptz), $5::bigint)
+ORDER BY coalesce(feedback.created_at, '-infinity'::timestamptz) DESC, feedback.id DESC
+LIMIT $6"""
+
+
+async def list_feedback_with_target(
+    db: DBTX,
+    /,
+    *,
+    user_id: str,
+    event_id: str | None,
+    task_id: str | None,
+    after_time: dt.datetime | None,
+    after_id: int,
+    limit: int | None,
+) -> list[models.Feedback]:
+    """Return a user's feedback with its targets, newest first; with an event or a task, that about it.
+
+    A page starts after the given position.
+    """
+    require_aware("after_time", after_time)
+    rows = await db.fetch(
+        LIST_FEEDBACK_WITH_TARGET,
+        user_id,
+        event_id,
+        task_id,
+        after_time,
+        after_id,
+        limit,
+    )
     return [_READ_FEEDBACK(row) for row in rows]
 
 

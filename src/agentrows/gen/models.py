@@ -169,26 +169,6 @@ class Event(BaseModel):
     )
 
 
-class Feedback(BaseModel):
-    """A user's verdict on a message of an agent."""
-
-    id: int = Field(description="Assigned by the database.")
-    user_id: str = Field(description="The author of the feedback.")
-    message_id: int | None = Field(description="The number of the message; NULL if it is unknown.")
-    is_positive: bool = Field(description="Whether the user was content with the message.")
-    feedback_text: str = Field(description="The user's own words.")
-    issue_type: enums.OpenFeedbackIssueType | None = Field(
-        description="The kind of problem: instructions, factual, incomplete or tool. NULL without one.",
-    )
-    created_at: dt.datetime | None = Field(
-        description="When the feedback was stored; NULL sorts as the oldest.",
-    )
-    updated_at: dt.datetime | None
-    deleted_at: dt.datetime | None = Field(
-        description="When the feedback was deleted; NULL while the row is live.",
-    )
-
-
 class Memory(BaseModel):
     """A fact that an agent has stored about a user."""
 
@@ -337,6 +317,7 @@ class AccessScope(BaseModel):
         description="Whether the policies hide every row, because no user is set.",
     )
     has_feedback_keys: bool
+    has_feedback_targets: bool
     has_states: bool = Field(
         description="Whether the tables of the states of sessions and users exist.",
     )
@@ -533,6 +514,7 @@ class ErasedUser(BaseModel):
     )
     checkpoint_values: int = Field(description="Values of channels of LangGraph threads.")
     feedback_keys: int = Field(description="Idempotency keys of the feedback.")
+    feedback_targets: int = Field(description="Links of the feedback to events and tasks.")
     session_states: int = Field(description="States of the user's sessions with applications.")
     user_states: int = Field(
         description="States that the user's sessions with an application share.",
@@ -566,6 +548,32 @@ class ExportedRow(BaseModel):
     )
     large_values: list[str | None] | None = Field(
         description="The values of the large columns, in the same order; None without one.",
+    )
+
+
+class Feedback(BaseModel):
+    """A user's verdict on a message of an agent."""
+
+    id: int = Field(description="Assigned by the database.")
+    user_id: str = Field(description="The author of the feedback.")
+    message_id: int | None = Field(description="The number of the message; NULL if it is unknown.")
+    is_positive: bool = Field(description="Whether the user was content with the message.")
+    feedback_text: str = Field(description="The user's own words.")
+    issue_type: enums.OpenFeedbackIssueType | None = Field(
+        description="The kind of problem: instructions, factual, incomplete or tool. NULL without one.",
+    )
+    created_at: dt.datetime | None = Field(
+        description="When the feedback was stored; NULL sorts as the oldest.",
+    )
+    updated_at: dt.datetime | None
+    deleted_at: dt.datetime | None = Field(
+        description="When the feedback was deleted; NULL while the row is live.",
+    )
+    event_id: str | None = Field(
+        description="The event that the feedback is about, which need not be stored; None without one.",
+    )
+    task_id: str | None = Field(
+        description="The task that the feedback is about, which need not be stored; None without one.",
     )
 
 

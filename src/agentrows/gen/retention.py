@@ -19,6 +19,7 @@ from . import models
 from .dbtx import DBTX, affected, reader, required
 
 __all__ = [
+    "COUNT_ABSENT_FEEDBACK_TARGETS",
     "COUNT_DELETED_ROWS",
     "COUNT_EVENTS_OF_SESSIONS",
     "COUNT_EVENTS_WITHOUT_SESSION",
@@ -29,6 +30,7 @@ __all__ = [
     "COUNT_OLD_FEEDBACK_KEYS",
     "COUNT_OWN_ROWS_OF_TASKS",
     "COUNT_ROWS_OF_TASKS",
+    "COUNT_TARGETS_OF_OLD_FEEDBACK",
     "COUNT_VECTORS_OF_EXPIRED_STORE_ITEMS",
     "LIST_CREW_MEMORIES_BY_AGE",
     "LIST_FLOW_STATES_BY_AGE",
@@ -57,11 +59,14 @@ __all__ = [
     "PRUNE_EVENTS_WITHOUT_SESSION",
     "PRUNE_FEEDBACK",
     "PRUNE_FEEDBACK_KEYS",
+    "PRUNE_FEEDBACK_TARGETS",
     "PRUNE_FLOW_STATES",
     "PRUNE_KEYS_OF_FEEDBACK",
     "PRUNE_PUSH_CONFIGS",
     "PRUNE_PUSH_NOTIFICATIONS",
+    "PRUNE_TARGETS_OF_FEEDBACK",
     "PRUNE_TASKS",
+    "count_absent_feedback_targets",
     "count_deleted_rows",
     "count_events_of_sessions",
     "count_events_without_session",
@@ -72,6 +77,7 @@ __all__ = [
     "count_old_feedback_keys",
     "count_own_rows_of_tasks",
     "count_rows_of_tasks",
+    "count_targets_of_old_feedback",
     "count_vectors_of_expired_store_items",
     "list_crew_memories_by_age",
     "list_flow_states_by_age",
@@ -100,10 +106,12 @@ __all__ = [
     "prune_events_without_session",
     "prune_feedback",
     "prune_feedback_keys",
+    "prune_feedback_targets",
     "prune_flow_states",
     "prune_keys_of_feedback",
     "prune_push_configs",
     "prune_push_notifications",
+    "prune_targets_of_feedback",
     "prune_tasks",
 ]
 
@@ -554,6 +562,86 @@ async def prune_keys_of_feedback(db: DBTX, /, *, feedback_id: Sequence[int]) -> 
     """
     status = await db.execute(PRUNE_KEYS_OF_FEEDBACK, feedback_id)
     return affected(status)
+
+
+PRUNE_TARGETS_OF_FEEDBACK: Final = """-- name: PruneTargetsOfFeedback :execrows
+DELETE FROM agentrows_feedback_target AS target
+WHERE target.feedback_id = ANY($1::bigint[])"""
+
+
+async def prune_targets_of_feedback(db: DBTX, /, *, feedback_id: Sequence[int]) -> int:
+    """Delete the targets of these rows of feedback.
+
+    unscoped: retention applies to every user
+    """
+    status = await db.execute(PRUNE_TARGETS_OF_FEEDBACK, feedback_id)
+    return affected(status)
+
+
+PRUNE_FEEDBACK_TARGETS: Final = """-- name: PruneFeedbackTargets :execrows
+WITH absent AS MATERIALIZED (
+    SELECT target.feedback_id, target.user_id FROM agentrows_feedback_target AS target
+    WHERE
+        target.created_at < statement_timestamp() - $1::interval
+        AND (SELECT feedback.id FROM feedback WHERE feedback.id = target.feedback_id LIMIT 1) IS NULL
+    ORDER BY target.created_at
+    LIMIT $2::bigint
+    FOR UPDATE OF target SKIP LOCKED
+),
+given AS MATERIALIZED (
+    SELECT
+        unnest(ARRAY(SELECT absent.feedback_id FROM absent)) AS feedback_id,
+        unnest(ARRAY(SELECT absent.user_id FROM absent)) AS user_id
+)
+DELETE FROM agentrows_feedback_target AS target USING given
+WHERE
+    target.feedback_id = given.feedback_id
+    AND target.user_id = given.user_id"""
+
+
+async def prune_feedback_targets(db: DBTX, /, *, retention: dt.timedelta, batch_size: int) -> int:
+    """Delete targets that are older than the retention, of feedback that is not stored, at most a batch.
+
+    The subquery with a limit makes the server look up each feedback, instead of reading the table.
+
+    unscoped: retention applies to every user
+    """
+    status = await db.execute(PRUNE_FEEDBACK_TARGETS, retention, batch_size)
+    return affected(status)
+
+
+COUNT_ABSENT_FEEDBACK_TARGETS: Final = """-- name: CountAbsentFeedbackTargets :one
+SELECT count(*) AS targets FROM agentrows_feedback_target AS target
+WHERE
+    target.created_at < statement_timestamp() - $1::interval
+    AND (SELECT feedback.id FROM feedback WHERE feedback.id = target.feedback_id LIMIT 1) IS NULL"""
+
+
+async def count_absent_feedback_targets(db: DBTX, /, *, retention: dt.timedelta) -> int:
+    """Count the targets that are older than the retention, of feedback that is not stored.
+
+    unscoped: retention applies to every user
+    """
+    value = await db.fetchval(COUNT_ABSENT_FEEDBACK_TARGETS, retention)
+    return _INT.validate_python(required(value, "CountAbsentFeedbackTargets"))
+
+
+COUNT_TARGETS_OF_OLD_FEEDBACK: Final = """-- name: CountTargetsOfOldFeedback :one
+SELECT count(*) AS targets
+FROM feedback
+INNER JOIN agentrows_feedback_target AS target ON target.feedback_id = feedback.id
+WHERE
+    greatest(feedback.updated_at, feedback.created_at)
+    < statement_timestamp() - $1::interval"""
+
+
+async def count_targets_of_old_feedback(db: DBTX, /, *, retention: dt.timedelta) -> int:
+    """Count the targets of feedback that is older than the retention.
+
+    unscoped: retention applies to every user
+    """
+    value = await db.fetchval(COUNT_TARGETS_OF_OLD_FEEDBACK, retention)
+    return _INT.validate_python(required(value, "CountTargetsOfOldFeedback"))
 
 
 COUNT_OLD_FEEDBACK: Final = """-- name: CountOldFeedback :one

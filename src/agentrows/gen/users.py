@@ -12,6 +12,7 @@ from .dbtx import DBTX, CursorDBTX, affected, reader, required
 
 __all__ = [
     "ERASE_FEEDBACK_KEYS",
+    "ERASE_FEEDBACK_TARGETS",
     "ERASE_MEMORIES",
     "ERASE_OWN_MEMORIES",
     "ERASE_PUSH_CONFIGS",
@@ -23,6 +24,7 @@ __all__ = [
     "ERASE_USER_STATES",
     "EXPORT_CHECKPOINTS",
     "EXPORT_FEEDBACK_KEYS",
+    "EXPORT_FEEDBACK_TARGETS",
     "EXPORT_MEMORIES",
     "EXPORT_OWN_MEMORIES",
     "EXPORT_PUSH_CONFIGS",
@@ -41,6 +43,7 @@ __all__ = [
     "LOCK_STORE_ITEMS_OF_USER",
     "LOCK_TASKS_OF_USER",
     "erase_feedback_keys",
+    "erase_feedback_targets",
     "erase_memories",
     "erase_own_memories",
     "erase_push_configs",
@@ -52,6 +55,7 @@ __all__ = [
     "erase_user_states",
     "export_checkpoints",
     "export_feedback_keys",
+    "export_feedback_targets",
     "export_memories",
     "export_own_memories",
     "export_push_configs",
@@ -64,6 +68,7 @@ __all__ = [
     "find_uncovered_tables",
     "iter_export_checkpoints",
     "iter_export_feedback_keys",
+    "iter_export_feedback_targets",
     "iter_export_memories",
     "iter_export_own_memories",
     "iter_export_push_configs",
@@ -102,6 +107,7 @@ _ERASED_USER_COLUMNS: Final = (
     "share_accesses",
     "checkpoint_values",
     "feedback_keys",
+    "feedback_targets",
     "session_states",
     "user_states",
     "task_events",
@@ -490,6 +496,26 @@ async def iter_export_feedback_keys(db: CursorDBTX, /, *, user_id: str) -> Async
         yield _STR.validate_python(row[0])
 
 
+EXPORT_FEEDBACK_TARGETS: Final = """-- name: ExportFeedbackTargets :many
+SELECT
+    json_build_object('table', 'agentrows_feedback_target', 'row', to_json(each))::text AS "line!"
+FROM agentrows_feedback_target AS each
+WHERE each.user_id = $1::text"""
+
+
+async def export_feedback_targets(db: DBTX, /, *, user_id: str) -> list[str]:
+    """Return the targets of a user's feedback, in the form of ExportUser."""
+    rows = await db.fetch(EXPORT_FEEDBACK_TARGETS, user_id)
+    found = [row[0] for row in rows]
+    return _LIST_STR.validate_python(found)
+
+
+async def iter_export_feedback_targets(db: CursorDBTX, /, *, user_id: str) -> AsyncIterator[str]:
+    """Like export_feedback_targets, one row at a time over a cursor; needs a transaction."""
+    async for row in db.cursor(EXPORT_FEEDBACK_TARGETS, user_id):
+        yield _STR.validate_python(row[0])
+
+
 EXPORT_STATES: Final = """-- name: ExportStates :many
 SELECT
     json_build_object('table', 'agentrows_session_state', 'row', to_json(each))::text AS "line!"
@@ -621,6 +647,7 @@ WHERE
         'feedback',
         'agentrows_checkpoint_blob',
         'agentrows_feedback_key',
+        'agentrows_feedback_target',
         'agentrows_session_state',
         'agentrows_user_state',
         'agentrows_store_item',
@@ -834,6 +861,7 @@ SELECT
     (SELECT count(*) FROM erased_share_accesses)::bigint AS "share_accesses!",
     0::bigint AS "checkpoint_values!",
     0::bigint AS "feedback_keys!",
+    0::bigint AS "feedback_targets!",
     0::bigint AS "session_states!",
     0::bigint AS "user_states!",
     0::bigint AS "task_events!",
@@ -868,6 +896,25 @@ WHERE user_id = $1::text"""
 async def erase_feedback_keys(db: DBTX, /, *, user_id: str) -> int:
     """Delete the idempotency keys of a user."""
     status = await db.execute(ERASE_FEEDBACK_KEYS, user_id)
+    return affected(status)
+
+
+ERASE_FEEDBACK_TARGETS: Final = """-- name: EraseFeedbackTargets :execrows
+DELETE FROM agentrows_feedback_target AS target
+WHERE
+    target.user_id = $1::text
+    AND NOT EXISTS (
+        SELECT 1 FROM feedback
+        WHERE feedback.id = target.feedback_id AND feedback.user_id = $1::text
+    )"""
+
+
+async def erase_feedback_targets(db: DBTX, /, *, user_id: str) -> int:
+    """Delete the links of a user's feedback to events and tasks.
+
+    Run it after EraseUser: feedback that was stored since then keeps its target.
+    """
+    status = await db.execute(ERASE_FEEDBACK_TARGETS, user_id)
     return affected(status)
 
 

@@ -11,6 +11,7 @@ from agentrows.stores import _table_retention as tables_of
 from agentrows.stores import _unowned_retention as unowned
 from agentrows.stores._requirements import (
     FEEDBACK_KEYS,
+    FEEDBACK_TARGETS,
     OWN_MEMORIES,
     STORE_ITEMS,
     TASK_OWNERS,
@@ -41,6 +42,7 @@ PruneTable: TypeAlias = Literal[
     "agentrows_push_config",
     "feedback",
     "agentrows_feedback_key",
+    "agentrows_feedback_target",
     "memory",
     "agentrows_memory",
     "agentrows_store_item",
@@ -118,6 +120,12 @@ RULES: Final = (
         _always(tables_of.old_feedback_keys),
         (FEEDBACK_KEYS,),
         lambda access: access.has_feedback_keys,
+    ),
+    Rule(
+        "agentrows_feedback_target",
+        _always(tables_of.absent_feedback_targets),
+        (FEEDBACK_TARGETS,),
+        lambda access: access.has_feedback_targets,
     ),
     Rule(
         "memory",

@@ -85,17 +85,24 @@ async def deleted_checkpoints(db: Executor, batch: Batch) -> Removed:
 
 
 def old_feedback(access: AccessScope) -> Step:
-    """Return the step that removes old feedback with its idempotency keys."""
+    """Return the step that removes old feedback with its idempotency keys and targets."""
 
     async def prune(db: Executor, batch: Batch) -> Removed:
         if batch.dry_run:
             counted = await queries.count_old_feedback(db, retention=batch.retention)
-            return Removed(Counter({"feedback": counted}))
+            rows = Counter({"feedback": counted})
+            if access.has_feedback_targets:
+                targets = await queries.count_targets_of_old_feedback(db, retention=batch.retention)
+                rows["agentrows_feedback_target"] = targets
+            return Removed(rows)
         ids = await queries.prune_feedback(db, retention=batch.retention, batch_size=batch.size)
         rows = Counter({"feedback": len(ids)})
         if ids and access.has_feedback_keys:
             keys = await queries.prune_keys_of_feedback(db, feedback_id=ids)
             rows["agentrows_feedback_key"] = keys
+        if ids and access.has_feedback_targets:
+            targets = await queries.prune_targets_of_feedback(db, feedback_id=ids)
+            rows["agentrows_feedback_target"] = targets
         return _finish(batch, len(ids), rows)
 
     return prune
@@ -156,6 +163,11 @@ events_without_session = OldRows(
 )
 old_feedback_keys = OldRows(
     "agentrows_feedback_key", queries.prune_feedback_keys, queries.count_old_feedback_keys
+)
+absent_feedback_targets = OldRows(
+    "agentrows_feedback_target",
+    queries.prune_feedback_targets,
+    queries.count_absent_feedback_targets,
 )
 old_task_events = OldRows(
     "agentrows_task_event",

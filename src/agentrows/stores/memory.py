@@ -223,7 +223,7 @@ class MemoryStore:
     ) -> int:
         """Count the unexpired memories of an agent about a user; 0 for unknown ones.
 
-        With `metadata`, those whose metadata contain this JSON object, as in a search.
+        With `metadata`, those with this JSON object in their metadata, as in a search.
         """
         require(self.db, VECTORS)
         if metadata is not None:

@@ -133,6 +133,7 @@ async def _export_optional_tables(
     """Stream the lines of a user's rows in tables that a database may lack."""
     exports = (
         (access.has_feedback_keys, queries.iter_export_feedback_keys),
+        (access.has_feedback_targets, queries.iter_export_feedback_targets),
         (access.has_task_events, queries.iter_export_task_events),
         (access.has_task_events, queries.iter_export_push_configs),
         (access.has_states, queries.iter_export_states),
@@ -157,6 +158,8 @@ async def _erase_optional_tables(
         )
     if access.has_feedback_keys:
         erased["feedback_keys"] = await queries.erase_feedback_keys(scope, user_id=user_id)
+    if access.has_feedback_targets:
+        erased["feedback_targets"] = await queries.erase_feedback_targets(scope, user_id=user_id)
     if access.has_task_events:
         erased["task_events"] = await queries.erase_task_events(scope, user_id=user_id)
     if access.has_states:

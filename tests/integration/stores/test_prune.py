@@ -62,6 +62,9 @@ VALUES ('of live', 'mira', 1, '', {time});
 INSERT INTO feedback (id, user_id, feedback_text, created_at) VALUES (1001, 'mira', '', {time});
 INSERT INTO agentrows_feedback_key (user_id, idempotency_key, feedback_id, created_at)
 VALUES ('mira', 'k', 1001, {time});
+INSERT INTO feedback (id, user_id, feedback_text, created_at) VALUES (1002, 'mira', '', now());
+INSERT INTO agentrows_feedback_target (feedback_id, user_id, event_id, created_at)
+VALUES (1001, 'mira', 'e', {time}), (1002, 'mira', 'e', {time}), (1003, 'mira', 'e', {time});
 
 INSERT INTO lg_checkpoint (
     user_id, thread_id, checkpoint_id, metadata, checkpoint, checkpoint_type, created_at, deleted_at
@@ -115,6 +118,7 @@ REMOVED: Final = {
     "agentrows_task_event": 1,
     "feedback": 1,
     "agentrows_feedback_key": 1,
+    "agentrows_feedback_target": 2,
     "lg_checkpoint": 2,
     "lg_checkpoint_write": 1,
     "crewai_agent_memory": 2,
@@ -250,6 +254,7 @@ LOCKS: Final = {
     "push_notification": "push_notification",
     "agentrows_push_config": "agentrows_push_config",
     "feedback": "feedback",
+    "agentrows_feedback_target": "agentrows_feedback_target",
     "lg_checkpoint": "lg_checkpoint",
     "crewai_agent_memory": "crewai_agent_memory",
     "crewai_flow_state": "crewai_flow_state",
@@ -477,6 +482,7 @@ async def test_kagents_tables_alone_are_pruned_with_a_note_of_the_others(databas
         == set(dry.skipped)
         == {
             *("lg_checkpoint", "event", "agentrows_task_event", "agentrows_push_config"),
+            *("agentrows_feedback_target",),
             *("agentrows_feedback_key", "memory", "agentrows_memory", "agentrows_store_item"),
         }
     )

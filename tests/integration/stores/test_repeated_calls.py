@@ -30,6 +30,7 @@ VERDICT: Final[dict[str, Any]] = {
     "feedback_text": "Wrong city.",
     "issue_type": "factual",
     "message_id": 7,
+    "event_id": "e-1",
 }
 OTHERS: Final = (
     ("is_positive", True),
@@ -38,6 +39,9 @@ OTHERS: Final = (
     ("issue_type", None),
     ("message_id", 8),
     ("message_id", None),
+    ("event_id", "e-2"),
+    ("event_id", None),
+    ("task_id", "k-1"),
 )
 TIMES: Final = 30
 BATCH: Final = [event(f"e-{number}", data=f'"{number}"') for number in range(3)]
@@ -130,9 +134,12 @@ async def test_a_key_needs_the_migration_and_plain_feedback_does_not(
     client: PostgresClient,
 ) -> None:
     behind = Stores(Executor(client.db._source, versions={"agentrows": 11}))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    plain = {**VERDICT, "event_id": None}
     with pytest.raises(SchemaBehind, match="migration 12 of track 'agentrows'"):
-        await say(behind)
-    await behind.store_feedback(user_id="mira", **VERDICT)
+        await behind.store_feedback(user_id="mira", idempotency_key="k-1", **plain)
+    with pytest.raises(SchemaBehind, match="migration 32 of track 'agentrows'"):
+        await behind.store_feedback(user_id="mira", **VERDICT)
+    await behind.store_feedback(user_id="mira", **plain)
 
 
 async def test_a_user_is_erased_and_exported_with_the_keys(

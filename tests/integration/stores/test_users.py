@@ -44,6 +44,7 @@ COUNTED_AS: Final[Mapping[str, str]] = {
     "push_notification": "push_notifications",
     "feedback": "feedback",
     "agentrows_feedback_key": "feedback_keys",
+    "agentrows_feedback_target": "feedback_targets",
     "agentrows_session_state": "session_states",
     "agentrows_user_state": "user_states",
     "agentrows_checkpoint_blob": "checkpoint_values",
@@ -94,6 +95,7 @@ async def fill(client: PostgresClient, user: str) -> None:
             user_id=user,
             is_positive=True,
             feedback_text=f'"{user}\n"',
+            event_id=id_,
             idempotency_key=str(number),
         )
         await client.store_checkpoint(
