@@ -21,6 +21,7 @@ ALL_OF_IT = {
     "choose_isolation",
     "event_pages",
     "find_obstacle",
+    "memory_table",
     "read_access_scope",
     "require",
     "run_all_batches",

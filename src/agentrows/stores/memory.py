@@ -13,25 +13,13 @@ import json
 import uuid
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from agentrows.errors import InvalidValue, NotFound, OwnedByAnother
-from agentrows.gen import memory as queries
-from agentrows.gen import own_memories as own_queries
 from agentrows.gen.models import Memory, NewMemory, PrunedMemories
-from agentrows.stores._memory_tables import (
-    check_search,
-    dimensions_of,
-    own_table,
-    search_kagent,
-    search_own,
-    upsert_own,
-)
+from agentrows.stores._memory_tables import check_search, memory_table
 from agentrows.stores._pages import NEWEST, Page, PageOrder, Pages
-from agentrows.stores._requirements import VECTORS, require
 from agentrows.stores._retention import BATCH_SIZE, Batch, run_all_batches
-from agentrows.stores._table_retention import expired_memories, expired_own_memories
 from agentrows.validation import (
     UNSET,
     check_batch,
@@ -56,6 +44,7 @@ if TYPE_CHECKING:
 
     from agentrows.db.executor import Executor
     from agentrows.gen.models import MemoryHit
+    from agentrows.stores._memory_tables import MemoryOwner, PageBounds, Search, Upsert
     from agentrows.validation import Unset, VectorLike
 
 NEWEST_FIRST: Final = PageOrder(Memory, ("created_at", "id"), NEWEST)
@@ -88,26 +77,20 @@ class MemoryStore:
             OwnedByAnother: the id belongs to another agent or user.
 
         """
-        require(self.db, VECTORS)
+        table = memory_table(self.db)
         memory_id = str(uuid.uuid4()) if id is None else check_id("id", id)
-        upsert = (
-            queries.upsert_memory
-            if (own := own_table(self.db.options)) is None
-            else partial(own_queries.upsert_own_memory, model=own.model, config=own.text_config)
-        )
-        memory = await upsert(
-            self.db.repeatable,
-            id=memory_id,
-            agent_name=check_id("agent_name", agent_name),
-            user_id=check_id("user_id", user_id),
-            content=check_text("content", content),
-            embedding=_check_optional_embedding(embedding, dimensions_of(own)),
-            set_embedding=is_set(embedding),
-            metadata=_check_optional_metadata(metadata),
-            set_metadata=is_set(metadata),
-            expires_at=check_optional_moment("expires_at", expires_at),
-            set_expires_at=is_set(expires_at),
-        )
+        columns: Upsert = {
+            **_check_owner(agent_name, user_id),
+            "id": memory_id,
+            "content": check_text("content", content),
+            "embedding": _check_optional_embedding(embedding, table.dimensions),
+            "set_embedding": is_set(embedding),
+            "metadata": _check_optional_metadata(metadata),
+            "set_metadata": is_set(metadata),
+            "expires_at": check_optional_moment("expires_at", expires_at),
+            "set_expires_at": is_set(expires_at),
+        }
+        memory = await table.upsert(self.db.repeatable, columns)
         if memory is None:
             raise OwnedByAnother(f"memory {memory_id!r} belongs to another agent or user")
         return memory
@@ -122,11 +105,10 @@ class MemoryStore:
             OwnedByAnother: an id belongs to another agent or user.
 
         """
-        require(self.db, VECTORS)
+        table = memory_table(self.db)
         memories = check_batch("memories", memories, NewMemory)
-        own = own_table(self.db.options)
         memories = [
-            _check_new(f"memories[{i}]", memory, dimensions_of(own))
+            _check_new(f"memories[{i}]", memory, table.dimensions)
             for i, memory in enumerate(memories)
         ]
         ids = {memory.id for memory in memories}
@@ -136,10 +118,7 @@ class MemoryStore:
             return 0
 
         async def store(db: Executor) -> int:
-            if own is None:
-                stored = await queries.upsert_memories(db.repeatable, memories=memories)
-            else:
-                stored = await upsert_own(db, own, memories)
+            stored = await table.upsert_all(db.repeatable, memories)
             if stored < len(memories):
                 raise OwnedByAnother("the id of a memory belongs to another agent or user")
             return stored
@@ -175,22 +154,17 @@ class MemoryStore:
             ConfigError: `text` is given, and the settings choose kagent's table.
 
         """
-        require(self.db, VECTORS)
-        own = own_table(self.db.options)
+        table = memory_table(self.db)
         check_search(text, embedding, min_score, metadata)
-        search = search_kagent if own is None else partial(search_own, own)
-        return await search(
-            self.db.once if check_flag("touch", touch) else self.db.repeatable,
-            touch=touch,
-            agent_name=check_id("agent_name", agent_name),
-            user_id=check_id("user_id", user_id),
-            embedding=embedding,
-            text=text,
-            limit=check_limit("limit", limit),
-            min_score=min_score,
-            metadata=metadata,
-            with_embedding=check_flag("with_embeddings", with_embeddings),
-        )
+        search: Search = {
+            **_check_owner(agent_name, user_id),
+            "limit": check_limit("limit", limit),
+            "min_score": min_score,
+            "metadata": metadata,
+            "with_embedding": check_flag("with_embeddings", with_embeddings),
+        }
+        db = self.db.once if check_flag("touch", touch) else self.db.repeatable
+        return await table.search(db, search, embedding=embedding, text=text, touch=touch)
 
     async def get_agent_memory(self, id: str, *, agent_name: str, user_id: str) -> Memory:
         """Return an unexpired memory of an agent about a user, with its embedding.
@@ -201,19 +175,9 @@ class MemoryStore:
             NotFound: the agent has no such memory about the user, or it is expired.
 
         """
-        require(self.db, VECTORS)
-        own = own_table(self.db.options)
-        get = (
-            queries.get_memory
-            if own is None
-            else partial(own_queries.get_own_memory, model=own.model)
-        )
-        memory = await get(
-            self.db.repeatable,
-            id=check_id("id", id),
-            agent_name=check_id("agent_name", agent_name),
-            user_id=check_id("user_id", user_id),
-        )
+        table = memory_table(self.db)
+        owner = _check_owner(agent_name, user_id)
+        memory = await table.get(self.db.repeatable, check_id("id", id), owner)
         if memory is None:
             raise NotFound(f"no memory {id!r} of this agent and user")
         return memory
@@ -225,20 +189,11 @@ class MemoryStore:
 
         With `metadata`, those with this JSON object in their metadata, as in a search.
         """
-        require(self.db, VECTORS)
+        table = memory_table(self.db)
         if metadata is not None:
             check_jsonb_object("metadata", metadata)
-        own = own_table(self.db.options)
-        count = (
-            queries.count_memories
-            if own is None
-            else partial(own_queries.count_own_memories, model=own.model)
-        )
-        return await count(
-            self.db.repeatable,
-            agent_name=check_id("agent_name", agent_name),
-            user_id=check_id("user_id", user_id),
-            metadata=metadata,
+        return await table.count(
+            self.db.repeatable, _check_owner(agent_name, user_id), metadata=metadata
         )
 
     async def list_agent_memories(
@@ -255,30 +210,19 @@ class MemoryStore:
         At most `limit` rows, or all with None. Pass `next_token`, or the last row, as `after` for
         the next page. `embedding` is None in every row without `with_embeddings`.
         """
-        require(self.db, VECTORS)
-        owner = {
-            "agent_name": check_id("agent_name", agent_name),
-            "user_id": check_id("user_id", user_id),
-        }
-        own = own_table(self.db.options)
-        list_memories = (
-            queries.list_memories
-            if own is None
-            else partial(own_queries.list_own_memories, model=own.model)
-        )
-        filters = {**owner, "table": "memory"} | (
-            {} if own is None else {"table": "agentrows_memory", "model": own.model}
-        )
+        table = memory_table(self.db)
+        owner = _check_owner(agent_name, user_id)
+        filters = {**owner, **table.page_filters}
         pages = Pages(self.db, "list_agent_memories", NEWEST_FIRST, filters)
         after_time, after_id = pages.start(after)
-        memories = await list_memories(
-            self.db.repeatable,
+        bounds: PageBounds = {
             **owner,
-            after_time=after_time,
-            after_id=after_id,
-            limit=check_limit("limit", limit),
-            with_embedding=check_flag("with_embeddings", with_embeddings),
-        )
+            "after_time": after_time,
+            "after_id": after_id,
+            "limit": check_limit("limit", limit),
+            "with_embedding": check_flag("with_embeddings", with_embeddings),
+        }
+        memories = await table.list_page(self.db.repeatable, bounds)
         return pages.page(memories, limit)
 
     async def delete_agent_memory(self, id: str, *, agent_name: str, user_id: str) -> bool:
@@ -286,19 +230,9 @@ class MemoryStore:
 
         The row is removed, not marked. An expired memory exists until it is pruned.
         """
-        require(self.db, VECTORS)
-        own = own_table(self.db.options)
-        delete = (
-            queries.delete_memory
-            if own is None
-            else partial(own_queries.delete_own_memory, model=own.model)
-        )
-        deleted = await delete(
-            self.db.repeatable,
-            id=check_id("id", id),
-            agent_name=check_id("agent_name", agent_name),
-            user_id=check_id("user_id", user_id),
-        )
+        table = memory_table(self.db)
+        owner = _check_owner(agent_name, user_id)
+        deleted = await table.delete(self.db.repeatable, check_id("id", id), owner)
         return deleted > 0
 
     async def delete_all_agent_memories(self, *, agent_name: str, user_id: str) -> int:
@@ -307,18 +241,8 @@ class MemoryStore:
         Expired memories are deleted and counted too. The rows are removed, not marked. The result
         of a call that was repeated after a lost reply counts only the rows that were left.
         """
-        require(self.db, VECTORS)
-        own = own_table(self.db.options)
-        delete = (
-            queries.delete_memories
-            if own is None
-            else partial(own_queries.delete_own_memories, model=own.model)
-        )
-        return await delete(
-            self.db.repeatable,
-            agent_name=check_id("agent_name", agent_name),
-            user_id=check_id("user_id", user_id),
-        )
+        table = memory_table(self.db)
+        return await table.delete_all(self.db.repeatable, _check_owner(agent_name, user_id))
 
     async def prune_expired_memories(self) -> PrunedMemories:
         """Delete all users' expired memories; return the numbers of deleted and extended rows.
@@ -327,12 +251,17 @@ class MemoryStore:
         access count restarts at 0. Memories that another transaction has locked are skipped.
         Each transaction deletes or extends up to 1,000. `prune` does the same for other tables.
         """
-        require(self.db, VECTORS)
-        own = own_table(self.db.options)
-        step = expired_memories if own is None else expired_own_memories
+        table = memory_table(self.db)
         batch = Batch(timedelta(0))
-        removed = await run_all_batches(self.db, step, batch, goal=BATCH_SIZE)
+        removed = await run_all_batches(self.db, table.prune_expired, batch, goal=BATCH_SIZE)
         return PrunedMemories(deleted=removed.rows.total(), extended=removed.extended)
+
+
+def _check_owner(agent_name: str, user_id: str) -> MemoryOwner:
+    return {
+        "agent_name": check_id("agent_name", agent_name),
+        "user_id": check_id("user_id", user_id),
+    }
 
 
 def _check_optional_embedding(

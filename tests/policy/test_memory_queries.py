@@ -1,0 +1,110 @@
+"""The queries of both tables of memories have the same filters, except for stated differences."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import pytest
+
+from policy.test_house_rules import ROOT, sql_of
+
+# Text in queries/memory.sql, and the text that queries/own_memories.sql has in its place.
+DIFFERENCES: Final = (
+    (
+        (
+            "replace(agent_name, '-', '_') = replace(@agent_name::text, '-', '_') "
+            "AND agent_name IN (@agent_name, replace(@agent_name, '-', '_'))"
+        ),
+        "agent_name = @agent_name::text AND model = @model::text",
+    ),
+    (
+        "agent_name IN (@agent_name::text, replace(@agent_name, '-', '_'))",
+        "agent_name = @agent_name::text AND model = @model::text",
+    ),
+    (
+        "agent_name IN (excluded.agent_name, replace(excluded.agent_name, '-', '_'))",
+        "agent_name = excluded.agent_name",
+    ),
+    (
+        "memory.id = expired.id",
+        "memory.id = expired.id AND memory.model = expired.model",
+    ),
+    # NOT NULL on the table of this project.
+    ("(coalesce(created_at, '-infinity'::timestamptz), id)", "(created_at, id)"),
+)
+PAIRS: Final = {
+    "UpsertMemory": "UpsertOwnMemory",
+    "UpsertMemories": "UpsertOwnMemories",
+    "ListMemories": "ListOwnMemories",
+    "GetMemory": "GetOwnMemory",
+    "CountMemories": "CountOwnMemories",
+    "DeleteMemory": "DeleteOwnMemory",
+    "DeleteMemories": "DeleteOwnMemories",
+    "PruneMemories": "PruneOwnMemories",
+}
+SEARCHES: Final = {
+    "SearchMemories": "SearchOwnMemories",
+    "SearchAndTouchMemories": "SearchAndTouchOwnMemories",
+}
+END: Final = re.compile(r"\b(?:ORDER BY|LIMIT|OFFSET|RETURNING|FOR (?:NO KEY )?UPDATE)\b|;")
+
+
+def filters(sql: str) -> list[str]:
+    """Return the condition of each WHERE of a statement, with single spaces."""
+    text = " ".join(re.sub(r"(?<=\()\s+|\s+(?=\))", "", sql).split())
+    starts = [match.end() for match in re.finditer(r"\bWHERE ", text)]
+    return [text[start : _end(text, start)].strip() for start in starts]
+
+
+def _end(text: str, start: int) -> int:
+    """Return where a condition ends: at a clause after it, or at its closing parenthesis."""
+    depth = 0
+    for place in range(start, len(text)):
+        depth += {"(": 1, ")": -1}.get(text[place], 0)
+        if depth < 0 or (depth == 0 and END.match(text, place)):
+            return place
+    return len(text)
+
+
+def expected(condition: str) -> str:
+    """Return the condition that the table of this project needs for one of kagent's table."""
+    for theirs, ours in DIFFERENCES:
+        condition = condition.replace(theirs, ours)
+    return condition
+
+
+def own_filters(name: str) -> list[str]:
+    """Return the conditions of a query on agentrows_memory, with the name of the other table."""
+    sql = sql_of(name)
+    if "AS m" in sql:
+        sql = re.sub(r"\bm\.", "memory.", sql)
+    return filters(sql.replace("agentrows_memory", "memory"))
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_statements_on_both_tables_have_the_same_filters(name: str) -> None:
+    conditions = [expected(condition) for condition in filters(sql_of(name))]
+
+    assert conditions
+    assert own_filters(PAIRS[name]) == conditions
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_searches_of_both_tables_compare_the_same_memories(name: str) -> None:
+    condition, *_ = filters(sql_of(name))
+
+    assert "user_id = @user_id" in condition
+    assert "sqlc.narg('metadata')" in condition
+    assert own_filters(SEARCHES[name])[0] == expected(condition)
+
+
+def test_every_query_of_a_user_on_kagents_table_has_a_counterpart() -> None:
+    text = (ROOT / "queries" / "memory.sql").read_text()
+
+    assert set(re.findall(r"(?m)^-- name: (\w+)", text)) == {*PAIRS, *SEARCHES}
+
+
+def test_conditions_end_at_the_next_clause_or_parenthesis() -> None:
+    assert filters("SELECT 1 FROM a WHERE (b AND c) AND d ORDER BY e") == ["(b AND c) AND d"]
+    assert filters("WITH x AS (SELECT 1 WHERE a (b)) SELECT 2") == ["a (b)"]
