@@ -87,6 +87,8 @@ from agentrows.gen.models import (
     VersionedTask,
     WriteDigest,
 )
+from agentrows.gen.pgjson import JsonLike
+from agentrows.gen.pgvectors import VectorLike
 from agentrows.startup import init_connection
 from agentrows.stores._pages import Page
 from agentrows.stores._task_pages import TaskPosition
@@ -129,6 +131,7 @@ __all__ = [
     "InvalidReference",
     "InvalidTrack",
     "InvalidValue",
+    "JsonLike",
     "LockTimeout",
     "Memory",
     "MemoryHit",
@@ -183,6 +186,7 @@ __all__ = [
     "Unavailable",
     "UnreadableRow",
     "Vector",
+    "VectorLike",
     "VersionedTask",
     "WriteDigest",
     "__version__",

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from pgvector import Vector
 
 from agentrows.errors import InvalidValue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from pydantic import BaseModel, JsonValue
+    from pydantic import BaseModel
+
+    from agentrows.gen.pgjson import JsonLike
 
     Model = TypeVar("Model", bound=BaseModel)
 
 DIMENSIONS: Final = 768
-MAX_DIMENSIONS: Final = 16_000
 LONGEST_ID: Final = 512
 """In bytes; a longer id does not fit PostgreSQL's index rows."""
 LONGEST_INDEXED: Final = 2000
@@ -39,8 +39,6 @@ VECTOR_BYTES: Final = 4 * DIMENSIONS + ARRAY_ELEMENT_OVERHEAD
 MAX_JSON_DEPTH: Final = 200
 """In levels; from 255 on pydantic refuses to read a value back."""
 INT64: Final = range(-(2**63), 2**63)
-NORM_RANGE: Final = (1e-18, 1e18)
-"""pgvector adds up squares in float32: outside of this range a similarity is not a number."""
 KEY_SEPARATOR: Final = "\x1f"
 """Between the parts of an id that stores or adapters compose of several ones."""
 NUL_ESCAPE: Final = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
@@ -61,7 +59,6 @@ class Unset(Enum):
 
 
 UNSET: Final = Unset.UNSET
-VectorLike: TypeAlias = "Vector | Sequence[float]"
 
 
 def is_set(value: object) -> bool:
@@ -221,7 +218,7 @@ def encode_json(value: object) -> str:
     return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 
 
-def check_json(name: str, value: JsonValue) -> str:
+def check_json(name: str, value: JsonLike) -> str:
     """Return compact JSON text; raise InvalidValue for a value without a JSON form."""
     try:
         text = encode_json(value)
@@ -231,38 +228,17 @@ def check_json(name: str, value: JsonValue) -> str:
     return check_text(name, text)
 
 
-def check_json_object(name: str, value: dict[str, JsonValue]) -> str:
+def check_json_object(name: str, value: Mapping[str, JsonLike]) -> str:
     """Return compact JSON text of an object; raise InvalidValue for any other value."""
     if not isinstance(value, dict):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidValue(f"{name} must be a JSON object, not {type(value).__name__}")
     return check_json(name, value)
 
 
-def check_jsonb_object(name: str, value: dict[str, JsonValue]) -> None:
+def check_jsonb_object(name: str, value: Mapping[str, JsonLike]) -> None:
     """Raise InvalidValue unless a value is a JSON object without NUL, which jsonb lacks."""
     if NUL_ESCAPE.search(check_json_object(name, value)):
         raise InvalidValue(f"{name} contains a NUL character, which PostgreSQL cannot store")
-
-
-def check_embedding(name: str, value: VectorLike, dimensions: int | None = DIMENSIONS) -> Vector:
-    """Return a float32 vector that has a direction, with this number of dimensions.
-
-    With None it may have 1 to 16,000 dimensions. Raises InvalidValue for other dimensions, and for
-    a norm that is zero or not finite: it has no cosine similarity with another vector.
-    """
-    try:
-        vector = value if isinstance(value, Vector) else Vector(to_floats(value))
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InvalidValue(f"{name} must be a sequence of numbers") from error
-    count = vector.dimensions()
-    if count != (dimensions or count) or not 1 <= count <= MAX_DIMENSIONS:
-        raise InvalidValue(
-            f"{name} must have {dimensions or '1 to 16,000'} dimensions, got {count}"
-        )
-    norm = math.hypot(*vector.to_list())
-    if not NORM_RANGE[0] < norm < NORM_RANGE[1]:
-        raise InvalidValue(f"{name} must have a finite norm above zero, got {norm:g}")
-    return vector
 
 
 def check_row(name: str, value: object, model: type[BaseModel]) -> None:
@@ -312,15 +288,6 @@ def _enumerate(name: str, values: Iterable[str]) -> Iterable[tuple[int, str]]:
         ) from error
 
 
-def to_floats(value: Sequence[float]) -> list[float]:
-    """Return numbers as floats; raise TypeError for texts, truth values and unordered ones."""
-    if isinstance(value, str | bytes | bytearray | dict | set | frozenset) or any(
-        isinstance(number, str | bytes | bool) for number in value
-    ):
-        raise TypeError("this is not a sequence of numbers")
-    return [float(number) for number in value]
-
-
 def encoded_length(name: str, text: str) -> int:
     """Return the number of bytes of a text in UTF-8."""
     if text.isascii():
@@ -358,7 +325,7 @@ def _size_upper_bound(row: BaseModel) -> int:
     return size
 
 
-def _check_json_parts(name: str, value: JsonValue) -> None:
+def _check_json_parts(name: str, value: JsonLike) -> None:
     """Raise InvalidValue for JSON nested too deep, and for parts that JSON would change."""
     level: list[object] = [[value]]
     for _ in range(MAX_JSON_DEPTH + 2):

@@ -51,12 +51,13 @@ RESERVED: Final = frozenset({
     "Annotated", "AsyncIterable", "AsyncIterator", "AwareDatetime", "BaseModel", "BitString",
     "Composite", "ConfigDict", "Converted", "CopyDBTX", "CursorDBTX", "DBTX", "Decimal", "Encoder",
     "Field", "Final", "Given", "HalfVector", "IPv4Address", "IPv4Interface", "IPv4Network",
-    "IPv6Address", "IPv6Interface", "IPv6Network", "Iterable", "JsonValue", "NaiveDatetime",
+    "IPv6Address", "IPv6Interface", "IPv6Network", "Iterable", "JsonLike", "JsonValue",
+    "NaiveDatetime",
     "PgAware", "PgBits", "PgHalfVector", "PgJson", "PgJsonText", "PgRange", "PgSparseVector",
     "PgVector", "PgVectorList", "Range", "Row", "Sequence", "SparseVector", "TypeAdapter",
-    "TypeAlias", "UUID", "Vector", "affected", "copied", "dt", "enum", "enums", "json_object",
-    "json_text", "models", "nested_reader", "reader", "require_aware", "required", "tuples",
-    "vector_text",
+    "TypeAlias", "UUID", "Vector", "VectorLike", "affected", "copied", "dt", "enum",
+    "enums", "json_object", "json_text", "models", "nested_reader", "reader", "require_aware",
+    "required", "tuples", "vector_text",
 })  # fmt: skip
 
 # Names that generated modules import, by module.

@@ -62,7 +62,8 @@ class Type:
     @property
     def argument(self) -> str:
         """The annotation of a function's argument; an array may be any sequence."""
-        scalar = self.base.hint if self.dims else self.base.argument
+        # Of arrays only JSON is converted item by item by the driver's codec.
+        scalar = self.base.hint if self.dims and self.base != _JSON else self.base.argument
         return self._wrap(scalar, "Sequence")
 
     @property
@@ -94,6 +95,7 @@ _STR = PyType.same("str")
 _BYTES = PyType.same("bytes")
 _INET = "IPv4Interface | IPv6Interface | IPv4Address | IPv6Address"
 
+_JSON = PyType("JsonValue", "JsonValue", "JsonLike", "JsonLike")
 _BITS = PyType("BitString", "PgBits", "BitString", "PgBits")
 
 
@@ -143,8 +145,8 @@ PG_TYPES: Final[dict[str, PyType]] = {
     "int4": _INT,
     "int8": _INT,
     "interval": PyType.same("dt.timedelta"),
-    "json": PyType.same("JsonValue"),
-    "jsonb": PyType.same("JsonValue"),
+    "json": _JSON,
+    "jsonb": _JSON,
     "jsonpath": _STR,
     "lquery": _STR,
     "ltree": _STR,
@@ -171,7 +173,7 @@ PG_TYPES: Final[dict[str, PyType]] = {
     "uuid": PyType.same("UUID"),
     "varbit": _BITS,
     "varchar": _STR,
-    "vector": PyType("Vector", "PgVector", "Vector | list[float]", "PgVector"),
+    "vector": PyType("Vector", "PgVector", "Vector | list[float]", "VectorLike"),
     "xid": _INT,
     "xid8": _INT,
     "xml": _STR,

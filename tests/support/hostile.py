@@ -369,21 +369,21 @@ KINDS: Final[dict[str, Kind]] = {
     "VectorLike": VECTOR,
     "VectorLike | None": optional(VECTOR),
     "VectorLike | Unset | None": optional(VECTOR),
-    "JsonValue | Unset": Kind(
+    "JsonLike | Unset": Kind(
         lambda value: value is UNSET or JSON.fits(value), JSON.corpus, JSON.more
     ),
-    "dict[str, JsonValue]": OBJECT,
-    "dict[str, JsonValue] | None": optional(OBJECT),
-    "dict[str, JsonValue] | str | Unset | None": Kind(
+    "Mapping[str, JsonLike]": OBJECT,
+    "Mapping[str, JsonLike] | None": optional(OBJECT),
+    "Mapping[str, JsonLike] | str | Unset | None": Kind(
         lambda value: value is None or value is UNSET or isinstance(value, dict | str),
         (*VALUES, *TEXTS),
         st.one_of(OBJECT.more, MORE_TEXT),
     ),
-    "State | None": optional(OBJECT),
+    "NewState | None": optional(OBJECT),
     "bytes": BYTES,
     "bytes | None": optional(BYTES),
-    "dict[str, str]": MAPPING,
-    "dict[str, str] | None": optional(MAPPING),
+    "Mapping[str, str]": MAPPING,
+    "Mapping[str, str] | None": optional(MAPPING),
     "Iterable[str]": IDS,
     "Iterable[str] | None": optional(IDS),
     "Sequence[str]": IDS,

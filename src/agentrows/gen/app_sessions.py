@@ -13,6 +13,7 @@ from pydantic import JsonValue, TypeAdapter
 
 from . import models
 from .dbtx import DBTX, affected, reader, required
+from .pgjson import JsonLike
 
 __all__ = [
     "APPEND_APP_EVENT",
@@ -176,10 +177,10 @@ async def create_app_session(
     user_id: str,
     app_name: str,
     id: str,
-    state: JsonValue,
+    state: JsonLike,
     last_event_at: float,
-    user_state: JsonValue,
-    app_state: JsonValue,
+    user_state: JsonLike,
+    app_state: JsonLike,
 ) -> models.AppSession | None:
     """Store a new session of an application with its state, and return it.
 
@@ -624,14 +625,14 @@ async def append_app_event(
     user_id: str,
     session_id: str,
     app_name: str,
-    base_state: JsonValue,
-    state: JsonValue,
+    base_state: JsonLike,
+    state: JsonLike,
     occurred_at: float,
     version: int,
     id: str,
     data: str,
-    user_state: JsonValue,
-    app_state: JsonValue,
+    user_state: JsonLike,
+    app_state: JsonLike,
 ) -> int | None:
     """Store an event at the end of a session with the values that it sets, and return the new version.
 

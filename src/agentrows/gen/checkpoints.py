@@ -9,10 +9,11 @@ These queries name their columns: the columns of threads.sql are in an optional 
 from collections.abc import Sequence
 from typing import Final
 
-from pydantic import JsonValue, TypeAdapter
+from pydantic import TypeAdapter
 
 from . import models
 from .dbtx import DBTX, reader, required
+from .pgjson import JsonLike
 
 __all__ = [
     "DELETE_CHECKPOINTS",
@@ -421,7 +422,7 @@ async def filter_checkpoints(
     thread_id: str,
     checkpoint_ns: str,
     before: str | None,
-    metadata: JsonValue,
+    metadata: JsonLike,
     limit: int | None,
 ) -> list[models.Checkpoint]:
     """Return the checkpoints of ListCheckpoints that contain a JSON object in their metadata.

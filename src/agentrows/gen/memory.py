@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from pgvector import Vector
-from pydantic import JsonValue, TypeAdapter
+from pydantic import TypeAdapter
 
 from . import models
 from .dbtx import DBTX, affected, reader, require_aware, required
+from .pgjson import JsonLike
 
 __all__ = [
     "COUNT_MEMORIES",
@@ -335,7 +336,7 @@ async def search_memories(
     with_embedding: bool,
     user_id: str,
     agent_name: str,
-    metadata: JsonValue | None,
+    metadata: JsonLike | None,
     exact_up_to: int,
     embedding: Vector | list[float],
     limit: int | None,
@@ -523,7 +524,7 @@ async def search_and_touch_memories(
     with_embedding: bool,
     user_id: str,
     agent_name: str,
-    metadata: JsonValue | None,
+    metadata: JsonLike | None,
     exact_up_to: int,
     embedding: Vector | list[float],
     limit: int | None,
@@ -664,7 +665,7 @@ async def count_memories(
     *,
     user_id: str,
     agent_name: str,
-    metadata: JsonValue | None,
+    metadata: JsonLike | None,
 ) -> int:
     """Count the unexpired memories of an agent and user."""
     value = await db.fetchval(COUNT_MEMORIES, user_id, agent_name, metadata)

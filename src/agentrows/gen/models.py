@@ -7,7 +7,8 @@ import datetime as dt
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 
 from . import enums
-from .pgvectors import PgVector
+from .pgjson import JsonLike
+from .pgvectors import PgVector, VectorLike
 
 __all__ = [
     "AccessScope",
@@ -626,7 +627,7 @@ class ImportedCheckpoint(BaseModel):
         description="The checkpoint as JSON in UTF-8, without the values of the channels in `versions`.",
     )
     metadata: str = Field(description="The text of a JSON object.")
-    versions: JsonValue = Field(
+    versions: JsonLike = Field(
         description="The version of each channel with a value, as a JSON object.",
     )
     version: int = Field(description="The version of LangGraph's format of the checkpoint.")
@@ -833,7 +834,7 @@ class NewMemory(BaseModel):
     agent_name: str = Field(description="The agent that stores the memory.")
     user_id: str = Field(description="The user that the memory is about.")
     content: str = Field(description="The text of the memory.")
-    embedding: PgVector | None = Field(
+    embedding: VectorLike | None = Field(
         default=None,
         description="An (n,) float32 vector of content, which need not be normalized; n is 768 on kagent's table. None without one.",
     )

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from pgvector import Vector
-from pydantic import JsonValue, TypeAdapter
+from pydantic import TypeAdapter
 
 from . import models
 from .dbtx import DBTX, affected, reader, require_aware, required
+from .pgjson import JsonLike
 
 __all__ = [
     "COUNT_OWN_MEMORIES",
@@ -365,7 +366,7 @@ async def search_own_memories(
     model: str,
     user_id: str,
     agent_name: str,
-    metadata: JsonValue | None,
+    metadata: JsonLike | None,
     embedding: Vector | list[float] | None,
     text: str | None,
     min_score: float | None,
@@ -526,7 +527,7 @@ async def search_and_touch_own_memories(
     model: str,
     user_id: str,
     agent_name: str,
-    metadata: JsonValue | None,
+    metadata: JsonLike | None,
     embedding: Vector | list[float] | None,
     text: str | None,
     min_score: float | None,
@@ -685,7 +686,7 @@ async def count_own_memories(
     user_id: str,
     agent_name: str,
     model: str,
-    metadata: JsonValue | None,
+    metadata: JsonLike | None,
 ) -> int:
     """Count the unexpired memories of an agent, a user and a model."""
     value = await db.fetchval(COUNT_OWN_MEMORIES, user_id, agent_name, model, metadata)

@@ -10,10 +10,11 @@ same characters. Parameters and results are without the outer dots.
 from collections.abc import Sequence
 from typing import Final
 
-from pydantic import JsonValue, TypeAdapter
+from pydantic import TypeAdapter
 
 from . import models
 from .dbtx import DBTX, reader, required
+from .pgjson import JsonLike
 
 __all__ = [
     "DELETE_STORE_ITEMS",
@@ -217,7 +218,7 @@ async def search_store_items(
     user_id: str,
     namespace: str,
     with_expired: bool,
-    conditions: JsonValue,
+    conditions: JsonLike,
     first_row: int,
     limit: int | None,
 ) -> list[models.StoreItem]:

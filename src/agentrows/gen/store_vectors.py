@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from pgvector import Vector
-from pydantic import BaseModel, JsonValue
+from pydantic import BaseModel
 
 from . import models
 from .dbtx import DBTX, affected, reader, required
+from .pgjson import JsonLike
 
 __all__ = [
     "DELETE_STORE_VECTORS",
@@ -276,7 +277,7 @@ async def search_store_vectors(
     *,
     user_id: str,
     with_expired: bool,
-    conditions: JsonValue,
+    conditions: JsonLike,
     first_row: int,
     limit: int | None,
     embedding: Vector | list[float],

@@ -18,10 +18,11 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Final
 
-from pydantic import JsonValue, TypeAdapter
+from pydantic import TypeAdapter
 
 from . import models
 from .dbtx import DBTX, affected, reader, require_aware, required
+from .pgjson import JsonLike
 
 __all__ = [
     "COPY_THREAD",
@@ -287,9 +288,9 @@ async def store_thread_checkpoint(
     checkpoint_ns: str,
     checkpoint_id: str,
     parent_checkpoint_id: str | None,
-    versions: JsonValue,
+    versions: JsonLike,
     values: Sequence[models.NewChannelValue],
-    optional_versions: JsonValue,
+    optional_versions: JsonLike,
     metadata: str,
     checkpoint_type: str,
     version: int,
@@ -1077,7 +1078,7 @@ async def filter_thread_checkpoints(
     checkpoint_ns: str | None,
     checkpoint_id: str | None,
     before: str | None,
-    metadata: JsonValue,
+    metadata: JsonLike,
     limit: int | None,
 ) -> list[models.ThreadCheckpoint]:
     """Return the checkpoints of ListThreadCheckpoints that contain a JSON object in their metadata.

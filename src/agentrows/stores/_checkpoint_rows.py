@@ -16,11 +16,10 @@ from agentrows.errors import InvalidValue, UnreadableRow
 from agentrows.validation import check_id, check_json_object, check_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from pydantic import JsonValue
+    from collections.abc import Iterable, Mapping
 
     from agentrows.gen.models import ThreadAncestor, ThreadCheckpoint, ThreadHead
+    from agentrows.gen.pgjson import JsonLike
 
 BYTES_PREFIX: Final = "agentrows+"
 """The start of the type of a row that contains bytes; the rest is the serializer's name."""
@@ -74,7 +73,7 @@ def check_checkpoint_key(
     return key
 
 
-def encode_metadata(value: dict[str, JsonValue]) -> str:
+def encode_metadata(value: Mapping[str, JsonLike]) -> str:
     """Return base64 of the text of a JSON object, the form of `metadata` in both layouts."""
     text = base64.b64encode(check_json_object("metadata", value).encode()).decode()
     return check_text("metadata", text)

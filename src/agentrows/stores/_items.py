@@ -7,11 +7,10 @@ import math
 import re
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias, get_args
 
-from pgvector import Vector
-
 from agentrows.errors import InvalidValue
 from agentrows.gen.models import NewStoreItem
 from agentrows.stores._pairs import check_pairs
+from agentrows.stores._vectors import check_vector
 from agentrows.validation import (
     ARRAY_ELEMENT_OVERHEAD,
     LARGEST_BATCH,
@@ -24,15 +23,15 @@ from agentrows.validation import (
     check_text,
     check_texts,
     encoded_length,
-    to_floats,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pydantic import JsonValue
+    from pgvector import Vector
 
-    from agentrows.validation import VectorLike
+    from agentrows.gen.pgjson import JsonLike
+    from agentrows.gen.pgvectors import VectorLike
 
 __all__ = ["Metric", "Operator", "StoreCondition", "VectorRows"]
 
@@ -40,8 +39,6 @@ LONGEST_KEY: Final = 2400
 """In bytes: user, namespace and key together. An index row has at most about 2,700."""
 LONGEST_SPACE: Final = 200
 LONGEST_TTL_S: Final = 100 * 366 * 86_400
-MOST_DIMENSIONS: Final = 16_000
-"""The most that pgvector stores."""
 NO_DEPTH: Final = 2**31 - 1
 WILDCARD: Final = "*"
 LARGE_EXPONENT: Final = re.compile(r"[eE]\+?\d{3}")
@@ -62,7 +59,7 @@ class StoreCondition(NamedTuple):
 
     path: tuple[str, ...]
     operator: Operator
-    operand: JsonValue = None
+    operand: JsonLike = None
 
 
 class VectorRows(NamedTuple):
@@ -176,24 +173,6 @@ def check_embeddings(
     return rows
 
 
-def check_vector(name: str, value: VectorLike) -> Vector:
-    """Return an `(n,) float32` vector with 1 to 16,000 dimensions.
-
-    Raises InvalidValue for other dimensions, and for numbers that float32 cannot represent.
-    """
-    try:
-        vector = value if isinstance(value, Vector) else Vector(to_floats(value))
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InvalidValue(f"{name} must be a sequence of numbers") from error
-    if not 1 <= vector.dimensions() <= MOST_DIMENSIONS:
-        raise InvalidValue(
-            f"{name} must have 1 to {MOST_DIMENSIONS:,} dimensions, got {vector.dimensions()}"
-        )
-    if not all(map(math.isfinite, vector.to_list())):
-        raise InvalidValue(f"{name} must have finite numbers of float32")
-    return vector
-
-
 def check_space(space: str | None) -> str:
     """Return the name of an embedding space, of 1 to 200 bytes."""
     if space is None:
@@ -203,9 +182,9 @@ def check_space(space: str | None) -> str:
     return space
 
 
-def check_conditions(conditions: Iterable[StoreCondition]) -> list[JsonValue]:
+def check_conditions(conditions: Iterable[StoreCondition]) -> list[JsonLike]:
     """Return conditions as JSON for a statement."""
-    encoded: list[JsonValue] = []
+    encoded: list[JsonLike] = []
     try:
         listed = list(conditions)
     except TypeError as error:
@@ -218,8 +197,7 @@ def check_conditions(conditions: Iterable[StoreCondition]) -> list[JsonValue]:
         check_choice(f"{name}.operator", operator, get_args(Operator))
         if not path:
             raise InvalidValue(f"{name}.path must have at least one key")
-        for part in path:
-            check_text(f"{name}.path", part)
+        check_texts(f"{name}.path", path)
         if operator in ("$gt", "$gte", "$lt", "$lte") and (
             isinstance(operand, bool) or not isinstance(operand, int | float | str)
         ):

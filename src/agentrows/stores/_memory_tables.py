@@ -7,33 +7,33 @@ once per call. The store has checked the arguments.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias, TypedDict, cast
 
 from agentrows.errors import ConfigError, InvalidValue
 from agentrows.gen import memory as queries
 from agentrows.gen import own_memories as own_queries
 from agentrows.stores._requirements import VECTORS, require
 from agentrows.stores._table_retention import expired_memories, expired_own_memories
+from agentrows.stores._vectors import check_embedding
 from agentrows.validation import (
     DIMENSIONS,
-    check_embedding,
     check_jsonb_object,
     check_number,
     check_text,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from pgvector import Vector
-    from pydantic import JsonValue
 
     from agentrows.db.executor import Executor
     from agentrows.gen.dbtx import DBTX
     from agentrows.gen.models import Memory, MemoryHit, NewMemory
+    from agentrows.gen.pgjson import JsonLike
+    from agentrows.gen.pgvectors import VectorLike
     from agentrows.stores._retention import Batch, Removed
-    from agentrows.validation import VectorLike
 
 LONGEST_TEXT: Final = 10_000
 """Characters of a search by words; PostgreSQL limits the size of the parsed query."""
@@ -70,7 +70,7 @@ class Search(MemoryOwner):
 
     limit: int | None
     min_score: float | None
-    metadata: dict[str, JsonValue] | None
+    metadata: Mapping[str, JsonLike] | None
     with_embedding: bool
 
 
@@ -127,7 +127,7 @@ class KagentTable:
         return await queries.get_memory(db, id=id, **owner)
 
     async def count(
-        self, db: DBTX, owner: MemoryOwner, *, metadata: dict[str, JsonValue] | None
+        self, db: DBTX, owner: MemoryOwner, *, metadata: Mapping[str, JsonLike] | None
     ) -> int:
         """Count the unexpired memories of an owner, with `metadata` those that contain it."""
         return await queries.count_memories(db, **owner, metadata=metadata)
@@ -174,7 +174,8 @@ class OwnTable:
             agent_name=[memory.agent_name for memory in memories],
             user_id=[memory.user_id for memory in memories],
             content=[memory.content for memory in memories],
-            embedding=[memory.embedding for memory in memories],
+            # store_agent_memories has converted each of them.
+            embedding=[cast("Vector | None", memory.embedding) for memory in memories],
             metadata=[memory.metadata for memory in memories],
             expires_at=[memory.expires_at for memory in memories],
         )
@@ -206,7 +207,7 @@ class OwnTable:
         return await own_queries.get_own_memory(db, id=id, **owner, model=self.model)
 
     async def count(
-        self, db: DBTX, owner: MemoryOwner, *, metadata: dict[str, JsonValue] | None
+        self, db: DBTX, owner: MemoryOwner, *, metadata: Mapping[str, JsonLike] | None
     ) -> int:
         """Count the unexpired memories of an owner, with `metadata` those that contain it."""
         return await own_queries.count_own_memories(
@@ -250,7 +251,7 @@ def check_search(
     text: str | None,
     embedding: VectorLike | None,
     min_score: float | None,
-    metadata: dict[str, JsonValue] | None,
+    metadata: Mapping[str, JsonLike] | None,
 ) -> None:
     """Check the arguments of a search that depend on each other."""
     if embedding is None and text is None:

@@ -21,9 +21,10 @@ from agentrows.validation import (
 )
 
 if TYPE_CHECKING:
-    from pydantic import JsonValue
+    from collections.abc import Mapping
 
     from agentrows.db.executor import Executor
+    from agentrows.gen.pgjson import JsonLike
     from agentrows.validation import Unset
 
 BY_TIME: Final = PageOrder(Agent, ("created_at", "id"), OLDEST)
@@ -40,7 +41,7 @@ class AgentStore:
         id: str,
         *,
         type: str,
-        config: JsonValue | Unset = UNSET,
+        config: JsonLike | Unset = UNSET,
         workload_type: str | Unset = UNSET,
     ) -> Agent:
         """Store an agent under its id and return it.
@@ -69,7 +70,7 @@ class AgentStore:
             if agent is not None:
                 return agent
 
-    async def update_agent_config(self, id: str, *, patch: dict[str, JsonValue]) -> Agent:
+    async def update_agent_config(self, id: str, *, patch: Mapping[str, JsonLike]) -> Agent:
         """Merge a JSON object into the config of an agent and return the agent.
 
         Each key of `patch` replaces the whole value of the same key, nested objects included, and

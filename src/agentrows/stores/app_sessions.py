@@ -34,14 +34,16 @@ from agentrows.validation import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from pydantic import JsonValue
 
     from agentrows.db.executor import Executor
     from agentrows.gen.models import PrunedSessions
+    from agentrows.gen.pgjson import JsonLike
 
     State = dict[str, JsonValue]
+    NewState = Mapping[str, JsonLike]
     Create = Callable[[], Awaitable[AppSession | None]]
 
 BY_ACTIVITY: Final = PageOrder(AppSession, ("last_event_at", "id"), (-math.inf, ""))
@@ -55,9 +57,9 @@ MOST_ORPHANS: Final = 3
 class _States(TypedDict):
     """The states of a call, by the name of the argument."""
 
-    state: State
-    user_state: State
-    app_state: State
+    state: NewState
+    user_state: NewState
+    app_state: NewState
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,9 @@ class AppSessionStore:
         user_id: str,
         app_name: str,
         started_at: float,
-        state: State | None = None,
-        user_state: State | None = None,
-        app_state: State | None = None,
+        state: NewState | None = None,
+        user_state: NewState | None = None,
+        app_state: NewState | None = None,
     ) -> AppSession:
         """Store a new session of an application at version 1 and return it.
 
@@ -100,7 +102,7 @@ class AppSessionStore:
         return await self._create(create, key, state or {}, started_at)
 
     async def _create(
-        self, create: Create, key: dict[str, str], state: State, started_at: float
+        self, create: Create, key: dict[str, str], state: NewState, started_at: float
     ) -> AppSession:
         """Create a session, and again if only its state was left behind."""
         for _ in range(MOST_ORPHANS):
@@ -124,7 +126,7 @@ class AppSessionStore:
         raise AlreadyExists(f"session {key['id']!r} of this user and application already exists")
 
     async def _find_created(
-        self, key: dict[str, str], state: State, started_at: float
+        self, key: dict[str, str], state: NewState, started_at: float
     ) -> AppSession | None:
         """Return the session that a call with a lost reply has stored; None if it is not stored."""
         stored = await queries.get_app_session(self.db.repeatable, **key, last=0)
@@ -212,10 +214,10 @@ class AppSessionStore:
         version: int,
         data: str,
         occurred_at: float,
-        state: State | None = None,
-        user_state: State | None = None,
-        app_state: State | None = None,
-        base_state: State | None = None,
+        state: NewState | None = None,
+        user_state: NewState | None = None,
+        app_state: NewState | None = None,
+        base_state: NewState | None = None,
     ) -> int:
         """Store an event at the end of a session with the values that it sets; return the version.
 
@@ -352,7 +354,7 @@ async def _purge(db: Executor, id: str, *, user_id: str) -> PrunedSessions:
 
 
 def _check_states(
-    state: State | None, user_state: State | None, app_state: State | None
+    state: NewState | None, user_state: NewState | None, app_state: NewState | None
 ) -> _States:
     """Return the three states of a call by the name of their argument."""
     return {
@@ -362,7 +364,7 @@ def _check_states(
     }
 
 
-def _check_state(name: str, state: State | None) -> State:
+def _check_state(name: str, state: NewState | None) -> NewState:
     """Return a state that jsonb can store; raise InvalidValue with the key of an unusable value."""
     if state is None:
         return {}

@@ -35,12 +35,11 @@ from agentrows.validation import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from pydantic import JsonValue
+    from collections.abc import Iterable, Mapping
 
     from agentrows.db.executor import Executor
     from agentrows.gen.models import Checkpoint, CheckpointWrite
+    from agentrows.gen.pgjson import JsonLike
 
 
 class CheckpointTuple(NamedTuple):
@@ -64,7 +63,7 @@ class CheckpointStore:
         checkpoint_id: str,
         checkpoint: str,
         checkpoint_type: str,
-        metadata: dict[str, JsonValue],
+        metadata: Mapping[str, JsonLike],
         checkpoint_ns: str = "",
         parent_checkpoint_id: str | None = None,
         version: int = 1,
@@ -127,7 +126,7 @@ class CheckpointStore:
         checkpoint_ns: str = "",
         limit: int | None = None,
         before: str | None = None,
-        metadata: dict[str, JsonValue] | None = None,
+        metadata: Mapping[str, JsonLike] | None = None,
     ) -> list[CheckpointTuple]:
         """Return the checkpoints of a thread with their writes, newest first.
 
@@ -213,7 +212,7 @@ class CheckpointStore:
         checkpoint_ns: str,
         limit: int | None,
         before: str | None,
-        metadata: dict[str, JsonValue] | None,
+        metadata: Mapping[str, JsonLike] | None,
     ) -> list[Checkpoint]:
         check_namespace_key(user_id, thread_id, checkpoint_ns)
         if metadata is None:

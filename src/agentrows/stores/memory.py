@@ -20,10 +20,10 @@ from agentrows.gen.models import Memory, NewMemory, PrunedMemories
 from agentrows.stores._memory_tables import check_search, memory_table
 from agentrows.stores._pages import NEWEST, Page, PageOrder, Pages
 from agentrows.stores._retention import BATCH_SIZE, Batch, run_all_batches
+from agentrows.stores._vectors import check_embedding
 from agentrows.validation import (
     UNSET,
     check_batch,
-    check_embedding,
     check_flag,
     check_id,
     check_json,
@@ -36,16 +36,17 @@ from agentrows.validation import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from pgvector import Vector
-    from pydantic import JsonValue
 
     from agentrows.db.executor import Executor
     from agentrows.gen.models import MemoryHit
+    from agentrows.gen.pgjson import JsonLike
+    from agentrows.gen.pgvectors import VectorLike
     from agentrows.stores._memory_tables import MemoryOwner, PageBounds, Search, Upsert
-    from agentrows.validation import Unset, VectorLike
+    from agentrows.validation import Unset
 
 NEWEST_FIRST: Final = PageOrder(Memory, ("created_at", "id"), NEWEST)
 
@@ -64,7 +65,7 @@ class MemoryStore:
         content: str,
         id: str | None = None,
         embedding: VectorLike | Unset | None = UNSET,
-        metadata: dict[str, JsonValue] | str | Unset | None = UNSET,
+        metadata: Mapping[str, JsonLike] | str | Unset | None = UNSET,
         expires_at: datetime | Unset | None = UNSET,
     ) -> Memory:
         """Store a memory and return it, under a new UUID without an `id`.
@@ -134,7 +135,7 @@ class MemoryStore:
         text: str | None = None,
         limit: int | None = 10,
         min_score: float | None = None,
-        metadata: dict[str, JsonValue] | None = None,
+        metadata: Mapping[str, JsonLike] | None = None,
         with_embeddings: bool = False,
         touch: bool = True,
     ) -> list[MemoryHit]:
@@ -183,7 +184,7 @@ class MemoryStore:
         return memory
 
     async def count_agent_memories(
-        self, *, agent_name: str, user_id: str, metadata: dict[str, JsonValue] | None = None
+        self, *, agent_name: str, user_id: str, metadata: Mapping[str, JsonLike] | None = None
     ) -> int:
         """Count the unexpired memories of an agent about a user; 0 for unknown ones.
 
@@ -272,11 +273,11 @@ def _check_optional_embedding(
     return check_embedding("embedding", value, dimensions)
 
 
-def _check_optional_metadata(value: dict[str, JsonValue] | str | Unset | None) -> str | None:
+def _check_optional_metadata(value: Mapping[str, JsonLike] | str | Unset | None) -> str | None:
     return None if value is None or value is UNSET else _check_metadata("metadata", value)
 
 
-def _check_metadata(name: str, value: dict[str, JsonValue] | str) -> str:
+def _check_metadata(name: str, value: Mapping[str, JsonLike] | str) -> str:
     """Return the text of a JSON object; raise InvalidValue for text that jsonb cannot contain."""
     text = check_text(name, value) if isinstance(value, str) else check_json(name, value)
     try:

@@ -25,12 +25,12 @@ from agentrows.stores._items import (
     check_namespace,
     check_offset,
     check_space,
-    check_vector,
     match_patterns,
 )
 from agentrows.stores._requirements import STORE_ITEMS, STORE_VECTORS, VECTORS, require
 from agentrows.stores._retention import BATCH_SIZE, Batch, run_all_batches
 from agentrows.stores._table_retention import expired_store_items
+from agentrows.stores._vectors import check_vector
 from agentrows.validation import (
     check_choice,
     check_flag,
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from agentrows.db.executor import Executor
     from agentrows.gen.dbtx import DBTX
     from agentrows.gen.models import NewStoreItem, StoreHit, StoreItem
-    from agentrows.validation import VectorLike
+    from agentrows.gen.pgvectors import VectorLike
 
 __all__ = ["ItemStore", "StoreCondition"]
 

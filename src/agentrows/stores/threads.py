@@ -38,12 +38,11 @@ from agentrows.validation import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from pydantic import JsonValue
+    from collections.abc import Iterable, Mapping
 
     from agentrows.db.executor import Executor
     from agentrows.gen.models import ThreadAncestor, ThreadCheckpoint, ThreadHead
+    from agentrows.gen.pgjson import JsonLike
     from agentrows.stores._checkpoint_rows import FullKey
 
 HISTORY_LIMIT: Final = 1000
@@ -75,10 +74,10 @@ class ThreadStore:
         checkpoint_id: str,
         checkpoint: bytes,
         checkpoint_type: str,
-        metadata: dict[str, JsonValue],
+        metadata: Mapping[str, JsonLike],
         values: Iterable[NewChannelValue],
-        versions: dict[str, str],
-        optional_versions: dict[str, str] | None = None,
+        versions: Mapping[str, str],
+        optional_versions: Mapping[str, str] | None = None,
         checkpoint_ns: str = "",
         parent_checkpoint_id: str | None = None,
         run_id: str | None = None,
@@ -190,7 +189,7 @@ class ThreadStore:
         checkpoint_ns: str | None = None,
         checkpoint_id: str | None = None,
         before: str | None = None,
-        metadata: dict[str, JsonValue] | None = None,
+        metadata: Mapping[str, JsonLike] | None = None,
         limit: int | None = None,
     ) -> list[ThreadCheckpoint]:
         """Return a user's checkpoints with their values and writes, newest first.
@@ -281,8 +280,8 @@ class ThreadStore:
 
 
 def _check_versions(
-    versions: dict[str, str], optional: dict[str, str] | None, key: FullKey
-) -> dict[str, str]:
+    versions: Mapping[str, str], optional: Mapping[str, str] | None, key: FullKey
+) -> Mapping[str, str]:
     """Check the versions of channels, and return the optional ones."""
     optional = {} if optional is None else optional
     for name, group in (("versions", versions), ("optional_versions", optional)):
@@ -304,7 +303,7 @@ def _check_versions(
 
 
 def _check_values(
-    values: Iterable[NewChannelValue], versions: dict[str, str]
+    values: Iterable[NewChannelValue], versions: Mapping[str, str]
 ) -> tuple[NewChannelValue, ...]:
     batch = check_batch("values", values, NewChannelValue)
     for index, value in enumerate(batch):

@@ -29,7 +29,7 @@ __all__ = ["build"]
 # Modules that every package may have.
 FIXED_MODULES: Final = frozenset({
     "__init__", "dbtx", "enums", "models", "pgcomposites", "pgconverters", "pgcopy", "pgdriver",
-    "pghalfvectors", "pgvalues", "pgvectors",
+    "pghalfvectors", "pgjson", "pgvalues", "pgvectors",
 })  # fmt: skip
 
 

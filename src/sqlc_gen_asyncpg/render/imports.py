@@ -25,7 +25,8 @@ _LOCAL: Final = {
     ".pgvalues": (
         "Converted Encoder Given PgJson PgJsonText PgVectorList json_object json_text vector_text"
     ),
-    ".pgvectors": "PgVector",
+    ".pgjson": "JsonLike",
+    ".pgvectors": "PgVector VectorLike",
 }
 _INSTALLED: Final = frozenset({
     "annotated_types", "asyncpg", "numpy", "pgvector", "pydantic", "pydantic_extra_types",

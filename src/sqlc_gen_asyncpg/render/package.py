@@ -32,7 +32,8 @@ _EXTRAS: Final = {
     "pgdriver": "BitString|PgBits|PgRange|Range",
     "pghalfvectors": "PgHalfVector|PgSparseVector",
     "pgvalues": "Converted|Encoder|PgJson|PgJsonText|PgVectorList",
-    "pgvectors": "PgVector",
+    "pgjson": "JsonLike",
+    "pgvectors": "PgVector|VectorLike",
 }
 _FIXED: Final = frozenset({"dbtx", *_EXTRAS})
 

@@ -102,7 +102,8 @@ class TypeOverrides:
     def _json_type(self, hint: str) -> PyType:
         """Return the type of a column with values of this type as JSON."""
         if self.json == "text":
-            return PyType(hint, f"PgJsonText[{hint}]", hint, hint, encode=f"json_text:{hint}")
+            given = "JsonLike" if hint == "JsonValue" else hint
+            return PyType(hint, f"PgJsonText[{hint}]", given, given, encode=f"json_text:{hint}")
         return PyType(hint, f"PgJson[{hint}]", hint, hint, encode=f"json_object:{hint}")
 
     def _bare_type(self, py_type: str, pg_type: str) -> PyType:

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     import asyncpg
     from pydantic import JsonValue
 
-    from agentrows import PostgresClient
-    from agentrows.validation import VectorLike
+    from agentrows import PostgresClient, VectorLike
 
 Call: TypeAlias = "Callable[[PostgresClient, str], Awaitable[object]]"
 

@@ -242,6 +242,7 @@ async def test_wrong_arguments_are_refused_by_name(client: PostgresClient) -> No
     with pytest.raises(InvalidValue, match="more than once"):
         await client.store_items([item("a", "k"), item("a", "k")], user_id="mira")
     wrong: list[tuple[tuple[object, ...], str]] = [
+        (("n", "$eq", 1), r"conditions\[0\].path must be an iterable of texts, not one text"),
         ((("n",), "$gt", True), r"conditions\[0\].operand"),
         ((("n",), "$gt", None), r"conditions\[0\].operand"),
         ((("n",), "$eq", "a\0"), r"conditions\[0\].operand contains a NUL"),

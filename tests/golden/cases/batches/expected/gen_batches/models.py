@@ -5,6 +5,8 @@ import datetime as dt
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 
+from .pgjson import JsonLike
+
 __all__ = ["Event", "NewEvent"]
 
 
@@ -28,7 +30,7 @@ class NewEvent(BaseModel):
 
     id: str
     session_id: str | None = None
-    data: JsonValue | None = None
+    data: JsonLike | None = None
     at: AwareDatetime | None = Field(
         default=None,
         description='When the event happened; None if the time is "unknown".',

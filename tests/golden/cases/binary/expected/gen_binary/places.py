@@ -7,7 +7,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
 from decimal import Decimal
 from typing import Final
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, JsonValue, TypeAdapter
+from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter
 
 from place_types import Facts
 
@@ -15,6 +15,7 @@ from . import models
 from .dbtx import DBTX, CursorDBTX, affected, reader, require_aware, required
 from .pgcopy import CopyDBTX, copied, tuples
 from .pgdriver import BitString, PgBits, PgRange, Range
+from .pgjson import JsonLike
 from .pgvalues import Encoder, json_object
 
 __all__ = [
@@ -41,7 +42,7 @@ class CopyPlacesParams(BaseModel):
     id: int
     spot: models.Mark | None = None
     facts: Facts
-    extra: JsonValue | None = None
+    extra: JsonLike | None = None
     matrix: list[list[int]] | None = None
     times: list[list[AwareDatetime]] | None = None
     flags: PgBits | None = None
@@ -107,7 +108,7 @@ async def add_place(
     spot: models.Mark | None,
     spots: Sequence[models.Mark] | None,
     facts: Facts,
-    extra: JsonValue | None,
+    extra: JsonLike | None,
     cells: Sequence[int] | None,
     matrix: Sequence[Sequence[int]] | None,
     cube: Sequence[Sequence[Sequence[str]]] | None,

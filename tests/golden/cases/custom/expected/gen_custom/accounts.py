@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from shop_types import Change, Limits, Money, PreferencesOfOneAccount, Prefs, lock, money_to_db
 
@@ -15,6 +15,7 @@ from .dbtx import DBTX, CursorDBTX, affected, nested_reader, reader, require_awa
 from .pgconverters import PgMoney, PgMoneyArgument, PgSecretArgument
 from .pgcopy import CopyDBTX, copied, tuples
 from .pgdriver import Range
+from .pgjson import JsonLike
 from .pgvalues import Encoder, PgJson, json_object
 
 __all__ = [
@@ -130,7 +131,7 @@ class TurnPrefsParams(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    patch: JsonValue
+    patch: JsonLike
     id: int
 
 
@@ -210,7 +211,7 @@ async def add_account(
     history: Sequence[Change],
     limits: Limits | None,
     other: Prefs | None,
-    note: JsonValue | None,
+    note: JsonLike | None,
     balance: Money,
     steps: Sequence[Money] | None,
     pin: str | None,
@@ -516,7 +517,7 @@ PATCH_PREFS: Final = """-- name: PatchPrefs :one
 UPDATE account SET prefs = prefs || $1 WHERE id = $2 RETURNING balance AS total"""
 
 
-async def patch_prefs(db: DBTX, /, *, patch: JsonValue, id: int) -> Money | None:
+async def patch_prefs(db: DBTX, /, *, patch: JsonLike, id: int) -> Money | None:
     """Run PatchPrefs and return its row.
 
     ```sql

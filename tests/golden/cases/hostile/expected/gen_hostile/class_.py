@@ -5,10 +5,11 @@
 import datetime as dt
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from . import models
 from .dbtx import DBTX, reader
+from .pgjson import JsonLike
 
 __all__ = [
     "BACKSLASH",
@@ -118,7 +119,7 @@ async def set_odd(
     /,
     *,
     _x: str | None,
-    json: JsonValue | None,
+    json: JsonLike | None,
     dt_: dt.date | None,
     self_: str,
     id: str,
