@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import keyword
 import re
-import unicodedata
 from typing import TYPE_CHECKING, Final
 
+from sqlc_gen_asyncpg.errors import Refused
+from sqlc_gen_asyncpg.name_rules import check_name, normalized, usable_name
+
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
+
+    from sqlc_gen_asyncpg.name_rules import Position
 
 __all__ = [
-    "OWN_IMPORTS",
-    "RESERVED",
-    "STANDARD_IMPORTS",
-    "THIRD_PARTY_IMPORTS",
     "argument_name",
     "camel",
+    "class_name",
     "constant_name",
     "enum_member",
     "field_name",
     "function_name",
-    "is_private",
     "module_name",
+    "renamed",
     "singular",
     "snake",
 ]
@@ -35,63 +35,6 @@ INITIALISMS: Final = frozenset({
     "XSRF", "XSS", "YAML", "CrewAI", "GitHub", "GitLab", "GraphQL", "LangGraph", "OAuth", "OpenAI",
     "PostgreSQL",
 })  # fmt: skip
-
-# Attributes of pydantic's BaseModel; a field of that name would hide the method.
-MODEL_ATTRIBUTES: Final = frozenset({
-    "construct", "copy", "dict", "from_orm", "json", "model_computed_fields", "model_config",
-    "model_construct", "model_copy", "model_dump", "model_dump_json", "model_extra", "model_fields",
-    "model_fields_set", "model_json_schema", "model_parametrized_name", "model_post_init",
-    "model_rebuild", "model_validate", "model_validate_json", "model_validate_strings",
-    "parse_file", "parse_obj", "parse_raw", "schema", "schema_json", "update_forward_refs",
-    "validate",
-})  # fmt: skip
-
-# Imports of generated modules; nothing in them may have the same name.
-RESERVED: Final = frozenset({
-    "Annotated", "AsyncIterable", "AsyncIterator", "AwareDatetime", "BaseModel", "BitString",
-    "Composite", "ConfigDict", "Converted", "CopyDBTX", "CursorDBTX", "DBTX", "Decimal", "Encoder",
-    "Field", "Final", "Given", "HalfVector", "IPv4Address", "IPv4Interface", "IPv4Network",
-    "IPv6Address", "IPv6Interface", "IPv6Network", "Iterable", "JsonLike", "JsonValue",
-    "NaiveDatetime",
-    "PgAware", "PgBits", "PgHalfVector", "PgJson", "PgJsonText", "PgRange", "PgSparseVector",
-    "PgVector", "PgVectorList", "Range", "Row", "Sequence", "SparseVector", "TypeAdapter",
-    "TypeAlias", "UUID", "Vector", "VectorLike", "affected", "copied", "dt", "enum",
-    "enums", "json_object", "json_text", "models", "nested_reader", "reader", "require_aware",
-    "required", "tuples", "vector_text",
-})  # fmt: skip
-
-# Names that generated modules import, by module.
-STANDARD_IMPORTS: Final = {
-    "collections.abc": "AsyncIterable AsyncIterator Iterable Sequence",
-    "decimal": "Decimal",
-    "ipaddress": ("IPv4Address IPv4Interface IPv4Network IPv6Address IPv6Interface IPv6Network"),
-    "typing": "Annotated Final TypeAlias",
-    "uuid": "UUID",
-}
-THIRD_PARTY_IMPORTS: Final = {
-    "pgvector": "HalfVector SparseVector Vector",
-    "pydantic": ("AwareDatetime BaseModel ConfigDict Field JsonValue NaiveDatetime TypeAdapter"),
-}
-# The same as paths.
-OWN_IMPORTS: Final = frozenset(
-    f"{module}.{name}"
-    for module, names in {**STANDARD_IMPORTS, **THIRD_PARTY_IMPORTS}.items()
-    for name in names.split()
-)
-
-# Names that an annotation of the same class body may need.
-ANNOTATION_NAMES: Final = frozenset({
-    "bool", "bytes", "dict", "dt", "enums", "float", "int", "list", "models", "self", "str",
-})  # fmt: skip
-
-# Names that the body of a generated function uses.
-BODY_NAMES: Final = frozenset({
-    "affected", "cls", "copied", "db", "dict", "dt", "enums", "list", "models", "nested_reader",
-    "next", "reader", "require_aware", "required", "self", "tuple", "zip",
-})  # fmt: skip
-
-# The private constants of a generated module have no small letters in their names.
-_PRIVATE: Final = re.compile(r"_[^a-z]*")
 
 _UNINFLECTED: Final = frozenset({
     "analytics", "statistics", "physics", "ethics", "bias", "canvas", "chaos", "corps", "data",
@@ -143,7 +86,7 @@ def singular(table: str, exclude: Collection[str] = ()) -> str:
 def camel(name: str, initialisms: Collection[str] = ()) -> str:
     """Return `lg_checkpoint_write` as `LgCheckpointWrite`; existing capitals stay."""
     upper = {word.lower(): word for word in initialisms}
-    words = [word for word in re.split(r"[^0-9A-Za-z\u0080-\U0010ffff]+", _nfkc(name)) if word]
+    words = [word for word in re.split(r"[^0-9A-Za-z\u0080-\U0010ffff]+", normalized(name)) if word]
     joined = "".join(upper.get(word.lower(), word[:1].upper() + word[1:]) for word in words)
     return _identifier(joined, "T") or "T"
 
@@ -159,8 +102,29 @@ def snake(name: str, initialisms: Iterable[str] = ()) -> str:
             r"[A-Z]",
         ]
     )
-    words = re.findall(pattern, _nfkc(name))
+    words = re.findall(pattern, normalized(name))
     return "_".join(words).lower()
+
+
+def renamed(rename: Mapping[str, str], keys: Iterable[str], position: Position) -> str:
+    """Return the name that the option `rename` has for the first of these keys, or `""`.
+
+    Raises:
+        Refused: the name cannot be used in this position.
+
+    """
+    for key in keys:
+        if key in rename:
+            try:
+                return check_name(rename[key], position)
+            except Refused as error:
+                raise Refused(f"rename: {key}: {error}") from None
+    return ""
+
+
+def class_name(name: str, initialisms: Collection[str] = ()) -> str:
+    """Return the class of a table or a type: `lg_checkpoint_write` is `LgCheckpointWrite`."""
+    return usable_name(camel(name, initialisms), "class")
 
 
 def argument_name(name: str, constant: str) -> str:
@@ -169,33 +133,21 @@ def argument_name(name: str, constant: str) -> str:
     It hides no name that the function's body refers to: its constant, the module's private
     constants (readers, adapters, encoders), imports and built-in functions.
     """
-    argument = _identifier(name, "p")
-    hides = argument == constant or is_private(argument)
-    return argument + "_" if hides else _without_body_name(argument)
-
-
-def is_private(name: str) -> bool:
-    """Whether a private constant of a generated module may have this name."""
-    return bool(_PRIVATE.fullmatch(name))
+    return usable_name(_identifier(name, "p"), "argument", {constant})
 
 
 def function_name(query: str, initialisms: Iterable[str] = ()) -> str:
-    """Return the name of a query's function, which hides no built-in type."""
-    function = _without_body_name(_identifier(snake(query, initialisms), "p"))
-    return function + "_" if function in ANNOTATION_NAMES else function
+    """Return the name of a query's function, which hides no name that its module uses."""
+    words = snake(query, initialisms) or "query"
+    return usable_name(_identifier(words, "p"), "function")
 
 
 def field_name(name: str) -> str:
     """Return a column's name as a field: no keyword, no method of BaseModel, no leading `_`."""
     field = _identifier(_allowed(name).lstrip("_"), "column_") or "column"
-    taken = (
-        name.startswith("_")
-        or keyword.iskeyword(field)
-        or field in MODEL_ATTRIBUTES
-        or field in ANNOTATION_NAMES
-        or (field in RESERVED and field[:1].isupper())
-    )
-    return field + "_" if taken and not field.endswith("_") else field
+    if name.startswith("_") and not field.endswith("_"):
+        field += "_"
+    return usable_name(field, "field")
 
 
 def enum_member(value: str) -> str:
@@ -203,24 +155,18 @@ def enum_member(value: str) -> str:
     member = re.sub("_+", "_", _allowed(value)).strip("_").upper()
     if not member:
         return "EMPTY" if not value else "VALUE"
-    return _identifier(member, "VALUE_")
+    return usable_name(_identifier(member, "VALUE_"), "enum member")
 
 
 def constant_name(function: str) -> str:
     """Return the name of the constant with a function's SQL, as Python normalizes it."""
-    return _nfkc(function.rstrip("_").upper())
+    return usable_name(function.rstrip("_").upper(), "constant")
 
 
 def module_name(filename: str) -> str:
     """Return `user-events.sql` as `user_events`."""
     stem = filename.rpartition(".")[0] or filename
-    module = _identifier(stem, "m_").lower()
-    return module + "_" if keyword.iskeyword(module) else module
-
-
-def _without_body_name(name: str) -> str:
-    taken = keyword.iskeyword(name) or name in BODY_NAMES or name == "__debug__"
-    return name + "_" if taken else name
+    return usable_name(_identifier(stem, "m_").lower(), "module")
 
 
 def _identifier(name: str, prefix: str) -> str:
@@ -231,11 +177,7 @@ def _identifier(name: str, prefix: str) -> str:
 
 def _allowed(name: str) -> str:
     """Replace every character that Python does not allow in an identifier."""
-    normalized = _nfkc(name)
-    if f"a{normalized}".isidentifier():
-        return normalized
-    return "".join(char if ("a" + char).isidentifier() else "_" for char in normalized)
-
-
-def _nfkc(name: str) -> str:
-    return unicodedata.normalize("NFKC", name)
+    text = normalized(name)
+    if f"a{text}".isidentifier():
+        return text
+    return "".join(char if ("a" + char).isidentifier() else "_" for char in text)

@@ -289,7 +289,11 @@ def builtin(name: str) -> PyType:
 
 def check_not_shadowed(name: str) -> None:
     """Raise Refused for a type of the application that has the name of one of PostgreSQL."""
-    if name in _CAST_TO_TEXT or (name in PG_TYPES and name not in _EXTENSIONS):
+    bare = name.removeprefix("_")  # an array's type has the name of its elements' after a `_`
+    own = bare in _CAST_TO_TEXT or (bare in PG_TYPES and bare not in _EXTENSIONS)
+    if name in _ALIASES:
+        raise Refused(f"sqlc reports {name} for PostgreSQL's {_ALIASES[name]} too; rename it")
+    if own:
         raise Refused(f"PostgreSQL reads {name} as its own type of that name; rename it")
 
 

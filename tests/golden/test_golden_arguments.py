@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from golden.golden_cases import run, write_project
-from sqlc_gen_asyncpg import naming
+from sqlc_gen_asyncpg import name_rules, naming
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,16 +121,16 @@ async def test_argument_value_is_not_run_as_sql(database: str) -> None:
 def test_names_used_in_generated_bodies_are_unavailable_to_arguments(
     expected_packages: Path,
 ) -> None:
-    """A new function in a template must be added to naming.BODY_NAMES."""
+    """A new function in a template must be added to name_rules.BODY_NAMES."""
     unknown: set[str] = set()
     for path in expected_packages.rglob("*.py"):
         text = path.read_text()
         for node in ast.parse(text).body if "DO NOT EDIT" in text else ():
             if isinstance(node, ast.AsyncFunctionDef) and path.stem != "pgcopy":
                 unknown |= free_names(node)
-    plain = {each for each in unknown if not naming.is_private(each) and each.upper() != each}
+    plain = {each for each in unknown if not name_rules.is_private(each) and each.upper() != each}
     of_rows = {"copied", "tuples"}  # only in functions with the one argument `rows`
-    assert plain - of_rows <= naming.BODY_NAMES
+    assert plain - of_rows <= name_rules.BODY_NAMES
     assert {"affected", "required", "require_aware"} <= plain
 
 

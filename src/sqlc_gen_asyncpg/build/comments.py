@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sqlc_gen_asyncpg.errors import Refused
+from sqlc_gen_asyncpg.name_rules import check_name
 from sqlc_gen_asyncpg.pytypes import TypeText, parse_type
 from sqlc_gen_asyncpg.sqlfiles import read_sql, sql_files
 
@@ -149,7 +150,7 @@ class _CommentParts:
             return
         match line.strip().removeprefix("py:").split():
             case ["batch", argument, model] if self.batch is None:
-                self.batch = Batch(_python_name(argument), _python_name(model))
+                self.batch = Batch(_python_name(argument), _class_name(line, model))
             case ["param", name, *words] if words and name not in self.params:
                 self.params[name] = parse_type(" ".join(words))
             case ["column", name, *words] if words and name not in self.columns:
@@ -157,7 +158,7 @@ class _CommentParts:
             case ["doc", target, *words] if words:
                 self.model_docs.setdefault(target, []).append(" ".join(words))
             case ["row", name] if not self.row:
-                self.row = _python_name(name)
+                self.row = _class_name(line, name)
             case ["file"] if self.doc and not self.file_doc:
                 self.file_doc, self.doc = self.doc, []
             case ["one!" | "iterator" as flag] if flag not in self.flags:
@@ -179,6 +180,13 @@ def _python_name(text: str) -> str:
     if not text.isidentifier():
         raise Refused(f"{text!r} in a -- py: line is not a name in Python")
     return text
+
+
+def _class_name(line: str, text: str) -> str:
+    try:
+        return check_name(_python_name(text), "class")
+    except Refused as error:
+        raise Refused(f"-- {line.strip()}: {error}") from None
 
 
 def _trim(lines: list[str]) -> tuple[str, ...]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sqlc_gen_asyncpg import SQLC_VERSION, ir, naming
 from sqlc_gen_asyncpg.build.comments import read_file_comments
 from sqlc_gen_asyncpg.build.context import NamedModels
 from sqlc_gen_asyncpg.build.docstrings import apply_docstrings
+from sqlc_gen_asyncpg.build.module_names import check_models, check_module
 from sqlc_gen_asyncpg.build.query import BuiltQuery, build_query
 from sqlc_gen_asyncpg.build.unused_options import report_unused_options
 from sqlc_gen_asyncpg.errors import GeneratorError, Report
+from sqlc_gen_asyncpg.name_rules import FIXED_MODULES
 from sqlc_gen_asyncpg.options import parse_options
 from sqlc_gen_asyncpg.schema.models import read_catalog
 
@@ -25,34 +26,6 @@ if TYPE_CHECKING:
     from sqlc_gen_asyncpg.schema.catalog import Catalog
 
 __all__ = ["build"]
-
-# Modules that every package may have.
-FIXED_MODULES: Final = frozenset({
-    "__init__", "dbtx", "enums", "models", "pgcomposites", "pgconverters", "pgcopy", "pgdriver",
-    "pghalfvectors", "pgjson", "pgvalues", "pgvectors",
-})  # fmt: skip
-
-
-@dataclass(slots=True)
-class _ModuleNames:
-    """The names of one module, each with the thing that has it."""
-
-    report: Report
-    module: str
-    owners: dict[str, str] = field(default_factory=dict[str, str])
-
-    def add(self, name: str, owner: str, key: str) -> bool:
-        """Add a name; report it if it is taken, with `key` as the name to change in `rename`."""
-        other = self.owners.get(name)
-        if name in naming.RESERVED:
-            other = "an import of the generated code"
-        if other:
-            self.report.add(
-                self.module,
-                f"{owner} would be called {name}, as {other} is; rename one: rename: {{{key}: …}}",
-            )
-        self.owners[name] = owner
-        return not other
 
 
 def build(request: protocol.Request, directory: str = "") -> ir.Package:
@@ -76,10 +49,7 @@ def build(request: protocol.Request, directory: str = "") -> ir.Package:
     report_unused_options(catalog, request, report)
     named = [model for name, model in sorted(named_models.models.items()) if name not in tables]
     written = _written_tables(catalog, named, modules)
-    _check_models(catalog, written, named, report)
-    for module in modules:
-        for model in module.models:
-            _check_fields(module.filename, model, catalog, report)
+    check_models(catalog, written, named, report)
     report.raise_if_any()
     models = [catalog.tables[key].model for key in written]
     package = ir.Package(
@@ -176,25 +146,14 @@ def _modules(
         if built:
             files.setdefault(query.filename, []).append(built)
     return tuple(
-        _module(filename, queries, catalog.overrides.imports, report)
-        for filename, queries in sorted(files.items())
+        _module(filename, queries, catalog, report) for filename, queries in sorted(files.items())
     )
 
 
 def _module(
-    filename: str, queries: list[BuiltQuery], imports: dict[str, str], report: Report
+    filename: str, queries: list[BuiltQuery], catalog: Catalog, report: Report
 ) -> ir.Module:
-    names = _ModuleNames(report, filename, {name: f"{name} of an override" for name in imports})
-    for built in queries:
-        function = built.function
-        key = function.query
-        owner = f"query {key}"
-        if names.add(function.name, owner, key):
-            names.add(function.constant, owner, key)
-        if function.iterator:
-            names.add(f"iter_{function.name}", f"the iterator of {key}", key)
-        for model in built.models:
-            names.add(model.name, f"a model of query {key}", key)
+    check_module(filename, queries, catalog, report)
     for built in queries[1:]:
         if built.file_doc:
             message = "-- py: file goes above the first query of a file"
@@ -206,35 +165,3 @@ def _module(
         functions=tuple(built.function for built in queries),
         models=tuple(model for built in queries for model in built.models),
     )
-
-
-def _check_models(
-    catalog: Catalog, written: list[tuple[str, str]], named: list[ir.Model], report: Report
-) -> None:
-    owners = {name: f"{name} of an override" for name in catalog.overrides.imports}
-    names = _ModuleNames(report, "models", owners)
-    for key in written:
-        table = catalog.tables[key]
-        for problem in table.problems:
-            report.add_line(problem)
-        full_name = catalog.full_name(key)
-        names.add(table.model.name, f"table {full_name}", full_name)
-    for model in named:
-        names.add(model.name, f"the model {model.name} of a -- py: line", model.name)
-    for model in (*(catalog.tables[key].model for key in written), *named):
-        _check_fields("models", model, catalog, report)
-    names = _ModuleNames(report, "enums")
-    for name in sorted(catalog.enums):
-        names.add(name, f"enum {name}", name)
-
-
-def _check_fields(where: str, model: ir.Model, catalog: Catalog, report: Report) -> None:
-    """Report fields that hide an imported type, which an annotation of the class would mean."""
-    imports = catalog.overrides.imports
-    for name in (model_field.name for model_field in model.fields):
-        if name in imports:
-            report.add(
-                where,
-                f"{model.name}: field {name} has the name of {imports[name]}.{name} of an "
-                "override; import that under another name",
-            )

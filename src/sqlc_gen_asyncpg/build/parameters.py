@@ -9,6 +9,7 @@ from sqlc_gen_asyncpg import ir, naming
 from sqlc_gen_asyncpg.build.query_types import parameter_column
 from sqlc_gen_asyncpg.errors import AlreadyReported, Refused
 from sqlc_gen_asyncpg.infer.type_errors import STRINGS
+from sqlc_gen_asyncpg.name_rules import check_name
 from sqlc_gen_asyncpg.pytypes import Type
 from sqlc_gen_asyncpg.sql import nodes
 
@@ -93,8 +94,10 @@ def _check_free(name: str, existing: Container[str]) -> None:
 
 
 def _batch_argument(name: str, model: str, constant: str) -> ir.Argument:
-    if naming.argument_name(name, constant) != name:
-        raise Refused(f"-- py: batch {name}: an argument cannot have this name; choose another")
+    try:
+        check_name(name, "argument", {constant})
+    except Refused as error:
+        raise Refused(f"-- py: batch {name} {model}: {error}") from None
     annotation = f"Sequence[models.{model}]"
     return ir.Argument(name, annotation, ir.Field(naming.field_name(name), f"list[models.{model}]"))
 

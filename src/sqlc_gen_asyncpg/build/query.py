@@ -180,7 +180,7 @@ def _nullable_parameters(context: QueryContext) -> set[int]:
 
 def _function(context: QueryContext) -> ir.Function:
     query, options = context.query, context.catalog.options
-    name = options.rename.get(query.name)
+    name = naming.renamed(options.rename, (query.name,), "function")
     name = name or naming.function_name(query.name, options.initialisms)
     constant = naming.constant_name(name)
     arguments, binds = arguments_and_binds(context, constant)

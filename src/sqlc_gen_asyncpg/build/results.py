@@ -97,16 +97,24 @@ def _inferred_columns(context: QueryContext) -> list[tuple[protocol.Column, _Inf
 
 
 def _embedded_names(context: QueryContext) -> list[str]:
-    """Return the names of embedded models: their tables', or the aliases of repeated tables."""
+    """Return the names of embedded models: their tables', or the aliases of those of one name.
+
+    Tables of two schemas may have one name; without aliases the second gets a number.
+    """
     columns = context.query.columns
-    key = context.catalog.key
-    tables = [key(column.embed) for column in columns if column.embed]
+    tables = [column.embed.name for column in columns if column.embed]
     if len(set(tables)) == len(tables):
         return [column.name for column in columns]
-    return [
-        alias if column.embed and tables.count(key(column.embed)) > 1 else column.name
-        for column, alias in zip(columns, _aliases(context), strict=True)
-    ]
+    embeds: dict[str, protocol.Name] = {}
+    names: list[str] = []
+    for column, alias in zip(columns, _aliases(context), strict=True):
+        name, number = column.name, 2
+        if column.embed and tables.count(column.embed.name) > 1:
+            name = alias
+            while embeds.setdefault(name, column.embed) != column.embed:
+                name, number = f"{alias}_{number}", number + 1
+        names.append(name)
+    return names
 
 
 def _aliases(context: QueryContext) -> list[str]:

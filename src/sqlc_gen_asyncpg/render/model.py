@@ -15,15 +15,14 @@ __all__ = ["render_model"]
 
 def render_model(model: ir.Model, imports: Imports, *, inside_models: bool = False) -> list[str]:
     """Return the lines of the class; inside of models.py other models have their bare names."""
-    base = "Composite" if model.is_composite else "BaseModel"
-    imports.use(base)
+    base = imports.named("Composite" if model.is_composite else "BaseModel")
     lines = [f"class {model.name}({base}):", *([*docstring(model.doc, 4), ""] if model.doc else [])]
     config = _config(model)
     if config:
-        imports.use("ConfigDict")
-        lines += [*call("model_config = ConfigDict(", config, ")", 4), ""]
+        config_dict = imports.named("ConfigDict")
+        lines += [*call(f"model_config = {config_dict}(", config, ")", 4), ""]
     for field in model.fields:
-        annotation = field.annotation
+        annotation = imports.named(field.annotation)
         if inside_models:
             annotation = annotation.replace("models.", "")
         lines += _field(field, annotation, imports)
@@ -46,7 +45,6 @@ def _config(model: ir.Model) -> list[str]:
 
 
 def _field(field: ir.Field, annotation: str, imports: Imports) -> list[str]:
-    imports.use(annotation)
     head = f"{field.name}: {annotation}"
     items: list[str] = []
     if field.alias:
@@ -56,7 +54,6 @@ def _field(field: ir.Field, annotation: str, imports: Imports) -> list[str]:
         items.append(f"description={string(field.description)}")
     if not items:
         return [f"    {head} = None" if field.default_none else f"    {head}"]
-    imports.use("Field")
     if field.default_none:
         items.insert(0, "default=None")
-    return call(f"{head} = Field(", items, ")", 4)
+    return call(f"{head} = {imports.named('Field')}(", items, ")", 4)

@@ -46,7 +46,7 @@ class Catalog:
     )
     enums: dict[str, ir.Enum] = field(default_factory=dict[str, "ir.Enum"])
     enum_types: dict[str, PyType] = field(default_factory=dict[str, PyType])
-    refused_enums: set[str] = field(default_factory=set[str])
+    refused_types: set[str] = field(default_factory=set[str])
     composites: dict[str, str] = field(default_factory=dict[str, str])
     composite_models: dict[str, ir.Model] = field(default_factory=dict[str, "ir.Model"])
     composite_types: dict[str, PyType] = field(default_factory=dict[str, PyType])
@@ -137,8 +137,8 @@ class Catalog:
             Refused: there is none.
 
         """
-        if pg_type in self.refused_enums:
-            raise AlreadyReported(f"enum {pg_type} was refused")
+        if pg_type in self.refused_types:
+            raise AlreadyReported(f"type {pg_type} was refused")
         if pg_type in self.enum_types:
             return self.enum_types[pg_type]
         if pg_type in self.composite_types:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sqlc_gen_asyncpg import ir, naming
-from sqlc_gen_asyncpg.errors import Refused, Report
+from sqlc_gen_asyncpg.errors import AlreadyReported, Refused, Report
+from sqlc_gen_asyncpg.name_rules import check_name
 from sqlc_gen_asyncpg.pytypes import PyType, Type, check_not_shadowed, normal_name
 from sqlc_gen_asyncpg.schema.catalog import Catalog, TableModel
 from sqlc_gen_asyncpg.schema.ddl import read_schema
@@ -51,8 +52,8 @@ def row_field(catalog: Catalog, column: protocol.Column, name: str, py_type: Typ
     renamed = ""
     if column.table and name == (column.original_name or column.name):
         schema, table = catalog.key(column.table)
-        rename = catalog.options.rename
-        renamed = rename.get(f"{table}.{name}") or rename.get(f"{schema}.{table}.{name}", "")
+        keys = (f"{table}.{name}", f"{schema}.{table}.{name}")
+        renamed = naming.renamed(catalog.options.rename, keys, "field")
     field_name = renamed or naming.field_name(name)
     alias = name if field_name != name else ""
     return ir.Field(field_name, py_type.row, alias, " ".join(catalog.comment(column).split()))
@@ -67,9 +68,9 @@ def _add_types(catalog: Catalog, schema: protocol.Schema, report: Report) -> Non
             check_not_shadowed(prefix + name)
     for enum in schema.enums:
         with report.catch(f"enum {prefix}{enum.name}"):
-            catalog.refused_enums.add(prefix + enum.name)
+            catalog.refused_types.add(prefix + enum.name)
             _add_enum(catalog, prefix + enum.name, enum)
-            catalog.refused_enums.discard(prefix + enum.name)
+            catalog.refused_types.discard(prefix + enum.name)
 
 
 def _read_files(
@@ -87,8 +88,11 @@ def _read_files(
     catalog.domains = schema_files.domains
     for name, fields in schema_files.composites.items():
         if name in catalog.composites:
+            reported = len(report.problems)
             with report.catch(f"type {name}"):
                 _add_composite(catalog, name, fields)
+            if len(report.problems) > reported:
+                catalog.refused_types.add(name)
     return request
 
 
@@ -97,12 +101,16 @@ def _add_composite(catalog: Catalog, name: str, fields: dict[str, tuple[str, int
 
     A type with a field that cannot be read or bound may not be used itself.
     """
-    title = catalog.options.rename.get(name) or naming.camel(name, catalog.options.initialisms)
+    title = naming.renamed(catalog.options.rename, (name,), "class")
+    title = title or naming.class_name(name, catalog.options.initialisms)
     model_fields: list[ir.Field] = []
     for key, (pg_type, dims) in fields.items():
         try:
             py_type = Type(catalog.base(pg_type), nullable=True, dims=dims)
             _check_composite_field(catalog, pg_type, py_type)
+        except AlreadyReported:
+            catalog.refused_types.add(name)
+            return
         except Refused as error:
             catalog.composites[name] = f", and its field {key} cannot be read: {error}"
             return
@@ -127,14 +135,15 @@ def _check_composite_field(catalog: Catalog, pg_type: str, py_type: Type) -> Non
 
 def _add_enum(catalog: Catalog, pg_type: str, enum: protocol.Enum) -> None:
     check_not_shadowed(pg_type)
-    name = catalog.options.rename.get(pg_type)
-    name = name or naming.camel(pg_type.replace(".", "_"), catalog.options.initialisms)
+    name = naming.renamed(catalog.options.rename, (pg_type,), "class")
+    name = name or naming.class_name(pg_type.replace(".", "_"), catalog.options.initialisms)
     doc = _lines(enum.comment) or (f"The values of type {pg_type}.",)
     _put_enum(catalog, pg_type, ir.Enum(name, doc, _members(catalog, pg_type, enum.values)))
     catalog.enum_types[pg_type] = PyType.same(f"enums.{name}")
 
 
 def _declare_enum(catalog: Catalog, name: str, values: tuple[str, ...]) -> None:
+    check_name(name, "class")
     doc = ("Values of a text column, which the database does not enforce.",)
     enum = ir.Enum(name, doc, _members(catalog, name, values), enforced=False)
     if catalog.enums.get(name) != enum:
@@ -160,7 +169,8 @@ def _members(catalog: Catalog, enum: str, values: tuple[str, ...]) -> tuple[tupl
     members: dict[str, str] = {}
     for value in values:
         key = f"{enum}.{value}"
-        name = catalog.options.rename.get(key) or naming.enum_member(value)
+        name = naming.renamed(catalog.options.rename, (key,), "enum member")
+        name = name or naming.enum_member(value)
         if name in members:
             raise Refused(
                 f"{members[name]!r} and {value!r} would both be {name}; "
@@ -183,22 +193,22 @@ def _table(catalog: Catalog, schema: str, table: protocol.Table) -> TableModel:
                     f"rename one: rename: {{{full_name}.{column.name}: …}}"
                 )
             fields[field.name] = field
+    title = _table_title(catalog, schema, table.name)
+    with report.catch(f"table {full_name}"):
+        keys = (full_name, f"{schema}.{table.name}")
+        title = naming.renamed(catalog.options.rename, keys, "class") or title
     doc = _lines(table.comment) or (f"A row of {full_name}.",)
     comments = {column.name: column.comment for column in table.columns}
-    model = ir.Model(_table_title(catalog, schema, table.name), doc, tuple(fields.values()))
+    model = ir.Model(title, doc, tuple(fields.values()))
     return TableModel(model, comments, tuple(report.problems))
 
 
 def _table_title(catalog: Catalog, schema: str, table: str) -> str:
     options = catalog.options
-    full_name = catalog.full_name((schema, table))
-    renamed = options.rename.get(full_name) or options.rename.get(f"{schema}.{table}")
-    if renamed:
-        return renamed
     if not options.emit_exact_table_names:
         table = naming.singular(table, options.inflection_exclude_table_names)
     default = schema == catalog.default_schema
-    return naming.camel(table if default else f"{schema}_{table}", options.initialisms)
+    return naming.class_name(table if default else f"{schema}_{table}", options.initialisms)
 
 
 def _lines(comment: str) -> tuple[str, ...]:

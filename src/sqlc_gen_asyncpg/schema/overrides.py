@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlc_gen_asyncpg import naming
 from sqlc_gen_asyncpg.errors import AlreadyReported, Refused
+from sqlc_gen_asyncpg.name_rules import OWN_IMPORTS, RESERVED, is_private
 from sqlc_gen_asyncpg.pytypes import PG_TYPES, PYTHON_NAMES, PyType
 
 if TYPE_CHECKING:
@@ -123,11 +124,13 @@ class TypeOverrides:
         module, _, name = path.rpartition(".")
         if module == "datetime" and name in _DATETIME_NAMES:
             return f"dt.{name}"
-        if path in naming.OWN_IMPORTS:
+        if path in OWN_IMPORTS:
             return name
         if path in {"typing.Any", "typing_extensions.Any"}:
             raise Refused("Any is not allowed: give a type, or object")
-        if name in naming.RESERVED or hasattr(builtins, name):
+        if name.startswith("__"):
+            raise Refused(f"{path}: Python changes {name} in a class; import it under another name")
+        if name in {*RESERVED, "model_config"} or is_private(name) or hasattr(builtins, name):
             raise Refused(
                 f"{path}: generated code has another {name}; import it under another name"
             )

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from sqlc_gen_asyncpg import naming
+from sqlc_gen_asyncpg import name_rules, naming
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_field_name_hides_no_other_name(name: str, field: str) -> None:
 
 def test_all_attributes_of_a_model_are_reserved() -> None:
     public = {each for each in dir(BaseModel) if not each.startswith("_")}
-    assert public <= naming.MODEL_ATTRIBUTES
+    assert public <= name_rules.MODEL_ATTRIBUTES
 
 
 @given(st.text(min_size=1))
@@ -104,7 +104,7 @@ def test_any_column_name_becomes_a_valid_pydantic_field(name: str) -> None:
     assert field.isidentifier()
     assert not keyword.iskeyword(field)
     assert not field.startswith("_")
-    assert field not in naming.MODEL_ATTRIBUTES
+    assert field not in name_rules.MODEL_ATTRIBUTES
 
 
 @given(st.text(min_size=1) | st.from_regex(r"_?[A-Z_0-9]+", fullmatch=True), st.text(min_size=1))

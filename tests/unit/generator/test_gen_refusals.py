@@ -193,7 +193,7 @@ REFUSED = {
     "BatchName": (
         ":exec",
         "-- py: batch list NewItem\nDELETE FROM item WHERE id = ANY(@ids::text[])",
-        "-- py: batch list: an argument cannot have this name",
+        "-- py: batch list NewItem: list cannot be the name of an argument; write list_",
     ),
     "RowOne": (":many", "-- py: row Shared\nSELECT id, note FROM item", ""),
     "RowTwo": (
@@ -331,7 +331,7 @@ def test_columns_of_tables_are_refused_too(problems: list[str]) -> None:
 OTHER = "CREATE TABLE item (id text PRIMARY KEY);"
 PLAIN = "-- name: A :exec\nDELETE FROM item;"
 
-TAKEN_QUERIES = ["GetURL", "GetUrl", "Lower", "lower"]
+TAKEN_QUERIES = ["GetURL", "GetUrl", "Lower", "lower", "日本", "Go"]
 TAKEN_SCHEMA = """
 CREATE SCHEMA app;
 CREATE TYPE sign AS ENUM ('+', '-');
@@ -339,17 +339,23 @@ CREATE TABLE item (id text PRIMARY KEY, _x int, x_ int);
 CREATE TABLE items (id text);
 CREATE TABLE app.item (id int);
 CREATE TABLE app_items (id int, data jsonb);
-CREATE TABLE fields (id int);
+CREATE TABLE fields (id int, note text);
+CREATE TYPE face AS ENUM ('ok');
 CREATE TYPE berth AS (pier int);
 CREATE TABLE app.berths (id int);
 CREATE TYPE app_berth AS (pier int);
 """
+TAKEN_RENAME = {"fields": "_Field", "fields.note": "mro", "face.ok": "title", "Go": "required"}
 TAKEN = [
     "query GetUrl would be called get_url, as query GetURL is; rename one: rename: {GetUrl: …}",
     "query lower would be called lower, as query Lower is",
     "table items would be called Item, as table item is; rename one: rename: {items: …}",
     "would be called AppItem, as table",
-    "table fields would be called Field, as an import",
+    "table fields: rename: fields: _Field cannot be the name of a class; write Field_",
+    "column note: rename: fields.note: mro cannot be the name of a field; write mro_",
+    "enum face: rename: face.ok: title cannot be the name of an enum member; write title_",
+    "Go: rename: Go: required cannot be the name of a function; write required_",
+    "日本: the function and the constant of its SQL would both be called 日本, which has no small",
     "a second field would be called x_; rename one: rename: {item.x_: …}",
     "a type and a table would both be AppBerth; rename the table: rename: {app.berths: …}",
     "'+' and '-' would both be VALUE; rename one: rename: {sign.-: …}",
@@ -370,7 +376,7 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         tmp_path_factory.mktemp("taken"),
         "\n".join(queries),
         schema=TAKEN_SCHEMA,
-        options={"overrides": overrides},
+        options={"overrides": overrides, "rename": TAKEN_RENAME},
     )
 
 

@@ -1,0 +1,111 @@
+"""The names of each generated module: no two things have one name, and no field hides a type.
+
+The imports of `models.py` and `enums.py` give way to classes of the same name. In the module of a
+query file every other name is usable beside the imports of generated code, and a type of the
+application is imported under its own name.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sqlc_gen_asyncpg import ir
+    from sqlc_gen_asyncpg.build.query import BuiltQuery
+    from sqlc_gen_asyncpg.errors import Report
+    from sqlc_gen_asyncpg.schema.catalog import Catalog
+
+__all__ = ["check_models", "check_module"]
+
+_NAME: Final = re.compile(r"(?<![\w.])[^\W\d]\w*")
+
+
+@dataclass(slots=True)
+class _ModuleNames:
+    """The names of one module, each with the thing that has it."""
+
+    report: Report
+    module: str
+    owners: dict[str, str] = field(default_factory=dict[str, str])
+
+    def add(self, name: str, owner: str, key: str) -> bool:
+        """Add a name; report it if it is taken, with `key` as the name to change in `rename`."""
+        other = self.owners.get(name)
+        if other:
+            self.report.add(
+                self.module,
+                f"{owner} would be called {name}, as {other} is; rename one: rename: {{{key}: …}}",
+            )
+        self.owners[name] = owner
+        return not other
+
+
+def check_module(
+    filename: str, queries: list[BuiltQuery], catalog: Catalog, report: Report
+) -> None:
+    """Report the names of a query file's module that two of its things would have."""
+    imports = catalog.overrides.imports
+    names = _ModuleNames(report, filename, {name: f"{name} of an override" for name in imports})
+    for built in queries:
+        function = built.function
+        key = function.query
+        owner = f"query {key}"
+        if function.constant == function.name:
+            report.add(
+                f"{filename}: {key}",
+                f"the function and the constant of its SQL would both be called {function.name}, "
+                f"which has no small letters; rename the query: rename: {{{key}: …}}",
+            )
+        elif names.add(function.name, owner, key):
+            names.add(function.constant, owner, key)
+        if function.iterator:
+            names.add(f"iter_{function.name}", f"the iterator of {key}", key)
+        for model in built.models:
+            names.add(model.name, f"a model of query {key}", key)
+            _check_fields(filename, model, catalog, report)
+
+
+def check_models(
+    catalog: Catalog, tables: Iterable[tuple[str, str]], named: Iterable[ir.Model], report: Report
+) -> None:
+    """Report the problems of these tables, and the names in `models.py` that are taken twice."""
+    names = _ModuleNames(report, "models")
+    for key in tables:
+        table = catalog.tables[key]
+        for problem in table.problems:
+            report.add_line(problem)
+        full_name = catalog.full_name(key)
+        names.add(table.model.name, f"table {full_name}", full_name)
+        _check_fields("models", table.model, catalog, report)
+    for model in named:
+        names.add(model.name, f"the model {model.name} of a -- py: line", model.name)
+        _check_fields("models", model, catalog, report)
+
+
+def _check_fields(where: str, model: ir.Model, catalog: Catalog, report: Report) -> None:
+    """Report fields that hide a type, which an annotation of the class would mean."""
+    inside_models = where == "models"
+    used: set[str] = set()
+    for model_field in model.fields:
+        annotation = model_field.annotation
+        used.update(
+            _NAME.findall(annotation.replace("models.", "") if inside_models else annotation)
+        )
+    for name in (model_field.name for model_field in model.fields):
+        imported = catalog.overrides.imports.get(name)
+        if name in used and imported:
+            report.add(
+                where,
+                f"{model.name}: field {name} has the name of {imported}.{name} of an "
+                "override; import that under another name",
+            )
+        elif name in used:
+            report.add(
+                where,
+                f"{model.name}: field {name} has the name of the class {name}, which an "
+                "annotation needs; give the class another name: rename: {…}",
+            )
