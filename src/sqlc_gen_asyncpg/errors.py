@@ -6,12 +6,35 @@ sqlc shows a plugin's stderr only if its exit code is not 0, so there are no war
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
-__all__ = ["AlreadyReported", "GeneratorError", "InternalError", "Refused", "Report"]
+__all__ = ["AlreadyReported", "GeneratorError", "InternalError", "Place", "Refused", "Report"]
+
+
+class Place(Protocol):
+    """The subject of a problem; `str()` is its position and its name."""
+
+    def of_directive(self, words: str) -> Place:
+        """Return the place of the line `-- py:` that begins with these words."""
+        ...
+
+    def of_token(self, offset: int) -> Place:
+        """Return the place of the token with this offset in the SQL."""
+        ...
 
 
 class Refused(Exception):
-    """A thing that cannot be generated; the message names the problem and its cure."""
+    """A thing that cannot be generated; the message names the problem and its cure.
+
+    The cause, if it is known more exactly than the query: the line `-- py:` that begins with
+    `directive`, or the token with this `offset` in the SQL.
+    """
+
+    def __init__(self, message: str, *, directive: str = "", offset: int | None = None) -> None:
+        """Store the message and its cause."""
+        super().__init__(message)
+        self.directive = directive
+        self.offset = offset
 
 
 class AlreadyReported(Refused):
@@ -36,7 +59,7 @@ class Report:
 
     problems: list[str] = field(default_factory=list[str])
 
-    def add(self, where: str, message: object) -> None:
+    def add(self, where: str | Place, message: object) -> None:
         """Add a problem of `where`."""
         self.add_line(" ".join(f"{where}: {message}".split()))
 
@@ -50,7 +73,7 @@ class Report:
         if self.problems:
             raise GeneratorError(self.problems)
 
-    def catch(self, where: str) -> _Catch:
+    def catch(self, where: str | Place) -> _Catch:
         """Return a context that adds a Refused as a problem of `where` and suppresses it."""
         return _Catch(self, where)
 
@@ -58,7 +81,7 @@ class Report:
 @dataclass(slots=True)
 class _Catch:
     report: Report
-    where: str
+    where: str | Place
 
     def __enter__(self) -> None:
         """Do nothing."""
@@ -68,5 +91,10 @@ class _Catch:
         if not isinstance(error, Refused):
             return False
         if not isinstance(error, AlreadyReported):
-            self.report.add(self.where, error)
+            where = self.where
+            if error.directive and not isinstance(where, str):
+                where = where.of_directive(error.directive)
+            if error.offset is not None and not isinstance(where, str):
+                where = where.of_token(error.offset)
+            self.report.add(where, error)
         return True

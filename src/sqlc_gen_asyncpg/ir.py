@@ -138,7 +138,7 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """One query."""
+    """One query; `place` is its position and its name, as problems with it are reported."""
 
     query: str
     command: Command
@@ -153,6 +153,7 @@ class Function:
     always_row: bool
     iterator: bool
     copy: Copy | None = None
+    place: str = ""
 
     @property
     def of_many(self) -> bool:

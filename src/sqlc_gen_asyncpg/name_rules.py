@@ -70,8 +70,8 @@ RESERVED: Final = frozenset({
     "PgAware", "PgBits", "PgHalfVector", "PgJson", "PgJsonText", "PgRange", "PgSparseVector",
     "PgVector", "PgVectorList", "Range", "Row", "Sequence", "SparseVector", "TypeAdapter",
     "TypeAlias", "UUID", "Vector", "VectorLike", "affected", "copied", "dt", "enum",
-    "enums", "json_object", "json_text", "models", "nested_reader", "reader", "require_aware", "required", "tuples",
-    "vector_text",
+    "enums", "json_object", "json_text", "models", "nested_reader", "reader", "require_aware",
+    "required", "tuples", "vector_text",
 })  # fmt: skip
 
 # Built-in types of annotations.

@@ -76,11 +76,12 @@ def test_check_reports_differences_from_the_schema(
         database,
         "ALTER TABLE item ALTER note DROP NOT NULL, ALTER size TYPE numeric, DROP made",
     )
+    queries = Path(project).with_name("query.sql")
     assert check(["--dsn", database, "--file", project]) == 1
     assert capsys.readouterr().out.splitlines() == [
         "table item: column note is NOT NULL in the schema's files, but not on the server",
-        'query.sql: GetItem: the server refuses it: column "made" does not exist',
-        "query.sql: Sizes: the result is int | None, the server has numeric",
+        f'{queries}:2:1: GetItem: the server refuses it: column "made" does not exist',
+        f"{queries}:4:1: Sizes: the result is int | None, the server has numeric",
         "2 queries checked, 3 problems",
     ]
 
@@ -140,7 +141,7 @@ def test_check_of_a_refused_query_has_its_own_exit_code(
 ) -> None:
     write_project(tmp_path, query="-- name: A :one\nSELECT $1::text;", options={"package": "gen"})
     assert check(["--dsn", database, "--file", str(tmp_path / "sqlc.json")]) == 2
-    assert "query.sql: A: " in capsys.readouterr().err
+    assert "query.sql:2:8: A: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("form", ['"{}"', "'{}'", "{}"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib
+import re
 import sys
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -217,7 +218,8 @@ async def test_wrong_annotation_is_reported(
 ) -> None:
     await connection.execute("ALTER TABLE loose ALTER COLUMN a TYPE integer USING 1")
     reported = await contradictions(connection, package)
-    assert "writes.sql: CopyLabels: a is str | None, the server has int4" in reported
+    line = next(line for line in reported if "CopyLabels" in line)
+    assert re.fullmatch(r".*writes\.sql:\d+:1: CopyLabels: a is str \| None, .* has int4", line)
     kind = (await connection.prepare("SELECT 1")).get_attributes()[0].type
     assert agrees("int", kind)
     assert not agrees("str", kind)
@@ -229,5 +231,5 @@ def test_check_command_accepts_the_package(database: str, tmp_path: Path) -> Non
     assert "sqlc" in completed.stderr
     completed = run(CASES_FOLDER / CASE, "sqlc-gen-asyncpg", "check", "--dsn", database)
     assert completed.returncode == 1
-    assert "reads.sql: Lowered: the server refuses it" in completed.stdout
+    assert re.search(r"reads\.sql:\d+:1: Lowered: the server refuses it", completed.stdout)
     assert "problems" in completed.stdout.splitlines()[-1]

@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
+from sqlc_gen_asyncpg.build.places import QuerySource
 from sqlc_gen_asyncpg.errors import Refused
 from sqlc_gen_asyncpg.name_rules import check_name
 from sqlc_gen_asyncpg.pytypes import TypeText, parse_type
@@ -29,16 +31,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Batch", "Directives", "FileComments", "parse_comments", "read_file_comments"]
 
-_QUERY_NAME: Final = re.compile(r"--\s*name:\s*(\w+)\s*:")
+_QUERY_NAME: Final = re.compile(r"(?:^|;\s*)(--|/\*)\s*name:\s*(\w+)\s*:")
 _COMMENT: Final = "--"
 
 
 @dataclass(frozen=True, slots=True)
 class FileComments:
-    """The comment next to a query's name, and the comments above the first query of its file."""
+    """The comment next to a query's name, and the comments above the first query of its file.
+
+    `source` is where the query is; no other query has this place.
+    """
 
     doc: tuple[str, ...]
     head: tuple[str, ...] = ()
+    source: QuerySource | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +85,12 @@ def read_file_comments(
 
 
 def _read_file(path: Path, comments: dict[tuple[str, str], FileComments]) -> None:
-    lines = read_sql(path).splitlines()
-    first = True
+    text = read_sql(path)
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
+    offsets = [0, *accumulate(len(line) + 1 for line in text.split("\n"))]
+    layouts: list[tuple[str, int, int, int, int]] = []
     for number, line in enumerate(lines):
-        match = _QUERY_NAME.match(line)
+        match = _QUERY_NAME.search(line)
         if not match:
             continue
         start, end = number, number + 1
@@ -90,10 +98,15 @@ def _read_file(path: Path, comments: dict[tuple[str, str], FileComments]) -> Non
             start -= 1
         while end < len(lines) and lines[end].startswith(_COMMENT):
             end += 1
-        head = _file_head(lines[:start]) if first else ()
-        doc = tuple(text[2:] for text in [*lines[start:number], *lines[number + 1 : end]])
-        comments.setdefault((path.name, match[1]), FileComments(doc, head))
-        first = False
+        layouts.append((match[2], start, offsets[number] + match.start(1), number, end))
+    starts = [offsets[start] for _, start, *_ in layouts]
+    for index, (name, start, annotation, number, end) in enumerate(layouts):
+        head = () if index else _file_head(lines[:start])
+        doc = tuple(line[2:] for line in [*lines[start:number], *lines[number + 1 : end]])
+        source = QuerySource(
+            str(path), text, starts[index], annotation, [*starts, len(text)][index + 1]
+        )
+        comments.setdefault((path.name, name), FileComments(doc, head, source))
 
 
 def _file_head(lines: list[str]) -> tuple[str, ...]:
@@ -114,7 +127,11 @@ def parse_comments(comments: tuple[str, ...], own: FileComments | None = None) -
     parsed = _CommentParts()
     for text in comments:
         for line in text.split("\n"):
-            parsed.add_line(line.removeprefix(" ").rstrip())
+            try:
+                parsed.add_line(line.removeprefix(" ").rstrip())
+            except Refused as error:
+                error.directive = line.strip().removeprefix("py:")
+                raise
     if own is not None and not parsed.file_doc:
         parsed.doc, parsed.file_doc = _without_directives(own.doc), _without_directives(own.head)
     return Directives(

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from sqlc_gen_asyncpg.errors import Refused
+from sqlc_gen_asyncpg.sql import nodes
 
 if TYPE_CHECKING:
     from sqlc_gen_asyncpg import ir, protocol
     from sqlc_gen_asyncpg.build.comments import Directives
+    from sqlc_gen_asyncpg.build.places import QueryPlace
     from sqlc_gen_asyncpg.build.query_types import Analysis
     from sqlc_gen_asyncpg.errors import Report
     from sqlc_gen_asyncpg.schema.catalog import Catalog
@@ -35,7 +37,8 @@ class NamedModels:
         existing = self.models.setdefault(model.name, model)
         same_fields = field_signature(existing) == field_signature(model)
         if not same_fields or existing.is_input != model.is_input:
-            raise Refused(f"there is another {model.name} with other fields; rename this one")
+            message = f"there is another {model.name} with other fields; rename this one"
+            raise Refused(message, directive="batch" if model.is_input else "row")
 
     def document(self, target: str, lines: tuple[str, ...]) -> None:
         """Set the docstring of a model, or the description of a field, of `Model.field`.
@@ -45,7 +48,8 @@ class NamedModels:
 
         """
         if target in self.documented:
-            raise Refused(f"-- py: doc {target}: another query has this line; write it once")
+            message = f"-- py: doc {target}: another query has this line; write it once"
+            raise Refused(message, directive=f"doc {target}")
         self.documented.add(target)
         name, _, field_name = target.partition(".")
         model = self.models[name]
@@ -53,7 +57,8 @@ class NamedModels:
             self.models[name] = replace(model, doc=lines)
             return
         if field_name not in {model_field.name for model_field in model.fields}:
-            raise Refused(f"-- py: doc {target}: {name} has no such field")
+            message = f"-- py: doc {target}: {name} has no such field"
+            raise Refused(message, directive=f"doc {target}")
         fields = tuple(
             replace(model_field, description=" ".join(lines))
             if model_field.name == field_name
@@ -76,12 +81,34 @@ class QueryContext:
     named_models: NamedModels
     report: Report
     query: protocol.Query
+    where: QueryPlace
     directives: Directives
     title: str
     models: list[ir.Model]
     analysis: Analysis | None = None
 
-    @property
-    def where(self) -> str:
-        """The file and the name of the query, as problems are reported for it."""
-        return f"{self.query.filename}: {self.query.name}"
+    def place_of_parameter(self, number: int) -> QueryPlace:
+        """Return the place of a parameter; that of the syntax error if the query has one."""
+        if self.analysis is None:
+            return self.where.of_syntax_error()
+        return self.where.of_parameter(number)
+
+    def place_of_column(self, number: int) -> QueryPlace:
+        """Return the place of the result with this index, where embedded ones are expanded."""
+        if self.analysis is None:
+            return self.where.of_syntax_error()
+        items = result_items(self.analysis.query.body)
+        return self.where.of_token(items[number].start) if number < len(items) else self.where
+
+
+def result_items(body: nodes.Body) -> tuple[nodes.Item, ...]:
+    """Return the expressions of a statement's result, which of a UNION are those of its first."""
+    match body:
+        case nodes.Select():
+            return body.items
+        case nodes.Dml():
+            return body.returning
+        case nodes.SetOp():
+            return result_items(body.left.body)
+        case _:
+            return ()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from sqlc_gen_asyncpg import ir
     from sqlc_gen_asyncpg.build.query import BuiltQuery
-    from sqlc_gen_asyncpg.errors import Report
+    from sqlc_gen_asyncpg.errors import Place, Report
     from sqlc_gen_asyncpg.schema.catalog import Catalog
 
 __all__ = ["check_models", "check_module"]
@@ -32,12 +32,12 @@ class _ModuleNames:
     module: str
     owners: dict[str, str] = field(default_factory=dict[str, str])
 
-    def add(self, name: str, owner: str, key: str) -> bool:
+    def add(self, name: str, owner: str, key: str, place: str | Place = "") -> bool:
         """Add a name; report it if it is taken, with `key` as the name to change in `rename`."""
         other = self.owners.get(name)
         if other:
             self.report.add(
-                self.module,
+                place or self.module,
                 f"{owner} would be called {name}, as {other} is; rename one: rename: {{{key}: …}}",
             )
         self.owners[name] = owner
@@ -51,22 +51,22 @@ def check_module(
     imports = catalog.overrides.imports
     names = _ModuleNames(report, filename, {name: f"{name} of an override" for name in imports})
     for built in queries:
-        function = built.function
+        function, place = built.function, built.place
         key = function.query
         owner = f"query {key}"
         if function.constant == function.name:
             report.add(
-                f"{filename}: {key}",
+                place,
                 f"the function and the constant of its SQL would both be called {function.name}, "
                 f"which has no small letters; rename the query: rename: {{{key}: …}}",
             )
-        elif names.add(function.name, owner, key):
-            names.add(function.constant, owner, key)
+        elif names.add(function.name, owner, key, place):
+            names.add(function.constant, owner, key, place)
         if function.iterator:
-            names.add(f"iter_{function.name}", f"the iterator of {key}", key)
+            names.add(f"iter_{function.name}", f"the iterator of {key}", key, place)
         for model in built.models:
-            names.add(model.name, f"a model of query {key}", key)
-            _check_fields(filename, model, catalog, report)
+            names.add(model.name, f"a model of query {key}", key, place)
+            _check_fields(place, model, catalog, report)
 
 
 def check_models(
@@ -79,16 +79,23 @@ def check_models(
         for problem in table.problems:
             report.add_line(problem)
         full_name = catalog.full_name(key)
-        names.add(table.model.name, f"table {full_name}", full_name)
-        _check_fields("models", table.model, catalog, report)
+        place = catalog.positions.place("models", "relation", *key)
+        names.add(table.model.name, f"table {full_name}", full_name, place)
+        _check_fields(place, table.model, catalog, report, inside_models=True)
     for model in named:
         names.add(model.name, f"the model {model.name} of a -- py: line", model.name)
-        _check_fields("models", model, catalog, report)
+        _check_fields("models", model, catalog, report, inside_models=True)
 
 
-def _check_fields(where: str, model: ir.Model, catalog: Catalog, report: Report) -> None:
+def _check_fields(
+    where: str | Place,
+    model: ir.Model,
+    catalog: Catalog,
+    report: Report,
+    *,
+    inside_models: bool = False,
+) -> None:
     """Report fields that hide a type, which an annotation of the class would mean."""
-    inside_models = where == "models"
     used: set[str] = set()
     for model_field in model.fields:
         annotation = model_field.annotation

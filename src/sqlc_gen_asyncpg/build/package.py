@@ -85,7 +85,7 @@ def _check_composites(catalog: Catalog, report: Report) -> None:
         name = table.model.name
         if name in catalog.composite_models:
             report.add(
-                "models",
+                catalog.positions.place("models", "relation", *key),
                 f"a type and a table would both be {name}; rename the table: "
                 f"rename: {{{catalog.full_name(key)}: …}}",
             )
@@ -133,15 +133,15 @@ def _modules(
     files: dict[str, list[BuiltQuery]] = {}
     modules: dict[str, str] = {}
     for query in request.queries:
+        own = comments.get((query.filename, query.name))
         module = naming.module_name(query.filename)
         same = modules.setdefault(module, query.filename) == query.filename
         if not same or module in FIXED_MODULES:
             other = "a generated module" if module in FIXED_MODULES else modules[module]
             report.add(
-                query.filename,
+                f"{own.source.path}:1:1" if own and own.source else query.filename,
                 f"its module would be {module}.py, as that of {other}; rename the file",
             )
-        own = comments.get((query.filename, query.name))
         built = build_query(query, catalog, named_models, report, own)
         if built:
             files.setdefault(query.filename, []).append(built)
@@ -157,7 +157,7 @@ def _module(
     for built in queries[1:]:
         if built.file_doc:
             message = "-- py: file goes above the first query of a file"
-            report.add(f"{filename}: {built.function.query}", message)
+            report.add(built.place.of_directive("file"), message)
     return ir.Module(
         name=naming.module_name(filename),
         filename=filename,

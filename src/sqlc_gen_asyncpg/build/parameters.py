@@ -59,7 +59,8 @@ def arguments_and_binds(
             binds.append(_bind(argument.name, py_type))
     if batch:
         if not columns:
-            raise Refused(f"-- py: batch {batch.argument}: the query has no array parameters")
+            message = f"-- py: batch {batch.argument}: the query has no array parameters"
+            raise Refused(message, directive="batch")
         doc = (f"One of the `{batch.argument}` of {context.query.name}.",)
         model = ir.Model(batch.model, doc, tuple(columns.values()), is_input=True)
         context.named_models.share(model)
@@ -97,7 +98,8 @@ def _batch_argument(name: str, model: str, constant: str) -> ir.Argument:
     try:
         check_name(name, "argument", {constant})
     except Refused as error:
-        raise Refused(f"-- py: batch {name} {model}: {error}") from None
+        message = f"-- py: batch {name} {model}: {error}"
+        raise Refused(message, directive="batch") from None
     annotation = f"Sequence[models.{model}]"
     return ir.Argument(name, annotation, ir.Field(naming.field_name(name), f"list[models.{model}]"))
 
@@ -122,7 +124,7 @@ def _parameter_types(context: QueryContext) -> dict[str, Type]:
     types: dict[str, Type] = {}
     arrays: set[int] = set()
     for parameter in context.query.parameters:
-        with context.report.catch(context.where):
+        with context.report.catch(context.place_of_parameter(parameter.number)):
             name, py_type = _parameter(context, parameter)
             if name in types:
                 raise Refused(f"two parameters would be called {name}; {_NAME_PARAMETERS}")
@@ -131,14 +133,14 @@ def _parameter_types(context: QueryContext) -> dict[str, Type]:
                 arrays.add(parameter.number)
     for number in sorted(_compared_with_any(context.analysis) - arrays) if types else ():
         context.report.add(
-            context.where,
+            context.place_of_parameter(number),
             f"${number} in ANY(…) must be an array; cast it: ANY(${number}::text[])",
         )
     names = {parameter.column.name for parameter in context.query.parameters}
     for name in context.directives.params:
         if name not in names:
             message = f"-- py: param {name}: there is no parameter of that name"
-            context.report.add(context.where, message)
+            context.report.add(context.where.of_directive(f"param {name}"), message)
     return types
 
 
@@ -166,7 +168,8 @@ def _parameter(context: QueryContext, parameter: protocol.Parameter) -> tuple[st
     except AlreadyReported:
         raise
     except Refused as error:
-        raise Refused(f"parameter {column.name}: {error}") from None
+        cause = f"param {column.name}" if column.name in context.directives.params else ""
+        raise Refused(f"parameter {column.name}: {error}", directive=cause) from None
     return column.name, Type(py_type.base, dims=1) if column.is_slice else py_type
 
 

@@ -11,6 +11,7 @@ from sqlc_gen_asyncpg.build.comments import parse_comments
 from sqlc_gen_asyncpg.build.context import QueryContext
 from sqlc_gen_asyncpg.build.copy import copy_target
 from sqlc_gen_asyncpg.build.parameters import arguments_and_binds, params_model
+from sqlc_gen_asyncpg.build.places import QueryPlace
 from sqlc_gen_asyncpg.build.query_types import analyse
 from sqlc_gen_asyncpg.build.results import query_result
 from sqlc_gen_asyncpg.build.slices import mask, rewrite_slices
@@ -53,6 +54,7 @@ class BuiltQuery:
     function: ir.Function
     models: tuple[ir.Model, ...]
     file_doc: tuple[str, ...]
+    place: QueryPlace
 
 
 def build_query(
@@ -68,29 +70,30 @@ def build_query(
         InternalError: the generator has a fault.
 
     """
-    where = f"{query.filename}: {query.name}"
+    where = QueryPlace(query, comments.source if comments else None)
     reported = len(report.problems)
     built = None
     try:
         with report.catch(where):
-            built = _build(query, catalog, named_models, report, comments)
+            built = _build(where, catalog, named_models, report, comments)
     except Exception as error:
         raise InternalError(f"{where}: internal error: {error!r}") from error
     return built if len(report.problems) == reported else None
 
 
 def _build(
-    query: protocol.Query,
+    where: QueryPlace,
     catalog: Catalog,
     named_models: NamedModels,
     report: Report,
     comments: FileComments | None,
 ) -> BuiltQuery:
+    query = where.query
     if catalog.options.unnamed_parameters == "number":
         query = _name_by_number(query)
     directives = parse_comments(query.comments, comments)
     title = naming.camel(query.name)
-    context = QueryContext(catalog, named_models, report, query, directives, title, [])
+    context = QueryContext(catalog, named_models, report, query, where, directives, title, [])
     _check_command(context)
     _check_text(context)
     context.analysis = analyse(query, catalog, _nullable_parameters(context))
@@ -98,7 +101,7 @@ def _build(
         raise Refused(f"PostgreSQL refuses it: {context.analysis.type_errors[0]}")
     function = _function(context)
     _document_models(context)
-    return BuiltQuery(function, tuple(context.models), directives.file_doc)
+    return BuiltQuery(function, tuple(context.models), directives.file_doc, where)
 
 
 def _document_models(context: QueryContext) -> None:
@@ -112,7 +115,8 @@ def _document_models(context: QueryContext) -> None:
         if name not in named or name in schema_models:
             raise Refused(
                 f"-- py: doc {target}: {name} must be a model of -- py: row or -- py: batch in "
-                "this query; COMMENT ON documents the model of a table"
+                "this query; COMMENT ON documents the model of a table",
+                directive=f"doc {target}",
             )
         context.named_models.document(target, lines)
 
@@ -140,11 +144,13 @@ def _check_command(context: QueryContext) -> None:
     if command not in get_args(ir.Command):
         raise Refused(f"{command} is not known; there are {', '.join(get_args(ir.Command))}")
     if directives.one and command != ":one":
-        raise Refused(f"-- py: one! goes with :one, not with {command}")
+        raise Refused(f"-- py: one! goes with :one, not with {command}", directive="one!")
     if directives.iterator and command != ":many":
-        raise Refused(f"-- py: iterator goes with :many, not with {command}")
+        message = f"-- py: iterator goes with :many, not with {command}"
+        raise Refused(message, directive="iterator")
     if directives.row and command not in _WITH_RESULT:
-        raise Refused(f"-- py: row goes with :one and :many, not with {command}")
+        message = f"-- py: row goes with :one and :many, not with {command}"
+        raise Refused(message, directive="row")
 
 
 def _check_text(context: QueryContext) -> None:
@@ -158,11 +164,13 @@ def _check_text(context: QueryContext) -> None:
     if name := _LEFT_NAME.search(text):
         if name[1] and name[1] not in ":[":  # PostgreSQL reads `=@` as one operator
             raise Refused(
-                f"{name[2]} is not a parameter here; put a blank before it, or write sqlc.arg"
+                f"{name[2]} is not a parameter here; put a blank before it, or write sqlc.arg",
+                offset=name.start(),
             )
         raise Refused(
             f"sqlc does not replace {name[2] or name[0]} there, as in SQL/JSON; name the value in "
-            "a subquery: FROM (SELECT @x::text AS x) AS given"
+            "a subquery: FROM (SELECT @x::text AS x) AS given",
+            offset=name.start(2) if name[2] else name.start(),
         )
     if len(context.query.parameters) > MAX_PARAMETERS:
         raise Refused(f"more than {MAX_PARAMETERS:,} parameters; pass arrays and unnest them")
@@ -208,6 +216,7 @@ def _function(context: QueryContext) -> ir.Function:
         result=result,
         always_row=query.cmd == ":one" and (context.directives.one or always_row),
         iterator=query.cmd == ":many" and (options.emit_iterators or context.directives.iterator),
+        place=str(context.where),
     )
 
 

@@ -39,8 +39,9 @@ def query_result(context: QueryContext) -> ir.Scalar | ir.Record:
     shape: list[str | ir.Embedded] = []
     types: list[Type] = []
     names = _embedded_names(context)
+    starts = [0, *accumulate(_width(context, column) for column in columns)]
     for number, (column, inferred) in enumerate(_inferred_columns(context), start=1):
-        with context.report.catch(context.where):
+        with context.report.catch(context.place_of_column(starts[number - 1])):
             if column.embed:
                 field, embedded = _embedded(context, column, inferred, names[number - 1])
                 shape.append(embedded)
@@ -55,12 +56,13 @@ def query_result(context: QueryContext) -> ir.Scalar | ir.Record:
     for name in context.directives.columns:
         if name not in sql_names:
             message = f"-- py: column {name}: there is no column of that name"
-            context.report.add(context.where, message)
+            context.report.add(context.where.of_directive(f"column {name}"), message)
     if len(columns) == 1 and not any(_is_outer(part) for part in shape):
         if context.directives.row:
             raise Refused(
                 f"-- py: row {context.directives.row}: one column is returned as it is, not as a "
-                "row"
+                "row",
+                directive="row",
             )
         return _single(fields, shape, types)
     return _record(context, tuple(fields.values()), tuple(shape))
@@ -139,9 +141,10 @@ def _split_mark(column: protocol.Column) -> tuple[str, str]:
 
 
 def _width(context: QueryContext, column: protocol.Column) -> int:
+    """Return the number of results of a column; the model of a table may lack refused ones."""
     catalog = context.catalog
-    table = catalog.tables.get(catalog.key(column.embed)) if column.embed else None
-    return len(table.model.fields) if table else 1
+    columns = catalog.schema.tables.get(catalog.key(column.embed)) if column.embed else None
+    return len(columns) if columns else 1
 
 
 def _column(
@@ -164,7 +167,8 @@ def _column(
                 "sqlc does not know the columns of a function in FROM; name them there, as in "
                 f"FROM f(…) AS {name}(a, b), and list them: {name}.a"
             )
-        raise Refused(f"column {name}: {message}") from None
+        cause = f"column {name}" if directive else ""
+        raise Refused(f"column {name}: {message}", directive=cause) from None
     if mark:
         py_type = py_type.with_null(nullable=mark == "?")
     if mark == "!" and py_type.nullable_element:

@@ -41,7 +41,7 @@ async def contradictions(
         models = {f"models.{model.name}": model for model in package.models}
         models.update({model.name: model for model in module.models})
         for function in module.functions:
-            where = f"{module.filename}: {function.query}"
+            where = function.place
             try:
                 statement = await connection.prepare(function.sql)
             except asyncpg.PostgresError as error:

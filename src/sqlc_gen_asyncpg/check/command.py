@@ -55,7 +55,7 @@ _PLUGIN_PATH: Final = re.compile(
 _RECORDER: Final = """#!{python}
 import os, sys
 folder = {folder!r}
-name = os.path.join(folder, f"{{len(os.listdir(folder)):04}}.json")
+name = os.path.join(folder, f"{{len(os.listdir(folder)):04}}-{{os.getpid()}}.json")
 with open(name, "wb") as file:
     file.write(sys.stdin.buffer.read())
 print('{{"files": []}}')

@@ -9,6 +9,7 @@ from sqlc_gen_asyncpg.errors import AlreadyReported, Refused
 from sqlc_gen_asyncpg.infer.scope import Schema
 from sqlc_gen_asyncpg.pytypes import PYTHON_NAMES, PyType, Type, builtin, normal_name
 from sqlc_gen_asyncpg.schema.overrides import TypeOverrides, matches_column
+from sqlc_gen_asyncpg.schema.positions import SchemaPositions
 
 if TYPE_CHECKING:
     from sqlc_gen_asyncpg import ir, protocol
@@ -55,6 +56,7 @@ class Catalog:
     )
     domains: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
     schema: Schema = field(default_factory=lambda: Schema("public", {}))
+    positions: SchemaPositions = field(default_factory=SchemaPositions)
     schema_names: set[str] = field(default_factory=set[str])
     seen_types: set[str] = field(default_factory=set[str])
     used_names: set[str] = field(default_factory=set[str])

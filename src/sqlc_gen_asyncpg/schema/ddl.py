@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from sqlc_gen_asyncpg.infer.values import Candidate
 
-__all__ = ["SchemaFiles", "read_schema", "read_text"]
+__all__ = ["SchemaFiles", "read_schema", "read_text", "split_statements"]
 
 _RELATIONS: Final = ("table", "view", "materialized", "foreign")
 _FUNCTIONS: Final = ("function", "procedure", "routine", "aggregate")
@@ -94,7 +94,7 @@ def read_text(text: str, schema_files: SchemaFiles | None = None) -> SchemaFiles
 
     """
     schema_files = schema_files or SchemaFiles()
-    for statement in _statements(tokenize(text)):
+    for statement in split_statements(tokenize(text)):
         try:
             _read_statement(Stream(statement), schema_files)
         except (RecursionError, SqlSyntaxError):
@@ -102,7 +102,8 @@ def read_text(text: str, schema_files: SchemaFiles | None = None) -> SchemaFiles
     return schema_files
 
 
-def _statements(tokens: list[Token]) -> Iterator[list[Token]]:
+def split_statements(tokens: list[Token]) -> Iterator[list[Token]]:
+    """Yield the statements ALTER, CREATE and DROP, each with an end."""
     start, depth = 0, 0
     for index, token in enumerate(tokens):
         if token.kind == "op":

@@ -8,9 +8,11 @@ from sqlc_gen_asyncpg import ir, naming
 from sqlc_gen_asyncpg.errors import AlreadyReported, Refused, Report
 from sqlc_gen_asyncpg.name_rules import check_name
 from sqlc_gen_asyncpg.pytypes import PyType, Type, check_not_shadowed, normal_name
+from sqlc_gen_asyncpg.schema.alterations import table_key
 from sqlc_gen_asyncpg.schema.catalog import Catalog, TableModel
 from sqlc_gen_asyncpg.schema.ddl import read_schema
 from sqlc_gen_asyncpg.schema.overrides import JSON_TYPES, TypeOverrides
+from sqlc_gen_asyncpg.schema.positions import SchemaPositions
 from sqlc_gen_asyncpg.schema.views import read_tables
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ def read_catalog(
     """
     overrides = TypeOverrides(options.json, options.vector)
     catalog = Catalog(options, request.default_schema, overrides)
+    catalog.positions = SchemaPositions(request.schema_paths, directory)
     for schema in request.schemas:
         _add_types(catalog, schema, report)
     for override in options.overrides:
@@ -64,10 +67,13 @@ def _add_types(catalog: Catalog, schema: protocol.Schema, report: Report) -> Non
     catalog.schema_names.add(schema.name)
     for name in schema.composites:
         catalog.composites[prefix + name] = ""
-        with report.catch(f"type {prefix}{name}"):
+        with report.catch(
+            catalog.positions.place(f"type {prefix}{name}", "type", schema.name, name)
+        ):
             check_not_shadowed(prefix + name)
     for enum in schema.enums:
-        with report.catch(f"enum {prefix}{enum.name}"):
+        subject = f"enum {prefix}{enum.name}"
+        with report.catch(catalog.positions.place(subject, "type", schema.name, enum.name)):
             catalog.refused_types.add(prefix + enum.name)
             _add_enum(catalog, prefix + enum.name, enum)
             catalog.refused_types.discard(prefix + enum.name)
@@ -89,7 +95,10 @@ def _read_files(
     for name, fields in schema_files.composites.items():
         if name in catalog.composites:
             reported = len(report.problems)
-            with report.catch(f"type {name}"):
+            place = catalog.positions.place(
+                f"type {name}", "type", *table_key(tuple(name.split(".")))
+            )
+            with report.catch(place):
                 _add_composite(catalog, name, fields)
             if len(report.problems) > reported:
                 catalog.refused_types.add(name)
@@ -185,7 +194,9 @@ def _table(catalog: Catalog, schema: str, table: protocol.Table) -> TableModel:
     full_name = catalog.full_name((schema, table.name))
     fields: dict[str, ir.Field] = {}
     for column in table.columns:
-        with report.catch(f"table {full_name}: column {column.name}"):
+        subject = f"table {full_name}: column {column.name}"
+        place = catalog.positions.place(subject, "relation", schema, table.name, column.name)
+        with report.catch(place):
             field = row_field(catalog, column, column.name, catalog.column_type(column))
             if field.name in fields:
                 raise Refused(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 if TYPE_CHECKING:
@@ -209,10 +209,11 @@ Expr: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An expression of a SELECT list."""
+    """An expression of a SELECT list; `start` is its offset in the text."""
 
     expr: Expr
     alias: str = ""
+    start: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,5 +352,5 @@ def walk(part: object, *, queries: bool = False) -> Iterator[object]:
             yield from walk(item, queries=queries)
     elif is_dataclass(part) and (queries or not isinstance(part, Query)):
         yield part
-        for field in fields(part):
-            yield from walk(getattr(part, field.name), queries=queries)
+        for each in fields(part):
+            yield from walk(getattr(part, each.name), queries=queries)

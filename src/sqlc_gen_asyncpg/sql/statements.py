@@ -28,14 +28,22 @@ def parse(sql: str) -> nodes.Query:
     """Parse one statement, with or without semicolons at its end.
 
     Raises:
-        SqlSyntaxError: the statement has a syntax that this parser does not support.
+        SqlSyntaxError: the statement has a syntax that this parser does not support; with the
+            position.
 
     """
     stream = Stream(tokenize(sql))
     try:
-        query = Statements(stream).query()
+        return _statement(stream)
     except RecursionError as error:
         raise SqlSyntaxError("the statement is nested too deeply") from error
+    except SqlSyntaxError as error:
+        error.position = stream.here.start
+        raise
+
+
+def _statement(stream: Stream) -> nodes.Query:
+    query = Statements(stream).query()
     while stream.take(";"):
         pass
     if stream.here.kind != "end":
@@ -215,13 +223,14 @@ class Statements:
         if stream.at("from"):
             return ()
         while not items or stream.take(","):
+            start = stream.here.start
             expr = self.expressions.expression()
             alias = ""
             if stream.take("as") or (
                 stream.here.kind in {"word", "quoted"} and not self._at_clause()
             ):
                 alias = stream.name()
-            items.append(nodes.Item(expr, alias))
+            items.append(nodes.Item(expr, alias, start))
         return tuple(items)
 
     def _at_clause(self) -> bool:

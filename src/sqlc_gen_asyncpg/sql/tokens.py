@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 __all__ = ["Kind", "SqlSyntaxError", "Token", "tokenize"]
@@ -37,7 +37,7 @@ _MAY_END_WITH_SIGN: Final = re.compile(r"[~!@#%^&|`?]")
 
 
 class SqlSyntaxError(Exception):
-    """SQL that the parser cannot read; `position` is set if the text has no valid token there."""
+    """SQL that the parser cannot read; `position` is an offset in the text, if it is known."""
 
     def __init__(self, message: str, position: int | None = None) -> None:
         """Store the reason and the offset in the text."""
@@ -47,10 +47,14 @@ class SqlSyntaxError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A word in lower case, a quoted name in its own case, a literal or an operator."""
+    """A word in lower case, a quoted name in its own case, a literal or an operator.
+
+    `start` is its offset in the text.
+    """
 
     kind: Kind
     text: str
+    start: int = field(default=0, compare=False)
 
 
 def tokenize(sql: str) -> list[Token]:
@@ -66,24 +70,25 @@ def tokenize(sql: str) -> list[Token]:
         match = _TOKEN.match(sql, position)
         if match is None:
             raise SqlSyntaxError(_token_error(sql, position), position)
-        position = match.end()
+        start, position = position, match.end()
         kind, text = match.lastgroup, match[0]
         if match["string"]:
             text, position = _whole_string(sql, text, position)
-            tokens.append(Token("string", text))
+            tokens.append(Token("string", text, start))
         elif kind == "block":
             position = _end_of_block(sql, position)
         elif kind == "word":
-            tokens.append(Token("word", text.lower() if text.isascii() else _fold(text)))
+            word = text.lower() if text.isascii() else _fold(text)
+            tokens.append(Token("word", word, start))
         elif kind == "quoted":
-            tokens.append(Token("quoted", text[1:-1].replace('""', '"')))
+            tokens.append(Token("quoted", text[1:-1].replace('""', '"'), start))
         elif kind == "op":
             operator = _first_operator(text)
             position -= len(text) - len(operator)
-            tokens.append(Token("op", operator))
+            tokens.append(Token("op", operator, start))
         elif kind in {"param", "number"}:
-            tokens.append(Token("param" if kind == "param" else "number", text))
-    tokens.append(Token("end", ""))
+            tokens.append(Token("param" if kind == "param" else "number", text, start))
+    tokens.append(Token("end", "", length))
     return tokens
 
 

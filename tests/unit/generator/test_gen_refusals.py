@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -282,6 +283,9 @@ REFUSED = {
 }
 
 
+QUERIES = "\n".join(f"-- name: {name} {cmd}\n{sql};\n" for name, (cmd, sql, _) in REFUSED.items())
+
+
 def lines_of(stderr: str) -> list[str]:
     """The plugin's lines in what sqlc printed."""
     text = stderr.partition("error running command ")[2]
@@ -311,21 +315,30 @@ def refused(
 @pytest.fixture(scope="module")
 def problems(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """All refused queries in one file, so that sqlc runs once."""
-    texts = [f"-- name: {name} {cmd}\n{sql};\n" for name, (cmd, sql, _) in REFUSED.items()]
-    return refused(tmp_path_factory.mktemp("refused"), "\n".join(texts))
+    return refused(tmp_path_factory.mktemp("refused"), QUERIES)
 
 
 @pytest.mark.parametrize("name", sorted(REFUSED))
 def test_query_is_refused_with_its_cure(name: str, problems: list[str]) -> None:
     message = REFUSED[name][2]
-    mine = [line for line in problems if line.startswith(f"query.sql: {name}: ")]
+    first = QUERIES[: QUERIES.index(f"-- name: {name} ")].count("\n") + 1
+    last = first + REFUSED[name][1].count("\n") + 1
+    mine = [line for line in problems if re.match(rf"query\.sql:\d+:\d+: {name}: ", line)]
+    assert all(first <= int(line.split(":")[1]) <= last for line in mine), mine
     assert len(mine) == bool(message), mine
     assert message in "".join(mine)
 
 
 def test_columns_of_tables_are_refused_too(problems: list[str]) -> None:
-    found = [line.split(":")[:2] for line in problems if line.startswith("table ")]
-    assert found == [["table item", " column spot"]]
+    found = [line.split(":")[:5] for line in problems if line.startswith("schema.sql")]
+    assert found == [["schema.sql", "11", "5", " table item", " column spot"]]
+
+
+def test_problems_with_queries_and_the_schema_have_a_position(
+    problems: list[str], taken: list[str], custom: list[str]
+) -> None:
+    for line in [*problems, *taken, *custom]:
+        assert re.match(r"(query|schema)\.sql:\d+:\d+: |options: ", line), line
 
 
 OTHER = "CREATE TABLE item (id text PRIMARY KEY);"
@@ -597,7 +610,7 @@ def test_copyfrom_of_a_refused_column_names_the_parameter(schema: str, tmp_path:
     lines = lines_of(done.stderr)
     assert done.returncode == 1
     assert [each for each in lines if COPIES[schema] in each]
-    assert all(each.startswith("query.sql: Copy: parameter") for each in lines)
+    assert all(re.match(r"query\.sql:2:\d+: Copy: parameter", each) for each in lines)
 
 
 @pytest.mark.parametrize(
@@ -611,7 +624,7 @@ def test_copyfrom_of_a_refused_column_names_the_parameter(schema: str, tmp_path:
         (
             {"py_type": "str", "column": "*.nothing"},
             "CREATE TYPE kind AS ENUM ('a b', 'a-b');",
-            f"enum kind: {COLLIDE} rename one: rename: {{kind.a-b: …}}",
+            f"schema.sql:1:13: enum kind: {COLLIDE} rename one: rename: {{kind.a-b: …}}",
         ),
     ],
 )
