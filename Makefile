@@ -74,8 +74,7 @@ generate: $(READY) ## Write src/agentrows/gen from migrations/ and queries/.
 verify: $(READY) ## Check the generator, its output, frozen migrations and the rules of tests/policy.
 	@git rev-parse --verify --quiet HEAD >/dev/null || { \
 		echo "make verify needs the history of git, and this folder is not a clone" >&2; exit 1; }
-	sqlc diff
-	python tests/policy/checks/freshness.py
+	sqlc-gen-asyncpg check --fresh
 	python tests/policy/checks/immutability.py
 	PYTHONPATH=tests python -m policy.checks.contraction
 	pytest -q -n auto tests/policy

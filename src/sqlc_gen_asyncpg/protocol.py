@@ -138,6 +138,7 @@ class Request:
     options: Mapping[str, object]
     schema_paths: tuple[str, ...] = ()
     query_paths: tuple[str, ...] = ()
+    out: str = ""
 
 
 def decode(raw: bytes) -> Request:
@@ -165,6 +166,7 @@ def decode(raw: bytes) -> Request:
             options=_options(root, "global_options") | _options(root, "plugin_options"),
             schema_paths=_texts(_node(root, "settings"), "schema"),
             query_paths=_texts(_node(root, "settings"), "queries"),
+            out=_text(_node(_node(root, "settings"), "codegen"), "out"),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = repr(error)

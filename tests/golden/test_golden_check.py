@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 
 import asyncpg
 import pytest
 
-from golden.golden_cases import BIN, CASES_FOLDER, EMBEDDED_CASES, write_project
+from golden.golden_cases import BIN, CASES_FOLDER, EMBEDDED_CASES, run, write_project
 from sqlc_gen_asyncpg.check.command import check
 from support.postgres import SUPERUSER, as_role
 
@@ -27,14 +28,14 @@ SELECT size FROM item WHERE note = @note;
 
 
 def execute(dsn: str, sql: str) -> None:
-    async def run() -> None:
+    async def send() -> None:
         connection = await asyncpg.connect(dsn)
         try:
             await connection.execute(sql)
         finally:
             await connection.close()
 
-    asyncio.run(run())
+    asyncio.run(send())
 
 
 @pytest.fixture(autouse=True)
@@ -198,3 +199,52 @@ SELECT array_agg(mail) AS mails, other FROM person WHERE mail = ANY(@mails::mail
         database, "CREATE DOMAIN size AS int; ALTER TABLE person ALTER other TYPE size[] USING '{}'"
     )
     assert check(arguments) == 1
+
+
+def test_fresh_needs_no_database_and_finds_drift_and_orphans(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_project(tmp_path, query=QUERIES, schema=SCHEMA, options={"package": "gen"})
+    arguments = ["--fresh", "--file", str(tmp_path / "sqlc.json")]
+    package = tmp_path / "gen"
+    assert check(arguments) == 1
+    assert not package.exists()
+    assert f"{package}/query.py: it is missing; run sqlc generate" in capsys.readouterr().out
+
+    assert run(tmp_path, "sqlc", "generate").returncode == 0
+    assert check(arguments) == 0
+    assert capsys.readouterr().out == "4 files checked, 0 problems\n"
+
+    orphan = package / "old.py"
+    orphan.write_bytes((package / "query.py").read_bytes())
+    (package / "notes.py").write_text("# Written by hand.\n")
+    (package / "models.py").write_bytes(b"x" + (package / "models.py").read_bytes())
+    assert check(arguments) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        f"{package}/models.py: it differs; run sqlc generate",
+        f"{package}/old.py: no query file produces it; delete it",
+        "4 files checked, 2 problems",
+    ]
+
+
+def test_fresh_and_dsn_are_checked_together(
+    project: str, database: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    execute(database, SCHEMA)
+    assert run(Path(project).parent, "sqlc", "generate").returncode == 0
+    assert check(["--fresh", "--dsn", database, "--file", project]) == 0
+    assert capsys.readouterr().out == "4 files and 2 queries checked, 0 problems\n"
+
+
+def test_check_writes_nothing_of_other_plugins(
+    project: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = Path(project)
+    settings = json.loads(config.read_text())
+    settings["sql"][0]["gen"] = {"go": {"package": "db", "out": "go"}}
+    config.write_text(json.dumps(settings))
+    assert run(config.parent, "sqlc", "generate").returncode == 0
+    module = config.with_name("go") / "query.sql.go"
+    module.write_text("// changed\n")
+    assert check(["--fresh", "--file", project]) == 0, capsys.readouterr().err
+    assert module.read_text() == "// changed\n"

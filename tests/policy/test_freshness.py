@@ -1,23 +1,36 @@
-"""The check that the generated code equals a new generation, file by file."""
+"""The generated code equals a new generation, and contains no other file."""
 
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Final
 
 import pytest
 
-from policy.checks.freshness import INPUTS, OUT, ROOT, check
+from sqlc_gen_asyncpg.check.command import check
+from sqlc_gen_asyncpg.render.package import MARK
 
-if TYPE_CHECKING:
-    from pathlib import Path
+ROOT: Final = Path(__file__).parents[2]
+INPUTS: Final = ("sqlc.yaml", "migrations", "queries")
+OUT: Final = Path("src/agentrows/gen")
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def copy(tmp_path: Path) -> Path:
-    """A copy of the files that the check compares."""
+def test_generated_code_is_fresh(capsys: pytest.CaptureFixture[str]) -> None:
+    assert check(["--fresh", "--file", str(ROOT / "sqlc.yaml")]) == 0, capsys.readouterr().out
+
+
+def test_every_file_of_the_package_is_generated() -> None:
+    files = [path for path in (ROOT / OUT).iterdir() if path.name != "__pycache__"]
+    assert files
+    assert [path.name for path in files if not path.read_text().startswith(MARK)] == []
+
+
+def test_stale_missing_and_orphaned_modules_are_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for name in (*INPUTS, str(OUT)):
         source, target = ROOT / name, tmp_path / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -25,27 +38,18 @@ def copy(tmp_path: Path) -> Path:
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, target)
-    return tmp_path
-
-
-def test_generated_code_is_fresh() -> None:
-    assert check(ROOT) == []
-
-
-def test_stale_file_is_reported(copy: Path) -> None:
-    module = copy / OUT / "agents.py"
+    package = tmp_path / OUT
+    module = package / "shares.py"
     module.write_text(module.read_text() + "\n")
+    (package / "tasks.py").unlink()
+    (tmp_path / "queries" / "agents.sql").unlink()
+    (package / "by_hand.py").write_text('"""Not generated."""\n')
 
-    assert check(copy) == [f"{OUT}/agents.py: stale"]
+    assert check(["--fresh", "--file", str(tmp_path / "sqlc.yaml")]) == 1
 
-
-def test_missing_file_is_reported(copy: Path) -> None:
-    (copy / OUT / "agents.py").unlink()
-
-    assert check(copy) == [f"{OUT}/agents.py: missing"]
-
-
-def test_file_without_a_query_is_reported(copy: Path) -> None:
-    (copy / "queries" / "agents.sql").unlink()
-
-    assert f"{OUT}/agents.py: no query generates it" in check(copy)
+    lines = capsys.readouterr().out.splitlines()
+    assert f"{package}/agents.py: no query file produces it; delete it" in lines
+    assert f"{package}/shares.py: it differs; run sqlc generate" in lines
+    assert f"{package}/tasks.py: it is missing; run sqlc generate" in lines
+    assert not [line for line in lines if "by_hand" in line]
+    assert lines[-1].endswith(f" files checked, {len(lines) - 1} problems")

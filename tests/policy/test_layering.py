@@ -79,6 +79,7 @@ GENERATOR_MAY_IMPORT = {
         "ir",
         "protocol",
         "pytypes",
+        "render",
         "schema",
         "sql",
     },

@@ -8,6 +8,7 @@ verify` runs this.
 from __future__ import annotations
 
 import io
+import os
 import re
 import shutil
 import subprocess
@@ -17,9 +18,17 @@ import zipfile
 from pathlib import Path
 from typing import Final
 
-from policy.checks.freshness import ROOT, sqlc
-
+ROOT = Path(__file__).parents[3]
 RELEASE: Final = re.compile(r"v[0-9]+\.[0-9]+\.[0-9]+")
+
+
+def sqlc(folder: Path, command: str) -> None:
+    """Run the sqlc of this environment, with our plugin on its path."""
+    scripts = Path(sys.executable).parent
+    path = f"{scripts}{os.pathsep}{os.environ['PATH']}"
+    subprocess.run(  # noqa: S603  our own command
+        [scripts / "sqlc", command], cwd=folder, env={**os.environ, "PATH": path}, check=True
+    )
 
 
 def last_release(root: Path) -> str | None:
