@@ -175,6 +175,27 @@ WHERE
     AND task.user_id = @user_id::text
     AND task.deleted_at IS NULL;
 
+-- name: FindVersionedTaskBatch :many
+-- Return the tasks of several FindVersionedTask, each with the number of its look-up.
+SELECT
+    task.id,
+    task.data,
+    task.session_id,
+    task.protocol_version,
+    coalesce(
+        task.agentrows_state,
+        CASE
+            WHEN pg_input_is_valid(task.data, 'jsonb') THEN task.data::jsonb #>> '{status,state}'
+        END
+    ) AS state,
+    task.agentrows_status_ns AS status_ns,
+    coalesce(task.agentrows_version, 0)::bigint AS "version!",
+    wanted.number
+FROM ROWS FROM (unnest(@id::text[]), unnest(@user_id::text[]))
+WITH ORDINALITY AS wanted (id, user_id, number)
+INNER JOIN task ON task.id = wanted.id AND task.user_id = wanted.user_id
+WHERE task.deleted_at IS NULL;
+
 -- name: ListUserTasks :many
 -- Return a user's tasks, the latest status first, those without a time last.
 --

@@ -115,6 +115,12 @@ class Settings(BaseSettings):
     """Time limit of an attempt to connect, for each host of the DSN."""
     acquire_timeout_s: Seconds = 10.0
     """Time limit of the wait for a free connection of the pool."""
+    merge_lookups: bool = True
+    """Whether look-ups that wait for a connection run together, as one statement for many callers.
+
+    Applies to `get_agent`, `get_event`, `get_session`, `get_task` and the tasks of A2A, outside of
+    transactions. With a free connection nothing is merged.
+    """
     statement_timeout_s: Seconds = 30.0
     """Time limit of a statement; `client.with_timeout` sets a shorter one."""
     tail_interval_s: Seconds = 1.0

@@ -15,12 +15,15 @@ from agentrows.config import has_password
 from agentrows.db import connect as connections
 from agentrows.db.codecs import register_codecs
 from agentrows.db.executor import Executor
+from agentrows.db.lookup_batches import LookupBatches
 from agentrows.db.notifications import NotificationListener
+from agentrows.db.pool import ConnectionPool
 from agentrows.db.retries import Retries
 from agentrows.db.sources import ApplicationPool
 from agentrows.db.store_options import StoreOptions
 from agentrows.errors import SET_POOLER, ConfigError
 from agentrows.gen import database
+from agentrows.stores._lookup_batches import LOOKUP_BATCHES
 from agentrows.stores._memory_check import check_memories
 from agentrows.stores._requirements import SWITCHED_OFF
 from agentrows.stores.event_tails import EventTails
@@ -31,7 +34,6 @@ if TYPE_CHECKING:
     import asyncpg
 
     from agentrows.config import MigrationMode, Password, Settings
-    from agentrows.db.pool import ConnectionPool
     from agentrows.db.retries import OnRetry
     from agentrows.db.sources import Connection, Source
     from agentrows.migrate import MigrationRunner
@@ -235,7 +237,16 @@ def _build_executor(
     options: StoreOptions,
     retries: Retries,
 ) -> Executor:
-    return Executor(source, retries=retries, versions=_versions(status, settings), options=options)
+    lookups = None
+    if settings.merge_lookups and isinstance(source, ConnectionPool):
+        lookups = LookupBatches(source, LOOKUP_BATCHES)
+    return Executor(
+        source,
+        retries=retries,
+        versions=_versions(status, settings),
+        options=options,
+        lookups=lookups,
+    )
 
 
 def _store_options(settings: Settings) -> StoreOptions:

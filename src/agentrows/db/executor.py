@@ -9,13 +9,14 @@ turns it into OutcomeUnknown, which is not.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, cast
 
 from agentrows.db.batches import send_rows
 from agentrows.db.deadlines import TimeLimit
+from agentrows.db.lookup_batches import Reply
 from agentrows.db.retries import NO_RETRIES
 from agentrows.db.sources import TransactionScope, release_connection, statement_end
 from agentrows.db.store_options import NO_OPTIONS, StoreOptions
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
         Awaitable,
         Callable,
         Iterable,
-        Mapping,
         Sequence,
     )
     from contextlib import AbstractAsyncContextManager
@@ -41,12 +41,14 @@ if TYPE_CHECKING:
     import asyncpg
     from asyncpg.cursor import Cursor
 
+    from agentrows.db.lookup_batches import LookupBatches
     from agentrows.db.retries import Retries
     from agentrows.db.sources import Connection, Source
 
 __all__ = ["Executor", "Isolation", "StatementRunner"]
 
 T = TypeVar("T")
+NO_STATEMENTS: Final[Mapping[str, str]] = MappingProxyType({})
 Call: TypeAlias = "Callable[[Connection, float | None], Awaitable[T]]"
 Block: TypeAlias = "Callable[[Executor], Awaitable[T]]"
 
@@ -61,8 +63,11 @@ class StatementRunner:
         repeatable: bool,
         timeout_s: float | None = None,
         retries: Retries = NO_RETRIES,
+        lookups: LookupBatches | None = None,
     ) -> None:
         self._source = source
+        self._lookups = lookups
+        self._batch_statements = lookups.statements if lookups is not None else NO_STATEMENTS
         self._now = source.deadlines.now
         self._timeout_s = timeout_s
         self._retries = retries
@@ -92,7 +97,12 @@ class StatementRunner:
         self, query: str, /, *args: object, timeout: float | None = None
     ) -> asyncpg.Record | None:
         """Run a statement and return its first row, or None."""
-        return await self._run(lambda c, t: c.fetchrow(query, *args, timeout=t), timeout, query)
+        return await self._run(
+            lambda c, t: c.fetchrow(query, *args, timeout=t),
+            timeout,
+            query,
+            args if query in self._batch_statements else None,
+        )
 
     async def fetchval(self, query: str, /, *args: object, timeout: float | None = None) -> object:
         """Run a statement and return the first column of its first row, or None."""
@@ -118,8 +128,16 @@ class StatementRunner:
             f"COPY {table_name}",
         )
 
-    async def _run(self, call: Call[T], timeout_s: float | None, query: str) -> T:
+    async def _run(
+        self,
+        call: Call[T],
+        timeout_s: float | None,
+        query: str,
+        lookup: tuple[object, ...] | None = None,
+    ) -> T:
         """Run a statement, and retry it until `Retries` gives up.
+
+        `lookup` are the arguments of a statement that may run in a batch.
 
         `Retries.run` does the same for a call without a deadline of its own; here its first attempt
         is inlined, because this is the path of every statement.
@@ -128,14 +146,14 @@ class StatementRunner:
         started = self._now()
         deadline = None if limit_s is None else started + limit_s
         try:
-            return await self._attempt(call, deadline, query)
+            return await self._attempt(call, deadline, query, lookup)
         except AgentRowsError as error:
             if self._retries.gives_up(error, limit_s):
                 raise
             first_error = error
         # Outside of the handler: its error's traceback references the arguments of this call.
         return await self._retries.retry(
-            partial(self._attempt, call, deadline, query),
+            partial(self._attempt, call, deadline, query, lookup),
             first_error,
             started=started,
             limit_s=limit_s,
@@ -151,10 +169,23 @@ class StatementRunner:
         limit_s = self._timeout_s if timeout_s is None else timeout_s
         return await self._attempt(call, None if limit_s is None else self._now() + limit_s, query)
 
-    async def _attempt(self, call: Call[T], deadline: float | None, query: str) -> T:
+    async def _attempt(
+        self,
+        call: Call[T],
+        deadline: float | None,
+        query: str,
+        lookup: tuple[object, ...] | None = None,
+    ) -> T:
         """Run a statement once, and return its connection to the source."""
         source = self._source
-        connection = source.acquire_nowait() or await source.wait_for_connection(deadline)
+        connection = source.acquire_nowait()
+        if connection is None and lookup is not None and self._lookups is not None:
+            waited = await self._lookups.wait(query, lookup, deadline)
+            if isinstance(waited, Reply):
+                return cast("T", waited.row)
+            connection = waited
+        elif connection is None:
+            connection = await source.wait_for_connection(deadline)
         try:
             with TimeLimit(source.deadlines, statement_end(source, deadline)):
                 result = await call(connection, source.driver_timeout(deadline))
@@ -196,11 +227,13 @@ class Executor(StatementRunner):
         isolation: Isolation | None = None,
         options: StoreOptions = NO_OPTIONS,
         readable_tables: set[str] | None = None,
+        lookups: LookupBatches | None = None,
     ) -> None:
         super().__init__(source, repeatable=False, timeout_s=timeout_s, retries=retries)
         self.repeatable = StatementRunner(
-            source, repeatable=True, timeout_s=timeout_s, retries=retries
+            source, repeatable=True, timeout_s=timeout_s, retries=retries, lookups=lookups
         )
+        self._lookups_of_pool = lookups
         self.versions = versions
         self.isolation: Isolation | None = isolation
         self.options = options
@@ -251,6 +284,7 @@ class Executor(StatementRunner):
             isolation=isolation or self.isolation,
             options=self.options,
             readable_tables=self.readable_tables,
+            lookups=self._lookups_of_pool if source is self._source else None,
         )
 
     def transaction(

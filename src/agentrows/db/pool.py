@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from agentrows.db.sources import Connection, TransactionScope
+    from agentrows.db.waiters import WaitingLookup
 
 __all__ = ["ConnectionPool"]
 
@@ -240,11 +241,18 @@ class ConnectionPool:
         self._used.clear()
         self._maintenance.clear()
 
-    async def wait_for_connection(self, deadline: float | None) -> Connection:
-        """Wait for a connection as `acquire` does; called after `acquire_nowait` returned None."""
+    async def wait_for_connection(
+        self, deadline: float | None, lookup: WaitingLookup | None = None
+    ) -> Connection:
+        """Wait for a connection as `acquire` does; called after `acquire_nowait` returned None.
+
+        A look-up gets its waiter, so that another one can take it out of the queue.
+        """
         if self.is_closed:
             raise ClientClosed(CLOSED)
         waiter = self._add_waiter(math.inf if deadline is None else deadline)
+        if lookup is not None:
+            lookup.waiter = waiter
         try:
             connection = await waiter.future
         except BaseException:

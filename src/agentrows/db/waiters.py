@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import asyncio
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from agentrows.db.sources import Connection
 
-__all__ = ["Waiter", "WaiterQueue"]
+__all__ = ["Waiter", "WaiterQueue", "WaitingLookup"]
 
 
 @dataclass(eq=False, slots=True)
@@ -35,6 +35,12 @@ class Waiter:
         """Raise an error in the call."""
         if not self.future.done():
             self.future.set_exception(error)
+
+
+class WaitingLookup(Protocol):
+    """A look-up that may leave the queue before it gets a connection."""
+
+    waiter: Waiter | None
 
 
 class WaiterQueue(deque[Waiter]):

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, Field, TypeAdapter
 
 from . import models
 from .dbtx import DBTX, CursorDBTX, affected, reader, require_aware, required
@@ -15,25 +15,46 @@ __all__ = [
     "COUNT_EVENTS",
     "COUNT_STORED_EVENTS",
     "DELETE_EVENT",
-    "FIND_SESSION_DIGEST",
     "FIND_TAILS_WITH_EVENTS",
     "GET_EVENT",
+    "GET_EVENT_BATCH",
     "INSERT_EVENTS",
     "INSERT_NEW_EVENTS",
     "LIST_EVENTS_NEWEST_FIRST",
     "LIST_EVENTS_OLDEST_FIRST",
+    "GetEventBatchRow",
     "count_events",
     "count_stored_events",
     "delete_event",
-    "find_session_digest",
     "find_tails_with_events",
     "get_event",
+    "get_event_batch",
     "insert_events",
     "insert_new_events",
     "iter_list_events_oldest_first",
     "list_events_newest_first",
     "list_events_oldest_first",
 ]
+
+
+class GetEventBatchRow(BaseModel):
+    """A row of GetEventBatch."""
+
+    id: str = Field(description="Chosen by the application; unique for the user.")
+    user_id: str = Field(description="The owner of the event.")
+    session_id: str | None = Field(
+        description="The session of the event, of the same user; NULL for an event outside of sessions.",
+    )
+    data: str = Field(description="The message as JSON text.")
+    created_at: dt.datetime | None = Field(
+        description="When the event was stored, which orders the events of a session; NULL sorts as the oldest.",
+    )
+    updated_at: dt.datetime | None
+    deleted_at: dt.datetime | None = Field(
+        description="When the event was deleted, after which its id cannot be reused; NULL while the row is live.",
+    )
+    number: int
+
 
 _INT: Final[TypeAdapter[int]] = TypeAdapter(int)
 _EVENT_COLUMNS: Final = (
@@ -46,16 +67,26 @@ _EVENT_COLUMNS: Final = (
     "deleted_at",
 )
 _READ_EVENT: Final = reader(models.Event, _EVENT_COLUMNS)
-_STR_NONE: Final[TypeAdapter[str | None]] = TypeAdapter(str | None)
+_GET_EVENT_BATCH_ROW_COLUMNS: Final = (
+    "id",
+    "user_id",
+    "session_id",
+    "data",
+    "created_at",
+    "updated_at",
+    "deleted_at",
+    "number",
+)
+_READ_GET_EVENT_BATCH_ROW: Final = reader(GetEventBatchRow, _GET_EVENT_BATCH_ROW_COLUMNS)
 _LIST_INT: Final[TypeAdapter[list[int]]] = TypeAdapter(list[int])
 
 INSERT_EVENTS: Final = """-- name: InsertEvents :one
 WITH given AS MATERIALIZED (
     SELECT
-        $2::text[] AS id,
-        $3::text[] AS user_id,
-        $4::text[] AS session_id,
-        $5::text[] AS data
+        $1::text[] AS id,
+        $2::text[] AS user_id,
+        $3::text[] AS session_id,
+        $4::text[] AS data
 ),
 input AS (
     SELECT each.id, each.user_id, each.session_id, each.data, each.ordinal
@@ -127,33 +158,12 @@ stored AS (
     CROSS JOIN clock
     LEFT JOIN start ON (start.session_id, start.user_id) = (input.session_id, input.user_id)
     ORDER BY input.id, input.user_id, input.ordinal
-    RETURNING user_id, session_id
-),
-notified AS (
-    SELECT
-        pg_notify(
-            'agentrows_event',
-            encode(sha256(convert_to(jsonb_build_array(
-                (
-                    SELECT c.relnamespace::regnamespace::text FROM pg_catalog.pg_class AS c
-                    WHERE c.oid = to_regclass('event')
-                ),
-                own.user_id,
-                own.session_id
-            )::text, 'UTF8')), 'hex')
-        )::text AS sent
-    FROM (
-        SELECT DISTINCT user_id, session_id FROM stored WHERE session_id IS NOT NULL
-    ) AS own
+    RETURNING 1
 )
-SELECT count(*) AS stored FROM stored
-WHERE CASE
-    WHEN $1::boolean THEN (SELECT count(notified.sent) FROM notified) IS NOT NULL
-    ELSE true
-END"""
+SELECT count(*) AS stored FROM stored"""
 
 
-async def insert_events(db: DBTX, /, *, notify: bool, events: Sequence[models.NewEvent]) -> int:
+async def insert_events(db: DBTX, /, *, events: Sequence[models.NewEvent]) -> int:
     """Store events in the given order, mark their sessions as active and return the number of events.
 
     All events are stored, or none. Times within a batch differ by a microsecond each, which
@@ -163,12 +173,10 @@ async def insert_events(db: DBTX, /, *, notify: bool, events: Sequence[models.Ne
     is that of the locked row, and its last event, even after the clock was set back. A last activity
     is ignored as far as it is more than an hour in the future, a last event from the year 9999 on.
     The arrays come from a table expression: otherwise the planner would inspect them and make a new
-    plan for every call. With `notify` the commit sends the digest of each session with a stored event
-    on the channel `agentrows_event`.
+    plan for every call.
     """
     value = await db.fetchval(
         INSERT_EVENTS,
-        notify,
         [item.id for item in events],
         [item.user_id for item in events],
         [item.session_id for item in events],
@@ -180,10 +188,10 @@ async def insert_events(db: DBTX, /, *, notify: bool, events: Sequence[models.Ne
 INSERT_NEW_EVENTS: Final = """-- name: InsertNewEvents :one
 WITH given AS MATERIALIZED (
     SELECT
-        $2::text[] AS id,
-        $3::text[] AS user_id,
-        $4::text[] AS session_id,
-        $5::text[] AS data
+        $1::text[] AS id,
+        $2::text[] AS user_id,
+        $3::text[] AS session_id,
+        $4::text[] AS data
 ),
 input AS (
     SELECT each.id, each.user_id, each.session_id, each.data, each.ordinal
@@ -256,40 +264,18 @@ stored AS (
     LEFT JOIN start ON (start.session_id, start.user_id) = (input.session_id, input.user_id)
     ORDER BY input.id, input.user_id, input.ordinal
     ON CONFLICT (id, user_id) DO NOTHING
-    RETURNING user_id, session_id
-),
-notified AS (
-    SELECT
-        pg_notify(
-            'agentrows_event',
-            encode(sha256(convert_to(jsonb_build_array(
-                (
-                    SELECT c.relnamespace::regnamespace::text FROM pg_catalog.pg_class AS c
-                    WHERE c.oid = to_regclass('event')
-                ),
-                own.user_id,
-                own.session_id
-            )::text, 'UTF8')), 'hex')
-        )::text AS sent
-    FROM (
-        SELECT DISTINCT user_id, session_id FROM stored WHERE session_id IS NOT NULL
-    ) AS own
+    RETURNING 1
 )
-SELECT count(*) AS stored FROM stored
-WHERE CASE
-    WHEN $1::boolean THEN (SELECT count(notified.sent) FROM notified) IS NOT NULL
-    ELSE true
-END"""
+SELECT count(*) AS stored FROM stored"""
 
 
-async def insert_new_events(db: DBTX, /, *, notify: bool, events: Sequence[models.NewEvent]) -> int:
+async def insert_new_events(db: DBTX, /, *, events: Sequence[models.NewEvent]) -> int:
     """Store the events with ids that are new to their users and return the number of stored events.
 
     In all else it works as InsertEvents does.
     """
     value = await db.fetchval(
         INSERT_NEW_EVENTS,
-        notify,
         [item.id for item in events],
         [item.user_id for item in events],
         [item.session_id for item in events],
@@ -352,6 +338,26 @@ async def get_event(db: DBTX, /, *, id: str, user_id: str) -> models.Event | Non
     if row is None:
         return None
     return _READ_EVENT(row)
+
+
+GET_EVENT_BATCH: Final = """-- name: GetEventBatch :many
+SELECT event.id, event.user_id, event.session_id, event.data, event.created_at, event.updated_at, event.deleted_at, wanted.number
+FROM ROWS FROM (unnest($1::text[]), unnest($2::text[]))
+WITH ORDINALITY AS wanted (id, user_id, number)
+INNER JOIN event ON event.id = wanted.id AND event.user_id = wanted.user_id
+WHERE event.deleted_at IS NULL"""
+
+
+async def get_event_batch(
+    db: DBTX,
+    /,
+    *,
+    id: Sequence[str],
+    user_id: Sequence[str],
+) -> list[GetEventBatchRow]:
+    """Return the events of several GetEvent, each with the number of its look-up."""
+    rows = await db.fetch(GET_EVENT_BATCH, id, user_id)
+    return [_READ_GET_EVENT_BATCH_ROW(row) for row in rows]
 
 
 COUNT_EVENTS: Final = """-- name: CountEvents :one
@@ -465,30 +471,6 @@ async def list_events_newest_first(
         limit,
     )
     return [_READ_EVENT(row) for row in rows]
-
-
-FIND_SESSION_DIGEST: Final = """-- name: FindSessionDigest :one
-SELECT
-    encode(sha256(convert_to(jsonb_build_array(
-        (
-            SELECT c.relnamespace::regnamespace::text FROM pg_catalog.pg_class AS c
-            WHERE c.oid = to_regclass('event')
-        ),
-        session.user_id,
-        session.id
-    )::text, 'UTF8')), 'hex') AS "digest!"
-FROM session
-WHERE session.id = $1 AND session.user_id = $2 AND session.deleted_at IS NULL"""
-
-
-async def find_session_digest(db: DBTX, /, *, id: str, user_id: str) -> str | None:
-    """Return the digest of a user's session, which is sent on the channel `agentrows_event`.
-
-    No row if the user has no such session, or it is deleted. It is a SHA-256 of the schema of the
-    table, the user and the session, as hexadecimal digits.
-    """
-    value = await db.fetchval(FIND_SESSION_DIGEST, id, user_id)
-    return _STR_NONE.validate_python(value)
 
 
 FIND_TAILS_WITH_EVENTS: Final = """-- name: FindTailsWithEvents :many

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Final
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, Field, TypeAdapter
 
 from . import models
 from .dbtx import DBTX, affected, reader, require_aware, required
@@ -17,6 +17,7 @@ __all__ = [
     "COUNT_VALUES_OF_EXPIRED_SESSIONS",
     "DELETE_SESSION",
     "GET_SESSION",
+    "GET_SESSION_BATCH",
     "INSERT_SESSION",
     "IS_SESSION_DELETED",
     "LIST_AGENT_SESSIONS_BY_ACTIVITY",
@@ -33,11 +34,13 @@ __all__ = [
     "PRUNE_SESSIONS",
     "UPDATE_SESSION",
     "UPSERT_SESSION",
+    "GetSessionBatchRow",
     "count_expired_sessions",
     "count_sessions",
     "count_values_of_expired_sessions",
     "delete_session",
     "get_session",
+    "get_session_batch",
     "insert_session",
     "is_session_deleted",
     "list_agent_sessions_by_activity",
@@ -56,6 +59,31 @@ __all__ = [
     "upsert_session",
 ]
 
+
+class GetSessionBatchRow(BaseModel):
+    """A row of GetSessionBatch."""
+
+    id: str = Field(description="Chosen by the application; unique for the user.")
+    user_id: str = Field(description="The owner of the session.")
+    name: str | None = Field(description="The title of the session; NULL without one.")
+    agent_id: str | None = Field(
+        description="The agent of the conversation; NULL if it is unknown.",
+    )
+    source: str | None = Field(
+        description="The starter of the session: user or agent. NULL counts as user.",
+    )
+    created_at: dt.datetime | None = Field(
+        description="When the session was first stored; NULL sorts as the oldest.",
+    )
+    updated_at: dt.datetime | None = Field(
+        description="When the session was last active: stored, or given an event or a task.",
+    )
+    deleted_at: dt.datetime | None = Field(
+        description="When the session was deleted, after which its id cannot be reused; NULL while the row is live.",
+    )
+    number: int
+
+
 _SESSION_COLUMNS: Final = (
     "id",
     "user_id",
@@ -68,6 +96,18 @@ _SESSION_COLUMNS: Final = (
 )
 _READ_SESSION: Final = reader(models.Session, _SESSION_COLUMNS)
 _BOOL_NONE: Final[TypeAdapter[bool | None]] = TypeAdapter(bool | None)
+_GET_SESSION_BATCH_ROW_COLUMNS: Final = (
+    "id",
+    "user_id",
+    "name",
+    "agent_id",
+    "source",
+    "created_at",
+    "updated_at",
+    "deleted_at",
+    "number",
+)
+_READ_GET_SESSION_BATCH_ROW: Final = reader(GetSessionBatchRow, _GET_SESSION_BATCH_ROW_COLUMNS)
 _INT: Final[TypeAdapter[int]] = TypeAdapter(int)
 _IDLE_SESSION_COLUMNS: Final = ("id", "user_id", "last_used")
 _READ_IDLE_SESSION: Final = reader(models.IdleSession, _IDLE_SESSION_COLUMNS)
@@ -206,6 +246,26 @@ async def get_session(db: DBTX, /, *, id: str, user_id: str) -> models.Session |
     if row is None:
         return None
     return _READ_SESSION(row)
+
+
+GET_SESSION_BATCH: Final = """-- name: GetSessionBatch :many
+SELECT session.id, session.user_id, session.name, session.agent_id, session.source, session.created_at, session.updated_at, session.deleted_at, wanted.number
+FROM ROWS FROM (unnest($1::text[]), unnest($2::text[]))
+WITH ORDINALITY AS wanted (id, user_id, number)
+INNER JOIN session ON session.id = wanted.id AND session.user_id = wanted.user_id
+WHERE session.deleted_at IS NULL"""
+
+
+async def get_session_batch(
+    db: DBTX,
+    /,
+    *,
+    id: Sequence[str],
+    user_id: Sequence[str],
+) -> list[GetSessionBatchRow]:
+    """Return the sessions of several GetSession, each with the number of its look-up."""
+    rows = await db.fetch(GET_SESSION_BATCH, id, user_id)
+    return [_READ_GET_SESSION_BATCH_ROW(row) for row in rows]
 
 
 UPDATE_SESSION: Final = """-- name: UpdateSession :one
