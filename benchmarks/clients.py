@@ -21,9 +21,11 @@ CONNECTIONS = 10
 
 
 @contextlib.asynccontextmanager
-async def agentrows_client(dsn: str, *, size: int = CONNECTIONS) -> AsyncIterator[PostgresClient]:
+async def agentrows_client(
+    dsn: str, *, size: int = CONNECTIONS, merge_lookups: bool = True
+) -> AsyncIterator[PostgresClient]:
     """Open our client with this number of connections."""
-    settings = Settings(pool_min_size=size, pool_max_size=size)
+    settings = Settings(pool_min_size=size, pool_max_size=size, merge_lookups=merge_lookups)
     async with PostgresClient.open(dsn, settings=settings, migrations="off") as client:
         yield client
 
@@ -50,11 +52,20 @@ class FreeList:
         self._places = asyncio.Semaphore(len(connections))
 
     async def fetchrow(self, query: str, *args: object) -> asyncpg.Record | None:
-        """Run a statement on the connection that was returned last."""
+        """Fetch a row on the connection that was returned last."""
         async with self._places:
             connection = self._free.pop()
             try:
                 return await connection.fetchrow(query, *args)
+            finally:
+                self._free.append(connection)
+
+    async def fetch(self, query: str, *args: object) -> list[asyncpg.Record]:
+        """Fetch rows on the connection that was returned last."""
+        async with self._places:
+            connection = self._free.pop()
+            try:
+                return await connection.fetch(query, *args)
             finally:
                 self._free.append(connection)
 

@@ -1,13 +1,16 @@
-"""Reading one session by its key, in one task and in 32 tasks on ten connections."""
+"""Reading one session by its key: in one task, and in more tasks than there are connections."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
+from functools import partial
 from typing import TYPE_CHECKING
 
 import asyncpg
 from clients import (
+    CONNECTIONS,
     agentrows_client,
     asyncpg_pool,
     free_list,
@@ -20,7 +23,7 @@ from conductor import execute
 from harness import OURS, Contender, Subject, Target
 
 from agentrows.gen.models import Session
-from agentrows.gen.sessions import GET_SESSION
+from agentrows.gen.sessions import GET_SESSION, GET_SESSION_BATCH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -50,10 +53,12 @@ def keys() -> itertools.cycle[tuple[str, str]]:
 
 
 @contextlib.asynccontextmanager
-async def ours(dsn: str) -> AsyncIterator[Operation]:
+async def ours(
+    dsn: str, *, size: int = CONNECTIONS, merge: bool = True
+) -> AsyncIterator[Operation]:
     """Call get_session."""
     key = keys()
-    async with agentrows_client(dsn) as client:
+    async with agentrows_client(dsn, size=size, merge_lookups=merge) as client:
 
         async def read(_task: int) -> object:
             id_, user_id = next(key)
@@ -83,6 +88,30 @@ async def from_free_list(dsn: str) -> AsyncIterator[Operation]:
 
         async def read(_task: int) -> object:
             return await connections.fetchrow(GET_SESSION, *next(key))
+
+        yield read
+
+
+@contextlib.asynccontextmanager
+async def batches_by_hand(dsn: str) -> AsyncIterator[Operation]:
+    """Collect the calls of one turn of the loop, and fetch their rows by one statement."""
+    key = keys()
+    waiting: list[tuple[tuple[str, str], asyncio.Future[object]]] = []
+    async with free_list(dsn) as connections:
+
+        async def fetch_all() -> None:
+            calls, waiting[:] = waiting[:], []
+            ids, users = zip(*(key for key, _ in calls), strict=True)
+            for row in await connections.fetch(GET_SESSION_BATCH, ids, users):
+                calls[row["number"] - 1][1].set_result(row)
+
+        async def read(_task: int) -> object:
+            loop = asyncio.get_running_loop()
+            if not waiting:
+                loop.call_soon(lambda: loop.create_task(fetch_all()))
+            future = loop.create_future()
+            waiting.append((next(key), future))
+            return await future
 
         yield read
 
@@ -193,8 +222,39 @@ MANY_TASKS = Subject(
     prepare=prepare,
     tasks=32,
     targets=(
-        Target("asyncpg, free list, no model", 0.80),
+        Target("asyncpg, free list, no model", 1.8),
         Target("SQLAlchemy text()", 5),
         Target("psycopg 3 pool", 1.8),
     ),
+)
+MANY = 128
+ALONE = "agentrows, merge_lookups off"
+FREE_LIST = "asyncpg, free list, no model"
+BY_HAND = Contender("asyncpg, the batch statement by hand, no model", batches_by_hand)
+FEW_CONNECTIONS = Subject(
+    name="get_session_2",
+    title="get_session, 32 tasks on 2 connections",
+    contenders=(
+        Contender(OURS, partial(ours, size=2)),
+        Contender(ALONE, partial(ours, size=2, merge=False)),
+    ),
+    prepare=prepare,
+    tasks=32,
+    targets=(Target(ALONE, 3),),
+)
+PEAKS = tuple(
+    Subject(
+        name=f"get_session_{tasks}",
+        title=f"get_session, {tasks:,} tasks on 10 connections",
+        contenders=(
+            Contender(OURS, ours),
+            Contender(ALONE, partial(ours, merge=False)),
+            Contender(FREE_LIST, from_free_list),
+            BY_HAND,
+        ),
+        prepare=prepare,
+        tasks=tasks,
+        targets=(Target(FREE_LIST, 3),) if tasks == MANY else (),
+    )
+    for tasks in (MANY, 1000)
 )

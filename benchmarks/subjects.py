@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 SUBJECTS: Final = (
     get_session.ONE_TASK,
     get_session.MANY_TASKS,
+    get_session.FEW_CONNECTIONS,
+    *get_session.PEAKS,
     list_sessions.SUBJECT,
     store_events.SUBJECT,
     *checkpoints.SUBJECTS,

@@ -23,6 +23,8 @@ pytestmark = pytest.mark.slow
 COMPARISONS = {
     "get_session": "agentrows",
     "get_session_32": "agentrows",
+    "get_session_2": "agentrows",
+    "get_session_128": "agentrows",
     "list_sessions": "agentrows",
     "store_events": "agentrows",
     "checkpoint_small": "agentrows, bytes given",

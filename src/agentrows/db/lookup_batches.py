@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LookupBatches", "Reply"]
 
-MOST_LOOKUPS: Final = 100
+MOST_LOOKUPS: Final = 250
 """The largest number of look-ups in a batch, whose rows are in memory at the same time."""
 MOST_BYTES: Final = 65_536
 """The largest size of a batch's arguments, texts counted in characters."""
