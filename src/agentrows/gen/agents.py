@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, JsonValue
 
 from . import models
 from .dbtx import DBTX, affected, reader, require_aware
+from .pgjson import JsonLike
 
 __all__ = [
     "DELETE_AGENT",
@@ -104,7 +105,7 @@ async def upsert_agent(
     *,
     id: str,
     type: str,
-    config: JsonValue | None,
+    config: JsonLike | None,
     workload_type: str | None,
     set_config: bool,
 ) -> models.Agent | None:
@@ -161,7 +162,7 @@ WHERE
 RETURNING id, type, config, created_at, updated_at, deleted_at, workload_type"""
 
 
-async def update_agent_config(db: DBTX, /, *, patch: JsonValue, id: str) -> models.Agent | None:
+async def update_agent_config(db: DBTX, /, *, patch: JsonLike, id: str) -> models.Agent | None:
     """Merge a JSON object into the config of an agent: its keys replace those of the stored object.
 
     An agent without a config gets the object. No row if the agent is deleted, or its config is JSON

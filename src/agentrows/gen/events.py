@@ -15,6 +15,7 @@ __all__ = [
     "COUNT_EVENTS",
     "COUNT_STORED_EVENTS",
     "DELETE_EVENT",
+    "FIND_SESSION_DIGEST",
     "FIND_TAILS_WITH_EVENTS",
     "GET_EVENT",
     "GET_EVENT_BATCH",
@@ -26,6 +27,7 @@ __all__ = [
     "count_events",
     "count_stored_events",
     "delete_event",
+    "find_session_digest",
     "find_tails_with_events",
     "get_event",
     "get_event_batch",
@@ -78,15 +80,16 @@ _GET_EVENT_BATCH_ROW_COLUMNS: Final = (
     "number",
 )
 _READ_GET_EVENT_BATCH_ROW: Final = reader(GetEventBatchRow, _GET_EVENT_BATCH_ROW_COLUMNS)
+_STR_NONE: Final[TypeAdapter[str | None]] = TypeAdapter(str | None)
 _LIST_INT: Final[TypeAdapter[list[int]]] = TypeAdapter(list[int])
 
 INSERT_EVENTS: Final = """-- name: InsertEvents :one
 WITH given AS MATERIALIZED (
     SELECT
-        $1::text[] AS id,
-        $2::text[] AS user_id,
-        $3::text[] AS session_id,
-        $4::text[] AS data
+        $2::text[] AS id,
+        $3::text[] AS user_id,
+        $4::text[] AS session_id,
+        $5::text[] AS data
 ),
 input AS (
     SELECT each.id, each.user_id, each.session_id, each.data, each.ordinal
@@ -158,12 +161,33 @@ stored AS (
     CROSS JOIN clock
     LEFT JOIN start ON (start.session_id, start.user_id) = (input.session_id, input.user_id)
     ORDER BY input.id, input.user_id, input.ordinal
-    RETURNING 1
+    RETURNING user_id, session_id
+),
+notified AS (
+    SELECT
+        pg_notify(
+            'agentrows_event',
+            encode(sha256(convert_to(jsonb_build_array(
+                (
+                    SELECT c.relnamespace::regnamespace::text FROM pg_catalog.pg_class AS c
+                    WHERE c.oid = to_regclass('event')
+                ),
+                own.user_id,
+                own.session_id
+            )::text, 'UTF8')), 'hex')
+        )::text AS sent
+    FROM (
+        SELECT DISTINCT user_id, session_id FROM stored WHERE session_id IS NOT NULL
+    ) AS own
 )
-SELECT count(*) AS stored FROM stored"""
+SELECT count(*) AS stored FROM stored
+WHERE CASE
+    WHEN $1::boolean THEN (SELECT count(notified.sent) FROM notified) IS NOT NULL
+    ELSE true
+END"""
 
 
-async def insert_events(db: DBTX, /, *, events: Sequence[models.NewEvent]) -> int:
+async def insert_events(db: DBTX, /, *, notify: bool, events: Sequence[models.NewEvent]) -> int:
     """Store events in the given order, mark their sessions as active and return the number of events.
 
     All events are stored, or none. Times within a batch differ by a microsecond each, which
@@ -173,10 +197,12 @@ async def insert_events(db: DBTX, /, *, events: Sequence[models.NewEvent]) -> in
     is that of the locked row, and its last event, even after the clock was set back. A last activity
     is ignored as far as it is more than an hour in the future, a last event from the year 9999 on.
     The arrays come from a table expression: otherwise the planner would inspect them and make a new
-    plan for every call.
+    plan for every call. With `notify` the commit sends the digest of each session with a stored event
+    on the channel `agentrows_event`.
     """
     value = await db.fetchval(
         INSERT_EVENTS,
+        notify,
         [item.id for item in events],
         [item.user_id for item in events],
         [item.session_id for item in events],
@@ -188,10 +214,10 @@ async def insert_events(db: DBTX, /, *, events: Sequence[models.NewEvent]) -> in
 INSERT_NEW_EVENTS: Final = """-- name: InsertNewEvents :one
 WITH given AS MATERIALIZED (
     SELECT
-        $1::text[] AS id,
-        $2::text[] AS user_id,
-        $3::text[] AS session_id,
-        $4::text[] AS data
+        $2::text[] AS id,
+        $3::text[] AS user_id,
+        $4::text[] AS session_id,
+        $5::text[] AS data
 ),
 input AS (
     SELECT each.id, each.user_id, each.session_id, each.data, each.ordinal
@@ -264,18 +290,40 @@ stored AS (
     LEFT JOIN start ON (start.session_id, start.user_id) = (input.session_id, input.user_id)
     ORDER BY input.id, input.user_id, input.ordinal
     ON CONFLICT (id, user_id) DO NOTHING
-    RETURNING 1
+    RETURNING user_id, session_id
+),
+notified AS (
+    SELECT
+        pg_notify(
+            'agentrows_event',
+            encode(sha256(convert_to(jsonb_build_array(
+                (
+                    SELECT c.relnamespace::regnamespace::text FROM pg_catalog.pg_class AS c
+                    WHERE c.oid = to_regclass('event')
+                ),
+                own.user_id,
+                own.session_id
+            )::text, 'UTF8')), 'hex')
+        )::text AS sent
+    FROM (
+        SELECT DISTINCT user_id, session_id FROM stored WHERE session_id IS NOT NULL
+    ) AS own
 )
-SELECT count(*) AS stored FROM stored"""
+SELECT count(*) AS stored FROM stored
+WHERE CASE
+    WHEN $1::boolean THEN (SELECT count(notified.sent) FROM notified) IS NOT NULL
+    ELSE true
+END"""
 
 
-async def insert_new_events(db: DBTX, /, *, events: Sequence[models.NewEvent]) -> int:
+async def insert_new_events(db: DBTX, /, *, notify: bool, events: Sequence[models.NewEvent]) -> int:
     """Store the events with ids that are new to their users and return the number of stored events.
 
     In all else it works as InsertEvents does.
     """
     value = await db.fetchval(
         INSERT_NEW_EVENTS,
+        notify,
         [item.id for item in events],
         [item.user_id for item in events],
         [item.session_id for item in events],
@@ -471,6 +519,30 @@ async def list_events_newest_first(
         limit,
     )
     return [_READ_EVENT(row) for row in rows]
+
+
+FIND_SESSION_DIGEST: Final = """-- name: FindSessionDigest :one
+SELECT
+    encode(sha256(convert_to(jsonb_build_array(
+        (
+            SELECT c.relnamespace::regnamespace::text FROM pg_catalog.pg_class AS c
+            WHERE c.oid = to_regclass('event')
+        ),
+        session.user_id,
+        session.id
+    )::text, 'UTF8')), 'hex') AS "digest!"
+FROM session
+WHERE session.id = $1 AND session.user_id = $2 AND session.deleted_at IS NULL"""
+
+
+async def find_session_digest(db: DBTX, /, *, id: str, user_id: str) -> str | None:
+    """Return the digest of a user's session, which is sent on the channel `agentrows_event`.
+
+    No row if the user has no such session, or it is deleted. It is a SHA-256 of the schema of the
+    table, the user and the session, as hexadecimal digits.
+    """
+    value = await db.fetchval(FIND_SESSION_DIGEST, id, user_id)
+    return _STR_NONE.validate_python(value)
 
 
 FIND_TAILS_WITH_EVENTS: Final = """-- name: FindTailsWithEvents :many
