@@ -67,6 +67,26 @@ def test_every_comparison_measures_agentrows(server: Server, tmp_path: Path) -> 
         assert row["peak_mb"] > 1
 
 
+def test_tails_are_measured_in_both_modes_without_a_lost_event(server: Server) -> None:
+    done = subprocess.run(  # noqa: S603  our own command
+        [
+            *(sys.executable, str(ROOT / "benchmarks" / "tails.py"), "--rounds", "1"),
+            *("--seconds", "0.2", "--dsn", server.dsn()),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(done.stdout)
+
+    for latency in found["latency"].values():
+        assert 0 < latency["p50_ms from the call"] <= latency["p99_ms from the call"]
+    for cost in found["store_events"].values():
+        assert cost["off"]["per_second"] > 0
+        assert cost["on"]["per_second"] > 0
+
+
 def test_ratio_is_that_of_the_rounds_and_omissions_are_listed(
     server: Server, tmp_path: Path
 ) -> None:
