@@ -14,7 +14,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Generic, Literal, TypeVar, cast
 from urllib.parse import parse_qs, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError
@@ -33,7 +33,29 @@ Password = Callable[[], str | Awaitable[str]]
 """A function, plain or async, that returns the password; called for each new connection."""
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 SHORTEST_KEY: Final = 16
-PageTokenKey = Annotated[SecretStr, Field(min_length=SHORTEST_KEY)]
+if TYPE_CHECKING:
+    Read = TypeVar("Read", covariant=True)  # noqa: PLC0105
+    Given = TypeVar("Given", contravariant=True)  # noqa: PLC0105
+
+    class SecretSetting(Generic[Read, Given]):
+        """A setting that is passed as text or as a secret, and read as a secret."""
+
+        def __get__(self, instance: object, owner: object) -> Read:
+            """Return the setting."""
+            ...
+
+        def __set__(self, instance: object, value: Given) -> None:
+            """Set the setting in the constructor; `Settings` is frozen."""
+            ...
+
+    # Type checkers read the types of the constructor's arguments from __set__ (PEP 681).
+    Secret = SecretSetting[SecretStr | None, SecretStr | str | None]
+    Secrets = SecretSetting[
+        tuple[SecretStr, ...], tuple[SecretStr | str, ...] | list[str] | list[SecretStr]
+    ]
+else:
+    Secret = SecretStr | None
+    Secrets = tuple[Annotated[SecretStr, Field(min_length=SHORTEST_KEY)], ...]
 
 PREFIX: Final = "AGENTROWS_"
 SIMILARITY: Final = 0.9
@@ -65,7 +87,7 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    database_url: SecretStr | None = None
+    database_url: Secret = Field(default=cast("Secret", None))
     """A PostgreSQL DSN, or `embedded:` for the embedded server."""
     database_url_file: Path | None = None
     """A file that contains the DSN (a mounted secret); it overrides `database_url`."""
@@ -85,7 +107,7 @@ class Settings(BaseSettings):
     """Whether the policies of the track `rls` are used, for `client.as_user`."""
     hash_share_tokens: bool = False
     """Whether the token of a new share is stored only as its SHA-256."""
-    page_token_keys: tuple[PageTokenKey, ...] = ()
+    page_token_keys: Secrets = Field(default=cast("Secrets", ()))
     """Secrets of at least 16 characters that sign page tokens: the first one signs, all verify."""
     page_token_keys_file: Path | None = None
     """A file with one such key per line (a mounted secret); it overrides `page_token_keys`."""
@@ -94,7 +116,7 @@ class Settings(BaseSettings):
 
     The default behind a transaction pooler without `migrations_url` is `verify`.
     """
-    migrations_url: SecretStr | None = None
+    migrations_url: Secret = Field(default=cast("Secret", None))
     """A DSN for migrations only: of another role, or of PostgreSQL itself behind a pooler."""
     pooler: Pooler = "none"
     """The pooler in front of the server: `transaction` for pgbouncer in transaction mode."""
