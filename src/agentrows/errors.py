@@ -28,6 +28,8 @@
 
 `__cause__` is the driver's error. No message contains SQL, a DSN, a password, or the content of
 another user's row; the message for a violated key contains the values that the caller passed.
+The constructors of the `New…` and `Imported…` models raise InvalidValue too, as methods do;
+`model_validate` raises pydantic's ValidationError, which web frameworks turn into a reply.
 """
 
 from __future__ import annotations

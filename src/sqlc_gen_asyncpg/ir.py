@@ -65,13 +65,14 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A pydantic model; an input model refuses other fields."""
+    """A pydantic model with a base class; an input model refuses other fields."""
 
     name: str
     doc: tuple[str, ...]
     fields: tuple[Field, ...]
     is_input: bool = False
     is_composite: bool = False
+    base: str = "BaseModel"
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,7 @@ class Options:
     emit_str_enum: bool = True
     inflection_exclude_table_names: tuple[str, ...] = ()
     initialisms: tuple[str, ...] = ()
+    input_base: str = ""
     json: str = "codec"
     omit_unused_models: bool = False
     overrides: tuple[Override, ...] = ()
@@ -304,6 +305,7 @@ _READERS: Final = {
     "emit_str_enum": _bool,
     "inflection_exclude_table_names": _texts,
     "initialisms": _texts,
+    "input_base": _import_path,
     "json": _one_of("codec", "binary", "text"),
     "omit_unused_models": _bool,
     "overrides": _overrides,

@@ -6,6 +6,8 @@ import datetime as dt
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 
+from agentrows.input_model import InputModel
+
 from . import enums
 from .pgjson import JsonLike
 from .pgvectors import PgVector, VectorLike
@@ -611,7 +613,7 @@ class IdleThread(BaseModel):
     checkpoint_writes: int
 
 
-class ImportedCheckpoint(BaseModel):
+class ImportedCheckpoint(InputModel):
     """A checkpoint to store with `import_threads`."""
 
     model_config = ConfigDict(extra="forbid")
@@ -641,7 +643,7 @@ class ImportedCheckpoint(BaseModel):
     )
 
 
-class ImportedValue(BaseModel):
+class ImportedValue(InputModel):
     """A version of the value of a channel, to store with `import_threads`."""
 
     model_config = ConfigDict(extra="forbid")
@@ -654,7 +656,7 @@ class ImportedValue(BaseModel):
     value: bytes = Field(description="The serialized value.")
 
 
-class ImportedWrite(BaseModel):
+class ImportedWrite(InputModel):
     """A pending write to store with `import_threads`."""
 
     model_config = ConfigDict(extra="forbid")
@@ -782,7 +784,7 @@ class MemoryState(BaseModel):
     has_only_others: bool = Field(description="Whether there are memories, and none of the model.")
 
 
-class NewChannelValue(BaseModel):
+class NewChannelValue(InputModel):
     """A value of a channel to store with `store_thread_checkpoint`."""
 
     model_config = ConfigDict(extra="forbid")
@@ -792,7 +794,7 @@ class NewChannelValue(BaseModel):
     value: bytes = Field(description="The serialized value.")
 
 
-class NewCheckpointWrite(BaseModel):
+class NewCheckpointWrite(InputModel):
     """A pending write to store with `store_checkpoint_writes`."""
 
     model_config = ConfigDict(extra="forbid")
@@ -807,7 +809,7 @@ class NewCheckpointWrite(BaseModel):
     value: str = Field(description="Base64 of the serialized value.")
 
 
-class NewEvent(BaseModel):
+class NewEvent(InputModel):
     """An event to store with `store_events`."""
 
     model_config = ConfigDict(extra="forbid")
@@ -823,7 +825,7 @@ class NewEvent(BaseModel):
     data: str = Field(description="The message as JSON text.")
 
 
-class NewMemory(BaseModel):
+class NewMemory(InputModel):
     """A memory to store with `store_agent_memories`."""
 
     model_config = ConfigDict(extra="forbid")
@@ -848,7 +850,7 @@ class NewMemory(BaseModel):
     )
 
 
-class NewStoreItem(BaseModel):
+class NewStoreItem(InputModel):
     """An item to store with `store_items`."""
 
     model_config = ConfigDict(extra="forbid")
@@ -866,7 +868,7 @@ class NewStoreItem(BaseModel):
     )
 
 
-class NewThreadWrite(BaseModel):
+class NewThreadWrite(InputModel):
     """A pending write to store with `store_thread_writes`."""
 
     model_config = ConfigDict(extra="forbid")
@@ -879,7 +881,7 @@ class NewThreadWrite(BaseModel):
     value: bytes = Field(description="The serialized value.")
 
 
-class NewTool(BaseModel):
+class NewTool(InputModel):
     """A tool to store with `refresh_tools_for_server`."""
 
     model_config = ConfigDict(extra="forbid")

@@ -15,7 +15,7 @@ __all__ = ["render_model"]
 
 def render_model(model: ir.Model, imports: Imports, *, inside_models: bool = False) -> list[str]:
     """Return the lines of the class; inside of models.py other models have their bare names."""
-    base = imports.named("Composite" if model.is_composite else "BaseModel")
+    base = imports.named("Composite" if model.is_composite else model.base)
     lines = [f"class {model.name}({base}):", *([*docstring(model.doc, 4), ""] if model.doc else [])]
     config = _config(model)
     if config:

@@ -41,6 +41,9 @@ def read_catalog(
     for converter in options.converters:
         with report.catch(f"options: converters: {converter.name}"):
             overrides.add_converter(converter)
+    if options.input_base:
+        with report.catch("options: input_base"):
+            overrides.set_input_base(options.input_base)
     request = _read_files(catalog, request, report, directory)
     for schema in request.schemas:
         for table in schema.tables:

@@ -39,7 +39,8 @@ def matches_column(pattern: str, path: tuple[str, str, str], default_schema: str
 class TypeOverrides:
     """The types of overrides and converters, and the names that generated code imports for them.
 
-    `json` and `vector` are the options of these names. `enums` are those declared for text columns.
+    `json` and `vector` are the options of these names. `enums` are those declared for text columns,
+    and `input_base` is the name of the class that models of arguments inherit.
     """
 
     json: str
@@ -47,6 +48,7 @@ class TypeOverrides:
     enums: dict[str, PyType] = field(default_factory=dict[str, PyType])
     converters: dict[str, PyType] = field(default_factory=dict[str, PyType])
     imports: dict[str, str] = field(default_factory=dict[str, str])
+    input_base: str = "BaseModel"
 
     def wire_format_type(self, pg_type: str) -> PyType | None:
         """Return the type of JSON or of a vector that an option sends as text."""
@@ -87,6 +89,10 @@ class TypeOverrides:
         if pg_type.rpartition(".")[2] in VECTOR_TYPES:
             raise Refused(f"{pg_type} cannot become {py_type} without a converter")
         return PyType.same(self._import(py_type))
+
+    def set_input_base(self, path: str) -> None:
+        """Import the class that models of arguments inherit."""
+        self.input_base = self._import(path)
 
     def add_converter(self, converter: Converter) -> None:
         """Add a converter's type, and import its two functions."""

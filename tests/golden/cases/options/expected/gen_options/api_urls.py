@@ -6,7 +6,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from app_types import Amount, Email
+from app_types import Amount, Email, Input
 
 from . import enums, models
 from .dbtx import DBTX, CursorDBTX, reader, required
@@ -39,7 +39,7 @@ class ListKindsRow(BaseModel):
     kind_again: enums.OpenKind
 
 
-class StoreAPIURLParams(BaseModel):
+class StoreAPIURLParams(Input):
     """The parameters of StoreAPIURL."""
 
     model_config = ConfigDict(extra="forbid")
@@ -53,7 +53,7 @@ class StoreAPIURLParams(BaseModel):
     long_name: str
 
 
-class StoreStatusParams(BaseModel):
+class StoreStatusParams(Input):
     """The parameters of StoreStatus."""
 
     model_config = ConfigDict(extra="forbid")
