@@ -7,6 +7,9 @@ from typing import Final
 
 import pytest
 
+from agentrows.migrate.memory_indexes import load_memory_indexes
+from agentrows.stores._indexed_searches import INDEXED_SEARCHES
+from policy.checks import memory_searches
 from policy.test_house_rules import ROOT, sql_of
 
 # Text in queries/memory.sql, and the text that queries/own_memories.sql has in its place.
@@ -108,3 +111,44 @@ def test_every_query_of_a_user_on_kagents_table_has_a_counterpart() -> None:
 def test_conditions_end_at_the_next_clause_or_parenthesis() -> None:
     assert filters("SELECT 1 FROM a WHERE (b AND c) AND d ORDER BY e") == ["(b AND c) AND d"]
     assert filters("WITH x AS (SELECT 1 WHERE a (b)) SELECT 2") == ["a (b)"]
+
+
+def test_searches_by_index_are_written_from_one_text() -> None:
+    text = memory_searches.QUERIES.read_text()
+
+    assert memory_searches.queries(text) == text, "run tests/policy/checks/memory_searches.py"
+
+
+@pytest.mark.parametrize("dimensions", memory_searches.ALL)
+def test_index_and_search_have_the_same_expression(dimensions: int) -> None:
+    path = memory_searches.INDEXES / f"{dimensions}.sql"
+    first = (memory_searches.INDEXES / f"{memory_searches.FIRST}.sql").read_text()
+    text = path.read_text()
+    expression = re.search(rf"USING hnsw \(\((.*::\w+\({dimensions}\))\) (?:half)?vec", text)
+
+    assert text == memory_searches.index_for(dimensions, first)
+    assert expression
+    written = expression[1].removeprefix("(").replace("END)::vec", "END)::vec")
+    for name in (f"SearchOwnMemories{dimensions}", f"SearchAndTouchOwnMemories{dimensions}"):
+        assert f"{written} <=> " in sql_of(name)
+        assert f"'agentrows_memory_embedding_{dimensions}'" in sql_of(name)
+
+
+def test_every_index_has_a_search() -> None:
+    numbers = [index.dimensions for index in load_memory_indexes()]
+
+    assert numbers == list(INDEXED_SEARCHES) == list(memory_searches.ALL)
+
+
+@pytest.mark.parametrize("touch", ["", "AndTouch"])
+def test_search_by_index_has_the_filters_of_the_exact_search(touch: str) -> None:
+    exact, by_index = sql_of(f"Search{touch}OwnMemories"), sql_of(f"Search{touch}OwnMemories384")
+    condition, *_ = filters(exact)
+    end = exact.partition("\nhit AS MATERIALIZED")[2].partition("\n)")[2]
+
+    assert filters(by_index)[0] == condition
+    assert f"CASE WHEN {condition} THEN true ELSE false END" in " ".join(
+        re.sub(r"(?<=\()\s+|\s+(?=\))", "", by_index).split()
+    )
+    assert end
+    assert by_index.endswith(end)

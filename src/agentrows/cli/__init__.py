@@ -1,4 +1,4 @@
-"""The command line: `agentrows migrate …`, `import …`, `prune`, `grants` and `demo`.
+"""The command line: `agentrows migrate …`, `memory …`, `import …`, `prune`, `grants` and `demo`.
 
 Results go to stdout, progress and errors to stderr. Exit codes: 0 done, 1 failed, 2 usage,
 3 pending, behind or incomplete, 130 interrupted by Ctrl-C.
@@ -26,6 +26,7 @@ import typer
 from agentrows._version import __version__
 from agentrows.cli.grants import print_grants
 from agentrows.cli.imports import import_commands
+from agentrows.cli.memory import memory_commands
 from agentrows.cli.migrate import migrations
 from agentrows.cli.options import DemoDsn, Interrupted
 from agentrows.cli.prune import prune_rows
@@ -59,6 +60,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # help texts have [brackets], and long names that rich cuts off
 )
 app.add_typer(migrations, name="migrate")
+app.add_typer(memory_commands, name="memory")
 app.add_typer(import_commands, name="import")
 app.command("prune")(prune_rows)
 app.command("grants")(print_grants)

@@ -55,6 +55,29 @@ _INVALID_IN: Final = """
     WHERE NOT index.indisvalid AND class.relkind = 'i' AND namespace.nspname = ANY ($1::text[])
     ORDER BY 1
 """
+_OF_TABLE: Final = """
+    SELECT class.relname, made.indisvalid
+    FROM pg_catalog.pg_index AS made
+    JOIN pg_catalog.pg_class AS class ON class.oid = made.indexrelid
+    WHERE made.indrelid = to_regclass($1)
+"""
+_SCHEMA_OF: Final = """
+    SELECT namespace.nspname
+    FROM pg_catalog.pg_class AS class
+    JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = class.relnamespace
+    WHERE class.oid = to_regclass($1)
+"""
+
+
+async def read_indexes(db: Connection, table: str) -> dict[str, bool]:
+    """Return whether each index of a table on the search_path is valid."""
+    return {row[0]: row[1] for row in await db.fetch(_OF_TABLE, table)}
+
+
+async def find_schema(db: Connection, table: str) -> str | None:
+    """Return the schema of a table on the search_path; None if the table does not exist."""
+    name: str | None = await db.fetchval(_SCHEMA_OF, table)
+    return name
 
 
 async def find_invalid(db: Connection, indexes: Iterable[Index]) -> list[str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias, TypedDict, cast
 from agentrows.errors import ConfigError, InvalidValue
 from agentrows.gen import memory as queries
 from agentrows.gen import own_memories as own_queries
+from agentrows.stores._indexed_searches import INDEXED_SEARCHES
 from agentrows.stores._requirements import VECTORS, require
 from agentrows.stores._table_retention import expired_memories, expired_own_memories
 from agentrows.stores._vectors import check_embedding
@@ -191,6 +192,17 @@ class OwnTable:
     ) -> list[MemoryHit]:
         """Return the memories nearest to an embedding, with words, or both."""
         vector = None if embedding is None else check_embedding("embedding", embedding, None)
+        if vector is not None and vector.dimensions() in INDEXED_SEARCHES:
+            by_index = INDEXED_SEARCHES[vector.dimensions()][touch]
+            return await by_index(
+                db,
+                **search,
+                embedding=vector,
+                text=text,
+                model=self.model,
+                config=self.text_config,
+                exact_up_to=EXACT_UP_TO,
+            )
         statement = (
             own_queries.search_and_touch_own_memories if touch else own_queries.search_own_memories
         )

@@ -28,6 +28,8 @@ PREFIX: Final = "agentrows_"
 NAME: Final = re.compile(r"([0-9]{6})_([a-z0-9_]+)\.(up|down)\.sql")
 HEADER: Final = re.compile(r"-- no-transaction: \S")
 TOP_LEVEL_FILES: Final = ("frozen.sum",)
+INDEXES: Final = "memory_indexes"
+"""A folder that is no track: indexes that an application builds on request."""
 
 REPEATABLE_ALTERATIONS: Final = {
     "AT_ColumnDefault",
@@ -106,7 +108,7 @@ def check_files(root: Path) -> list[str]:
     problems = [
         f"{path.name}: is not a track or frozen.sum"
         for path in sorted(root.iterdir())
-        if path.name not in (*TRACKS, *TOP_LEVEL_FILES)
+        if path.name not in (*TRACKS, *TOP_LEVEL_FILES, INDEXES)
     ]
     for track in TRACKS:
         files = sorted((root / track).iterdir()) if (root / track).is_dir() else []

@@ -1,0 +1,194 @@
+"""`agentrows memory`: the indexes of agentrows_memory, their builds, output and exit codes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import asyncpg
+import pytest
+
+from support.command_line import run_main
+from support.postgres import SERVICE, SUPERUSER, as_role
+from support.servers import pgbouncer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from support.command_line import Ended
+    from support.postgres import Server
+
+DIMENSIONS: Final = ("384", "768", "1024", "1536", "3072")
+INDEX: Final = "agentrows_memory_embedding_384"
+INVALIDATE: Final = """
+UPDATE pg_index SET indisvalid = false
+WHERE indexrelid = 'agentrows_memory_embedding_384'::regclass
+"""
+
+
+def run_sql(dsn: str, query: str) -> object:
+    async def run() -> object:
+        connection = await asyncpg.connect(as_role(dsn, SUPERUSER))
+        try:
+            return await connection.fetchval(query)
+        finally:
+            await connection.close()
+
+    return asyncio.run(run())
+
+
+def memory(dsn: str, *arguments: str, role: str = SUPERUSER) -> Ended:
+    return run_main("memory", *arguments, AGENTROWS_DATABASE_URL=as_role(dsn, role))
+
+
+def states(dsn: str) -> dict[str, str]:
+    """Return the state of each index, by the number of dimensions."""
+    lines = memory(dsn, "indexes").out.splitlines()
+    assert lines[0] == "dimensions\tindex\tstate"
+    return {line.split("\t")[0]: line.split("\t")[2] for line in lines[1:]}
+
+
+def test_indexes_are_built_once_and_listed(migrated: str) -> None:
+    assert states(migrated) == dict.fromkeys(DIMENSIONS, "none")
+
+    built = [memory(migrated, "index", "--dimensions", number) for number in DIMENSIONS]
+    again = memory(migrated, "index", "--dimensions", "384")
+
+    assert [(ended.code, ended.out) for ended in built] == [
+        (0, f"built the index agentrows_memory_embedding_{number}\n") for number in DIMENSIONS
+    ]
+    assert "memory_indexes/384.sql done in" in built[0].err
+    assert (again.code, again.out, again.err) == (0, f"there is already the index {INDEX}\n", "")
+    assert states(migrated) == dict.fromkeys(DIMENSIONS, "valid")
+
+
+def test_invalid_index_is_dropped_and_built_again(
+    migrated: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    memory(migrated, "index", "--dimensions", "384")
+    run_sql(migrated, INVALIDATE)
+    assert states(migrated)["384"] == "INVALID"
+
+    ended = memory(migrated, "index", "--dimensions", "384")
+
+    assert ended.code == 0
+    assert f"dropping the INVALID index public.{INDEX}" in caplog.text
+    assert states(migrated)["384"] == "valid"
+
+
+def test_dry_run_prints_the_statement(migrated: str) -> None:
+    ended = memory(migrated, "index", "--dimensions", "1024", "--dry-run")
+
+    assert ended.code == 0
+    assert "CREATE INDEX CONCURRENTLY IF NOT EXISTS agentrows_memory_embedding_1024" in ended.out
+    assert states(migrated)["1024"] == "none"
+
+
+@pytest.mark.parametrize("number", ["100", "0", "-1", "x", "385"])
+def test_other_dimensions_are_refused_with_exit_code_2(migrated: str, number: str) -> None:
+    ended = memory(migrated, "index", "--dimensions", number)
+
+    assert ended.code == 2
+    assert "--dimensions" in ended.err
+
+
+@pytest.mark.parametrize("arguments", [("index", "--dimensions", "384"), ("indexes",)])
+def test_missing_table_is_exit_code_3_with_its_cure(
+    database: str, arguments: tuple[str, ...]
+) -> None:
+    ended = memory(database, *arguments)
+
+    assert ended.code == 3
+    assert "run `agentrows migrate up`" in ended.err
+
+
+def test_role_that_does_not_own_the_table_is_refused(migrated: str) -> None:
+    ended = memory(migrated, "index", "--dimensions", "384", role=SERVICE)
+
+    assert ended.code == 1
+    assert "does not own public.agentrows_memory" in ended.err
+    assert states(migrated)["384"] == "none"
+
+
+def test_name_of_the_index_on_another_table_is_an_error(migrated: str) -> None:
+    run_sql(migrated, f"CREATE INDEX {INDEX} ON session (id)")
+
+    ended = memory(migrated, "index", "--dimensions", "384")
+
+    assert ended.code == 1
+    assert "is taken by another relation" in ended.err
+
+
+def test_build_through_a_pooler_is_refused(server: Server, migrated: str) -> None:
+    name = migrated.partition("?")[0].rpartition("/")[2]
+    with pgbouncer(Path(server.postgres.pgdata), 5432, "postgres", pool_size=2) as port:
+        dsn = f"postgresql://postgres@127.0.0.1:{port}/{name}"
+        ended = run_main("memory", "index", "--dimensions", "384", AGENTROWS_DATABASE_URL=dsn)
+
+    assert ended.code == 1
+    assert "goes through a pooler" in ended.err
+
+
+@pytest.fixture
+def waiting(migrated: str) -> Iterator[subprocess.Popen[str]]:
+    """A build in a process of its own, which waits for a transaction that has changed the table."""
+    ended = threading.Event()
+    started = threading.Event()
+
+    async def hold() -> None:
+        connection = await asyncpg.connect(as_role(migrated, SUPERUSER))
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE agentrows_memory IN ROW EXCLUSIVE MODE")
+            started.set()
+            await asyncio.to_thread(ended.wait)
+        await connection.close()
+
+    holder = threading.Thread(target=lambda: asyncio.run(hold()))
+    holder.start()
+    started.wait(30)
+    process = subprocess.Popen(  # noqa: S603  a command of ours
+        [
+            *(str(Path(sys.executable).parent / "agentrows"), "memory", "index"),
+            *("--dimensions", "384"),
+        ],
+        env={**os.environ, "AGENTROWS_DATABASE_URL": as_role(migrated, SUPERUSER)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    end = time.monotonic() + 60
+    while states(migrated)["384"] != "INVALID":
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    yield process
+    process.kill()
+    process.wait()
+    ended.set()
+    holder.join()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 1)])
+def test_signal_leaves_an_index_that_the_next_build_replaces(
+    migrated: str, waiting: subprocess.Popen[str], number: signal.Signals, code: int
+) -> None:
+    busy = memory(migrated, "index", "--dimensions", "768", "--lock-timeout", "0")
+    waiting.send_signal(number)
+    _, error = waiting.communicate(timeout=30)
+
+    assert busy.code == 1
+    assert "another runner had the migration lock" in busy.err
+    assert waiting.returncode == code
+    assert "the index is not finished" in error
+    assert states(migrated)["384"] == "INVALID"
+
+
+def test_help_fits_80_columns(migrated: str) -> None:
+    for arguments in (("--help",), ("index", "--help"), ("indexes", "--help")):
+        assert max(map(len, memory(migrated, *arguments).out.splitlines())) <= 80
