@@ -75,7 +75,7 @@ class Options:
     inflection_exclude_table_names: tuple[str, ...] = ()
     initialisms: tuple[str, ...] = ()
     input_base: str = ""
-    json: str = "codec"
+    json: str = "text"
     omit_unused_models: bool = False
     overrides: tuple[Override, ...] = ()
     query_parameter_limit: int | None = None

@@ -16,7 +16,7 @@ from asyncpg import BitString, Range
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
-from golden.golden_cases import CASES_FOLDER
+from golden.golden_cases import CASES_FOLDER, run, write_project
 from sqlc_gen_asyncpg import protocol
 from sqlc_gen_asyncpg.build.package import build
 from sqlc_gen_asyncpg.check.annotations import contradictions
@@ -344,3 +344,39 @@ async def test_every_driver_type_round_trips_with_values_and_nulls(database: str
     dumped = json.loads(listed[0].model_dump_json())
     assert (dumped["flags"], dumped["spot"]["extra"]) == ("101", {"k": [1]})
     await connection.close()
+
+
+JSON_SCHEMA = "CREATE TABLE gen_item (id int PRIMARY KEY, body jsonb, facts json NOT NULL);"
+JSON_QUERIES = """
+-- name: AddItem :one
+INSERT INTO gen_item (id, body, facts) VALUES (@id, @body, @facts) RETURNING *;
+-- name: CopyItems :copyfrom
+INSERT INTO gen_item (id, body, facts) VALUES (@id, @body, @facts);
+-- name: ListBodies :many
+SELECT body FROM gen_item ORDER BY id;
+"""
+
+
+async def test_json_needs_no_codec_without_an_option(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"package": "gen_default"}
+    write_project(tmp_path, query=JSON_QUERIES, schema=JSON_SCHEMA, options=options)
+    assert run(tmp_path, "sqlc", "generate").returncode == 0
+    tmp_path.joinpath("gen").rename(tmp_path / "gen_default")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    query = module("gen_default.query")
+    connection = await asyncpg.connect(database)
+    try:
+        await connection.execute(JSON_SCHEMA)
+        item = await query.add_item(connection, id=1, body={"a": 1}, facts=[None, "x"])
+        rows = [
+            query.CopyItemsParams(id=2, body=[1.5], facts={}),
+            query.CopyItemsParams(id=3, facts=1),
+        ]
+        assert await query.copy_items(connection, rows=rows) == 2
+        assert await query.list_bodies(connection) == [{"a": 1}, [1.5], None]
+    finally:
+        await connection.close()
+
+    assert (item.body, item.facts) == ({"a": 1}, [None, "x"])

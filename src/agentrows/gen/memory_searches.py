@@ -8,10 +8,10 @@ tests/policy/checks/memory_searches.py.
 from typing import Final
 
 from pgvector import Vector
-from pydantic import JsonValue
 
 from . import models
 from .dbtx import DBTX, reader
+from .pgjson import JsonLike
 
 __all__ = [
     "SEARCH_AND_TOUCH_OWN_MEMORIES384",
@@ -261,7 +261,7 @@ async def search_own_memories384(
     model: str,
     user_id: str,
     agent_name: str,
-    metadata: JsonValue | None,
+    metadata: JsonLike | None,
     text: str | None,
     limit: int | None,
     exact_up_to: int,
@@ -516,7 +516,7 @@ async def search_and_touch_own_memories384(
     model: str,
     user_id: str,
     agent_name: str,
-    metadata: JsonValue | None,
+    metadata: JsonLike | None,
     text: str | None,
     limit: int | None,
     exact_up_to: int,
@@ -753,7 +753,7 @@ async def search_own_memories768(
     model: str,
     user_id: str,
     agent_name: str,
-    metadata: JsonValue | None,
+    metadata: JsonLike | None,
     text: str | None,
     limit: int | None,
     exact_up_to: int,
@@ -1008,7 +1008,7 @@ async def search_and_touch_own_memories768(
     model: str,
     user_id: str,
     agent_name: str,
-    metadata: JsonValue | None,
+    metadata: JsonLike | None,
     text: str | None,
     limit: int | None,
     exact_up_to: int,
@@ -1245,7 +1245,7 @@ async def search_own_memories1024(
     model: str,
     user_id: str,
     agent_name: str,
-    metadata: JsonValue | None,
+    metadata: JsonLike | None,
     text: str | None,
     limit: int | None,
     exact_up_to: int,
@@ -1500,7 +1500,7 @@ async def search_and_touch_own_memories1024(
     model: str,
     user_id: str,
     agent_name: str,
-    metadata: JsonValue | None,
+    metadata: JsonLike | None,
     text: str | None,
     limit: int | None,
     exact_up_to: int,
@@ -1737,7 +1737,7 @@ async def search_own_memories1536(
     model: str,
     user_id: str,
     agent_name: str,
-    metadata: JsonValue | None,
+    metadata: JsonLike | None,
     text: str | None,
     limit: int | None,
     exact_up_to: int,
@@ -1992,7 +1992,7 @@ async def search_and_touch_own_memories1536(
     model: str,
     user_id: str,
     agent_name: str,
-    metadata: JsonValue | None,
+    metadata: JsonLike | None,
     text: str | None,
     limit: int | None,
     exact_up_to: int,
@@ -2229,7 +2229,7 @@ async def search_own_memories3072(
     model: str,
     user_id: str,
     agent_name: str,
-    metadata: JsonValue | None,
+    metadata: JsonLike | None,
     text: str | None,
     limit: int | None,
     exact_up_to: int,
@@ -2484,7 +2484,7 @@ async def search_and_touch_own_memories3072(
     model: str,
     user_id: str,
     agent_name: str,
-    metadata: JsonValue | None,
+    metadata: JsonLike | None,
     text: str | None,
     limit: int | None,
     exact_up_to: int,

@@ -447,6 +447,7 @@ CREATE TABLE item (id text, look vector(3), data jsonb, first doc, one text, two
 CREATE TABLE spare (id text);
 """
 CUSTOM_OPTIONS: dict[str, object] = {
+    "json": "codec",
     "overrides": [
         {"column": "item.look", "py_type": "app.types.Look"},
         {"column": "item.one", "py_type": "app.types.Word"},
