@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Argument",
+    "BaseClass",
     "Bind",
     "Command",
     "Converter",
@@ -65,14 +66,17 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A pydantic model with a base class; an input model refuses other fields."""
+    """A pydantic model; an input model refuses other fields.
+
+    Its `base` is empty if it has the base class of the package.
+    """
 
     name: str
     doc: tuple[str, ...]
     fields: tuple[Field, ...]
     is_input: bool = False
     is_composite: bool = False
-    base: str = "BaseModel"
+    base: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +189,15 @@ class Converter:
 
 
 @dataclass(frozen=True, slots=True)
+class BaseClass:
+    """The class from which models are derived, by its name in generated code."""
+
+    name: str = "BaseModel"
+    module: str = "pydantic"
+    frozen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Package:
     """A generated package."""
 
@@ -196,3 +209,4 @@ class Package:
     modules: tuple[Module, ...]
     imports: Mapping[str, str]
     converters: tuple[Converter, ...] = ()
+    base: BaseClass = BaseClass()

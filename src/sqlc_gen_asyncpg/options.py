@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     from sqlc_gen_asyncpg.pytypes import TypeText
 
-__all__ = ["Converter", "EnumSpec", "Options", "Override", "parse_options"]
+__all__ = ["DEFAULT_BASE_CLASS", "Converter", "EnumSpec", "Options", "Override", "parse_options"]
 
+DEFAULT_BASE_CLASS: Final = "pydantic.BaseModel"
 _TYPES_OF_OVERRIDES: Final = frozenset({"converter", "enum", "py_type"})
 _ONLY: Final = {
     "emit_async_querier": (True, "the functions are asynchronous"),
@@ -63,6 +64,7 @@ class Options:
     """All options, with their defaults."""
 
     package: str
+    base_class: str = DEFAULT_BASE_CLASS
     composites: Mapping[str, Mapping[str, TypeText]] = field(
         default_factory=dict[str, "Mapping[str, TypeText]"]
     )
@@ -72,9 +74,10 @@ class Options:
     emit_exact_table_names: bool = False
     emit_iterators: bool = False
     emit_str_enum: bool = True
+    frozen_models: bool = False
     inflection_exclude_table_names: tuple[str, ...] = ()
     initialisms: tuple[str, ...] = ()
-    input_base: str = ""
+    input_base_class: str = ""
     json: str = "text"
     omit_unused_models: bool = False
     overrides: tuple[Override, ...] = ()
@@ -296,6 +299,7 @@ def _enum(where: str, value: object) -> EnumSpec:
 
 
 _READERS: Final = {
+    "base_class": _import_path,
     "composites": _composites,
     "converters": _converters,
     "docstrings": _one_of("comments", "sql", "none"),
@@ -303,9 +307,10 @@ _READERS: Final = {
     "emit_exact_table_names": _bool,
     "emit_iterators": _bool,
     "emit_str_enum": _bool,
+    "frozen_models": _bool,
     "inflection_exclude_table_names": _texts,
     "initialisms": _texts,
-    "input_base": _import_path,
+    "input_base_class": _import_path,
     "json": _one_of("codec", "binary", "text"),
     "omit_unused_models": _bool,
     "overrides": _overrides,

@@ -65,6 +65,7 @@ def build(request: protocol.Request, directory: str = "") -> ir.Package:
         modules=modules,
         imports=dict(sorted(catalog.overrides.imports.items())),
         converters=_converters(catalog),
+        base=_base_class(options),
     )
     return apply_docstrings(package, options.docstrings)
 
@@ -89,6 +90,11 @@ def _check_composites(catalog: Catalog, report: Report) -> None:
                 f"a type and a table would both be {name}; rename the table: "
                 f"rename: {{{catalog.full_name(key)}: …}}",
             )
+
+
+def _base_class(options: Options) -> ir.BaseClass:
+    module, _, name = options.base_class.rpartition(".")
+    return ir.BaseClass(name, module, options.frozen_models)
 
 
 def _converters(catalog: Catalog) -> tuple[ir.Converter, ...]:

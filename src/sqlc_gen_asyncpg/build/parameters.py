@@ -62,7 +62,7 @@ def arguments_and_binds(
             message = f"-- py: batch {batch.argument}: the query has no array parameters"
             raise Refused(message, directive="batch")
         doc = (f"One of the `{batch.argument}` of {context.query.name}.",)
-        base = context.catalog.overrides.input_base
+        base = context.catalog.overrides.input_base_class
         model = ir.Model(batch.model, doc, tuple(columns.values()), is_input=True, base=base)
         context.named_models.share(model)
     return list(arguments.values()), binds
@@ -79,7 +79,7 @@ def params_model(context: QueryContext, arguments: list[ir.Argument]) -> ir.Mode
         return None
     doc = (f"The parameters of {context.query.name}.",)
     fields = tuple(argument.field for argument in arguments)
-    base = context.catalog.overrides.input_base
+    base = context.catalog.overrides.input_base_class
     model = ir.Model(f"{context.title}Params", doc, fields, is_input=True, base=base)
     context.models.append(model)
     return model

@@ -70,7 +70,9 @@ class Imports:
 
     def _sections(self) -> list[dict[str, str]]:
         """Return the names by module: of Python, of installed packages, of the user, of ours."""
-        sections = [dict(STANDARD_IMPORTS), dict(THIRD_PARTY_IMPORTS), {}, dict(_LOCAL)]
+        pydantic = " ".join(set(THIRD_PARTY_IMPORTS["pydantic"].split()) - self.custom.keys())
+        installed = {**THIRD_PARTY_IMPORTS, "pydantic": pydantic}
+        sections = [dict(STANDARD_IMPORTS), installed, {}, dict(_LOCAL)]
         for name, module in self.custom.items():
             section = sections[_section_of(module)]
             section[module] = f"{section.get(module, '')} {name}".strip()

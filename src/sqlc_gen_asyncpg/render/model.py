@@ -13,9 +13,13 @@ if TYPE_CHECKING:
 __all__ = ["render_model"]
 
 
-def render_model(model: ir.Model, imports: Imports, *, inside_models: bool = False) -> list[str]:
+def render_model(
+    model: ir.Model, imports: Imports, base_class: ir.BaseClass, *, inside_models: bool = False
+) -> list[str]:
     """Return the lines of the class; inside of models.py other models have their bare names."""
-    base = imports.named("Composite" if model.is_composite else model.base)
+    base = imports.named("Composite" if model.is_composite else model.base or base_class.name)
+    if base_class.frozen:  # as an argument of the class, which type checkers read
+        base += ", frozen=True"
     lines = [f"class {model.name}({base}):", *([*docstring(model.doc, 4), ""] if model.doc else [])]
     config = _config(model)
     if config:

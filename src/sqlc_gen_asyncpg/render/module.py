@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["render_module"]
 
 
-def render_module(module: ir.Module, custom: Mapping[str, str]) -> list[str]:
+def render_module(
+    module: ir.Module, custom: Mapping[str, str], base_class: ir.BaseClass
+) -> list[str]:
     """Return the lines of a module; `custom` are the imported names of overrides."""
     text = ModuleText(Imports(custom))
     names: list[str] = [model.name for model in module.models]
@@ -40,7 +42,7 @@ def render_module(module: ir.Module, custom: Mapping[str, str]) -> list[str]:
             body += ["", *_iterator(function, text), ""]
     models: list[str] = []
     for model in module.models:
-        models += ["", "", *render_model(model, text.imports)]
+        models += ["", "", *render_model(model, text.imports, base_class)]
     constants = [line for lines in text.constants.values() for line in lines]
     return [
         *docstring(module.doc),

@@ -53,11 +53,13 @@ def render(package: ir.Package) -> Mapping[str, str]:
     if package.converters:
         lines_by_file["pgconverters.py"] = _converters(package)
     for module in package.modules:
-        lines_by_file[f"{module.name}.py"] = render_module(module, package.imports)
+        lines_by_file[f"{module.name}.py"] = render_module(module, package.imports, package.base)
     text = "\n".join(line for lines in lines_by_file.values() for line in lines)
     for name in _EXTRAS:
         if re.search(rf"^from \.{name} import ", text, re.MULTILINE):
             lines_by_file[f"{name}.py"] = _template(name)
+    if "pgcomposites.py" in lines_by_file:
+        lines_by_file["pgcomposites.py"] = _composites(package.base)
     header = f"{MARK}{__version__} from sqlc {package.sqlc_version}. DO NOT EDIT."
     return {
         name: "\n".join([header, *_noqa(lines, written=name[:-3] not in _FIXED), *lines]) + "\n"
@@ -69,6 +71,20 @@ def _template(name: str) -> list[str]:
     """Return the lines of a module that is the same in every package."""
     text = files("sqlc_gen_asyncpg.render").joinpath(f"templates/{name}.py.txt").read_text("utf-8")
     return text.rstrip("\n").split("\n")
+
+
+def _composites(base: ir.BaseClass) -> list[str]:
+    """Return the lines of the template with the class of composite types, derived from `base`."""
+    lines = _template("pgcomposites")
+    own = base.module != "pydantic"
+    name = ("Base" if base.name == "BaseModel" else base.name) if own else base.name
+    head = f"class Composite({name}{', frozen=True' if base.frozen else ''}):"
+    lines[lines.index("class Composite(BaseModel):")] = head
+    if own:
+        alias = f"{base.name} as {name}" if name != base.name else name
+        end = lines.index('__all__ = ["Composite", "PgAware"]')
+        lines[end:end] = [f"from {base.module} import {alias}", ""]
+    return lines
 
 
 def _noqa(lines: list[str], *, written: bool) -> list[str]:
@@ -94,7 +110,7 @@ def _models(package: ir.Package) -> list[str]:
     imports = Imports(package.imports, own, taken=fields)
     body: list[str] = []
     for model in package.models:
-        body += ["", "", *render_model(model, imports, inside_models=True)]
+        body += ["", "", *render_model(model, imports, package.base, inside_models=True)]
     imports.names.discard("models")
     names = sort_names(model.name for model in package.models)
     return [

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sqlc_gen_asyncpg import ir, naming
 from sqlc_gen_asyncpg.errors import AlreadyReported, Refused, Report
 from sqlc_gen_asyncpg.name_rules import check_name
+from sqlc_gen_asyncpg.options import DEFAULT_BASE_CLASS, Options
 from sqlc_gen_asyncpg.pytypes import PyType, Type, check_not_shadowed, normal_name
 from sqlc_gen_asyncpg.schema.alterations import table_key
 from sqlc_gen_asyncpg.schema.catalog import Catalog, TableModel
@@ -17,7 +18,6 @@ from sqlc_gen_asyncpg.schema.views import read_tables
 
 if TYPE_CHECKING:
     from sqlc_gen_asyncpg import protocol
-    from sqlc_gen_asyncpg.options import Options
 
 __all__ = ["read_catalog", "row_field"]
 
@@ -32,6 +32,9 @@ def read_catalog(
     overrides = TypeOverrides(options.json, options.vector)
     catalog = Catalog(options, request.default_schema, overrides)
     catalog.positions = SchemaPositions(request.schema_paths, directory)
+    if options.base_class != DEFAULT_BASE_CLASS:
+        with report.catch("options: base_class"):
+            overrides.import_base_class(options.base_class)
     for schema in request.schemas:
         _add_types(catalog, schema, report)
     for override in options.overrides:
@@ -41,9 +44,9 @@ def read_catalog(
     for converter in options.converters:
         with report.catch(f"options: converters: {converter.name}"):
             overrides.add_converter(converter)
-    if options.input_base:
-        with report.catch("options: input_base"):
-            overrides.set_input_base(options.input_base)
+    if options.input_base_class:
+        with report.catch("options: input_base_class"):
+            overrides.set_input_base_class(options.input_base_class)
     request = _read_files(catalog, request, report, directory)
     for schema in request.schemas:
         for table in schema.tables:

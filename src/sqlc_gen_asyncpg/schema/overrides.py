@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlc_gen_asyncpg import naming
 from sqlc_gen_asyncpg.errors import AlreadyReported, Refused
-from sqlc_gen_asyncpg.name_rules import OWN_IMPORTS, RESERVED, is_private
+from sqlc_gen_asyncpg.name_rules import OWN_IMPORTS, RESERVED, check_name, is_private
 from sqlc_gen_asyncpg.pytypes import PG_TYPES, PYTHON_NAMES, PyType
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class TypeOverrides:
     """The types of overrides and converters, and the names that generated code imports for them.
 
     `json` and `vector` are the options of these names. `enums` are those declared for text columns,
-    and `input_base` is the name of the class that models of arguments inherit.
+    and `input_base_class` is the name of the class that models of arguments inherit.
     """
 
     json: str
@@ -48,7 +48,7 @@ class TypeOverrides:
     enums: dict[str, PyType] = field(default_factory=dict[str, PyType])
     converters: dict[str, PyType] = field(default_factory=dict[str, PyType])
     imports: dict[str, str] = field(default_factory=dict[str, str])
-    input_base: str = "BaseModel"
+    input_base_class: str = ""
 
     def wire_format_type(self, pg_type: str) -> PyType | None:
         """Return the type of JSON or of a vector that an option sends as text."""
@@ -90,9 +90,9 @@ class TypeOverrides:
             raise Refused(f"{pg_type} cannot become {py_type} without a converter")
         return PyType.same(self._import(py_type))
 
-    def set_input_base(self, path: str) -> None:
+    def set_input_base_class(self, path: str) -> None:
         """Import the class that models of arguments inherit."""
-        self.input_base = self._import(path)
+        self.input_base_class = self._import(path)
 
     def add_converter(self, converter: Converter) -> None:
         """Add a converter's type, and import its two functions."""
@@ -105,6 +105,20 @@ class TypeOverrides:
         self._import(converter.from_db)
         to_db = self._import(converter.to_db)
         self.converters[converter.name] = PyType(hint, row, hint, f"{row}Argument", encode=to_db)
+
+    def import_base_class(self, path: str) -> None:
+        """Import the class from which models are derived; it may be called BaseModel.
+
+        Raises:
+            Refused: the name is taken, or cannot be that of a class.
+
+        """
+        module, _, name = path.rpartition(".")
+        check_name(name, "class")
+        if name == "BaseModel":
+            self.imports[name] = module
+        else:
+            self._import(path)
 
     def _json_type(self, hint: str) -> PyType:
         """Return the type of a column with values of this type as JSON."""

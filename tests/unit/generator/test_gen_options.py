@@ -68,7 +68,7 @@ WRONG: list[tuple[dict[str, object], str]] = [
     ({"composites": []}, "composites must be a mapping"),
     ({"domains": {"a": ""}}, "domains.a must be a text"),
     ({"docstrings": "google"}, "docstrings must be one of comments, sql, none, not 'google'"),
-    ({"input_base": "Input"}, "input_base must be package.module.name, not 'Input'"),
+    ({"input_base_class": "Input"}, "input_base_class must be package.module.name, not 'Input'"),
     ({"json": "yes"}, "json must be one of codec, binary, text, not 'yes'"),
     ({"vector": True}, "vector must be one of pgvector, list, not True"),
     ({"overrides": {}}, "overrides must be a list"),
