@@ -14,11 +14,11 @@ __all__ = ["AlreadyReported", "GeneratorError", "InternalError", "Place", "Refus
 class Place(Protocol):
     """The subject of a problem; `str()` is its position and its name."""
 
-    def of_directive(self, words: str) -> Place:
+    def of_directive(self, words: str, /) -> Place:
         """Return the place of the line `-- py:` that begins with these words."""
         ...
 
-    def of_token(self, offset: int) -> Place:
+    def of_token(self, offset: int, /) -> Place:
         """Return the place of the token with this offset in the SQL."""
         ...
 

@@ -79,11 +79,11 @@ class SchemaPlace:
         position = self.positions.find(self.key)
         return f"{position}: {self.subject}" if position else self.subject
 
-    def of_directive(self, _words: str) -> SchemaPlace:
+    def of_directive(self, _words: str, /) -> SchemaPlace:
         """Return this place: the schema has no directives."""
         return self
 
-    def of_token(self, _offset: int) -> SchemaPlace:
+    def of_token(self, _offset: int, /) -> SchemaPlace:
         """Return this place."""
         return self
 
