@@ -21,6 +21,8 @@ __all__ = [
     "Function",
     "Model",
     "Module",
+    "Order",
+    "OrderChoice",
     "Package",
     "Record",
     "Scalar",
@@ -142,6 +144,24 @@ class Copy:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderChoice:
+    """A value of the argument that selects an order, with its statement."""
+
+    value: str
+    constant: str
+    sql: str
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The argument that selects an order; `title` is the name of its type."""
+
+    argument: str
+    title: str
+    choices: tuple[OrderChoice, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Function:
     """One query; `place` is its position and its name, as problems with it are reported."""
 
@@ -159,6 +179,12 @@ class Function:
     iterator: bool
     copy: Copy | None = None
     place: str = ""
+    order: Order | None = None
+
+    @property
+    def statements(self) -> tuple[str, ...]:
+        """The statements that it may send: its only one, or one for each order."""
+        return tuple(choice.sql for choice in self.order.choices) if self.order else (self.sql,)
 
     @property
     def of_many(self) -> bool:

@@ -38,7 +38,7 @@ Position = Literal["argument", "class", "constant", "enum member", "field", "fun
 # Modules that every package may have.
 FIXED_MODULES: Final = frozenset({
     "__init__", "dbtx", "enums", "models", "pgcomposites", "pgconverters", "pgcopy", "pgdriver",
-    "pghalfvectors", "pgjson", "pgvalues", "pgvectors",
+    "pghalfvectors", "pgjson", "pgorders", "pgvalues", "pgvectors",
 })  # fmt: skip
 
 # Names that generated modules import, by module.
@@ -46,7 +46,7 @@ STANDARD_IMPORTS: Final = {
     "collections.abc": "AsyncIterable AsyncIterator Iterable Sequence",
     "decimal": "Decimal",
     "ipaddress": ("IPv4Address IPv4Interface IPv4Network IPv6Address IPv6Interface IPv6Network"),
-    "typing": "Annotated Final TypeAlias",
+    "typing": "Annotated Final Literal TypeAlias",
     "uuid": "UUID",
 }
 THIRD_PARTY_IMPORTS: Final = {
@@ -66,10 +66,9 @@ RESERVED: Final = frozenset({
     "Composite", "ConfigDict", "Converted", "CopyDBTX", "CursorDBTX", "DBTX", "Decimal", "Encoder",
     "Field", "Final", "Given", "HalfVector", "IPv4Address", "IPv4Interface", "IPv4Network",
     "IPv6Address", "IPv6Interface", "IPv6Network", "Iterable", "JsonLike", "JsonValue",
-    "NaiveDatetime",
-    "PgAware", "PgBits", "PgHalfVector", "PgJson", "PgJsonText", "PgRange", "PgSparseVector",
-    "PgVector", "PgVectorList", "Range", "Row", "Sequence", "SparseVector", "TypeAdapter",
-    "TypeAlias", "UUID", "Vector", "VectorLike", "affected", "copied", "dt", "enum",
+    "Literal", "NaiveDatetime", "PgAware", "PgBits", "PgHalfVector", "PgJson", "PgJsonText", "PgRange",
+    "PgSparseVector", "PgVector", "PgVectorList", "Range", "Row", "Sequence", "SparseVector", "TypeAdapter",
+    "TypeAlias", "UUID", "Vector", "VectorLike", "affected", "choose", "copied", "dt", "enum",
     "enums", "json_object", "json_text", "models", "nested_reader", "reader", "require_aware",
     "required", "tuples", "vector_text",
 })  # fmt: skip
@@ -84,8 +83,8 @@ ANNOTATION_NAMES: Final = _BUILTIN_TYPES | {"dt", "enums", "models", "self"}
 
 # Names that the body of a generated function uses.
 BODY_NAMES: Final = frozenset({
-    "affected", "cls", "copied", "db", "dict", "dt", "enums", "list", "models", "nested_reader",
-    "next", "reader", "require_aware", "required", "self", "tuple", "zip",
+    "affected", "choose", "cls", "copied", "db", "dict", "dt", "enums", "list", "models",
+    "nested_reader", "next", "reader", "require_aware", "required", "self", "tuple", "zip",
 })  # fmt: skip
 
 # Attributes of pydantic's BaseModel and of its metaclass; a field of that name would hide them.

@@ -104,6 +104,26 @@ def test_the_first_page_works_from_an_empty_folder(database: str, tmp_path: Path
     assert done.stdout == "3 queries checked, 0 problems\n"
 
 
+def test_the_recipes_run_as_documented(database: str, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "generator" / "recipes.md").read_text()
+    blocks = {
+        (language, "-- name:" in text): text
+        for _, language, text in FENCE.findall(page)
+        if language != "python"
+    }
+    (tmp_path / "schema.sql").write_text(blocks["sql", False])
+    (tmp_path / "query.sql").write_text(blocks["sql", True])
+    (tmp_path / "sqlc.yaml").write_text(configuration(["package: gen"]).replace("gen0", "gen"))
+    (tmp_path / "app.py").write_text(blocks["py", False])
+    done = run(tmp_path, "sqlc", "generate")
+    assert done.returncode == 0, done.stderr
+    done = run(tmp_path, Path(sys.executable).name, "app.py", database)
+    assert done.returncode == 0, done.stderr
+    assert f"```\n{done.stdout}```" in page
+    done = run(tmp_path, "sqlc-gen-asyncpg", "check", "--fresh", "--dsn", database)
+    assert done.stdout.endswith(" files and 3 queries checked, 0 problems\n"), done.stdout
+
+
 def test_the_booking_example_is_fresh_and_runs(database: str, tmp_path: Path) -> None:
     assert CASES_FOLDER.is_dir()
     folder = tmp_path / "booking"

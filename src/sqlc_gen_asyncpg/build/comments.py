@@ -6,6 +6,8 @@
 -- py: row NAME                the name of the row model; queries with equal rows may share it
 -- py: doc MODEL TEXT          the docstring of the model of `row` or `batch`; for MODEL.FIELD, the
                                description of a field. More lines for one of them go on with it
+-- py: order by ARGUMENT over (COLUMN, …)
+                               an argument that selects one of these orders
 -- py: one!                    a :one that always has a row
 -- py: iterator                also write iter_<name>, which streams over a cursor
 -- py: file                    the lines above document the whole file, as they also do if a
@@ -19,6 +21,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
+from sqlc_gen_asyncpg.build.order_keys import OrderBy, parse_order
 from sqlc_gen_asyncpg.build.places import QuerySource
 from sqlc_gen_asyncpg.errors import Refused
 from sqlc_gen_asyncpg.name_rules import check_name
@@ -66,6 +69,7 @@ class Directives:
     columns: Mapping[str, TypeText] = field(default_factory=dict[str, TypeText])
     model_docs: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     row: str = ""
+    order: OrderBy | None = None
     one: bool = False
     iterator: bool = False
 
@@ -142,6 +146,7 @@ def parse_comments(comments: tuple[str, ...], own: FileComments | None = None) -
         columns=parsed.columns,
         model_docs={target: tuple(lines) for target, lines in parsed.model_docs.items()},
         row=parsed.row,
+        order=parsed.order,
         one="one!" in parsed.flags,
         iterator="iterator" in parsed.flags,
     )
@@ -158,6 +163,7 @@ class _CommentParts:
     columns: dict[str, TypeText] = field(default_factory=dict[str, TypeText])
     model_docs: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     row: str = ""
+    order: OrderBy | None = None
     flags: set[str] = field(default_factory=set[str])
 
     def add_line(self, line: str) -> None:
@@ -176,6 +182,8 @@ class _CommentParts:
                 self.model_docs.setdefault(target, []).append(" ".join(words))
             case ["row", name] if not self.row:
                 self.row = _class_name(line, name)
+            case ["order", "by", argument, "over", *words] if self.order is None:
+                self.order = parse_order(_python_name(argument), " ".join(words))
             case ["file"] if self.doc and not self.file_doc:
                 self.file_doc, self.doc = self.doc, []
             case ["one!" | "iterator" as flag] if flag not in self.flags:
@@ -183,8 +191,8 @@ class _CommentParts:
             case _:
                 raise Refused(
                     f"-- {line.strip()} is unknown or repeated; the directives are: batch "
-                    "ARGUMENT MODEL, param NAME TYPE, column NAME TYPE, row NAME, doc MODEL TEXT, "
-                    "one!, iterator, file"
+                    "ARGUMENT MODEL, param NAME TYPE, column NAME TYPE, row NAME, order by "
+                    "ARGUMENT over (COLUMN, …), doc MODEL TEXT, one!, iterator, file"
                 )
 
 

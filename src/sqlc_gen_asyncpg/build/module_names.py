@@ -54,14 +54,18 @@ def check_module(
         function, place = built.function, built.place
         key = function.query
         owner = f"query {key}"
-        if function.constant == function.name:
+        if function.constant == function.name and not function.order:
             report.add(
                 place,
                 f"the function and the constant of its SQL would both be called {function.name}, "
                 f"which has no small letters; rename the query: rename: {{{key}: …}}",
             )
-        elif names.add(function.name, owner, key, place):
+        elif names.add(function.name, owner, key, place) and not function.order:
             names.add(function.constant, owner, key, place)
+        if function.order:
+            names.add(function.order.title, f"the order of {key}", key, place)
+            for choice in function.order.choices:
+                names.add(choice.constant, f"an order of {key}", key, place)
         if function.iterator:
             names.add(f"iter_{function.name}", f"the iterator of {key}", key, place)
         for model in built.models:

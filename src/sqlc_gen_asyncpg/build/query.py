@@ -10,6 +10,7 @@ from sqlc_gen_asyncpg import ir, naming
 from sqlc_gen_asyncpg.build.comments import parse_comments
 from sqlc_gen_asyncpg.build.context import QueryContext
 from sqlc_gen_asyncpg.build.copy import copy_target
+from sqlc_gen_asyncpg.build.orders import order_of
 from sqlc_gen_asyncpg.build.parameters import arguments_and_binds, params_model
 from sqlc_gen_asyncpg.build.places import QueryPlace
 from sqlc_gen_asyncpg.build.query_types import analyse
@@ -148,6 +149,9 @@ def _check_command(context: QueryContext) -> None:
     if directives.iterator and command != ":many":
         message = f"-- py: iterator goes with :many, not with {command}"
         raise Refused(message, directive="iterator")
+    if directives.order and command not in {":one", ":many"}:
+        message = f"-- py: order by goes with :one and :many, not with {command}"
+        raise Refused(message, directive="order by")
     if directives.row and command not in _WITH_RESULT:
         message = f"-- py: row goes with :one and :many, not with {command}"
         raise Refused(message, directive="row")
@@ -202,13 +206,18 @@ def _function(context: QueryContext) -> ir.Function:
     copy = None
     if query.cmd == ":copyfrom" and len(fields) == len(numbers):  # some may have been refused
         copy = copy_target(context, dict(zip(numbers, fields, strict=True)))
+    sql = f"-- name: {query.name} {query.cmd}\n{text.lstrip()}"
+    order = None
+    if context.directives.order:
+        order = order_of(context, name, sql, {argument.name for argument in arguments})
     return ir.Function(
         copy=copy,
+        order=order,
         query=query.name,
         command=cast("ir.Command", query.cmd),
         name=name,
         constant=constant,
-        sql=f"-- name: {query.name} {query.cmd}\n{text.lstrip()}",
+        sql=sql,
         doc=context.directives.doc or _default_doc(query),
         arguments=tuple(arguments),
         binds=tuple(binds),

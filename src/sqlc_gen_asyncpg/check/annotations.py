@@ -42,13 +42,14 @@ async def contradictions(
         models.update({model.name: model for model in module.models})
         for function in module.functions:
             where = function.place
-            try:
-                statement = await connection.prepare(function.sql)
-            except asyncpg.PostgresError as error:
-                lines.append(f"{where}: the server refuses it: {error}")
-                continue
-            problems = _compare(function, models, statement, domains)
-            lines += [f"{where}: {problem}" for problem in problems]
+            for sql in function.statements:
+                try:
+                    statement = await connection.prepare(sql)
+                except asyncpg.PostgresError as error:
+                    lines.append(f"{where}: the server refuses it: {error}")
+                    continue
+                problems = _compare(function, models, statement, domains)
+                lines += [f"{where}: {problem}" for problem in problems]
     return lines
 
 

@@ -23,6 +23,7 @@ _LOCAL: Final = {
     ".pgcopy": "CopyDBTX copied tuples",
     ".pgdriver": "BitString PgBits PgRange Range",
     ".pghalfvectors": "PgHalfVector PgSparseVector",
+    ".pgorders": "choose",
     ".pgvalues": (
         "Converted Encoder Given PgJson PgJsonText PgVectorList json_object json_text vector_text"
     ),

@@ -32,11 +32,16 @@ def render_module(
     names: list[str] = [model.name for model in module.models]
     body: list[str] = []
     for function in module.functions:
-        names += [function.constant, function.name]
+        names += [name for name, _ in _statements(function)] + [function.name]
         text.imports.use("Final")
-        literal = f"{function.constant}: Final = {sql_literal(function.sql)}"
+        literals = [f"{name}: Final = {sql_literal(sql)}" for name, sql in _statements(function)]
+        alias: list[str] = []
+        if function.order:
+            names.append(function.order.title)
+            alias = _orders(function, function.order, text)
         lines = render_batch(function, text) if function.of_many else _function(function, text)
-        body += ["", *literal.split("\n"), "", "", *lines, ""]
+        body += ["", *(line for each in literals for line in each.split("\n")), *alias]
+        body += ["", "", *lines, ""]
         if function.iterator:
             names.append(f"iter_{function.name}")
             body += ["", *_iterator(function, text), ""]
@@ -55,6 +60,25 @@ def render_module(
     ]
 
 
+def _statements(function: ir.Function) -> list[tuple[str, str]]:
+    """Return the constants of a function's statements."""
+    if function.order is None:
+        return [(function.constant, function.sql)]
+    return [(choice.constant, choice.sql) for choice in function.order.choices]
+
+
+def _orders(function: ir.Function, order: ir.Order, text: ModuleText) -> list[str]:
+    """Return the statements by the value of the argument, and the type of the argument."""
+    text.imports.use("Literal", "TypeAlias")
+    values = [string(choice.value) for choice in order.choices]
+    items = [f"{string(choice.value)}: {choice.constant}" for choice in order.choices]
+    return [
+        *call(f"{text.orders(function)}: Final = {{", items, "}"),
+        "",
+        *call(f"{order.title}: TypeAlias = Literal[", values, "]"),
+    ]
+
+
 def _trimmed(body: list[str], *, gap: bool) -> list[str]:
     trimmed = body[:-1] if body and not body[-1] else body
     return ["", *trimmed] if gap else trimmed
@@ -67,11 +91,13 @@ def _signature(
     items = [f"db: {db}", "/"]
     if function.params:
         items.append(f"params: {function.params.name}")
-    elif function.arguments:
+    if function.order or (function.arguments and not function.params):
         items.append("*")
-        for argument in function.arguments:
-            text.imports.use(argument.annotation)
-            items.append(f"{argument.name}: {argument.annotation}")
+    if function.order:
+        items.append(f"{function.order.argument}: {function.order.title}")
+    for argument in () if function.params else function.arguments:
+        text.imports.use(argument.annotation)
+        items.append(f"{argument.name}: {argument.annotation}")
     return call(f"async def {name}(", items, f") -> {result}:")
 
 
@@ -89,12 +115,22 @@ def _values(function: ir.Function, text: ModuleText) -> list[str]:
             name = f"{name}.{bind.column}"
         encoder = text.encoder(bind, name)
         values.append(f"{encoder}({value})" if encoder else value)
-    return [function.constant, *values]
+    return [_statement(function, text), *values]
+
+
+def _statement(function: ir.Function, text: ModuleText) -> str:
+    """Return the expression of a function's statement."""
+    order = function.order
+    if order is None:
+        return function.constant
+    text.imports.use("choose")
+    return f"choose({string(order.argument)}, {order.argument}, {text.orders(function)})"
 
 
 def _local(name: str, function: ir.Function) -> str:
     """Return a name for a local variable that no argument has."""
-    while name in {argument.name for argument in function.arguments} | {"params"}:
+    order = {function.order.argument} if function.order else set[str]()
+    while name in {argument.name for argument in function.arguments} | order | {"params"}:
         name += "_"
     return name
 

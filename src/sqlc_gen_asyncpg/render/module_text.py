@@ -42,6 +42,19 @@ class ModuleText:
         self.names_by_value[key] = name
         return name
 
+    def orders(self, function: ir.Function) -> str:
+        """Return the name of the private constant with a function's statements by order.
+
+        It is written beside the statements, not with the other private constants.
+        """
+        key = f"orders of {function.name}"
+        name = wanted = f"_{function.name}_ORDERS".upper()
+        number = 2
+        while key not in self.names_by_value and name in self.constants:
+            name, number = f"{wanted}_{number}", number + 1
+        self.constants.setdefault(name, [])
+        return self.names_by_value.setdefault(key, name)
+
     def adapter(self, annotation: str) -> str:
         """Return the constant of a TypeAdapter of this type, with its own annotation."""
         slug = re.sub(r"\W+", "_", annotation.replace("models.", "").replace("enums.", ""))

@@ -35,6 +35,7 @@ _EXTRAS: Final = (
     "pgdriver",
     "pghalfvectors",
     "pgjson",
+    "pgorders",
     "pgvalues",
     "pgvectors",
 )

@@ -280,6 +280,69 @@ REFUSED = {
         "",
     ),
     "LateFile": (":many", "-- A.\n-- py: file\nSELECT id FROM item", "above the first query"),
+    "OrderOfNoColumn": (
+        ":many",
+        "-- py: order by sort over (id, nope)\nSELECT id FROM other ORDER BY id",
+        "order by sort: nope is not a column of the result; there are id",
+    ),
+    "OrderOfTwoColumns": (
+        ":many",
+        (
+            "-- py: order by s over (id)\nSELECT sqlc.embed(a), sqlc.embed(b)\n"
+            "FROM other AS a, other AS b ORDER BY a.id"
+        ),
+        "order by s: id is ambiguous; there are id, item_id",
+    ),
+    "OrderWithoutTies": (
+        ":many",
+        "-- py: order by sort over (id)\nSELECT id FROM (SELECT id FROM other ORDER BY id) AS o",
+        "order by sort: the statement has no ORDER BY; write one whose columns are unique",
+    ),
+    "OrderOfDistinct": (
+        ":many",
+        "-- py: order by sort over (id)\nSELECT DISTINCT ON (id) id FROM other ORDER BY id",
+        "order by sort: DISTINCT ON has an order of its own; use a subquery",
+    ),
+    "OrderTwice": (
+        ":many",
+        "-- py: order by sort over (id asc, id)\nSELECT id FROM other ORDER BY id",
+        "order by sort: id is in the list twice",
+    ),
+    "OrderOfXml": (
+        ":many",
+        "-- py: order by sort over (x)\nSELECT id, id::xml AS x FROM other ORDER BY id",
+        "order by sort: x has the type xml, which has no order",
+    ),
+    "OrderOfChange": (
+        ":many",
+        "-- py: order by sort over (id)\nDELETE FROM other RETURNING id",
+        "order by sort: it goes with a SELECT that the generator can read",
+    ),
+    "OrderOfCommand": (
+        ":exec",
+        "-- py: order by sort over (id)\nSELECT id FROM other ORDER BY id",
+        "-- py: order by goes with :one and :many, not with :exec",
+    ),
+    "OrderOfParameter": (
+        ":many",
+        "-- py: order by sort over (id)\nSELECT id FROM other WHERE id = @sort ORDER BY id",
+        "order by sort: a parameter has this name; choose another for the argument",
+    ),
+    "OrderByText": (
+        ":many",
+        "-- py: order by sort over (id, lower(id))\nSELECT id FROM other ORDER BY id",
+        "order by sort: 'lower(id)' is no column; write order by ARGUMENT over (COLUMN",
+    ),
+    "OrderByNothing": (
+        ":many",
+        "-- py: order by sort over id\nSELECT id FROM other ORDER BY id",
+        "order by sort: there is no list of columns; write order by ARGUMENT over",
+    ),
+    "OrderByTwoArguments": (
+        ":many",
+        "-- py: order by a over (id)\n-- py: order by b over (id)\nSELECT id FROM other ORDER BY 1",
+        "-- py: order by b over (id) is unknown or repeated",
+    ),
 }
 
 
