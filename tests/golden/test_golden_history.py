@@ -56,6 +56,26 @@ CASES = {
         "v",
         V_COLUMNS,
     ),
+    "schema dropped": (
+        (
+            "{TABLE}CREATE VIEW app.v AS SELECT max(id) AS id, b FROM t GROUP BY b;"
+            "CREATE DOMAIN app.d AS text NOT NULL; DROP SCHEMA IF EXISTS app CASCADE;"
+            "CREATE SCHEMA app; CREATE DOMAIN app.d AS text;"
+            "CREATE TABLE app.v (id int NOT NULL, b app.d);"
+        ),
+        "app.v",
+        "id: int, b: str | None",
+    ),
+    "search path set, which sqlc ignores": (
+        "CREATE SCHEMA app; SET search_path TO app; CREATE TABLE s (id int NOT NULL, b text);",
+        "public.s",
+        "id: int, b: str | None",
+    ),
+    "primary key of an inherited column": (
+        "CREATE TABLE s (id int, b text); CREATE TABLE kid (PRIMARY KEY (id)) INHERITS (s);",
+        "s",
+        "id: int | None, b: str | None",
+    ),
     "view renamed and moved": (
         (
             "{TABLE}{VIEW}ALTER VIEW v RENAME TO w; ALTER VIEW w SET SCHEMA app;"

@@ -66,6 +66,23 @@ class SchemaFiles:
         self.composites.pop(name, None)
         self.required.discard(name)
 
+    def drop_schema(self, schema: str) -> None:
+        """Remove the tables, views, types and functions of a schema."""
+        self.history.drop_schema(schema)
+        prefix = f"{schema}."
+        is_public = schema == "public"
+
+        def is_in_schema(name: str) -> bool:
+            return "." not in name if is_public else name.startswith(prefix)
+
+        for name in [name for name in (*self.domains, *self.composites) if is_in_schema(name)]:
+            self.drop_type(name)
+        self.functions = {
+            name: candidates
+            for name, candidates in self.functions.items()
+            if not is_in_schema(name)
+        }
+
 
 def read_schema(paths: tuple[str, ...], directory: str = "") -> SchemaFiles:
     """Read the files of `schema:` in sqlc.yaml, which is in `directory`.
@@ -161,6 +178,8 @@ def _drop(stream: Stream, schema_files: SchemaFiles) -> None:
         stream.expect("exists")
     while stream.here.kind != "end" and not stream.at_any(*_CASCADE):
         name = stream.dotted()
+        if kind == "schema":
+            schema_files.drop_schema(name[-1])
         if kind in {"table", "view"}:
             schema_files.history.drop(table_key(name))
         elif kind in {"domain", "type"}:

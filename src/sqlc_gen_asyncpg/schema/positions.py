@@ -111,9 +111,13 @@ class _Reader:
         verb = stream.next().text
         while stream.at_any(*_MODIFIERS):
             stream.next()
-        kind = _KINDS.get(stream.next().text)
+        word = stream.next().text
+        kind = _KINDS.get(word)
         while stream.at_any("if", "not", "exists", "only"):
             stream.next()
+        if (verb, word) == ("drop", "schema"):
+            for name in _KINDS.values():
+                self._move((name, stream.here.text), None)
         if kind is None:
             return
         start = stream.here.start

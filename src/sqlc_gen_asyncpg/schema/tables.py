@@ -169,6 +169,13 @@ class TableHistory:
         self.events.append(_Dropped(key))
         self.tables.pop(key, None)
 
+    def drop_schema(self, schema: str) -> None:
+        """Remove the tables and the views of a schema."""
+        views = [key for key, _, _ in self.views()]
+        for key in dict.fromkeys([*self.tables, *views]):
+            if key[0] == schema:
+                self.drop(key)
+
     def rename(self, old: Key, new: Key) -> None:
         """Rename a table or a view, or move it to another schema."""
         self.events.append(_Rename(old, new))
