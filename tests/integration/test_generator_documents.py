@@ -77,7 +77,7 @@ def test_the_python_of_a_document_is_generated(document: Path, tmp_path: Path) -
 
 
 def test_tests_named_for_each_feature_exist() -> None:
-    page = (ROOT / "docs" / "generator" / "features.md").read_text()
+    page = (ROOT / "docs" / "generator" / "testing.md").read_text()
     named = set(re.findall(r"`(test_\w+)`", page))
     written = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
     assert named
