@@ -88,7 +88,6 @@ async def connect(  # noqa: PLR0913  one keyword per option
             failure = error
         else:
             enable_keepalive(connection, parsed.socket)
-            end_statement_at_loss(connection)
             connection.target = parsed.target
             return connection
     raise failure
@@ -117,6 +116,7 @@ async def _connect_with_settings(
     except ConfigError:
         connection.terminate()
         raise
+    end_statement_at_loss(connection)
     return connection
 
 
