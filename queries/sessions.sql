@@ -294,6 +294,9 @@ FOR UPDATE OF s SKIP LOCKED;
 -- name: LockTasksOfSessions :many
 -- Lock the tasks of these sessions and return the sessions for which all tasks are locked.
 --
+-- The second condition on the ids gives the planner their number of rows: beside a session that has
+-- most tasks, a join alone reads the whole table.
+--
 -- unscoped: retention applies to every user
 -- py: row SessionKey
 -- py: doc SessionKey The key of a session.
@@ -306,6 +309,7 @@ locked AS MATERIALIZED (
         ON
             task.session_id = given.id
             AND (task.user_id = given.user_id OR task.user_id IS NULL)
+    WHERE task.session_id = any(@id::text[])
     FOR UPDATE OF task SKIP LOCKED
 )
 SELECT given.id::text AS "id!", given.user_id::text AS "user_id!" FROM given
@@ -325,7 +329,8 @@ WITH given AS MATERIALIZED (
     SELECT unnest(@id::text[]) AS id, unnest(@user_id::text[]) AS user_id
 )
 SELECT task.id FROM task
-INNER JOIN given ON task.session_id = given.id AND task.user_id = given.user_id;
+INNER JOIN given ON task.session_id = given.id AND task.user_id = given.user_id
+WHERE task.session_id = any(@id::text[]);
 
 -- name: PruneRowsOfTasks :one
 -- Delete the events and push notification configs of those of these tasks that no longer exist.

@@ -28,6 +28,7 @@ from agentrows.gen import (
     tools,
 )
 from agentrows.migrate import Migrator
+from support.postgres import SUPERUSER, as_role
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -93,6 +94,12 @@ ANALYZE task; ANALYZE agentrows_task_event; ANALYZE agentrows_push_config;
 ANALYZE push_notification; ANALYZE tool; ANALYZE lg_checkpoint;
 ANALYZE agentrows_checkpoint_blob; ANALYZE agentrows_feedback_target;
 """  # noqa: S608  a number of ours
+SKEWED = """
+INSERT INTO task (id, user_id, session_id, data)
+SELECT 't-' || n, 'u-1', CASE WHEN n % 100 = 0 THEN 's-' || n ELSE 's-huge' END, repeat('x', 200)
+FROM generate_series(1, 50000) AS n;
+ANALYZE task;
+"""
 GUARDED = f"planner_{os.getpid()}"
 GUARD = f"""
 CREATE ROLE {GUARDED};
@@ -325,6 +332,27 @@ async def test_statements_under_policies_scan_no_whole_table(
 
             scanned = set(re.findall(r"Seq Scan on (\w+)", shown))
             assert not scanned & FULL, shown
+
+
+@pytest.mark.parametrize("mode", ["custom", "generic"])
+@pytest.mark.parametrize(
+    "sql", [sessions.LOCK_TASKS_OF_SESSIONS, sessions.LIST_TASKS_OF_SESSIONS], ids=["lock", "list"]
+)
+async def test_session_with_most_tasks_is_not_read_for_others(
+    sql: str, mode: str, migrated: str
+) -> None:
+    ids = ", ".join(f"'s-{number}00'" for number in range(1, 191))
+    connection = await asyncpg.connect(as_role(migrated, SUPERUSER))
+    await connection.execute(SKEWED)
+    await connection.execute(f"SET plan_cache_mode = force_{mode}_plan")
+    await connection.execute(f"PREPARE statement AS {sql}")
+    lines = await connection.fetch(
+        f"EXPLAIN (COSTS OFF) EXECUTE statement(ARRAY[{ids}], array_fill('u-1'::text, ARRAY[190]))"
+    )
+    await connection.close()
+
+    shown = "\n".join(line[0] for line in lines)
+    assert "Seq Scan" not in shown, shown
 
 
 async def test_check_detects_list_without_its_index(connection: asyncpg.Connection) -> None:
