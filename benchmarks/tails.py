@@ -23,7 +23,7 @@ from server import describe_machine, start_server
 from agentrows import NewEvent, PostgresClient, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from server import Server
 
@@ -42,7 +42,7 @@ numbers: Final = itertools.count()
 
 
 @contextlib.asynccontextmanager
-async def open_client(dsn: str, size: int, *, notify: bool) -> AsyncIterator[PostgresClient]:
+async def open_client(dsn: str, size: int, *, notify: bool) -> AsyncGenerator[PostgresClient]:
     """Open a client with this number of connections."""
     settings = Settings(pool_min_size=size, pool_max_size=size, notify_events=notify)
     async with PostgresClient.open(dsn, settings=settings, migrations="off") as client:
@@ -57,7 +57,7 @@ async def store(client: PostgresClient, session: int) -> str:
 
 
 @contextlib.asynccontextmanager
-async def follow(client: PostgresClient, count: int) -> AsyncIterator[dict[str, float]]:
+async def follow(client: PostgresClient, count: int) -> AsyncGenerator[dict[str, float]]:
     """Follow this number of sessions, and yield the time at which each event arrives."""
     arrived: dict[str, float] = {}
 

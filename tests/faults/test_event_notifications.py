@@ -20,7 +20,7 @@ from support.servers import own_server
 from support.stores import event
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
     Store = Callable[[PostgresClient], Awaitable[object]]
 
@@ -50,7 +50,7 @@ async def db(migrated: str) -> AsyncIterator[asyncpg.Connection]:
 @contextlib.asynccontextmanager
 async def waiting_tail(
     client: PostgresClient, *, listens: bool = True
-) -> AsyncIterator[Callable[[], Awaitable[str]]]:
+) -> AsyncGenerator[Callable[[], Awaitable[str]]]:
     """A tail after the first event of the session, as a function that returns the next id."""
     first = await client.get_event("e-1", user_id="mira")
     tail = client.tail_events("s-1", user_id="mira", after=first)
@@ -135,7 +135,7 @@ async def test_tail_of_another_client_reads_at_once_after_each_method(
 
 
 @contextlib.asynccontextmanager
-async def payloads(db: asyncpg.Connection) -> AsyncIterator[Callable[[], Awaitable[list[str]]]]:
+async def payloads(db: asyncpg.Connection) -> AsyncGenerator[Callable[[], Awaitable[list[str]]]]:
     """The payloads on the channel so far, as a function."""
     arrived: list[str] = []
 

@@ -18,7 +18,7 @@ from starlette.routing import Route
 from agentrows import NewEvent
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 
     from starlette.requests import HTTPConnection
 
@@ -51,7 +51,7 @@ def application(client: PostgresClient) -> Starlette:
 @contextlib.asynccontextmanager
 async def request(
     application: Starlette, session: str, **headers: str
-) -> AsyncIterator[Callable[[int], Awaitable[list[str]]]]:
+) -> AsyncGenerator[Callable[[int], Awaitable[list[str]]]]:
     """Send a request; yield a function that returns that many lines, and disconnect at the end."""
     sent: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
     is_over = asyncio.Event()
