@@ -258,6 +258,27 @@ async def test_notification_of_another_session_lets_no_tail_read(
         assert len(reads) <= 2
 
 
+async def test_event_that_is_stored_during_a_read_is_read_after_it(
+    client: PostgresClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "list_events_oldest_first"
+    query = getattr(events, name)
+    late = ["e-3"]
+
+    async def read(*arguments: object, **values: object) -> object:
+        page = await query(*arguments, **values)
+        if page and late:
+            await client.store_events([event(late.pop())])
+            await asyncio.sleep(0.5)  # its notification arrives before the tail has the page
+        return page
+
+    monkeypatch.setattr(events, name, read)
+    async with waiting_tail(client) as next_id:
+        await client.store_events([event("e-2")])
+        assert [await next_id(), await next_id()] == ["e-2", "e-3"]
+    assert not late
+
+
 async def test_tail_reads_all_events_of_the_time_without_listener(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:
