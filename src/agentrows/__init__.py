@@ -93,6 +93,7 @@ from agentrows.startup import init_connection
 from agentrows.stores._pages import Page
 from agentrows.stores._task_pages import TaskPosition
 from agentrows.stores.checkpoints import CheckpointTuple
+from agentrows.stores.memory_copies import MemoryCopyProgress, MemoryCopyReport
 from agentrows.stores.retention import PruneProgress, PruneReport, PruneTable
 from agentrows.stores.store_items import StoreCondition
 from agentrows.stores.thread_imports import ImportedRows
@@ -134,6 +135,8 @@ __all__ = [
     "JsonLike",
     "LockTimeout",
     "Memory",
+    "MemoryCopyProgress",
+    "MemoryCopyReport",
     "MemoryHit",
     "MigrationError",
     "MigrationFailed",

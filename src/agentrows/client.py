@@ -34,6 +34,7 @@ from agentrows.stores.crewai import CrewAIStore
 from agentrows.stores.events import EventStore
 from agentrows.stores.feedback import FeedbackStore
 from agentrows.stores.memory import MemoryStore
+from agentrows.stores.memory_copies import MemoryCopyStore
 from agentrows.stores.push_configs import PushConfigStore
 from agentrows.stores.push_notifications import PushNotificationStore
 from agentrows.stores.retention import RetentionStore
@@ -89,6 +90,7 @@ class Stores(
     ThreadRetentionStore,
     CrewAIStore,
     MemoryStore,
+    MemoryCopyStore,
     ItemStore,
     RetentionStore,
     UserStore,

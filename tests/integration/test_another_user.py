@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 NOBODYS: Final = {
     "list_sessions_for_agent_all_users": "for the operator of an agent",
     "list_app_sessions_all_users": "for the operator of an application",
+    "copy_memories": "for every user's memories",
     "prune": "for every user's rows",
     "prune_expired_sessions": "for every user's sessions",
     "prune_idle_threads": "for every user's threads",

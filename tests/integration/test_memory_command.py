@@ -1,4 +1,4 @@
-"""`agentrows memory`: the indexes of agentrows_memory, their builds, output and exit codes."""
+"""`agentrows memory`: builds of indexes, and copies, with their output and exit codes."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import asyncpg
 import pytest
 
+from agentrows import ConfigError, PostgresClient, Settings
 from support.command_line import run_main
 from support.postgres import SERVICE, SUPERUSER, as_role
 from support.servers import pgbouncer
@@ -189,6 +190,143 @@ def test_signal_leaves_an_index_that_the_next_build_replaces(
     assert states(migrated)["384"] == "INVALID"
 
 
+FILL: Final = """
+INSERT INTO memory (id, agent_name, user_id, content, embedding, created_at)
+SELECT 'm-' || n, 'travel', 'mira', 'tea ' || n, array_fill(n::real, ARRAY[768])::vector, now()
+FROM generate_series(1, {number}) AS n
+"""
+EMBED: Final = """
+import time
+
+async def embed(texts):
+    return [[float(len(text)), 1.0] for text in texts]
+
+def slow(texts):
+    time.sleep(0.02)
+    return [[1.0, 1.0]] * len(texts)
+
+def broken(texts):
+    raise TimeoutError("no answer")
+"""
+COUNT: Final = "SELECT count(*) FROM agentrows_memory WHERE model = 'plane'"
+
+
+def copy(dsn: str, *arguments: str, **variables: str) -> Ended:
+    settings = {"AGENTROWS_MEMORY_TABLE": "agentrows", "AGENTROWS_MEMORY_MODEL": "plane"}
+    return run_main(
+        *("memory", "copy", *arguments), AGENTROWS_DATABASE_URL=dsn, **(settings | variables)
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder, with a module of the application."""
+    (tmp_path / "my_embedder.py").write_text(EMBED)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_copy_counts_copies_and_is_repeatable(migrated: str) -> None:
+    run_sql(migrated, FILL.format(number=1200))
+
+    dry = copy(migrated, "--dry-run")
+    assert (dry.code, dry.out) == (0, "would copy 1,200 memories to the model plane\n")
+    assert run_sql(migrated, COUNT) == 0
+    for number in ("1,200", "0"):
+        done = copy(migrated)
+        assert (done.code, done.out) == (0, f"copied {number} memories to the model plane\n")
+    assert run_sql(migrated, COUNT) == 1200
+
+
+def test_copy_embeds_again_from_another_model(migrated: str, folder: Path) -> None:
+    assert folder.exists()
+    run_sql(migrated, FILL.format(number=5))
+    assert copy(migrated, AGENTROWS_MEMORY_MODEL="first").code == 0
+
+    done = copy(migrated, "--from-model", "first", "--embed", "my_embedder:embed")
+
+    assert (done.code, done.out) == (0, "copied 5 memories to the model plane\n")
+    query = "SELECT embedding::text FROM agentrows_memory WHERE model = 'plane' AND id = 'm-1'"
+    assert run_sql(migrated, query) == "[5,1]"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "message"),
+    [
+        ((), {"AGENTROWS_MEMORY_MODEL": ""}, "AGENTROWS_MEMORY_MODEL"),
+        (("--from-model", "plane"), {}, "another model"),
+        (("--embed", "my_embedder:nothing"), {}, "nothing"),
+        (("--embed", "my_embedder:time"), {}, "must be a function"),
+        (("--embed", "my_embedder:broken"), {}, "raised TimeoutError: no answer"),
+    ],
+)
+def test_wrong_copy_is_one_line_and_exit_code_1(
+    migrated: str,
+    folder: Path,
+    arguments: tuple[str, ...],
+    variables: dict[str, str],
+    message: str,
+) -> None:
+    assert folder.exists()
+    run_sql(migrated, FILL.format(number=1))
+    ended = copy(migrated, *arguments, **variables)
+
+    assert ended.code == 1
+    assert message in ended.last_line
+    assert run_sql(migrated, COUNT) == 0
+
+
+def test_error_of_a_changed_setting_names_the_command(migrated: str) -> None:
+    run_sql(migrated, FILL.format(number=1))
+
+    async def start() -> None:
+        settings = Settings(memory_table="agentrows", memory_model="plane")
+        async with PostgresClient.open(migrated, settings=settings, migrations="off"):
+            pass
+
+    with pytest.raises(ConfigError, match=r"`agentrows memory copy`.*client\.copy_memories"):
+        asyncio.run(start())
+    assert copy(migrated).code == 0
+    asyncio.run(start())
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 1)])
+def test_signal_stops_the_copy_and_the_next_one_continues(
+    migrated: str, folder: Path, number: signal.Signals, code: int
+) -> None:
+    run_sql(migrated, FILL.format(number=2000))
+    process = subprocess.Popen(  # noqa: S603  a command of ours
+        [
+            *(str(Path(sys.executable).parent / "agentrows"), "memory", "copy"),
+            *("--embed", "my_embedder:slow", "--batch-size", "5"),
+        ],
+        cwd=folder,
+        env={
+            **os.environ,
+            "AGENTROWS_DATABASE_URL": migrated,
+            "AGENTROWS_MEMORY_TABLE": "agentrows",
+            "AGENTROWS_MEMORY_MODEL": "plane",
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    end = time.monotonic() + 60
+    while run_sql(migrated, COUNT) == 0:
+        assert time.monotonic() < end
+    process.send_signal(number)
+    _, error = process.communicate(timeout=30)
+    stored = run_sql(migrated, COUNT)
+
+    assert process.returncode == code
+    assert "every batch before is stored" in error
+    assert isinstance(stored, int)
+    assert 0 < stored < 2000
+    done = copy(migrated, "--embed", "my_embedder:embed", "--batch-size", "1000")
+    assert done.out == f"copied {2000 - stored:,} memories to the model plane\n"
+    assert run_sql(migrated, COUNT) == 2000
+
+
 def test_help_fits_80_columns(migrated: str) -> None:
-    for arguments in (("--help",), ("index", "--help"), ("indexes", "--help")):
+    for arguments in (("--help",), ("index", "--help"), ("indexes", "--help"), ("copy", "--help")):
         assert max(map(len, memory(migrated, *arguments).out.splitlines())) <= 80

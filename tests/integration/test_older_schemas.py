@@ -65,7 +65,7 @@ EXCEPT: Final = {
     "purge_session": 7,
 }
 """Methods that require another version than the others of their store."""
-WITH_EMBEDDINGS: Final = ("memory", "store vectors")
+WITH_EMBEDDINGS: Final = ("memory", "memory copies", "store vectors")
 """Stores that require pgvector."""
 OF_OUR_TRACKS: Final = {"store items", "store vectors", "threads", "thread imports"}
 """Stores with tables of the track agentrows, which `tracks_at` applies from core 6 on."""

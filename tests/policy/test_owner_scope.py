@@ -30,6 +30,12 @@ OWNED = {table for table in SCHEMA.columns if SCHEMA.is_owned(table)}
 
 # Statements of all users (""), and aliases that are not bound, in agreement with the SQL comments.
 UNSCOPED = {
+    "CopyMemories": {""},
+    "CopyOwnMemories": {""},
+    "CountMemoriesToCopy": {""},
+    "CountOwnMemoriesToCopy": {""},
+    "ListMemoriesToCopy": {""},
+    "ListOwnMemoriesToCopy": {""},
     "CountExpiredSessions": {""},
     "CountIdleThreads": {""},
     "CountExpiredTaskEvents": {""},

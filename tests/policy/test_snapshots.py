@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from policy.checks import memory_searches
 from policy.checks.migration_policy import parse, walk
 from policy.checks.owner_scope import Query, read_queries
 
@@ -32,6 +33,10 @@ REVIEWED: Final = {
     "LockUnnamedValues": "returns keys; DeleteUnnamedValues reads all again in a new snapshot",
     "PruneFeedbackTargets": "a target and its feedback are stored by one statement",
     "RecordShareAccess": "inserts a use of the locked share, which has a foreign key to it",
+    **{
+        f"SearchAndTouchOwnMemories{dimensions}": "reads the catalog beside the locked rows"
+        for dimensions in memory_searches.ALL
+    },
     "UpsertPushNotification": "inserts a config of the locked task; a taken id is a conflict",
 }
 """Reviewed statements, with the reason."""

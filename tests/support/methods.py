@@ -290,6 +290,9 @@ METHODS: Final[dict[str, dict[str, Arguments]]] = {
         "delete_store_items": {"keys": [("notes", "n-1")], **MIRA},
         "prune_expired_store_items": {},
     },
+    "memory copies": {
+        "copy_memories": {"to_model": "plane", "dry_run": True},
+    },
     "retention": {
         "prune": {"older_than": timedelta(days=1)},
     },

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated, Final, TypeVar
+import contextlib
+import inspect
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, cast
 
 import typer
 
@@ -12,12 +14,14 @@ from agentrows.cli.options import (
     Dsn,
     Interrupted,
     LockTimeout,
+    import_from_working_folder,
     resolve_target,
     run_until_signal,
 )
-from agentrows.cli.output import Progress, print_table
+from agentrows.cli.output import FIRST_TICK_S, LONGEST_TICK_S, Progress, print_table
+from agentrows.cli.prune import Target  # noqa: TC001  typer reads it when it runs
 from agentrows.config import Settings
-from agentrows.errors import InvalidValue
+from agentrows.errors import ConfigError, InvalidValue
 from agentrows.migrate.memory_indexes import (
     build_memory_index,
     get_memory_index,
@@ -26,16 +30,46 @@ from agentrows.migrate.memory_indexes import (
 from agentrows.migrate.report import Options
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
+    from agentrows import MemoryCopyProgress, MemoryCopyReport, PostgresClient
+    from agentrows.cli.options import Ticking
     from agentrows.config import Password
 
 T = TypeVar("T")
 
+INCOMPLETE: Final = 3
+LONGEST_STATEMENT_S: Final = 3600.0
+"""The time limit of a statement: the first one counts the memories of a whole table."""
+COPY_STOPPED: Final = (
+    "stopped; every batch before is stored, and the same command copies the memories that are "
+    "missing"
+)
+NO_MODEL: Final = (
+    "AGENTROWS_MEMORY_MODEL is missing: it is the model that the memories are copied into"
+)
 STOPPED: Final = (
     "stopped; the index is not finished, and no search uses it: the same command drops it and "
     "builds it from the start"
 )
+
+FromModel = Annotated[
+    str | None,
+    typer.Option(
+        help="The model in agentrows_memory to copy. The default is kagent's table.",
+        metavar="MODEL",
+        show_default=False,
+    ),
+]
+Embed = Annotated[
+    str | None,
+    typer.Option(
+        help="package.module:function, which is called with a list of contents and returns the "
+        "embedding of each. The default is to copy the embeddings.",
+        metavar="FUNCTION",
+        show_default=False,
+    ),
+]
 
 memory_commands = typer.Typer(
     help="Maintain the table agentrows_memory.",
@@ -102,6 +136,114 @@ def list_indexes(dsn: Dsn = None) -> None:
     )
 
 
+class CopyLines:
+    """Prints the progress of a copy on stderr, after 2 s, then with growing pauses."""
+
+    def __init__(self) -> None:
+        self._latest: MemoryCopyProgress | None = None
+
+    def report(self, progress: MemoryCopyProgress) -> None:
+        """Store the progress for the next line."""
+        self._latest = progress
+
+    async def tick(self) -> None:
+        """Print the progress so far until the task is cancelled."""
+        pause = FIRST_TICK_S
+        while True:
+            await asyncio.sleep(pause)
+            if self._latest:
+                with contextlib.suppress(OSError):  # a closed stderr must not stop the run
+                    done, total = self._latest
+                    typer.echo(f"{done:,} of {total:,} memories", err=True)
+            pause = min(pause * 2, LONGEST_TICK_S)
+
+
+@memory_commands.command("copy")
+def copy_memories(
+    *,
+    from_model: FromModel = None,
+    embed: Embed = None,
+    dsn: Target = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only count the memories; copy nothing.")
+    ] = False,
+    batch_size: Annotated[int, typer.Option(help="Memories in a batch.", min=1, max=10_000)] = 100,
+) -> None:
+    """Copy the memories of all users into the model AGENTROWS_MEMORY_MODEL.
+
+    They are copied from kagent's table, or from another model with --from-model, and stay there.
+    Without --embed both have to be embeddings of the same model, because vectors of two models
+    cannot be compared. Ids, times and access counts are preserved, and so are the names of agents.
+
+    A run can be stopped and repeated: memories that the model has are skipped. Exits with 3 if
+    memories remain, which were stored or changed while the command ran.
+    """
+    settings = Settings.load()
+    model = settings.memory_model
+    if model is None:
+        raise ConfigError(NO_MODEL)
+    function = None if embed is None else _import_embed(embed)
+    progress = CopyLines()
+
+    async def copy(client: PostgresClient) -> MemoryCopyReport:
+        return await client.copy_memories(
+            model,
+            from_model=from_model,
+            embed=function,
+            dry_run=dry_run,
+            batch_size=batch_size,
+            on_progress=progress.report,
+        )
+
+    report = _run(_with_client(dsn, settings, copy), progress, COPY_STOPPED)
+    _print_copy(report, model)
+
+
+async def _with_client(
+    dsn: str | None,
+    settings: Settings,
+    act: Callable[[PostgresClient], Awaitable[MemoryCopyReport]],
+) -> MemoryCopyReport:
+    """Call a function with a client that may find no memory of its model."""
+    from agentrows import PostgresClient  # noqa: PLC0415  slow to import
+
+    seconds = max(settings.statement_timeout_s, LONGEST_STATEMENT_S)
+    own = settings.model_copy(update={"memory_check": False, "statement_timeout_s": seconds})
+    async with PostgresClient.open(dsn, settings=own, migrations="verify") as client:
+        return await act(client)
+
+
+def _print_copy(report: MemoryCopyReport, model: str) -> None:
+    """Print the numbers of memories; exit with 3 if some remain."""
+    if report.is_dry_run:
+        typer.echo(f"would copy {report.remaining:,} memories to the model {model}")
+        return
+    typer.echo(f"copied {report.copied:,} memories to the model {model}")
+    if not report.is_complete:
+        typer.echo(f"{report.remaining:,} remain; the same command continues")
+        raise typer.Exit(INCOMPLETE)
+
+
+def _import_embed(spec: str) -> Callable[[list[str]], Awaitable[Sequence[Any]]]:
+    """Import the application's function; raise ConfigError if that fails."""
+    function: Any = import_from_working_folder(spec, source="--embed")
+    if not callable(function):
+        raise ConfigError(f"--embed: {spec!r} must be a function, not {type(function).__name__}")
+
+    async def embed(texts: list[str]) -> Sequence[Any]:
+        try:
+            result = function(texts)
+            return cast("Sequence[Any]", await result if inspect.isawaitable(result) else result)
+        except Exception as error:
+            problem = " ".join(str(error).split())
+            raise ConfigError(
+                f"the function {spec} raised {type(error).__name__}: {problem}; the same command "
+                "continues"
+            ) from error
+
+    return embed
+
+
 def _on_database(
     dsn: str | None,
     act: Callable[[str, Password | None], Awaitable[T]],
@@ -113,9 +255,14 @@ def _on_database(
     async def work() -> T:
         return await act(*await resolve_target(dsn, settings, waits=False))
 
+    return _run(work(), progress, STOPPED)
+
+
+def _run(work: Coroutine[Any, Any, T], progress: Ticking, stopped: str) -> T:
+    """Run a coroutine until a signal, after which the error has this message."""
     try:
-        return run_until_signal(work(), progress)
+        return run_until_signal(work, progress)
     except Interrupted:
-        raise Interrupted(STOPPED) from None
+        raise Interrupted(stopped) from None
     except asyncio.CancelledError:
-        raise asyncio.CancelledError(STOPPED) from None
+        raise asyncio.CancelledError(stopped) from None

@@ -49,6 +49,7 @@ __all__ = [
     "Memory",
     "MemoryHit",
     "MemoryState",
+    "MemoryToCopy",
     "NewChannelValue",
     "NewCheckpointWrite",
     "NewEvent",
@@ -782,6 +783,14 @@ class MemoryState(BaseModel):
 
     has_config: bool = Field(description="Whether the text search configuration exists.")
     has_only_others: bool = Field(description="Whether there are memories, and none of the model.")
+
+
+class MemoryToCopy(BaseModel):
+    """A memory to copy, without its owner."""
+
+    id: str = Field(description="Chosen by the application, or a random UUID.")
+    content: str | None
+    digest: str = Field(description="The SHA-256 digest of the content.")
 
 
 class NewChannelValue(InputModel):

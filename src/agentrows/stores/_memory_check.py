@@ -32,7 +32,8 @@ async def check_memories(db: Executor) -> None:
     if state.has_only_others:
         raise ConfigError(
             f"the database has memories, and none of the model {model!r} in agentrows_memory, so "
-            "every search would be empty: restore the earlier AGENTROWS_MEMORY_TABLE and "
-            "AGENTROWS_MEMORY_MODEL, or start without the stored memories by "
-            "AGENTROWS_MEMORY_CHECK=false"
+            "every search would be empty: copy them with `agentrows memory copy` (other options: "
+            "--from-model, and --embed for new embeddings) or client.copy_memories; restore the "
+            "earlier AGENTROWS_MEMORY_TABLE and AGENTROWS_MEMORY_MODEL; or start without the "
+            "stored memories by AGENTROWS_MEMORY_CHECK=false"
         )
