@@ -34,8 +34,6 @@ LARGEST_BATCH: Final = 1_000_000_000
 """In bytes, as PostgreSQL receives them: a statement is one message too."""
 ARRAY_ELEMENT_OVERHEAD: Final = 16
 """In bytes: the most that a value takes in an array besides its text."""
-VECTOR_BYTES: Final = 4 * DIMENSIONS + ARRAY_ELEMENT_OVERHEAD
-"""The most bytes that an embedding takes in an array."""
 MAX_JSON_DEPTH: Final = 200
 """In levels; from 255 on pydantic refuses to read a value back."""
 INT64: Final = range(-(2**63), 2**63)
@@ -307,7 +305,7 @@ def _encoded_size(name: str, row: BaseModel) -> int:
         elif isinstance(value, bytes):
             size += ARRAY_ELEMENT_OVERHEAD + len(value)
         else:
-            size += VECTOR_BYTES if isinstance(value, Vector) else ARRAY_ELEMENT_OVERHEAD
+            size += _other_size(value)
     return size
 
 
@@ -321,8 +319,18 @@ def _size_upper_bound(row: BaseModel) -> int:
         elif type(value) is bytes:
             size += len(value) + ARRAY_ELEMENT_OVERHEAD
         else:
-            size += VECTOR_BYTES
+            size += _other_size(value)
     return size
+
+
+def _other_size(value: object) -> int:
+    """Return the bytes of a value that is neither text nor bytes, such as a vector of float32."""
+    if isinstance(value, Vector):
+        return 4 * value.dimensions() + ARRAY_ELEMENT_OVERHEAD
+    # Assigning to a field is not validated, so an embedding may be a list.
+    if isinstance(value, list | tuple):
+        return 4 * len(cast("Sequence[object]", value)) + ARRAY_ELEMENT_OVERHEAD
+    return ARRAY_ELEMENT_OVERHEAD
 
 
 def _check_json_parts(name: str, value: JsonLike) -> None:
