@@ -31,6 +31,7 @@ from agentrows.stores.app_sessions import AppSessionStore
 from agentrows.stores.checkpoints import CheckpointStore
 from agentrows.stores.conversations import ConversationStore
 from agentrows.stores.crewai import CrewAIStore
+from agentrows.stores.event_search import EventSearchStore
 from agentrows.stores.events import EventStore
 from agentrows.stores.feedback import FeedbackStore
 from agentrows.stores.memory import MemoryStore
@@ -77,6 +78,7 @@ class Stores(
     AppSessionStore,
     ShareStore,
     EventStore,
+    EventSearchStore,
     ConversationStore,
     TaskStore,
     TaskVersionStore,

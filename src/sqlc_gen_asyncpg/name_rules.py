@@ -63,14 +63,14 @@ OWN_IMPORTS: Final = frozenset(
 # All imports of generated modules. An override imports none of these from elsewhere.
 RESERVED: Final = frozenset({
     "Annotated", "AsyncIterable", "AsyncIterator", "AwareDatetime", "BaseModel", "BitString",
-    "Composite", "ConfigDict", "Converted", "CopyDBTX", "CursorDBTX", "DBTX", "Decimal", "Encoder",
-    "Field", "Final", "Given", "HalfVector", "IPv4Address", "IPv4Interface", "IPv4Network",
-    "IPv6Address", "IPv6Interface", "IPv6Network", "Iterable", "JsonLike", "JsonValue",
-    "Literal", "NaiveDatetime", "PgAware", "PgBits", "PgHalfVector", "PgJson", "PgJsonText", "PgRange",
-    "PgSparseVector", "PgVector", "PgVectorList", "Range", "Row", "Sequence", "SparseVector", "TypeAdapter",
-    "TypeAlias", "UUID", "Vector", "VectorLike", "affected", "choose", "copied", "dt", "enum",
-    "enums", "json_object", "json_text", "models", "nested_reader", "reader", "require_aware",
-    "required", "tuples", "vector_text",
+    "Composite", "ConfigDict", "Converted", "CopyDBTX", "CursorDBTX", "DBTX", "Decimal",
+    "Encoder", "Field", "Final", "Given", "HalfVector", "IPv4Address", "IPv4Interface",
+    "IPv4Network", "IPv6Address", "IPv6Interface", "IPv6Network", "Iterable", "JsonLike",
+    "JsonValue", "Literal", "NaiveDatetime", "PgAware", "PgBits", "PgHalfVector", "PgJson",
+    "PgJsonText", "PgRange", "PgSparseVector", "PgVector", "PgVectorList", "Range", "Row",
+    "Sequence", "SparseVector", "TypeAdapter", "TypeAlias", "UUID", "Vector", "VectorLike",
+    "affected", "choose", "copied", "dt", "enum", "enums", "json_object", "json_text", "models",
+    "nested_reader", "reader", "require_aware", "required", "tuples", "vector_text",
 })  # fmt: skip
 
 # Built-in types of annotations.

@@ -15,6 +15,7 @@ from agentrows.gen import (
     agents,
     checkpoints,
     conversations,
+    event_search,
     events,
     feedback,
     memory,
@@ -147,6 +148,22 @@ STATEMENTS = {
     "list_events_newest_first": (
         events.LIST_EVENTS_NEWEST_FIRST,
         "'u-1', 's-1', now(), '', 10",
+    ),
+    "find_last_of_session_batch": (
+        event_search.FIND_LAST_OF_SESSION_BATCH,
+        "'simple', 'u-1', 's-1', NULL, NULL, now(), '', 1000",
+    ),
+    "find_last_of_user_batch": (
+        event_search.FIND_LAST_OF_USER_BATCH,
+        "'simple', 'u-1', now(), NULL, now(), '', 1000",
+    ),
+    "search_session_events": (
+        event_search.SEARCH_SESSION_EVENTS,
+        "'u-1', 's-1', NULL, NULL, now(), '', NULL, '', 'simple', 'tea', 10",
+    ),
+    "search_user_events": (
+        event_search.SEARCH_USER_EVENTS,
+        "'u-1', now(), NULL, now(), '', NULL, '', 'simple', 'tea', 10",
     ),
     "append_items": (conversations.APPEND_ITEMS, "false, '{e-new}', '{x}', 's-1', 'u-1', 'a-1'"),
     "list_items": (conversations.LIST_ITEMS, "'u-1', 's-1', 'a-1', now(), '', 10"),

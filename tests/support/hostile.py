@@ -358,6 +358,7 @@ KINDS: Final[dict[str, Kind]] = {
     "float | None": optional(NUMBER),
     "bool": FLAG,
     "bool | Unset": Kind(lambda value: value is UNSET or FLAG.fits(value), FLAG.corpus, FLAG.more),
+    "datetime | None": optional(MOMENT),
     "datetime | Unset | None": optional(MOMENT),
     "timedelta": Kind(lambda value: isinstance(value, timedelta), SPANS, st.timedeltas()),
     "timedelta | None": Kind(

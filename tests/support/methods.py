@@ -90,6 +90,7 @@ METHODS: Final[dict[str, dict[str, Arguments]]] = {
         "count_events": {"session_id": "s-1", **MIRA},
         "list_events_for_session": {"session_id": "s-1", **MIRA},
         "stream_events_for_session": {"session_id": "s-1", **MIRA},
+        "search_events": {"text": "tea", "session_id": "s-1", **MIRA},
         "delete_event": {"id": "e-1", **MIRA},
     },
     "conversations": {
@@ -312,6 +313,7 @@ TEXTS: Final = frozenset(
         "state_data",
         "task_description",
         "task_path",
+        "text",
     }
 )
 """Arguments that are text of any length; every other text is an id."""

@@ -211,6 +211,7 @@ CLIENT_METHODS = [
     "save_task",
     "search_agent_memory",
     "search_crewai_memory_by_task",
+    "search_events",
     "search_store_items",
     "search_store_vectors",
     "store_agent",

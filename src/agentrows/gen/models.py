@@ -38,6 +38,7 @@ __all__ = [
     "ImportedCheckpoint",
     "ImportedValue",
     "ImportedWrite",
+    "LastOfBatch",
     "ListedCrewThread",
     "ListedPushConfig",
     "ListedPushNotification",
@@ -679,6 +680,16 @@ class ImportedWrite(InputModel):
         default=None,
         description="The time of the write's checkpoint; None if it is unknown.",
     )
+
+
+class LastOfBatch(BaseModel):
+    """The last event of a batch, and whether the search can run."""
+
+    has_config: bool
+    created_at: dt.datetime | None = Field(
+        description="When the event was stored, which orders the events of a session; NULL sorts as the oldest.",
+    )
+    id: str | None = Field(description="Chosen by the application; unique for the user.")
 
 
 class ListedCrewThread(BaseModel):

@@ -10,7 +10,8 @@ from agentrows.errors import InvalidValue
 from agentrows.gen import memory_copies as queries
 from agentrows.stores._requirements import OWN_MEMORIES, VECTORS, require
 from agentrows.stores._row_security import read_access_scope
-from agentrows.validation import check_embedding, check_flag, check_id, check_int64
+from agentrows.stores._vectors import check_embedding
+from agentrows.validation import check_flag, check_id, check_int64
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from agentrows.db.executor import Executor
     from agentrows.gen.dbtx import DBTX
     from agentrows.gen.models import MemoryToCopy
-    from agentrows.validation import VectorLike
+    from agentrows.gen.pgvectors import VectorLike
 
 __all__ = ["EmbedTexts", "MemoryCopyProgress", "MemoryCopyReport", "MemoryCopyStore"]
 
