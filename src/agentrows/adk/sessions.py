@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from google.adk.errors import StaleSessionError
 from google.adk.errors.already_exists_error import AlreadyExistsError
@@ -24,6 +24,7 @@ from agentrows import (
     Stores,
     UnreadableRow,
 )
+from agentrows.adk.clients import ClientOwner
 from agentrows.adk.states import (
     find_unwritable,
     fold_events,
@@ -32,27 +33,18 @@ from agentrows.adk.states import (
     split_state,
 )
 from agentrows.adk.versions import read_version, write_version
-from agentrows.bridge import CallRunner, check_row_security
-from agentrows.lazy_client import LazyClient
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-    from types import TracebackType
-    from typing import Self
-
     from google.adk.sessions.base_session_service import GetSessionConfig
 
-    from agentrows import AppSession, Page, Settings
-
-    T = TypeVar("T")
-    Call = Callable[[Stores], Awaitable[T]]
+    from agentrows import AppSession, Page
 
 STALE: Final = "the session has been modified in storage since it was loaded: reload it"
 RELOADS: Final = 10
 """Attempts of `append_with_reload`; each one fails only if another writer was faster."""
 
 
-class SessionService(BaseSessionService):
+class SessionService(ClientOwner, BaseSessionService):
     """Sessions, events and state of ADK in PostgreSQL.
 
     `client` is a client, or a transaction, in which an event and other rows commit together. With
@@ -62,27 +54,6 @@ class SessionService(BaseSessionService):
     Errors of the database are those of agentrows. InvalidValue, which is a ValueError, names an
     argument or a key of the state that cannot be stored.
     """
-
-    def __init__(self, client: Stores | LazyClient, *, row_security: bool = False) -> None:
-        super().__init__()
-        check_row_security(client, row_security=row_security)
-        self._client = client
-        self._row_security = row_security
-
-    @classmethod
-    def from_dsn(
-        cls,
-        dsn: str | None = None,
-        *,
-        settings: Settings | None = None,
-        row_security: bool = False,
-    ) -> Self:
-        """Return a service that opens a client in the running event loop at its first use.
-
-        DSN and settings are those of `PostgresClient.open`. `close`, or the end of a block
-        `async with`, closes the client.
-        """
-        return cls(LazyClient(dsn, settings), row_security=row_security)
 
     async def create_session(
         self,
@@ -253,24 +224,6 @@ class SessionService(BaseSessionService):
                 write_version(session, read_version(newest) or 0)
         return await self.append_event(session, event)
 
-    async def close(self) -> None:
-        """Close the client of `from_dsn`; another client stays open."""
-        if isinstance(self._client, LazyClient):
-            await self._client.close()
-
-    async def __aenter__(self) -> Self:
-        """Return the service."""
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close the client of `from_dsn`."""
-        await self.close()
-
     async def _append(self, session: Session, event: Event, version: int) -> int:
         """Store an event, if the session is at this version; return the new version."""
         parts = split_state(event.actions.state_delta)
@@ -320,17 +273,6 @@ class SessionService(BaseSessionService):
             )
 
         return await self._run(user_id, find)
-
-    async def _stores(self) -> Stores:
-        """Return the client, opened if it is not yet."""
-        if isinstance(self._client, LazyClient):
-            return await self._client.get()
-        return self._client
-
-    async def _run(self, user_id: str, call: Call[T], *, is_repeatable: bool = True) -> T:
-        """Run a call, with row security in a transaction of the user."""
-        runner = CallRunner(await self._stores(), row_security=self._row_security)
-        return await runner.run(user_id, call, is_repeatable=is_repeatable)
 
 
 def _to_session(row: AppSession, app_name: str) -> Session:

@@ -39,6 +39,9 @@ services:
   - scheme: agentrows
     type: session
     class: agentrows.adk.create_session_service
+  - scheme: agentrows
+    type: memory
+    class: agentrows.adk.create_memory_service
 """
 
 
