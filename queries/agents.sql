@@ -69,7 +69,7 @@ SELECT * FROM agent
 WHERE
     deleted_at IS NULL
     AND (coalesce(created_at, '-infinity'::timestamptz), id)
-    > (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::text)
+    > (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id)
 ORDER BY coalesce(created_at, '-infinity'::timestamptz), id
 LIMIT sqlc.narg('limit');
 

@@ -117,8 +117,8 @@ FROM own;
 SELECT deleted_at IS NOT NULL AS is_deleted FROM session
 WHERE
     user_id = @user_id
-    AND id IN (@id::text, @id::text || E'\x1f' || @app_name::text)
-    AND agent_id = @app_name::text
+    AND id IN (@id::text, @id::text || E'\x1f' || @app_name)
+    AND agent_id = @app_name
 ORDER BY id DESC
 LIMIT 1;
 
@@ -489,8 +489,8 @@ FROM kept;
 SELECT id FROM session
 WHERE
     user_id = @user_id
-    AND id IN (@id::text, @id::text || E'\x1f' || @app_name::text)
-    AND agent_id = @app_name::text;
+    AND id IN (@id::text, @id::text || E'\x1f' || @app_name)
+    AND agent_id = @app_name;
 
 -- name: LockTasksOfSession :many
 -- Wait for concurrent writers of the tasks of a user's session, lock the tasks and return their ids.
@@ -500,8 +500,8 @@ WHERE
 -- unscoped: a task without an owner may be the user's
 SELECT task.id FROM task
 WHERE
-    task.session_id = @session_id::text
-    AND (task.user_id = @user_id::text OR task.user_id IS NULL)
+    task.session_id = @session_id
+    AND (task.user_id = @user_id OR task.user_id IS NULL)
 ORDER BY task.id
 FOR UPDATE;
 

@@ -112,18 +112,18 @@ END;
 SELECT e.* FROM event AS e
 WHERE
     e.user_id = @user_id::text
-    AND e.session_id = @session_id::text
+    AND e.session_id = @session_id
     AND e.deleted_at IS NULL
     AND EXISTS (
         SELECT 1 FROM session AS s
         WHERE
             s.id = @session_id
             AND s.user_id = @user_id
-            AND s.agent_id = @agent_id::text
+            AND s.agent_id = @agent_id
             AND s.deleted_at IS NULL
     )
     AND (coalesce(e.created_at, '-infinity'::timestamptz), e.id)
-    < (coalesce(sqlc.narg('before_time')::timestamptz, '-infinity'::timestamptz), @before_id::text)
+    < (coalesce(sqlc.narg('before_time')::timestamptz, '-infinity'::timestamptz), @before_id)
 ORDER BY coalesce(e.created_at, '-infinity'::timestamptz) DESC, e.id DESC
 LIMIT sqlc.narg('limit');
 
@@ -158,7 +158,7 @@ WHERE
         SELECT e.id FROM event AS e
         WHERE
             e.user_id = @user_id
-            AND e.session_id = @session_id::text
+            AND e.session_id = @session_id
             AND e.deleted_at IS NULL
         ORDER BY coalesce(e.created_at, '-infinity'::timestamptz) DESC, e.id DESC
         LIMIT 1
@@ -174,5 +174,5 @@ RETURNING event.data;
 DELETE FROM event
 WHERE
     event.user_id = @user_id::text
-    AND event.session_id = @session_id::text
+    AND event.session_id = @session_id
     AND (sqlc.narg('ids')::text[] IS NULL OR event.id = ANY(sqlc.narg('ids')::text[]));

@@ -293,10 +293,10 @@ WHERE
 SELECT * FROM event
 WHERE
     user_id = @user_id
-    AND session_id = @session_id::text
+    AND session_id = @session_id
     AND deleted_at IS NULL
     AND (coalesce(created_at, '-infinity'::timestamptz), id)
-    > (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::text)
+    > (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id)
 ORDER BY coalesce(created_at, '-infinity'::timestamptz), id
 LIMIT sqlc.narg('limit');
 
@@ -307,10 +307,10 @@ LIMIT sqlc.narg('limit');
 SELECT * FROM event
 WHERE
     user_id = @user_id
-    AND session_id = @session_id::text
+    AND session_id = @session_id
     AND deleted_at IS NULL
     AND (coalesce(created_at, '-infinity'::timestamptz), id)
-    < (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::text)
+    < (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id)
 ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC
 LIMIT sqlc.narg('limit');
 

@@ -411,12 +411,12 @@ SELECT
     access_count
 FROM memory
 WHERE
-    user_id = @user_id::text
+    user_id = @user_id
     AND replace(agent_name, '-', '_') = replace(@agent_name::text, '-', '_')
     AND agent_name IN (@agent_name, replace(@agent_name, '-', '_'))
     AND (expires_at IS NULL OR expires_at > statement_timestamp())
     AND (coalesce(created_at, '-infinity'::timestamptz), id)
-    < (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::text)
+    < (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id)
 ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC
 LIMIT sqlc.narg('limit');
 
@@ -425,16 +425,16 @@ LIMIT sqlc.narg('limit');
 SELECT * FROM memory
 WHERE
     id = @id::text
-    AND user_id = @user_id::text
-    AND agent_name IN (@agent_name::text, replace(@agent_name, '-', '_'))
+    AND user_id = @user_id
+    AND agent_name IN (@agent_name, replace(@agent_name, '-', '_'))
     AND (expires_at IS NULL OR expires_at > statement_timestamp());
 
 -- name: CountMemories :one
 -- Count the unexpired memories of an agent and user.
 SELECT count(*) AS memories FROM memory
 WHERE
-    user_id = @user_id::text
-    AND agent_name IN (@agent_name::text, replace(@agent_name, '-', '_'))
+    user_id = @user_id
+    AND agent_name IN (@agent_name, replace(@agent_name, '-', '_'))
     AND (expires_at IS NULL OR expires_at > statement_timestamp())
     AND (
         sqlc.narg('metadata')::jsonb IS NULL
@@ -469,15 +469,15 @@ WHERE
 DELETE FROM memory
 WHERE
     id = @id::text
-    AND user_id = @user_id::text
-    AND agent_name IN (@agent_name::text, replace(@agent_name, '-', '_'));
+    AND user_id = @user_id
+    AND agent_name IN (@agent_name, replace(@agent_name, '-', '_'));
 
 -- name: DeleteMemories :execrows
 -- Delete all memories of an agent and user, expired ones included.
 DELETE FROM memory
 WHERE
-    user_id = @user_id::text
-    AND agent_name IN (@agent_name::text, replace(@agent_name, '-', '_'));
+    user_id = @user_id
+    AND agent_name IN (@agent_name, replace(@agent_name, '-', '_'));
 
 -- name: PruneMemories :one
 -- Delete expired memories, at most a batch, and extend those that were read at least 10 times by 15

@@ -19,7 +19,7 @@ WITH held_task AS MATERIALIZED (
         task.id = @task_id::text
         AND task.deleted_at IS NULL
         AND (
-            task.user_id = @user_id::text
+            task.user_id = @user_id
             OR (
                 task.user_id IS NULL
                 AND EXISTS (
@@ -85,7 +85,7 @@ SELECT EXISTS (
             task.id = @task_id::text
             AND task.deleted_at IS NULL
             AND (
-                task.user_id = @user_id::text
+                task.user_id = @user_id
                 OR (
                     task.user_id IS NULL
                     AND EXISTS (
@@ -110,7 +110,7 @@ SELECT
     @id::text AS id, task_id, data, created_at, updated_at, deleted_at, protocol_version
 FROM push_notification AS config
 WHERE
-    config.id IN (@id, @id || E'\x1f' || @task_id::text)
+    config.id IN (@id, @id || E'\x1f' || @task_id)
     AND config.task_id = @task_id
     AND config.deleted_at IS NULL
     AND EXISTS (
@@ -119,7 +119,7 @@ WHERE
             task.id = config.task_id
             AND task.deleted_at IS NULL
             AND (
-                task.user_id = @user_id::text
+                task.user_id = @user_id
                 OR (
                     task.user_id IS NULL
                     AND EXISTS (
@@ -158,7 +158,7 @@ WHERE
             task.id = config.task_id
             AND task.deleted_at IS NULL
             AND (
-                task.user_id = @user_id::text
+                task.user_id = @user_id
                 OR (
                     task.user_id IS NULL
                     AND EXISTS (
@@ -174,7 +174,7 @@ WHERE
             )
     )
     AND (coalesce(config.created_at, '-infinity'::timestamptz), split_part(config.id, E'\x1f', 1))
-    > (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::text)
+    > (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id)
 ORDER BY
     coalesce(config.created_at, '-infinity'::timestamptz), split_part(config.id, E'\x1f', 1)
 LIMIT sqlc.narg('limit');
@@ -196,7 +196,7 @@ WHERE
             task.id = config.task_id
             AND task.deleted_at IS NULL
             AND (
-                task.user_id = @user_id::text
+                task.user_id = @user_id
                 OR (
                     task.user_id IS NULL
                     AND EXISTS (

@@ -96,7 +96,7 @@ WHERE
     user_id = @user_id
     AND deleted_at IS NULL
     AND (coalesce(updated_at, '-infinity'::timestamptz), id)
-    < (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::text)
+    < (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id)
 ORDER BY coalesce(updated_at, '-infinity'::timestamptz) DESC, id DESC
 LIMIT sqlc.narg('limit');
 
@@ -109,7 +109,7 @@ WHERE
     user_id = @user_id
     AND deleted_at IS NULL
     AND (coalesce(created_at, '-infinity'::timestamptz), id)
-    < (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::text)
+    < (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id)
 ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC
 LIMIT sqlc.narg('limit');
 
@@ -120,11 +120,11 @@ LIMIT sqlc.narg('limit');
 SELECT * FROM session
 WHERE
     user_id = @user_id
-    AND agent_id = @agent_id::text
+    AND agent_id = @agent_id
     AND source IS DISTINCT FROM 'agent'
     AND deleted_at IS NULL
     AND (coalesce(updated_at, '-infinity'::timestamptz), id)
-    < (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::text)
+    < (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id)
 ORDER BY coalesce(updated_at, '-infinity'::timestamptz) DESC, id DESC
 LIMIT sqlc.narg('limit');
 
@@ -135,11 +135,11 @@ LIMIT sqlc.narg('limit');
 SELECT * FROM session
 WHERE
     user_id = @user_id
-    AND agent_id = @agent_id::text
+    AND agent_id = @agent_id
     AND source IS DISTINCT FROM 'agent'
     AND deleted_at IS NULL
     AND (coalesce(created_at, '-infinity'::timestamptz), id)
-    < (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::text)
+    < (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id)
 ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC
 LIMIT sqlc.narg('limit');
 
@@ -151,11 +151,11 @@ LIMIT sqlc.narg('limit');
 -- unscoped: for the operator of the agent
 SELECT * FROM session
 WHERE
-    agent_id = @agent_id::text
+    agent_id = @agent_id
     AND source IS DISTINCT FROM 'agent'
     AND deleted_at IS NULL
     AND (coalesce(updated_at, '-infinity'::timestamptz), id, user_id)
-    < (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::text, @after_user_id::text)
+    < (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id, @after_user_id)
 ORDER BY coalesce(updated_at, '-infinity'::timestamptz) DESC, id DESC, user_id DESC
 LIMIT sqlc.narg('limit');
 
@@ -167,11 +167,11 @@ LIMIT sqlc.narg('limit');
 -- unscoped: for the operator of the agent
 SELECT * FROM session
 WHERE
-    agent_id = @agent_id::text
+    agent_id = @agent_id
     AND source IS DISTINCT FROM 'agent'
     AND deleted_at IS NULL
     AND (coalesce(created_at, '-infinity'::timestamptz), id, user_id)
-    < (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::text, @after_user_id::text)
+    < (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id, @after_user_id)
 ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC, user_id DESC
 LIMIT sqlc.narg('limit');
 

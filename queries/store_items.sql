@@ -101,7 +101,7 @@ SELECT
 FROM agentrows_store_item AS i
 WHERE
     i.user_id = @user_id::text
-    AND i.namespace >= rtrim('.' || @namespace::text, '.') || '.'
+    AND i.namespace >= rtrim('.' || @namespace, '.') || '.'
     AND i.namespace < rtrim('.' || @namespace, '.') || '/'
     AND (@with_expired::boolean OR i.expires_at IS NULL OR i.expires_at > statement_timestamp())
     AND (
@@ -174,7 +174,7 @@ FROM (
         FROM agentrows_store_item AS i
         WHERE
             i.user_id = @user_id::text
-            AND i.namespace >= rtrim('.' || @namespace::text, '.') || '.'
+            AND i.namespace >= rtrim('.' || @namespace, '.') || '.'
             AND i.namespace < rtrim('.' || @namespace, '.') || '/'
             AND (
                 @with_expired::boolean

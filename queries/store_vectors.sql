@@ -114,7 +114,7 @@ WITH near AS MATERIALIZED (
             nullif(
                 CASE
                     WHEN vector_dims(v.embedding) <> vector_dims(@embedding::vector) THEN NULL
-                    WHEN @metric::text = 'cosine' THEN 1 - (v.embedding <=> @embedding)
+                    WHEN @metric = 'cosine' THEN 1 - (v.embedding <=> @embedding)
                     WHEN @metric = 'l2' THEN -(v.embedding <-> @embedding)
                     ELSE -(v.embedding <#> @embedding)
                 END,
@@ -125,7 +125,7 @@ WITH near AS MATERIALIZED (
     WHERE
         v.user_id = @user_id::text
         AND v.space = @space::text
-        AND v.namespace >= rtrim('.' || @namespace::text, '.') || '.'
+        AND v.namespace >= rtrim('.' || @namespace, '.') || '.'
         AND v.namespace < rtrim('.' || @namespace, '.') || '/'
         AND vector_dims(v.embedding) = vector_dims(@embedding)
     GROUP BY v.namespace, v.key, v.revision

@@ -172,7 +172,7 @@ SELECT
 FROM task
 WHERE
     task.id = @id::text
-    AND task.user_id = @user_id::text
+    AND task.user_id = @user_id
     AND task.deleted_at IS NULL;
 
 -- name: FindVersionedTaskBatch :many
@@ -216,10 +216,10 @@ SELECT
     coalesce(task.agentrows_version, 0)::bigint AS "version!"
 FROM task
 WHERE
-    task.user_id = @user_id::text
+    task.user_id = @user_id
     AND task.deleted_at IS NULL
     AND (coalesce(task.agentrows_status_ns, '-9223372036854775808'::bigint), task.id COLLATE "C")
-    < (@after_ns::bigint, @after_id::text)
+    < (@after_ns::bigint, @after_id)
     AND coalesce(task.agentrows_status_ns, '-9223372036854775808'::bigint) >= @since_ns::bigint
     AND (
         sqlc.narg('states')::text[] IS NULL
@@ -253,11 +253,11 @@ SELECT
     coalesce(task.agentrows_version, 0)::bigint AS "version!"
 FROM task
 WHERE
-    task.user_id = @user_id::text
-    AND task.session_id = @session_id::text
+    task.user_id = @user_id
+    AND task.session_id = @session_id
     AND task.deleted_at IS NULL
     AND (coalesce(task.agentrows_status_ns, '-9223372036854775808'::bigint), task.id COLLATE "C")
-    < (@after_ns::bigint, @after_id::text)
+    < (@after_ns::bigint, @after_id)
     AND coalesce(task.agentrows_status_ns, '-9223372036854775808'::bigint) >= @since_ns::bigint
     AND (
         sqlc.narg('states')::text[] IS NULL
@@ -277,7 +277,7 @@ SELECT count(*) AS tasks
 FROM (
     SELECT 1 FROM task
     WHERE
-        task.user_id = @user_id::text
+        task.user_id = @user_id
         AND task.deleted_at IS NULL
         AND coalesce(task.agentrows_status_ns, '-9223372036854775808'::bigint) >= @since_ns::bigint
         AND (
@@ -298,8 +298,8 @@ SELECT count(*) AS tasks
 FROM (
     SELECT 1 FROM task
     WHERE
-        task.user_id = @user_id::text
-        AND task.session_id = @session_id::text
+        task.user_id = @user_id
+        AND task.session_id = @session_id
         AND task.deleted_at IS NULL
         AND coalesce(task.agentrows_status_ns, '-9223372036854775808'::bigint) >= @since_ns::bigint
         AND (
@@ -319,7 +319,7 @@ FROM (
 --
 -- The next statement then sees the rows that these writers committed.
 SELECT task.id FROM task
-WHERE task.id = @id::text AND task.user_id = @user_id::text
+WHERE task.id = @id::text AND task.user_id = @user_id
 FOR UPDATE;
 
 -- name: PurgeTask :one
@@ -331,7 +331,7 @@ FOR UPDATE;
 -- unscoped config: configs of other users for the task are deleted with the task
 WITH purged AS (
     DELETE FROM task
-    WHERE task.id = @id::text AND task.user_id = @user_id::text
+    WHERE task.id = @id::text AND task.user_id = @user_id
     RETURNING task.id
 ),
 purged_events AS (

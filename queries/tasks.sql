@@ -90,13 +90,13 @@ WHERE
     task.id = @id
     AND task.deleted_at IS NULL
     AND (
-        task.user_id = @user_id::text
+        task.user_id = @user_id
         OR (task.user_id IS NULL AND EXISTS (
             SELECT 1 FROM session AS s
             WHERE s.id = task.session_id
             HAVING
                 count(*) = 1
-                AND min(s.user_id) = @user_id::text
+                AND min(s.user_id) = @user_id
                 AND min(coalesce(s.created_at, '-infinity'::timestamptz))
                 <= coalesce(task.created_at, '-infinity'::timestamptz)
         ))
@@ -141,17 +141,17 @@ WHERE
 SELECT id, data, session_id, created_at, updated_at, deleted_at, protocol_version, user_id
 FROM task
 WHERE
-    task.session_id = @session_id::text
+    task.session_id = @session_id
     AND task.deleted_at IS NULL
     AND CASE
         WHEN
-            task.user_id = @user_id::text
+            task.user_id = @user_id
             OR (task.user_id IS NULL AND EXISTS (
                 SELECT 1 FROM session AS s
                 WHERE s.id = task.session_id
                 HAVING
                     count(*) = 1
-                    AND min(s.user_id) = @user_id::text
+                    AND min(s.user_id) = @user_id
                     AND min(coalesce(s.created_at, '-infinity'::timestamptz))
                     <= coalesce(task.created_at, '-infinity'::timestamptz)
             ))
@@ -159,7 +159,7 @@ WHERE
         ELSE false
     END
     AND (coalesce(task.created_at, '-infinity'::timestamptz), task.id)
-    > (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::text)
+    > (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id)
 ORDER BY coalesce(task.created_at, '-infinity'::timestamptz), task.id
 LIMIT sqlc.narg('limit');
 
@@ -171,13 +171,13 @@ WHERE
     task.id = @id
     AND task.deleted_at IS NULL
     AND (
-        task.user_id = @user_id::text
+        task.user_id = @user_id
         OR (task.user_id IS NULL AND EXISTS (
             SELECT 1 FROM session AS s
             WHERE s.id = task.session_id
             HAVING
                 count(*) = 1
-                AND min(s.user_id) = @user_id::text
+                AND min(s.user_id) = @user_id
                 AND min(coalesce(s.created_at, '-infinity'::timestamptz))
                 <= coalesce(task.created_at, '-infinity'::timestamptz)
         ))

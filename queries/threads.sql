@@ -123,7 +123,7 @@ stored_checkpoint AS (
         sqlc.narg('parent_checkpoint_id'),
         @metadata::text,
         '',
-        'agentrows+' || @checkpoint_type::text,
+        'agentrows+' || @checkpoint_type,
         @version::bigint,
         sqlc.narg('run_id')::text,
         @checkpoint::bytea,

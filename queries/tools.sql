@@ -77,7 +77,7 @@ WHERE server_name = @server_name AND group_kind = @group_kind AND deleted_at IS 
 -- py: doc LockedTools.isolation committed.
 SELECT
     pg_advisory_xact_lock(
-        hashtextextended(@group_kind::text || E'\x1f' || @server_name::text, 7237405416)
+        hashtextextended(@group_kind || E'\x1f' || @server_name, 7237405416)
     )::text AS locked,
     current_setting('transaction_isolation')::text AS "isolation!";
 

@@ -275,7 +275,7 @@ SELECT
         WHEN coalesce(octet_length(memory.content), 0) + coalesce(octet_length(memory.metadata), 0) > 100000000 THEN ARRAY[memory.content, memory.metadata]
     END AS large_values
 FROM memory
-WHERE memory.user_id = @user_id::text;
+WHERE memory.user_id = @user_id;
 
 -- name: ExportOwnMemories :many
 -- Return the memories of a user in agentrows_memory, of every model, in the form of ExportUser.
@@ -411,7 +411,7 @@ ORDER BY c.relname;
 SELECT count(*) AS locked
 FROM (
     SELECT id FROM task
-    WHERE user_id = @user_id::text
+    WHERE user_id = @user_id
     ORDER BY id
     FOR UPDATE
 ) AS locked;
@@ -451,7 +451,7 @@ ORDER BY thread_id;
 SELECT count(*) AS locked
 FROM (
     SELECT id FROM memory
-    WHERE user_id = @user_id::text
+    WHERE user_id = @user_id
     ORDER BY id
     FOR UPDATE
 ) AS locked;
@@ -489,7 +489,7 @@ FROM (
 WITH erased_tasks AS (
     DELETE FROM task
     WHERE
-        task.user_id = @user_id::text
+        task.user_id = @user_id
         OR (task.user_id IS NULL AND EXISTS (
             SELECT 1 FROM session AS s
             WHERE s.id = task.session_id
@@ -659,7 +659,7 @@ WHERE
 -- name: EraseMemories :execrows
 -- Delete every memory of a user.
 DELETE FROM memory
-WHERE user_id = @user_id::text;
+WHERE user_id = @user_id;
 
 -- name: LockOwnMemoriesOfUser :one
 -- Lock the memories of a user in agentrows_memory in the order in which writers lock them.

@@ -93,12 +93,16 @@ class Enum:
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """A function's argument, or the field of its Params model."""
+    """A function's argument, or the field of its Params model.
+
+    An `optional` one has None as its default.
+    """
 
     name: str
     annotation: str
     field: Field
     aware: bool = False
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)

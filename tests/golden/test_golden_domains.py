@@ -44,7 +44,7 @@ UPDATE thing SET label = coalesce(sqlc.narg(label), label) WHERE id = @id;
 SIGNATURES = [
     "id: int, label: str, short: str, loose: int | None, strict: int",
     "word: str",
-    "label: str | None, id: int",
+    "label: str | None = None, id: int",
 ]
 
 

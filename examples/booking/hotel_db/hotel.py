@@ -211,7 +211,7 @@ async def find_rooms(
     db: DBTX,
     /,
     *,
-    wanted: Vector | list[float] | None,
+    wanted: Vector | list[float],
     kinds: Sequence[enums.RoomKind],
     features: Sequence[str],
     most: int,

@@ -179,7 +179,7 @@ SELECT id, type, config, created_at, updated_at, deleted_at, workload_type FROM 
 WHERE
     deleted_at IS NULL
     AND (coalesce(created_at, '-infinity'::timestamptz), id)
-    > (coalesce($1::timestamptz, '-infinity'::timestamptz), $2::text)
+    > (coalesce($1::timestamptz, '-infinity'::timestamptz), $2)
 ORDER BY coalesce(created_at, '-infinity'::timestamptz), id
 LIMIT $3"""
 
@@ -189,7 +189,7 @@ async def list_agents(
     /,
     *,
     after_time: dt.datetime | None,
-    after_id: str,
+    after_id: str | None,
     limit: int | None,
 ) -> list[models.Agent]:
     """Return agents in the order of their creation.

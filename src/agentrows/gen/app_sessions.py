@@ -206,8 +206,8 @@ IS_APP_SESSION_DELETED: Final = r"""-- name: IsAppSessionDeleted :one
 SELECT deleted_at IS NOT NULL AS is_deleted FROM session
 WHERE
     user_id = $1
-    AND id IN ($2::text, $2::text || E'\x1f' || $3::text)
-    AND agent_id = $3::text
+    AND id IN ($2::text, $2::text || E'\x1f' || $3)
+    AND agent_id = $3
 ORDER BY id DESC
 LIMIT 1"""
 
@@ -218,7 +218,7 @@ async def is_app_session_deleted(
     *,
     user_id: str,
     id: str,
-    app_name: str,
+    app_name: str | None,
 ) -> bool | None:
     """Return whether a user's session of an application is deleted.
 
@@ -719,11 +719,18 @@ LIST_APP_SESSION_KEYS: Final = r"""-- name: ListAppSessionKeys :many
 SELECT id FROM session
 WHERE
     user_id = $1
-    AND id IN ($2::text, $2::text || E'\x1f' || $3::text)
-    AND agent_id = $3::text"""
+    AND id IN ($2::text, $2::text || E'\x1f' || $3)
+    AND agent_id = $3"""
 
 
-async def list_app_session_keys(db: DBTX, /, *, user_id: str, id: str, app_name: str) -> list[str]:
+async def list_app_session_keys(
+    db: DBTX,
+    /,
+    *,
+    user_id: str,
+    id: str,
+    app_name: str | None,
+) -> list[str]:
     """Return the ids of the rows of a user's session of an application, deleted ones included."""
     rows = await db.fetch(LIST_APP_SESSION_KEYS, user_id, id, app_name)
     found = [row[0] for row in rows]
@@ -733,13 +740,19 @@ async def list_app_session_keys(db: DBTX, /, *, user_id: str, id: str, app_name:
 LOCK_TASKS_OF_SESSION: Final = """-- name: LockTasksOfSession :many
 SELECT task.id FROM task
 WHERE
-    task.session_id = $1::text
-    AND (task.user_id = $2::text OR task.user_id IS NULL)
+    task.session_id = $1
+    AND (task.user_id = $2 OR task.user_id IS NULL)
 ORDER BY task.id
 FOR UPDATE"""
 
 
-async def lock_tasks_of_session(db: DBTX, /, *, session_id: str, user_id: str) -> list[str]:
+async def lock_tasks_of_session(
+    db: DBTX,
+    /,
+    *,
+    session_id: str | None,
+    user_id: str | None,
+) -> list[str]:
     """Wait for concurrent writers of the tasks of a user's session, lock the tasks and return their ids.
 
     Lock tasks before sessions, which is the order of the writers.

@@ -165,18 +165,18 @@ LIST_ITEMS: Final = """-- name: ListItems :many
 SELECT e.id, e.user_id, e.session_id, e.data, e.created_at, e.updated_at, e.deleted_at FROM event AS e
 WHERE
     e.user_id = $1::text
-    AND e.session_id = $2::text
+    AND e.session_id = $2
     AND e.deleted_at IS NULL
     AND EXISTS (
         SELECT 1 FROM session AS s
         WHERE
             s.id = $2
             AND s.user_id = $1
-            AND s.agent_id = $3::text
+            AND s.agent_id = $3
             AND s.deleted_at IS NULL
     )
     AND (coalesce(e.created_at, '-infinity'::timestamptz), e.id)
-    < (coalesce($4::timestamptz, '-infinity'::timestamptz), $5::text)
+    < (coalesce($4::timestamptz, '-infinity'::timestamptz), $5)
 ORDER BY coalesce(e.created_at, '-infinity'::timestamptz) DESC, e.id DESC
 LIMIT $6"""
 
@@ -186,10 +186,10 @@ async def list_items(
     /,
     *,
     user_id: str,
-    session_id: str,
-    agent_id: str,
+    session_id: str | None,
+    agent_id: str | None,
     before_time: dt.datetime | None,
-    before_id: str,
+    before_id: str | None,
     limit: int | None,
 ) -> list[models.Event]:
     """Return the events of a user's session with an agent, newest first.
@@ -256,7 +256,7 @@ WHERE
         SELECT e.id FROM event AS e
         WHERE
             e.user_id = $1
-            AND e.session_id = $2::text
+            AND e.session_id = $2
             AND e.deleted_at IS NULL
         ORDER BY coalesce(e.created_at, '-infinity'::timestamptz) DESC, e.id DESC
         LIMIT 1
@@ -265,7 +265,7 @@ WHERE
 RETURNING event.data"""
 
 
-async def pop_event(db: DBTX, /, *, user_id: str, session_id: str) -> str | None:
+async def pop_event(db: DBTX, /, *, user_id: str, session_id: str | None) -> str | None:
     """Delete the row of the newest event of a user's session, and return the data of the event.
 
     Run it after LockConversation in the same transaction, so that it finds the newest event. Deleted
@@ -279,7 +279,7 @@ PURGE_EVENTS: Final = """-- name: PurgeEvents :execrows
 DELETE FROM event
 WHERE
     event.user_id = $1::text
-    AND event.session_id = $2::text
+    AND event.session_id = $2
     AND ($3::text[] IS NULL OR event.id = ANY($3::text[]))"""
 
 
@@ -288,7 +288,7 @@ async def purge_events(
     /,
     *,
     user_id: str,
-    session_id: str,
+    session_id: str | None,
     ids: Sequence[str] | None,
 ) -> int:
     """Delete the rows of events of a user's session: those with the given ids, or all.

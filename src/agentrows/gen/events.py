@@ -426,10 +426,10 @@ LIST_EVENTS_OLDEST_FIRST: Final = """-- name: ListEventsOldestFirst :many
 SELECT id, user_id, session_id, data, created_at, updated_at, deleted_at FROM event
 WHERE
     user_id = $1
-    AND session_id = $2::text
+    AND session_id = $2
     AND deleted_at IS NULL
     AND (coalesce(created_at, '-infinity'::timestamptz), id)
-    > (coalesce($3::timestamptz, '-infinity'::timestamptz), $4::text)
+    > (coalesce($3::timestamptz, '-infinity'::timestamptz), $4)
 ORDER BY coalesce(created_at, '-infinity'::timestamptz), id
 LIMIT $5"""
 
@@ -439,9 +439,9 @@ async def list_events_oldest_first(
     /,
     *,
     user_id: str,
-    session_id: str,
+    session_id: str | None,
     after_time: dt.datetime | None,
-    after_id: str,
+    after_id: str | None,
     limit: int | None,
 ) -> list[models.Event]:
     """Return the events of a session, oldest first.
@@ -465,9 +465,9 @@ async def iter_list_events_oldest_first(
     /,
     *,
     user_id: str,
-    session_id: str,
+    session_id: str | None,
     after_time: dt.datetime | None,
-    after_id: str,
+    after_id: str | None,
     limit: int | None,
 ) -> AsyncIterator[models.Event]:
     """Like list_events_oldest_first, one row at a time over a cursor; needs a transaction."""
@@ -487,10 +487,10 @@ LIST_EVENTS_NEWEST_FIRST: Final = """-- name: ListEventsNewestFirst :many
 SELECT id, user_id, session_id, data, created_at, updated_at, deleted_at FROM event
 WHERE
     user_id = $1
-    AND session_id = $2::text
+    AND session_id = $2
     AND deleted_at IS NULL
     AND (coalesce(created_at, '-infinity'::timestamptz), id)
-    < (coalesce($3::timestamptz, '-infinity'::timestamptz), $4::text)
+    < (coalesce($3::timestamptz, '-infinity'::timestamptz), $4)
 ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC
 LIMIT $5"""
 
@@ -500,9 +500,9 @@ async def list_events_newest_first(
     /,
     *,
     user_id: str,
-    session_id: str,
+    session_id: str | None,
     after_time: dt.datetime | None,
-    after_id: str,
+    after_id: str | None,
     limit: int | None,
 ) -> list[models.Event]:
     """Return the events of a session, newest first.

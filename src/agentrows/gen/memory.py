@@ -561,12 +561,12 @@ SELECT
     access_count
 FROM memory
 WHERE
-    user_id = $2::text
+    user_id = $2
     AND replace(agent_name, '-', '_') = replace($3::text, '-', '_')
     AND agent_name IN ($3, replace($3, '-', '_'))
     AND (expires_at IS NULL OR expires_at > statement_timestamp())
     AND (coalesce(created_at, '-infinity'::timestamptz), id)
-    < (coalesce($4::timestamptz, '-infinity'::timestamptz), $5::text)
+    < (coalesce($4::timestamptz, '-infinity'::timestamptz), $5)
 ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC
 LIMIT $6"""
 
@@ -576,10 +576,10 @@ async def list_memories(
     /,
     *,
     with_embedding: bool,
-    user_id: str,
+    user_id: str | None,
     agent_name: str,
     after_time: dt.datetime | None,
-    after_id: str,
+    after_id: str | None,
     limit: int | None,
 ) -> list[models.Memory]:
     """Return the unexpired memories of an agent and user, newest first.
@@ -604,8 +604,8 @@ GET_MEMORY: Final = """-- name: GetMemory :one
 SELECT id, agent_name, user_id, content, embedding, metadata, created_at, expires_at, access_count FROM memory
 WHERE
     id = $1::text
-    AND user_id = $2::text
-    AND agent_name IN ($3::text, replace($3, '-', '_'))
+    AND user_id = $2
+    AND agent_name IN ($3, replace($3, '-', '_'))
     AND (expires_at IS NULL OR expires_at > statement_timestamp())"""
 
 
@@ -614,8 +614,8 @@ async def get_memory(
     /,
     *,
     id: str,
-    user_id: str,
-    agent_name: str,
+    user_id: str | None,
+    agent_name: str | None,
 ) -> models.Memory | None:
     """Return an unexpired memory of an agent and user."""
     row = await db.fetchrow(GET_MEMORY, id, user_id, agent_name)
@@ -627,8 +627,8 @@ async def get_memory(
 COUNT_MEMORIES: Final = r"""-- name: CountMemories :one
 SELECT count(*) AS memories FROM memory
 WHERE
-    user_id = $1::text
-    AND agent_name IN ($2::text, replace($2, '-', '_'))
+    user_id = $1
+    AND agent_name IN ($2, replace($2, '-', '_'))
     AND (expires_at IS NULL OR expires_at > statement_timestamp())
     AND (
         $3::jsonb IS NULL
@@ -663,8 +663,8 @@ async def count_memories(
     db: DBTX,
     /,
     *,
-    user_id: str,
-    agent_name: str,
+    user_id: str | None,
+    agent_name: str | None,
     metadata: JsonLike | None,
 ) -> int:
     """Count the unexpired memories of an agent and user."""
@@ -676,11 +676,18 @@ DELETE_MEMORY: Final = """-- name: DeleteMemory :execrows
 DELETE FROM memory
 WHERE
     id = $1::text
-    AND user_id = $2::text
-    AND agent_name IN ($3::text, replace($3, '-', '_'))"""
+    AND user_id = $2
+    AND agent_name IN ($3, replace($3, '-', '_'))"""
 
 
-async def delete_memory(db: DBTX, /, *, id: str, user_id: str, agent_name: str) -> int:
+async def delete_memory(
+    db: DBTX,
+    /,
+    *,
+    id: str,
+    user_id: str | None,
+    agent_name: str | None,
+) -> int:
     """Delete one memory of an agent and user."""
     status = await db.execute(DELETE_MEMORY, id, user_id, agent_name)
     return affected(status)
@@ -689,11 +696,11 @@ async def delete_memory(db: DBTX, /, *, id: str, user_id: str, agent_name: str) 
 DELETE_MEMORIES: Final = """-- name: DeleteMemories :execrows
 DELETE FROM memory
 WHERE
-    user_id = $1::text
-    AND agent_name IN ($2::text, replace($2, '-', '_'))"""
+    user_id = $1
+    AND agent_name IN ($2, replace($2, '-', '_'))"""
 
 
-async def delete_memories(db: DBTX, /, *, user_id: str, agent_name: str) -> int:
+async def delete_memories(db: DBTX, /, *, user_id: str | None, agent_name: str | None) -> int:
     """Delete all memories of an agent and user, expired ones included."""
     status = await db.execute(DELETE_MEMORIES, user_id, agent_name)
     return affected(status)

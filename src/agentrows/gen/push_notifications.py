@@ -45,7 +45,7 @@ WITH held_task AS MATERIALIZED (
         task.id = $2::text
         AND task.deleted_at IS NULL
         AND (
-            task.user_id = $4::text
+            task.user_id = $4
             OR (
                 task.user_id IS NULL
                 AND EXISTS (
@@ -111,7 +111,7 @@ async def upsert_push_notification(
     id: str,
     task_id: str,
     data: str,
-    user_id: str,
+    user_id: str | None,
 ) -> models.PushNotification | None:
     """Store a config of a user's task and restore a deleted one.
 
@@ -134,7 +134,7 @@ SELECT EXISTS (
             task.id = $1::text
             AND task.deleted_at IS NULL
             AND (
-                task.user_id = $2::text
+                task.user_id = $2
                 OR (
                     task.user_id IS NULL
                     AND EXISTS (
@@ -151,7 +151,7 @@ SELECT EXISTS (
     ) AS has_task"""
 
 
-async def has_task(db: DBTX, /, *, task_id: str, user_id: str) -> bool:
+async def has_task(db: DBTX, /, *, task_id: str, user_id: str | None) -> bool:
     """Return whether a user has a task."""
     value = await db.fetchval(HAS_TASK, task_id, user_id)
     return _BOOL.validate_python(required(value, "HasTask"))
@@ -162,7 +162,7 @@ SELECT
     $1::text AS id, task_id, data, created_at, updated_at, deleted_at, protocol_version
 FROM push_notification AS config
 WHERE
-    config.id IN ($1, $1 || E'\x1f' || $2::text)
+    config.id IN ($1, $1 || E'\x1f' || $2)
     AND config.task_id = $2
     AND config.deleted_at IS NULL
     AND EXISTS (
@@ -171,7 +171,7 @@ WHERE
             task.id = config.task_id
             AND task.deleted_at IS NULL
             AND (
-                task.user_id = $3::text
+                task.user_id = $3
                 OR (
                     task.user_id IS NULL
                     AND EXISTS (
@@ -193,8 +193,8 @@ async def get_push_notification(
     /,
     *,
     id: str,
-    task_id: str,
-    user_id: str,
+    task_id: str | None,
+    user_id: str | None,
 ) -> models.PushNotification | None:
     """Return a config of a user's task.
 
@@ -225,7 +225,7 @@ WHERE
             task.id = config.task_id
             AND task.deleted_at IS NULL
             AND (
-                task.user_id = $2::text
+                task.user_id = $2
                 OR (
                     task.user_id IS NULL
                     AND EXISTS (
@@ -241,7 +241,7 @@ WHERE
             )
     )
     AND (coalesce(config.created_at, '-infinity'::timestamptz), split_part(config.id, E'\x1f', 1))
-    > (coalesce($3::timestamptz, '-infinity'::timestamptz), $4::text)
+    > (coalesce($3::timestamptz, '-infinity'::timestamptz), $4)
 ORDER BY
     coalesce(config.created_at, '-infinity'::timestamptz), split_part(config.id, E'\x1f', 1)
 LIMIT $5"""
@@ -252,9 +252,9 @@ async def list_push_notifications(
     /,
     *,
     task_id: str,
-    user_id: str,
+    user_id: str | None,
     after_time: dt.datetime | None,
-    after_id: str,
+    after_id: str | None,
     limit: int | None,
 ) -> list[models.PushNotification]:
     """Return the configs of a user's task, oldest first.
@@ -282,7 +282,7 @@ WHERE
             task.id = config.task_id
             AND task.deleted_at IS NULL
             AND (
-                task.user_id = $3::text
+                task.user_id = $3
                 OR (
                     task.user_id IS NULL
                     AND EXISTS (
@@ -305,7 +305,7 @@ async def delete_push_notifications(
     *,
     task_id: str,
     id: str | None,
-    user_id: str,
+    user_id: str | None,
 ) -> int:
     """Mark one config of a user's task as deleted, or all of them without an id."""
     status = await db.execute(DELETE_PUSH_NOTIFICATIONS, task_id, id, user_id)

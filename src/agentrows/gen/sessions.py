@@ -337,7 +337,7 @@ WHERE
     user_id = $1
     AND deleted_at IS NULL
     AND (coalesce(updated_at, '-infinity'::timestamptz), id)
-    < (coalesce($2::timestamptz, '-infinity'::timestamptz), $3::text)
+    < (coalesce($2::timestamptz, '-infinity'::timestamptz), $3)
 ORDER BY coalesce(updated_at, '-infinity'::timestamptz) DESC, id DESC
 LIMIT $4"""
 
@@ -348,7 +348,7 @@ async def list_sessions_by_activity(
     *,
     user_id: str,
     after_time: dt.datetime | None,
-    after_id: str,
+    after_id: str | None,
     limit: int | None,
 ) -> list[models.Session]:
     """Return a user's sessions, most recently active first.
@@ -366,7 +366,7 @@ WHERE
     user_id = $1
     AND deleted_at IS NULL
     AND (coalesce(created_at, '-infinity'::timestamptz), id)
-    < (coalesce($2::timestamptz, '-infinity'::timestamptz), $3::text)
+    < (coalesce($2::timestamptz, '-infinity'::timestamptz), $3)
 ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC
 LIMIT $4"""
 
@@ -377,7 +377,7 @@ async def list_sessions_by_creation(
     *,
     user_id: str,
     after_time: dt.datetime | None,
-    after_id: str,
+    after_id: str | None,
     limit: int | None,
 ) -> list[models.Session]:
     """Return a user's sessions, newest first.
@@ -393,11 +393,11 @@ LIST_AGENT_SESSIONS_BY_ACTIVITY: Final = """-- name: ListAgentSessionsByActivity
 SELECT id, user_id, name, agent_id, source, created_at, updated_at, deleted_at FROM session
 WHERE
     user_id = $1
-    AND agent_id = $2::text
+    AND agent_id = $2
     AND source IS DISTINCT FROM 'agent'
     AND deleted_at IS NULL
     AND (coalesce(updated_at, '-infinity'::timestamptz), id)
-    < (coalesce($3::timestamptz, '-infinity'::timestamptz), $4::text)
+    < (coalesce($3::timestamptz, '-infinity'::timestamptz), $4)
 ORDER BY coalesce(updated_at, '-infinity'::timestamptz) DESC, id DESC
 LIMIT $5"""
 
@@ -407,9 +407,9 @@ async def list_agent_sessions_by_activity(
     /,
     *,
     user_id: str,
-    agent_id: str,
+    agent_id: str | None,
     after_time: dt.datetime | None,
-    after_id: str,
+    after_id: str | None,
     limit: int | None,
 ) -> list[models.Session]:
     """Return a user's sessions with an agent, most recently active first.
@@ -432,11 +432,11 @@ LIST_AGENT_SESSIONS_BY_CREATION: Final = """-- name: ListAgentSessionsByCreation
 SELECT id, user_id, name, agent_id, source, created_at, updated_at, deleted_at FROM session
 WHERE
     user_id = $1
-    AND agent_id = $2::text
+    AND agent_id = $2
     AND source IS DISTINCT FROM 'agent'
     AND deleted_at IS NULL
     AND (coalesce(created_at, '-infinity'::timestamptz), id)
-    < (coalesce($3::timestamptz, '-infinity'::timestamptz), $4::text)
+    < (coalesce($3::timestamptz, '-infinity'::timestamptz), $4)
 ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC
 LIMIT $5"""
 
@@ -446,9 +446,9 @@ async def list_agent_sessions_by_creation(
     /,
     *,
     user_id: str,
-    agent_id: str,
+    agent_id: str | None,
     after_time: dt.datetime | None,
-    after_id: str,
+    after_id: str | None,
     limit: int | None,
 ) -> list[models.Session]:
     """Return a user's sessions with an agent, newest first.
@@ -470,11 +470,11 @@ async def list_agent_sessions_by_creation(
 LIST_ALL_AGENT_SESSIONS_BY_ACTIVITY: Final = """-- name: ListAllAgentSessionsByActivity :many
 SELECT id, user_id, name, agent_id, source, created_at, updated_at, deleted_at FROM session
 WHERE
-    agent_id = $1::text
+    agent_id = $1
     AND source IS DISTINCT FROM 'agent'
     AND deleted_at IS NULL
     AND (coalesce(updated_at, '-infinity'::timestamptz), id, user_id)
-    < (coalesce($2::timestamptz, '-infinity'::timestamptz), $3::text, $4::text)
+    < (coalesce($2::timestamptz, '-infinity'::timestamptz), $3, $4)
 ORDER BY coalesce(updated_at, '-infinity'::timestamptz) DESC, id DESC, user_id DESC
 LIMIT $5"""
 
@@ -483,10 +483,10 @@ async def list_all_agent_sessions_by_activity(
     db: DBTX,
     /,
     *,
-    agent_id: str,
+    agent_id: str | None,
     after_time: dt.datetime | None,
-    after_id: str,
-    after_user_id: str,
+    after_id: str | None,
+    after_user_id: str | None,
     limit: int | None,
 ) -> list[models.Session]:
     """Return all users' sessions with an agent, most recently active first.
@@ -510,11 +510,11 @@ async def list_all_agent_sessions_by_activity(
 LIST_ALL_AGENT_SESSIONS_BY_CREATION: Final = """-- name: ListAllAgentSessionsByCreation :many
 SELECT id, user_id, name, agent_id, source, created_at, updated_at, deleted_at FROM session
 WHERE
-    agent_id = $1::text
+    agent_id = $1
     AND source IS DISTINCT FROM 'agent'
     AND deleted_at IS NULL
     AND (coalesce(created_at, '-infinity'::timestamptz), id, user_id)
-    < (coalesce($2::timestamptz, '-infinity'::timestamptz), $3::text, $4::text)
+    < (coalesce($2::timestamptz, '-infinity'::timestamptz), $3, $4)
 ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC, user_id DESC
 LIMIT $5"""
 
@@ -523,10 +523,10 @@ async def list_all_agent_sessions_by_creation(
     db: DBTX,
     /,
     *,
-    agent_id: str,
+    agent_id: str | None,
     after_time: dt.datetime | None,
-    after_id: str,
-    after_user_id: str,
+    after_id: str | None,
+    after_user_id: str | None,
     limit: int | None,
 ) -> list[models.Session]:
     """Return all users' sessions with an agent, newest first.

@@ -153,7 +153,7 @@ SELECT
 FROM agentrows_store_item AS i
 WHERE
     i.user_id = $1::text
-    AND i.namespace >= rtrim('.' || $2::text, '.') || '.'
+    AND i.namespace >= rtrim('.' || $2, '.') || '.'
     AND i.namespace < rtrim('.' || $2, '.') || '/'
     AND ($3::boolean OR i.expires_at IS NULL OR i.expires_at > statement_timestamp())
     AND (
@@ -216,7 +216,7 @@ async def search_store_items(
     /,
     *,
     user_id: str,
-    namespace: str,
+    namespace: str | None,
     with_expired: bool,
     conditions: JsonLike,
     first_row: int,
@@ -251,7 +251,7 @@ FROM (
         FROM agentrows_store_item AS i
         WHERE
             i.user_id = $2::text
-            AND i.namespace >= rtrim('.' || $3::text, '.') || '.'
+            AND i.namespace >= rtrim('.' || $3, '.') || '.'
             AND i.namespace < rtrim('.' || $3, '.') || '/'
             AND (
                 $4::boolean
@@ -274,7 +274,7 @@ async def list_store_namespaces(
     *,
     max_depth: int,
     user_id: str,
-    namespace: str,
+    namespace: str | None,
     with_expired: bool,
     patterns: Sequence[str],
     first_row: int,

@@ -182,7 +182,7 @@ WITH near AS MATERIALIZED (
             nullif(
                 CASE
                     WHEN vector_dims(v.embedding) <> vector_dims($6::vector) THEN NULL
-                    WHEN $7::text = 'cosine' THEN 1 - (v.embedding <=> $6)
+                    WHEN $7 = 'cosine' THEN 1 - (v.embedding <=> $6)
                     WHEN $7 = 'l2' THEN -(v.embedding <-> $6)
                     ELSE -(v.embedding <#> $6)
                 END,
@@ -193,7 +193,7 @@ WITH near AS MATERIALIZED (
     WHERE
         v.user_id = $1::text
         AND v.space = $8::text
-        AND v.namespace >= rtrim('.' || $9::text, '.') || '.'
+        AND v.namespace >= rtrim('.' || $9, '.') || '.'
         AND v.namespace < rtrim('.' || $9, '.') || '/'
         AND vector_dims(v.embedding) = vector_dims($6)
     GROUP BY v.namespace, v.key, v.revision
@@ -281,9 +281,9 @@ async def search_store_vectors(
     first_row: int,
     limit: int | None,
     embedding: Vector | list[float],
-    metric: str,
+    metric: str | None,
     space: str,
-    namespace: str,
+    namespace: str | None,
 ) -> list[models.StoreHit]:
     """Return the items under a namespace whose vectors are nearest to an embedding.
 

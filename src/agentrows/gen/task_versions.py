@@ -315,11 +315,17 @@ SELECT
 FROM task
 WHERE
     task.id = $1::text
-    AND task.user_id = $2::text
+    AND task.user_id = $2
     AND task.deleted_at IS NULL"""
 
 
-async def find_versioned_task(db: DBTX, /, *, id: str, user_id: str) -> models.VersionedTask | None:
+async def find_versioned_task(
+    db: DBTX,
+    /,
+    *,
+    id: str,
+    user_id: str | None,
+) -> models.VersionedTask | None:
     """Return a user's task with its version.
 
     No row if the task is deleted.
@@ -379,10 +385,10 @@ SELECT
     coalesce(task.agentrows_version, 0)::bigint AS "version!"
 FROM task
 WHERE
-    task.user_id = $1::text
+    task.user_id = $1
     AND task.deleted_at IS NULL
     AND (coalesce(task.agentrows_status_ns, '-9223372036854775808'::bigint), task.id COLLATE "C")
-    < ($2::bigint, $3::text)
+    < ($2::bigint, $3)
     AND coalesce(task.agentrows_status_ns, '-9223372036854775808'::bigint) >= $4::bigint
     AND (
         $5::text[] IS NULL
@@ -401,9 +407,9 @@ async def list_user_tasks(
     db: DBTX,
     /,
     *,
-    user_id: str,
+    user_id: str | None,
     after_ns: int,
-    after_id: str,
+    after_id: str | None,
     since_ns: int,
     states: Sequence[str] | None,
     limit: int | None,
@@ -432,11 +438,11 @@ SELECT
     coalesce(task.agentrows_version, 0)::bigint AS "version!"
 FROM task
 WHERE
-    task.user_id = $1::text
-    AND task.session_id = $2::text
+    task.user_id = $1
+    AND task.session_id = $2
     AND task.deleted_at IS NULL
     AND (coalesce(task.agentrows_status_ns, '-9223372036854775808'::bigint), task.id COLLATE "C")
-    < ($3::bigint, $4::text)
+    < ($3::bigint, $4)
     AND coalesce(task.agentrows_status_ns, '-9223372036854775808'::bigint) >= $5::bigint
     AND (
         $6::text[] IS NULL
@@ -455,10 +461,10 @@ async def list_user_tasks_of_session(
     db: DBTX,
     /,
     *,
-    user_id: str,
-    session_id: str,
+    user_id: str | None,
+    session_id: str | None,
     after_ns: int,
-    after_id: str,
+    after_id: str | None,
     since_ns: int,
     states: Sequence[str] | None,
     limit: int | None,
@@ -485,7 +491,7 @@ SELECT count(*) AS tasks
 FROM (
     SELECT 1 FROM task
     WHERE
-        task.user_id = $1::text
+        task.user_id = $1
         AND task.deleted_at IS NULL
         AND coalesce(task.agentrows_status_ns, '-9223372036854775808'::bigint) >= $2::bigint
         AND (
@@ -505,7 +511,7 @@ async def count_user_tasks(
     db: DBTX,
     /,
     *,
-    user_id: str,
+    user_id: str | None,
     since_ns: int,
     states: Sequence[str] | None,
     limit: int | None,
@@ -520,8 +526,8 @@ SELECT count(*) AS tasks
 FROM (
     SELECT 1 FROM task
     WHERE
-        task.user_id = $1::text
-        AND task.session_id = $2::text
+        task.user_id = $1
+        AND task.session_id = $2
         AND task.deleted_at IS NULL
         AND coalesce(task.agentrows_status_ns, '-9223372036854775808'::bigint) >= $3::bigint
         AND (
@@ -541,8 +547,8 @@ async def count_user_tasks_of_session(
     db: DBTX,
     /,
     *,
-    user_id: str,
-    session_id: str,
+    user_id: str | None,
+    session_id: str | None,
     since_ns: int,
     states: Sequence[str] | None,
     limit: int | None,
@@ -561,11 +567,11 @@ async def count_user_tasks_of_session(
 
 LOCK_TASK: Final = """-- name: LockTask :one
 SELECT task.id FROM task
-WHERE task.id = $1::text AND task.user_id = $2::text
+WHERE task.id = $1::text AND task.user_id = $2
 FOR UPDATE"""
 
 
-async def lock_task(db: DBTX, /, *, id: str, user_id: str) -> str | None:
+async def lock_task(db: DBTX, /, *, id: str, user_id: str | None) -> str | None:
     """Wait for concurrent writers of a user's task, and lock the task.
 
     The next statement then sees the rows that these writers committed.
@@ -577,7 +583,7 @@ async def lock_task(db: DBTX, /, *, id: str, user_id: str) -> str | None:
 PURGE_TASK: Final = """-- name: PurgeTask :one
 WITH purged AS (
     DELETE FROM task
-    WHERE task.id = $1::text AND task.user_id = $2::text
+    WHERE task.id = $1::text AND task.user_id = $2
     RETURNING task.id
 ),
 purged_events AS (
@@ -597,7 +603,7 @@ purged_notifications AS (
 SELECT count(*) AS purged FROM purged"""
 
 
-async def purge_task(db: DBTX, /, *, id: str, user_id: str) -> int:
+async def purge_task(db: DBTX, /, *, id: str, user_id: str | None) -> int:
     """Delete a user's task, its events, and the push notification configs for it.
 
     Run it after LockTask in the same transaction. Configs that the user registered are deleted even

@@ -175,20 +175,20 @@ WHERE
     task.id = $1
     AND task.deleted_at IS NULL
     AND (
-        task.user_id = $2::text
+        task.user_id = $2
         OR (task.user_id IS NULL AND EXISTS (
             SELECT 1 FROM session AS s
             WHERE s.id = task.session_id
             HAVING
                 count(*) = 1
-                AND min(s.user_id) = $2::text
+                AND min(s.user_id) = $2
                 AND min(coalesce(s.created_at, '-infinity'::timestamptz))
                 <= coalesce(task.created_at, '-infinity'::timestamptz)
         ))
     )"""
 
 
-async def get_task(db: DBTX, /, *, id: str, user_id: str) -> models.Task | None:
+async def get_task(db: DBTX, /, *, id: str, user_id: str | None) -> models.Task | None:
     """Return a user's task.
 
     No row if the task is deleted.
@@ -245,17 +245,17 @@ LIST_TASKS: Final = """-- name: ListTasks :many
 SELECT id, data, session_id, created_at, updated_at, deleted_at, protocol_version, user_id
 FROM task
 WHERE
-    task.session_id = $1::text
+    task.session_id = $1
     AND task.deleted_at IS NULL
     AND CASE
         WHEN
-            task.user_id = $2::text
+            task.user_id = $2
             OR (task.user_id IS NULL AND EXISTS (
                 SELECT 1 FROM session AS s
                 WHERE s.id = task.session_id
                 HAVING
                     count(*) = 1
-                    AND min(s.user_id) = $2::text
+                    AND min(s.user_id) = $2
                     AND min(coalesce(s.created_at, '-infinity'::timestamptz))
                     <= coalesce(task.created_at, '-infinity'::timestamptz)
             ))
@@ -263,7 +263,7 @@ WHERE
         ELSE false
     END
     AND (coalesce(task.created_at, '-infinity'::timestamptz), task.id)
-    > (coalesce($3::timestamptz, '-infinity'::timestamptz), $4::text)
+    > (coalesce($3::timestamptz, '-infinity'::timestamptz), $4)
 ORDER BY coalesce(task.created_at, '-infinity'::timestamptz), task.id
 LIMIT $5"""
 
@@ -272,10 +272,10 @@ async def list_tasks(
     db: DBTX,
     /,
     *,
-    session_id: str,
-    user_id: str,
+    session_id: str | None,
+    user_id: str | None,
     after_time: dt.datetime | None,
-    after_id: str,
+    after_id: str | None,
     limit: int | None,
 ) -> list[models.Task]:
     """Return a user's tasks in a session, oldest first.
@@ -295,20 +295,20 @@ WHERE
     task.id = $1
     AND task.deleted_at IS NULL
     AND (
-        task.user_id = $2::text
+        task.user_id = $2
         OR (task.user_id IS NULL AND EXISTS (
             SELECT 1 FROM session AS s
             WHERE s.id = task.session_id
             HAVING
                 count(*) = 1
-                AND min(s.user_id) = $2::text
+                AND min(s.user_id) = $2
                 AND min(coalesce(s.created_at, '-infinity'::timestamptz))
                 <= coalesce(task.created_at, '-infinity'::timestamptz)
         ))
     )"""
 
 
-async def delete_task(db: DBTX, /, *, id: str, user_id: str) -> int:
+async def delete_task(db: DBTX, /, *, id: str, user_id: str | None) -> int:
     """Mark a user's task as deleted; its id cannot be reused."""
     status = await db.execute(DELETE_TASK, id, user_id)
     return affected(status)

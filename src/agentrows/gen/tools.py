@@ -192,7 +192,7 @@ async def delete_tools_for_server(db: DBTX, /, *, server_name: str, group_kind: 
 LOCK_TOOLS_OF_SERVER: Final = """-- name: LockToolsOfServer :one
 SELECT
     pg_advisory_xact_lock(
-        hashtextextended($1::text || E'\\x1f' || $2::text, 7237405416)
+        hashtextextended($1 || E'\\x1f' || $2, 7237405416)
     )::text AS locked,
     current_setting('transaction_isolation')::text AS "isolation!\""""
 
@@ -201,8 +201,8 @@ async def lock_tools_of_server(
     db: DBTX,
     /,
     *,
-    group_kind: str,
-    server_name: str,
+    group_kind: str | None,
+    server_name: str | None,
 ) -> models.LockedTools:
     """Lock the tools of a server until the end of the transaction, and return the isolation level.
 

@@ -421,10 +421,10 @@ SELECT
         WHEN coalesce(octet_length(memory.content), 0) + coalesce(octet_length(memory.metadata), 0) > 100000000 THEN ARRAY[memory.content, memory.metadata]
     END AS large_values
 FROM memory
-WHERE memory.user_id = $1::text"""
+WHERE memory.user_id = $1"""
 
 
-async def export_memories(db: DBTX, /, *, user_id: str) -> list[models.ExportedRow]:
+async def export_memories(db: DBTX, /, *, user_id: str | None) -> list[models.ExportedRow]:
     """Return every memory of a user, in the form of ExportUser."""
     rows = await db.fetch(EXPORT_MEMORIES, user_id)
     return [_READ_EXPORTED_ROW(row) for row in rows]
@@ -434,7 +434,7 @@ async def iter_export_memories(
     db: CursorDBTX,
     /,
     *,
-    user_id: str,
+    user_id: str | None,
 ) -> AsyncIterator[models.ExportedRow]:
     """Like export_memories, one row at a time over a cursor; needs a transaction."""
     async for row in db.cursor(EXPORT_MEMORIES, user_id):
@@ -679,13 +679,13 @@ LOCK_TASKS_OF_USER: Final = """-- name: LockTasksOfUser :one
 SELECT count(*) AS locked
 FROM (
     SELECT id FROM task
-    WHERE user_id = $1::text
+    WHERE user_id = $1
     ORDER BY id
     FOR UPDATE
 ) AS locked"""
 
 
-async def lock_tasks_of_user(db: DBTX, /, *, user_id: str) -> int:
+async def lock_tasks_of_user(db: DBTX, /, *, user_id: str | None) -> int:
     """Wait for concurrent writers of a user's tasks, and lock the tasks.
 
     Lock tasks before sessions, which is the order of the writers.
@@ -749,13 +749,13 @@ LOCK_MEMORIES_OF_USER: Final = """-- name: LockMemoriesOfUser :one
 SELECT count(*) AS locked
 FROM (
     SELECT id FROM memory
-    WHERE user_id = $1::text
+    WHERE user_id = $1
     ORDER BY id
     FOR UPDATE
 ) AS locked"""
 
 
-async def lock_memories_of_user(db: DBTX, /, *, user_id: str) -> int:
+async def lock_memories_of_user(db: DBTX, /, *, user_id: str | None) -> int:
     """Lock the memories of a user, in the order in which searches lock them."""
     value = await db.fetchval(LOCK_MEMORIES_OF_USER, user_id)
     return _INT.validate_python(required(value, "LockMemoriesOfUser"))
@@ -765,7 +765,7 @@ ERASE_USER: Final = """-- name: EraseUser :one
 WITH erased_tasks AS (
     DELETE FROM task
     WHERE
-        task.user_id = $1::text
+        task.user_id = $1
         OR (task.user_id IS NULL AND EXISTS (
             SELECT 1 FROM session AS s
             WHERE s.id = task.session_id
@@ -873,7 +873,7 @@ SELECT
     ARRAY[]::text[] AS "uncovered_tables!\""""
 
 
-async def erase_user(db: DBTX, /, *, user_id: str) -> models.ErasedUser:
+async def erase_user(db: DBTX, /, *, user_id: str | None) -> models.ErasedUser:
     """Delete every row of a user except memories, and the rows that depend on them.
 
     Deleted rows are included. A task without an owner is deleted if it is the user's by the rule of
@@ -990,10 +990,10 @@ async def erase_push_configs(db: DBTX, /, *, user_id: str) -> int:
 
 ERASE_MEMORIES: Final = """-- name: EraseMemories :execrows
 DELETE FROM memory
-WHERE user_id = $1::text"""
+WHERE user_id = $1"""
 
 
-async def erase_memories(db: DBTX, /, *, user_id: str) -> int:
+async def erase_memories(db: DBTX, /, *, user_id: str | None) -> int:
     """Delete every memory of a user."""
     status = await db.execute(ERASE_MEMORIES, user_id)
     return affected(status)

@@ -124,18 +124,17 @@ class FeedbackStore:
                 message_id=new.message_id,
                 is_positive=new.is_positive,
                 feedback_text=new.feedback_text,
-                issue_type=new.issue_type,
+                issue_type=_check_issue_type(new.issue_type),
                 event_id=new.event_id,
                 task_id=new.task_id,
             )
-        issue = new.issue_type
         return await queries.insert_feedback(
             self.db.once,
             user_id=user_id,
             message_id=new.message_id,
             is_positive=new.is_positive,
             feedback_text=new.feedback_text,
-            issue_type=None if issue is None else FeedbackIssueType(issue),
+            issue_type=_check_issue_type(new.issue_type),
         )
 
     async def _store_once(self, new: _Verdict, *, user_id: str, key: str) -> Feedback:
@@ -159,7 +158,7 @@ class FeedbackStore:
                 message_id=new.message_id,
                 is_positive=new.is_positive,
                 feedback_text=new.feedback_text,
-                issue_type=new.issue_type,
+                issue_type=_check_issue_type(new.issue_type),
             )
             if stored is not None:
                 return stored
@@ -320,7 +319,8 @@ def _check_verdict_text(value: str | None) -> str:
     return value
 
 
-def _check_issue_type(value: FeedbackIssueType | str | None) -> str | None:
-    if value is not None:
-        check_choice("issue_type", value, [issue.value for issue in FeedbackIssueType])
-    return value
+def _check_issue_type(value: FeedbackIssueType | str | None) -> FeedbackIssueType | None:
+    if value is None:
+        return None
+    check_choice("issue_type", value, [issue.value for issue in FeedbackIssueType])
+    return FeedbackIssueType(value)

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
+from sqlc_gen_asyncpg.build.none_arguments import optional_names
 from sqlc_gen_asyncpg.build.order_keys import OrderBy, parse_order
 from sqlc_gen_asyncpg.build.places import QuerySource
 from sqlc_gen_asyncpg.errors import Refused
@@ -42,12 +43,14 @@ _COMMENT: Final = "--"
 class FileComments:
     """The comment next to a query's name, and the comments above the first query of its file.
 
-    `source` is where the query is; no other query has this place.
+    `source` is where the query is; no other query has this place. `optional` are the names of its
+    parameters that are written with sqlc.narg.
     """
 
     doc: tuple[str, ...]
     head: tuple[str, ...] = ()
     source: QuerySource | None = field(default=None, compare=False)
+    optional: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +105,16 @@ def _read_file(path: Path, comments: dict[tuple[str, str], FileComments]) -> Non
             start -= 1
         while end < len(lines) and lines[end].startswith(_COMMENT):
             end += 1
-        layouts.append((match[2], start, offsets[number] + match.start(1), number, end))
     starts = [offsets[start] for _, start, *_ in layouts]
+    ends = [*[number for *_, number, _ in layouts][1:], len(lines)]
     for index, (name, start, annotation, number, end) in enumerate(layouts):
         head = () if index else _file_head(lines[:start])
         doc = tuple(line[2:] for line in [*lines[start:number], *lines[number + 1 : end]])
         source = QuerySource(
             str(path), text, starts[index], annotation, [*starts, len(text)][index + 1]
         )
-        comments.setdefault((path.name, name), FileComments(doc, head, source))
+        optional = optional_names("\n".join(lines[end : ends[index]]))
+        comments.setdefault((path.name, name), FileComments(doc, head, source, optional))
 
 
 def _file_head(lines: list[str]) -> tuple[str, ...]:

@@ -75,7 +75,10 @@ def field_signature(model: ir.Model) -> list[tuple[str, str, str]]:
 
 @dataclass(slots=True)
 class QueryContext:
-    """A query, its directives, its inferred types, and the models that only it uses."""
+    """A query, its directives, its inferred types, and the models that only it uses.
+
+    `optional` are the names of its parameters that are written with sqlc.narg.
+    """
 
     catalog: Catalog
     named_models: NamedModels
@@ -86,6 +89,7 @@ class QueryContext:
     title: str
     models: list[ir.Model]
     analysis: Analysis | None = None
+    optional: frozenset[str] = frozenset()
 
     def place_of_parameter(self, number: int) -> QueryPlace:
         """Return the place of a parameter; that of the syntax error if the query has one."""

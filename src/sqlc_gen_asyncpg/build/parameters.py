@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from sqlc_gen_asyncpg import ir, naming
-from sqlc_gen_asyncpg.build.query_types import parameter_column
+from sqlc_gen_asyncpg.build.query_types import assigned_type, parameter_column
 from sqlc_gen_asyncpg.errors import AlreadyReported, Refused
 from sqlc_gen_asyncpg.infer.type_errors import STRINGS
 from sqlc_gen_asyncpg.name_rules import check_name
@@ -53,7 +53,8 @@ def arguments_and_binds(
             columns[field.name] = field
             binds.append(_bind(batch.argument, py_type, field.name))
         else:
-            argument = _argument(name, py_type, constant)
+            optional = py_type.nullable and name in context.optional
+            argument = _argument(name, py_type, constant, optional=optional)
             _check_free(argument.name, arguments)
             arguments[argument.name] = argument
             binds.append(_bind(argument.name, py_type))
@@ -106,12 +107,13 @@ def _batch_argument(name: str, model: str, constant: str) -> ir.Argument:
     return ir.Argument(name, annotation, ir.Field(naming.field_name(name), f"list[models.{model}]"))
 
 
-def _argument(name: str, py_type: Type, constant: str) -> ir.Argument:
+def _argument(name: str, py_type: Type, constant: str, *, optional: bool) -> ir.Argument:
     return ir.Argument(
         name=naming.argument_name(name, constant),
         annotation=py_type.argument,
         field=_input_field(name, py_type),
         aware=py_type.base.aware,
+        optional=optional,
     )
 
 
@@ -186,12 +188,24 @@ def _parameter_type(context: QueryContext, column: protocol.Column, number: int)
     elif not column.is_slice:
         _check_cast(context, number)
     if directive is None:
-        return context.catalog.column_type(column)
+        py_type = context.catalog.column_type(column)
+        assigned = analysis.assigned.get(number) if analysis else None
+        py_type = assigned_type(context.catalog, column, assigned, py_type)
+        return py_type.with_null(nullable=_may_be_none(context, column, number))
     try:
         inferred = context.catalog.column_type(column)
     except Refused:
         inferred = None
     return context.catalog.text_type(directive, inferred, column.type.name)
+
+
+def _may_be_none(context: QueryContext, column: protocol.Column, number: int) -> bool:
+    analysis = context.analysis
+    if analysis is None:
+        return not column.not_null
+    value = analysis.params.get(number)
+    required = value is not None and context.catalog.schema.requires(value)
+    return number in analysis.none_params and not required
 
 
 def _check_types(analysis: Analysis, name: str, number: int) -> None:

@@ -97,7 +97,9 @@ def _build(
     context = QueryContext(catalog, named_models, report, query, where, directives, title, [])
     _check_command(context)
     _check_text(context)
-    context.analysis = analyse(query, catalog, _nullable_parameters(context))
+    if comments:
+        context.optional = comments.optional
+    context.analysis = analyse(query, catalog, _declared_nulls(context, has_file=bool(comments)))
     if context.analysis and 0 in context.analysis.type_errors:
         raise Refused(f"PostgreSQL refuses it: {context.analysis.type_errors[0]}")
     function = _function(context)
@@ -180,14 +182,19 @@ def _check_text(context: QueryContext) -> None:
         raise Refused(f"more than {MAX_PARAMETERS:,} parameters; pass arrays and unnest them")
 
 
-def _nullable_parameters(context: QueryContext) -> set[int]:
-    """Return the numbers of the parameters that may be None."""
-    numbers: set[int] = set()
+def _declared_nulls(context: QueryContext, *, has_file: bool) -> dict[int, bool]:
+    """Return whether a parameter may be None, where a directive or sqlc.narg states it.
+
+    Without the file of the query this is not known, and sqlc's own answer is taken.
+    """
+    declared: dict[int, bool] = {}
     for parameter in context.query.parameters:
         directive = context.directives.params.get(parameter.column.name)
-        if directive.nullable if directive else not parameter.column.not_null:
-            numbers.add(parameter.number)
-    return numbers
+        if directive:
+            declared[parameter.number] = directive.nullable
+        elif not has_file or parameter.column.name in context.optional:
+            declared[parameter.number] = not parameter.column.not_null
+    return declared
 
 
 def _function(context: QueryContext) -> ir.Function:

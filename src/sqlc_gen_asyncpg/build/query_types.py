@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from sqlc_gen_asyncpg import protocol
+from sqlc_gen_asyncpg.build.none_arguments import assigned_columns, none_parameters
 from sqlc_gen_asyncpg.errors import Refused
 from sqlc_gen_asyncpg.infer.expressions import Inference
 from sqlc_gen_asyncpg.infer.relations import columns, one_row
@@ -18,13 +19,21 @@ from sqlc_gen_asyncpg.sql.statements import parse
 from sqlc_gen_asyncpg.sql.tokens import SqlSyntaxError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Mapping
 
+    from sqlc_gen_asyncpg.build.none_arguments import AssignedColumn
     from sqlc_gen_asyncpg.infer.values import ValueType
     from sqlc_gen_asyncpg.schema.catalog import Catalog
     from sqlc_gen_asyncpg.sql import nodes
 
-__all__ = ["CAST_COLUMN", "Analysis", "analyse", "parameter_column", "result_type"]
+__all__ = [
+    "CAST_COLUMN",
+    "Analysis",
+    "analyse",
+    "assigned_type",
+    "parameter_column",
+    "result_type",
+]
 
 CAST_COLUMN: Final = (
     "the type of the expression is not sure; cast all of it, as in (…)::text, and mark whether it "
@@ -48,15 +57,22 @@ class Analysis:
     ambiguous_params: dict[int, tuple[str, str]]
     type_errors: dict[int, str]
     always_one_row: bool
+    none_params: frozenset[int]
+    assigned: dict[int, AssignedColumn]
 
 
-def analyse(query: protocol.Query, catalog: Catalog, nullable: Collection[int]) -> Analysis | None:
+def analyse(
+    query: protocol.Query, catalog: Catalog, declared: Mapping[int, bool]
+) -> Analysis | None:
     """Return the types of a query; None if its text cannot be read.
 
-    `nullable` are the numbers of the parameters that may be None.
+    `declared` has the numbers of the parameters for which the query states whether they may be
+    None. Each other one may be None where this can matter.
     """
     try:
         parsed = parse(query.text)
+        nullable = none_parameters(parsed, catalog.schema) - declared.keys()
+        nullable |= {number for number, may_be_none in declared.items() if may_be_none}
         inference = Inference(catalog.schema, nullable)
         results = tuple(value for _, value in columns(inference, parsed, None))
     except (RecursionError, SqlSyntaxError):
@@ -69,6 +85,8 @@ def analyse(query: protocol.Query, catalog: Catalog, nullable: Collection[int]) 
         ambiguous_params=inference.ambiguous_params,
         type_errors=inference.type_errors,
         always_one_row=one_row(inference, parsed),
+        none_params=frozenset(nullable),
+        assigned=assigned_columns(parsed, catalog.schema),
     )
 
 
@@ -107,6 +125,20 @@ def _result_column(name: str, pg_type: str, *, not_null: bool) -> protocol.Colum
     )
 
 
+def assigned_type(
+    catalog: Catalog, column: protocol.Column, assigned: AssignedColumn | None, py_type: Type
+) -> Type:
+    """Return the type of a parameter with a cast, with the override of the column that it fills."""
+    source = catalog.columns.get(assigned.path) if assigned else None
+    if column.table or not assigned or not source:
+        return py_type
+    same_depth = column.dims == source.dims + assigned.is_array
+    base, target = catalog.domain_base(column.type.name), catalog.domain_base(source.type.name)
+    if same_depth and (base == target or {base, target} <= _TEXTS):
+        return replace(py_type, base=catalog.column_type(source).base)
+    return py_type
+
+
 def parameter_column(
     catalog: Catalog, column: protocol.Column, value: ValueType | None
 ) -> protocol.Column:
@@ -131,11 +163,6 @@ def parameter_column(
         source = catalog.columns.get(path)
         if source and catalog.domain_base(source.type.name) == sqlc_type:
             column = replace(column, type=source.type)
-        if source and source.not_null and not column.not_null and column.type.is_serial:
-            # A serial type is NOT NULL, and with sqlc.narg the argument may be None.
-            column = replace(column, type=protocol.TypeName(sqlc_type))
-    if catalog.schema.requires(value):
-        column = replace(column, not_null=True)
     base = catalog.domain_base(value.type)
     alike = sqlc_type == base or (sqlc_type in _TEXTS and base in _TEXTS)
     # An operator's arrays have any number of dimensions, the column's may have more than one.

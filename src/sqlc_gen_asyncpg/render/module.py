@@ -97,7 +97,8 @@ def _signature(
         items.append(f"{function.order.argument}: {function.order.title}")
     for argument in () if function.params else function.arguments:
         text.imports.use(argument.annotation)
-        items.append(f"{argument.name}: {argument.annotation}")
+        default = " = None" if argument.optional else ""
+        items.append(f"{argument.name}: {argument.annotation}{default}")
     return call(f"async def {name}(", items, f") -> {result}:")
 
 

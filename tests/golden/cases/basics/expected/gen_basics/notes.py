@@ -14,7 +14,6 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
 
 from . import enums, models
 from .dbtx import DBTX, CursorDBTX, affected, nested_reader, reader, require_aware, required
-from .pgjson import JsonLike
 from .pgvectors import PgVector
 
 __all__ = [
@@ -165,7 +164,7 @@ INSERT_USER: Final = """-- name: InsertUser :one
 INSERT INTO app.users (name, level) VALUES ($1, $2) RETURNING id"""
 
 
-async def insert_user(db: DBTX, /, *, name: str, level: enums.AppLevel | None) -> int:
+async def insert_user(db: DBTX, /, *, name: str, level: enums.AppLevel | None = None) -> int:
     """Store a user; the new id comes back."""
     value = await db.fetchval(INSERT_USER, name, level)
     return _INT.validate_python(required(value, "InsertUser"))
@@ -192,20 +191,20 @@ async def insert_note(
     id: UUID,
     user_id: int,
     title: str,
-    body: str | None,
-    mood: enums.Mood | None,
+    body: str | None = None,
+    mood: enums.Mood | None = None,
     moods: Sequence[enums.Mood],
     tags: Sequence[str],
-    data: JsonLike | None,
-    price: Decimal | None,
-    embedding: Vector | list[float] | None,
+    data: JsonValue | None = None,
+    price: Decimal | None = None,
+    embedding: Vector | list[float] | None = None,
     created_at: dt.datetime,
-    due: dt.date | None,
-    at_time: dt.time | None,
-    local: dt.datetime | None,
-    took: dt.timedelta | None,
-    raw: bytes | None,
-    address: IPv4Interface | IPv6Interface | IPv4Address | IPv6Address | None,
+    due: dt.date | None = None,
+    at_time: dt.time | None = None,
+    local: dt.datetime | None = None,
+    took: dt.timedelta | None = None,
+    raw: bytes | None = None,
+    address: IPv4Interface | IPv6Interface | IPv4Address | IPv6Address | None = None,
 ) -> models.Note:
     """Run InsertNote and return its row."""
     require_aware("created_at", created_at)
@@ -465,7 +464,7 @@ async def search_notes(
     /,
     *,
     query: Vector | list[float],
-    limit: int | None,
+    limit: int | None = None,
 ) -> list[SearchNotesRow]:
     """Run SearchNotes and return its rows."""
     rows = await db.fetch(SEARCH_NOTES, query, limit)
@@ -552,7 +551,7 @@ FIND_USERS: Final = """-- name: FindUsers :many
 SELECT name FROM app.users WHERE id = $1 OR $1 IS NULL ORDER BY id"""
 
 
-async def find_users(db: DBTX, /, *, id: int | None) -> list[str]:
+async def find_users(db: DBTX, /, *, id: int | None = None) -> list[str]:
     """Run FindUsers and return its rows."""
     rows = await db.fetch(FIND_USERS, id)
     found = [row[0] for row in rows]

@@ -54,7 +54,7 @@ class FindByFlagsParams(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    flags: PgBits | None = None
+    flags: PgBits
 
 
 class FindByFlagsRow(BaseModel):

@@ -12,7 +12,6 @@ from doc_types import Head
 from . import enums, models
 from .dbtx import DBTX, CursorDBTX, affected, reader, required
 from .pgcopy import CopyDBTX, copied, tuples
-from .pgjson import JsonLike
 from .pgvalues import Encoder, PgJsonText, json_text, vector_text
 
 __all__ = [
@@ -41,8 +40,8 @@ class CopyDocsParams(BaseModel):
     id: int
     head: Head
     heads: list[Head] | None = None
-    body: JsonLike
-    rest: JsonLike | None = None
+    body: JsonValue
+    rest: JsonValue | None = None
 
 
 class SetPlacesParams(BaseModel):
@@ -96,7 +95,7 @@ _SET_PLACES_ENCODERS: Final = {"place": _ENCODE_PLACE}
 _ENCODE_WANTED: Final = Encoder("wanted", vector_text)
 _NEAR_ROW_COLUMNS: Final = ("id", "distance")
 _READ_NEAR_ROW: Final = reader(NearRow, _NEAR_ROW_COLUMNS)
-_ENCODE_PART: Final = Encoder("part", json_text(_JSONVALUE))
+_ENCODE_PART: Final = Encoder("part", json_text(_JSONVALUE), null=False)
 _LIST_INT: Final[TypeAdapter[list[int]]] = TypeAdapter(list[int])
 
 ADD_DOC: Final = """-- name: AddDoc :one
@@ -112,9 +111,9 @@ async def add_doc(
     id: int,
     head: Head,
     heads: Sequence[Head] | None,
-    body: JsonLike,
-    rest: JsonLike | None,
-    more: JsonLike | None,
+    body: JsonValue,
+    rest: JsonValue | None,
+    more: JsonValue | None,
     mood: enums.Mood | None,
     place: Sequence[float] | None,
     places: Sequence[list[float]] | None,
@@ -177,12 +176,12 @@ NEAR: Final = """-- name: Near :many
 SELECT id, place <-> $1 AS distance FROM doc WHERE place IS NOT NULL ORDER BY place <-> $1"""
 
 
-async def near(db: DBTX, /, *, wanted: Sequence[float] | None) -> list[NearRow]:
+async def near(db: DBTX, /, *, wanted: Sequence[float]) -> list[NearRow]:
     rows = await db.fetch(NEAR, _ENCODE_WANTED(wanted))
     return [_READ_NEAR_ROW(row) for row in rows]
 
 
-async def iter_near(db: CursorDBTX, /, *, wanted: Sequence[float] | None) -> AsyncIterator[NearRow]:
+async def iter_near(db: CursorDBTX, /, *, wanted: Sequence[float]) -> AsyncIterator[NearRow]:
     async for row in db.cursor(NEAR, _ENCODE_WANTED(wanted)):
         yield _READ_NEAR_ROW(row)
 
@@ -191,7 +190,7 @@ CONTAINS: Final = """-- name: Contains :many
 SELECT id FROM doc WHERE rest @> $1 ORDER BY id"""
 
 
-async def contains(db: DBTX, /, *, part: JsonLike | None) -> list[int]:
+async def contains(db: DBTX, /, *, part: JsonValue) -> list[int]:
     rows = await db.fetch(CONTAINS, _ENCODE_PART(part))
     found = [row[0] for row in rows]
     return _LIST_INT.validate_python(found)

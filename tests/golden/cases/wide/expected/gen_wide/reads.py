@@ -939,7 +939,7 @@ async def in_range(
     db: DBTX,
     /,
     *,
-    during: Range[dt.datetime] | None,
+    during: Range[dt.datetime],
     slot: int,
     state: enums.ShopState,
     states: Sequence[enums.ShopState],
@@ -1019,7 +1019,7 @@ GROUPED: Final = """-- name: Grouped :many
 SELECT state, count(*) FILTER (WHERE cents > 10) AS big, sum(cents) FILTER (WHERE cents > 10) AS big_sum, percentile_cont(0.5) WITHIN GROUP (ORDER BY cents) AS median FROM shop.orders GROUP BY state HAVING count(*) > $1"""
 
 
-async def grouped(db: DBTX, /, *, least: int | None) -> list[GroupedRow]:
+async def grouped(db: DBTX, /, *, least: int) -> list[GroupedRow]:
     """Run Grouped and return its rows."""
     rows = await db.fetch(GROUPED, least)
     return [_READ_GROUPED_ROW(row) for row in rows]
@@ -1033,7 +1033,7 @@ async def distances(
     db: DBTX,
     /,
     *,
-    query: HalfVector | list[float] | None,
+    query: HalfVector | list[float],
     most: int,
 ) -> list[DistancesRow]:
     """Run Distances and return its rows."""
@@ -1076,7 +1076,7 @@ WHOLE: Final = """-- name: Whole :many
 SELECT order_id, position, item, amount, price FROM shop.line WHERE (order_id, position) IN (SELECT id, 1 FROM shop.orders) OR item ILIKE $1 OR item IS DISTINCT FROM $2 FOR UPDATE"""
 
 
-async def whole(db: DBTX, /, *, pattern: str | None, item: str | None) -> list[models.ShopLine]:
+async def whole(db: DBTX, /, *, pattern: str, item: str | None) -> list[models.ShopLine]:
     """Run Whole and return its rows."""
     rows = await db.fetch(WHOLE, pattern, item)
     return [_READ_SHOP_LINE(row) for row in rows]
@@ -1092,7 +1092,7 @@ async def page(
     *,
     joined: dt.datetime,
     id: int,
-    nick: str | None,
+    nick: str | None = None,
     skip: int,
     size: int,
 ) -> list[int]:
@@ -1114,7 +1114,7 @@ async def between(
     low: int,
     high: int,
     since: dt.datetime,
-    one: Decimal | None,
+    one: Decimal,
     not_this: int,
 ) -> list[UUID]:
     """Run Between and return its rows."""
@@ -1169,13 +1169,7 @@ SELECT id, flags <~> $1 AS hamming, flags <%> $1::bit(3) AS jaccard,
 FROM shop.orders WHERE flags <~> $1 < $2 ORDER BY flags <~> $1, id LIMIT 5"""
 
 
-async def nearest_bits(
-    db: DBTX,
-    /,
-    *,
-    flags: BitString | None,
-    most: float | None,
-) -> list[NearestBitsRow]:
+async def nearest_bits(db: DBTX, /, *, flags: BitString, most: float) -> list[NearestBitsRow]:
     """Run NearestBits and return its rows."""
     rows = await db.fetch(NEAREST_BITS, flags, most)
     return [_READ_NEAREST_BITS_ROW(row) for row in rows]

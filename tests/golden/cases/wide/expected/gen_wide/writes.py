@@ -9,14 +9,13 @@ from typing import Final
 from uuid import UUID
 
 from pgvector import HalfVector, SparseVector
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter
 
 from . import enums, models
 from .dbtx import DBTX, affected, reader, require_aware, required
 from .pgcopy import CopyDBTX, copied, tuples
 from .pgdriver import BitString, PgBits, PgRange, Range
 from .pghalfvectors import PgHalfVector, PgSparseVector
-from .pgjson import JsonLike
 
 __all__ = [
     "ADD_CUSTOMERS",
@@ -134,7 +133,7 @@ class NamesOfParams(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    parent: int | None = None
+    parent: int
 
 
 class PlaceRow(BaseModel):
@@ -380,8 +379,8 @@ async def tag(
     /,
     *,
     tag: str,
-    prefs: JsonLike,
-    joined: dt.datetime | None,
+    prefs: JsonValue,
+    joined: dt.datetime | None = None,
     id: int,
 ) -> int:
     """Run Tag and return the number of rows it touched."""
