@@ -15,6 +15,7 @@ __all__ = [
     "Command",
     "Converter",
     "Copy",
+    "Decoder",
     "Embedded",
     "Enum",
     "Field",
@@ -121,20 +122,34 @@ class Bind:
 
 
 @dataclass(frozen=True, slots=True)
+class Decoder:
+    """A function of pgrows.py that decodes a value inside of JSON.
+
+    `inner` is the decoder that it takes, `fields` those of the values of an object by name.
+    """
+
+    function: str
+    inner: Decoder | None = None
+    fields: tuple[tuple[str, Decoder], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Scalar:
     """One column, with the annotations `row` and `hint` of PyType."""
 
     row: str
     hint: str
     nullable: bool
+    decoder: Decoder | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A model, and the fields that a row's values fill."""
+    """A model, the fields that a row's values fill, and the decoders of values by position."""
 
     model: str
     shape: Shape
+    decoders: tuple[tuple[int, Decoder], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ Position = Literal["argument", "class", "constant", "enum member", "field", "fun
 # Modules that every package may have.
 FIXED_MODULES: Final = frozenset({
     "__init__", "dbtx", "enums", "models", "pgcomposites", "pgconverters", "pgcopy", "pgdriver",
-    "pghalfvectors", "pgjson", "pgorders", "pgvalues", "pgvectors",
+    "pghalfvectors", "pgjson", "pgorders", "pgrows", "pgvalues", "pgvectors",
 })  # fmt: skip
 
 # Names that generated modules import, by module.
@@ -64,12 +64,14 @@ OWN_IMPORTS: Final = frozenset(
 RESERVED: Final = frozenset({
     "Annotated", "AsyncIterable", "AsyncIterator", "AwareDatetime", "BaseModel", "BitString",
     "Composite", "ConfigDict", "Converted", "CopyDBTX", "CursorDBTX", "DBTX", "Decimal",
-    "Encoder", "Field", "Final", "Given", "HalfVector", "IPv4Address", "IPv4Interface",
-    "IPv4Network", "IPv6Address", "IPv6Interface", "IPv6Network", "Iterable", "JsonLike",
-    "JsonValue", "Literal", "NaiveDatetime", "PgAware", "PgBits", "PgHalfVector", "PgJson",
-    "PgJsonText", "PgRange", "PgSparseVector", "PgVector", "PgVectorList", "Range", "Row",
-    "Sequence", "SparseVector", "TypeAdapter", "TypeAlias", "UUID", "Vector", "VectorLike",
-    "affected", "choose", "copied", "dt", "enum", "enums", "json_object", "json_text", "models",
+    "Decoders", "Encoder", "Field", "Final", "Given", "HalfVector", "IPv4Address",
+    "IPv4Interface", "IPv4Network", "IPv6Address", "IPv6Interface", "IPv6Network", "Iterable",
+    "JsonLike", "JsonValue", "Literal", "NaiveDatetime", "PgAware", "PgBits", "PgHalfVector",
+    "PgJson", "PgJsonText", "PgRange", "PgSparseVector", "PgVector", "PgVectorList", "Range",
+    "Row", "Sequence", "SparseVector", "TypeAdapter", "TypeAlias", "UUID", "Vector", "VectorLike",
+    "affected", "choose", "copied", "decoded", "dt", "enum", "enums", "from_json", "json_address",
+    "json_array", "json_bytes", "json_date", "json_float", "json_numeric", "json_object",
+    "json_row", "json_text", "json_text_of", "json_time", "json_time_utc", "json_value", "models",
     "nested_reader", "reader", "require_aware", "required", "tuples", "vector_text",
 })  # fmt: skip
 

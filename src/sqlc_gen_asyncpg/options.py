@@ -70,6 +70,7 @@ class Options:
     )
     converters: tuple[Converter, ...] = ()
     docstrings: str = "comments"
+    duplicate_columns: str = "error"
     domains: Mapping[str, TypeText] = field(default_factory=dict[str, "TypeText"])
     emit_exact_table_names: bool = False
     emit_iterators: bool = False
@@ -304,6 +305,7 @@ _READERS: Final = {
     "converters": _converters,
     "docstrings": _one_of("comments", "sql", "none"),
     "domains": _types,
+    "duplicate_columns": _one_of("error", "number"),
     "emit_exact_table_names": _bool,
     "emit_iterators": _bool,
     "emit_str_enum": _bool,

@@ -126,6 +126,7 @@ def _annotations(named: list[ir.Model], modules: tuple[ir.Module, ...]) -> str:
         annotations += [field.annotation for model in module.models for field in model.fields]
         results = [function.result for function in module.functions]
         annotations += [result.model for result in results if isinstance(result, ir.Record)]
+        annotations += [result.hint for result in results if isinstance(result, ir.Scalar)]
     return "\n".join(annotations)
 
 

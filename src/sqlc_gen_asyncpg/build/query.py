@@ -10,6 +10,7 @@ from sqlc_gen_asyncpg import ir, naming
 from sqlc_gen_asyncpg.build.comments import parse_comments
 from sqlc_gen_asyncpg.build.context import QueryContext
 from sqlc_gen_asyncpg.build.copy import copy_target
+from sqlc_gen_asyncpg.build.function_rows import expand_function_rows
 from sqlc_gen_asyncpg.build.orders import order_of
 from sqlc_gen_asyncpg.build.parameters import arguments_and_binds, params_model
 from sqlc_gen_asyncpg.build.places import QueryPlace
@@ -92,6 +93,7 @@ def _build(
     query = where.query
     if catalog.options.unnamed_parameters == "number":
         query = _name_by_number(query)
+    query = expand_function_rows(query, catalog.schema)
     directives = parse_comments(query.comments, comments)
     title = naming.camel(query.name)
     context = QueryContext(catalog, named_models, report, query, where, directives, title, [])
@@ -237,5 +239,6 @@ def _function(context: QueryContext) -> ir.Function:
 
 
 def _default_doc(query: protocol.Query) -> tuple[str, ...]:
-    words = ("Run", query.name, _DEFAULT_DOCS.get(query.cmd, ""))
+    is_void = [column.type.name for column in query.columns] == ["void"]
+    words = ("Run", query.name, "" if is_void else _DEFAULT_DOCS.get(query.cmd, ""))
     return (" ".join(words).strip() + ".",)

@@ -14,7 +14,7 @@ from sqlc_gen_asyncpg.build.none_arguments import assigned_columns, none_paramet
 from sqlc_gen_asyncpg.errors import Refused
 from sqlc_gen_asyncpg.infer.expressions import Inference
 from sqlc_gen_asyncpg.infer.relations import columns, one_row
-from sqlc_gen_asyncpg.pytypes import Type
+from sqlc_gen_asyncpg.pytypes import PyType, Type
 from sqlc_gen_asyncpg.sql.statements import parse
 from sqlc_gen_asyncpg.sql.tokens import SqlSyntaxError
 
@@ -103,6 +103,8 @@ def result_type(catalog: Catalog, column: protocol.Column, value: ValueType) -> 
         raise Refused(CAST_COLUMN)
     if value.type == "record":
         raise Refused("the type is record; list its fields")
+    if value.type == "void" and not value.dims:
+        return Type(PyType.same("None"))
     source = catalog.columns.get(value.origin) if value.origin else None
     pg_type = "text" if value.open else value.type
     source = source or _result_column(column.name, pg_type, not_null=not value.nullable)

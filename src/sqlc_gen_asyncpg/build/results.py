@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 from sqlc_gen_asyncpg import ir, naming
 from sqlc_gen_asyncpg.build.context import field_signature
+from sqlc_gen_asyncpg.build.json_rows import declared_rows, inferred_rows
 from sqlc_gen_asyncpg.build.query_types import CAST_COLUMN, result_type
 from sqlc_gen_asyncpg.errors import AlreadyReported, Refused
 from sqlc_gen_asyncpg.schema.models import row_field
 from sqlc_gen_asyncpg.sql import nodes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlc_gen_asyncpg import protocol
     from sqlc_gen_asyncpg.build.context import QueryContext
     from sqlc_gen_asyncpg.infer.values import ValueType
@@ -38,19 +41,21 @@ def query_result(context: QueryContext) -> ir.Scalar | ir.Record:
     fields: dict[str, ir.Field] = {}
     shape: list[str | ir.Embedded] = []
     types: list[Type] = []
+    decoders: dict[int, ir.Decoder] = {}
     names = _embedded_names(context)
     starts = [0, *accumulate(_width(context, column) for column in columns)]
     for number, (column, inferred) in enumerate(_inferred_columns(context), start=1):
         with context.report.catch(context.place_of_column(starts[number - 1])):
             if column.embed:
-                field, embedded = _embedded(context, column, inferred, names[number - 1])
-                shape.append(embedded)
+                field, part = _embedded(context, column, inferred, names[number - 1])
             else:
-                field, py_type = _column(context, column, inferred, number)
-                shape.append(field.name)
+                field, py_type, decoder = _column(context, column, inferred, number)
                 types.append(py_type)
-            if field.name in fields:
-                raise Refused(f"two columns would be called {field.name}; name one with AS")
+                part = None
+                if decoder:
+                    decoders[sum(map(_values_of, shape))] = decoder
+            field = _distinct_field(context, field, fields)
+            shape.append(replace(part, name=field.name) if part else field.name)
             fields[field.name] = field
     sql_names = {_split_mark(column)[0] for column in columns if not column.embed}
     for name in context.directives.columns:
@@ -64,8 +69,32 @@ def query_result(context: QueryContext) -> ir.Scalar | ir.Record:
                 "row",
                 directive="row",
             )
-        return _single(fields, shape, types)
-    return _record(context, tuple(fields.values()), tuple(shape))
+        return _single(fields, shape, types, decoders.get(0))
+    record = _record(context, tuple(fields.values()), tuple(shape))
+    return replace(record, decoders=tuple(decoders.items()))
+
+
+def _values_of(part: str | ir.Embedded) -> int:
+    """Return the number of a row's values that a part of its shape takes."""
+    return 1 if isinstance(part, str) else len(part.columns)
+
+
+def _distinct_field(
+    context: QueryContext, field: ir.Field, fields: Mapping[str, ir.Field]
+) -> ir.Field:
+    """Return the field under a name that no other column has: `id_2` for a second `id`."""
+    if field.name not in fields:
+        return field
+    if context.catalog.options.duplicate_columns == "error":
+        raise Refused(
+            f"two columns would be called {field.name}; name one with AS, or see the option "
+            "duplicate_columns"
+        )
+    names = {naming.field_name(_split_mark(column)[0]) for column in context.query.columns}
+    number = 2
+    while (name := f"{field.name.rstrip('_')}_{number}") in fields.keys() | names:
+        number += 1
+    return replace(field, name=name, alias="")
 
 
 def _is_outer(part: str | ir.Embedded) -> bool:
@@ -73,10 +102,14 @@ def _is_outer(part: str | ir.Embedded) -> bool:
 
 
 def _single(
-    fields: dict[str, ir.Field], shape: list[str | ir.Embedded], types: list[Type]
+    fields: dict[str, ir.Field],
+    shape: list[str | ir.Embedded],
+    types: list[Type],
+    decoder: ir.Decoder | None,
 ) -> ir.Scalar | ir.Record:
     if types:
-        return ir.Scalar(types[0].row, types[0].hint, types[0].nullable)
+        nullable = types[0].nullable or types[0].hint == "None"
+        return ir.Scalar(types[0].row, types[0].hint, nullable, decoder)
     embedded = next((part for part in shape if isinstance(part, ir.Embedded)), None)
     annotation = next((field.annotation for field in fields.values()), "")
     return ir.Record(annotation, embedded.columns if embedded else ())
@@ -149,12 +182,15 @@ def _width(context: QueryContext, column: protocol.Column) -> int:
 
 def _column(
     context: QueryContext, column: protocol.Column, inferred: _Inferred, number: int
-) -> tuple[ir.Field, Type]:
+) -> tuple[ir.Field, Type, ir.Decoder | None]:
     name, mark = _split_mark(column)
     name = name or f"column_{number}"
     directive = context.directives.columns.get(name)
     try:
-        if directive:
+        rows = _rows_in_json(context, name, directive, column, inferred)
+        if rows:
+            py_type = rows[0]
+        elif directive:
             py_type = _declared_type(context, directive, column, inferred)
         else:
             py_type = _column_type(context, column, inferred)
@@ -173,7 +209,22 @@ def _column(
         py_type = py_type.with_null(nullable=mark == "?")
     if mark == "!" and py_type.nullable_element:
         py_type = replace(py_type, nullable_element=False)  # the mark is also about the elements
-    return row_field(context.catalog, column, name, py_type), py_type
+    field = row_field(context.catalog, column, name, py_type)
+    return field, py_type, rows[1] if rows else None
+
+
+def _rows_in_json(
+    context: QueryContext,
+    name: str,
+    directive: TypeText | None,
+    column: protocol.Column,
+    inferred: _Inferred,
+) -> tuple[Type, ir.Decoder] | None:
+    """Return the type of a column of JSON with rows, and its decoder; None for another column."""
+    if directive:
+        known = inferred and inferred[0].type
+        return declared_rows(context, directive, known or column.type.name)
+    return inferred_rows(context, name, inferred[0]) if inferred else None
 
 
 def _column_type(context: QueryContext, column: protocol.Column, inferred: _Inferred) -> Type:

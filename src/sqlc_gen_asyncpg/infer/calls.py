@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sqlc_gen_asyncpg.infer import functions, overloads, type_errors
-from sqlc_gen_asyncpg.infer.values import ValueType
+from sqlc_gen_asyncpg.infer.values import JSON, ValueType
 from sqlc_gen_asyncpg.sql import nodes
 from sqlc_gen_asyncpg.sql.windows import FRAME_MAY_EXCLUDE_ROW
 
@@ -62,6 +62,9 @@ _ARRAY_AGGREGATES: Final = frozenset({
 })  # fmt: skip
 # Functions whose result may contain an argument that is NULL.
 _ADD_ITEMS: Final = frozenset({"array_append", "array_prepend", "array_replace", "array_fill"})
+# Functions that make JSON of a row, and those that collect rows in an array.
+_TO_JSON: Final = frozenset({"row_to_json", "to_json", "to_jsonb"})
+_COLLECT_JSON: Final = frozenset({"json_agg", "jsonb_agg"})
 # Functions of casts.
 _FROM_JSONB: Final = frozenset({"bool", "int2", "int4", "int8", "float4", "float8", "numeric"})
 # NULL for infinity, or for an empty format.
@@ -98,7 +101,7 @@ def _function_call(infer: Infer, expr: nodes.Call, infos: list[ValueType]) -> Va
         function = functions.by_name(name, schema_functions)
     elif expr.names:
         function = functions.named_function(name, bases, expr.names, schema_functions)
-    elif any(not each.type for each in bases):
+    elif any(not each.type or each.row for each in bases):
         function = _independent_of_arguments(name, bases, schema_functions)
     else:
         function = functions.function(name, bases, schema_functions)
@@ -128,9 +131,13 @@ def _independent_of_arguments(
     return functions.by_name(name, schema_functions)
 
 
-def _with_origin_and_items(expr: nodes.Call, infos: list[ValueType], typed: ValueType) -> ValueType:
+def _with_origin_and_items(  # noqa: PLR0911  # one return per kind of function
+    expr: nodes.Call, infos: list[ValueType], typed: ValueType
+) -> ValueType:
     """Copy the column of origin, and whether items may be NULL, from an argument to the result."""
     first = infos[0] if infos else ValueType("")
+    if first.row and typed.type in JSON:
+        return _json_of_rows(expr, first, typed)
     if expr.name == "array_agg":
         items = first.null_items if first.dims else first.nullable  # NULL arrays are an error
         return replace(typed, dims=first.dims + 1, null_items=items, origin=first.origin)
@@ -151,6 +158,30 @@ def _with_origin_and_items(expr: nodes.Call, infos: list[ValueType], typed: Valu
         added = expr.name in _ADD_ITEMS and any(each.nullable and not each.dims for each in infos)
         return replace(typed, null_items=added or any(each.null_items for each in infos))
     return typed
+
+
+def _json_of_rows(expr: nodes.Call, first: ValueType, typed: ValueType) -> ValueType:
+    """Return JSON of a row, or of rows that are collected in an array, with their columns."""
+    if first.dims:
+        return typed
+    if expr.name in _TO_JSON:
+        return replace(typed, row=first.row, is_list=first.is_list, null_items=first.null_items)
+    if expr.name in _COLLECT_JSON and not first.is_list:
+        null_items = first.nullable and not _excludes_null_rows(expr)
+        return replace(typed, row=first.row, is_list=True, null_items=null_items)
+    return typed
+
+
+def _excludes_null_rows(expr: nodes.Call) -> bool:
+    """Whether FILTER (WHERE r.id IS NOT NULL) is about the row `r` that is collected."""
+    rows = [each for each in nodes.walk(expr.args) if isinstance(each, nodes.Ref)]
+    for condition in expr.extra:
+        match condition:
+            case nodes.Test("true", (nodes.Test("null", (nodes.Ref(parts),), True),)):
+                return len(rows) == 1 and parts[:1] == rows[0].parts
+            case _:
+                pass
+    return False
 
 
 def _nullable(infer: Infer, expr: nodes.Call, infos: list[ValueType], flags: str) -> bool:  # noqa: C901, PLR0911

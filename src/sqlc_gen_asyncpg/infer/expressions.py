@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 from sqlc_gen_asyncpg.infer import calls, overloads, relations, type_errors
 from sqlc_gen_asyncpg.infer.functions import operator
 from sqlc_gen_asyncpg.infer.overloads import common
-from sqlc_gen_asyncpg.infer.values import UNKNOWN, ResolvedCall, ValueType
+from sqlc_gen_asyncpg.infer.table_functions import call_columns
+from sqlc_gen_asyncpg.infer.values import JSON, UNKNOWN, ResolvedCall, ValueType
 from sqlc_gen_asyncpg.pytypes import normal_name
 from sqlc_gen_asyncpg.sql import nodes
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["NOTHING", "Inference"]
 
 NOTHING: Final = ValueType("")
+EMPTY_LIST: Final = "'[]'"
 _COMPARISONS: Final = frozenset({"=", "<>", "<", ">", "<=", ">=", "~~", "~", "~*", "!~", "!~*"})
 # Operators that return NULL for some operands that are not NULL.
 _MAY_BE_NULL: Final = frozenset({"->", "->>", "#>", "#>>", "@?", "@@"})
@@ -126,6 +128,10 @@ class Inference:
         items = any(each.null_items for each in infos)
         nullable = any(each.nullable for each in infos)
         result = ValueType(*common_type, nullable=nullable, null_items=items, origin=origin)
+        rows = {(each.row, each.is_list) for each in infos if each.literal != EMPTY_LIST}
+        if len(rows) == 1 and common_type[0] in JSON:
+            row, is_list = rows.pop()
+            result = replace(result, row=row if is_list else None, is_list=is_list)
         for info in infos:
             self.assign_type(info, result)
         return result
@@ -148,10 +154,14 @@ class Inference:
             # The domain checks a value only if it is cast from another type; a value that has the
             # domain's type already may be NULL after an outer join.
             nullable = False
+        is_json = target.type in JSON and not target.dims
         return replace(
             target,
             nullable=nullable,
             null_items=inner.null_items or _reads_null_items(inner, target),
+            literal=inner.literal if is_json else None,
+            row=inner.row if is_json and inner.type in JSON else None,
+            is_list=inner.is_list,
         )
 
     def _operator(self, expr: nodes.Op, scope: Scope) -> ValueType:
@@ -317,7 +327,12 @@ class Inference:
 
     def _member(self, inner: nodes.Expr, name: str, scope: Scope) -> ValueType:
         info = self.expr(inner, scope)
-        member = self.schema.composites.get(info.type, {}).get(name)
+        if info.type == "record" and info.row and not info.dims:
+            value = dict(info.row.columns).get(name, NOTHING)
+            return value.with_nullable(nullable=info.nullable or value.nullable)
+        function = isinstance(inner, nodes.Call) and call_columns(self, inner, info)
+        columns = function or self.schema.composites.get(info.type, {})
+        member = columns.get(name)
         return member.with_nullable(nullable=True) if member else NOTHING
 
     def _index(

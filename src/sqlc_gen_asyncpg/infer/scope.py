@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sqlc_gen_asyncpg.infer.functions import by_any_name
-from sqlc_gen_asyncpg.infer.values import ValueType
+from sqlc_gen_asyncpg.infer.values import RowShape, ValueType
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -26,17 +26,30 @@ _SYSTEM: Final = {
 
 @dataclass(slots=True)
 class Relation:
-    """A table or subquery under its alias; `table` is the key of a table of the catalog."""
+    """A table or subquery under its alias; `table` is the key of a table of the catalog.
+
+    `row_type` is the composite type that a function returns.
+    """
 
     alias: str
     columns: dict[str, ValueType]
     table: tuple[str, str] | None = None
     nulled: bool = False
+    row_type: str = ""
 
     def column(self, name: str) -> ValueType | None:
         """Return the type of a column, or None without one."""
         info = self.columns.get(name) or (_SYSTEM.get(name) if self.table else None)
         return info.with_nullable(nullable=True) if info and self.nulled else info
+
+    def row(self) -> ValueType | None:
+        """Return the whole row as a value, which is NULL where an outer join found no match."""
+        if not self.columns:
+            return None
+        if self.row_type:
+            return ValueType(self.row_type)
+        shape = RowShape(tuple(self.columns.items()), self.table)
+        return ValueType("record", nullable=self.nulled, row=shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +130,16 @@ class Scope:
         return self.parent.relation(alias) if self.parent else None
 
     def column(self, parts: tuple[str, ...]) -> ValueType | None:
-        """Return the type of a column by its name, which may be qualified."""
+        """Return the type of a column by its name, which may be qualified.
+
+        The alias of a relation is its whole row, unless a column has this name.
+        """
+        info = self._column(parts)
+        if info is None and len(parts) == 1 and (relation := self.relation(parts[0])):
+            return relation.row()
+        return info
+
+    def _column(self, parts: tuple[str, ...]) -> ValueType | None:
         name = parts[-1]
         if len(parts) > 1:
             relation = self.relation(parts[-2])
@@ -132,7 +154,7 @@ class Scope:
         matches = [each for each in (one.column(name) for one in self.relations) if each]
         if matches:
             return matches[0] if len(matches) == 1 else ValueType("")  # an ambiguous name
-        return self.parent.column((name,)) if self.parent else None
+        return self.parent._column((name,)) if self.parent else None  # noqa: SLF001
 
     def star(self, alias: str = "") -> dict[str, ValueType] | None:
         """Return the columns of `*` or `alias.*`; None if they cannot be determined."""

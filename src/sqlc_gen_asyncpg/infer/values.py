@@ -5,9 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-__all__ = ["UNKNOWN", "Candidate", "ResolvedCall", "ValueType"]
+__all__ = ["JSON", "UNKNOWN", "Candidate", "ResolvedCall", "RowShape", "ValueType"]
 
 UNKNOWN: Final = "unknown"
+JSON: Final = frozenset({"json", "jsonb"})
+
+
+@dataclass(frozen=True, slots=True)
+class RowShape:
+    """The columns of a row by name; `table` is the key of the table, if it is a row of one."""
+
+    columns: tuple[tuple[str, ValueType], ...]
+    table: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +25,8 @@ class ValueType:
 
     `type` is empty if it cannot be inferred and `unknown` for a quoted literal; `literal` is the
     text of that. `origin` is the schema, table and column that the value comes from. `param` is the
-    number of the parameter, 0 for other values.
+    number of the parameter, 0 for other values. `row` are the columns of a record, or of the
+    objects in JSON: of the one object, or with `is_list` of each object in an array.
     """
 
     type: str
@@ -26,6 +36,8 @@ class ValueType:
     origin: tuple[str, str, str] | None = None
     param: int = 0
     literal: str | None = None
+    row: RowShape | None = None
+    is_list: bool = False
 
     @property
     def open(self) -> bool:

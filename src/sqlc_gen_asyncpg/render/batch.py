@@ -83,11 +83,12 @@ def _fetched(function: ir.Function, text: ModuleText, rows: str) -> tuple[str, l
         raise AssertionError(function.query)
     row_type, hint = function.result.row, function.result.hint
     if many:
-        lines += comprehension("values = ", "[row[0] for row in rows_]", "for rows_ in found", 4)
+        value = f"[{text.value(function.result, 'row[0]')} for row in rows_]"
+        lines += comprehension("values = ", value, "for rows_ in found", 4)
         adapter, result = text.adapter(f"list[list[{row_type}]]"), f"list[list[{hint}]]"
     else:
-        none = "" if row_type.endswith(" | None") else " | None"
-        value = "None if row is None else row[0]"
+        none = "" if function.result.nullable else " | None"
+        value = f"None if row is None else {text.value(function.result, 'row[0]')}"
         lines += comprehension("values = ", value, "for row in found", 4)
         adapter, result = text.adapter(f"list[{row_type}{none}]"), f"list[{hint}{none}]"
     text.imports.use(result)

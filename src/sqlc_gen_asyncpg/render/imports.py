@@ -24,6 +24,10 @@ _LOCAL: Final = {
     ".pgdriver": "BitString PgBits PgRange Range",
     ".pghalfvectors": "PgHalfVector PgSparseVector",
     ".pgorders": "choose",
+    ".pgrows": (
+        "Decoders decoded from_json json_address json_array json_bytes json_date json_float "
+        "json_numeric json_row json_text_of json_time json_time_utc json_value"
+    ),
     ".pgvalues": (
         "Converted Encoder Given PgJson PgJsonText PgVectorList json_object json_text vector_text"
     ),

@@ -179,6 +179,8 @@ def _body(function: ir.Function, text: ModuleText) -> tuple[str, list[str]]:
 def _one_scalar(
     function: ir.Function, scalar: ir.Scalar, text: ModuleText, values: list[str]
 ) -> tuple[str, list[str]]:
+    if scalar.hint == "None":  # of a void function
+        return "None", call("await db.fetchval(", values, ")", 4)
     if function.always_row and scalar.nullable:
         return _one_nullable(function, scalar, text, values)
     value = _local("value", function)
@@ -188,6 +190,7 @@ def _one_scalar(
         text.imports.use("required")
         value = f"required({value}, {string(function.query)})"
     adapter = text.adapter(scalar.row + none)
+    value = text.value(scalar, value)
     return scalar.hint + none, [
         *lines,
         *call(f"return {adapter}.validate_python(", [value], ")", 4),
@@ -200,7 +203,7 @@ def _one_nullable(
     """Return NULL as None, but raise without a row."""
     text.imports.use("required")
     row = _local("row", function)
-    value = f"required({row}, {string(function.query)})[0]"
+    value = text.value(scalar, f"required({row}, {string(function.query)})[0]")
     return scalar.hint, [
         *call(f"{row} = await db.fetchrow(", values, ")", 4),
         *call(f"return {text.adapter(scalar.row)}.validate_python(", [value], ")", 4),
@@ -232,7 +235,8 @@ def _many(function: ir.Function, text: ModuleText, values: list[str]) -> tuple[s
         raise AssertionError(function.query)
     found = _local("found", function)
     adapter = text.adapter(f"list[{function.result.row}]")
-    lines += comprehension(f"{found} = ", f"{row}[0]", f"for {row} in {rows}", 4)
+    value = text.value(function.result, f"{row}[0]")
+    lines += comprehension(f"{found} = ", value, f"for {row} in {rows}", 4)
     lines += call(f"return {adapter}.validate_python(", [found], ")", 4)
     return f"list[{function.result.hint}]", lines
 
@@ -245,9 +249,8 @@ def _iterator(function: ir.Function, text: ModuleText) -> list[str]:
         value = call(f"yield {text.reader(function.result)}(", [row], ")", 8)
     elif function.result:
         result = function.result.hint
-        value = call(
-            f"yield {text.adapter(function.result.row)}.validate_python(", [f"{row}[0]"], ")", 8
-        )
+        only = text.value(function.result, f"{row}[0]")
+        value = call(f"yield {text.adapter(function.result.row)}.validate_python(", [only], ")", 8)
     else:
         raise AssertionError(function.query)
     doc = (f"Like {function.name}, one row at a time over a cursor; needs a transaction.",)

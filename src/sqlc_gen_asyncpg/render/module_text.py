@@ -95,7 +95,31 @@ class ModuleText:
             names = self.constant(_constant_name(record.model, "SHAPE"), _tuple(parts))
         self.imports.use(head, record.model)
         name = f"_READ_{snake(record.model.removeprefix('models.'))}".upper()
-        return self.constant(name, [head, record.model, names, ")"])
+        read = f"{head}{record.model}, {names})"
+        if not record.decoders:
+            return self.constant(name, [head, record.model, names, ")"])
+        self.imports.use("decoded")
+        items = [f"{at}: {self.decoder(each)}" for at, each in record.decoders]
+        decoders = self.constant(_constant_name(record.model, "DECODERS"), ["{", *items, "}"])
+        return self.constant(name, ["decoded(", read, decoders, ")"])
+
+    def decoder(self, decoder: ir.Decoder) -> str:
+        """Return the expression of a decoder; those of an object's values are a constant."""
+        self.imports.use(decoder.function)
+        if decoder.function == "json_row":
+            self.imports.use("Decoders")
+            items = [f"{string(name)}: {self.decoder(each)}" for name, each in decoder.fields]
+            fields = self.constant("_DECODERS", ["{", *items, "}"], "Final[Decoders]")
+            return f"json_row({fields})"
+        inner = f"({self.decoder(decoder.inner)})" if decoder.inner else ""
+        return decoder.function + inner
+
+    def value(self, scalar: ir.Scalar, value: str) -> str:
+        """Return the expression of the one value of a row, decoded if it is JSON with rows."""
+        if not scalar.decoder:
+            return value
+        decode = self.constant("_DECODE", ["", self.decoder(scalar.decoder), ""])
+        return f"{decode}({value})"
 
     def _part(self, record: ir.Record, part: str | ir.Embedded) -> str:
         if isinstance(part, str):

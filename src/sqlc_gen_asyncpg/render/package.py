@@ -36,6 +36,7 @@ _EXTRAS: Final = (
     "pghalfvectors",
     "pgjson",
     "pgorders",
+    "pgrows",
     "pgvalues",
     "pgvectors",
 )

@@ -71,7 +71,7 @@ def _view_columns(
     schema: Schema, view: ViewDefinition, sqlc_columns: dict[str, ValueType]
 ) -> dict[str, ValueType]:
     found = columns(Inference(schema), view.query, None)
-    values = [value for _, value in found]
+    values = [replace(value, row=None) for _, value in found]
     if view.is_table:
         names = view.columns or tuple(name for name, _ in found)
         if names != tuple(sqlc_columns) or len(names) != len(values):

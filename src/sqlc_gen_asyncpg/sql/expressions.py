@@ -186,9 +186,10 @@ class Expressions:
 
     def _is(self, left: Expr) -> Expr:
         stream = self.stream
-        if stream.next().text != "is":
-            return nodes.Test("null", (left,))
-        stream.take("not")
+        operator = stream.next().text
+        if operator != "is":
+            return nodes.Test("null", (left,), operator == "notnull")
+        negated = stream.take("not")
         if stream.take("distinct"):
             stream.expect("from")
             return nodes.Test("distinct", (left, self.expression(_IS + 1)))
@@ -199,7 +200,7 @@ class Expressions:
             "json", "normalized", "object", "array", "scalar", "value", "unique", "keys", "with"
         ):
             stream.next()
-        return nodes.Test(kind, (left,))
+        return nodes.Test(kind, (left,), negated)
 
     def _like(self, left: Expr) -> Expr | None:
         stream = self.stream

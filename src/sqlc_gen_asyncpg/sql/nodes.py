@@ -155,10 +155,11 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Test:
-    """`x IS NULL` and the like: true or false."""
+    """`x IS NULL` and the like: true or false; `negated` with NOT."""
 
     kind: str
     exprs: tuple[Expr, ...]
+    negated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
