@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -114,6 +115,12 @@ async def test_rows_are_nested_in_nested_rows(db: asyncpg.Connection[asyncpg.Rec
     assert weights == [[7], []]
     assert str(first.answers[0].attachments[0].weight) == "0.30000000000000000001"
     assert third.answers == []
+    deep = await posts.deep(db)
+    weights = [
+        [each.rows and [item.weight for item in each.rows] for each in row.rows] for row in deep
+    ]
+    assert weights == [[[Decimal("0.30000000000000000001"), None], None], [[7], None], []]
+    assert deep[1].rows[0].rows[0].class_ == 102
 
 
 async def test_second_column_of_a_name_gets_a_number(

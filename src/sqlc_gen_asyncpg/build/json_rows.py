@@ -45,9 +45,11 @@ def inferred_rows(
     """
     if value.row is None or value.type not in JSON or value.dims:
         return None
+    count = len(context.models)
     try:
         model, decoder = _row(context, name, value.row, has_text=False)
     except Refused:
+        del context.models[count:]
         return None
     py_type = Type(
         PyType.same(model), value.nullable, int(value.is_list), value.is_list and value.null_items
@@ -111,13 +113,26 @@ def _model(context: QueryContext, name: str, shape: RowShape) -> str:
         return f"models.{table.model.name}"
     if context.directives.row or not name:
         raise Refused("the rows are those of no table")
-    model_name = context.title + naming.camel(naming.singular(name))
     fields = [_field(context, key, value) for key, value in shape.columns]
     if len({field.name for field in fields}) != len(fields):
         raise Refused("two fields would have one name")
     doc = (f"One of the rows in {name} of {context.query.name}.",)
-    context.models.append(ir.Model(model_name, doc, tuple(fields)))
-    return model_name
+    return _add_model(context, naming.camel(naming.singular(name)), doc, tuple(fields))
+
+
+def _add_model(
+    context: QueryContext, suffix: str, doc: tuple[str, ...], fields: tuple[ir.Field, ...]
+) -> str:
+    """Add a model to those of the query, unless it has an equal one; return its name."""
+    models = {model.name: model for model in context.models}
+    taken = {f"{context.title}Row", f"{context.title}Params"}
+    wanted = name = context.title + suffix
+    number = 2
+    while name in taken or (name in models and models[name].fields != fields):
+        name, number = f"{wanted}{number}", number + 1
+    if name not in models:
+        context.models.append(ir.Model(name, doc, fields))
+    return name
 
 
 def _field(context: QueryContext, name: str, value: ValueType) -> ir.Field:

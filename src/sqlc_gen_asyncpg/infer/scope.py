@@ -136,7 +136,8 @@ class Scope:
         """
         info = self._column(parts)
         if info is None and len(parts) == 1 and (relation := self.relation(parts[0])):
-            return relation.row()
+            row = relation.row()
+            return row and row.with_nullable(nullable=row.nullable or self.all_null)
         return info
 
     def _column(self, parts: tuple[str, ...]) -> ValueType | None:

@@ -80,5 +80,26 @@ FROM post JOIN reply AS r ON r.post_id = post.id JOIN attachment AS a ON a.reply
 -- name: JsonAlone :many
 SELECT jsonb_agg(r.body) AS bodies, jsonb_agg(r) || '[]' AS mixed FROM reply AS r;
 
+-- name: Deep :many
+-- Subqueries at both levels, in columns of one name.
+SELECT
+    post.id,
+    (
+        SELECT coalesce(jsonb_agg(one ORDER BY one.id), '[]')
+        FROM (
+            SELECT
+                reply.id,
+                (
+                    SELECT jsonb_agg(two ORDER BY two.weight)
+                    FROM (
+                        SELECT a.weight, a.id AS "class" FROM attachment AS a
+                        WHERE a.reply_id = reply.id
+                    ) AS two
+                ) AS rows
+            FROM reply WHERE reply.post_id = post.id
+        ) AS one
+    ) AS rows
+FROM post ORDER BY post.id;
+
 -- name: AllReplies :many
 SELECT * FROM reply ORDER BY id;

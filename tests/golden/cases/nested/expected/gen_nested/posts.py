@@ -31,6 +31,7 @@ from .pgvalues import PgJsonText
 __all__ = [
     "ALL_REPLIES",
     "COLLECT_REPLIES",
+    "DEEP",
     "FIND_REPLIES",
     "JSON_ALONE",
     "LIST_DECLARED",
@@ -41,6 +42,9 @@ __all__ = [
     "PAIRS",
     "REPLIES_OF",
     "ROWS_OF",
+    "DeepRow",
+    "DeepRow2",
+    "DeepRow3",
     "JsonAloneRow",
     "ListDeclaredRow",
     "ListPostsRow",
@@ -52,6 +56,7 @@ __all__ = [
     "RowsOfParams",
     "all_replies",
     "collect_replies",
+    "deep",
     "find_replies",
     "iter_list_unfiltered",
     "json_alone",
@@ -143,6 +148,29 @@ class JsonAloneRow(BaseModel):
     mixed: PgJsonText[JsonValue] | None
 
 
+class DeepRow2(BaseModel):
+    """One of the rows in rows of Deep."""
+
+    model_config = ConfigDict(validate_by_alias=True, validate_by_name=True, allow_inf_nan=True)
+
+    weight: Decimal | None
+    class_: int = Field(validation_alias="class", serialization_alias="class")
+
+
+class DeepRow3(BaseModel):
+    """One of the rows in rows of Deep."""
+
+    id: int
+    rows: list[DeepRow2] | None
+
+
+class DeepRow(BaseModel):
+    """A row of Deep."""
+
+    id: int
+    rows: list[DeepRow3]
+
+
 _LIST_POSTS_ROW_COLUMNS: Final = ("id", "title", "replies")
 _DECODERS: Final[Decoders] = {"height": json_numeric}
 _DECODERS_2: Final[Decoders] = {
@@ -209,6 +237,10 @@ _PAIRS_ROW_COLUMNS: Final = ("id", "title", "id_2", "weight", "id_3")
 _READ_PAIRS_ROW: Final = reader(PairsRow, _PAIRS_ROW_COLUMNS)
 _JSON_ALONE_ROW_COLUMNS: Final = ("bodies", "mixed")
 _READ_JSON_ALONE_ROW: Final = reader(JsonAloneRow, _JSON_ALONE_ROW_COLUMNS)
+_DEEP_ROW_COLUMNS: Final = ("id", "rows")
+_DECODERS_5: Final[Decoders] = {"rows": json_array(json_row(_DECODERS_3))}
+_DEEP_ROW_DECODERS: Final = {1: from_json(json_array(json_row(_DECODERS_5)))}
+_READ_DEEP_ROW: Final = decoded(reader(DeepRow, _DEEP_ROW_COLUMNS), _DEEP_ROW_DECODERS)
 _REPLY_COLUMNS: Final = (
     "id",
     "post_id",
@@ -400,6 +432,33 @@ async def json_alone(db: DBTX, /) -> list[JsonAloneRow]:
     """Run JsonAlone and return its rows."""
     rows = await db.fetch(JSON_ALONE)
     return [_READ_JSON_ALONE_ROW(row) for row in rows]
+
+
+DEEP: Final = """-- name: Deep :many
+SELECT
+    post.id,
+    (
+        SELECT coalesce(jsonb_agg(one ORDER BY one.id), '[]')
+        FROM (
+            SELECT
+                reply.id,
+                (
+                    SELECT jsonb_agg(two ORDER BY two.weight)
+                    FROM (
+                        SELECT a.weight, a.id AS "class" FROM attachment AS a
+                        WHERE a.reply_id = reply.id
+                    ) AS two
+                ) AS rows
+            FROM reply WHERE reply.post_id = post.id
+        ) AS one
+    ) AS rows
+FROM post ORDER BY post.id"""
+
+
+async def deep(db: DBTX, /) -> list[DeepRow]:
+    """Subqueries at both levels, in columns of one name."""
+    rows = await db.fetch(DEEP)
+    return [_READ_DEEP_ROW(row) for row in rows]
 
 
 ALL_REPLIES: Final = """-- name: AllReplies :many
