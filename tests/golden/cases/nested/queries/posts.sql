@@ -54,7 +54,7 @@ FROM post ORDER BY post.id;
 SELECT
     post.id,
     (
-        SELECT coalesce(jsonb_agg(r.* ORDER BY r.id), '[]')::text FROM reply AS r
+        SELECT coalesce(jsonb_agg(r ORDER BY r.id), '[]')::text FROM reply AS r
         WHERE r.post_id = post.id
     ) AS replies,
     (

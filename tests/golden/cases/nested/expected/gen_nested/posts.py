@@ -366,7 +366,7 @@ LIST_DECLARED: Final = """-- name: ListDeclared :many
 SELECT
     post.id,
     (
-        SELECT coalesce(jsonb_agg(r.* ORDER BY r.id), '[]')::text FROM reply AS r
+        SELECT coalesce(jsonb_agg(r ORDER BY r.id), '[]')::text FROM reply AS r
         WHERE r.post_id = post.id
     ) AS replies,
     (
