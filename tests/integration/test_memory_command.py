@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -188,6 +189,34 @@ def test_signal_leaves_an_index_that_the_next_build_replaces(
     assert waiting.returncode == code
     assert "the index is not finished" in error
     assert states(migrated)["384"] == "INVALID"
+
+
+MANY: Final = """
+INSERT INTO agentrows_memory (
+    id, model, user_id, agent_name, content, embedding, words, created_at, updated_at
+)
+SELECT
+    'm-' || n, 'plane', 'mira', 'travel', '', array_fill(1.0, ARRAY[size])::vector, '', now(), now()
+FROM generate_series(1, 21000) AS n
+CROSS JOIN LATERAL (SELECT CASE WHEN n % 10 < 9 THEN 384 ELSE 2 END AS size) AS sizes
+"""
+
+
+def test_doctor_recommends_an_index_for_many_memories(migrated: str) -> None:
+    def doctor() -> Ended:
+        return run_main(*("migrate", "doctor"), AGENTROWS_DATABASE_URL=as_role(migrated, SUPERUSER))
+
+    assert "memory index" not in doctor().out
+    run_sql(migrated, MANY)
+    run_sql(migrated, "ANALYZE agentrows_memory")
+    ended = doctor()
+
+    assert ended.code == 0
+    (line,) = [line for line in ended.out.splitlines() if "\tmemory index\t" in line]
+    assert re.search(r"about 1\d,\d{3} memories of 384 dimensions have none", line)
+    assert line.endswith("`agentrows memory index --dimensions 384`")
+    memory(migrated, "index", "--dimensions", "384")
+    assert "memory index" not in doctor().out
 
 
 FILL: Final = """

@@ -121,6 +121,10 @@ def print_checkup(checkup: Checkup) -> None:
     rows += [
         ("-", "INVALID index", f"{name} on {table}") for name, table in checkup.invalid_indexes
     ]
+    for dimensions, number in checkup.unindexed_memories:
+        command = f"agentrows memory index --dimensions {dimensions}"
+        result = f"about {number:,} memories of {dimensions} dimensions have none: `{command}`"
+        rows.append(("-", "memory index", result))
     print_table(("track", "check", "result"), rows)
     typer.echo("healthy" if checkup.is_healthy else "not healthy")
 

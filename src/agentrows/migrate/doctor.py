@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from agentrows.errors import MigrationError
 from agentrows.migrate import index_catalog, server
+from agentrows.migrate.memory_indexes import find_unindexed_memories
 from agentrows.migrate.missing_objects import Applied, read_missing
 from agentrows.migrate.rebuilds import select_rebuilds
 from agentrows.migrate.report import PlannedFile
@@ -64,10 +65,15 @@ class TrackCheckup:
 
 @dataclass(frozen=True, slots=True)
 class Checkup:
-    """The result of the checks of a database; each INVALID index comes with its table."""
+    """The result of the checks of a database; each INVALID index comes with its table.
+
+    `unindexed_memories`: numbers of dimensions with an estimate of more than 10,000 memories in
+    agentrows_memory and no valid index, which is a recommendation and no problem.
+    """
 
     tracks: tuple[TrackCheckup, ...]
     invalid_indexes: tuple[tuple[str, str], ...]
+    unindexed_memories: tuple[tuple[int, int], ...] = ()
 
     @property
     def is_healthy(self) -> bool:
@@ -95,7 +101,7 @@ async def check_tracks(db: asyncpg.Connection, loaded: Sequence[LoadedTrack]) ->
         else checkup
         for checkup, names in zip(checkups, names_per_track, strict=True)
     ]
-    return Checkup(tuple(with_holders), tuple(invalid))
+    return Checkup(tuple(with_holders), tuple(invalid), await find_unindexed_memories(db))
 
 
 async def plan_files(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import asyncpg
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-    import asyncpg
 
     from agentrows.db.sources import Connection
     from agentrows.migrate.index_statements import Index
@@ -67,6 +67,33 @@ _SCHEMA_OF: Final = """
     JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = class.relnamespace
     WHERE class.oid = to_regclass($1)
 """
+_ESTIMATED_ROWS: Final = """
+    SELECT class.reltuples::bigint FROM pg_catalog.pg_class AS class
+    WHERE class.oid = to_regclass('agentrows_memory')
+"""
+_SAMPLED_DIMENSIONS: Final = """
+    SELECT vector_dims(embedding), count(*), sum(count(*)) OVER ()
+    FROM agentrows_memory TABLESAMPLE SYSTEM ($1)
+    WHERE embedding IS NOT NULL
+    GROUP BY 1 ORDER BY 1
+"""
+SAMPLE: Final = 10_000
+"""The number of rows, about, from which the sizes of embeddings are estimated."""
+
+
+async def estimate_memories(db: Connection) -> dict[int, int]:
+    """Return the estimated number of memories in agentrows_memory by number of dimensions.
+
+    Empty without the table, before its first ANALYZE, and for a role that cannot read it.
+    """
+    rows = await db.fetchval(_ESTIMATED_ROWS)
+    if rows is None or rows <= 0:
+        return {}
+    try:
+        counts = await db.fetch(_SAMPLED_DIMENSIONS, min(100.0, 100 * SAMPLE / rows))
+    except (asyncpg.InsufficientPrivilegeError, asyncpg.UndefinedFunctionError):
+        return {}
+    return {row[0]: round(rows * int(row[1]) / int(row[2])) for row in counts}
 
 
 async def read_indexes(db: Connection, table: str) -> dict[str, bool]:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import asyncpg
 
     from agentrows.config import Password
+    from agentrows.db.sources import Connection
     from agentrows.migrate.report import Options
 
 FOLDER: Final = "memory_indexes"
@@ -38,6 +39,10 @@ GOES_ON: Final = "run the command again: it drops an INVALID index and builds it
 OLDEST_PGVECTOR_WITH_HALFVEC: Final = (0, 7)
 HALF_VECTORS_FROM: Final = 2001
 """Dimensions from which an index has half vectors: pgvector indexes up to 2,000 of float32."""
+
+
+MANY: Final = 10_000
+"""Memories of one size from which a check recommends an index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +98,17 @@ async def read_memory_indexes(dsn: str, password: Password | None) -> list[Index
         IndexState(index, index.name in states, states.get(index.name, False))
         for index in load_memory_indexes()
     ]
+
+
+async def find_unindexed_memories(db: Connection) -> tuple[tuple[int, int], ...]:
+    """Return the dimensions of more than 10,000 memories, about, without a valid index."""
+    states = await index_catalog.read_indexes(db, TABLE)
+    estimates = await index_catalog.estimate_memories(db) if states else {}
+    return tuple(
+        (index.dimensions, estimates[index.dimensions])
+        for index in load_memory_indexes()
+        if estimates.get(index.dimensions, 0) > MANY and not states.get(index.name)
+    )
 
 
 async def build_memory_index(
