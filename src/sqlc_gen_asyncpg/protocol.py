@@ -166,7 +166,7 @@ def decode(raw: bytes) -> Request:
             options=_options(root, "global_options") | _options(root, "plugin_options"),
             schema_paths=_texts(_node(root, "settings"), "schema"),
             query_paths=_texts(_node(root, "settings"), "queries"),
-            out=_text(_node(_node(root, "settings"), "codegen"), "out"),
+            out=_output(_node(root, "settings")),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = repr(error)
@@ -213,6 +213,11 @@ def _texts(parent: Mapping[str, object], key: str) -> tuple[str, ...]:
     if not all(isinstance(value, str) for value in values):
         raise TypeError(f"{key} is {values!r}, not a list of strings")
     return cast("tuple[str, ...]", values)
+
+
+def _output(settings: Mapping[str, object]) -> str:
+    """Return the output folder, which only `check` needs."""
+    return _text(_node(settings, "codegen"), "out") if "codegen" in settings else ""
 
 
 def _options(root: Mapping[str, object], key: str) -> dict[str, object]:
