@@ -204,6 +204,11 @@ async def test_text_config_determines_the_form_of_words(client: PostgresClient) 
 async def test_bad_argument_is_refused_by_its_name(
     client: PostgresClient, arguments: dict[str, Any], message: str
 ) -> None:
-    given = {"text": "tea", "user_id": "mira", "session_id": "s-1", **arguments}
+    given: dict[str, Any] = {
+        "text": "tea",
+        "user_id": "mira",
+        "session_id": "s-1",
+        **arguments,
+    }
     with pytest.raises(InvalidValue, match=message):
         await client.search_events(**given)

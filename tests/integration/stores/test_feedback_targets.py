@@ -38,7 +38,12 @@ async def store_all(client: PostgresClient, **arguments: object) -> list[int]:
 async def test_target_is_returned_by_every_method(
     client: PostgresClient, key: str | None, event_id: str | None, task_id: str | None
 ) -> None:
-    arguments = {**THUMB, "event_id": event_id, "task_id": task_id, "idempotency_key": key}
+    arguments: dict[str, Any] = {
+        **THUMB,
+        "event_id": event_id,
+        "task_id": task_id,
+        "idempotency_key": key,
+    }
     stored = await client.store_feedback(**arguments)
 
     assert (stored.event_id, stored.task_id) == (event_id, task_id)
