@@ -15,7 +15,7 @@ from google.adk.apps import App
 from google.adk.models import BaseLlm
 from google.adk.models.llm_response import LlmResponse
 from google.adk.runners import Runner
-from google.adk.tools import load_memory
+from google.adk.tools.load_memory_tool import load_memory_tool
 from google.genai import types
 
 from agentrows import PostgresClient, Settings
@@ -67,7 +67,7 @@ async def main() -> None:
     )
     async with PostgresClient.open(settings=settings) as client:
         sessions, memories = SessionService(client), MemoryService(client)
-        agent = LlmAgent(name="travel", model=FakeModel(), tools=[load_memory])
+        agent = LlmAgent(name="travel", model=FakeModel(), tools=[load_memory_tool])
         runner = Runner(
             app=App(name="travel", root_agent=agent),
             session_service=sessions,

@@ -14,7 +14,7 @@ from google.adk.models import BaseLlm
 from google.adk.models.llm_response import LlmResponse
 from google.adk.runners import Runner
 from google.adk.sessions import Session
-from google.adk.tools import load_memory
+from google.adk.tools.load_memory_tool import load_memory_tool
 from google.genai import types
 
 from agentrows import ConfigError, InvalidValue, PostgresClient, Settings
@@ -54,9 +54,7 @@ async def find(
     service: BaseMemoryService, query: str, *, app_name: str = "my_app", user_id: str = "mira"
 ) -> list[str]:
     found = await service.search_memory(app_name=app_name, user_id=user_id, query=query)
-    return [
-        part.text or "" for entry in found.memories for part in entry.content.parts or () if part
-    ]
+    return [part.text or "" for entry in found.memories for part in entry.content.parts or ()]
 
 
 async def test_memory_with_any_word_of_the_query_is_found(service: BaseMemoryService) -> None:
@@ -251,7 +249,7 @@ class RememberingModel(BaseLlm):
 
 async def test_runner_loads_memories_of_an_earlier_session(own: PostgresClient) -> None:
     memories, sessions = MemoryService(own), SessionService(own)
-    agent = LlmAgent(name="agent", model=RememberingModel(), tools=[load_memory])
+    agent = LlmAgent(name="agent", model=RememberingModel(), tools=[load_memory_tool])
     runner = Runner(
         app=App(name="my_app", root_agent=agent),
         session_service=sessions,
