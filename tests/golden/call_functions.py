@@ -37,7 +37,7 @@ def value_of(annotation: object) -> object:
             each.validation_alias or name: "a" for name, each in fields if each.is_required()
         }
         return annotation.model_validate(required)
-    return {int: 1, str: "a"}.get(annotation)
+    return ("a" if annotation is str else None) if annotation is not int else 1
 
 
 async def call(module: ModuleType, connection: asyncpg.Connection[asyncpg.Record]) -> None:
