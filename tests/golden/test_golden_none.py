@@ -76,7 +76,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def none_arguments(function: object) -> str:
     """Return the arguments with None in their annotation; a `=` marks a default of None."""
     hints = get_type_hints(function)
-    defaults = getattr(function, "__kwdefaults__", None) or {}
+    defaults: dict[str, object] = getattr(function, "__kwdefaults__", None) or {}
     names = [name for name in hints if "None" in str(hints[name]) and name != "return"]
     return " ".join(name + ("=" if name in defaults else "") for name in names)
 
@@ -148,7 +148,7 @@ def test_override_follows_a_column_through_casts_and_selects(tmp_path: Path) -> 
     ("sql", "names"),
     [
         ("SELECT sqlc.narg('a'), sqlc.narg( b ), SQLC.NARG(C), sqlc . narg(\"D\")", {*"abcD"}),
-        ("SELECT 'sqlc.narg(''a'')', $$sqlc.narg('b')$$ -- sqlc.narg('c')", set()),
+        ("SELECT 'sqlc.narg(''a'')', $$sqlc.narg('b')$$ -- sqlc.narg('c')", set[str]()),
         ("SELECT sqlc.arg('a'), @b, /* sqlc.narg('c') */ sqlc.narg('größe')", {"größe"}),
     ],
 )

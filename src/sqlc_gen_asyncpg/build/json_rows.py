@@ -106,8 +106,8 @@ def _row(
 def _model(context: QueryContext, name: str, shape: RowShape) -> str:
     """Return the model of a table, or a new one for the rows of a subquery."""
     table = context.catalog.tables.get(shape.table) if shape.table else None
-    columns = context.catalog.schema.tables.get(shape.table, {}) if shape.table else {}
-    if table and tuple(columns) == tuple(column for column, _ in shape.columns):
+    columns = context.catalog.schema.tables.get(shape.table) if shape.table else None
+    if table and tuple(columns or ()) == tuple(column for column, _ in shape.columns):
         if table.problems:
             raise Refused(f"the model {table.model.name} cannot be written")
         return f"models.{table.model.name}"

@@ -222,7 +222,7 @@ def _rows_in_json(
 ) -> tuple[Type, ir.Decoder] | None:
     """Return the type of a column of JSON with rows, and its decoder; None for another column."""
     if directive:
-        known = inferred and inferred[0].type
+        known = inferred[0].type if inferred else ""
         return declared_rows(context, directive, known or column.type.name)
     return inferred_rows(context, name, inferred[0]) if inferred else None
 
