@@ -22,10 +22,20 @@ CONNECTIONS = 10
 
 @contextlib.asynccontextmanager
 async def agentrows_client(
-    dsn: str, *, size: int = CONNECTIONS, merge_lookups: bool = True
+    dsn: str,
+    *,
+    size: int = CONNECTIONS,
+    merge_lookups: bool = True,
+    memory_model: str | None = None,
 ) -> AsyncIterator[PostgresClient]:
-    """Open our client with this number of connections."""
-    settings = Settings(pool_min_size=size, pool_max_size=size, merge_lookups=merge_lookups)
+    """Open our client with this number of connections, on agentrows_memory with a model."""
+    settings = Settings(
+        pool_min_size=size,
+        pool_max_size=size,
+        merge_lookups=merge_lookups,
+        memory_table="agentrows" if memory_model else "kagent",
+        memory_model=memory_model,
+    )
     async with PostgresClient.open(dsn, settings=settings, migrations="off") as client:
         yield client
 

@@ -8,6 +8,8 @@ quarter is *apart*: in topics of its own, while its questions are about the othe
 nearest vectors of the table all belong to other owners.
 
 Recall is the part of the ten rows of an exact scan that the search finds.
+
+The same vectors are then searched in agentrows_memory, with its index of 768 dimensions.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
@@ -57,6 +60,15 @@ BUILD: Final = (
     "VACUUM ANALYZE memory",
     "CHECKPOINT",
 )
+MODEL: Final = "plane"
+OWN_INDEX: Final = Path(__file__).parents[1] / "migrations" / "memory_indexes" / f"{DIMENSIONS}.sql"
+COPY: Final = """
+INSERT INTO agentrows_memory (
+    id, model, user_id, agent_name, content, embedding, words, created_at, updated_at
+)
+SELECT id, $1, user_id, agent_name, content, embedding, to_tsvector('simple', content), now(), now()
+FROM memory
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +139,28 @@ async def run(dsn: str, table: Table) -> list[dict[str, Any]]:
             await connection.execute(statement)
     finally:
         await connection.close()
-    async with agentrows_client(dsn, size=1) as client:
+    found = await search_all(dsn, table)
+    await fill_own(dsn)
+    own = await search_all(dsn, table, model=MODEL)
+    return found + [{**row, "owner": f"{row['owner']}, agentrows_memory"} for row in own]
+
+
+async def fill_own(dsn: str) -> None:
+    """Copy the vectors to agentrows_memory, and build its index."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(COPY, MODEL, timeout=None)
+        for statement in (*BUILD[:2], OWN_INDEX.read_text()):
+            await connection.execute(statement)
+        await connection.execute("VACUUM ANALYZE agentrows_memory")
+        await connection.execute("CHECKPOINT")
+    finally:
+        await connection.close()
+
+
+async def search_all(dsn: str, table: Table, *, model: str | None = None) -> list[dict[str, Any]]:
+    """Search as each owner, in kagent's table or as a model in agentrows_memory."""
+    async with agentrows_client(dsn, size=1, memory_model=model) as client:
         return [
             await search(client, table, owner, touch=touch)
             for touch in (False, True)
