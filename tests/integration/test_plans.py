@@ -174,7 +174,7 @@ STATEMENTS = {
         feedback.LIST_FEEDBACK_WITH_TARGET,
         "'u-1', 'e-1', NULL, now(), 0, 10",
     ),
-    "get_feedback_with_target": (feedback.GET_FEEDBACK_WITH_TARGET, "1, 'u-1'"),
+    "get_feedback_with_target": (feedback.GET_FEEDBACK_WITH_TARGET, "'u-1', 1"),
     "summarize_feedback": (feedback.SUMMARIZE_FEEDBACK, "'u-1'"),
     "list_memories": (memory.LIST_MEMORIES, "false, 'u-1', 'a-1', now(), '', 10"),
     "delete_memories": (memory.DELETE_MEMORIES, "'u-1', 'a-1'"),

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["LookupBatches", "Reply"]
 
 MOST_LOOKUPS: Final = 250
-"""The largest number of look-ups in a batch, whose rows are in memory at the same time."""
+"""The largest number of look-ups in a batch; all of their rows are in memory at the same time."""
 MOST_BYTES: Final = 65_536
 """The largest size of a batch's arguments, texts counted in characters."""
 
@@ -116,7 +116,7 @@ class LookupBatches:
         """Wait for a connection, and return it or the reply of a batch with this look-up.
 
         Called after `acquire_nowait` of the pool returned None. The errors are those of the pool's
-        `wait_for_connection`, and those of a statement whose connection is lost or that reaches its
+        `wait_for_connection`, and those of a statement that loses its connection or reaches its
         time limit.
         """
         lookup = Lookup(args, deadline, self.pool.deadlines.loop.create_future())
