@@ -298,39 +298,31 @@ def encoded_length(name: str, text: str) -> int:
 
 def _encoded_size(name: str, row: BaseModel) -> int:
     """Return the number of bytes of a row's values as elements of arrays."""
-    size = 0
-    for value in vars(row).values():
-        if isinstance(value, str):
-            size += ARRAY_ELEMENT_OVERHEAD + encoded_length(name, value)
-        elif isinstance(value, bytes):
-            size += ARRAY_ELEMENT_OVERHEAD + len(value)
-        else:
-            size += _other_size(value)
-    return size
+    return sum(
+        encoded_length(name, value) + ARRAY_ELEMENT_OVERHEAD
+        if isinstance(value, str)
+        else _other_size(value)
+        for value in vars(row).values()
+    )
 
 
 def _size_upper_bound(row: BaseModel) -> int:
     """Return a size that `_encoded_size` cannot exceed, without encoding any text."""
-    size = 0
-    for value in vars(row).values():
-        if type(value) is str:
-            # A character has at most four bytes in UTF-8.
-            size += 4 * len(value) + ARRAY_ELEMENT_OVERHEAD
-        elif type(value) is bytes:
-            size += len(value) + ARRAY_ELEMENT_OVERHEAD
-        else:
-            size += _other_size(value)
-    return size
+    # A character has at most four bytes in UTF-8.
+    return sum(
+        4 * len(value) + ARRAY_ELEMENT_OVERHEAD if isinstance(value, str) else _other_size(value)
+        for value in vars(row).values()
+    )
 
 
 def _other_size(value: object) -> int:
-    """Return the bytes of a value that is neither text nor bytes, such as a vector of float32."""
-    if isinstance(value, Vector):
-        return 4 * value.dimensions() + ARRAY_ELEMENT_OVERHEAD
-    # Assigning to a field is not validated, so an embedding may be a list.
-    if isinstance(value, list | tuple):
-        return 4 * len(cast("Sequence[object]", value)) + ARRAY_ELEMENT_OVERHEAD
-    return ARRAY_ELEMENT_OVERHEAD
+    """Return the bytes of a value other than text, such as a vector of float32, in an array."""
+    count = 4 * value.dimensions() if isinstance(value, Vector) else 0
+    if isinstance(value, bytes):
+        count = len(value)
+    elif isinstance(value, list):  # an embedding that was assigned, which is not validated
+        count = 4 * len(cast("list[object]", value))
+    return count + ARRAY_ELEMENT_OVERHEAD
 
 
 def _check_json_parts(name: str, value: JsonLike) -> None:
