@@ -370,12 +370,12 @@ SELECT
     access_count AS "access_count?"
 FROM agentrows_memory
 WHERE
-    user_id = @user_id::text
+    user_id = @user_id
     AND agent_name = @agent_name::text
     AND model = @model::text
     AND (expires_at IS NULL OR expires_at > statement_timestamp())
     AND (created_at, id)
-    < (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id::text)
+    < (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id)
 ORDER BY created_at DESC, id DESC
 LIMIT sqlc.narg('limit');
 
@@ -395,7 +395,7 @@ SELECT
 FROM agentrows_memory
 WHERE
     id = @id::text
-    AND user_id = @user_id::text
+    AND user_id = @user_id
     AND agent_name = @agent_name::text
     AND model = @model::text
     AND (expires_at IS NULL OR expires_at > statement_timestamp());
@@ -404,7 +404,7 @@ WHERE
 -- Count the unexpired memories of an agent, a user and a model.
 SELECT count(*) AS memories FROM agentrows_memory
 WHERE
-    user_id = @user_id::text
+    user_id = @user_id
     AND agent_name = @agent_name::text
     AND model = @model::text
     AND (expires_at IS NULL OR expires_at > statement_timestamp())
@@ -441,7 +441,7 @@ WHERE
 DELETE FROM agentrows_memory
 WHERE
     id = @id::text
-    AND user_id = @user_id::text
+    AND user_id = @user_id
     AND agent_name = @agent_name::text
     AND model = @model::text;
 
@@ -449,7 +449,7 @@ WHERE
 -- Delete all memories of an agent, a user and a model, expired ones included.
 DELETE FROM agentrows_memory
 WHERE
-    user_id = @user_id::text
+    user_id = @user_id
     AND agent_name = @agent_name::text
     AND model = @model::text;
 

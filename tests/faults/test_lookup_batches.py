@@ -26,7 +26,7 @@ from agentrows import (
 from support.proxy import proxy_to, socket_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
 CALLERS = 60
 SESSIONS = 30
@@ -123,7 +123,7 @@ async def cut_until(end: float, cut: Callable[[], int]) -> None:
 
 
 @contextlib.contextmanager
-def counted(statements: Counter[str]) -> Iterator[None]:
+def counted(statements: Counter[str]) -> Generator[None]:
     """Count the statements that connections fetch, by the name of the query."""
     fetch = asyncpg.Connection.fetch
 

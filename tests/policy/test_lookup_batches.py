@@ -11,15 +11,19 @@ from agentrows.stores._lookup_batches import LOOKUP_BATCHES
 from policy.checks.owner_scope import read_queries
 
 ROOT = Path(__file__).parents[2]
+
+
+def _name(sql: str) -> str:
+    """The name of a query, from the first line of its generated SQL."""
+    return sql.partition("\n")[0].split()[2]
+
+
 TEXTS = {
     query.name: query.sql
     for path in sorted((ROOT / "queries").glob("*.sql"))
     for query in read_queries(path)
 }
-DECLARED = {
-    re.search(r"name: (\w+)", lookup)[1]: re.search(r"name: (\w+)", batch)[1]  # type: ignore[index]
-    for lookup, batch in LOOKUP_BATCHES.items()
-}
+DECLARED = {_name(lookup): _name(batch) for lookup, batch in LOOKUP_BATCHES.items()}
 SOURCE = re.compile(
     r"from (?:rows from \((?P<several>unnest\(@\w+::text\[\](?:\), unnest\(@\w+::text\[\])+\))\)"
     r"|(?P<one>unnest\(@\w+::text\[\]\)))"

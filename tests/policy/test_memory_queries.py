@@ -26,6 +26,10 @@ DIFFERENCES: Final = (
         "agent_name = @agent_name::text AND model = @model::text",
     ),
     (
+        "agent_name IN (@agent_name, replace(@agent_name, '-', '_'))",
+        "agent_name = @agent_name::text AND model = @model::text",
+    ),
+    (
         "agent_name IN (excluded.agent_name, replace(excluded.agent_name, '-', '_'))",
         "agent_name = excluded.agent_name",
     ),

@@ -42,7 +42,7 @@ def test_small_embeddings_and_none_are_not_counted_as_768_dimensions() -> None:
 
 def test_embedding_assigned_as_a_list_is_counted() -> None:
     row = memory(None)
-    row.embedding = [1.0] * LARGEST  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]
+    row.embedding = [1.0] * LARGEST
 
     with pytest.raises(InvalidValue, match="bytes in all"):
         check_batch("memories", [row] * (LARGEST_BATCH // (4 * LARGEST) + 1), NewMemory)

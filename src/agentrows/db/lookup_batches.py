@@ -107,8 +107,8 @@ class LookupBatches:
 
     pool: ConnectionPool
     statements: Mapping[str, str]
-    _waiting: dict[str, deque[Lookup]] = field(default_factory=dict)
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _waiting: dict[str, deque[Lookup]] = field(default_factory=dict[str, deque[Lookup]])
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set["asyncio.Task[None]"])
 
     async def wait(
         self, query: str, args: tuple[object, ...], deadline: float | None

@@ -68,9 +68,8 @@ OTHER_LOOP: Final = "this client was opened in another event loop"
 class ConnectionPool:
     """A pool of at most `max_size` connections, which `connect` opens on demand.
 
-    The most recently used connection is acquired first. The others stay idle and are closed after
-    `max_idle_s`, down to `min_size`. Waiters are served in order. A connection that was open for
-    `max_lifetime_s` is closed at its next release.
+    The most recently used connection is acquired first; idle ones are closed after `max_idle_s`, down
+    to `min_size`. Waiters are served in order. A release closes those older than `max_lifetime_s`.
     """
 
     in_transaction = False
@@ -244,15 +243,12 @@ class ConnectionPool:
     async def wait_for_connection(
         self, deadline: float | None, lookup: WaitingLookup | None = None
     ) -> Connection:
-        """Wait for a connection as `acquire` does; called after `acquire_nowait` returned None.
-
-        A look-up gets its waiter, so that another one can take it out of the queue.
-        """
+        """Wait for a connection as `acquire` does; called after `acquire_nowait` returned None."""
         if self.is_closed:
             raise ClientClosed(CLOSED)
         waiter = self._add_waiter(math.inf if deadline is None else deadline)
         if lookup is not None:
-            lookup.waiter = waiter
+            lookup.waiter = waiter  # by which another look-up takes it out of the queue
         try:
             connection = await waiter.future
         except BaseException:

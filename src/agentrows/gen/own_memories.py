@@ -567,12 +567,12 @@ SELECT
     access_count AS "access_count?"
 FROM agentrows_memory
 WHERE
-    user_id = $2::text
+    user_id = $2
     AND agent_name = $3::text
     AND model = $4::text
     AND (expires_at IS NULL OR expires_at > statement_timestamp())
     AND (created_at, id)
-    < (coalesce($5::timestamptz, '-infinity'::timestamptz), $6::text)
+    < (coalesce($5::timestamptz, '-infinity'::timestamptz), $6)
 ORDER BY created_at DESC, id DESC
 LIMIT $7"""
 
@@ -621,7 +621,7 @@ SELECT
 FROM agentrows_memory
 WHERE
     id = $1::text
-    AND user_id = $2::text
+    AND user_id = $2
     AND agent_name = $3::text
     AND model = $4::text
     AND (expires_at IS NULL OR expires_at > statement_timestamp())"""
@@ -646,7 +646,7 @@ async def get_own_memory(
 COUNT_OWN_MEMORIES: Final = r"""-- name: CountOwnMemories :one
 SELECT count(*) AS memories FROM agentrows_memory
 WHERE
-    user_id = $1::text
+    user_id = $1
     AND agent_name = $2::text
     AND model = $3::text
     AND (expires_at IS NULL OR expires_at > statement_timestamp())
@@ -697,7 +697,7 @@ DELETE_OWN_MEMORY: Final = """-- name: DeleteOwnMemory :execrows
 DELETE FROM agentrows_memory
 WHERE
     id = $1::text
-    AND user_id = $2::text
+    AND user_id = $2
     AND agent_name = $3::text
     AND model = $4::text"""
 
@@ -719,7 +719,7 @@ async def delete_own_memory(
 DELETE_OWN_MEMORIES: Final = """-- name: DeleteOwnMemories :execrows
 DELETE FROM agentrows_memory
 WHERE
-    user_id = $1::text
+    user_id = $1
     AND agent_name = $2::text
     AND model = $3::text"""
 

@@ -25,7 +25,7 @@ from agentrows.errors import PoolTimeout
 from agentrows.gen.sessions import GET_SESSION
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
     Statements = Callable[[], Awaitable[dict[str, int]]]
 
@@ -43,14 +43,16 @@ async def narrow(client: PostgresClient, client_dsn: str) -> AsyncIterator[Postg
 
 
 @contextlib.asynccontextmanager
-async def open_narrow(dsn: str, **settings: Any) -> AsyncIterator[PostgresClient]:  # noqa: ANN401
+async def open_narrow(dsn: str, **settings: Any) -> AsyncGenerator[PostgresClient]:  # noqa: ANN401
     options = {"pool_min_size": 1, "pool_max_size": 1, "pooler": "transaction", **settings}
-    async with PostgresClient.open(dsn, settings=Settings(**options), migrations="off") as opened:
+    async with PostgresClient.open(
+        dsn, settings=Settings.model_validate(options), migrations="off"
+    ) as opened:
         yield opened
 
 
 @contextlib.asynccontextmanager
-async def busy(client: PostgresClient, seconds: float = 0.3) -> AsyncIterator[None]:
+async def busy(client: PostgresClient, seconds: float = 0.3) -> AsyncGenerator[None]:
     """Use the only connection while the block starts its calls."""
     sleeping = asyncio.create_task(client.db.fetchval("SELECT pg_sleep($1)", seconds))
     await asyncio.sleep(seconds / 6)
@@ -329,7 +331,7 @@ async def test_other_calls_keep_their_turn(narrow: PostgresClient) -> None:
 @contextlib.asynccontextmanager
 async def lock_of_sessions(
     db: asyncpg.Connection,
-) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+) -> AsyncGenerator[Callable[[], Awaitable[None]]]:
     """Lock the table of sessions for readers too, until the returned function is called."""
     transaction = db.transaction()
     await transaction.start()

@@ -134,7 +134,7 @@ async def test_a_key_needs_the_migration_and_plain_feedback_does_not(
     client: PostgresClient,
 ) -> None:
     behind = Stores(Executor(client.db._source, versions={"agentrows": 11}))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-    plain = {**VERDICT, "event_id": None}
+    plain: dict[str, Any] = {**VERDICT, "event_id": None}
     with pytest.raises(SchemaBehind, match="migration 12 of track 'agentrows'"):
         await behind.store_feedback(user_id="mira", idempotency_key="k-1", **plain)
     with pytest.raises(SchemaBehind, match="migration 32 of track 'agentrows'"):
