@@ -347,7 +347,8 @@ def test_unused_reason_is_reported() -> None:
 # The condition for the owner of a task is in four files, with the same text.
 
 OWNER = re.compile(
-    r"task\.user_id = @user_id\S*\s+OR \(\s*task\.user_id IS NULL.*?\)\s*\)\s*\)", re.DOTALL
+    r"task\.user_id = (?:@|wanted\.)user_id\S*\s+OR \(\s*task\.user_id IS NULL.*?\)\s*\)\s*\)",
+    re.DOTALL,
 )
 
 
@@ -358,7 +359,8 @@ def compact(sql: str) -> str:
 def owner_rules(file: str) -> list[str]:
     sql = "".join(query.sql for query in read_queries(ROOT / "queries" / file))
     return [
-        " ".join(re.sub(r"::text|(?<=\()\s+|\s+(?=\))", "", r).split()) for r in OWNER.findall(sql)
+        " ".join(re.sub(r"::text|(?<=\()\s+|\s+(?=\))", "", r).split()).replace("wanted.", "@")
+        for r in OWNER.findall(sql)
     ]
 
 

@@ -68,8 +68,8 @@ OTHER_LOOP: Final = "this client was opened in another event loop"
 class ConnectionPool:
     """A pool of at most `max_size` connections, which `connect` opens on demand.
 
-    The most recently used connection is acquired first; idle ones are closed after `max_idle_s`, down
-    to `min_size`. Waiters are served in order. A release closes those older than `max_lifetime_s`.
+    The most recently used connection is acquired first; idle ones are closed after `max_idle_s`,
+    down to `min_size`. Waiters are served in order. A release closes those that are too old.
     """
 
     in_transaction = False
