@@ -305,8 +305,9 @@ async def test_reader_role_reads_all_rows_and_writes_none(
                 except NotFound:
                     assert "unknown" in arguments.values()
             else:
+                writing = {**arguments, **({"dry_run": False} if "dry_run" in arguments else {})}
                 with pytest.raises(ConfigError, match="permission denied"):
-                    await call(reader, method, arguments)
+                    await call(reader, method, writing)
         with pytest.raises(ConfigError, match="permission denied"):
             await call(reader, "search_agent_memory", dict(calls)["search_agent_memory"])
 

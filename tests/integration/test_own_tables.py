@@ -24,7 +24,7 @@ NEVER_EXPIRES: Final = {"agentrows_memory.expires_at", "agentrows_store_item.exp
 # Rows of tables in which other writers may leave the time NULL, and rows of batches.
 OPTIONAL: Final = {
     *("Agent", "Checkpoint", "CheckpointWrite", "CrewAIFlowState", "CrewAIMemory", "Event"),
-    *("Feedback", "ImportedCheckpoint", "ImportedWrite", "Memory", "MemoryHit"),
+    *("Feedback", "ImportedCheckpoint", "ImportedWrite", "LastOfBatch", "Memory", "MemoryHit"),
     *("PushNotification", "Session", "Task", "ThreadCheckpoint", "Tool", "ToolServer"),
 }
 

@@ -396,6 +396,7 @@ async def test_unscoped_role_can_be_denied_all_rows(
 
 
 OF_ALL_USERS: Final = (
+    "copy_memories",
     "erase_user",
     "prune",
     "prune_expired_sessions",
