@@ -105,8 +105,8 @@ async def upsert_agent(
     *,
     id: str,
     type: str,
-    config: JsonLike | None,
-    workload_type: str | None,
+    config: JsonLike | None = None,
+    workload_type: str | None = None,
     set_config: bool,
 ) -> models.Agent | None:
     """Store an agent under its id and restore a deleted one.
@@ -188,9 +188,9 @@ async def list_agents(
     db: DBTX,
     /,
     *,
-    after_time: dt.datetime | None,
-    after_id: str | None,
-    limit: int | None,
+    after_time: dt.datetime | None = None,
+    after_id: str,
+    limit: int | None = None,
 ) -> list[models.Agent]:
     """Return agents in the order of their creation.
 

@@ -218,7 +218,7 @@ async def is_app_session_deleted(
     *,
     user_id: str,
     id: str,
-    app_name: str | None,
+    app_name: str,
 ) -> bool | None:
     """Return whether a user's session of an application is deleted.
 
@@ -337,7 +337,7 @@ async def get_app_session(
     id: str,
     user_id: str,
     app_name: str,
-    last: int | None,
+    last: int | None = None,
 ) -> models.AppSession | None:
     """Return a user's session of an application with its states and its last events, oldest first.
 
@@ -396,7 +396,7 @@ async def list_app_sessions(
     app_name: str,
     after_time: float,
     after_id: str,
-    limit: int | None,
+    limit: int | None = None,
 ) -> list[models.AppSession]:
     """Return a user's sessions of an application with their states, least recently active first.
 
@@ -449,7 +449,7 @@ async def list_all_app_sessions(
     after_time: float,
     after_user_id: str,
     after_id: str,
-    limit: int | None,
+    limit: int | None = None,
 ) -> list[models.AppSession]:
     """Return all users' sessions of an application with their states, least recently active first.
 
@@ -723,14 +723,7 @@ WHERE
     AND agent_id = $3"""
 
 
-async def list_app_session_keys(
-    db: DBTX,
-    /,
-    *,
-    user_id: str,
-    id: str,
-    app_name: str | None,
-) -> list[str]:
+async def list_app_session_keys(db: DBTX, /, *, user_id: str, id: str, app_name: str) -> list[str]:
     """Return the ids of the rows of a user's session of an application, deleted ones included."""
     rows = await db.fetch(LIST_APP_SESSION_KEYS, user_id, id, app_name)
     found = [row[0] for row in rows]
@@ -746,13 +739,7 @@ ORDER BY task.id
 FOR UPDATE"""
 
 
-async def lock_tasks_of_session(
-    db: DBTX,
-    /,
-    *,
-    session_id: str | None,
-    user_id: str | None,
-) -> list[str]:
+async def lock_tasks_of_session(db: DBTX, /, *, session_id: str, user_id: str) -> list[str]:
     """Wait for concurrent writers of the tasks of a user's session, lock the tasks and return their ids.
 
     Lock tasks before sessions, which is the order of the writers.

@@ -109,7 +109,7 @@ async def upsert_checkpoint(
     thread_id: str,
     checkpoint_ns: str,
     checkpoint_id: str,
-    parent_checkpoint_id: str | None,
+    parent_checkpoint_id: str | None = None,
     metadata: str,
     checkpoint: str,
     checkpoint_type: str,
@@ -302,8 +302,8 @@ async def list_checkpoints(
     user_id: str,
     thread_id: str,
     checkpoint_ns: str,
-    before: str | None,
-    limit: int | None,
+    before: str | None = None,
+    limit: int | None = None,
 ) -> list[models.Checkpoint]:
     """Return the checkpoints of a user's thread, newest first.
 
@@ -421,9 +421,9 @@ async def filter_checkpoints(
     user_id: str,
     thread_id: str,
     checkpoint_ns: str,
-    before: str | None,
+    before: str | None = None,
     metadata: JsonLike,
-    limit: int | None,
+    limit: int | None = None,
 ) -> list[models.Checkpoint]:
     """Return the checkpoints of ListCheckpoints that contain a JSON object in their metadata.
 
@@ -514,8 +514,8 @@ async def delete_checkpoints(
     *,
     user_id: str,
     thread_id: str,
-    checkpoint_ns: str | None,
-    checkpoint_id: str | None,
+    checkpoint_ns: str | None = None,
+    checkpoint_id: str | None = None,
 ) -> int:
     """Mark checkpoints of a user's thread and their writes as deleted.
 

@@ -186,11 +186,11 @@ async def list_items(
     /,
     *,
     user_id: str,
-    session_id: str | None,
-    agent_id: str | None,
-    before_time: dt.datetime | None,
-    before_id: str | None,
-    limit: int | None,
+    session_id: str,
+    agent_id: str,
+    before_time: dt.datetime | None = None,
+    before_id: str,
+    limit: int | None = None,
 ) -> list[models.Event]:
     """Return the events of a user's session with an agent, newest first.
 
@@ -265,7 +265,7 @@ WHERE
 RETURNING event.data"""
 
 
-async def pop_event(db: DBTX, /, *, user_id: str, session_id: str | None) -> str | None:
+async def pop_event(db: DBTX, /, *, user_id: str, session_id: str) -> str | None:
     """Delete the row of the newest event of a user's session, and return the data of the event.
 
     Run it after LockConversation in the same transaction, so that it finds the newest event. Deleted
@@ -288,8 +288,8 @@ async def purge_events(
     /,
     *,
     user_id: str,
-    session_id: str | None,
-    ids: Sequence[str] | None,
+    session_id: str,
+    ids: Sequence[str] | None = None,
 ) -> int:
     """Delete the rows of events of a user's session: those with the given ids, or all.
 

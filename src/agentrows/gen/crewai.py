@@ -123,7 +123,7 @@ async def search_crewai_memory_by_task(
     *,
     user_id: str,
     task_description: str,
-    limit: int | None,
+    limit: int | None = None,
 ) -> list[models.CrewAIMemory]:
     """Return a user's memories that contain a text in their task description.
 

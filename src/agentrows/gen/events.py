@@ -416,7 +416,7 @@ WHERE
     AND ($2::text IS NULL OR session_id = $2)"""
 
 
-async def count_events(db: DBTX, /, *, user_id: str, session_id: str | None) -> int:
+async def count_events(db: DBTX, /, *, user_id: str, session_id: str | None = None) -> int:
     """Count a user's events, or those of one session."""
     value = await db.fetchval(COUNT_EVENTS, user_id, session_id)
     return _INT.validate_python(required(value, "CountEvents"))
@@ -439,10 +439,10 @@ async def list_events_oldest_first(
     /,
     *,
     user_id: str,
-    session_id: str | None,
-    after_time: dt.datetime | None,
-    after_id: str | None,
-    limit: int | None,
+    session_id: str,
+    after_time: dt.datetime | None = None,
+    after_id: str,
+    limit: int | None = None,
 ) -> list[models.Event]:
     """Return the events of a session, oldest first.
 
@@ -465,10 +465,10 @@ async def iter_list_events_oldest_first(
     /,
     *,
     user_id: str,
-    session_id: str | None,
-    after_time: dt.datetime | None,
-    after_id: str | None,
-    limit: int | None,
+    session_id: str,
+    after_time: dt.datetime | None = None,
+    after_id: str,
+    limit: int | None = None,
 ) -> AsyncIterator[models.Event]:
     """Like list_events_oldest_first, one row at a time over a cursor; needs a transaction."""
     require_aware("after_time", after_time)
@@ -500,10 +500,10 @@ async def list_events_newest_first(
     /,
     *,
     user_id: str,
-    session_id: str | None,
-    after_time: dt.datetime | None,
-    after_id: str | None,
-    limit: int | None,
+    session_id: str,
+    after_time: dt.datetime | None = None,
+    after_id: str,
+    limit: int | None = None,
 ) -> list[models.Event]:
     """Return the events of a session, newest first.
 

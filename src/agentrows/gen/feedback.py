@@ -104,10 +104,10 @@ async def insert_feedback(
     /,
     *,
     user_id: str,
-    message_id: int | None,
+    message_id: int | None = None,
     is_positive: bool,
     feedback_text: str,
-    issue_type: enums.FeedbackIssueType | None,
+    issue_type: enums.FeedbackIssueType | None = None,
 ) -> models.Feedback:
     """Store a user's verdict on a message."""
     row = await db.fetchrow(
@@ -153,12 +153,12 @@ async def insert_feedback_with_target(
     db: DBTX,
     /,
     *,
-    message_id: int | None,
+    message_id: int | None = None,
     is_positive: bool,
     feedback_text: str,
-    issue_type: enums.FeedbackIssueType | None,
-    event_id: str | None,
-    task_id: str | None,
+    issue_type: enums.FeedbackIssueType | None = None,
+    event_id: str | None = None,
+    task_id: str | None = None,
     user_id: str,
 ) -> models.Feedback:
     """Store a user's verdict on an event or a task."""
@@ -206,10 +206,10 @@ async def insert_feedback_once(
     db: DBTX,
     /,
     *,
-    message_id: int | None,
+    message_id: int | None = None,
     is_positive: bool,
     feedback_text: str,
-    issue_type: enums.FeedbackIssueType | None,
+    issue_type: enums.FeedbackIssueType | None = None,
     user_id: str,
     idempotency_key: str,
 ) -> models.Feedback | None:
@@ -273,12 +273,12 @@ async def insert_feedback_once_with_target(
     db: DBTX,
     /,
     *,
-    message_id: int | None,
+    message_id: int | None = None,
     is_positive: bool,
     feedback_text: str,
-    issue_type: enums.FeedbackIssueType | None,
-    event_id: str | None,
-    task_id: str | None,
+    issue_type: enums.FeedbackIssueType | None = None,
+    event_id: str | None = None,
+    task_id: str | None = None,
     user_id: str,
     idempotency_key: str,
 ) -> models.Feedback | None:
@@ -432,10 +432,10 @@ async def update_feedback(
     db: DBTX,
     /,
     *,
-    is_positive: bool | None,
-    feedback_text: str | None,
+    is_positive: bool | None = None,
+    feedback_text: str | None = None,
     set_issue_type: bool,
-    issue_type: enums.FeedbackIssueType | None,
+    issue_type: enums.FeedbackIssueType | None = None,
     id: int,
     user_id: str,
 ) -> models.Feedback | None:
@@ -482,10 +482,10 @@ async def update_feedback_with_target(
     db: DBTX,
     /,
     *,
-    is_positive: bool | None,
-    feedback_text: str | None,
+    is_positive: bool | None = None,
+    feedback_text: str | None = None,
     set_issue_type: bool,
-    issue_type: enums.FeedbackIssueType | None,
+    issue_type: enums.FeedbackIssueType | None = None,
     id: int,
     user_id: str,
 ) -> models.Feedback | None:
@@ -535,9 +535,9 @@ async def list_feedback(
     /,
     *,
     user_id: str,
-    after_time: dt.datetime | None,
+    after_time: dt.datetime | None = None,
     after_id: int,
-    limit: int | None,
+    limit: int | None = None,
 ) -> list[models.Feedback]:
     """Return a user's feedback, newest first.
 
@@ -571,11 +571,11 @@ async def list_feedback_with_target(
     /,
     *,
     user_id: str,
-    event_id: str | None,
-    task_id: str | None,
-    after_time: dt.datetime | None,
+    event_id: str | None = None,
+    task_id: str | None = None,
+    after_time: dt.datetime | None = None,
     after_id: int,
-    limit: int | None,
+    limit: int | None = None,
 ) -> list[models.Feedback]:
     """Return a user's feedback with its targets, newest first; with an event or a task, that about it.
 

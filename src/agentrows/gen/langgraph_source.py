@@ -188,9 +188,9 @@ async def list_source_threads(
     db: DBTX,
     /,
     *,
-    after: str | None,
+    after: str | None = None,
     limit: int,
-    owner_key: str | None,
+    owner_key: str | None = None,
 ) -> list[models.SourceThread]:
     """Return a page of threads, ordered by id."""
     rows = await db.fetch(LIST_SOURCE_THREADS, after, limit, owner_key)

@@ -106,9 +106,9 @@ async def upsert_memory(
     agent_name: str,
     user_id: str,
     content: str,
-    embedding: Vector | list[float] | None,
-    metadata: str | None,
-    expires_at: dt.datetime | None,
+    embedding: Vector | list[float] | None = None,
+    metadata: str | None = None,
+    expires_at: dt.datetime | None = None,
     set_embedding: bool,
     set_metadata: bool,
     set_expires_at: bool,
@@ -336,11 +336,11 @@ async def search_memories(
     with_embedding: bool,
     user_id: str,
     agent_name: str,
-    metadata: JsonLike | None,
+    metadata: JsonLike | None = None,
     exact_up_to: int,
     embedding: Vector | list[float],
-    limit: int | None,
-    min_score: float | None,
+    limit: int | None = None,
+    min_score: float | None = None,
 ) -> list[models.MemoryHit]:
     """Return the memories of an agent and user that are nearest to an embedding.
 
@@ -524,11 +524,11 @@ async def search_and_touch_memories(
     with_embedding: bool,
     user_id: str,
     agent_name: str,
-    metadata: JsonLike | None,
+    metadata: JsonLike | None = None,
     exact_up_to: int,
     embedding: Vector | list[float],
-    limit: int | None,
-    min_score: float | None,
+    limit: int | None = None,
+    min_score: float | None = None,
 ) -> list[models.MemoryHit]:
     """Return the rows of SearchMemories and increment the access count of each.
 
@@ -576,11 +576,11 @@ async def list_memories(
     /,
     *,
     with_embedding: bool,
-    user_id: str | None,
+    user_id: str,
     agent_name: str,
-    after_time: dt.datetime | None,
-    after_id: str | None,
-    limit: int | None,
+    after_time: dt.datetime | None = None,
+    after_id: str,
+    limit: int | None = None,
 ) -> list[models.Memory]:
     """Return the unexpired memories of an agent and user, newest first.
 
@@ -614,8 +614,8 @@ async def get_memory(
     /,
     *,
     id: str,
-    user_id: str | None,
-    agent_name: str | None,
+    user_id: str,
+    agent_name: str,
 ) -> models.Memory | None:
     """Return an unexpired memory of an agent and user."""
     row = await db.fetchrow(GET_MEMORY, id, user_id, agent_name)
@@ -663,9 +663,9 @@ async def count_memories(
     db: DBTX,
     /,
     *,
-    user_id: str | None,
-    agent_name: str | None,
-    metadata: JsonLike | None,
+    user_id: str,
+    agent_name: str,
+    metadata: JsonLike | None = None,
 ) -> int:
     """Count the unexpired memories of an agent and user."""
     value = await db.fetchval(COUNT_MEMORIES, user_id, agent_name, metadata)
@@ -680,14 +680,7 @@ WHERE
     AND agent_name IN ($3, replace($3, '-', '_'))"""
 
 
-async def delete_memory(
-    db: DBTX,
-    /,
-    *,
-    id: str,
-    user_id: str | None,
-    agent_name: str | None,
-) -> int:
+async def delete_memory(db: DBTX, /, *, id: str, user_id: str, agent_name: str) -> int:
     """Delete one memory of an agent and user."""
     status = await db.execute(DELETE_MEMORY, id, user_id, agent_name)
     return affected(status)
@@ -700,7 +693,7 @@ WHERE
     AND agent_name IN ($2, replace($2, '-', '_'))"""
 
 
-async def delete_memories(db: DBTX, /, *, user_id: str | None, agent_name: str | None) -> int:
+async def delete_memories(db: DBTX, /, *, user_id: str, agent_name: str) -> int:
     """Delete all memories of an agent and user, expired ones included."""
     status = await db.execute(DELETE_MEMORIES, user_id, agent_name)
     return affected(status)

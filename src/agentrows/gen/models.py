@@ -758,7 +758,7 @@ class LockedCheckpoints(BaseModel):
 class LockedTools(BaseModel):
     """The isolation level of a transaction that has locked the tools of a server."""
 
-    locked: str | None
+    locked: str
     isolation: str = Field(
         description="The name of the level as PostgreSQL writes it, such as read committed.",
     )

@@ -131,10 +131,10 @@ async def upsert_own_memory(
     agent_name: str,
     user_id: str,
     content: str,
-    embedding: Vector | list[float] | None,
-    metadata: str | None,
+    embedding: Vector | list[float] | None = None,
+    metadata: str | None = None,
     config: str,
-    expires_at: dt.datetime | None,
+    expires_at: dt.datetime | None = None,
     set_embedding: bool,
     set_metadata: bool,
     set_expires_at: bool,
@@ -366,11 +366,11 @@ async def search_own_memories(
     model: str,
     user_id: str,
     agent_name: str,
-    metadata: JsonLike | None,
-    embedding: Vector | list[float] | None,
-    text: str | None,
-    min_score: float | None,
-    limit: int | None,
+    metadata: JsonLike | None = None,
+    embedding: Vector | list[float] | None = None,
+    text: str | None = None,
+    min_score: float | None = None,
+    limit: int | None = None,
     config: str,
 ) -> list[models.MemoryHit]:
     """Return the memories of an agent and user that are nearest to an embedding, contain words, or both.
@@ -527,11 +527,11 @@ async def search_and_touch_own_memories(
     model: str,
     user_id: str,
     agent_name: str,
-    metadata: JsonLike | None,
-    embedding: Vector | list[float] | None,
-    text: str | None,
-    min_score: float | None,
-    limit: int | None,
+    metadata: JsonLike | None = None,
+    embedding: Vector | list[float] | None = None,
+    text: str | None = None,
+    min_score: float | None = None,
+    limit: int | None = None,
     config: str,
 ) -> list[models.MemoryHit]:
     """Return the rows of SearchOwnMemories and increment the access count of each.
@@ -585,9 +585,9 @@ async def list_own_memories(
     user_id: str,
     agent_name: str,
     model: str,
-    after_time: dt.datetime | None,
+    after_time: dt.datetime | None = None,
     after_id: str,
-    limit: int | None,
+    limit: int | None = None,
 ) -> list[models.Memory]:
     """Return the unexpired memories of an agent and user, newest first.
 
@@ -686,7 +686,7 @@ async def count_own_memories(
     user_id: str,
     agent_name: str,
     model: str,
-    metadata: JsonLike | None,
+    metadata: JsonLike | None = None,
 ) -> int:
     """Count the unexpired memories of an agent, a user and a model."""
     value = await db.fetchval(COUNT_OWN_MEMORIES, user_id, agent_name, model, metadata)

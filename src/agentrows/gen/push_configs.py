@@ -102,7 +102,7 @@ async def delete_push_configs(
     *,
     task_id: str,
     user_id: str,
-    config_id: str | None,
+    config_id: str | None = None,
 ) -> int:
     """Delete one of a user's configs for a task, or all of them without an id."""
     status = await db.execute(DELETE_PUSH_CONFIGS, task_id, user_id, config_id)

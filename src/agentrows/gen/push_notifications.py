@@ -111,7 +111,7 @@ async def upsert_push_notification(
     id: str,
     task_id: str,
     data: str,
-    user_id: str | None,
+    user_id: str,
 ) -> models.PushNotification | None:
     """Store a config of a user's task and restore a deleted one.
 
@@ -151,7 +151,7 @@ SELECT EXISTS (
     ) AS has_task"""
 
 
-async def has_task(db: DBTX, /, *, task_id: str, user_id: str | None) -> bool:
+async def has_task(db: DBTX, /, *, task_id: str, user_id: str) -> bool:
     """Return whether a user has a task."""
     value = await db.fetchval(HAS_TASK, task_id, user_id)
     return _BOOL.validate_python(required(value, "HasTask"))
@@ -193,8 +193,8 @@ async def get_push_notification(
     /,
     *,
     id: str,
-    task_id: str | None,
-    user_id: str | None,
+    task_id: str,
+    user_id: str,
 ) -> models.PushNotification | None:
     """Return a config of a user's task.
 
@@ -252,10 +252,10 @@ async def list_push_notifications(
     /,
     *,
     task_id: str,
-    user_id: str | None,
-    after_time: dt.datetime | None,
-    after_id: str | None,
-    limit: int | None,
+    user_id: str,
+    after_time: dt.datetime | None = None,
+    after_id: str,
+    limit: int | None = None,
 ) -> list[models.PushNotification]:
     """Return the configs of a user's task, oldest first.
 
@@ -304,8 +304,8 @@ async def delete_push_notifications(
     /,
     *,
     task_id: str,
-    id: str | None,
-    user_id: str | None,
+    id: str | None = None,
+    user_id: str,
 ) -> int:
     """Mark one config of a user's task as deleted, or all of them without an id."""
     status = await db.execute(DELETE_PUSH_NOTIFICATIONS, task_id, id, user_id)

@@ -156,9 +156,9 @@ async def upsert_session(
     *,
     id: str,
     user_id: str,
-    name: str | None,
-    agent_id: str | None,
-    source: str | None,
+    name: str | None = None,
+    agent_id: str | None = None,
+    source: str | None = None,
     set_name: bool,
     set_agent_id: bool,
     set_source: bool,
@@ -204,9 +204,9 @@ async def insert_session(
     *,
     id: str,
     user_id: str,
-    name: str | None,
-    agent_id: str | None,
-    source: str | None,
+    name: str | None = None,
+    agent_id: str | None = None,
+    source: str | None = None,
 ) -> models.Session | None:
     """Store a new session.
 
@@ -283,11 +283,11 @@ async def update_session(
     /,
     *,
     set_name: bool,
-    name: str | None,
+    name: str | None = None,
     set_agent_id: bool,
-    agent_id: str | None,
+    agent_id: str | None = None,
     set_source: bool,
-    source: str | None,
+    source: str | None = None,
     id: str,
     user_id: str,
 ) -> models.Session | None:
@@ -322,7 +322,7 @@ WHERE
     )"""
 
 
-async def count_sessions(db: DBTX, /, *, user_id: str, agent_id: str | None) -> int:
+async def count_sessions(db: DBTX, /, *, user_id: str, agent_id: str | None = None) -> int:
     """Count a user's sessions.
 
     With an agent: the user's sessions with it, without those that an agent started.
@@ -347,9 +347,9 @@ async def list_sessions_by_activity(
     /,
     *,
     user_id: str,
-    after_time: dt.datetime | None,
-    after_id: str | None,
-    limit: int | None,
+    after_time: dt.datetime | None = None,
+    after_id: str,
+    limit: int | None = None,
 ) -> list[models.Session]:
     """Return a user's sessions, most recently active first.
 
@@ -376,9 +376,9 @@ async def list_sessions_by_creation(
     /,
     *,
     user_id: str,
-    after_time: dt.datetime | None,
-    after_id: str | None,
-    limit: int | None,
+    after_time: dt.datetime | None = None,
+    after_id: str,
+    limit: int | None = None,
 ) -> list[models.Session]:
     """Return a user's sessions, newest first.
 
@@ -407,10 +407,10 @@ async def list_agent_sessions_by_activity(
     /,
     *,
     user_id: str,
-    agent_id: str | None,
-    after_time: dt.datetime | None,
-    after_id: str | None,
-    limit: int | None,
+    agent_id: str,
+    after_time: dt.datetime | None = None,
+    after_id: str,
+    limit: int | None = None,
 ) -> list[models.Session]:
     """Return a user's sessions with an agent, most recently active first.
 
@@ -446,10 +446,10 @@ async def list_agent_sessions_by_creation(
     /,
     *,
     user_id: str,
-    agent_id: str | None,
-    after_time: dt.datetime | None,
-    after_id: str | None,
-    limit: int | None,
+    agent_id: str,
+    after_time: dt.datetime | None = None,
+    after_id: str,
+    limit: int | None = None,
 ) -> list[models.Session]:
     """Return a user's sessions with an agent, newest first.
 
@@ -483,11 +483,11 @@ async def list_all_agent_sessions_by_activity(
     db: DBTX,
     /,
     *,
-    agent_id: str | None,
-    after_time: dt.datetime | None,
-    after_id: str | None,
-    after_user_id: str | None,
-    limit: int | None,
+    agent_id: str,
+    after_time: dt.datetime | None = None,
+    after_id: str,
+    after_user_id: str,
+    limit: int | None = None,
 ) -> list[models.Session]:
     """Return all users' sessions with an agent, most recently active first.
 
@@ -523,11 +523,11 @@ async def list_all_agent_sessions_by_creation(
     db: DBTX,
     /,
     *,
-    agent_id: str | None,
-    after_time: dt.datetime | None,
-    after_id: str | None,
-    after_user_id: str | None,
-    limit: int | None,
+    agent_id: str,
+    after_time: dt.datetime | None = None,
+    after_id: str,
+    after_user_id: str,
+    limit: int | None = None,
 ) -> list[models.Session]:
     """Return all users' sessions with an agent, newest first.
 

@@ -108,7 +108,7 @@ async def list_session_shares(
     session_id: str,
     user_id: str,
     after_id: int,
-    limit: int | None,
+    limit: int | None = None,
 ) -> list[models.SessionShare]:
     """Return the shares of a user's session, oldest first.
 

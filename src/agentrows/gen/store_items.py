@@ -216,11 +216,11 @@ async def search_store_items(
     /,
     *,
     user_id: str,
-    namespace: str | None,
+    namespace: str,
     with_expired: bool,
     conditions: JsonLike,
     first_row: int,
-    limit: int | None,
+    limit: int | None = None,
 ) -> list[models.StoreItem]:
     """Return the items under a namespace that meet every condition, the last stored first.
 
@@ -274,11 +274,11 @@ async def list_store_namespaces(
     *,
     max_depth: int,
     user_id: str,
-    namespace: str | None,
+    namespace: str,
     with_expired: bool,
     patterns: Sequence[str],
     first_row: int,
-    limit: int | None,
+    limit: int | None = None,
 ) -> list[str]:
     """Return the namespaces of a user's items, in the order of their labels.
 

@@ -279,11 +279,11 @@ async def search_store_vectors(
     with_expired: bool,
     conditions: JsonLike,
     first_row: int,
-    limit: int | None,
+    limit: int | None = None,
     embedding: Vector | list[float],
-    metric: str | None,
+    metric: str,
     space: str,
-    namespace: str | None,
+    namespace: str,
 ) -> list[models.StoreHit]:
     """Return the items under a namespace whose vectors are nearest to an embedding.
 

@@ -175,12 +175,12 @@ async def save_task(
     notify: bool,
     id: str,
     data: str,
-    session_id: str | None,
+    session_id: str | None = None,
     user_id: str,
     state: str,
-    status_ns: int | None,
-    version: int | None,
-    event: bytes | None,
+    status_ns: int | None = None,
+    version: int | None = None,
+    event: bytes | None = None,
 ) -> int | None:
     """Store a user's task with its event, mark its session as active and return the new version.
 
@@ -268,14 +268,14 @@ async def update_task(
     *,
     notify: bool,
     data: str,
-    session_id: str | None,
+    session_id: str | None = None,
     state: str,
-    status_ns: int | None,
+    status_ns: int | None = None,
     id: str,
     user_id: str,
-    version: int | None,
-    final_states: Sequence[str] | None,
-    event: bytes | None,
+    version: int | None = None,
+    final_states: Sequence[str] | None = None,
+    event: bytes | None = None,
 ) -> int | None:
     """Store a user's task that is stored already, as SaveTask does, and return the new version.
 
@@ -319,13 +319,7 @@ WHERE
     AND task.deleted_at IS NULL"""
 
 
-async def find_versioned_task(
-    db: DBTX,
-    /,
-    *,
-    id: str,
-    user_id: str | None,
-) -> models.VersionedTask | None:
+async def find_versioned_task(db: DBTX, /, *, id: str, user_id: str) -> models.VersionedTask | None:
     """Return a user's task with its version.
 
     No row if the task is deleted.
@@ -407,12 +401,12 @@ async def list_user_tasks(
     db: DBTX,
     /,
     *,
-    user_id: str | None,
+    user_id: str,
     after_ns: int,
-    after_id: str | None,
+    after_id: str,
     since_ns: int,
-    states: Sequence[str] | None,
-    limit: int | None,
+    states: Sequence[str] | None = None,
+    limit: int | None = None,
 ) -> list[models.VersionedTask]:
     """Return a user's tasks, the latest status first, those without a time last.
 
@@ -461,13 +455,13 @@ async def list_user_tasks_of_session(
     db: DBTX,
     /,
     *,
-    user_id: str | None,
-    session_id: str | None,
+    user_id: str,
+    session_id: str,
     after_ns: int,
-    after_id: str | None,
+    after_id: str,
     since_ns: int,
-    states: Sequence[str] | None,
-    limit: int | None,
+    states: Sequence[str] | None = None,
+    limit: int | None = None,
 ) -> list[models.VersionedTask]:
     """Return a user's tasks in a session, the latest status first, those without a time last.
 
@@ -511,10 +505,10 @@ async def count_user_tasks(
     db: DBTX,
     /,
     *,
-    user_id: str | None,
+    user_id: str,
     since_ns: int,
-    states: Sequence[str] | None,
-    limit: int | None,
+    states: Sequence[str] | None = None,
+    limit: int | None = None,
 ) -> int:
     """Count a user's tasks, at most `limit` of them."""
     value = await db.fetchval(COUNT_USER_TASKS, user_id, since_ns, states, limit)
@@ -547,11 +541,11 @@ async def count_user_tasks_of_session(
     db: DBTX,
     /,
     *,
-    user_id: str | None,
-    session_id: str | None,
+    user_id: str,
+    session_id: str,
     since_ns: int,
-    states: Sequence[str] | None,
-    limit: int | None,
+    states: Sequence[str] | None = None,
+    limit: int | None = None,
 ) -> int:
     """Count a user's tasks in a session, at most `limit` of them."""
     value = await db.fetchval(
@@ -571,7 +565,7 @@ WHERE task.id = $1::text AND task.user_id = $2
 FOR UPDATE"""
 
 
-async def lock_task(db: DBTX, /, *, id: str, user_id: str | None) -> str | None:
+async def lock_task(db: DBTX, /, *, id: str, user_id: str) -> str | None:
     """Wait for concurrent writers of a user's task, and lock the task.
 
     The next statement then sees the rows that these writers committed.
@@ -603,7 +597,7 @@ purged_notifications AS (
 SELECT count(*) AS purged FROM purged"""
 
 
-async def purge_task(db: DBTX, /, *, id: str, user_id: str | None) -> int:
+async def purge_task(db: DBTX, /, *, id: str, user_id: str) -> int:
     """Delete a user's task, its events, and the push notification configs for it.
 
     Run it after LockTask in the same transaction. Configs that the user registered are deleted even
@@ -634,7 +628,7 @@ async def list_task_events_all_users(
     *,
     task_id: str,
     after: int,
-    limit: int | None,
+    limit: int | None = None,
 ) -> list[models.TaskEvent]:
     """Return the events of a task after a version, in the order of the versions.
 

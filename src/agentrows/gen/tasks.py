@@ -138,7 +138,7 @@ async def upsert_task(
     *,
     id: str,
     data: str,
-    session_id: str | None,
+    session_id: str | None = None,
     user_id: str,
     set_session_id: bool,
 ) -> models.Task | None:
@@ -188,7 +188,7 @@ WHERE
     )"""
 
 
-async def get_task(db: DBTX, /, *, id: str, user_id: str | None) -> models.Task | None:
+async def get_task(db: DBTX, /, *, id: str, user_id: str) -> models.Task | None:
     """Return a user's task.
 
     No row if the task is deleted.
@@ -272,11 +272,11 @@ async def list_tasks(
     db: DBTX,
     /,
     *,
-    session_id: str | None,
-    user_id: str | None,
-    after_time: dt.datetime | None,
-    after_id: str | None,
-    limit: int | None,
+    session_id: str,
+    user_id: str,
+    after_time: dt.datetime | None = None,
+    after_id: str,
+    limit: int | None = None,
 ) -> list[models.Task]:
     """Return a user's tasks in a session, oldest first.
 
@@ -308,7 +308,7 @@ WHERE
     )"""
 
 
-async def delete_task(db: DBTX, /, *, id: str, user_id: str | None) -> int:
+async def delete_task(db: DBTX, /, *, id: str, user_id: str) -> int:
     """Mark a user's task as deleted; its id cannot be reused."""
     status = await db.execute(DELETE_TASK, id, user_id)
     return affected(status)

@@ -287,14 +287,14 @@ async def store_thread_checkpoint(
     thread_id: str,
     checkpoint_ns: str,
     checkpoint_id: str,
-    parent_checkpoint_id: str | None,
+    parent_checkpoint_id: str | None = None,
     versions: JsonLike,
     values: Sequence[models.NewChannelValue],
     optional_versions: JsonLike,
     metadata: str,
-    checkpoint_type: str | None,
+    checkpoint_type: str,
     version: int,
-    run_id: str | None,
+    run_id: str | None = None,
     checkpoint: bytes,
 ) -> list[str]:
     """Store a checkpoint of a thread, with new values of channels; restore a deleted one.
@@ -679,8 +679,8 @@ async def list_namespace_checkpoints(
     user_id: str,
     thread_id: str,
     checkpoint_ns: str,
-    before: str | None,
-    limit: int | None,
+    before: str | None = None,
+    limit: int | None = None,
 ) -> list[models.ThreadCheckpoint]:
     """Return the checkpoints of one namespace of a thread, newest first.
 
@@ -847,11 +847,11 @@ async def list_thread_checkpoints(
     /,
     *,
     user_id: str,
-    thread_id: str | None,
-    checkpoint_ns: str | None,
-    checkpoint_id: str | None,
-    before: str | None,
-    limit: int | None,
+    thread_id: str | None = None,
+    checkpoint_ns: str | None = None,
+    checkpoint_id: str | None = None,
+    before: str | None = None,
+    limit: int | None = None,
 ) -> list[models.ThreadCheckpoint]:
     """Return a user's checkpoints of any thread and namespace, newest first.
 
@@ -1074,12 +1074,12 @@ async def filter_thread_checkpoints(
     /,
     *,
     user_id: str,
-    thread_id: str | None,
-    checkpoint_ns: str | None,
-    checkpoint_id: str | None,
-    before: str | None,
+    thread_id: str | None = None,
+    checkpoint_ns: str | None = None,
+    checkpoint_id: str | None = None,
+    before: str | None = None,
     metadata: JsonLike,
-    limit: int | None,
+    limit: int | None = None,
 ) -> list[models.ThreadCheckpoint]:
     """Return the checkpoints of ListThreadCheckpoints that contain a JSON object in their metadata.
 
@@ -1257,7 +1257,7 @@ async def list_channel_history(
     user_id: str,
     thread_id: str,
     checkpoint_ns: str,
-    checkpoint_id: str | None,
+    checkpoint_id: str | None = None,
     channels: Sequence[str],
     limit: int,
 ) -> list[models.ThreadAncestor]:
@@ -1408,9 +1408,9 @@ async def list_threads(
     /,
     *,
     user_id: str,
-    after_time: dt.datetime | None,
+    after_time: dt.datetime | None = None,
     after_id: str,
-    limit: int | None,
+    limit: int | None = None,
 ) -> list[models.Thread]:
     """Return a user's threads, the most recently stored first.
 

@@ -87,7 +87,7 @@ async def upsert_tool(
     id: str,
     server_name: str,
     group_kind: str,
-    description: str | None,
+    description: str | None = None,
     set_description: bool,
 ) -> models.Tool:
     """Store a tool and restore a deleted one; columns that are not set stay unchanged."""
@@ -111,8 +111,8 @@ async def find_tools(
     /,
     *,
     id: str,
-    server_name: str | None,
-    group_kind: str | None,
+    server_name: str | None = None,
+    group_kind: str | None = None,
 ) -> list[models.Tool]:
     """Return the tools with an id, of one server and group kind or of any.
 
@@ -139,7 +139,7 @@ async def list_tools(
     after_id: str,
     after_server_name: str,
     after_group_kind: str,
-    limit: int | None,
+    limit: int | None = None,
 ) -> list[models.Tool]:
     """Return all tools, ordered by key.
 
@@ -167,7 +167,7 @@ async def list_tools_for_server(
     server_name: str,
     group_kind: str,
     after_id: str,
-    limit: int | None,
+    limit: int | None = None,
 ) -> list[models.Tool]:
     """Return the tools of a server, ordered by id.
 
@@ -201,8 +201,8 @@ async def lock_tools_of_server(
     db: DBTX,
     /,
     *,
-    group_kind: str | None,
-    server_name: str | None,
+    group_kind: str,
+    server_name: str,
 ) -> models.LockedTools:
     """Lock the tools of a server until the end of the transaction, and return the isolation level.
 
@@ -300,8 +300,8 @@ async def upsert_tool_server(
     *,
     name: str,
     group_kind: str,
-    description: str | None,
-    last_connected: dt.datetime | None,
+    description: str | None = None,
+    last_connected: dt.datetime | None = None,
     set_description: bool,
     set_last_connected: bool,
 ) -> models.ToolServer:
@@ -334,7 +334,7 @@ async def find_tool_servers(
     /,
     *,
     name: str,
-    group_kind: str | None,
+    group_kind: str | None = None,
 ) -> list[models.ToolServer]:
     """Return the servers with a name, of one group kind or of any.
 
@@ -359,7 +359,7 @@ async def list_tool_servers(
     *,
     after_name: str,
     after_group_kind: str,
-    limit: int | None,
+    limit: int | None = None,
 ) -> list[models.ToolServer]:
     """Return all servers, ordered by key.
 

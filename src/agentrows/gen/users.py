@@ -424,7 +424,7 @@ FROM memory
 WHERE memory.user_id = $1"""
 
 
-async def export_memories(db: DBTX, /, *, user_id: str | None) -> list[models.ExportedRow]:
+async def export_memories(db: DBTX, /, *, user_id: str) -> list[models.ExportedRow]:
     """Return every memory of a user, in the form of ExportUser."""
     rows = await db.fetch(EXPORT_MEMORIES, user_id)
     return [_READ_EXPORTED_ROW(row) for row in rows]
@@ -434,7 +434,7 @@ async def iter_export_memories(
     db: CursorDBTX,
     /,
     *,
-    user_id: str | None,
+    user_id: str,
 ) -> AsyncIterator[models.ExportedRow]:
     """Like export_memories, one row at a time over a cursor; needs a transaction."""
     async for row in db.cursor(EXPORT_MEMORIES, user_id):
@@ -685,7 +685,7 @@ FROM (
 ) AS locked"""
 
 
-async def lock_tasks_of_user(db: DBTX, /, *, user_id: str | None) -> int:
+async def lock_tasks_of_user(db: DBTX, /, *, user_id: str) -> int:
     """Wait for concurrent writers of a user's tasks, and lock the tasks.
 
     Lock tasks before sessions, which is the order of the writers.
@@ -755,7 +755,7 @@ FROM (
 ) AS locked"""
 
 
-async def lock_memories_of_user(db: DBTX, /, *, user_id: str | None) -> int:
+async def lock_memories_of_user(db: DBTX, /, *, user_id: str) -> int:
     """Lock the memories of a user, in the order in which searches lock them."""
     value = await db.fetchval(LOCK_MEMORIES_OF_USER, user_id)
     return _INT.validate_python(required(value, "LockMemoriesOfUser"))
@@ -873,7 +873,7 @@ SELECT
     ARRAY[]::text[] AS "uncovered_tables!\""""
 
 
-async def erase_user(db: DBTX, /, *, user_id: str | None) -> models.ErasedUser:
+async def erase_user(db: DBTX, /, *, user_id: str) -> models.ErasedUser:
     """Delete every row of a user except memories, and the rows that depend on them.
 
     Deleted rows are included. A task without an owner is deleted if it is the user's by the rule of
@@ -993,7 +993,7 @@ DELETE FROM memory
 WHERE user_id = $1"""
 
 
-async def erase_memories(db: DBTX, /, *, user_id: str | None) -> int:
+async def erase_memories(db: DBTX, /, *, user_id: str) -> int:
     """Delete every memory of a user."""
     status = await db.execute(ERASE_MEMORIES, user_id)
     return affected(status)

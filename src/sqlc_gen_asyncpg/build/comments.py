@@ -105,6 +105,7 @@ def _read_file(path: Path, comments: dict[tuple[str, str], FileComments]) -> Non
             start -= 1
         while end < len(lines) and lines[end].startswith(_COMMENT):
             end += 1
+        layouts.append((match[2], start, offsets[number] + match.start(1), number, end))
     starts = [offsets[start] for _, start, *_ in layouts]
     ends = [*[number for *_, number, _ in layouts][1:], len(lines)]
     for index, (name, start, annotation, number, end) in enumerate(layouts):

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
 
 from . import enums, models
 from .dbtx import DBTX, CursorDBTX, affected, nested_reader, reader, require_aware, required
+from .pgjson import JsonLike
 from .pgvectors import PgVector
 
 __all__ = [
@@ -195,7 +196,7 @@ async def insert_note(
     mood: enums.Mood | None = None,
     moods: Sequence[enums.Mood],
     tags: Sequence[str],
-    data: JsonValue | None = None,
+    data: JsonLike | None = None,
     price: Decimal | None = None,
     embedding: Vector | list[float] | None = None,
     created_at: dt.datetime,

@@ -12,6 +12,7 @@ from doc_types import Head
 from . import enums, models
 from .dbtx import DBTX, CursorDBTX, affected, reader, required
 from .pgcopy import CopyDBTX, copied, tuples
+from .pgjson import JsonLike
 from .pgvalues import Encoder, PgJsonText, json_text, vector_text
 
 __all__ = [
@@ -40,8 +41,8 @@ class CopyDocsParams(BaseModel):
     id: int
     head: Head
     heads: list[Head] | None = None
-    body: JsonValue
-    rest: JsonValue | None = None
+    body: JsonLike
+    rest: JsonLike | None = None
 
 
 class SetPlacesParams(BaseModel):
@@ -111,9 +112,9 @@ async def add_doc(
     id: int,
     head: Head,
     heads: Sequence[Head] | None,
-    body: JsonValue,
-    rest: JsonValue | None,
-    more: JsonValue | None,
+    body: JsonLike,
+    rest: JsonLike | None,
+    more: JsonLike | None,
     mood: enums.Mood | None,
     place: Sequence[float] | None,
     places: Sequence[list[float]] | None,
@@ -190,7 +191,7 @@ CONTAINS: Final = """-- name: Contains :many
 SELECT id FROM doc WHERE rest @> $1 ORDER BY id"""
 
 
-async def contains(db: DBTX, /, *, part: JsonValue) -> list[int]:
+async def contains(db: DBTX, /, *, part: JsonLike) -> list[int]:
     rows = await db.fetch(CONTAINS, _ENCODE_PART(part))
     found = [row[0] for row in rows]
     return _LIST_INT.validate_python(found)

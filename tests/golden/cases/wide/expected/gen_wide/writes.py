@@ -9,13 +9,14 @@ from typing import Final
 from uuid import UUID
 
 from pgvector import HalfVector, SparseVector
-from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from . import enums, models
 from .dbtx import DBTX, affected, reader, require_aware, required
 from .pgcopy import CopyDBTX, copied, tuples
 from .pgdriver import BitString, PgBits, PgRange, Range
 from .pghalfvectors import PgHalfVector, PgSparseVector
+from .pgjson import JsonLike
 
 __all__ = [
     "ADD_CUSTOMERS",
@@ -379,7 +380,7 @@ async def tag(
     /,
     *,
     tag: str,
-    prefs: JsonValue,
+    prefs: JsonLike,
     joined: dt.datetime | None = None,
     id: int,
 ) -> int:
