@@ -3,6 +3,7 @@
 
 -- name: UpsertCrewAIMemory :one
 -- Store the memory of a thread and restore a deleted one.
+-- py: json memory_data
 INSERT INTO crewai_agent_memory (user_id, thread_id, memory_data, created_at, updated_at)
 VALUES (@user_id, @thread_id, @memory_data, statement_timestamp(), statement_timestamp())
 ON CONFLICT (user_id, thread_id) DO UPDATE SET
@@ -139,6 +140,7 @@ RETURNING *;
 -- Return the most recently stored state of a flow.
 --
 -- No row if the flow has no state.
+-- py: json state_data
 SELECT * FROM crewai_flow_state
 WHERE user_id = @user_id AND thread_id = @thread_id AND deleted_at IS NULL
 ORDER BY coalesce(updated_at, '-infinity'::timestamptz) DESC, method_name DESC

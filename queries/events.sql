@@ -266,6 +266,7 @@ WHERE event.session_id IS NOT DISTINCT FROM input.session_id AND event.data = in
 -- Return an event of a user.
 --
 -- No row if the event is deleted.
+-- py: json data
 SELECT * FROM event
 WHERE id = @id AND user_id = @user_id AND deleted_at IS NULL;
 

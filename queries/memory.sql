@@ -106,6 +106,7 @@ SELECT count(*) AS stored FROM stored;
 -- the planner, which would otherwise treat every owner as a small one in a generic plan and sort
 -- all of its rows.
 -- py: row MemoryHit
+-- py: json metadata
 -- py: doc MemoryHit A memory that a search returned, with its score.
 -- py: doc MemoryHit.score The cosine similarity to the embedding of the search, in [-1, 1]; 0
 -- py: doc MemoryHit.score without an embedding. In a search by words their rank, in [0, 1); by both,
@@ -399,6 +400,7 @@ ORDER BY hit.score DESC NULLS LAST, m.id;
 -- A page starts after the given position. The name of the agent is also compared in a normalized
 -- form, because an index scan over two names would not return rows in order.
 -- py: row Memory
+-- py: json metadata
 SELECT
     id,
     agent_name,

@@ -13,6 +13,7 @@
 --
 -- unscoped other: an id is in use under any owner, and no other column is read
 -- py: row PushNotification
+-- py: json data
 WITH held_task AS MATERIALIZED (
     SELECT task.id, task.session_id FROM task
     WHERE

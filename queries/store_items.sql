@@ -54,6 +54,7 @@ SELECT count(*) AS stored FROM stored;
 -- Return the items with these keys, in any order.
 --
 -- py: row StoreItem
+-- py: json value
 -- py: column namespace text
 -- py: doc StoreItem A JSON document of a user.
 -- py: doc StoreItem.namespace The labels of the namespace with dots between them; empty for the

@@ -98,6 +98,7 @@ SELECT
 -- Highest score first. An item counts with its best vector. Vectors of an earlier value of the item,
 -- and of another number of dimensions than the embedding, are ignored. The scan is exact.
 -- py: row StoreHit
+-- py: json value
 -- py: doc StoreHit An item that a search returned, with its score.
 -- py: doc StoreHit.namespace The labels of the namespace with dots between them; empty for the root.
 -- py: doc StoreHit.value The text of the JSON object, as it was stored.

@@ -146,6 +146,7 @@ END;
 --
 -- No row if the task is deleted.
 -- py: row VersionedTask
+-- py: json data
 -- py: doc VersionedTask A task with its version and the columns by which tasks are listed.
 -- py: doc VersionedTask.id Chosen by the application; unique across all users.
 -- py: doc VersionedTask.data The A2A task as JSON text.

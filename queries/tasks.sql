@@ -8,6 +8,7 @@
 --
 -- No row if the task belongs to another user, or is deleted: its id cannot be reused.
 -- py: row Task
+-- py: json data
 -- py: doc Task An A2A task: a unit of work that an agent does for a session.
 -- py: doc Task.id Chosen by the application; unique across all users.
 -- py: doc Task.data The A2A task as JSON text.

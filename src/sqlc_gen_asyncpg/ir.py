@@ -25,6 +25,7 @@ __all__ = [
     "Order",
     "OrderChoice",
     "Package",
+    "ParsedJson",
     "Record",
     "Scalar",
     "Shape",
@@ -68,6 +69,16 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
+class ParsedJson:
+    """A property with the JSON of a text field; an error of this class names the column."""
+
+    name: str
+    field: str
+    column: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """A pydantic model; an input model refuses other fields.
 
@@ -80,6 +91,7 @@ class Model:
     is_input: bool = False
     is_composite: bool = False
     base: str = ""
+    parsed: tuple[ParsedJson, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ Position = Literal["argument", "class", "constant", "enum member", "field", "fun
 # Modules that every package may have.
 FIXED_MODULES: Final = frozenset({
     "__init__", "dbtx", "enums", "models", "pgcomposites", "pgconverters", "pgcopy", "pgdriver",
-    "pghalfvectors", "pgjson", "pgorders", "pgrows", "pgvalues", "pgvectors",
+    "pghalfvectors", "pgjson", "pgorders", "pgparsed", "pgrows", "pgvalues", "pgvectors",
 })  # fmt: skip
 
 # Names that generated modules import, by module.
@@ -72,7 +72,7 @@ RESERVED: Final = frozenset({
     "affected", "choose", "copied", "decoded", "dt", "enum", "enums", "from_json", "json_address",
     "json_array", "json_bytes", "json_date", "json_float", "json_numeric", "json_object",
     "json_row", "json_text", "json_text_of", "json_time", "json_time_utc", "json_value", "models",
-    "nested_reader", "reader", "require_aware", "required", "tuples", "vector_text",
+    "nested_reader", "parsed_json", "reader", "require_aware", "required", "tuples", "vector_text",
 })  # fmt: skip
 
 # Built-in types of annotations.

@@ -80,6 +80,7 @@ class Options:
     initialisms: tuple[str, ...] = ()
     input_base_class: str = ""
     json: str = "text"
+    json_error: str = ""
     omit_unused_models: bool = False
     overrides: tuple[Override, ...] = ()
     query_parameter_limit: int | None = None
@@ -314,6 +315,7 @@ _READERS: Final = {
     "initialisms": _texts,
     "input_base_class": _import_path,
     "json": _one_of("codec", "binary", "text"),
+    "json_error": _import_path,
     "omit_unused_models": _bool,
     "overrides": _overrides,
     "package": _package,

@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "config": {"errors"},
     "db": {"config", "errors", "validation"},
     "errors": set[str](),
-    "gen": {"input_model"},
+    "gen": {"errors", "input_model"},
     "input_model": {"errors"},
     "imports": {"client", "config", "db", "errors", "gen", "stores", "validation"},
     "langgraph": {"agentrows", "bridge", "errors", "named_objects", "validation"},

@@ -6,10 +6,12 @@ import datetime as dt
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 
+from agentrows.errors import InvalidValue
 from agentrows.input_model import InputModel
 
 from . import enums
 from .pgjson import JsonLike
+from .pgparsed import parsed_json
 from .pgvectors import PgVector, VectorLike
 
 __all__ = [
@@ -122,6 +124,8 @@ class Agent(BaseModel):
 class CrewAIFlowState(BaseModel):
     """The state of a CrewAI flow after one of its methods."""
 
+    __slots__ = ("_parsed_json",)
+
     user_id: str = Field(description="The owner of the thread.")
     thread_id: str = Field(
         description="The thread of the flow, usually the id of a session of the user.",
@@ -136,9 +140,19 @@ class CrewAIFlowState(BaseModel):
         description="When the state was deleted; NULL while the row is live.",
     )
 
+    @property
+    def parsed_state_data(self) -> JsonValue:
+        """The JSON of state_data, parsed at the first access; do not change it.
+
+        Raises InvalidValue if the text is not JSON.
+        """
+        return parsed_json(self, "state_data", "crewai_flow_state.state_data", InvalidValue)
+
 
 class CrewAIMemory(BaseModel):
     """The long-term memory of a CrewAI crew for one thread."""
+
+    __slots__ = ("_parsed_json",)
 
     user_id: str = Field(description="The owner of the thread.")
     thread_id: str = Field(
@@ -155,9 +169,19 @@ class CrewAIMemory(BaseModel):
         description="When the memory was deleted; NULL while the row is live.",
     )
 
+    @property
+    def parsed_memory_data(self) -> JsonValue:
+        """The JSON of memory_data, parsed at the first access; do not change it.
+
+        Raises InvalidValue if the text is not JSON.
+        """
+        return parsed_json(self, "memory_data", "crewai_agent_memory.memory_data", InvalidValue)
+
 
 class Event(BaseModel):
     """One message or step of a session."""
+
+    __slots__ = ("_parsed_json",)
 
     id: str = Field(description="Chosen by the application; unique for the user.")
     user_id: str = Field(description="The owner of the event.")
@@ -173,9 +197,19 @@ class Event(BaseModel):
         description="When the event was deleted, after which its id cannot be reused; NULL while the row is live.",
     )
 
+    @property
+    def parsed_data(self) -> JsonValue:
+        """The JSON of data, parsed at the first access; do not change it.
+
+        Raises InvalidValue if the text is not JSON.
+        """
+        return parsed_json(self, "data", "event.data", InvalidValue)
+
 
 class Memory(BaseModel):
     """A fact that an agent has stored about a user."""
+
+    __slots__ = ("_parsed_json",)
 
     id: str = Field(description="Chosen by the application, or a random UUID.")
     agent_name: str | None = Field(
@@ -197,6 +231,14 @@ class Memory(BaseModel):
         description="The number of searches that returned the memory; NULL counts as 0.",
     )
 
+    @property
+    def parsed_metadata(self) -> JsonValue:
+        """The JSON of metadata, parsed at the first access; do not change it.
+
+        Raises InvalidValue if the text is not JSON.
+        """
+        return parsed_json(self, "metadata", "memory.metadata", InvalidValue)
+
 
 class PushConfig(BaseModel):
     """A push notification configuration of A2A for a task, which need not be stored."""
@@ -215,6 +257,8 @@ class PushConfig(BaseModel):
 class PushNotification(BaseModel):
     """A push notification configuration of A2A: the address to which the progress of a task is reported."""
 
+    __slots__ = ("_parsed_json",)
+
     id: str = Field(description="Chosen by the application; unique for the task.")
     task_id: str = Field(description="The task that is reported.")
     data: str = Field(description="The push notification configuration of A2A as JSON text.")
@@ -228,6 +272,14 @@ class PushNotification(BaseModel):
     protocol_version: str | None = Field(
         description="The A2A version of data, such as 1.0; NULL for a row older than this column.",
     )
+
+    @property
+    def parsed_data(self) -> JsonValue:
+        """The JSON of data, parsed at the first access; do not change it.
+
+        Raises InvalidValue if the text is not JSON.
+        """
+        return parsed_json(self, "data", "push_notification.data", InvalidValue)
 
 
 class Session(BaseModel):
@@ -767,6 +819,8 @@ class LockedTools(BaseModel):
 class MemoryHit(BaseModel):
     """A memory that a search returned, with its score."""
 
+    __slots__ = ("_parsed_json",)
+
     id: str = Field(description="Chosen by the application, or a random UUID.")
     agent_name: str | None = Field(
         description="The agent that stored the memory. Some writers replace - with _ in it.",
@@ -787,6 +841,14 @@ class MemoryHit(BaseModel):
     score: float = Field(
         description="The cosine similarity to the embedding of the search, in [-1, 1]; 0 without an embedding. In a search by words their rank, in [0, 1); by both, the sum of 1 / (60 + place) over both results.",
     )
+
+    @property
+    def parsed_metadata(self) -> JsonValue:
+        """The JSON of metadata, parsed at the first access; do not change it.
+
+        Raises InvalidValue if the text is not JSON.
+        """
+        return parsed_json(self, "metadata", "MemoryHit.metadata", InvalidValue)
 
 
 class MemoryState(BaseModel):
@@ -1110,6 +1172,8 @@ class SourceWriteKey(BaseModel):
 class StoreHit(BaseModel):
     """An item that a search returned, with its score."""
 
+    __slots__ = ("_parsed_json",)
+
     namespace: str = Field(
         description="The labels of the namespace with dots between them; empty for the root.",
     )
@@ -1127,9 +1191,19 @@ class StoreHit(BaseModel):
         description="The cosine similarity, the negative distance or the inner product; None for a vector of norm zero, which has no cosine.",
     )
 
+    @property
+    def parsed_value(self) -> JsonValue:
+        """The JSON of value, parsed at the first access; do not change it.
+
+        Raises InvalidValue if the text is not JSON.
+        """
+        return parsed_json(self, "value", "StoreHit.value", InvalidValue)
+
 
 class StoreItem(BaseModel):
     """A JSON document of a user."""
+
+    __slots__ = ("_parsed_json",)
 
     namespace: str = Field(
         description="The labels of the namespace with dots between them; empty for the root.",
@@ -1145,9 +1219,19 @@ class StoreItem(BaseModel):
     created_at: dt.datetime = Field(description="When the item was first stored.")
     updated_at: dt.datetime = Field(description="When the value was last stored.")
 
+    @property
+    def parsed_value(self) -> JsonValue:
+        """The JSON of value, parsed at the first access; do not change it.
+
+        Raises InvalidValue if the text is not JSON.
+        """
+        return parsed_json(self, "value", "StoreItem.value", InvalidValue)
+
 
 class Task(BaseModel):
     """An A2A task: a unit of work that an agent does for a session."""
+
+    __slots__ = ("_parsed_json",)
 
     id: str = Field(description="Chosen by the application; unique across all users.")
     data: str = Field(description="The A2A task as JSON text.")
@@ -1167,6 +1251,14 @@ class Task(BaseModel):
     user_id: str | None = Field(
         description="The owner of the task; NULL for a row older than this column whose session does not determine the owner.",
     )
+
+    @property
+    def parsed_data(self) -> JsonValue:
+        """The JSON of data, parsed at the first access; do not change it.
+
+        Raises InvalidValue if the text is not JSON.
+        """
+        return parsed_json(self, "data", "Task.data", InvalidValue)
 
 
 class TaskEvent(BaseModel):
@@ -1338,6 +1430,8 @@ class VectorSchema(BaseModel):
 class VersionedTask(BaseModel):
     """A task with its version and the columns by which tasks are listed."""
 
+    __slots__ = ("_parsed_json",)
+
     id: str = Field(description="Chosen by the application; unique across all users.")
     data: str = Field(description="The A2A task as JSON text.")
     session_id: str | None = Field(
@@ -1355,6 +1449,14 @@ class VersionedTask(BaseModel):
     version: int = Field(
         description="The number of times that save_task and cancel_task stored the task.",
     )
+
+    @property
+    def parsed_data(self) -> JsonValue:
+        """The JSON of data, parsed at the first access; do not change it.
+
+        Raises InvalidValue if the text is not JSON.
+        """
+        return parsed_json(self, "data", "VersionedTask.data", InvalidValue)
 
 
 class WriteDigest(BaseModel):

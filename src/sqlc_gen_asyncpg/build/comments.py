@@ -3,6 +3,7 @@
 -- py: batch ARGUMENT MODEL    the arrays are columns of MODEL; the function takes a sequence
 -- py: param NAME TYPE         the type of a parameter: datetime?  text[]?  text?[]
 -- py: column NAME TYPE        the type of a column of the result, in the same notation
+-- py: json COLUMN             the row has a property parsed_COLUMN: the JSON of this text column
 -- py: row NAME                the name of the row model; queries with equal rows may share it
 -- py: doc MODEL TEXT          the docstring of the model of `row` or `batch`; for MODEL.FIELD, the
                                description of a field. More lines for one of them go on with it
@@ -71,6 +72,7 @@ class Directives:
     params: Mapping[str, TypeText] = field(default_factory=dict[str, TypeText])
     columns: Mapping[str, TypeText] = field(default_factory=dict[str, TypeText])
     model_docs: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    json: tuple[str, ...] = ()
     row: str = ""
     order: OrderBy | None = None
     one: bool = False
@@ -150,6 +152,7 @@ def parse_comments(comments: tuple[str, ...], own: FileComments | None = None) -
         params=parsed.params,
         columns=parsed.columns,
         model_docs={target: tuple(lines) for target, lines in parsed.model_docs.items()},
+        json=tuple(parsed.json),
         row=parsed.row,
         order=parsed.order,
         one="one!" in parsed.flags,
@@ -167,6 +170,7 @@ class _CommentParts:
     params: dict[str, TypeText] = field(default_factory=dict[str, TypeText])
     columns: dict[str, TypeText] = field(default_factory=dict[str, TypeText])
     model_docs: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    json: list[str] = field(default_factory=list[str])
     row: str = ""
     order: OrderBy | None = None
     flags: set[str] = field(default_factory=set[str])
@@ -175,7 +179,10 @@ class _CommentParts:
         """Add a line of documentation, or a directive."""
         if not line.lstrip().startswith("py:"):
             self.doc.append(line)
-            return
+        else:
+            self._add_directive(line)
+
+    def _add_directive(self, line: str) -> None:
         match line.strip().removeprefix("py:").split():
             case ["batch", argument, model] if self.batch is None:
                 self.batch = Batch(_python_name(argument), _class_name(line, model))
@@ -185,6 +192,8 @@ class _CommentParts:
                 self.columns[name] = parse_type(" ".join(words))
             case ["doc", target, *words] if words:
                 self.model_docs.setdefault(target, []).append(" ".join(words))
+            case ["json", name] if name not in self.json:
+                self.json.append(name)
             case ["row", name] if not self.row:
                 self.row = _class_name(line, name)
             case ["order", "by", argument, "over", *words] if self.order is None:
@@ -196,8 +205,8 @@ class _CommentParts:
             case _:
                 raise Refused(
                     f"-- {line.strip()} is unknown or repeated; the directives are: batch "
-                    "ARGUMENT MODEL, param NAME TYPE, column NAME TYPE, row NAME, order by "
-                    "ARGUMENT over (COLUMN, …), doc MODEL TEXT, one!, iterator, file"
+                    "ARGUMENT MODEL, param NAME TYPE, column NAME TYPE, json COLUMN, row NAME, "
+                    "order by ARGUMENT over (COLUMN, …), doc MODEL TEXT, one!, iterator, file"
                 )
 
 

@@ -26,6 +26,10 @@ class NamedModels:
     models: dict[str, ir.Model]
     documented: set[str] = field(default_factory=set[str])
     """The models and the fields, as `Model.field`, that have a directive `doc`."""
+    parsed: dict[str, dict[str, ir.ParsedJson]] = field(
+        default_factory=dict[str, "dict[str, ir.ParsedJson]"]
+    )
+    """The properties of the directive `json`, by the name of the model."""
 
     def share(self, model: ir.Model) -> None:
         """Add a model, or check that the existing one of its name has the same fields.

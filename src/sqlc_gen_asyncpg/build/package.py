@@ -10,6 +10,7 @@ from sqlc_gen_asyncpg.build.comments import read_file_comments
 from sqlc_gen_asyncpg.build.context import NamedModels
 from sqlc_gen_asyncpg.build.docstrings import apply_docstrings
 from sqlc_gen_asyncpg.build.module_names import check_models, check_module
+from sqlc_gen_asyncpg.build.parsed_json import apply_parsed_json
 from sqlc_gen_asyncpg.build.query import BuiltQuery, build_query
 from sqlc_gen_asyncpg.build.unused_options import report_unused_options
 from sqlc_gen_asyncpg.errors import GeneratorError, Report
@@ -57,10 +58,13 @@ def build(request: protocol.Request, directory: str = "") -> ir.Package:
         sqlc_version=request.sqlc_version,
         str_enum=options.emit_str_enum,
         enums=tuple(catalog.enums[name] for name in sorted(catalog.enums)),
-        models=(
-            *catalog.composite_models.values(),
-            *sorted(models, key=lambda model: model.name),
-            *(model for model in named if not model.is_composite),
+        models=apply_parsed_json(
+            (
+                *catalog.composite_models.values(),
+                *sorted(models, key=lambda model: model.name),
+                *(model for model in named if not model.is_composite),
+            ),
+            named_models.parsed,
         ),
         modules=modules,
         imports=dict(sorted(catalog.overrides.imports.items())),

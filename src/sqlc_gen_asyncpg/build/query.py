@@ -13,6 +13,7 @@ from sqlc_gen_asyncpg.build.copy import copy_target
 from sqlc_gen_asyncpg.build.function_rows import expand_function_rows
 from sqlc_gen_asyncpg.build.orders import order_of
 from sqlc_gen_asyncpg.build.parameters import arguments_and_binds, params_model
+from sqlc_gen_asyncpg.build.parsed_json import add_parsed_json
 from sqlc_gen_asyncpg.build.places import QueryPlace
 from sqlc_gen_asyncpg.build.query_types import analyse
 from sqlc_gen_asyncpg.build.results import query_result
@@ -106,6 +107,7 @@ def _build(
         raise Refused(f"PostgreSQL refuses it: {context.analysis.type_errors[0]}")
     function = _function(context)
     _document_models(context)
+    add_parsed_json(context, function.result)
     return BuiltQuery(function, tuple(context.models), directives.file_doc, where)
 
 
@@ -156,6 +158,9 @@ def _check_command(context: QueryContext) -> None:
     if directives.order and command not in {":one", ":many"}:
         message = f"-- py: order by goes with :one and :many, not with {command}"
         raise Refused(message, directive="order by")
+    if directives.json and command not in _WITH_RESULT:
+        message = f"-- py: json goes with :one and :many, not with {command}"
+        raise Refused(message, directive="json")
     if directives.row and command not in _WITH_RESULT:
         message = f"-- py: row goes with :one and :many, not with {command}"
         raise Refused(message, directive="row")

@@ -32,6 +32,7 @@ _LOCAL: Final = {
         "Converted Encoder Given PgJson PgJsonText PgVectorList json_object json_text vector_text"
     ),
     ".pgjson": "JsonLike",
+    ".pgparsed": "parsed_json",
     ".pgvectors": "PgVector VectorLike",
 }
 _INSTALLED: Final = frozenset({

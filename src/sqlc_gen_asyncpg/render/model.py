@@ -25,11 +25,15 @@ def render_model(
     if config:
         config_dict = imports.named("ConfigDict")
         lines += [*call(f"model_config = {config_dict}(", config, ")", 4), ""]
+    if model.parsed:
+        lines += ['    __slots__ = ("_parsed_json",)', ""]
     for field in model.fields:
         annotation = imports.named(field.annotation)
         if inside_models:
             annotation = annotation.replace("models.", "")
         lines += _field(field, annotation, imports)
+    for parsed in model.parsed:
+        lines += _parsed(parsed, imports, documented=bool(model.doc))
     while not lines[-1]:
         lines.pop()
     return lines if len(lines) > 1 else [*lines, "    pass"]
@@ -61,3 +65,20 @@ def _field(field: ir.Field, annotation: str, imports: Imports) -> list[str]:
     if field.default_none:
         items.insert(0, "default=None")
     return call(f"{head} = {imports.named('Field')}(", items, ")", 4)
+
+
+def _parsed(parsed: ir.ParsedJson, imports: Imports, *, documented: bool) -> list[str]:
+    function, error = imports.named("parsed_json"), imports.named(parsed.error)
+    arguments = ["self", string(parsed.field), string(parsed.column), error]
+    doc = (
+        f"The JSON of {parsed.field}, parsed at the first access; do not change it.",
+        "",
+        f"Raises {error} if the text is not JSON.",
+    )
+    return [
+        "",
+        "    @property",
+        f"    def {parsed.name}(self) -> {imports.named('JsonValue')}:",
+        *docstring(doc if documented else (), 8),
+        *call(f"return {function}(", arguments, ")", 8),
+    ]

@@ -26,6 +26,7 @@ _SECRET: Final = re.compile(
 
 # Classes and functions that the option `docstrings: none` leaves without one.
 _BARE_CLASS: Final = re.compile(r'^class .*:\n(?!    r?""")', re.MULTILINE)
+_BARE_METHOD: Final = re.compile(r'^    def .* -> .*:\n(?!        r?""")', re.MULTILINE)
 _BARE_FUNCTION: Final = re.compile(r'^(?:async def .*|\)) -> .*:\n(?!    r?""")', re.MULTILINE)
 
 # Modules that are written where another one imports from them.
@@ -36,6 +37,7 @@ _EXTRAS: Final = (
     "pghalfvectors",
     "pgjson",
     "pgorders",
+    "pgparsed",
     "pgrows",
     "pgvalues",
     "pgvectors",
@@ -94,6 +96,7 @@ def _noqa(lines: list[str], *, written: bool) -> list[str]:
     text = "\n".join(lines)
     rules = {
         "D101": written and bool(_BARE_CLASS.search(text)),
+        "D102": written and bool(_BARE_METHOD.search(text)),
         "D103": written and bool(_BARE_FUNCTION.search(text)),
         "E501": any(width(line) > WIDTH for line in lines),
         "S105": bool(_SECRET.search(text)),

@@ -44,9 +44,7 @@ def read_catalog(
     for converter in options.converters:
         with report.catch(f"options: converters: {converter.name}"):
             overrides.add_converter(converter)
-    if options.input_base_class:
-        with report.catch("options: input_base_class"):
-            overrides.set_input_base_class(options.input_base_class)
+    _import_classes(options, overrides, report)
     request = _read_files(catalog, request, report, directory)
     for schema in request.schemas:
         for table in schema.tables:
@@ -66,6 +64,16 @@ def row_field(catalog: Catalog, column: protocol.Column, name: str, py_type: Typ
     field_name = renamed or naming.field_name(name)
     alias = name if field_name != name else ""
     return ir.Field(field_name, py_type.row, alias, " ".join(catalog.comment(column).split()))
+
+
+def _import_classes(options: Options, overrides: TypeOverrides, report: Report) -> None:
+    """Import the classes of the application that models of arguments and properties use."""
+    if options.input_base_class:
+        with report.catch("options: input_base_class"):
+            overrides.set_input_base_class(options.input_base_class)
+    if options.json_error:
+        with report.catch("options: json_error"):
+            overrides.set_json_error(options.json_error)
 
 
 def _add_types(catalog: Catalog, schema: protocol.Schema, report: Report) -> None:

@@ -40,7 +40,8 @@ class TypeOverrides:
     """The types of overrides and converters, and the names that generated code imports for them.
 
     `json` and `vector` are the options of these names. `enums` are those declared for text columns,
-    and `input_base_class` is the name of the class that models of arguments inherit.
+    `input_base_class` is the name of the class that models of arguments inherit, and `json_error`
+    that of the error for text that is not JSON.
     """
 
     json: str
@@ -49,6 +50,7 @@ class TypeOverrides:
     converters: dict[str, PyType] = field(default_factory=dict[str, PyType])
     imports: dict[str, str] = field(default_factory=dict[str, str])
     input_base_class: str = ""
+    json_error: str = "ValueError"
 
     def wire_format_type(self, pg_type: str) -> PyType | None:
         """Return the type of JSON or of a vector that an option sends as text."""
@@ -93,6 +95,10 @@ class TypeOverrides:
     def set_input_base_class(self, path: str) -> None:
         """Import the class that models of arguments inherit."""
         self.input_base_class = self._import(path)
+
+    def set_json_error(self, path: str) -> None:
+        """Import the class of the error for text that is not JSON."""
+        self.json_error = self._import(path)
 
     def add_converter(self, converter: Converter) -> None:
         """Add a converter's type, and import its two functions."""

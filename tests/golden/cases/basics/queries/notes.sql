@@ -120,3 +120,16 @@ DELETE FROM notes;
 
 -- name: FindUsers :many
 SELECT name FROM app.users WHERE id = sqlc.narg('id') OR sqlc.narg('id') IS NULL ORDER BY id;
+
+-- name: SetBody :one
+-- py: json body
+UPDATE notes SET body = @body WHERE id = @id RETURNING *;
+
+-- name: ListRemarks :many
+-- py: row Remark
+-- py: json text
+SELECT id, body AS text, title FROM notes;
+
+-- name: ListDrafts :many
+-- py: json class
+SELECT title AS class, body FROM notes;

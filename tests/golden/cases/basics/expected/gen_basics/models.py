@@ -10,9 +10,10 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from . import enums
+from .pgparsed import parsed_json
 from .pgvectors import PgVector
 
-__all__ = ["AppUser", "Note", "NoteSummary", "Title"]
+__all__ = ["AppUser", "Note", "NoteSummary", "Remark", "Title"]
 
 
 class AppUser(BaseModel):
@@ -30,6 +31,8 @@ class Note(BaseModel):
     """
 
     model_config = ConfigDict(allow_inf_nan=True)
+
+    __slots__ = ("_parsed_json",)
 
     id: UUID
     user_id: int
@@ -51,6 +54,14 @@ class Note(BaseModel):
     raw: bytes | None
     address: IPv4Interface | IPv6Interface | IPv4Address | IPv6Address | None
 
+    @property
+    def parsed_body(self) -> JsonValue:
+        """The JSON of body, parsed at the first access; do not change it.
+
+        Raises ValueError if the text is not JSON.
+        """
+        return parsed_json(self, "body", "notes.body", ValueError)
+
 
 class Title(BaseModel):
     """A row of titles."""
@@ -64,3 +75,21 @@ class NoteSummary(BaseModel):
 
     total: int
     sad: int
+
+
+class Remark(BaseModel):
+    """A row of ListRemarks."""
+
+    __slots__ = ("_parsed_json",)
+
+    id: UUID
+    text: str | None
+    title: str = Field(description='What it is about, in "one" line.')
+
+    @property
+    def parsed_text(self) -> JsonValue:
+        """The JSON of text, parsed at the first access; do not change it.
+
+        Raises ValueError if the text is not JSON.
+        """
+        return parsed_json(self, "text", "Remark.text", ValueError)

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
 from . import enums, models
 from .dbtx import DBTX, CursorDBTX, affected, nested_reader, reader, require_aware, required
 from .pgjson import JsonLike
+from .pgparsed import parsed_json
 from .pgvectors import PgVector
 
 __all__ = [
@@ -36,18 +37,22 @@ __all__ = [
     "INSERT_USER",
     "LAST_PRICE",
     "LIST_BY_IDS",
+    "LIST_DRAFTS",
     "LIST_MOODS",
     "LIST_MOOD_LISTS",
     "LIST_NOTES",
     "LIST_NOTES_WITH_USERS",
+    "LIST_REMARKS",
     "LIST_TITLES",
     "LIST_TITLE_ROWS",
     "LIST_USERS_ONLY",
     "RENAME_NOTE",
     "SEARCH_NOTES",
+    "SET_BODY",
     "SUMMARY",
     "SUMMARY_OF_USER",
     "ListByIdsRow",
+    "ListDraftsRow",
     "ListNotesWithUsersRow",
     "SearchNotesRow",
     "count_notes",
@@ -70,15 +75,18 @@ __all__ = [
     "iter_list_titles",
     "last_price",
     "list_by_ids",
+    "list_drafts",
     "list_mood_lists",
     "list_moods",
     "list_notes",
     "list_notes_with_users",
+    "list_remarks",
     "list_title_rows",
     "list_titles",
     "list_users_only",
     "rename_note",
     "search_notes",
+    "set_body",
     "summary",
     "summary_of_user",
 ]
@@ -106,6 +114,29 @@ class SearchNotesRow(BaseModel):
     one: int
     score: float | None
     title: str = Field(description='What it is about, in "one" line.')
+
+
+class ListDraftsRow(BaseModel):
+    """A row of ListDrafts."""
+
+    model_config = ConfigDict(validate_by_alias=True, validate_by_name=True)
+
+    __slots__ = ("_parsed_json",)
+
+    class_: str = Field(
+        validation_alias="class",
+        serialization_alias="class",
+        description='What it is about, in "one" line.',
+    )
+    body: str | None
+
+    @property
+    def parsed_class_(self) -> JsonValue:
+        """The JSON of class_, parsed at the first access; do not change it.
+
+        Raises ValueError if the text is not JSON.
+        """
+        return parsed_json(self, "class_", "ListDraftsRow.class", ValueError)
 
 
 _INT: Final[TypeAdapter[int]] = TypeAdapter(int)
@@ -160,6 +191,10 @@ _READ_APP_USER: Final = reader(models.AppUser, _LIST_NOTES_WITH_USERS_ROW_USERS_
 _SEARCH_NOTES_ROW_COLUMNS: Final = ("id", "one", "score", "title")
 _READ_SEARCH_NOTES_ROW: Final = reader(SearchNotesRow, _SEARCH_NOTES_ROW_COLUMNS)
 _LIST_UUID: Final[TypeAdapter[list[UUID]]] = TypeAdapter(list[UUID])
+_REMARK_COLUMNS: Final = ("id", "text", "title")
+_READ_REMARK: Final = reader(models.Remark, _REMARK_COLUMNS)
+_LIST_DRAFTS_ROW_COLUMNS: Final = ("class_", "body")
+_READ_LIST_DRAFTS_ROW: Final = reader(ListDraftsRow, _LIST_DRAFTS_ROW_COLUMNS)
 
 INSERT_USER: Final = """-- name: InsertUser :one
 INSERT INTO app.users (name, level) VALUES ($1, $2) RETURNING id"""
@@ -557,3 +592,35 @@ async def find_users(db: DBTX, /, *, id: int | None = None) -> list[str]:
     rows = await db.fetch(FIND_USERS, id)
     found = [row[0] for row in rows]
     return _LIST_STR.validate_python(found)
+
+
+SET_BODY: Final = """-- name: SetBody :one
+UPDATE notes SET body = $1 WHERE id = $2 RETURNING id, user_id, title, body, mood, moods, tags, data, price, embedding, created_at, due, at_time, local, took, raw, address"""
+
+
+async def set_body(db: DBTX, /, *, body: str | None, id: UUID) -> models.Note | None:
+    """Run SetBody and return its row."""
+    row = await db.fetchrow(SET_BODY, body, id)
+    if row is None:
+        return None
+    return _READ_NOTE(row)
+
+
+LIST_REMARKS: Final = """-- name: ListRemarks :many
+SELECT id, body AS text, title FROM notes"""
+
+
+async def list_remarks(db: DBTX, /) -> list[models.Remark]:
+    """Run ListRemarks and return its rows."""
+    rows = await db.fetch(LIST_REMARKS)
+    return [_READ_REMARK(row) for row in rows]
+
+
+LIST_DRAFTS: Final = """-- name: ListDrafts :many
+SELECT title AS class, body FROM notes"""
+
+
+async def list_drafts(db: DBTX, /) -> list[ListDraftsRow]:
+    """Run ListDrafts and return its rows."""
+    rows = await db.fetch(LIST_DRAFTS)
+    return [_READ_LIST_DRAFTS_ROW(row) for row in rows]
