@@ -219,7 +219,9 @@ def _table(catalog: Catalog, schema: str, table: protocol.Table) -> TableModel:
                 )
             fields[field.name] = field
     title = _table_title(catalog, schema, table.name)
-    with report.catch(f"table {full_name}"):
+    with report.catch(
+        catalog.positions.place(f"table {full_name}", "relation", schema, table.name)
+    ):
         keys = (full_name, f"{schema}.{table.name}")
         title = naming.renamed(catalog.options.rename, keys, "class") or title
     doc = _lines(table.comment) or (f"A row of {full_name}.",)
