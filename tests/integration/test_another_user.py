@@ -209,7 +209,8 @@ async def store_all(client: PostgresClient, user: str) -> None:
         if method == "store_push_notification":
             mine = {**mine, "id": f"c-{user}" if user == "juno" else "c-1", "data": f"of {user}"}
         if method == "store_feedback":
-            mine = {**mine, "idempotency_key": "f-1" if user == "mira" else "f-juno"}
+            key = "f-1" if user == "mira" else "f-juno"
+            mine = {**mine, "idempotency_key": key, "event_id": f"e-of-{user}"}
         if method != "record_share_access":
             await call(client, method, mine)
     await client.db.execute(
