@@ -516,7 +516,7 @@ class Case:
         return self.argument if self.field is None else f"{self.argument}[0].{self.field}"
 
 
-FUNCTIONS: Final = ("on_progress",)
+FUNCTIONS: Final = ("embed", "on_progress")
 """Arguments that are called: a value that can be called may raise an error of its own."""
 
 

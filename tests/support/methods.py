@@ -90,8 +90,10 @@ METHODS: Final[dict[str, dict[str, Arguments]]] = {
         "count_events": {"session_id": "s-1", **MIRA},
         "list_events_for_session": {"session_id": "s-1", **MIRA},
         "stream_events_for_session": {"session_id": "s-1", **MIRA},
-        "search_events": {"text": "tea", "session_id": "s-1", **MIRA},
         "delete_event": {"id": "e-1", **MIRA},
+    },
+    "event search": {
+        "search_events": {"text": "tea", "session_id": "s-1", **MIRA},
     },
     "conversations": {
         "append_items": {"session_id": "s-1", "agent_id": "travel", "items": ["{}"], **MIRA},
