@@ -72,12 +72,14 @@ def _property(context: QueryContext, model: ir.Model, name: str, line: str) -> i
             directive=f"json {name}",
         )
     parsed = f"parsed_{field.name}"
-    if any(parsed in {each.name, each.alias} for each in model.fields):
-        raise Refused(
-            f"{line}: {model.name} has a field {parsed}; give that column another name with AS, or "
-            "with the option rename",
-            directive=f"json {name}",
-        )
+    # The class body uses the built-in property below its fields.
+    for taken in (parsed, "property"):
+        if any(taken in {each.name, each.alias} for each in model.fields):
+            raise Refused(
+                f"{line}: {model.name} has a field {taken}; give that column another name with AS, "
+                "or with the option rename",
+                directive=f"json {name}",
+            )
     tables = context.catalog.tables
     table = next((key for key in tables if tables[key].model.name == model.name), None)
     owner = context.catalog.full_name(table) if table else model.name

@@ -24,6 +24,11 @@ REFUSED: Final = {
         "-- py: json body\nSELECT * FROM note",
         "Note has a field parsed_body; give that column another name with AS, or with the option",
     ),
+    "Property": (
+        ":many",
+        "-- py: json body\nSELECT id, body, about AS property FROM note",
+        "has a field property; give that column another name with AS",
+    ),
     "Absent": (
         ":many",
         "-- py: json data\nSELECT id, body FROM note",
