@@ -371,9 +371,7 @@ async def test_service_opens_after_an_earlier_failure(
         with pytest.raises(ConfigError, match="AGENTROWS_DATABASE_URL"):
             await create(service)
     await service.close()
-    service = SessionService.from_dsn(
-        settings=Settings(migrations="off", database_url=migrated)  # type: ignore[arg-type]
-    )
+    service = SessionService.from_dsn(settings=Settings(migrations="off", database_url=migrated))
     assert (await create(service)).id == "s-1"
     await service.close()
 
