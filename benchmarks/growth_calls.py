@@ -55,13 +55,15 @@ class Middle:
         self._db = client.db
         self.number = number
 
-    async def row(self, model: type[Any], table: str, key: str, prefix: str = "") -> Any:
-        """Return the row with the key of this prefix and number."""
+    async def row(
+        self, model: type[Any], table: str, key: str, prefix: str = "", **other: object
+    ) -> Any:
+        """Return the row with the key of this prefix and number, and values of other tables."""
         value: object = f"{prefix}{self.number}" if prefix else self.number + 1
         row = await self._db.fetchrow(f"SELECT * FROM {table} WHERE {key} = $1", value)
         if row is None:
             raise RuntimeError(f"no {table} {value}")
-        return model.model_construct(**row)
+        return model.model_construct(**row, **other)
 
 
 async def _agents_and_tools(c: PostgresClient, middle: Middle) -> dict[str, Call]:
@@ -149,7 +151,7 @@ async def _events_and_tasks(c: PostgresClient, middle: Middle) -> dict[str, Call
 async def _of_tasks_and_sessions(c: PostgresClient, middle: Middle) -> dict[str, Call]:
     push = await middle.row(models.PushNotification, "push_notification", "id", "p-")
     share = await middle.row(models.SessionShare, "session_share", "id")
-    feedback = await middle.row(models.Feedback, "feedback", "id")
+    feedback = await middle.row(models.Feedback, "feedback", "id", event_id=None, task_id=None)
 
     def configs(task: str, user: str, **how: Any) -> Call:
         return _bound(c.list_push_notifications, task, user_id=user, limit=PAGE, **how)

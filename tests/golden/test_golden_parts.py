@@ -43,9 +43,9 @@ FROM place;
 SELECT id FROM place TABLESAMPLE bernoulli (@percent) REPEATABLE (@seed);
 """
 SIGNATURES = [
-    "at: int | None, num: int | None, upto: int | None, nums: Sequence[int] | None, street: str",
-    "id: int, home: models.Address | None, at: int | None, code: int | None",
-    "matrix: Sequence[Sequence[int]] | None",
+    "at: int, num: int | None, upto: int, nums: Sequence[int] | None, street: str | None",
+    "id: int, home: models.Address | None, at: int, code: int | None",
+    "matrix: Sequence[Sequence[int]])",
 ]
 
 
