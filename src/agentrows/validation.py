@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from datetime import UTC, datetime, timedelta
@@ -30,7 +31,7 @@ LARGEST_TEXT: Final = 256 * 2**20
 """In bytes. PostgreSQL sends a row as one message of less than 1 GiB: three texts fit."""
 LARGEST_BYTES: Final = 64 * 2**20
 """For rows that an export builds as one JSON text, in which bytes have twice this size."""
-LARGEST_BATCH: Final = 1_000_000_000
+LARGEST_BATCH_BYTES: Final = 1_000_000_000
 """In bytes, as PostgreSQL receives them: a statement is one message too."""
 ARRAY_ELEMENT_OVERHEAD: Final = 16
 """In bytes: the most that a value takes in an array besides its text."""
@@ -151,6 +152,21 @@ def check_int64(name: str, value: int) -> int:
     return value
 
 
+def check_batch_size(name: str, value: int, most: int) -> int:
+    """Return the number of rows in a batch; raise InvalidValue unless it is 1 to `most`."""
+    if not 0 < check_int64(name, value) <= most:
+        raise InvalidValue(f"{name} must be an integer of 1 to {most:,}")
+    return value
+
+
+def check_progress(name: str, function: object) -> None:
+    """Raise InvalidValue for anything but a plain function or None."""
+    if not (function is None or callable(function)):
+        raise InvalidValue(f"{name} must be a function")
+    if inspect.iscoroutinefunction(function):
+        raise InvalidValue(f"{name} must be a plain function: its result is not awaited")
+
+
 def check_number(name: str, value: float) -> float:
     """Return a number, which may be infinite; raise InvalidValue for any other value."""
     if not _is_number(value):
@@ -265,11 +281,11 @@ def check_batch(name: str, values: Iterable[Model], model: type[Model]) -> tuple
         # The test of check_row, without the cost of a call and of a formatted name for each row.
         if type(row) is not model or len(vars(row)) != field_count:
             check_row(f"{name}[{index}]", row, model)
-    if sum(map(_size_upper_bound, batch)) > LARGEST_BATCH:
+    if sum(map(_size_upper_bound, batch)) > LARGEST_BATCH_BYTES:
         size = sum(_encoded_size(name, row) for row in batch)
-        if size > LARGEST_BATCH:
+        if size > LARGEST_BATCH_BYTES:
             raise InvalidValue(
-                f"{name} must have at most {LARGEST_BATCH:,} bytes in all, got {size:,}: "
+                f"{name} must have at most {LARGEST_BATCH_BYTES:,} bytes in all, got {size:,}: "
                 "store it in several batches"
             )
     return batch

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agentrows import InvalidValue, NewMemory, Vector
-from agentrows.validation import LARGEST_BATCH, check_batch
+from agentrows.validation import LARGEST_BATCH_BYTES, check_batch
 
 LARGEST = 16_000
 
@@ -25,7 +25,7 @@ def memory(embedding: Vector | None) -> NewMemory:
 @pytest.mark.parametrize("dimensions", [768, 3072, LARGEST])
 def test_batch_above_the_limit_is_refused_at_any_dimension(dimensions: int) -> None:
     row = memory(Vector([1.0] * dimensions))
-    number = LARGEST_BATCH // (4 * dimensions)
+    number = LARGEST_BATCH_BYTES // (4 * dimensions)
 
     assert len(check_batch("memories", [row] * (number * 9 // 10), NewMemory)) == number * 9 // 10
     with pytest.raises(InvalidValue, match=r"^memories must have .* bytes in all, got 1,[0-9,]+"):
@@ -33,7 +33,7 @@ def test_batch_above_the_limit_is_refused_at_any_dimension(dimensions: int) -> N
 
 
 def test_small_embeddings_and_none_are_not_counted_as_768_dimensions() -> None:
-    number = LARGEST_BATCH // (4 * 768)
+    number = LARGEST_BATCH_BYTES // (4 * 768)
 
     for embedding in (None, Vector([1.0])):
         rows = check_batch("memories", [memory(embedding)] * number, NewMemory)
@@ -45,4 +45,4 @@ def test_embedding_assigned_as_a_list_is_counted() -> None:
     row.embedding = [1.0] * LARGEST
 
     with pytest.raises(InvalidValue, match="bytes in all"):
-        check_batch("memories", [row] * (LARGEST_BATCH // (4 * LARGEST) + 1), NewMemory)
+        check_batch("memories", [row] * (LARGEST_BATCH_BYTES // (4 * LARGEST) + 1), NewMemory)

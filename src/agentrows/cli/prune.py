@@ -29,6 +29,7 @@ STOPPED: Final = (
 UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 LONGEST_AGE_S: Final = 365_000 * 86_400
 LARGEST_BATCH: Final = 100_000
+"""The limit of PostgresClient.prune, whose module is slow to import."""
 
 Target = Annotated[
     str | None,

@@ -13,7 +13,7 @@ from agentrows.stores._pairs import check_pairs
 from agentrows.stores._vectors import check_vector
 from agentrows.validation import (
     ARRAY_ELEMENT_OVERHEAD,
-    LARGEST_BATCH,
+    LARGEST_BATCH_BYTES,
     NUL_ESCAPE,
     check_batch,
     check_choice,
@@ -165,10 +165,10 @@ def check_embeddings(
             rows.vectors.append(check_vector(f"embeddings[{index}][{ordinal}]", value))
     size = sum(4 * vector.dimensions() + 3 * ARRAY_ELEMENT_OVERHEAD for vector in rows.vectors)
     size += sum(encoded_length("items", item.value) for item in items)
-    if size > LARGEST_BATCH:
+    if size > LARGEST_BATCH_BYTES:
         raise InvalidValue(
-            f"items and embeddings must have at most {LARGEST_BATCH:,} bytes in all, got {size:,}: "
-            "store them in several batches"
+            f"items and embeddings must have at most {LARGEST_BATCH_BYTES:,} bytes in all, "
+            f"got {size:,}: store them in several batches"
         )
     return rows
 

@@ -11,7 +11,7 @@ from agentrows.gen import memory_copies as queries
 from agentrows.stores._requirements import OWN_MEMORIES, VECTORS, require
 from agentrows.stores._row_security import read_access_scope
 from agentrows.stores._vectors import check_embedding
-from agentrows.validation import check_flag, check_id, check_int64
+from agentrows.validation import check_batch_size, check_flag, check_id, check_progress
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -94,9 +94,8 @@ class MemoryCopyStore:
         if not (embed is None or callable(embed)):  # pyright: ignore[reportUnnecessaryComparison]
             raise InvalidValue("embed must be an async function")
         check_flag("dry_run", dry_run)
-        if not 0 < check_int64("batch_size", batch_size) <= LARGEST_BATCH:
-            raise InvalidValue(f"batch_size must be an integer of 1 to {LARGEST_BATCH:,}")
-        _check_progress("on_progress", on_progress)
+        check_batch_size("batch_size", batch_size, LARGEST_BATCH)
+        check_progress("on_progress", on_progress)
         require(self.db, VECTORS, OWN_MEMORIES)
         await read_access_scope(self.db.repeatable, "copy_memories")
         target = _Target(to_model, self.db.options.memory_text_config)
@@ -269,10 +268,3 @@ def _check_models(to_model: str, from_model: str | None) -> None:
     check_id("to_model", to_model)
     if from_model is not None and check_id("from_model", from_model) == to_model:
         raise InvalidValue("from_model must be another model than to_model")
-
-
-def _check_progress(name: str, function: object) -> None:
-    if not (function is None or callable(function)):
-        raise InvalidValue(f"{name} must be a function")
-    if inspect.iscoroutinefunction(function):
-        raise InvalidValue(f"{name} must be a plain function: its result is not awaited")

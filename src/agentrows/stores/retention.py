@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -17,10 +16,11 @@ from agentrows.stores._retention_rules import PRUNE_TABLES, RULES, PruneTable, f
 from agentrows.stores._row_security import read_access_scope
 from agentrows.stores._session_retention import THREADS
 from agentrows.validation import (
+    check_batch_size,
     check_choice,
     check_flag,
-    check_int64,
     check_limit,
+    check_progress,
     check_retention,
     check_texts,
 )
@@ -107,8 +107,8 @@ class RetentionStore:
         """
         check_retention("older_than", older_than)
         check_flag("dry_run", dry_run)
-        _check_batch_size("batch_size", batch_size)
-        _check_progress("on_progress", on_progress)
+        check_batch_size("batch_size", batch_size, LARGEST_BATCH)
+        check_progress("on_progress", on_progress)
         limits = _Limits.check(max_rows, time_limit)
         names = _check_tables("tables", tables)
         run = _Run(self.db, Batch(older_than, batch_size, dry_run=dry_run), limits, on_progress)
@@ -208,15 +208,3 @@ def _check_tables(name: str, tables: Iterable[PruneTable] | None) -> Sequence[Pr
     for index, table in enumerate(names):
         check_choice(f"{name}[{index}]", table, PRUNE_TABLES)
     return cast("list[PruneTable]", names)
-
-
-def _check_batch_size(name: str, value: int) -> None:
-    if not 0 < check_int64(name, value) <= LARGEST_BATCH:
-        raise InvalidValue(f"{name} must be an integer of 1 to {LARGEST_BATCH:,}")
-
-
-def _check_progress(name: str, function: object) -> None:
-    if not (function is None or callable(function)):
-        raise InvalidValue(f"{name} must be a function")
-    if inspect.iscoroutinefunction(function):
-        raise InvalidValue(f"{name} must be a plain function: its result is not awaited")
