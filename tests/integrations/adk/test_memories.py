@@ -132,6 +132,8 @@ async def test_added_events_are_found_once_and_events_without_text_never(
 
 
 async def test_deleted_memory_is_not_found(service: BaseMemoryService) -> None:
+    if not hasattr(service, "delete_memory"):
+        pytest.xfail("this release of ADK has no deletion in memory")
     await service.add_session_to_memory(session("green tea", "black tea"))
     found = await service.search_memory(app_name="my_app", user_id="mira", query="green")
     [entry] = found.memories
