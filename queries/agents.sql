@@ -34,15 +34,9 @@ RETURNING *;
 -- Return an agent.
 --
 -- No row if the agent is deleted.
+-- py: lookup
 SELECT * FROM agent
 WHERE id = @id AND deleted_at IS NULL;
-
--- name: GetAgentBatch :many
--- Return the agents of several GetAgent, each with the number of its look-up.
-SELECT agent.*, wanted.number
-FROM unnest(@id::text[]) WITH ORDINALITY AS wanted (id, number)
-INNER JOIN agent ON agent.id = wanted.id
-WHERE agent.deleted_at IS NULL;
 
 -- name: UpdateAgentConfig :one
 -- Merge a JSON object into the config of an agent: its keys replace those of the stored object.

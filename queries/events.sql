@@ -266,17 +266,10 @@ WHERE event.session_id IS NOT DISTINCT FROM input.session_id AND event.data = in
 -- Return an event of a user.
 --
 -- No row if the event is deleted.
+-- py: lookup
 -- py: json data
 SELECT * FROM event
 WHERE id = @id AND user_id = @user_id AND deleted_at IS NULL;
-
--- name: GetEventBatch :many
--- Return the events of several GetEvent, each with the number of its look-up.
-SELECT event.*, wanted.number
-FROM ROWS FROM (unnest(@id::text[]), unnest(@user_id::text[]))
-WITH ORDINALITY AS wanted (id, user_id, number)
-INNER JOIN event ON event.id = wanted.id AND event.user_id = wanted.user_id
-WHERE event.deleted_at IS NULL;
 
 -- name: CountEvents :one
 -- Count a user's events, or those of one session.

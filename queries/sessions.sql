@@ -51,16 +51,9 @@ WHERE id = @id AND user_id = @user_id;
 -- Return a user's session.
 --
 -- No row if the session is deleted.
+-- py: lookup
 SELECT * FROM session
 WHERE id = @id AND user_id = @user_id AND deleted_at IS NULL;
-
--- name: GetSessionBatch :many
--- Return the sessions of several GetSession, each with the number of its look-up.
-SELECT session.*, wanted.number
-FROM ROWS FROM (unnest(@id::text[]), unnest(@user_id::text[]))
-WITH ORDINALITY AS wanted (id, user_id, number)
-INNER JOIN session ON session.id = wanted.id AND session.user_id = wanted.user_id
-WHERE session.deleted_at IS NULL;
 
 -- name: UpdateSession :one
 -- Change the columns of a user's session that are set.

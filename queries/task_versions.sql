@@ -145,6 +145,7 @@ END;
 -- Return a user's task with its version.
 --
 -- No row if the task is deleted.
+-- py: lookup
 -- py: row VersionedTask
 -- py: json data
 -- py: doc VersionedTask A task with its version and the columns by which tasks are listed.
@@ -175,27 +176,6 @@ WHERE
     task.id = @id::text
     AND task.user_id = @user_id
     AND task.deleted_at IS NULL;
-
--- name: FindVersionedTaskBatch :many
--- Return the tasks of several FindVersionedTask, each with the number of its look-up.
-SELECT
-    task.id,
-    task.data,
-    task.session_id,
-    task.protocol_version,
-    coalesce(
-        task.agentrows_state,
-        CASE
-            WHEN pg_input_is_valid(task.data, 'jsonb') THEN task.data::jsonb #>> '{status,state}'
-        END
-    ) AS state,
-    task.agentrows_status_ns AS status_ns,
-    coalesce(task.agentrows_version, 0)::bigint AS "version!",
-    wanted.number
-FROM ROWS FROM (unnest(@id::text[]), unnest(@user_id::text[]))
-WITH ORDINALITY AS wanted (id, user_id, number)
-INNER JOIN task ON task.id = wanted.id AND task.user_id = wanted.user_id
-WHERE task.deleted_at IS NULL;
 
 -- name: ListUserTasks :many
 -- Return a user's tasks, the latest status first, those without a time last.

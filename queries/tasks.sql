@@ -84,6 +84,7 @@ WHERE task.id = @id;
 -- Return a user's task.
 --
 -- No row if the task is deleted.
+-- py: lookup
 -- py: row Task
 SELECT id, data, session_id, created_at, updated_at, deleted_at, protocol_version, user_id
 FROM task
@@ -98,36 +99,6 @@ WHERE
             HAVING
                 count(*) = 1
                 AND min(s.user_id) = @user_id
-                AND min(coalesce(s.created_at, '-infinity'::timestamptz))
-                <= coalesce(task.created_at, '-infinity'::timestamptz)
-        ))
-    );
-
--- name: GetTaskBatch :many
--- Return the tasks of several GetTask, each with the number of its look-up.
-SELECT
-    task.id,
-    task.data,
-    task.session_id,
-    task.created_at,
-    task.updated_at,
-    task.deleted_at,
-    task.protocol_version,
-    task.user_id,
-    wanted.number
-FROM ROWS FROM (unnest(@id::text[]), unnest(@user_id::text[]))
-WITH ORDINALITY AS wanted (id, user_id, number)
-INNER JOIN task ON task.id = wanted.id
-WHERE
-    task.deleted_at IS NULL
-    AND (
-        task.user_id = wanted.user_id
-        OR (task.user_id IS NULL AND EXISTS (
-            SELECT 1 FROM session AS s
-            WHERE s.id = task.session_id
-            HAVING
-                count(*) = 1
-                AND min(s.user_id) = wanted.user_id
                 AND min(coalesce(s.created_at, '-infinity'::timestamptz))
                 <= coalesce(task.created_at, '-infinity'::timestamptz)
         ))

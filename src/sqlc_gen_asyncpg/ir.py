@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
+    "LOOKUP_BATCHES",
     "Argument",
     "BaseClass",
     "Bind",
@@ -20,6 +21,7 @@ __all__ = [
     "Enum",
     "Field",
     "Function",
+    "LookupBatch",
     "Model",
     "Module",
     "Order",
@@ -30,6 +32,9 @@ __all__ = [
     "Scalar",
     "Shape",
 ]
+
+LOOKUP_BATCHES: Final = "LOOKUP_BATCHES"
+"""The name of a module's constant with the statements of its look-ups."""
 
 Command = Literal[
     ":one",
@@ -193,6 +198,18 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
+class LookupBatch:
+    """The statement of a query over arrays of its arguments, and the name of its constant.
+
+    Its rows are those of the query, with the number of the look-up in the arrays, from 1, at the
+    end.
+    """
+
+    constant: str
+    sql: str
+
+
+@dataclass(frozen=True, slots=True)
 class Function:
     """One query; `place` is its position and its name, as problems with it are reported."""
 
@@ -211,6 +228,7 @@ class Function:
     copy: Copy | None = None
     place: str = ""
     order: Order | None = None
+    lookup: LookupBatch | None = None
 
     @property
     def statements(self) -> tuple[str, ...]:

@@ -1,16 +1,25 @@
-"""Each batch statement is its look-up over arrays of the arguments, and nothing else."""
+"""Each batch statement is its look-up for each element of the arrays, and nothing else."""
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import re
-from pathlib import Path
 
 import pytest
 
+from agentrows import gen
+from agentrows.gen.sessions import GET_SESSION, GET_SESSION_BATCH
 from agentrows.stores._lookup_batches import LOOKUP_BATCHES
-from policy.checks.owner_scope import read_queries
 
-ROOT = Path(__file__).parents[2]
+BATCH = re.compile(
+    r"-- name: (?P<name>\w+)Batch :many\n"
+    r"SELECT found\.\*, wanted\.number\n"
+    r"FROM ROWS FROM \((?P<arrays>unnest\(\$1::text\[\]\)(?:, unnest\(\$\d+::text\[\]\))*)\)\n"
+    r"WITH ORDINALITY AS wanted \((?P<columns>(?:arg\d+, )+)number\)\n"
+    r"CROSS JOIN LATERAL \(\n(?P<lookup>.*)\n\) AS found",
+    re.DOTALL,
+)
 
 
 def _name(sql: str) -> str:
@@ -18,78 +27,54 @@ def _name(sql: str) -> str:
     return sql.partition("\n")[0].split()[2]
 
 
-TEXTS = {
-    query.name: query.sql
-    for path in sorted((ROOT / "queries").glob("*.sql"))
-    for query in read_queries(path)
-}
-DECLARED = {_name(lookup): _name(batch) for lookup, batch in LOOKUP_BATCHES.items()}
-SOURCE = re.compile(
-    r"from (?:rows from \((?P<several>unnest\(@\w+::text\[\](?:\), unnest\(@\w+::text\[\])+\))\)"
-    r"|(?P<one>unnest\(@\w+::text\[\]\)))"
-    r" with ordinality as wanted \((?P<names>[\w, ]+), number\) inner join (?P<table>\w+) on "
-)
-
-
-def normalized(sql: str) -> str:
-    """The SQL without comments, line breaks, and names of tables before columns."""
-    text = re.sub(r"--.*", "", sql)
-    text = re.sub(r"\s+", " ", text).strip().rstrip(";").lower()
-    return re.sub(r"\( ", "(", re.sub(r" \)", ")", text))
-
-
-def without_table(text: str, table: str) -> str:
-    return text.replace(f"{table}.", "")
-
-
 def as_lookup(batch: str) -> str:
-    """The look-up that a batch statement runs for each element of its arrays."""
-    text = normalized(batch)
-    source = SOURCE.search(text)
-    assert source is not None, "the arrays of the arguments have to be unnested together"
-    arrays = re.findall(r"@(\w+)", source["several"] or source["one"])
-    assert arrays == source["names"].split(", "), "an array and its column differ in their name"
-    columns, rest = text[: source.start()], text[source.end() :]
-    assert columns.endswith(", wanted.number "), "the last column has to be the number"
-    condition = rest.replace(" where ", " and ", 1)
-    single = f"{columns.removesuffix(', wanted.number ')} from {source['table']} where {condition}"
-    return re.sub(r"wanted\.(\w+)", r"@\1", without_table(single, source["table"]))
+    """The look-up that a batch statement runs for each element of its arrays.
+
+    The arrays are read side by side, so the values of one row of `wanted` are those of one caller.
+    """
+    parts = BATCH.fullmatch(batch)
+    assert parts is not None, "it is no look-up for each row of the arrays"
+    numbers = re.findall(r"\$(\d+)", parts["arrays"])
+    assert numbers == [str(number) for number in range(1, len(numbers) + 1)]
+    assert re.findall(r"arg(\d+)", parts["columns"]) == numbers, "columns and arrays differ"
+    assert "$" not in parts["lookup"], "the look-up uses an array, not an element of it"
+    single = re.sub(r"\bwanted\.arg(\d+)\b", r"$\1", parts["lookup"])
+    return f"-- name: {parts['name']} :one\n{single}"
 
 
-@pytest.mark.parametrize("name", DECLARED)
-def test_batch_statement_has_the_conditions_of_its_lookup(name: str) -> None:
-    lookup, batch = normalized(TEXTS[name]), TEXTS[DECLARED[name]]
-    table = re.search(r" from (\w+) where ", lookup)
-    assert table is not None
-    # The casts are those of the arrays in the batch statement.
-    plain = without_table(lookup, table[1]).replace("::text", "")
-    assert as_lookup(batch).replace("::text", "") == plain
+@pytest.mark.parametrize(
+    ("lookup", "batch"), LOOKUP_BATCHES.items(), ids=map(_name, LOOKUP_BATCHES)
+)
+def test_batch_statement_is_its_lookup_over_arrays(lookup: str, batch: str) -> None:
+    assert as_lookup(batch) == lookup
 
 
-def test_every_batch_statement_is_declared() -> None:
-    assert sorted(DECLARED.values()) == sorted(
-        name for name, sql in TEXTS.items() if "WITH ORDINALITY AS wanted (" in sql
-    )
+def test_every_declared_lookup_may_run_in_a_batch() -> None:
+    modules = [
+        importlib.import_module(f"{gen.__name__}.{module.name}")
+        for module in pkgutil.iter_modules(gen.__path__)
+    ]
+    declared = [getattr(module, "LOOKUP_BATCHES", {}) for module in modules]
+    assert {key: each[key] for each in declared for key in each} == LOOKUP_BATCHES
 
 
 @pytest.mark.parametrize(
     ("written", "changed"),
     [
-        (
-            "ON session.id = wanted.id AND session.user_id = wanted.user_id",
-            "ON session.id = wanted.id",
-        ),
-        ("wanted.user_id\n", "ANY(@user_id::text[])\n"),
-        ("AS wanted (id, user_id, number)", "AS wanted (user_id, id, number)"),
-        ("session.deleted_at IS NULL", "true"),
+        ("user_id = wanted.arg2", "user_id IS NOT NULL"),
+        ("user_id = wanted.arg2", "user_id = ANY($2::text[])"),
+        ("user_id = wanted.arg2", "user_id = wanted.arg1"),
+        ("wanted (arg1, arg2, number)", "wanted (arg2, arg1, number)"),
+        ("FROM ROWS FROM (unnest($1::text[]), unnest($2::text[]))", "FROM unnest($1::text[])"),
+        ("deleted_at IS NULL", "true"),
         ("wanted.number", "1 AS number"),
     ],
 )
 def test_batch_with_other_conditions_is_detected(written: str, changed: str) -> None:
-    assert written in TEXTS["GetSessionBatch"]
-    broken = TEXTS["GetSessionBatch"].replace(written, changed)
+    assert written in GET_SESSION_BATCH
+    broken = GET_SESSION_BATCH.replace(written, changed)
     try:
         found = as_lookup(broken)
     except AssertionError:
         return
-    assert found != without_table(normalized(TEXTS["GetSession"]), "session")
+    assert found != GET_SESSION

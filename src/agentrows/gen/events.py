@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
-from pydantic import BaseModel, Field, TypeAdapter
+from pydantic import TypeAdapter
 
 from . import models
 from .dbtx import DBTX, CursorDBTX, affected, reader, require_aware, required
@@ -23,40 +23,19 @@ __all__ = [
     "INSERT_NEW_EVENTS",
     "LIST_EVENTS_NEWEST_FIRST",
     "LIST_EVENTS_OLDEST_FIRST",
-    "GetEventBatchRow",
+    "LOOKUP_BATCHES",
     "count_events",
     "count_stored_events",
     "delete_event",
     "find_session_digest",
     "find_tails_with_events",
     "get_event",
-    "get_event_batch",
     "insert_events",
     "insert_new_events",
     "iter_list_events_oldest_first",
     "list_events_newest_first",
     "list_events_oldest_first",
 ]
-
-
-class GetEventBatchRow(BaseModel):
-    """A row of GetEventBatch."""
-
-    id: str = Field(description="Chosen by the application; unique for the user.")
-    user_id: str = Field(description="The owner of the event.")
-    session_id: str | None = Field(
-        description="The session of the event, of the same user; NULL for an event outside of sessions.",
-    )
-    data: str = Field(description="The message as JSON text.")
-    created_at: dt.datetime | None = Field(
-        description="When the event was stored, which orders the events of a session; NULL sorts as the oldest.",
-    )
-    updated_at: dt.datetime | None
-    deleted_at: dt.datetime | None = Field(
-        description="When the event was deleted, after which its id cannot be reused; NULL while the row is live.",
-    )
-    number: int
-
 
 _INT: Final[TypeAdapter[int]] = TypeAdapter(int)
 _EVENT_COLUMNS: Final = (
@@ -69,17 +48,6 @@ _EVENT_COLUMNS: Final = (
     "deleted_at",
 )
 _READ_EVENT: Final = reader(models.Event, _EVENT_COLUMNS)
-_GET_EVENT_BATCH_ROW_COLUMNS: Final = (
-    "id",
-    "user_id",
-    "session_id",
-    "data",
-    "created_at",
-    "updated_at",
-    "deleted_at",
-    "number",
-)
-_READ_GET_EVENT_BATCH_ROW: Final = reader(GetEventBatchRow, _GET_EVENT_BATCH_ROW_COLUMNS)
 _STR_NONE: Final[TypeAdapter[str | None]] = TypeAdapter(str | None)
 _LIST_INT: Final[TypeAdapter[list[int]]] = TypeAdapter(list[int])
 
@@ -375,6 +343,14 @@ async def count_stored_events(db: DBTX, /, *, events: Sequence[models.NewEvent])
 GET_EVENT: Final = """-- name: GetEvent :one
 SELECT id, user_id, session_id, data, created_at, updated_at, deleted_at FROM event
 WHERE id = $1 AND user_id = $2 AND deleted_at IS NULL"""
+GET_EVENT_BATCH: Final = """-- name: GetEventBatch :many
+SELECT found.*, wanted.number
+FROM ROWS FROM (unnest($1::text[]), unnest($2::text[]))
+WITH ORDINALITY AS wanted (arg1, arg2, number)
+CROSS JOIN LATERAL (
+SELECT id, user_id, session_id, data, created_at, updated_at, deleted_at FROM event
+WHERE id = wanted.arg1 AND user_id = wanted.arg2 AND deleted_at IS NULL
+) AS found"""
 
 
 async def get_event(db: DBTX, /, *, id: str, user_id: str) -> models.Event | None:
@@ -386,26 +362,6 @@ async def get_event(db: DBTX, /, *, id: str, user_id: str) -> models.Event | Non
     if row is None:
         return None
     return _READ_EVENT(row)
-
-
-GET_EVENT_BATCH: Final = """-- name: GetEventBatch :many
-SELECT event.id, event.user_id, event.session_id, event.data, event.created_at, event.updated_at, event.deleted_at, wanted.number
-FROM ROWS FROM (unnest($1::text[]), unnest($2::text[]))
-WITH ORDINALITY AS wanted (id, user_id, number)
-INNER JOIN event ON event.id = wanted.id AND event.user_id = wanted.user_id
-WHERE event.deleted_at IS NULL"""
-
-
-async def get_event_batch(
-    db: DBTX,
-    /,
-    *,
-    id: Sequence[str],
-    user_id: Sequence[str],
-) -> list[GetEventBatchRow]:
-    """Return the events of several GetEvent, each with the number of its look-up."""
-    rows = await db.fetch(GET_EVENT_BATCH, id, user_id)
-    return [_READ_GET_EVENT_BATCH_ROW(row) for row in rows]
 
 
 COUNT_EVENTS: Final = """-- name: CountEvents :one
@@ -606,3 +562,6 @@ async def delete_event(db: DBTX, /, *, id: str, user_id: str) -> int:
     """Mark an event of a user as deleted."""
     status = await db.execute(DELETE_EVENT, id, user_id)
     return affected(status)
+
+
+LOOKUP_BATCHES: Final = {GET_EVENT: GET_EVENT_BATCH}

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Final
 
-from pydantic import BaseModel, Field, TypeAdapter
+from pydantic import TypeAdapter
 
 from . import models
 from .dbtx import DBTX, affected, reader, require_aware, required
@@ -30,17 +30,16 @@ __all__ = [
     "LIST_TASKS_OF_SESSIONS",
     "LOCK_EXPIRED_SESSIONS",
     "LOCK_TASKS_OF_SESSIONS",
+    "LOOKUP_BATCHES",
     "PRUNE_ROWS_OF_TASKS",
     "PRUNE_SESSIONS",
     "UPDATE_SESSION",
     "UPSERT_SESSION",
-    "GetSessionBatchRow",
     "count_expired_sessions",
     "count_sessions",
     "count_values_of_expired_sessions",
     "delete_session",
     "get_session",
-    "get_session_batch",
     "insert_session",
     "is_session_deleted",
     "list_agent_sessions_by_activity",
@@ -59,31 +58,6 @@ __all__ = [
     "upsert_session",
 ]
 
-
-class GetSessionBatchRow(BaseModel):
-    """A row of GetSessionBatch."""
-
-    id: str = Field(description="Chosen by the application; unique for the user.")
-    user_id: str = Field(description="The owner of the session.")
-    name: str | None = Field(description="The title of the session; NULL without one.")
-    agent_id: str | None = Field(
-        description="The agent of the conversation; NULL if it is unknown.",
-    )
-    source: str | None = Field(
-        description="The starter of the session: user or agent. NULL counts as user.",
-    )
-    created_at: dt.datetime | None = Field(
-        description="When the session was first stored; NULL sorts as the oldest.",
-    )
-    updated_at: dt.datetime | None = Field(
-        description="When the session was last active: stored, or given an event or a task.",
-    )
-    deleted_at: dt.datetime | None = Field(
-        description="When the session was deleted, after which its id cannot be reused; NULL while the row is live.",
-    )
-    number: int
-
-
 _SESSION_COLUMNS: Final = (
     "id",
     "user_id",
@@ -96,18 +70,6 @@ _SESSION_COLUMNS: Final = (
 )
 _READ_SESSION: Final = reader(models.Session, _SESSION_COLUMNS)
 _BOOL_NONE: Final[TypeAdapter[bool | None]] = TypeAdapter(bool | None)
-_GET_SESSION_BATCH_ROW_COLUMNS: Final = (
-    "id",
-    "user_id",
-    "name",
-    "agent_id",
-    "source",
-    "created_at",
-    "updated_at",
-    "deleted_at",
-    "number",
-)
-_READ_GET_SESSION_BATCH_ROW: Final = reader(GetSessionBatchRow, _GET_SESSION_BATCH_ROW_COLUMNS)
 _INT: Final[TypeAdapter[int]] = TypeAdapter(int)
 _IDLE_SESSION_COLUMNS: Final = ("id", "user_id", "last_used")
 _READ_IDLE_SESSION: Final = reader(models.IdleSession, _IDLE_SESSION_COLUMNS)
@@ -235,6 +197,14 @@ async def is_session_deleted(db: DBTX, /, *, id: str, user_id: str) -> bool | No
 GET_SESSION: Final = """-- name: GetSession :one
 SELECT id, user_id, name, agent_id, source, created_at, updated_at, deleted_at FROM session
 WHERE id = $1 AND user_id = $2 AND deleted_at IS NULL"""
+GET_SESSION_BATCH: Final = """-- name: GetSessionBatch :many
+SELECT found.*, wanted.number
+FROM ROWS FROM (unnest($1::text[]), unnest($2::text[]))
+WITH ORDINALITY AS wanted (arg1, arg2, number)
+CROSS JOIN LATERAL (
+SELECT id, user_id, name, agent_id, source, created_at, updated_at, deleted_at FROM session
+WHERE id = wanted.arg1 AND user_id = wanted.arg2 AND deleted_at IS NULL
+) AS found"""
 
 
 async def get_session(db: DBTX, /, *, id: str, user_id: str) -> models.Session | None:
@@ -246,26 +216,6 @@ async def get_session(db: DBTX, /, *, id: str, user_id: str) -> models.Session |
     if row is None:
         return None
     return _READ_SESSION(row)
-
-
-GET_SESSION_BATCH: Final = """-- name: GetSessionBatch :many
-SELECT session.id, session.user_id, session.name, session.agent_id, session.source, session.created_at, session.updated_at, session.deleted_at, wanted.number
-FROM ROWS FROM (unnest($1::text[]), unnest($2::text[]))
-WITH ORDINALITY AS wanted (id, user_id, number)
-INNER JOIN session ON session.id = wanted.id AND session.user_id = wanted.user_id
-WHERE session.deleted_at IS NULL"""
-
-
-async def get_session_batch(
-    db: DBTX,
-    /,
-    *,
-    id: Sequence[str],
-    user_id: Sequence[str],
-) -> list[GetSessionBatchRow]:
-    """Return the sessions of several GetSession, each with the number of its look-up."""
-    rows = await db.fetch(GET_SESSION_BATCH, id, user_id)
-    return [_READ_GET_SESSION_BATCH_ROW(row) for row in rows]
 
 
 UPDATE_SESSION: Final = """-- name: UpdateSession :one
@@ -1241,3 +1191,6 @@ async def count_values_of_expired_sessions(db: DBTX, /, *, retention: dt.timedel
     """
     value = await db.fetchval(COUNT_VALUES_OF_EXPIRED_SESSIONS, retention)
     return _INT.validate_python(required(value, "CountValuesOfExpiredSessions"))
+
+
+LOOKUP_BATCHES: Final = {GET_SESSION: GET_SESSION_BATCH}

@@ -10,7 +10,7 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Final
 
-from pydantic import BaseModel, Field, TypeAdapter
+from pydantic import TypeAdapter
 
 from . import models
 from .dbtx import DBTX, affected, reader, required
@@ -25,16 +25,15 @@ __all__ = [
     "LIST_USER_TASKS",
     "LIST_USER_TASKS_OF_SESSION",
     "LOCK_TASK",
+    "LOOKUP_BATCHES",
     "PRUNE_TASK_EVENTS",
     "PURGE_TASK",
     "SAVE_TASK",
     "UPDATE_TASK",
-    "FindVersionedTaskBatchRow",
     "count_expired_task_events",
     "count_user_tasks",
     "count_user_tasks_of_session",
     "find_versioned_task",
-    "find_versioned_task_batch",
     "list_task_events_all_users",
     "list_user_tasks",
     "list_user_tasks_of_session",
@@ -44,28 +43,6 @@ __all__ = [
     "save_task",
     "update_task",
 ]
-
-
-class FindVersionedTaskBatchRow(BaseModel):
-    """A row of FindVersionedTaskBatch."""
-
-    id: str = Field(description="Chosen by the application; unique across all users.")
-    data: str = Field(description="The A2A task as JSON text.")
-    session_id: str | None = Field(
-        description="The session of the task; NULL for a task outside of sessions.",
-    )
-    protocol_version: str | None = Field(
-        description="The A2A version of data, such as 1.0; NULL for a row older than this column.",
-    )
-    state: str | None = Field(
-        description="The state of the task in data, such as TASK_STATE_WORKING; NULL if another writer stored the task.",
-    )
-    status_ns: int | None = Field(
-        description="The time of the status in data, in nanoseconds since 1970; NULL without a time.",
-    )
-    version: int
-    number: int
-
 
 _INT_NONE: Final[TypeAdapter[int | None]] = TypeAdapter(int | None)
 _VERSIONED_TASK_COLUMNS: Final = (
@@ -78,20 +55,6 @@ _VERSIONED_TASK_COLUMNS: Final = (
     "version",
 )
 _READ_VERSIONED_TASK: Final = reader(models.VersionedTask, _VERSIONED_TASK_COLUMNS)
-_FIND_VERSIONED_TASK_BATCH_ROW_COLUMNS: Final = (
-    "id",
-    "data",
-    "session_id",
-    "protocol_version",
-    "state",
-    "status_ns",
-    "version",
-    "number",
-)
-_READ_FIND_VERSIONED_TASK_BATCH_ROW: Final = reader(
-    FindVersionedTaskBatchRow,
-    _FIND_VERSIONED_TASK_BATCH_ROW_COLUMNS,
-)
 _INT: Final[TypeAdapter[int]] = TypeAdapter(int)
 _STR_NONE: Final[TypeAdapter[str | None]] = TypeAdapter(str | None)
 _TASK_EVENT_COLUMNS: Final = ("version", "data")
@@ -317,20 +280,11 @@ WHERE
     task.id = $1::text
     AND task.user_id = $2
     AND task.deleted_at IS NULL"""
-
-
-async def find_versioned_task(db: DBTX, /, *, id: str, user_id: str) -> models.VersionedTask | None:
-    """Return a user's task with its version.
-
-    No row if the task is deleted.
-    """
-    row = await db.fetchrow(FIND_VERSIONED_TASK, id, user_id)
-    if row is None:
-        return None
-    return _READ_VERSIONED_TASK(row)
-
-
 FIND_VERSIONED_TASK_BATCH: Final = """-- name: FindVersionedTaskBatch :many
+SELECT found.*, wanted.number
+FROM ROWS FROM (unnest($1::text[]), unnest($2::text[]))
+WITH ORDINALITY AS wanted (arg1, arg2, number)
+CROSS JOIN LATERAL (
 SELECT
     task.id,
     task.data,
@@ -343,24 +297,24 @@ SELECT
         END
     ) AS state,
     task.agentrows_status_ns AS status_ns,
-    coalesce(task.agentrows_version, 0)::bigint AS "version!",
-    wanted.number
-FROM ROWS FROM (unnest($1::text[]), unnest($2::text[]))
-WITH ORDINALITY AS wanted (id, user_id, number)
-INNER JOIN task ON task.id = wanted.id AND task.user_id = wanted.user_id
-WHERE task.deleted_at IS NULL"""
+    coalesce(task.agentrows_version, 0)::bigint AS "version!"
+FROM task
+WHERE
+    task.id = wanted.arg1::text
+    AND task.user_id = wanted.arg2
+    AND task.deleted_at IS NULL
+) AS found"""
 
 
-async def find_versioned_task_batch(
-    db: DBTX,
-    /,
-    *,
-    id: Sequence[str],
-    user_id: Sequence[str],
-) -> list[FindVersionedTaskBatchRow]:
-    """Return the tasks of several FindVersionedTask, each with the number of its look-up."""
-    rows = await db.fetch(FIND_VERSIONED_TASK_BATCH, id, user_id)
-    return [_READ_FIND_VERSIONED_TASK_BATCH_ROW(row) for row in rows]
+async def find_versioned_task(db: DBTX, /, *, id: str, user_id: str) -> models.VersionedTask | None:
+    """Return a user's task with its version.
+
+    No row if the task is deleted.
+    """
+    row = await db.fetchrow(FIND_VERSIONED_TASK, id, user_id)
+    if row is None:
+        return None
+    return _READ_VERSIONED_TASK(row)
 
 
 LIST_USER_TASKS: Final = """-- name: ListUserTasks :many
@@ -671,3 +625,6 @@ async def count_expired_task_events(db: DBTX, /, *, retention: dt.timedelta) -> 
     """
     value = await db.fetchval(COUNT_EXPIRED_TASK_EVENTS, retention)
     return _INT.validate_python(required(value, "CountExpiredTaskEvents"))
+
+
+LOOKUP_BATCHES: Final = {FIND_VERSIONED_TASK: FIND_VERSIONED_TASK_BATCH}

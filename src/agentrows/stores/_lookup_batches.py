@@ -1,4 +1,4 @@
-"""Look-ups that run together while they wait for a connection, with their batch statements."""
+"""Look-ups that run together while they wait for a connection: those with `-- py: lookup`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 __all__ = ["LOOKUP_BATCHES"]
 
-LOOKUP_BATCHES: Final[Mapping[str, str]] = MappingProxyType({
-    agents.GET_AGENT: agents.GET_AGENT_BATCH,
-    events.GET_EVENT: events.GET_EVENT_BATCH,
-    sessions.GET_SESSION: sessions.GET_SESSION_BATCH,
-    task_versions.FIND_VERSIONED_TASK: task_versions.FIND_VERSIONED_TASK_BATCH,
-    tasks.GET_TASK: tasks.GET_TASK_BATCH,
-})  # fmt: skip
+LOOKUP_BATCHES: Final[Mapping[str, str]] = MappingProxyType(
+    agents.LOOKUP_BATCHES
+    | events.LOOKUP_BATCHES
+    | sessions.LOOKUP_BATCHES
+    | task_versions.LOOKUP_BATCHES
+    | tasks.LOOKUP_BATCHES
+)
 """The batch statement of each look-up, both by their SQL."""

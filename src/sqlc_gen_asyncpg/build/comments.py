@@ -10,6 +10,7 @@
 -- py: order by ARGUMENT over (COLUMN, …)
                                an argument that selects one of these orders
 -- py: one!                    a :one that always has a row
+-- py: lookup                  also write the SQL of many look-ups, over arrays of the arguments
 -- py: iterator                also write iter_<name>, which streams over a cursor
 -- py: file                    the lines above document the whole file, as they also do if a
                                blank line is below them
@@ -77,6 +78,7 @@ class Directives:
     order: OrderBy | None = None
     one: bool = False
     iterator: bool = False
+    lookup: bool = False
 
 
 def read_file_comments(
@@ -157,6 +159,7 @@ def parse_comments(comments: tuple[str, ...], own: FileComments | None = None) -
         order=parsed.order,
         one="one!" in parsed.flags,
         iterator="iterator" in parsed.flags,
+        lookup="lookup" in parsed.flags,
     )
 
 
@@ -200,13 +203,14 @@ class _CommentParts:
                 self.order = parse_order(_python_name(argument), " ".join(words))
             case ["file"] if self.doc and not self.file_doc:
                 self.file_doc, self.doc = self.doc, []
-            case ["one!" | "iterator" as flag] if flag not in self.flags:
+            case ["one!" | "iterator" | "lookup" as flag] if flag not in self.flags:
                 self.flags.add(flag)
             case _:
                 raise Refused(
                     f"-- {line.strip()} is unknown or repeated; the directives are: batch "
                     "ARGUMENT MODEL, param NAME TYPE, column NAME TYPE, json COLUMN, row NAME, "
-                    "order by ARGUMENT over (COLUMN, …), doc MODEL TEXT, one!, iterator, file"
+                    "order by ARGUMENT over (COLUMN, …), doc MODEL TEXT, one!, iterator, lookup, "
+                    "file"
                 )
 
 

@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from sqlc_gen_asyncpg.ir import LOOKUP_BATCHES
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -50,6 +52,8 @@ def check_module(
     """Report the names of a query file's module that two of its things would have."""
     imports = catalog.overrides.imports
     names = _ModuleNames(report, filename, {name: f"{name} of an override" for name in imports})
+    if any(built.function.lookup for built in queries):
+        names.add(LOOKUP_BATCHES, "the table of -- py: lookup", LOOKUP_BATCHES)
     for built in queries:
         function, place = built.function, built.place
         key = function.query
@@ -66,6 +70,8 @@ def check_module(
             names.add(function.order.title, f"the order of {key}", key, place)
             for choice in function.order.choices:
                 names.add(choice.constant, f"an order of {key}", key, place)
+        if function.lookup:
+            names.add(function.lookup.constant, f"the batch of {key}", key, place)
         if function.iterator:
             names.add(f"iter_{function.name}", f"the iterator of {key}", key, place)
         for model in built.models:

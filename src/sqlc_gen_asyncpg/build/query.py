@@ -11,6 +11,7 @@ from sqlc_gen_asyncpg.build.comments import parse_comments
 from sqlc_gen_asyncpg.build.context import QueryContext
 from sqlc_gen_asyncpg.build.copy import copy_target
 from sqlc_gen_asyncpg.build.function_rows import expand_function_rows
+from sqlc_gen_asyncpg.build.lookups import lookup_batch
 from sqlc_gen_asyncpg.build.orders import order_of
 from sqlc_gen_asyncpg.build.parameters import arguments_and_binds, params_model
 from sqlc_gen_asyncpg.build.parsed_json import add_parsed_json
@@ -155,6 +156,8 @@ def _check_command(context: QueryContext) -> None:
     if directives.iterator and command != ":many":
         message = f"-- py: iterator goes with :many, not with {command}"
         raise Refused(message, directive="iterator")
+    if directives.lookup and command != ":one":
+        raise Refused(f"-- py: lookup goes with :one, not with {command}", directive="lookup")
     if directives.order and command not in {":one", ":many"}:
         message = f"-- py: order by goes with :one and :many, not with {command}"
         raise Refused(message, directive="order by")
@@ -224,9 +227,13 @@ def _function(context: QueryContext) -> ir.Function:
     order = None
     if context.directives.order:
         order = order_of(context, name, sql, {argument.name for argument in arguments})
+    lookup = None
+    if context.directives.lookup and len(fields) == len(numbers):
+        lookup = lookup_batch(context, constant, text.lstrip())
     return ir.Function(
         copy=copy,
         order=order,
+        lookup=lookup,
         query=query.name,
         command=cast("ir.Command", query.cmd),
         name=name,

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from sqlc_gen_asyncpg import ir
+from sqlc_gen_asyncpg.check.lookups import lookup_problems
 from sqlc_gen_asyncpg.check.schema import ARRAYS_OF_DOMAINS
 from sqlc_gen_asyncpg.pytypes import PG_TYPES
 
@@ -50,6 +51,11 @@ async def contradictions(
                     continue
                 problems = _compare(function, models, statement, domains)
                 lines += [f"{where}: {problem}" for problem in problems]
+            if function.lookup:
+                lines += [
+                    f"{where}: -- py: lookup: {problem}"
+                    for problem in await lookup_problems(connection, function.sql, function.lookup)
+                ]
     return lines
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sqlc_gen_asyncpg import ir
 from sqlc_gen_asyncpg.render.batch import render_batch
 from sqlc_gen_asyncpg.render.imports import Imports
+from sqlc_gen_asyncpg.render.lookups import render_lookups
 from sqlc_gen_asyncpg.render.model import render_model
 from sqlc_gen_asyncpg.render.module_text import ModuleText
 from sqlc_gen_asyncpg.render.source import (
@@ -45,6 +46,9 @@ def render_module(
         if function.iterator:
             names.append(f"iter_{function.name}")
             body += ["", *_iterator(function, text), ""]
+    lookups = render_lookups(module.functions)
+    names += [ir.LOOKUP_BATCHES] if lookups else []
+    body += lookups
     models: list[str] = []
     for model in module.models:
         models += ["", "", *render_model(model, text.imports, base_class)]
@@ -62,6 +66,9 @@ def render_module(
 
 def _statements(function: ir.Function) -> list[tuple[str, str]]:
     """Return the constants of a function's statements."""
+    if function.lookup:
+        batch = function.lookup
+        return [(function.constant, function.sql), (batch.constant, batch.sql)]
     if function.order is None:
         return [(function.constant, function.sql)]
     return [(choice.constant, choice.sql) for choice in function.order.choices]

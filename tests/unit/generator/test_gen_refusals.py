@@ -280,6 +280,52 @@ REFUSED = {
         "",
     ),
     "LateFile": (":many", "-- A.\n-- py: file\nSELECT id FROM item", "above the first query"),
+    "LookupOfMany": (
+        ":many",
+        "-- py: lookup\nSELECT id FROM other WHERE id = @id",
+        "-- py: lookup goes with :one, not with :many",
+    ),
+    "LookupThatDeletes": (
+        ":one",
+        "-- py: lookup\nDELETE FROM other WHERE id = @id RETURNING id",
+        "-- py: lookup: it goes with a SELECT that the generator can read",
+    ),
+    "LookupInsideDelete": (
+        ":one",
+        (
+            "-- py: lookup\nWITH gone AS (DELETE FROM other WHERE id = @id RETURNING id)\n"
+            "SELECT id FROM gone"
+        ),
+        "-- py: lookup: a statement that changes rows cannot be a subquery",
+    ),
+    "LookupOfAll": (
+        ":one",
+        "-- py: lookup\nSELECT id FROM other LIMIT 1",
+        "-- py: lookup: the query needs a parameter",
+    ),
+    "LookupByArray": (
+        ":one",
+        "-- py: lookup\nSELECT id FROM other WHERE id = ANY (@ids::text[]) LIMIT 1",
+        "-- py: lookup: the parameter ids is an array, and arrays of arrays cannot be unnested",
+    ),
+    "LookupByPair": (
+        ":one",
+        "-- py: lookup\nSELECT id FROM item WHERE pair = @pair::pair",
+        "-- py: lookup: the parameter pair is composite; pass its fields",
+    ),
+    "LookupInOrder": (
+        ":one",
+        (
+            "-- py: lookup\n-- py: order by sort over (id)\n"
+            "SELECT id FROM other WHERE id > @id ORDER BY id LIMIT 1"
+        ),
+        "-- py: lookup: an order that an argument selects is not possible beside it",
+    ),
+    "LookupTwice": (
+        ":one",
+        "-- py: lookup\n-- py: lookup\nSELECT id FROM other WHERE id = @id",
+        "-- py: lookup is unknown or repeated",
+    ),
     "OrderOfNoColumn": (
         ":many",
         "-- py: order by sort over (id, nope)\nSELECT id FROM other ORDER BY id",
