@@ -85,6 +85,26 @@ JOIN agentrows_store_item AS i
     ON i.user_id = @user_id::text AND i.namespace = wanted.namespace AND i.key = wanted.key
 WHERE (@with_expired::boolean OR i.expires_at IS NULL OR i.expires_at > statement_timestamp());
 
+-- name: FindStoreItem :one
+-- Return the item with this key.
+--
+-- py: row StoreItem
+-- py: lookup
+SELECT
+    btrim(i.namespace, '.') AS "namespace!",
+    i.key,
+    i.value::text AS "value!",
+    i.ttl_s,
+    i.expires_at,
+    i.created_at,
+    i.updated_at
+FROM agentrows_store_item AS i
+WHERE
+    i.user_id = @user_id::text
+    AND i.namespace = rtrim('.' || @namespace::text, '.') || '.'
+    AND i.key = @key
+    AND (@with_expired::boolean OR i.expires_at IS NULL OR i.expires_at > statement_timestamp());
+
 -- name: SearchStoreItems :many
 -- Return the items under a namespace that meet every condition, the last stored first.
 --

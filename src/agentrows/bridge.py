@@ -79,6 +79,19 @@ class CallRunner:
             loop, lambda: self._run(user_id, call, is_repeatable=is_repeatable)
         )
 
+    @property
+    def merges_lookups(self) -> bool:
+        """Whether the client runs look-ups together that wait for a connection."""
+        return not self._row_security and self._stores.db.merges_lookups
+
+    async def look_up(self, call: Callable[[Stores], Awaitable[T]]) -> T:
+        """Return the result of a look-up where `merges_lookups`, in the event loop of the client.
+
+        It waits in the queue of the pool, not in front of it: only look-ups in the queue are
+        merged, and they need few statements.
+        """
+        return await call(self._stores)
+
     def run_sync(self, user_id: str, call: Callable[[Stores], Awaitable[T]]) -> T:
         """Return the result of `call` to a caller that is not in the event loop of the client.
 

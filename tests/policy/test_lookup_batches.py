@@ -15,7 +15,7 @@ from agentrows.stores._lookup_batches import LOOKUP_BATCHES
 BATCH = re.compile(
     r"-- name: (?P<name>\w+)Batch :many\n"
     r"SELECT found\.\*, wanted\.number\n"
-    r"FROM ROWS FROM \((?P<arrays>unnest\(\$1::text\[\]\)(?:, unnest\(\$\d+::text\[\]\))*)\)\n"
+    r"FROM ROWS FROM \((?P<arrays>unnest\(\$1::\w+\[\]\)(?:, unnest\(\$\d+::\w+\[\]\))*)\)\n"
     r"WITH ORDINALITY AS wanted \((?P<columns>(?:arg\d+, )+)number\)\n"
     r"CROSS JOIN LATERAL \(\n(?P<lookup>.*)\n\) AS found",
     re.DOTALL,

@@ -286,6 +286,7 @@ METHODS: Final[dict[str, dict[str, Arguments]]] = {
     },
     "store items": {
         "store_items": {"items": [ITEM], **MIRA},
+        "find_store_item": {"key": "n-1", "namespace": "notes", **MIRA},
         "list_store_items": {"keys": [("notes", "n-1")], **MIRA},
         "search_store_items": {"namespace": "notes", **MIRA},
         "list_store_namespaces": MIRA,
@@ -310,6 +311,7 @@ TEXTS: Final = frozenset(
         "checkpoint_type",
         "data",
         "description",
+        "key",
         "memory_data",
         "namespace",
         "state_data",

@@ -143,6 +143,7 @@ CLIENT_METHODS = [
     "export_user",
     "find_app_session",
     "find_crewai_flow_state",
+    "find_store_item",
     "find_thread_checkpoint",
     "find_user_state",
     "find_versioned_task",

@@ -240,6 +240,11 @@ class Executor(StatementRunner):
         self.readable_tables: set[str] = set() if readable_tables is None else readable_tables
 
     @property
+    def merges_lookups(self) -> bool:
+        """Whether look-ups that wait for a connection run together."""
+        return self._lookups_of_pool is not None
+
+    @property
     def once(self) -> StatementRunner:
         """The runner of statements that must not run twice: the executor itself."""
         return self

@@ -18,13 +18,17 @@ from .pgjson import JsonLike
 
 __all__ = [
     "DELETE_STORE_ITEMS",
+    "FIND_STORE_ITEM",
+    "FIND_STORE_ITEM_BATCH",
     "LIST_STORE_ITEMS",
     "LIST_STORE_NAMESPACES",
+    "LOOKUP_BATCHES",
     "PRUNE_STORE_ITEMS",
     "REFRESH_STORE_ITEMS",
     "SEARCH_STORE_ITEMS",
     "UPSERT_STORE_ITEMS",
     "delete_store_items",
+    "find_store_item",
     "list_store_items",
     "list_store_namespaces",
     "prune_store_items",
@@ -139,6 +143,59 @@ async def list_store_items(
     """Return the items with these keys, in any order."""
     rows = await db.fetch(LIST_STORE_ITEMS, namespace, key, user_id, with_expired)
     return [_READ_STORE_ITEM(row) for row in rows]
+
+
+FIND_STORE_ITEM: Final = """-- name: FindStoreItem :one
+SELECT
+    btrim(i.namespace, '.') AS "namespace!",
+    i.key,
+    i.value::text AS "value!",
+    i.ttl_s,
+    i.expires_at,
+    i.created_at,
+    i.updated_at
+FROM agentrows_store_item AS i
+WHERE
+    i.user_id = $1::text
+    AND i.namespace = rtrim('.' || $2::text, '.') || '.'
+    AND i.key = $3
+    AND ($4::boolean OR i.expires_at IS NULL OR i.expires_at > statement_timestamp())"""
+FIND_STORE_ITEM_BATCH: Final = """-- name: FindStoreItemBatch :many
+SELECT found.*, wanted.number
+FROM ROWS FROM (unnest($1::text[]), unnest($2::text[]), unnest($3::text[]), unnest($4::bool[]))
+WITH ORDINALITY AS wanted (arg1, arg2, arg3, arg4, number)
+CROSS JOIN LATERAL (
+SELECT
+    btrim(i.namespace, '.') AS "namespace!",
+    i.key,
+    i.value::text AS "value!",
+    i.ttl_s,
+    i.expires_at,
+    i.created_at,
+    i.updated_at
+FROM agentrows_store_item AS i
+WHERE
+    i.user_id = wanted.arg1::text
+    AND i.namespace = rtrim('.' || wanted.arg2::text, '.') || '.'
+    AND i.key = wanted.arg3
+    AND (wanted.arg4::boolean OR i.expires_at IS NULL OR i.expires_at > statement_timestamp())
+) AS found"""
+
+
+async def find_store_item(
+    db: DBTX,
+    /,
+    *,
+    user_id: str,
+    namespace: str,
+    key: str,
+    with_expired: bool,
+) -> models.StoreItem | None:
+    """Return the item with this key."""
+    row = await db.fetchrow(FIND_STORE_ITEM, user_id, namespace, key, with_expired)
+    if row is None:
+        return None
+    return _READ_STORE_ITEM(row)
 
 
 SEARCH_STORE_ITEMS: Final = r"""-- name: SearchStoreItems :many
@@ -416,3 +473,6 @@ async def prune_store_items(db: DBTX, /, *, batch_size: int) -> list[models.Prun
     """
     rows = await db.fetch(PRUNE_STORE_ITEMS, batch_size)
     return [_READ_PRUNED_STORE_ITEM(row) for row in rows]
+
+
+LOOKUP_BATCHES: Final = {FIND_STORE_ITEM: FIND_STORE_ITEM_BATCH}

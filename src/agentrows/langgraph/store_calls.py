@@ -28,7 +28,9 @@ MOST_RUNS: Final = 4
 class StoreCalls:
     """Executes the operations of batches.
 
-    Gets and writes of concurrent batches are merged. A search is a call of its own, so no other
+    Writes of concurrent batches are merged by their user. A get is a look-up, which the client
+    merges with those of other users while they wait for a connection; while one of a user runs, the
+    next gets of this user are merged here. A search is a call of its own, so no other
     call waits for it.
     """
 
@@ -36,6 +38,8 @@ class StoreCalls:
         self._calls = calls
         self._index = index
         self._ttl = ttl
+        self._finding: set[str] = set()
+        """The users of look-ups that run."""
         self._gets: CallMerger[str, GetOp, Item | None] = CallMerger(self._get, most_runs=MOST_RUNS)
         self._writes: CallMerger[str, Write, None] = CallMerger(
             self._write,
@@ -67,6 +71,14 @@ class StoreCalls:
     async def _fill_gets(
         self, user: str, gets: Sequence[tuple[int, GetOp]], results: list[Result]
     ) -> None:
+        if len(gets) == 1 and user not in self._finding and self._calls.merges_lookups:
+            ((place, op),) = gets
+            self._finding.add(user)
+            try:
+                results[place] = await self._find(user, op)
+            finally:
+                self._finding.discard(user)
+            return
         items = await self._gets.submit(user, [op for _, op in gets])
         for (place, _), item in zip(gets, items, strict=True):
             results[place] = item
@@ -85,6 +97,22 @@ class StoreCalls:
 
         rows = {(row.namespace, row.key): row for row in await self._calls.run(user, get)}
         return [decode_item(rows[key]) if key in rows else None for key in keys]
+
+    async def _find(self, user: str, op: GetOp) -> Item | None:
+        """Return the item of a get by a look-up, which may run with those of other users."""
+        row = await self._calls.look_up(
+            lambda stores: stores.find_store_item(
+                op.key,
+                user_id=user,
+                namespace=path_of(op.namespace),
+                with_expired=self._with_expired,
+            )
+        )
+        if row is None:
+            return None
+        if op.refresh_ttl and row.ttl_s is not None:
+            await self._calls.run(user, lambda stores: _refresh(stores, user, [row]))
+        return decode_item(row)
 
     async def _fill_search(
         self, place: int, user: str, op: SearchOp, results: list[Result]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from agentrows.gen import agents, events, sessions, task_versions, tasks
+from agentrows.gen import agents, events, sessions, store_items, task_versions, tasks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +16,7 @@ LOOKUP_BATCHES: Final[Mapping[str, str]] = MappingProxyType(
     agents.LOOKUP_BATCHES
     | events.LOOKUP_BATCHES
     | sessions.LOOKUP_BATCHES
+    | store_items.LOOKUP_BATCHES
     | task_versions.LOOKUP_BATCHES
     | tasks.LOOKUP_BATCHES
 )

@@ -37,6 +37,7 @@ from agentrows.validation import (
     check_id,
     check_limit,
     check_optional_text,
+    check_text,
 )
 
 if TYPE_CHECKING:
@@ -122,6 +123,26 @@ class ItemStore:
             namespace=namespaces,
             key=names,
             with_expired=with_expired,
+        )
+
+    async def find_store_item(
+        self, key: str, *, user_id: str, namespace: str = "", with_expired: bool = False
+    ) -> StoreItem | None:
+        """Return the item of a user with this key in a namespace, or None.
+
+        An expired item is None without `with_expired`.
+
+        Raises:
+            SchemaBehind: this needs migration 21 of the track agentrows.
+
+        """
+        require(self.db, STORE_ITEMS)
+        return await queries.find_store_item(
+            self.db.repeatable,
+            user_id=check_id("user_id", user_id),
+            namespace=check_namespace("namespace", namespace),
+            key=check_text("key", key),
+            with_expired=check_flag("with_expired", with_expired),
         )
 
     async def search_store_items(

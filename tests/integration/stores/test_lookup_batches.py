@@ -14,6 +14,7 @@ import pytest_asyncio
 from agentrows import (
     InvalidValue,
     NewEvent,
+    NewStoreItem,
     NotFound,
     PostgresClient,
     Settings,
@@ -108,6 +109,9 @@ async def test_every_batch_returns_what_its_lookup_returns(
     )
     for n in range(3):
         await client.store_task(f"t-{n}", user_id="mira", session_id="s-1", data=f"{n}")
+        await client.store_items(
+            [NewStoreItem(namespace="users.mira", key=f"k-{n}", value="{}")], user_id="mira"
+        )
     lookups: list[Callable[[PostgresClient], Awaitable[object]]] = [
         lambda c: c.get_agent("travel"),
         lambda c: c.get_agent("absent"),
@@ -115,13 +119,21 @@ async def test_every_batch_returns_what_its_lookup_returns(
         lambda c: c.get_event("e-1", user_id="noah"),
         *(partial(_get_task, f"t-{n}") for n in range(4)),
         lambda c: c.get_task("t-1", user_id="noah"),
+        *(partial(_find_item, f"k-{n}", "users.mira") for n in range(4)),
+        partial(_find_item, "k-1", ""),
+        lambda c: c.find_store_item("k-1", user_id="noah", namespace="users.mira"),
     ]
     async with busy(narrow):
         names = watch(monkeypatch)
         calls = [asyncio.ensure_future(lookup(narrow)) for lookup in lookups]
         await asyncio.sleep(0)
     together = await asyncio.gather(*calls, return_exceptions=True)
-    assert sorted(names) == ["GetAgentBatch :many", "GetEventBatch :many", "GetTaskBatch :many"]
+    assert sorted(names) == [
+        "FindStoreItemBatch :many",
+        "GetAgentBatch :many",
+        "GetEventBatch :many",
+        "GetTaskBatch :many",
+    ]
     monkeypatch.undo()
     for lookup, found in zip(lookups, together, strict=True):
         (alone,) = await asyncio.gather(lookup(client), return_exceptions=True)
@@ -133,6 +145,10 @@ async def test_every_batch_returns_what_its_lookup_returns(
 
 def _get_event(id_: str, client: PostgresClient) -> Awaitable[object]:
     return client.get_event(id_, user_id="mira")
+
+
+def _find_item(key: str, namespace: str, client: PostgresClient) -> Awaitable[object]:
+    return client.find_store_item(key, user_id="mira", namespace=namespace)
 
 
 def _get_task(id_: str, client: PostgresClient) -> Awaitable[object]:

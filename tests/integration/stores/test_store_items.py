@@ -159,6 +159,11 @@ async def test_expired_item_is_left_out_refreshed_and_pruned(
     ):
         assert names(found) == [("a", "ever"), ("a", "long")]
     assert len(await client.list_store_items(keys, user_id="mira", with_expired=True)) == 3
+    assert await client.find_store_item("short", user_id="mira", namespace="a") is None
+    assert (
+        await client.find_store_item("short", user_id="mira", namespace="a", with_expired=True)
+        == (await client.list_store_items(keys[:1], user_id="mira", with_expired=True))[0]
+    )
     assert len(await client.search_store_items(user_id="mira", with_expired=True)) == 3
 
     assert await client.refresh_store_items(keys, user_id="juno") == 0

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import asyncpg
 import pytest
 from langgraph.store.base import PutOp
 
@@ -40,7 +41,7 @@ class Statements:
 
     def __init__(self, client: PostgresClient, monkeypatch: pytest.MonkeyPatch) -> None:
         self.counts: dict[str, int] = {}
-        for name in ("store_items", "list_store_items", "delete_store_items"):
+        for name in ("store_items", "find_store_item", "list_store_items", "delete_store_items"):
             self._count(type(client), name, monkeypatch)
 
     def _count(self, owner: type, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,13 +62,41 @@ async def test_concurrent_calls_of_one_turn_are_merged(
     await asyncio.gather(*(store.aput(("a",), str(n % 80), {"n": n}) for n in range(100)))
     items = await asyncio.gather(*(store.aget(("a",), str(n)) for n in range(100)))
 
-    assert statements.counts == {"store_items": 1, "list_store_items": 1}
+    assert statements.counts == {"store_items": 1, "find_store_item": 1, "list_store_items": 1}
     # The last put of a key counts.
     assert [item and item.value["n"] for item in items] == [
         *range(80, 100),
         *range(20, 80),
         *[None] * 20,
     ]
+
+
+async def test_gets_of_waiting_users_are_one_statement_of_the_client(
+    client: PostgresClient, migrated: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users = [f"user-{n}" for n in range(20)]
+    for user in users[1:]:
+        await AgentRowsStore(client, user=user).aput(("a",), "k", {"of": user})
+    settings = Settings(pool_min_size=1, pool_max_size=1, pooler="transaction")
+    async with PostgresClient.open(migrated, settings=settings, migrations="off") as narrow:
+        store = AgentRowsStore(narrow, user=lambda namespace: namespace[0])
+        stores = [store.for_user(user) for user in users]
+        statements = Statements(narrow, monkeypatch)
+        names: list[str] = []
+        original = asyncpg.Connection.fetch
+
+        async def fetch(self: asyncpg.Connection, query: str, *args: Any, **more: Any) -> Any:  # noqa: ANN401
+            names.append(query.split()[2])
+            return await original(self, query, *args, **more)
+
+        sleeping = asyncio.ensure_future(narrow.db.fetchval("SELECT pg_sleep(0.3)"))
+        await asyncio.sleep(0.05)
+        monkeypatch.setattr(asyncpg.Connection, "fetch", fetch)
+        items = await asyncio.gather(*(each.aget(("a",), "k") for each in stores))
+        await sleeping
+
+    assert [item and item.value["of"] for item in items] == [None, *users[1:]]
+    assert (names, statements.counts) == (["FindStoreItemBatch"], {"find_store_item": len(users)})
 
 
 async def test_puts_of_one_key_keep_their_order(
