@@ -142,12 +142,14 @@ class Bind:
 class Decoder:
     """A function of pgrows.py that decodes a value inside of JSON.
 
-    `inner` is the decoder that it takes, `fields` those of the values of an object by name.
+    `inner` is the decoder that it takes, `fields` those of the values of an object by name, and
+    `row` the name of the object's type.
     """
 
     function: str
     inner: Decoder | None = None
     fields: tuple[tuple[str, Decoder], ...] = ()
+    row: str = ""
 
 
 @dataclass(frozen=True, slots=True)

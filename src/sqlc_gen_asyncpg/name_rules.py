@@ -64,7 +64,7 @@ OWN_IMPORTS: Final = frozenset(
 RESERVED: Final = frozenset({
     "Annotated", "AsyncIterable", "AsyncIterator", "AwareDatetime", "BaseModel", "BitString",
     "Composite", "ConfigDict", "Converted", "CopyDBTX", "CursorDBTX", "DBTX", "Decimal",
-    "Decoders", "Encoder", "Field", "Final", "Given", "HalfVector", "IPv4Address",
+    "Encoder", "Field", "Final", "Given", "HalfVector", "IPv4Address",
     "IPv4Interface", "IPv4Network", "IPv6Address", "IPv6Interface", "IPv6Network", "Iterable",
     "JsonLike", "JsonValue", "Literal", "NaiveDatetime", "PgAware", "PgBits", "PgHalfVector",
     "PgJson", "PgJsonText", "PgRange", "PgSparseVector", "PgVector", "PgVectorList", "Range",
@@ -124,8 +124,9 @@ _TAKEN: Final[Mapping[Position, frozenset[str]]] = {
 # Positions in which a leading `_` is left to the names of generated code.
 _PUBLIC: Final = {"class": "T", "enum member": "VALUE", "field": "column", "function": "p"}
 
-# The private constants of a generated module have no small letters in their names.
-_PRIVATE: Final = re.compile(r"_[^a-z]*")
+# The private constants of a generated module have no small letters in their names, except for
+# functions.
+_PRIVATE: Final = re.compile(r"_[^a-z]*|_(?:decode|encode|read)_.*", re.DOTALL)
 
 # Modules may have these names, but no others with two `_` on both sides.
 _DUNDER: Final = re.compile(r"__.*[^_]__")

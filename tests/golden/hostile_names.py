@@ -32,7 +32,8 @@ DUNDERS: Final = [
     "__init__", "__main__", "__module__", "__name__", "__slots__", "__pydantic_fields__",
 ]  # fmt: skip
 PRIVATE: Final = [
-    "_", "__", "_name", "__x", "_Kind", "_INT", "_LIST_INT", "_READ_ITEM", "_ITEM_COLUMNS",
+    "_", "__", "_name", "__x", "_Kind", "_INT", "_INT_ADAPTER", "_read_item", "_ITEM_COLUMNS",
+    "_decode_item", "_encode_id",
     "_missing_", "_value_", "_ignore_", "_order_", "_generate_next_value_", "_name_",
 ]  # fmt: skip
 BUILTINS: Final = [
@@ -80,7 +81,7 @@ OPTION_NAMES: Final = sorted(
         ),
         *("bool", "int", "list", "object", "str", "super", "tuple", "type", "Exception"),
         *("__all__", "__class__", "__debug__", "__getattr__", "__init__", "__slots__"),
-        *("_", "__x", "_name", "_Kind", "_INT", "_READ_ITEM", "_missing_", "_value_"),
+        *("_", "__x", "_name", "_Kind", "_INT_ADAPTER", "_read_item", "_missing_", "_value_"),
         *("Field", "Range", "Row", "UUID", "DBTX", "BaseModel", "Composite"),
         *("enum", "enums", "dt", "models", "reader", "required", "tuples"),
         *("GET_K", "KItem", "KMood", "Open", "OpenKMood", "get_k", "k_id"),

@@ -28,11 +28,11 @@ SELECT id FROM t WHERE name = sqlc.arg('STATUS')::text;
 -- name: GetIt :one
 SELECT t.* FROM t WHERE name = sqlc.arg('GET_IT')::text AND id = @affected::int;
 -- name: GetRow :one
-SELECT t.* FROM t WHERE name = sqlc.arg('_READ_T')::text AND name <> sqlc.arg('_T_COLUMNS')::text;
+SELECT t.* FROM t WHERE name = sqlc.arg('_read_t')::text AND name <> sqlc.arg('_READ_T')::text;
 -- name: Ids :many
 -- py: iterator
-SELECT id FROM t WHERE id > sqlc.arg('_LIST_INT')::int AND id > sqlc.arg('_INT')::int
-    AND id > sqlc.arg('IDS')::int;
+SELECT id FROM t WHERE id > sqlc.arg('_LIST_OF_INT_ADAPTER')::int
+    AND id > sqlc.arg('_INT_ADAPTER')::int AND id > sqlc.arg('IDS')::int;
 -- name: Touch :execrows
 UPDATE t SET at = sqlc.arg('require_aware')::timestamptz WHERE id = sqlc.arg('TOUCH')::int
     AND id < sqlc.arg('status')::int AND id < sqlc.arg('__debug__')::int;
@@ -108,11 +108,11 @@ async def test_argument_value_is_not_run_as_sql(database: str) -> None:
         assert await query.status(connection, STATUS_=attack) == []
         assert await query.count_all(connection, COUNT_ALL_=attack, required_=9) == 2
         assert (await query.get_it(connection, GET_IT_="a", affected_=1)).name == "a"
-        assert (await query.get_row(connection, _READ_T_="a", _T_COLUMNS_="b")).id == 1
-        assert await query.ids(connection, _LIST_INT_=0, _INT_=1, IDS_=0) == [2]
+        assert (await query.get_row(connection, _read_t_="a", _READ_T_="b")).id == 1
+        assert await query.ids(connection, _LIST_OF_INT_ADAPTER_=0, _INT_ADAPTER_=1, IDS_=0) == [2]
         await query.add_all(connection, items=[])
         async with connection.transaction():
-            rows = query.iter_ids(connection, _LIST_INT_=0, _INT_=0, IDS_=0)
+            rows = query.iter_ids(connection, _LIST_OF_INT_ADAPTER_=0, _INT_ADAPTER_=0, IDS_=0)
             assert [each async for each in rows] == [1, 2]
     finally:
         await connection.close()

@@ -23,17 +23,6 @@ __all__ = [
     "upsert_agent",
 ]
 
-_AGENT_COLUMNS: Final = (
-    "id",
-    "type",
-    "config",
-    "created_at",
-    "updated_at",
-    "deleted_at",
-    "workload_type",
-)
-_READ_AGENT: Final = reader(models.Agent, _AGENT_COLUMNS)
-
 UPSERT_AGENT: Final = """-- name: UpsertAgent :one
 INSERT INTO agent (id, type, config, workload_type, created_at, updated_at)
 VALUES (
@@ -60,6 +49,11 @@ WHERE
     OR agent.workload_type <> coalesce($4::text, agent.workload_type)
 RETURNING id, type, config, created_at, updated_at, deleted_at, workload_type"""
 
+_read_agent: Final = reader(
+    models.Agent,
+    ("id", "type", "config", "created_at", "updated_at", "deleted_at", "workload_type"),
+)
+
 
 async def upsert_agent(
     db: DBTX,
@@ -78,7 +72,7 @@ async def upsert_agent(
     row = await db.fetchrow(UPSERT_AGENT, id, type, config, workload_type, set_config)
     if row is None:
         return None
-    return _READ_AGENT(row)
+    return _read_agent(row)
 
 
 GET_AGENT: Final = """-- name: GetAgent :one
@@ -102,7 +96,7 @@ async def get_agent(db: DBTX, /, *, id: str) -> models.Agent | None:
     row = await db.fetchrow(GET_AGENT, id)
     if row is None:
         return None
-    return _READ_AGENT(row)
+    return _read_agent(row)
 
 
 UPDATE_AGENT_CONFIG: Final = """-- name: UpdateAgentConfig :one
@@ -120,7 +114,8 @@ RETURNING id, type, config, created_at, updated_at, deleted_at, workload_type"""
 
 
 async def update_agent_config(db: DBTX, /, *, patch: JsonLike, id: str) -> models.Agent | None:
-    """Merge a JSON object into the config of an agent: its keys replace those of the stored object.
+    """Merge a JSON object into the config of an agent: its keys replace those of the stored
+    object.
 
     An agent without a config gets the object. No row if the agent is deleted, or its config is JSON
     of another type.
@@ -128,7 +123,7 @@ async def update_agent_config(db: DBTX, /, *, patch: JsonLike, id: str) -> model
     row = await db.fetchrow(UPDATE_AGENT_CONFIG, patch, id)
     if row is None:
         return None
-    return _READ_AGENT(row)
+    return _read_agent(row)
 
 
 LIST_AGENTS: Final = """-- name: ListAgents :many
@@ -155,7 +150,7 @@ async def list_agents(
     """
     require_aware("after_time", after_time)
     rows = await db.fetch(LIST_AGENTS, after_time, after_id, limit)
-    return [_READ_AGENT(row) for row in rows]
+    return [_read_agent(row) for row in rows]
 
 
 DELETE_AGENT: Final = """-- name: DeleteAgent :execrows

@@ -46,38 +46,6 @@ __all__ = [
     "purge_session",
 ]
 
-_APP_SESSION_COLUMNS: Final = (
-    "id",
-    "user_id",
-    "version",
-    "last_event_at",
-    "state",
-    "user_state",
-    "app_state",
-    "events",
-)
-_READ_APP_SESSION: Final = reader(models.AppSession, _APP_SESSION_COLUMNS)
-_BOOL_NONE: Final[TypeAdapter[bool | None]] = TypeAdapter(bool | None)
-_JSONVALUE_NONE: Final[TypeAdapter[JsonValue | None]] = TypeAdapter(JsonValue | None)
-_INT_NONE: Final[TypeAdapter[int | None]] = TypeAdapter(int | None)
-_APP_EVENT_COMPARISON_COLUMNS: Final = ("version", "is_stored", "is_same")
-_READ_APP_EVENT_COMPARISON: Final = reader(models.AppEventComparison, _APP_EVENT_COMPARISON_COLUMNS)
-_LIST_STR: Final[TypeAdapter[list[str]]] = TypeAdapter(list[str])
-_INT: Final[TypeAdapter[int]] = TypeAdapter(int)
-_PRUNED_SESSIONS_COLUMNS: Final = (
-    "sessions",
-    "tasks",
-    "push_notifications",
-    "events",
-    "checkpoints",
-    "checkpoint_writes",
-    "checkpoint_values",
-    "crewai_memories",
-    "crewai_flow_states",
-    "shares",
-)
-_READ_PRUNED_SESSIONS: Final = reader(models.PrunedSessions, _PRUNED_SESSIONS_COLUMNS)
-
 CREATE_APP_SESSION: Final = r"""-- name: CreateAppSession :one
 WITH own AS (
     INSERT INTO agentrows_session_state (
@@ -169,6 +137,11 @@ SELECT
     ARRAY[]::text[] AS "events!"
 FROM own"""
 
+_read_app_session: Final = reader(
+    models.AppSession,
+    ("id", "user_id", "version", "last_event_at", "state", "user_state", "app_state", "events"),
+)
+
 
 async def create_app_session(
     db: DBTX,
@@ -184,7 +157,8 @@ async def create_app_session(
 ) -> models.AppSession | None:
     """Store a new session of an application with its state, and return it.
 
-    No row if the user has a session of this application with this id, deleted ones included. The key
+    No row if the user has a session of this application with this id, deleted ones included. The
+    key
     of the state is inserted first: of two callers with the same id, the later one waits for it.
     """
     row = await db.fetchrow(
@@ -199,7 +173,7 @@ async def create_app_session(
     )
     if row is None:
         return None
-    return _READ_APP_SESSION(row)
+    return _read_app_session(row)
 
 
 IS_APP_SESSION_DELETED: Final = r"""-- name: IsAppSessionDeleted :one
@@ -210,6 +184,8 @@ WHERE
     AND agent_id = $3
 ORDER BY id DESC
 LIMIT 1"""
+
+_OPTIONAL_BOOL_ADAPTER: Final[TypeAdapter[bool | None]] = TypeAdapter(bool | None)
 
 
 async def is_app_session_deleted(
@@ -225,7 +201,7 @@ async def is_app_session_deleted(
     No row if the application has no session with this id.
     """
     value = await db.fetchval(IS_APP_SESSION_DELETED, user_id, id, app_name)
-    return _BOOL_NONE.validate_python(value)
+    return _OPTIONAL_BOOL_ADAPTER.validate_python(value)
 
 
 DELETE_ORPHANED_STATES: Final = r"""-- name: DeleteOrphanedStates :execrows
@@ -339,14 +315,15 @@ async def get_app_session(
     app_name: str,
     last: int | None = None,
 ) -> models.AppSession | None:
-    """Return a user's session of an application with its states and its last events, oldest first.
+    """Return a user's session of an application with its states and its last events, oldest
+    first.
 
     No row if the session is deleted. All of its events are returned without `last`.
     """
     row = await db.fetchrow(GET_APP_SESSION, id, user_id, app_name, last)
     if row is None:
         return None
-    return _READ_APP_SESSION(row)
+    return _read_app_session(row)
 
 
 LIST_APP_SESSIONS: Final = r"""-- name: ListAppSessions :many
@@ -398,12 +375,13 @@ async def list_app_sessions(
     after_id: str,
     limit: int | None = None,
 ) -> list[models.AppSession]:
-    """Return a user's sessions of an application with their states, least recently active first.
+    """Return a user's sessions of an application with their states, least recently active
+    first.
 
     A page starts after the given position.
     """
     rows = await db.fetch(LIST_APP_SESSIONS, user_id, app_name, after_time, after_id, limit)
-    return [_READ_APP_SESSION(row) for row in rows]
+    return [_read_app_session(row) for row in rows]
 
 
 LIST_ALL_APP_SESSIONS: Final = r"""-- name: ListAllAppSessions :many
@@ -451,7 +429,8 @@ async def list_all_app_sessions(
     after_id: str,
     limit: int | None = None,
 ) -> list[models.AppSession]:
-    """Return all users' sessions of an application with their states, least recently active first.
+    """Return all users' sessions of an application with their states, least recently active
+    first.
 
     A page starts after the given position.
 
@@ -465,18 +444,20 @@ async def list_all_app_sessions(
         after_id,
         limit,
     )
-    return [_READ_APP_SESSION(row) for row in rows]
+    return [_read_app_session(row) for row in rows]
 
 
 FIND_USER_STATE: Final = """-- name: FindUserState :one
 SELECT state FROM agentrows_user_state
 WHERE user_id = $1 AND app_name = $2"""
 
+_OPTIONAL_JSON_VALUE_ADAPTER: Final[TypeAdapter[JsonValue | None]] = TypeAdapter(JsonValue | None)
+
 
 async def find_user_state(db: DBTX, /, *, user_id: str, app_name: str) -> JsonValue | None:
     """Return the state that all sessions of a user with an application share."""
     value = await db.fetchval(FIND_USER_STATE, user_id, app_name)
-    return _JSONVALUE_NONE.validate_python(value)
+    return _OPTIONAL_JSON_VALUE_ADAPTER.validate_python(value)
 
 
 APPEND_APP_EVENT: Final = r"""-- name: AppendAppEvent :one
@@ -616,6 +597,8 @@ WHERE CASE
     ELSE true
 END"""
 
+_OPTIONAL_INT_ADAPTER: Final[TypeAdapter[int | None]] = TypeAdapter(int | None)
+
 
 async def append_app_event(
     db: DBTX,
@@ -634,15 +617,19 @@ async def append_app_event(
     user_state: JsonLike,
     app_state: JsonLike,
 ) -> int | None:
-    """Store an event at the end of a session with the values that it sets, and return the new version.
+    """Store an event at the end of a session with the values that it sets, and return the new
+    version.
 
-    No row, and nothing is stored, if the session is at another version, has an event with this id, or
+    No row, and nothing is stored, if the session is at another version, has an event with this id,
+    or
     does not exist. The session is locked first; the version is then compared in the update, which
     reads the newest row, and the clock is read after the lock, so that events are in the order of
     their arrival. The time of the event follows that of the last one, even after the clock was set
     back. The row of the event has its id, U+001F and the session if another session of the
-    user has an event with the id. The shared states are last: they are locked for the shortest time.
-    `base_state` is the state of a session of another program (version 0). The CASE leaves the stored
+    user has an event with the id. The shared states are last: they are locked for the shortest
+    time.
+    `base_state` is the state of a session of another program (version 0). The CASE leaves the
+    stored
     bytes of a large state in place if the event sets no value. With `notify` the commit sends the
     digest of the session on the channel `agentrows_event`.
     """
@@ -661,7 +648,7 @@ async def append_app_event(
         user_state,
         app_state,
     )
-    return _INT_NONE.validate_python(value)
+    return _OPTIONAL_INT_ADAPTER.validate_python(value)
 
 
 COMPARE_APP_EVENT: Final = r"""-- name: CompareAppEvent :one
@@ -694,6 +681,11 @@ SELECT
     EXISTS (SELECT 1 FROM stored WHERE stored.data = $4::text)::boolean AS "is_same!"
 FROM kept"""
 
+_read_app_event_comparison: Final = reader(
+    models.AppEventComparison,
+    ("version", "is_stored", "is_same"),
+)
+
 
 async def compare_app_event(
     db: DBTX,
@@ -705,14 +697,15 @@ async def compare_app_event(
     data: str,
     id: str,
 ) -> models.AppEventComparison | None:
-    """Return the version of a session, and whether an event is stored in it, with the same data.
+    """Return the version of a session, and whether an event is stored in it, with the same
+    data.
 
     No row if the session does not exist, or is deleted.
     """
     row = await db.fetchrow(COMPARE_APP_EVENT, user_id, app_name, session_id, data, id)
     if row is None:
         return None
-    return _READ_APP_EVENT_COMPARISON(row)
+    return _read_app_event_comparison(row)
 
 
 LIST_APP_SESSION_KEYS: Final = r"""-- name: ListAppSessionKeys :many
@@ -722,12 +715,14 @@ WHERE
     AND id IN ($2::text, $2::text || E'\x1f' || $3)
     AND agent_id = $3"""
 
+_LIST_OF_STR_ADAPTER: Final[TypeAdapter[list[str]]] = TypeAdapter(list[str])
+
 
 async def list_app_session_keys(db: DBTX, /, *, user_id: str, id: str, app_name: str) -> list[str]:
     """Return the ids of the rows of a user's session of an application, deleted ones included."""
     rows = await db.fetch(LIST_APP_SESSION_KEYS, user_id, id, app_name)
-    found = [row[0] for row in rows]
-    return _LIST_STR.validate_python(found)
+    values = [row[0] for row in rows]
+    return _LIST_OF_STR_ADAPTER.validate_python(values)
 
 
 LOCK_TASKS_OF_SESSION: Final = """-- name: LockTasksOfSession :many
@@ -740,15 +735,16 @@ FOR UPDATE"""
 
 
 async def lock_tasks_of_session(db: DBTX, /, *, session_id: str, user_id: str) -> list[str]:
-    """Wait for concurrent writers of the tasks of a user's session, lock the tasks and return their ids.
+    """Wait for concurrent writers of the tasks of a user's session, lock the tasks and return
+    their ids.
 
     Lock tasks before sessions, which is the order of the writers.
 
     unscoped: a task without an owner may be the user's
     """
     rows = await db.fetch(LOCK_TASKS_OF_SESSION, session_id, user_id)
-    found = [row[0] for row in rows]
-    return _LIST_STR.validate_python(found)
+    values = [row[0] for row in rows]
+    return _LIST_OF_STR_ADAPTER.validate_python(values)
 
 
 LOCK_SESSION: Final = """-- name: LockSession :one
@@ -759,6 +755,8 @@ FROM (
     FOR UPDATE
 ) AS locked"""
 
+_INT_ADAPTER: Final[TypeAdapter[int]] = TypeAdapter(int)
+
 
 async def lock_session(db: DBTX, /, *, id: str, user_id: str) -> int:
     """Wait for concurrent writers of a user's session, and lock the session.
@@ -766,7 +764,7 @@ async def lock_session(db: DBTX, /, *, id: str, user_id: str) -> int:
     The next statement then sees the rows that these writers committed.
     """
     value = await db.fetchval(LOCK_SESSION, id, user_id)
-    return _INT.validate_python(required(value, "LockSession"))
+    return _INT_ADAPTER.validate_python(required(value, "LockSession"))
 
 
 PURGE_SESSION: Final = """-- name: PurgeSession :one
@@ -856,6 +854,22 @@ SELECT
     (SELECT count(*) FROM purged_crewai_flow_states) AS crewai_flow_states,
     (SELECT count(*) FROM purged_shares) AS shares"""
 
+_read_pruned_sessions: Final = reader(
+    models.PrunedSessions,
+    (
+        "sessions",
+        "tasks",
+        "push_notifications",
+        "events",
+        "checkpoints",
+        "checkpoint_writes",
+        "checkpoint_values",
+        "crewai_memories",
+        "crewai_flow_states",
+        "shares",
+    ),
+)
+
 
 async def purge_session(
     db: DBTX,
@@ -867,13 +881,15 @@ async def purge_session(
 ) -> models.PrunedSessions:
     """Delete a user's session and all rows that belong to it.
 
-    Run it after LockTasksOfSession and LockSession in the same transaction. Rows of a session that is
+    Run it after LockTasksOfSession and LockSession in the same transaction. Rows of a session that
+    is
     stored no more are deleted as well. Tasks without an owner follow the rule of PruneSessions. Of
-    the tasks only those with the given ids are deleted: a task that is stored later, with events and
+    the tasks only those with the given ids are deleted: a task that is stored later, with events
+    and
     configs of its own, stays whole.
 
     unscoped hidden: a task that may be the user's is hidden from all users
     unscoped other: the owner of a task depends on the other users of its session id
     """
     row = await db.fetchrow(PURGE_SESSION, id, user_id, task_id)
-    return _READ_PRUNED_SESSIONS(required(row, "PurgeSession"))
+    return _read_pruned_sessions(required(row, "PurgeSession"))

@@ -22,26 +22,6 @@ __all__ = [
     "upsert_crewai_memory",
 ]
 
-_CREWAI_MEMORY_COLUMNS: Final = (
-    "user_id",
-    "thread_id",
-    "memory_data",
-    "created_at",
-    "updated_at",
-    "deleted_at",
-)
-_READ_CREWAI_MEMORY: Final = reader(models.CrewAIMemory, _CREWAI_MEMORY_COLUMNS)
-_CREWAI_FLOW_STATE_COLUMNS: Final = (
-    "user_id",
-    "thread_id",
-    "method_name",
-    "state_data",
-    "created_at",
-    "updated_at",
-    "deleted_at",
-)
-_READ_CREWAI_FLOW_STATE: Final = reader(models.CrewAIFlowState, _CREWAI_FLOW_STATE_COLUMNS)
-
 UPSERT_CREWAI_MEMORY: Final = """-- name: UpsertCrewAIMemory :one
 INSERT INTO crewai_agent_memory (user_id, thread_id, memory_data, created_at, updated_at)
 VALUES ($1, $2, $3, statement_timestamp(), statement_timestamp())
@@ -50,6 +30,11 @@ ON CONFLICT (user_id, thread_id) DO UPDATE SET
     updated_at = excluded.updated_at,
     deleted_at = NULL
 RETURNING user_id, thread_id, memory_data, created_at, updated_at, deleted_at"""
+
+_read_crewai_memory: Final = reader(
+    models.CrewAIMemory,
+    ("user_id", "thread_id", "memory_data", "created_at", "updated_at", "deleted_at"),
+)
 
 
 async def upsert_crewai_memory(
@@ -62,11 +47,12 @@ async def upsert_crewai_memory(
 ) -> models.CrewAIMemory:
     """Store the memory of a thread and restore a deleted one."""
     row = await db.fetchrow(UPSERT_CREWAI_MEMORY, user_id, thread_id, memory_data)
-    return _READ_CREWAI_MEMORY(required(row, "UpsertCrewAIMemory"))
+    return _read_crewai_memory(required(row, "UpsertCrewAIMemory"))
 
 
 SEARCH_CREWAI_MEMORY_BY_TASK: Final = r"""-- name: SearchCrewAIMemoryByTask :many
-SELECT memory.user_id, memory.thread_id, memory.memory_data, memory.created_at, memory.updated_at, memory.deleted_at FROM crewai_agent_memory AS memory
+SELECT memory.user_id, memory.thread_id, memory.memory_data, memory.created_at, memory.updated_at,
+    memory.deleted_at FROM crewai_agent_memory AS memory
 CROSS JOIN LATERAL (
     SELECT
         CASE
@@ -82,7 +68,8 @@ CROSS JOIN LATERAL (
                             FROM unnest(
                                 string_to_array(
                                     regexp_replace(
-                                        memory.memory_data, '"(?:[^"\\]|\\.)*\\?(?:"|$)|[^][{}"]+', '', 'g'
+                                        memory.memory_data, '"(?:[^"\\]|\\.)*\\?(?:"|$)|[^][{}"]+',
+                                            '', 'g'
                                     ),
                                     NULL
                                 )
@@ -133,11 +120,12 @@ async def search_crewai_memory_by_task(
     otherwise estimate that hardly any row matches and sort all rows.
     """
     rows = await db.fetch(SEARCH_CREWAI_MEMORY_BY_TASK, user_id, task_description, limit)
-    return [_READ_CREWAI_MEMORY(row) for row in rows]
+    return [_read_crewai_memory(row) for row in rows]
 
 
 SEARCH_CREWAI_MEMORY_OF_THREAD: Final = r"""-- name: SearchCrewAIMemoryOfThread :one
-SELECT memory.user_id, memory.thread_id, memory.memory_data, memory.created_at, memory.updated_at, memory.deleted_at FROM crewai_agent_memory AS memory
+SELECT memory.user_id, memory.thread_id, memory.memory_data, memory.created_at, memory.updated_at,
+    memory.deleted_at FROM crewai_agent_memory AS memory
 CROSS JOIN LATERAL (
     SELECT
         CASE
@@ -153,7 +141,8 @@ CROSS JOIN LATERAL (
                             FROM unnest(
                                 string_to_array(
                                     regexp_replace(
-                                        memory.memory_data, '"(?:[^"\\]|\\.)*\\?(?:"|$)|[^][{}"]+', '', 'g'
+                                        memory.memory_data, '"(?:[^"\\]|\\.)*\\?(?:"|$)|[^][{}"]+',
+                                            '', 'g'
                                     ),
                                     NULL
                                 )
@@ -191,7 +180,7 @@ async def search_crewai_memory_of_thread(
     row = await db.fetchrow(SEARCH_CREWAI_MEMORY_OF_THREAD, user_id, thread_id, task_description)
     if row is None:
         return None
-    return _READ_CREWAI_MEMORY(row)
+    return _read_crewai_memory(row)
 
 
 DELETE_CREWAI_MEMORY: Final = """-- name: DeleteCrewAIMemory :execrows
@@ -224,6 +213,11 @@ ON CONFLICT (user_id, thread_id, method_name) DO UPDATE SET
     deleted_at = NULL
 RETURNING user_id, thread_id, method_name, state_data, created_at, updated_at, deleted_at"""
 
+_read_crewai_flow_state: Final = reader(
+    models.CrewAIFlowState,
+    ("user_id", "thread_id", "method_name", "state_data", "created_at", "updated_at", "deleted_at"),
+)
+
 
 async def upsert_crewai_flow_state(
     db: DBTX,
@@ -236,11 +230,12 @@ async def upsert_crewai_flow_state(
 ) -> models.CrewAIFlowState:
     """Store the state of a flow after one of its methods and restore a deleted one."""
     row = await db.fetchrow(UPSERT_CREWAI_FLOW_STATE, user_id, thread_id, method_name, state_data)
-    return _READ_CREWAI_FLOW_STATE(required(row, "UpsertCrewAIFlowState"))
+    return _read_crewai_flow_state(required(row, "UpsertCrewAIFlowState"))
 
 
 FIND_LATEST_CREWAI_FLOW_STATE: Final = """-- name: FindLatestCrewAIFlowState :one
-SELECT user_id, thread_id, method_name, state_data, created_at, updated_at, deleted_at FROM crewai_flow_state
+SELECT user_id, thread_id, method_name, state_data, created_at, updated_at,
+    deleted_at FROM crewai_flow_state
 WHERE user_id = $1 AND thread_id = $2 AND deleted_at IS NULL
 ORDER BY coalesce(updated_at, '-infinity'::timestamptz) DESC, method_name DESC
 LIMIT 1"""
@@ -260,4 +255,4 @@ async def find_latest_crewai_flow_state(
     row = await db.fetchrow(FIND_LATEST_CREWAI_FLOW_STATE, user_id, thread_id)
     if row is None:
         return None
-    return _READ_CREWAI_FLOW_STATE(row)
+    return _read_crewai_flow_state(row)

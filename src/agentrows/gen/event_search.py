@@ -19,19 +19,6 @@ __all__ = [
     "search_user_events",
 ]
 
-_LAST_OF_BATCH_COLUMNS: Final = ("has_config", "created_at", "id")
-_READ_LAST_OF_BATCH: Final = reader(models.LastOfBatch, _LAST_OF_BATCH_COLUMNS)
-_EVENT_COLUMNS: Final = (
-    "id",
-    "user_id",
-    "session_id",
-    "data",
-    "created_at",
-    "updated_at",
-    "deleted_at",
-)
-_READ_EVENT: Final = reader(models.Event, _EVENT_COLUMNS)
-
 FIND_LAST_OF_SESSION_BATCH: Final = """-- name: FindLastOfSessionBatch :one
 SELECT
     EXISTS (
@@ -60,6 +47,8 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) AS last ON true"""
 
+_read_last_of_batch: Final = reader(models.LastOfBatch, ("has_config", "created_at", "id"))
+
 
 async def find_last_of_session_batch(
     db: DBTX,
@@ -74,9 +63,11 @@ async def find_last_of_session_batch(
     after_id: str,
     batch_size: int,
 ) -> models.LastOfBatch:
-    """Return the time and the id of the last event in a batch of the events of a user's session.
+    """Return the time and the id of the last event in a batch of the events of a user's
+    session.
 
-    The newest event is first. `has_config` is whether the text search configuration exists. No id if
+    The newest event is first. `has_config` is whether the text search configuration exists. No id
+    if
     the batch has all remaining events.
     """
     require_aware("since", since)
@@ -93,7 +84,7 @@ async def find_last_of_session_batch(
         after_id,
         batch_size,
     )
-    return _READ_LAST_OF_BATCH(required(row, "FindLastOfSessionBatch"))
+    return _read_last_of_batch(required(row, "FindLastOfSessionBatch"))
 
 
 SEARCH_SESSION_EVENTS: Final = r"""-- name: SearchSessionEvents :many
@@ -137,7 +128,8 @@ WHERE
                                     FROM unnest(
                                         string_to_array(
                                             regexp_replace(
-                                                event.data, '"(?:[^"\\]|\\.)*\\?(?:"|$)|[^][{}"]+', '', 'g'
+                                                event.data, '"(?:[^"\\]|\\.)*\\?(?:"|$)|[^][{}"]+',
+                                                    '', 'g'
                                             ),
                                             NULL
                                         )
@@ -158,6 +150,11 @@ WHERE
     ) @@ websearch_to_tsquery($9, $10::text)
 ORDER BY coalesce(created_at, '-infinity'::timestamptz) DESC, id DESC
 LIMIT $11"""
+
+_read_event: Final = reader(
+    models.Event,
+    ("id", "user_id", "session_id", "data", "created_at", "updated_at", "deleted_at"),
+)
 
 
 async def search_session_events(
@@ -200,7 +197,7 @@ async def search_session_events(
         text,
         limit,
     )
-    return [_READ_EVENT(row) for row in rows]
+    return [_read_event(row) for row in rows]
 
 
 FIND_LAST_OF_USER_BATCH: Final = """-- name: FindLastOfUserBatch :one
@@ -243,9 +240,11 @@ async def find_last_of_user_batch(
     after_id: str,
     batch_size: int,
 ) -> models.LastOfBatch:
-    """Return the time and the id of the last event in a batch of the events of a user within a time range.
+    """Return the time and the id of the last event in a batch of the events of a user within a
+    time range.
 
-    The newest event is first. `has_config` is whether the text search configuration exists. No id if
+    The newest event is first. `has_config` is whether the text search configuration exists. No id
+    if
     the batch has all remaining events.
     """
     require_aware("since", since)
@@ -261,7 +260,7 @@ async def find_last_of_user_batch(
         after_id,
         batch_size,
     )
-    return _READ_LAST_OF_BATCH(required(row, "FindLastOfUserBatch"))
+    return _read_last_of_batch(required(row, "FindLastOfUserBatch"))
 
 
 SEARCH_USER_EVENTS: Final = r"""-- name: SearchUserEvents :many
@@ -304,7 +303,8 @@ WHERE
                                     FROM unnest(
                                         string_to_array(
                                             regexp_replace(
-                                                event.data, '"(?:[^"\\]|\\.)*\\?(?:"|$)|[^][{}"]+', '', 'g'
+                                                event.data, '"(?:[^"\\]|\\.)*\\?(?:"|$)|[^][{}"]+',
+                                                    '', 'g'
                                             ),
                                             NULL
                                         )
@@ -365,4 +365,4 @@ async def search_user_events(
         text,
         limit,
     )
-    return [_READ_EVENT(row) for row in rows]
+    return [_read_event(row) for row in rows]

@@ -39,35 +39,6 @@ __all__ = [
     "upsert_memory",
 ]
 
-_MEMORY_COLUMNS: Final = (
-    "id",
-    "agent_name",
-    "user_id",
-    "content",
-    "embedding",
-    "metadata",
-    "created_at",
-    "expires_at",
-    "access_count",
-)
-_READ_MEMORY: Final = reader(models.Memory, _MEMORY_COLUMNS)
-_INT: Final[TypeAdapter[int]] = TypeAdapter(int)
-_MEMORY_HIT_COLUMNS: Final = (
-    "id",
-    "agent_name",
-    "user_id",
-    "content",
-    "embedding",
-    "metadata",
-    "created_at",
-    "expires_at",
-    "access_count",
-    "score",
-)
-_READ_MEMORY_HIT: Final = reader(models.MemoryHit, _MEMORY_HIT_COLUMNS)
-_PRUNED_MEMORIES_COLUMNS: Final = ("deleted", "extended")
-_READ_PRUNED_MEMORIES: Final = reader(models.PrunedMemories, _PRUNED_MEMORIES_COLUMNS)
-
 UPSERT_MEMORY: Final = """-- name: UpsertMemory :one
 INSERT INTO memory (
     id, agent_name, user_id, content, embedding, metadata, created_at, expires_at, access_count
@@ -95,7 +66,23 @@ ON CONFLICT (id) DO UPDATE SET
 WHERE
     memory.user_id = excluded.user_id
     AND memory.agent_name IN (excluded.agent_name, replace(excluded.agent_name, '-', '_'))
-RETURNING id, agent_name, user_id, content, embedding, metadata, created_at, expires_at, access_count"""
+RETURNING id, agent_name, user_id, content, embedding, metadata, created_at, expires_at,
+    access_count"""
+
+_read_memory: Final = reader(
+    models.Memory,
+    (
+        "id",
+        "agent_name",
+        "user_id",
+        "content",
+        "embedding",
+        "metadata",
+        "created_at",
+        "expires_at",
+        "access_count",
+    ),
+)
 
 
 async def upsert_memory(
@@ -133,7 +120,7 @@ async def upsert_memory(
     )
     if row is None:
         return None
-    return _READ_MEMORY(row)
+    return _read_memory(row)
 
 
 UPSERT_MEMORIES: Final = """-- name: UpsertMemories :one
@@ -175,6 +162,8 @@ WITH stored AS (
 )
 SELECT count(*) AS stored FROM stored"""
 
+_INT_ADAPTER: Final[TypeAdapter[int]] = TypeAdapter(int)
+
 
 async def upsert_memories(db: DBTX, /, *, memories: Sequence[models.NewMemory]) -> int:
     """Store memories under their ids, with all columns, and return the number of stored rows.
@@ -192,7 +181,7 @@ async def upsert_memories(db: DBTX, /, *, memories: Sequence[models.NewMemory]) 
         [item.metadata for item in memories],
         [item.expires_at for item in memories],
     )
-    return _INT.validate_python(required(value, "UpsertMemories"))
+    return _INT_ADAPTER.validate_python(required(value, "UpsertMemories"))
 
 
 SEARCH_MEMORIES: Final = r"""-- name: SearchMemories :many
@@ -270,7 +259,9 @@ near AS MATERIALIZED (
                                         FROM unnest(
                                             string_to_array(
                                                 regexp_replace(
-                                                    metadata, '"(?:[^"\\]|\\.)*\\?(?:"|$)|[^][{}"]+', '', 'g'
+                                                    metadata,
+                                                        '"(?:[^"\\]|\\.)*\\?(?:"|$)|[^][{}"]+', '',
+                                                        'g'
                                                 ),
                                                 NULL
                                             )
@@ -328,6 +319,22 @@ FROM hit
 JOIN memory AS m ON m.id = hit.id
 ORDER BY hit.score DESC NULLS LAST, m.id"""
 
+_read_memory_hit: Final = reader(
+    models.MemoryHit,
+    (
+        "id",
+        "agent_name",
+        "user_id",
+        "content",
+        "embedding",
+        "metadata",
+        "created_at",
+        "expires_at",
+        "access_count",
+        "score",
+    ),
+)
+
 
 async def search_memories(
     db: DBTX,
@@ -350,7 +357,8 @@ async def search_memories(
     An owner with at most `exact_up_to` rows is scanned exactly; OFFSET 0 makes the server compute
     each score once. For a larger owner the HNSW index is scanned until four times `limit` rows pass
     the filter (pgvector 0.8 and later), and the nearest of them are returned, because rows far from
-    the embedding arrive out of order. If that scan ends with fewer than `limit` rows, the exact scan
+    the embedding arrive out of order. If that scan ends with fewer than `limit` rows, the exact
+    scan
     runs as well. The settings last until the end of the transaction. The CASE hides the filter from
     the planner, which would otherwise treat every owner as a small one in a generic plan and sort
     all of its rows.
@@ -366,7 +374,7 @@ async def search_memories(
         limit,
         min_score,
     )
-    return [_READ_MEMORY_HIT(row) for row in rows]
+    return [_read_memory_hit(row) for row in rows]
 
 
 SEARCH_AND_TOUCH_MEMORIES: Final = r"""-- name: SearchAndTouchMemories :many
@@ -444,7 +452,9 @@ near AS MATERIALIZED (
                                         FROM unnest(
                                             string_to_array(
                                                 regexp_replace(
-                                                    metadata, '"(?:[^"\\]|\\.)*\\?(?:"|$)|[^][{}"]+', '', 'g'
+                                                    metadata,
+                                                        '"(?:[^"\\]|\\.)*\\?(?:"|$)|[^][{}"]+', '',
+                                                        'g'
                                                 ),
                                                 NULL
                                             )
@@ -545,7 +555,7 @@ async def search_and_touch_memories(
         limit,
         min_score,
     )
-    return [_READ_MEMORY_HIT(row) for row in rows]
+    return [_read_memory_hit(row) for row in rows]
 
 
 LIST_MEMORIES: Final = """-- name: ListMemories :many
@@ -597,11 +607,12 @@ async def list_memories(
         after_id,
         limit,
     )
-    return [_READ_MEMORY(row) for row in rows]
+    return [_read_memory(row) for row in rows]
 
 
 GET_MEMORY: Final = """-- name: GetMemory :one
-SELECT id, agent_name, user_id, content, embedding, metadata, created_at, expires_at, access_count FROM memory
+SELECT id, agent_name, user_id, content, embedding, metadata, created_at, expires_at,
+    access_count FROM memory
 WHERE
     id = $1::text
     AND user_id = $2
@@ -621,7 +632,7 @@ async def get_memory(
     row = await db.fetchrow(GET_MEMORY, id, user_id, agent_name)
     if row is None:
         return None
-    return _READ_MEMORY(row)
+    return _read_memory(row)
 
 
 COUNT_MEMORIES: Final = r"""-- name: CountMemories :one
@@ -669,7 +680,7 @@ async def count_memories(
 ) -> int:
     """Count the unexpired memories of an agent and user."""
     value = await db.fetchval(COUNT_MEMORIES, user_id, agent_name, metadata)
-    return _INT.validate_python(required(value, "CountMemories"))
+    return _INT_ADAPTER.validate_python(required(value, "CountMemories"))
 
 
 DELETE_MEMORY: Final = """-- name: DeleteMemory :execrows
@@ -724,9 +735,12 @@ SELECT
     (SELECT count(*) FROM deleted) AS deleted,
     (SELECT count(*) FROM extended) AS extended"""
 
+_read_pruned_memories: Final = reader(models.PrunedMemories, ("deleted", "extended"))
+
 
 async def prune_memories(db: DBTX, /, *, batch_size: int) -> models.PrunedMemories:
-    """Delete expired memories, at most a batch, and extend those that were read at least 10 times by 15
+    """Delete expired memories, at most a batch, and extend those that were read at least 10
+    times by 15
     days.
 
     The access count of an extended memory restarts at 0. Rows that another transaction has locked
@@ -735,4 +749,4 @@ async def prune_memories(db: DBTX, /, *, batch_size: int) -> models.PrunedMemori
     unscoped: retention applies to every user
     """
     row = await db.fetchrow(PRUNE_MEMORIES, batch_size)
-    return _READ_PRUNED_MEMORIES(required(row, "PruneMemories"))
+    return _read_pruned_memories(required(row, "PruneMemories"))

@@ -17,9 +17,6 @@ __all__ = [
     "upsert_push_config",
 ]
 
-_PUSH_CONFIG_COLUMNS: Final = ("task_id", "user_id", "config_id", "data", "created_at")
-_READ_PUSH_CONFIG: Final = reader(models.PushConfig, _PUSH_CONFIG_COLUMNS)
-
 UPSERT_PUSH_CONFIG: Final = """-- name: UpsertPushConfig :one
 INSERT INTO agentrows_push_config AS config (task_id, user_id, config_id, data, created_at)
 SELECT $1::text, $2::text, $3::text, $4::bytea, clock_timestamp()
@@ -31,6 +28,11 @@ ON CONFLICT (task_id, user_id, config_id) DO UPDATE SET
     data = excluded.data,
     created_at = excluded.created_at
 RETURNING config.task_id, config.user_id, config.config_id, config.data, config.created_at"""
+
+_read_push_config: Final = reader(
+    models.PushConfig,
+    ("task_id", "user_id", "config_id", "data", "created_at"),
+)
 
 
 async def upsert_push_config(
@@ -51,7 +53,7 @@ async def upsert_push_config(
     row = await db.fetchrow(UPSERT_PUSH_CONFIG, task_id, user_id, config_id, data)
     if row is None:
         return None
-    return _READ_PUSH_CONFIG(row)
+    return _read_push_config(row)
 
 
 LIST_PUSH_CONFIGS: Final = """-- name: ListPushConfigs :many
@@ -63,7 +65,7 @@ ORDER BY config.created_at, config.config_id"""
 async def list_push_configs(db: DBTX, /, *, task_id: str, user_id: str) -> list[models.PushConfig]:
     """Return a user's configs for a task, oldest first."""
     rows = await db.fetch(LIST_PUSH_CONFIGS, task_id, user_id)
-    return [_READ_PUSH_CONFIG(row) for row in rows]
+    return [_read_push_config(row) for row in rows]
 
 
 LIST_PUSH_CONFIGS_ALL_USERS: Final = """-- name: ListPushConfigsAllUsers :many
@@ -85,7 +87,7 @@ async def list_push_configs_all_users(db: DBTX, /, *, task_id: str) -> list[mode
     unscoped: the sender of notifications has no user; each config was authorized when it was stored
     """
     rows = await db.fetch(LIST_PUSH_CONFIGS_ALL_USERS, task_id)
-    return [_READ_PUSH_CONFIG(row) for row in rows]
+    return [_read_push_config(row) for row in rows]
 
 
 DELETE_PUSH_CONFIGS: Final = """-- name: DeletePushConfigs :execrows

@@ -115,43 +115,6 @@ __all__ = [
     "prune_tasks",
 ]
 
-_THREAD_KEY_COLUMNS: Final = ("user_id", "thread_id")
-_READ_THREAD_KEY: Final = reader(models.ThreadKey, _THREAD_KEY_COLUMNS)
-_DELETED_ROWS_COLUMNS: Final = (
-    "agent",
-    "tool",
-    "toolserver",
-    "event",
-    "push_notification",
-    "crewai_agent_memory",
-    "crewai_flow_state",
-    "lg_checkpoint",
-    "lg_checkpoint_write",
-)
-_READ_DELETED_ROWS: Final = reader(models.DeletedRows, _DELETED_ROWS_COLUMNS)
-_INT: Final[TypeAdapter[int]] = TypeAdapter(int)
-_LIST_INT: Final[TypeAdapter[list[int]]] = TypeAdapter(list[int])
-_PRUNED_MEMORIES_COLUMNS: Final = ("deleted", "extended")
-_READ_PRUNED_MEMORIES: Final = reader(models.PrunedMemories, _PRUNED_MEMORIES_COLUMNS)
-_LISTED_SESSION_COLUMNS: Final = ("user_id", "session_id", "is_idle")
-_READ_LISTED_SESSION: Final = reader(models.ListedSession, _LISTED_SESSION_COLUMNS)
-_EVENT_KEY_COLUMNS: Final = ("id", "user_id")
-_READ_EVENT_KEY: Final = reader(models.EventKey, _EVENT_KEY_COLUMNS)
-_LISTED_TASK_COLUMNS: Final = ("id", "is_idle")
-_READ_LISTED_TASK: Final = reader(models.ListedTask, _LISTED_TASK_COLUMNS)
-_LIST_STR: Final[TypeAdapter[list[str]]] = TypeAdapter(list[str])
-_PRUNED_TASKS_COLUMNS: Final = ("tasks", "push_notifications")
-_READ_PRUNED_TASKS: Final = reader(models.PrunedTasks, _PRUNED_TASKS_COLUMNS)
-_PRUNED_TASK_ROWS_COLUMNS: Final = ("events", "configs")
-_READ_PRUNED_TASK_ROWS: Final = reader(models.PrunedTaskRows, _PRUNED_TASK_ROWS_COLUMNS)
-_READ_LISTED_PUSH_NOTIFICATION: Final = reader(models.ListedPushNotification, _LISTED_TASK_COLUMNS)
-_LISTED_PUSH_CONFIG_COLUMNS: Final = ("task_id", "user_id", "config_id", "is_idle")
-_READ_LISTED_PUSH_CONFIG: Final = reader(models.ListedPushConfig, _LISTED_PUSH_CONFIG_COLUMNS)
-_PUSH_CONFIG_KEY_COLUMNS: Final = ("task_id", "user_id", "config_id")
-_READ_PUSH_CONFIG_KEY: Final = reader(models.PushConfigKey, _PUSH_CONFIG_KEY_COLUMNS)
-_LISTED_CREW_THREAD_COLUMNS: Final = ("user_id", "thread_id", "number_of_rows", "is_idle")
-_READ_LISTED_CREW_THREAD: Final = reader(models.ListedCrewThread, _LISTED_CREW_THREAD_COLUMNS)
-
 PRUNE_DELETED_AGENTS: Final = """-- name: PruneDeletedAgents :execrows
 WITH expired AS MATERIALIZED (
     SELECT id FROM agent
@@ -286,7 +249,8 @@ async def prune_deleted_push_notifications(
     retention: dt.timedelta,
     batch_size: int,
 ) -> int:
-    """Delete push notifications that were marked as deleted before the retention, at most a batch.
+    """Delete push notifications that were marked as deleted before the retention, at most a
+    batch.
 
     Rows that another transaction has locked are skipped.
 
@@ -322,7 +286,8 @@ async def prune_deleted_crew_memories(
     retention: dt.timedelta,
     batch_size: int,
 ) -> int:
-    """Delete CrewAI memories that were marked as deleted before the retention, at most a batch.
+    """Delete CrewAI memories that were marked as deleted before the retention, at most a
+    batch.
 
     Rows that another transaction has locked are skipped.
 
@@ -360,7 +325,8 @@ async def prune_deleted_flow_states(
     retention: dt.timedelta,
     batch_size: int,
 ) -> int:
-    """Delete CrewAI flow states that were marked as deleted before the retention, at most a batch.
+    """Delete CrewAI flow states that were marked as deleted before the retention, at most a
+    batch.
 
     Rows that another transaction has locked are skipped.
 
@@ -393,6 +359,8 @@ WHERE
     AND c.checkpoint_id = given.checkpoint_id
 RETURNING c.user_id, c.thread_id"""
 
+_read_thread_key: Final = reader(models.ThreadKey, ("user_id", "thread_id"))
+
 
 async def prune_deleted_checkpoints(
     db: DBTX,
@@ -408,7 +376,7 @@ async def prune_deleted_checkpoints(
     unscoped: retention applies to every user
     """
     rows = await db.fetch(PRUNE_DELETED_CHECKPOINTS, retention, batch_size)
-    return [_READ_THREAD_KEY(row) for row in rows]
+    return [_read_thread_key(row) for row in rows]
 
 
 PRUNE_DELETED_CHECKPOINT_WRITES: Final = """-- name: PruneDeletedCheckpointWrites :execrows
@@ -443,7 +411,8 @@ async def prune_deleted_checkpoint_writes(
     retention: dt.timedelta,
     batch_size: int,
 ) -> int:
-    """Delete checkpoint writes that were marked as deleted before the retention, at most a batch.
+    """Delete checkpoint writes that were marked as deleted before the retention, at most a
+    batch.
 
     Rows that another transaction has locked are skipped.
 
@@ -465,6 +434,21 @@ SELECT
     (SELECT count(*) FROM lg_checkpoint WHERE lg_checkpoint.deleted_at < statement_timestamp() - $1::interval) AS lg_checkpoint,
     (SELECT count(*) FROM lg_checkpoint_write WHERE lg_checkpoint_write.deleted_at < statement_timestamp() - $1::interval) AS lg_checkpoint_write"""
 
+_read_deleted_rows: Final = reader(
+    models.DeletedRows,
+    (
+        "agent",
+        "tool",
+        "toolserver",
+        "event",
+        "push_notification",
+        "crewai_agent_memory",
+        "crewai_flow_state",
+        "lg_checkpoint",
+        "lg_checkpoint_write",
+    ),
+)
+
 
 async def count_deleted_rows(db: DBTX, /, *, retention: dt.timedelta) -> models.DeletedRows:
     """Count the rows that were marked as deleted before the retention.
@@ -472,7 +456,7 @@ async def count_deleted_rows(db: DBTX, /, *, retention: dt.timedelta) -> models.
     unscoped: retention applies to every user
     """
     row = await db.fetchrow(COUNT_DELETED_ROWS, retention)
-    return _READ_DELETED_ROWS(required(row, "CountDeletedRows"))
+    return _read_deleted_rows(required(row, "CountDeletedRows"))
 
 
 PRUNE_EVENTS_WITHOUT_SESSION: Final = """-- name: PruneEventsWithoutSession :execrows
@@ -516,6 +500,8 @@ COUNT_EVENTS_WITHOUT_SESSION: Final = """-- name: CountEventsWithoutSession :one
 SELECT count(*) AS events FROM event
 WHERE session_id IS NULL AND greatest(updated_at, created_at) < statement_timestamp() - $1::interval"""
 
+_INT_ADAPTER: Final[TypeAdapter[int]] = TypeAdapter(int)
+
 
 async def count_events_without_session(db: DBTX, /, *, retention: dt.timedelta) -> int:
     """Count the events outside of sessions that are older than the retention.
@@ -523,7 +509,7 @@ async def count_events_without_session(db: DBTX, /, *, retention: dt.timedelta) 
     unscoped: retention applies to every user
     """
     value = await db.fetchval(COUNT_EVENTS_WITHOUT_SESSION, retention)
-    return _INT.validate_python(required(value, "CountEventsWithoutSession"))
+    return _INT_ADAPTER.validate_python(required(value, "CountEventsWithoutSession"))
 
 
 PRUNE_FEEDBACK: Final = """-- name: PruneFeedback :many
@@ -538,6 +524,8 @@ DELETE FROM feedback AS f
 WHERE f.id = ANY(ARRAY(SELECT expired.id FROM expired))
 RETURNING f.id"""
 
+_LIST_OF_INT_ADAPTER: Final[TypeAdapter[list[int]]] = TypeAdapter(list[int])
+
 
 async def prune_feedback(db: DBTX, /, *, retention: dt.timedelta, batch_size: int) -> list[int]:
     """Delete feedback that is older than the retention, at most a batch, and return its ids.
@@ -547,8 +535,8 @@ async def prune_feedback(db: DBTX, /, *, retention: dt.timedelta, batch_size: in
     unscoped: retention applies to every user
     """
     rows = await db.fetch(PRUNE_FEEDBACK, retention, batch_size)
-    found = [row[0] for row in rows]
-    return _LIST_INT.validate_python(found)
+    values = [row[0] for row in rows]
+    return _LIST_OF_INT_ADAPTER.validate_python(values)
 
 
 PRUNE_KEYS_OF_FEEDBACK: Final = """-- name: PruneKeysOfFeedback :execrows
@@ -600,7 +588,8 @@ WHERE
 
 
 async def prune_feedback_targets(db: DBTX, /, *, retention: dt.timedelta, batch_size: int) -> int:
-    """Delete targets that are older than the retention, of feedback that is not stored, at most a batch.
+    """Delete targets that are older than the retention, of feedback that is not stored, at
+    most a batch.
 
     The subquery with a limit makes the server look up each feedback, instead of reading the table.
 
@@ -623,7 +612,7 @@ async def count_absent_feedback_targets(db: DBTX, /, *, retention: dt.timedelta)
     unscoped: retention applies to every user
     """
     value = await db.fetchval(COUNT_ABSENT_FEEDBACK_TARGETS, retention)
-    return _INT.validate_python(required(value, "CountAbsentFeedbackTargets"))
+    return _INT_ADAPTER.validate_python(required(value, "CountAbsentFeedbackTargets"))
 
 
 COUNT_TARGETS_OF_OLD_FEEDBACK: Final = """-- name: CountTargetsOfOldFeedback :one
@@ -641,7 +630,7 @@ async def count_targets_of_old_feedback(db: DBTX, /, *, retention: dt.timedelta)
     unscoped: retention applies to every user
     """
     value = await db.fetchval(COUNT_TARGETS_OF_OLD_FEEDBACK, retention)
-    return _INT.validate_python(required(value, "CountTargetsOfOldFeedback"))
+    return _INT_ADAPTER.validate_python(required(value, "CountTargetsOfOldFeedback"))
 
 
 COUNT_OLD_FEEDBACK: Final = """-- name: CountOldFeedback :one
@@ -655,7 +644,7 @@ async def count_old_feedback(db: DBTX, /, *, retention: dt.timedelta) -> int:
     unscoped: retention applies to every user
     """
     value = await db.fetchval(COUNT_OLD_FEEDBACK, retention)
-    return _INT.validate_python(required(value, "CountOldFeedback"))
+    return _INT_ADAPTER.validate_python(required(value, "CountOldFeedback"))
 
 
 PRUNE_FEEDBACK_KEYS: Final = """-- name: PruneFeedbackKeys :execrows
@@ -697,7 +686,7 @@ async def count_old_feedback_keys(db: DBTX, /, *, retention: dt.timedelta) -> in
     unscoped: retention applies to every user
     """
     value = await db.fetchval(COUNT_OLD_FEEDBACK_KEYS, retention)
-    return _INT.validate_python(required(value, "CountOldFeedbackKeys"))
+    return _INT_ADAPTER.validate_python(required(value, "CountOldFeedbackKeys"))
 
 
 COUNT_EXPIRED_MEMORIES: Final = """-- name: CountExpiredMemories :one
@@ -707,6 +696,8 @@ SELECT
 FROM memory
 WHERE expires_at <= statement_timestamp()"""
 
+_read_pruned_memories: Final = reader(models.PrunedMemories, ("deleted", "extended"))
+
 
 async def count_expired_memories(db: DBTX, /) -> models.PrunedMemories:
     """Count the expired memories that a prune deletes or extends.
@@ -714,7 +705,7 @@ async def count_expired_memories(db: DBTX, /) -> models.PrunedMemories:
     unscoped: expiry applies to every user
     """
     row = await db.fetchrow(COUNT_EXPIRED_MEMORIES)
-    return _READ_PRUNED_MEMORIES(required(row, "CountExpiredMemories"))
+    return _read_pruned_memories(required(row, "CountExpiredMemories"))
 
 
 COUNT_EXPIRED_OWN_MEMORIES: Final = """-- name: CountExpiredOwnMemories :one
@@ -731,7 +722,7 @@ async def count_expired_own_memories(db: DBTX, /) -> models.PrunedMemories:
     unscoped: expiry applies to every user
     """
     row = await db.fetchrow(COUNT_EXPIRED_OWN_MEMORIES)
-    return _READ_PRUNED_MEMORIES(required(row, "CountExpiredOwnMemories"))
+    return _read_pruned_memories(required(row, "CountExpiredOwnMemories"))
 
 
 COUNT_EXPIRED_STORE_ITEMS: Final = """-- name: CountExpiredStoreItems :one
@@ -745,7 +736,7 @@ async def count_expired_store_items(db: DBTX, /) -> int:
     unscoped: expiry applies to every user
     """
     value = await db.fetchval(COUNT_EXPIRED_STORE_ITEMS)
-    return _INT.validate_python(required(value, "CountExpiredStoreItems"))
+    return _INT_ADAPTER.validate_python(required(value, "CountExpiredStoreItems"))
 
 
 COUNT_VECTORS_OF_EXPIRED_STORE_ITEMS: Final = """-- name: CountVectorsOfExpiredStoreItems :one
@@ -762,7 +753,7 @@ async def count_vectors_of_expired_store_items(db: DBTX, /) -> int:
     unscoped: expiry applies to every user
     """
     value = await db.fetchval(COUNT_VECTORS_OF_EXPIRED_STORE_ITEMS)
-    return _INT.validate_python(required(value, "CountVectorsOfExpiredStoreItems"))
+    return _INT_ADAPTER.validate_python(required(value, "CountVectorsOfExpiredStoreItems"))
 
 
 LIST_SESSIONS_OF_EVENTS: Final = """-- name: ListSessionsOfEvents :many
@@ -805,6 +796,8 @@ SELECT
 FROM named
 ORDER BY named.number"""
 
+_read_listed_session: Final = reader(models.ListedSession, ("user_id", "session_id", "is_idle"))
+
 
 async def list_sessions_of_events(
     db: DBTX,
@@ -814,14 +807,15 @@ async def list_sessions_of_events(
     after_user_id: str,
     after_session_id: str,
 ) -> list[models.ListedSession]:
-    """Return the next 100 sessions that events name, in the order of keys, and whether they are idle.
+    """Return the next 100 sessions that events name, in the order of keys, and whether they
+    are idle.
 
     An idle one is not stored, and its newest event is older than the retention.
 
     unscoped: retention applies to every user
     """
     rows = await db.fetch(LIST_SESSIONS_OF_EVENTS, retention, after_user_id, after_session_id)
-    return [_READ_LISTED_SESSION(row) for row in rows]
+    return [_read_listed_session(row) for row in rows]
 
 
 LOCK_EVENTS_OF_SESSIONS: Final = """-- name: LockEventsOfSessions :many
@@ -833,6 +827,8 @@ INNER JOIN given ON given.user_id = e.user_id AND given.session_id = e.session_i
 WHERE greatest(e.updated_at, e.created_at) < statement_timestamp() - $1::interval
 LIMIT $2::bigint
 FOR UPDATE OF e SKIP LOCKED"""
+
+_read_event_key: Final = reader(models.EventKey, ("id", "user_id"))
 
 
 async def lock_events_of_sessions(
@@ -849,7 +845,7 @@ async def lock_events_of_sessions(
     Rows that another transaction has locked are skipped.
     """
     rows = await db.fetch(LOCK_EVENTS_OF_SESSIONS, retention, batch_size, user_id, session_id)
-    return [_READ_EVENT_KEY(row) for row in rows]
+    return [_read_event_key(row) for row in rows]
 
 
 PRUNE_EVENTS_OF_SESSIONS: Final = """-- name: PruneEventsOfSessions :execrows
@@ -907,7 +903,7 @@ async def count_events_of_sessions(
 ) -> int:
     """Count the old events of these sessions."""
     value = await db.fetchval(COUNT_EVENTS_OF_SESSIONS, retention, user_id, session_id)
-    return _INT.validate_python(required(value, "CountEventsOfSessions"))
+    return _INT_ADAPTER.validate_python(required(value, "CountEventsOfSessions"))
 
 
 LIST_TASKS_BY_AGE: Final = """-- name: ListTasksByAge :many
@@ -942,6 +938,8 @@ FROM (
 ) AS t
 ORDER BY t.id"""
 
+_read_listed_task: Final = reader(models.ListedTask, ("id", "is_idle"))
+
 
 async def list_tasks_by_age(
     db: DBTX,
@@ -953,17 +951,20 @@ async def list_tasks_by_age(
 ) -> list[models.ListedTask]:
     """Return the next tasks in the order of ids, and whether they can be removed.
 
-    These were marked as deleted before the retention, or are older than it and have no session. All of
+    These were marked as deleted before the retention, or are older than it and have no session. All
+    of
     their push notification configs are older too.
 
     unscoped: retention applies to every user
     """
     rows = await db.fetch(LIST_TASKS_BY_AGE, retention, after_id, batch_size)
-    return [_READ_LISTED_TASK(row) for row in rows]
+    return [_read_listed_task(row) for row in rows]
 
 
 LOCK_TASKS: Final = """-- name: LockTasks :many
 SELECT task.id FROM task WHERE task.id = ANY($1::text[]) FOR UPDATE SKIP LOCKED"""
+
+_LIST_OF_STR_ADAPTER: Final[TypeAdapter[list[str]]] = TypeAdapter(list[str])
 
 
 async def lock_tasks(db: DBTX, /, *, id: Sequence[str]) -> list[str]:
@@ -974,8 +975,8 @@ async def lock_tasks(db: DBTX, /, *, id: Sequence[str]) -> list[str]:
     unscoped: retention applies to every user
     """
     rows = await db.fetch(LOCK_TASKS, id)
-    found = [row[0] for row in rows]
-    return _LIST_STR.validate_python(found)
+    values = [row[0] for row in rows]
+    return _LIST_OF_STR_ADAPTER.validate_python(values)
 
 
 LIST_TASKS_IN_USE: Final = """-- name: ListTasksInUse :many
@@ -1003,8 +1004,8 @@ async def list_tasks_in_use(
     unscoped: retention applies to every user
     """
     rows = await db.fetch(LIST_TASKS_IN_USE, id, retention)
-    found = [row[0] for row in rows]
-    return _LIST_STR.validate_python(found)
+    values = [row[0] for row in rows]
+    return _LIST_OF_STR_ADAPTER.validate_python(values)
 
 
 PRUNE_TASKS: Final = """-- name: PruneTasks :one
@@ -1041,6 +1042,8 @@ SELECT
     (SELECT count(*) FROM pruned) AS tasks,
     (SELECT count(*) FROM pruned_configs) AS push_notifications"""
 
+_read_pruned_tasks: Final = reader(models.PrunedTasks, ("tasks", "push_notifications"))
+
 
 async def prune_tasks(
     db: DBTX,
@@ -1049,14 +1052,15 @@ async def prune_tasks(
     id: Sequence[str],
     retention: dt.timedelta,
 ) -> models.PrunedTasks:
-    """Delete those of these tasks that can still be removed, and their push notification configs.
+    """Delete those of these tasks that can still be removed, and their push notification
+    configs.
 
     Run it after LockTasks in the same transaction.
 
     unscoped: retention applies to every user
     """
     row = await db.fetchrow(PRUNE_TASKS, id, retention)
-    return _READ_PRUNED_TASKS(required(row, "PruneTasks"))
+    return _read_pruned_tasks(required(row, "PruneTasks"))
 
 
 COUNT_ROWS_OF_TASKS: Final = """-- name: CountRowsOfTasks :one
@@ -1069,7 +1073,7 @@ async def count_rows_of_tasks(db: DBTX, /, *, id: Sequence[str]) -> int:
     unscoped: retention applies to every user
     """
     value = await db.fetchval(COUNT_ROWS_OF_TASKS, id)
-    return _INT.validate_python(required(value, "CountRowsOfTasks"))
+    return _INT_ADAPTER.validate_python(required(value, "CountRowsOfTasks"))
 
 
 COUNT_OWN_ROWS_OF_TASKS: Final = """-- name: CountOwnRowsOfTasks :one
@@ -1081,6 +1085,8 @@ SELECT
         SELECT count(*) FROM agentrows_push_config AS config WHERE config.task_id = ANY($1)
     ) AS configs"""
 
+_read_pruned_task_rows: Final = reader(models.PrunedTaskRows, ("events", "configs"))
+
 
 async def count_own_rows_of_tasks(db: DBTX, /, *, task_id: Sequence[str]) -> models.PrunedTaskRows:
     """Count the events and push configs of these tasks.
@@ -1088,7 +1094,7 @@ async def count_own_rows_of_tasks(db: DBTX, /, *, task_id: Sequence[str]) -> mod
     unscoped: retention applies to every user
     """
     row = await db.fetchrow(COUNT_OWN_ROWS_OF_TASKS, task_id)
-    return _READ_PRUNED_TASK_ROWS(required(row, "CountOwnRowsOfTasks"))
+    return _read_pruned_task_rows(required(row, "CountOwnRowsOfTasks"))
 
 
 LIST_PUSH_NOTIFICATIONS_BY_AGE: Final = """-- name: ListPushNotificationsByAge :many
@@ -1107,6 +1113,8 @@ FROM (
 ) AS p
 ORDER BY p.id"""
 
+_read_listed_push_notification: Final = reader(models.ListedPushNotification, ("id", "is_idle"))
+
 
 async def list_push_notifications_by_age(
     db: DBTX,
@@ -1116,14 +1124,15 @@ async def list_push_notifications_by_age(
     after_id: str,
     batch_size: int,
 ) -> list[models.ListedPushNotification]:
-    """Return the next push notification configs in the order of ids, and whether they can be removed.
+    """Return the next push notification configs in the order of ids, and whether they can be
+    removed.
 
     These are older than the retention, and their task is not stored.
 
     unscoped: retention applies to every user
     """
     rows = await db.fetch(LIST_PUSH_NOTIFICATIONS_BY_AGE, retention, after_id, batch_size)
-    return [_READ_LISTED_PUSH_NOTIFICATION(row) for row in rows]
+    return [_read_listed_push_notification(row) for row in rows]
 
 
 LOCK_PUSH_NOTIFICATIONS: Final = """-- name: LockPushNotifications :many
@@ -1138,8 +1147,8 @@ async def lock_push_notifications(db: DBTX, /, *, id: Sequence[str]) -> list[str
     unscoped: retention applies to every user
     """
     rows = await db.fetch(LOCK_PUSH_NOTIFICATIONS, id)
-    found = [row[0] for row in rows]
-    return _LIST_STR.validate_python(found)
+    values = [row[0] for row in rows]
+    return _LIST_OF_STR_ADAPTER.validate_python(values)
 
 
 PRUNE_PUSH_NOTIFICATIONS: Final = """-- name: PrunePushNotifications :execrows
@@ -1187,6 +1196,11 @@ FROM (
 ) AS p
 ORDER BY p.task_id, p.user_id, p.config_id"""
 
+_read_listed_push_config: Final = reader(
+    models.ListedPushConfig,
+    ("task_id", "user_id", "config_id", "is_idle"),
+)
+
 
 async def list_push_configs_by_age(
     db: DBTX,
@@ -1212,7 +1226,7 @@ async def list_push_configs_by_age(
         after_config_id,
         batch_size,
     )
-    return [_READ_LISTED_PUSH_CONFIG(row) for row in rows]
+    return [_read_listed_push_config(row) for row in rows]
 
 
 LOCK_PUSH_CONFIGS: Final = """-- name: LockPushConfigs :many
@@ -1230,6 +1244,8 @@ INNER JOIN given
         AND given.config_id = p.config_id
 FOR UPDATE OF p SKIP LOCKED"""
 
+_read_push_config_key: Final = reader(models.PushConfigKey, ("task_id", "user_id", "config_id"))
+
 
 async def lock_push_configs(
     db: DBTX,
@@ -1244,7 +1260,7 @@ async def lock_push_configs(
     Rows that another transaction has locked are skipped.
     """
     rows = await db.fetch(LOCK_PUSH_CONFIGS, task_id, user_id, config_id)
-    return [_READ_PUSH_CONFIG_KEY(row) for row in rows]
+    return [_read_push_config_key(row) for row in rows]
 
 
 PRUNE_PUSH_CONFIGS: Final = """-- name: PrunePushConfigs :execrows
@@ -1319,6 +1335,11 @@ FROM (
 ) AS page
 ORDER BY page.user_id, page.thread_id"""
 
+_read_listed_crew_thread: Final = reader(
+    models.ListedCrewThread,
+    ("user_id", "thread_id", "number_of_rows", "is_idle"),
+)
+
 
 async def list_crew_memories_by_age(
     db: DBTX,
@@ -1329,7 +1350,8 @@ async def list_crew_memories_by_age(
     after_thread_id: str,
     batch_size: int,
 ) -> list[models.ListedCrewThread]:
-    """Return the next threads with CrewAI memories in the order of keys, and whether they are idle.
+    """Return the next threads with CrewAI memories in the order of keys, and whether they are
+    idle.
 
     An idle thread has no session, and all of its CrewAI rows are older than the retention.
 
@@ -1342,7 +1364,7 @@ async def list_crew_memories_by_age(
         after_thread_id,
         batch_size,
     )
-    return [_READ_LISTED_CREW_THREAD(row) for row in rows]
+    return [_read_listed_crew_thread(row) for row in rows]
 
 
 LOCK_CREW_MEMORIES: Final = """-- name: LockCrewMemories :many
@@ -1366,7 +1388,7 @@ async def lock_crew_memories(
     Rows that another transaction has locked are skipped.
     """
     rows = await db.fetch(LOCK_CREW_MEMORIES, user_id, thread_id)
-    return [_READ_THREAD_KEY(row) for row in rows]
+    return [_read_thread_key(row) for row in rows]
 
 
 PRUNE_CREW_MEMORIES: Final = """-- name: PruneCrewMemories :execrows
@@ -1462,7 +1484,8 @@ async def list_flow_states_by_age(
     after_thread_id: str,
     batch_size: int,
 ) -> list[models.ListedCrewThread]:
-    """Return the next threads with CrewAI flow states in the order of keys, and whether they are idle.
+    """Return the next threads with CrewAI flow states in the order of keys, and whether they
+    are idle.
 
     An idle thread has no session, and all of its CrewAI rows are older than the retention.
 
@@ -1475,7 +1498,7 @@ async def list_flow_states_by_age(
         after_thread_id,
         batch_size,
     )
-    return [_READ_LISTED_CREW_THREAD(row) for row in rows]
+    return [_read_listed_crew_thread(row) for row in rows]
 
 
 LOCK_FLOW_STATES: Final = """-- name: LockFlowStates :many
@@ -1499,7 +1522,7 @@ async def lock_flow_states(
     Rows that another transaction has locked are skipped.
     """
     rows = await db.fetch(LOCK_FLOW_STATES, user_id, thread_id)
-    return [_READ_THREAD_KEY(row) for row in rows]
+    return [_read_thread_key(row) for row in rows]
 
 
 PRUNE_FLOW_STATES: Final = """-- name: PruneFlowStates :execrows

@@ -37,23 +37,6 @@ __all__ = [
     "upsert_store_items",
 ]
 
-_INT: Final[TypeAdapter[int]] = TypeAdapter(int)
-_STORE_ITEM_COLUMNS: Final = (
-    "namespace",
-    "key",
-    "value",
-    "ttl_s",
-    "expires_at",
-    "created_at",
-    "updated_at",
-)
-_READ_STORE_ITEM: Final = reader(models.StoreItem, _STORE_ITEM_COLUMNS)
-_LIST_STR: Final[TypeAdapter[list[str]]] = TypeAdapter(list[str])
-_DELETED_STORE_ITEMS_COLUMNS: Final = ("deleted", "has_vectors")
-_READ_DELETED_STORE_ITEMS: Final = reader(models.DeletedStoreItems, _DELETED_STORE_ITEMS_COLUMNS)
-_PRUNED_STORE_ITEM_COLUMNS: Final = ("user_id", "namespace", "key", "has_vectors")
-_READ_PRUNED_STORE_ITEM: Final = reader(models.PrunedStoreItem, _PRUNED_STORE_ITEM_COLUMNS)
-
 UPSERT_STORE_ITEMS: Final = """-- name: UpsertStoreItems :one
 WITH stored AS (
     INSERT INTO agentrows_store_item AS i (
@@ -87,6 +70,8 @@ WITH stored AS (
 )
 SELECT count(*) AS stored FROM stored"""
 
+_INT_ADAPTER: Final[TypeAdapter[int]] = TypeAdapter(int)
+
 
 async def upsert_store_items(
     db: DBTX,
@@ -108,7 +93,7 @@ async def upsert_store_items(
         [item.value for item in items],
         [item.ttl_s for item in items],
     )
-    return _INT.validate_python(required(value, "UpsertStoreItems"))
+    return _INT_ADAPTER.validate_python(required(value, "UpsertStoreItems"))
 
 
 LIST_STORE_ITEMS: Final = """-- name: ListStoreItems :many
@@ -130,6 +115,11 @@ JOIN agentrows_store_item AS i
     ON i.user_id = $3::text AND i.namespace = wanted.namespace AND i.key = wanted.key
 WHERE ($4::boolean OR i.expires_at IS NULL OR i.expires_at > statement_timestamp())"""
 
+_read_store_item: Final = reader(
+    models.StoreItem,
+    ("namespace", "key", "value", "ttl_s", "expires_at", "created_at", "updated_at"),
+)
+
 
 async def list_store_items(
     db: DBTX,
@@ -142,7 +132,7 @@ async def list_store_items(
 ) -> list[models.StoreItem]:
     """Return the items with these keys, in any order."""
     rows = await db.fetch(LIST_STORE_ITEMS, namespace, key, user_id, with_expired)
-    return [_READ_STORE_ITEM(row) for row in rows]
+    return [_read_store_item(row) for row in rows]
 
 
 FIND_STORE_ITEM: Final = """-- name: FindStoreItem :one
@@ -195,7 +185,7 @@ async def find_store_item(
     row = await db.fetchrow(FIND_STORE_ITEM, user_id, namespace, key, with_expired)
     if row is None:
         return None
-    return _READ_STORE_ITEM(row)
+    return _read_store_item(row)
 
 
 SEARCH_STORE_ITEMS: Final = r"""-- name: SearchStoreItems :many
@@ -293,7 +283,7 @@ async def search_store_items(
         first_row,
         limit,
     )
-    return [_READ_STORE_ITEM(row) for row in rows]
+    return [_read_store_item(row) for row in rows]
 
 
 LIST_STORE_NAMESPACES: Final = """-- name: ListStoreNamespaces :many
@@ -324,6 +314,8 @@ FROM (
 ORDER BY found.labels
 LIMIT $7 OFFSET $6::bigint"""
 
+_LIST_OF_STR_ADAPTER: Final[TypeAdapter[list[str]]] = TypeAdapter(list[str])
+
 
 async def list_store_namespaces(
     db: DBTX,
@@ -352,8 +344,8 @@ async def list_store_namespaces(
         first_row,
         limit,
     )
-    found = [row[0] for row in rows]
-    return _LIST_STR.validate_python(found)
+    values = [row[0] for row in rows]
+    return _LIST_OF_STR_ADAPTER.validate_python(values)
 
 
 REFRESH_STORE_ITEMS: Final = """-- name: RefreshStoreItems :one
@@ -398,7 +390,7 @@ async def refresh_store_items(
     Rows are locked in the order of the key.
     """
     value = await db.fetchval(REFRESH_STORE_ITEMS, namespace, key, user_id)
-    return _INT.validate_python(required(value, "RefreshStoreItems"))
+    return _INT_ADAPTER.validate_python(required(value, "RefreshStoreItems"))
 
 
 DELETE_STORE_ITEMS: Final = """-- name: DeleteStoreItems :one
@@ -425,6 +417,8 @@ SELECT
     (SELECT count(*) FROM gone) AS deleted,
     (to_regclass('agentrows_store_vector') IS NOT NULL)::boolean AS "has_vectors!\""""
 
+_read_deleted_store_items: Final = reader(models.DeletedStoreItems, ("deleted", "has_vectors"))
+
 
 async def delete_store_items(
     db: DBTX,
@@ -434,13 +428,14 @@ async def delete_store_items(
     key: Sequence[str],
     user_id: str,
 ) -> models.DeletedStoreItems:
-    """Delete the items with these keys; also return whether the database has the table of vectors.
+    """Delete the items with these keys; also return whether the database has the table of
+    vectors.
 
     The keys are locked in their order. Delete the vectors in the next statement of the transaction,
     whose snapshot contains those that a concurrent writer stored before this one got the lock.
     """
     row = await db.fetchrow(DELETE_STORE_ITEMS, namespace, key, user_id)
-    return _READ_DELETED_STORE_ITEMS(required(row, "DeleteStoreItems"))
+    return _read_deleted_store_items(required(row, "DeleteStoreItems"))
 
 
 PRUNE_STORE_ITEMS: Final = """-- name: PruneStoreItems :many
@@ -463,6 +458,11 @@ RETURNING
     i.key,
     (to_regclass('agentrows_store_vector') IS NOT NULL)::boolean AS "has_vectors!\""""
 
+_read_pruned_store_item: Final = reader(
+    models.PrunedStoreItem,
+    ("user_id", "namespace", "key", "has_vectors"),
+)
+
 
 async def prune_store_items(db: DBTX, /, *, batch_size: int) -> list[models.PrunedStoreItem]:
     """Delete up to `batch_size` expired items, and return their keys.
@@ -472,7 +472,7 @@ async def prune_store_items(db: DBTX, /, *, batch_size: int) -> list[models.Prun
     unscoped: retention applies to every user
     """
     rows = await db.fetch(PRUNE_STORE_ITEMS, batch_size)
-    return [_READ_PRUNED_STORE_ITEM(row) for row in rows]
+    return [_read_pruned_store_item(row) for row in rows]
 
 
 LOOKUP_BATCHES: Final = {FIND_STORE_ITEM: FIND_STORE_ITEM_BATCH}

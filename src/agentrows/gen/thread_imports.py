@@ -24,29 +24,6 @@ __all__ = [
     "lock_named_values",
 ]
 
-_INT: Final[TypeAdapter[int]] = TypeAdapter(int)
-_CHANNEL_VALUE_KEY_COLUMNS: Final = ("thread_id", "checkpoint_ns", "channel", "version")
-_READ_CHANNEL_VALUE_KEY: Final = reader(models.ChannelValueKey, _CHANNEL_VALUE_KEY_COLUMNS)
-_CHECKPOINT_DIGEST_COLUMNS: Final = (
-    "thread_id",
-    "checkpoint_ns",
-    "checkpoint_id",
-    "is_deleted",
-    "missing_values",
-    "digest",
-)
-_READ_CHECKPOINT_DIGEST: Final = reader(models.CheckpointDigest, _CHECKPOINT_DIGEST_COLUMNS)
-_WRITE_DIGEST_COLUMNS: Final = (
-    "thread_id",
-    "checkpoint_ns",
-    "checkpoint_id",
-    "task_id",
-    "idx",
-    "is_deleted",
-    "digest",
-)
-_READ_WRITE_DIGEST: Final = reader(models.WriteDigest, _WRITE_DIGEST_COLUMNS)
-
 INSERT_IMPORTED_VALUES: Final = """-- name: InsertImportedValues :one
 WITH stored AS (
     INSERT INTO agentrows_checkpoint_blob (
@@ -83,6 +60,8 @@ WITH stored AS (
 )
 SELECT count(*) AS stored FROM stored"""
 
+_INT_ADAPTER: Final[TypeAdapter[int]] = TypeAdapter(int)
+
 
 async def insert_imported_values(
     db: DBTX,
@@ -106,7 +85,7 @@ async def insert_imported_values(
         [item.type for item in values],
         [item.value for item in values],
     )
-    return _INT.validate_python(required(value, "InsertImportedValues"))
+    return _INT_ADAPTER.validate_python(required(value, "InsertImportedValues"))
 
 
 LOCK_NAMED_VALUES: Final = """-- name: LockNamedValues :many
@@ -136,6 +115,11 @@ CROSS JOIN LATERAL (
     FOR KEY SHARE
 ) AS stored"""
 
+_read_channel_value_key: Final = reader(
+    models.ChannelValueKey,
+    ("thread_id", "checkpoint_ns", "channel", "version"),
+)
+
 
 async def lock_named_values(
     db: DBTX,
@@ -152,7 +136,7 @@ async def lock_named_values(
     The LIMIT makes the planner look each of them up in the index, whatever its estimates.
     """
     rows = await db.fetch(LOCK_NAMED_VALUES, thread_id, checkpoint_ns, channel, version, user_id)
-    return [_READ_CHANNEL_VALUE_KEY(row) for row in rows]
+    return [_read_channel_value_key(row) for row in rows]
 
 
 INSERT_IMPORTED_CHECKPOINTS: Final = r"""-- name: InsertImportedCheckpoints :one
@@ -264,7 +248,7 @@ async def insert_imported_checkpoints(
         [item.run_id for item in checkpoints],
         [item.created_at for item in checkpoints],
     )
-    return _INT.validate_python(required(value, "InsertImportedCheckpoints"))
+    return _INT_ADAPTER.validate_python(required(value, "InsertImportedCheckpoints"))
 
 
 INSERT_IMPORTED_WRITES: Final = """-- name: InsertImportedWrites :one
@@ -357,7 +341,7 @@ async def insert_imported_writes(
         [item.value for item in writes],
         [item.created_at for item in writes],
     )
-    return _INT.validate_python(required(value, "InsertImportedWrites"))
+    return _INT_ADAPTER.validate_python(required(value, "InsertImportedWrites"))
 
 
 LIST_CHECKPOINT_DIGESTS: Final = """-- name: ListCheckpointDigests :many
@@ -395,6 +379,11 @@ SELECT
 FROM lg_checkpoint AS c
 WHERE c.user_id = $1 AND c.thread_id = ANY($2::text[])"""
 
+_read_checkpoint_digest: Final = reader(
+    models.CheckpointDigest,
+    ("thread_id", "checkpoint_ns", "checkpoint_id", "is_deleted", "missing_values", "digest"),
+)
+
 
 async def list_checkpoint_digests(
     db: DBTX,
@@ -403,12 +392,13 @@ async def list_checkpoint_digests(
     user_id: str,
     thread_ids: Sequence[str],
 ) -> list[models.CheckpointDigest]:
-    """Return the keys of the checkpoints of a user's threads with digests, deleted ones included.
+    """Return the keys of the checkpoints of a user's threads with digests, deleted ones
+    included.
 
     The subquery of each value, instead of a join, makes the planner look it up in the index.
     """
     rows = await db.fetch(LIST_CHECKPOINT_DIGESTS, user_id, thread_ids)
-    return [_READ_CHECKPOINT_DIGEST(row) for row in rows]
+    return [_read_checkpoint_digest(row) for row in rows]
 
 
 LIST_WRITE_DIGESTS: Final = """-- name: ListWriteDigests :many
@@ -426,6 +416,11 @@ SELECT
 FROM lg_checkpoint_write AS w
 WHERE w.user_id = $1 AND w.thread_id = ANY($2::text[])"""
 
+_read_write_digest: Final = reader(
+    models.WriteDigest,
+    ("thread_id", "checkpoint_ns", "checkpoint_id", "task_id", "idx", "is_deleted", "digest"),
+)
+
 
 async def list_write_digests(
     db: DBTX,
@@ -436,4 +431,4 @@ async def list_write_digests(
 ) -> list[models.WriteDigest]:
     """Return the keys of the writes of a user's threads with digests, deleted ones included."""
     rows = await db.fetch(LIST_WRITE_DIGESTS, user_id, thread_ids)
-    return [_READ_WRITE_DIGEST(row) for row in rows]
+    return [_read_write_digest(row) for row in rows]

@@ -87,39 +87,6 @@ __all__ = [
     "lock_tasks_of_user",
 ]
 
-_EXPORTED_ROW_COLUMNS: Final = ("line", "large_columns", "large_values")
-_READ_EXPORTED_ROW: Final = reader(models.ExportedRow, _EXPORTED_ROW_COLUMNS)
-_LIST_STR: Final[TypeAdapter[list[str]]] = TypeAdapter(list[str])
-_STR: Final[TypeAdapter[str]] = TypeAdapter(str)
-_INT: Final[TypeAdapter[int]] = TypeAdapter(int)
-_ERASED_USER_COLUMNS: Final = (
-    "sessions",
-    "events",
-    "tasks",
-    "hidden_tasks",
-    "push_notifications",
-    "feedback",
-    "checkpoints",
-    "checkpoint_writes",
-    "crewai_memories",
-    "crewai_flow_states",
-    "shares",
-    "share_accesses",
-    "checkpoint_values",
-    "feedback_keys",
-    "feedback_targets",
-    "session_states",
-    "user_states",
-    "task_events",
-    "push_configs",
-    "memories",
-    "own_memories",
-    "store_items",
-    "store_vectors",
-    "uncovered_tables",
-)
-_READ_ERASED_USER: Final = reader(models.ErasedUser, _ERASED_USER_COLUMNS)
-
 EXPORT_USER: Final = """-- name: ExportUser :many
 SELECT
     json_build_object('table', 'session', 'row', to_json(each))::text AS "line!",
@@ -264,23 +231,28 @@ SELECT
 FROM session_share_access AS each
 WHERE each.user_id = $1"""
 
+_read_exported_row: Final = reader(models.ExportedRow, ("line", "large_columns", "large_values"))
+
 
 async def export_user(db: DBTX, /, *, user_id: str) -> list[models.ExportedRow]:
-    """Return every row of a user except those of optional tables and checkpoints, as lines of JSON.
+    """Return every row of a user except those of optional tables and checkpoints, as lines of
+    JSON.
 
     A line contains the table and the row with all of its columns; deleted rows are included. Tasks
-    without an owner follow the rule of tasks.sql. Columns with more than 100 MB together are null in
-    the line, and `large_columns` and `large_values` contain them unencoded: JSON needs up to 6 bytes
+    without an owner follow the rule of tasks.sql. Columns with more than 100 MB together are null
+    in
+    the line, and `large_columns` and `large_values` contain them unencoded: JSON needs up to 6
+    bytes
     for a character, and a value of PostgreSQL has at most 1 GiB.
     """
     rows = await db.fetch(EXPORT_USER, user_id)
-    return [_READ_EXPORTED_ROW(row) for row in rows]
+    return [_read_exported_row(row) for row in rows]
 
 
 async def iter_export_user(db: CursorDBTX, /, *, user_id: str) -> AsyncIterator[models.ExportedRow]:
     """Like export_user, one row at a time over a cursor; needs a transaction."""
     async for row in db.cursor(EXPORT_USER, user_id):
-        yield _READ_EXPORTED_ROW(row)
+        yield _read_exported_row(row)
 
 
 EXPORT_CHECKPOINTS: Final = """-- name: ExportCheckpoints :many
@@ -318,11 +290,12 @@ WHERE each.user_id = $1"""
 
 
 async def export_checkpoints(db: DBTX, /, *, user_id: str) -> list[models.ExportedRow]:
-    """Return the checkpoints and writes of a user in the form of ExportUser, from a database without the
+    """Return the checkpoints and writes of a user in the form of ExportUser, from a database
+    without the
     columns of ExportThreads.
     """
     rows = await db.fetch(EXPORT_CHECKPOINTS, user_id)
-    return [_READ_EXPORTED_ROW(row) for row in rows]
+    return [_read_exported_row(row) for row in rows]
 
 
 async def iter_export_checkpoints(
@@ -333,7 +306,7 @@ async def iter_export_checkpoints(
 ) -> AsyncIterator[models.ExportedRow]:
     """Like export_checkpoints, one row at a time over a cursor; needs a transaction."""
     async for row in db.cursor(EXPORT_CHECKPOINTS, user_id):
-        yield _READ_EXPORTED_ROW(row)
+        yield _read_exported_row(row)
 
 
 EXPORT_THREADS: Final = r"""-- name: ExportThreads :many
@@ -387,12 +360,13 @@ WHERE each.user_id = $1"""
 
 
 async def export_threads(db: DBTX, /, *, user_id: str) -> list[models.ExportedRow]:
-    r"""Return the checkpoints, writes and values of channels of a user in the form of ExportUser.
+    r"""Return the checkpoints, writes and values of channels of a user in the form of
+    ExportUser.
 
     Bytes are text as PostgreSQL writes them: \x, then two hexadecimal digits for each byte.
     """
     rows = await db.fetch(EXPORT_THREADS, user_id)
-    return [_READ_EXPORTED_ROW(row) for row in rows]
+    return [_read_exported_row(row) for row in rows]
 
 
 async def iter_export_threads(
@@ -403,7 +377,7 @@ async def iter_export_threads(
 ) -> AsyncIterator[models.ExportedRow]:
     """Like export_threads, one row at a time over a cursor; needs a transaction."""
     async for row in db.cursor(EXPORT_THREADS, user_id):
-        yield _READ_EXPORTED_ROW(row)
+        yield _read_exported_row(row)
 
 
 EXPORT_MEMORIES: Final = """-- name: ExportMemories :many
@@ -427,7 +401,7 @@ WHERE memory.user_id = $1"""
 async def export_memories(db: DBTX, /, *, user_id: str) -> list[models.ExportedRow]:
     """Return every memory of a user, in the form of ExportUser."""
     rows = await db.fetch(EXPORT_MEMORIES, user_id)
-    return [_READ_EXPORTED_ROW(row) for row in rows]
+    return [_read_exported_row(row) for row in rows]
 
 
 async def iter_export_memories(
@@ -438,7 +412,7 @@ async def iter_export_memories(
 ) -> AsyncIterator[models.ExportedRow]:
     """Like export_memories, one row at a time over a cursor; needs a transaction."""
     async for row in db.cursor(EXPORT_MEMORIES, user_id):
-        yield _READ_EXPORTED_ROW(row)
+        yield _read_exported_row(row)
 
 
 EXPORT_OWN_MEMORIES: Final = """-- name: ExportOwnMemories :many
@@ -460,9 +434,11 @@ WHERE each.user_id = $1::text"""
 
 
 async def export_own_memories(db: DBTX, /, *, user_id: str) -> list[models.ExportedRow]:
-    """Return the memories of a user in agentrows_memory, of every model, in the form of ExportUser."""
+    """Return the memories of a user in agentrows_memory, of every model, in the form of
+    ExportUser.
+    """
     rows = await db.fetch(EXPORT_OWN_MEMORIES, user_id)
-    return [_READ_EXPORTED_ROW(row) for row in rows]
+    return [_read_exported_row(row) for row in rows]
 
 
 async def iter_export_own_memories(
@@ -473,7 +449,7 @@ async def iter_export_own_memories(
 ) -> AsyncIterator[models.ExportedRow]:
     """Like export_own_memories, one row at a time over a cursor; needs a transaction."""
     async for row in db.cursor(EXPORT_OWN_MEMORIES, user_id):
-        yield _READ_EXPORTED_ROW(row)
+        yield _read_exported_row(row)
 
 
 EXPORT_FEEDBACK_KEYS: Final = """-- name: ExportFeedbackKeys :many
@@ -482,18 +458,21 @@ SELECT
 FROM agentrows_feedback_key AS each
 WHERE each.user_id = $1::text"""
 
+_LIST_OF_STR_ADAPTER: Final[TypeAdapter[list[str]]] = TypeAdapter(list[str])
+_STR_ADAPTER: Final[TypeAdapter[str]] = TypeAdapter(str)
+
 
 async def export_feedback_keys(db: DBTX, /, *, user_id: str) -> list[str]:
     """Return the idempotency keys of a user, in the form of ExportUser."""
     rows = await db.fetch(EXPORT_FEEDBACK_KEYS, user_id)
-    found = [row[0] for row in rows]
-    return _LIST_STR.validate_python(found)
+    values = [row[0] for row in rows]
+    return _LIST_OF_STR_ADAPTER.validate_python(values)
 
 
 async def iter_export_feedback_keys(db: CursorDBTX, /, *, user_id: str) -> AsyncIterator[str]:
     """Like export_feedback_keys, one row at a time over a cursor; needs a transaction."""
     async for row in db.cursor(EXPORT_FEEDBACK_KEYS, user_id):
-        yield _STR.validate_python(row[0])
+        yield _STR_ADAPTER.validate_python(row[0])
 
 
 EXPORT_FEEDBACK_TARGETS: Final = """-- name: ExportFeedbackTargets :many
@@ -506,14 +485,14 @@ WHERE each.user_id = $1::text"""
 async def export_feedback_targets(db: DBTX, /, *, user_id: str) -> list[str]:
     """Return the targets of a user's feedback, in the form of ExportUser."""
     rows = await db.fetch(EXPORT_FEEDBACK_TARGETS, user_id)
-    found = [row[0] for row in rows]
-    return _LIST_STR.validate_python(found)
+    values = [row[0] for row in rows]
+    return _LIST_OF_STR_ADAPTER.validate_python(values)
 
 
 async def iter_export_feedback_targets(db: CursorDBTX, /, *, user_id: str) -> AsyncIterator[str]:
     """Like export_feedback_targets, one row at a time over a cursor; needs a transaction."""
     async for row in db.cursor(EXPORT_FEEDBACK_TARGETS, user_id):
-        yield _STR.validate_python(row[0])
+        yield _STR_ADAPTER.validate_python(row[0])
 
 
 EXPORT_STATES: Final = """-- name: ExportStates :many
@@ -533,20 +512,21 @@ async def export_states(db: DBTX, /, *, user_id: str) -> list[str]:
     A state is at most 256 MB of jsonb, which is part of the line as it is.
     """
     rows = await db.fetch(EXPORT_STATES, user_id)
-    found = [row[0] for row in rows]
-    return _LIST_STR.validate_python(found)
+    values = [row[0] for row in rows]
+    return _LIST_OF_STR_ADAPTER.validate_python(values)
 
 
 async def iter_export_states(db: CursorDBTX, /, *, user_id: str) -> AsyncIterator[str]:
     """Like export_states, one row at a time over a cursor; needs a transaction."""
     async for row in db.cursor(EXPORT_STATES, user_id):
-        yield _STR.validate_python(row[0])
+        yield _STR_ADAPTER.validate_python(row[0])
 
 
 EXPORT_STORE_ITEMS: Final = r"""-- name: ExportStoreItems :many
 SELECT
     translate(
-        json_build_object('table', 'agentrows_store_item', 'row', to_json(each))::text, E'\r\n', '  '
+        json_build_object('table', 'agentrows_store_item', 'row', to_json(each))::text, E'\r\n',
+            '  '
     ) AS "line!"
 FROM agentrows_store_item AS each
 WHERE each.user_id = $1::text"""
@@ -558,14 +538,14 @@ async def export_store_items(db: DBTX, /, *, user_id: str) -> list[str]:
     A value may contain line ends between its parts, because the type json keeps the text.
     """
     rows = await db.fetch(EXPORT_STORE_ITEMS, user_id)
-    found = [row[0] for row in rows]
-    return _LIST_STR.validate_python(found)
+    values = [row[0] for row in rows]
+    return _LIST_OF_STR_ADAPTER.validate_python(values)
 
 
 async def iter_export_store_items(db: CursorDBTX, /, *, user_id: str) -> AsyncIterator[str]:
     """Like export_store_items, one row at a time over a cursor; needs a transaction."""
     async for row in db.cursor(EXPORT_STORE_ITEMS, user_id):
-        yield _STR.validate_python(row[0])
+        yield _STR_ADAPTER.validate_python(row[0])
 
 
 EXPORT_STORE_VECTORS: Final = """-- name: ExportStoreVectors :many
@@ -578,14 +558,14 @@ WHERE each.user_id = $1::text"""
 async def export_store_vectors(db: DBTX, /, *, user_id: str) -> list[str]:
     """Return the vectors of a user's store items, in the form of ExportUser."""
     rows = await db.fetch(EXPORT_STORE_VECTORS, user_id)
-    found = [row[0] for row in rows]
-    return _LIST_STR.validate_python(found)
+    values = [row[0] for row in rows]
+    return _LIST_OF_STR_ADAPTER.validate_python(values)
 
 
 async def iter_export_store_vectors(db: CursorDBTX, /, *, user_id: str) -> AsyncIterator[str]:
     """Like export_store_vectors, one row at a time over a cursor; needs a transaction."""
     async for row in db.cursor(EXPORT_STORE_VECTORS, user_id):
-        yield _STR.validate_python(row[0])
+        yield _STR_ADAPTER.validate_python(row[0])
 
 
 EXPORT_TASK_EVENTS: Final = """-- name: ExportTaskEvents :many
@@ -598,14 +578,14 @@ WHERE each.user_id = $1::text"""
 async def export_task_events(db: DBTX, /, *, user_id: str) -> list[str]:
     """Return the events of a user's tasks, in the form of ExportUser."""
     rows = await db.fetch(EXPORT_TASK_EVENTS, user_id)
-    found = [row[0] for row in rows]
-    return _LIST_STR.validate_python(found)
+    values = [row[0] for row in rows]
+    return _LIST_OF_STR_ADAPTER.validate_python(values)
 
 
 async def iter_export_task_events(db: CursorDBTX, /, *, user_id: str) -> AsyncIterator[str]:
     """Like export_task_events, one row at a time over a cursor; needs a transaction."""
     async for row in db.cursor(EXPORT_TASK_EVENTS, user_id):
-        yield _STR.validate_python(row[0])
+        yield _STR_ADAPTER.validate_python(row[0])
 
 
 EXPORT_PUSH_CONFIGS: Final = """-- name: ExportPushConfigs :many
@@ -618,14 +598,14 @@ WHERE each.user_id = $1::text"""
 async def export_push_configs(db: DBTX, /, *, user_id: str) -> list[str]:
     """Return the push notification configs that a user registered, in the form of ExportUser."""
     rows = await db.fetch(EXPORT_PUSH_CONFIGS, user_id)
-    found = [row[0] for row in rows]
-    return _LIST_STR.validate_python(found)
+    values = [row[0] for row in rows]
+    return _LIST_OF_STR_ADAPTER.validate_python(values)
 
 
 async def iter_export_push_configs(db: CursorDBTX, /, *, user_id: str) -> AsyncIterator[str]:
     """Like export_push_configs, one row at a time over a cursor; needs a transaction."""
     async for row in db.cursor(EXPORT_PUSH_CONFIGS, user_id):
-        yield _STR.validate_python(row[0])
+        yield _STR_ADAPTER.validate_python(row[0])
 
 
 FIND_UNCOVERED_TABLES: Final = """-- name: FindUncoveredTables :many
@@ -671,8 +651,8 @@ async def find_uncovered_tables(db: DBTX, /) -> list[str]:
     They are in the schema of `session`: tables of a newer release, and of the application.
     """
     rows = await db.fetch(FIND_UNCOVERED_TABLES)
-    found = [row[0] for row in rows]
-    return _LIST_STR.validate_python(found)
+    values = [row[0] for row in rows]
+    return _LIST_OF_STR_ADAPTER.validate_python(values)
 
 
 LOCK_TASKS_OF_USER: Final = """-- name: LockTasksOfUser :one
@@ -684,6 +664,8 @@ FROM (
     FOR UPDATE
 ) AS locked"""
 
+_INT_ADAPTER: Final[TypeAdapter[int]] = TypeAdapter(int)
+
 
 async def lock_tasks_of_user(db: DBTX, /, *, user_id: str) -> int:
     """Wait for concurrent writers of a user's tasks, and lock the tasks.
@@ -691,7 +673,7 @@ async def lock_tasks_of_user(db: DBTX, /, *, user_id: str) -> int:
     Lock tasks before sessions, which is the order of the writers.
     """
     value = await db.fetchval(LOCK_TASKS_OF_USER, user_id)
-    return _INT.validate_python(required(value, "LockTasksOfUser"))
+    return _INT_ADAPTER.validate_python(required(value, "LockTasksOfUser"))
 
 
 LOCK_SESSIONS_OF_USER: Final = """-- name: LockSessionsOfUser :one
@@ -710,7 +692,7 @@ async def lock_sessions_of_user(db: DBTX, /, *, user_id: str) -> int:
     The next statement then sees the rows that these writers committed.
     """
     value = await db.fetchval(LOCK_SESSIONS_OF_USER, user_id)
-    return _INT.validate_python(required(value, "LockSessionsOfUser"))
+    return _INT_ADAPTER.validate_python(required(value, "LockSessionsOfUser"))
 
 
 LOCK_CHECKPOINTS_OF_USER: Final = """-- name: LockCheckpointsOfUser :one
@@ -729,7 +711,7 @@ async def lock_checkpoints_of_user(db: DBTX, /, *, user_id: str) -> int:
     It waits for the writers of their children, so that the next statement sees these.
     """
     value = await db.fetchval(LOCK_CHECKPOINTS_OF_USER, user_id)
-    return _INT.validate_python(required(value, "LockCheckpointsOfUser"))
+    return _INT_ADAPTER.validate_python(required(value, "LockCheckpointsOfUser"))
 
 
 LIST_THREADS_WITH_VALUES: Final = """-- name: ListThreadsWithValues :many
@@ -741,8 +723,8 @@ ORDER BY thread_id"""
 async def list_threads_with_values(db: DBTX, /, *, user_id: str) -> list[str]:
     """Return the threads of a user with values of channels."""
     rows = await db.fetch(LIST_THREADS_WITH_VALUES, user_id)
-    found = [row[0] for row in rows]
-    return _LIST_STR.validate_python(found)
+    values = [row[0] for row in rows]
+    return _LIST_OF_STR_ADAPTER.validate_python(values)
 
 
 LOCK_MEMORIES_OF_USER: Final = """-- name: LockMemoriesOfUser :one
@@ -758,7 +740,7 @@ FROM (
 async def lock_memories_of_user(db: DBTX, /, *, user_id: str) -> int:
     """Lock the memories of a user, in the order in which searches lock them."""
     value = await db.fetchval(LOCK_MEMORIES_OF_USER, user_id)
-    return _INT.validate_python(required(value, "LockMemoriesOfUser"))
+    return _INT_ADAPTER.validate_python(required(value, "LockMemoriesOfUser"))
 
 
 ERASE_USER: Final = """-- name: EraseUser :one
@@ -872,6 +854,36 @@ SELECT
     0::bigint AS "store_vectors!",
     ARRAY[]::text[] AS "uncovered_tables!\""""
 
+_read_erased_user: Final = reader(
+    models.ErasedUser,
+    (
+        "sessions",
+        "events",
+        "tasks",
+        "hidden_tasks",
+        "push_notifications",
+        "feedback",
+        "checkpoints",
+        "checkpoint_writes",
+        "crewai_memories",
+        "crewai_flow_states",
+        "shares",
+        "share_accesses",
+        "checkpoint_values",
+        "feedback_keys",
+        "feedback_targets",
+        "session_states",
+        "user_states",
+        "task_events",
+        "push_configs",
+        "memories",
+        "own_memories",
+        "store_items",
+        "store_vectors",
+        "uncovered_tables",
+    ),
+)
+
 
 async def erase_user(db: DBTX, /, *, user_id: str) -> models.ErasedUser:
     """Delete every row of a user except memories, and the rows that depend on them.
@@ -885,7 +897,7 @@ async def erase_user(db: DBTX, /, *, user_id: str) -> models.ErasedUser:
     unscoped access: records of access to the user's shares are deleted with the shares
     """
     row = await db.fetchrow(ERASE_USER, user_id)
-    return _READ_ERASED_USER(required(row, "EraseUser"))
+    return _read_erased_user(required(row, "EraseUser"))
 
 
 ERASE_FEEDBACK_KEYS: Final = """-- name: EraseFeedbackKeys :execrows
@@ -978,7 +990,8 @@ WHERE
 
 
 async def erase_push_configs(db: DBTX, /, *, user_id: str) -> int:
-    """Delete the push notification configs that a user registered, and those for the user's tasks.
+    """Delete the push notification configs that a user registered, and those for the user's
+    tasks.
 
     Run it before EraseUser, which deletes the tasks.
 
@@ -1012,7 +1025,7 @@ FROM (
 async def lock_own_memories_of_user(db: DBTX, /, *, user_id: str) -> int:
     """Lock the memories of a user in agentrows_memory in the order in which writers lock them."""
     value = await db.fetchval(LOCK_OWN_MEMORIES_OF_USER, user_id)
-    return _INT.validate_python(required(value, "LockOwnMemoriesOfUser"))
+    return _INT_ADAPTER.validate_python(required(value, "LockOwnMemoriesOfUser"))
 
 
 ERASE_OWN_MEMORIES: Final = """-- name: EraseOwnMemories :execrows
@@ -1039,7 +1052,7 @@ FROM (
 async def lock_store_items_of_user(db: DBTX, /, *, user_id: str) -> int:
     """Lock the store items of a user in the order in which writers lock them."""
     value = await db.fetchval(LOCK_STORE_ITEMS_OF_USER, user_id)
-    return _INT.validate_python(required(value, "LockStoreItemsOfUser"))
+    return _INT_ADAPTER.validate_python(required(value, "LockStoreItemsOfUser"))
 
 
 ERASE_STORE_ITEMS: Final = """-- name: EraseStoreItems :execrows

@@ -100,7 +100,8 @@ def _row(
     """
     fields = {key: _decoder(context, key, value, has_text=has_text) for key, value in shape.columns}
     decoders = tuple((key, decoder) for key, decoder in fields.items() if decoder)
-    return _model(context, name, shape), ir.Decoder("json_row", None, decoders)
+    model = _model(context, name, shape)
+    return model, ir.Decoder("json_row", None, decoders, model)
 
 
 def _model(context: QueryContext, name: str, shape: RowShape) -> str:
@@ -186,9 +187,8 @@ def _scalar(
     if base in catalog.schema.composites:
         items = catalog.schema.composites[base].items()
         found = {key: _decoder(context, key, value, has_text=has_text) for key, value in items}
-        return ir.Decoder(
-            "json_row", None, tuple((key, each) for key, each in found.items() if each)
-        )
+        decoders = tuple((key, each) for key, each in found.items() if each)
+        return ir.Decoder("json_row", None, decoders, base)
     if base in _DECODERS:
         return ir.Decoder(_DECODERS[base])
     if base in _AS_IT_IS or base in catalog.enum_types:

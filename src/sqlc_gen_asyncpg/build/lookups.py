@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sqlc_gen_asyncpg import ir
 from sqlc_gen_asyncpg.errors import Refused
 from sqlc_gen_asyncpg.sql import nodes
+from sqlc_gen_asyncpg.sql.line_breaks import break_long_lines
 from sqlc_gen_asyncpg.sql.tokens import tokenize
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def lookup_batch(context: QueryContext, constant: str, text: str) -> ir.LookupBa
         f"WITH ORDINALITY AS {wanted} ({columns}, number)\n"
         f"CROSS JOIN LATERAL (\n{''.join(parts)}{text[end:]}\n) AS {found}"
     )
-    return ir.LookupBatch(f"{constant}_BATCH", sql)
+    return ir.LookupBatch(f"{constant}_BATCH", break_long_lines(sql))
 
 
 def _refusal(message: str) -> Refused:

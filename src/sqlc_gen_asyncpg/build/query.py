@@ -10,6 +10,7 @@ from sqlc_gen_asyncpg import ir, naming
 from sqlc_gen_asyncpg.build.comments import parse_comments
 from sqlc_gen_asyncpg.build.context import QueryContext
 from sqlc_gen_asyncpg.build.copy import copy_target
+from sqlc_gen_asyncpg.build.docstrings import default_docstring
 from sqlc_gen_asyncpg.build.function_rows import expand_function_rows
 from sqlc_gen_asyncpg.build.lookups import lookup_batch
 from sqlc_gen_asyncpg.build.orders import order_of
@@ -20,6 +21,7 @@ from sqlc_gen_asyncpg.build.query_types import analyse
 from sqlc_gen_asyncpg.build.results import query_result
 from sqlc_gen_asyncpg.build.slices import mask, rewrite_slices
 from sqlc_gen_asyncpg.errors import InternalError, Refused
+from sqlc_gen_asyncpg.sql.line_breaks import break_long_lines
 
 if TYPE_CHECKING:
     from sqlc_gen_asyncpg import protocol
@@ -39,16 +41,6 @@ _WITH_RESULT: Final = frozenset({":one", ":many", ":batchone", ":batchmany"})
 _MERGE: Final = re.compile(r"\bMERGE\s+INTO\b", re.IGNORECASE)
 # A name that sqlc has not replaced by a number.
 _LEFT_NAME: Final = re.compile(r"([^\s\w(,]?)(@[A-Za-z_]\w*)|\bsqlc\s*\.\s*n?arg\s*\([^)]*\)")
-_DEFAULT_DOCS: Final = {
-    ":one": "and return its row",
-    ":many": "and return its rows",
-    ":execrows": "and return the number of rows it touched",
-    ":execresult": "and return the command's status",
-    ":copyfrom": "with the COPY protocol and return the number of rows",
-    ":batchexec": "for each of the rows, all or none",
-    ":batchone": "for each of the rows, one after another, and return a row of each",
-    ":batchmany": "for each of the rows, one after another, and return the rows of each",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +143,9 @@ def _check_command(context: QueryContext) -> None:
         raise Refused(f"{command} {_UNSUPPORTED[command]}")
     if command not in get_args(ir.Command):
         raise Refused(f"{command} is not known; there are {', '.join(get_args(ir.Command))}")
-    if directives.one and command != ":one":
-        raise Refused(f"-- py: one! goes with :one, not with {command}", directive="one!")
+    if directives.one and command not in {":one", ":batchone"}:
+        message = f"-- py: one! goes with :one and :batchone, not with {command}"
+        raise Refused(message, directive="one!")
     if directives.iterator and command != ":many":
         message = f"-- py: iterator goes with :many, not with {command}"
         raise Refused(message, directive="iterator")
@@ -227,10 +220,12 @@ def _function(context: QueryContext) -> ir.Function:
     order = None
     if context.directives.order:
         order = order_of(context, name, sql, {argument.name for argument in arguments})
+        choices = (replace(each, sql=break_long_lines(each.sql)) for each in order.choices)
+        order = replace(order, choices=tuple(choices))
     lookup = None
     if context.directives.lookup and len(fields) == len(numbers):
         lookup = lookup_batch(context, constant, text.lstrip())
-    return ir.Function(
+    function = ir.Function(
         copy=copy,
         order=order,
         lookup=lookup,
@@ -238,19 +233,14 @@ def _function(context: QueryContext) -> ir.Function:
         command=cast("ir.Command", query.cmd),
         name=name,
         constant=constant,
-        sql=sql,
-        doc=context.directives.doc or _default_doc(query),
+        sql=break_long_lines(sql),
+        doc=context.directives.doc,
         arguments=tuple(arguments),
         binds=tuple(binds),
         params=params,
         result=result,
-        always_row=query.cmd == ":one" and (context.directives.one or always_row),
+        always_row=query.cmd in {":one", ":batchone"} and (context.directives.one or always_row),
         iterator=query.cmd == ":many" and (options.emit_iterators or context.directives.iterator),
         place=str(context.where),
     )
-
-
-def _default_doc(query: protocol.Query) -> tuple[str, ...]:
-    is_void = [column.type.name for column in query.columns] == ["void"]
-    words = ("Run", query.name, "" if is_void else _DEFAULT_DOCS.get(query.cmd, ""))
-    return (" ".join(words).strip() + ".",)
+    return function if function.doc else replace(function, doc=(default_docstring(function),))

@@ -52,7 +52,7 @@ def _row_arguments(function: ir.Function, text: ModuleText, fields: tuple[str, .
         return ["rows", columns]
     items = [f"{string(field)}: {encoder}" for field, encoder in sorted(encoders.items())]
     name = f"_{function.name}_ENCODERS".upper()
-    return ["rows", columns, text.constant(name, ["{", *items, "}"])]
+    return ["rows", columns, text.constant(name, ["{", *items, "}"], owner=function.name)]
 
 
 def _copy(function: ir.Function, copy: ir.Copy, params: ir.Model, text: ModuleText) -> list[str]:
@@ -78,30 +78,42 @@ def _fetched(function: ir.Function, text: ModuleText, rows: str) -> tuple[str, l
     fetch = f"await db.{'fetch' if many else 'fetchrow'}({function.constant}, *each)"
     lines = comprehension("found = ", fetch, f"for each in {rows}", 4)
     if isinstance(function.result, ir.Record):
-        return _read(function.result, lines, text, many=many)
+        return _read(function, function.result, lines, text)
     if not function.result:
         raise AssertionError(function.query)
     row_type, hint = function.result.row, function.result.hint
     if many:
-        value = f"[{text.value(function.result, 'row[0]')} for row in rows_]"
+        value = f"[{text.value(function, function.result, 'row[0]')} for row in rows_]"
         lines += comprehension("values = ", value, "for rows_ in found", 4)
         adapter, result = text.adapter(f"list[list[{row_type}]]"), f"list[list[{hint}]]"
     else:
-        none = "" if function.result.nullable else " | None"
-        value = f"None if row is None else {text.value(function.result, 'row[0]')}"
+        none = "" if function.always_row or function.result.nullable else " | None"
+        value = text.value(function, function.result, f"{_present(function, text)}[0]")
+        value = value if function.always_row else f"None if row is None else {value}"
         lines += comprehension("values = ", value, "for row in found", 4)
         adapter, result = text.adapter(f"list[{row_type}{none}]"), f"list[{hint}{none}]"
     text.imports.use(result)
     return result, [*lines, *call(f"return {adapter}.validate_python(", ["values"], ")", 4)]
 
 
+def _present(function: ir.Function, text: ModuleText) -> str:
+    """Return the expression of a row; of a query that always returns one it is never None."""
+    if not function.always_row:
+        return "row"
+    text.imports.use("required")
+    return f"required(row, {string(function.query)})"
+
+
 def _read(
-    record: ir.Record, lines: list[str], text: ModuleText, *, many: bool
+    function: ir.Function, record: ir.Record, lines: list[str], text: ModuleText
 ) -> tuple[str, list[str]]:
     """Return the result type, and the statements that read rows into models."""
     read = text.reader(record)
-    if many:
+    if function.command == ":batchmany":
         value, clause = f"[{read}(row) for row in rows_]", "for rows_ in found"
         return f"list[list[{record.model}]]", [*lines, *comprehension("return ", value, clause, 4)]
-    value, clause = f"None if row is None else {read}(row)", "for row in found"
-    return f"list[{record.model} | None]", [*lines, *comprehension("return ", value, clause, 4)]
+    value, none = f"{read}({_present(function, text)})", ""
+    if not function.always_row:
+        value, none = f"None if row is None else {value}", " | None"
+    body = comprehension("return ", value, "for row in found", 4)
+    return f"list[{record.model}{none}]", [*lines, *body]

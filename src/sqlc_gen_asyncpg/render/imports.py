@@ -25,7 +25,7 @@ _LOCAL: Final = {
     ".pghalfvectors": "PgHalfVector PgSparseVector",
     ".pgorders": "choose",
     ".pgrows": (
-        "Decoders decoded from_json json_address json_array json_bytes json_date json_float "
+        "decoded from_json json_address json_array json_bytes json_date json_float "
         "json_numeric json_row json_text_of json_time json_time_utc json_value"
     ),
     ".pgvalues": (

@@ -41,26 +41,25 @@ def render_module(
             names.append(function.order.title)
             alias = _orders(function, function.order, text)
         lines = render_batch(function, text) if function.of_many else _function(function, text)
-        body += ["", *(line for each in literals for line in each.split("\n")), *alias]
-        body += ["", "", *lines, ""]
         if function.iterator:
             names.append(f"iter_{function.name}")
-            body += ["", *_iterator(function, text), ""]
+            lines += ["", "", *_iterator(function, text)]
+        constants = text.take_constants()
+        body += ["", *(line for each in literals for line in each.split("\n")), *alias]
+        body += [*(["", *constants] if constants else []), "", "", *lines, ""]
     lookups = render_lookups(module.functions)
     names += [ir.LOOKUP_BATCHES] if lookups else []
     body += lookups
     models: list[str] = []
     for model in module.models:
         models += ["", "", *render_model(model, text.imports, base_class)]
-    constants = [line for lines in text.constants.values() for line in lines]
     return [
         *docstring(module.doc),
         *text.imports.lines(),
         "",
         *call("__all__ = [", [string(name) for name in sort_names(names)], "]"),
         *models,
-        *(["", *(["", *constants] if models else constants)] if constants else []),
-        *_trimmed(body, gap=bool(models) and not constants),
+        *_trimmed(body, gap=bool(models)),
     ]
 
 
@@ -197,7 +196,7 @@ def _one_scalar(
         text.imports.use("required")
         value = f"required({value}, {string(function.query)})"
     adapter = text.adapter(scalar.row + none)
-    value = text.value(scalar, value)
+    value = text.value(function, scalar, value)
     return scalar.hint + none, [
         *lines,
         *call(f"return {adapter}.validate_python(", [value], ")", 4),
@@ -210,7 +209,7 @@ def _one_nullable(
     """Return NULL as None, but raise without a row."""
     text.imports.use("required")
     row = _local("row", function)
-    value = text.value(scalar, f"required({row}, {string(function.query)})[0]")
+    value = text.value(function, scalar, f"required({row}, {string(function.query)})[0]")
     return scalar.hint, [
         *call(f"{row} = await db.fetchrow(", values, ")", 4),
         *call(f"return {text.adapter(scalar.row)}.validate_python(", [value], ")", 4),
@@ -240,11 +239,11 @@ def _many(function: ir.Function, text: ModuleText, values: list[str]) -> tuple[s
         return f"list[{function.result.model}]", lines
     if not function.result:
         raise AssertionError(function.query)
-    found = _local("found", function)
+    values_ = _local("values", function)
     adapter = text.adapter(f"list[{function.result.row}]")
-    value = text.value(function.result, f"{row}[0]")
-    lines += comprehension(f"{found} = ", value, f"for {row} in {rows}", 4)
-    lines += call(f"return {adapter}.validate_python(", [found], ")", 4)
+    value = text.value(function, function.result, f"{row}[0]")
+    lines += comprehension(f"{values_} = ", value, f"for {row} in {rows}", 4)
+    lines += call(f"return {adapter}.validate_python(", [values_], ")", 4)
     return f"list[{function.result.hint}]", lines
 
 
@@ -256,7 +255,7 @@ def _iterator(function: ir.Function, text: ModuleText) -> list[str]:
         value = call(f"yield {text.reader(function.result)}(", [row], ")", 8)
     elif function.result:
         result = function.result.hint
-        only = text.value(function.result, f"{row}[0]")
+        only = text.value(function, function.result, f"{row}[0]")
         value = call(f"yield {text.adapter(function.result.row)}.validate_python(", [only], ")", 8)
     else:
         raise AssertionError(function.query)

@@ -6,10 +6,11 @@ the formatter leaves.
 
 from __future__ import annotations
 
+import ast
 import re
 import textwrap
 import unicodedata
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,12 +21,17 @@ __all__ = [
     "comprehension",
     "docstring",
     "sort_names",
+    "split_outside_brackets",
     "sql_literal",
     "string",
     "width",
 ]
 
 WIDTH: Final = 100
+_OPENING: Final = re.compile(r'(?:\w+=|"(?:\\.|[^"\\])*": |\d+: )?(?:[\w.]*\(|\{)')
+_CLOSING: Final = {"(": ")", "{": "}"}
+_KEYWORD_STRING: Final = re.compile(r"""(\w+=)("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')""")
+_FIRST_SENTENCE: Final = re.compile(r"(.*?[a-z)`\"'][.!?]) +(.*)")
 _SENTENCE_ENDS: Final = (".", "!", "?")
 
 
@@ -47,23 +53,41 @@ def call(head: str, items: Sequence[str], tail: str, indent: int = 0) -> list[st
 
 
 def _broken(text: str, indent: int, tail: str) -> list[str]:
-    """Return an item; a call, a tuple or a union that is too long has several lines."""
+    """Return an item; a call, a tuple, a dict or a union that is too long has several lines."""
     margin = " " * indent
     if width(f"{margin}{text}{tail}") <= WIDTH:
         return [f"{margin}{text}{tail}"]
-    parts = _split(text, "|")
-    head = re.match(r"[\w.]*\(", text)
+    parts = split_outside_brackets(text, "|")
+    head = _OPENING.match(text)
     if len(parts) > 1:
         lines = [parts[0], *(f"| {part}" for part in parts[1:])]
         return [margin + line for line in [*lines[:-1], lines[-1] + tail]]
-    if head and text.endswith(")"):
-        items = [item for item in _split(text[head.end() : -1], ",") if item]
+    if head and text.endswith(_CLOSING[head[0][-1]]):
+        items = [item for item in split_outside_brackets(text[head.end() : -1], ",") if item]
         inner = [line for item in items for line in _broken(item, indent + 4, ",")]
-        return [margin + head[0], *inner, f"{margin}){tail}"]
+        return [margin + head[0], *inner, f"{margin}{text[-1]}{tail}"]
+    if literal := _KEYWORD_STRING.fullmatch(text):
+        pieces = _string_pieces(literal[2], WIDTH - indent - 4)
+        return [
+            f"{margin}{literal[1]}(",
+            *(f"{margin}    {each}" for each in pieces),
+            f"{margin}){tail}",
+        ]
     return [f"{margin}{text}{tail}"]
 
 
-def _split(text: str, at: str) -> list[str]:
+def _string_pieces(literal: str, limit: int) -> list[str]:
+    """Return literals that are joined to this one, each of at most `limit` columns if possible."""
+    pieces: list[str] = []
+    for word in re.findall(r"\S*\s*", cast("str", ast.literal_eval(literal))):
+        if pieces and width(string(pieces[-1] + word)) <= limit:
+            pieces[-1] += word
+        elif word:
+            pieces.append(word)
+    return [string(piece) for piece in pieces]
+
+
+def split_outside_brackets(text: str, at: str) -> list[str]:
     """Split at a character outside of brackets and strings."""
     parts: list[str] = []
     depth = start = 0
@@ -138,14 +162,36 @@ def docstring(lines: Sequence[str], indent: int = 0) -> list[str]:
     margin = " " * indent
     rest = textwrap.dedent("\n".join(line.rstrip().expandtabs() for line in lines[1:]))
     shown = [_printable(line) for line in (lines[0].strip(), *(rest.split("\n") if rest else ()))]
+    limit = WIDTH - indent - len('r""""""')
+    if width(shown[0]) > limit and (sentence := _FIRST_SENTENCE.match(shown[0])):
+        shown[:1] = [sentence[1], sentence[2]]
     if len(shown) == 1 and not shown[0].endswith((*_SENTENCE_ENDS, ":")):
         shown[0] += "."
     if len(shown) > 1 and shown[1] and shown[0].endswith(_SENTENCE_ENDS):
         shown.insert(1, "")
+    first, *others = shown
+    shown = [
+        *_wrapped(first, limit - 1),
+        *(wrapped for line in others for wrapped in _wrapped(line, WIDTH - indent)),
+    ]
     text = "\n".join(margin + line if index and line else line for index, line in enumerate(shown))
     opening = f'{margin}r"""' if "\\" in text else f'{margin}"""'
     closing = '"""' if len(shown) == 1 else f'\n{margin}"""'
     return f"{opening}{text}{closing}".split("\n")
+
+
+def _wrapped(line: str, limit: int) -> list[str]:
+    """Break a line between words; each has the indentation of the first, if it has several."""
+    if width(line) <= limit:
+        return [line]
+    margin = line[: len(line) - len(line.lstrip())]
+    lines: list[str] = []
+    for word in line.split():
+        if lines and width(f"{lines[-1]} {word}") <= limit:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(margin + word)
+    return lines
 
 
 def _printable(line: str) -> str:

@@ -116,6 +116,7 @@ def test_any_parameter_name_becomes_a_valid_argument(name: str, query: str) -> N
     assert argument not in {"db", constant, "__debug__"}
     assert naming.argument_name(constant, constant) != constant
     assert naming.argument_name(f"_{constant}_COLUMNS", constant).endswith("_")
+    assert naming.argument_name(f"_read_{query}", constant).endswith("_")
 
 
 @given(st.text())

@@ -161,7 +161,7 @@ REFUSED = {
     "Lowest": (
         ":many",
         "-- py: one!\nSELECT id FROM item",
-        "-- py: one! goes with :one, not with :many",
+        "-- py: one! goes with :one and :batchone, not with :many",
     ),
     "Iterator": (":one", "-- py: iterator\nSELECT id FROM item", "-- py: iterator goes with :many"),
     "RowOfExec": (":exec", "-- py: row A\nDELETE FROM item", "-- py: row goes with :one and :many"),

@@ -18,10 +18,6 @@ __all__ = [
     "store_new_events",
 ]
 
-_LIST_STR: Final[TypeAdapter[list[str]]] = TypeAdapter(list[str])
-_EVENT_COLUMNS: Final = ("id", "user_id", "session_id", "data", "at")
-_READ_EVENT: Final = reader(models.Event, _EVENT_COLUMNS)
-
 STORE_EVENTS: Final = """-- name: StoreEvents :execrows
 INSERT INTO event (id, user_id, session_id, data, at)
 SELECT
@@ -55,6 +51,8 @@ FROM ROWS FROM (
 ON CONFLICT DO NOTHING
 RETURNING id"""
 
+_LIST_OF_STR_ADAPTER: Final[TypeAdapter[list[str]]] = TypeAdapter(list[str])
+
 
 async def store_new_events(
     db: DBTX,
@@ -72,15 +70,17 @@ async def store_new_events(
         [item.data for item in events],
         [item.at for item in events],
     )
-    found = [row[0] for row in rows]
-    return _LIST_STR.validate_python(found)
+    values = [row[0] for row in rows]
+    return _LIST_OF_STR_ADAPTER.validate_python(values)
 
 
 LIST_EVENTS: Final = """-- name: ListEvents :many
 SELECT id, user_id, session_id, data, at FROM event WHERE user_id = $1 ORDER BY id"""
 
+_read_event: Final = reader(models.Event, ("id", "user_id", "session_id", "data", "at"))
+
 
 async def list_events(db: DBTX, /, *, user_id: str) -> list[models.Event]:
     """Run ListEvents and return its rows."""
     rows = await db.fetch(LIST_EVENTS, user_id)
-    return [_READ_EVENT(row) for row in rows]
+    return [_read_event(row) for row in rows]

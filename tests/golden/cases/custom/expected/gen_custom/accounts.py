@@ -135,71 +135,38 @@ class TurnPrefsParams(BaseModel):
     id: int
 
 
-_PREFS: Final[TypeAdapter[Prefs]] = TypeAdapter(Prefs)
-_ENCODE_PREFS: Final = Encoder("prefs", json_object(_PREFS))
-_CHANGE: Final[TypeAdapter[Change]] = TypeAdapter(Change)
-_ENCODE_HISTORY: Final = Encoder("history", json_object(_CHANGE), dims=1)
-_LIMITS: Final[TypeAdapter[Limits]] = TypeAdapter(Limits)
-_ENCODE_LIMITS: Final = Encoder("limits", json_object(_LIMITS))
-_ENCODE_OTHER: Final = Encoder("other", json_object(_PREFS))
-_ENCODE_BALANCE: Final = Encoder("balance", money_to_db)
-_ENCODE_STEPS: Final = Encoder("steps", money_to_db, dims=1)
-_ENCODE_PIN: Final = Encoder("pin", lock)
-_ACCOUNT_COLUMNS: Final = (
-    "id",
-    "prefs",
-    "history",
-    "limits",
-    "other",
-    "note",
-    "balance",
-    "steps",
-    "pin",
-    "paid",
-    "during",
-    "off",
-)
-_READ_ACCOUNT: Final = reader(models.Account, _ACCOUNT_COLUMNS)
-_PGJSON_PREFS_NONE: Final[TypeAdapter[PgJson[Prefs] | None]] = TypeAdapter(PgJson[Prefs] | None)
-_PGJSON_LIMITS_NONE: Final[TypeAdapter[PgJson[Limits] | None]] = TypeAdapter(PgJson[Limits] | None)
-_LIST_HISTORY_ROW_COLUMNS: Final = ("history", "balance")
-_READ_LIST_HISTORY_ROW: Final = reader(ListHistoryRow, _LIST_HISTORY_ROW_COLUMNS)
-_LIST_PGMONEY: Final[TypeAdapter[list[PgMoney]]] = TypeAdapter(list[PgMoney])
-_SET_BALANCES_COLUMNS: Final = ("balance", "prefs", "limits", "id")
-_SET_BALANCES_ENCODERS: Final = {
-    "balance": _ENCODE_BALANCE,
-    "limits": _ENCODE_LIMITS,
-    "prefs": _ENCODE_PREFS,
-}
-_FIND_PREFS_COLUMNS: Final = ("balance",)
-_FIND_PREFS_ENCODERS: Final = {"balance": _ENCODE_BALANCE}
-_LIST_PGJSON_PREFS_NONE: Final[TypeAdapter[list[PgJson[Prefs] | None]]] = TypeAdapter(
-    list[PgJson[Prefs] | None],
-)
-_ENCODE_BALANCES: Final = Encoder("balances", money_to_db, dims=1)
-_ENCODE_FRIENDS_PREFS: Final = Encoder("friends.prefs", json_object(_PREFS), dims=1)
-_COPY_PINS_COLUMNS: Final = ("id", "balance", "pin")
-_COPY_PINS_ENCODERS: Final = {"balance": _ENCODE_BALANCE, "pin": _ENCODE_PIN}
-_COPY_BOTH_COLUMNS: Final = ("a", "b")
-_READ_NOTE_ROW_COLUMNS: Final = ("note", "total", "x")
-_READ_READ_NOTE_ROW: Final = reader(ReadNoteRow, _READ_NOTE_ROW_COLUMNS)
-_ENCODE_NOTE: Final = Encoder("note", json_object(_LIMITS))
-_LIST_FRIENDS_ROW_SHAPE: Final = (
-    ("one", _ACCOUNT_COLUMNS),
-    ("other", _ACCOUNT_COLUMNS, "id"),
-    "prefs",
-)
-_READ_LIST_FRIENDS_ROW: Final = nested_reader(ListFriendsRow, _LIST_FRIENDS_ROW_SHAPE)
-_TURN_PREFS_COLUMNS: Final = ("patch", "id")
-_ADAPTER: Final[TypeAdapter[list[list[PgJson[PreferencesOfOneAccount] | None]]]] = TypeAdapter(
-    list[list[PgJson[PreferencesOfOneAccount] | None]],
-)
-_PGMONEY_NONE: Final[TypeAdapter[PgMoney | None]] = TypeAdapter(PgMoney | None)
-
 ADD_ACCOUNT: Final = """-- name: AddAccount :one
 INSERT INTO account (id, prefs, history, limits, other, note, balance, steps, pin, paid, during, off)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 RETURNING id, prefs, history, limits, other, note, balance, steps, pin, paid, during, off"""
+
+_PREFS_ADAPTER: Final[TypeAdapter[Prefs]] = TypeAdapter(Prefs)
+_encode_prefs: Final = Encoder("prefs", json_object(_PREFS_ADAPTER))
+_CHANGE_ADAPTER: Final[TypeAdapter[Change]] = TypeAdapter(Change)
+_encode_history: Final = Encoder("history", json_object(_CHANGE_ADAPTER), dims=1)
+_LIMITS_ADAPTER: Final[TypeAdapter[Limits]] = TypeAdapter(Limits)
+_encode_limits: Final = Encoder("limits", json_object(_LIMITS_ADAPTER))
+_encode_other: Final = Encoder("other", json_object(_PREFS_ADAPTER))
+_encode_balance: Final = Encoder("balance", money_to_db)
+_encode_steps: Final = Encoder("steps", money_to_db, dims=1)
+_encode_pin: Final = Encoder("pin", lock)
+_read_account: Final = reader(
+    models.Account,
+    (
+        "id",
+        "prefs",
+        "history",
+        "limits",
+        "other",
+        "note",
+        "balance",
+        "steps",
+        "pin",
+        "paid",
+        "during",
+        "off",
+    ),
+)
 
 
 async def add_account(
@@ -222,7 +189,8 @@ async def add_account(
     """Store an account.
 
     ```sql
-    INSERT INTO account (id, prefs, history, limits, other, note, balance, steps, pin, paid, during, off)
+    INSERT INTO account (id, prefs, history, limits, other, note, balance, steps, pin, paid, during,
+    off)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
     RETURNING id, prefs, history, limits, other, note, balance, steps, pin, paid, during, off
     ```
@@ -232,53 +200,63 @@ async def add_account(
     row = await db.fetchrow(
         ADD_ACCOUNT,
         id,
-        _ENCODE_PREFS(prefs),
-        _ENCODE_HISTORY(history),
-        _ENCODE_LIMITS(limits),
-        _ENCODE_OTHER(other),
+        _encode_prefs(prefs),
+        _encode_history(history),
+        _encode_limits(limits),
+        _encode_other(other),
         note,
-        _ENCODE_BALANCE(balance),
-        _ENCODE_STEPS(steps),
-        _ENCODE_PIN(pin),
+        _encode_balance(balance),
+        _encode_steps(steps),
+        _encode_pin(pin),
         paid,
         during,
         off,
     )
-    return _READ_ACCOUNT(required(row, "AddAccount"))
+    return _read_account(required(row, "AddAccount"))
 
 
 GET_PREFS: Final = """-- name: GetPrefs :one
 SELECT prefs FROM account WHERE id = $1"""
 
+_OPTIONAL_PREFS_FROM_JSON_ADAPTER: Final[TypeAdapter[PgJson[Prefs] | None]] = TypeAdapter(
+    PgJson[Prefs] | None,
+)
+
 
 async def get_prefs(db: DBTX, /, *, id: int) -> Prefs | None:
-    """Run GetPrefs and return its row.
+    """Run GetPrefs and return its value, or None if there is no row.
 
     ```sql
     SELECT prefs FROM account WHERE id = $1
     ```
     """
     value = await db.fetchval(GET_PREFS, id)
-    return _PGJSON_PREFS_NONE.validate_python(value)
+    return _OPTIONAL_PREFS_FROM_JSON_ADAPTER.validate_python(value)
 
 
 GET_LIMITS: Final = """-- name: GetLimits :one
 SELECT limits FROM account WHERE id = $1"""
 
+_OPTIONAL_LIMITS_FROM_JSON_ADAPTER: Final[TypeAdapter[PgJson[Limits] | None]] = TypeAdapter(
+    PgJson[Limits] | None,
+)
+
 
 async def get_limits(db: DBTX, /, *, id: int) -> Limits | None:
-    """Run GetLimits and return its row.
+    """Run GetLimits and return its value, or None if it is NULL or there is no row.
 
     ```sql
     SELECT limits FROM account WHERE id = $1
     ```
     """
     value = await db.fetchval(GET_LIMITS, id)
-    return _PGJSON_LIMITS_NONE.validate_python(value)
+    return _OPTIONAL_LIMITS_FROM_JSON_ADAPTER.validate_python(value)
 
 
 LIST_HISTORY: Final = """-- name: ListHistory :many
 SELECT history, balance FROM account ORDER BY id"""
+
+_read_list_history_row: Final = reader(ListHistoryRow, ("history", "balance"))
 
 
 async def list_history(db: DBTX, /) -> list[ListHistoryRow]:
@@ -289,23 +267,25 @@ async def list_history(db: DBTX, /) -> list[ListHistoryRow]:
     ```
     """
     rows = await db.fetch(LIST_HISTORY)
-    return [_READ_LIST_HISTORY_ROW(row) for row in rows]
+    return [_read_list_history_row(row) for row in rows]
 
 
 LIST_BALANCES: Final = """-- name: ListBalances :many
 SELECT balance FROM account ORDER BY id"""
 
+_LIST_OF_MONEY_ADAPTER: Final[TypeAdapter[list[PgMoney]]] = TypeAdapter(list[PgMoney])
+
 
 async def list_balances(db: DBTX, /) -> list[Money]:
-    """Run ListBalances and return its rows.
+    """Run ListBalances and return its values.
 
     ```sql
     SELECT balance FROM account ORDER BY id
     ```
     """
     rows = await db.fetch(LIST_BALANCES)
-    found = [row[0] for row in rows]
-    return _LIST_PGMONEY.validate_python(found)
+    values = [row[0] for row in rows]
+    return _LIST_OF_MONEY_ADAPTER.validate_python(values)
 
 
 SET_PREFS: Final = """-- name: SetPrefs :execrows
@@ -313,18 +293,25 @@ UPDATE account SET prefs = $1, pin = $2 WHERE id = $3"""
 
 
 async def set_prefs(db: DBTX, /, *, prefs: Prefs, pin: str | None, id: int) -> int:
-    """Run SetPrefs and return the number of rows it touched.
+    """Run SetPrefs and return the number of affected rows.
 
     ```sql
     UPDATE account SET prefs = $1, pin = $2 WHERE id = $3
     ```
     """
-    status = await db.execute(SET_PREFS, _ENCODE_PREFS(prefs), _ENCODE_PIN(pin), id)
+    status = await db.execute(SET_PREFS, _encode_prefs(prefs), _encode_pin(pin), id)
     return affected(status)
 
 
 SET_BALANCES: Final = """-- name: SetBalances :batchexec
 UPDATE account SET balance = $1, prefs = $2, limits = $3 WHERE id = $4"""
+
+_SET_BALANCES_COLUMNS: Final = ("balance", "prefs", "limits", "id")
+_SET_BALANCES_ENCODERS: Final = {
+    "balance": _encode_balance,
+    "limits": _encode_limits,
+    "prefs": _encode_prefs,
+}
 
 
 async def set_balances(db: DBTX, /, *, rows: Iterable[SetBalancesParams]) -> None:
@@ -340,9 +327,15 @@ async def set_balances(db: DBTX, /, *, rows: Iterable[SetBalancesParams]) -> Non
 FIND_PREFS: Final = """-- name: FindPrefs :batchone
 SELECT prefs FROM account WHERE balance = $1"""
 
+_FIND_PREFS_COLUMNS: Final = ("balance",)
+_FIND_PREFS_ENCODERS: Final = {"balance": _encode_balance}
+_LIST_OF_OPTIONAL_PREFS_FROM_JSON_ADAPTER: Final[TypeAdapter[list[PgJson[Prefs] | None]]] = (
+    TypeAdapter(list[PgJson[Prefs] | None])
+)
+
 
 async def find_prefs(db: DBTX, /, *, rows: Iterable[FindPrefsParams]) -> list[Prefs | None]:
-    """Run FindPrefs for each of the rows, one after another, and return a row of each.
+    """Run FindPrefs once per row and return a value or None for each.
 
     ```sql
     SELECT prefs FROM account WHERE balance = $1
@@ -353,22 +346,26 @@ async def find_prefs(db: DBTX, /, *, rows: Iterable[FindPrefsParams]) -> list[Pr
         for each in tuples(rows, _FIND_PREFS_COLUMNS, _FIND_PREFS_ENCODERS)
     ]
     values = [None if row is None else row[0] for row in found]
-    return _LIST_PGJSON_PREFS_NONE.validate_python(values)
+    return _LIST_OF_OPTIONAL_PREFS_FROM_JSON_ADAPTER.validate_python(values)
 
 
 FIND_ACCOUNTS: Final = """-- name: FindAccounts :many
-SELECT id, prefs, history, limits, other, note, balance, steps, pin, paid, during, off FROM account WHERE balance = ANY($1::cents[]) ORDER BY id"""
+SELECT id, prefs, history, limits, other, note, balance, steps, pin, paid, during,
+    off FROM account WHERE balance = ANY($1::cents[]) ORDER BY id"""
+
+_encode_balances: Final = Encoder("balances", money_to_db, dims=1)
 
 
 async def find_accounts(db: DBTX, /, *, balances: Sequence[Money]) -> list[models.Account]:
     """Run FindAccounts and return its rows.
 
     ```sql
-    SELECT id, prefs, history, limits, other, note, balance, steps, pin, paid, during, off FROM account WHERE balance = ANY($1::cents[]) ORDER BY id
+    SELECT id, prefs, history, limits, other, note, balance, steps, pin, paid, during,
+        off FROM account WHERE balance = ANY($1::cents[]) ORDER BY id
     ```
     """
-    rows = await db.fetch(FIND_ACCOUNTS, _ENCODE_BALANCES(balances))
-    return [_READ_ACCOUNT(row) for row in rows]
+    rows = await db.fetch(FIND_ACCOUNTS, _encode_balances(balances))
+    return [_read_account(row) for row in rows]
 
 
 async def iter_find_accounts(
@@ -378,32 +375,39 @@ async def iter_find_accounts(
     balances: Sequence[Money],
 ) -> AsyncIterator[models.Account]:
     """Like find_accounts, one row at a time over a cursor; needs a transaction."""
-    async for row in db.cursor(FIND_ACCOUNTS, _ENCODE_BALANCES(balances)):
-        yield _READ_ACCOUNT(row)
+    async for row in db.cursor(FIND_ACCOUNTS, _encode_balances(balances)):
+        yield _read_account(row)
 
 
 ADD_FRIENDS: Final = """-- name: AddFriends :execrows
-INSERT INTO friend (a, b, prefs) SELECT unnest($1::integer[]), unnest($2::integer[]), unnest($3::jsonb[])"""
+INSERT INTO friend (a, b, prefs) SELECT unnest($1::integer[]), unnest($2::integer[]),
+    unnest($3::jsonb[])"""
+
+_encode_friends_prefs: Final = Encoder("friends.prefs", json_object(_PREFS_ADAPTER), dims=1)
 
 
 async def add_friends(db: DBTX, /, *, friends: Sequence[models.NewFriend]) -> int:
-    """Run AddFriends and return the number of rows it touched.
+    """Run AddFriends and return the number of affected rows.
 
     ```sql
-    INSERT INTO friend (a, b, prefs) SELECT unnest($1::integer[]), unnest($2::integer[]), unnest($3::jsonb[])
+    INSERT INTO friend (a, b, prefs) SELECT unnest($1::integer[]), unnest($2::integer[]),
+        unnest($3::jsonb[])
     ```
     """
     status = await db.execute(
         ADD_FRIENDS,
         [item.a for item in friends],
         [item.b for item in friends],
-        _ENCODE_FRIENDS_PREFS([item.prefs for item in friends]),
+        _encode_friends_prefs([item.prefs for item in friends]),
     )
     return affected(status)
 
 
 COPY_PINS: Final = """-- name: CopyPins :copyfrom
 INSERT INTO account (id, balance, pin) VALUES ($1, $2, $3)"""
+
+_COPY_PINS_COLUMNS: Final = ("id", "balance", "pin")
+_COPY_PINS_ENCODERS: Final = {"balance": _encode_balance, "pin": _encode_pin}
 
 
 async def copy_pins(
@@ -424,6 +428,8 @@ async def copy_pins(
 COPY_BOTH: Final = """-- name: CopyBoth :copyfrom
 INSERT INTO friend (a, b) VALUES ($1, $2)"""
 
+_COPY_BOTH_COLUMNS: Final = ("a", "b")
+
 
 async def copy_both(
     db: CopyDBTX,
@@ -443,9 +449,11 @@ async def copy_both(
 READ_NOTE: Final = """-- name: ReadNote :one
 SELECT note, balance + 1 AS total, note ->> 'x' AS x FROM account WHERE id = $1"""
 
+_read_read_note_row: Final = reader(ReadNoteRow, ("note", "total", "x"))
+
 
 async def read_note(db: DBTX, /, *, id: int) -> ReadNoteRow | None:
-    """Run ReadNote and return its row.
+    """Run ReadNote and return its row, or None if there is none.
 
     ```sql
     SELECT note, balance + 1 AS total, note ->> 'x' AS x FROM account WHERE id = $1
@@ -454,11 +462,13 @@ async def read_note(db: DBTX, /, *, id: int) -> ReadNoteRow | None:
     row = await db.fetchrow(READ_NOTE, id)
     if row is None:
         return None
-    return _READ_READ_NOTE_ROW(row)
+    return _read_read_note_row(row)
 
 
 WRITE_NOTE: Final = """-- name: WriteNote :exec
 UPDATE account SET note = $1 WHERE id = $2"""
+
+_encode_note: Final = Encoder("note", json_object(_LIMITS_ADAPTER))
 
 
 async def write_note(db: DBTX, /, *, note: Limits | None, id: int) -> None:
@@ -468,32 +478,85 @@ async def write_note(db: DBTX, /, *, note: Limits | None, id: int) -> None:
     UPDATE account SET note = $1 WHERE id = $2
     ```
     """
-    await db.execute(WRITE_NOTE, _ENCODE_NOTE(note), id)
+    await db.execute(WRITE_NOTE, _encode_note(note), id)
 
 
 LIST_FRIENDS: Final = """-- name: ListFriends :many
-SELECT one.id, one.prefs, one.history, one.limits, one.other, one.note, one.balance, one.steps, one.pin, one.paid, one.during, one.off, other.id, other.prefs, other.history, other.limits, other.other, other.note, other.balance, other.steps, other.pin, other.paid, other.during, other.off, friend.prefs
+SELECT one.id, one.prefs, one.history, one.limits, one.other, one.note, one.balance, one.steps,
+    one.pin, one.paid, one.during, one.off, other.id, other.prefs, other.history, other.limits,
+    other.other, other.note, other.balance, other.steps, other.pin, other.paid, other.during,
+    other.off, friend.prefs
 FROM friend
 JOIN account AS one ON one.id = friend.a
 LEFT JOIN account AS other ON other.id = friend.b"""
+
+_read_list_friends_row: Final = nested_reader(
+    ListFriendsRow,
+    (
+        (
+            "one",
+            (
+                "id",
+                "prefs",
+                "history",
+                "limits",
+                "other",
+                "note",
+                "balance",
+                "steps",
+                "pin",
+                "paid",
+                "during",
+                "off",
+            ),
+        ),
+        (
+            "other",
+            (
+                "id",
+                "prefs",
+                "history",
+                "limits",
+                "other",
+                "note",
+                "balance",
+                "steps",
+                "pin",
+                "paid",
+                "during",
+                "off",
+            ),
+            "id",
+        ),
+        "prefs",
+    ),
+)
 
 
 async def list_friends(db: DBTX, /) -> list[ListFriendsRow]:
     """Run ListFriends and return its rows.
 
     ```sql
-    SELECT one.id, one.prefs, one.history, one.limits, one.other, one.note, one.balance, one.steps, one.pin, one.paid, one.during, one.off, other.id, other.prefs, other.history, other.limits, other.other, other.note, other.balance, other.steps, other.pin, other.paid, other.during, other.off, friend.prefs
+    SELECT one.id, one.prefs, one.history, one.limits, one.other, one.note, one.balance, one.steps,
+        one.pin, one.paid, one.during, one.off, other.id, other.prefs, other.history, other.limits,
+        other.other, other.note, other.balance, other.steps, other.pin, other.paid, other.during,
+        other.off, friend.prefs
     FROM friend
     JOIN account AS one ON one.id = friend.a
     LEFT JOIN account AS other ON other.id = friend.b
     ```
     """
     rows = await db.fetch(LIST_FRIENDS)
-    return [_READ_LIST_FRIENDS_ROW(row) for row in rows]
+    return [_read_list_friends_row(row) for row in rows]
 
 
 TURN_PREFS: Final = """-- name: TurnPrefs :batchmany
 UPDATE account SET prefs = prefs || $1::jsonb WHERE id = $2 RETURNING prefs"""
+
+_TURN_PREFS_COLUMNS: Final = ("patch", "id")
+_ADAPTER: Final[TypeAdapter[list[list[PgJson[PreferencesOfOneAccount] | None]]]] = TypeAdapter(
+    list[list[PgJson[PreferencesOfOneAccount] | None]],
+)
 
 
 async def turn_prefs(
@@ -502,7 +565,7 @@ async def turn_prefs(
     *,
     rows: Iterable[TurnPrefsParams],
 ) -> list[list[PreferencesOfOneAccount | None]]:
-    """Run TurnPrefs for each of the rows, one after another, and return the rows of each.
+    """Run TurnPrefs once per row and return the values for each.
 
     ```sql
     UPDATE account SET prefs = prefs || $1::jsonb WHERE id = $2 RETURNING prefs
@@ -516,13 +579,15 @@ async def turn_prefs(
 PATCH_PREFS: Final = """-- name: PatchPrefs :one
 UPDATE account SET prefs = prefs || $1 WHERE id = $2 RETURNING balance AS total"""
 
+_OPTIONAL_MONEY_ADAPTER: Final[TypeAdapter[PgMoney | None]] = TypeAdapter(PgMoney | None)
+
 
 async def patch_prefs(db: DBTX, /, *, patch: JsonLike, id: int) -> Money | None:
-    """Run PatchPrefs and return its row.
+    """Run PatchPrefs and return its value, or None if there is no row.
 
     ```sql
     UPDATE account SET prefs = prefs || $1 WHERE id = $2 RETURNING balance AS total
     ```
     """
     value = await db.fetchval(PATCH_PREFS, patch, id)
-    return _PGMONEY_NONE.validate_python(value)
+    return _OPTIONAL_MONEY_ADAPTER.validate_python(value)

@@ -40,16 +40,11 @@ class SetFeaturesParams(BaseModel):
     id: int
 
 
-_PRODUCT_COLUMNS: Final = ("id", "features", "more", "code", "place", "places")
-_READ_PRODUCT: Final = reader(models.Product, _PRODUCT_COLUMNS)
-_FIND_PRODUCTS_ROW_COLUMNS: Final = ("id", "colour")
-_READ_FIND_PRODUCTS_ROW: Final = reader(FindProductsRow, _FIND_PRODUCTS_ROW_COLUMNS)
-_LIST_STR_NONE: Final[TypeAdapter[list[str | None]]] = TypeAdapter(list[str | None])
-_SET_FEATURES_COLUMNS: Final = ("features", "id")
-
 ADD_PRODUCT: Final = """-- name: AddProduct :one
 INSERT INTO product (id, features, more, code, place, places)
 VALUES ($1, $2, $3, $4, $5, $6) RETURNING id, features, more, code, place, places"""
+
+_read_product: Final = reader(models.Product, ("id", "features", "more", "code", "place", "places"))
 
 
 async def add_product(
@@ -65,12 +60,14 @@ async def add_product(
 ) -> models.Product:
     """Run AddProduct and return its row."""
     row = await db.fetchrow(ADD_PRODUCT, id, features, more, code, place, places)
-    return _READ_PRODUCT(required(row, "AddProduct"))
+    return _read_product(required(row, "AddProduct"))
 
 
 FIND_PRODUCTS: Final = """-- name: FindProducts :many
 SELECT id, (features -> 'colour')::text AS "colour?" FROM product
 WHERE features @> $1::hstore AND code = $2::ext.citext ORDER BY id"""
+
+_read_find_products_row: Final = reader(FindProductsRow, ("id", "colour"))
 
 
 async def find_products(
@@ -82,22 +79,26 @@ async def find_products(
 ) -> list[FindProductsRow]:
     """Run FindProducts and return its rows."""
     rows = await db.fetch(FIND_PRODUCTS, features, code)
-    return [_READ_FIND_PRODUCTS_ROW(row) for row in rows]
+    return [_read_find_products_row(row) for row in rows]
 
 
 LIST_PLACES: Final = """-- name: ListPlaces :many
 SELECT place FROM product ORDER BY id"""
 
+_LIST_OF_OPTIONAL_STR_ADAPTER: Final[TypeAdapter[list[str | None]]] = TypeAdapter(list[str | None])
+
 
 async def list_places(db: DBTX, /) -> list[str | None]:
-    """Run ListPlaces and return its rows."""
+    """Run ListPlaces and return its values."""
     rows = await db.fetch(LIST_PLACES)
-    found = [row[0] for row in rows]
-    return _LIST_STR_NONE.validate_python(found)
+    values = [row[0] for row in rows]
+    return _LIST_OF_OPTIONAL_STR_ADAPTER.validate_python(values)
 
 
 SET_FEATURES: Final = """-- name: SetFeatures :batchexec
 UPDATE product SET features = $1 WHERE id = $2"""
+
+_SET_FEATURES_COLUMNS: Final = ("features", "id")
 
 
 async def set_features(db: DBTX, /, *, rows: Iterable[SetFeaturesParams]) -> None:

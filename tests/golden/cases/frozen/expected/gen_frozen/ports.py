@@ -48,19 +48,16 @@ class ListBasesRow(Base, frozen=True):
     id: int
 
 
-_PORT_COLUMNS: Final = ("id", "class_", "spot", "depth")
-_READ_PORT: Final = reader(models.Port, _PORT_COLUMNS)
-_LIST_BASES_ROW_SHAPE: Final = (("ports", _PORT_COLUMNS), "id")
-_READ_LIST_BASES_ROW: Final = nested_reader(ListBasesRow, _LIST_BASES_ROW_SHAPE)
-
 ADD_PORT: Final = """-- name: AddPort :one
 INSERT INTO ports (id, class, spot, depth) VALUES ($1, $2, $3, $4) RETURNING id, class, spot, depth"""
+
+_read_port: Final = reader(models.Port, ("id", "class_", "spot", "depth"))
 
 
 async def add_port(db: DBTX, /, params: AddPortParams) -> models.Port:
     """Run AddPort and return its row."""
     row = await db.fetchrow(ADD_PORT, params.id, params.class_, params.spot, params.depth)
-    return _READ_PORT(required(row, "AddPort"))
+    return _read_port(required(row, "AddPort"))
 
 
 ADD_BASES: Final = """-- name: AddBases :exec
@@ -73,10 +70,16 @@ async def add_bases(db: DBTX, /, *, bases: Sequence[models.NewBase]) -> None:
 
 
 LIST_BASES: Final = """-- name: ListBases :many
-SELECT ports.id, ports.class, ports.spot, ports.depth, bases.id FROM bases JOIN ports ON ports.id = port_id ORDER BY bases.id"""
+SELECT ports.id, ports.class, ports.spot, ports.depth,
+    bases.id FROM bases JOIN ports ON ports.id = port_id ORDER BY bases.id"""
+
+_read_list_bases_row: Final = nested_reader(
+    ListBasesRow,
+    (("ports", ("id", "class_", "spot", "depth")), "id"),
+)
 
 
 async def list_bases(db: DBTX, /) -> list[ListBasesRow]:
     """Run ListBases and return its rows."""
     rows = await db.fetch(LIST_BASES)
-    return [_READ_LIST_BASES_ROW(row) for row in rows]
+    return [_read_list_bases_row(row) for row in rows]

@@ -39,25 +39,23 @@ class EndsWithQuoteRow(BaseModel):
     id: str
 
 
-_LIST_STR: Final[TypeAdapter[list[str]]] = TypeAdapter(list[str])
-_ENDS_WITH_QUOTE_ROW_COLUMNS: Final = ("the_self", "id")
-_READ_ENDS_WITH_QUOTE_ROW: Final = reader(EndsWithQuoteRow, _ENDS_WITH_QUOTE_ROW_COLUMNS)
-_ODD_PAIR_COLUMNS: Final = ("id", "x_")
-_READ_ODD_PAIR: Final = reader(models.OddPair, _ODD_PAIR_COLUMNS)
-
 TRIPLE_QUOTES: Final = """-- name: TripleQuotes :many
 SELECT id FROM odd WHERE id LIKE '%\"\"\"' OR id LIKE '\\%' OR id = 'a''b' OR id = '😀{}%s'"""
+
+_LIST_OF_STR_ADAPTER: Final[TypeAdapter[list[str]]] = TypeAdapter(list[str])
 
 
 async def triple_quotes(db: DBTX, /) -> list[str]:
     r"""A docstring with ''' and \ and 'quotes', $1 and {braces} %s."""
     rows = await db.fetch(TRIPLE_QUOTES)
-    found = [row[0] for row in rows]
-    return _LIST_STR.validate_python(found)
+    values = [row[0] for row in rows]
+    return _LIST_OF_STR_ADAPTER.validate_python(values)
 
 
 ENDS_WITH_QUOTE: Final = """-- name: EndsWithQuote :one
 SELECT self AS "the self", id FROM odd ORDER BY "id\""""
+
+_read_ends_with_quote_row: Final = reader(EndsWithQuoteRow, ("the_self", "id"))
 
 
 async def ends_with_quote(db: DBTX, /) -> EndsWithQuoteRow | None:
@@ -65,7 +63,7 @@ async def ends_with_quote(db: DBTX, /) -> EndsWithQuoteRow | None:
     row = await db.fetchrow(ENDS_WITH_QUOTE)
     if row is None:
         return None
-    return _READ_ENDS_WITH_QUOTE_ROW(row)
+    return _read_ends_with_quote_row(row)
 
 
 BACKSLASH: Final = r"""-- name: Backslash :many
@@ -73,10 +71,10 @@ SELECT id FROM odd WHERE id = E'\\' OR id = '\'"""
 
 
 async def backslash(db: DBTX, /) -> list[str]:
-    """Run Backslash and return its rows."""
+    """Run Backslash and return its values."""
     rows = await db.fetch(BACKSLASH)
-    found = [row[0] for row in rows]
-    return _LIST_STR.validate_python(found)
+    values = [row[0] for row in rows]
+    return _LIST_OF_STR_ADAPTER.validate_python(values)
 
 
 DOLLARS: Final = """-- name: Dollars :many
@@ -84,10 +82,10 @@ SELECT id FROM odd WHERE id = $$ '" $1 -- no comment $$ OR id = $x$ $$ $x$ AND j
 
 
 async def dollars(db: DBTX, /, *, value: str) -> list[str]:
-    """Run Dollars and return its rows."""
+    """Run Dollars and return its values."""
     rows = await db.fetch(DOLLARS, value)
-    found = [row[0] for row in rows]
-    return _LIST_STR.validate_python(found)
+    values = [row[0] for row in rows]
+    return _LIST_OF_STR_ADAPTER.validate_python(values)
 
 
 TABS: Final = """-- name: Tabs :exec
@@ -113,6 +111,8 @@ async def tabs(
 SET_ODD: Final = """-- name: SetOdd :one
 UPDATE odd SET _x = $1, json = $2, dt = $3, self = $4 WHERE id = $5 RETURNING id, _x"""
 
+_read_odd_pair: Final = reader(models.OddPair, ("id", "x_"))
+
 
 async def set_odd(
     db: DBTX,
@@ -124,11 +124,11 @@ async def set_odd(
     self_: str,
     id: str,
 ) -> models.OddPair | None:
-    """Run SetOdd and return its row."""
+    """Run SetOdd and return its row, or None if there is none."""
     row = await db.fetchrow(SET_ODD, _x, json, dt_, self_, id)
     if row is None:
         return None
-    return _READ_ODD_PAIR(row)
+    return _read_odd_pair(row)
 
 
 EMPTY: Final = """-- name: Empty :exec

@@ -49,33 +49,22 @@ class FindSizedRow(BaseModel):
     owner: str
 
 
-_WANTED_COLUMNS: Final = (
-    "id",
-    "owner",
-    "kind",
-    "size",
-    "grade",
-    "Title",
-    "price",
-    "made",
-    "number",
-)
-_READ_WANTED: Final = reader(models.Wanted, _WANTED_COLUMNS)
-_FIND_NEWEST_ROW_COLUMNS: Final = ("id", "owner", "Title", "note", "number")
-_READ_FIND_NEWEST_ROW: Final = reader(FindNewestRow, _FIND_NEWEST_ROW_COLUMNS)
-_INT: Final[TypeAdapter[int]] = TypeAdapter(int)
-_FIND_SIZED_ROW_COLUMNS: Final = ("id", "owner")
-_READ_FIND_SIZED_ROW: Final = reader(FindSizedRow, _FIND_SIZED_ROW_COLUMNS)
-
 GET_WANTED: Final = """-- name: GetWanted :one
-SELECT id, owner, kind, size, grade, "Title", price, made, number FROM wanted WHERE id = $1 AND owner = $2"""
+SELECT id, owner, kind, size, grade, "Title", price, made,
+    number FROM wanted WHERE id = $1 AND owner = $2"""
 GET_WANTED_BATCH: Final = """-- name: GetWantedBatch :many
 SELECT found.*, wanted_.number
 FROM ROWS FROM (unnest($1::int4[]), unnest($2::text[]))
 WITH ORDINALITY AS wanted_ (arg1, arg2, number)
 CROSS JOIN LATERAL (
-SELECT id, owner, kind, size, grade, "Title", price, made, number FROM wanted WHERE id = wanted_.arg1 AND owner = wanted_.arg2
+SELECT id, owner, kind, size, grade, "Title", price, made,
+    number FROM wanted WHERE id = wanted_.arg1 AND owner = wanted_.arg2
 ) AS found"""
+
+_read_wanted: Final = reader(
+    models.Wanted,
+    ("id", "owner", "kind", "size", "grade", "Title", "price", "made", "number"),
+)
 
 
 async def get_wanted(db: DBTX, /, *, id: int, owner: str) -> models.Wanted | None:
@@ -83,12 +72,13 @@ async def get_wanted(db: DBTX, /, *, id: int, owner: str) -> models.Wanted | Non
     row = await db.fetchrow(GET_WANTED, id, owner)
     if row is None:
         return None
-    return _READ_WANTED(row)
+    return _read_wanted(row)
 
 
 FIND_NEWEST: Final = """-- name: FindNewest :one
 WITH found AS (
-    SELECT w.id, w.owner, w.kind, w.size, w.grade, w."Title", w.price, w.made, w.number, '$1 of $2' AS note FROM wanted AS w -- $1
+    SELECT w.id, w.owner, w.kind, w.size, w.grade, w."Title", w.price, w.made, w.number,
+        '$1 of $2' AS note FROM wanted AS w -- $1
     WHERE w.kind = $3 AND ($4::timestamptz IS NULL OR w.made >= $4)
 )
 SELECT id, owner, "Title", note || $1::text AS "note!", number
@@ -99,12 +89,15 @@ FROM ROWS FROM (unnest($1::text[]), unnest($2::int4[]), unnest($3::kind[]), unne
 WITH ORDINALITY AS wanted_ (arg1, arg2, arg3, arg4, number)
 CROSS JOIN LATERAL (
 WITH found AS (
-    SELECT w.id, w.owner, w.kind, w.size, w.grade, w."Title", w.price, w.made, w.number, '$1 of $2' AS note FROM wanted AS w -- $1
+    SELECT w.id, w.owner, w.kind, w.size, w.grade, w."Title", w.price, w.made, w.number,
+        '$1 of $2' AS note FROM wanted AS w -- $1
     WHERE w.kind = wanted_.arg3 AND (wanted_.arg4::timestamptz IS NULL OR w.made >= wanted_.arg4)
 )
 SELECT id, owner, "Title", note || wanted_.arg1::text AS "note!", number
 FROM found ORDER BY made DESC, id LIMIT wanted_.arg2::integer
 ) AS found_"""
+
+_read_find_newest_row: Final = reader(FindNewestRow, ("id", "owner", "Title", "note", "number"))
 
 
 async def find_newest(
@@ -121,7 +114,7 @@ async def find_newest(
     row = await db.fetchrow(FIND_NEWEST, suffix, page_size, kind, since)
     if row is None:
         return None
-    return _READ_FIND_NEWEST_ROW(row)
+    return _read_find_newest_row(row)
 
 
 COUNT_OF_OWNER: Final = """-- name: CountOfOwner :one
@@ -134,11 +127,13 @@ CROSS JOIN LATERAL (
 SELECT count(*) AS rows FROM wanted WHERE owner = wanted_.arg1 AND price < wanted_.arg2
 ) AS found"""
 
+_INT_ADAPTER: Final[TypeAdapter[int]] = TypeAdapter(int)
+
 
 async def count_of_owner(db: DBTX, /, *, owner: str, price: Decimal) -> int:
-    """Run CountOfOwner and return its row."""
+    """Run CountOfOwner and return its value."""
     value = await db.fetchval(COUNT_OF_OWNER, owner, price)
-    return _INT.validate_python(required(value, "CountOfOwner"))
+    return _INT_ADAPTER.validate_python(required(value, "CountOfOwner"))
 
 
 FIND_SIZED: Final = """-- name: FindSized :one
@@ -148,8 +143,11 @@ SELECT found.*, wanted_.number
 FROM ROWS FROM (unnest($1::shop."Size"[]), unnest($2::"char"[]), unnest($3::text[]))
 WITH ORDINALITY AS wanted_ (arg1, arg2, arg3, number)
 CROSS JOIN LATERAL (
-SELECT id, owner FROM wanted WHERE size = wanted_.arg1 AND grade = wanted_.arg2 AND owner = wanted_.arg3
+SELECT id,
+    owner FROM wanted WHERE size = wanted_.arg1 AND grade = wanted_.arg2 AND owner = wanted_.arg3
 ) AS found"""
+
+_read_find_sized_row: Final = reader(FindSizedRow, ("id", "owner"))
 
 
 async def find_sized(
@@ -160,21 +158,22 @@ async def find_sized(
     grade: bytes,
     owner: str,
 ) -> FindSizedRow | None:
-    """Run FindSized and return its row."""
+    """Run FindSized and return its row, or None if there is none."""
     row = await db.fetchrow(FIND_SIZED, size, grade, owner)
     if row is None:
         return None
-    return _READ_FIND_SIZED_ROW(row)
+    return _read_find_sized_row(row)
 
 
 LIST_WANTED: Final = """-- name: ListWanted :many
-SELECT id, owner, kind, size, grade, "Title", price, made, number FROM wanted WHERE owner = $1 ORDER BY id"""
+SELECT id, owner, kind, size, grade, "Title", price, made,
+    number FROM wanted WHERE owner = $1 ORDER BY id"""
 
 
 async def list_wanted(db: DBTX, /, *, owner: str) -> list[models.Wanted]:
     """Run ListWanted and return its rows."""
     rows = await db.fetch(LIST_WANTED, owner)
-    return [_READ_WANTED(row) for row in rows]
+    return [_read_wanted(row) for row in rows]
 
 
 LOOKUP_BATCHES: Final = {

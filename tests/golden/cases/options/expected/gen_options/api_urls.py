@@ -63,54 +63,57 @@ class StoreStatusParams(Input):
     label: str
 
 
-_APP_API_URLS_COLUMNS: Final = ("id", "kind", "kind_again", "mail", "other_mail", "amount", "name")
-_READ_APP_API_URLS: Final = reader(models.AppAPIUrls, _APP_API_URLS_COLUMNS)
-_LIST_KINDS_ROW_COLUMNS: Final = ("kind", "kind_again")
-_READ_LIST_KINDS_ROW: Final = reader(ListKindsRow, _LIST_KINDS_ROW_COLUMNS)
-_OPENKIND_NONE: Final[TypeAdapter[enums.OpenKind | None]] = TypeAdapter(enums.OpenKind | None)
-_STATUS_COLUMNS: Final = ("id", "state", "label")
-_READ_STATUS: Final = reader(models.Status, _STATUS_COLUMNS)
-
 READ_URLS: Final = """-- name: GetAPIURLs :many
 SELECT id, kind, kind_again, mail, other_mail, amount, long_name FROM app.api_urls"""
+
+_read_app_api_urls: Final = reader(
+    models.AppAPIUrls,
+    ("id", "kind", "kind_again", "mail", "other_mail", "amount", "name"),
+)
 
 
 async def read_urls(db: DBTX, /) -> list[models.AppAPIUrls]:
     """Run GetAPIURLs and return its rows."""
     rows = await db.fetch(READ_URLS)
-    return [_READ_APP_API_URLS(row) for row in rows]
+    return [_read_app_api_urls(row) for row in rows]
 
 
 async def iter_read_urls(db: CursorDBTX, /) -> AsyncIterator[models.AppAPIUrls]:
     """Like read_urls, one row at a time over a cursor; needs a transaction."""
     async for row in db.cursor(READ_URLS):
-        yield _READ_APP_API_URLS(row)
+        yield _read_app_api_urls(row)
 
 
 LIST_KINDS: Final = """-- name: ListKinds :many
 SELECT kind, kind_again FROM app.api_urls"""
 
+_read_list_kinds_row: Final = reader(ListKindsRow, ("kind", "kind_again"))
+
 
 async def list_kinds(db: DBTX, /) -> list[ListKindsRow]:
     """Run ListKinds and return its rows."""
     rows = await db.fetch(LIST_KINDS)
-    return [_READ_LIST_KINDS_ROW(row) for row in rows]
+    return [_read_list_kinds_row(row) for row in rows]
 
 
 async def iter_list_kinds(db: CursorDBTX, /) -> AsyncIterator[ListKindsRow]:
     """Like list_kinds, one row at a time over a cursor; needs a transaction."""
     async for row in db.cursor(LIST_KINDS):
-        yield _READ_LIST_KINDS_ROW(row)
+        yield _read_list_kinds_row(row)
 
 
 FIND_KIND: Final = """-- name: FindKind :one
 SELECT kind FROM app.api_urls WHERE id = $1"""
 
+_OPTIONAL_KIND_ADAPTER: Final[TypeAdapter[enums.OpenKind | None]] = TypeAdapter(
+    enums.OpenKind | None,
+)
+
 
 async def find_kind(db: DBTX, /, *, id: int) -> enums.OpenKind | None:
-    """Run FindKind and return its row."""
+    """Run FindKind and return its value, or None if it is NULL or there is no row."""
     value = await db.fetchval(FIND_KIND, id)
-    return _OPENKIND_NONE.validate_python(value)
+    return _OPTIONAL_KIND_ADAPTER.validate_python(value)
 
 
 STORE_API_URL: Final = """-- name: StoreAPIURL :one
@@ -131,7 +134,7 @@ async def store_api_url(db: DBTX, /, params: StoreAPIURLParams) -> models.AppAPI
         params.amount,
         params.long_name,
     )
-    return _READ_APP_API_URLS(required(row, "StoreAPIURL"))
+    return _read_app_api_urls(required(row, "StoreAPIURL"))
 
 
 SET_KIND: Final = """-- name: SetKind :exec
@@ -146,8 +149,10 @@ async def set_kind(db: DBTX, /, *, kind: enums.Kind | None, id: int) -> None:
 STORE_STATUS: Final = """-- name: StoreStatus :one
 INSERT INTO statuses (id, state, label) VALUES ($1, $2, $3) RETURNING id, state, label"""
 
+_read_status: Final = reader(models.Status, ("id", "state", "label"))
+
 
 async def store_status(db: DBTX, /, params: StoreStatusParams) -> models.Status:
     """Run StoreStatus and return its row."""
     row = await db.fetchrow(STORE_STATUS, params.id, params.state, params.label)
-    return _READ_STATUS(required(row, "StoreStatus"))
+    return _read_status(required(row, "StoreStatus"))

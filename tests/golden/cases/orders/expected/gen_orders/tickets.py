@@ -63,28 +63,22 @@ class RankTicketsRow(BaseModel):
     rank: int
 
 
-_TICKET_COLUMNS: Final = ("id", "team_id", "title", "due", "order")
-_READ_TICKET: Final = reader(models.Ticket, _TICKET_COLUMNS)
-_FIRST_TICKET_ROW_COLUMNS: Final = ("id", "due")
-_READ_FIRST_TICKET_ROW: Final = reader(FirstTicketRow, _FIRST_TICKET_ROW_COLUMNS)
-_LIST_STR: Final[TypeAdapter[list[str]]] = TypeAdapter(list[str])
-_STR: Final[TypeAdapter[str]] = TypeAdapter(str)
-_RANK_TICKETS_ROW_TEAM_COLUMNS: Final = ("id", "title")
-_RANK_TICKETS_ROW_SHAPE: Final = (("team", _RANK_TICKETS_ROW_TEAM_COLUMNS), "rank")
-_READ_RANK_TICKETS_ROW: Final = nested_reader(RankTicketsRow, _RANK_TICKETS_ROW_SHAPE)
-
 LIST_TICKETS_BY_TITLE: Final = """-- name: ListTickets :many
 SELECT id, team_id, title, due, "order" FROM ticket WHERE team_id = $1 ORDER BY title, id LIMIT $2"""
 LIST_TICKETS_BY_TITLE_DESC: Final = """-- name: ListTickets :many
-SELECT id, team_id, title, due, "order" FROM ticket WHERE team_id = $1 ORDER BY title DESC, id LIMIT $2"""
+SELECT id, team_id, title, due, "order" FROM ticket WHERE team_id = $1 ORDER BY title DESC,
+    id LIMIT $2"""
 LIST_TICKETS_BY_DUE: Final = """-- name: ListTickets :many
-SELECT id, team_id, title, due, "order" FROM ticket WHERE team_id = $1 ORDER BY due NULLS LAST, id LIMIT $2"""
+SELECT id, team_id, title, due, "order" FROM ticket WHERE team_id = $1 ORDER BY due NULLS LAST,
+    id LIMIT $2"""
 LIST_TICKETS_BY_DUE_DESC: Final = """-- name: ListTickets :many
-SELECT id, team_id, title, due, "order" FROM ticket WHERE team_id = $1 ORDER BY due DESC NULLS LAST, id LIMIT $2"""
+SELECT id, team_id, title, due, "order" FROM ticket WHERE team_id = $1 ORDER BY due DESC NULLS LAST,
+    id LIMIT $2"""
 LIST_TICKETS_BY_ORDER: Final = """-- name: ListTickets :many
 SELECT id, team_id, title, due, "order" FROM ticket WHERE team_id = $1 ORDER BY "order", id LIMIT $2"""
 LIST_TICKETS_BY_ORDER_DESC: Final = """-- name: ListTickets :many
-SELECT id, team_id, title, due, "order" FROM ticket WHERE team_id = $1 ORDER BY "order" DESC, id LIMIT $2"""
+SELECT id, team_id, title, due, "order" FROM ticket WHERE team_id = $1 ORDER BY "order" DESC,
+    id LIMIT $2"""
 _LIST_TICKETS_ORDERS: Final = {
     "title": LIST_TICKETS_BY_TITLE,
     "title desc": LIST_TICKETS_BY_TITLE_DESC,
@@ -103,6 +97,8 @@ ListTicketsSort: TypeAlias = Literal[
     "order desc",
 ]
 
+_read_ticket: Final = reader(models.Ticket, ("id", "team_id", "title", "due", "order"))
+
 
 async def list_tickets(
     db: DBTX,
@@ -114,7 +110,7 @@ async def list_tickets(
 ) -> list[models.Ticket]:
     """The tickets of a team in the selected order."""
     rows = await db.fetch(choose("sort", sort, _LIST_TICKETS_ORDERS), team_id, page_size)
-    return [_READ_TICKET(row) for row in rows]
+    return [_read_ticket(row) for row in rows]
 
 
 FIRST_TICKET_BY_DUE: Final = """-- name: FirstTicket :one
@@ -125,6 +121,8 @@ _FIRST_TICKET_ORDERS: Final = {"due": FIRST_TICKET_BY_DUE, "id desc": FIRST_TICK
 
 FirstTicketBy: TypeAlias = Literal["due", "id desc"]
 
+_read_first_ticket_row: Final = reader(FirstTicketRow, ("id", "due"))
+
 
 async def first_ticket(
     db: DBTX,
@@ -133,11 +131,11 @@ async def first_ticket(
     by: FirstTicketBy,
     titles: Sequence[str],
 ) -> FirstTicketRow | None:
-    """Run FirstTicket and return its row."""
+    """Run FirstTicket and return its row, or None if there is none."""
     row = await db.fetchrow(choose("by", by, _FIRST_TICKET_ORDERS), titles)
     if row is None:
         return None
-    return _READ_FIRST_TICKET_ROW(row)
+    return _read_first_ticket_row(row)
 
 
 STREAM_TITLES_BY_TITLE: Final = """-- name: StreamTitles :many
@@ -151,18 +149,21 @@ _STREAM_TITLES_ORDERS: Final = {
 
 StreamTitlesSql: TypeAlias = Literal["title", "title desc"]
 
+_LIST_OF_STR_ADAPTER: Final[TypeAdapter[list[str]]] = TypeAdapter(list[str])
+_STR_ADAPTER: Final[TypeAdapter[str]] = TypeAdapter(str)
+
 
 async def stream_titles(db: DBTX, /, *, sql: StreamTitlesSql) -> list[str]:
-    """Run StreamTitles and return its rows."""
+    """Run StreamTitles and return its values."""
     rows = await db.fetch(choose("sql", sql, _STREAM_TITLES_ORDERS))
-    found = [row[0] for row in rows]
-    return _LIST_STR.validate_python(found)
+    values = [row[0] for row in rows]
+    return _LIST_OF_STR_ADAPTER.validate_python(values)
 
 
 async def iter_stream_titles(db: CursorDBTX, /, *, sql: StreamTitlesSql) -> AsyncIterator[str]:
     """Like stream_titles, one row at a time over a cursor; needs a transaction."""
     async for row in db.cursor(choose("sql", sql, _STREAM_TITLES_ORDERS)):
-        yield _STR.validate_python(row[0])
+        yield _STR_ADAPTER.validate_python(row[0])
 
 
 RANK_TICKETS_BY_RANK_DESC: Final = """-- name: RankTickets :many
@@ -174,6 +175,8 @@ GROUP BY team.id ORDER BY rank DESC, team.id"""
 _RANK_TICKETS_ORDERS: Final = {"rank desc": RANK_TICKETS_BY_RANK_DESC}
 
 RankTicketsSort: TypeAlias = Literal["rank desc"]
+
+_read_rank_tickets_row: Final = nested_reader(RankTicketsRow, (("team", ("id", "title")), "rank"))
 
 
 async def rank_tickets(
@@ -190,4 +193,4 @@ async def rank_tickets(
         params.one,
         params.other,
     )
-    return [_READ_RANK_TICKETS_ROW(row) for row in rows]
+    return [_read_rank_tickets_row(row) for row in rows]

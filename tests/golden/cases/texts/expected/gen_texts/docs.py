@@ -57,52 +57,25 @@ class NearRow(BaseModel):
     distance: float | None
 
 
-_HEAD: Final[TypeAdapter[Head]] = TypeAdapter(Head)
-_ENCODE_HEAD: Final = Encoder("head", json_text(_HEAD))
-_ENCODE_HEADS: Final = Encoder("heads", json_text(_HEAD), dims=1)
-_JSONVALUE: Final[TypeAdapter[JsonValue]] = TypeAdapter(JsonValue)
-_ENCODE_BODY: Final = Encoder("body", json_text(_JSONVALUE), null=False)
-_ENCODE_REST: Final = Encoder("rest", json_text(_JSONVALUE))
-_ENCODE_MORE: Final = Encoder("more", json_text(_JSONVALUE))
-_ENCODE_PLACE: Final = Encoder("place", vector_text)
-_ENCODE_PLACES: Final = Encoder("places", vector_text, dims=1)
-_ENCODE_HALF: Final = Encoder("half", vector_text)
-_DOC_COLUMNS: Final = (
-    "id",
-    "head",
-    "heads",
-    "body",
-    "rest",
-    "more",
-    "mood",
-    "place",
-    "places",
-    "half",
-    "few",
-)
-_READ_DOC: Final = reader(models.Doc, _DOC_COLUMNS)
-_PGJSONTEXT_JSONVALUE_NONE: Final[TypeAdapter[PgJsonText[JsonValue] | None]] = TypeAdapter(
-    PgJsonText[JsonValue] | None,
-)
-_COPY_DOCS_COLUMNS: Final = ("id", "head", "heads", "body", "rest")
-_COPY_DOCS_ENCODERS: Final = {
-    "body": _ENCODE_BODY,
-    "head": _ENCODE_HEAD,
-    "heads": _ENCODE_HEADS,
-    "rest": _ENCODE_REST,
-}
-_SET_PLACES_COLUMNS: Final = ("place", "id")
-_SET_PLACES_ENCODERS: Final = {"place": _ENCODE_PLACE}
-_ENCODE_WANTED: Final = Encoder("wanted", vector_text)
-_NEAR_ROW_COLUMNS: Final = ("id", "distance")
-_READ_NEAR_ROW: Final = reader(NearRow, _NEAR_ROW_COLUMNS)
-_ENCODE_PART: Final = Encoder("part", json_text(_JSONVALUE), null=False)
-_LIST_INT: Final[TypeAdapter[list[int]]] = TypeAdapter(list[int])
-
 ADD_DOC: Final = """-- name: AddDoc :one
 INSERT INTO doc (id, head, heads, body, rest, more, mood, place, places, half, few)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 RETURNING id, head, heads, body, rest, more, mood, place, places, half, few"""
+
+_HEAD_ADAPTER: Final[TypeAdapter[Head]] = TypeAdapter(Head)
+_encode_head: Final = Encoder("head", json_text(_HEAD_ADAPTER))
+_encode_heads: Final = Encoder("heads", json_text(_HEAD_ADAPTER), dims=1)
+_JSON_VALUE_ADAPTER: Final[TypeAdapter[JsonValue]] = TypeAdapter(JsonValue)
+_encode_body: Final = Encoder("body", json_text(_JSON_VALUE_ADAPTER), null=False)
+_encode_rest: Final = Encoder("rest", json_text(_JSON_VALUE_ADAPTER))
+_encode_more: Final = Encoder("more", json_text(_JSON_VALUE_ADAPTER))
+_encode_place: Final = Encoder("place", vector_text)
+_encode_places: Final = Encoder("places", vector_text, dims=1)
+_encode_half: Final = Encoder("half", vector_text)
+_read_doc: Final = reader(
+    models.Doc,
+    ("id", "head", "heads", "body", "rest", "more", "mood", "place", "places", "half", "few"),
+)
 
 
 async def add_doc(
@@ -124,31 +97,43 @@ async def add_doc(
     row = await db.fetchrow(
         ADD_DOC,
         id,
-        _ENCODE_HEAD(head),
-        _ENCODE_HEADS(heads),
-        _ENCODE_BODY(body),
-        _ENCODE_REST(rest),
-        _ENCODE_MORE(more),
+        _encode_head(head),
+        _encode_heads(heads),
+        _encode_body(body),
+        _encode_rest(rest),
+        _encode_more(more),
         mood,
-        _ENCODE_PLACE(place),
-        _ENCODE_PLACES(places),
-        _ENCODE_HALF(half),
+        _encode_place(place),
+        _encode_places(places),
+        _encode_half(half),
         few,
     )
-    return _READ_DOC(required(row, "AddDoc"))
+    return _read_doc(required(row, "AddDoc"))
 
 
 GET_BODY: Final = """-- name: GetBody :one
 SELECT body FROM doc WHERE id = $1"""
 
+_OPTIONAL_JSON_VALUE_FROM_TEXT_ADAPTER: Final[TypeAdapter[PgJsonText[JsonValue] | None]] = (
+    TypeAdapter(PgJsonText[JsonValue] | None)
+)
+
 
 async def get_body(db: DBTX, /, *, id: int) -> JsonValue | None:
     value = await db.fetchval(GET_BODY, id)
-    return _PGJSONTEXT_JSONVALUE_NONE.validate_python(value)
+    return _OPTIONAL_JSON_VALUE_FROM_TEXT_ADAPTER.validate_python(value)
 
 
 COPY_DOCS: Final = """-- name: CopyDocs :copyfrom
 INSERT INTO doc (id, head, heads, body, rest) VALUES ($1, $2, $3, $4, $5)"""
+
+_COPY_DOCS_COLUMNS: Final = ("id", "head", "heads", "body", "rest")
+_COPY_DOCS_ENCODERS: Final = {
+    "body": _encode_body,
+    "head": _encode_head,
+    "heads": _encode_heads,
+    "rest": _encode_rest,
+}
 
 
 async def copy_docs(
@@ -168,6 +153,9 @@ async def copy_docs(
 SET_PLACES: Final = """-- name: SetPlaces :batchexec
 UPDATE doc SET place = $1 WHERE id = $2"""
 
+_SET_PLACES_COLUMNS: Final = ("place", "id")
+_SET_PLACES_ENCODERS: Final = {"place": _encode_place}
+
 
 async def set_places(db: DBTX, /, *, rows: Iterable[SetPlacesParams]) -> None:
     await db.executemany(SET_PLACES, tuples(rows, _SET_PLACES_COLUMNS, _SET_PLACES_ENCODERS))
@@ -176,22 +164,28 @@ async def set_places(db: DBTX, /, *, rows: Iterable[SetPlacesParams]) -> None:
 NEAR: Final = """-- name: Near :many
 SELECT id, place <-> $1 AS distance FROM doc WHERE place IS NOT NULL ORDER BY place <-> $1"""
 
+_encode_wanted: Final = Encoder("wanted", vector_text)
+_read_near_row: Final = reader(NearRow, ("id", "distance"))
+
 
 async def near(db: DBTX, /, *, wanted: Sequence[float]) -> list[NearRow]:
-    rows = await db.fetch(NEAR, _ENCODE_WANTED(wanted))
-    return [_READ_NEAR_ROW(row) for row in rows]
+    rows = await db.fetch(NEAR, _encode_wanted(wanted))
+    return [_read_near_row(row) for row in rows]
 
 
 async def iter_near(db: CursorDBTX, /, *, wanted: Sequence[float]) -> AsyncIterator[NearRow]:
-    async for row in db.cursor(NEAR, _ENCODE_WANTED(wanted)):
-        yield _READ_NEAR_ROW(row)
+    async for row in db.cursor(NEAR, _encode_wanted(wanted)):
+        yield _read_near_row(row)
 
 
 CONTAINS: Final = """-- name: Contains :many
 SELECT id FROM doc WHERE rest @> $1 ORDER BY id"""
 
+_encode_part: Final = Encoder("part", json_text(_JSON_VALUE_ADAPTER), null=False)
+_LIST_OF_INT_ADAPTER: Final[TypeAdapter[list[int]]] = TypeAdapter(list[int])
+
 
 async def contains(db: DBTX, /, *, part: JsonLike) -> list[int]:
-    rows = await db.fetch(CONTAINS, _ENCODE_PART(part))
-    found = [row[0] for row in rows]
-    return _LIST_INT.validate_python(found)
+    rows = await db.fetch(CONTAINS, _encode_part(part))
+    values = [row[0] for row in rows]
+    return _LIST_OF_INT_ADAPTER.validate_python(values)

@@ -513,267 +513,174 @@ class NearestBitsRow(BaseModel):
     alike: Decimal | None
 
 
-_LOWERED_ROW_COLUMNS: Final = ("low", "mail_low", "size", "shout")
-_READ_LOWERED_ROW: Final = reader(LoweredRow, _LOWERED_ROW_COLUMNS)
-_COALESCED_ROW_COLUMNS: Final = ("name", "maybe")
-_READ_COALESCED_ROW: Final = reader(CoalescedRow, _COALESCED_ROW_COLUMNS)
-_ARITHMETIC_ROW_COLUMNS: Final = ("total", "more", "half", "twice", "minus", "w", "c")
-_READ_ARITHMETIC_ROW: Final = reader(ArithmeticRow, _ARITHMETIC_ROW_COLUMNS)
-_CONDITIONAL_ROW_COLUMNS: Final = ("word", "some", "num")
-_READ_CONDITIONAL_ROW: Final = reader(ConditionalRow, _CONDITIONAL_ROW_COLUMNS)
-_SUMS_ROW_COLUMNS: Final = ("amount", "price", "mean", "last", "first", "n", "any_many")
-_READ_SUMS_ROW: Final = reader(SumsRow, _SUMS_ROW_COLUMNS)
-_SUMS_BY_ORDER_ROW_COLUMNS: Final = (
-    "order_id",
-    "amount",
-    "last",
-    "positions",
-    "items",
-    "text",
-    "js",
-)
-_READ_SUMS_BY_ORDER_ROW: Final = reader(SumsByOrderRow, _SUMS_BY_ORDER_ROW_COLUMNS)
-_ROLLED_ROW_COLUMNS: Final = ("order_id", "position", "s")
-_READ_ROLLED_ROW: Final = reader(RolledRow, _ROLLED_ROW_COLUMNS)
-_INT: Final[TypeAdapter[int]] = TypeAdapter(int)
-_WINDOWS_ROW_COLUMNS: Final = ("order_id", "row", "before", "running", "rank", "quarter", "f")
-_READ_WINDOWS_ROW: Final = reader(WindowsRow, _WINDOWS_ROW_COLUMNS)
-_UNIONED_ROW_COLUMNS: Final = ("id", "nick")
-_READ_UNIONED_ROW: Final = reader(UnionedRow, _UNIONED_ROW_COLUMNS)
-_LIST_STR_NONE: Final[TypeAdapter[list[str | None]]] = TypeAdapter(list[str | None])
-_LIST_STR: Final[TypeAdapter[list[str]]] = TypeAdapter(list[str])
-_RECURSIVE_ROW_COLUMNS: Final = ("id", "parent", "depth", "path")
-_READ_RECURSIVE_ROW: Final = reader(RecursiveRow, _RECURSIVE_ROW_COLUMNS)
-_JOINED_ROW_COLUMNS: Final = ("id", "order_id", "state", "item", "amount")
-_READ_JOINED_ROW: Final = reader(JoinedRow, _JOINED_ROW_COLUMNS)
-_RIGHT_JOINED_ROW_COLUMNS: Final = ("mail", "cents")
-_READ_RIGHT_JOINED_ROW: Final = reader(RightJoinedRow, _RIGHT_JOINED_ROW_COLUMNS)
-_READ_FULL_JOINED_ROW: Final = reader(FullJoinedRow, _RIGHT_JOINED_ROW_COLUMNS)
-_USING_JOINED_ROW_COLUMNS: Final = ("id", "label", "other")
-_READ_USING_JOINED_ROW: Final = reader(UsingJoinedRow, _USING_JOINED_ROW_COLUMNS)
-_LEFT_CTE_ROW_COLUMNS: Final = ("id", "n", "safe")
-_READ_LEFT_CTE_ROW: Final = reader(LeftCteRow, _LEFT_CTE_ROW_COLUMNS)
-_LEFT_DERIVED_ROW_COLUMNS: Final = ("id", "most")
-_READ_LEFT_DERIVED_ROW: Final = reader(LeftDerivedRow, _LEFT_DERIVED_ROW_COLUMNS)
-_LATERAL_ROW_COLUMNS: Final = ("id", "item")
-_READ_LATERAL_ROW: Final = reader(LateralRow, _LATERAL_ROW_COLUMNS)
-_SCALAR_SUB_ROW_COLUMNS: Final = ("id", "most", "n", "label", "has", "positions")
-_READ_SCALAR_SUB_ROW: Final = reader(ScalarSubRow, _SCALAR_SUB_ROW_COLUMNS)
-_EMBED_OUTER_ROW_ORDERS_COLUMNS: Final = (
-    "id",
-    "customer_id",
-    "state",
-    "former",
-    "cents",
-    "rate",
-    "weight",
-    "during",
-    "slots",
-    "flags",
-    "near",
-    "few",
-    "placed",
-    "took",
-    "doubled",
-    "ship",
-    "Group",
-    "order",
-)
-_EMBED_OUTER_ROW_SHAPE: Final = ("id", ("orders", _EMBED_OUTER_ROW_ORDERS_COLUMNS, "id"))
-_READ_EMBED_OUTER_ROW: Final = nested_reader(EmbedOuterRow, _EMBED_OUTER_ROW_SHAPE)
-_EMBED_ONLY_OUTER_ROW_LINE_COLUMNS: Final = ("order_id", "position", "item", "amount", "price")
-_EMBED_ONLY_OUTER_ROW_SHAPE: Final = (("line", _EMBED_ONLY_OUTER_ROW_LINE_COLUMNS, "order_id"),)
-_READ_EMBED_ONLY_OUTER_ROW: Final = nested_reader(EmbedOnlyOuterRow, _EMBED_ONLY_OUTER_ROW_SHAPE)
-_EMBED_BOTH_ROW_SHAPE: Final = (
-    ("orders", _EMBED_OUTER_ROW_ORDERS_COLUMNS),
-    ("line", _EMBED_ONLY_OUTER_ROW_LINE_COLUMNS),
-)
-_READ_EMBED_BOTH_ROW: Final = nested_reader(EmbedBothRow, _EMBED_BOTH_ROW_SHAPE)
-_JSON_ROW_COLUMNS: Final = ("a", "b", "c", "has", "obj", "k", "merged", "size")
-_READ_JSON_ROW: Final = reader(JsonRow, _JSON_ROW_COLUMNS)
-_TIMES_ROW_COLUMNS: Final = (
-    "day",
-    "epoch",
-    "month",
-    "later",
-    "age",
-    "date",
-    "days",
-    "next",
-    "text",
-    "utc",
-)
-_READ_TIMES_ROW: Final = reader(TimesRow, _TIMES_ROW_COLUMNS)
-_RANGES_ROW_COLUMNS: Final = (
-    "during",
-    "slots",
-    "since",
-    "until",
-    "now",
-    "flags",
-    "near",
-    "few",
-    "doubled",
-    "Group",
-    "order",
-    "former",
-)
-_READ_RANGES_ROW: Final = reader(RangesRow, _RANGES_ROW_COLUMNS)
-_LIST_UUID: Final[TypeAdapter[list[UUID]]] = TypeAdapter(list[UUID])
-_ARRAYS_ROW_COLUMNS: Final = ("tags", "first", "size", "n", "more", "less", "has", "tag")
-_READ_ARRAYS_ROW: Final = reader(ArraysRow, _ARRAYS_ROW_COLUMNS)
-_LIST_INT: Final[TypeAdapter[list[int]]] = TypeAdapter(list[int])
-_DAYS_ROW_COLUMNS: Final = ("day", "joined")
-_READ_DAYS_ROW: Final = reader(DaysRow, _DAYS_ROW_COLUMNS)
-_SHOP_TOTAL_COLUMNS: Final = ("id", "customer_id", "total", "items", "last_item")
-_READ_SHOP_TOTAL: Final = reader(models.ShopTotal, _SHOP_TOTAL_COLUMNS)
-_VIEW_ITEM_ROW_COLUMNS: Final = ("items", "last_item")
-_READ_VIEW_ITEM_ROW: Final = reader(ViewItemRow, _VIEW_ITEM_ROW_COLUMNS)
-_GROUPED_ROW_COLUMNS: Final = ("state", "big", "big_sum", "median")
-_READ_GROUPED_ROW: Final = reader(GroupedRow, _GROUPED_ROW_COLUMNS)
-_DISTANCES_ROW_COLUMNS: Final = ("id", "distance", "score")
-_READ_DISTANCES_ROW: Final = reader(DistancesRow, _DISTANCES_ROW_COLUMNS)
-_DISTINCT_ROW_COLUMNS: Final = ("customer_id", "cents", "some", "least")
-_READ_DISTINCT_ROW: Final = reader(DistinctRow, _DISTINCT_ROW_COLUMNS)
-_LIST_DECIMAL_NONE: Final[TypeAdapter[list[Decimal | None]]] = TypeAdapter(
-    list[Decimal | None],
-    config=ConfigDict(allow_inf_nan=True),
-)
-_LITERALS_ROW_COLUMNS: Final = ("i", "n", "t", "b", "z", "big", "d", "a", "u")
-_READ_LITERALS_ROW: Final = reader(LiteralsRow, _LITERALS_ROW_COLUMNS)
-_READ_SHOP_LINE: Final = reader(models.ShopLine, _EMBED_ONLY_OUTER_ROW_LINE_COLUMNS)
-_MATH_ROW_COLUMNS: Final = ("r", "a", "c", "p", "m", "even", "s", "x")
-_READ_MATH_ROW: Final = reader(MathRow, _MATH_ROW_COLUMNS)
-_TEXTS_ROW_COLUMNS: Final = ("sub", "at", "host", "t", "c", "h", "f", "m", "tail")
-_READ_TEXTS_ROW: Final = reader(TextsRow, _TEXTS_ROW_COLUMNS)
-_SHIPS_ROW_COLUMNS: Final = ("id", "ship", "zip")
-_READ_SHIPS_ROW: Final = reader(ShipsRow, _SHIPS_ROW_COLUMNS)
-_UNEVEN_ROW_COLUMNS: Final = ("n", "tag", "found")
-_READ_UNEVEN_ROW: Final = reader(UnevenRow, _UNEVEN_ROW_COLUMNS)
-_NEAREST_BITS_ROW_COLUMNS: Final = ("id", "hamming", "jaccard", "alike")
-_READ_NEAREST_BITS_ROW: Final = reader(NearestBitsRow, _NEAREST_BITS_ROW_COLUMNS)
-_LIST_FLOAT_NONE: Final[TypeAdapter[list[float | None]]] = TypeAdapter(list[float | None])
-
 LOWERED: Final = """-- name: Lowered :many
-SELECT lower(nick) AS low, lower(mail) AS mail_low, length(nick) AS size, nick || '!' AS shout FROM customer"""
+SELECT lower(nick) AS low, lower(mail) AS mail_low, length(nick) AS size,
+    nick || '!' AS shout FROM customer"""
+
+_read_lowered_row: Final = reader(LoweredRow, ("low", "mail_low", "size", "shout"))
 
 
 async def lowered(db: DBTX, /) -> list[LoweredRow]:
     """Run Lowered and return its rows."""
     rows = await db.fetch(LOWERED)
-    return [_READ_LOWERED_ROW(row) for row in rows]
+    return [_read_lowered_row(row) for row in rows]
 
 
 COALESCED: Final = """-- name: Coalesced :many
 SELECT coalesce(nick, mail) AS name, coalesce(nick, item) AS maybe FROM customer, shop.line"""
 
+_read_coalesced_row: Final = reader(CoalescedRow, ("name", "maybe"))
+
 
 async def coalesced(db: DBTX, /) -> list[CoalescedRow]:
     """Run Coalesced and return its rows."""
     rows = await db.fetch(COALESCED)
-    return [_READ_COALESCED_ROW(row) for row in rows]
+    return [_read_coalesced_row(row) for row in rows]
 
 
 ARITHMETIC: Final = """-- name: Arithmetic :many
-SELECT amount * price AS total, amount + 1 AS more, amount / 2.0 AS half, price::float8 * 2 AS twice, -amount AS minus, weight * 2 AS w, cents + 1 AS c FROM shop.line JOIN shop.orders ON id = order_id"""
+SELECT amount * price AS total, amount + 1 AS more, amount / 2.0 AS half,
+    price::float8 * 2 AS twice, -amount AS minus, weight * 2 AS w,
+    cents + 1 AS c FROM shop.line JOIN shop.orders ON id = order_id"""
+
+_read_arithmetic_row: Final = reader(
+    ArithmeticRow,
+    ("total", "more", "half", "twice", "minus", "w", "c"),
+)
 
 
 async def arithmetic(db: DBTX, /) -> list[ArithmeticRow]:
     """Run Arithmetic and return its rows."""
     rows = await db.fetch(ARITHMETIC)
-    return [_READ_ARITHMETIC_ROW(row) for row in rows]
+    return [_read_arithmetic_row(row) for row in rows]
 
 
 CONDITIONAL: Final = """-- name: Conditional :many
-SELECT CASE WHEN amount > 1 THEN 'many' ELSE 'one' END AS word, CASE WHEN amount > 1 THEN item END AS some, CASE amount WHEN 1 THEN 1.5 ELSE 2 END AS num FROM shop.line"""
+SELECT CASE WHEN amount > 1 THEN 'many' ELSE 'one' END AS word,
+    CASE WHEN amount > 1 THEN item END AS some,
+    CASE amount WHEN 1 THEN 1.5 ELSE 2 END AS num FROM shop.line"""
+
+_read_conditional_row: Final = reader(ConditionalRow, ("word", "some", "num"))
 
 
 async def conditional(db: DBTX, /) -> list[ConditionalRow]:
     """Run Conditional and return its rows."""
     rows = await db.fetch(CONDITIONAL)
-    return [_READ_CONDITIONAL_ROW(row) for row in rows]
+    return [_read_conditional_row(row) for row in rows]
 
 
 SUMS: Final = """-- name: Sums :one
-SELECT sum(amount) AS amount, sum(price) AS price, avg(amount) AS mean, max(item) AS last, min(position) AS first, count(*) AS n, bool_or(amount > 1) AS any_many FROM shop.line"""
+SELECT sum(amount) AS amount, sum(price) AS price, avg(amount) AS mean, max(item) AS last,
+    min(position) AS first, count(*) AS n, bool_or(amount > 1) AS any_many FROM shop.line"""
+
+_read_sums_row: Final = reader(
+    SumsRow,
+    ("amount", "price", "mean", "last", "first", "n", "any_many"),
+)
 
 
 async def sums(db: DBTX, /) -> SumsRow:
     """Run Sums and return its row."""
     row = await db.fetchrow(SUMS)
-    return _READ_SUMS_ROW(required(row, "Sums"))
+    return _read_sums_row(required(row, "Sums"))
 
 
 SUMS_BY_ORDER: Final = """-- name: SumsByOrder :many
-SELECT order_id, sum(amount) AS amount, max(item) AS last, array_agg(position ORDER BY position) AS positions, array_agg(item) AS items, string_agg(DISTINCT item, ',') AS text, jsonb_agg(item) AS js FROM shop.line GROUP BY order_id"""
+SELECT order_id, sum(amount) AS amount, max(item) AS last,
+    array_agg(position ORDER BY position) AS positions, array_agg(item) AS items,
+    string_agg(DISTINCT item, ',') AS text, jsonb_agg(item) AS js FROM shop.line GROUP BY order_id"""
+
+_read_sums_by_order_row: Final = reader(
+    SumsByOrderRow,
+    ("order_id", "amount", "last", "positions", "items", "text", "js"),
+)
 
 
 async def sums_by_order(db: DBTX, /) -> list[SumsByOrderRow]:
     """Run SumsByOrder and return its rows."""
     rows = await db.fetch(SUMS_BY_ORDER)
-    return [_READ_SUMS_BY_ORDER_ROW(row) for row in rows]
+    return [_read_sums_by_order_row(row) for row in rows]
 
 
 ROLLED: Final = """-- name: Rolled :many
 SELECT order_id, position, sum(amount) AS s FROM shop.line GROUP BY ROLLUP (order_id, position)"""
 
+_read_rolled_row: Final = reader(RolledRow, ("order_id", "position", "s"))
+
 
 async def rolled(db: DBTX, /) -> list[RolledRow]:
     """Run Rolled and return its rows."""
     rows = await db.fetch(ROLLED)
-    return [_READ_ROLLED_ROW(row) for row in rows]
+    return [_read_rolled_row(row) for row in rows]
 
 
 SUM_OR_ZERO: Final = """-- name: SumOrZero :one
 SELECT coalesce(sum(amount), 0) AS total FROM shop.line"""
 
+_INT_ADAPTER: Final[TypeAdapter[int]] = TypeAdapter(int)
+
 
 async def sum_or_zero(db: DBTX, /) -> int:
-    """Run SumOrZero and return its row."""
+    """Run SumOrZero and return its value."""
     value = await db.fetchval(SUM_OR_ZERO)
-    return _INT.validate_python(required(value, "SumOrZero"))
+    return _INT_ADAPTER.validate_python(required(value, "SumOrZero"))
 
 
 WINDOWS: Final = """-- name: Windows :many
-SELECT order_id, row_number() OVER w AS row, lag(amount) OVER w AS before, sum(amount) OVER (PARTITION BY order_id ORDER BY position ROWS 2 PRECEDING) AS running, rank() OVER (ORDER BY price DESC) AS rank, ntile(4) OVER w AS quarter, first_value(item) OVER w AS f FROM shop.line WINDOW w AS (PARTITION BY order_id ORDER BY position)"""
+SELECT order_id, row_number() OVER w AS row, lag(amount) OVER w AS before,
+    sum(amount) OVER (PARTITION BY order_id ORDER BY position ROWS 2 PRECEDING) AS running,
+    rank() OVER (ORDER BY price DESC) AS rank, ntile(4) OVER w AS quarter,
+    first_value(item) OVER w AS f FROM shop.line WINDOW w AS (PARTITION BY order_id ORDER BY position)"""
+
+_read_windows_row: Final = reader(
+    WindowsRow,
+    ("order_id", "row", "before", "running", "rank", "quarter", "f"),
+)
 
 
 async def windows(db: DBTX, /) -> list[WindowsRow]:
     """Run Windows and return its rows."""
     rows = await db.fetch(WINDOWS)
-    return [_READ_WINDOWS_ROW(row) for row in rows]
+    return [_read_windows_row(row) for row in rows]
 
 
 UNIONED: Final = """-- name: Unioned :many
-SELECT id::text AS id, nick FROM customer UNION ALL SELECT id::text, "Group" FROM shop.orders ORDER BY 1"""
+SELECT id::text AS id, nick FROM customer UNION ALL SELECT id::text,
+    "Group" FROM shop.orders ORDER BY 1"""
+
+_read_unioned_row: Final = reader(UnionedRow, ("id", "nick"))
 
 
 async def unioned(db: DBTX, /) -> list[UnionedRow]:
     """Run Unioned and return its rows."""
     rows = await db.fetch(UNIONED)
-    return [_READ_UNIONED_ROW(row) for row in rows]
+    return [_read_unioned_row(row) for row in rows]
 
 
 UNION_NULLABLE: Final = """-- name: UnionNullable :many
 SELECT label AS name FROM tree UNION SELECT a FROM loose"""
 
+_LIST_OF_OPTIONAL_STR_ADAPTER: Final[TypeAdapter[list[str | None]]] = TypeAdapter(list[str | None])
+
 
 async def union_nullable(db: DBTX, /) -> list[str | None]:
-    """Run UnionNullable and return its rows."""
+    """Run UnionNullable and return its values."""
     rows = await db.fetch(UNION_NULLABLE)
-    found = [row[0] for row in rows]
-    return _LIST_STR_NONE.validate_python(found)
+    values = [row[0] for row in rows]
+    return _LIST_OF_OPTIONAL_STR_ADAPTER.validate_python(values)
 
 
 EXCEPTED: Final = """-- name: Excepted :many
 SELECT label FROM tree EXCEPT SELECT a FROM loose"""
 
+_LIST_OF_STR_ADAPTER: Final[TypeAdapter[list[str]]] = TypeAdapter(list[str])
+
 
 async def excepted(db: DBTX, /) -> list[str]:
-    """Run Excepted and return its rows."""
+    """Run Excepted and return its values."""
     rows = await db.fetch(EXCEPTED)
-    found = [row[0] for row in rows]
-    return _LIST_STR.validate_python(found)
+    values = [row[0] for row in rows]
+    return _LIST_OF_STR_ADAPTER.validate_python(values)
 
 
 RECURSIVE: Final = """-- name: Recursive :many
@@ -784,155 +691,285 @@ WITH RECURSIVE up AS (
 )
 SELECT id, parent, depth, path FROM up"""
 
+_read_recursive_row: Final = reader(RecursiveRow, ("id", "parent", "depth", "path"))
+
 
 async def recursive(db: DBTX, /, *, id: int) -> list[RecursiveRow]:
     """Run Recursive and return its rows."""
     rows = await db.fetch(RECURSIVE, id)
-    return [_READ_RECURSIVE_ROW(row) for row in rows]
+    return [_read_recursive_row(row) for row in rows]
 
 
 JOINED: Final = """-- name: Joined :many
-SELECT c.id, o.id AS order_id, o.state, l.item, l.amount FROM customer AS c LEFT JOIN shop.orders AS o ON o.customer_id = c.id LEFT JOIN shop.line AS l ON l.order_id = o.id"""
+SELECT c.id, o.id AS order_id, o.state, l.item,
+    l.amount FROM customer AS c LEFT JOIN shop.orders AS o ON o.customer_id = c.id LEFT JOIN shop.line AS l ON l.order_id = o.id"""
+
+_read_joined_row: Final = reader(JoinedRow, ("id", "order_id", "state", "item", "amount"))
 
 
 async def joined(db: DBTX, /) -> list[JoinedRow]:
     """Run Joined and return its rows."""
     rows = await db.fetch(JOINED)
-    return [_READ_JOINED_ROW(row) for row in rows]
+    return [_read_joined_row(row) for row in rows]
 
 
 RIGHT_JOINED: Final = """-- name: RightJoined :many
 SELECT c.mail, o.cents FROM customer AS c RIGHT JOIN shop.orders AS o ON o.customer_id = c.id"""
 
+_read_right_joined_row: Final = reader(RightJoinedRow, ("mail", "cents"))
+
 
 async def right_joined(db: DBTX, /) -> list[RightJoinedRow]:
     """Run RightJoined and return its rows."""
     rows = await db.fetch(RIGHT_JOINED)
-    return [_READ_RIGHT_JOINED_ROW(row) for row in rows]
+    return [_read_right_joined_row(row) for row in rows]
 
 
 FULL_JOINED: Final = """-- name: FullJoined :many
 SELECT c.mail, o.cents FROM customer AS c FULL JOIN shop.orders AS o ON o.customer_id = c.id"""
 
+_read_full_joined_row: Final = reader(FullJoinedRow, ("mail", "cents"))
+
 
 async def full_joined(db: DBTX, /) -> list[FullJoinedRow]:
     """Run FullJoined and return its rows."""
     rows = await db.fetch(FULL_JOINED)
-    return [_READ_FULL_JOINED_ROW(row) for row in rows]
+    return [_read_full_joined_row(row) for row in rows]
 
 
 USING_JOINED: Final = """-- name: UsingJoined :many
 SELECT a.id, a.label, b.label AS other FROM tree AS a LEFT JOIN tree AS b USING (id)"""
 
+_read_using_joined_row: Final = reader(UsingJoinedRow, ("id", "label", "other"))
+
 
 async def using_joined(db: DBTX, /) -> list[UsingJoinedRow]:
     """Run UsingJoined and return its rows."""
     rows = await db.fetch(USING_JOINED)
-    return [_READ_USING_JOINED_ROW(row) for row in rows]
+    return [_read_using_joined_row(row) for row in rows]
 
 
 LEFT_CTE: Final = """-- name: LeftCte :many
-WITH per AS (SELECT order_id, count(*) AS n FROM shop.line GROUP BY order_id) SELECT o.id, per.n, coalesce(per.n, 0) AS safe FROM shop.orders AS o LEFT JOIN per ON per.order_id = o.id"""
+WITH per AS (SELECT order_id, count(*) AS n FROM shop.line GROUP BY order_id) SELECT o.id, per.n,
+    coalesce(per.n, 0) AS safe FROM shop.orders AS o LEFT JOIN per ON per.order_id = o.id"""
+
+_read_left_cte_row: Final = reader(LeftCteRow, ("id", "n", "safe"))
 
 
 async def left_cte(db: DBTX, /) -> list[LeftCteRow]:
     """Run LeftCte and return its rows."""
     rows = await db.fetch(LEFT_CTE)
-    return [_READ_LEFT_CTE_ROW(row) for row in rows]
+    return [_read_left_cte_row(row) for row in rows]
 
 
 LEFT_DERIVED: Final = """-- name: LeftDerived :many
-SELECT o.id, d.most FROM shop.orders AS o LEFT JOIN (SELECT order_id, max(amount) AS most FROM shop.line GROUP BY order_id) AS d ON d.order_id = o.id"""
+SELECT o.id,
+    d.most FROM shop.orders AS o LEFT JOIN (SELECT order_id, max(amount) AS most FROM shop.line GROUP BY order_id) AS d ON d.order_id = o.id"""
+
+_read_left_derived_row: Final = reader(LeftDerivedRow, ("id", "most"))
 
 
 async def left_derived(db: DBTX, /) -> list[LeftDerivedRow]:
     """Run LeftDerived and return its rows."""
     rows = await db.fetch(LEFT_DERIVED)
-    return [_READ_LEFT_DERIVED_ROW(row) for row in rows]
+    return [_read_left_derived_row(row) for row in rows]
 
 
 LATERAL: Final = """-- name: Lateral :many
-SELECT o.id, x.item FROM shop.orders AS o LEFT JOIN LATERAL (SELECT item FROM shop.line WHERE order_id = o.id LIMIT 1) AS x ON true"""
+SELECT o.id,
+    x.item FROM shop.orders AS o LEFT JOIN LATERAL (SELECT item FROM shop.line WHERE order_id = o.id LIMIT 1) AS x ON true"""
+
+_read_lateral_row: Final = reader(LateralRow, ("id", "item"))
 
 
 async def lateral(db: DBTX, /) -> list[LateralRow]:
     """Run Lateral and return its rows."""
     rows = await db.fetch(LATERAL)
-    return [_READ_LATERAL_ROW(row) for row in rows]
+    return [_read_lateral_row(row) for row in rows]
 
 
 SCALAR_SUB: Final = """-- name: ScalarSub :many
-SELECT id, (SELECT max(amount) FROM shop.line WHERE order_id = o.id) AS most, (SELECT count(*) FROM shop.line WHERE order_id = o.id) AS n, (SELECT label FROM tree WHERE tree.id = 1) AS label, EXISTS (SELECT 1 FROM shop.line) AS has, ARRAY(SELECT position FROM shop.line) AS positions FROM shop.orders AS o"""
+SELECT id, (SELECT max(amount) FROM shop.line WHERE order_id = o.id) AS most,
+    (SELECT count(*) FROM shop.line WHERE order_id = o.id) AS n,
+    (SELECT label FROM tree WHERE tree.id = 1) AS label, EXISTS (SELECT 1 FROM shop.line) AS has,
+    ARRAY(SELECT position FROM shop.line) AS positions FROM shop.orders AS o"""
+
+_read_scalar_sub_row: Final = reader(ScalarSubRow, ("id", "most", "n", "label", "has", "positions"))
 
 
 async def scalar_sub(db: DBTX, /) -> list[ScalarSubRow]:
     """Run ScalarSub and return its rows."""
     rows = await db.fetch(SCALAR_SUB)
-    return [_READ_SCALAR_SUB_ROW(row) for row in rows]
+    return [_read_scalar_sub_row(row) for row in rows]
 
 
 EMBED_OUTER: Final = """-- name: EmbedOuter :many
-SELECT c.id, o.id, o.customer_id, o.state, o.former, o.cents, o.rate, o.weight, o.during, o.slots, o.flags, o.near, o.few, o.placed, o.took, o.doubled, o.ship, o."Group", o."order" FROM customer AS c LEFT JOIN shop.orders AS o ON o.customer_id = c.id ORDER BY c.id"""
+SELECT c.id, o.id, o.customer_id, o.state, o.former, o.cents, o.rate, o.weight, o.during, o.slots,
+    o.flags, o.near, o.few, o.placed, o.took, o.doubled, o.ship, o."Group",
+    o."order" FROM customer AS c LEFT JOIN shop.orders AS o ON o.customer_id = c.id ORDER BY c.id"""
+
+_read_embed_outer_row: Final = nested_reader(
+    EmbedOuterRow,
+    (
+        "id",
+        (
+            "orders",
+            (
+                "id",
+                "customer_id",
+                "state",
+                "former",
+                "cents",
+                "rate",
+                "weight",
+                "during",
+                "slots",
+                "flags",
+                "near",
+                "few",
+                "placed",
+                "took",
+                "doubled",
+                "ship",
+                "Group",
+                "order",
+            ),
+            "id",
+        ),
+    ),
+)
 
 
 async def embed_outer(db: DBTX, /) -> list[EmbedOuterRow]:
     """Run EmbedOuter and return its rows."""
     rows = await db.fetch(EMBED_OUTER)
-    return [_READ_EMBED_OUTER_ROW(row) for row in rows]
+    return [_read_embed_outer_row(row) for row in rows]
 
 
 EMBED_ONLY_OUTER: Final = """-- name: EmbedOnlyOuter :many
-SELECT l.order_id, l.position, l.item, l.amount, l.price FROM shop.orders AS o LEFT JOIN shop.line AS l ON l.order_id = o.id"""
+SELECT l.order_id, l.position, l.item, l.amount,
+    l.price FROM shop.orders AS o LEFT JOIN shop.line AS l ON l.order_id = o.id"""
+
+_read_embed_only_outer_row: Final = nested_reader(
+    EmbedOnlyOuterRow,
+    (("line", ("order_id", "position", "item", "amount", "price"), "order_id"),),
+)
 
 
 async def embed_only_outer(db: DBTX, /) -> list[EmbedOnlyOuterRow]:
     """Run EmbedOnlyOuter and return its rows."""
     rows = await db.fetch(EMBED_ONLY_OUTER)
-    return [_READ_EMBED_ONLY_OUTER_ROW(row) for row in rows]
+    return [_read_embed_only_outer_row(row) for row in rows]
 
 
 EMBED_BOTH: Final = """-- name: EmbedBoth :many
-SELECT o.id, o.customer_id, o.state, o.former, o.cents, o.rate, o.weight, o.during, o.slots, o.flags, o.near, o.few, o.placed, o.took, o.doubled, o.ship, o."Group", o."order", l.order_id, l.position, l.item, l.amount, l.price FROM shop.orders AS o JOIN shop.line AS l ON l.order_id = o.id"""
+SELECT o.id, o.customer_id, o.state, o.former, o.cents, o.rate, o.weight, o.during, o.slots,
+    o.flags, o.near, o.few, o.placed, o.took, o.doubled, o.ship, o."Group", o."order", l.order_id,
+    l.position, l.item, l.amount,
+    l.price FROM shop.orders AS o JOIN shop.line AS l ON l.order_id = o.id"""
+
+_read_embed_both_row: Final = nested_reader(
+    EmbedBothRow,
+    (
+        (
+            "orders",
+            (
+                "id",
+                "customer_id",
+                "state",
+                "former",
+                "cents",
+                "rate",
+                "weight",
+                "during",
+                "slots",
+                "flags",
+                "near",
+                "few",
+                "placed",
+                "took",
+                "doubled",
+                "ship",
+                "Group",
+                "order",
+            ),
+        ),
+        ("line", ("order_id", "position", "item", "amount", "price")),
+    ),
+)
 
 
 async def embed_both(db: DBTX, /) -> list[EmbedBothRow]:
     """Run EmbedBoth and return its rows."""
     rows = await db.fetch(EMBED_BOTH)
-    return [_READ_EMBED_BOTH_ROW(row) for row in rows]
+    return [_read_embed_both_row(row) for row in rows]
 
 
 JSON: Final = """-- name: Json :many
-SELECT prefs -> 'a' AS a, prefs ->> 'b' AS b, prefs #>> '{a,b}' AS c, prefs ? 'x' AS has, jsonb_build_object('id', id) AS obj, prefs['k'] AS k, extra || '{}' AS merged, jsonb_array_length(prefs -> 'list') AS size FROM customer"""
+SELECT prefs -> 'a' AS a, prefs ->> 'b' AS b, prefs #>> '{a,b}' AS c, prefs ? 'x' AS has,
+    jsonb_build_object('id', id) AS obj, prefs['k'] AS k, extra || '{}' AS merged,
+    jsonb_array_length(prefs -> 'list') AS size FROM customer"""
+
+_read_json_row: Final = reader(JsonRow, ("a", "b", "c", "has", "obj", "k", "merged", "size"))
 
 
 async def json(db: DBTX, /) -> list[JsonRow]:
     """Run Json and return its rows."""
     rows = await db.fetch(JSON)
-    return [_READ_JSON_ROW(row) for row in rows]
+    return [_read_json_row(row) for row in rows]
 
 
 TIMES: Final = """-- name: Times :many
-SELECT date_trunc('day', joined) AS day, extract(epoch FROM joined) AS epoch, extract(month FROM joined) AS month, joined + interval '1 day' AS later, now() - joined AS age, joined::date AS date, current_date - born AS days, born + 1 AS next, to_char(joined, 'YYYY') AS text, joined AT TIME ZONE 'UTC' AS utc FROM customer"""
+SELECT date_trunc('day', joined) AS day, extract(epoch FROM joined) AS epoch,
+    extract(month FROM joined) AS month, joined + interval '1 day' AS later, now() - joined AS age,
+    joined::date AS date, current_date - born AS days, born + 1 AS next,
+    to_char(joined, 'YYYY') AS text, joined AT TIME ZONE 'UTC' AS utc FROM customer"""
+
+_read_times_row: Final = reader(
+    TimesRow,
+    ("day", "epoch", "month", "later", "age", "date", "days", "next", "text", "utc"),
+)
 
 
 async def times(db: DBTX, /) -> list[TimesRow]:
     """Run Times and return its rows."""
     rows = await db.fetch(TIMES)
-    return [_READ_TIMES_ROW(row) for row in rows]
+    return [_read_times_row(row) for row in rows]
 
 
 RANGES: Final = """-- name: Ranges :many
-SELECT during, slots, lower(during) AS since, upper(during) AS until, during @> now() AS now, flags, near, few, doubled, "Group", "order", former FROM shop.orders"""
+SELECT during, slots, lower(during) AS since, upper(during) AS until, during @> now() AS now, flags,
+    near, few, doubled, "Group", "order", former FROM shop.orders"""
+
+_read_ranges_row: Final = reader(
+    RangesRow,
+    (
+        "during",
+        "slots",
+        "since",
+        "until",
+        "now",
+        "flags",
+        "near",
+        "few",
+        "doubled",
+        "Group",
+        "order",
+        "former",
+    ),
+)
 
 
 async def ranges(db: DBTX, /) -> list[RangesRow]:
     """Run Ranges and return its rows."""
     rows = await db.fetch(RANGES)
-    return [_READ_RANGES_ROW(row) for row in rows]
+    return [_read_ranges_row(row) for row in rows]
 
 
 IN_RANGE: Final = """-- name: InRange :many
 SELECT id FROM shop.orders WHERE during && $1 AND slots @> $2::int AND state = $3 AND state = ANY($4::shop.state[])"""
+
+_LIST_OF_UUID_ADAPTER: Final[TypeAdapter[list[UUID]]] = TypeAdapter(list[UUID])
 
 
 async def in_range(
@@ -944,32 +981,41 @@ async def in_range(
     state: enums.ShopState,
     states: Sequence[enums.ShopState],
 ) -> list[UUID]:
-    """Run InRange and return its rows."""
+    """Run InRange and return its values."""
     require_aware("during", during)
     rows = await db.fetch(IN_RANGE, during, slot, state, states)
-    found = [row[0] for row in rows]
-    return _LIST_UUID.validate_python(found)
+    values = [row[0] for row in rows]
+    return _LIST_OF_UUID_ADAPTER.validate_python(values)
 
 
 ARRAYS: Final = """-- name: Arrays :many
-SELECT tags, tags[1] AS first, array_length(tags, 1) AS size, cardinality(tags) AS n, tags || ARRAY['x'] AS more, array_remove(tags, 'x') AS less, 'a' = ANY(tags) AS has, unnest(tags) AS tag FROM customer"""
+SELECT tags, tags[1] AS first, array_length(tags, 1) AS size, cardinality(tags) AS n,
+    tags || ARRAY['x'] AS more, array_remove(tags, 'x') AS less, 'a' = ANY(tags) AS has,
+    unnest(tags) AS tag FROM customer"""
+
+_read_arrays_row: Final = reader(
+    ArraysRow,
+    ("tags", "first", "size", "n", "more", "less", "has", "tag"),
+)
 
 
 async def arrays(db: DBTX, /) -> list[ArraysRow]:
     """Run Arrays and return its rows."""
     rows = await db.fetch(ARRAYS)
-    return [_READ_ARRAYS_ROW(row) for row in rows]
+    return [_read_arrays_row(row) for row in rows]
 
 
 TAGGED: Final = """-- name: Tagged :many
 SELECT id FROM customer WHERE $1 = ANY(tags) AND tags @> $2 AND id = ANY($3)"""
 
+_LIST_OF_INT_ADAPTER: Final[TypeAdapter[list[int]]] = TypeAdapter(list[int])
+
 
 async def tagged(db: DBTX, /, *, tag: str, all_of: Sequence[str], ids: Sequence[int]) -> list[int]:
-    """Run Tagged and return its rows."""
+    """Run Tagged and return its values."""
     rows = await db.fetch(TAGGED, tag, all_of, ids)
-    found = [row[0] for row in rows]
-    return _LIST_INT.validate_python(found)
+    values = [row[0] for row in rows]
+    return _LIST_OF_INT_ADAPTER.validate_python(values)
 
 
 GENERATED: Final = """-- name: Generated :many
@@ -977,14 +1023,17 @@ SELECT g AS number FROM generate_series(1, $1::int) AS g"""
 
 
 async def generated(db: DBTX, /, *, upto: int) -> list[int]:
-    """Run Generated and return its rows."""
+    """Run Generated and return its values."""
     rows = await db.fetch(GENERATED, upto)
-    found = [row[0] for row in rows]
-    return _LIST_INT.validate_python(found)
+    values = [row[0] for row in rows]
+    return _LIST_OF_INT_ADAPTER.validate_python(values)
 
 
 DAYS: Final = """-- name: Days :many
-SELECT d::date AS day, count(c.id) AS joined FROM generate_series($1::timestamptz, $2::timestamptz, '1 day') AS d LEFT JOIN customer AS c ON c.joined::date = d::date GROUP BY d"""
+SELECT d::date AS day,
+    count(c.id) AS joined FROM generate_series($1::timestamptz, $2::timestamptz, '1 day') AS d LEFT JOIN customer AS c ON c.joined::date = d::date GROUP BY d"""
+
+_read_days_row: Final = reader(DaysRow, ("day", "joined"))
 
 
 async def days(db: DBTX, /, *, since: dt.datetime, until: dt.datetime) -> list[DaysRow]:
@@ -992,41 +1041,55 @@ async def days(db: DBTX, /, *, since: dt.datetime, until: dt.datetime) -> list[D
     require_aware("since", since)
     require_aware("until", until)
     rows = await db.fetch(DAYS, since, until)
-    return [_READ_DAYS_ROW(row) for row in rows]
+    return [_read_days_row(row) for row in rows]
 
 
 VIEW: Final = """-- name: View :many
 SELECT id, customer_id, total, items, last_item FROM shop.totals WHERE total > $1"""
 
+_read_shop_total: Final = reader(
+    models.ShopTotal,
+    ("id", "customer_id", "total", "items", "last_item"),
+)
+
 
 async def view(db: DBTX, /, *, least: Decimal) -> list[models.ShopTotal]:
     """Run View and return its rows."""
     rows = await db.fetch(VIEW, least)
-    return [_READ_SHOP_TOTAL(row) for row in rows]
+    return [_read_shop_total(row) for row in rows]
 
 
 VIEW_ITEM: Final = """-- name: ViewItem :many
 SELECT items, last_item FROM shop.totals"""
 
+_read_view_item_row: Final = reader(ViewItemRow, ("items", "last_item"))
+
 
 async def view_item(db: DBTX, /) -> list[ViewItemRow]:
     """Run ViewItem and return its rows."""
     rows = await db.fetch(VIEW_ITEM)
-    return [_READ_VIEW_ITEM_ROW(row) for row in rows]
+    return [_read_view_item_row(row) for row in rows]
 
 
 GROUPED: Final = """-- name: Grouped :many
-SELECT state, count(*) FILTER (WHERE cents > 10) AS big, sum(cents) FILTER (WHERE cents > 10) AS big_sum, percentile_cont(0.5) WITHIN GROUP (ORDER BY cents) AS median FROM shop.orders GROUP BY state HAVING count(*) > $1"""
+SELECT state, count(*) FILTER (WHERE cents > 10) AS big,
+    sum(cents) FILTER (WHERE cents > 10) AS big_sum,
+    percentile_cont(0.5) WITHIN GROUP (ORDER BY cents) AS median FROM shop.orders GROUP BY state HAVING count(*) > $1"""
+
+_read_grouped_row: Final = reader(GroupedRow, ("state", "big", "big_sum", "median"))
 
 
 async def grouped(db: DBTX, /, *, least: int) -> list[GroupedRow]:
     """Run Grouped and return its rows."""
     rows = await db.fetch(GROUPED, least)
-    return [_READ_GROUPED_ROW(row) for row in rows]
+    return [_read_grouped_row(row) for row in rows]
 
 
 DISTANCES: Final = """-- name: Distances :many
-SELECT id, near <=> $1 AS distance, 1 - (near <-> $1) AS score FROM shop.orders ORDER BY near <=> $1 LIMIT $2"""
+SELECT id, near <=> $1 AS distance,
+    1 - (near <-> $1) AS score FROM shop.orders ORDER BY near <=> $1 LIMIT $2"""
+
+_read_distances_row: Final = reader(DistancesRow, ("id", "distance", "score"))
 
 
 async def distances(
@@ -1038,48 +1101,65 @@ async def distances(
 ) -> list[DistancesRow]:
     """Run Distances and return its rows."""
     rows = await db.fetch(DISTANCES, query, most)
-    return [_READ_DISTANCES_ROW(row) for row in rows]
+    return [_read_distances_row(row) for row in rows]
 
 
 DISTINCT: Final = """-- name: Distinct :many
-SELECT DISTINCT ON (customer_id) customer_id, cents, nullif(cents, 0) AS some, greatest(cents, 5) AS least FROM shop.orders ORDER BY customer_id, cents DESC"""
+SELECT DISTINCT ON (customer_id) customer_id, cents, nullif(cents, 0) AS some,
+    greatest(cents, 5) AS least FROM shop.orders ORDER BY customer_id, cents DESC"""
+
+_read_distinct_row: Final = reader(DistinctRow, ("customer_id", "cents", "some", "least"))
 
 
 async def distinct(db: DBTX, /) -> list[DistinctRow]:
     """Run Distinct and return its rows."""
     rows = await db.fetch(DISTINCT)
-    return [_READ_DISTINCT_ROW(row) for row in rows]
+    return [_read_distinct_row(row) for row in rows]
 
 
 OWN: Final = """-- name: Own :many
 SELECT shop.tax(price) AS tax FROM shop.line"""
 
+_LIST_OF_OPTIONAL_DECIMAL_ADAPTER: Final[TypeAdapter[list[Decimal | None]]] = TypeAdapter(
+    list[Decimal | None],
+    config=ConfigDict(allow_inf_nan=True),
+)
+
 
 async def own(db: DBTX, /) -> list[Decimal | None]:
-    """Run Own and return its rows."""
+    """Run Own and return its values."""
     rows = await db.fetch(OWN)
-    found = [row[0] for row in rows]
-    return _LIST_DECIMAL_NONE.validate_python(found)
+    values = [row[0] for row in rows]
+    return _LIST_OF_OPTIONAL_DECIMAL_ADAPTER.validate_python(values)
 
 
 LITERALS: Final = """-- name: Literals :one
-SELECT 1 AS i, 1.5 AS n, 'x' AS t, true AS b, NULL AS z, 3000000000 AS big, DATE '2026-01-01' AS d, ARRAY[1, 2] AS a, current_user AS u"""
+SELECT 1 AS i, 1.5 AS n, 'x' AS t, true AS b, NULL AS z, 3000000000 AS big, DATE '2026-01-01' AS d,
+    ARRAY[1, 2] AS a, current_user AS u"""
+
+_read_literals_row: Final = reader(LiteralsRow, ("i", "n", "t", "b", "z", "big", "d", "a", "u"))
 
 
 async def literals(db: DBTX, /) -> LiteralsRow:
     """Run Literals and return its row."""
     row = await db.fetchrow(LITERALS)
-    return _READ_LITERALS_ROW(required(row, "Literals"))
+    return _read_literals_row(required(row, "Literals"))
 
 
 WHOLE: Final = """-- name: Whole :many
-SELECT order_id, position, item, amount, price FROM shop.line WHERE (order_id, position) IN (SELECT id, 1 FROM shop.orders) OR item ILIKE $1 OR item IS DISTINCT FROM $2 FOR UPDATE"""
+SELECT order_id, position, item, amount,
+    price FROM shop.line WHERE (order_id, position) IN (SELECT id, 1 FROM shop.orders) OR item ILIKE $1 OR item IS DISTINCT FROM $2 FOR UPDATE"""
+
+_read_shop_line: Final = reader(
+    models.ShopLine,
+    ("order_id", "position", "item", "amount", "price"),
+)
 
 
 async def whole(db: DBTX, /, *, pattern: str, item: str | None) -> list[models.ShopLine]:
     """Run Whole and return its rows."""
     rows = await db.fetch(WHOLE, pattern, item)
-    return [_READ_SHOP_LINE(row) for row in rows]
+    return [_read_shop_line(row) for row in rows]
 
 
 PAGE: Final = """-- name: Page :many
@@ -1096,11 +1176,11 @@ async def page(
     skip: int,
     size: int,
 ) -> list[int]:
-    """Run Page and return its rows."""
+    """Run Page and return its values."""
     require_aware("joined", joined)
     rows = await db.fetch(PAGE, joined, id, nick, skip, size)
-    found = [row[0] for row in rows]
-    return _LIST_INT.validate_python(found)
+    values = [row[0] for row in rows]
+    return _LIST_OF_INT_ADAPTER.validate_python(values)
 
 
 BETWEEN: Final = """-- name: Between :many
@@ -1117,50 +1197,62 @@ async def between(
     one: Decimal,
     not_this: int,
 ) -> list[UUID]:
-    """Run Between and return its rows."""
+    """Run Between and return its values."""
     rows = await db.fetch(BETWEEN, low, high, since, one, not_this)
-    found = [row[0] for row in rows]
-    return _LIST_UUID.validate_python(found)
+    values = [row[0] for row in rows]
+    return _LIST_OF_UUID_ADAPTER.validate_python(values)
 
 
 MATH: Final = """-- name: Math :many
-SELECT round(price, 1) AS r, abs(amount) AS a, ceil(price) AS c, power(amount, 2) AS p, mod(amount, 2) AS m, amount % 2 = 0 AS even, sqrt(amount) AS s, random() AS x FROM shop.line"""
+SELECT round(price, 1) AS r, abs(amount) AS a, ceil(price) AS c, power(amount, 2) AS p,
+    mod(amount, 2) AS m, amount % 2 = 0 AS even, sqrt(amount) AS s, random() AS x FROM shop.line"""
+
+_read_math_row: Final = reader(MathRow, ("r", "a", "c", "p", "m", "even", "s", "x"))
 
 
 async def math(db: DBTX, /) -> list[MathRow]:
     """Run Math and return its rows."""
     rows = await db.fetch(MATH)
-    return [_READ_MATH_ROW(row) for row in rows]
+    return [_read_math_row(row) for row in rows]
 
 
 TEXTS: Final = """-- name: Texts :many
-SELECT substring(mail FROM 1 FOR 3) AS sub, position('@' IN mail) AS at, split_part(mail, '@', 2) AS host, trim(mail) AS t, concat(nick, mail) AS c, md5(mail) AS h, format('%s', mail) AS f, mail ~ 'x' AS m, substring(mail FROM '@(.*)') AS tail FROM customer"""
+SELECT substring(mail FROM 1 FOR 3) AS sub, position('@' IN mail) AS at,
+    split_part(mail, '@', 2) AS host, trim(mail) AS t, concat(nick, mail) AS c, md5(mail) AS h,
+    format('%s', mail) AS f, mail ~ 'x' AS m, substring(mail FROM '@(.*)') AS tail FROM customer"""
+
+_read_texts_row: Final = reader(TextsRow, ("sub", "at", "host", "t", "c", "h", "f", "m", "tail"))
 
 
 async def texts(db: DBTX, /) -> list[TextsRow]:
     """Run Texts and return its rows."""
     rows = await db.fetch(TEXTS)
-    return [_READ_TEXTS_ROW(row) for row in rows]
+    return [_read_texts_row(row) for row in rows]
 
 
 SHIPS: Final = """-- name: Ships :many
 SELECT id, ship, (ship).zip AS zip FROM shop.orders"""
 
+_read_ships_row: Final = reader(ShipsRow, ("id", "ship", "zip"))
+
 
 async def ships(db: DBTX, /) -> list[ShipsRow]:
     """Run Ships and return its rows."""
     rows = await db.fetch(SHIPS)
-    return [_READ_SHIPS_ROW(row) for row in rows]
+    return [_read_ships_row(row) for row in rows]
 
 
 UNEVEN: Final = """-- name: Uneven :many
-SELECT generate_series(1, 3) AS n, unnest(tags) AS tag, regexp_match(mail, '(x)?@') AS found FROM customer"""
+SELECT generate_series(1, 3) AS n, unnest(tags) AS tag,
+    regexp_match(mail, '(x)?@') AS found FROM customer"""
+
+_read_uneven_row: Final = reader(UnevenRow, ("n", "tag", "found"))
 
 
 async def uneven(db: DBTX, /) -> list[UnevenRow]:
     """Run Uneven and return its rows."""
     rows = await db.fetch(UNEVEN)
-    return [_READ_UNEVEN_ROW(row) for row in rows]
+    return [_read_uneven_row(row) for row in rows]
 
 
 NEAREST_BITS: Final = """-- name: NearestBits :many
@@ -1168,19 +1260,25 @@ SELECT id, flags <~> $1 AS hamming, flags <%> $1::bit(3) AS jaccard,
     (1 - (flags <%> $1))::numeric(3, 2) AS alike
 FROM shop.orders WHERE flags <~> $1 < $2 ORDER BY flags <~> $1, id LIMIT 5"""
 
+_read_nearest_bits_row: Final = reader(NearestBitsRow, ("id", "hamming", "jaccard", "alike"))
+
 
 async def nearest_bits(db: DBTX, /, *, flags: BitString, most: float) -> list[NearestBitsRow]:
     """Run NearestBits and return its rows."""
     rows = await db.fetch(NEAREST_BITS, flags, most)
-    return [_READ_NEAREST_BITS_ROW(row) for row in rows]
+    return [_read_nearest_bits_row(row) for row in rows]
 
 
 HAMMING_TO: Final = """-- name: HammingTo :many
 SELECT hamming_distance(flags, $1) AS far FROM shop.orders WHERE flags IS NOT NULL ORDER BY far"""
 
+_LIST_OF_OPTIONAL_FLOAT_ADAPTER: Final[TypeAdapter[list[float | None]]] = TypeAdapter(
+    list[float | None],
+)
+
 
 async def hamming_to(db: DBTX, /, *, flags: BitString) -> list[float | None]:
-    """Run HammingTo and return its rows."""
+    """Run HammingTo and return its values."""
     rows = await db.fetch(HAMMING_TO, flags)
-    found = [row[0] for row in rows]
-    return _LIST_FLOAT_NONE.validate_python(found)
+    values = [row[0] for row in rows]
+    return _LIST_OF_OPTIONAL_FLOAT_ADAPTER.validate_python(values)

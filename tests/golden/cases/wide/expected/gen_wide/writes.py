@@ -170,48 +170,10 @@ class MoveRow(BaseModel):
     item: str | None
 
 
-_COPY_LINES_COLUMNS: Final = ("item", "order_id", "position", "price", "amount")
-_COPY_LABELS_COLUMNS: Final = ("a",)
-_COPY_TWICE_COLUMNS: Final = ("id", "id", "label")
-_COPY_TWICE_COLUMNS_2: Final = ("id", "parent", "label")
-_SET_NICKS_COLUMNS: Final = ("nick", "id")
-_ADD_CUSTOMERS_COLUMNS: Final = ("mail", "nick")
-_LIST_INT_NONE: Final[TypeAdapter[list[int | None]]] = TypeAdapter(list[int | None])
-_FIND_CUSTOMERS_COLUMNS: Final = ("mail",)
-_FIND_CUSTOMERS_ROW_COLUMNS: Final = ("id", "nick")
-_READ_FIND_CUSTOMERS_ROW: Final = reader(FindCustomersRow, _FIND_CUSTOMERS_ROW_COLUMNS)
-_LINES_OF_COLUMNS: Final = ("order_id",)
-_SHOP_LINE_COLUMNS: Final = ("order_id", "position", "item", "amount", "price")
-_READ_SHOP_LINE: Final = reader(models.ShopLine, _SHOP_LINE_COLUMNS)
-_NAMES_OF_COLUMNS: Final = ("parent",)
-_LIST_LIST_STR: Final[TypeAdapter[list[list[str]]]] = TypeAdapter(list[list[str]])
-_PLACE_ROW_COLUMNS: Final = (
-    "id",
-    "customer_id",
-    "state",
-    "former",
-    "cents",
-    "rate",
-    "weight",
-    "during",
-    "slots",
-    "flags",
-    "near",
-    "few",
-    "placed",
-    "took",
-    "doubled",
-    "ship",
-    "Group",
-    "order",
-    "created",
-)
-_READ_PLACE_ROW: Final = reader(PlaceRow, _PLACE_ROW_COLUMNS)
-_MOVE_ROW_COLUMNS: Final = ("position", "item")
-_READ_MOVE_ROW: Final = reader(MoveRow, _MOVE_ROW_COLUMNS)
-
 COPY_LINES: Final = """-- name: CopyLines :copyfrom
 INSERT INTO shop.line (item, order_id, position, price, amount) VALUES ($1, $2, $3, $4, $5)"""
+
+_COPY_LINES_COLUMNS: Final = ("item", "order_id", "position", "price", "amount")
 
 
 async def copy_lines(
@@ -233,6 +195,8 @@ async def copy_lines(
 COPY_LABELS: Final = """-- name: CopyLabels :copyfrom
 INSERT INTO loose (a) VALUES ($1)"""
 
+_COPY_LABELS_COLUMNS: Final = ("a",)
+
 
 async def copy_labels(
     db: CopyDBTX,
@@ -251,6 +215,9 @@ async def copy_labels(
 
 COPY_TWICE: Final = """-- name: CopyTwice :copyfrom
 INSERT INTO tree (id, parent, label) VALUES ($1, $1, $2)"""
+
+_COPY_TWICE_COLUMNS: Final = ("id", "id", "label")
+_COPY_TWICE_COLUMNS_2: Final = ("id", "parent", "label")
 
 
 async def copy_twice(
@@ -271,6 +238,8 @@ async def copy_twice(
 SET_NICKS: Final = """-- name: SetNicks :batchexec
 UPDATE customer SET nick = $1 WHERE id = $2"""
 
+_SET_NICKS_COLUMNS: Final = ("nick", "id")
+
 
 async def set_nicks(db: DBTX, /, *, rows: Iterable[SetNicksParams]) -> None:
     """Run SetNicks for each of the rows, all or none."""
@@ -280,18 +249,24 @@ async def set_nicks(db: DBTX, /, *, rows: Iterable[SetNicksParams]) -> None:
 ADD_CUSTOMERS: Final = """-- name: AddCustomers :batchone
 INSERT INTO customer (mail, nick) VALUES ($1, $2) RETURNING id"""
 
+_ADD_CUSTOMERS_COLUMNS: Final = ("mail", "nick")
+_LIST_OF_INT_ADAPTER: Final[TypeAdapter[list[int]]] = TypeAdapter(list[int])
 
-async def add_customers(db: DBTX, /, *, rows: Iterable[AddCustomersParams]) -> list[int | None]:
-    """Run AddCustomers for each of the rows, one after another, and return a row of each."""
+
+async def add_customers(db: DBTX, /, *, rows: Iterable[AddCustomersParams]) -> list[int]:
+    """Run AddCustomers once per row and return a value for each."""
     found = [
         await db.fetchrow(ADD_CUSTOMERS, *each) for each in tuples(rows, _ADD_CUSTOMERS_COLUMNS)
     ]
-    values = [None if row is None else row[0] for row in found]
-    return _LIST_INT_NONE.validate_python(values)
+    values = [required(row, "AddCustomers")[0] for row in found]
+    return _LIST_OF_INT_ADAPTER.validate_python(values)
 
 
 FIND_CUSTOMERS: Final = """-- name: FindCustomers :batchone
 SELECT id, nick FROM customer WHERE mail = $1"""
+
+_FIND_CUSTOMERS_COLUMNS: Final = ("mail",)
+_read_find_customers_row: Final = reader(FindCustomersRow, ("id", "nick"))
 
 
 async def find_customers(
@@ -300,38 +275,74 @@ async def find_customers(
     *,
     rows: Iterable[FindCustomersParams],
 ) -> list[FindCustomersRow | None]:
-    """Run FindCustomers for each of the rows, one after another, and return a row of each."""
+    """Run FindCustomers once per row and return a row or None for each."""
     found = [
         await db.fetchrow(FIND_CUSTOMERS, *each) for each in tuples(rows, _FIND_CUSTOMERS_COLUMNS)
     ]
-    return [None if row is None else _READ_FIND_CUSTOMERS_ROW(row) for row in found]
+    return [None if row is None else _read_find_customers_row(row) for row in found]
 
 
 LINES_OF: Final = """-- name: LinesOf :batchmany
 SELECT order_id, position, item, amount, price FROM shop.line WHERE order_id = $1"""
 
+_LINES_OF_COLUMNS: Final = ("order_id",)
+_read_shop_line: Final = reader(
+    models.ShopLine,
+    ("order_id", "position", "item", "amount", "price"),
+)
+
 
 async def lines_of(db: DBTX, /, *, rows: Iterable[LinesOfParams]) -> list[list[models.ShopLine]]:
-    """Run LinesOf for each of the rows, one after another, and return the rows of each."""
+    """Run LinesOf once per row and return the rows for each."""
     found = [await db.fetch(LINES_OF, *each) for each in tuples(rows, _LINES_OF_COLUMNS)]
-    return [[_READ_SHOP_LINE(row) for row in rows_] for rows_ in found]
+    return [[_read_shop_line(row) for row in rows_] for rows_ in found]
 
 
 NAMES_OF: Final = """-- name: NamesOf :batchmany
 SELECT label FROM tree WHERE parent = $1"""
 
+_NAMES_OF_COLUMNS: Final = ("parent",)
+_LIST_OF_LIST_OF_STR_ADAPTER: Final[TypeAdapter[list[list[str]]]] = TypeAdapter(list[list[str]])
+
 
 async def names_of(db: DBTX, /, *, rows: Iterable[NamesOfParams]) -> list[list[str]]:
-    """Run NamesOf for each of the rows, one after another, and return the rows of each."""
+    """Run NamesOf once per row and return the values for each."""
     found = [await db.fetch(NAMES_OF, *each) for each in tuples(rows, _NAMES_OF_COLUMNS)]
     values = [[row[0] for row in rows_] for rows_ in found]
-    return _LIST_LIST_STR.validate_python(values)
+    return _LIST_OF_LIST_OF_STR_ADAPTER.validate_python(values)
 
 
 PLACE: Final = """-- name: Place :one
 INSERT INTO shop.orders (id, customer_id, state, cents, during, slots, flags, near, few, placed, "Group", "order")
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-ON CONFLICT (id) DO UPDATE SET cents = orders.cents + excluded.cents RETURNING id, customer_id, state, former, cents, rate, weight, during, slots, flags, near, few, placed, took, doubled, ship, "Group", "order", (xmax = 0) AS "created!\""""
+ON CONFLICT (id) DO UPDATE SET cents = orders.cents + excluded.cents RETURNING id, customer_id,
+    state, former, cents, rate, weight, during, slots, flags, near, few, placed, took, doubled,
+    ship, "Group", "order", (xmax = 0) AS "created!\""""
+
+_read_place_row: Final = reader(
+    PlaceRow,
+    (
+        "id",
+        "customer_id",
+        "state",
+        "former",
+        "cents",
+        "rate",
+        "weight",
+        "during",
+        "slots",
+        "flags",
+        "near",
+        "few",
+        "placed",
+        "took",
+        "doubled",
+        "ship",
+        "Group",
+        "order",
+        "created",
+    ),
+)
 
 
 async def place(
@@ -368,11 +379,12 @@ async def place(
         group_name,
         number,
     )
-    return _READ_PLACE_ROW(required(row, "Place"))
+    return _read_place_row(required(row, "Place"))
 
 
 TAG: Final = """-- name: Tag :execrows
-UPDATE customer SET tags = array_append(tags, $1), prefs = prefs || $2, joined = coalesce($3, joined) WHERE id = $4"""
+UPDATE customer SET tags = array_append(tags, $1), prefs = prefs || $2,
+    joined = coalesce($3, joined) WHERE id = $4"""
 
 
 async def tag(
@@ -384,20 +396,23 @@ async def tag(
     joined: dt.datetime | None = None,
     id: int,
 ) -> int:
-    """Run Tag and return the number of rows it touched."""
+    """Run Tag and return the number of affected rows."""
     require_aware("joined", joined)
     status = await db.execute(TAG, tag, prefs, joined, id)
     return affected(status)
 
 
 MOVE: Final = """-- name: Move :many
-WITH gone AS (DELETE FROM shop.line AS l WHERE l.order_id = $2 RETURNING position, item, amount, price) INSERT INTO shop.line (order_id, position, item, amount, price) SELECT $1, position, item, amount, price FROM gone RETURNING position, item"""
+WITH gone AS (DELETE FROM shop.line AS l WHERE l.order_id = $2 RETURNING position, item, amount, price) INSERT INTO shop.line (order_id, position, item, amount, price) SELECT $1,
+    position, item, amount, price FROM gone RETURNING position, item"""
+
+_read_move_row: Final = reader(MoveRow, ("position", "item"))
 
 
 async def move(db: DBTX, /, *, target: UUID, source: UUID) -> list[MoveRow]:
     """Run Move and return its rows."""
     rows = await db.fetch(MOVE, target, source)
-    return [_READ_MOVE_ROW(row) for row in rows]
+    return [_read_move_row(row) for row in rows]
 
 
 RAISE: Final = """-- name: Raise :exec
@@ -420,6 +435,6 @@ async def ship(
     ship: models.ShopAddress | None,
     former: Sequence[models.ShopAddress],
 ) -> int:
-    """Run Ship and return the number of rows it touched."""
+    """Run Ship and return the number of affected rows."""
     status = await db.execute(SHIP, ship, former)
     return affected(status)
