@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import TYPE_CHECKING, Final
 
 from sqlc_gen_asyncpg.errors import Refused
@@ -154,8 +155,14 @@ def enum_member(value: str) -> str:
     """Return the name of the enum member for a value."""
     member = re.sub("_+", "_", _allowed(value)).strip("_").upper()
     if not member:
-        return "EMPTY" if not value else "VALUE"
+        member = "_".join(_character_name(char) for char in value) or "EMPTY"
     return usable_name(_identifier(member, "VALUE_"), "enum member")
+
+
+def _character_name(char: str) -> str:
+    """Return the name of a character in Unicode 3.2, which every Python has: `#` is NUMBER_SIGN."""
+    name = unicodedata.ucd_3_2_0.name(char, "") or f"U{ord(char):04X}"
+    return re.sub(r"\W", "_", name)
 
 
 def constant_name(function: str) -> str:

@@ -100,7 +100,7 @@ async def insert_feedback(
     message_id: int | None = None,
     is_positive: bool,
     feedback_text: str,
-    issue_type: enums.FeedbackIssueType | None = None,
+    issue_type: enums.OpenFeedbackIssueType | None = None,
 ) -> models.Feedback:
     """Store a user's verdict on a message."""
     row = await db.fetchrow(
@@ -150,7 +150,7 @@ async def insert_feedback_with_target(
     message_id: int | None = None,
     is_positive: bool,
     feedback_text: str,
-    issue_type: enums.FeedbackIssueType | None = None,
+    issue_type: enums.OpenFeedbackIssueType | None = None,
     event_id: str | None = None,
     task_id: str | None = None,
     user_id: str,
@@ -204,7 +204,7 @@ async def insert_feedback_once(
     message_id: int | None = None,
     is_positive: bool,
     feedback_text: str,
-    issue_type: enums.FeedbackIssueType | None = None,
+    issue_type: enums.OpenFeedbackIssueType | None = None,
     user_id: str,
     idempotency_key: str,
 ) -> models.Feedback | None:
@@ -272,7 +272,7 @@ async def insert_feedback_once_with_target(
     message_id: int | None = None,
     is_positive: bool,
     feedback_text: str,
-    issue_type: enums.FeedbackIssueType | None = None,
+    issue_type: enums.OpenFeedbackIssueType | None = None,
     event_id: str | None = None,
     task_id: str | None = None,
     user_id: str,
@@ -439,7 +439,7 @@ async def update_feedback(
     is_positive: bool | None = None,
     feedback_text: str | None = None,
     set_issue_type: bool,
-    issue_type: enums.FeedbackIssueType | None = None,
+    issue_type: enums.OpenFeedbackIssueType | None = None,
     id: int,
     user_id: str,
 ) -> models.Feedback | None:
@@ -490,7 +490,7 @@ async def update_feedback_with_target(
     is_positive: bool | None = None,
     feedback_text: str | None = None,
     set_issue_type: bool,
-    issue_type: enums.FeedbackIssueType | None = None,
+    issue_type: enums.OpenFeedbackIssueType | None = None,
     id: int,
     user_id: str,
 ) -> models.Feedback | None:

@@ -167,8 +167,7 @@ WITH stored AS (
         to_tsvector(
             $2::regconfig,
             left(
-                input.content,
-                    CASE WHEN octet_length(left(input.content, 200000)) <= 300000 THEN 200000 ELSE 50000 END
+                input.content, CASE WHEN octet_length(left(input.content, 200000)) <= 300000 THEN 200000 ELSE 50000 END
             )
         ),
         statement_timestamp() + (input.ordinal - 1) * interval '1 microsecond',

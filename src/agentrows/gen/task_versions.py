@@ -342,8 +342,7 @@ WHERE
             END
         ) = ANY($5::text[])
     )
-ORDER BY coalesce(task.agentrows_status_ns, '-9223372036854775808'::bigint) DESC,
-    task.id COLLATE "C" DESC
+ORDER BY coalesce(task.agentrows_status_ns, '-9223372036854775808'::bigint) DESC, task.id COLLATE "C" DESC
 LIMIT $6"""
 
 
@@ -397,8 +396,7 @@ WHERE
             END
         ) = ANY($6::text[])
     )
-ORDER BY coalesce(task.agentrows_status_ns, '-9223372036854775808'::bigint) DESC,
-    task.id COLLATE "C" DESC
+ORDER BY coalesce(task.agentrows_status_ns, '-9223372036854775808'::bigint) DESC, task.id COLLATE "C" DESC
 LIMIT $7"""
 
 

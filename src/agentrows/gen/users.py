@@ -525,8 +525,7 @@ async def iter_export_states(db: CursorDBTX, /, *, user_id: str) -> AsyncIterato
 EXPORT_STORE_ITEMS: Final = r"""-- name: ExportStoreItems :many
 SELECT
     translate(
-        json_build_object('table', 'agentrows_store_item', 'row', to_json(each))::text, E'\r\n',
-            '  '
+        json_build_object('table', 'agentrows_store_item', 'row', to_json(each))::text, E'\r\n', '  '
     ) AS "line!"
 FROM agentrows_store_item AS each
 WHERE each.user_id = $1::text"""

@@ -105,7 +105,16 @@ def _check_fields(
     *,
     inside_models: bool = False,
 ) -> None:
-    """Report fields that hide a type, which an annotation of the class would mean."""
+    """Report fields that hide a type of an annotation, or are the column of another field."""
+    fields = {model_field.name for model_field in model.fields}
+    for model_field in model.fields:
+        # The value of one would be taken for the other.
+        if model_field.alias in fields - {model_field.name}:
+            report.add(
+                where,
+                f"{model.name}: the field {model_field.alias} has the name of a column whose field "
+                f"is {model_field.name}; give it another name: rename: {{…}}",
+            )
     used: set[str] = set()
     for model_field in model.fields:
         annotation = model_field.annotation

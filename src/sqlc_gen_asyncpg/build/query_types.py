@@ -61,6 +61,12 @@ class Analysis:
     assigned: dict[int, AssignedColumn]
 
 
+_ROWS_IN_ARRAY: Final = (
+    "rows in an array have no model; write jsonb_agg(…) in place of array_agg(…) or "
+    "ARRAY(SELECT …), which is a list of models"
+)
+
+
 def analyse(
     query: protocol.Query, catalog: Catalog, declared: Mapping[int, bool]
 ) -> Analysis | None:
@@ -102,7 +108,7 @@ def result_type(catalog: Catalog, column: protocol.Column, value: ValueType) -> 
             return catalog.column_type(column)  # a table of PostgreSQL's catalog
         raise Refused(CAST_COLUMN)
     if value.type == "record":
-        raise Refused("the type is record; list its fields")
+        raise Refused(_ROWS_IN_ARRAY if value.dims else "the type is record; list its fields")
     if value.type == "void" and not value.dims:
         return Type(PyType.same("None"))
     source = catalog.columns.get(value.origin) if value.origin else None

@@ -36,6 +36,11 @@ def _renames(catalog: Catalog, request: protocol.Request) -> Iterator[str]:
         for prefix in {f"{schema.name}.", "" if default else f"{schema.name}."}:
             names.update(prefix + table.name for table in schema.tables)
             names.update(prefix + name for name in schema.composites)
+            names.update(
+                f"{prefix}{name}.{key}"
+                for name in schema.composites
+                for key in catalog.schema.composites.get(_full_name(catalog, schema, name), ())
+            )
         prefix = "" if default else f"{schema.name}."
         for enum in schema.enums:
             names.add(prefix + enum.name)
@@ -45,7 +50,11 @@ def _renames(catalog: Catalog, request: protocol.Request) -> Iterator[str]:
             names.update(f"{override.enum.name}.{value}" for value in override.enum.values)
     for key in catalog.options.rename:
         if key not in names and not _is_column(catalog, key):
-            yield f"rename: no table, column, type, value or query is {key}"
+            yield f"rename: no table, column, type, field, value or query is {key}"
+
+
+def _full_name(catalog: Catalog, schema: protocol.Schema, name: str) -> str:
+    return name if schema.name == catalog.default_schema else f"{schema.name}.{name}"
 
 
 def _is_column(catalog: Catalog, key: str) -> bool:

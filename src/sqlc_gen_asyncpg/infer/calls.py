@@ -87,6 +87,8 @@ def call(infer: Infer, expr: nodes.Call, scope: Scope) -> ValueType:
             infer.operation("=", infos)
             first = infos[1] if infos[0].open else infos[0]
             return replace(first, nullable=True, param=0)
+        case "array_agg" if infos and infos[0].type == "record":
+            return ValueType("record", infos[0].dims + 1)
         case "grouping":
             return ValueType("int4", nullable=False)
         case _:

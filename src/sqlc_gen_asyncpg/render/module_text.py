@@ -37,7 +37,8 @@ class ModuleText:
     ) -> str:
         """Return the name of a private constant with this value.
 
-        Equal values share a constant, unless they belong to different functions, the `owner`.
+        Equal values share a constant, unless they belong to different functions or models, the
+        `owner`.
         """
         key = "\n".join([owner, annotation, *value])
         if key in self.names_by_value:
@@ -111,7 +112,8 @@ class ModuleText:
         if decoder.function == "json_row":
             items = [f"{string(name)}: {self.decoder(each)}" for name, each in decoder.fields]
             name = f"_decode_{snake(decoder.row.removeprefix('models.'))}"
-            return self.constant(name, ["json_row(", f"{{{', '.join(items)}}}", ")"])
+            value = ["json_row(", f"{{{', '.join(items)}}}", ")"]
+            return self.constant(name, value, owner=decoder.row)
         inner = f"({self.decoder(decoder.inner)})" if decoder.inner else ""
         return decoder.function + inner
 

@@ -201,12 +201,20 @@ def _printable(line: str) -> str:
 
 
 def sort_names(names: Iterable[str], *, fold: bool = False) -> list[str]:
-    """Sort as ruff wants `__all__` (and, with `fold`, imports): CONSTANTS, Classes, functions."""
+    """Sort as ruff wants `__all__` (and, with `fold`, imports): CONSTANTS, Classes, functions.
 
-    def key(name: str) -> tuple[int, list[tuple[int, str]], str]:
+    Numbers in names are compared as numbers, and precede letters: Agg2Row, Agg10Row, AggRow.
+    """
+
+    def key(name: str) -> tuple[int, list[tuple[int, int, str]], str]:
         kind = 0 if name.isupper() and len(name) > 1 else 1 if name[:1].isupper() else 2
         chunks = re.findall(r"\d+|\D", name.lower() if fold else name)
-        natural = [(int(chunk), "") if chunk.isdecimal() else (0, chunk) for chunk in chunks]
-        return kind, natural, name
+        return kind, [_natural(chunk) for chunk in chunks], name
 
     return sorted(set(names), key=key)
+
+
+def _natural(chunk: str) -> tuple[int, int, str]:
+    if not chunk.isdecimal():
+        return 2, 0, chunk
+    return (0, 0, chunk) if chunk.startswith("0") else (1, int(chunk), "")

@@ -124,7 +124,8 @@ def _add_composite(catalog: Catalog, name: str, fields: dict[str, tuple[str, int
 
     A type with a field that cannot be read or bound may not be used itself.
     """
-    title = naming.renamed(catalog.options.rename, (name,), "class")
+    qualified = name if "." in name else f"{catalog.default_schema}.{name}"
+    title = naming.renamed(catalog.options.rename, (name, qualified), "class")
     title = title or naming.class_name(name, catalog.options.initialisms)
     model_fields: list[ir.Field] = []
     for key, (pg_type, dims) in fields.items():
@@ -140,7 +141,14 @@ def _add_composite(catalog: Catalog, name: str, fields: dict[str, tuple[str, int
         annotation = py_type.row
         if py_type.base.aware:
             annotation = annotation.replace("dt.datetime", "PgAware")
-        field_name = naming.field_name(key)
+        keys = (f"{name}.{key}", f"{qualified}.{key}")
+        field_name = naming.renamed(catalog.options.rename, keys, "field")
+        field_name = field_name or naming.field_name(key)
+        if field_name in {field.name for field in model_fields}:
+            raise Refused(
+                f"a second field would be called {field_name}; "
+                f"rename one: rename: {{{name}.{key}: …}}"
+            )
         alias = key if field_name != key else ""
         model_fields.append(ir.Field(field_name, annotation, alias, default_none=True))
     doc = (f"A value of the type {name}.",)
@@ -172,12 +180,7 @@ def _declare_enum(catalog: Catalog, name: str, values: tuple[str, ...]) -> None:
     if catalog.enums.get(name) != enum:
         _put_enum(catalog, name, enum)
         _put_enum(catalog, name, ir.Enum(f"Open{name}", (), (), enforced=False))
-    catalog.overrides.enums[name] = PyType(
-        hint=f"enums.Open{name}",
-        row=f"enums.Open{name}",
-        argument=f"enums.{name}",
-        field=f"enums.{name}",
-    )
+    catalog.overrides.enums[name] = PyType.same(f"enums.Open{name}")
 
 
 def _put_enum(catalog: Catalog, key: str, enum: ir.Enum) -> None:

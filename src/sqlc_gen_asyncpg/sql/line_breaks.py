@@ -9,10 +9,12 @@ from sqlc_gen_asyncpg.sql.tokens import SqlSyntaxError, tokenize
 __all__ = ["break_long_lines"]
 
 WIDTH: Final = 100
+# Lines with fewer commas are no long lists, and remain as they were written.
+MIN_COMMAS: Final = 3
 
 
 def break_long_lines(sql: str) -> str:
-    """Return the statement with lines of at most 100 columns, where its lists allow it.
+    """Return the statement with its long lists in lines of at most 100 columns.
 
     Only a blank after a comma becomes a new line; strings, names and comments are unchanged.
     """
@@ -28,7 +30,8 @@ def break_long_lines(sql: str) -> str:
     for line in lines:
         end = start + len(line)
         inside = [at - start for at in commas if start <= at < end]
-        broken += _broken(line, inside) if len(line) > WIDTH else [line]
+        is_list = len(line) > WIDTH and len(inside) >= MIN_COMMAS
+        broken += _broken(line, inside) if is_list else [line]
         start = end + 1
     return "\n".join(broken)
 

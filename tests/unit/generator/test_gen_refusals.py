@@ -456,7 +456,7 @@ PLAIN = "-- name: A :exec\nDELETE FROM item;"
 TAKEN_QUERIES = ["GetURL", "GetUrl", "Lower", "lower", "日本", "Go"]
 TAKEN_SCHEMA = """
 CREATE SCHEMA app;
-CREATE TYPE sign AS ENUM ('+', '-');
+CREATE TYPE sign AS ENUM ('a+', 'a-');
 CREATE TABLE item (id text PRIMARY KEY, _x int, x_ int);
 CREATE TABLE items (id text);
 CREATE TABLE app.item (id int);
@@ -480,7 +480,7 @@ TAKEN = [
     "日本: the function and the constant of its SQL would both be called 日本, which has no small",
     "a second field would be called x_; rename one: rename: {item.x_: …}",
     "a type and a table would both be AppBerth; rename the table: rename: {app.berths: …}",
-    "'+' and '-' would both be VALUE; rename one: rename: {sign.-: …}",
+    "'a+' and 'a-' would both be A; rename one: rename: {sign.a-: …}",
     "py_type Nope is not known; write package.module.Name",
     "data: app.Field: generated code has another Field; import it under another name",
 ]
@@ -534,8 +534,8 @@ def test_option_without_effect_is_refused(tmp_path: Path) -> None:
     assert problems == [
         f"options: {message}; correct or remove it"
         for message in (
-            "rename: no table, column, type, value or query is B",
-            "rename: no table, column, type, value or query is item.ids",
+            "rename: no table, column, type, field, value or query is B",
+            "rename: no table, column, type, field, value or query is item.ids",
             "inflection_exclude_table_names: no table is nopes",
             "composites: no type is nope",
             "overrides: no column is item.nope",

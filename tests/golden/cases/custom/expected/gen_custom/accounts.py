@@ -380,8 +380,7 @@ async def iter_find_accounts(
 
 
 ADD_FRIENDS: Final = """-- name: AddFriends :execrows
-INSERT INTO friend (a, b, prefs) SELECT unnest($1::integer[]), unnest($2::integer[]),
-    unnest($3::jsonb[])"""
+INSERT INTO friend (a, b, prefs) SELECT unnest($1::integer[]), unnest($2::integer[]), unnest($3::jsonb[])"""
 
 _encode_friends_prefs: Final = Encoder("friends.prefs", json_object(_PREFS_ADAPTER), dims=1)
 
@@ -391,7 +390,7 @@ async def add_friends(db: DBTX, /, *, friends: Sequence[models.NewFriend]) -> in
 
     ```sql
     INSERT INTO friend (a, b, prefs) SELECT unnest($1::integer[]), unnest($2::integer[]),
-        unnest($3::jsonb[])
+    unnest($3::jsonb[])
     ```
     """
     status = await db.execute(

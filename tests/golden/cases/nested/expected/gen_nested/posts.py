@@ -422,7 +422,8 @@ SELECT
     ) AS rows
 FROM post ORDER BY post.id"""
 
-_decode_deep_row3: Final = json_row({"rows": json_array(_decode_attachment)})
+_decode_deep_row2: Final = json_row({"weight": json_numeric})
+_decode_deep_row3: Final = json_row({"rows": json_array(_decode_deep_row2)})
 _read_deep_row: Final = decoded(
     reader(DeepRow, ("id", "rows")),
     {1: from_json(json_array(_decode_deep_row3))},

@@ -45,8 +45,8 @@ class StoreAPIURLParams(Input):
     model_config = ConfigDict(extra="forbid")
 
     id: int
-    kind: enums.Kind | None = None
-    kind_again: enums.Kind
+    kind: enums.OpenKind | None = None
+    kind_again: enums.OpenKind
     mail: Email
     other_mail: str | None = None
     amount: Amount
@@ -141,7 +141,7 @@ SET_KIND: Final = """-- name: SetKind :exec
 UPDATE app.api_urls SET kind = $1 WHERE id = $2"""
 
 
-async def set_kind(db: DBTX, /, *, kind: enums.Kind | None, id: int) -> None:
+async def set_kind(db: DBTX, /, *, kind: enums.OpenKind | None, id: int) -> None:
     """Run SetKind."""
     await db.execute(SET_KIND, kind, id)
 

@@ -556,9 +556,7 @@ async def arithmetic(db: DBTX, /) -> list[ArithmeticRow]:
 
 
 CONDITIONAL: Final = """-- name: Conditional :many
-SELECT CASE WHEN amount > 1 THEN 'many' ELSE 'one' END AS word,
-    CASE WHEN amount > 1 THEN item END AS some,
-    CASE amount WHEN 1 THEN 1.5 ELSE 2 END AS num FROM shop.line"""
+SELECT CASE WHEN amount > 1 THEN 'many' ELSE 'one' END AS word, CASE WHEN amount > 1 THEN item END AS some, CASE amount WHEN 1 THEN 1.5 ELSE 2 END AS num FROM shop.line"""
 
 _read_conditional_row: Final = reader(ConditionalRow, ("word", "some", "num"))
 
@@ -645,8 +643,7 @@ async def windows(db: DBTX, /) -> list[WindowsRow]:
 
 
 UNIONED: Final = """-- name: Unioned :many
-SELECT id::text AS id, nick FROM customer UNION ALL SELECT id::text,
-    "Group" FROM shop.orders ORDER BY 1"""
+SELECT id::text AS id, nick FROM customer UNION ALL SELECT id::text, "Group" FROM shop.orders ORDER BY 1"""
 
 _read_unioned_row: Final = reader(UnionedRow, ("id", "nick"))
 
@@ -750,8 +747,7 @@ async def using_joined(db: DBTX, /) -> list[UsingJoinedRow]:
 
 
 LEFT_CTE: Final = """-- name: LeftCte :many
-WITH per AS (SELECT order_id, count(*) AS n FROM shop.line GROUP BY order_id) SELECT o.id, per.n,
-    coalesce(per.n, 0) AS safe FROM shop.orders AS o LEFT JOIN per ON per.order_id = o.id"""
+WITH per AS (SELECT order_id, count(*) AS n FROM shop.line GROUP BY order_id) SELECT o.id, per.n, coalesce(per.n, 0) AS safe FROM shop.orders AS o LEFT JOIN per ON per.order_id = o.id"""
 
 _read_left_cte_row: Final = reader(LeftCteRow, ("id", "n", "safe"))
 
@@ -763,8 +759,7 @@ async def left_cte(db: DBTX, /) -> list[LeftCteRow]:
 
 
 LEFT_DERIVED: Final = """-- name: LeftDerived :many
-SELECT o.id,
-    d.most FROM shop.orders AS o LEFT JOIN (SELECT order_id, max(amount) AS most FROM shop.line GROUP BY order_id) AS d ON d.order_id = o.id"""
+SELECT o.id, d.most FROM shop.orders AS o LEFT JOIN (SELECT order_id, max(amount) AS most FROM shop.line GROUP BY order_id) AS d ON d.order_id = o.id"""
 
 _read_left_derived_row: Final = reader(LeftDerivedRow, ("id", "most"))
 
@@ -776,8 +771,7 @@ async def left_derived(db: DBTX, /) -> list[LeftDerivedRow]:
 
 
 LATERAL: Final = """-- name: Lateral :many
-SELECT o.id,
-    x.item FROM shop.orders AS o LEFT JOIN LATERAL (SELECT item FROM shop.line WHERE order_id = o.id LIMIT 1) AS x ON true"""
+SELECT o.id, x.item FROM shop.orders AS o LEFT JOIN LATERAL (SELECT item FROM shop.line WHERE order_id = o.id LIMIT 1) AS x ON true"""
 
 _read_lateral_row: Final = reader(LateralRow, ("id", "item"))
 
@@ -1030,8 +1024,7 @@ async def generated(db: DBTX, /, *, upto: int) -> list[int]:
 
 
 DAYS: Final = """-- name: Days :many
-SELECT d::date AS day,
-    count(c.id) AS joined FROM generate_series($1::timestamptz, $2::timestamptz, '1 day') AS d LEFT JOIN customer AS c ON c.joined::date = d::date GROUP BY d"""
+SELECT d::date AS day, count(c.id) AS joined FROM generate_series($1::timestamptz, $2::timestamptz, '1 day') AS d LEFT JOIN customer AS c ON c.joined::date = d::date GROUP BY d"""
 
 _read_days_row: Final = reader(DaysRow, ("day", "joined"))
 
@@ -1086,8 +1079,7 @@ async def grouped(db: DBTX, /, *, least: int) -> list[GroupedRow]:
 
 
 DISTANCES: Final = """-- name: Distances :many
-SELECT id, near <=> $1 AS distance,
-    1 - (near <-> $1) AS score FROM shop.orders ORDER BY near <=> $1 LIMIT $2"""
+SELECT id, near <=> $1 AS distance, 1 - (near <-> $1) AS score FROM shop.orders ORDER BY near <=> $1 LIMIT $2"""
 
 _read_distances_row: Final = reader(DistancesRow, ("id", "distance", "score"))
 
@@ -1243,8 +1235,7 @@ async def ships(db: DBTX, /) -> list[ShipsRow]:
 
 
 UNEVEN: Final = """-- name: Uneven :many
-SELECT generate_series(1, 3) AS n, unnest(tags) AS tag,
-    regexp_match(mail, '(x)?@') AS found FROM customer"""
+SELECT generate_series(1, 3) AS n, unnest(tags) AS tag, regexp_match(mail, '(x)?@') AS found FROM customer"""
 
 _read_uneven_row: Final = reader(UnevenRow, ("n", "tag", "found"))
 

@@ -383,8 +383,7 @@ async def place(
 
 
 TAG: Final = """-- name: Tag :execrows
-UPDATE customer SET tags = array_append(tags, $1), prefs = prefs || $2,
-    joined = coalesce($3, joined) WHERE id = $4"""
+UPDATE customer SET tags = array_append(tags, $1), prefs = prefs || $2, joined = coalesce($3, joined) WHERE id = $4"""
 
 
 async def tag(
