@@ -37,7 +37,7 @@ export PYTEST_XDIST_AUTO_NUM_WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONL
 STORES := pytest -q -n auto --dist loadfile tests/integration/stores $(addprefix \
 	--ignore=tests/integration/stores/test_,bad_input.py hostile_input.py limits.py memory_search.py)
 
-.PHONY: help demo test matrix soak unit lint types generate verify check integrations \
+.PHONY: help demo test matrix soak unit lint types generate catalog verify check integrations \
 	integrations-full lock licences bench clean
 
 help: ## List the targets.
@@ -70,6 +70,9 @@ types: $(READY) ## Check types with mypy and pyright.
 
 generate: $(READY) ## Write src/agentrows/gen from migrations/ and queries/.
 	sqlc generate
+
+catalog: $(READY) ## Write migrations/catalog, the objects that each migration creates.
+	PYTHONPATH=tests python -m policy.checks.schema_catalog
 
 verify: $(READY) ## Check the generator, its output, frozen migrations and the rules of tests/policy.
 	@git rev-parse --verify --quiet HEAD >/dev/null || { \

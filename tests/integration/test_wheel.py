@@ -52,6 +52,7 @@ def test_wheel_contains_migrations_and_py_typed(wheel: Path) -> None:
     generator = {path.relative_to(ROOT / "src") for path in (ROOT / "src").rglob("*.py")}
     assert {str(path) for path in generator} <= set(names)
     files = {path.relative_to(ROOT) for path in (ROOT / "migrations").rglob("*.sql")}
+    files |= {path.relative_to(ROOT) for path in (ROOT / "migrations" / "catalog").iterdir()}
     assert files
     assert {f"agentrows/{path}" for path in files} <= set(names)
     assert not [name for name in names if name.startswith("tests/")]

@@ -69,6 +69,7 @@ __all__ = [
     "PushConfigKey",
     "PushNotification",
     "RefreshedTools",
+    "SchemaObject",
     "Session",
     "SessionKey",
     "SessionShare",
@@ -1137,6 +1138,17 @@ class RefreshedTools(BaseModel):
     deleted: int = Field(
         description="Tools that were marked as deleted because the refresh left them out.",
     )
+
+
+class SchemaObject(BaseModel):
+    """An object of a schema."""
+
+    schema_name: str
+    table_name: str
+    kind: str
+    name: str = Field(description="The name in its table; empty for a table.")
+    definition: str = Field(description="The definition as the server writes it.")
+    is_valid: bool = Field(description="False for an index that an interrupted build left.")
 
 
 class SessionKey(BaseModel):

@@ -30,6 +30,8 @@ HEADER: Final = re.compile(r"-- no-transaction: \S")
 TOP_LEVEL_FILES: Final = ("frozen.sum",)
 INDEXES: Final = "memory_indexes"
 """A folder that is no track: indexes that an application builds on request."""
+CATALOG: Final = "catalog"
+"""A folder that is no track: the objects that each migration creates."""
 
 REPEATABLE_ALTERATIONS: Final = {
     "AT_ColumnDefault",
@@ -108,7 +110,7 @@ def check_files(root: Path) -> list[str]:
     problems = [
         f"{path.name}: is not a track or frozen.sum"
         for path in sorted(root.iterdir())
-        if path.name not in (*TRACKS, *TOP_LEVEL_FILES, INDEXES)
+        if path.name not in (*TRACKS, *TOP_LEVEL_FILES, CATALOG, INDEXES)
     ]
     for track in TRACKS:
         files = sorted((root / track).iterdir()) if (root / track).is_dir() else []
