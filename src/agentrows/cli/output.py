@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import itertools
 import sys
 import time
 from typing import TYPE_CHECKING, Final
@@ -14,7 +15,15 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from agentrows.migrate import Checkup, FileRun, PlannedFile, Report, Status, TrackStatus
+    from agentrows.migrate import (
+        Checkup,
+        Difference,
+        FileRun,
+        PlannedFile,
+        Report,
+        Status,
+        TrackStatus,
+    )
 
 
 FIRST_TICK_S: Final = 2.0
@@ -114,10 +123,7 @@ def print_checkup(checkup: Checkup) -> None:
         if track.problem:
             rows.append((track.name, "problem", track.problem))
         rows += [(track.name, "up would run", f"{s.file} ({_describe(s)})") for s in track.steps]
-        rows += [(track.name, "missing", name) for name in track.missing_indexes]
-        if track.repair_from is not None:
-            command = f"agentrows migrate force {track.repair_from} --track {track.name}"
-            rows.append((track.name, "repair", f"`{command}`, then `agentrows migrate up`"))
+        rows += [(track.name, *row) for row in _differences(track.differences)]
     rows += [
         ("-", "INVALID index", f"{name} on {table}") for name, table in checkup.invalid_indexes
     ]
@@ -145,10 +151,25 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         typer.echo("  ".join(cells).rstrip())
 
 
+def _differences(differences: Sequence[Difference]) -> list[tuple[str, str]]:
+    """Return a row for each difference, and one for the cure of those that have the same one."""
+    rows: list[tuple[str, str]] = []
+    for cure, group in itertools.groupby(differences, key=lambda each: each.cure):
+        for each in group:
+            if each.actual is None:
+                rows.append(("missing", each.object))
+            elif each.is_invalid:
+                rows.append(("INVALID", each.object))
+            else:
+                rows.append(("changed", f"{each.object}: {each.actual}, expected {each.expected}"))
+        rows.append(("cure", cure))
+    return rows
+
+
 def _describe(planned: PlannedFile) -> str:
     parts: list[str] = [planned.direction]
     parts += ["again, because an earlier run stopped in it"] * planned.heals
-    parts += ["again, because its index or setting is missing"] * planned.rebuilds
+    parts += ["again, because an object that it creates is missing"] * planned.rebuilds
     parts += ["without a transaction"] * (not planned.in_transaction)
     parts += ["optional"] * planned.optional
     return ", ".join(parts)
@@ -164,6 +185,7 @@ def _state(track: TrackStatus) -> str:
         f"{len(track.lacking)} pending": bool(track.lacking),
         f"{len(track.optional)} optional, pending": bool(track.optional),
         f"missing: {track.missing_summary}": bool(track.missing),
+        f"changed: {track.altered_summary}": bool(track.altered),
         "not readable by this role": not track.is_readable,
     }
     state = ", ".join(text for text, applies in conditions.items() if applies) or "current"

@@ -8,6 +8,7 @@ caller's, and `create_migration` creates the files of a new migration.
 from __future__ import annotations
 
 from agentrows.migrate.builtin import ROW_SECURITY, builtin_tracks
+from agentrows.migrate.differences import Difference
 from agentrows.migrate.doctor import Checkup, TrackCheckup
 from agentrows.migrate.migrator import Migrator
 from agentrows.migrate.report import (
@@ -24,6 +25,7 @@ from agentrows.migrate.track import Track
 __all__ = [
     "ROW_SECURITY",
     "Checkup",
+    "Difference",
     "FileRun",
     "MigrationContext",
     "MigrationRunner",

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from agentrows.errors import MigrationError
 from agentrows.migrate import index_catalog, server
+from agentrows.migrate.differences import read_differences
 from agentrows.migrate.memory_indexes import find_unindexed_memories
-from agentrows.migrate.missing_objects import Applied, read_missing
+from agentrows.migrate.missing_objects import Applied
 from agentrows.migrate.rebuilds import select_rebuilds
 from agentrows.migrate.report import PlannedFile
 from agentrows.migrate.status import (
@@ -20,6 +21,7 @@ from agentrows.migrate.status import (
     read_states,
     read_tables,
     resolve_table_names,
+    with_differences,
     with_lock_holders,
 )
 from agentrows.migrate.work import decide, schedule
@@ -29,8 +31,8 @@ if TYPE_CHECKING:
 
     import asyncpg
 
+    from agentrows.migrate.differences import Difference, Differences
     from agentrows.migrate.ledger import TrackTables
-    from agentrows.migrate.missing_objects import Missing
     from agentrows.migrate.plan import Row, Step
     from agentrows.migrate.track import LoadedTrack
 
@@ -42,9 +44,10 @@ class TrackCheckup:
     `table`: the tracking table, qualified and quoted; `rows` are its rows.
     `status`: None if the tracking table is not golang-migrate's.
     `problem`: the error that `up` would raise; without one, `steps` are the files it would run.
-    `missing_indexes`: indexes and storage settings that the text of the applied files creates and
-    the database lacks. `up` creates those of optional files again, and the others after `force`
-    has set the track to `repair_from`.
+    `differences`: objects that are missing or have another definition, each with its cure.
+    `missing_indexes`: the names of those that are missing. `repair_from`: the version to which
+    `force` has to set the track, so that `up` creates those of required files again; None if their
+    cures are statements.
     """
 
     name: str
@@ -55,12 +58,13 @@ class TrackCheckup:
     steps: tuple[PlannedFile, ...]
     missing_indexes: tuple[str, ...]
     repair_from: int | None
+    differences: tuple[Difference, ...] = ()
 
     @property
     def is_healthy(self) -> bool:
         """Whether the track has no problem; pending files do not count as one."""
         dirty = any(row.dirty for row in self.rows)
-        return not (dirty or self.problem or self.missing_indexes)
+        return not (dirty or self.problem or self.differences)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +93,10 @@ async def check_tracks(db: asyncpg.Connection, loaded: Sequence[LoadedTrack]) ->
     schemas = sorted({names.schema for names in names_per_track})
     invalid = await index_catalog.find_invalid_in_schemas(db, schemas)
     pairs = list(zip(loaded, tables, strict=True))
-    missing = await read_missing(db, [_applied(known, content) for known, content in pairs])
+    differences = await read_differences(db, [_applied(*pair) for pair in pairs])
     statuses = _describe_readable(pairs)
     checkups = [
-        _check_track(known, content, statuses, missing[known.track.name])
+        _check_track(known, content, statuses, differences[known.track.name])
         for known, content in pairs
     ]
     with_holders = [
@@ -115,7 +119,7 @@ async def plan_files(
     session = await server.read_session(db)
     states = await read_states(db, loaded, session)
     is_up = track is None and target is None
-    missing = await read_missing(db, [state.applied for state in states]) if is_up else {}
+    differences = await read_differences(db, [s.applied for s in states]) if is_up else {}
     works = schedule(
         [
             decide(state, target)
@@ -125,7 +129,7 @@ async def plan_files(
     )
     order = [(work.state, step) for work in works for step in work.steps_in_run]
     order += [(work.state, step) for work in works for step in work.steps_after_commit]
-    rebuilds = select_rebuilds(states, missing) if is_up else []
+    rebuilds = select_rebuilds(states, differences) if is_up else []
     order += [(rebuild.state, rebuild.step) for rebuild in rebuilds]
     required = {status.name: status.required for status in describe_all(states)}
     return tuple(_plan_file(state.known, step, required) for state, step in order)
@@ -135,22 +139,22 @@ def _check_track(
     known: LoadedTrack,
     content: TrackTables,
     statuses: Mapping[str, TrackStatus],
-    missing: Sequence[Missing],
+    differences: Differences,
 ) -> TrackCheckup:
     status, problem = statuses.get(known.track.name), None
     steps: tuple[PlannedFile, ...] = ()
     try:
         state = State.from_tables(known, content)
-        status = replace(status or describe(state), missing=tuple(map(str, missing)))
+        status = with_differences(status or describe(state), differences)
         planned = decide(state).steps if state.is_readable else ()
-        rebuilds = select_rebuilds([state], {known.track.name: missing})
+        rebuilds = select_rebuilds([state], {known.track.name: differences})
         steps = tuple(
             _plan_file(known, step, {known.track.name: status.required})
             for step in (*planned, *(rebuild.step for rebuild in rebuilds))
         )
     except MigrationError as error:
         problem = str(error)
-    absent = [each for each in missing if not each.is_invalid]
+    absent = [each for each in differences.found if each.actual is None]
     return TrackCheckup(
         name=known.track.name,
         table=content.names.tracking,
@@ -158,11 +162,11 @@ def _check_track(
         status=status,
         problem=problem,
         steps=steps,
-        missing_indexes=tuple(sorted(map(str, absent))),
+        missing_indexes=tuple(sorted(each.name for each in absent)),
         repair_from=min(
-            (e.migration.version - 1 for e in absent if e.migration.version <= known.required),
-            default=None,
+            (each.repair_from for each in absent if each.repair_from is not None), default=None
         ),
+        differences=differences.found,
     )
 
 

@@ -23,7 +23,13 @@ from agentrows.migrate.run import Run, accept_as_is
 from agentrows.migrate.session import OwnSession, open_connection
 from agentrows.migrate.status import State, Status, resolve_table_names, status_on
 from agentrows.migrate.track import Track, get_track, load_all
-from agentrows.migrate.verify import check_usable, log_ahead, log_pending, refuse_changed
+from agentrows.migrate.verify import (
+    check_usable,
+    log_ahead,
+    log_pending,
+    refuse_broken,
+    refuse_changed,
+)
 from agentrows.migrate.work import TrackWork, decide
 
 if TYPE_CHECKING:
@@ -88,8 +94,9 @@ class Migrator:
         applied. A file that allows no transaction runs after all others, its version dirty until
         it is done.
 
-        A version that an earlier run left half applied is run again first, and an applied optional
-        file is run again last if its index or storage setting is missing. If a table is in use for
+        A version that an earlier run left half applied is run again first. An applied file of the
+        library's own tracks, or an optional one of another track, is run again last if an object is
+        missing that it creates. If a table is in use for
         longer than `ddl_lock_timeout_s`, the transaction is rolled back and tried again, five
         times in all.
 
@@ -117,7 +124,8 @@ class Migrator:
         files are then applied if their tables are smaller than 8 MB together and no other session
         is in the way; a failure there is logged. `up` applies the others.
 
-        Raises the errors of `up` and, on a database that another tool migrates, those of `verify`.
+        Raises the errors of `up`, SchemaBehind if methods fail because of a missing or changed
+        object and, on a database that another tool migrates, the errors of `verify`.
         """
         loaded = load_all(self.tracks)
         status = await self.status()
@@ -138,6 +146,7 @@ class Migrator:
             except AgentRowsError as error:  # a service starts without the optional files
                 problem = str(error)
             status = await self.status()
+        refuse_broken(status)
         log_ahead(status)
         log_pending(status, problem)
         return Report(files, status)
@@ -245,7 +254,8 @@ class Migrator:
         another tool migrates, ahead or behind. Pending files are logged in one line.
 
         Raises:
-            SchemaBehind: a required file is pending.
+            SchemaBehind: a required file is pending, or methods fail because an object of an
+                applied file is missing or has another definition.
             DirtySchema: a version is half applied.
             InvalidTrack: a file was changed after it was applied.
             Also the errors of `status`.

@@ -1,4 +1,4 @@
-"""Rebuilds: second runs of applied optional files, to create missing indexes and settings.
+"""Rebuilds: second runs of applied files, to create missing objects again.
 
 The version of the track does not change: these files have the same result when they run twice.
 """
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from agentrows.migrate import ledger, server
+from agentrows.migrate.differences import read_differences
 from agentrows.migrate.messages import DRIVER, migration_error
-from agentrows.migrate.missing_objects import read_missing
 from agentrows.migrate.nontransactional import execute_statement, prepare_statement
 from agentrows.migrate.plan import Step
 from agentrows.migrate.report import FileRun
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from agentrows.db.sources import Connection
-    from agentrows.migrate.missing_objects import Missing
+    from agentrows.migrate.differences import Differences
     from agentrows.migrate.run import Run
     from agentrows.migrate.status import State
 
@@ -37,19 +37,19 @@ class Rebuild:
 
 
 async def find_rebuilds(db: Connection, states: Sequence[State]) -> list[Rebuild]:
-    """Return the applied optional files with missing objects."""
-    return select_rebuilds(states, await read_missing(db, [state.applied for state in states]))
+    """Return the applied files that create missing objects again."""
+    return select_rebuilds(states, await read_differences(db, [state.applied for state in states]))
 
 
 def select_rebuilds(
-    states: Sequence[State], missing: Mapping[str, Sequence[Missing]]
+    states: Sequence[State], differences: Mapping[str, Differences]
 ) -> list[Rebuild]:
-    """Return the applied optional files that create these missing objects."""
+    """Return the applied files that create the missing objects of these differences."""
     return [
         Rebuild(state, Step(migration, rebuilds=True))
         for state in states
-        for migration in state.known.optional
-        if migration in {each.migration for each in missing[state.known.track.name]}
+        for migration in state.known.migrations
+        if migration.version in differences[state.known.track.name].rebuilt
     ]
 
 

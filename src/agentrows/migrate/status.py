@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Final, Self
 
 from agentrows.errors import InvalidTrack
 from agentrows.migrate import ledger, server
+from agentrows.migrate.differences import read_differences
 from agentrows.migrate.ledger import TableNames
 from agentrows.migrate.lock import lock_ids
-from agentrows.migrate.missing_objects import Applied, read_missing
+from agentrows.migrate.missing_objects import Applied
 from agentrows.migrate.plan import (
     Entry,
     Mover,
@@ -25,12 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from agentrows.db.sources import Connection
+    from agentrows.migrate.differences import Differences
     from agentrows.migrate.ledger import TrackTables
     from agentrows.migrate.server import Session
     from agentrows.migrate.track import LoadedTrack, Track
 
 SUMMARY_NAMES: Final = 2
-"""The number of missing objects that a summary lists by name."""
+"""The number of objects that a summary lists by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,9 @@ class TrackStatus:
     belong to a newer release or were deleted.
     `lock_holders`: the sessions that hold the migration lock of a dirty track. If there are any, a
     run is still in progress.
-    `missing`: indexes and storage settings that applied files created and the database lacks.
+    `missing`: objects that applied files created and the database lacks; `altered`: those with
+    another definition. `broken`: those of them without which methods fail, each with its cure.
+    Missing objects of optional files are not among them: `up` creates them again.
     `is_readable`: False if this role cannot read the tracking table of an optional track.
     """
 
@@ -98,6 +102,8 @@ class TrackStatus:
     lacking: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     is_readable: bool = True
+    altered: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
 
     @property
     def optional(self) -> tuple[str, ...]:
@@ -107,9 +113,12 @@ class TrackStatus:
     @property
     def missing_summary(self) -> str:
         """The first names of `missing`, and the number of the others; empty if there are none."""
-        shown = ", ".join(self.missing[:SUMMARY_NAMES])
-        more = len(self.missing) - SUMMARY_NAMES
-        return f"{shown} and {more} more" if more > 0 else shown
+        return _summarize(self.missing)
+
+    @property
+    def altered_summary(self) -> str:
+        """The first objects of `altered`, and the number of the others."""
+        return _summarize(self.altered)
 
     @property
     def is_half_applied(self) -> bool:
@@ -122,6 +131,12 @@ class TrackStatus:
     def is_ahead(self) -> bool:
         """Whether a newer release migrated the database; this release still works on it."""
         return self.version is not None and self.version > self.newest
+
+
+def _summarize(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:SUMMARY_NAMES])
+    more = len(names) - SUMMARY_NAMES
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +159,8 @@ class Status:
     def is_usable(self) -> bool:
         """Whether this release works on the database; optional files may be pending."""
         return not any(
-            track.lacking or track.is_half_applied or track.changed for track in self.tracks
+            track.lacking or track.is_half_applied or track.changed or track.broken
+            for track in self.tracks
         )
 
     @property
@@ -173,13 +189,13 @@ async def status_on(db: Connection, tracks: Sequence[Track]) -> Status:
     with translating_errors():
         session = await server.read_session(db)
         states = await read_states(db, loaded, session)
-        missing = await read_missing(db, [state.applied for state in states])
+        differences = await read_differences(db, [state.applied for state in states])
         return Status(
             tuple(
                 [
                     await with_lock_holders(db, track, state.table_names, session)
                     if track.dirty
-                    else replace(track, missing=tuple(map(str, missing[track.name])))
+                    else with_differences(track, differences[track.name])
                     for state, track in zip(states, describe_all(states), strict=True)
                 ]
             )
@@ -264,6 +280,16 @@ def describe(state: State, *, required: int | None = None) -> TrackStatus:
             entry.file or "" for entry in find_unknown_applied(state.history, known)
         ),
     )
+
+
+def with_differences(track: TrackStatus, differences: Differences) -> TrackStatus:
+    """Add the differences of a track's objects."""
+    broken = tuple(
+        f"{each} ({each.file}): {each.cure}"
+        for each in differences.found
+        if each.is_needed and not (each.is_rebuilt and track.required == 0)
+    )
+    return replace(track, missing=differences.missing, altered=differences.altered, broken=broken)
 
 
 async def with_lock_holders(

@@ -35,6 +35,7 @@ def check_usable(status: Status, tracks: Iterable[Track]) -> None:
     if behind:
         problems = "; ".join(f"{_describe_lack(track)} ({_list_files(track)})" for track in behind)
         raise SchemaBehind(f"{problems}; run `agentrows migrate up`")
+    refuse_broken(status)
     log_ahead(status)
     log_pending(status)
 
@@ -63,6 +64,14 @@ def refuse_changed(status: Status) -> None:
             raise InvalidTrack(track.changed)
 
 
+def refuse_broken(status: Status) -> None:
+    """Raise SchemaBehind for the first object without which methods fail."""
+    broken = [problem for track in status.tracks for problem in track.broken]
+    if broken:
+        more = f"; and {len(broken) - 1} more" if len(broken) > 1 else ""
+        raise SchemaBehind(f"{broken[0]}{more}; `agentrows migrate doctor` lists every difference")
+
+
 def log_ahead(status: Status) -> None:
     """Log the tracks that a newer release has migrated."""
     for track in status.tracks:
@@ -82,6 +91,7 @@ def log_pending(status: Status, problem: str = "") -> None:
     optional = sum(len(track.optional) for track in status.tracks)
     parts += [f"optional files pending: {optional}"] if optional else []
     parts += [f"missing: {track.missing_summary}" for track in status.tracks if track.missing]
+    parts += [f"changed: {track.altered_summary}" for track in status.tracks if track.altered]
     if not parts:
         return
     parts += [f"not applied: {problem}"] if problem else []

@@ -233,10 +233,27 @@ def test_doctor_exits_with_1_if_an_index_is_missing(
     cli("up")
     assert cli("doctor").returncode == 0
     name = urlsplit(database).path[1:]
-    server.execute("DROP INDEX idx_memory_expires_at", database=name)
+    server.execute(
+        "DROP INDEX idx_memory_expires_at; ALTER TABLE agent ALTER COLUMN type DROP NOT NULL;"
+        "DROP INDEX agentrows_event_order; DROP INDEX agentrows_task_order",
+        database=name,
+    )
     done = cli("doctor")
     assert done.returncode == 1
-    assert "vector\tmissing\tidx_memory_expires_at\n" in done.stdout
+    assert (
+        "vector\tmissing\tindex idx_memory_expires_at of memory\n"
+        "vector\tcure\tCREATE INDEX CONCURRENTLY idx_memory_expires_at ON memory USING btree"
+        " (expires_at)\n"
+    ) in done.stdout
+    assert (
+        "core\tchanged\tcolumn type of agent: text, expected text NOT NULL\n"
+        "core\tcure\tALTER TABLE agent ALTER COLUMN type SET NOT NULL\n"
+    ) in done.stdout
+    assert (
+        "agentrows\tmissing\tindex agentrows_event_order of event\n"
+        "agentrows\tmissing\tindex agentrows_task_order of task\n"
+        "agentrows\tcure\tagentrows migrate up\n"
+    ) in done.stdout
     assert "vector\tstate\tmissing: idx_memory_expires_at\n" in done.stdout
     assert "vector\t3\t3\tmissing: idx_memory_expires_at\n" in cli("status").stdout
     verified = cli("verify")
