@@ -42,6 +42,7 @@ from agentrows.stores.retention import RetentionStore
 from agentrows.stores.sessions import SessionStore
 from agentrows.stores.shares import ShareStore
 from agentrows.stores.store_items import ItemStore
+from agentrows.stores.table_stats import TableStatsStore
 from agentrows.stores.task_versions import TaskVersionStore
 from agentrows.stores.tasks import TaskStore
 from agentrows.stores.thread_imports import ThreadImportStore
@@ -96,6 +97,7 @@ class Stores(
     ItemStore,
     RetentionStore,
     UserStore,
+    TableStatsStore,
 ):
     """The methods of all stores, on one executor.
 

@@ -105,6 +105,14 @@ UNSCOPED = {
     "PrunePushConfigs": {""},
     "ListCrewMemoriesByAge": {""},
     "ListFlowStatesByAge": {""},
+    "FindOldestCheckpoint": {""},
+    "FindOldestCrewMemory": {""},
+    "FindOldestFeedback": {""},
+    "FindOldestFeedbackKey": {""},
+    "FindOldestFeedbackTarget": {""},
+    "FindOldestFlowState": {""},
+    "FindOldestSession": {""},
+    "FindOldestTaskEvent": {""},
 }
 
 

@@ -37,6 +37,9 @@ SERVER: Final[Arguments] = {"server_name": "maps", "group_kind": "MCP"}
 WRITE: Final = NewCheckpointWrite(idx=0, channel="answer", value_type="json", value="eyI=")
 ITEM: Final = NewStoreItem(namespace="notes", key="n-1", value='{"n": 1}', ttl_s=60)
 METHODS: Final[dict[str, dict[str, Arguments]]] = {
+    "table stats": {
+        "table_stats": {},
+    },
     "users": {
         "export_user": MIRA,
         "erase_user": MIRA,

@@ -1,4 +1,4 @@
-"""The command line: `agentrows migrate …`, `memory …`, `import …`, `prune`, `grants` and `demo`.
+"""The command line: `agentrows migrate …`, `memory …`, `import …`, `prune`, `stats` and others.
 
 Results go to stdout, progress and errors to stderr. Exit codes: 0 done, 1 failed, 2 usage,
 3 pending, behind or incomplete, 130 interrupted by Ctrl-C.
@@ -30,6 +30,8 @@ from agentrows.cli.memory import memory_commands
 from agentrows.cli.migrate import migrations
 from agentrows.cli.options import DemoDsn, Interrupted
 from agentrows.cli.prune import prune_rows
+from agentrows.cli.stats import USE as STATS_USE
+from agentrows.cli.stats import show_stats
 from agentrows.db.embedded import SCHEME
 from agentrows.errors import AgentRowsError, SchemaBehind
 
@@ -63,6 +65,7 @@ app.add_typer(migrations, name="migrate")
 app.add_typer(memory_commands, name="memory")
 app.add_typer(import_commands, name="import")
 app.command("prune")(prune_rows)
+app.command("stats", epilog=STATS_USE)(show_stats)
 app.command("grants")(print_grants)
 
 

@@ -73,6 +73,9 @@ Tracks = Annotated[
 ]
 
 
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print JSON; its keys are in docs/operations.md.")
+]
 TrackName = Annotated[str, typer.Option("--track", help="The name of the track.")]
 LockTimeout = Annotated[
     float,

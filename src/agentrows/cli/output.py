@@ -131,8 +131,29 @@ def print_checkup(checkup: Checkup) -> None:
         command = f"agentrows memory index --dimensions {dimensions}"
         result = f"about {number:,} memories of {dimensions} dimensions have none: `{command}`"
         rows.append(("-", "memory index", result))
+    rows += _describe_growth(checkup)
     print_table(("track", "check", "result"), rows)
     typer.echo("healthy" if checkup.is_healthy else "not healthy")
+
+
+def _describe_growth(checkup: Checkup) -> list[tuple[str, str, str]]:
+    """Return a line for each table that grows faster than it is cleaned up."""
+    rows: list[tuple[str, str, str]] = []
+    for table in checkup.dead_rows:
+        percent = 100 * table.dead_rows / (table.live_rows + table.dead_rows)
+        last = f"{table.last_vacuum:%Y-%m-%d}" if table.last_vacuum else "never"
+        result = (
+            f"{percent:.0f} % of {table.table} are dead rows, last VACUUM: {last}; look for a long "
+            f"transaction, then `VACUUM {table.table}`"
+        )
+        rows.append(("-", "dead rows", result))
+    for threads in checkup.long_threads:
+        result = (
+            f"{threads.table} has about {threads.per_thread:,} checkpoints per thread: "
+            "`agentrows prune` removes old threads, and the saver's `prune` old checkpoints"
+        )
+        rows.append(("-", "long threads", result))
+    return rows
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

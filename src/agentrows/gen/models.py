@@ -26,6 +26,7 @@ __all__ = [
     "CopiedThread",
     "CrewAIFlowState",
     "CrewAIMemory",
+    "DeadRows",
     "DeletedRows",
     "DeletedStoreItems",
     "ErasedUser",
@@ -48,6 +49,7 @@ __all__ = [
     "ListedThread",
     "LockedCheckpoints",
     "LockedTools",
+    "LongThreads",
     "Memory",
     "MemoryHit",
     "MemoryState",
@@ -84,6 +86,7 @@ __all__ = [
     "SourceWriteKey",
     "StoreHit",
     "StoreItem",
+    "TableStats",
     "Task",
     "TaskEvent",
     "Thread",
@@ -569,6 +572,15 @@ class CopiedThread(BaseModel):
     clashes: int = Field(description="Values of the target that differ under the same version.")
 
 
+class DeadRows(BaseModel):
+    """A table with many rows whose space no VACUUM has freed."""
+
+    table: str = Field(description="The table, with its schema.")
+    live_rows: int
+    dead_rows: int
+    last_vacuum: dt.datetime | None
+
+
 class DeletedRows(BaseModel):
     """The numbers of rows that were marked as deleted before a retention, by table."""
 
@@ -875,6 +887,14 @@ class LockedTools(BaseModel):
     isolation: str = Field(
         description="The name of the level as PostgreSQL writes it, such as read committed.",
     )
+
+
+class LongThreads(BaseModel):
+    """A table of checkpoints with many rows per thread."""
+
+    table: str = Field(description="The table, with its schema.")
+    checkpoints: int
+    per_thread: int
 
 
 class MemoryHit(BaseModel):
@@ -1336,6 +1356,34 @@ class StoreItem(BaseModel):
         Raises InvalidValue if the text is not JSON.
         """
         return parsed_json(self, "value", "StoreItem.value", InvalidValue)
+
+
+class TableStats(BaseModel):
+    """The size of a table, and estimates of its rows."""
+
+    name: str = Field(description="The table, without its schema.")
+    heap_bytes: int = Field(description="Bytes of the rows, without their large values.")
+    toast_bytes: int = Field(
+        description="Bytes of large values, which are stored apart, and their index.",
+    )
+    index_bytes: int = Field(description="Bytes of the table's indexes.")
+    live_rows: int = Field(description="Rows, as counted by the server's statistics.")
+    dead_rows: int = Field(description="Deleted and replaced rows whose space no VACUUM has freed.")
+    last_vacuum: dt.datetime | None = Field(
+        description="The end of the last VACUUM, by a command or by autovacuum.",
+    )
+    last_autovacuum: dt.datetime | None = Field(
+        description="The end of the last VACUUM by autovacuum.",
+    )
+    last_analyze: dt.datetime | None = Field(
+        description="The end of the last ANALYZE, by a command or by autovacuum.",
+    )
+    age_index: str | None = Field(
+        description="The index from which `oldest_row` is read; None without one.",
+    )
+    oldest_row: dt.datetime | None = Field(
+        description="The time of the last write of the oldest row; None if there is no such index, no row with a time, or no right to read the table.",
+    )
 
 
 class Task(BaseModel):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from agentrows.errors import MigrationError
+from agentrows.gen.table_stats import find_dead_rows, find_long_threads
 from agentrows.migrate import index_catalog, server
 from agentrows.migrate.differences import read_differences
 from agentrows.migrate.memory_indexes import find_unindexed_memories
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
+    from agentrows.gen.models import DeadRows, LongThreads
     from agentrows.migrate.differences import Difference, Differences
     from agentrows.migrate.ledger import TrackTables
     from agentrows.migrate.plan import Row, Step
@@ -73,11 +75,16 @@ class Checkup:
 
     `unindexed_memories`: numbers of dimensions with an estimate of more than 10,000 memories in
     agentrows_memory and no valid index, which is a recommendation and no problem.
+    `dead_rows`: tables of which more than 30 % of at least 10,000 rows are dead. `long_threads`:
+    tables of at least 10,000 checkpoints with more than 50 per thread. Both are warnings, from
+    estimates of the server.
     """
 
     tracks: tuple[TrackCheckup, ...]
     invalid_indexes: tuple[tuple[str, str], ...]
     unindexed_memories: tuple[tuple[int, int], ...] = ()
+    dead_rows: tuple[DeadRows, ...] = ()
+    long_threads: tuple[LongThreads, ...] = ()
 
     @property
     def is_healthy(self) -> bool:
@@ -105,7 +112,13 @@ async def check_tracks(db: asyncpg.Connection, loaded: Sequence[LoadedTrack]) ->
         else checkup
         for checkup, names in zip(checkups, names_per_track, strict=True)
     ]
-    return Checkup(tuple(with_holders), tuple(invalid), await find_unindexed_memories(db))
+    return Checkup(
+        tracks=tuple(with_holders),
+        invalid_indexes=tuple(invalid),
+        unindexed_memories=await find_unindexed_memories(db),
+        dead_rows=tuple(await find_dead_rows(db, schemas=schemas)),
+        long_threads=tuple(await find_long_threads(db, schemas=schemas)),
+    )
 
 
 async def plan_files(
