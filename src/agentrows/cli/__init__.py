@@ -1,7 +1,7 @@
 """The command line: `agentrows migrate …`, `memory …`, `import …`, `prune`, `stats` and others.
 
 Results go to stdout, progress and errors to stderr. Exit codes: 0 done, 1 failed, 2 usage,
-3 pending, behind or incomplete, 130 interrupted by Ctrl-C.
+3 pending, behind or incomplete, 4 refused without --yes, 130 interrupted by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -24,11 +24,14 @@ import asyncpg
 import typer
 
 from agentrows._version import __version__
+from agentrows.cli.grants import USE as GRANTS_USE
 from agentrows.cli.grants import print_grants
+from agentrows.cli.help_texts import describe_use
 from agentrows.cli.imports import import_commands
 from agentrows.cli.memory import memory_commands
 from agentrows.cli.migrate import migrations
 from agentrows.cli.options import DemoDsn, Interrupted
+from agentrows.cli.prune import USE as PRUNE_USE
 from agentrows.cli.prune import prune_rows
 from agentrows.cli.stats import USE as STATS_USE
 from agentrows.cli.stats import show_stats
@@ -64,9 +67,9 @@ app = typer.Typer(
 app.add_typer(migrations, name="migrate")
 app.add_typer(memory_commands, name="memory")
 app.add_typer(import_commands, name="import")
-app.command("prune")(prune_rows)
+app.command("prune", epilog=PRUNE_USE)(prune_rows)
 app.command("stats", epilog=STATS_USE)(show_stats)
-app.command("grants")(print_grants)
+app.command("grants", epilog=GRANTS_USE)(print_grants)
 
 
 def main() -> None:
@@ -117,7 +120,7 @@ def handle_options(
     """Handle the options before a command."""
 
 
-@app.command("demo")
+@app.command("demo", epilog=describe_use("agentrows demo", codes="0 done, 1 failed"))
 def show_demo(dsn: DemoDsn = None) -> None:
     """Run a demo with sample documents on an embedded PostgreSQL.
 

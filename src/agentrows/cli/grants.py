@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
+from agentrows.cli.help_texts import describe_use
 from agentrows.cli.options import Tracks, find_tracks
 from agentrows.config import Settings
 from agentrows.roles.grants import grants
+
+USE: Final = describe_use(
+    "agentrows grants | psql --single-transaction",
+    "agentrows grants --service app --schema platform",
+    codes="0 done, 1 failed, 2 wrong usage",
+)
 
 
 def print_grants(

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
 import typer
 
-from agentrows.cli.options import Interrupted, import_from_working_folder, run_until_signal
+from agentrows.cli.help_texts import describe_use
+from agentrows.cli.json_output import print_json
+from agentrows.cli.options import AsJson, Interrupted, import_from_working_folder, run_until_signal
 from agentrows.config import Settings, read_secret
 from agentrows.errors import ConfigError, InvalidValue
 
@@ -72,7 +74,14 @@ def handle_options() -> None:
     """Copy the rows of another store into this one."""
 
 
-@import_commands.command("langgraph")
+@import_commands.command(
+    "langgraph",
+    epilog=describe_use(
+        "agentrows import langgraph --user-from metadata:user_id --dry-run",
+        "agentrows import langgraph --user mira",
+        codes="0 done, 1 failed or incomplete, 2 wrong usage, 3 threads were skipped",
+    ),
+)
 def import_langgraph(
     *,
     dsn: Target = None,
@@ -81,6 +90,7 @@ def import_langgraph(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only compare and count; store nothing.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Copy the threads of langgraph-checkpoint-postgres.
 
@@ -98,10 +108,7 @@ def import_langgraph(
     from agentrows.cli.import_output import ImportBar, print_import  # noqa: PLC0415  rich is slow
 
     owner = _find_owner(user, user_from)
-    settings = Settings.load()
-    settings = settings.model_copy(
-        update={"statement_timeout_s": max(settings.statement_timeout_s, LONGEST_STATEMENT_S)}
-    )
+    settings = _load_settings()
     source_dsn = _resolve_source()
     progress = ImportBar()
     started = time.perf_counter()
@@ -113,7 +120,10 @@ def import_langgraph(
         raise Interrupted(STOPPED) from None
     except asyncio.CancelledError:
         raise asyncio.CancelledError(STOPPED) from None
-    print_import(report, time.perf_counter() - started)
+    if as_json:
+        print_json(report)
+    else:
+        print_import(report, time.perf_counter() - started)
     if not report.is_complete:
         raise typer.Exit(FAILED)
     if report.skipped:
@@ -144,6 +154,13 @@ async def _run(  # noqa: PLR0913  one argument per option
             on_progress=progress.report,
         )
         return await copy.run(dry_run=dry_run)
+
+
+def _load_settings() -> Settings:
+    """Return the settings, with a longer time limit for each statement."""
+    settings = Settings.load()
+    seconds = max(settings.statement_timeout_s, LONGEST_STATEMENT_S)
+    return settings.model_copy(update={"statement_timeout_s": seconds})
 
 
 def _resolve_source() -> str:

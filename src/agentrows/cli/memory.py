@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, cast
 
 import typer
 
+from agentrows.cli import documents
+from agentrows.cli.help_texts import describe_use
+from agentrows.cli.json_output import print_json
 from agentrows.cli.options import (
+    AsJson,
     DdlLockTimeout,
     Dsn,
     Interrupted,
@@ -39,6 +43,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 INCOMPLETE: Final = 3
+CODES: Final = "0 done, 1 failed, 2 wrong usage"
 LONGEST_STATEMENT_S: Final = 3600.0
 """The time limit of a statement: the first one counts the memories of a whole table."""
 COPY_STOPPED: Final = (
@@ -83,8 +88,10 @@ def handle_options() -> None:
     """Maintain the table agentrows_memory."""
 
 
-@memory_commands.command("index")
-def index_memories(
+@memory_commands.command(
+    "index", epilog=describe_use("agentrows memory index --dimensions 1536", codes=CODES)
+)
+def index_memories(  # noqa: PLR0913  one keyword per option
     *,
     dimensions: Annotated[
         int,
@@ -96,6 +103,7 @@ def index_memories(
     ] = False,
     lock_timeout: LockTimeout = 60.0,
     ddl_lock_timeout: DdlLockTimeout = 5.0,
+    as_json: AsJson = False,
 ) -> None:
     """Build the index of the embeddings with this number of dimensions.
 
@@ -116,19 +124,32 @@ def index_memories(
         return await build_memory_index(target, password, dimensions, options)
 
     was_built = _on_database(dsn, build, progress)
+    if as_json:
+        print_json(documents.MemoryIndexDocument(dimensions, index.name, was_built))
+        return
     typer.echo(f"{'built' if was_built else 'there is already'} the index {index.name}")
 
 
-@memory_commands.command("indexes")
-def list_indexes(dsn: Dsn = None) -> None:
+@memory_commands.command(
+    "indexes", epilog=describe_use("agentrows memory indexes --json", codes=CODES)
+)
+def list_indexes(dsn: Dsn = None, *, as_json: AsJson = False) -> None:
     """Show the state of each index: none, valid or INVALID. This only reads."""
-    states = _on_database(dsn, read_memory_indexes, Progress())
+    states = [
+        documents.MemoryIndexState(
+            state.index.dimensions, state.index.name, state.exists, state.is_valid
+        )
+        for state in _on_database(dsn, read_memory_indexes, Progress())
+    ]
+    if as_json:
+        print_json(documents.MemoryIndexesDocument(states))
+        return
     print_table(
         ("dimensions", "index", "state"),
         [
             (
-                str(state.index.dimensions),
-                state.index.name,
+                str(state.dimensions),
+                state.name,
                 ("valid" if state.is_valid else "INVALID") if state.exists else "none",
             )
             for state in states
@@ -158,8 +179,15 @@ class CopyLines:
             pause = min(pause * 2, LONGEST_TICK_S)
 
 
-@memory_commands.command("copy")
-def copy_memories(
+@memory_commands.command(
+    "copy",
+    epilog=describe_use(
+        "agentrows memory copy --dry-run",
+        "agentrows memory copy --from-model small-1 --embed app.models:embed",
+        codes=f"{CODES}, 3 memories remain",
+    ),
+)
+def copy_memories(  # noqa: PLR0913  one keyword per option
     *,
     from_model: FromModel = None,
     embed: Embed = None,
@@ -168,6 +196,7 @@ def copy_memories(
         bool, typer.Option("--dry-run", help="Only count the memories; copy nothing.")
     ] = False,
     batch_size: Annotated[int, typer.Option(help="Memories in a batch.", min=1, max=10_000)] = 100,
+    as_json: AsJson = False,
 ) -> None:
     """Copy the memories of all users into the model AGENTROWS_MEMORY_MODEL.
 
@@ -196,7 +225,12 @@ def copy_memories(
         )
 
     report = _run(_with_client(dsn, settings, copy), progress, COPY_STOPPED)
-    _print_copy(report, model)
+    if as_json:
+        print_json(report)
+    else:
+        _print_copy(report, model)
+    if not (report.is_dry_run or report.is_complete):
+        raise typer.Exit(INCOMPLETE)
 
 
 async def _with_client(
@@ -214,14 +248,13 @@ async def _with_client(
 
 
 def _print_copy(report: MemoryCopyReport, model: str) -> None:
-    """Print the numbers of memories; exit with 3 if some remain."""
+    """Print the numbers of memories."""
     if report.is_dry_run:
         typer.echo(f"would copy {report.remaining:,} memories to the model {model}")
         return
     typer.echo(f"copied {report.copied:,} memories to the model {model}")
     if not report.is_complete:
         typer.echo(f"{report.remaining:,} remain; the same command continues")
-        raise typer.Exit(INCOMPLETE)
 
 
 def _import_embed(spec: str) -> Callable[[list[str]], Awaitable[Sequence[Any]]]:

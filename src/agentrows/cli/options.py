@@ -20,7 +20,7 @@ from agentrows.db.connect import wait_until_ready
 from agentrows.db.embedded import is_embedded, start_embedded
 from agentrows.errors import ConfigError, InvalidTrack, MigrationError
 from agentrows.migrate import ROW_SECURITY, Migrator, Track, builtin_tracks
-from agentrows.migrate.migrator import LONGEST_TIMEOUT_S
+from agentrows.migrate.arguments import LONGEST_TIMEOUT_S
 from agentrows.named_objects import import_object
 
 if TYPE_CHECKING:
@@ -96,6 +96,22 @@ DdlLockTimeout = Annotated[
     ),
 ]
 
+StatementTimeout = Annotated[
+    float | None,
+    typer.Option(
+        help="Seconds that a statement may run, a build of an index included. The default is the "
+        "limit in the DSN, or none.",
+        min=0.001,
+        max=LONGEST_TIMEOUT_S,
+        callback=check_finite,
+        show_default=False,
+    ),
+]
+OneTrack = Annotated[
+    str | None, typer.Option("--track", help="Only this track.", show_default=False)
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before tables with rows are dropped.")]
+
 
 def on_database(  # noqa: PLR0913  one keyword per option
     act: Callable[[Migrator], Awaitable[T]],
@@ -105,6 +121,7 @@ def on_database(  # noqa: PLR0913  one keyword per option
     track: str | None = None,
     lock_timeout_s: float = 60.0,
     ddl_lock_timeout_s: float = 5.0,
+    statement_timeout_s: float | None = None,
     waits: bool = False,
 ) -> T:
     """Call a method of a migrator that has the options of a command; return the result.
@@ -123,6 +140,7 @@ def on_database(  # noqa: PLR0913  one keyword per option
             password=password,
             lock_timeout_s=lock_timeout_s,
             ddl_lock_timeout_s=ddl_lock_timeout_s,
+            statement_timeout_s=statement_timeout_s,
             on_progress=progress.report,
         )
         return await act(migrator)

@@ -8,17 +8,20 @@ import dataclasses
 import itertools
 import sys
 import time
+from datetime import UTC
 from typing import TYPE_CHECKING, Final
 
 import typer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from agentrows.migrate import (
         Checkup,
         Difference,
         FileRun,
+        HistoryEntry,
         PlannedFile,
         Report,
         Status,
@@ -95,6 +98,58 @@ def print_plan(files: Sequence[PlannedFile]) -> None:
     print_table(("file", "how"), [(planned.file, _describe(planned)) for planned in files])
 
 
+def print_sql(files: Sequence[PlannedFile]) -> None:
+    """Print the text of the files that a run would execute, each under a line with its name."""
+    for number, planned in enumerate(files):
+        typer.echo(f"{chr(10) * (number > 0)}-- {planned.file}: {_describe(planned)}")
+        typer.echo((planned.sql or "").rstrip("\n"))
+    if not files:
+        typer.echo(f"-- {NOTHING_TO_DO}")
+
+
+def print_history(entries: Sequence[HistoryEntry]) -> None:
+    """Print the moves of the tracks.
+
+    The start of a file is left out if a later move of its track follows. On a terminal the role and
+    the tool have a line of their own, above the moves that they made.
+    """
+    last_of_track = {entry.track: number for number, entry in enumerate(entries)}
+    entries = [
+        entry
+        for number, entry in enumerate(entries)
+        if entry.outcome != "started" or number == last_of_track[entry.track]
+    ]
+    if not is_terminal():
+        print_table(
+            ("time", "took", "move", "role", "tool"),
+            [(*_describe_move(entry), entry.role or "-", entry.tool) for entry in entries],
+        )
+        return
+    last: tuple[str | None, str] | None = None
+    for entry in entries:
+        if (entry.role, entry.tool) != last:
+            last = entry.role, entry.tool
+            typer.echo(f"{f'{entry.role}, ' if entry.role else ''}{entry.tool}:")
+        time_, took, move = _describe_move(entry)
+        typer.echo(f"{time_:16}  {took:>8}  {move}")
+    if not entries:
+        typer.echo("no history")
+
+
+def _describe_move(entry: HistoryEntry) -> tuple[str, str, str]:
+    moment = "not recorded yet" if entry.finished_at is None else _format_time(entry.finished_at)
+    took = "-" if entry.duration_s is None else f"{entry.duration_s:.2f} s"
+    if entry.file is None:
+        how = "forced" if entry.outcome == "forced" else entry.direction
+        return moment, took, f"{entry.track} to {entry.version}, {how}"
+    is_usual = entry.outcome == "applied"
+    return moment, took, entry.file if is_usual else f"{entry.file} {entry.outcome}"
+
+
+def _format_time(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}"
+
+
 def print_dry_run(report: Report) -> None:
     """Print the duration of each file of a dry run."""
     rows = [(run.file, f"{run.duration_s or 0:.3f} s") for run in report.files]
@@ -156,13 +211,18 @@ def _describe_growth(checkup: Checkup) -> list[tuple[str, str, str]]:
     return rows
 
 
+def is_terminal() -> bool:
+    """Return whether stdout is a terminal."""
+    return sys.stdout is not None and sys.stdout.isatty()  # pyright: ignore[reportUnnecessaryComparison]
+
+
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print aligned columns to a terminal, and lines with tabs to everything else.
 
     No cell is cut: a terminal that is too narrow wraps the lines.
     """
     lines = [head, *rows]
-    if sys.stdout is None or not sys.stdout.isatty():
+    if not is_terminal():
         for line in lines:
             typer.echo("\t".join(line))
         return
@@ -188,10 +248,10 @@ def _differences(differences: Sequence[Difference]) -> list[tuple[str, str]]:
 
 
 def _describe(planned: PlannedFile) -> str:
-    parts: list[str] = [planned.direction]
+    parts: list[str] = []
     parts += ["again, because an earlier run stopped in it"] * planned.heals
     parts += ["again, because an object that it creates is missing"] * planned.rebuilds
-    parts += ["without a transaction"] * (not planned.in_transaction)
+    parts += ["in a transaction" if planned.in_transaction else "no transaction"]
     parts += ["optional"] * planned.optional
     return ", ".join(parts)
 
@@ -211,13 +271,3 @@ def _state(track: TrackStatus) -> str:
     }
     state = ", ".join(text for text, applies in conditions.items() if applies) or "current"
     return f"{state} (moved by another tool)" if track.moved_by == "another tool" else state
-
-
-def to_json(status: Status) -> dict[str, object]:
-    """Return a status as values of JSON, for a program."""
-    return {
-        "is_current": status.is_current,
-        "tracks": [
-            {**dataclasses.asdict(track), "is_ahead": track.is_ahead} for track in status.tracks
-        ],
-    }

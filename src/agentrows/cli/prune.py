@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Final, get_args
 
 import typer
 
-from agentrows.cli.options import Interrupted, check_finite, run_until_signal
+from agentrows.cli.help_texts import describe_use
+from agentrows.cli.json_output import print_json
+from agentrows.cli.options import AsJson, Interrupted, check_finite, run_until_signal
 from agentrows.cli.output import FIRST_TICK_S, LONGEST_TICK_S, print_table
 from agentrows.config import Settings
 
@@ -20,6 +22,11 @@ if TYPE_CHECKING:
     from agentrows import PostgresClient, PruneProgress, PruneReport, PruneTable
 
 INCOMPLETE: Final = 3
+USE: Final = describe_use(
+    "agentrows prune --older-than 90d --dry-run",
+    "agentrows prune --older-than 90d --tables session,event --time-limit 3600",
+    codes="0 done, 1 failed, 2 wrong usage, 3 ended by a limit, 130 stopped by Ctrl-C",
+)
 LONGEST_STATEMENT_S: Final = 3600.0
 """The time limit of a statement: a dry run counts the rows of whole tables."""
 STOPPED: Final = (
@@ -133,6 +140,7 @@ def prune_rows(  # noqa: PLR0913  one argument per option
     batch_size: BatchSize = 1000,
     max_rows: MaxRows = None,
     time_limit: TimeLimit = None,
+    as_json: AsJson = False,
 ) -> None:
     """Remove the rows that are old, expired or marked as deleted.
 
@@ -160,7 +168,10 @@ def prune_rows(  # noqa: PLR0913  one argument per option
         )
 
     report = _run_on_client(dsn, prune, progress)
-    _print_report(report)
+    if as_json:
+        print_json(report)
+    else:
+        _print_report(report)
     if not report.is_complete:
         raise typer.Exit(INCOMPLETE)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
+from agentrows.cli.documents import StatsDocument
 from agentrows.cli.help_texts import describe_use
 from agentrows.cli.json_output import print_json
 from agentrows.cli.options import AsJson, run_until_signal
@@ -39,7 +40,7 @@ def show_stats(dsn: Target = None, *, as_json: AsJson = False) -> None:
     """
     tables = run_until_signal(_read_stats(dsn), Progress())
     if as_json:
-        print_json({"tables": tables})
+        print_json(StatsDocument(tables))
     else:
         _print_stats(tables, datetime.now(UTC))
 

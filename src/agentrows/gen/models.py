@@ -1382,7 +1382,10 @@ class TableStats(BaseModel):
         description="The index from which `oldest_row` is read; None without one.",
     )
     oldest_row: dt.datetime | None = Field(
-        description="The time of the last write of the oldest row; None if there is no such index, no row with a time, or no right to read the table.",
+        description=(
+            "The time of the last write of the oldest row; None if there is no such index, no row "
+            "with a time, or no right to read the table."
+        ),
     )
 
 

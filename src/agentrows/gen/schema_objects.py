@@ -10,16 +10,6 @@ from .dbtx import DBTX, reader
 
 __all__ = ["LIST_SCHEMA_OBJECTS", "list_schema_objects"]
 
-_SCHEMA_OBJECT_COLUMNS: Final = (
-    "schema_name",
-    "table_name",
-    "kind",
-    "name",
-    "definition",
-    "is_valid",
-)
-_READ_SCHEMA_OBJECT: Final = reader(models.SchemaObject, _SCHEMA_OBJECT_COLUMNS)
-
 LIST_SCHEMA_OBJECTS: Final = r"""-- name: ListSchemaObjects :many
 WITH listed AS (
     SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.reloptions, c.reltoastrelid,
@@ -157,17 +147,24 @@ SELECT
 FROM listed AS t
 JOIN pg_catalog.pg_policy AS p ON p.polrelid = t.oid
 UNION ALL
-SELECT t.nspname::text, t.relname::text, 'row security'::text, f.flag::text, 'on'::text, (true)::boolean
+SELECT t.nspname::text, t.relname::text, 'row security'::text, f.flag::text, 'on'::text,
+    (true)::boolean
 FROM listed AS t
 CROSS JOIN LATERAL (
     VALUES ('enabled', t.relrowsecurity), ('forced', t.relforcerowsecurity)
 ) AS f (flag, is_on)
 WHERE f.is_on
 UNION ALL
-SELECT n.nspname::text, ''::text, 'extension'::text, e.extname::text, e.extversion::text, (true)::boolean
+SELECT n.nspname::text, ''::text, 'extension'::text, e.extname::text, e.extversion::text,
+    (true)::boolean
 FROM pg_catalog.pg_extension AS e
 JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace
 ORDER BY 1, 2, 3, 4"""
+
+_read_schema_object: Final = reader(
+    models.SchemaObject,
+    ("schema_name", "table_name", "kind", "name", "definition", "is_valid"),
+)
 
 
 async def list_schema_objects(
@@ -177,11 +174,12 @@ async def list_schema_objects(
     schemas: Sequence[str],
     tables: Sequence[str],
 ) -> list[models.SchemaObject]:
-    """Return the definitions of tables with these names, of their parts, and of every extension.
+    """Return the definitions of tables with these names, of their parts, and of every
+    extension.
 
     Kinds are table, column, constraint, index, setting, policy, row security and extension. The
     index of a constraint is part of the constraint. An extension has its schema and no table. The
     server locks tables to write their expressions: it waits at most 2 s for each.
     """
     rows = await db.fetch(LIST_SCHEMA_OBJECTS, schemas, tables)
-    return [_READ_SCHEMA_OBJECT(row) for row in rows]
+    return [_read_schema_object(row) for row in rows]

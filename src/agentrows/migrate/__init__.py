@@ -10,6 +10,8 @@ from __future__ import annotations
 from agentrows.migrate.builtin import ROW_SECURITY, builtin_tracks
 from agentrows.migrate.differences import Difference
 from agentrows.migrate.doctor import Checkup, TrackCheckup
+from agentrows.migrate.history import HistoryEntry
+from agentrows.migrate.losses import Loss
 from agentrows.migrate.migrator import Migrator
 from agentrows.migrate.report import (
     FileRun,
@@ -27,6 +29,8 @@ __all__ = [
     "Checkup",
     "Difference",
     "FileRun",
+    "HistoryEntry",
+    "Loss",
     "MigrationContext",
     "MigrationRunner",
     "Migrator",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from agentrows.errors import MigrationError
 from agentrows.gen.table_stats import find_dead_rows, find_long_threads
@@ -69,6 +69,20 @@ class TrackCheckup:
         return not (dirty or self.problem or self.differences)
 
 
+class InvalidIndex(NamedTuple):
+    """An INVALID index, with its schema, and its table."""
+
+    name: str
+    table: str
+
+
+class UnindexedMemories(NamedTuple):
+    """An estimate of the memories with a number of dimensions, which have no valid index."""
+
+    dimensions: int
+    memories: int
+
+
 @dataclass(frozen=True, slots=True)
 class Checkup:
     """The result of the checks of a database; each INVALID index comes with its table.
@@ -81,8 +95,8 @@ class Checkup:
     """
 
     tracks: tuple[TrackCheckup, ...]
-    invalid_indexes: tuple[tuple[str, str], ...]
-    unindexed_memories: tuple[tuple[int, int], ...] = ()
+    invalid_indexes: tuple[InvalidIndex, ...]
+    unindexed_memories: tuple[UnindexedMemories, ...] = ()
     dead_rows: tuple[DeadRows, ...] = ()
     long_threads: tuple[LongThreads, ...] = ()
 
@@ -100,7 +114,8 @@ async def check_tracks(db: asyncpg.Connection, loaded: Sequence[LoadedTrack]) ->
     schemas = sorted({names.schema for names in names_per_track})
     invalid = await index_catalog.find_invalid_in_schemas(db, schemas)
     pairs = list(zip(loaded, tables, strict=True))
-    differences = await read_differences(db, [_applied(*pair) for pair in pairs])
+    applied = [_applied(known, content) for known, content in pairs]
+    differences = await read_differences(db, applied)
     statuses = _describe_readable(pairs)
     checkups = [
         _check_track(known, content, statuses, differences[known.track.name])
@@ -114,8 +129,10 @@ async def check_tracks(db: asyncpg.Connection, loaded: Sequence[LoadedTrack]) ->
     ]
     return Checkup(
         tracks=tuple(with_holders),
-        invalid_indexes=tuple(invalid),
-        unindexed_memories=await find_unindexed_memories(db),
+        invalid_indexes=tuple(InvalidIndex(*index) for index in invalid),
+        unindexed_memories=tuple(
+            UnindexedMemories(*pair) for pair in await find_unindexed_memories(db)
+        ),
         dead_rows=tuple(await find_dead_rows(db, schemas=schemas)),
         long_threads=tuple(await find_long_threads(db, schemas=schemas)),
     )
@@ -128,21 +145,19 @@ async def plan_files(
     track: str | None = None,
     target: int | None = None,
 ) -> tuple[PlannedFile, ...]:
-    """Return the files that `up` would run now, or `goto` with a track and a target, in order."""
+    """Return the files that `up` would run now, or `goto` with a track and a target, in order.
+
+    With a track alone: those of `up` for this track.
+    """
     session = await server.read_session(db)
     states = await read_states(db, loaded, session)
-    is_up = track is None and target is None
-    differences = await read_differences(db, [s.applied for s in states]) if is_up else {}
-    works = schedule(
-        [
-            decide(state, target)
-            for state in states
-            if track is None or state.known.track.name == track
-        ]
-    )
+    chosen = [state for state in states if track in (None, state.known.track.name)]
+    is_up = target is None
+    differences = await read_differences(db, [s.applied for s in chosen]) if is_up else {}
+    works = schedule([decide(state, target) for state in chosen])
     order = [(work.state, step) for work in works for step in work.steps_in_run]
     order += [(work.state, step) for work in works for step in work.steps_after_commit]
-    rebuilds = select_rebuilds(states, differences) if is_up else []
+    rebuilds = select_rebuilds(chosen, differences) if is_up else []
     order += [(rebuild.state, rebuild.step) for rebuild in rebuilds]
     required = {status.name: status.required for status in describe_all(states)}
     return tuple(_plan_file(state.known, step, required) for state, step in order)

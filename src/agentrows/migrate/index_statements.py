@@ -103,6 +103,25 @@ def altered_tables(file: File) -> tuple[str, ...]:
     return tuple(dict.fromkeys(tables))
 
 
+def dropped_objects(file: File) -> tuple[tuple[str, str | None], ...]:
+    """Return the tables that a file drops, and the columns, each with its table as it is written.
+
+    A table has None for its column.
+    """
+    dropped: list[tuple[str, str | None]] = []
+    for words in _statements(file.sql):
+        names = [word for word in words[2:] if word not in NOT_NAMES]
+        if words[:2] == ["drop", "table"]:
+            dropped += [(name, None) for name in names]
+        elif words[:2] == ["alter", "table"] and names:
+            dropped += [
+                (names[0], unqualified(names[number + 2]))
+                for number, word in enumerate(names[:-2])
+                if [word, names[number + 1]] == ["drop", "column"]
+            ]
+    return tuple(dict.fromkeys(dropped))
+
+
 def settings_after(files: Iterable[File]) -> set[tuple[str, str]]:
     """Return the storage settings that exist after these files, each as table and setting.
 

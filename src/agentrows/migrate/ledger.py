@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import asyncpg
 
     from agentrows.db.sources import Connection
-    from agentrows.migrate.plan import Step
+    from agentrows.migrate.plan import Direction, Step
 
 TRACKING_SHAPE: Final = {"version": "bigint", "dirty": "boolean"}
 
@@ -69,6 +69,11 @@ _CREATE_HISTORY: Final = """
         library_version text NOT NULL
     )
 """
+_HISTORY: Final = """
+    SELECT {number} AS track, id AS position, version, direction, outcome, file, started_at,
+        finished_at, duration_s, applied_by, library_version
+    FROM {history}
+"""
 _ENTER: Final = """
     INSERT INTO {history} (
         version, direction, outcome, file, sha256,
@@ -101,6 +106,21 @@ class TableNames:
     def history_table(self) -> str:
         """The history table's bare name."""
         return f"{self.table}_history"
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRow:
+    """A row of a history table."""
+
+    version: int
+    direction: Direction
+    outcome: str
+    file: str | None
+    started_at: datetime | None
+    finished_at: datetime
+    duration_s: float | None
+    applied_by: str
+    library_version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +213,20 @@ async def read_all(
         )
         for number, names in enumerate(names_per_track)
     )
+
+
+async def read_history(
+    db: Connection, names_per_track: Sequence[TableNames]
+) -> list[tuple[int, HistoryRow]]:
+    """Return the rows of these histories, in order, each with the number of its track."""
+    columns = await _columns(db, names_per_track)
+    parts = [
+        _with_names(names, _HISTORY).replace("{number}", str(number))
+        for number, names in enumerate(names_per_track)
+        if (names.schema, names.history_table) in columns
+    ]
+    lines = await db.fetch(" UNION ALL ".join(parts) + " ORDER BY 1, 2") if parts else []
+    return [(number, HistoryRow(*row)) for number, _, *row in lines]
 
 
 async def create_tables(db: asyncpg.Connection, names: TableNames) -> None:

@@ -7,15 +7,18 @@ golang-migrate. A failure is a plain ROLLBACK: no down file runs, and the rows a
 from __future__ import annotations
 
 import contextlib
-import math
 from dataclasses import KW_ONLY, dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final, get_args
 
 from agentrows.errors import AgentRowsError, InvalidValue, MigrationError
 from agentrows.migrate import doctor as checkups
 from agentrows.migrate import ledger, relations
+from agentrows.migrate.arguments import check_count, check_integer, check_timeout
 from agentrows.migrate.file_watch import Watcher
+from agentrows.migrate.history import HistoryEntry, read_history
 from agentrows.migrate.lock import hold_locks, lock_ids
+from agentrows.migrate.losses import Loss, find_losses
 from agentrows.migrate.plan import NOTHING, Row, version_in
 from agentrows.migrate.privileges import changed_tables
 from agentrows.migrate.report import FileRun, Options, Report, Transactions
@@ -30,7 +33,7 @@ from agentrows.migrate.verify import (
     refuse_broken,
     refuse_changed,
 )
-from agentrows.migrate.work import TrackWork, decide
+from agentrows.migrate.work import TrackWork, decide, select_work
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -42,8 +45,6 @@ if TYPE_CHECKING:
 
 SMALL_TABLES: Final = 8 * 1024 * 1024
 """Bytes of the tables up to which `apply` builds their optional indexes itself."""
-LONGEST_TIMEOUT_S: Final = 2_000_000.0
-"""PostgreSQL stores a timeout as a 32-bit number of milliseconds, which is 24 days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,9 @@ class Migrator:
     `tracks` are `builtin_tracks()`, then the application's own. `password` is called for each
     connection and has precedence over the password in the DSN. A run waits up to `lock_timeout_s`
     for another runner (0: not at all), and each statement up to `ddl_lock_timeout_s` for a table
-    in use. `on_progress` is called when a file starts and when it is done, again in each retry.
+    in use. `statement_timeout_s` limits each statement of a run, builds of indexes included; None
+    is the limit of the DSN, or none. `on_progress` is called when a file starts and when it is
+    done, again in each retry.
 
     Each method opens a connection of its own and closes it.
 
@@ -68,6 +71,7 @@ class Migrator:
     password: Password | None = field(default=None, repr=False)
     lock_timeout_s: float = 60.0
     ddl_lock_timeout_s: float = 5.0
+    statement_timeout_s: float | None = None
     on_progress: OnProgress | None = None
 
     def __post_init__(self) -> None:
@@ -82,12 +86,20 @@ class Migrator:
         for name, function in (("password", self.password), ("on_progress", self.on_progress)):
             if not (function is None or callable(function)):
                 raise InvalidValue(f"{name} must be a function")
-        _check_timeout("lock_timeout_s", self.lock_timeout_s, shortest=0.0)
+        check_timeout("lock_timeout_s", self.lock_timeout_s, shortest=0.0)
         # The server takes 0 for no limit at all.
-        _check_timeout("ddl_lock_timeout_s", self.ddl_lock_timeout_s, shortest=0.001)
+        check_timeout("ddl_lock_timeout_s", self.ddl_lock_timeout_s, shortest=0.001)
+        if self.statement_timeout_s is not None:
+            check_timeout("statement_timeout_s", self.statement_timeout_s, shortest=0.001)
 
-    async def up(self, *, transaction: Transactions = "run") -> Report:
-        """Apply every pending file of every track, in one transaction.
+    async def up(
+        self,
+        *,
+        transaction: Transactions = "run",
+        track: str | None = None,
+        max_steps: int | None = None,
+    ) -> Report:
+        """Apply every pending file of every track, or of one, in one transaction.
 
         With `transaction="file"` each file has its own: the tables of a large database are not
         locked from the first file to the last, and a run that fails leaves the files before it
@@ -98,7 +110,8 @@ class Migrator:
         library's own tracks, or an optional one of another track, is run again last if an object is
         missing that it creates. If a table is in use for
         longer than `ddl_lock_timeout_s`, the transaction is rolled back and tried again, five
-        times in all.
+        times in all. With `max_steps` the run ends after this number of files, and no applied file
+        is run again.
 
         Raises:
             InvalidValue, InvalidTrack, ConfigError, Unavailable, LockTimeout: nothing was done.
@@ -108,9 +121,16 @@ class Migrator:
         """
         if transaction not in get_args(Transactions):
             raise InvalidValue(f"transaction must be 'run' or 'file', got {transaction!r}")
-        options = replace(self._options, transaction=transaction, rebuilds=True)
-        async with self._run(load_all(self.tracks), options) as run:
-            return await run.execute(_decide_all)
+        if max_steps is not None:
+            check_count("max_steps", max_steps)
+        loaded = load_all(self.tracks)
+        if track is not None:
+            get_track(loaded, track)
+        options = replace(
+            self._options, transaction=transaction, rebuilds=max_steps is None, only_track=track
+        )
+        async with self._run(loaded, options) as run:
+            return await run.execute(partial(select_work, track=track, max_steps=max_steps))
 
     async def apply(self) -> Report:
         """Apply the required files, unless another tool migrates this database.
@@ -161,7 +181,7 @@ class Migrator:
         Raises the errors of `up`.
         """
         async with self._run(load_all(self.tracks), replace(self._options, is_dry=True)) as run:
-            return await run.execute(_decide_all)
+            return await run.execute(select_work)
 
     async def goto(self, track: str, version: int) -> Report:
         """Move one track up or down to a version, in one transaction; 0 rolls back every file.
@@ -172,7 +192,7 @@ class Migrator:
             Also the errors of `up`.
 
         """
-        _check_integer("version", version)
+        check_integer("version", version)
         loaded = load_all(self.tracks)
         known = get_track(loaded, track)
         async with self._run(loaded, self._options) as run:
@@ -186,7 +206,7 @@ class Migrator:
         Rows in dropped tables are lost. Raises the errors of `goto`, also if fewer than `count`
         versions are applied.
         """
-        _check_integer("count", count)
+        check_integer("count", count)
         loaded = load_all(self.tracks)
         known = get_track(loaded, track)
 
@@ -211,7 +231,7 @@ class Migrator:
             Also the errors of `up`.
 
         """
-        _check_integer("version", version)
+        check_integer("version", version)
         loaded = load_all(self.tracks)
         known = get_track(loaded, track)
         if not 0 <= version <= known.newest:
@@ -270,7 +290,7 @@ class Migrator:
     ) -> tuple[PlannedFile, ...]:
         """Return the files that `up` would run now, in order. This only reads.
 
-        With a track and a target: the files that `goto` would run.
+        With a track: those of this track; with a target too: the files that `goto` would run.
 
         Raises:
             InvalidTrack: the files are malformed, or no track has this name.
@@ -279,12 +299,38 @@ class Migrator:
 
         """
         if target is not None:
-            _check_integer("target", target)
+            check_integer("target", target)
         loaded = load_all(self.tracks)
         if track is not None:
             get_track(loaded, track)
         async with open_connection(self.dsn, self.password) as db:
             return await checkups.plan_files(db, loaded, track=track, target=target)
+
+    async def history(self, track: str | None = None) -> tuple[HistoryEntry, ...]:
+        """Return the moves of every track, or of one, oldest first. This only reads.
+
+        Raises:
+            InvalidTrack: the files are malformed, or no track has this name.
+            MigrationError: a tracking table is not golang-migrate's.
+            Unavailable, ConfigError: the connection failed, or the role cannot read a history.
+
+        """
+        loaded = load_all(self.tracks)
+        if track is not None:
+            get_track(loaded, track)
+        async with open_connection(self.dsn, self.password) as db:
+            return await read_history(db, loaded, track=track)
+
+    async def find_losses(
+        self, track: str, *, version: int | None = None, count: int = 1
+    ) -> tuple[Loss, ...]:
+        """Return the tables with rows that `goto` or `down` would drop. This only reads.
+
+        Without a version they are those of `down` by `count` versions. Raises the errors of `plan`.
+        """
+        known = get_track(load_all(self.tracks), track)
+        async with open_connection(self.dsn, self.password) as db:
+            return await find_losses(db, known, version=version, count=count)
 
     async def doctor(self) -> Checkup:
         """Check every track; a problem is in the result and raises no error. This only reads.
@@ -300,7 +346,12 @@ class Migrator:
 
     @property
     def _options(self) -> Options:
-        return Options(self.lock_timeout_s, self.ddl_lock_timeout_s, self.on_progress)
+        return Options(
+            self.lock_timeout_s,
+            self.ddl_lock_timeout_s,
+            self.on_progress,
+            statement_timeout_s=self.statement_timeout_s,
+        )
 
     async def _apply_required(
         self, loaded: Sequence[LoadedTrack], required: Mapping[str, int]
@@ -327,33 +378,19 @@ class Migrator:
             ]
             if await relations.total_size(run.db, changed_tables(pending)) > SMALL_TABLES:
                 return ()
-            return (await run.execute(_decide_all)).files
+            return (await run.execute(select_work)).files
 
     @contextlib.asynccontextmanager
     async def _run(self, loaded: Sequence[LoadedTrack], options: Options) -> AsyncGenerator[Run]:
         """Connect and lock all these tracks for a block."""
         async with open_connection(self.dsn, self.password) as db:
-            own, session = await OwnSession.start(db, lock_timeout_s=options.ddl_lock_timeout_s)
+            own, session = await OwnSession.start(
+                db,
+                lock_timeout_s=options.ddl_lock_timeout_s,
+                statement_timeout_s=options.statement_timeout_s,
+            )
             names_per_track = resolve_table_names([track.track for track in loaded], session)
             ids = lock_ids(session.database, names_per_track)
             watcher = Watcher(db, self.dsn, self.password, session, options.ddl_lock_timeout_s)
             async with hold_locks(db, ids, timeout_s=options.lock_timeout_s) as held:
                 yield Run(db, loaded, session, options, held, own, watcher)
-
-
-def _decide_all(states: Sequence[State]) -> Sequence[TrackWork]:
-    return [decide(state) for state in states]
-
-
-def _check_timeout(name: str, value: float, *, shortest: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidValue(f"{name} must be a number of seconds, not {type(value).__name__}")
-    if not (math.isfinite(value) and shortest <= value <= LONGEST_TIMEOUT_S):
-        raise InvalidValue(
-            f"{name} must be from {shortest:g} to {LONGEST_TIMEOUT_S:.0f} seconds, got {value}"
-        )
-
-
-def _check_integer(name: str, value: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidValue(f"{name} must be an integer, not {type(value).__name__}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from agentrows.migrate.server import fetch_one
+from agentrows.migrate.server import fetch_one, quote
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,6 +80,12 @@ _ORM_TABLES: Final = """
 _RENUMBERED_FEEDBACK: Final = "SELECT count(*) - count(DISTINCT id) FROM feedback"
 
 
+_IS_TABLE: Final = """
+    SELECT count(*) > 0 FROM pg_catalog.pg_class
+    WHERE oid = to_regclass($1) AND relkind IN ('r', 'p')
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class OrmTables:
     """Properties of the tables that an ORM made before the first migration."""
@@ -103,6 +109,16 @@ async def read_objects(
 async def total_size(db: Connection, tables: Sequence[tuple[str, str]]) -> int:
     """Return the size of these tables together in bytes, without their indexes."""
     return int(await db.fetchval(_SIZE_OF, *_columns(tables)))
+
+
+async def has_rows(db: Connection, schema: str, table: str) -> bool:
+    """Return whether a table exists and has a row; also if this role cannot read it."""
+    name = f"{quote(schema)}.{quote(table)}"
+    if not await db.fetchval(_IS_TABLE, name):
+        return False
+    if not await db.fetchval("SELECT has_table_privilege($1, 'SELECT')", name):
+        return True
+    return bool(await db.fetchval(f"SELECT EXISTS (SELECT FROM {name})"))  # noqa: S608  quoted
 
 
 async def find_not_owned(

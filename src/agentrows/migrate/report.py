@@ -41,7 +41,7 @@ class PlannedFile:
     """A file that a run would execute.
 
     `heals`: an earlier run left it half applied. `rebuilds`: an object that it creates is missing.
-    `optional`: a service that starts does not wait for it.
+    `optional`: a service that starts does not wait for it. `sql`: the text of the file.
     """
 
     track: str
@@ -51,6 +51,7 @@ class PlannedFile:
     in_transaction: bool
     optional: bool = False
     rebuilds: bool = False
+    sql: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_step(cls, track: Track, step: Step, *, optional: bool = False) -> PlannedFile:
@@ -63,6 +64,7 @@ class PlannedFile:
             in_transaction=step.file.no_transaction is None,
             optional=optional,
             rebuilds=step.rebuilds,
+            sql=step.file.sql,
         )
 
 
@@ -89,8 +91,11 @@ class Options:
     on_progress: OnProgress | None
     transaction: Transactions = "run"
     is_dry: bool = False
+    statement_timeout_s: float | None = None
     rebuilds: bool = False
     """Whether applied optional files with missing objects are run again."""
+    only_track: str | None = None
+    """The only track whose files are run again."""
     is_patient: bool = True
     """Whether a concurrent build waits for old transactions, and a blocked file is tried again."""
 

@@ -38,7 +38,7 @@ from agentrows.migrate.messages import (
 from agentrows.migrate.nontransactional import apply_without_transaction
 from agentrows.migrate.plan import Row, Step, version_in
 from agentrows.migrate.privileges import check_privileges
-from agentrows.migrate.rebuilds import find_rebuilds, run_rebuild
+from agentrows.migrate.rebuilds import Rebuild, find_rebuilds, run_rebuild
 from agentrows.migrate.report import FileRun, Report
 from agentrows.migrate.status import State, Status, read_states
 from agentrows.migrate.verify import check_usable, log_ahead
@@ -153,7 +153,7 @@ class Run:
         self, works: Sequence[TrackWork], states: Sequence[State]
     ) -> list[FileRun]:
         """Run the steps after the commit, then the optional files with missing objects."""
-        rebuilds = await find_rebuilds(self.db, states) if self.options.rebuilds else []
+        rebuilds = await self.find_rebuilds(states)
         later = [work for work in works if work.steps_after_commit]
         remaining = {work.state.table_names for work in later} | {
             r.state.table_names for r in rebuilds
@@ -168,11 +168,17 @@ class Run:
         runs = await self.run_nontransactional(later)
         if rebuilds and runs:
             # The history records a rebuild under the version that the track has then.
-            rebuilds = await find_rebuilds(self.db, await self.read())
+            rebuilds = await self.find_rebuilds(await self.read())
         return runs + [
             await self.retry_while_blocked(partial(run_rebuild, self, rebuild))
             for rebuild in rebuilds
         ]
+
+    async def find_rebuilds(self, states: Sequence[State]) -> list[Rebuild]:
+        """Return the optional files to run again, if the options ask for that."""
+        only = self.options.only_track
+        chosen = [state for state in states if only in (None, state.known.track.name)]
+        return await find_rebuilds(self.db, chosen) if self.options.rebuilds else []
 
     async def run_nontransactional(self, works: Sequence[TrackWork]) -> list[FileRun]:
         """Run the files that allow no transaction, and the files after them, one by one."""

@@ -16,7 +16,7 @@ from agentrows.migrate.messages import DRIVER, explain_server_error
 from agentrows.migrate.server import milliseconds
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Collection, Generator
+    from collections.abc import AsyncGenerator, Collection, Generator, Mapping
     from typing import Self
 
     from agentrows.config import Password
@@ -35,18 +35,27 @@ class OwnSession:
     """The session of a run, which has one server process until the end."""
 
     db: asyncpg.Connection
-    lock_timeout: str
+    limits: Mapping[str, str]
     checks_client: bool
 
     @classmethod
-    async def start(cls, db: asyncpg.Connection, *, lock_timeout_s: float) -> tuple[Self, Session]:
+    async def start(
+        cls,
+        db: asyncpg.Connection,
+        *,
+        lock_timeout_s: float,
+        statement_timeout_s: float | None = None,
+    ) -> tuple[Self, Session]:
         """Set the settings of a run; also return the session as it was before.
 
+        Without `statement_timeout_s`, the limit is that of the DSN, or none.
         Raises ConfigError if the connection goes through a pooler.
         """
-        lock_timeout = milliseconds(lock_timeout_s)
+        limits = {"lock_timeout": milliseconds(lock_timeout_s)}
+        if statement_timeout_s is not None:
+            limits["statement_timeout"] = milliseconds(statement_timeout_s)
         try:
-            session, checks_client = await session_sql.start_session(db, lock_timeout=lock_timeout)
+            session, checks_client = await session_sql.start_session(db, limits=limits)
         except (
             asyncpg.InvalidSQLStatementNameError,
             asyncpg.DuplicatePreparedStatementError,
@@ -55,14 +64,14 @@ class OwnSession:
             raise ConfigError(POOLED) from error
         if db.get_server_pid() != session.backend_pid:
             raise ConfigError(POOLED)
-        return cls(db, lock_timeout, checks_client), session
+        return cls(db, limits, checks_client), session
 
     async def clean(self, lock_ids: Collection[int], *, search_path: str) -> None:
         """Remove everything that a file may leave in the session, except the locks of the run."""
         await session_sql.clean(
             self.db,
             search_path=search_path,
-            lock_timeout=self.lock_timeout,
+            limits=self.limits,
             checks_client=self.checks_client,
         )
         await session_sql.unlock_others(self.db, lock_ids)

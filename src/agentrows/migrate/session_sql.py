@@ -10,7 +10,7 @@ from agentrows.db.connect import CHECK_CLIENT
 from agentrows.migrate.server import SESSION_COLUMNS, Session, fetch_one
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
 CHECK_SETTING: Final = "client_connection_check_interval"
 # Time limits of the role or the database are meant for the queries of a service: a longer build of
@@ -28,16 +28,13 @@ _SETTINGS: Final = {
     "client_min_messages": "notice",  # also names the relations that a file skips
     "standard_conforming_strings": "on",
 }
-# A setting in the DSN has the source 'client' and is not changed. `lock_timeout` is an option of
-# the run, and the server has to parse strings as `sql_text` does.
+# A setting in the DSN has the source 'client' and is not changed. Options of the run override it,
+# and the server has to parse strings as `sql_text` does.
 _CONFIGURE: Final = """
     SELECT count(set_config(wanted.name, wanted.value, false))
     FROM (VALUES {values}) AS wanted (name, value)
     JOIN pg_catalog.pg_settings AS setting ON setting.name = wanted.name
-    WHERE {condition} (
-        setting.source <> 'client'
-        OR wanted.name IN ('lock_timeout', 'standard_conforming_strings')
-    )
+    WHERE {condition} (setting.source <> 'client' OR wanted.name IN ({overriding}))
 """
 # DISCARD ALL cannot run in a transaction, and would release the locks of the run.
 _CLEAN: Final = (
@@ -67,7 +64,9 @@ _UNLOCK_OTHERS: Final = f"""
 """
 
 
-async def start_session(db: asyncpg.Connection, *, lock_timeout: str) -> tuple[Session, bool]:
+async def start_session(
+    db: asyncpg.Connection, *, limits: Mapping[str, str]
+) -> tuple[Session, bool]:
     """Read the session and set the settings of a run, except those in the DSN.
 
     Also returns whether the server can end a statement after its client is gone. It cannot if its
@@ -75,17 +74,17 @@ async def start_session(db: asyncpg.Connection, *, lock_timeout: str) -> tuple[S
     search_path exists.
     """
     try:
-        return await _read_and_configure(db, lock_timeout, checks_client=True), True
+        return await _read_and_configure(db, limits, checks_client=True), True
     except asyncpg.InvalidParameterValueError:
-        return await _read_and_configure(db, lock_timeout, checks_client=False), False
+        return await _read_and_configure(db, limits, checks_client=False), False
 
 
 async def _read_and_configure(
-    db: asyncpg.Connection, lock_timeout: str, *, checks_client: bool
+    db: asyncpg.Connection, limits: Mapping[str, str], *, checks_client: bool
 ) -> Session:
     # Settings of a pooler's server process would also apply to its next client.
     is_own_process = "pg_backend_pid() = $1 AND"
-    configure = _configure(lock_timeout, checks_client=checks_client, condition=is_own_process)
+    configure = _configure(limits, checks_client=checks_client, condition=is_own_process)
     *values, _ = await fetch_one(
         db, f"SELECT {SESSION_COLUMNS}, ({configure})", db.get_server_pid()
     )
@@ -93,13 +92,13 @@ async def _read_and_configure(
 
 
 async def clean(
-    db: asyncpg.Connection, *, search_path: str, lock_timeout: str, checks_client: bool
+    db: asyncpg.Connection, *, search_path: str, limits: Mapping[str, str], checks_client: bool
 ) -> None:
     """Reset the settings, the role and the temporary objects of a file; set those of the run.
 
     Possible in a transaction and outside of one.
     """
-    await db.execute(f"{_CLEAN} {_configure(lock_timeout, checks_client=checks_client)}")
+    await db.execute(f"{_CLEAN} {_configure(limits, checks_client=checks_client)}")
     await db.fetchval("SELECT set_config('search_path', $1, false)", search_path)
 
 
@@ -124,9 +123,13 @@ async def unlock_others(db: asyncpg.Connection, lock_ids: Collection[int]) -> No
             pass
 
 
-def _configure(lock_timeout: str, *, checks_client: bool, condition: str = "") -> str:
-    """Return the statement for all settings that this version of the server has."""
-    settings = _SETTINGS | {"lock_timeout": lock_timeout}
+def _configure(limits: Mapping[str, str], *, checks_client: bool, condition: str = "") -> str:
+    """Return the statement for all settings that this version of the server has.
+
+    `limits` are the settings that are options of the run.
+    """
+    settings = {**_SETTINGS, **limits}
     settings |= {CHECK_SETTING: CHECK_CLIENT} if checks_client else {}
     values = ", ".join(f"('{name}', '{value}')" for name, value in settings.items())
-    return _CONFIGURE.format(values=values, condition=condition)
+    overriding = ", ".join(f"'{name}'" for name in ("standard_conforming_strings", *limits))
+    return _CONFIGURE.format(values=values, condition=condition, overriding=overriding)

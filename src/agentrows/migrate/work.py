@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from agentrows.errors import ConfigError, InvalidTrack
+from agentrows.errors import ConfigError, InvalidTrack, MigrationError
 from agentrows.migrate.file_checks import check_statements
 from agentrows.migrate.index_statements import created_indexes
 from agentrows.migrate.plan import Step, check_unchanged, external_move, plan_steps
@@ -80,6 +80,38 @@ def decide(state: State, target: int | None = None, *, required: int | None = No
                 f"({step.file.no_transaction}); golang-migrate runs this track too, so it cannot"
             )
     return TrackWork(state, steps)
+
+
+def select_work(
+    states: Sequence[State], *, track: str | None = None, max_steps: int | None = None
+) -> list[TrackWork]:
+    """Return the work of `up` in every track, or in one, with at most `max_steps` files.
+
+    Raises MigrationError for a single track that comes after another with pending files, and the
+    errors of `decide`.
+    """
+    works = [decide(state) for state in states if track in (None, state.known.track.name)]
+    for state in states:
+        name = state.known.track.name
+        comes_before = track is not None and works[0].state.known.track.after == name
+        if comes_before and works[0].steps and decide(state).steps:
+            raise MigrationError(
+                f"track {track!r} comes after {name!r}, which has pending files: run "
+                f"`agentrows migrate up --track {name}` first"
+            )
+    return works if max_steps is None else take_steps(works, max_steps)
+
+
+def take_steps(works: Sequence[TrackWork], count: int) -> list[TrackWork]:
+    """Return the works with only the first `count` steps of the run, in its order."""
+    scheduled = schedule(works)
+    in_order = [(work, step) for work in scheduled for step in work.steps_in_run]
+    in_order += [(work, step) for work in scheduled for step in work.steps_after_commit]
+    taken = {id(step) for _, step in in_order[:count]}
+    return [
+        replace(work, steps=tuple(step for step in work.steps if id(step) in taken))
+        for work in works
+    ]
 
 
 def schedule(works: Sequence[TrackWork]) -> list[TrackWork]:

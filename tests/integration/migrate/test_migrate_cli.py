@@ -202,8 +202,8 @@ def test_one_track_is_moved_by_down_goto_and_force(
 ) -> None:
     tracks = ("--tracks", "app:TRACKS")
     planned = cli("plan", *tracks).stdout.splitlines()
-    assert planned.index("app/000001_notes.up.sql\tup") < planned.index(
-        "agentrows/000001_agent_created.up.sql\tup, without a transaction, optional"
+    assert planned.index("app/000001_notes.up.sql\tin a transaction") < planned.index(
+        "agentrows/000001_agent_created.up.sql\tno transaction, optional"
     )
     dry = cli("dry-run", *tracks)
     assert dry.stdout.endswith("everything was rolled back\n")
@@ -219,8 +219,14 @@ def test_one_track_is_moved_by_down_goto_and_force(
     assert cli("goto", "0", *app).stdout.startswith("rolled back 1 file in ")
     assert cli("goto", "1", *app).returncode == 0
     assert cli("force", "0", "--track", "app", *tracks).returncode == 0
-    assert "app\tup would run\tapp/000001_notes.up.sql (up)" in cli("doctor", *tracks).stdout
-    assert cli("plan", "--to", "0", "--track", "core").stdout.count(".down.sql\tdown\n") == 7
+    assert (
+        "app\tup would run\tapp/000001_notes.up.sql (in a transaction)"
+        in cli("doctor", *tracks).stdout
+    )
+    assert (
+        cli("plan", "--to", "0", "--track", "core").stdout.count(".down.sql\tin a transaction\n")
+        == 7
+    )
     assert cli("plan", "--to", "0").returncode == 2
     assert cli("down", "1").returncode == 2
     assert cli("down", "0", "--track", "app", *tracks).returncode == 2
@@ -272,9 +278,7 @@ def test_optional_files_that_are_pending_are_no_error_of_verify(
     assert f"agentrows\t16\t{newest}\t{newest - 16} optional, pending\n" in verified.stdout
     assert cli("status", "--check").returncode == 3
     assert cli("doctor").returncode == 0
-    assert "crewai_memory_created.up.sql\tup, without a transaction, optional" in (
-        cli("plan").stdout
-    )
+    assert "crewai_memory_created.up.sql\tno transaction, optional" in (cli("plan").stdout)
     found = json.loads(cli("status", "--json").stdout)["tracks"][2]
     assert (found["required"], found["lacking"]) == (0, [])
 

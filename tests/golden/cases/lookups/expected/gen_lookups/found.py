@@ -143,8 +143,7 @@ SELECT found.*, wanted_.number
 FROM ROWS FROM (unnest($1::shop."Size"[]), unnest($2::"char"[]), unnest($3::text[]))
 WITH ORDINALITY AS wanted_ (arg1, arg2, arg3, number)
 CROSS JOIN LATERAL (
-SELECT id,
-    owner FROM wanted WHERE size = wanted_.arg1 AND grade = wanted_.arg2 AND owner = wanted_.arg3
+SELECT id, owner FROM wanted WHERE size = wanted_.arg1 AND grade = wanted_.arg2 AND owner = wanted_.arg3
 ) AS found"""
 
 _read_find_sized_row: Final = reader(FindSizedRow, ("id", "owner"))
