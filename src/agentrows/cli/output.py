@@ -187,6 +187,7 @@ def print_checkup(checkup: Checkup) -> None:
         result = f"about {number:,} memories of {dimensions} dimensions have none: `{command}`"
         rows.append(("-", "memory index", result))
     rows += _describe_growth(checkup)
+    rows += _describe_rollbacks(checkup)
     print_table(("track", "check", "result"), rows)
     typer.echo("healthy" if checkup.is_healthy else "not healthy")
 
@@ -209,6 +210,23 @@ def _describe_growth(checkup: Checkup) -> list[tuple[str, str, str]]:
         )
         rows.append(("-", "long threads", result))
     return rows
+
+
+def _describe_rollbacks(checkup: Checkup) -> list[tuple[str, str, str]]:
+    """Return a line for each column with policies that stop a rollback."""
+    return [
+        (
+            blocked.track,
+            "roll back",
+            (
+                f"{blocked.file} fails while these policies use {blocked.table}.{blocked.column}: "
+                f"{', '.join(blocked.policies)}. Before anybody, kagent included, rolls "
+                f"{blocked.track} back: `agentrows migrate goto 0 --track rls_vector`, then "
+                "`agentrows migrate goto 0 --track rls`"
+            ),
+        )
+        for blocked in checkup.blocked_rollbacks
+    ]
 
 
 def is_terminal() -> bool:

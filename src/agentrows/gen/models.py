@@ -22,6 +22,7 @@ __all__ = [
     "Checkpoint",
     "CheckpointDigest",
     "CheckpointWrite",
+    "ColumnPolicies",
     "Conversation",
     "CopiedThread",
     "CrewAIFlowState",
@@ -553,6 +554,16 @@ class CheckpointWrite(BaseModel):
     updated_at: dt.datetime | None
     deleted_at: dt.datetime | None = Field(
         description="When the write was deleted; NULL while the row is live.",
+    )
+
+
+class ColumnPolicies(BaseModel):
+    """The policies that use a column."""
+
+    table: str
+    column: str
+    policies: list[str] = Field(
+        description="Each policy with its table, such as `agentrows_owner on task`.",
     )
 
 

@@ -14,6 +14,7 @@ from agentrows.migrate.memory_indexes import find_unindexed_memories
 from agentrows.migrate.missing_objects import Applied
 from agentrows.migrate.rebuilds import select_rebuilds
 from agentrows.migrate.report import PlannedFile
+from agentrows.migrate.rollbacks import BlockedRollback, find_blocked_rollbacks
 from agentrows.migrate.status import (
     State,
     TrackStatus,
@@ -91,7 +92,8 @@ class Checkup:
     agentrows_memory and no valid index, which is a recommendation and no problem.
     `dead_rows`: tables of which more than 30 % of at least 10,000 rows are dead. `long_threads`:
     tables of at least 10,000 checkpoints with more than 50 per thread. Both are warnings, from
-    estimates of the server.
+    estimates of the server. `blocked_rollbacks`: down files that fail while policies exist, which
+    is a warning too.
     """
 
     tracks: tuple[TrackCheckup, ...]
@@ -99,6 +101,7 @@ class Checkup:
     unindexed_memories: tuple[UnindexedMemories, ...] = ()
     dead_rows: tuple[DeadRows, ...] = ()
     long_threads: tuple[LongThreads, ...] = ()
+    blocked_rollbacks: tuple[BlockedRollback, ...] = ()
 
     @property
     def is_healthy(self) -> bool:
@@ -135,6 +138,7 @@ async def check_tracks(db: asyncpg.Connection, loaded: Sequence[LoadedTrack]) ->
         ),
         dead_rows=tuple(await find_dead_rows(db, schemas=schemas)),
         long_threads=tuple(await find_long_threads(db, schemas=schemas)),
+        blocked_rollbacks=await find_blocked_rollbacks(db, applied),
     )
 
 

@@ -6,6 +6,7 @@ import logging
 import re
 from typing import TYPE_CHECKING, Final, get_args
 
+import asyncpg
 import pytest
 import pytest_asyncio
 
@@ -22,8 +23,6 @@ from support.tracks import write_track
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
-
-    import asyncpg
 
     from agentrows.migrate.report import Transactions
 
@@ -216,6 +215,38 @@ async def test_down_below_the_owner_of_tasks_names_the_policies_and_the_cure(
     await Migrator(database, tracks).goto("rls", 0)
     await Migrator(database, tracks).goto("core", 6)
     assert (await Migrator(database, tracks).up()).status.is_current
+
+
+async def test_doctor_names_the_policies_that_stop_a_rollback_of_kagent(
+    database: str, db: asyncpg.Connection
+) -> None:
+    tracks = builtin_tracks(row_security=True)
+    migrator = Migrator(database, tracks)
+    await migrator.up()
+    await db.execute(
+        "CREATE POLICY of_application ON session USING"
+        " (EXISTS (SELECT FROM task WHERE task.user_id = session.user_id))"
+    )
+    down = load_all([CORE])[0].migrations[6].down.sql
+
+    checkup = await migrator.doctor()
+    with pytest.raises(asyncpg.DependentObjectsStillExistError):
+        await db.execute(down)
+
+    (blocked,) = checkup.blocked_rollbacks
+    assert checkup.is_healthy
+    assert (blocked.track, blocked.file) == ("core", "core/000007_task_owner.down.sql")
+    assert (blocked.table, blocked.column) == ("task", "user_id")
+    assert {"agentrows_owner on task", "of_application on session"} <= {*blocked.policies}
+
+    await db.execute("DROP POLICY of_application ON session")
+    await migrator.goto("rls_vector", 0)
+    await migrator.goto("rls", 0)
+    assert (await migrator.doctor()).blocked_rollbacks == ()
+    await db.execute(down)
+    await set_row(db, CORE.table, 6, dirty=False)
+    assert (await migrator.doctor()).blocked_rollbacks == ()
+    assert (await migrator.up()).status.is_current
 
 
 async def test_up_rebuilds_indexes_that_another_tool_dropped_with_tables(
