@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from support.postgres import Server
 
 NOBODYS: Final = {
+    "list_uncovered_tables": "names of tables, without rows",
     "table_stats": "for the operator of the database",
     "list_sessions_for_agent_all_users": "for the operator of an agent",
     "list_app_sessions_all_users": "for the operator of an application",

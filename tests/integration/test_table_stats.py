@@ -149,7 +149,8 @@ def test_command_prints_a_table_and_json(migrated: str, admin: str) -> None:
     assert head == "table\theap\ttoast\tindex\tlive\tdead\tvacuum\toldest"
     assert re.fullmatch(r"lg_checkpoint\t[\d.]+ kB\t[\d.]+ MB\t\d+ kB\t30\t0%\t-\t31 d", first)
     assert re.fullmatch(r"\d+ tables, \S+ [kM]B", last)
-    assert [*document] == ["tables"]
+    assert [*document] == ["tables", "uncovered_tables"]
+    assert document["uncovered_tables"] == []
     assert [*document["tables"][0]] == [
         "name",
         "heap_bytes",
@@ -164,6 +165,24 @@ def test_command_prints_a_table_and_json(migrated: str, admin: str) -> None:
         "oldest_row",
     ]
     assert datetime.fromisoformat(document["tables"][0]["oldest_row"]).tzinfo
+
+
+def test_command_names_the_tables_that_no_export_covers(migrated: str, admin: str) -> None:
+    async def create(db: asyncpg.Connection) -> None:
+        await db.execute(
+            "CREATE TABLE agent_instance (id text, user_id text); CREATE TABLE note (id int);"
+            "CREATE TABLE booking (user_id text)"
+        )
+
+    asyncio.run(on_server(admin, create))
+
+    shown = run_main("stats", AGENTROWS_DATABASE_URL=migrated)
+    document = json.loads(run_main("stats", "--json", AGENTROWS_DATABASE_URL=migrated).out)
+
+    assert shown.out.splitlines()[-1] == (
+        "not covered by export_user and erase_user: agent_instance, booking"
+    )
+    assert document["uncovered_tables"] == ["agent_instance", "booking"]
 
 
 def test_command_on_an_empty_database_lists_no_table(database: str) -> None:

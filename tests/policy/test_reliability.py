@@ -18,6 +18,7 @@ ALL_OF_IT = {
     "_Run",
     "_check_key",
     "_check_owner",
+    "_list_uncovered_tables",
     "choose_isolation",
     "event_pages",
     "find_obstacle",

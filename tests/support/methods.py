@@ -43,6 +43,7 @@ METHODS: Final[dict[str, dict[str, Arguments]]] = {
     "users": {
         "export_user": MIRA,
         "erase_user": MIRA,
+        "list_uncovered_tables": {},
     },
     "agents": {
         "store_agent": {"id": "travel", "type": "BYO"},

@@ -189,6 +189,7 @@ CLIENT_METHODS = [
     "list_tool_servers",
     "list_tools",
     "list_tools_for_server",
+    "list_uncovered_tables",
     "list_write_digests",
     "listen",
     "open",

@@ -52,9 +52,13 @@ class NewFilesDocument:
 
 @dataclass(frozen=True, slots=True)
 class StatsDocument:
-    """The document of `stats`."""
+    """The document of `stats`.
+
+    `uncovered_tables`: tables with a column user_id that export_user and erase_user do not cover.
+    """
 
     tables: Sequence[TableStats]
+    uncovered_tables: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)

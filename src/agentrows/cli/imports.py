@@ -108,13 +108,11 @@ def import_langgraph(
     from agentrows.cli.import_output import ImportBar, print_import  # noqa: PLC0415  rich is slow
 
     owner = _find_owner(user, user_from)
-    settings = _load_settings()
-    source_dsn = _resolve_source()
     progress = ImportBar()
     started = time.perf_counter()
     try:
         with progress:
-            work = _run(settings, dsn, source_dsn, owner, progress, dry_run=dry_run)
+            work = _run(_load_settings(), dsn, _resolve_source(), owner, progress, dry_run=dry_run)
             report = run_until_signal(work, progress)
     except Interrupted:
         raise Interrupted(STOPPED) from None

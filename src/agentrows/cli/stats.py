@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import typer
 
@@ -14,9 +14,6 @@ from agentrows.cli.options import AsJson, run_until_signal
 from agentrows.cli.output import Progress, print_table
 from agentrows.cli.prune import Target  # noqa: TC001  typer reads it when it runs
 from agentrows.config import Settings
-
-if TYPE_CHECKING:
-    from agentrows import TableStats
 
 USE: Final = describe_use(
     "agentrows stats",
@@ -36,25 +33,28 @@ def show_stats(dsn: Target = None, *, as_json: AsJson = False) -> None:
     The columns are the bytes of rows (heap), of large values (toast) and of indexes; the live rows
     and the percentage of dead rows, as the server estimates them; the time since the last VACUUM;
     and the age of the oldest row, if an index begins with its time. The tables are those in the
-    schema of the sessions, also the application's.
+    schema of the sessions, also the application's. The last line names those with a column user_id
+    that export_user and erase_user do not cover.
     """
-    tables = run_until_signal(_read_stats(dsn), Progress())
+    document = run_until_signal(_read_stats(dsn), Progress())
     if as_json:
-        print_json(StatsDocument(tables))
+        print_json(document)
     else:
-        _print_stats(tables, datetime.now(UTC))
+        _print_stats(document, datetime.now(UTC))
 
 
-async def _read_stats(dsn: str | None) -> list[TableStats]:
+async def _read_stats(dsn: str | None) -> StatsDocument:
     from agentrows import PostgresClient  # noqa: PLC0415  slow to import
 
     # Sizes need no codec, and the database may lack pgvector.
     settings = Settings.load().model_copy(update={"vector_enabled": False})
     async with PostgresClient.open(dsn, settings=settings, migrations="off") as client:
-        return await client.table_stats()
+        tables = await client.table_stats()
+        return StatsDocument(tables, await client.list_uncovered_tables() if tables else [])
 
 
-def _print_stats(tables: list[TableStats], now: datetime) -> None:
+def _print_stats(document: StatsDocument, now: datetime) -> None:
+    tables = document.tables
     print_table(
         ("table", "heap", "toast", "index", "live", "dead", "vacuum", "oldest"),
         [
@@ -73,6 +73,9 @@ def _print_stats(tables: list[TableStats], now: datetime) -> None:
     )
     total = sum(table.heap_bytes + table.toast_bytes + table.index_bytes for table in tables)
     typer.echo(f"{len(tables)} table{'s'[: len(tables) != 1]}, {format_bytes(total)}")
+    if document.uncovered_tables:
+        names = ", ".join(document.uncovered_tables)
+        typer.echo(f"not covered by export_user and erase_user: {names}")
 
 
 def format_bytes(number: int) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from agentrows.gen import users as queries
+from agentrows.gen.database import read_access_scope as read_access
 from agentrows.stores._isolation import check_read_committed, choose_isolation
 from agentrows.stores._requirements import SWITCHED_OFF, TASK_OWNERS, require
 from agentrows.stores._row_security import read_access_scope
@@ -49,7 +50,7 @@ class UserStore:
 
         Tables of other releases and of the application are not exported. Those that have a column
         `user_id` and are in the schema of the sessions are named in a warning of the logger
-        `agentrows`.
+        `agentrows`; `list_uncovered_tables` returns them.
 
         Raises:
             ConfigError: policies hide every row (agentrows.unscoped), so that an empty export
@@ -74,6 +75,15 @@ class UserStore:
             if access.has_own_memories:
                 async for row in queries.iter_export_own_memories(cursor, user_id=user_id):
                     yield _format_line(row)
+
+    async def list_uncovered_tables(self) -> list[str]:
+        """Return the tables with a column `user_id` that are neither exported nor erased.
+
+        They are tables of other releases and of the application, in the schema of the sessions, in
+        the order of their names. A table that refers to a user by another column is not found.
+        """
+        access = await read_access(self.db.repeatable)
+        return await _list_uncovered_tables(self.db, access)
 
     async def erase_user(self, user_id: str) -> ErasedUser:
         """Delete every row of a user in one transaction; return the number of rows by table.
@@ -181,14 +191,18 @@ async def _erase_optional_tables(
 
 async def _find_uncovered_tables(db: Executor, access: AccessScope, method: str) -> list[str]:
     """Return the tables with a column user_id that a method does not cover, and log them."""
-    tables = await queries.find_uncovered_tables(db.repeatable)
-    if _has_memories(db, access):
-        tables = [table for table in tables if table != "memory"]
+    tables = await _list_uncovered_tables(db, access)
     if tables:
         logger.warning(
             "%s does not cover these tables with a column user_id: %s", method, ", ".join(tables)
         )
     return tables
+
+
+async def _list_uncovered_tables(db: Executor, access: AccessScope) -> list[str]:
+    tables = await queries.find_uncovered_tables(db.repeatable)
+    covered = {"memory"} if _has_memories(db, access) else set[str]()
+    return [table for table in tables if table not in covered]
 
 
 def _format_line(row: ExportedRow) -> str:
