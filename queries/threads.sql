@@ -830,7 +830,6 @@ ORDER BY
 -- values, because their content is not known here. An ancestor has only the channels without a
 -- value in a nearer one.
 --
--- unscoped with: each reference below compares user_id, but the check does not read WITH RECURSIVE
 -- py: row ThreadAncestor
 -- py: doc ThreadAncestor An ancestor of a checkpoint, with the writes and values of some channels.
 -- py: doc ThreadAncestor.checkpoint_type The serializer's name for the format of checkpoint.
@@ -1219,8 +1218,6 @@ FROM (
 -- A checkpoint that is in neither list was stored meanwhile. The kept checkpoints whose parent is
 -- deleted get none. Run it after LockCheckpoints in the same transaction, and delete the values
 -- after it.
---
--- unscoped with: each reference below compares user_id, but the check does not read WITH RECURSIVE
 WITH RECURSIVE pruned AS MATERIALIZED (
     SELECT
         unnest(@checkpoint_ns::text[]) AS checkpoint_ns,

@@ -47,7 +47,6 @@ UNSCOPED = {
     "ListAllAgentSessionsByActivity": {""},
     "ListAllAgentSessionsByCreation": {""},
     "ListAllAppSessions": {""},
-    "ListChannelHistory": {"with"},
     "ListIdleSessions": {""},
     "ListIdleThreads": {""},
     "ListPushConfigsAllUsers": {""},
@@ -61,7 +60,6 @@ UNSCOPED = {
     "PruneRowsOfTasks": {""},
     "PruneSessions": {""},
     "PurgeSession": {"hidden", "other"},
-    "PruneThread": {"with"},
     "PruneStoreItems": {""},
     "PruneTaskEvents": {""},
     "PurgeTask": {"config"},
@@ -243,7 +241,23 @@ def test_more_than_400_mutants_are_tried() -> None:
         "WITH everything AS (SELECT * FROM session) SELECT * FROM everything",
         "WITH session AS (SELECT 1) SELECT * FROM event",
         "WITH s AS (DELETE FROM session RETURNING id) SELECT count(*) FROM s",
-        "WITH RECURSIVE s AS (SELECT * FROM session WHERE user_id = @user_id) SELECT * FROM s",
+        (
+            "WITH RECURSIVE s AS (SELECT * FROM session WHERE user_id = @user_id UNION ALL"
+            " SELECT e.* FROM session AS e JOIN s ON e.id = s.name) SELECT * FROM s"
+        ),
+        (
+            "WITH RECURSIVE s AS (SELECT * FROM session UNION ALL SELECT e.* FROM session AS e"
+            " JOIN s ON e.id = s.name WHERE e.user_id = @user_id) SELECT * FROM s"
+        ),
+        (
+            "WITH RECURSIVE s AS (SELECT id, user_id FROM agent, session UNION ALL"
+            " SELECT e.id, e.user_id FROM session AS e JOIN s ON e.user_id = s.user_id)"
+            " SELECT * FROM s"
+        ),
+        (
+            "WITH RECURSIVE s (id, user_id) AS (SELECT id, name FROM agent UNION ALL"
+            " SELECT id, user_id FROM s) SELECT * FROM s JOIN event AS e ON e.user_id = s.user_id"
+        ),
         (
             "WITH s AS (SELECT id AS user_id FROM agent) SELECT * FROM s JOIN event AS e"
             " ON e.user_id = s.user_id"
@@ -333,6 +347,12 @@ def test_unbound_statement_is_reported(sql: str) -> None:
         (
             "SELECT * FROM event AS e JOIN session AS s ON s.user_id = e.user_id"
             " WHERE s.user_id = @user_id"
+        ),
+        "WITH RECURSIVE s AS (SELECT * FROM session WHERE user_id = @user_id) SELECT * FROM s",
+        (
+            "WITH RECURSIVE s AS (SELECT * FROM session WHERE user_id = @user_id UNION ALL"
+            " SELECT e.* FROM session AS e JOIN s ON e.id = s.name WHERE e.user_id = @user_id)"
+            " SELECT * FROM s JOIN event AS v ON v.user_id = @user_id AND v.session_id = s.id"
         ),
         (
             "DELETE FROM push_notification WHERE task_id IN"

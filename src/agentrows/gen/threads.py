@@ -1243,8 +1243,6 @@ async def list_channel_history(
     has a stored value, after `limit` ancestors, or after 64 ancestors whose checkpoint contains all
     values, because their content is not known here. An ancestor has only the channels without a
     value in a nearer one.
-
-    unscoped with: each reference below compares user_id, but the check does not read WITH RECURSIVE
     """
     rows = await db.fetch(
         LIST_CHANNEL_HISTORY,
@@ -1657,8 +1655,6 @@ async def prune_thread(
     A checkpoint that is in neither list was stored meanwhile. The kept checkpoints whose parent is
     deleted get none. Run it after LockCheckpoints in the same transaction, and delete the values
     after it.
-
-    unscoped with: each reference below compares user_id, but the check does not read WITH RECURSIVE
     """
     value = await db.fetchval(
         PRUNE_THREAD,

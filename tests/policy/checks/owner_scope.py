@@ -141,11 +141,13 @@ class Analysis:
     ) -> list[tuple[str, Tags]]:
         """Check a statement, and return the names and tags of its result columns."""
         clause = node.get("withClause", {})
-        if clause.get("recursive"):
-            self._say("with", "WITH RECURSIVE is not understood")
         for cte in clause.get("ctes", ()):
-            found = self.statement(cte["ctequery"], ctes, parent)
             names = [each["sval"] for each in cte.get("aliascolnames", ())]
+            inner = ctes
+            if clause.get("recursive"):
+                own = self._recursive_columns(cte["ctequery"], names, ctes, parent)
+                inner = {**ctes, cte["ctename"]: own}
+            found = self.statement(cte["ctequery"], inner, parent)
             ctes = {**ctes, cte["ctename"]: _named(found, names)}
         kind = node["@"]
         if kind == "SelectStmt":
@@ -156,6 +158,24 @@ class Analysis:
             return self._change(node, ctes, parent)
         self._say(kind, "is not understood")
         return []
+
+    def _recursive_columns(
+        self,
+        query: Node,
+        names: list[str],
+        ctes: dict[str, dict[str, Tags]],
+        parent: Level | None,
+    ) -> dict[str, Tags]:
+        """Return the columns of a query that reads its own result, without facts about them.
+
+        Each arm of the query therefore has to bind its tables by itself.
+        """
+        if query["@"] != "SelectStmt" or query["op"]["name"] == "SETOP_NONE":
+            return {}
+        self._quiet += 1
+        found = self.statement(query["larg"], ctes, parent)
+        self._quiet -= 1
+        return dict.fromkeys(_named(found, names), NO_TAGS)
 
     def _select(
         self, node: Node, ctes: dict[str, dict[str, Tags]], parent: Level | None
