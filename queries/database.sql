@@ -59,6 +59,7 @@ SELECT
     (to_regclass('agentrows_store_vector') IS NOT NULL)::boolean AS "has_store_vectors!",
     (to_regclass('agentrows_memory') IS NOT NULL)::boolean AS "has_own_memories!",
     (to_regclass('agentrows_task_event') IS NOT NULL)::boolean AS "has_task_events!",
+    (to_regclass('agentrows_transcript') IS NOT NULL)::boolean AS "has_transcripts!",
     (to_regclass('memory') IS NOT NULL)::boolean AS "has_memory!",
     (to_regclass('vector_schema_migrations') IS NOT NULL)::boolean AS "has_vector_track!",
     current_setting('transaction_isolation')::text AS "isolation!";
@@ -95,6 +96,8 @@ WHERE
             to_regclass('agentrows_memory'),
             to_regclass('agentrows_task_event'),
             to_regclass('agentrows_push_config'),
+            to_regclass('agentrows_transcript'),
+            to_regclass('agentrows_transcript_entry'),
             to_regclass('lg_checkpoint'),
             to_regclass('lg_checkpoint_write'),
             to_regclass('crewai_agent_memory'),

@@ -365,6 +365,33 @@ SELECT
 FROM agentrows_push_config AS each
 WHERE each.user_id = @user_id::text;
 
+-- name: ExportTranscripts :many
+-- Return the transcripts of a user and their entries, in the form of ExportUser.
+-- py: iterator
+-- py: row ExportedRow
+-- py: column large_values text?[]?
+-- py: column large_columns text[]?
+SELECT
+    json_build_object('table', 'agentrows_transcript', 'row', to_json(each))::text AS "line!",
+    NULL::text[] AS large_columns,
+    NULL::text[] AS large_values
+FROM agentrows_transcript AS each
+WHERE each.user_id = @user_id::text
+UNION ALL
+SELECT
+    json_build_object(
+        'table', 'agentrows_transcript_entry',
+        'row', CASE
+            WHEN octet_length(each.data) > 100000000
+                THEN to_json(jsonb_populate_record(each, '{"data": null}'::jsonb))
+            ELSE to_json(each)
+        END
+    )::text,
+    CASE WHEN octet_length(each.data) > 100000000 THEN '{data}'::text[] END,
+    CASE WHEN octet_length(each.data) > 100000000 THEN ARRAY[each.data] END
+FROM agentrows_transcript_entry AS each
+WHERE each.user_id = @user_id;
+
 -- name: FindUncoveredTables :many
 -- Return the tables with a column user_id that are not tables of this release.
 --
@@ -395,6 +422,8 @@ WHERE
         'agentrows_memory',
         'agentrows_task_event',
         'agentrows_push_config',
+        'agentrows_transcript',
+        'agentrows_transcript_entry',
         'lg_checkpoint',
         'lg_checkpoint_write',
         'crewai_agent_memory',
@@ -484,6 +513,8 @@ FROM (
 -- py: doc ErasedUser.task_events Events of the user's tasks.
 -- py: doc ErasedUser.push_configs Push notification configs that the user registered, and those of
 -- py: doc ErasedUser.push_configs others for the user's tasks.
+-- py: doc ErasedUser.transcripts Transcripts of sessions and of their subagents.
+-- py: doc ErasedUser.transcript_entries Entries of these transcripts.
 -- py: doc ErasedUser.uncovered_tables Tables of another release or of the application that have a
 -- py: doc ErasedUser.uncovered_tables column user_id; their rows stay.
 WITH erased_tasks AS (
@@ -590,6 +621,8 @@ SELECT
     0::bigint AS "user_states!",
     0::bigint AS "task_events!",
     0::bigint AS "push_configs!",
+    0::bigint AS "transcripts!",
+    0::bigint AS "transcript_entries!",
     0::bigint AS "memories!",
     0::bigint AS "own_memories!",
     0::bigint AS "store_items!",
@@ -655,6 +688,15 @@ DELETE FROM agentrows_push_config AS config
 WHERE
     config.user_id = @user_id::text
     OR config.task_id IN (SELECT task.id FROM task WHERE task.user_id = @user_id);
+
+-- name: LockTranscriptsOfUser :many
+-- Lock the transcripts of a user, and return their numbers.
+--
+-- It waits for concurrent writers, so that the next statement sees their entries.
+SELECT t.id FROM agentrows_transcript AS t
+WHERE t.user_id = @user_id::text
+ORDER BY t.id
+FOR UPDATE;
 
 -- name: EraseMemories :execrows
 -- Delete every memory of a user.

@@ -49,6 +49,7 @@ from agentrows.stores.thread_imports import ThreadImportStore
 from agentrows.stores.thread_retention import ThreadRetentionStore
 from agentrows.stores.threads import ThreadStore
 from agentrows.stores.tools import ToolStore
+from agentrows.stores.transcripts import TranscriptStore
 from agentrows.stores.users import UserStore
 from agentrows.validation import (
     check_choice,
@@ -95,6 +96,7 @@ class Stores(
     MemoryStore,
     MemoryCopyStore,
     ItemStore,
+    TranscriptStore,
     RetentionStore,
     UserStore,
     TableStatsStore,

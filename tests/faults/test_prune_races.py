@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
-from agentrows import Aborted, NewEvent, NewStoreItem, NotFound, PostgresClient, Settings
+from agentrows import (
+    Aborted,
+    NewEvent,
+    NewStoreItem,
+    NewTranscriptEntry,
+    NotFound,
+    PostgresClient,
+    Settings,
+)
 from support.postgres import SUPERUSER, as_role
 
 if TYPE_CHECKING:
@@ -56,6 +64,17 @@ configs AS (
 items AS (
     INSERT INTO agentrows_store_item (user_id, namespace, key, value, revision, expires_at)
     SELECT 'mira', '.', id, '{}', gen_random_uuid(), time FROM input
+),
+transcripts AS (
+    INSERT INTO agentrows_transcript (
+        user_id, project_key, session_id, subpath, last_position, updated_at
+    )
+    SELECT 'mira', 'p', id, subpath, 1, time FROM input, unnest('{"", "a"}'::text[]) AS subpath
+    RETURNING id, session_id
+),
+entries AS (
+    INSERT INTO agentrows_transcript_entry (user_id, transcript_id, position, id, data)
+    SELECT 'mira', id, 1, 'old', session_id FROM transcripts
 )
 INSERT INTO tool (id, server_name, group_kind, deleted_at) SELECT id, 's', 'g', time FROM input
 """
@@ -68,11 +87,18 @@ STORED: Final = {
     "flow state": "SELECT thread_id FROM crewai_flow_state",
     "push config": "SELECT substr(task_id, 6) FROM agentrows_push_config",
     "item": "SELECT key FROM agentrows_store_item",
+    "transcript": "SELECT data FROM agentrows_transcript_entry WHERE id = 'new'",
     "tool": "SELECT id FROM tool WHERE deleted_at IS NULL",
 }
 ORPHANS: Final = """
-SELECT count(*) FROM push_notification AS p
-WHERE NOT EXISTS (SELECT FROM task WHERE task.id = p.task_id)
+SELECT
+    (
+        SELECT count(*) FROM push_notification AS p
+        WHERE NOT EXISTS (SELECT FROM task WHERE task.id = p.task_id)
+    ) + (
+        SELECT count(*) FROM agentrows_transcript_entry AS e
+        WHERE NOT EXISTS (SELECT FROM agentrows_transcript AS t WHERE t.id = e.transcript_id)
+    )
 """
 
 
@@ -123,6 +149,11 @@ async def item(client: PostgresClient, key: str) -> None:
     await client.store_items([NewStoreItem(namespace="", key=key, value="{}")], user_id="mira")
 
 
+async def transcript(client: PostgresClient, key: str) -> None:
+    entry = NewTranscriptEntry(id="new", data=key)
+    await client.append_transcript(key, [entry], project_key="p", user_id="mira", subpath="a")
+
+
 async def tool(client: PostgresClient, key: str) -> None:
     await client.store_tool(key, server_name="s", group_kind="g")
 
@@ -137,6 +168,7 @@ WRITES: Final[list[tuple[str, Write]]] = [
     ("flow state", flow_state),
     ("push config", push_config),
     ("item", item),
+    ("transcript", transcript),
     ("tool", tool),
 ]
 

@@ -144,6 +144,8 @@ OWNED: Final = (
     "agentrows_store_vector",
     "agentrows_task_event",
     "agentrows_push_config",
+    "agentrows_transcript",
+    "agentrows_transcript_entry",
 )
 OF_CHANCE: Final = {
     *("created_at", "updated_at", "accessed_at", "deleted_at", "expires_at"),
@@ -237,10 +239,11 @@ def filled(server: Server, template: str) -> list[str]:
     async def fill() -> None:
         for dsn, users in ((alone, ["juno"]), (both, ["mira", "juno"])):
             async with PostgresClient.open(dsn, migrations="off") as client:
-                if users == ["juno"]:  # mira's feedback has the first number in the other one
-                    await client.db.fetch(
-                        "SELECT nextval(pg_get_serial_sequence('feedback', 'id'))"
-                    )
+                if users == ["juno"]:  # mira's rows have the first numbers in the other one
+                    for table in ("feedback", "agentrows_transcript"):
+                        await client.db.fetch(
+                            f"SELECT nextval(pg_get_serial_sequence('{table}', 'id'))"
+                        )
                 for user in users:
                     await store_all(client, user)
 

@@ -19,6 +19,7 @@ from agentrows import (
     NewStoreItem,
     NewThreadWrite,
     NewTool,
+    NewTranscriptEntry,
 )
 from support.stores import event, towards
 
@@ -33,6 +34,7 @@ MIRA: Final[Arguments] = {"user_id": "mira"}
 THREAD: Final[Arguments] = {"thread_id": "t-1", **MIRA}
 APP: Final[Arguments] = {"app_name": "travel", **MIRA}
 BYTES_THREAD: Final[Arguments] = {"thread_id": "b-t", **MIRA}
+TRANSCRIPT: Final[Arguments] = {"session_id": "cl-1", "project_key": "p", **MIRA}
 SERVER: Final[Arguments] = {"server_name": "maps", "group_kind": "MCP"}
 WRITE: Final = NewCheckpointWrite(idx=0, channel="answer", value_type="json", value="eyI=")
 ITEM: Final = NewStoreItem(namespace="notes", key="n-1", value='{"n": 1}', ttl_s=60)
@@ -298,6 +300,24 @@ METHODS: Final[dict[str, dict[str, Arguments]]] = {
         "delete_store_items": {"keys": [("notes", "n-1")], **MIRA},
         "prune_expired_store_items": {},
     },
+    "transcripts": {
+        "append_transcript": {
+            "entries": [NewTranscriptEntry(id="u-1", data='{"type": "user"}')],
+            "subpath": "subagents/agent-1",
+            **TRANSCRIPT,
+        },
+        "list_transcript_entries": {"subpath": "subagents/agent-1", **TRANSCRIPT},
+        "list_transcripts": {"project_key": "p", **MIRA},
+        "list_transcript_subpaths": TRANSCRIPT,
+        "update_transcript_summary": {
+            "id": 1,
+            "summary": "{}",
+            "position": 1,
+            "expected_position": 0,
+            **MIRA,
+        },
+        "delete_transcripts": TRANSCRIPT,
+    },
     "memory copies": {
         "copy_memories": {"to_model": "plane", "dry_run": True},
     },
@@ -319,6 +339,7 @@ TEXTS: Final = frozenset(
         "memory_data",
         "namespace",
         "state_data",
+        "summary",
         "task_description",
         "task_path",
         "text",

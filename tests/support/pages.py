@@ -110,6 +110,9 @@ WITHOUT_PAGES: Final = {
     "list_task_events_all_users": "its position is the version of a task",
     "list_thread_checkpoints": "its position is the id of a checkpoint, which LangGraph passes",
     "list_thread_heads": "one row per namespace of a thread",
+    "list_transcript_entries": "its position is that of an entry",
+    "list_transcript_subpaths": "the subagents of one session",
+    "list_transcripts": "the Claude Agent SDK lists all sessions of a project at once",
     "list_write_digests": "compares a batch of an import",
 }
 """The lists without pages, and why they have none."""

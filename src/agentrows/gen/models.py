@@ -18,6 +18,7 @@ __all__ = [
     "Agent",
     "AppEventComparison",
     "AppSession",
+    "AppendedTranscript",
     "ChannelValueKey",
     "Checkpoint",
     "CheckpointDigest",
@@ -30,6 +31,7 @@ __all__ = [
     "DeadRows",
     "DeletedRows",
     "DeletedStoreItems",
+    "DeletedTranscripts",
     "ErasedUser",
     "Event",
     "EventKey",
@@ -48,6 +50,7 @@ __all__ = [
     "ListedSession",
     "ListedTask",
     "ListedThread",
+    "ListedTranscript",
     "LockedCheckpoints",
     "LockedTools",
     "LongThreads",
@@ -62,6 +65,7 @@ __all__ = [
     "NewStoreItem",
     "NewThreadWrite",
     "NewTool",
+    "NewTranscriptEntry",
     "PrunedMemories",
     "PrunedSessions",
     "PrunedStoreItem",
@@ -98,6 +102,8 @@ __all__ = [
     "ThreadKey",
     "Tool",
     "ToolServer",
+    "Transcript",
+    "TranscriptEntry",
     "ValueKey",
     "VectorSchema",
     "VersionedTask",
@@ -418,6 +424,7 @@ class AccessScope(BaseModel):
     has_store_vectors: bool
     has_own_memories: bool
     has_task_events: bool
+    has_transcripts: bool
     has_memory: bool
     has_vector_track: bool = Field(
         description="Whether the table `memory` is that of the track vector.",
@@ -459,6 +466,16 @@ class AppSession(BaseModel):
         description="The state that all sessions of the application share.",
     )
     events: list[str] = Field(description="The data of the events that were read, oldest first.")
+
+
+class AppendedTranscript(BaseModel):
+    """A transcript after entries were appended."""
+
+    id: int = Field(description="The number of the transcript.")
+    last_position: int = Field(description="The position of the last entry.")
+    summary: str | None = Field(description="The stored summary; None without one.")
+    summary_position: int = Field(description="The position of the last entry in the summary.")
+    stored: int = Field(description="The number of new entries; the others were stored before.")
 
 
 class ChannelValueKey(BaseModel):
@@ -615,6 +632,13 @@ class DeletedStoreItems(BaseModel):
     )
 
 
+class DeletedTranscripts(BaseModel):
+    """Numbers of rows that were deleted."""
+
+    transcripts: int
+    entries: int
+
+
 class ErasedUser(BaseModel):
     """The numbers of rows that an erasure of a user removed, by table."""
 
@@ -650,6 +674,8 @@ class ErasedUser(BaseModel):
             "user's tasks."
         ),
     )
+    transcripts: int = Field(description="Transcripts of sessions and of their subagents.")
+    transcript_entries: int = Field(description="Entries of these transcripts.")
     memories: int
     own_memories: int = Field(description="Memories in agentrows_memory, of every model.")
     store_items: int = Field(description="JSON documents by namespace and key.")
@@ -882,6 +908,24 @@ class ListedThread(BaseModel):
     is_idle: bool
 
 
+class ListedTranscript(BaseModel):
+    """A transcript, and whether it can be removed."""
+
+    id: int
+    user_id: str = Field(description="The owner of the transcript.")
+    project_key: str = Field(
+        description="The project of the session; session ids are unique in a project of a user.",
+    )
+    session_id: str = Field(description="Chosen by the application.")
+    subpath: str = Field(
+        description=(
+            "The transcript within the session, such as subagents/agent-1; empty for that of the "
+            "session."
+        ),
+    )
+    is_idle: bool
+
+
 class LockedCheckpoints(BaseModel):
     """The isolation level of a transaction that has locked checkpoints."""
 
@@ -1086,6 +1130,15 @@ class NewTool(InputModel):
         default=None,
         description="The server's description of the tool; None without one.",
     )
+
+
+class NewTranscriptEntry(InputModel):
+    """An entry to append to a transcript."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str = Field(description="Chosen by the application; unique in the transcript.")
+    data: str = Field(description="The entry in the form of the application, such as JSON text.")
 
 
 class PrunedMemories(BaseModel):
@@ -1603,6 +1656,40 @@ class ThreadKey(BaseModel):
     thread_id: str = Field(
         description="The LangGraph thread, usually the id of a session of the user.",
     )
+
+
+class Transcript(BaseModel):
+    """The transcript of a session, without its entries."""
+
+    id: int = Field(description="The number of the transcript.")
+    session_id: str = Field(description="Chosen by the application.")
+    last_position: int = Field(
+        description=(
+            "The position of the last entry. Positions grow, and some are without an entry."
+        ),
+    )
+    summary: str | None = Field(
+        description="A summary in the form of the application; None without one.",
+    )
+    summary_position: int = Field(
+        description=(
+            "The position of the last entry in the summary; entries with later positions are not "
+            "in it."
+        ),
+    )
+    created_at: dt.datetime = Field(description="When the first entries were stored.")
+    updated_at: dt.datetime = Field(description="When entries were last appended.")
+
+
+class TranscriptEntry(BaseModel):
+    """An entry of a transcript."""
+
+    position: int = Field(
+        description=(
+            "The place of the entry in the transcript; entries are in the order of their commits."
+        ),
+    )
+    data: str = Field(description="The entry in the form of the application.")
 
 
 class ValueKey(BaseModel):

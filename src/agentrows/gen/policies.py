@@ -9,9 +9,6 @@ from .dbtx import DBTX, reader
 
 __all__ = ["FIND_POLICIES_OF_COLUMNS", "find_policies_of_columns"]
 
-_COLUMN_POLICIES_COLUMNS: Final = ("table", "column", "policies")
-_READ_COLUMN_POLICIES: Final = reader(models.ColumnPolicies, _COLUMN_POLICIES_COLUMNS)
-
 FIND_POLICIES_OF_COLUMNS: Final = """-- name: FindPoliciesOfColumns :many
 SELECT
     wanted.table_name::text AS "table!",
@@ -36,6 +33,8 @@ INNER JOIN pg_catalog.pg_class AS owner ON owner.oid = p.polrelid
 GROUP BY wanted.table_name, wanted.column_name
 ORDER BY wanted.table_name, wanted.column_name"""
 
+_read_column_policies: Final = reader(models.ColumnPolicies, ("table", "column", "policies"))
+
 
 async def find_policies_of_columns(
     db: DBTX,
@@ -50,4 +49,4 @@ async def find_policies_of_columns(
     PostgreSQL refuses to drop such a column while its policies exist.
     """
     rows = await db.fetch(FIND_POLICIES_OF_COLUMNS, table_names, column_names, schema)
-    return [_READ_COLUMN_POLICIES(row) for row in rows]
+    return [_read_column_policies(row) for row in rows]

@@ -33,6 +33,7 @@ __all__ = [
     "EXPORT_STORE_VECTORS",
     "EXPORT_TASK_EVENTS",
     "EXPORT_THREADS",
+    "EXPORT_TRANSCRIPTS",
     "EXPORT_USER",
     "FIND_UNCOVERED_TABLES",
     "LIST_THREADS_WITH_VALUES",
@@ -42,6 +43,7 @@ __all__ = [
     "LOCK_SESSIONS_OF_USER",
     "LOCK_STORE_ITEMS_OF_USER",
     "LOCK_TASKS_OF_USER",
+    "LOCK_TRANSCRIPTS_OF_USER",
     "erase_feedback_keys",
     "erase_feedback_targets",
     "erase_memories",
@@ -64,6 +66,7 @@ __all__ = [
     "export_store_vectors",
     "export_task_events",
     "export_threads",
+    "export_transcripts",
     "export_user",
     "find_uncovered_tables",
     "iter_export_checkpoints",
@@ -77,6 +80,7 @@ __all__ = [
     "iter_export_store_vectors",
     "iter_export_task_events",
     "iter_export_threads",
+    "iter_export_transcripts",
     "iter_export_user",
     "list_threads_with_values",
     "lock_checkpoints_of_user",
@@ -85,6 +89,7 @@ __all__ = [
     "lock_sessions_of_user",
     "lock_store_items_of_user",
     "lock_tasks_of_user",
+    "lock_transcripts_of_user",
 ]
 
 EXPORT_USER: Final = """-- name: ExportUser :many
@@ -607,6 +612,46 @@ async def iter_export_push_configs(db: CursorDBTX, /, *, user_id: str) -> AsyncI
         yield _STR_ADAPTER.validate_python(row[0])
 
 
+EXPORT_TRANSCRIPTS: Final = """-- name: ExportTranscripts :many
+SELECT
+    json_build_object('table', 'agentrows_transcript', 'row', to_json(each))::text AS "line!",
+    NULL::text[] AS large_columns,
+    NULL::text[] AS large_values
+FROM agentrows_transcript AS each
+WHERE each.user_id = $1::text
+UNION ALL
+SELECT
+    json_build_object(
+        'table', 'agentrows_transcript_entry',
+        'row', CASE
+            WHEN octet_length(each.data) > 100000000
+                THEN to_json(jsonb_populate_record(each, '{"data": null}'::jsonb))
+            ELSE to_json(each)
+        END
+    )::text,
+    CASE WHEN octet_length(each.data) > 100000000 THEN '{data}'::text[] END,
+    CASE WHEN octet_length(each.data) > 100000000 THEN ARRAY[each.data] END
+FROM agentrows_transcript_entry AS each
+WHERE each.user_id = $1"""
+
+
+async def export_transcripts(db: DBTX, /, *, user_id: str) -> list[models.ExportedRow]:
+    """Return the transcripts of a user and their entries, in the form of ExportUser."""
+    rows = await db.fetch(EXPORT_TRANSCRIPTS, user_id)
+    return [_read_exported_row(row) for row in rows]
+
+
+async def iter_export_transcripts(
+    db: CursorDBTX,
+    /,
+    *,
+    user_id: str,
+) -> AsyncIterator[models.ExportedRow]:
+    """Like export_transcripts, one row at a time over a cursor; needs a transaction."""
+    async for row in db.cursor(EXPORT_TRANSCRIPTS, user_id):
+        yield _read_exported_row(row)
+
+
 FIND_UNCOVERED_TABLES: Final = """-- name: FindUncoveredTables :many
 SELECT c.relname::text AS "name!"
 FROM pg_catalog.pg_class AS c
@@ -634,6 +679,8 @@ WHERE
         'agentrows_memory',
         'agentrows_task_event',
         'agentrows_push_config',
+        'agentrows_transcript',
+        'agentrows_transcript_entry',
         'lg_checkpoint',
         'lg_checkpoint_write',
         'crewai_agent_memory',
@@ -847,6 +894,8 @@ SELECT
     0::bigint AS "user_states!",
     0::bigint AS "task_events!",
     0::bigint AS "push_configs!",
+    0::bigint AS "transcripts!",
+    0::bigint AS "transcript_entries!",
     0::bigint AS "memories!",
     0::bigint AS "own_memories!",
     0::bigint AS "store_items!",
@@ -875,6 +924,8 @@ _read_erased_user: Final = reader(
         "user_states",
         "task_events",
         "push_configs",
+        "transcripts",
+        "transcript_entries",
         "memories",
         "own_memories",
         "store_items",
@@ -998,6 +1049,25 @@ async def erase_push_configs(db: DBTX, /, *, user_id: str) -> int:
     """
     status = await db.execute(ERASE_PUSH_CONFIGS, user_id)
     return affected(status)
+
+
+LOCK_TRANSCRIPTS_OF_USER: Final = """-- name: LockTranscriptsOfUser :many
+SELECT t.id FROM agentrows_transcript AS t
+WHERE t.user_id = $1::text
+ORDER BY t.id
+FOR UPDATE"""
+
+_LIST_OF_INT_ADAPTER: Final[TypeAdapter[list[int]]] = TypeAdapter(list[int])
+
+
+async def lock_transcripts_of_user(db: DBTX, /, *, user_id: str) -> list[int]:
+    """Lock the transcripts of a user, and return their numbers.
+
+    It waits for concurrent writers, so that the next statement sees their entries.
+    """
+    rows = await db.fetch(LOCK_TRANSCRIPTS_OF_USER, user_id)
+    values = [row[0] for row in rows]
+    return _LIST_OF_INT_ADAPTER.validate_python(values)
 
 
 ERASE_MEMORIES: Final = """-- name: EraseMemories :execrows

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 from agentrows.errors import ConfigError, SchemaBehind
 from agentrows.stores import _session_retention as parents
 from agentrows.stores import _table_retention as tables_of
+from agentrows.stores import _transcript_retention as transcripts
 from agentrows.stores import _unowned_retention as unowned
 from agentrows.stores._requirements import (
     FEEDBACK_KEYS,
@@ -17,6 +18,7 @@ from agentrows.stores._requirements import (
     TASK_OWNERS,
     TASK_VERSIONS,
     THREADS,
+    TRANSCRIPTS,
     VECTORS,
     require,
 )
@@ -46,6 +48,7 @@ PruneTable: TypeAlias = Literal[
     "memory",
     "agentrows_memory",
     "agentrows_store_item",
+    "agentrows_transcript",
     "agent",
     "tool",
     "toolserver",
@@ -144,6 +147,13 @@ RULES: Final = (
         _always(tables_of.expired_store_items),
         (STORE_ITEMS,),
         lambda access: access.has_store_items,
+    ),
+    Rule(
+        "agentrows_transcript",
+        _always(transcripts.idle_transcripts),
+        (TRANSCRIPTS,),
+        lambda access: access.has_transcripts,
+        FIRST_PARENTS,
     ),
     Rule("agent", _always(tables_of.deleted_agents)),
     Rule("tool", _always(tables_of.deleted_tools)),

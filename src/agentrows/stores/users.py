@@ -7,6 +7,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from agentrows.gen import transcripts as transcript_queries
 from agentrows.gen import users as queries
 from agentrows.gen.database import read_access_scope as read_access
 from agentrows.stores._isolation import check_read_committed, choose_isolation
@@ -69,6 +70,9 @@ class UserStore:
                 yield _format_line(row)
             async for line in _export_optional_tables(cursor, access, user_id):
                 yield line
+            if access.has_transcripts:
+                async for row in queries.iter_export_transcripts(cursor, user_id=user_id):
+                    yield _format_line(row)
             if _has_memories(scope, access):
                 async for row in queries.iter_export_memories(cursor, user_id=user_id):
                     yield _format_line(row)
@@ -123,6 +127,8 @@ class UserStore:
                 configs = await queries.erase_push_configs(scope, user_id=user_id)
             erased = await queries.erase_user(scope, user_id=user_id)
             optional = await _erase_optional_tables(scope, access, user_id)
+            if access.has_transcripts:
+                optional |= await _erase_transcripts(scope, user_id)
         return erased.model_copy(
             update={**optional, "push_configs": configs, "uncovered_tables": uncovered}
         )
@@ -187,6 +193,12 @@ async def _erase_optional_tables(
     if access.has_store_vectors:
         erased["store_vectors"] = await queries.erase_store_vectors(scope, user_id=user_id)
     return erased
+
+
+async def _erase_transcripts(scope: Executor, user_id: str) -> dict[str, int]:
+    ids = await queries.lock_transcripts_of_user(scope, user_id=user_id)
+    gone = await transcript_queries.delete_transcripts(scope, user_id=user_id, id=ids)
+    return {"transcripts": gone.transcripts, "transcript_entries": gone.entries}
 
 
 async def _find_uncovered_tables(db: Executor, access: AccessScope, method: str) -> list[str]:

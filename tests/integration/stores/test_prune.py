@@ -104,6 +104,16 @@ INSERT INTO agentrows_store_item (user_id, namespace, key, value, revision, expi
 ('mira', '.', 'expired', '{{}}', gen_random_uuid(), {time}),
 ('mira', '.', 'kept', '{{}}', gen_random_uuid(), NULL);
 
+INSERT INTO agentrows_transcript (
+    id, user_id, project_key, session_id, subpath, last_position, updated_at
+) VALUES
+(1, 'mira', 'p', 'old', '', 2, {time}),
+(2, 'mira', 'p', 'old', 'subagents/a', 1, {time}),
+(3, 'mira', 'p', 'live', '', 1, {time}),
+(4, 'mira', 'p', 'live', 'subagents/a', 1, now());
+INSERT INTO agentrows_transcript_entry (user_id, transcript_id, position, id, data) VALUES
+('mira', 1, 1, 'a', ''), ('mira', 1, 2, 'b', ''), ('mira', 2, 1, 'a', ''), ('mira', 3, 1, 'a', '');
+
 INSERT INTO agent (id, type, deleted_at) VALUES ('a', '', NULL), ('b', '', {time});
 INSERT INTO tool (id, server_name, group_kind, deleted_at)
 VALUES ('a', 's', 'g', NULL), ('b', 's', 'g', {time});
@@ -126,6 +136,8 @@ REMOVED: Final = {
     "memory": 1,
     "agentrows_memory": 1,
     "agentrows_store_item": 1,
+    "agentrows_transcript": 2,
+    "agentrows_transcript_entry": 3,
     "agent": 1,
     "tool": 1,
     "toolserver": 1,
@@ -261,6 +273,7 @@ LOCKS: Final = {
     "memory": "memory",
     "agentrows_memory": "agentrows_memory",
     "agentrows_store_item": "agentrows_store_item",
+    "agentrows_transcript": "agentrows_transcript",
     "agent": "agent",
     "tool": "tool",
     "toolserver": "toolserver",
@@ -482,7 +495,7 @@ async def test_kagents_tables_alone_are_pruned_with_a_note_of_the_others(databas
         == set(dry.skipped)
         == {
             *("lg_checkpoint", "event", "agentrows_task_event", "agentrows_push_config"),
-            *("agentrows_feedback_target",),
+            *("agentrows_feedback_target", "agentrows_transcript"),
             *("agentrows_feedback_key", "memory", "agentrows_memory", "agentrows_store_item"),
         }
     )

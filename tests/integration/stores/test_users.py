@@ -19,6 +19,7 @@ from agentrows import (
     NewCheckpointWrite,
     NewStoreItem,
     NewThreadWrite,
+    NewTranscriptEntry,
     NotFound,
     PostgresClient,
     SchemaBehind,
@@ -60,6 +61,8 @@ COUNTED_AS: Final[Mapping[str, str]] = {
     "agentrows_memory": "own_memories",
     "agentrows_store_item": "store_items",
     "agentrows_store_vector": "store_vectors",
+    "agentrows_transcript": "transcripts",
+    "agentrows_transcript_entry": "transcript_entries",
 }
 """A table of users' rows, and the field of ErasedUser that counts them."""
 TABLES_AND_COLUMNS: Final = """
@@ -156,6 +159,9 @@ async def fill(client: PostgresClient, user: str) -> None:
             user_id=user,
             embeddings=[[[1, 0]]],
             space="plane",
+        )
+        await client.append_transcript(
+            thread, [NewTranscriptEntry(id=id_, data=user)], project_key="p", user_id=user
         )
     await client.delete_push_notification(f"2-{user}", task_id=f"2-{user}", user_id=user)
     await client.delete_task(f"2-{user}", user_id=user)
