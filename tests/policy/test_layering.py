@@ -19,6 +19,7 @@ MAY_IMPORT = {
     },
     "adk": {"agentrows", "bridge", "config", "errors", "lazy_client"},
     "bridge": {"client", "errors", "validation"},
+    "claude": {"agentrows", "errors", "lazy_client", "owned_client", "validation"},
     # `agentrows`: the demo is an application.
     "cli": {
         *("_version", "agentrows", "config", "db", "errors", "imports", "migrate", "roles"),
@@ -40,6 +41,7 @@ MAY_IMPORT = {
     "migrate": {"_version", "config", "db", "errors", "gen"},
     "named_objects": {"errors"},
     "openai_agents": {"agentrows", "bridge", "lazy_client", "validation"},
+    "owned_client": {"bridge", "client", "errors", "lazy_client", "validation"},
     "roles": {"errors", "migrate"},
     "startup": {"config", "db", "errors", "gen", "migrate", "stores", "validation"},
     "stores": {"db", "errors", "gen", "validation"},
@@ -110,7 +112,11 @@ GENERATOR_MAY_IMPORT = {
     "sqlfiles": {"errors", "protocol"},
 }
 # A framework → the part of agentrows that is its adapter, which alone may import it.
-ADAPTERS = {"langchain_core": "langgraph", "langgraph": "langgraph"}
+ADAPTERS = {
+    "claude_agent_sdk": "claude",
+    "langchain_core": "langgraph",
+    "langgraph": "langgraph",
+}
 # A part → libraries that it must not import.
 FORBIDDEN_LIBRARIES = {
     "a2a": {"asyncpg"},
@@ -118,6 +124,8 @@ FORBIDDEN_LIBRARIES = {
     "stores": {"asyncpg"},
     "config": {"asyncpg"},
     "bridge": {"asyncpg"},
+    "claude": {"asyncpg"},
+    "owned_client": {"asyncpg"},
     "langgraph": {"asyncpg"},
     "openai_agents": {"asyncpg"},
     "sqlc_gen_asyncpg": {"agentrows", "asyncpg"},

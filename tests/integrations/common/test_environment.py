@@ -6,7 +6,10 @@ import subprocess
 import sys
 from typing import Final
 
-FRAMEWORKS: Final = {"a2a", "agents", "google.adk", "langchain_core", "langgraph"}
+FRAMEWORKS: Final = {
+    *("a2a", "agents", "claude_agent_sdk", "google.adk"),
+    *("langchain_core", "langgraph"),
+}
 
 
 def test_import_of_agentrows_imports_no_framework() -> None:
@@ -36,5 +39,5 @@ def test_frameworks_of_this_environment_are_importable() -> None:
 
     assert done.stdout.split() in (
         ["langchain_core", "langgraph"],
-        ["a2a", "agents", "google.adk"],
+        ["a2a", "agents", "claude_agent_sdk", "google.adk"],
     )
