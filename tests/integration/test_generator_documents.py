@@ -104,8 +104,9 @@ def test_the_first_page_works_from_an_empty_folder(database: str, tmp_path: Path
     assert done.stdout == "3 queries checked, 0 problems\n"
 
 
-def test_the_recipes_run_as_documented(database: str, tmp_path: Path) -> None:
-    page = (ROOT / "docs" / "generator" / "recipes.md").read_text()
+@pytest.mark.parametrize("name", ["recipes.md", "nested.md"])
+def test_the_recipes_run_as_documented(name: str, database: str, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "generator" / name).read_text()
     blocks = {
         (language, "-- name:" in text): text
         for _, language, text in FENCE.findall(page)
