@@ -107,18 +107,33 @@ WHERE
 -- name: ListTasks :many
 -- Return a user's tasks in a session, oldest first.
 --
--- A page starts after the given position. The CASE hides the ownership from the planner, which
--- would otherwise estimate that hardly any task is the user's and sort all of them.
+-- A page starts after the given position. The tasks with an owner and those without one are each
+-- read from an index in the order of the page, which other users' tasks in the session do not
+-- lengthen.
 -- py: row Task
 SELECT id, data, session_id, created_at, updated_at, deleted_at, protocol_version, user_id
-FROM task
-WHERE
-    task.session_id = @session_id
-    AND task.deleted_at IS NULL
-    AND CASE
-        WHEN
-            task.user_id = @user_id
-            OR (task.user_id IS NULL AND EXISTS (
+FROM (
+    (
+        SELECT id, data, session_id, created_at, updated_at, deleted_at, protocol_version, user_id
+        FROM task
+        WHERE
+            task.session_id = @session_id
+            AND task.user_id = @user_id
+            AND task.deleted_at IS NULL
+            AND (coalesce(task.created_at, '-infinity'::timestamptz), task.id)
+            > (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id)
+        ORDER BY coalesce(task.created_at, '-infinity'::timestamptz), task.id
+        LIMIT sqlc.narg('limit')
+    )
+    UNION ALL
+    (
+        SELECT id, data, session_id, created_at, updated_at, deleted_at, protocol_version, user_id
+        FROM task
+        WHERE
+            task.session_id = @session_id
+            AND task.user_id IS NULL
+            AND task.deleted_at IS NULL
+            AND EXISTS (
                 SELECT 1 FROM session AS s
                 WHERE s.id = task.session_id
                 HAVING
@@ -126,13 +141,14 @@ WHERE
                     AND min(s.user_id) = @user_id
                     AND min(coalesce(s.created_at, '-infinity'::timestamptz))
                     <= coalesce(task.created_at, '-infinity'::timestamptz)
-            ))
-            THEN true
-        ELSE false
-    END
-    AND (coalesce(task.created_at, '-infinity'::timestamptz), task.id)
-    > (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id)
-ORDER BY coalesce(task.created_at, '-infinity'::timestamptz), task.id
+            )
+            AND (coalesce(task.created_at, '-infinity'::timestamptz), task.id)
+            > (coalesce(sqlc.narg('after_time')::timestamptz, '-infinity'::timestamptz), @after_id)
+        ORDER BY coalesce(task.created_at, '-infinity'::timestamptz), task.id
+        LIMIT sqlc.narg('limit')
+    )
+) AS own
+ORDER BY coalesce(own.created_at, '-infinity'::timestamptz), own.id
 LIMIT sqlc.narg('limit');
 
 -- name: DeleteTask :execrows

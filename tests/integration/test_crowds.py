@@ -53,6 +53,9 @@ SELECT 'e-' || n, owner, talk, '', at FROM n;
 
 INSERT INTO task (id, user_id, session_id, data, created_at)
 SELECT 't-' || n, owner, talk, '', at FROM n;
+INSERT INTO task (id, user_id, session_id, data, created_at)
+SELECT 'last-' || n, 'small', 'long', '', now() + n * interval '1 s'
+FROM generate_series(1, 20) AS n;
 
 INSERT INTO push_notification (id, task_id, data, created_at)
 SELECT 'p-' || n, CASE WHEN is_crowd THEN 't-2' ELSE 't-' || n / 40 * 40 + 1 END, '', at FROM n;
@@ -104,6 +107,10 @@ PAGES = {
         f"'crowd', 'long', {MIDDLE}, '', 10",
     ),
     "tasks": (tasks.LIST_TASKS, f"'long', 'crowd', {MIDDLE}, '', 10"),
+    "tasks of a small owner in the session of a crowd": (
+        tasks.LIST_TASKS,
+        "'long', 'small', NULL, '', 10",
+    ),
     "push notification configs": (
         push_notifications.LIST_PUSH_NOTIFICATIONS,
         f"'t-2', 'crowd', {MIDDLE}, '', 10",

@@ -401,6 +401,16 @@ def test_owner_of_a_task_has_one_rule_in_every_query() -> None:
     rules = [rule for file in files for rule in owner_rules(file)]
     written = sum(query.sql.count("HAVING") for query in QUERIES)
     assert len(set(rules)) == 1, "the conditions for the owner of a task differ"
-    assert len(rules) == written - 1  # an upsert compares with the new row instead
+    # An upsert compares with the new row; a list has a branch for each half of the rule.
+    assert len(rules) == written - 2
+    owned, _, unowned = rules[0].partition(" OR ")
+    (pages,) = (query.sql for query in QUERIES if query.name == "ListTasks")
+    without_owner, _, session_of_user = unowned[1:-1].partition(" AND ")
+    assert re.search(
+        rf"WHERE task\.session_id = @session_id AND {re.escape(owned)} AND .*UNION ALL.*"
+        rf"WHERE task\.session_id = @session_id AND {re.escape(without_owner)} AND "
+        rf"task\.deleted_at IS NULL AND {re.escape(session_of_user)} AND ",
+        compact(pages),
+    )
     (upsert,) = (query.sql for query in QUERIES if query.name == "UpsertTask")
     assert compact(upsert).count(rules[0].replace("@user_id", "excluded.user_id")) == 1

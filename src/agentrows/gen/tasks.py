@@ -189,14 +189,28 @@ async def get_task(db: DBTX, /, *, id: str, user_id: str) -> models.Task | None:
 
 LIST_TASKS: Final = """-- name: ListTasks :many
 SELECT id, data, session_id, created_at, updated_at, deleted_at, protocol_version, user_id
-FROM task
-WHERE
-    task.session_id = $1
-    AND task.deleted_at IS NULL
-    AND CASE
-        WHEN
-            task.user_id = $2
-            OR (task.user_id IS NULL AND EXISTS (
+FROM (
+    (
+        SELECT id, data, session_id, created_at, updated_at, deleted_at, protocol_version, user_id
+        FROM task
+        WHERE
+            task.session_id = $1
+            AND task.user_id = $2
+            AND task.deleted_at IS NULL
+            AND (coalesce(task.created_at, '-infinity'::timestamptz), task.id)
+            > (coalesce($3::timestamptz, '-infinity'::timestamptz), $4)
+        ORDER BY coalesce(task.created_at, '-infinity'::timestamptz), task.id
+        LIMIT $5
+    )
+    UNION ALL
+    (
+        SELECT id, data, session_id, created_at, updated_at, deleted_at, protocol_version, user_id
+        FROM task
+        WHERE
+            task.session_id = $1
+            AND task.user_id IS NULL
+            AND task.deleted_at IS NULL
+            AND EXISTS (
                 SELECT 1 FROM session AS s
                 WHERE s.id = task.session_id
                 HAVING
@@ -204,13 +218,14 @@ WHERE
                     AND min(s.user_id) = $2
                     AND min(coalesce(s.created_at, '-infinity'::timestamptz))
                     <= coalesce(task.created_at, '-infinity'::timestamptz)
-            ))
-            THEN true
-        ELSE false
-    END
-    AND (coalesce(task.created_at, '-infinity'::timestamptz), task.id)
-    > (coalesce($3::timestamptz, '-infinity'::timestamptz), $4)
-ORDER BY coalesce(task.created_at, '-infinity'::timestamptz), task.id
+            )
+            AND (coalesce(task.created_at, '-infinity'::timestamptz), task.id)
+            > (coalesce($3::timestamptz, '-infinity'::timestamptz), $4)
+        ORDER BY coalesce(task.created_at, '-infinity'::timestamptz), task.id
+        LIMIT $5
+    )
+) AS own
+ORDER BY coalesce(own.created_at, '-infinity'::timestamptz), own.id
 LIMIT $5"""
 
 
@@ -226,8 +241,9 @@ async def list_tasks(
 ) -> list[models.Task]:
     """Return a user's tasks in a session, oldest first.
 
-    A page starts after the given position. The CASE hides the ownership from the planner, which
-    would otherwise estimate that hardly any task is the user's and sort all of them.
+    A page starts after the given position. The tasks with an owner and those without one are each
+    read from an index in the order of the page, which other users' tasks in the session do not
+    lengthen.
     """
     require_aware("after_time", after_time)
     rows = await db.fetch(LIST_TASKS, session_id, user_id, after_time, after_id, limit)
