@@ -27,6 +27,7 @@ from agentrows.gen import (
     tasks,
     threads,
     tools,
+    transcripts,
 )
 from agentrows.migrate import Migrator
 from support.postgres import SUPERUSER, as_role
@@ -90,6 +91,15 @@ INSERT INTO agentrows_checkpoint_blob (
 SELECT 'u-' || n % 1000, 's-' || n % 1000, '', 'a', n::text, 'm', ''
 FROM generate_series(1, {ROWS}) AS n;
 
+INSERT INTO agentrows_transcript (
+    id, user_id, project_key, session_id, subpath, last_position, updated_at
+)
+SELECT n, 'u-' || n % 1000, 'p', 's-' || n, '', 1, now() FROM generate_series(1, {ROWS}) AS n;
+
+INSERT INTO agentrows_transcript_entry (user_id, transcript_id, position, id, data)
+SELECT 'u-' || n % 1000, n, 1, 'e-' || n, '' FROM generate_series(1, {ROWS}) AS n;
+
+ANALYZE agentrows_transcript; ANALYZE agentrows_transcript_entry;
 ANALYZE agent; ANALYZE session; ANALYZE event; ANALYZE feedback; ANALYZE memory;
 ANALYZE task; ANALYZE agentrows_task_event; ANALYZE agentrows_push_config;
 ANALYZE push_notification; ANALYZE tool; ANALYZE lg_checkpoint;
@@ -233,6 +243,29 @@ STATEMENTS = {
     "prune_targets_of_feedback": (retention.PRUNE_TARGETS_OF_FEEDBACK, "'{1}'"),
     "prune_feedback_targets": (retention.PRUNE_FEEDBACK_TARGETS, "interval '30 days', 1000"),
     "list_push_configs_all_users": (push_configs.LIST_PUSH_CONFIGS_ALL_USERS, "'t-1'"),
+    "append_transcript": (
+        transcripts.APPEND_TRANSCRIPT,
+        "'{e-1}', '{x}', 'u-1', 'p', 's-1', ''",
+    ),
+    "list_transcript_entries": (
+        transcripts.LIST_TRANSCRIPT_ENTRIES,
+        "'u-1', 'p', 's-1', '', 0, NULL",
+    ),
+    "list_transcripts": (transcripts.LIST_TRANSCRIPTS, "'u-1', 'p'"),
+    "list_transcript_subpaths": (transcripts.LIST_TRANSCRIPT_SUBPATHS, "'u-1', 'p', 's-1'"),
+    "update_transcript_summary": (
+        transcripts.UPDATE_TRANSCRIPT_SUMMARY,
+        "'x', 1, 1, 'u-1', 0",
+    ),
+    "lock_transcripts": (transcripts.LOCK_TRANSCRIPTS, "'u-1', 'p', 's-1', NULL"),
+    "delete_transcripts": (transcripts.DELETE_TRANSCRIPTS, "'u-1', '{1}'"),
+    "list_transcripts_by_age": (
+        transcripts.LIST_TRANSCRIPTS_BY_AGE,
+        "interval '30 days', 'u-1', 'p', 's-1', '', 10",
+    ),
+    "count_entries_of_transcripts": (transcripts.COUNT_ENTRIES_OF_TRANSCRIPTS, "'{1}'"),
+    "lock_idle_transcripts": (transcripts.LOCK_IDLE_TRANSCRIPTS, "'{1}'"),
+    "prune_transcripts": (transcripts.PRUNE_TRANSCRIPTS, "'{1}', interval '30 days'"),
     "delete_task": (tasks.DELETE_TASK, "'t-1', 'u-1'"),
     "get_push_notification": (
         push_notifications.GET_PUSH_NOTIFICATION,
