@@ -7,7 +7,14 @@
 -- Return the rows of SearchOwnMemories for an embedding with 384 dimensions, by its index.
 --
 -- Owners with at most `exact_up_to` rows are scanned exactly; without a valid index all owners are.
--- The index is scanned as in SearchMemories.
+-- The index contains the direction of each embedding, followed by 64 numbers that are the same for
+-- all rows of an owner: the bits of a hash as 0.2 or -0.2. So the rows of an owner are nearer to
+-- `place` than those of others, however near these are to the embedding, and the scan seldom reads a
+-- row of another owner. It ends when four times `limit` rows pass the filter, of which the nearest
+-- are returned, or at `scanned` rows. If it has fewer then, because it has not found the part of the
+-- graph with the owner's rows, the exact scan runs as well. With a filter of metadata, which few
+-- rows may pass, the scan goes on, and `limit` rows are enough. The settings last until the end of
+-- the transaction. The CASE hides the filter from the planner, as in SearchMemories.
 -- py: row MemoryHit
 WITH owned AS NOT MATERIALIZED (
     SELECT id, embedding, words FROM agentrows_memory
@@ -46,10 +53,15 @@ WITH owned AS NOT MATERIALIZED (
 ),
 wanted AS MATERIALIZED (
     SELECT
+        row_limit,
         CASE
-            WHEN sqlc.narg('text')::text IS NULL THEN sqlc.narg('limit')::bigint
-            ELSE greatest(sqlc.narg('limit') * 4, 100)
-        END AS row_limit,
+            WHEN sqlc.narg('metadata') IS NULL THEN least(row_limit, 125) * 4
+            ELSE row_limit
+        END AS enough,
+        CASE
+            WHEN sqlc.narg('metadata') IS NULL THEN 10000 + least(row_limit, 500) * 100
+            ELSE 1000000
+        END AS scanned,
         CASE
             WHEN EXISTS (
                 SELECT 1
@@ -57,7 +69,7 @@ wanted AS MATERIALIZED (
                 JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
                 WHERE
                     i.indrelid = to_regclass('agentrows_memory')
-                    AND c.relname = 'agentrows_memory_embedding_384'
+                    AND c.relname = 'agentrows_memory_nearest_384'
                     AND i.indisvalid
             )
                 THEN (
@@ -65,7 +77,28 @@ wanted AS MATERIALIZED (
                     FROM (SELECT 1 FROM owned LIMIT sqlc.arg('exact_up_to')::bigint + 1) AS counted
                 )
             ELSE false
-        END AS by_index
+        END AS by_index,
+        (
+            l2_normalize(@embedding::vector)
+            || (
+                '[' || rtrim(
+                    replace(
+                        replace(
+                            hashtextextended(@model || ' ' || @user_id || ' ' || @agent_name, 0)::bit(64)::text,
+                            '0', '-.2,'
+                        ),
+                        '1', '.2,'
+                    ), ','
+                ) || ']'
+            )::vector
+        )::halfvec(448) AS place
+    FROM (
+        SELECT
+            CASE
+                WHEN sqlc.narg('text')::text IS NULL THEN sqlc.narg('limit')::bigint
+                ELSE greatest(sqlc.narg('limit') * 4, 100)
+            END AS row_limit
+    ) AS asked
 ),
 near AS MATERIALIZED (
     SELECT id, score
@@ -85,10 +118,12 @@ near AS MATERIALIZED (
             AND coalesce(sqlc.narg('min_score')::float8, 1) > 0
             AND current_setting('hnsw.iterative_scan', true) IS NOT NULL
             AND (SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true)) IS NOT NULL
-            AND (SELECT set_config('hnsw.max_scan_tuples', '1000000', true)) IS NOT NULL
+            AND (
+                SELECT set_config('hnsw.max_scan_tuples', scanned::text, true) FROM wanted
+            ) IS NOT NULL
             AND (
                 SELECT set_config(
-                    'hnsw.ef_search', least(greatest(row_limit * 2, 100), 1000)::text, true
+                    'hnsw.ef_search', least(greatest(row_limit * 2, 400), 1000)::text, true
                 )
                 FROM wanted
             ) IS NOT NULL
@@ -128,7 +163,21 @@ near AS MATERIALIZED (
                     THEN true
                 ELSE false
             END
-        ORDER BY (CASE WHEN vector_dims(embedding) = 384 THEN embedding END)::vector(384) <=> @embedding
+        ORDER BY
+            (
+                l2_normalize(CASE WHEN vector_dims(embedding) = 384 THEN embedding END)
+                || (
+                    '[' || rtrim(
+                        replace(
+                            replace(
+                                hashtextextended(model || ' ' || user_id || ' ' || agent_name, 0)::bit(64)::text,
+                                '0', '-.2,'
+                            ),
+                            '1', '.2,'
+                        ), ','
+                    ) || ']'
+                )::vector
+            )::halfvec(448) <=> (SELECT place FROM wanted)
         LIMIT 500
     ) AS nearest
     LIMIT (SELECT least(row_limit, 500) * 4 FROM wanted)
@@ -147,7 +196,7 @@ exact AS NOT MATERIALIZED (
             ) AS score
         FROM owned
         WHERE
-            coalesce((SELECT count(*) FROM near) < (SELECT row_limit FROM wanted), true)
+            coalesce((SELECT count(*) FROM near) < (SELECT enough FROM wanted), true)
             AND (sqlc.narg('text') IS NULL OR embedding IS NOT NULL)
         OFFSET 0
     ) AS ranked
@@ -158,7 +207,7 @@ by_vector AS MATERIALIZED (
     FROM (
         SELECT id, score FROM near
         WHERE
-            (SELECT count(*) FROM near) >= (SELECT row_limit FROM wanted)
+            (SELECT count(*) FROM near) >= (SELECT enough FROM wanted)
             AND coalesce(score, 0) >= coalesce(sqlc.narg('min_score'), -2)
         UNION ALL
         SELECT id, score FROM exact
@@ -250,10 +299,15 @@ WITH owned AS NOT MATERIALIZED (
 ),
 wanted AS MATERIALIZED (
     SELECT
+        row_limit,
         CASE
-            WHEN sqlc.narg('text')::text IS NULL THEN sqlc.narg('limit')::bigint
-            ELSE greatest(sqlc.narg('limit') * 4, 100)
-        END AS row_limit,
+            WHEN sqlc.narg('metadata') IS NULL THEN least(row_limit, 125) * 4
+            ELSE row_limit
+        END AS enough,
+        CASE
+            WHEN sqlc.narg('metadata') IS NULL THEN 10000 + least(row_limit, 500) * 100
+            ELSE 1000000
+        END AS scanned,
         CASE
             WHEN EXISTS (
                 SELECT 1
@@ -261,7 +315,7 @@ wanted AS MATERIALIZED (
                 JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
                 WHERE
                     i.indrelid = to_regclass('agentrows_memory')
-                    AND c.relname = 'agentrows_memory_embedding_384'
+                    AND c.relname = 'agentrows_memory_nearest_384'
                     AND i.indisvalid
             )
                 THEN (
@@ -269,7 +323,28 @@ wanted AS MATERIALIZED (
                     FROM (SELECT 1 FROM owned LIMIT sqlc.arg('exact_up_to')::bigint + 1) AS counted
                 )
             ELSE false
-        END AS by_index
+        END AS by_index,
+        (
+            l2_normalize(@embedding::vector)
+            || (
+                '[' || rtrim(
+                    replace(
+                        replace(
+                            hashtextextended(@model || ' ' || @user_id || ' ' || @agent_name, 0)::bit(64)::text,
+                            '0', '-.2,'
+                        ),
+                        '1', '.2,'
+                    ), ','
+                ) || ']'
+            )::vector
+        )::halfvec(448) AS place
+    FROM (
+        SELECT
+            CASE
+                WHEN sqlc.narg('text')::text IS NULL THEN sqlc.narg('limit')::bigint
+                ELSE greatest(sqlc.narg('limit') * 4, 100)
+            END AS row_limit
+    ) AS asked
 ),
 near AS MATERIALIZED (
     SELECT id, score
@@ -289,10 +364,12 @@ near AS MATERIALIZED (
             AND coalesce(sqlc.narg('min_score')::float8, 1) > 0
             AND current_setting('hnsw.iterative_scan', true) IS NOT NULL
             AND (SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true)) IS NOT NULL
-            AND (SELECT set_config('hnsw.max_scan_tuples', '1000000', true)) IS NOT NULL
+            AND (
+                SELECT set_config('hnsw.max_scan_tuples', scanned::text, true) FROM wanted
+            ) IS NOT NULL
             AND (
                 SELECT set_config(
-                    'hnsw.ef_search', least(greatest(row_limit * 2, 100), 1000)::text, true
+                    'hnsw.ef_search', least(greatest(row_limit * 2, 400), 1000)::text, true
                 )
                 FROM wanted
             ) IS NOT NULL
@@ -332,7 +409,21 @@ near AS MATERIALIZED (
                     THEN true
                 ELSE false
             END
-        ORDER BY (CASE WHEN vector_dims(embedding) = 384 THEN embedding END)::vector(384) <=> @embedding
+        ORDER BY
+            (
+                l2_normalize(CASE WHEN vector_dims(embedding) = 384 THEN embedding END)
+                || (
+                    '[' || rtrim(
+                        replace(
+                            replace(
+                                hashtextextended(model || ' ' || user_id || ' ' || agent_name, 0)::bit(64)::text,
+                                '0', '-.2,'
+                            ),
+                            '1', '.2,'
+                        ), ','
+                    ) || ']'
+                )::vector
+            )::halfvec(448) <=> (SELECT place FROM wanted)
         LIMIT 500
     ) AS nearest
     LIMIT (SELECT least(row_limit, 500) * 4 FROM wanted)
@@ -351,7 +442,7 @@ exact AS NOT MATERIALIZED (
             ) AS score
         FROM owned
         WHERE
-            coalesce((SELECT count(*) FROM near) < (SELECT row_limit FROM wanted), true)
+            coalesce((SELECT count(*) FROM near) < (SELECT enough FROM wanted), true)
             AND (sqlc.narg('text') IS NULL OR embedding IS NOT NULL)
         OFFSET 0
     ) AS ranked
@@ -362,7 +453,7 @@ by_vector AS MATERIALIZED (
     FROM (
         SELECT id, score FROM near
         WHERE
-            (SELECT count(*) FROM near) >= (SELECT row_limit FROM wanted)
+            (SELECT count(*) FROM near) >= (SELECT enough FROM wanted)
             AND coalesce(score, 0) >= coalesce(sqlc.narg('min_score'), -2)
         UNION ALL
         SELECT id, score FROM exact
@@ -432,7 +523,14 @@ ORDER BY hit.score DESC, hit.place, m.id;
 -- Return the rows of SearchOwnMemories for an embedding with 768 dimensions, by its index.
 --
 -- Owners with at most `exact_up_to` rows are scanned exactly; without a valid index all owners are.
--- The index is scanned as in SearchMemories.
+-- The index contains the direction of each embedding, followed by 64 numbers that are the same for
+-- all rows of an owner: the bits of a hash as 0.2 or -0.2. So the rows of an owner are nearer to
+-- `place` than those of others, however near these are to the embedding, and the scan seldom reads a
+-- row of another owner. It ends when four times `limit` rows pass the filter, of which the nearest
+-- are returned, or at `scanned` rows. If it has fewer then, because it has not found the part of the
+-- graph with the owner's rows, the exact scan runs as well. With a filter of metadata, which few
+-- rows may pass, the scan goes on, and `limit` rows are enough. The settings last until the end of
+-- the transaction. The CASE hides the filter from the planner, as in SearchMemories.
 -- py: row MemoryHit
 WITH owned AS NOT MATERIALIZED (
     SELECT id, embedding, words FROM agentrows_memory
@@ -471,10 +569,15 @@ WITH owned AS NOT MATERIALIZED (
 ),
 wanted AS MATERIALIZED (
     SELECT
+        row_limit,
         CASE
-            WHEN sqlc.narg('text')::text IS NULL THEN sqlc.narg('limit')::bigint
-            ELSE greatest(sqlc.narg('limit') * 4, 100)
-        END AS row_limit,
+            WHEN sqlc.narg('metadata') IS NULL THEN least(row_limit, 125) * 4
+            ELSE row_limit
+        END AS enough,
+        CASE
+            WHEN sqlc.narg('metadata') IS NULL THEN 10000 + least(row_limit, 500) * 100
+            ELSE 1000000
+        END AS scanned,
         CASE
             WHEN EXISTS (
                 SELECT 1
@@ -482,7 +585,7 @@ wanted AS MATERIALIZED (
                 JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
                 WHERE
                     i.indrelid = to_regclass('agentrows_memory')
-                    AND c.relname = 'agentrows_memory_embedding_768'
+                    AND c.relname = 'agentrows_memory_nearest_768'
                     AND i.indisvalid
             )
                 THEN (
@@ -490,7 +593,28 @@ wanted AS MATERIALIZED (
                     FROM (SELECT 1 FROM owned LIMIT sqlc.arg('exact_up_to')::bigint + 1) AS counted
                 )
             ELSE false
-        END AS by_index
+        END AS by_index,
+        (
+            l2_normalize(@embedding::vector)
+            || (
+                '[' || rtrim(
+                    replace(
+                        replace(
+                            hashtextextended(@model || ' ' || @user_id || ' ' || @agent_name, 0)::bit(64)::text,
+                            '0', '-.2,'
+                        ),
+                        '1', '.2,'
+                    ), ','
+                ) || ']'
+            )::vector
+        )::halfvec(832) AS place
+    FROM (
+        SELECT
+            CASE
+                WHEN sqlc.narg('text')::text IS NULL THEN sqlc.narg('limit')::bigint
+                ELSE greatest(sqlc.narg('limit') * 4, 100)
+            END AS row_limit
+    ) AS asked
 ),
 near AS MATERIALIZED (
     SELECT id, score
@@ -510,10 +634,12 @@ near AS MATERIALIZED (
             AND coalesce(sqlc.narg('min_score')::float8, 1) > 0
             AND current_setting('hnsw.iterative_scan', true) IS NOT NULL
             AND (SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true)) IS NOT NULL
-            AND (SELECT set_config('hnsw.max_scan_tuples', '1000000', true)) IS NOT NULL
+            AND (
+                SELECT set_config('hnsw.max_scan_tuples', scanned::text, true) FROM wanted
+            ) IS NOT NULL
             AND (
                 SELECT set_config(
-                    'hnsw.ef_search', least(greatest(row_limit * 2, 100), 1000)::text, true
+                    'hnsw.ef_search', least(greatest(row_limit * 2, 400), 1000)::text, true
                 )
                 FROM wanted
             ) IS NOT NULL
@@ -553,7 +679,21 @@ near AS MATERIALIZED (
                     THEN true
                 ELSE false
             END
-        ORDER BY (CASE WHEN vector_dims(embedding) = 768 THEN embedding END)::vector(768) <=> @embedding
+        ORDER BY
+            (
+                l2_normalize(CASE WHEN vector_dims(embedding) = 768 THEN embedding END)
+                || (
+                    '[' || rtrim(
+                        replace(
+                            replace(
+                                hashtextextended(model || ' ' || user_id || ' ' || agent_name, 0)::bit(64)::text,
+                                '0', '-.2,'
+                            ),
+                            '1', '.2,'
+                        ), ','
+                    ) || ']'
+                )::vector
+            )::halfvec(832) <=> (SELECT place FROM wanted)
         LIMIT 500
     ) AS nearest
     LIMIT (SELECT least(row_limit, 500) * 4 FROM wanted)
@@ -572,7 +712,7 @@ exact AS NOT MATERIALIZED (
             ) AS score
         FROM owned
         WHERE
-            coalesce((SELECT count(*) FROM near) < (SELECT row_limit FROM wanted), true)
+            coalesce((SELECT count(*) FROM near) < (SELECT enough FROM wanted), true)
             AND (sqlc.narg('text') IS NULL OR embedding IS NOT NULL)
         OFFSET 0
     ) AS ranked
@@ -583,7 +723,7 @@ by_vector AS MATERIALIZED (
     FROM (
         SELECT id, score FROM near
         WHERE
-            (SELECT count(*) FROM near) >= (SELECT row_limit FROM wanted)
+            (SELECT count(*) FROM near) >= (SELECT enough FROM wanted)
             AND coalesce(score, 0) >= coalesce(sqlc.narg('min_score'), -2)
         UNION ALL
         SELECT id, score FROM exact
@@ -675,10 +815,15 @@ WITH owned AS NOT MATERIALIZED (
 ),
 wanted AS MATERIALIZED (
     SELECT
+        row_limit,
         CASE
-            WHEN sqlc.narg('text')::text IS NULL THEN sqlc.narg('limit')::bigint
-            ELSE greatest(sqlc.narg('limit') * 4, 100)
-        END AS row_limit,
+            WHEN sqlc.narg('metadata') IS NULL THEN least(row_limit, 125) * 4
+            ELSE row_limit
+        END AS enough,
+        CASE
+            WHEN sqlc.narg('metadata') IS NULL THEN 10000 + least(row_limit, 500) * 100
+            ELSE 1000000
+        END AS scanned,
         CASE
             WHEN EXISTS (
                 SELECT 1
@@ -686,7 +831,7 @@ wanted AS MATERIALIZED (
                 JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
                 WHERE
                     i.indrelid = to_regclass('agentrows_memory')
-                    AND c.relname = 'agentrows_memory_embedding_768'
+                    AND c.relname = 'agentrows_memory_nearest_768'
                     AND i.indisvalid
             )
                 THEN (
@@ -694,7 +839,28 @@ wanted AS MATERIALIZED (
                     FROM (SELECT 1 FROM owned LIMIT sqlc.arg('exact_up_to')::bigint + 1) AS counted
                 )
             ELSE false
-        END AS by_index
+        END AS by_index,
+        (
+            l2_normalize(@embedding::vector)
+            || (
+                '[' || rtrim(
+                    replace(
+                        replace(
+                            hashtextextended(@model || ' ' || @user_id || ' ' || @agent_name, 0)::bit(64)::text,
+                            '0', '-.2,'
+                        ),
+                        '1', '.2,'
+                    ), ','
+                ) || ']'
+            )::vector
+        )::halfvec(832) AS place
+    FROM (
+        SELECT
+            CASE
+                WHEN sqlc.narg('text')::text IS NULL THEN sqlc.narg('limit')::bigint
+                ELSE greatest(sqlc.narg('limit') * 4, 100)
+            END AS row_limit
+    ) AS asked
 ),
 near AS MATERIALIZED (
     SELECT id, score
@@ -714,10 +880,12 @@ near AS MATERIALIZED (
             AND coalesce(sqlc.narg('min_score')::float8, 1) > 0
             AND current_setting('hnsw.iterative_scan', true) IS NOT NULL
             AND (SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true)) IS NOT NULL
-            AND (SELECT set_config('hnsw.max_scan_tuples', '1000000', true)) IS NOT NULL
+            AND (
+                SELECT set_config('hnsw.max_scan_tuples', scanned::text, true) FROM wanted
+            ) IS NOT NULL
             AND (
                 SELECT set_config(
-                    'hnsw.ef_search', least(greatest(row_limit * 2, 100), 1000)::text, true
+                    'hnsw.ef_search', least(greatest(row_limit * 2, 400), 1000)::text, true
                 )
                 FROM wanted
             ) IS NOT NULL
@@ -757,7 +925,21 @@ near AS MATERIALIZED (
                     THEN true
                 ELSE false
             END
-        ORDER BY (CASE WHEN vector_dims(embedding) = 768 THEN embedding END)::vector(768) <=> @embedding
+        ORDER BY
+            (
+                l2_normalize(CASE WHEN vector_dims(embedding) = 768 THEN embedding END)
+                || (
+                    '[' || rtrim(
+                        replace(
+                            replace(
+                                hashtextextended(model || ' ' || user_id || ' ' || agent_name, 0)::bit(64)::text,
+                                '0', '-.2,'
+                            ),
+                            '1', '.2,'
+                        ), ','
+                    ) || ']'
+                )::vector
+            )::halfvec(832) <=> (SELECT place FROM wanted)
         LIMIT 500
     ) AS nearest
     LIMIT (SELECT least(row_limit, 500) * 4 FROM wanted)
@@ -776,7 +958,7 @@ exact AS NOT MATERIALIZED (
             ) AS score
         FROM owned
         WHERE
-            coalesce((SELECT count(*) FROM near) < (SELECT row_limit FROM wanted), true)
+            coalesce((SELECT count(*) FROM near) < (SELECT enough FROM wanted), true)
             AND (sqlc.narg('text') IS NULL OR embedding IS NOT NULL)
         OFFSET 0
     ) AS ranked
@@ -787,7 +969,7 @@ by_vector AS MATERIALIZED (
     FROM (
         SELECT id, score FROM near
         WHERE
-            (SELECT count(*) FROM near) >= (SELECT row_limit FROM wanted)
+            (SELECT count(*) FROM near) >= (SELECT enough FROM wanted)
             AND coalesce(score, 0) >= coalesce(sqlc.narg('min_score'), -2)
         UNION ALL
         SELECT id, score FROM exact
@@ -857,7 +1039,14 @@ ORDER BY hit.score DESC, hit.place, m.id;
 -- Return the rows of SearchOwnMemories for an embedding with 1024 dimensions, by its index.
 --
 -- Owners with at most `exact_up_to` rows are scanned exactly; without a valid index all owners are.
--- The index is scanned as in SearchMemories.
+-- The index contains the direction of each embedding, followed by 64 numbers that are the same for
+-- all rows of an owner: the bits of a hash as 0.2 or -0.2. So the rows of an owner are nearer to
+-- `place` than those of others, however near these are to the embedding, and the scan seldom reads a
+-- row of another owner. It ends when four times `limit` rows pass the filter, of which the nearest
+-- are returned, or at `scanned` rows. If it has fewer then, because it has not found the part of the
+-- graph with the owner's rows, the exact scan runs as well. With a filter of metadata, which few
+-- rows may pass, the scan goes on, and `limit` rows are enough. The settings last until the end of
+-- the transaction. The CASE hides the filter from the planner, as in SearchMemories.
 -- py: row MemoryHit
 WITH owned AS NOT MATERIALIZED (
     SELECT id, embedding, words FROM agentrows_memory
@@ -896,10 +1085,15 @@ WITH owned AS NOT MATERIALIZED (
 ),
 wanted AS MATERIALIZED (
     SELECT
+        row_limit,
         CASE
-            WHEN sqlc.narg('text')::text IS NULL THEN sqlc.narg('limit')::bigint
-            ELSE greatest(sqlc.narg('limit') * 4, 100)
-        END AS row_limit,
+            WHEN sqlc.narg('metadata') IS NULL THEN least(row_limit, 125) * 4
+            ELSE row_limit
+        END AS enough,
+        CASE
+            WHEN sqlc.narg('metadata') IS NULL THEN 10000 + least(row_limit, 500) * 100
+            ELSE 1000000
+        END AS scanned,
         CASE
             WHEN EXISTS (
                 SELECT 1
@@ -907,7 +1101,7 @@ wanted AS MATERIALIZED (
                 JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
                 WHERE
                     i.indrelid = to_regclass('agentrows_memory')
-                    AND c.relname = 'agentrows_memory_embedding_1024'
+                    AND c.relname = 'agentrows_memory_nearest_1024'
                     AND i.indisvalid
             )
                 THEN (
@@ -915,7 +1109,28 @@ wanted AS MATERIALIZED (
                     FROM (SELECT 1 FROM owned LIMIT sqlc.arg('exact_up_to')::bigint + 1) AS counted
                 )
             ELSE false
-        END AS by_index
+        END AS by_index,
+        (
+            l2_normalize(@embedding::vector)
+            || (
+                '[' || rtrim(
+                    replace(
+                        replace(
+                            hashtextextended(@model || ' ' || @user_id || ' ' || @agent_name, 0)::bit(64)::text,
+                            '0', '-.2,'
+                        ),
+                        '1', '.2,'
+                    ), ','
+                ) || ']'
+            )::vector
+        )::halfvec(1088) AS place
+    FROM (
+        SELECT
+            CASE
+                WHEN sqlc.narg('text')::text IS NULL THEN sqlc.narg('limit')::bigint
+                ELSE greatest(sqlc.narg('limit') * 4, 100)
+            END AS row_limit
+    ) AS asked
 ),
 near AS MATERIALIZED (
     SELECT id, score
@@ -935,10 +1150,12 @@ near AS MATERIALIZED (
             AND coalesce(sqlc.narg('min_score')::float8, 1) > 0
             AND current_setting('hnsw.iterative_scan', true) IS NOT NULL
             AND (SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true)) IS NOT NULL
-            AND (SELECT set_config('hnsw.max_scan_tuples', '1000000', true)) IS NOT NULL
+            AND (
+                SELECT set_config('hnsw.max_scan_tuples', scanned::text, true) FROM wanted
+            ) IS NOT NULL
             AND (
                 SELECT set_config(
-                    'hnsw.ef_search', least(greatest(row_limit * 2, 100), 1000)::text, true
+                    'hnsw.ef_search', least(greatest(row_limit * 2, 400), 1000)::text, true
                 )
                 FROM wanted
             ) IS NOT NULL
@@ -978,7 +1195,21 @@ near AS MATERIALIZED (
                     THEN true
                 ELSE false
             END
-        ORDER BY (CASE WHEN vector_dims(embedding) = 1024 THEN embedding END)::vector(1024) <=> @embedding
+        ORDER BY
+            (
+                l2_normalize(CASE WHEN vector_dims(embedding) = 1024 THEN embedding END)
+                || (
+                    '[' || rtrim(
+                        replace(
+                            replace(
+                                hashtextextended(model || ' ' || user_id || ' ' || agent_name, 0)::bit(64)::text,
+                                '0', '-.2,'
+                            ),
+                            '1', '.2,'
+                        ), ','
+                    ) || ']'
+                )::vector
+            )::halfvec(1088) <=> (SELECT place FROM wanted)
         LIMIT 500
     ) AS nearest
     LIMIT (SELECT least(row_limit, 500) * 4 FROM wanted)
@@ -997,7 +1228,7 @@ exact AS NOT MATERIALIZED (
             ) AS score
         FROM owned
         WHERE
-            coalesce((SELECT count(*) FROM near) < (SELECT row_limit FROM wanted), true)
+            coalesce((SELECT count(*) FROM near) < (SELECT enough FROM wanted), true)
             AND (sqlc.narg('text') IS NULL OR embedding IS NOT NULL)
         OFFSET 0
     ) AS ranked
@@ -1008,7 +1239,7 @@ by_vector AS MATERIALIZED (
     FROM (
         SELECT id, score FROM near
         WHERE
-            (SELECT count(*) FROM near) >= (SELECT row_limit FROM wanted)
+            (SELECT count(*) FROM near) >= (SELECT enough FROM wanted)
             AND coalesce(score, 0) >= coalesce(sqlc.narg('min_score'), -2)
         UNION ALL
         SELECT id, score FROM exact
@@ -1100,10 +1331,15 @@ WITH owned AS NOT MATERIALIZED (
 ),
 wanted AS MATERIALIZED (
     SELECT
+        row_limit,
         CASE
-            WHEN sqlc.narg('text')::text IS NULL THEN sqlc.narg('limit')::bigint
-            ELSE greatest(sqlc.narg('limit') * 4, 100)
-        END AS row_limit,
+            WHEN sqlc.narg('metadata') IS NULL THEN least(row_limit, 125) * 4
+            ELSE row_limit
+        END AS enough,
+        CASE
+            WHEN sqlc.narg('metadata') IS NULL THEN 10000 + least(row_limit, 500) * 100
+            ELSE 1000000
+        END AS scanned,
         CASE
             WHEN EXISTS (
                 SELECT 1
@@ -1111,7 +1347,7 @@ wanted AS MATERIALIZED (
                 JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
                 WHERE
                     i.indrelid = to_regclass('agentrows_memory')
-                    AND c.relname = 'agentrows_memory_embedding_1024'
+                    AND c.relname = 'agentrows_memory_nearest_1024'
                     AND i.indisvalid
             )
                 THEN (
@@ -1119,7 +1355,28 @@ wanted AS MATERIALIZED (
                     FROM (SELECT 1 FROM owned LIMIT sqlc.arg('exact_up_to')::bigint + 1) AS counted
                 )
             ELSE false
-        END AS by_index
+        END AS by_index,
+        (
+            l2_normalize(@embedding::vector)
+            || (
+                '[' || rtrim(
+                    replace(
+                        replace(
+                            hashtextextended(@model || ' ' || @user_id || ' ' || @agent_name, 0)::bit(64)::text,
+                            '0', '-.2,'
+                        ),
+                        '1', '.2,'
+                    ), ','
+                ) || ']'
+            )::vector
+        )::halfvec(1088) AS place
+    FROM (
+        SELECT
+            CASE
+                WHEN sqlc.narg('text')::text IS NULL THEN sqlc.narg('limit')::bigint
+                ELSE greatest(sqlc.narg('limit') * 4, 100)
+            END AS row_limit
+    ) AS asked
 ),
 near AS MATERIALIZED (
     SELECT id, score
@@ -1139,10 +1396,12 @@ near AS MATERIALIZED (
             AND coalesce(sqlc.narg('min_score')::float8, 1) > 0
             AND current_setting('hnsw.iterative_scan', true) IS NOT NULL
             AND (SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true)) IS NOT NULL
-            AND (SELECT set_config('hnsw.max_scan_tuples', '1000000', true)) IS NOT NULL
+            AND (
+                SELECT set_config('hnsw.max_scan_tuples', scanned::text, true) FROM wanted
+            ) IS NOT NULL
             AND (
                 SELECT set_config(
-                    'hnsw.ef_search', least(greatest(row_limit * 2, 100), 1000)::text, true
+                    'hnsw.ef_search', least(greatest(row_limit * 2, 400), 1000)::text, true
                 )
                 FROM wanted
             ) IS NOT NULL
@@ -1182,7 +1441,21 @@ near AS MATERIALIZED (
                     THEN true
                 ELSE false
             END
-        ORDER BY (CASE WHEN vector_dims(embedding) = 1024 THEN embedding END)::vector(1024) <=> @embedding
+        ORDER BY
+            (
+                l2_normalize(CASE WHEN vector_dims(embedding) = 1024 THEN embedding END)
+                || (
+                    '[' || rtrim(
+                        replace(
+                            replace(
+                                hashtextextended(model || ' ' || user_id || ' ' || agent_name, 0)::bit(64)::text,
+                                '0', '-.2,'
+                            ),
+                            '1', '.2,'
+                        ), ','
+                    ) || ']'
+                )::vector
+            )::halfvec(1088) <=> (SELECT place FROM wanted)
         LIMIT 500
     ) AS nearest
     LIMIT (SELECT least(row_limit, 500) * 4 FROM wanted)
@@ -1201,7 +1474,7 @@ exact AS NOT MATERIALIZED (
             ) AS score
         FROM owned
         WHERE
-            coalesce((SELECT count(*) FROM near) < (SELECT row_limit FROM wanted), true)
+            coalesce((SELECT count(*) FROM near) < (SELECT enough FROM wanted), true)
             AND (sqlc.narg('text') IS NULL OR embedding IS NOT NULL)
         OFFSET 0
     ) AS ranked
@@ -1212,7 +1485,7 @@ by_vector AS MATERIALIZED (
     FROM (
         SELECT id, score FROM near
         WHERE
-            (SELECT count(*) FROM near) >= (SELECT row_limit FROM wanted)
+            (SELECT count(*) FROM near) >= (SELECT enough FROM wanted)
             AND coalesce(score, 0) >= coalesce(sqlc.narg('min_score'), -2)
         UNION ALL
         SELECT id, score FROM exact
@@ -1282,7 +1555,14 @@ ORDER BY hit.score DESC, hit.place, m.id;
 -- Return the rows of SearchOwnMemories for an embedding with 1536 dimensions, by its index.
 --
 -- Owners with at most `exact_up_to` rows are scanned exactly; without a valid index all owners are.
--- The index is scanned as in SearchMemories.
+-- The index contains the direction of each embedding, followed by 64 numbers that are the same for
+-- all rows of an owner: the bits of a hash as 0.2 or -0.2. So the rows of an owner are nearer to
+-- `place` than those of others, however near these are to the embedding, and the scan seldom reads a
+-- row of another owner. It ends when four times `limit` rows pass the filter, of which the nearest
+-- are returned, or at `scanned` rows. If it has fewer then, because it has not found the part of the
+-- graph with the owner's rows, the exact scan runs as well. With a filter of metadata, which few
+-- rows may pass, the scan goes on, and `limit` rows are enough. The settings last until the end of
+-- the transaction. The CASE hides the filter from the planner, as in SearchMemories.
 -- py: row MemoryHit
 WITH owned AS NOT MATERIALIZED (
     SELECT id, embedding, words FROM agentrows_memory
@@ -1321,10 +1601,15 @@ WITH owned AS NOT MATERIALIZED (
 ),
 wanted AS MATERIALIZED (
     SELECT
+        row_limit,
         CASE
-            WHEN sqlc.narg('text')::text IS NULL THEN sqlc.narg('limit')::bigint
-            ELSE greatest(sqlc.narg('limit') * 4, 100)
-        END AS row_limit,
+            WHEN sqlc.narg('metadata') IS NULL THEN least(row_limit, 125) * 4
+            ELSE row_limit
+        END AS enough,
+        CASE
+            WHEN sqlc.narg('metadata') IS NULL THEN 10000 + least(row_limit, 500) * 100
+            ELSE 1000000
+        END AS scanned,
         CASE
             WHEN EXISTS (
                 SELECT 1
@@ -1332,7 +1617,7 @@ wanted AS MATERIALIZED (
                 JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
                 WHERE
                     i.indrelid = to_regclass('agentrows_memory')
-                    AND c.relname = 'agentrows_memory_embedding_1536'
+                    AND c.relname = 'agentrows_memory_nearest_1536'
                     AND i.indisvalid
             )
                 THEN (
@@ -1340,7 +1625,28 @@ wanted AS MATERIALIZED (
                     FROM (SELECT 1 FROM owned LIMIT sqlc.arg('exact_up_to')::bigint + 1) AS counted
                 )
             ELSE false
-        END AS by_index
+        END AS by_index,
+        (
+            l2_normalize(@embedding::vector)
+            || (
+                '[' || rtrim(
+                    replace(
+                        replace(
+                            hashtextextended(@model || ' ' || @user_id || ' ' || @agent_name, 0)::bit(64)::text,
+                            '0', '-.2,'
+                        ),
+                        '1', '.2,'
+                    ), ','
+                ) || ']'
+            )::vector
+        )::halfvec(1600) AS place
+    FROM (
+        SELECT
+            CASE
+                WHEN sqlc.narg('text')::text IS NULL THEN sqlc.narg('limit')::bigint
+                ELSE greatest(sqlc.narg('limit') * 4, 100)
+            END AS row_limit
+    ) AS asked
 ),
 near AS MATERIALIZED (
     SELECT id, score
@@ -1360,10 +1666,12 @@ near AS MATERIALIZED (
             AND coalesce(sqlc.narg('min_score')::float8, 1) > 0
             AND current_setting('hnsw.iterative_scan', true) IS NOT NULL
             AND (SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true)) IS NOT NULL
-            AND (SELECT set_config('hnsw.max_scan_tuples', '1000000', true)) IS NOT NULL
+            AND (
+                SELECT set_config('hnsw.max_scan_tuples', scanned::text, true) FROM wanted
+            ) IS NOT NULL
             AND (
                 SELECT set_config(
-                    'hnsw.ef_search', least(greatest(row_limit * 2, 100), 1000)::text, true
+                    'hnsw.ef_search', least(greatest(row_limit * 2, 400), 1000)::text, true
                 )
                 FROM wanted
             ) IS NOT NULL
@@ -1403,7 +1711,21 @@ near AS MATERIALIZED (
                     THEN true
                 ELSE false
             END
-        ORDER BY (CASE WHEN vector_dims(embedding) = 1536 THEN embedding END)::vector(1536) <=> @embedding
+        ORDER BY
+            (
+                l2_normalize(CASE WHEN vector_dims(embedding) = 1536 THEN embedding END)
+                || (
+                    '[' || rtrim(
+                        replace(
+                            replace(
+                                hashtextextended(model || ' ' || user_id || ' ' || agent_name, 0)::bit(64)::text,
+                                '0', '-.2,'
+                            ),
+                            '1', '.2,'
+                        ), ','
+                    ) || ']'
+                )::vector
+            )::halfvec(1600) <=> (SELECT place FROM wanted)
         LIMIT 500
     ) AS nearest
     LIMIT (SELECT least(row_limit, 500) * 4 FROM wanted)
@@ -1422,7 +1744,7 @@ exact AS NOT MATERIALIZED (
             ) AS score
         FROM owned
         WHERE
-            coalesce((SELECT count(*) FROM near) < (SELECT row_limit FROM wanted), true)
+            coalesce((SELECT count(*) FROM near) < (SELECT enough FROM wanted), true)
             AND (sqlc.narg('text') IS NULL OR embedding IS NOT NULL)
         OFFSET 0
     ) AS ranked
@@ -1433,7 +1755,7 @@ by_vector AS MATERIALIZED (
     FROM (
         SELECT id, score FROM near
         WHERE
-            (SELECT count(*) FROM near) >= (SELECT row_limit FROM wanted)
+            (SELECT count(*) FROM near) >= (SELECT enough FROM wanted)
             AND coalesce(score, 0) >= coalesce(sqlc.narg('min_score'), -2)
         UNION ALL
         SELECT id, score FROM exact
@@ -1525,10 +1847,15 @@ WITH owned AS NOT MATERIALIZED (
 ),
 wanted AS MATERIALIZED (
     SELECT
+        row_limit,
         CASE
-            WHEN sqlc.narg('text')::text IS NULL THEN sqlc.narg('limit')::bigint
-            ELSE greatest(sqlc.narg('limit') * 4, 100)
-        END AS row_limit,
+            WHEN sqlc.narg('metadata') IS NULL THEN least(row_limit, 125) * 4
+            ELSE row_limit
+        END AS enough,
+        CASE
+            WHEN sqlc.narg('metadata') IS NULL THEN 10000 + least(row_limit, 500) * 100
+            ELSE 1000000
+        END AS scanned,
         CASE
             WHEN EXISTS (
                 SELECT 1
@@ -1536,7 +1863,7 @@ wanted AS MATERIALIZED (
                 JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
                 WHERE
                     i.indrelid = to_regclass('agentrows_memory')
-                    AND c.relname = 'agentrows_memory_embedding_1536'
+                    AND c.relname = 'agentrows_memory_nearest_1536'
                     AND i.indisvalid
             )
                 THEN (
@@ -1544,7 +1871,28 @@ wanted AS MATERIALIZED (
                     FROM (SELECT 1 FROM owned LIMIT sqlc.arg('exact_up_to')::bigint + 1) AS counted
                 )
             ELSE false
-        END AS by_index
+        END AS by_index,
+        (
+            l2_normalize(@embedding::vector)
+            || (
+                '[' || rtrim(
+                    replace(
+                        replace(
+                            hashtextextended(@model || ' ' || @user_id || ' ' || @agent_name, 0)::bit(64)::text,
+                            '0', '-.2,'
+                        ),
+                        '1', '.2,'
+                    ), ','
+                ) || ']'
+            )::vector
+        )::halfvec(1600) AS place
+    FROM (
+        SELECT
+            CASE
+                WHEN sqlc.narg('text')::text IS NULL THEN sqlc.narg('limit')::bigint
+                ELSE greatest(sqlc.narg('limit') * 4, 100)
+            END AS row_limit
+    ) AS asked
 ),
 near AS MATERIALIZED (
     SELECT id, score
@@ -1564,10 +1912,12 @@ near AS MATERIALIZED (
             AND coalesce(sqlc.narg('min_score')::float8, 1) > 0
             AND current_setting('hnsw.iterative_scan', true) IS NOT NULL
             AND (SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true)) IS NOT NULL
-            AND (SELECT set_config('hnsw.max_scan_tuples', '1000000', true)) IS NOT NULL
+            AND (
+                SELECT set_config('hnsw.max_scan_tuples', scanned::text, true) FROM wanted
+            ) IS NOT NULL
             AND (
                 SELECT set_config(
-                    'hnsw.ef_search', least(greatest(row_limit * 2, 100), 1000)::text, true
+                    'hnsw.ef_search', least(greatest(row_limit * 2, 400), 1000)::text, true
                 )
                 FROM wanted
             ) IS NOT NULL
@@ -1607,7 +1957,21 @@ near AS MATERIALIZED (
                     THEN true
                 ELSE false
             END
-        ORDER BY (CASE WHEN vector_dims(embedding) = 1536 THEN embedding END)::vector(1536) <=> @embedding
+        ORDER BY
+            (
+                l2_normalize(CASE WHEN vector_dims(embedding) = 1536 THEN embedding END)
+                || (
+                    '[' || rtrim(
+                        replace(
+                            replace(
+                                hashtextextended(model || ' ' || user_id || ' ' || agent_name, 0)::bit(64)::text,
+                                '0', '-.2,'
+                            ),
+                            '1', '.2,'
+                        ), ','
+                    ) || ']'
+                )::vector
+            )::halfvec(1600) <=> (SELECT place FROM wanted)
         LIMIT 500
     ) AS nearest
     LIMIT (SELECT least(row_limit, 500) * 4 FROM wanted)
@@ -1626,7 +1990,7 @@ exact AS NOT MATERIALIZED (
             ) AS score
         FROM owned
         WHERE
-            coalesce((SELECT count(*) FROM near) < (SELECT row_limit FROM wanted), true)
+            coalesce((SELECT count(*) FROM near) < (SELECT enough FROM wanted), true)
             AND (sqlc.narg('text') IS NULL OR embedding IS NOT NULL)
         OFFSET 0
     ) AS ranked
@@ -1637,7 +2001,7 @@ by_vector AS MATERIALIZED (
     FROM (
         SELECT id, score FROM near
         WHERE
-            (SELECT count(*) FROM near) >= (SELECT row_limit FROM wanted)
+            (SELECT count(*) FROM near) >= (SELECT enough FROM wanted)
             AND coalesce(score, 0) >= coalesce(sqlc.narg('min_score'), -2)
         UNION ALL
         SELECT id, score FROM exact
@@ -1707,7 +2071,14 @@ ORDER BY hit.score DESC, hit.place, m.id;
 -- Return the rows of SearchOwnMemories for an embedding with 3072 dimensions, by its index.
 --
 -- Owners with at most `exact_up_to` rows are scanned exactly; without a valid index all owners are.
--- The index is scanned as in SearchMemories.
+-- The index contains the direction of each embedding, followed by 64 numbers that are the same for
+-- all rows of an owner: the bits of a hash as 0.2 or -0.2. So the rows of an owner are nearer to
+-- `place` than those of others, however near these are to the embedding, and the scan seldom reads a
+-- row of another owner. It ends when four times `limit` rows pass the filter, of which the nearest
+-- are returned, or at `scanned` rows. If it has fewer then, because it has not found the part of the
+-- graph with the owner's rows, the exact scan runs as well. With a filter of metadata, which few
+-- rows may pass, the scan goes on, and `limit` rows are enough. The settings last until the end of
+-- the transaction. The CASE hides the filter from the planner, as in SearchMemories.
 -- py: row MemoryHit
 WITH owned AS NOT MATERIALIZED (
     SELECT id, embedding, words FROM agentrows_memory
@@ -1746,10 +2117,15 @@ WITH owned AS NOT MATERIALIZED (
 ),
 wanted AS MATERIALIZED (
     SELECT
+        row_limit,
         CASE
-            WHEN sqlc.narg('text')::text IS NULL THEN sqlc.narg('limit')::bigint
-            ELSE greatest(sqlc.narg('limit') * 4, 100)
-        END AS row_limit,
+            WHEN sqlc.narg('metadata') IS NULL THEN least(row_limit, 125) * 4
+            ELSE row_limit
+        END AS enough,
+        CASE
+            WHEN sqlc.narg('metadata') IS NULL THEN 10000 + least(row_limit, 500) * 100
+            ELSE 1000000
+        END AS scanned,
         CASE
             WHEN EXISTS (
                 SELECT 1
@@ -1757,7 +2133,7 @@ wanted AS MATERIALIZED (
                 JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
                 WHERE
                     i.indrelid = to_regclass('agentrows_memory')
-                    AND c.relname = 'agentrows_memory_embedding_3072'
+                    AND c.relname = 'agentrows_memory_nearest_3072'
                     AND i.indisvalid
             )
                 THEN (
@@ -1765,7 +2141,28 @@ wanted AS MATERIALIZED (
                     FROM (SELECT 1 FROM owned LIMIT sqlc.arg('exact_up_to')::bigint + 1) AS counted
                 )
             ELSE false
-        END AS by_index
+        END AS by_index,
+        (
+            l2_normalize(@embedding::vector)
+            || (
+                '[' || rtrim(
+                    replace(
+                        replace(
+                            hashtextextended(@model || ' ' || @user_id || ' ' || @agent_name, 0)::bit(64)::text,
+                            '0', '-.2,'
+                        ),
+                        '1', '.2,'
+                    ), ','
+                ) || ']'
+            )::vector
+        )::halfvec(3136) AS place
+    FROM (
+        SELECT
+            CASE
+                WHEN sqlc.narg('text')::text IS NULL THEN sqlc.narg('limit')::bigint
+                ELSE greatest(sqlc.narg('limit') * 4, 100)
+            END AS row_limit
+    ) AS asked
 ),
 near AS MATERIALIZED (
     SELECT id, score
@@ -1785,10 +2182,12 @@ near AS MATERIALIZED (
             AND coalesce(sqlc.narg('min_score')::float8, 1) > 0
             AND current_setting('hnsw.iterative_scan', true) IS NOT NULL
             AND (SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true)) IS NOT NULL
-            AND (SELECT set_config('hnsw.max_scan_tuples', '1000000', true)) IS NOT NULL
+            AND (
+                SELECT set_config('hnsw.max_scan_tuples', scanned::text, true) FROM wanted
+            ) IS NOT NULL
             AND (
                 SELECT set_config(
-                    'hnsw.ef_search', least(greatest(row_limit * 2, 100), 1000)::text, true
+                    'hnsw.ef_search', least(greatest(row_limit * 2, 400), 1000)::text, true
                 )
                 FROM wanted
             ) IS NOT NULL
@@ -1828,7 +2227,21 @@ near AS MATERIALIZED (
                     THEN true
                 ELSE false
             END
-        ORDER BY l2_normalize(CASE WHEN vector_dims(embedding) = 3072 THEN embedding END)::halfvec(3072) <=> l2_normalize(@embedding)::halfvec(3072)
+        ORDER BY
+            (
+                l2_normalize(CASE WHEN vector_dims(embedding) = 3072 THEN embedding END)
+                || (
+                    '[' || rtrim(
+                        replace(
+                            replace(
+                                hashtextextended(model || ' ' || user_id || ' ' || agent_name, 0)::bit(64)::text,
+                                '0', '-.2,'
+                            ),
+                            '1', '.2,'
+                        ), ','
+                    ) || ']'
+                )::vector
+            )::halfvec(3136) <=> (SELECT place FROM wanted)
         LIMIT 500
     ) AS nearest
     LIMIT (SELECT least(row_limit, 500) * 4 FROM wanted)
@@ -1847,7 +2260,7 @@ exact AS NOT MATERIALIZED (
             ) AS score
         FROM owned
         WHERE
-            coalesce((SELECT count(*) FROM near) < (SELECT row_limit FROM wanted), true)
+            coalesce((SELECT count(*) FROM near) < (SELECT enough FROM wanted), true)
             AND (sqlc.narg('text') IS NULL OR embedding IS NOT NULL)
         OFFSET 0
     ) AS ranked
@@ -1858,7 +2271,7 @@ by_vector AS MATERIALIZED (
     FROM (
         SELECT id, score FROM near
         WHERE
-            (SELECT count(*) FROM near) >= (SELECT row_limit FROM wanted)
+            (SELECT count(*) FROM near) >= (SELECT enough FROM wanted)
             AND coalesce(score, 0) >= coalesce(sqlc.narg('min_score'), -2)
         UNION ALL
         SELECT id, score FROM exact
@@ -1950,10 +2363,15 @@ WITH owned AS NOT MATERIALIZED (
 ),
 wanted AS MATERIALIZED (
     SELECT
+        row_limit,
         CASE
-            WHEN sqlc.narg('text')::text IS NULL THEN sqlc.narg('limit')::bigint
-            ELSE greatest(sqlc.narg('limit') * 4, 100)
-        END AS row_limit,
+            WHEN sqlc.narg('metadata') IS NULL THEN least(row_limit, 125) * 4
+            ELSE row_limit
+        END AS enough,
+        CASE
+            WHEN sqlc.narg('metadata') IS NULL THEN 10000 + least(row_limit, 500) * 100
+            ELSE 1000000
+        END AS scanned,
         CASE
             WHEN EXISTS (
                 SELECT 1
@@ -1961,7 +2379,7 @@ wanted AS MATERIALIZED (
                 JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
                 WHERE
                     i.indrelid = to_regclass('agentrows_memory')
-                    AND c.relname = 'agentrows_memory_embedding_3072'
+                    AND c.relname = 'agentrows_memory_nearest_3072'
                     AND i.indisvalid
             )
                 THEN (
@@ -1969,7 +2387,28 @@ wanted AS MATERIALIZED (
                     FROM (SELECT 1 FROM owned LIMIT sqlc.arg('exact_up_to')::bigint + 1) AS counted
                 )
             ELSE false
-        END AS by_index
+        END AS by_index,
+        (
+            l2_normalize(@embedding::vector)
+            || (
+                '[' || rtrim(
+                    replace(
+                        replace(
+                            hashtextextended(@model || ' ' || @user_id || ' ' || @agent_name, 0)::bit(64)::text,
+                            '0', '-.2,'
+                        ),
+                        '1', '.2,'
+                    ), ','
+                ) || ']'
+            )::vector
+        )::halfvec(3136) AS place
+    FROM (
+        SELECT
+            CASE
+                WHEN sqlc.narg('text')::text IS NULL THEN sqlc.narg('limit')::bigint
+                ELSE greatest(sqlc.narg('limit') * 4, 100)
+            END AS row_limit
+    ) AS asked
 ),
 near AS MATERIALIZED (
     SELECT id, score
@@ -1989,10 +2428,12 @@ near AS MATERIALIZED (
             AND coalesce(sqlc.narg('min_score')::float8, 1) > 0
             AND current_setting('hnsw.iterative_scan', true) IS NOT NULL
             AND (SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true)) IS NOT NULL
-            AND (SELECT set_config('hnsw.max_scan_tuples', '1000000', true)) IS NOT NULL
+            AND (
+                SELECT set_config('hnsw.max_scan_tuples', scanned::text, true) FROM wanted
+            ) IS NOT NULL
             AND (
                 SELECT set_config(
-                    'hnsw.ef_search', least(greatest(row_limit * 2, 100), 1000)::text, true
+                    'hnsw.ef_search', least(greatest(row_limit * 2, 400), 1000)::text, true
                 )
                 FROM wanted
             ) IS NOT NULL
@@ -2032,7 +2473,21 @@ near AS MATERIALIZED (
                     THEN true
                 ELSE false
             END
-        ORDER BY l2_normalize(CASE WHEN vector_dims(embedding) = 3072 THEN embedding END)::halfvec(3072) <=> l2_normalize(@embedding)::halfvec(3072)
+        ORDER BY
+            (
+                l2_normalize(CASE WHEN vector_dims(embedding) = 3072 THEN embedding END)
+                || (
+                    '[' || rtrim(
+                        replace(
+                            replace(
+                                hashtextextended(model || ' ' || user_id || ' ' || agent_name, 0)::bit(64)::text,
+                                '0', '-.2,'
+                            ),
+                            '1', '.2,'
+                        ), ','
+                    ) || ']'
+                )::vector
+            )::halfvec(3136) <=> (SELECT place FROM wanted)
         LIMIT 500
     ) AS nearest
     LIMIT (SELECT least(row_limit, 500) * 4 FROM wanted)
@@ -2051,7 +2506,7 @@ exact AS NOT MATERIALIZED (
             ) AS score
         FROM owned
         WHERE
-            coalesce((SELECT count(*) FROM near) < (SELECT row_limit FROM wanted), true)
+            coalesce((SELECT count(*) FROM near) < (SELECT enough FROM wanted), true)
             AND (sqlc.narg('text') IS NULL OR embedding IS NOT NULL)
         OFFSET 0
     ) AS ranked
@@ -2062,7 +2517,7 @@ by_vector AS MATERIALIZED (
     FROM (
         SELECT id, score FROM near
         WHERE
-            (SELECT count(*) FROM near) >= (SELECT row_limit FROM wanted)
+            (SELECT count(*) FROM near) >= (SELECT enough FROM wanted)
             AND coalesce(score, 0) >= coalesce(sqlc.narg('min_score'), -2)
         UNION ALL
         SELECT id, score FROM exact

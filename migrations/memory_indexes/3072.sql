@@ -1,4 +1,18 @@
 -- no-transaction: CONCURRENTLY, because the build of a large index takes minutes
--- Finds the nearest memories with 3072 dimensions; `agentrows memory index` runs this file.
-CREATE INDEX CONCURRENTLY IF NOT EXISTS agentrows_memory_embedding_3072 ON agentrows_memory
-USING hnsw ((l2_normalize(CASE WHEN vector_dims(embedding) = 3072 THEN embedding END)::halfvec(3072)) halfvec_cosine_ops);
+-- Finds the nearest memories of an owner among those with 3072 dimensions; `agentrows memory index`
+-- runs this file. The 64 numbers after the embedding are a hash of the owner.
+CREATE INDEX CONCURRENTLY IF NOT EXISTS agentrows_memory_nearest_3072 ON agentrows_memory
+USING hnsw (((
+    l2_normalize(CASE WHEN vector_dims(embedding) = 3072 THEN embedding END)
+    || (
+        '[' || rtrim(
+            replace(
+                replace(
+                    hashtextextended(model || ' ' || user_id || ' ' || agent_name, 0)::bit(64)::text,
+                    '0', '-.2,'
+                ),
+                '1', '.2,'
+            ), ','
+        ) || ']'
+    )::vector
+)::halfvec(3136)) halfvec_cosine_ops);

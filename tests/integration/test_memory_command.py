@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from support.postgres import Server
 
 DIMENSIONS: Final = ("384", "768", "1024", "1536", "3072")
-INDEX: Final = "agentrows_memory_embedding_384"
+INDEX: Final = "agentrows_memory_nearest_384"
 INVALIDATE: Final = """
 UPDATE pg_index SET indisvalid = false
-WHERE indexrelid = 'agentrows_memory_embedding_384'::regclass
+WHERE indexrelid = 'agentrows_memory_nearest_384'::regclass
 """
 
 
@@ -64,7 +64,7 @@ def test_indexes_are_built_once_and_listed(migrated: str) -> None:
     again = memory(migrated, "index", "--dimensions", "384")
 
     assert [(ended.code, ended.out) for ended in built] == [
-        (0, f"built the index agentrows_memory_embedding_{number}\n") for number in DIMENSIONS
+        (0, f"built the index agentrows_memory_nearest_{number}\n") for number in DIMENSIONS
     ]
     assert "memory_indexes/384.sql done in" in built[0].err
     assert (again.code, again.out, again.err) == (0, f"there is already the index {INDEX}\n", "")
@@ -89,7 +89,7 @@ def test_dry_run_prints_the_statement(migrated: str) -> None:
     ended = memory(migrated, "index", "--dimensions", "1024", "--dry-run")
 
     assert ended.code == 0
-    assert "CREATE INDEX CONCURRENTLY IF NOT EXISTS agentrows_memory_embedding_1024" in ended.out
+    assert "CREATE INDEX CONCURRENTLY IF NOT EXISTS agentrows_memory_nearest_1024" in ended.out
     assert states(migrated)["1024"] == "none"
 
 

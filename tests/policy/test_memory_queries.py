@@ -57,9 +57,14 @@ SEARCHES: Final = {
 END: Final = re.compile(r"\b(?:ORDER BY|LIMIT|OFFSET|RETURNING|FOR (?:NO KEY )?UPDATE)\b|;")
 
 
+def one_line(sql: str) -> str:
+    """Return SQL with single spaces, and none inside of parentheses."""
+    return " ".join(re.sub(r"(?<=\()\s+|\s+(?=\))", "", sql).split())
+
+
 def filters(sql: str) -> list[str]:
     """Return the condition of each WHERE of a statement, with single spaces."""
-    text = " ".join(re.sub(r"(?<=\()\s+|\s+(?=\))", "", sql).split())
+    text = one_line(sql)
     starts = [match.end() for match in re.finditer(r"\bWHERE ", text)]
     return [text[start : _end(text, start)].strip() for start in starts]
 
@@ -128,14 +133,22 @@ def test_index_and_search_have_the_same_expression(dimensions: int) -> None:
     path = memory_searches.INDEXES / f"{dimensions}.sql"
     first = (memory_searches.INDEXES / f"{memory_searches.FIRST}.sql").read_text()
     text = path.read_text()
-    expression = re.search(rf"USING hnsw \(\((.*::\w+\({dimensions}\))\) (?:half)?vec", text)
+    expression = re.search(r"USING hnsw \(\((.*)\) halfvec_cosine_ops\)", text, re.DOTALL)
 
-    assert text == memory_searches.index_for(dimensions, first)
+    assert text == memory_searches.text_for(dimensions, first)
+    assert f"halfvec({dimensions + memory_searches.OWNER})" in text
     assert expression
-    written = expression[1].removeprefix("(").replace("END)::vec", "END)::vec")
+    of_row = one_line(expression[1])
+    of_search = of_row.replace(
+        f"CASE WHEN vector_dims(embedding) = {dimensions} THEN embedding END", "@embedding::vector"
+    )
+    for column in ("model", "user_id", "agent_name"):
+        of_search = re.sub(rf"\b{column}\b", f"@{column}", of_search)
     for name in (f"SearchOwnMemories{dimensions}", f"SearchAndTouchOwnMemories{dimensions}"):
-        assert f"{written} <=> " in sql_of(name)
-        assert f"'agentrows_memory_embedding_{dimensions}'" in sql_of(name)
+        sql = one_line(sql_of(name))
+        assert f"ORDER BY {of_row} <=> (SELECT place FROM wanted)" in sql
+        assert f"{of_search} AS place" in sql
+        assert f"'agentrows_memory_nearest_{dimensions}'" in sql
 
 
 def test_every_index_has_a_search() -> None:
@@ -151,8 +164,6 @@ def test_search_by_index_has_the_filters_of_the_exact_search(touch: str) -> None
     end = exact.partition("\nhit AS MATERIALIZED")[2].partition("\n)")[2]
 
     assert filters(by_index)[0] == condition
-    assert f"CASE WHEN {condition} THEN true ELSE false END" in " ".join(
-        re.sub(r"(?<=\()\s+|\s+(?=\))", "", by_index).split()
-    )
+    assert f"CASE WHEN {condition} THEN true ELSE false END" in one_line(by_index)
     assert end
     assert by_index.endswith(end)

@@ -75,10 +75,15 @@ WITH owned AS NOT MATERIALIZED (
 ),
 wanted AS MATERIALIZED (
     SELECT
+        row_limit,
         CASE
-            WHEN $6::text IS NULL THEN $7::bigint
-            ELSE greatest($7 * 4, 100)
-        END AS row_limit,
+            WHEN $5 IS NULL THEN least(row_limit, 125) * 4
+            ELSE row_limit
+        END AS enough,
+        CASE
+            WHEN $5 IS NULL THEN 10000 + least(row_limit, 500) * 100
+            ELSE 1000000
+        END AS scanned,
         CASE
             WHEN EXISTS (
                 SELECT 1
@@ -86,15 +91,36 @@ wanted AS MATERIALIZED (
                 JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
                 WHERE
                     i.indrelid = to_regclass('agentrows_memory')
-                    AND c.relname = 'agentrows_memory_embedding_384'
+                    AND c.relname = 'agentrows_memory_nearest_384'
                     AND i.indisvalid
             )
                 THEN (
-                    SELECT count(*) > $8::bigint
-                    FROM (SELECT 1 FROM owned LIMIT $8::bigint + 1) AS counted
+                    SELECT count(*) > $6::bigint
+                    FROM (SELECT 1 FROM owned LIMIT $6::bigint + 1) AS counted
                 )
             ELSE false
-        END AS by_index
+        END AS by_index,
+        (
+            l2_normalize($7::vector)
+            || (
+                '[' || rtrim(
+                    replace(
+                        replace(
+                            hashtextextended($2 || ' ' || $3 || ' ' || $4, 0)::bit(64)::text,
+                            '0', '-.2,'
+                        ),
+                        '1', '.2,'
+                    ), ','
+                ) || ']'
+            )::vector
+        )::halfvec(448) AS place
+    FROM (
+        SELECT
+            CASE
+                WHEN $8::text IS NULL THEN $9::bigint
+                ELSE greatest($9 * 4, 100)
+            END AS row_limit
+    ) AS asked
 ),
 near AS MATERIALIZED (
     SELECT id, score
@@ -103,8 +129,8 @@ near AS MATERIALIZED (
             id,
             1 - nullif(
                 CASE
-                    WHEN vector_dims(embedding) = vector_dims($9::vector)
-                        THEN embedding <=> $9::vector
+                    WHEN vector_dims(embedding) = vector_dims($7::vector)
+                        THEN embedding <=> $7::vector
                 END,
                 'NaN'::float8
             ) AS score
@@ -114,10 +140,12 @@ near AS MATERIALIZED (
             AND coalesce($10::float8, 1) > 0
             AND current_setting('hnsw.iterative_scan', true) IS NOT NULL
             AND (SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true)) IS NOT NULL
-            AND (SELECT set_config('hnsw.max_scan_tuples', '1000000', true)) IS NOT NULL
+            AND (
+                SELECT set_config('hnsw.max_scan_tuples', scanned::text, true) FROM wanted
+            ) IS NOT NULL
             AND (
                 SELECT set_config(
-                    'hnsw.ef_search', least(greatest(row_limit * 2, 100), 1000)::text, true
+                    'hnsw.ef_search', least(greatest(row_limit * 2, 400), 1000)::text, true
                 )
                 FROM wanted
             ) IS NOT NULL
@@ -159,7 +187,21 @@ near AS MATERIALIZED (
                     THEN true
                 ELSE false
             END
-        ORDER BY (CASE WHEN vector_dims(embedding) = 384 THEN embedding END)::vector(384) <=> $9
+        ORDER BY
+            (
+                l2_normalize(CASE WHEN vector_dims(embedding) = 384 THEN embedding END)
+                || (
+                    '[' || rtrim(
+                        replace(
+                            replace(
+                                hashtextextended(model || ' ' || user_id || ' ' || agent_name, 0)::bit(64)::text,
+                                '0', '-.2,'
+                            ),
+                            '1', '.2,'
+                        ), ','
+                    ) || ']'
+                )::vector
+            )::halfvec(448) <=> (SELECT place FROM wanted)
         LIMIT 500
     ) AS nearest
     LIMIT (SELECT least(row_limit, 500) * 4 FROM wanted)
@@ -171,15 +213,15 @@ exact AS NOT MATERIALIZED (
             id,
             1 - nullif(
                 CASE
-                    WHEN vector_dims(embedding) = vector_dims($9)
-                        THEN embedding <=> $9
+                    WHEN vector_dims(embedding) = vector_dims($7)
+                        THEN embedding <=> $7
                 END,
                 'NaN'::float8
             ) AS score
         FROM owned
         WHERE
-            coalesce((SELECT count(*) FROM near) < (SELECT row_limit FROM wanted), true)
-            AND ($6 IS NULL OR embedding IS NOT NULL)
+            coalesce((SELECT count(*) FROM near) < (SELECT enough FROM wanted), true)
+            AND ($8 IS NULL OR embedding IS NOT NULL)
         OFFSET 0
     ) AS ranked
     WHERE coalesce(score, 0) >= coalesce($10, -2)
@@ -189,7 +231,7 @@ by_vector AS MATERIALIZED (
     FROM (
         SELECT id, score FROM near
         WHERE
-            (SELECT count(*) FROM near) >= (SELECT row_limit FROM wanted)
+            (SELECT count(*) FROM near) >= (SELECT enough FROM wanted)
             AND coalesce(score, 0) >= coalesce($10, -2)
         UNION ALL
         SELECT id, score FROM exact
@@ -203,11 +245,11 @@ by_words AS MATERIALIZED (
         SELECT
             id,
             ts_rank_cd(
-                words, websearch_to_tsquery($11::regconfig, $6), 32
+                words, websearch_to_tsquery($11::regconfig, $8), 32
             )::float8 AS score
         FROM owned
         WHERE
-            words @@ websearch_to_tsquery($11::regconfig, $6)
+            words @@ websearch_to_tsquery($11::regconfig, $8)
         OFFSET 0
     ) AS ranked
     ORDER BY score DESC, id
@@ -217,14 +259,14 @@ hit AS MATERIALIZED (
     SELECT
         coalesce(v.id, w.id) AS id,
         CASE
-            WHEN $6 IS NULL THEN greatest(-1, least(1, coalesce(v.score, 0)))
+            WHEN $8 IS NULL THEN greatest(-1, least(1, coalesce(v.score, 0)))
             ELSE coalesce(1.0::float8 / (60 + v.place), 0) + coalesce(1.0::float8 / (60 + w.place), 0)
         END AS score,
         coalesce(v.place, w.place) AS place
     FROM by_vector AS v
     FULL JOIN by_words AS w ON w.id = v.id
     ORDER BY 2 DESC, 3, 1
-    LIMIT $7
+    LIMIT $9
 )
 SELECT
     m.id,
@@ -267,10 +309,10 @@ async def search_own_memories384(
     user_id: str,
     agent_name: str,
     metadata: JsonLike | None = None,
-    text: str | None = None,
-    limit: int | None = None,
     exact_up_to: int,
     embedding: Vector | list[float],
+    text: str | None = None,
+    limit: int | None = None,
     min_score: float | None = None,
     config: str,
 ) -> list[models.MemoryHit]:
@@ -278,7 +320,16 @@ async def search_own_memories384(
 
     Owners with at most `exact_up_to` rows are scanned exactly; without a valid index all owners
     are.
-    The index is scanned as in SearchMemories.
+    The index contains the direction of each embedding, followed by 64 numbers that are the same for
+    all rows of an owner: the bits of a hash as 0.2 or -0.2. So the rows of an owner are nearer to
+    `place` than those of others, however near these are to the embedding, and the scan seldom reads
+    a
+    row of another owner. It ends when four times `limit` rows pass the filter, of which the nearest
+    are returned, or at `scanned` rows. If it has fewer then, because it has not found the part of
+    the
+    graph with the owner's rows, the exact scan runs as well. With a filter of metadata, which few
+    rows may pass, the scan goes on, and `limit` rows are enough. The settings last until the end of
+    the transaction. The CASE hides the filter from the planner, as in SearchMemories.
     """
     rows = await db.fetch(
         SEARCH_OWN_MEMORIES384,
@@ -287,10 +338,10 @@ async def search_own_memories384(
         user_id,
         agent_name,
         metadata,
-        text,
-        limit,
         exact_up_to,
         embedding,
+        text,
+        limit,
         min_score,
         config,
     )
@@ -335,10 +386,15 @@ WITH owned AS NOT MATERIALIZED (
 ),
 wanted AS MATERIALIZED (
     SELECT
+        row_limit,
         CASE
-            WHEN $6::text IS NULL THEN $7::bigint
-            ELSE greatest($7 * 4, 100)
-        END AS row_limit,
+            WHEN $5 IS NULL THEN least(row_limit, 125) * 4
+            ELSE row_limit
+        END AS enough,
+        CASE
+            WHEN $5 IS NULL THEN 10000 + least(row_limit, 500) * 100
+            ELSE 1000000
+        END AS scanned,
         CASE
             WHEN EXISTS (
                 SELECT 1
@@ -346,15 +402,36 @@ wanted AS MATERIALIZED (
                 JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
                 WHERE
                     i.indrelid = to_regclass('agentrows_memory')
-                    AND c.relname = 'agentrows_memory_embedding_384'
+                    AND c.relname = 'agentrows_memory_nearest_384'
                     AND i.indisvalid
             )
                 THEN (
-                    SELECT count(*) > $8::bigint
-                    FROM (SELECT 1 FROM owned LIMIT $8::bigint + 1) AS counted
+                    SELECT count(*) > $6::bigint
+                    FROM (SELECT 1 FROM owned LIMIT $6::bigint + 1) AS counted
                 )
             ELSE false
-        END AS by_index
+        END AS by_index,
+        (
+            l2_normalize($7::vector)
+            || (
+                '[' || rtrim(
+                    replace(
+                        replace(
+                            hashtextextended($2 || ' ' || $3 || ' ' || $4, 0)::bit(64)::text,
+                            '0', '-.2,'
+                        ),
+                        '1', '.2,'
+                    ), ','
+                ) || ']'
+            )::vector
+        )::halfvec(448) AS place
+    FROM (
+        SELECT
+            CASE
+                WHEN $8::text IS NULL THEN $9::bigint
+                ELSE greatest($9 * 4, 100)
+            END AS row_limit
+    ) AS asked
 ),
 near AS MATERIALIZED (
     SELECT id, score
@@ -363,8 +440,8 @@ near AS MATERIALIZED (
             id,
             1 - nullif(
                 CASE
-                    WHEN vector_dims(embedding) = vector_dims($9::vector)
-                        THEN embedding <=> $9::vector
+                    WHEN vector_dims(embedding) = vector_dims($7::vector)
+                        THEN embedding <=> $7::vector
                 END,
                 'NaN'::float8
             ) AS score
@@ -374,10 +451,12 @@ near AS MATERIALIZED (
             AND coalesce($10::float8, 1) > 0
             AND current_setting('hnsw.iterative_scan', true) IS NOT NULL
             AND (SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true)) IS NOT NULL
-            AND (SELECT set_config('hnsw.max_scan_tuples', '1000000', true)) IS NOT NULL
+            AND (
+                SELECT set_config('hnsw.max_scan_tuples', scanned::text, true) FROM wanted
+            ) IS NOT NULL
             AND (
                 SELECT set_config(
-                    'hnsw.ef_search', least(greatest(row_limit * 2, 100), 1000)::text, true
+                    'hnsw.ef_search', least(greatest(row_limit * 2, 400), 1000)::text, true
                 )
                 FROM wanted
             ) IS NOT NULL
@@ -419,7 +498,21 @@ near AS MATERIALIZED (
                     THEN true
                 ELSE false
             END
-        ORDER BY (CASE WHEN vector_dims(embedding) = 384 THEN embedding END)::vector(384) <=> $9
+        ORDER BY
+            (
+                l2_normalize(CASE WHEN vector_dims(embedding) = 384 THEN embedding END)
+                || (
+                    '[' || rtrim(
+                        replace(
+                            replace(
+                                hashtextextended(model || ' ' || user_id || ' ' || agent_name, 0)::bit(64)::text,
+                                '0', '-.2,'
+                            ),
+                            '1', '.2,'
+                        ), ','
+                    ) || ']'
+                )::vector
+            )::halfvec(448) <=> (SELECT place FROM wanted)
         LIMIT 500
     ) AS nearest
     LIMIT (SELECT least(row_limit, 500) * 4 FROM wanted)
@@ -431,15 +524,15 @@ exact AS NOT MATERIALIZED (
             id,
             1 - nullif(
                 CASE
-                    WHEN vector_dims(embedding) = vector_dims($9)
-                        THEN embedding <=> $9
+                    WHEN vector_dims(embedding) = vector_dims($7)
+                        THEN embedding <=> $7
                 END,
                 'NaN'::float8
             ) AS score
         FROM owned
         WHERE
-            coalesce((SELECT count(*) FROM near) < (SELECT row_limit FROM wanted), true)
-            AND ($6 IS NULL OR embedding IS NOT NULL)
+            coalesce((SELECT count(*) FROM near) < (SELECT enough FROM wanted), true)
+            AND ($8 IS NULL OR embedding IS NOT NULL)
         OFFSET 0
     ) AS ranked
     WHERE coalesce(score, 0) >= coalesce($10, -2)
@@ -449,7 +542,7 @@ by_vector AS MATERIALIZED (
     FROM (
         SELECT id, score FROM near
         WHERE
-            (SELECT count(*) FROM near) >= (SELECT row_limit FROM wanted)
+            (SELECT count(*) FROM near) >= (SELECT enough FROM wanted)
             AND coalesce(score, 0) >= coalesce($10, -2)
         UNION ALL
         SELECT id, score FROM exact
@@ -463,11 +556,11 @@ by_words AS MATERIALIZED (
         SELECT
             id,
             ts_rank_cd(
-                words, websearch_to_tsquery($11::regconfig, $6), 32
+                words, websearch_to_tsquery($11::regconfig, $8), 32
             )::float8 AS score
         FROM owned
         WHERE
-            words @@ websearch_to_tsquery($11::regconfig, $6)
+            words @@ websearch_to_tsquery($11::regconfig, $8)
         OFFSET 0
     ) AS ranked
     ORDER BY score DESC, id
@@ -477,14 +570,14 @@ hit AS MATERIALIZED (
     SELECT
         coalesce(v.id, w.id) AS id,
         CASE
-            WHEN $6 IS NULL THEN greatest(-1, least(1, coalesce(v.score, 0)))
+            WHEN $8 IS NULL THEN greatest(-1, least(1, coalesce(v.score, 0)))
             ELSE coalesce(1.0::float8 / (60 + v.place), 0) + coalesce(1.0::float8 / (60 + w.place), 0)
         END AS score,
         coalesce(v.place, w.place) AS place
     FROM by_vector AS v
     FULL JOIN by_words AS w ON w.id = v.id
     ORDER BY 2 DESC, 3, 1
-    LIMIT $7
+    LIMIT $9
 ),
 locked AS MATERIALIZED (
     SELECT id FROM agentrows_memory
@@ -525,10 +618,10 @@ async def search_and_touch_own_memories384(
     user_id: str,
     agent_name: str,
     metadata: JsonLike | None = None,
-    text: str | None = None,
-    limit: int | None = None,
     exact_up_to: int,
     embedding: Vector | list[float],
+    text: str | None = None,
+    limit: int | None = None,
     min_score: float | None = None,
     config: str,
 ) -> list[models.MemoryHit]:
@@ -540,10 +633,10 @@ async def search_and_touch_own_memories384(
         user_id,
         agent_name,
         metadata,
-        text,
-        limit,
         exact_up_to,
         embedding,
+        text,
+        limit,
         min_score,
         config,
     )
@@ -588,10 +681,15 @@ WITH owned AS NOT MATERIALIZED (
 ),
 wanted AS MATERIALIZED (
     SELECT
+        row_limit,
         CASE
-            WHEN $6::text IS NULL THEN $7::bigint
-            ELSE greatest($7 * 4, 100)
-        END AS row_limit,
+            WHEN $5 IS NULL THEN least(row_limit, 125) * 4
+            ELSE row_limit
+        END AS enough,
+        CASE
+            WHEN $5 IS NULL THEN 10000 + least(row_limit, 500) * 100
+            ELSE 1000000
+        END AS scanned,
         CASE
             WHEN EXISTS (
                 SELECT 1
@@ -599,15 +697,36 @@ wanted AS MATERIALIZED (
                 JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
                 WHERE
                     i.indrelid = to_regclass('agentrows_memory')
-                    AND c.relname = 'agentrows_memory_embedding_768'
+                    AND c.relname = 'agentrows_memory_nearest_768'
                     AND i.indisvalid
             )
                 THEN (
-                    SELECT count(*) > $8::bigint
-                    FROM (SELECT 1 FROM owned LIMIT $8::bigint + 1) AS counted
+                    SELECT count(*) > $6::bigint
+                    FROM (SELECT 1 FROM owned LIMIT $6::bigint + 1) AS counted
                 )
             ELSE false
-        END AS by_index
+        END AS by_index,
+        (
+            l2_normalize($7::vector)
+            || (
+                '[' || rtrim(
+                    replace(
+                        replace(
+                            hashtextextended($2 || ' ' || $3 || ' ' || $4, 0)::bit(64)::text,
+                            '0', '-.2,'
+                        ),
+                        '1', '.2,'
+                    ), ','
+                ) || ']'
+            )::vector
+        )::halfvec(832) AS place
+    FROM (
+        SELECT
+            CASE
+                WHEN $8::text IS NULL THEN $9::bigint
+                ELSE greatest($9 * 4, 100)
+            END AS row_limit
+    ) AS asked
 ),
 near AS MATERIALIZED (
     SELECT id, score
@@ -616,8 +735,8 @@ near AS MATERIALIZED (
             id,
             1 - nullif(
                 CASE
-                    WHEN vector_dims(embedding) = vector_dims($9::vector)
-                        THEN embedding <=> $9::vector
+                    WHEN vector_dims(embedding) = vector_dims($7::vector)
+                        THEN embedding <=> $7::vector
                 END,
                 'NaN'::float8
             ) AS score
@@ -627,10 +746,12 @@ near AS MATERIALIZED (
             AND coalesce($10::float8, 1) > 0
             AND current_setting('hnsw.iterative_scan', true) IS NOT NULL
             AND (SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true)) IS NOT NULL
-            AND (SELECT set_config('hnsw.max_scan_tuples', '1000000', true)) IS NOT NULL
+            AND (
+                SELECT set_config('hnsw.max_scan_tuples', scanned::text, true) FROM wanted
+            ) IS NOT NULL
             AND (
                 SELECT set_config(
-                    'hnsw.ef_search', least(greatest(row_limit * 2, 100), 1000)::text, true
+                    'hnsw.ef_search', least(greatest(row_limit * 2, 400), 1000)::text, true
                 )
                 FROM wanted
             ) IS NOT NULL
@@ -672,7 +793,21 @@ near AS MATERIALIZED (
                     THEN true
                 ELSE false
             END
-        ORDER BY (CASE WHEN vector_dims(embedding) = 768 THEN embedding END)::vector(768) <=> $9
+        ORDER BY
+            (
+                l2_normalize(CASE WHEN vector_dims(embedding) = 768 THEN embedding END)
+                || (
+                    '[' || rtrim(
+                        replace(
+                            replace(
+                                hashtextextended(model || ' ' || user_id || ' ' || agent_name, 0)::bit(64)::text,
+                                '0', '-.2,'
+                            ),
+                            '1', '.2,'
+                        ), ','
+                    ) || ']'
+                )::vector
+            )::halfvec(832) <=> (SELECT place FROM wanted)
         LIMIT 500
     ) AS nearest
     LIMIT (SELECT least(row_limit, 500) * 4 FROM wanted)
@@ -684,15 +819,15 @@ exact AS NOT MATERIALIZED (
             id,
             1 - nullif(
                 CASE
-                    WHEN vector_dims(embedding) = vector_dims($9)
-                        THEN embedding <=> $9
+                    WHEN vector_dims(embedding) = vector_dims($7)
+                        THEN embedding <=> $7
                 END,
                 'NaN'::float8
             ) AS score
         FROM owned
         WHERE
-            coalesce((SELECT count(*) FROM near) < (SELECT row_limit FROM wanted), true)
-            AND ($6 IS NULL OR embedding IS NOT NULL)
+            coalesce((SELECT count(*) FROM near) < (SELECT enough FROM wanted), true)
+            AND ($8 IS NULL OR embedding IS NOT NULL)
         OFFSET 0
     ) AS ranked
     WHERE coalesce(score, 0) >= coalesce($10, -2)
@@ -702,7 +837,7 @@ by_vector AS MATERIALIZED (
     FROM (
         SELECT id, score FROM near
         WHERE
-            (SELECT count(*) FROM near) >= (SELECT row_limit FROM wanted)
+            (SELECT count(*) FROM near) >= (SELECT enough FROM wanted)
             AND coalesce(score, 0) >= coalesce($10, -2)
         UNION ALL
         SELECT id, score FROM exact
@@ -716,11 +851,11 @@ by_words AS MATERIALIZED (
         SELECT
             id,
             ts_rank_cd(
-                words, websearch_to_tsquery($11::regconfig, $6), 32
+                words, websearch_to_tsquery($11::regconfig, $8), 32
             )::float8 AS score
         FROM owned
         WHERE
-            words @@ websearch_to_tsquery($11::regconfig, $6)
+            words @@ websearch_to_tsquery($11::regconfig, $8)
         OFFSET 0
     ) AS ranked
     ORDER BY score DESC, id
@@ -730,14 +865,14 @@ hit AS MATERIALIZED (
     SELECT
         coalesce(v.id, w.id) AS id,
         CASE
-            WHEN $6 IS NULL THEN greatest(-1, least(1, coalesce(v.score, 0)))
+            WHEN $8 IS NULL THEN greatest(-1, least(1, coalesce(v.score, 0)))
             ELSE coalesce(1.0::float8 / (60 + v.place), 0) + coalesce(1.0::float8 / (60 + w.place), 0)
         END AS score,
         coalesce(v.place, w.place) AS place
     FROM by_vector AS v
     FULL JOIN by_words AS w ON w.id = v.id
     ORDER BY 2 DESC, 3, 1
-    LIMIT $7
+    LIMIT $9
 )
 SELECT
     m.id,
@@ -764,10 +899,10 @@ async def search_own_memories768(
     user_id: str,
     agent_name: str,
     metadata: JsonLike | None = None,
-    text: str | None = None,
-    limit: int | None = None,
     exact_up_to: int,
     embedding: Vector | list[float],
+    text: str | None = None,
+    limit: int | None = None,
     min_score: float | None = None,
     config: str,
 ) -> list[models.MemoryHit]:
@@ -775,7 +910,16 @@ async def search_own_memories768(
 
     Owners with at most `exact_up_to` rows are scanned exactly; without a valid index all owners
     are.
-    The index is scanned as in SearchMemories.
+    The index contains the direction of each embedding, followed by 64 numbers that are the same for
+    all rows of an owner: the bits of a hash as 0.2 or -0.2. So the rows of an owner are nearer to
+    `place` than those of others, however near these are to the embedding, and the scan seldom reads
+    a
+    row of another owner. It ends when four times `limit` rows pass the filter, of which the nearest
+    are returned, or at `scanned` rows. If it has fewer then, because it has not found the part of
+    the
+    graph with the owner's rows, the exact scan runs as well. With a filter of metadata, which few
+    rows may pass, the scan goes on, and `limit` rows are enough. The settings last until the end of
+    the transaction. The CASE hides the filter from the planner, as in SearchMemories.
     """
     rows = await db.fetch(
         SEARCH_OWN_MEMORIES768,
@@ -784,10 +928,10 @@ async def search_own_memories768(
         user_id,
         agent_name,
         metadata,
-        text,
-        limit,
         exact_up_to,
         embedding,
+        text,
+        limit,
         min_score,
         config,
     )
@@ -832,10 +976,15 @@ WITH owned AS NOT MATERIALIZED (
 ),
 wanted AS MATERIALIZED (
     SELECT
+        row_limit,
         CASE
-            WHEN $6::text IS NULL THEN $7::bigint
-            ELSE greatest($7 * 4, 100)
-        END AS row_limit,
+            WHEN $5 IS NULL THEN least(row_limit, 125) * 4
+            ELSE row_limit
+        END AS enough,
+        CASE
+            WHEN $5 IS NULL THEN 10000 + least(row_limit, 500) * 100
+            ELSE 1000000
+        END AS scanned,
         CASE
             WHEN EXISTS (
                 SELECT 1
@@ -843,15 +992,36 @@ wanted AS MATERIALIZED (
                 JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
                 WHERE
                     i.indrelid = to_regclass('agentrows_memory')
-                    AND c.relname = 'agentrows_memory_embedding_768'
+                    AND c.relname = 'agentrows_memory_nearest_768'
                     AND i.indisvalid
             )
                 THEN (
-                    SELECT count(*) > $8::bigint
-                    FROM (SELECT 1 FROM owned LIMIT $8::bigint + 1) AS counted
+                    SELECT count(*) > $6::bigint
+                    FROM (SELECT 1 FROM owned LIMIT $6::bigint + 1) AS counted
                 )
             ELSE false
-        END AS by_index
+        END AS by_index,
+        (
+            l2_normalize($7::vector)
+            || (
+                '[' || rtrim(
+                    replace(
+                        replace(
+                            hashtextextended($2 || ' ' || $3 || ' ' || $4, 0)::bit(64)::text,
+                            '0', '-.2,'
+                        ),
+                        '1', '.2,'
+                    ), ','
+                ) || ']'
+            )::vector
+        )::halfvec(832) AS place
+    FROM (
+        SELECT
+            CASE
+                WHEN $8::text IS NULL THEN $9::bigint
+                ELSE greatest($9 * 4, 100)
+            END AS row_limit
+    ) AS asked
 ),
 near AS MATERIALIZED (
     SELECT id, score
@@ -860,8 +1030,8 @@ near AS MATERIALIZED (
             id,
             1 - nullif(
                 CASE
-                    WHEN vector_dims(embedding) = vector_dims($9::vector)
-                        THEN embedding <=> $9::vector
+                    WHEN vector_dims(embedding) = vector_dims($7::vector)
+                        THEN embedding <=> $7::vector
                 END,
                 'NaN'::float8
             ) AS score
@@ -871,10 +1041,12 @@ near AS MATERIALIZED (
             AND coalesce($10::float8, 1) > 0
             AND current_setting('hnsw.iterative_scan', true) IS NOT NULL
             AND (SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true)) IS NOT NULL
-            AND (SELECT set_config('hnsw.max_scan_tuples', '1000000', true)) IS NOT NULL
+            AND (
+                SELECT set_config('hnsw.max_scan_tuples', scanned::text, true) FROM wanted
+            ) IS NOT NULL
             AND (
                 SELECT set_config(
-                    'hnsw.ef_search', least(greatest(row_limit * 2, 100), 1000)::text, true
+                    'hnsw.ef_search', least(greatest(row_limit * 2, 400), 1000)::text, true
                 )
                 FROM wanted
             ) IS NOT NULL
@@ -916,7 +1088,21 @@ near AS MATERIALIZED (
                     THEN true
                 ELSE false
             END
-        ORDER BY (CASE WHEN vector_dims(embedding) = 768 THEN embedding END)::vector(768) <=> $9
+        ORDER BY
+            (
+                l2_normalize(CASE WHEN vector_dims(embedding) = 768 THEN embedding END)
+                || (
+                    '[' || rtrim(
+                        replace(
+                            replace(
+                                hashtextextended(model || ' ' || user_id || ' ' || agent_name, 0)::bit(64)::text,
+                                '0', '-.2,'
+                            ),
+                            '1', '.2,'
+                        ), ','
+                    ) || ']'
+                )::vector
+            )::halfvec(832) <=> (SELECT place FROM wanted)
         LIMIT 500
     ) AS nearest
     LIMIT (SELECT least(row_limit, 500) * 4 FROM wanted)
@@ -928,15 +1114,15 @@ exact AS NOT MATERIALIZED (
             id,
             1 - nullif(
                 CASE
-                    WHEN vector_dims(embedding) = vector_dims($9)
-                        THEN embedding <=> $9
+                    WHEN vector_dims(embedding) = vector_dims($7)
+                        THEN embedding <=> $7
                 END,
                 'NaN'::float8
             ) AS score
         FROM owned
         WHERE
-            coalesce((SELECT count(*) FROM near) < (SELECT row_limit FROM wanted), true)
-            AND ($6 IS NULL OR embedding IS NOT NULL)
+            coalesce((SELECT count(*) FROM near) < (SELECT enough FROM wanted), true)
+            AND ($8 IS NULL OR embedding IS NOT NULL)
         OFFSET 0
     ) AS ranked
     WHERE coalesce(score, 0) >= coalesce($10, -2)
@@ -946,7 +1132,7 @@ by_vector AS MATERIALIZED (
     FROM (
         SELECT id, score FROM near
         WHERE
-            (SELECT count(*) FROM near) >= (SELECT row_limit FROM wanted)
+            (SELECT count(*) FROM near) >= (SELECT enough FROM wanted)
             AND coalesce(score, 0) >= coalesce($10, -2)
         UNION ALL
         SELECT id, score FROM exact
@@ -960,11 +1146,11 @@ by_words AS MATERIALIZED (
         SELECT
             id,
             ts_rank_cd(
-                words, websearch_to_tsquery($11::regconfig, $6), 32
+                words, websearch_to_tsquery($11::regconfig, $8), 32
             )::float8 AS score
         FROM owned
         WHERE
-            words @@ websearch_to_tsquery($11::regconfig, $6)
+            words @@ websearch_to_tsquery($11::regconfig, $8)
         OFFSET 0
     ) AS ranked
     ORDER BY score DESC, id
@@ -974,14 +1160,14 @@ hit AS MATERIALIZED (
     SELECT
         coalesce(v.id, w.id) AS id,
         CASE
-            WHEN $6 IS NULL THEN greatest(-1, least(1, coalesce(v.score, 0)))
+            WHEN $8 IS NULL THEN greatest(-1, least(1, coalesce(v.score, 0)))
             ELSE coalesce(1.0::float8 / (60 + v.place), 0) + coalesce(1.0::float8 / (60 + w.place), 0)
         END AS score,
         coalesce(v.place, w.place) AS place
     FROM by_vector AS v
     FULL JOIN by_words AS w ON w.id = v.id
     ORDER BY 2 DESC, 3, 1
-    LIMIT $7
+    LIMIT $9
 ),
 locked AS MATERIALIZED (
     SELECT id FROM agentrows_memory
@@ -1022,10 +1208,10 @@ async def search_and_touch_own_memories768(
     user_id: str,
     agent_name: str,
     metadata: JsonLike | None = None,
-    text: str | None = None,
-    limit: int | None = None,
     exact_up_to: int,
     embedding: Vector | list[float],
+    text: str | None = None,
+    limit: int | None = None,
     min_score: float | None = None,
     config: str,
 ) -> list[models.MemoryHit]:
@@ -1037,10 +1223,10 @@ async def search_and_touch_own_memories768(
         user_id,
         agent_name,
         metadata,
-        text,
-        limit,
         exact_up_to,
         embedding,
+        text,
+        limit,
         min_score,
         config,
     )
@@ -1085,10 +1271,15 @@ WITH owned AS NOT MATERIALIZED (
 ),
 wanted AS MATERIALIZED (
     SELECT
+        row_limit,
         CASE
-            WHEN $6::text IS NULL THEN $7::bigint
-            ELSE greatest($7 * 4, 100)
-        END AS row_limit,
+            WHEN $5 IS NULL THEN least(row_limit, 125) * 4
+            ELSE row_limit
+        END AS enough,
+        CASE
+            WHEN $5 IS NULL THEN 10000 + least(row_limit, 500) * 100
+            ELSE 1000000
+        END AS scanned,
         CASE
             WHEN EXISTS (
                 SELECT 1
@@ -1096,15 +1287,36 @@ wanted AS MATERIALIZED (
                 JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
                 WHERE
                     i.indrelid = to_regclass('agentrows_memory')
-                    AND c.relname = 'agentrows_memory_embedding_1024'
+                    AND c.relname = 'agentrows_memory_nearest_1024'
                     AND i.indisvalid
             )
                 THEN (
-                    SELECT count(*) > $8::bigint
-                    FROM (SELECT 1 FROM owned LIMIT $8::bigint + 1) AS counted
+                    SELECT count(*) > $6::bigint
+                    FROM (SELECT 1 FROM owned LIMIT $6::bigint + 1) AS counted
                 )
             ELSE false
-        END AS by_index
+        END AS by_index,
+        (
+            l2_normalize($7::vector)
+            || (
+                '[' || rtrim(
+                    replace(
+                        replace(
+                            hashtextextended($2 || ' ' || $3 || ' ' || $4, 0)::bit(64)::text,
+                            '0', '-.2,'
+                        ),
+                        '1', '.2,'
+                    ), ','
+                ) || ']'
+            )::vector
+        )::halfvec(1088) AS place
+    FROM (
+        SELECT
+            CASE
+                WHEN $8::text IS NULL THEN $9::bigint
+                ELSE greatest($9 * 4, 100)
+            END AS row_limit
+    ) AS asked
 ),
 near AS MATERIALIZED (
     SELECT id, score
@@ -1113,8 +1325,8 @@ near AS MATERIALIZED (
             id,
             1 - nullif(
                 CASE
-                    WHEN vector_dims(embedding) = vector_dims($9::vector)
-                        THEN embedding <=> $9::vector
+                    WHEN vector_dims(embedding) = vector_dims($7::vector)
+                        THEN embedding <=> $7::vector
                 END,
                 'NaN'::float8
             ) AS score
@@ -1124,10 +1336,12 @@ near AS MATERIALIZED (
             AND coalesce($10::float8, 1) > 0
             AND current_setting('hnsw.iterative_scan', true) IS NOT NULL
             AND (SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true)) IS NOT NULL
-            AND (SELECT set_config('hnsw.max_scan_tuples', '1000000', true)) IS NOT NULL
+            AND (
+                SELECT set_config('hnsw.max_scan_tuples', scanned::text, true) FROM wanted
+            ) IS NOT NULL
             AND (
                 SELECT set_config(
-                    'hnsw.ef_search', least(greatest(row_limit * 2, 100), 1000)::text, true
+                    'hnsw.ef_search', least(greatest(row_limit * 2, 400), 1000)::text, true
                 )
                 FROM wanted
             ) IS NOT NULL
@@ -1169,7 +1383,21 @@ near AS MATERIALIZED (
                     THEN true
                 ELSE false
             END
-        ORDER BY (CASE WHEN vector_dims(embedding) = 1024 THEN embedding END)::vector(1024) <=> $9
+        ORDER BY
+            (
+                l2_normalize(CASE WHEN vector_dims(embedding) = 1024 THEN embedding END)
+                || (
+                    '[' || rtrim(
+                        replace(
+                            replace(
+                                hashtextextended(model || ' ' || user_id || ' ' || agent_name, 0)::bit(64)::text,
+                                '0', '-.2,'
+                            ),
+                            '1', '.2,'
+                        ), ','
+                    ) || ']'
+                )::vector
+            )::halfvec(1088) <=> (SELECT place FROM wanted)
         LIMIT 500
     ) AS nearest
     LIMIT (SELECT least(row_limit, 500) * 4 FROM wanted)
@@ -1181,15 +1409,15 @@ exact AS NOT MATERIALIZED (
             id,
             1 - nullif(
                 CASE
-                    WHEN vector_dims(embedding) = vector_dims($9)
-                        THEN embedding <=> $9
+                    WHEN vector_dims(embedding) = vector_dims($7)
+                        THEN embedding <=> $7
                 END,
                 'NaN'::float8
             ) AS score
         FROM owned
         WHERE
-            coalesce((SELECT count(*) FROM near) < (SELECT row_limit FROM wanted), true)
-            AND ($6 IS NULL OR embedding IS NOT NULL)
+            coalesce((SELECT count(*) FROM near) < (SELECT enough FROM wanted), true)
+            AND ($8 IS NULL OR embedding IS NOT NULL)
         OFFSET 0
     ) AS ranked
     WHERE coalesce(score, 0) >= coalesce($10, -2)
@@ -1199,7 +1427,7 @@ by_vector AS MATERIALIZED (
     FROM (
         SELECT id, score FROM near
         WHERE
-            (SELECT count(*) FROM near) >= (SELECT row_limit FROM wanted)
+            (SELECT count(*) FROM near) >= (SELECT enough FROM wanted)
             AND coalesce(score, 0) >= coalesce($10, -2)
         UNION ALL
         SELECT id, score FROM exact
@@ -1213,11 +1441,11 @@ by_words AS MATERIALIZED (
         SELECT
             id,
             ts_rank_cd(
-                words, websearch_to_tsquery($11::regconfig, $6), 32
+                words, websearch_to_tsquery($11::regconfig, $8), 32
             )::float8 AS score
         FROM owned
         WHERE
-            words @@ websearch_to_tsquery($11::regconfig, $6)
+            words @@ websearch_to_tsquery($11::regconfig, $8)
         OFFSET 0
     ) AS ranked
     ORDER BY score DESC, id
@@ -1227,14 +1455,14 @@ hit AS MATERIALIZED (
     SELECT
         coalesce(v.id, w.id) AS id,
         CASE
-            WHEN $6 IS NULL THEN greatest(-1, least(1, coalesce(v.score, 0)))
+            WHEN $8 IS NULL THEN greatest(-1, least(1, coalesce(v.score, 0)))
             ELSE coalesce(1.0::float8 / (60 + v.place), 0) + coalesce(1.0::float8 / (60 + w.place), 0)
         END AS score,
         coalesce(v.place, w.place) AS place
     FROM by_vector AS v
     FULL JOIN by_words AS w ON w.id = v.id
     ORDER BY 2 DESC, 3, 1
-    LIMIT $7
+    LIMIT $9
 )
 SELECT
     m.id,
@@ -1261,10 +1489,10 @@ async def search_own_memories1024(
     user_id: str,
     agent_name: str,
     metadata: JsonLike | None = None,
-    text: str | None = None,
-    limit: int | None = None,
     exact_up_to: int,
     embedding: Vector | list[float],
+    text: str | None = None,
+    limit: int | None = None,
     min_score: float | None = None,
     config: str,
 ) -> list[models.MemoryHit]:
@@ -1273,7 +1501,16 @@ async def search_own_memories1024(
 
     Owners with at most `exact_up_to` rows are scanned exactly; without a valid index all owners
     are.
-    The index is scanned as in SearchMemories.
+    The index contains the direction of each embedding, followed by 64 numbers that are the same for
+    all rows of an owner: the bits of a hash as 0.2 or -0.2. So the rows of an owner are nearer to
+    `place` than those of others, however near these are to the embedding, and the scan seldom reads
+    a
+    row of another owner. It ends when four times `limit` rows pass the filter, of which the nearest
+    are returned, or at `scanned` rows. If it has fewer then, because it has not found the part of
+    the
+    graph with the owner's rows, the exact scan runs as well. With a filter of metadata, which few
+    rows may pass, the scan goes on, and `limit` rows are enough. The settings last until the end of
+    the transaction. The CASE hides the filter from the planner, as in SearchMemories.
     """
     rows = await db.fetch(
         SEARCH_OWN_MEMORIES1024,
@@ -1282,10 +1519,10 @@ async def search_own_memories1024(
         user_id,
         agent_name,
         metadata,
-        text,
-        limit,
         exact_up_to,
         embedding,
+        text,
+        limit,
         min_score,
         config,
     )
@@ -1330,10 +1567,15 @@ WITH owned AS NOT MATERIALIZED (
 ),
 wanted AS MATERIALIZED (
     SELECT
+        row_limit,
         CASE
-            WHEN $6::text IS NULL THEN $7::bigint
-            ELSE greatest($7 * 4, 100)
-        END AS row_limit,
+            WHEN $5 IS NULL THEN least(row_limit, 125) * 4
+            ELSE row_limit
+        END AS enough,
+        CASE
+            WHEN $5 IS NULL THEN 10000 + least(row_limit, 500) * 100
+            ELSE 1000000
+        END AS scanned,
         CASE
             WHEN EXISTS (
                 SELECT 1
@@ -1341,15 +1583,36 @@ wanted AS MATERIALIZED (
                 JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
                 WHERE
                     i.indrelid = to_regclass('agentrows_memory')
-                    AND c.relname = 'agentrows_memory_embedding_1024'
+                    AND c.relname = 'agentrows_memory_nearest_1024'
                     AND i.indisvalid
             )
                 THEN (
-                    SELECT count(*) > $8::bigint
-                    FROM (SELECT 1 FROM owned LIMIT $8::bigint + 1) AS counted
+                    SELECT count(*) > $6::bigint
+                    FROM (SELECT 1 FROM owned LIMIT $6::bigint + 1) AS counted
                 )
             ELSE false
-        END AS by_index
+        END AS by_index,
+        (
+            l2_normalize($7::vector)
+            || (
+                '[' || rtrim(
+                    replace(
+                        replace(
+                            hashtextextended($2 || ' ' || $3 || ' ' || $4, 0)::bit(64)::text,
+                            '0', '-.2,'
+                        ),
+                        '1', '.2,'
+                    ), ','
+                ) || ']'
+            )::vector
+        )::halfvec(1088) AS place
+    FROM (
+        SELECT
+            CASE
+                WHEN $8::text IS NULL THEN $9::bigint
+                ELSE greatest($9 * 4, 100)
+            END AS row_limit
+    ) AS asked
 ),
 near AS MATERIALIZED (
     SELECT id, score
@@ -1358,8 +1621,8 @@ near AS MATERIALIZED (
             id,
             1 - nullif(
                 CASE
-                    WHEN vector_dims(embedding) = vector_dims($9::vector)
-                        THEN embedding <=> $9::vector
+                    WHEN vector_dims(embedding) = vector_dims($7::vector)
+                        THEN embedding <=> $7::vector
                 END,
                 'NaN'::float8
             ) AS score
@@ -1369,10 +1632,12 @@ near AS MATERIALIZED (
             AND coalesce($10::float8, 1) > 0
             AND current_setting('hnsw.iterative_scan', true) IS NOT NULL
             AND (SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true)) IS NOT NULL
-            AND (SELECT set_config('hnsw.max_scan_tuples', '1000000', true)) IS NOT NULL
+            AND (
+                SELECT set_config('hnsw.max_scan_tuples', scanned::text, true) FROM wanted
+            ) IS NOT NULL
             AND (
                 SELECT set_config(
-                    'hnsw.ef_search', least(greatest(row_limit * 2, 100), 1000)::text, true
+                    'hnsw.ef_search', least(greatest(row_limit * 2, 400), 1000)::text, true
                 )
                 FROM wanted
             ) IS NOT NULL
@@ -1414,7 +1679,21 @@ near AS MATERIALIZED (
                     THEN true
                 ELSE false
             END
-        ORDER BY (CASE WHEN vector_dims(embedding) = 1024 THEN embedding END)::vector(1024) <=> $9
+        ORDER BY
+            (
+                l2_normalize(CASE WHEN vector_dims(embedding) = 1024 THEN embedding END)
+                || (
+                    '[' || rtrim(
+                        replace(
+                            replace(
+                                hashtextextended(model || ' ' || user_id || ' ' || agent_name, 0)::bit(64)::text,
+                                '0', '-.2,'
+                            ),
+                            '1', '.2,'
+                        ), ','
+                    ) || ']'
+                )::vector
+            )::halfvec(1088) <=> (SELECT place FROM wanted)
         LIMIT 500
     ) AS nearest
     LIMIT (SELECT least(row_limit, 500) * 4 FROM wanted)
@@ -1426,15 +1705,15 @@ exact AS NOT MATERIALIZED (
             id,
             1 - nullif(
                 CASE
-                    WHEN vector_dims(embedding) = vector_dims($9)
-                        THEN embedding <=> $9
+                    WHEN vector_dims(embedding) = vector_dims($7)
+                        THEN embedding <=> $7
                 END,
                 'NaN'::float8
             ) AS score
         FROM owned
         WHERE
-            coalesce((SELECT count(*) FROM near) < (SELECT row_limit FROM wanted), true)
-            AND ($6 IS NULL OR embedding IS NOT NULL)
+            coalesce((SELECT count(*) FROM near) < (SELECT enough FROM wanted), true)
+            AND ($8 IS NULL OR embedding IS NOT NULL)
         OFFSET 0
     ) AS ranked
     WHERE coalesce(score, 0) >= coalesce($10, -2)
@@ -1444,7 +1723,7 @@ by_vector AS MATERIALIZED (
     FROM (
         SELECT id, score FROM near
         WHERE
-            (SELECT count(*) FROM near) >= (SELECT row_limit FROM wanted)
+            (SELECT count(*) FROM near) >= (SELECT enough FROM wanted)
             AND coalesce(score, 0) >= coalesce($10, -2)
         UNION ALL
         SELECT id, score FROM exact
@@ -1458,11 +1737,11 @@ by_words AS MATERIALIZED (
         SELECT
             id,
             ts_rank_cd(
-                words, websearch_to_tsquery($11::regconfig, $6), 32
+                words, websearch_to_tsquery($11::regconfig, $8), 32
             )::float8 AS score
         FROM owned
         WHERE
-            words @@ websearch_to_tsquery($11::regconfig, $6)
+            words @@ websearch_to_tsquery($11::regconfig, $8)
         OFFSET 0
     ) AS ranked
     ORDER BY score DESC, id
@@ -1472,14 +1751,14 @@ hit AS MATERIALIZED (
     SELECT
         coalesce(v.id, w.id) AS id,
         CASE
-            WHEN $6 IS NULL THEN greatest(-1, least(1, coalesce(v.score, 0)))
+            WHEN $8 IS NULL THEN greatest(-1, least(1, coalesce(v.score, 0)))
             ELSE coalesce(1.0::float8 / (60 + v.place), 0) + coalesce(1.0::float8 / (60 + w.place), 0)
         END AS score,
         coalesce(v.place, w.place) AS place
     FROM by_vector AS v
     FULL JOIN by_words AS w ON w.id = v.id
     ORDER BY 2 DESC, 3, 1
-    LIMIT $7
+    LIMIT $9
 ),
 locked AS MATERIALIZED (
     SELECT id FROM agentrows_memory
@@ -1520,10 +1799,10 @@ async def search_and_touch_own_memories1024(
     user_id: str,
     agent_name: str,
     metadata: JsonLike | None = None,
-    text: str | None = None,
-    limit: int | None = None,
     exact_up_to: int,
     embedding: Vector | list[float],
+    text: str | None = None,
+    limit: int | None = None,
     min_score: float | None = None,
     config: str,
 ) -> list[models.MemoryHit]:
@@ -1535,10 +1814,10 @@ async def search_and_touch_own_memories1024(
         user_id,
         agent_name,
         metadata,
-        text,
-        limit,
         exact_up_to,
         embedding,
+        text,
+        limit,
         min_score,
         config,
     )
@@ -1583,10 +1862,15 @@ WITH owned AS NOT MATERIALIZED (
 ),
 wanted AS MATERIALIZED (
     SELECT
+        row_limit,
         CASE
-            WHEN $6::text IS NULL THEN $7::bigint
-            ELSE greatest($7 * 4, 100)
-        END AS row_limit,
+            WHEN $5 IS NULL THEN least(row_limit, 125) * 4
+            ELSE row_limit
+        END AS enough,
+        CASE
+            WHEN $5 IS NULL THEN 10000 + least(row_limit, 500) * 100
+            ELSE 1000000
+        END AS scanned,
         CASE
             WHEN EXISTS (
                 SELECT 1
@@ -1594,15 +1878,36 @@ wanted AS MATERIALIZED (
                 JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
                 WHERE
                     i.indrelid = to_regclass('agentrows_memory')
-                    AND c.relname = 'agentrows_memory_embedding_1536'
+                    AND c.relname = 'agentrows_memory_nearest_1536'
                     AND i.indisvalid
             )
                 THEN (
-                    SELECT count(*) > $8::bigint
-                    FROM (SELECT 1 FROM owned LIMIT $8::bigint + 1) AS counted
+                    SELECT count(*) > $6::bigint
+                    FROM (SELECT 1 FROM owned LIMIT $6::bigint + 1) AS counted
                 )
             ELSE false
-        END AS by_index
+        END AS by_index,
+        (
+            l2_normalize($7::vector)
+            || (
+                '[' || rtrim(
+                    replace(
+                        replace(
+                            hashtextextended($2 || ' ' || $3 || ' ' || $4, 0)::bit(64)::text,
+                            '0', '-.2,'
+                        ),
+                        '1', '.2,'
+                    ), ','
+                ) || ']'
+            )::vector
+        )::halfvec(1600) AS place
+    FROM (
+        SELECT
+            CASE
+                WHEN $8::text IS NULL THEN $9::bigint
+                ELSE greatest($9 * 4, 100)
+            END AS row_limit
+    ) AS asked
 ),
 near AS MATERIALIZED (
     SELECT id, score
@@ -1611,8 +1916,8 @@ near AS MATERIALIZED (
             id,
             1 - nullif(
                 CASE
-                    WHEN vector_dims(embedding) = vector_dims($9::vector)
-                        THEN embedding <=> $9::vector
+                    WHEN vector_dims(embedding) = vector_dims($7::vector)
+                        THEN embedding <=> $7::vector
                 END,
                 'NaN'::float8
             ) AS score
@@ -1622,10 +1927,12 @@ near AS MATERIALIZED (
             AND coalesce($10::float8, 1) > 0
             AND current_setting('hnsw.iterative_scan', true) IS NOT NULL
             AND (SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true)) IS NOT NULL
-            AND (SELECT set_config('hnsw.max_scan_tuples', '1000000', true)) IS NOT NULL
+            AND (
+                SELECT set_config('hnsw.max_scan_tuples', scanned::text, true) FROM wanted
+            ) IS NOT NULL
             AND (
                 SELECT set_config(
-                    'hnsw.ef_search', least(greatest(row_limit * 2, 100), 1000)::text, true
+                    'hnsw.ef_search', least(greatest(row_limit * 2, 400), 1000)::text, true
                 )
                 FROM wanted
             ) IS NOT NULL
@@ -1667,7 +1974,21 @@ near AS MATERIALIZED (
                     THEN true
                 ELSE false
             END
-        ORDER BY (CASE WHEN vector_dims(embedding) = 1536 THEN embedding END)::vector(1536) <=> $9
+        ORDER BY
+            (
+                l2_normalize(CASE WHEN vector_dims(embedding) = 1536 THEN embedding END)
+                || (
+                    '[' || rtrim(
+                        replace(
+                            replace(
+                                hashtextextended(model || ' ' || user_id || ' ' || agent_name, 0)::bit(64)::text,
+                                '0', '-.2,'
+                            ),
+                            '1', '.2,'
+                        ), ','
+                    ) || ']'
+                )::vector
+            )::halfvec(1600) <=> (SELECT place FROM wanted)
         LIMIT 500
     ) AS nearest
     LIMIT (SELECT least(row_limit, 500) * 4 FROM wanted)
@@ -1679,15 +2000,15 @@ exact AS NOT MATERIALIZED (
             id,
             1 - nullif(
                 CASE
-                    WHEN vector_dims(embedding) = vector_dims($9)
-                        THEN embedding <=> $9
+                    WHEN vector_dims(embedding) = vector_dims($7)
+                        THEN embedding <=> $7
                 END,
                 'NaN'::float8
             ) AS score
         FROM owned
         WHERE
-            coalesce((SELECT count(*) FROM near) < (SELECT row_limit FROM wanted), true)
-            AND ($6 IS NULL OR embedding IS NOT NULL)
+            coalesce((SELECT count(*) FROM near) < (SELECT enough FROM wanted), true)
+            AND ($8 IS NULL OR embedding IS NOT NULL)
         OFFSET 0
     ) AS ranked
     WHERE coalesce(score, 0) >= coalesce($10, -2)
@@ -1697,7 +2018,7 @@ by_vector AS MATERIALIZED (
     FROM (
         SELECT id, score FROM near
         WHERE
-            (SELECT count(*) FROM near) >= (SELECT row_limit FROM wanted)
+            (SELECT count(*) FROM near) >= (SELECT enough FROM wanted)
             AND coalesce(score, 0) >= coalesce($10, -2)
         UNION ALL
         SELECT id, score FROM exact
@@ -1711,11 +2032,11 @@ by_words AS MATERIALIZED (
         SELECT
             id,
             ts_rank_cd(
-                words, websearch_to_tsquery($11::regconfig, $6), 32
+                words, websearch_to_tsquery($11::regconfig, $8), 32
             )::float8 AS score
         FROM owned
         WHERE
-            words @@ websearch_to_tsquery($11::regconfig, $6)
+            words @@ websearch_to_tsquery($11::regconfig, $8)
         OFFSET 0
     ) AS ranked
     ORDER BY score DESC, id
@@ -1725,14 +2046,14 @@ hit AS MATERIALIZED (
     SELECT
         coalesce(v.id, w.id) AS id,
         CASE
-            WHEN $6 IS NULL THEN greatest(-1, least(1, coalesce(v.score, 0)))
+            WHEN $8 IS NULL THEN greatest(-1, least(1, coalesce(v.score, 0)))
             ELSE coalesce(1.0::float8 / (60 + v.place), 0) + coalesce(1.0::float8 / (60 + w.place), 0)
         END AS score,
         coalesce(v.place, w.place) AS place
     FROM by_vector AS v
     FULL JOIN by_words AS w ON w.id = v.id
     ORDER BY 2 DESC, 3, 1
-    LIMIT $7
+    LIMIT $9
 )
 SELECT
     m.id,
@@ -1759,10 +2080,10 @@ async def search_own_memories1536(
     user_id: str,
     agent_name: str,
     metadata: JsonLike | None = None,
-    text: str | None = None,
-    limit: int | None = None,
     exact_up_to: int,
     embedding: Vector | list[float],
+    text: str | None = None,
+    limit: int | None = None,
     min_score: float | None = None,
     config: str,
 ) -> list[models.MemoryHit]:
@@ -1771,7 +2092,16 @@ async def search_own_memories1536(
 
     Owners with at most `exact_up_to` rows are scanned exactly; without a valid index all owners
     are.
-    The index is scanned as in SearchMemories.
+    The index contains the direction of each embedding, followed by 64 numbers that are the same for
+    all rows of an owner: the bits of a hash as 0.2 or -0.2. So the rows of an owner are nearer to
+    `place` than those of others, however near these are to the embedding, and the scan seldom reads
+    a
+    row of another owner. It ends when four times `limit` rows pass the filter, of which the nearest
+    are returned, or at `scanned` rows. If it has fewer then, because it has not found the part of
+    the
+    graph with the owner's rows, the exact scan runs as well. With a filter of metadata, which few
+    rows may pass, the scan goes on, and `limit` rows are enough. The settings last until the end of
+    the transaction. The CASE hides the filter from the planner, as in SearchMemories.
     """
     rows = await db.fetch(
         SEARCH_OWN_MEMORIES1536,
@@ -1780,10 +2110,10 @@ async def search_own_memories1536(
         user_id,
         agent_name,
         metadata,
-        text,
-        limit,
         exact_up_to,
         embedding,
+        text,
+        limit,
         min_score,
         config,
     )
@@ -1828,10 +2158,15 @@ WITH owned AS NOT MATERIALIZED (
 ),
 wanted AS MATERIALIZED (
     SELECT
+        row_limit,
         CASE
-            WHEN $6::text IS NULL THEN $7::bigint
-            ELSE greatest($7 * 4, 100)
-        END AS row_limit,
+            WHEN $5 IS NULL THEN least(row_limit, 125) * 4
+            ELSE row_limit
+        END AS enough,
+        CASE
+            WHEN $5 IS NULL THEN 10000 + least(row_limit, 500) * 100
+            ELSE 1000000
+        END AS scanned,
         CASE
             WHEN EXISTS (
                 SELECT 1
@@ -1839,15 +2174,36 @@ wanted AS MATERIALIZED (
                 JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
                 WHERE
                     i.indrelid = to_regclass('agentrows_memory')
-                    AND c.relname = 'agentrows_memory_embedding_1536'
+                    AND c.relname = 'agentrows_memory_nearest_1536'
                     AND i.indisvalid
             )
                 THEN (
-                    SELECT count(*) > $8::bigint
-                    FROM (SELECT 1 FROM owned LIMIT $8::bigint + 1) AS counted
+                    SELECT count(*) > $6::bigint
+                    FROM (SELECT 1 FROM owned LIMIT $6::bigint + 1) AS counted
                 )
             ELSE false
-        END AS by_index
+        END AS by_index,
+        (
+            l2_normalize($7::vector)
+            || (
+                '[' || rtrim(
+                    replace(
+                        replace(
+                            hashtextextended($2 || ' ' || $3 || ' ' || $4, 0)::bit(64)::text,
+                            '0', '-.2,'
+                        ),
+                        '1', '.2,'
+                    ), ','
+                ) || ']'
+            )::vector
+        )::halfvec(1600) AS place
+    FROM (
+        SELECT
+            CASE
+                WHEN $8::text IS NULL THEN $9::bigint
+                ELSE greatest($9 * 4, 100)
+            END AS row_limit
+    ) AS asked
 ),
 near AS MATERIALIZED (
     SELECT id, score
@@ -1856,8 +2212,8 @@ near AS MATERIALIZED (
             id,
             1 - nullif(
                 CASE
-                    WHEN vector_dims(embedding) = vector_dims($9::vector)
-                        THEN embedding <=> $9::vector
+                    WHEN vector_dims(embedding) = vector_dims($7::vector)
+                        THEN embedding <=> $7::vector
                 END,
                 'NaN'::float8
             ) AS score
@@ -1867,10 +2223,12 @@ near AS MATERIALIZED (
             AND coalesce($10::float8, 1) > 0
             AND current_setting('hnsw.iterative_scan', true) IS NOT NULL
             AND (SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true)) IS NOT NULL
-            AND (SELECT set_config('hnsw.max_scan_tuples', '1000000', true)) IS NOT NULL
+            AND (
+                SELECT set_config('hnsw.max_scan_tuples', scanned::text, true) FROM wanted
+            ) IS NOT NULL
             AND (
                 SELECT set_config(
-                    'hnsw.ef_search', least(greatest(row_limit * 2, 100), 1000)::text, true
+                    'hnsw.ef_search', least(greatest(row_limit * 2, 400), 1000)::text, true
                 )
                 FROM wanted
             ) IS NOT NULL
@@ -1912,7 +2270,21 @@ near AS MATERIALIZED (
                     THEN true
                 ELSE false
             END
-        ORDER BY (CASE WHEN vector_dims(embedding) = 1536 THEN embedding END)::vector(1536) <=> $9
+        ORDER BY
+            (
+                l2_normalize(CASE WHEN vector_dims(embedding) = 1536 THEN embedding END)
+                || (
+                    '[' || rtrim(
+                        replace(
+                            replace(
+                                hashtextextended(model || ' ' || user_id || ' ' || agent_name, 0)::bit(64)::text,
+                                '0', '-.2,'
+                            ),
+                            '1', '.2,'
+                        ), ','
+                    ) || ']'
+                )::vector
+            )::halfvec(1600) <=> (SELECT place FROM wanted)
         LIMIT 500
     ) AS nearest
     LIMIT (SELECT least(row_limit, 500) * 4 FROM wanted)
@@ -1924,15 +2296,15 @@ exact AS NOT MATERIALIZED (
             id,
             1 - nullif(
                 CASE
-                    WHEN vector_dims(embedding) = vector_dims($9)
-                        THEN embedding <=> $9
+                    WHEN vector_dims(embedding) = vector_dims($7)
+                        THEN embedding <=> $7
                 END,
                 'NaN'::float8
             ) AS score
         FROM owned
         WHERE
-            coalesce((SELECT count(*) FROM near) < (SELECT row_limit FROM wanted), true)
-            AND ($6 IS NULL OR embedding IS NOT NULL)
+            coalesce((SELECT count(*) FROM near) < (SELECT enough FROM wanted), true)
+            AND ($8 IS NULL OR embedding IS NOT NULL)
         OFFSET 0
     ) AS ranked
     WHERE coalesce(score, 0) >= coalesce($10, -2)
@@ -1942,7 +2314,7 @@ by_vector AS MATERIALIZED (
     FROM (
         SELECT id, score FROM near
         WHERE
-            (SELECT count(*) FROM near) >= (SELECT row_limit FROM wanted)
+            (SELECT count(*) FROM near) >= (SELECT enough FROM wanted)
             AND coalesce(score, 0) >= coalesce($10, -2)
         UNION ALL
         SELECT id, score FROM exact
@@ -1956,11 +2328,11 @@ by_words AS MATERIALIZED (
         SELECT
             id,
             ts_rank_cd(
-                words, websearch_to_tsquery($11::regconfig, $6), 32
+                words, websearch_to_tsquery($11::regconfig, $8), 32
             )::float8 AS score
         FROM owned
         WHERE
-            words @@ websearch_to_tsquery($11::regconfig, $6)
+            words @@ websearch_to_tsquery($11::regconfig, $8)
         OFFSET 0
     ) AS ranked
     ORDER BY score DESC, id
@@ -1970,14 +2342,14 @@ hit AS MATERIALIZED (
     SELECT
         coalesce(v.id, w.id) AS id,
         CASE
-            WHEN $6 IS NULL THEN greatest(-1, least(1, coalesce(v.score, 0)))
+            WHEN $8 IS NULL THEN greatest(-1, least(1, coalesce(v.score, 0)))
             ELSE coalesce(1.0::float8 / (60 + v.place), 0) + coalesce(1.0::float8 / (60 + w.place), 0)
         END AS score,
         coalesce(v.place, w.place) AS place
     FROM by_vector AS v
     FULL JOIN by_words AS w ON w.id = v.id
     ORDER BY 2 DESC, 3, 1
-    LIMIT $7
+    LIMIT $9
 ),
 locked AS MATERIALIZED (
     SELECT id FROM agentrows_memory
@@ -2018,10 +2390,10 @@ async def search_and_touch_own_memories1536(
     user_id: str,
     agent_name: str,
     metadata: JsonLike | None = None,
-    text: str | None = None,
-    limit: int | None = None,
     exact_up_to: int,
     embedding: Vector | list[float],
+    text: str | None = None,
+    limit: int | None = None,
     min_score: float | None = None,
     config: str,
 ) -> list[models.MemoryHit]:
@@ -2033,10 +2405,10 @@ async def search_and_touch_own_memories1536(
         user_id,
         agent_name,
         metadata,
-        text,
-        limit,
         exact_up_to,
         embedding,
+        text,
+        limit,
         min_score,
         config,
     )
@@ -2081,10 +2453,15 @@ WITH owned AS NOT MATERIALIZED (
 ),
 wanted AS MATERIALIZED (
     SELECT
+        row_limit,
         CASE
-            WHEN $6::text IS NULL THEN $7::bigint
-            ELSE greatest($7 * 4, 100)
-        END AS row_limit,
+            WHEN $5 IS NULL THEN least(row_limit, 125) * 4
+            ELSE row_limit
+        END AS enough,
+        CASE
+            WHEN $5 IS NULL THEN 10000 + least(row_limit, 500) * 100
+            ELSE 1000000
+        END AS scanned,
         CASE
             WHEN EXISTS (
                 SELECT 1
@@ -2092,15 +2469,36 @@ wanted AS MATERIALIZED (
                 JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
                 WHERE
                     i.indrelid = to_regclass('agentrows_memory')
-                    AND c.relname = 'agentrows_memory_embedding_3072'
+                    AND c.relname = 'agentrows_memory_nearest_3072'
                     AND i.indisvalid
             )
                 THEN (
-                    SELECT count(*) > $8::bigint
-                    FROM (SELECT 1 FROM owned LIMIT $8::bigint + 1) AS counted
+                    SELECT count(*) > $6::bigint
+                    FROM (SELECT 1 FROM owned LIMIT $6::bigint + 1) AS counted
                 )
             ELSE false
-        END AS by_index
+        END AS by_index,
+        (
+            l2_normalize($7::vector)
+            || (
+                '[' || rtrim(
+                    replace(
+                        replace(
+                            hashtextextended($2 || ' ' || $3 || ' ' || $4, 0)::bit(64)::text,
+                            '0', '-.2,'
+                        ),
+                        '1', '.2,'
+                    ), ','
+                ) || ']'
+            )::vector
+        )::halfvec(3136) AS place
+    FROM (
+        SELECT
+            CASE
+                WHEN $8::text IS NULL THEN $9::bigint
+                ELSE greatest($9 * 4, 100)
+            END AS row_limit
+    ) AS asked
 ),
 near AS MATERIALIZED (
     SELECT id, score
@@ -2109,8 +2507,8 @@ near AS MATERIALIZED (
             id,
             1 - nullif(
                 CASE
-                    WHEN vector_dims(embedding) = vector_dims($9::vector)
-                        THEN embedding <=> $9::vector
+                    WHEN vector_dims(embedding) = vector_dims($7::vector)
+                        THEN embedding <=> $7::vector
                 END,
                 'NaN'::float8
             ) AS score
@@ -2120,10 +2518,12 @@ near AS MATERIALIZED (
             AND coalesce($10::float8, 1) > 0
             AND current_setting('hnsw.iterative_scan', true) IS NOT NULL
             AND (SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true)) IS NOT NULL
-            AND (SELECT set_config('hnsw.max_scan_tuples', '1000000', true)) IS NOT NULL
+            AND (
+                SELECT set_config('hnsw.max_scan_tuples', scanned::text, true) FROM wanted
+            ) IS NOT NULL
             AND (
                 SELECT set_config(
-                    'hnsw.ef_search', least(greatest(row_limit * 2, 100), 1000)::text, true
+                    'hnsw.ef_search', least(greatest(row_limit * 2, 400), 1000)::text, true
                 )
                 FROM wanted
             ) IS NOT NULL
@@ -2165,7 +2565,21 @@ near AS MATERIALIZED (
                     THEN true
                 ELSE false
             END
-        ORDER BY l2_normalize(CASE WHEN vector_dims(embedding) = 3072 THEN embedding END)::halfvec(3072) <=> l2_normalize($9)::halfvec(3072)
+        ORDER BY
+            (
+                l2_normalize(CASE WHEN vector_dims(embedding) = 3072 THEN embedding END)
+                || (
+                    '[' || rtrim(
+                        replace(
+                            replace(
+                                hashtextextended(model || ' ' || user_id || ' ' || agent_name, 0)::bit(64)::text,
+                                '0', '-.2,'
+                            ),
+                            '1', '.2,'
+                        ), ','
+                    ) || ']'
+                )::vector
+            )::halfvec(3136) <=> (SELECT place FROM wanted)
         LIMIT 500
     ) AS nearest
     LIMIT (SELECT least(row_limit, 500) * 4 FROM wanted)
@@ -2177,15 +2591,15 @@ exact AS NOT MATERIALIZED (
             id,
             1 - nullif(
                 CASE
-                    WHEN vector_dims(embedding) = vector_dims($9)
-                        THEN embedding <=> $9
+                    WHEN vector_dims(embedding) = vector_dims($7)
+                        THEN embedding <=> $7
                 END,
                 'NaN'::float8
             ) AS score
         FROM owned
         WHERE
-            coalesce((SELECT count(*) FROM near) < (SELECT row_limit FROM wanted), true)
-            AND ($6 IS NULL OR embedding IS NOT NULL)
+            coalesce((SELECT count(*) FROM near) < (SELECT enough FROM wanted), true)
+            AND ($8 IS NULL OR embedding IS NOT NULL)
         OFFSET 0
     ) AS ranked
     WHERE coalesce(score, 0) >= coalesce($10, -2)
@@ -2195,7 +2609,7 @@ by_vector AS MATERIALIZED (
     FROM (
         SELECT id, score FROM near
         WHERE
-            (SELECT count(*) FROM near) >= (SELECT row_limit FROM wanted)
+            (SELECT count(*) FROM near) >= (SELECT enough FROM wanted)
             AND coalesce(score, 0) >= coalesce($10, -2)
         UNION ALL
         SELECT id, score FROM exact
@@ -2209,11 +2623,11 @@ by_words AS MATERIALIZED (
         SELECT
             id,
             ts_rank_cd(
-                words, websearch_to_tsquery($11::regconfig, $6), 32
+                words, websearch_to_tsquery($11::regconfig, $8), 32
             )::float8 AS score
         FROM owned
         WHERE
-            words @@ websearch_to_tsquery($11::regconfig, $6)
+            words @@ websearch_to_tsquery($11::regconfig, $8)
         OFFSET 0
     ) AS ranked
     ORDER BY score DESC, id
@@ -2223,14 +2637,14 @@ hit AS MATERIALIZED (
     SELECT
         coalesce(v.id, w.id) AS id,
         CASE
-            WHEN $6 IS NULL THEN greatest(-1, least(1, coalesce(v.score, 0)))
+            WHEN $8 IS NULL THEN greatest(-1, least(1, coalesce(v.score, 0)))
             ELSE coalesce(1.0::float8 / (60 + v.place), 0) + coalesce(1.0::float8 / (60 + w.place), 0)
         END AS score,
         coalesce(v.place, w.place) AS place
     FROM by_vector AS v
     FULL JOIN by_words AS w ON w.id = v.id
     ORDER BY 2 DESC, 3, 1
-    LIMIT $7
+    LIMIT $9
 )
 SELECT
     m.id,
@@ -2257,10 +2671,10 @@ async def search_own_memories3072(
     user_id: str,
     agent_name: str,
     metadata: JsonLike | None = None,
-    text: str | None = None,
-    limit: int | None = None,
     exact_up_to: int,
     embedding: Vector | list[float],
+    text: str | None = None,
+    limit: int | None = None,
     min_score: float | None = None,
     config: str,
 ) -> list[models.MemoryHit]:
@@ -2269,7 +2683,16 @@ async def search_own_memories3072(
 
     Owners with at most `exact_up_to` rows are scanned exactly; without a valid index all owners
     are.
-    The index is scanned as in SearchMemories.
+    The index contains the direction of each embedding, followed by 64 numbers that are the same for
+    all rows of an owner: the bits of a hash as 0.2 or -0.2. So the rows of an owner are nearer to
+    `place` than those of others, however near these are to the embedding, and the scan seldom reads
+    a
+    row of another owner. It ends when four times `limit` rows pass the filter, of which the nearest
+    are returned, or at `scanned` rows. If it has fewer then, because it has not found the part of
+    the
+    graph with the owner's rows, the exact scan runs as well. With a filter of metadata, which few
+    rows may pass, the scan goes on, and `limit` rows are enough. The settings last until the end of
+    the transaction. The CASE hides the filter from the planner, as in SearchMemories.
     """
     rows = await db.fetch(
         SEARCH_OWN_MEMORIES3072,
@@ -2278,10 +2701,10 @@ async def search_own_memories3072(
         user_id,
         agent_name,
         metadata,
-        text,
-        limit,
         exact_up_to,
         embedding,
+        text,
+        limit,
         min_score,
         config,
     )
@@ -2326,10 +2749,15 @@ WITH owned AS NOT MATERIALIZED (
 ),
 wanted AS MATERIALIZED (
     SELECT
+        row_limit,
         CASE
-            WHEN $6::text IS NULL THEN $7::bigint
-            ELSE greatest($7 * 4, 100)
-        END AS row_limit,
+            WHEN $5 IS NULL THEN least(row_limit, 125) * 4
+            ELSE row_limit
+        END AS enough,
+        CASE
+            WHEN $5 IS NULL THEN 10000 + least(row_limit, 500) * 100
+            ELSE 1000000
+        END AS scanned,
         CASE
             WHEN EXISTS (
                 SELECT 1
@@ -2337,15 +2765,36 @@ wanted AS MATERIALIZED (
                 JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
                 WHERE
                     i.indrelid = to_regclass('agentrows_memory')
-                    AND c.relname = 'agentrows_memory_embedding_3072'
+                    AND c.relname = 'agentrows_memory_nearest_3072'
                     AND i.indisvalid
             )
                 THEN (
-                    SELECT count(*) > $8::bigint
-                    FROM (SELECT 1 FROM owned LIMIT $8::bigint + 1) AS counted
+                    SELECT count(*) > $6::bigint
+                    FROM (SELECT 1 FROM owned LIMIT $6::bigint + 1) AS counted
                 )
             ELSE false
-        END AS by_index
+        END AS by_index,
+        (
+            l2_normalize($7::vector)
+            || (
+                '[' || rtrim(
+                    replace(
+                        replace(
+                            hashtextextended($2 || ' ' || $3 || ' ' || $4, 0)::bit(64)::text,
+                            '0', '-.2,'
+                        ),
+                        '1', '.2,'
+                    ), ','
+                ) || ']'
+            )::vector
+        )::halfvec(3136) AS place
+    FROM (
+        SELECT
+            CASE
+                WHEN $8::text IS NULL THEN $9::bigint
+                ELSE greatest($9 * 4, 100)
+            END AS row_limit
+    ) AS asked
 ),
 near AS MATERIALIZED (
     SELECT id, score
@@ -2354,8 +2803,8 @@ near AS MATERIALIZED (
             id,
             1 - nullif(
                 CASE
-                    WHEN vector_dims(embedding) = vector_dims($9::vector)
-                        THEN embedding <=> $9::vector
+                    WHEN vector_dims(embedding) = vector_dims($7::vector)
+                        THEN embedding <=> $7::vector
                 END,
                 'NaN'::float8
             ) AS score
@@ -2365,10 +2814,12 @@ near AS MATERIALIZED (
             AND coalesce($10::float8, 1) > 0
             AND current_setting('hnsw.iterative_scan', true) IS NOT NULL
             AND (SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true)) IS NOT NULL
-            AND (SELECT set_config('hnsw.max_scan_tuples', '1000000', true)) IS NOT NULL
+            AND (
+                SELECT set_config('hnsw.max_scan_tuples', scanned::text, true) FROM wanted
+            ) IS NOT NULL
             AND (
                 SELECT set_config(
-                    'hnsw.ef_search', least(greatest(row_limit * 2, 100), 1000)::text, true
+                    'hnsw.ef_search', least(greatest(row_limit * 2, 400), 1000)::text, true
                 )
                 FROM wanted
             ) IS NOT NULL
@@ -2410,7 +2861,21 @@ near AS MATERIALIZED (
                     THEN true
                 ELSE false
             END
-        ORDER BY l2_normalize(CASE WHEN vector_dims(embedding) = 3072 THEN embedding END)::halfvec(3072) <=> l2_normalize($9)::halfvec(3072)
+        ORDER BY
+            (
+                l2_normalize(CASE WHEN vector_dims(embedding) = 3072 THEN embedding END)
+                || (
+                    '[' || rtrim(
+                        replace(
+                            replace(
+                                hashtextextended(model || ' ' || user_id || ' ' || agent_name, 0)::bit(64)::text,
+                                '0', '-.2,'
+                            ),
+                            '1', '.2,'
+                        ), ','
+                    ) || ']'
+                )::vector
+            )::halfvec(3136) <=> (SELECT place FROM wanted)
         LIMIT 500
     ) AS nearest
     LIMIT (SELECT least(row_limit, 500) * 4 FROM wanted)
@@ -2422,15 +2887,15 @@ exact AS NOT MATERIALIZED (
             id,
             1 - nullif(
                 CASE
-                    WHEN vector_dims(embedding) = vector_dims($9)
-                        THEN embedding <=> $9
+                    WHEN vector_dims(embedding) = vector_dims($7)
+                        THEN embedding <=> $7
                 END,
                 'NaN'::float8
             ) AS score
         FROM owned
         WHERE
-            coalesce((SELECT count(*) FROM near) < (SELECT row_limit FROM wanted), true)
-            AND ($6 IS NULL OR embedding IS NOT NULL)
+            coalesce((SELECT count(*) FROM near) < (SELECT enough FROM wanted), true)
+            AND ($8 IS NULL OR embedding IS NOT NULL)
         OFFSET 0
     ) AS ranked
     WHERE coalesce(score, 0) >= coalesce($10, -2)
@@ -2440,7 +2905,7 @@ by_vector AS MATERIALIZED (
     FROM (
         SELECT id, score FROM near
         WHERE
-            (SELECT count(*) FROM near) >= (SELECT row_limit FROM wanted)
+            (SELECT count(*) FROM near) >= (SELECT enough FROM wanted)
             AND coalesce(score, 0) >= coalesce($10, -2)
         UNION ALL
         SELECT id, score FROM exact
@@ -2454,11 +2919,11 @@ by_words AS MATERIALIZED (
         SELECT
             id,
             ts_rank_cd(
-                words, websearch_to_tsquery($11::regconfig, $6), 32
+                words, websearch_to_tsquery($11::regconfig, $8), 32
             )::float8 AS score
         FROM owned
         WHERE
-            words @@ websearch_to_tsquery($11::regconfig, $6)
+            words @@ websearch_to_tsquery($11::regconfig, $8)
         OFFSET 0
     ) AS ranked
     ORDER BY score DESC, id
@@ -2468,14 +2933,14 @@ hit AS MATERIALIZED (
     SELECT
         coalesce(v.id, w.id) AS id,
         CASE
-            WHEN $6 IS NULL THEN greatest(-1, least(1, coalesce(v.score, 0)))
+            WHEN $8 IS NULL THEN greatest(-1, least(1, coalesce(v.score, 0)))
             ELSE coalesce(1.0::float8 / (60 + v.place), 0) + coalesce(1.0::float8 / (60 + w.place), 0)
         END AS score,
         coalesce(v.place, w.place) AS place
     FROM by_vector AS v
     FULL JOIN by_words AS w ON w.id = v.id
     ORDER BY 2 DESC, 3, 1
-    LIMIT $7
+    LIMIT $9
 ),
 locked AS MATERIALIZED (
     SELECT id FROM agentrows_memory
@@ -2516,10 +2981,10 @@ async def search_and_touch_own_memories3072(
     user_id: str,
     agent_name: str,
     metadata: JsonLike | None = None,
-    text: str | None = None,
-    limit: int | None = None,
     exact_up_to: int,
     embedding: Vector | list[float],
+    text: str | None = None,
+    limit: int | None = None,
     min_score: float | None = None,
     config: str,
 ) -> list[models.MemoryHit]:
@@ -2531,10 +2996,10 @@ async def search_and_touch_own_memories3072(
         user_id,
         agent_name,
         metadata,
-        text,
-        limit,
         exact_up_to,
         embedding,
+        text,
+        limit,
         min_score,
         config,
     )

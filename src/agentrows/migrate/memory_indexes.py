@@ -37,10 +37,6 @@ FOLDER: Final = "memory_indexes"
 TABLE: Final = "agentrows_memory"
 GOES_ON: Final = "run the command again: it drops an INVALID index and builds it from the start"
 OLDEST_PGVECTOR_WITH_HALFVEC: Final = (0, 7)
-HALF_VECTORS_FROM: Final = 2001
-"""Dimensions from which an index has half vectors: pgvector indexes up to 2,000 of float32."""
-
-
 MANY: Final = 10_000
 """Memories of one size from which a check recommends an index."""
 
@@ -162,11 +158,10 @@ async def _check(run: Run, schema: str, index: MemoryIndex) -> None:
     extension = await server.find_extension(run.db, "vector")
     installed = (extension.installed if extension else None) or "0"
     version = tuple(int(part) for part in installed.split(".")[:2])
-    if index.dimensions >= HALF_VECTORS_FROM and version < OLDEST_PGVECTOR_WITH_HALFVEC:
+    if version < OLDEST_PGVECTOR_WITH_HALFVEC:
         raise ConfigError(
-            f"an index of {index.dimensions} dimensions needs pgvector 0.7 or later, and this "
-            f"database has {installed}: update the extension, or search exactly. Nothing was "
-            "written"
+            f"{index.name} needs pgvector 0.7 or later, and this database has {installed}: update "
+            "the extension. Nothing was written"
         )
 
 

@@ -154,7 +154,7 @@ async def test_search_finds_the_same_with_and_without_the_index(
     own: PostgresClient, indexed: str, dimensions: int
 ) -> None:
     exact = await searches(own, dimensions)
-    scan = f"Index Scan using agentrows_memory_embedding_{dimensions} on"
+    scan = f"Index Scan using agentrows_memory_nearest_{dimensions} on"
     for touch in (False, True):
         assert scan not in await plan(own, dimensions, touch=touch)
 
@@ -167,7 +167,7 @@ async def test_search_finds_the_same_with_and_without_the_index(
             for setting in (*PLANS, f"SET LOCAL plan_cache_mode = {mode}"):
                 await tx.db.execute(setting)
             assert await searches(tx, dimensions) == exact
-            index = f"agentrows_memory_embedding_{dimensions}"
+            index = f"agentrows_memory_nearest_{dimensions}"
             scans = "SELECT pg_stat_get_xact_numscans(to_regclass($1))"
             assert int(str(await tx.db.fetchval(scans, index))) >= 3 * SEARCHES_BY_INDEX
     assert len(exact[0]) == 10
@@ -185,3 +185,37 @@ async def test_memories_of_every_size_are_stored_beside_every_index(indexed: str
             )
             best, *_ = await search(client, Vector(direction), {**HERS})
             assert (best.id, round(best.score, 6)) == (f"n-{number}", 1)
+
+
+NEARER: Final = 600
+"""Memories of another owner, all nearer to the question than those of the first one."""
+
+
+async def test_search_reads_few_rows_of_other_owners_however_near(
+    own: PostgresClient, indexed: str, dimensions: int
+) -> None:
+    (question,) = vectors(dimensions, 1, seed=7)
+    dice = random.Random(8)  # noqa: S311  not a secret
+    await own.store_agent_memories(
+        new_memory(
+            f"nearer-{n}",
+            **OTHERS,
+            embedding=[each * (1 + dice.gauss(0, 1e-3)) for each in question.to_list()],
+        )
+        for n in range(NEARER)
+    )
+    exact = await search(own, question, {"limit": 5})
+    await build(own, indexed, dimensions)
+
+    async with own.transaction() as tx:
+        for setting in PLANS:
+            await tx.db.execute(setting)
+        hits = await search(tx, question, {"limit": 5})
+        index = f"agentrows_memory_nearest_{dimensions}"
+        read = await tx.db.fetchval(
+            "SELECT pg_stat_get_xact_tuples_returned(to_regclass($1))", index
+        )
+
+    assert [hit.id for hit in hits] == [hit.id for hit in exact]
+    # Four times the limit are read, and some whose place is no better than theirs.
+    assert 20 <= int(str(read)) <= 60

@@ -8,7 +8,6 @@ because PostgreSQL compares them to choose the index.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Final
 
@@ -16,18 +15,9 @@ ROOT: Final = Path(__file__).parents[3]
 QUERIES: Final = ROOT / "queries" / "memory_searches.sql"
 INDEXES: Final = ROOT / "migrations" / "memory_indexes"
 FIRST: Final = 384
-VECTORS: Final = (384, 768, 1024, 1536)
-"""Dimensions of an index of vectors, which has at most 2,000."""
-HALF_VECTORS: Final = (3072,)
-"""Dimensions of an index of half vectors, which has at most 4,000."""
-ALL: Final = (*VECTORS, *HALF_VECTORS)
-PLAIN: Final = re.compile(
-    r"\(CASE WHEN vector_dims\(embedding\) = 384 THEN embedding END\)::vector\(384\)"
-)
-# Components of a vector of any length may be out of the range of float16; normalized ones are not.
-HALF: Final = (
-    "l2_normalize(CASE WHEN vector_dims(embedding) = 384 THEN embedding END)::halfvec(384)"
-)
+ALL: Final = (384, 768, 1024, 1536, 3072)
+OWNER: Final = 64
+"""The numbers of an owner after the embedding. An index of half vectors has at most 4,000."""
 TOUCHED: Final = """,
 locked AS MATERIALIZED (
     SELECT id FROM agentrows_memory
@@ -46,22 +36,12 @@ SELECT
 """
 
 
-def index_for(dimensions: int, text: str) -> str:
-    """Return the file of an index, from that for 384 dimensions."""
-    if dimensions in HALF_VECTORS:
-        text = PLAIN.sub(HALF, text).replace("vector_cosine_ops", "halfvec_cosine_ops")
-    return text.replace(str(FIRST), str(dimensions))
-
-
-def search_for(dimensions: int, sql: str) -> str:
-    """Return the search for a number of dimensions, from that for 384."""
-    if dimensions in HALF_VECTORS:
-        sql = PLAIN.sub(HALF, sql)
-        sql = sql.replace(
-            "<=> @embedding\n        LIMIT",
-            "<=> l2_normalize(@embedding)::halfvec(384)\n        LIMIT",
-        )
-    return sql.replace(str(FIRST), str(dimensions))
+def text_for(dimensions: int, text: str) -> str:
+    """Return the file of an index, or the search, for a number of dimensions from that for 384."""
+    whole = f"halfvec({FIRST + OWNER})"
+    return text.replace(whole, f"halfvec({dimensions + OWNER})").replace(
+        str(FIRST), str(dimensions)
+    )
 
 
 def touching(sql: str) -> str:
@@ -81,7 +61,7 @@ def queries(text: str) -> str:
     searches: list[str] = []
     for dimensions in ALL:
         own = comment.replace(str(FIRST), str(dimensions))
-        search = f"WITH {search_for(dimensions, sql)}"
+        search = f"WITH {text_for(dimensions, sql)}"
         name = f"SearchAndTouchOwnMemories{dimensions}"
         note = (
             f"-- Return the rows of SearchOwnMemories{dimensions} and increment the access count "
@@ -96,7 +76,7 @@ def main() -> None:
     QUERIES.write_text(queries(QUERIES.read_text()))
     text = (INDEXES / f"{FIRST}.sql").read_text()
     for dimensions in ALL:
-        (INDEXES / f"{dimensions}.sql").write_text(index_for(dimensions, text))
+        (INDEXES / f"{dimensions}.sql").write_text(text_for(dimensions, text))
 
 
 if __name__ == "__main__":
