@@ -38,6 +38,10 @@ CREATE TABLE IF NOT EXISTS agentrows_transcript_entry (
     id TEXT NOT NULL,
     data TEXT NOT NULL,
     PRIMARY KEY (user_id, transcript_id, position)
+) WITH (
+    autovacuum_vacuum_scale_factor = 0.02,
+    autovacuum_analyze_scale_factor = 0.02,
+    toast.autovacuum_vacuum_scale_factor = 0.02
 );
 COMMENT ON TABLE agentrows_transcript_entry IS 'An entry of a transcript.';
 COMMENT ON COLUMN agentrows_transcript_entry.user_id IS 'The owner of the transcript.';

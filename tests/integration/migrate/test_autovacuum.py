@@ -34,6 +34,7 @@ async def test_tables_that_grow_have_thresholds_of_their_own(
         "agentrows_session_state",
         "agentrows_store_item",
         "agentrows_task_event",
+        "agentrows_transcript_entry",
     ]
     others = await db.fetch(
         "SELECT relname::text FROM pg_class WHERE reloptions::text LIKE '%autovacuum%'"
