@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 COMMAND: Final = Path(sys.executable).parent / "agentrows"
 TRACKS: Final = migrate.builtin_tracks()
-READS: Final = ("count", "get", "list", "stream", "search", "find", "summarize", "export")
+READS: Final = ("count", "get", "list", "stream", "search", "find", "summarize", "export", "table")
 RIGHTS: Final = """
     SELECT 'table ' || relname, relacl::text FROM pg_class
     WHERE relnamespace = 'public'::regnamespace

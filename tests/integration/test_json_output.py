@@ -44,7 +44,7 @@ def test_memory_commands_print_the_indexes(migrated: str) -> None:
     again = document(owner, "memory", "index", "--dimensions", "384")
     after = document(owner, "memory", "indexes")
 
-    name = "agentrows_memory_embedding_384"
+    name = "agentrows_memory_nearest_384"
     none = {"exists": False, "is_valid": False}
     assert [{**each, "name": ""} for each in before["indexes"]] == [
         {"dimensions": number, "name": "", **none} for number in DIMENSIONS

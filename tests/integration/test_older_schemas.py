@@ -60,6 +60,7 @@ MOVED: Final = {
 """The core version that brought a column or table to a store's methods."""
 EXCEPT: Final = {
     "delete_agent": 1,
+    "list_uncovered_tables": 1,
     "prune_expired_sessions": 7,
     "purge_app_session": 7,
     "purge_session": 7,

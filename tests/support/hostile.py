@@ -28,6 +28,7 @@ from agentrows import (
     NewStoreItem,
     NewThreadWrite,
     NewTool,
+    NewTranscriptEntry,
     StoreCondition,
     TaskPosition,
     Vector,
@@ -400,6 +401,7 @@ KINDS: Final[dict[str, Kind]] = {
     ),
     "Iterable[NewChannelValue]": batch_kind(NewChannelValue),
     "Iterable[NewThreadWrite]": batch_kind(NewThreadWrite),
+    "Iterable[NewTranscriptEntry]": batch_kind(NewTranscriptEntry),
     "Iterable[NewStoreItem]": batch_kind(NewStoreItem),
     "Iterable[StoreCondition]": Kind(
         lambda value: (
@@ -470,6 +472,7 @@ BATCHES: Final[dict[str, tuple[str, str, dict[str, str]]]] = {
         "NewTool",
         {"id": "str", "description": "str | None"},
     ),
+    "append_transcript": ("entries", "NewTranscriptEntry", {"id": "str", "data": "str"}),
     "store_checkpoint_writes": (
         "writes",
         "NewCheckpointWrite",

@@ -113,6 +113,7 @@ WITHOUT_PAGES: Final = {
     "list_transcript_entries": "its position is that of an entry",
     "list_transcript_subpaths": "the subagents of one session",
     "list_transcripts": "the Claude Agent SDK lists all sessions of a project at once",
+    "list_uncovered_tables": "the names of tables",
     "list_write_digests": "compares a batch of an import",
 }
 """The lists without pages, and why they have none."""

@@ -125,6 +125,8 @@ def test_each_report_is_one_json_document(migrate: Callable[..., Ended]) -> None
         "lacking",
         "missing",
         "is_readable",
+        "altered",
+        "broken",
     ]
     newest = newest_versions()
     assert document(migrate("version", "--json")) == {
@@ -173,6 +175,7 @@ def test_downgrades_doctor_force_and_new_print_json(
         "steps",
         "missing_indexes",
         "repair_from",
+        "differences",
     ]
     assert checkup["tracks"][0]["rows"] == [{"version": 7, "dirty": False}]
 
