@@ -90,7 +90,8 @@ SELECT
     (true)::boolean
 FROM listed AS t
 JOIN pg_catalog.pg_constraint AS k ON k.conrelid = t.oid
-WHERE k.contype IN ('p', 'u', 'c', 'f', 'x')
+-- The definition of an object that another session has just dropped is NULL.
+WHERE k.contype IN ('p', 'u', 'c', 'f', 'x') AND pg_get_constraintdef(k.oid) IS NOT NULL
 UNION ALL
 SELECT
     t.nspname::text,
@@ -104,7 +105,9 @@ SELECT
 FROM listed AS t
 JOIN pg_catalog.pg_index AS i ON i.indrelid = t.oid
 JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
-WHERE NOT EXISTS (
+WHERE
+    pg_get_indexdef(i.indexrelid) IS NOT NULL
+    AND NOT EXISTS (
     SELECT 1 FROM pg_catalog.pg_constraint AS k
     WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x')
 )

@@ -8,10 +8,8 @@ tables, columns and indexes.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Final
-
-import asyncpg
 
 from agentrows.migrate.cures import (
     UP,
@@ -22,7 +20,7 @@ from agentrows.migrate.cures import (
 )
 from agentrows.migrate.expected_objects import KINDS, ObjectKey, load_catalog
 from agentrows.migrate.missing_objects import read_missing
-from agentrows.migrate.schema_objects import StoredObject, read_objects
+from agentrows.migrate.schema_objects import Incomparable, StoredObject, read_objects
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,7 +34,6 @@ logger = logging.getLogger(__name__)
 
 SHARED_TRACKS: Final = {"core", "vector"}
 """The tracks with tables of kagent: `up` runs none of their applied files again."""
-NOTHING: Final[Mapping[ObjectKey, ExpectedObject]] = {}
 KEYS: Final = ("PRIMARY KEY", "UNIQUE")
 UNLOGGED: Final = "unlogged"
 RERUN_RESTORES: Final = {"setting", "policy", "row security"}
@@ -77,11 +74,13 @@ class Difference:
 class Differences:
     """The differences of a track.
 
-    `rebuilt`: the versions of the files that `up` runs again.
+    `rebuilt`: the versions of the files that `up` runs again. `problem`: the reason for which the
+    objects were not compared; None if they were.
     """
 
     found: tuple[Difference, ...] = ()
     rebuilt: frozenset[int] = field(default_factory=frozenset[int])
+    problem: str | None = None
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -99,8 +98,8 @@ class Differences:
 async def read_differences(db: Connection, applied: Sequence[Applied]) -> dict[str, Differences]:
     """Return the differences of each track, by the track's name, in the order of the files.
 
-    None of a built-in track while another session locks one of its tables for longer than 2 s: a
-    warning is logged.
+    The objects of a built-in track are not compared while another session locks one of its tables
+    for longer than 2 s, or changes them all the time: a warning is logged.
     """
     expected: dict[str, Mapping[ObjectKey, ExpectedObject]] = {
         each.known.track.name: load_catalog(each.known.track.name).expected_at(each.version)
@@ -109,36 +108,63 @@ async def read_differences(db: Connection, applied: Sequence[Applied]) -> dict[s
     }
     tables = {key.table for objects in expected.values() for key in objects}
     stored: dict[str, dict[ObjectKey, StoredObject]] = {}
+    problem: str | None = None
     if tables:
         try:
             stored = await read_objects(db, {each.table_names.schema for each in applied}, tables)
-        except asyncpg.LockNotAvailableError:
-            logger.warning("another session locks a table, so the schema was not compared")
-            expected = dict.fromkeys(expected, NOTHING)
+        except Incomparable as error:
+            problem = f"the schema was not compared: {error}"
+            logger.warning("%s", problem)
     others = [each for each in applied if each.known.track.name not in expected]
     missing = await read_missing(db, others) if others else {}
     return {
-        (name := each.known.track.name): compare(
-            each, expected[name], stored.get(each.table_names.schema, {})
+        (name := each.known.track.name): (
+            _describe_missing(each.known, missing[name])
+            if name not in expected
+            else Differences(problem=problem)
+            if problem
+            else compare(
+                each,
+                expected[name],
+                stored.get(each.table_names.schema, {}),
+                dropped=_find_dropped(applied, expected, stored),
+            )
         )
-        if name in expected
-        else _describe_missing(each.known, missing[name])
         for each in applied
     }
+
+
+def _find_dropped(
+    applied: Sequence[Applied],
+    expected: Mapping[str, Mapping[ObjectKey, ExpectedObject]],
+    stored: Mapping[str, Mapping[ObjectKey, StoredObject]],
+) -> frozenset[str]:
+    """Return the missing tables of tracks that a newer release has migrated."""
+    return frozenset(
+        key.table
+        for each in applied
+        if each.version > each.known.newest
+        for key in expected.get(each.known.track.name, {})
+        if key.kind == "table" and key not in stored.get(each.table_names.schema, {})
+    )
 
 
 def compare(
     applied: Applied,
     expected: Mapping[ObjectKey, ExpectedObject],
     stored: Mapping[ObjectKey, StoredObject],
+    *,
+    dropped: frozenset[str] = frozenset(),
 ) -> Differences:
     """Compare the objects of a built-in track with those of its schema.
 
     Of a track that a newer release has migrated, only tables and columns are compared, because the
-    files of that release may change the others. The objects of a missing table are not listed.
+    files of that release may change the others, and `up` creates none of them. The objects of a
+    missing table are not listed, nor those of the tables in `dropped`. A permissive policy that no
+    file creates is listed, because rows that it accepts are visible to every user.
     """
     is_ahead = applied.version > applied.known.newest
-    comparison = _Comparison(applied.known, expected, stored)
+    comparison = _Comparison(applied.known, expected, stored, dropped, is_ahead=is_ahead)
     found: list[Difference] = []
     rebuilt: set[int] = set()
     for key, wanted in sorted(expected.items(), key=_order):
@@ -153,6 +179,7 @@ def compare(
             rebuilt.update(wanted.versions)
         if key.kind == "table" or comparison.has_table(key):
             found.append(comparison.describe(wanted, actual))
+    found += [] if is_ahead else comparison.open_policies()
     return Differences(tuple(found), frozenset(rebuilt))
 
 
@@ -169,15 +196,41 @@ class _Comparison:
     known: LoadedTrack
     expected: Mapping[ObjectKey, ExpectedObject]
     stored: Mapping[ObjectKey, StoredObject]
+    dropped: frozenset[str]
+    _: KW_ONLY
+    is_ahead: bool
+
+    def open_policies(self) -> list[Difference]:
+        """Return the permissive policies that no file creates on tables with row security."""
+        protected = {
+            key.table: wanted for key, wanted in self.expected.items() if key.kind == "row security"
+        }
+        return [
+            Difference(
+                object=_describe_object(key),
+                name=_name_object(key),
+                file=self.known.migrations[protected[key.table].version - 1].up.label,
+                expected="no other permissive policy",
+                actual=policy.definition,
+                cure=f"DROP POLICY {key.name} ON {key.table}",
+            )
+            for key, policy in sorted(self.stored.items())
+            if key.kind == "policy"
+            and key.table in protected
+            and key not in self.expected
+            and policy.definition.startswith("PERMISSIVE")
+        ]
 
     def has_table(self, key: ObjectKey) -> bool:
         """Whether the object's table exists, or belongs to another track, which may create it."""
         table = ObjectKey("table", key.table)
+        if key.table in self.dropped:
+            return False
         return table in self.stored or table not in self.expected
 
     def is_rebuilt(self, key: ObjectKey, actual: StoredObject | None) -> bool:
         """Whether the object's file creates it again when it runs a second time."""
-        if self.known.track.name in SHARED_TRACKS:
+        if self.is_ahead or self.known.track.name in SHARED_TRACKS or key.table in self.dropped:
             return False
         if actual is None and (key.kind == "table" or not self.has_table(key)):
             return True
@@ -237,6 +290,8 @@ class _Comparison:
         key, track = wanted.key, self.known.track.name
         if is_rebuilt:
             return UP
+        if self.is_ahead and key.kind == "table":
+            return "run `agentrows migrate doctor` of the release that migrated the track"
         if key.kind == "table" and (actual is None or actual.definition != UNLOGGED):
             rename = f"rename {key.table}, then " if actual else ""
             is_shared = track in SHARED_TRACKS

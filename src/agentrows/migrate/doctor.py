@@ -46,9 +46,10 @@ class TrackCheckup:
 
     `table`: the tracking table, qualified and quoted; `rows` are its rows.
     `status`: None if the tracking table is not golang-migrate's.
-    `problem`: the error that `up` would raise; without one, `steps` are the files it would run.
+    `problem`: the error that `up` would raise, or the reason for which the objects were not
+    compared; without one, `steps` are the files it would run.
     `differences`: objects that are missing or have another definition, each with its cure.
-    `missing_indexes`: the names of those that are missing. `repair_from`: the version to which
+    `missing`: the names of those that are missing. `repair_from`: the version to which
     `force` has to set the track, so that `up` creates those of required files again; None if their
     cures are statements.
     """
@@ -59,7 +60,7 @@ class TrackCheckup:
     status: TrackStatus | None
     problem: str | None
     steps: tuple[PlannedFile, ...]
-    missing_indexes: tuple[str, ...]
+    missing: tuple[str, ...]
     repair_from: int | None
     differences: tuple[Difference, ...] = ()
 
@@ -186,6 +187,7 @@ def _check_track(
         )
     except MigrationError as error:
         problem = str(error)
+    problem = problem or differences.problem
     absent = [each for each in differences.found if each.actual is None]
     return TrackCheckup(
         name=known.track.name,
@@ -194,7 +196,7 @@ def _check_track(
         status=status,
         problem=problem,
         steps=steps,
-        missing_indexes=tuple(sorted(each.name for each in absent)),
+        missing=tuple(sorted(each.name for each in absent)),
         repair_from=min(
             (each.repair_from for each in absent if each.repair_from is not None), default=None
         ),

@@ -84,6 +84,10 @@ NOT_NAMES: Final = {"if", "exists", "only", "cascade", "restrict"}
 """Keywords beside the names of tables in ALTER TABLE and DROP TABLE."""
 
 
+NOT_COLUMNS: Final = {"constraint", "default", "expression", "identity", "not"}
+"""Words after DROP in ALTER TABLE that drop no column."""
+
+
 def altered_tables(file: File) -> tuple[str, ...]:
     """Return the tables that a file indexes, alters or drops, as the file writes them.
 
@@ -115,9 +119,10 @@ def dropped_objects(file: File) -> tuple[tuple[str, str | None], ...]:
             dropped += [(name, None) for name in names]
         elif words[:2] == ["alter", "table"] and names:
             dropped += [
-                (names[0], unqualified(names[number + 2]))
-                for number, word in enumerate(names[:-2])
-                if [word, names[number + 1]] == ["drop", "column"]
+                (names[0], unqualified(after[after[0] == "column"]))
+                for number, word in enumerate(names)
+                if word == "drop" and (after := names[number + 1 : number + 3])
+                if after[0] not in NOT_COLUMNS and after != ["column"]
             ]
     return tuple(dict.fromkeys(dropped))
 

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import asyncpg
+
 from agentrows.gen import schema_objects as queries
 from agentrows.migrate.expected_objects import ObjectKey
 from agentrows.migrate.server import quote
@@ -14,11 +16,24 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from agentrows.db.sources import Connection
+    from agentrows.gen.models import SchemaObject
 
+ATTEMPTS: Final = 5
+DROPPED: Final = (
+    asyncpg.InternalServerError,
+    asyncpg.UndefinedColumnError,
+    asyncpg.UndefinedObjectError,
+    asyncpg.UndefinedTableError,
+)
+"""The errors for an object that is dropped while the server describes it."""
 CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 SPACES: Final = re.compile(r"[ \t\n]+")
 COLUMN_ALIAS: Final = re.compile(r""" AS (?:"[^"]+"|\w+)(?=\))""")
 """The name of the column of a subquery in a policy, which only PostgreSQL 15 and older write."""
+
+
+class Incomparable(Exception):
+    """The objects of a schema cannot be read now; the text is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +47,17 @@ class StoredObject:
 async def read_objects(
     db: Connection, schemas: Collection[str], tables: Collection[str]
 ) -> dict[str, dict[ObjectKey, StoredObject]]:
-    """Return the objects of these tables by schema, then by key."""
-    rows = await queries.list_schema_objects(db, schemas=sorted(schemas), tables=sorted(tables))
+    """Return the objects of these tables by schema, then by key.
+
+    In a transaction of the caller a savepoint restores its settings, and is rolled back if the
+    query fails.
+
+    Raises:
+        Incomparable: another session locks a table or changes the schema, or this role may not
+            read the server's catalog.
+
+    """
+    rows = await _read_rows(db, sorted(schemas), sorted(tables))
     extensions = {row.schema_name for row in rows if row.kind == "extension"}
     qualifiers = {schema: qualifier({schema, *extensions}) for schema in schemas}
     objects: dict[str, dict[ObjectKey, StoredObject]] = {schema: {} for schema in schemas}
@@ -44,6 +68,26 @@ async def read_objects(
         definition = normalize(row.kind, row.definition, qualifiers[row.schema_name])
         objects[row.schema_name][key] = StoredObject(definition, row.is_valid)
     return objects
+
+
+async def _read_rows(db: Connection, schemas: list[str], tables: list[str]) -> list[SchemaObject]:
+    for attempt in range(ATTEMPTS):
+        transaction = db.transaction()
+        await transaction.start()
+        try:
+            return await queries.list_schema_objects(db, schemas=schemas, tables=tables)
+        except asyncpg.LockNotAvailableError as error:
+            raise Incomparable("another session locks a table") from error
+        except asyncpg.InsufficientPrivilegeError as error:
+            raise Incomparable(f"the server refused to describe it: {error}") from error
+        except DROPPED as error:
+            # An object was dropped between its row in the catalog and its definition.
+            if attempt == ATTEMPTS - 1:
+                raise Incomparable(f"the server cannot describe it: {error}") from error
+        finally:
+            # The query sets lock_timeout, which a commit of a savepoint would keep.
+            await transaction.rollback()
+    raise AssertionError  # pragma: no cover
 
 
 def qualifier(schemas: Iterable[str]) -> re.Pattern[str]:

@@ -152,8 +152,13 @@ class Status:
 
     @property
     def is_current(self) -> bool:
-        """Whether no file is pending, optional files included, and no track dirty or changed."""
-        return not any(track.pending or track.dirty or track.changed for track in self.tracks)
+        """Whether no file is pending, optional files included, and no track dirty or changed.
+
+        False too if methods fail because of a missing or changed object.
+        """
+        return not any(
+            track.pending or track.dirty or track.changed or track.broken for track in self.tracks
+        )
 
     @property
     def is_usable(self) -> bool:

@@ -96,7 +96,7 @@ def log_pending(status: Status, problem: str = "") -> None:
         return
     parts += [f"not applied: {problem}"] if problem else []
     others = "another tool migrates this database; " if status.is_foreign else ""
-    end = f"; {others}see `agentrows migrate plan` and `up`"
+    end = f"; {others}see `agentrows migrate doctor` and `plan`"
     text = "; ".join(parts)
     if len(text) + len(end) > LONGEST_LINE:
         text = f"{text[: LONGEST_LINE - len(end) - 2]} …"

@@ -26,6 +26,7 @@ from support.drift import (
 )
 from support.foreign import golang_migrate, set_row
 from support.older_schemas import CORES, tracks_at
+from support.postgres import as_role
 from support.servers import DEBIANS_15, own_server, skip
 from support.tracks import write_track
 
@@ -335,6 +336,10 @@ async def test_status_does_not_wait_for_a_session_that_changes_a_table(
             status = await Migrator(complete, TRACKS).verify()
         assert [track.missing for track in status.tracks] == [()] * len(TRACKS)
         assert "another session locks a table" in caplog.text
+        checkup = await Migrator(complete, TRACKS).doctor()
+        problem = "the schema was not compared: another session locks a table"
+        assert [track.problem for track in checkup.tracks] == [problem] * len(TRACKS)
+        assert not checkup.is_healthy
     db = await asyncpg.connect(complete)
     try:
         found = (await status_on(db, TRACKS)).tracks[2].missing
@@ -342,3 +347,87 @@ async def test_status_does_not_wait_for_a_session_that_changes_a_table(
         assert await db.fetchval("SELECT current_setting('lock_timeout')") == "0"
     finally:
         await db.close()
+
+
+async def test_status_in_a_transaction_of_the_caller_leaves_its_settings(
+    admin: asyncpg.Connection, complete: str
+) -> None:
+    db = await asyncpg.connect(complete)
+    try:
+        async with db.transaction(), admin.transaction():
+            await admin.execute("LOCK TABLE session IN ACCESS EXCLUSIVE MODE")
+            await status_on(db, TRACKS)
+            assert await db.fetchval("SELECT current_setting('lock_timeout')") == "0"
+        async with db.transaction():
+            await status_on(db, TRACKS)
+            assert await db.fetchval("SELECT current_setting('lock_timeout')") == "0"
+    finally:
+        await db.close()
+
+
+async def test_status_beside_sessions_that_change_the_schema_raises_no_error(
+    admin: asyncpg.Connection, complete: str
+) -> None:
+    async def change() -> None:
+        for _ in range(25):
+            await admin.execute("REINDEX TABLE CONCURRENTLY session")
+            await admin.execute(
+                "CREATE POLICY extra ON event AS RESTRICTIVE USING (true);"
+                "ALTER TABLE task ADD COLUMN extra int CHECK (extra > 0);"
+                "CREATE INDEX extra ON task (extra)"
+            )
+            await admin.execute("DROP POLICY extra ON event; ALTER TABLE task DROP COLUMN extra")
+
+    changes = asyncio.create_task(change())
+    db = await asyncpg.connect(complete)
+    try:
+        while not changes.done():
+            status = await status_on(db, TRACKS)
+            assert [each.broken for each in status.tracks] == [()] * len(TRACKS)
+    finally:
+        await changes
+        await db.close()
+
+
+async def test_table_that_a_newer_release_dropped_is_not_created_again(
+    admin: asyncpg.Connection, complete: str
+) -> None:
+    await set_row(admin, TRACKS[2].table, 99, dirty=False)
+    await set_row(admin, CORE.table, 13, dirty=False)
+    await admin.execute("DROP TABLE agentrows_feedback_key, toolserver")
+    checkup = await Migrator(complete, TRACKS).doctor()
+    found = {each.object: each.cure for track in checkup.tracks for each in track.differences}
+    newer = "run `agentrows migrate doctor` of the release that migrated the track"
+    assert found == {"table agentrows_feedback_key": newer, "table toolserver": newer}
+    assert [track.repair_from for track in checkup.tracks] == [None] * len(TRACKS)
+    await Migrator(complete, TRACKS).up()
+    assert await admin.fetchval("SELECT to_regclass('agentrows_feedback_key')") is None
+
+
+async def test_permissive_policy_that_no_file_creates_is_found(
+    admin: asyncpg.Connection, complete: str
+) -> None:
+    await admin.execute(
+        "CREATE POLICY open ON event USING (true);"
+        "CREATE POLICY closed ON event AS RESTRICTIVE USING (true)"
+    )
+    [found] = await find_differences(admin, APPLIED)
+    assert (found.object, found.cure) == ("policy open of event", "DROP POLICY open ON event")
+    await admin.execute(found.cure)
+    await healthy(complete)
+
+
+async def test_status_without_the_right_to_read_the_catalog_is_not_compared(
+    admin: asyncpg.Connection, complete: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await admin.execute(
+        "REVOKE SELECT ON pg_policy FROM PUBLIC; CREATE ROLE drift_reader LOGIN;"
+        "GRANT SELECT ON ALL TABLES IN SCHEMA public TO drift_reader"
+    )
+    try:
+        status = await Migrator(as_role(complete, "drift_reader"), TRACKS).verify()
+    finally:
+        await admin.execute("GRANT SELECT ON pg_policy TO PUBLIC")
+        await admin.execute("DROP OWNED BY drift_reader; DROP ROLE drift_reader")
+    assert status.is_current
+    assert "the schema was not compared: the server refused to describe it: perm" in caplog.text

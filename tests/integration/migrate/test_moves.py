@@ -200,7 +200,7 @@ async def test_doctor_reports_a_complete_database_as_healthy(database: str, tmp_
     await Migrator(database, tracks).up()
     found = await Migrator(database, tracks).doctor()
     assert found.is_healthy
-    assert not any(track.steps or track.missing_indexes for track in found.tracks)
+    assert not any(track.steps or track.missing for track in found.tracks)
 
 
 async def test_the_doctor_names_invalid_and_missing_indexes(
@@ -214,7 +214,7 @@ async def test_the_doctor_names_invalid_and_missing_indexes(
     found = await Migrator(database, tracks).doctor()
     assert not found.is_healthy
     assert found.invalid_indexes == (("public.a_n", "a"),)
-    assert [track.missing_indexes for track in found.tracks] == [
+    assert [track.missing for track in found.tracks] == [
         (),
         ("idx_memory_expires_at",),
         (),
@@ -231,7 +231,7 @@ async def test_doctor_reports_an_index_whose_name_another_table_uses(
     await Migrator(database, tracks).up()
     await db.execute("DROP INDEX a_n; CREATE TABLE b (n int); CREATE INDEX a_n ON b (n)")
     (found,) = (await Migrator(database, tracks).doctor()).tracks
-    assert (found.missing_indexes, found.repair_from) == (("a_n",), 0)
+    assert (found.missing, found.repair_from) == (("a_n",), 0)
 
 
 async def test_up_rebuilds_indexes_dropped_with_tables_of_core_and_vector(
@@ -284,7 +284,7 @@ async def test_up_rebuilds_a_missing_and_an_invalid_index_and_keeps_the_others(
         "UPDATE pg_index SET indisvalid = false WHERE indexrelid = to_regclass($1)", invalid
     )
     checkup = await Migrator(database, tracks).doctor()
-    assert checkup.tracks[2].missing_indexes == (missing,)
+    assert checkup.tracks[2].missing == (missing,)
     assert [name for name, _ in checkup.invalid_indexes] == [f"public.{invalid}"]
 
     await Migrator(database, tracks).up()

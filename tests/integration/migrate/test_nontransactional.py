@@ -177,7 +177,7 @@ async def test_an_index_may_go_with_its_table_or_change_its_name_in_one_file(
     assert (await Migrator(database, tracks).up()).status.is_current
     assert await is_valid(db, "c_n")
     (found,) = (await Migrator(database, tracks).doctor()).tracks
-    assert found.missing_indexes == ("b_n",)
+    assert found.missing == ("b_n",)
 
 
 async def test_builtin_indexes_are_rolled_back_and_applied_again(

@@ -173,7 +173,7 @@ def test_downgrades_doctor_force_and_new_print_json(
         "status",
         "problem",
         "steps",
-        "missing_indexes",
+        "missing",
         "repair_from",
         "differences",
     ]

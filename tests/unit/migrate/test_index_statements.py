@@ -9,6 +9,7 @@ from agentrows.migrate.file_checks import check_statements
 from agentrows.migrate.index_statements import (
     altered_tables,
     created_indexes,
+    dropped_objects,
     indexes_after,
     rebuilds_indexes,
     settings_after,
@@ -19,6 +20,22 @@ from agentrows.migrate.track import File
 
 def file(sql: str) -> File:
     return File("t/000001_x.up.sql", sql, "")
+
+
+@pytest.mark.parametrize(
+    ("sql", "dropped"),
+    [
+        ("DROP TABLE IF EXISTS a, b CASCADE", (("a", None), ("b", None))),
+        ("ALTER TABLE a DROP COLUMN IF EXISTS n, DROP m CASCADE", (("a", "n"), ("a", "m"))),
+        ("ALTER TABLE ONLY a DROP n", (("a", "n"),)),
+        ("ALTER TABLE a DROP CONSTRAINT n, ALTER m DROP NOT NULL, ALTER k DROP DEFAULT", ()),
+        ("ALTER TABLE a ALTER n DROP IDENTITY, ALTER m DROP EXPRESSION", ()),
+    ],
+)
+def test_dropped_tables_and_columns_are_found(
+    sql: str, dropped: tuple[tuple[str, str | None], ...]
+) -> None:
+    assert dropped_objects(file(sql)) == dropped
 
 
 @pytest.mark.parametrize(
