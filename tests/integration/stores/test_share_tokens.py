@@ -126,7 +126,13 @@ async def test_share_look_up_compares_hashes_and_never_token_text(
     assert sql.count("token") == 1
     assert "hashtextextended(share.token, " in sql
     assert "hmac.compare_digest" in inspect.getsource(shares)
-    await db.execute("SET enable_seqscan = off")
+    await db.execute(
+        "INSERT INTO session (id, user_id)"
+        " SELECT 's-' || n, 'mira' FROM generate_series(1, 1000) n;"
+        "INSERT INTO session_share (token, session_id, user_id)"
+        " SELECT 't-' || n, 's-' || n, 'mira' FROM generate_series(1, 1000) n;"
+        "ANALYZE session, session_share; SET enable_seqscan = off"
+    )
     await db.execute(f"PREPARE look_up AS {queries.FIND_SESSION_SHARES}")
     plan = await db.fetch("EXPLAIN EXECUTE look_up ('a', 'b')")
     assert "agentrows_share_token_digest" in str(plan)
