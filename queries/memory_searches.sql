@@ -72,6 +72,7 @@ wanted AS MATERIALIZED (
                     AND c.relname = 'agentrows_memory_nearest_384'
                     AND i.indisvalid
             )
+                AND vector_norm(@embedding::vector) > 0
                 THEN (
                     SELECT count(*) > sqlc.arg('exact_up_to')::bigint
                     FROM (SELECT 1 FROM owned LIMIT sqlc.arg('exact_up_to')::bigint + 1) AS counted
@@ -165,7 +166,9 @@ near AS MATERIALIZED (
             END
         ORDER BY
             (
-                l2_normalize(CASE WHEN vector_dims(embedding) = 384 THEN embedding END)
+                l2_normalize(
+                    CASE WHEN vector_dims(embedding) = 384 AND vector_norm(embedding) > 0 THEN embedding END
+                )
                 || (
                     '[' || rtrim(
                         replace(
@@ -318,6 +321,7 @@ wanted AS MATERIALIZED (
                     AND c.relname = 'agentrows_memory_nearest_384'
                     AND i.indisvalid
             )
+                AND vector_norm(@embedding::vector) > 0
                 THEN (
                     SELECT count(*) > sqlc.arg('exact_up_to')::bigint
                     FROM (SELECT 1 FROM owned LIMIT sqlc.arg('exact_up_to')::bigint + 1) AS counted
@@ -411,7 +415,9 @@ near AS MATERIALIZED (
             END
         ORDER BY
             (
-                l2_normalize(CASE WHEN vector_dims(embedding) = 384 THEN embedding END)
+                l2_normalize(
+                    CASE WHEN vector_dims(embedding) = 384 AND vector_norm(embedding) > 0 THEN embedding END
+                )
                 || (
                     '[' || rtrim(
                         replace(
@@ -588,6 +594,7 @@ wanted AS MATERIALIZED (
                     AND c.relname = 'agentrows_memory_nearest_768'
                     AND i.indisvalid
             )
+                AND vector_norm(@embedding::vector) > 0
                 THEN (
                     SELECT count(*) > sqlc.arg('exact_up_to')::bigint
                     FROM (SELECT 1 FROM owned LIMIT sqlc.arg('exact_up_to')::bigint + 1) AS counted
@@ -681,7 +688,9 @@ near AS MATERIALIZED (
             END
         ORDER BY
             (
-                l2_normalize(CASE WHEN vector_dims(embedding) = 768 THEN embedding END)
+                l2_normalize(
+                    CASE WHEN vector_dims(embedding) = 768 AND vector_norm(embedding) > 0 THEN embedding END
+                )
                 || (
                     '[' || rtrim(
                         replace(
@@ -834,6 +843,7 @@ wanted AS MATERIALIZED (
                     AND c.relname = 'agentrows_memory_nearest_768'
                     AND i.indisvalid
             )
+                AND vector_norm(@embedding::vector) > 0
                 THEN (
                     SELECT count(*) > sqlc.arg('exact_up_to')::bigint
                     FROM (SELECT 1 FROM owned LIMIT sqlc.arg('exact_up_to')::bigint + 1) AS counted
@@ -927,7 +937,9 @@ near AS MATERIALIZED (
             END
         ORDER BY
             (
-                l2_normalize(CASE WHEN vector_dims(embedding) = 768 THEN embedding END)
+                l2_normalize(
+                    CASE WHEN vector_dims(embedding) = 768 AND vector_norm(embedding) > 0 THEN embedding END
+                )
                 || (
                     '[' || rtrim(
                         replace(
@@ -1104,6 +1116,7 @@ wanted AS MATERIALIZED (
                     AND c.relname = 'agentrows_memory_nearest_1024'
                     AND i.indisvalid
             )
+                AND vector_norm(@embedding::vector) > 0
                 THEN (
                     SELECT count(*) > sqlc.arg('exact_up_to')::bigint
                     FROM (SELECT 1 FROM owned LIMIT sqlc.arg('exact_up_to')::bigint + 1) AS counted
@@ -1197,7 +1210,9 @@ near AS MATERIALIZED (
             END
         ORDER BY
             (
-                l2_normalize(CASE WHEN vector_dims(embedding) = 1024 THEN embedding END)
+                l2_normalize(
+                    CASE WHEN vector_dims(embedding) = 1024 AND vector_norm(embedding) > 0 THEN embedding END
+                )
                 || (
                     '[' || rtrim(
                         replace(
@@ -1350,6 +1365,7 @@ wanted AS MATERIALIZED (
                     AND c.relname = 'agentrows_memory_nearest_1024'
                     AND i.indisvalid
             )
+                AND vector_norm(@embedding::vector) > 0
                 THEN (
                     SELECT count(*) > sqlc.arg('exact_up_to')::bigint
                     FROM (SELECT 1 FROM owned LIMIT sqlc.arg('exact_up_to')::bigint + 1) AS counted
@@ -1443,7 +1459,9 @@ near AS MATERIALIZED (
             END
         ORDER BY
             (
-                l2_normalize(CASE WHEN vector_dims(embedding) = 1024 THEN embedding END)
+                l2_normalize(
+                    CASE WHEN vector_dims(embedding) = 1024 AND vector_norm(embedding) > 0 THEN embedding END
+                )
                 || (
                     '[' || rtrim(
                         replace(
@@ -1620,6 +1638,7 @@ wanted AS MATERIALIZED (
                     AND c.relname = 'agentrows_memory_nearest_1536'
                     AND i.indisvalid
             )
+                AND vector_norm(@embedding::vector) > 0
                 THEN (
                     SELECT count(*) > sqlc.arg('exact_up_to')::bigint
                     FROM (SELECT 1 FROM owned LIMIT sqlc.arg('exact_up_to')::bigint + 1) AS counted
@@ -1713,7 +1732,9 @@ near AS MATERIALIZED (
             END
         ORDER BY
             (
-                l2_normalize(CASE WHEN vector_dims(embedding) = 1536 THEN embedding END)
+                l2_normalize(
+                    CASE WHEN vector_dims(embedding) = 1536 AND vector_norm(embedding) > 0 THEN embedding END
+                )
                 || (
                     '[' || rtrim(
                         replace(
@@ -1866,6 +1887,7 @@ wanted AS MATERIALIZED (
                     AND c.relname = 'agentrows_memory_nearest_1536'
                     AND i.indisvalid
             )
+                AND vector_norm(@embedding::vector) > 0
                 THEN (
                     SELECT count(*) > sqlc.arg('exact_up_to')::bigint
                     FROM (SELECT 1 FROM owned LIMIT sqlc.arg('exact_up_to')::bigint + 1) AS counted
@@ -1959,7 +1981,9 @@ near AS MATERIALIZED (
             END
         ORDER BY
             (
-                l2_normalize(CASE WHEN vector_dims(embedding) = 1536 THEN embedding END)
+                l2_normalize(
+                    CASE WHEN vector_dims(embedding) = 1536 AND vector_norm(embedding) > 0 THEN embedding END
+                )
                 || (
                     '[' || rtrim(
                         replace(
@@ -2136,6 +2160,7 @@ wanted AS MATERIALIZED (
                     AND c.relname = 'agentrows_memory_nearest_3072'
                     AND i.indisvalid
             )
+                AND vector_norm(@embedding::vector) > 0
                 THEN (
                     SELECT count(*) > sqlc.arg('exact_up_to')::bigint
                     FROM (SELECT 1 FROM owned LIMIT sqlc.arg('exact_up_to')::bigint + 1) AS counted
@@ -2229,7 +2254,9 @@ near AS MATERIALIZED (
             END
         ORDER BY
             (
-                l2_normalize(CASE WHEN vector_dims(embedding) = 3072 THEN embedding END)
+                l2_normalize(
+                    CASE WHEN vector_dims(embedding) = 3072 AND vector_norm(embedding) > 0 THEN embedding END
+                )
                 || (
                     '[' || rtrim(
                         replace(
@@ -2382,6 +2409,7 @@ wanted AS MATERIALIZED (
                     AND c.relname = 'agentrows_memory_nearest_3072'
                     AND i.indisvalid
             )
+                AND vector_norm(@embedding::vector) > 0
                 THEN (
                     SELECT count(*) > sqlc.arg('exact_up_to')::bigint
                     FROM (SELECT 1 FROM owned LIMIT sqlc.arg('exact_up_to')::bigint + 1) AS counted
@@ -2475,7 +2503,9 @@ near AS MATERIALIZED (
             END
         ORDER BY
             (
-                l2_normalize(CASE WHEN vector_dims(embedding) = 3072 THEN embedding END)
+                l2_normalize(
+                    CASE WHEN vector_dims(embedding) = 3072 AND vector_norm(embedding) > 0 THEN embedding END
+                )
                 || (
                     '[' || rtrim(
                         replace(

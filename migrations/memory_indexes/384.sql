@@ -3,7 +3,9 @@
 -- runs this file. The 64 numbers after the embedding are a hash of the owner.
 CREATE INDEX CONCURRENTLY IF NOT EXISTS agentrows_memory_nearest_384 ON agentrows_memory
 USING hnsw (((
-    l2_normalize(CASE WHEN vector_dims(embedding) = 384 THEN embedding END)
+    l2_normalize(
+        CASE WHEN vector_dims(embedding) = 384 AND vector_norm(embedding) > 0 THEN embedding END
+    )
     || (
         '[' || rtrim(
             replace(

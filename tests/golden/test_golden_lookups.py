@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from golden.golden_cases import CASES_FOLDER
+from golden.golden_cases import CASES_FOLDER, run, write_project
 from sqlc_gen_asyncpg import ir
 from sqlc_gen_asyncpg.check.lookups import lookup_problems
 
@@ -100,3 +100,31 @@ async def test_check_reports_a_batch_with_other_rows(
     broken = ir.LookupBatch("X", batch.replace(written, changed))
     (line,) = await lookup_problems(connection, lookup, broken)
     assert problem in line
+
+
+async def test_types_with_names_of_keywords_find_the_rows(
+    tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schema = (
+        "CREATE TYPE \"order\" AS ENUM ('up', 'down');"
+        'CREATE TABLE item (id int PRIMARY KEY, flags bit(8), place "order");'
+    )
+    query = (
+        "-- name: FindItem :one\n-- py: lookup\n"
+        "SELECT id FROM item WHERE flags = @flags AND place = @place;\n"
+    )
+    write_project(tmp_path, query=query, schema=schema, options={"package": "gen_words"})
+    completed = run(tmp_path, "sqlc", "generate")
+    assert completed.returncode == 0, completed.stderr
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "gen").rename(tmp_path / "gen_words")
+    statement = importlib.import_module("gen_words.query").FIND_ITEM_BATCH
+    connection = await asyncpg.connect(database)
+    try:
+        await connection.execute(schema)
+        await connection.execute("INSERT INTO item VALUES (7, B'10100000', 'up')")
+        flags = [asyncpg.BitString.from_int(number, 8) for number in (0b10100000, 0)]
+        rows = await connection.fetch(statement, flags, ["up", "up"])
+    finally:
+        await connection.close()
+    assert [tuple(row) for row in rows] == [(7, 1)]

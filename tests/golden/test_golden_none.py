@@ -135,10 +135,10 @@ def test_override_follows_a_column_through_casts_and_selects(tmp_path: Path) -> 
     text = (tmp_path / "gen" / "query.py").read_text()
     signatures = re.findall(r"async def (\w+)\(.*?\*, (.*?)\) -> None", text)
     assert dict(signatures) == {
-        "values": "note: enums.Kind",
-        "select": "note: enums.Kind | None = None",
+        "values": "note: enums.OpenKind",
+        "select": "note: enums.OpenKind | None = None",
         "batch": "id: Sequence[int], note: Sequence[enums.OpenKind]",
-        "case": "set: bool, note: enums.Kind",
+        "case": "set: bool, note: enums.OpenKind",
         "other": "note: str, title: str, find: str",
         "both": "note: str",
     }

@@ -140,7 +140,9 @@ def test_index_and_search_have_the_same_expression(dimensions: int) -> None:
     assert expression
     of_row = one_line(expression[1])
     of_search = of_row.replace(
-        f"CASE WHEN vector_dims(embedding) = {dimensions} THEN embedding END", "@embedding::vector"
+        f"CASE WHEN vector_dims(embedding) = {dimensions} AND vector_norm(embedding) > 0"
+        " THEN embedding END",
+        "@embedding::vector",
     )
     for column in ("model", "user_id", "agent_name"):
         of_search = re.sub(rf"\b{column}\b", f"@{column}", of_search)

@@ -96,7 +96,8 @@ def alterations(expected: ExpectedObject, others: Sequence[ExpectedObject]) -> I
         yield f"DROP INDEX {name}"
         yield f"ALTER INDEX {name} RENAME TO renamed_{table[-25:]}_{name[-25:]}"
         options = {"btree": "fillfactor = 77", "gin": "fastupdate = off", "hnsw": "m = 7"}
-        yield f"ALTER INDEX {name} SET ({options[definition.split()[0]]})"
+        method = definition.removeprefix("UNIQUE ").split()[0]
+        yield f"ALTER INDEX {name} SET ({options[method]})"
         yield f"DROP INDEX {name}; CREATE INDEX {name} ON {table} ((1)) WHERE 1 = 2"
         oid = f"'{name}'::regclass"
         yield f"UPDATE pg_index SET indisvalid = false WHERE indexrelid = {oid}"  # noqa: S608

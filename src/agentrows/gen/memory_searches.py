@@ -94,14 +94,15 @@ wanted AS MATERIALIZED (
                     AND c.relname = 'agentrows_memory_nearest_384'
                     AND i.indisvalid
             )
+                AND vector_norm($6::vector) > 0
                 THEN (
-                    SELECT count(*) > $6::bigint
-                    FROM (SELECT 1 FROM owned LIMIT $6::bigint + 1) AS counted
+                    SELECT count(*) > $7::bigint
+                    FROM (SELECT 1 FROM owned LIMIT $7::bigint + 1) AS counted
                 )
             ELSE false
         END AS by_index,
         (
-            l2_normalize($7::vector)
+            l2_normalize($6::vector)
             || (
                 '[' || rtrim(
                     replace(
@@ -129,8 +130,8 @@ near AS MATERIALIZED (
             id,
             1 - nullif(
                 CASE
-                    WHEN vector_dims(embedding) = vector_dims($7::vector)
-                        THEN embedding <=> $7::vector
+                    WHEN vector_dims(embedding) = vector_dims($6::vector)
+                        THEN embedding <=> $6::vector
                 END,
                 'NaN'::float8
             ) AS score
@@ -189,7 +190,9 @@ near AS MATERIALIZED (
             END
         ORDER BY
             (
-                l2_normalize(CASE WHEN vector_dims(embedding) = 384 THEN embedding END)
+                l2_normalize(
+                    CASE WHEN vector_dims(embedding) = 384 AND vector_norm(embedding) > 0 THEN embedding END
+                )
                 || (
                     '[' || rtrim(
                         replace(
@@ -213,8 +216,8 @@ exact AS NOT MATERIALIZED (
             id,
             1 - nullif(
                 CASE
-                    WHEN vector_dims(embedding) = vector_dims($7)
-                        THEN embedding <=> $7
+                    WHEN vector_dims(embedding) = vector_dims($6)
+                        THEN embedding <=> $6
                 END,
                 'NaN'::float8
             ) AS score
@@ -309,8 +312,8 @@ async def search_own_memories384(
     user_id: str,
     agent_name: str,
     metadata: JsonLike | None = None,
-    exact_up_to: int,
     embedding: Vector | list[float],
+    exact_up_to: int,
     text: str | None = None,
     limit: int | None = None,
     min_score: float | None = None,
@@ -338,8 +341,8 @@ async def search_own_memories384(
         user_id,
         agent_name,
         metadata,
-        exact_up_to,
         embedding,
+        exact_up_to,
         text,
         limit,
         min_score,
@@ -405,14 +408,15 @@ wanted AS MATERIALIZED (
                     AND c.relname = 'agentrows_memory_nearest_384'
                     AND i.indisvalid
             )
+                AND vector_norm($6::vector) > 0
                 THEN (
-                    SELECT count(*) > $6::bigint
-                    FROM (SELECT 1 FROM owned LIMIT $6::bigint + 1) AS counted
+                    SELECT count(*) > $7::bigint
+                    FROM (SELECT 1 FROM owned LIMIT $7::bigint + 1) AS counted
                 )
             ELSE false
         END AS by_index,
         (
-            l2_normalize($7::vector)
+            l2_normalize($6::vector)
             || (
                 '[' || rtrim(
                     replace(
@@ -440,8 +444,8 @@ near AS MATERIALIZED (
             id,
             1 - nullif(
                 CASE
-                    WHEN vector_dims(embedding) = vector_dims($7::vector)
-                        THEN embedding <=> $7::vector
+                    WHEN vector_dims(embedding) = vector_dims($6::vector)
+                        THEN embedding <=> $6::vector
                 END,
                 'NaN'::float8
             ) AS score
@@ -500,7 +504,9 @@ near AS MATERIALIZED (
             END
         ORDER BY
             (
-                l2_normalize(CASE WHEN vector_dims(embedding) = 384 THEN embedding END)
+                l2_normalize(
+                    CASE WHEN vector_dims(embedding) = 384 AND vector_norm(embedding) > 0 THEN embedding END
+                )
                 || (
                     '[' || rtrim(
                         replace(
@@ -524,8 +530,8 @@ exact AS NOT MATERIALIZED (
             id,
             1 - nullif(
                 CASE
-                    WHEN vector_dims(embedding) = vector_dims($7)
-                        THEN embedding <=> $7
+                    WHEN vector_dims(embedding) = vector_dims($6)
+                        THEN embedding <=> $6
                 END,
                 'NaN'::float8
             ) AS score
@@ -618,8 +624,8 @@ async def search_and_touch_own_memories384(
     user_id: str,
     agent_name: str,
     metadata: JsonLike | None = None,
-    exact_up_to: int,
     embedding: Vector | list[float],
+    exact_up_to: int,
     text: str | None = None,
     limit: int | None = None,
     min_score: float | None = None,
@@ -633,8 +639,8 @@ async def search_and_touch_own_memories384(
         user_id,
         agent_name,
         metadata,
-        exact_up_to,
         embedding,
+        exact_up_to,
         text,
         limit,
         min_score,
@@ -700,14 +706,15 @@ wanted AS MATERIALIZED (
                     AND c.relname = 'agentrows_memory_nearest_768'
                     AND i.indisvalid
             )
+                AND vector_norm($6::vector) > 0
                 THEN (
-                    SELECT count(*) > $6::bigint
-                    FROM (SELECT 1 FROM owned LIMIT $6::bigint + 1) AS counted
+                    SELECT count(*) > $7::bigint
+                    FROM (SELECT 1 FROM owned LIMIT $7::bigint + 1) AS counted
                 )
             ELSE false
         END AS by_index,
         (
-            l2_normalize($7::vector)
+            l2_normalize($6::vector)
             || (
                 '[' || rtrim(
                     replace(
@@ -735,8 +742,8 @@ near AS MATERIALIZED (
             id,
             1 - nullif(
                 CASE
-                    WHEN vector_dims(embedding) = vector_dims($7::vector)
-                        THEN embedding <=> $7::vector
+                    WHEN vector_dims(embedding) = vector_dims($6::vector)
+                        THEN embedding <=> $6::vector
                 END,
                 'NaN'::float8
             ) AS score
@@ -795,7 +802,9 @@ near AS MATERIALIZED (
             END
         ORDER BY
             (
-                l2_normalize(CASE WHEN vector_dims(embedding) = 768 THEN embedding END)
+                l2_normalize(
+                    CASE WHEN vector_dims(embedding) = 768 AND vector_norm(embedding) > 0 THEN embedding END
+                )
                 || (
                     '[' || rtrim(
                         replace(
@@ -819,8 +828,8 @@ exact AS NOT MATERIALIZED (
             id,
             1 - nullif(
                 CASE
-                    WHEN vector_dims(embedding) = vector_dims($7)
-                        THEN embedding <=> $7
+                    WHEN vector_dims(embedding) = vector_dims($6)
+                        THEN embedding <=> $6
                 END,
                 'NaN'::float8
             ) AS score
@@ -899,8 +908,8 @@ async def search_own_memories768(
     user_id: str,
     agent_name: str,
     metadata: JsonLike | None = None,
-    exact_up_to: int,
     embedding: Vector | list[float],
+    exact_up_to: int,
     text: str | None = None,
     limit: int | None = None,
     min_score: float | None = None,
@@ -928,8 +937,8 @@ async def search_own_memories768(
         user_id,
         agent_name,
         metadata,
-        exact_up_to,
         embedding,
+        exact_up_to,
         text,
         limit,
         min_score,
@@ -995,14 +1004,15 @@ wanted AS MATERIALIZED (
                     AND c.relname = 'agentrows_memory_nearest_768'
                     AND i.indisvalid
             )
+                AND vector_norm($6::vector) > 0
                 THEN (
-                    SELECT count(*) > $6::bigint
-                    FROM (SELECT 1 FROM owned LIMIT $6::bigint + 1) AS counted
+                    SELECT count(*) > $7::bigint
+                    FROM (SELECT 1 FROM owned LIMIT $7::bigint + 1) AS counted
                 )
             ELSE false
         END AS by_index,
         (
-            l2_normalize($7::vector)
+            l2_normalize($6::vector)
             || (
                 '[' || rtrim(
                     replace(
@@ -1030,8 +1040,8 @@ near AS MATERIALIZED (
             id,
             1 - nullif(
                 CASE
-                    WHEN vector_dims(embedding) = vector_dims($7::vector)
-                        THEN embedding <=> $7::vector
+                    WHEN vector_dims(embedding) = vector_dims($6::vector)
+                        THEN embedding <=> $6::vector
                 END,
                 'NaN'::float8
             ) AS score
@@ -1090,7 +1100,9 @@ near AS MATERIALIZED (
             END
         ORDER BY
             (
-                l2_normalize(CASE WHEN vector_dims(embedding) = 768 THEN embedding END)
+                l2_normalize(
+                    CASE WHEN vector_dims(embedding) = 768 AND vector_norm(embedding) > 0 THEN embedding END
+                )
                 || (
                     '[' || rtrim(
                         replace(
@@ -1114,8 +1126,8 @@ exact AS NOT MATERIALIZED (
             id,
             1 - nullif(
                 CASE
-                    WHEN vector_dims(embedding) = vector_dims($7)
-                        THEN embedding <=> $7
+                    WHEN vector_dims(embedding) = vector_dims($6)
+                        THEN embedding <=> $6
                 END,
                 'NaN'::float8
             ) AS score
@@ -1208,8 +1220,8 @@ async def search_and_touch_own_memories768(
     user_id: str,
     agent_name: str,
     metadata: JsonLike | None = None,
-    exact_up_to: int,
     embedding: Vector | list[float],
+    exact_up_to: int,
     text: str | None = None,
     limit: int | None = None,
     min_score: float | None = None,
@@ -1223,8 +1235,8 @@ async def search_and_touch_own_memories768(
         user_id,
         agent_name,
         metadata,
-        exact_up_to,
         embedding,
+        exact_up_to,
         text,
         limit,
         min_score,
@@ -1290,14 +1302,15 @@ wanted AS MATERIALIZED (
                     AND c.relname = 'agentrows_memory_nearest_1024'
                     AND i.indisvalid
             )
+                AND vector_norm($6::vector) > 0
                 THEN (
-                    SELECT count(*) > $6::bigint
-                    FROM (SELECT 1 FROM owned LIMIT $6::bigint + 1) AS counted
+                    SELECT count(*) > $7::bigint
+                    FROM (SELECT 1 FROM owned LIMIT $7::bigint + 1) AS counted
                 )
             ELSE false
         END AS by_index,
         (
-            l2_normalize($7::vector)
+            l2_normalize($6::vector)
             || (
                 '[' || rtrim(
                     replace(
@@ -1325,8 +1338,8 @@ near AS MATERIALIZED (
             id,
             1 - nullif(
                 CASE
-                    WHEN vector_dims(embedding) = vector_dims($7::vector)
-                        THEN embedding <=> $7::vector
+                    WHEN vector_dims(embedding) = vector_dims($6::vector)
+                        THEN embedding <=> $6::vector
                 END,
                 'NaN'::float8
             ) AS score
@@ -1385,7 +1398,9 @@ near AS MATERIALIZED (
             END
         ORDER BY
             (
-                l2_normalize(CASE WHEN vector_dims(embedding) = 1024 THEN embedding END)
+                l2_normalize(
+                    CASE WHEN vector_dims(embedding) = 1024 AND vector_norm(embedding) > 0 THEN embedding END
+                )
                 || (
                     '[' || rtrim(
                         replace(
@@ -1409,8 +1424,8 @@ exact AS NOT MATERIALIZED (
             id,
             1 - nullif(
                 CASE
-                    WHEN vector_dims(embedding) = vector_dims($7)
-                        THEN embedding <=> $7
+                    WHEN vector_dims(embedding) = vector_dims($6)
+                        THEN embedding <=> $6
                 END,
                 'NaN'::float8
             ) AS score
@@ -1489,8 +1504,8 @@ async def search_own_memories1024(
     user_id: str,
     agent_name: str,
     metadata: JsonLike | None = None,
-    exact_up_to: int,
     embedding: Vector | list[float],
+    exact_up_to: int,
     text: str | None = None,
     limit: int | None = None,
     min_score: float | None = None,
@@ -1519,8 +1534,8 @@ async def search_own_memories1024(
         user_id,
         agent_name,
         metadata,
-        exact_up_to,
         embedding,
+        exact_up_to,
         text,
         limit,
         min_score,
@@ -1586,14 +1601,15 @@ wanted AS MATERIALIZED (
                     AND c.relname = 'agentrows_memory_nearest_1024'
                     AND i.indisvalid
             )
+                AND vector_norm($6::vector) > 0
                 THEN (
-                    SELECT count(*) > $6::bigint
-                    FROM (SELECT 1 FROM owned LIMIT $6::bigint + 1) AS counted
+                    SELECT count(*) > $7::bigint
+                    FROM (SELECT 1 FROM owned LIMIT $7::bigint + 1) AS counted
                 )
             ELSE false
         END AS by_index,
         (
-            l2_normalize($7::vector)
+            l2_normalize($6::vector)
             || (
                 '[' || rtrim(
                     replace(
@@ -1621,8 +1637,8 @@ near AS MATERIALIZED (
             id,
             1 - nullif(
                 CASE
-                    WHEN vector_dims(embedding) = vector_dims($7::vector)
-                        THEN embedding <=> $7::vector
+                    WHEN vector_dims(embedding) = vector_dims($6::vector)
+                        THEN embedding <=> $6::vector
                 END,
                 'NaN'::float8
             ) AS score
@@ -1681,7 +1697,9 @@ near AS MATERIALIZED (
             END
         ORDER BY
             (
-                l2_normalize(CASE WHEN vector_dims(embedding) = 1024 THEN embedding END)
+                l2_normalize(
+                    CASE WHEN vector_dims(embedding) = 1024 AND vector_norm(embedding) > 0 THEN embedding END
+                )
                 || (
                     '[' || rtrim(
                         replace(
@@ -1705,8 +1723,8 @@ exact AS NOT MATERIALIZED (
             id,
             1 - nullif(
                 CASE
-                    WHEN vector_dims(embedding) = vector_dims($7)
-                        THEN embedding <=> $7
+                    WHEN vector_dims(embedding) = vector_dims($6)
+                        THEN embedding <=> $6
                 END,
                 'NaN'::float8
             ) AS score
@@ -1799,8 +1817,8 @@ async def search_and_touch_own_memories1024(
     user_id: str,
     agent_name: str,
     metadata: JsonLike | None = None,
-    exact_up_to: int,
     embedding: Vector | list[float],
+    exact_up_to: int,
     text: str | None = None,
     limit: int | None = None,
     min_score: float | None = None,
@@ -1814,8 +1832,8 @@ async def search_and_touch_own_memories1024(
         user_id,
         agent_name,
         metadata,
-        exact_up_to,
         embedding,
+        exact_up_to,
         text,
         limit,
         min_score,
@@ -1881,14 +1899,15 @@ wanted AS MATERIALIZED (
                     AND c.relname = 'agentrows_memory_nearest_1536'
                     AND i.indisvalid
             )
+                AND vector_norm($6::vector) > 0
                 THEN (
-                    SELECT count(*) > $6::bigint
-                    FROM (SELECT 1 FROM owned LIMIT $6::bigint + 1) AS counted
+                    SELECT count(*) > $7::bigint
+                    FROM (SELECT 1 FROM owned LIMIT $7::bigint + 1) AS counted
                 )
             ELSE false
         END AS by_index,
         (
-            l2_normalize($7::vector)
+            l2_normalize($6::vector)
             || (
                 '[' || rtrim(
                     replace(
@@ -1916,8 +1935,8 @@ near AS MATERIALIZED (
             id,
             1 - nullif(
                 CASE
-                    WHEN vector_dims(embedding) = vector_dims($7::vector)
-                        THEN embedding <=> $7::vector
+                    WHEN vector_dims(embedding) = vector_dims($6::vector)
+                        THEN embedding <=> $6::vector
                 END,
                 'NaN'::float8
             ) AS score
@@ -1976,7 +1995,9 @@ near AS MATERIALIZED (
             END
         ORDER BY
             (
-                l2_normalize(CASE WHEN vector_dims(embedding) = 1536 THEN embedding END)
+                l2_normalize(
+                    CASE WHEN vector_dims(embedding) = 1536 AND vector_norm(embedding) > 0 THEN embedding END
+                )
                 || (
                     '[' || rtrim(
                         replace(
@@ -2000,8 +2021,8 @@ exact AS NOT MATERIALIZED (
             id,
             1 - nullif(
                 CASE
-                    WHEN vector_dims(embedding) = vector_dims($7)
-                        THEN embedding <=> $7
+                    WHEN vector_dims(embedding) = vector_dims($6)
+                        THEN embedding <=> $6
                 END,
                 'NaN'::float8
             ) AS score
@@ -2080,8 +2101,8 @@ async def search_own_memories1536(
     user_id: str,
     agent_name: str,
     metadata: JsonLike | None = None,
-    exact_up_to: int,
     embedding: Vector | list[float],
+    exact_up_to: int,
     text: str | None = None,
     limit: int | None = None,
     min_score: float | None = None,
@@ -2110,8 +2131,8 @@ async def search_own_memories1536(
         user_id,
         agent_name,
         metadata,
-        exact_up_to,
         embedding,
+        exact_up_to,
         text,
         limit,
         min_score,
@@ -2177,14 +2198,15 @@ wanted AS MATERIALIZED (
                     AND c.relname = 'agentrows_memory_nearest_1536'
                     AND i.indisvalid
             )
+                AND vector_norm($6::vector) > 0
                 THEN (
-                    SELECT count(*) > $6::bigint
-                    FROM (SELECT 1 FROM owned LIMIT $6::bigint + 1) AS counted
+                    SELECT count(*) > $7::bigint
+                    FROM (SELECT 1 FROM owned LIMIT $7::bigint + 1) AS counted
                 )
             ELSE false
         END AS by_index,
         (
-            l2_normalize($7::vector)
+            l2_normalize($6::vector)
             || (
                 '[' || rtrim(
                     replace(
@@ -2212,8 +2234,8 @@ near AS MATERIALIZED (
             id,
             1 - nullif(
                 CASE
-                    WHEN vector_dims(embedding) = vector_dims($7::vector)
-                        THEN embedding <=> $7::vector
+                    WHEN vector_dims(embedding) = vector_dims($6::vector)
+                        THEN embedding <=> $6::vector
                 END,
                 'NaN'::float8
             ) AS score
@@ -2272,7 +2294,9 @@ near AS MATERIALIZED (
             END
         ORDER BY
             (
-                l2_normalize(CASE WHEN vector_dims(embedding) = 1536 THEN embedding END)
+                l2_normalize(
+                    CASE WHEN vector_dims(embedding) = 1536 AND vector_norm(embedding) > 0 THEN embedding END
+                )
                 || (
                     '[' || rtrim(
                         replace(
@@ -2296,8 +2320,8 @@ exact AS NOT MATERIALIZED (
             id,
             1 - nullif(
                 CASE
-                    WHEN vector_dims(embedding) = vector_dims($7)
-                        THEN embedding <=> $7
+                    WHEN vector_dims(embedding) = vector_dims($6)
+                        THEN embedding <=> $6
                 END,
                 'NaN'::float8
             ) AS score
@@ -2390,8 +2414,8 @@ async def search_and_touch_own_memories1536(
     user_id: str,
     agent_name: str,
     metadata: JsonLike | None = None,
-    exact_up_to: int,
     embedding: Vector | list[float],
+    exact_up_to: int,
     text: str | None = None,
     limit: int | None = None,
     min_score: float | None = None,
@@ -2405,8 +2429,8 @@ async def search_and_touch_own_memories1536(
         user_id,
         agent_name,
         metadata,
-        exact_up_to,
         embedding,
+        exact_up_to,
         text,
         limit,
         min_score,
@@ -2472,14 +2496,15 @@ wanted AS MATERIALIZED (
                     AND c.relname = 'agentrows_memory_nearest_3072'
                     AND i.indisvalid
             )
+                AND vector_norm($6::vector) > 0
                 THEN (
-                    SELECT count(*) > $6::bigint
-                    FROM (SELECT 1 FROM owned LIMIT $6::bigint + 1) AS counted
+                    SELECT count(*) > $7::bigint
+                    FROM (SELECT 1 FROM owned LIMIT $7::bigint + 1) AS counted
                 )
             ELSE false
         END AS by_index,
         (
-            l2_normalize($7::vector)
+            l2_normalize($6::vector)
             || (
                 '[' || rtrim(
                     replace(
@@ -2507,8 +2532,8 @@ near AS MATERIALIZED (
             id,
             1 - nullif(
                 CASE
-                    WHEN vector_dims(embedding) = vector_dims($7::vector)
-                        THEN embedding <=> $7::vector
+                    WHEN vector_dims(embedding) = vector_dims($6::vector)
+                        THEN embedding <=> $6::vector
                 END,
                 'NaN'::float8
             ) AS score
@@ -2567,7 +2592,9 @@ near AS MATERIALIZED (
             END
         ORDER BY
             (
-                l2_normalize(CASE WHEN vector_dims(embedding) = 3072 THEN embedding END)
+                l2_normalize(
+                    CASE WHEN vector_dims(embedding) = 3072 AND vector_norm(embedding) > 0 THEN embedding END
+                )
                 || (
                     '[' || rtrim(
                         replace(
@@ -2591,8 +2618,8 @@ exact AS NOT MATERIALIZED (
             id,
             1 - nullif(
                 CASE
-                    WHEN vector_dims(embedding) = vector_dims($7)
-                        THEN embedding <=> $7
+                    WHEN vector_dims(embedding) = vector_dims($6)
+                        THEN embedding <=> $6
                 END,
                 'NaN'::float8
             ) AS score
@@ -2671,8 +2698,8 @@ async def search_own_memories3072(
     user_id: str,
     agent_name: str,
     metadata: JsonLike | None = None,
-    exact_up_to: int,
     embedding: Vector | list[float],
+    exact_up_to: int,
     text: str | None = None,
     limit: int | None = None,
     min_score: float | None = None,
@@ -2701,8 +2728,8 @@ async def search_own_memories3072(
         user_id,
         agent_name,
         metadata,
-        exact_up_to,
         embedding,
+        exact_up_to,
         text,
         limit,
         min_score,
@@ -2768,14 +2795,15 @@ wanted AS MATERIALIZED (
                     AND c.relname = 'agentrows_memory_nearest_3072'
                     AND i.indisvalid
             )
+                AND vector_norm($6::vector) > 0
                 THEN (
-                    SELECT count(*) > $6::bigint
-                    FROM (SELECT 1 FROM owned LIMIT $6::bigint + 1) AS counted
+                    SELECT count(*) > $7::bigint
+                    FROM (SELECT 1 FROM owned LIMIT $7::bigint + 1) AS counted
                 )
             ELSE false
         END AS by_index,
         (
-            l2_normalize($7::vector)
+            l2_normalize($6::vector)
             || (
                 '[' || rtrim(
                     replace(
@@ -2803,8 +2831,8 @@ near AS MATERIALIZED (
             id,
             1 - nullif(
                 CASE
-                    WHEN vector_dims(embedding) = vector_dims($7::vector)
-                        THEN embedding <=> $7::vector
+                    WHEN vector_dims(embedding) = vector_dims($6::vector)
+                        THEN embedding <=> $6::vector
                 END,
                 'NaN'::float8
             ) AS score
@@ -2863,7 +2891,9 @@ near AS MATERIALIZED (
             END
         ORDER BY
             (
-                l2_normalize(CASE WHEN vector_dims(embedding) = 3072 THEN embedding END)
+                l2_normalize(
+                    CASE WHEN vector_dims(embedding) = 3072 AND vector_norm(embedding) > 0 THEN embedding END
+                )
                 || (
                     '[' || rtrim(
                         replace(
@@ -2887,8 +2917,8 @@ exact AS NOT MATERIALIZED (
             id,
             1 - nullif(
                 CASE
-                    WHEN vector_dims(embedding) = vector_dims($7)
-                        THEN embedding <=> $7
+                    WHEN vector_dims(embedding) = vector_dims($6)
+                        THEN embedding <=> $6
                 END,
                 'NaN'::float8
             ) AS score
@@ -2981,8 +3011,8 @@ async def search_and_touch_own_memories3072(
     user_id: str,
     agent_name: str,
     metadata: JsonLike | None = None,
-    exact_up_to: int,
     embedding: Vector | list[float],
+    exact_up_to: int,
     text: str | None = None,
     limit: int | None = None,
     min_score: float | None = None,
@@ -2996,8 +3026,8 @@ async def search_and_touch_own_memories3072(
         user_id,
         agent_name,
         metadata,
-        exact_up_to,
         embedding,
+        exact_up_to,
         text,
         limit,
         min_score,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sqlc_gen_asyncpg import ir
 from sqlc_gen_asyncpg.errors import Refused
 from sqlc_gen_asyncpg.sql import nodes
+from sqlc_gen_asyncpg.sql.keywords import RESERVED_WORDS
 from sqlc_gen_asyncpg.sql.line_breaks import break_long_lines
 from sqlc_gen_asyncpg.sql.tokens import tokenize
 
@@ -88,8 +89,9 @@ def _element_type(context: QueryContext, number: int) -> str:
 
 
 def _quoted(name: str) -> str:
-    # Without quotes char is bpchar.
-    if re.fullmatch(r"[a-z_][a-z0-9_]*", name) and name != "char":
+    # Without quotes char is bpchar, and bit has one bit.
+    is_plain = re.fullmatch(r"[a-z_][a-z0-9_]*", name) and name not in {"char", "bit"}
+    if is_plain and name not in RESERVED_WORDS:
         return name
     return '"' + name.replace('"', '""') + '"'
 

@@ -187,6 +187,31 @@ async def test_memories_of_every_size_are_stored_beside_every_index(indexed: str
             assert (best.id, round(best.score, 6)) == (f"n-{number}", 1)
 
 
+async def test_memories_without_a_direction_take_no_place_of_another(
+    own: PostgresClient, indexed: str, dimensions: int
+) -> None:
+    """The client refuses zero vectors; another program may store them."""
+    (question,) = vectors(dimensions, 1, seed=7)
+    await own.store_agent_memories(
+        new_memory(f"zero-{n}", embedding=question.to_list()) for n in range(600)
+    )
+    await own.db.execute(
+        "UPDATE agentrows_memory SET embedding = array_fill(0::real, ARRAY[$1::int])::vector"
+        " WHERE id LIKE 'zero-%'",
+        dimensions,
+    )
+    options = {"limit": 5, "min_score": 0.01}
+    exact = await search(own, question, options)
+    await build(own, indexed, dimensions)
+
+    async with own.transaction() as tx:
+        for setting in PLANS:
+            await tx.db.execute(setting)
+        assert await search(tx, question, options) == exact
+
+    assert len(exact) == 5
+
+
 NEARER: Final = 600
 """Memories of another owner, all nearer to the question than those of the first one."""
 
