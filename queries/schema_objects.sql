@@ -10,7 +10,8 @@
 -- py: row SchemaObject
 -- py: doc SchemaObject An object of a schema.
 -- py: doc SchemaObject.name The name in its table; empty for a table.
--- py: doc SchemaObject.definition The definition as the server writes it.
+-- py: doc SchemaObject.definition The definition as the server writes it; None if another session
+-- py: doc SchemaObject.definition has just dropped the object.
 -- py: doc SchemaObject.is_valid False for an index that an interrupted build left.
 WITH listed AS (
     SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.reloptions, c.reltoastrelid,
@@ -35,7 +36,7 @@ SELECT
             WHEN t.relpersistence = 'u' THEN 'unlogged'
             ELSE 'logged'
         END
-    )::text AS "definition!",
+    )::text AS "definition?",
     (true)::boolean AS "is_valid!"
 FROM listed AS t
 UNION ALL
@@ -90,8 +91,7 @@ SELECT
     (true)::boolean
 FROM listed AS t
 JOIN pg_catalog.pg_constraint AS k ON k.conrelid = t.oid
--- The definition of an object that another session has just dropped is NULL.
-WHERE k.contype IN ('p', 'u', 'c', 'f', 'x') AND pg_get_constraintdef(k.oid) IS NOT NULL
+WHERE k.contype IN ('p', 'u', 'c', 'f', 'x')
 UNION ALL
 SELECT
     t.nspname::text,
@@ -105,9 +105,7 @@ SELECT
 FROM listed AS t
 JOIN pg_catalog.pg_index AS i ON i.indrelid = t.oid
 JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
-WHERE
-    pg_get_indexdef(i.indexrelid) IS NOT NULL
-    AND NOT EXISTS (
+WHERE NOT EXISTS (
     SELECT 1 FROM pg_catalog.pg_constraint AS k
     WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x')
 )

@@ -1231,7 +1231,12 @@ class SchemaObject(BaseModel):
     table_name: str
     kind: str
     name: str = Field(description="The name in its table; empty for a table.")
-    definition: str = Field(description="The definition as the server writes it.")
+    definition: str | None = Field(
+        description=(
+            "The definition as the server writes it; None if another session has just dropped the "
+            "object."
+        ),
+    )
     is_valid: bool = Field(description="False for an index that an interrupted build left.")
 
 

@@ -34,7 +34,7 @@ SELECT
             WHEN t.relpersistence = 'u' THEN 'unlogged'
             ELSE 'logged'
         END
-    )::text AS "definition!",
+    )::text AS "definition?",
     (true)::boolean AS "is_valid!"
 FROM listed AS t
 UNION ALL
@@ -89,7 +89,7 @@ SELECT
     (true)::boolean
 FROM listed AS t
 JOIN pg_catalog.pg_constraint AS k ON k.conrelid = t.oid
-WHERE k.contype IN ('p', 'u', 'c', 'f', 'x') AND pg_get_constraintdef(k.oid) IS NOT NULL
+WHERE k.contype IN ('p', 'u', 'c', 'f', 'x')
 UNION ALL
 SELECT
     t.nspname::text,
@@ -103,9 +103,7 @@ SELECT
 FROM listed AS t
 JOIN pg_catalog.pg_index AS i ON i.indrelid = t.oid
 JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
-WHERE
-    pg_get_indexdef(i.indexrelid) IS NOT NULL
-    AND NOT EXISTS (
+WHERE NOT EXISTS (
     SELECT 1 FROM pg_catalog.pg_constraint AS k
     WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x')
 )
@@ -182,7 +180,6 @@ async def list_schema_objects(
     Kinds are table, column, constraint, index, setting, policy, row security and extension. The
     index of a constraint is part of the constraint. An extension has its schema and no table. The
     server locks tables to write their expressions: it waits at most 2 s for each.
-    The definition of an object that another session has just dropped is NULL.
     """
     rows = await db.fetch(LIST_SCHEMA_OBJECTS, schemas, tables)
     return [_read_schema_object(row) for row in rows]

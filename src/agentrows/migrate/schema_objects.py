@@ -62,7 +62,7 @@ async def read_objects(
     qualifiers = {schema: qualifier({schema, *extensions}) for schema in schemas}
     objects: dict[str, dict[ObjectKey, StoredObject]] = {schema: {} for schema in schemas}
     for row in rows:
-        if row.kind == "extension":
+        if row.kind == "extension" or row.definition is None:
             continue
         key = ObjectKey(row.kind, row.table_name, row.name)
         definition = normalize(row.kind, row.definition, qualifiers[row.schema_name])
@@ -72,8 +72,9 @@ async def read_objects(
 
 async def _read_rows(db: Connection, schemas: list[str], tables: list[str]) -> list[SchemaObject]:
     for attempt in range(ATTEMPTS):
-        transaction = db.transaction()
-        await transaction.start()
+        savepoint = db.transaction() if db.is_in_transaction() else None
+        if savepoint is not None:
+            await savepoint.start()
         try:
             return await queries.list_schema_objects(db, schemas=schemas, tables=tables)
         except asyncpg.LockNotAvailableError as error:
@@ -85,8 +86,9 @@ async def _read_rows(db: Connection, schemas: list[str], tables: list[str]) -> l
             if attempt == ATTEMPTS - 1:
                 raise Incomparable(f"the server cannot describe it: {error}") from error
         finally:
-            # The query sets lock_timeout, which a commit of a savepoint would keep.
-            await transaction.rollback()
+            # The query sets lock_timeout until the end of the transaction.
+            if savepoint is not None:
+                await savepoint.rollback()
     raise AssertionError  # pragma: no cover
 
 

@@ -224,7 +224,7 @@ async def test_doctor_names_the_policies_that_stop_a_rollback_of_kagent(
     migrator = Migrator(database, tracks)
     await migrator.up()
     await db.execute(
-        "CREATE POLICY of_application ON session USING"
+        "CREATE POLICY of_application ON session AS RESTRICTIVE USING"
         " (EXISTS (SELECT FROM task WHERE task.user_id = session.user_id))"
     )
     down = load_all([CORE])[0].migrations[6].down.sql
