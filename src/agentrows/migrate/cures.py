@@ -101,6 +101,11 @@ def drop_index(name: str) -> str:
     return f"DROP INDEX CONCURRENTLY {name}"
 
 
+def drop_policy(key: ObjectKey) -> str:
+    """Return the statement that drops a policy."""
+    return f"DROP POLICY {key.name} ON {key.table}"
+
+
 def _repair_column(table: str, name: str, expected: Column, actual: str | None) -> str:
     sequence = f"{table}_{name}_seq"
     default = expected.default

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from agentrows.migrate.cures import (
     UP,
     drop_index,
+    drop_policy,
     force_command,
     parse_column,
     repair_statement,
@@ -212,7 +213,7 @@ class _Comparison:
                 file=self.known.migrations[protected[key.table].version - 1].up.label,
                 expected="no other permissive policy",
                 actual=policy.definition,
-                cure=f"DROP POLICY {key.name} ON {key.table}",
+                cure=drop_policy(key),
             )
             for key, policy in sorted(self.stored.items())
             if key.kind == "policy"
