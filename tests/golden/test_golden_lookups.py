@@ -116,7 +116,7 @@ async def test_types_with_names_of_keywords_find_the_rows(
     write_project(tmp_path, query=query, schema=schema, options={"package": "gen_words"})
     completed = run(tmp_path, "sqlc", "generate")
     assert completed.returncode == 0, completed.stderr
-    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     (tmp_path / "gen").rename(tmp_path / "gen_words")
     statement = importlib.import_module("gen_words.query").FIND_ITEM_BATCH
     connection = await asyncpg.connect(database)
