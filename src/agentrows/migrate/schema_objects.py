@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 
 ATTEMPTS: Final = 5
 DROPPED: Final = (
+    asyncpg.DeadlockDetectedError,
     asyncpg.InternalServerError,
     asyncpg.UndefinedColumnError,
     asyncpg.UndefinedObjectError,
     asyncpg.UndefinedTableError,
 )
-"""The errors for an object that is dropped while the server describes it."""
+"""The errors for objects that are dropped, or locked in turn, while the server describes them."""
 CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 SPACES: Final = re.compile(r"[ \t\n]+")
 COLUMN_ALIAS: Final = re.compile(r""" AS (?:"[^"]+"|\w+)(?=\))""")
