@@ -1,8 +1,8 @@
 """Differences between the objects that applied files create and those of a database.
 
 The objects of the built-in tracks are in `migrations/catalog`; those of other tracks are read from
-the text of their files. Objects that no file creates are not compared: other programs may add
-tables, columns and indexes.
+the text of their files. Objects that no file creates are not compared, except permissive policies:
+other programs may add tables, columns and indexes.
 """
 
 from __future__ import annotations
@@ -118,6 +118,7 @@ async def read_differences(db: Connection, applied: Sequence[Applied]) -> dict[s
             logger.warning("%s", problem)
     others = [each for each in applied if each.known.track.name not in expected]
     missing = await read_missing(db, others) if others else {}
+    dropped = _find_dropped(applied, expected, stored)
     return {
         (name := each.known.track.name): (
             _describe_missing(each.known, missing[name])
@@ -128,7 +129,7 @@ async def read_differences(db: Connection, applied: Sequence[Applied]) -> dict[s
                 each,
                 expected[name],
                 stored.get(each.table_names.schema, {}),
-                dropped=_find_dropped(applied, expected, stored),
+                dropped=dropped,
             )
         )
         for each in applied

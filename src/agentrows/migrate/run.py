@@ -175,7 +175,7 @@ class Run:
         ]
 
     async def find_rebuilds(self, states: Sequence[State]) -> list[Rebuild]:
-        """Return the optional files to run again, if the options ask for that."""
+        """Return the applied files to run again; none if the options exclude them."""
         only = self.options.only_track
         chosen = [state for state in states if only in (None, state.known.track.name)]
         return await find_rebuilds(self.db, chosen) if self.options.rebuilds else []

@@ -50,8 +50,8 @@ async def read_objects(
 ) -> dict[str, dict[ObjectKey, StoredObject]]:
     """Return the objects of these tables by schema, then by key.
 
-    In a transaction of the caller a savepoint restores its settings, and is rolled back if the
-    query fails.
+    In a transaction of the caller the query runs in a savepoint that is rolled back, so that the
+    transaction keeps its settings and can continue.
 
     Raises:
         Incomparable: another session locks a table or changes the schema, or this role may not
