@@ -19,12 +19,12 @@ REFUSED: Final = 4
 UNCHANGED: Final = "nothing was changed"
 
 
-def confirm_losses(losses: Sequence[Loss], *, yes: bool) -> None:
+def confirm_losses(losses: Sequence[Loss]) -> None:
     """Ask whether to drop tables with rows; exit if the answer is no.
 
     Without a terminal and without --yes the downgrade is refused, with exit code 4.
     """
-    if not losses or yes:
+    if not losses:
         return
     for loss in losses:
         typer.echo(f"{loss.file} drops {loss}, which has rows", err=True)

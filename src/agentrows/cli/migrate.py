@@ -128,7 +128,7 @@ def down(  # noqa: PLR0913  one keyword per option
         )
 
     if not yes:
-        confirm_losses(run(lambda m: m.find_losses(track, count=count)), yes=yes)
+        confirm_losses(run(lambda m: m.find_losses(track, count=count)))
     _print_report(run(lambda m: m.down(track, count)), as_json=as_json)
 
 
@@ -169,7 +169,7 @@ def goto(  # noqa: PLR0913  one keyword per option
         )
 
     if not yes:
-        confirm_losses(run(lambda m: m.find_losses(track, version=version)), yes=yes)
+        confirm_losses(run(lambda m: m.find_losses(track, version=version)))
     _print_report(run(lambda m: m.goto(track, version)), as_json=as_json)
 
 
