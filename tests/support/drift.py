@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from agentrows.migrate.cures import UP, force_command, parse_column
 from agentrows.migrate.differences import read_differences
-from agentrows.migrate.expected_objects import ObjectKey, load_catalog
+from agentrows.migrate.expected_objects import load_catalog
 from agentrows.migrate.ledger import TableNames
 from agentrows.migrate.missing_objects import Applied
 from agentrows.migrate.track import load_all
@@ -79,7 +79,7 @@ def alterations(expected: ExpectedObject, others: Sequence[ExpectedObject]) -> I
         yield f"{drop_references(table)}; ALTER TABLE {table} SET UNLOGGED"
     elif key.kind == "column":
         yield f"ALTER TABLE {table} DROP COLUMN {name} CASCADE"
-        yield from column_alterations(key, definition, others)
+        yield from column_alterations(expected, others)
     elif key.kind == "constraint":
         yield f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {name} CASCADE"
         yield f"ALTER TABLE {table} RENAME CONSTRAINT {name} TO renamed_{table[-25:]}_{name[-25:]}"
@@ -119,10 +119,12 @@ def alterations(expected: ExpectedObject, others: Sequence[ExpectedObject]) -> I
         yield f"ALTER TABLE {table} {change} ROW LEVEL SECURITY"
 
 
-def column_alterations(
-    key: ObjectKey, definition: str, others: Sequence[ExpectedObject]
-) -> Iterator[str]:
-    """SQL that changes the type, the collation, NOT NULL and the default of a column."""
+def column_alterations(expected: ExpectedObject, others: Sequence[ExpectedObject]) -> Iterator[str]:
+    """SQL that changes the type, the collation, NOT NULL and the default of a column.
+
+    A change to another definition that is accepted as well is left out.
+    """
+    key, definition, accepted = expected.key, expected.definition, expected.accepted
     column, alter = parse_column(definition), f"ALTER TABLE {key.table} ALTER COLUMN {key.name}"
     drops = "".join(drop_dependents(key.table, others))
     other, conversion = OTHER_TYPES[column.type]
@@ -133,7 +135,7 @@ def column_alterations(
     yield f"{drops}{default}{alter} TYPE {other} USING {conversion.format(key.name)}"
     if column.type == "text":
         yield f'{drops}{alter} TYPE text COLLATE "POSIX"'
-    if default:
+    if default and definition.removesuffix(f" {column.default}") not in accepted:
         yield default
     yield from default_alterations(column.type, alter, default)
     primary = f"ALTER TABLE {key.table} DROP CONSTRAINT {key.table}_pkey CASCADE;"

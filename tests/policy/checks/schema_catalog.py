@@ -1,8 +1,9 @@
 """The catalog of the objects that each migration creates, from databases that are migrated.
 
 `PYTHONPATH=tests python -m policy.checks.schema_catalog` writes migrations/catalog. Each file is
-executed on an empty database, on those of two ORM baselines, and the down files on the first one.
-The first database has the definitions; where another one differs, its definition is accepted too.
+executed on an empty database and on those of three baselines of kagent, and the down files on the
+first one. The first database has the definitions; where another one differs, its definition is
+accepted too.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     Accepted = dict[ObjectKey, tuple[str | None, ...]]
 
 SUPPORT: Final = Path(__file__).parents[2] / "support"
-BASELINES: Final = ("orm_kagent_0_7.sql", "orm_kagent_0_8.sql")
+BASELINES: Final = ("orm_kagent_0_7.sql", "orm_kagent_0_8.sql", "files_kagent_0_9.sql")
 TABLES: Final = "SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace"
 HEAD: Final = (
     "# The objects of the track {track}, by the migration that creates or changes them.\n"
