@@ -31,8 +31,10 @@ async def test_tables_that_grow_have_thresholds_of_their_own(
 
     assert await read_tables(db) == [
         "agentrows_checkpoint_blob",
+        "agentrows_memory",
         "agentrows_session_state",
         "agentrows_store_item",
+        "agentrows_store_vector",
         "agentrows_task_event",
         "agentrows_transcript_entry",
     ]
@@ -42,6 +44,7 @@ async def test_tables_that_grow_have_thresholds_of_their_own(
     )
     assert others == [], "the tables of kagent stay as they are"
 
+    await migrator.goto("agentrows_vector", 5)
     await migrator.goto("agentrows", 33)
 
     assert await read_tables(db) == []
