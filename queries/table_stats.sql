@@ -4,7 +4,9 @@
 -- name: ListTableStats :many
 -- Return the sizes and the estimated rows of each table in the schema of `session`.
 --
--- The largest table comes first. The tracking tables of migrations are left out.
+-- The largest table comes first. The tracking tables of migrations, also of the application, and their
+-- histories are left out. No table is waited for: one that another session locks against readers has
+-- the sizes of the last VACUUM or ANALYZE.
 -- py: row TableStats
 -- py: doc TableStats The size of a table, and estimates of its rows.
 -- py: doc TableStats.name The table, without its schema.
@@ -17,15 +19,107 @@
 -- py: doc TableStats.last_autovacuum The end of the last VACUUM by autovacuum.
 -- py: doc TableStats.last_analyze The end of the last ANALYZE, by a command or by autovacuum.
 -- py: doc TableStats.age_index The index from which `oldest_row` is read; None without one.
+-- py: doc TableStats.is_locked Whether another session locks the table against readers, or waits for
+-- py: doc TableStats.is_locked that: the sizes are then those of the last VACUUM or ANALYZE.
 -- py: doc TableStats.oldest_row The time of the last write of the oldest row; None if there is no
--- py: doc TableStats.oldest_row such index, no row with a time, or no right to read the table.
+-- py: doc TableStats.oldest_row such index, no row with a time, no right to read the table, or if it
+-- py: doc TableStats.oldest_row is locked.
+WITH locked AS MATERIALIZED (
+    SELECT l.relation
+    FROM pg_catalog.pg_locks AS l
+    INNER JOIN pg_catalog.pg_database AS d ON d.oid = l.database
+    WHERE
+        d.datname = current_database()
+        AND l.mode = 'AccessExclusiveLock'
+        AND l.pid <> pg_backend_pid()
+),
+
+tables AS MATERIALIZED (
+    SELECT
+        c.oid,
+        c.relname,
+        c.relnamespace,
+        c.relpages,
+        c.reltoastrelid,
+        current_setting('block_size')::bigint AS block_size,
+        EXISTS (
+            SELECT 1 FROM locked AS l
+            WHERE
+                l.relation IN (c.oid, c.reltoastrelid)
+                OR l.relation IN (
+                    SELECT i.indexrelid FROM pg_catalog.pg_index AS i
+                    WHERE i.indrelid IN (c.oid, c.reltoastrelid)
+                )
+        ) AS is_locked
+    FROM pg_catalog.pg_class AS c
+    WHERE
+        c.relkind = 'r'
+        AND c.relnamespace = (
+            SELECT home.relnamespace FROM pg_catalog.pg_class AS home
+            WHERE home.oid = to_regclass('session')
+        )
+),
+
+ledgers AS MATERIALIZED (
+    SELECT c.relname
+    FROM tables AS c
+    WHERE (
+        SELECT array_agg(a.attname::text ORDER BY a.attname::text)
+        FROM pg_catalog.pg_attribute AS a
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    ) = ARRAY['dirty', 'version']::text[]
+),
+
+sizes AS MATERIALIZED (
+    SELECT
+        c.oid,
+        -- The size functions wait for a lock.
+        (
+            CASE
+                WHEN c.is_locked THEN c.relpages * c.block_size
+                ELSE greatest(
+                    coalesce(pg_table_size(c.oid), 0)
+                    - coalesce(pg_total_relation_size(c.reltoastrelid), 0),
+                    0
+                )
+            END
+        )::bigint AS heap_bytes,
+        (
+            CASE
+                WHEN c.is_locked
+                    THEN (
+                        SELECT coalesce(sum(t.relpages), 0) * c.block_size
+                        FROM pg_catalog.pg_class AS t
+                        WHERE
+                            t.oid = c.reltoastrelid
+                            OR t.oid IN (
+                                SELECT i.indexrelid FROM pg_catalog.pg_index AS i
+                                WHERE i.indrelid = c.reltoastrelid
+                            )
+                    )
+                ELSE coalesce(pg_total_relation_size(c.reltoastrelid), 0)
+            END
+        )::bigint AS toast_bytes,
+        (
+            CASE
+                WHEN c.is_locked
+                    THEN (
+                        SELECT coalesce(sum(t.relpages), 0) * c.block_size
+                        FROM pg_catalog.pg_index AS i
+                        INNER JOIN pg_catalog.pg_class AS t ON t.oid = i.indexrelid
+                        WHERE i.indrelid = c.oid
+                    )
+                ELSE coalesce(pg_indexes_size(c.oid), 0)
+            END
+        )::bigint AS index_bytes
+    FROM tables AS c
+)
+
 SELECT
     c.relname::text AS "name!",
-    greatest(
-        coalesce(pg_table_size(c.oid), 0) - coalesce(pg_total_relation_size(c.reltoastrelid), 0), 0
-    )::bigint AS "heap_bytes!",
-    coalesce(pg_total_relation_size(c.reltoastrelid), 0)::bigint AS "toast_bytes!",
-    coalesce(pg_indexes_size(c.oid), 0)::bigint AS "index_bytes!",
+    z.heap_bytes::bigint AS "heap_bytes!",
+    z.toast_bytes::bigint AS "toast_bytes!",
+    z.index_bytes::bigint AS "index_bytes!",
     coalesce(s.n_live_tup, 0)::bigint AS "live_rows!",
     coalesce(s.n_dead_tup, 0)::bigint AS "dead_rows!",
     greatest(s.last_vacuum, s.last_autovacuum)::timestamptz AS last_vacuum,
@@ -51,17 +145,16 @@ SELECT
             )
         LIMIT 1
     )::text AS age_index,
-    NULL::timestamptz AS oldest_row
-FROM pg_catalog.pg_class AS c
+    NULL::timestamptz AS oldest_row,
+    (c.is_locked)::boolean AS "is_locked!"
+FROM tables AS c
+INNER JOIN sizes AS z ON z.oid = c.oid
 LEFT JOIN pg_catalog.pg_stat_all_tables AS s ON s.relid = c.oid
-WHERE
-    c.relkind = 'r'
-    AND c.relname NOT LIKE '%schema\_migrations%'
-    AND c.relnamespace = (
-        SELECT home.relnamespace FROM pg_catalog.pg_class AS home
-        WHERE home.oid = to_regclass('session')
-    )
-ORDER BY pg_total_relation_size(c.oid) DESC NULLS LAST, c.relname;
+WHERE NOT EXISTS (
+    SELECT 1 FROM ledgers AS l
+    WHERE c.relname::text IN (l.relname::text, l.relname::text || '_history')
+)
+ORDER BY z.heap_bytes + z.toast_bytes + z.index_bytes DESC, c.relname;
 
 -- name: FindOldestSession :one
 -- Return the time of the oldest session, in the years 1 to 9999; None if there is none.

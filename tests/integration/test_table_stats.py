@@ -163,6 +163,7 @@ def test_command_prints_a_table_and_json(migrated: str, admin: str) -> None:
         "last_analyze",
         "age_index",
         "oldest_row",
+        "is_locked",
     ]
     assert datetime.fromisoformat(document["tables"][0]["oldest_row"]).tzinfo
 
@@ -183,6 +184,83 @@ def test_command_names_the_tables_that_no_export_covers(migrated: str, admin: st
         "not covered by export_user and erase_user: agent_instance, booking"
     )
     assert document["uncovered_tables"] == ["agent_instance", "booking"]
+
+
+async def test_locked_table_is_not_waited_for(client: PostgresClient, admin: str) -> None:
+    db = await asyncpg.connect(admin)
+    await fill(db)
+    free = (await by_name(client))["lg_checkpoint"]
+    transaction = db.transaction()
+    await transaction.start()
+    await db.execute("LOCK TABLE lg_checkpoint IN ACCESS EXCLUSIVE MODE")
+
+    async with asyncio.timeout(5):
+        tables = await by_name(client)
+
+    locked = tables["lg_checkpoint"]
+    assert (free.is_locked, locked.is_locked) == (False, True)
+    assert (locked.oldest_row, locked.age_index) == (None, "idx_lgcp_list")
+    assert locked.heap_bytes > 0
+    assert not any(table.is_locked for name, table in tables.items() if name != "lg_checkpoint")
+    await transaction.rollback()
+    assert (await by_name(client))["lg_checkpoint"] == free
+    await db.close()
+
+
+def test_command_marks_a_locked_table(migrated: str, admin: str) -> None:
+    with asyncio.Runner() as runner:
+        db = runner.run(asyncpg.connect(admin))
+        runner.run(db.execute("BEGIN; LOCK TABLE lg_checkpoint IN ACCESS EXCLUSIVE MODE"))
+        shown = run_main("stats", AGENTROWS_DATABASE_URL=migrated)
+        runner.run(db.close())
+
+    (line,) = [line for line in shown.out.splitlines() if line.startswith("lg_checkpoint\t")]
+    assert line.endswith("\tlocked")
+
+
+async def test_waiting_for_a_lock_counts_as_locked(client: PostgresClient, admin: str) -> None:
+    reader, writer = await asyncpg.connect(admin), await asyncpg.connect(admin)
+    reading = reader.transaction()
+    await reading.start()
+    await reader.execute("SELECT 1 FROM feedback")
+    task = asyncio.create_task(writer.execute("TRUNCATE feedback CASCADE"))
+    async with asyncio.timeout(10):
+        while not await reader.fetchval(
+            "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND NOT granted"
+        ):
+            await asyncio.sleep(0.01)
+
+        assert (await by_name(client))["feedback"].is_locked
+    await reading.rollback()
+    await task
+    await reader.close()
+    await writer.close()
+
+
+async def test_ledgers_of_the_application_are_left_out(client: PostgresClient, admin: str) -> None:
+    db = await asyncpg.connect(admin)
+    await db.execute(
+        "CREATE TABLE app_versions (version bigint PRIMARY KEY, dirty boolean NOT NULL);"
+        "CREATE TABLE app_versions_history (id int); CREATE TABLE note_versions (version int)"
+    )
+
+    tables = await by_name(client)
+
+    assert "note_versions" in tables
+    assert not {"app_versions", "app_versions_history"} & {*tables}
+    await db.close()
+
+
+def test_control_characters_in_the_name_of_a_table_are_escaped(migrated: str, admin: str) -> None:
+    async def create(db: asyncpg.Connection) -> None:
+        await db.execute('CREATE TABLE "a\nb\x1b[31m" (user_id text)')
+
+    asyncio.run(on_server(admin, create))
+
+    lines = run_main("stats", AGENTROWS_DATABASE_URL=migrated).out.split("\n")
+
+    assert sum(line.startswith("a\\nb\\x1b[31m\t") for line in lines) == 1
+    assert lines[-2] == "not covered by export_user and erase_user: a\\nb\\x1b[31m"
 
 
 def test_command_on_an_empty_database_lists_no_table(database: str) -> None:

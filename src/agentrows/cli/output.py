@@ -6,12 +6,16 @@ import asyncio
 import contextlib
 import dataclasses
 import itertools
+import shutil
 import sys
+import textwrap
 import time
 from datetime import UTC
 from typing import TYPE_CHECKING, Final
 
 import typer
+
+from agentrows.migrate.cures import drop_index
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +37,9 @@ FIRST_TICK_S: Final = 2.0
 LONGEST_TICK_S: Final = 60.0
 NOT_TRIED: Final = "not tried"
 NOTHING_TO_DO: Final = "nothing to do"
+INDENT: Final = "    "
+NARROWEST_COLUMN: Final = 40
+"""Characters of the last column from which its cells are wrapped in it, and not below the line."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -186,6 +193,11 @@ def print_checkup(checkup: Checkup) -> None:
         command = f"agentrows memory index --dimensions {dimensions}"
         result = f"about {number:,} memories of {dimensions} dimensions have none: `{command}`"
         rows.append(("-", "memory index", result))
+    rows += [
+        ("-", "old index", f"no search uses {name}: `{drop_index(name)}`")
+        for name in checkup.superseded_indexes
+    ]
+    rows += [("-", "not checked", f"{check}: {reason}") for check, reason in checkup.unchecked]
     rows += _describe_growth(checkup)
     rows += _describe_rollbacks(checkup)
     print_table(("track", "check", "result"), rows)
@@ -219,10 +231,9 @@ def _describe_rollbacks(checkup: Checkup) -> list[tuple[str, str, str]]:
             blocked.track,
             "roll back",
             (
-                f"{blocked.file} fails while these policies use {blocked.table}.{blocked.column}: "
-                f"{', '.join(blocked.policies)}. Before anybody, kagent included, rolls "
-                f"{blocked.track} back: `agentrows migrate goto 0 --track rls_vector`, then "
-                "`agentrows migrate goto 0 --track rls`"
+                f"{blocked.file} fails while policies use {blocked.table}.{blocked.column}: "
+                f"{', '.join(blocked.policies)}; before a rollback, of kagent too: `agentrows "
+                "migrate goto 0 --track rls_vector`, then the same with `--track rls`"
             ),
         )
         for blocked in checkup.blocked_rollbacks
@@ -237,17 +248,45 @@ def is_terminal() -> bool:
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print aligned columns to a terminal, and lines with tabs to everything else.
 
-    No cell is cut: a terminal that is too narrow wraps the lines.
+    No cell is cut. On a terminal that is too narrow, the last cell of a line is wrapped, in its
+    column or below the line.
     """
-    lines = [head, *rows]
+    lines = [[escape_controls(cell) for cell in line] for line in (head, *rows)]
     if not is_terminal():
         for line in lines:
             typer.echo("\t".join(line))
         return
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        typer.echo("  ".join(cells).rstrip())
+    columns = shutil.get_terminal_size().columns
+    for *cells, last in lines:
+        start = "".join(f"{cell:{width}}  " for cell, width in zip(cells, widths, strict=False))
+        typer.echo(_append_wrapped(start, last, columns))
+
+
+def _append_wrapped(start: str, text: str, columns: int) -> str:
+    """Return a line that ends with a text, wrapped to the width of the terminal."""
+    room = columns - len(start)
+    if len(text) <= room:
+        return f"{start}{text}".rstrip()
+    is_in_column = room >= NARROWEST_COLUMN and max(map(len, text.split())) <= room
+    indent = " " * len(start) if is_in_column else INDENT
+    wrapped = textwrap.fill(
+        text,
+        max(columns, len(indent) + 1),
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return start + wrapped.removeprefix(indent) if is_in_column else f"{start.rstrip()}\n{wrapped}"
+
+
+def escape_controls(text: str) -> str:
+    """Return a text in one line, with escapes for line breaks and other control characters."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
 
 
 def _differences(differences: Sequence[Difference]) -> list[tuple[str, str]]:

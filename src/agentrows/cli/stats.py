@@ -11,7 +11,7 @@ from agentrows.cli.documents import StatsDocument
 from agentrows.cli.help_texts import describe_use
 from agentrows.cli.json_output import print_json
 from agentrows.cli.options import AsJson, run_until_signal
-from agentrows.cli.output import Progress, print_table
+from agentrows.cli.output import Progress, escape_controls, print_table
 from agentrows.cli.prune import Target  # noqa: TC001  typer reads it when it runs
 from agentrows.config import Settings
 
@@ -23,6 +23,7 @@ USE: Final = describe_use(
 UNITS: Final = ("B", "kB", "MB", "GB", "TB")
 AGES: Final = (("d", 86_400), ("h", 3600), ("min", 60))
 FEW: Final = 10_000
+LOCKED: Final = "locked"
 KILO: Final = 1000
 BYTES_OF_UNIT: Final = 1024
 
@@ -33,8 +34,9 @@ def show_stats(dsn: Target = None, *, as_json: AsJson = False) -> None:
     The columns are the bytes of rows (heap), of large values (toast) and of indexes; the live rows
     and the percentage of dead rows, as the server estimates them; the time since the last VACUUM;
     and the age of the oldest row, if an index begins with its time. The tables are those in the
-    schema of the sessions, also the application's. The last line names those with a column user_id
-    that export_user and erase_user do not cover.
+    schema of the sessions, also the application's. A table that another session locks against
+    readers has the sizes of its last VACUUM or ANALYZE, and `locked` for its age. The last line
+    names the tables with a column user_id that export_user and erase_user do not cover.
     """
     document = run_until_signal(_read_stats(dsn), Progress())
     if as_json:
@@ -66,7 +68,7 @@ def _print_stats(document: StatsDocument, now: datetime) -> None:
                 format_count(table.live_rows),
                 f"{100 * table.dead_rows / max(1, table.live_rows + table.dead_rows):.0f}%",
                 format_age(now, table.last_vacuum),
-                format_age(now, table.oldest_row),
+                LOCKED if table.is_locked else format_age(now, table.oldest_row),
             )
             for table in tables
         ],
@@ -74,7 +76,7 @@ def _print_stats(document: StatsDocument, now: datetime) -> None:
     total = sum(table.heap_bytes + table.toast_bytes + table.index_bytes for table in tables)
     typer.echo(f"{len(tables)} table{'s'[: len(tables) != 1]}, {format_bytes(total)}")
     if document.uncovered_tables:
-        names = ", ".join(document.uncovered_tables)
+        names = ", ".join(map(escape_controls, document.uncovered_tables))
         typer.echo(f"not covered by export_user and erase_user: {names}")
 
 

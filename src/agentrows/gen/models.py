@@ -1453,7 +1453,13 @@ class TableStats(BaseModel):
     oldest_row: dt.datetime | None = Field(
         description=(
             "The time of the last write of the oldest row; None if there is no such index, no row "
-            "with a time, or no right to read the table."
+            "with a time, no right to read the table, or if it is locked."
+        ),
+    )
+    is_locked: bool = Field(
+        description=(
+            "Whether another session locks the table against readers, or waits for that: the sizes "
+            "are then those of the last VACUUM or ANALYZE."
         ),
     )
 

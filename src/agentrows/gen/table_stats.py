@@ -35,14 +35,103 @@ __all__ = [
     "list_table_stats",
 ]
 
-LIST_TABLE_STATS: Final = r"""-- name: ListTableStats :many
+LIST_TABLE_STATS: Final = """-- name: ListTableStats :many
+WITH locked AS MATERIALIZED (
+    SELECT l.relation
+    FROM pg_catalog.pg_locks AS l
+    INNER JOIN pg_catalog.pg_database AS d ON d.oid = l.database
+    WHERE
+        d.datname = current_database()
+        AND l.mode = 'AccessExclusiveLock'
+        AND l.pid <> pg_backend_pid()
+),
+
+tables AS MATERIALIZED (
+    SELECT
+        c.oid,
+        c.relname,
+        c.relnamespace,
+        c.relpages,
+        c.reltoastrelid,
+        current_setting('block_size')::bigint AS block_size,
+        EXISTS (
+            SELECT 1 FROM locked AS l
+            WHERE
+                l.relation IN (c.oid, c.reltoastrelid)
+                OR l.relation IN (
+                    SELECT i.indexrelid FROM pg_catalog.pg_index AS i
+                    WHERE i.indrelid IN (c.oid, c.reltoastrelid)
+                )
+        ) AS is_locked
+    FROM pg_catalog.pg_class AS c
+    WHERE
+        c.relkind = 'r'
+        AND c.relnamespace = (
+            SELECT home.relnamespace FROM pg_catalog.pg_class AS home
+            WHERE home.oid = to_regclass('session')
+        )
+),
+
+ledgers AS MATERIALIZED (
+    SELECT c.relname
+    FROM tables AS c
+    WHERE (
+        SELECT array_agg(a.attname::text ORDER BY a.attname::text)
+        FROM pg_catalog.pg_attribute AS a
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    ) = ARRAY['dirty', 'version']::text[]
+),
+
+sizes AS MATERIALIZED (
+    SELECT
+        c.oid,
+        -- The size functions wait for a lock.
+        (
+            CASE
+                WHEN c.is_locked THEN c.relpages * c.block_size
+                ELSE greatest(
+                    coalesce(pg_table_size(c.oid), 0)
+                    - coalesce(pg_total_relation_size(c.reltoastrelid), 0),
+                    0
+                )
+            END
+        )::bigint AS heap_bytes,
+        (
+            CASE
+                WHEN c.is_locked
+                    THEN (
+                        SELECT coalesce(sum(t.relpages), 0) * c.block_size
+                        FROM pg_catalog.pg_class AS t
+                        WHERE
+                            t.oid = c.reltoastrelid
+                            OR t.oid IN (
+                                SELECT i.indexrelid FROM pg_catalog.pg_index AS i
+                                WHERE i.indrelid = c.reltoastrelid
+                            )
+                    )
+                ELSE coalesce(pg_total_relation_size(c.reltoastrelid), 0)
+            END
+        )::bigint AS toast_bytes,
+        (
+            CASE
+                WHEN c.is_locked
+                    THEN (
+                        SELECT coalesce(sum(t.relpages), 0) * c.block_size
+                        FROM pg_catalog.pg_index AS i
+                        INNER JOIN pg_catalog.pg_class AS t ON t.oid = i.indexrelid
+                        WHERE i.indrelid = c.oid
+                    )
+                ELSE coalesce(pg_indexes_size(c.oid), 0)
+            END
+        )::bigint AS index_bytes
+    FROM tables AS c
+)
+
 SELECT
     c.relname::text AS "name!",
-    greatest(
-        coalesce(pg_table_size(c.oid), 0) - coalesce(pg_total_relation_size(c.reltoastrelid), 0), 0
-    )::bigint AS "heap_bytes!",
-    coalesce(pg_total_relation_size(c.reltoastrelid), 0)::bigint AS "toast_bytes!",
-    coalesce(pg_indexes_size(c.oid), 0)::bigint AS "index_bytes!",
+    z.heap_bytes::bigint AS "heap_bytes!",
+    z.toast_bytes::bigint AS "toast_bytes!",
+    z.index_bytes::bigint AS "index_bytes!",
     coalesce(s.n_live_tup, 0)::bigint AS "live_rows!",
     coalesce(s.n_dead_tup, 0)::bigint AS "dead_rows!",
     greatest(s.last_vacuum, s.last_autovacuum)::timestamptz AS last_vacuum,
@@ -68,17 +157,16 @@ SELECT
             )
         LIMIT 1
     )::text AS age_index,
-    NULL::timestamptz AS oldest_row
-FROM pg_catalog.pg_class AS c
+    NULL::timestamptz AS oldest_row,
+    (c.is_locked)::boolean AS "is_locked!"
+FROM tables AS c
+INNER JOIN sizes AS z ON z.oid = c.oid
 LEFT JOIN pg_catalog.pg_stat_all_tables AS s ON s.relid = c.oid
-WHERE
-    c.relkind = 'r'
-    AND c.relname NOT LIKE '%schema\_migrations%'
-    AND c.relnamespace = (
-        SELECT home.relnamespace FROM pg_catalog.pg_class AS home
-        WHERE home.oid = to_regclass('session')
-    )
-ORDER BY pg_total_relation_size(c.oid) DESC NULLS LAST, c.relname"""
+WHERE NOT EXISTS (
+    SELECT 1 FROM ledgers AS l
+    WHERE c.relname::text IN (l.relname::text, l.relname::text || '_history')
+)
+ORDER BY z.heap_bytes + z.toast_bytes + z.index_bytes DESC, c.relname"""
 
 _read_table_stats: Final = reader(
     models.TableStats,
@@ -94,6 +182,7 @@ _read_table_stats: Final = reader(
         "last_analyze",
         "age_index",
         "oldest_row",
+        "is_locked",
     ),
 )
 
@@ -101,7 +190,11 @@ _read_table_stats: Final = reader(
 async def list_table_stats(db: DBTX, /) -> list[models.TableStats]:
     """Return the sizes and the estimated rows of each table in the schema of `session`.
 
-    The largest table comes first. The tracking tables of migrations are left out.
+    The largest table comes first. The tracking tables of migrations, also of the application, and
+    their
+    histories are left out. No table is waited for: one that another session locks against readers
+    has
+    the sizes of the last VACUUM or ANALYZE.
     """
     rows = await db.fetch(LIST_TABLE_STATS)
     return [_read_table_stats(row) for row in rows]

@@ -42,6 +42,9 @@ class TableStatsStore:
         oldest row is read from an index on its time, of sessions, feedback with its keys and links,
         checkpoints, CrewAI rows and events of tasks; where policies apply to the role, it is the
         oldest of the visible rows.
+
+        A table that another session locks against readers is not waited for: `is_locked` is True,
+        its sizes are those of the last VACUUM or ANALYZE, and `oldest_row` is None.
         """
         return [
             await self._with_oldest_row(table)
@@ -49,7 +52,7 @@ class TableStatsStore:
         ]
 
     async def _with_oldest_row(self, table: TableStats) -> TableStats:
-        if table.age_index is None:
+        if table.age_index is None or table.is_locked:
             return table
         oldest = await OLDEST_BY_INDEX[table.age_index](self.db.repeatable)
         return table.model_copy(update={"oldest_row": oldest})
