@@ -49,6 +49,7 @@ def test_memory_commands_print_the_indexes(migrated: str) -> None:
     assert [{**each, "name": ""} for each in before["indexes"]] == [
         {"dimensions": number, "name": "", **none} for number in DIMENSIONS
     ]
+    assert before["superseded"] == []
     assert [*before["indexes"][0]] == ["dimensions", "name", "exists", "is_valid"]
     assert (built["dimensions"], built["was_built"]) == (384, True)
     assert again == {**built, "was_built": False}

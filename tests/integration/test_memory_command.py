@@ -219,6 +219,22 @@ def test_doctor_recommends_an_index_for_many_memories(migrated: str) -> None:
     assert "memory index" not in doctor().out
 
 
+def test_index_of_an_older_release_is_named_with_its_statement(migrated: str) -> None:
+    run_sql(migrated, "CREATE INDEX agentrows_memory_embedding_384 ON agentrows_memory (id)")
+    drop = "DROP INDEX CONCURRENTLY agentrows_memory_embedding_384"
+
+    listed = memory(migrated, "indexes")
+    checked = run_main("migrate", "doctor", AGENTROWS_DATABASE_URL=as_role(migrated, SUPERUSER))
+
+    assert listed.out.endswith(
+        f"no search uses agentrows_memory_embedding_384, of an older release:\n    {drop}\n"
+    )
+    assert checked.code == 0
+    assert f"-\told index\tno search uses agentrows_memory_embedding_384: `{drop}`" in checked.out
+    run_sql(migrated, drop)
+    assert "older release" not in memory(migrated, "indexes").out
+
+
 FILL: Final = """
 INSERT INTO memory (id, agent_name, user_id, content, embedding, created_at)
 SELECT 'm-' || n, 'travel', 'mira', 'tea ' || n, array_fill(n::real, ARRAY[768])::vector, now()

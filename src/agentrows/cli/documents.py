@@ -73,9 +73,10 @@ class MemoryIndexState:
 
 @dataclass(frozen=True, slots=True)
 class MemoryIndexesDocument:
-    """The document of `memory indexes`."""
+    """The document of `memory indexes`; `superseded` are indexes that no search uses any more."""
 
     indexes: Sequence[MemoryIndexState]
+    superseded: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,10 +26,12 @@ from agentrows.cli.output import FIRST_TICK_S, LONGEST_TICK_S, Progress, print_t
 from agentrows.cli.prune import Target  # noqa: TC001  typer reads it when it runs
 from agentrows.config import Settings
 from agentrows.errors import ConfigError, InvalidValue
+from agentrows.migrate.cures import drop_index
 from agentrows.migrate.memory_indexes import (
     build_memory_index,
     get_memory_index,
     read_memory_indexes,
+    read_superseded_indexes,
 )
 from agentrows.migrate.report import Options
 
@@ -134,15 +136,19 @@ def index_memories(  # noqa: PLR0913  one keyword per option
     "indexes", epilog=describe_use("agentrows memory indexes --json", codes=CODES)
 )
 def list_indexes(dsn: Dsn = None, *, as_json: AsJson = False) -> None:
-    """Show the state of each index: none, valid or INVALID. This only reads."""
+    """Show the state of each index: none, valid or INVALID. This only reads.
+
+    Indexes of an older release that no search uses are listed with the statement that drops them.
+    """
     states = [
         documents.MemoryIndexState(
             state.index.dimensions, state.index.name, state.exists, state.is_valid
         )
         for state in _on_database(dsn, read_memory_indexes, Progress())
     ]
+    superseded = _on_database(dsn, read_superseded_indexes, Progress())
     if as_json:
-        print_json(documents.MemoryIndexesDocument(states))
+        print_json(documents.MemoryIndexesDocument(states, superseded))
         return
     print_table(
         ("dimensions", "index", "state"),
@@ -155,6 +161,9 @@ def list_indexes(dsn: Dsn = None, *, as_json: AsJson = False) -> None:
             for state in states
         ],
     )
+    for name in superseded:
+        typer.echo(f"no search uses {name}, of an older release:")
+        typer.echo(f"    {drop_index(name)}")
 
 
 class CopyLines:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from agentrows.cli import documents, output
-from agentrows.cli.downgrades import confirm_losses
+from agentrows.cli.downgrades import DowngradeTarget, run_confirmed
 from agentrows.cli.help_texts import describe_use
 from agentrows.cli.json_output import print_json
 from agentrows.cli.options import (
@@ -30,18 +30,14 @@ from agentrows.migrate import Status, create_migration
 from agentrows.migrate.report import Transactions  # noqa: TC001  typer reads it when it runs
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from agentrows.migrate import Migrator, Report
-
-T = TypeVar("T")
+    from agentrows.migrate import Report
 
 FAILED: Final = 1
 BEHIND: Final = 3
 RUN: Final = "0 done or nothing to do, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C"
 DOWN: Final = (
     "0 done or nothing to do, 1 failed or not confirmed, 2 wrong usage,\n"
-    "4 tables with rows would be dropped, 130 stopped by Ctrl-C"
+    "4 rows would be deleted, 130 stopped by Ctrl-C"
 )
 READ: Final = "0 done, 1 failed, 2 wrong usage"
 
@@ -112,24 +108,11 @@ def down(  # noqa: PLR0913  one keyword per option
 ) -> None:
     """Roll one track back by COUNT versions. Rows in dropped tables are lost.
 
-    It asks before it drops tables with rows.
+    It asks before it deletes rows.
     """
-
-    def run(act: Callable[[Migrator], Awaitable[T]]) -> T:
-        return on_database(
-            act,
-            dsn,
-            tracks,
-            track=track,
-            lock_timeout_s=lock_timeout,
-            ddl_lock_timeout_s=ddl_lock_timeout,
-            statement_timeout_s=statement_timeout,
-            waits=True,
-        )
-
-    if not yes:
-        confirm_losses(run(lambda m: m.find_losses(track, count=count)))
-    _print_report(run(lambda m: m.down(track, count)), as_json=as_json)
+    target = DowngradeTarget(dsn, tracks, track, lock_timeout, ddl_lock_timeout, statement_timeout)
+    losses = None if yes else lambda m: m.find_losses(track, count=count)
+    _print_report(run_confirmed(target, losses, lambda m: m.down(track, count)), as_json=as_json)
 
 
 @migrations.command(
@@ -153,24 +136,11 @@ def goto(  # noqa: PLR0913  one keyword per option
 ) -> None:
     """Move one track up or down to a version. Rows in dropped tables are lost.
 
-    It asks before it drops tables with rows.
+    It asks before it deletes rows.
     """
-
-    def run(act: Callable[[Migrator], Awaitable[T]]) -> T:
-        return on_database(
-            act,
-            dsn,
-            tracks,
-            track=track,
-            lock_timeout_s=lock_timeout,
-            ddl_lock_timeout_s=ddl_lock_timeout,
-            statement_timeout_s=statement_timeout,
-            waits=True,
-        )
-
-    if not yes:
-        confirm_losses(run(lambda m: m.find_losses(track, version=version)))
-    _print_report(run(lambda m: m.goto(track, version)), as_json=as_json)
+    target = DowngradeTarget(dsn, tracks, track, lock_timeout, ddl_lock_timeout, statement_timeout)
+    losses = None if yes else lambda m: m.find_losses(track, version=version)
+    _print_report(run_confirmed(target, losses, lambda m: m.goto(track, version)), as_json=as_json)
 
 
 @migrations.command(epilog=describe_use("agentrows migrate force 2 --track app", codes=RUN))

@@ -110,7 +110,7 @@ StatementTimeout = Annotated[
 OneTrack = Annotated[
     str | None, typer.Option("--track", help="Only this track.", show_default=False)
 ]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before tables with rows are dropped.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before rows are deleted.")]
 
 
 def on_database(  # noqa: PLR0913  one keyword per option

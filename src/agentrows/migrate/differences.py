@@ -21,7 +21,7 @@ from agentrows.migrate.cures import (
 )
 from agentrows.migrate.expected_objects import KINDS, ObjectKey, load_catalog
 from agentrows.migrate.missing_objects import read_missing
-from agentrows.migrate.schema_objects import Incomparable, StoredObject, read_objects
+from agentrows.migrate.schema_objects import SchemaReadError, StoredObject, read_objects
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,6 +37,8 @@ SHARED_TRACKS: Final = {"core", "vector"}
 """The tracks with tables of kagent: `up` runs none of their applied files again."""
 KEYS: Final = ("PRIMARY KEY", "UNIQUE")
 UNLOGGED: Final = "unlogged"
+LONGEST_DEFINITIONS: Final = 120
+"""Characters of the two definitions in an error."""
 RERUN_RESTORES: Final = {"setting", "policy", "row security"}
 """Kinds of objects that a file gives its definition again when it runs a second time."""
 
@@ -65,9 +67,11 @@ class Difference:
     repair_from: int | None = None
 
     def __str__(self) -> str:
-        """Return the object and the difference."""
+        """Return the object and the difference; a long definition is left out."""
         if self.actual is None:
             return f"{self.object} is missing"
+        if len(self.actual) + len(self.expected) > LONGEST_DEFINITIONS:
+            return f"{self.object} has another definition"
         return f"{self.object} is {self.actual}, expected {self.expected}"
 
 
@@ -113,27 +117,23 @@ async def read_differences(db: Connection, applied: Sequence[Applied]) -> dict[s
     if tables:
         try:
             stored = await read_objects(db, {each.table_names.schema for each in applied}, tables)
-        except Incomparable as error:
+        except SchemaReadError as error:
             problem = f"the schema was not compared: {error}"
             logger.warning("%s", problem)
     others = [each for each in applied if each.known.track.name not in expected]
     missing = await read_missing(db, others) if others else {}
     dropped = _find_dropped(applied, expected, stored)
-    return {
-        (name := each.known.track.name): (
-            _describe_missing(each.known, missing[name])
-            if name not in expected
-            else Differences(problem=problem)
-            if problem
-            else compare(
-                each,
-                expected[name],
-                stored.get(each.table_names.schema, {}),
-                dropped=dropped,
-            )
-        )
-        for each in applied
-    }
+    differences: dict[str, Differences] = {}
+    for each in applied:
+        name = each.known.track.name
+        if name not in expected:
+            differences[name] = _describe_missing(each.known, missing[name])
+        elif problem is not None:
+            differences[name] = Differences(problem=problem)
+        else:
+            objects = stored.get(each.table_names.schema, {})
+            differences[name] = compare(each, expected[name], objects, dropped=dropped)
+    return differences
 
 
 def _find_dropped(

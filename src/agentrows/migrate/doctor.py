@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+
+import asyncpg
 
 from agentrows.errors import MigrationError
 from agentrows.gen.table_stats import find_dead_rows, find_long_threads
-from agentrows.migrate import index_catalog, server
+from agentrows.migrate import index_catalog, ledger, server
 from agentrows.migrate.differences import read_differences
-from agentrows.migrate.memory_indexes import find_unindexed_memories
+from agentrows.migrate.memory_indexes import find_superseded_indexes, find_unindexed_memories
+from agentrows.migrate.messages import server_message
 from agentrows.migrate.missing_objects import Applied
 from agentrows.migrate.rebuilds import select_rebuilds
 from agentrows.migrate.report import PlannedFile
@@ -21,7 +24,6 @@ from agentrows.migrate.status import (
     describe,
     describe_all,
     read_states,
-    read_tables,
     resolve_table_names,
     with_differences,
     with_lock_holders,
@@ -29,15 +31,23 @@ from agentrows.migrate.status import (
 from agentrows.migrate.work import decide, schedule
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    import asyncpg
+    from collections.abc import Awaitable, Mapping, Sequence
 
     from agentrows.gen.models import DeadRows, LongThreads
     from agentrows.migrate.differences import Difference, Differences
     from agentrows.migrate.ledger import TrackTables
     from agentrows.migrate.plan import Row, Step
     from agentrows.migrate.track import LoadedTrack
+
+T = TypeVar("T")
+REFUSED: Final = (
+    asyncpg.InsufficientPrivilegeError,
+    asyncpg.InternalServerError,  # also a corrupted row or index of the catalog
+    asyncpg.LockNotAvailableError,
+    asyncpg.UndefinedFunctionError,
+    asyncpg.UndefinedTableError,
+)
+"""The errors of one check, after which the others can be made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +95,13 @@ class UnindexedMemories(NamedTuple):
     memories: int
 
 
+class RefusedCheck(NamedTuple):
+    """A check that was not made, and the error of the server."""
+
+    check: str
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class Checkup:
     """The result of the checks of a database; each INVALID index comes with its table.
@@ -94,7 +111,9 @@ class Checkup:
     `dead_rows`: tables of which more than 30 % of at least 10,000 rows are dead. `long_threads`:
     tables of at least 10,000 checkpoints with more than 50 per thread. Both are warnings, from
     estimates of the server. `blocked_rollbacks`: down files that fail while policies exist, which
-    is a warning too.
+    is a warning too. `superseded_indexes`: indexes of agentrows_memory that an older release built
+    and no search uses; a warning. `unchecked`: the checks that the server refused, which is a
+    problem.
     """
 
     tracks: tuple[TrackCheckup, ...]
@@ -103,20 +122,23 @@ class Checkup:
     dead_rows: tuple[DeadRows, ...] = ()
     long_threads: tuple[LongThreads, ...] = ()
     blocked_rollbacks: tuple[BlockedRollback, ...] = ()
+    superseded_indexes: tuple[str, ...] = ()
+    unchecked: tuple[RefusedCheck, ...] = ()
 
     @property
     def is_healthy(self) -> bool:
         """Whether nothing needs an operator."""
-        return not self.invalid_indexes and all(track.is_healthy for track in self.tracks)
+        has_problem = bool(self.invalid_indexes or self.unchecked)
+        return not has_problem and all(track.is_healthy for track in self.tracks)
 
 
 async def check_tracks(db: asyncpg.Connection, loaded: Sequence[LoadedTrack]) -> Checkup:
     """Check every track; a problem is in the result and raises no error."""
     session = await server.read_session(db)
     names_per_track = resolve_table_names([known.track for known in loaded], session)
-    tables = await read_tables(db, loaded, names_per_track)
+    # A role that cannot read a tracking table gets a problem of the track, and the other checks.
+    tables = await ledger.read_all(db, names_per_track, optional=names_per_track)
     schemas = sorted({names.schema for names in names_per_track})
-    invalid = await index_catalog.find_invalid_in_schemas(db, schemas)
     pairs = list(zip(loaded, tables, strict=True))
     applied = [_applied(known, content) for known, content in pairs]
     differences = await read_differences(db, applied)
@@ -131,16 +153,34 @@ async def check_tracks(db: asyncpg.Connection, loaded: Sequence[LoadedTrack]) ->
         else checkup
         for checkup, names in zip(checkups, names_per_track, strict=True)
     ]
+    checks = _DatabaseChecks()
+    invalid = await checks.read("INVALID index", index_catalog.find_invalid_in_schemas(db, schemas))
+    unindexed = await checks.read("memory index", find_unindexed_memories(db))
     return Checkup(
         tracks=tuple(with_holders),
         invalid_indexes=tuple(InvalidIndex(*index) for index in invalid),
-        unindexed_memories=tuple(
-            UnindexedMemories(*pair) for pair in await find_unindexed_memories(db)
-        ),
-        dead_rows=tuple(await find_dead_rows(db, schemas=schemas)),
-        long_threads=tuple(await find_long_threads(db, schemas=schemas)),
-        blocked_rollbacks=await find_blocked_rollbacks(db, applied),
+        unindexed_memories=tuple(UnindexedMemories(*pair) for pair in unindexed),
+        dead_rows=await checks.read("dead rows", find_dead_rows(db, schemas=schemas)),
+        long_threads=await checks.read("long threads", find_long_threads(db, schemas=schemas)),
+        blocked_rollbacks=await checks.read("roll back", find_blocked_rollbacks(db, applied)),
+        superseded_indexes=await checks.read("old index", find_superseded_indexes(db)),
+        unchecked=tuple(checks.refused),
     )
+
+
+@dataclass(slots=True)
+class _DatabaseChecks:
+    """Checks that are independent of each other: an error of the server ends only one."""
+
+    refused: list[RefusedCheck] = field(default_factory=list[RefusedCheck])
+
+    async def read(self, check: str, rows: Awaitable[Sequence[T]]) -> tuple[T, ...]:
+        """Return the rows of a check; none, and a `RefusedCheck`, if the server raises an error."""
+        try:
+            return tuple(await rows)
+        except REFUSED as error:
+            self.refused.append(RefusedCheck(check, server_message(error)))
+            return ()
 
 
 async def plan_files(
@@ -179,6 +219,8 @@ def _check_track(
     try:
         state = State.from_tables(known, content)
         status = with_differences(status or describe(state), differences)
+        if known.required and not state.is_readable:
+            problem = f"permission denied for table {content.names.tracking}"
         planned = decide(state).steps if state.is_readable else ()
         rebuilds = select_rebuilds([state], {known.track.name: differences})
         steps = tuple(

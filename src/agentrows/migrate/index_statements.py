@@ -1,4 +1,4 @@
-"""The indexes and storage settings that files create and drop, read from their text.
+"""The objects that files create and drop, and the tables that they empty, read from their text.
 
 This reads words, not grammar: an index that a DO block creates, and one that is renamed, are not
 recognized.
@@ -125,6 +125,41 @@ def dropped_objects(file: File) -> tuple[tuple[str, str | None], ...]:
                 if after[0] not in NOT_COLUMNS and after != ["column"]
             ]
     return tuple(dict.fromkeys(dropped))
+
+
+CONTAINERS: Final = {"schema", "extension", "type", "domain"}
+"""Kinds of objects with which DROP … CASCADE drops tables or columns."""
+
+
+def dropped_containers(file: File) -> tuple[tuple[str, str], ...]:
+    """Return the schemas, extensions, types and domains that a file drops with CASCADE.
+
+    Each has its kind in lower case, and its name as it is written.
+    """
+    return tuple(
+        dict.fromkeys(
+            (words[1], word)
+            for words in _statements(file.sql)
+            if words[:1] == ["drop"] and words[1:2] and words[1] in CONTAINERS
+            if "cascade" in words
+            for word in words[2:]
+            if word not in NOT_NAMES
+        )
+    )
+
+
+def emptied_tables(file: File) -> tuple[str, ...]:
+    """Return the tables of which a file deletes rows (DELETE, TRUNCATE), as it writes them."""
+    tables: list[str] = []
+    for words in _statements(file.sql):
+        if words[:1] == ["truncate"]:
+            stops = ("restart", "continue", "cascade", "restrict")
+            last = min((words.index(word) for word in stops if word in words), default=None)
+            tables += [word for word in words[1:last] if word not in ("table", "only")]
+        for number, word in enumerate(words[:-1]):
+            if word == "delete" and words[number + 1] == "from":
+                tables += [name for name in words[number + 2 : number + 4] if name != "only"][:1]
+    return tuple(dict.fromkeys(tables))
 
 
 def settings_after(files: Iterable[File]) -> set[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""The losses of a downgrade: tables with rows that down files drop, and columns of such tables."""
+"""The losses of a downgrade: rows that down files delete with their table or column, or alone."""
 
 from __future__ import annotations
 
@@ -6,28 +6,40 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agentrows.migrate import relations, server
-from agentrows.migrate.index_statements import dropped_objects
+from agentrows.migrate.index_statements import dropped_containers, dropped_objects, emptied_tables
 from agentrows.migrate.status import read_states
 from agentrows.migrate.table_names import split_table_name
 from agentrows.migrate.work import decide
 
 if TYPE_CHECKING:
     from agentrows.db.sources import Connection
-    from agentrows.migrate.track import LoadedTrack
+    from agentrows.migrate.status import State
+    from agentrows.migrate.track import File, LoadedTrack
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """A table with rows, or a column of such a table, that a down file drops."""
+    """A table with rows that a down file drops, a column of such a table, or rows of it.
+
+    `table`: with its schema if that is not the schema of the track. `is_kept`: the file deletes
+    rows with DELETE or TRUNCATE, and the table stays.
+    """
 
     file: str
     table: str
     column: str | None = None
+    is_kept: bool = False
 
     def __str__(self) -> str:
         """Return the form of a question: the table event, or the column user_id of task."""
         name = f"the table {self.table}"
         return name if self.column is None else f"the column {self.column} of {self.table}"
+
+    def describe(self) -> str:
+        """Return a sentence: the file, and the rows that it deletes."""
+        if self.is_kept:
+            return f"{self.file} deletes rows of {self}"
+        return f"{self.file} drops {self}, which has rows"
 
 
 async def find_losses(
@@ -35,23 +47,46 @@ async def find_losses(
 ) -> tuple[Loss, ...]:
     """Return the tables with rows, and their columns, that a downgrade drops, in its order.
 
-    The target is a version, or without one `count` versions below the applied one.
+    The target is a version, or without one `count` versions below the applied one. Tables of which
+    the files delete rows are included, and what DROP SCHEMA, EXTENSION, TYPE and DOMAIN drop with
+    CASCADE.
 
-    It is read from the text of the files: statements in a DO block are not recognized.
+    It is read from the text of the files: statements in a DO block are not recognized. Views and
+    materialized views have no rows of their own; a new type of a column keeps the rows.
     """
     (state,) = await read_states(db, [known], await server.read_session(db))
     target = max(state.version - count, 0) if version is None else version
     losses: list[Loss] = []
-    lost: set[tuple[str, str]] = set()
+    lost: set[str] = set()
     for step in decide(state, target).steps:
         if step.direction == "up":
             continue
-        for written, column in dropped_objects(step.file):
-            schema, table = split_table_name(written)
-            key = (schema or state.table_names.schema, table)
-            if key in lost or not await relations.has_rows(db, *key):
+        for schema, table, column, is_kept in await _find_targets(db, state, step.file):
+            name = table if schema == state.table_names.schema else f"{schema}.{table}"
+            if name in lost or not await relations.has_rows(db, schema, table):
                 continue
-            losses.append(Loss(step.file.label, table, column))
+            losses.append(Loss(step.file.label, name, column, is_kept))
             if column is None:
-                lost.add(key)
-    return tuple(losses)
+                lost.add(name)
+    return tuple(dict.fromkeys(losses))
+
+
+async def _find_targets(
+    db: Connection, state: State, file: File
+) -> list[tuple[str, str, str | None, bool]]:
+    """Return the schema, table and column of each target of a file, and whether the table stays."""
+    home = state.table_names.schema
+    written = [(name, column, False) for name, column in dropped_objects(file)]
+    written += [(name, None, True) for name in emptied_tables(file)]
+    targets = [
+        (schema or home, table, column, is_kept)
+        for name, column, is_kept in written
+        for schema, table in [split_table_name(name)]
+    ]
+    for kind, name in dropped_containers(file):
+        schema, part = split_table_name(name)
+        targets += [
+            (*row, False) for row in await relations.find_contents(db, kind, schema or home, part)
+        ]
+    # A table that is dropped as well is named once, as dropped.
+    return sorted(targets, key=lambda target: target[3])

@@ -6,6 +6,7 @@ They belong to no track, because each application needs only those of its models
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ FOLDER: Final = "memory_indexes"
 TABLE: Final = "agentrows_memory"
 GOES_ON: Final = "run the command again: it drops an INVALID index and builds it from the start"
 OLDEST_PGVECTOR_WITH_HALFVEC: Final = (0, 7)
+SUPERSEDED: Final = re.compile(r"agentrows_memory_embedding_\d+")
+"""The indexes of an older release, which no search uses."""
 MANY: Final = 10_000
 """Memories of one size from which a check recommends an index."""
 
@@ -94,6 +97,18 @@ async def read_memory_indexes(dsn: str, password: Password | None) -> list[Index
         IndexState(index, index.name in states, states.get(index.name, False))
         for index in load_memory_indexes()
     ]
+
+
+async def read_superseded_indexes(dsn: str, password: Password | None) -> tuple[str, ...]:
+    """Return the indexes of an older release, which no search uses; none without the table."""
+    async with open_connection(dsn, password) as db:
+        return await find_superseded_indexes(db)
+
+
+async def find_superseded_indexes(db: Connection) -> tuple[str, ...]:
+    """Return the indexes of agentrows_memory that an older release built, in order of name."""
+    states = await index_catalog.read_indexes(db, TABLE)
+    return tuple(sorted(name for name in states if SUPERSEDED.fullmatch(name)))
 
 
 async def find_unindexed_memories(db: Connection) -> tuple[tuple[int, int], ...]:

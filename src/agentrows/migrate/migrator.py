@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, get_args
 
 from agentrows.errors import AgentRowsError, InvalidValue, MigrationError
 from agentrows.migrate import doctor as checkups
-from agentrows.migrate import ledger, relations
+from agentrows.migrate import ledger, relations, server
 from agentrows.migrate.arguments import check_count, check_integer, check_timeout
 from agentrows.migrate.file_watch import Watcher
 from agentrows.migrate.history import HistoryEntry, read_history
@@ -108,10 +108,9 @@ class Migrator:
 
         A version that an earlier run left half applied is run again first. An applied file of the
         library's own tracks, or an optional one of another track, is run again last if an object is
-        missing that it creates. If a table is in use for
-        longer than `ddl_lock_timeout_s`, the transaction is rolled back and tried again, five
-        times in all. With `max_steps` the run ends after this number of files, and no applied file
-        is run again.
+        missing that it creates. If a table is in use for longer than `ddl_lock_timeout_s`, the
+        transaction is rolled back and tried again, five times in all. With `max_steps` the run ends
+        after this number of files, in the order of `plan`.
 
         Raises:
             InvalidValue, InvalidTrack, ConfigError, Unavailable, LockTimeout: nothing was done.
@@ -127,7 +126,11 @@ class Migrator:
         if track is not None:
             get_track(loaded, track)
         options = replace(
-            self._options, transaction=transaction, rebuilds=max_steps is None, only_track=track
+            self._options,
+            transaction=transaction,
+            rebuilds=True,
+            max_steps=max_steps,
+            only_track=track,
         )
         async with self._run(loaded, options) as run:
             return await run.execute(partial(select_work, track=track, max_steps=max_steps))
@@ -342,6 +345,7 @@ class Migrator:
         """
         loaded = load_all(self.tracks)
         async with open_connection(self.dsn, self.password) as db:
+            await server.limit_lock_waits(db)
             return await checkups.check_tracks(db, loaded)
 
     @property

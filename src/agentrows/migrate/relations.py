@@ -84,6 +84,43 @@ _IS_TABLE: Final = """
     SELECT count(*) > 0 FROM pg_catalog.pg_class
     WHERE oid = to_regclass($1) AND relkind IN ('r', 'p')
 """
+_TABLES_OF_SCHEMA: Final = """
+    SELECT namespace.nspname, class.relname, NULL
+    FROM pg_catalog.pg_class AS class
+    JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = class.relnamespace
+    WHERE namespace.nspname = $1 AND class.relkind IN ('r', 'p') AND NOT class.relispartition
+    ORDER BY class.relname
+"""
+# The types of an extension, or a type with its array type; domains over them are included.
+_COLUMNS_OF_TYPES: Final = """
+    WITH RECURSIVE dropped (oid) AS (
+        SELECT member.objid
+        FROM pg_catalog.pg_extension AS extension
+        JOIN pg_catalog.pg_depend AS member
+            ON member.refclassid = 'pg_catalog.pg_extension'::regclass
+            AND member.refobjid = extension.oid AND member.deptype = 'e'
+            AND member.classid = 'pg_catalog.pg_type'::regclass
+        WHERE $1 = 'extension' AND extension.extname = $3
+        UNION
+        SELECT type.oid
+        FROM pg_catalog.pg_type AS type
+        JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = type.typnamespace
+        WHERE $1 IN ('type', 'domain') AND namespace.nspname = $2 AND type.typname = $3
+            OR $1 = 'schema' AND namespace.nspname = $3
+        UNION
+        SELECT type.oid FROM dropped
+        JOIN pg_catalog.pg_type AS type
+            ON type.typbasetype = dropped.oid OR (type.typelem = dropped.oid AND type.typlen = -1)
+    )
+    SELECT namespace.nspname, class.relname, attribute.attname
+    FROM dropped
+    JOIN pg_catalog.pg_attribute AS attribute ON attribute.atttypid = dropped.oid
+    JOIN pg_catalog.pg_class AS class ON class.oid = attribute.attrelid
+    JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = class.relnamespace
+    WHERE class.relkind IN ('r', 'p') AND NOT class.relispartition
+        AND attribute.attnum > 0 AND NOT attribute.attisdropped
+    ORDER BY 1, 2, 3
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +156,19 @@ async def has_rows(db: Connection, schema: str, table: str) -> bool:
     if not await db.fetchval("SELECT has_table_privilege($1, 'SELECT')", name):
         return True
     return bool(await db.fetchval(f"SELECT EXISTS (SELECT FROM {name})"))  # noqa: S608  quoted
+
+
+async def find_contents(
+    db: Connection, kind: str, schema: str, name: str
+) -> list[tuple[str, str, str | None]]:
+    """Return the tables and columns that DROP … CASCADE drops with a schema, extension or type.
+
+    `kind` is schema, extension, type or domain; `schema` is that of a type. Each row has the
+    schema, the table, and the column, which is None for a table.
+    """
+    rows = await db.fetch(_TABLES_OF_SCHEMA, name) if kind == "schema" else []
+    rows = [*rows, *await db.fetch(_COLUMNS_OF_TYPES, kind, schema, name)]
+    return [(row[0], row[1], row[2]) for row in rows]
 
 
 async def find_not_owned(

@@ -93,7 +93,9 @@ class Options:
     is_dry: bool = False
     statement_timeout_s: float | None = None
     rebuilds: bool = False
-    """Whether applied optional files with missing objects are run again."""
+    """Whether applied files with missing objects are run again."""
+    max_steps: int | None = None
+    """The most files that the run executes; None for all."""
     only_track: str | None = None
     """The only track whose files are run again."""
     is_patient: bool = True

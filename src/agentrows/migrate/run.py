@@ -153,7 +153,8 @@ class Run:
         self, works: Sequence[TrackWork], states: Sequence[State]
     ) -> list[FileRun]:
         """Run the steps after the commit, then the optional files with missing objects."""
-        rebuilds = await self.find_rebuilds(states)
+        planned = sum(len(work.steps) for work in works)
+        rebuilds = await self.find_rebuilds(states, planned)
         later = [work for work in works if work.steps_after_commit]
         remaining = {work.state.table_names for work in later} | {
             r.state.table_names for r in rebuilds
@@ -168,17 +169,20 @@ class Run:
         runs = await self.run_nontransactional(later)
         if rebuilds and runs:
             # The history records a rebuild under the version that the track has then.
-            rebuilds = await self.find_rebuilds(await self.read())
+            rebuilds = await self.find_rebuilds(await self.read(), planned)
         return runs + [
             await self.retry_while_blocked(partial(run_rebuild, self, rebuild))
             for rebuild in rebuilds
         ]
 
-    async def find_rebuilds(self, states: Sequence[State]) -> list[Rebuild]:
-        """Return the applied files to run again; none if the options exclude them."""
-        only = self.options.only_track
+    async def find_rebuilds(self, states: Sequence[State], planned: int) -> list[Rebuild]:
+        """Return the applied files to run again after `planned` others, as the options allow."""
+        only, most = self.options.only_track, self.options.max_steps
+        if not self.options.rebuilds or (most is not None and planned >= most):
+            return []
         chosen = [state for state in states if only in (None, state.known.track.name)]
-        return await find_rebuilds(self.db, chosen) if self.options.rebuilds else []
+        rebuilds = await find_rebuilds(self.db, chosen)
+        return rebuilds if most is None else rebuilds[: most - planned]
 
     async def run_nontransactional(self, works: Sequence[TrackWork]) -> list[FileRun]:
         """Run the files that allow no transaction, and the files after them, one by one."""

@@ -33,7 +33,7 @@ COLUMN_ALIAS: Final = re.compile(r""" AS (?:"[^"]+"|\w+)(?=\))""")
 """The name of the column of a subquery in a policy, which only PostgreSQL 15 and older write."""
 
 
-class Incomparable(Exception):
+class SchemaReadError(Exception):
     """The objects of a schema cannot be read now; the text is the reason."""
 
 
@@ -54,7 +54,7 @@ async def read_objects(
     transaction keeps its settings and can continue.
 
     Raises:
-        Incomparable: another session locks a table or changes the schema, or this role may not
+        SchemaReadError: another session locks a table or changes the schema, or this role may not
             read the server's catalog.
 
     """
@@ -79,13 +79,13 @@ async def _read_rows(db: Connection, schemas: list[str], tables: list[str]) -> l
         try:
             return await queries.list_schema_objects(db, schemas=schemas, tables=tables)
         except asyncpg.LockNotAvailableError as error:
-            raise Incomparable("another session locks a table") from error
+            raise SchemaReadError("another session locks a table") from error
         except asyncpg.InsufficientPrivilegeError as error:
-            raise Incomparable(f"the server refused to describe it: {error}") from error
+            raise SchemaReadError(f"the server refused to describe it: {error}") from error
         except DROPPED as error:
             # An object was dropped between its row in the catalog and its definition.
             if attempt == ATTEMPTS - 1:
-                raise Incomparable(f"the server cannot describe it: {error}") from error
+                raise SchemaReadError(f"the server cannot describe it: {error}") from error
         finally:
             # The query sets lock_timeout until the end of the transaction.
             if savepoint is not None:

@@ -87,6 +87,9 @@ _EXTENSION: Final = """
 """
 
 
+LIMIT_LOCK_WAITS: Final = "SELECT set_config('lock_timeout', '2s', false)"
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """Properties of a connection before the runner changes its settings."""
@@ -142,6 +145,11 @@ class Extension:
 def quote(name: str) -> str:
     """Quote an identifier."""
     return '"' + name.replace('"', '""') + '"'
+
+
+async def limit_lock_waits(db: Connection) -> None:
+    """Let each statement of the session wait at most 2 s for a locked table."""
+    await db.execute(LIMIT_LOCK_WAITS)
 
 
 async def read_session(db: Connection) -> Session:

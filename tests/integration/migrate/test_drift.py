@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 import asyncpg
@@ -33,12 +34,12 @@ from support.tracks import write_track
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
-    from pathlib import Path
 
     from agentrows.migrate import Track
     from agentrows.migrate.expected_objects import ObjectKey
     from support.postgres import Server
 
+SUPPORT: Final = Path(__file__).parents[2] / "support"
 TRACKS = builtin_tracks(row_security=True)
 CORE, VECTOR, *_ = TRACKS
 APPLIED = applied_tracks(TRACKS)
@@ -435,3 +436,142 @@ async def test_status_without_the_right_to_read_the_catalog_is_not_compared(
         await admin.execute("DROP OWNED BY drift_reader; DROP ROLE drift_reader")
     assert status.is_current
     assert "the schema was not compared: the server refused to describe it: perm" in caplog.text
+
+
+async def test_doctor_without_the_right_to_read_the_catalog_reports_findings(
+    admin: asyncpg.Connection, complete: str
+) -> None:
+    await admin.execute(
+        "REVOKE SELECT ON pg_policy, pg_index, pg_stats, pg_stat_all_tables FROM PUBLIC;"
+        "CREATE ROLE drift_doctor LOGIN;"
+        "GRANT SELECT ON ALL TABLES IN SCHEMA public TO drift_doctor"
+    )
+    try:
+        checkup = await Migrator(as_role(complete, "drift_doctor"), TRACKS).doctor()
+    finally:
+        await admin.execute(
+            "GRANT SELECT ON pg_policy, pg_index, pg_stats, pg_stat_all_tables TO PUBLIC"
+        )
+        await admin.execute("DROP OWNED BY drift_doctor; DROP ROLE drift_doctor")
+    assert not checkup.is_healthy
+    assert [refused.check for refused in checkup.unchecked] == [
+        "INVALID index",
+        "memory index",
+        "dead rows",
+        "long threads",
+        "roll back",
+        "old index",
+    ]
+    assert all("permission denied for" in refused.reason for refused in checkup.unchecked)
+    assert all("permission denied" in (track.problem or "") for track in checkup.tracks)
+
+
+@pytest.mark.parametrize("grant", ["", "SELECT"])
+async def test_doctor_of_an_ordinary_login_role_ends_with_findings(
+    admin: asyncpg.Connection, complete: str, grant: str
+) -> None:
+    await admin.execute("CREATE ROLE drift_guest LOGIN")
+    try:
+        if grant:
+            await admin.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO drift_guest")
+        checkup = await Migrator(as_role(complete, "drift_guest"), TRACKS).doctor()
+    finally:
+        await admin.execute("DROP OWNED BY drift_guest; DROP ROLE drift_guest")
+    assert checkup.unchecked == ()
+    assert checkup.is_healthy is bool(grant)
+    problems = {track.name: track.problem for track in checkup.tracks if track.problem}
+    required = () if grant else ("core", "vector", "rls", "rls_vector")
+    assert {*problems} == {*required}
+    assert all("permission denied for table" in problem for problem in problems.values())
+
+
+async def test_doctor_does_not_wait_for_a_locked_table(
+    admin: asyncpg.Connection, complete: str
+) -> None:
+    await admin.execute(
+        "INSERT INTO agentrows_memory (id, model, user_id, agent_name, content, embedding, words,"
+        " created_at, updated_at) VALUES ('m', 'p', 'mira', 'a', '', '[1]', '', now(), now());"
+        "ANALYZE agentrows_memory"
+    )
+    async with asyncio.timeout(30), admin.transaction():
+        await admin.execute("LOCK TABLE agentrows_memory IN ACCESS EXCLUSIVE MODE")
+        checkup = await Migrator(complete, TRACKS).doctor()
+    assert [refused.check for refused in checkup.unchecked] == ["memory index"]
+    assert "lock timeout" in checkup.unchecked[0].reason
+    assert not checkup.is_healthy
+
+
+KAGENT_13: Final = """
+    CREATE UNIQUE INDEX session_id_active_unique ON session (id) WHERE deleted_at IS NULL;
+    CREATE TABLE runtime_revision (
+        revision text PRIMARY KEY, namespace text NOT NULL, source_snapshot jsonb NOT NULL,
+        created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now()
+    );
+    CREATE TABLE agent_template_harness_pair (
+        namespace text, agent_template_uid text, harness_uid text,
+        latest_successful_revision text REFERENCES runtime_revision ON DELETE RESTRICT,
+        agent_template_labels jsonb NOT NULL DEFAULT '{}',
+        PRIMARY KEY (namespace, agent_template_uid, harness_uid)
+    );
+    CREATE TABLE agent_instance (
+        id text PRIMARY KEY, namespace text NOT NULL, user_id text NOT NULL CHECK (user_id <> ''),
+        request_id text NOT NULL, prepared_revision text REFERENCES runtime_revision,
+        state text NOT NULL CHECK (state IN ('CREATING', 'READY', 'SUSPENDED', 'FAILED')),
+        labels jsonb NOT NULL DEFAULT '{}', data bytea NOT NULL,
+        UNIQUE (user_id, namespace, request_id)
+    );
+    CREATE TABLE agent_instance_share (
+        id text PRIMARY KEY, instance_id text NOT NULL REFERENCES agent_instance ON DELETE CASCADE,
+        creator text NOT NULL, token_hash bytea NOT NULL UNIQUE
+    );
+    INSERT INTO agent_instance VALUES ('i-1', 'n', 'mira', 'r-1', NULL, 'READY', '{}', '');
+"""
+"""Tables of kagent's core 8 to 13, which this library does not use (kagent-dev/kagent on GitHub,
+go/core/pkg/migrations/core, August 2026)."""
+
+
+@pytest_asyncio.fixture
+async def kagent_made(database: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection to a database whose tables kagent's own files created."""
+    connection = await asyncpg.connect(database)
+    await connection.execute((SUPPORT / "files_kagent_0_9.sql").read_text())
+    yield connection
+    await connection.close()
+
+
+@pytest.mark.parametrize("core", [1, *CORES, 4])
+async def test_database_that_kagent_migrated_has_no_difference(
+    database: str, kagent_made: asyncpg.Connection, core: int
+) -> None:
+    await golang_migrate(kagent_made, CORE, core)
+    await golang_migrate(kagent_made, VECTOR, 3)
+
+    await healthy(database)
+    await Migrator(database, TRACKS).up()
+    await healthy(database)
+
+
+async def test_database_of_kagent_at_core_13_is_served(
+    database: str, kagent_made: asyncpg.Connection
+) -> None:
+    await golang_migrate(kagent_made, CORE, 7)
+    await golang_migrate(kagent_made, VECTOR, 3)
+    await kagent_made.execute(KAGENT_13)
+    await set_row(kagent_made, CORE.table, 13, dirty=False)
+    migrator = Migrator(database, builtin_tracks())
+
+    await healthy(database, builtin_tracks())
+    await migrator.verify()
+    assert {planned.track for planned in await migrator.plan()} == {"agentrows", "agentrows_vector"}
+    await migrator.up()
+    await healthy(database, builtin_tracks())
+    assert await migrator.plan() == ()
+    for mode in ("verify", "apply"):
+        async with PostgresClient.open(database, migrations=mode) as client:
+            await client.store_session("s-1", user_id="mira", agent_id="a-1")
+            assert await client.list_uncovered_tables() == ["agent_instance"]
+            exported = [row async for row in client.export_user("mira")]
+            assert exported
+            await client.erase_user("mira")
+    assert await kagent_made.fetchval("SELECT count(*) FROM agent_instance") == 1
+    assert await kagent_made.fetchval("SELECT version FROM schema_migrations") == 13

@@ -309,13 +309,32 @@ async def test_missing_index_is_built_again_in_the_chosen_track_only(database: s
     migrator = Migrator(database, builtin_tracks(vector=False))
     await migrator.up()
     db = await asyncpg.connect(database)
-    await db.execute("DROP INDEX agentrows_agent_created")
+    await db.execute("DROP INDEX agentrows_agent_created, agentrows_event_order")
 
     assert (await migrator.up(track="core")).files == ()
-    assert (await migrator.up(max_steps=5)).files == ()
+    planned = [planned.file for planned in await migrator.plan()]
+    one = await migrator.up(max_steps=1)
+    rest = [planned.file for planned in await migrator.plan()]
     built = await migrator.up(track="agentrows")
 
-    assert [run.file for run in built.files] == ["agentrows/000001_agent_created.up.sql"]
+    assert planned == [
+        "agentrows/000001_agent_created.up.sql",
+        "agentrows/000007_event_order.up.sql",
+    ]
+    assert [run.file for run in one.files] == planned[:1]
+    assert rest == [run.file for run in built.files] == planned[1:]
+    await db.close()
+
+
+async def test_steps_of_a_run_are_pending_files_before_rebuilt_ones(database: str) -> None:
+    migrator = Migrator(database, builtin_tracks(vector=False))
+    await migrator.up(max_steps=9)  # core 7 and two indexes
+    db = await asyncpg.connect(database)
+    await db.execute("DROP INDEX agentrows_agent_created")
+
+    runs = await migrator.up(max_steps=1)
+
+    assert [run.file for run in runs.files] == ["agentrows/000003_session_user_created.up.sql"]
     await db.close()
 
 
@@ -401,7 +420,7 @@ def test_downgrade_asks_on_a_terminal(
     ended, shown = on_terminal(arguments, database, answer)
 
     assert "drops the table pin, which has rows" in shown
-    assert "Drop the rows? [y/N]" in shown
+    assert "Delete these rows? [y/N]" in shown
     assert ended == code
     assert migrate("version").out.endswith(f"app\t{version}\n")
 
@@ -494,3 +513,54 @@ def test_losses_are_those_of_tables_with_rows(database: str, tmp_path: Path) -> 
     assert [(loss.file, loss.table, loss.column) for loss in losses] == [
         ("app/000001_step.down.sql", "Note", None)
     ]
+
+
+DOWN_LOSSES: Final = (
+    ("DROP SCHEMA IF EXISTS shop CASCADE", {("shop.item", None), ("person", "mood")}),
+    ('DROP SCHEMA "shop"', set[object]()),  # fails on a schema with tables
+    ("DROP EXTENSION vector CASCADE", {("person", "tags")}),
+    ("DROP EXTENSION vector", set[object]()),
+    ("DROP TYPE level, shop.mood CASCADE", {("person", "mood"), ("person", "grade")}),
+    ("DROP DOMAIN short CASCADE", {("person", "nick")}),
+    ("TRUNCATE TABLE ONLY person, parent RESTART IDENTITY CASCADE", {("person", None)}),
+    ("WITH old AS (DELETE FROM ONLY person RETURNING id) SELECT 1", {("person", None)}),
+    ("DROP TABLE IF EXISTS part_1", {("part_1", None)}),
+    ("DROP TABLE whole", {("whole", None)}),
+    ("DROP VIEW seen; DROP MATERIALIZED VIEW kept", set[object]()),
+    ("ALTER TABLE person ALTER COLUMN id TYPE bigint USING id::bigint", set[object]()),
+    ("DELETE FROM person; DROP TABLE person CASCADE", {("person", None)}),
+)
+LOSSES_UP: Final = """
+    CREATE EXTENSION vector;
+    CREATE SCHEMA shop;
+    CREATE TYPE shop.mood AS ENUM ('calm');
+    CREATE TYPE level AS ENUM ('one');
+    CREATE DOMAIN short AS text;
+    CREATE TABLE shop.item (id int);
+    CREATE TABLE shop.empty (id int);
+    CREATE TABLE person (id int, mood shop.mood, grade level[], nick short, tags vector(3));
+    CREATE TABLE parent (id int);
+    CREATE TABLE whole (id int) PARTITION BY RANGE (id);
+    CREATE TABLE part_1 PARTITION OF whole FOR VALUES FROM (0) TO (9);
+    CREATE VIEW seen AS SELECT id FROM parent;
+    CREATE MATERIALIZED VIEW kept AS SELECT id FROM whole;
+    INSERT INTO shop.item VALUES (1);
+    INSERT INTO person VALUES (1);
+    INSERT INTO whole VALUES (1);
+    REFRESH MATERIALIZED VIEW kept;
+"""
+
+
+def test_losses_include_rows_that_other_statements_delete(database: str, tmp_path: Path) -> None:
+    track = write_track(tmp_path, "app", LOSSES_UP)
+    migrator = Migrator(database, [track])
+    asyncio.run(migrator.up())
+
+    for sql, expected in DOWN_LOSSES:
+        (track.directory / "000001_step.down.sql").write_text(f"{sql};")
+        losses = asyncio.run(migrator.find_losses("app"))
+        assert {(loss.table, loss.column) for loss in losses} == expected, sql
+        is_kept = sql.startswith(("TRUNCATE", "WITH"))
+        assert {loss.is_kept for loss in losses} <= {is_kept}, sql
+        verb = "deletes rows of the table" if is_kept else "drops the "
+        assert all(f"000001_step.down.sql {verb}" in loss.describe() for loss in losses)
