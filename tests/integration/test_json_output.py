@@ -3,16 +3,43 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import re
+from pathlib import Path
+from typing import Any, Final
 
-from agentrows.cli.json_output import to_json
-from agentrows.gen.models import SourceCounts
+import pytest
+
+from agentrows import TableStats
+from agentrows.cli.json_output import PROPERTIES, to_json
+from agentrows.gen.models import DeadRows, LongThreads, SourceCounts
 from agentrows.imports.langgraph import CheckpointKey
 from agentrows.imports.langgraph.report import ImportReport, Refused, Skipped
+from agentrows.migrate import (
+    Checkup,
+    Difference,
+    HistoryEntry,
+    PlannedFile,
+    TrackCheckup,
+    TrackStatus,
+)
+from agentrows.migrate.doctor import InvalidIndex, RefusedCheck, UnindexedMemories
+from agentrows.migrate.plan import Row
+from agentrows.migrate.rollbacks import BlockedRollback
 from support.command_line import run_main
 from support.postgres import OWNER, as_role
 
 DIMENSIONS = (384, 768, 1024, 1536, 3072)
+DOCUMENT: Final = Path(__file__).parents[2] / "docs/operations.md"
+OBJECTS: Final[tuple[type, ...]] = (
+    *(TrackStatus, HistoryEntry, PlannedFile, Checkup, TrackCheckup, Row, Difference),
+    *(InvalidIndex, UnindexedMemories, DeadRows, LongThreads, BlockedRollback, RefusedCheck),
+    *(TableStats, ImportReport, SourceCounts, Skipped, Refused, CheckpointKey),
+)
+COMMANDS: Final = (
+    *("up", "down", "goto", "force", "status", "verify", "version", "history", "plan"),
+    *("dry-run", "doctor", "new", "stats", "prune", "memory index", "memory indexes"),
+    *("memory copy", "import langgraph"),
+)
 
 
 def document(dsn: str, *arguments: str, code: int = 0, **variables: str) -> dict[str, Any]:
@@ -85,3 +112,18 @@ def test_report_of_an_import_has_objects_for_its_keys() -> None:
     as_object = {"thread_id": "t-1", "checkpoint_ns": "", "checkpoint_id": "c-1"}
     assert value["refused"] == [{"key": as_object, "reason": "too large"}]
     assert value["kept"] == [as_object, {**as_object, "checkpoint_id": "c-2"}]
+
+
+@pytest.mark.parametrize("kind", OBJECTS, ids=lambda kind: kind.__name__)
+def test_keys_of_an_object_are_those_of_the_document(kind: type) -> None:
+    (keys,) = re.findall(rf"^\| `{kind.__name__}` \| (.+) \|$", DOCUMENT.read_text(), re.MULTILINE)
+    attributes = ("model_fields", "__dataclass_fields__", "_fields")
+    names = next(list[str](getattr(kind, name)) for name in attributes if hasattr(kind, name))
+
+    assert re.findall(r"`(\w+)`", keys) == [*PROPERTIES.get(kind.__name__, ()), *names]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_document_of_a_command_is_listed(command: str) -> None:
+    section = DOCUMENT.read_text().partition("## JSON output")[2].partition("\n## ")[0]
+    assert re.search(rf"^\| [^|]*`(migrate )?{command}`[^|]* \|", section, re.MULTILINE)

@@ -307,7 +307,7 @@ def _differences(differences: Sequence[Difference]) -> list[tuple[str, str]]:
 def _describe(planned: PlannedFile) -> str:
     parts: list[str] = []
     parts += ["again, because an earlier run stopped in it"] * planned.heals
-    parts += ["again, because an object that it creates is missing"] * planned.rebuilds
+    parts += ["again, because an object of it is missing or changed"] * planned.rebuilds
     parts += ["in a transaction" if planned.in_transaction else "no transaction"]
     parts += ["optional"] * planned.optional
     return ", ".join(parts)

@@ -40,8 +40,9 @@ class Report:
 class PlannedFile:
     """A file that a run would execute.
 
-    `heals`: an earlier run left it half applied. `rebuilds`: an object that it creates is missing.
-    `optional`: a service that starts does not wait for it. `sql`: the text of the file.
+    `heals`: an earlier run left it half applied. `rebuilds`: it is applied, and an object of it is
+    missing or changed. `optional`: a service that starts does not wait for it. `sql`: the text of
+    the file.
     """
 
     track: str

@@ -157,13 +157,16 @@ def test_downgrades_doctor_force_and_new_print_json(
             str(folder / "000003_a_note.down.sql"),
         ]
     }
-    assert [*checkup][:6] == [
+    assert [*checkup] == [
         "is_healthy",
         "tracks",
         "invalid_indexes",
         "unindexed_memories",
         "dead_rows",
         "long_threads",
+        "blocked_rollbacks",
+        "superseded_indexes",
+        "unchecked",
     ]
     assert [*checkup["tracks"][0]] == [
         "is_healthy",
@@ -473,6 +476,34 @@ def test_reports_fit_a_terminal_of_80_columns(migrate: Callable[..., Ended], dat
         assert "\x1b" not in shown
     assert history.splitlines()[0].startswith("postgres, agentrows ")
     assert len({line for line in history.splitlines() if line.endswith(":")}) == 1
+
+
+def test_reports_of_a_damaged_database_fit_a_terminal(
+    migrate: Callable[..., Ended], database: str
+) -> None:
+    migrate("up")
+    execute(
+        database,
+        "DROP INDEX agentrows_event_order, idx_session_name",
+        "ALTER TABLE task DROP COLUMN protocol_version",
+        "ALTER TABLE feedback ALTER COLUMN is_positive DROP DEFAULT",
+        "CREATE POLICY open ON task USING (user_id <> '' OR " + " OR ".join(["true"] * 60) + ")",
+    )
+    _, planned = on_terminal(["migrate", "plan"], database)
+    _, status = on_terminal(["migrate", "status"], database)
+    code, checked = on_terminal(["migrate", "doctor"], database)
+
+    assert code == 1
+    for shown in (planned, status, checked):
+        assert [line for line in shown.splitlines() if len(line) > 80] == []
+    assert " ".join(planned.split()) == (
+        "file how agentrows/000007_event_order.up.sql again, because an object of it is missing or"
+        " changed, no transaction, optional"
+    )
+    words = " ".join(checked.split())
+    assert "core missing index idx_session_name of session" in words
+    assert "core/000007_task_owner.down.sql fails while policies use task.user_id: open on" in words
+    assert "agentrows_event_order of event" in words
 
 
 def commands() -> list[list[str]]:
