@@ -184,7 +184,11 @@ def print_checkup(checkup: Checkup) -> None:
             ]
         if track.problem:
             rows.append((track.name, "problem", track.problem))
-        rows += [(track.name, "up would run", f"{s.file} ({_describe(s)})") for s in track.steps]
+        rows += [
+            (track.name, "up would run", f"{step.file}{f' ({again})' if again else ''}")
+            for step in track.steps
+            for again in [_describe_repetition(step)]
+        ]
         rows += [(track.name, *row) for row in _differences(track.differences)]
     rows += [
         ("-", "INVALID index", f"{name} on {table}") for name, table in checkup.invalid_indexes
@@ -305,12 +309,18 @@ def _differences(differences: Sequence[Difference]) -> list[tuple[str, str]]:
 
 
 def _describe(planned: PlannedFile) -> str:
-    parts: list[str] = []
-    parts += ["again, because an earlier run stopped in it"] * planned.heals
-    parts += ["again, because an object of it is missing or changed"] * planned.rebuilds
+    again = _describe_repetition(planned)
+    parts = [again] if again else []
     parts += ["in a transaction" if planned.in_transaction else "no transaction"]
     parts += ["optional"] * planned.optional
     return ", ".join(parts)
+
+
+def _describe_repetition(planned: PlannedFile) -> str:
+    """Return the reason for which a file runs a second time; empty for the first time."""
+    if planned.heals:
+        return "again, because an earlier run stopped in it"
+    return "again, because an object of it is missing or changed" if planned.rebuilds else ""
 
 
 def _state(track: TrackStatus) -> str:

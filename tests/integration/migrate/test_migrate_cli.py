@@ -219,10 +219,7 @@ def test_one_track_is_moved_by_down_goto_and_force(
     assert cli("goto", "0", *app).stdout.startswith("rolled back 1 file in ")
     assert cli("goto", "1", *app).returncode == 0
     assert cli("force", "0", "--track", "app", *tracks).returncode == 0
-    assert (
-        "app\tup would run\tapp/000001_notes.up.sql (in a transaction)"
-        in cli("doctor", *tracks).stdout
-    )
+    assert "app\tup would run\tapp/000001_notes.up.sql" in cli("doctor", *tracks).stdout
     assert (
         cli("plan", "--to", "0", "--track", "core").stdout.count(".down.sql\tin a transaction\n")
         == 7

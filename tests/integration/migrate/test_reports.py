@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from support.command_line import Ended
 
+DOCUMENT: Final = Path(__file__).parents[3] / "docs/operations.md"
 COMMAND: Final = Path(sys.executable).parent / "agentrows"
 MODULES: Final = itertools.count(1)
 UP: Final = (
@@ -504,6 +505,53 @@ def test_reports_of_a_damaged_database_fit_a_terminal(
     assert "core missing index idx_session_name of session" in words
     assert "core/000007_task_owner.down.sql fails while policies use task.user_id: open on" in words
     assert "agentrows_event_order of event" in words
+
+
+def test_example_of_a_repair_in_the_document_is_the_output(database: str, tmp_path: Path) -> None:
+    section = DOCUMENT.read_text().partition("### Example of a repair")[2].partition("\n##")[0]
+    blocks = "\n".join(re.findall(r"```console\n(.*?)\n```", section, re.DOTALL)).split("$ ")[1:]
+    expected = {command: text for command, _, text in (block.partition("\n") for block in blocks)}
+    track = write_track(tmp_path, "app", "CREATE TABLE IF NOT EXISTS note (id int);")
+    asyncio.run(Migrator(database, [*builtin_tracks(), track]).up())
+    (tmp_path / "repair_app.py").write_text(
+        "from pathlib import Path\nfrom agentrows.migrate import Track\n"
+        'TRACKS = [Track("app", Path(__file__).parent / "app", "app_versions")]\n'
+    )
+    execute(
+        database,
+        "DROP INDEX agentrows_event_order",
+        "ALTER TABLE feedback ALTER COLUMN is_positive DROP DEFAULT",
+    )
+    variables = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("AGENTROWS_")},
+        "AGENTROWS_DATABASE_URL": database,
+        "PATH": f"{COMMAND.parent}:{os.environ['PATH']}",
+    }
+    for command, text in expected.items():
+        if statement := re.fullmatch("psql -c '(.+)'", command):
+            execute(database, statement[1])
+            continue
+        # Those of migrate read the tracks of the application.
+        line = re.sub(r"^(agentrows migrate \w+)", r"\1 --tracks repair_app:TRACKS", command)
+        shown = subprocess.run(  # noqa: S602  the document's own commands
+            f"{line} 2>&1",
+            shell=True,
+            env=variables,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        ).stdout
+        assert mask(shown) == mask(text), command
+
+
+def mask(shown: str) -> str:
+    """Replace what differs from run to run or release: times, sizes, versions, roles, tables."""
+    text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d", "TIME", shown.strip())
+    text = re.sub(r"[\d.]+ (s|B|kB)\b", "SIZE", text)
+    text = re.sub(r"\tversion\t\d+", "\tversion\tN", text)
+    text = re.sub(r"^\w+(?=\tSIZE\tSIZE)", "TABLE", text, flags=re.MULTILINE)
+    return re.sub(r"\t\w+(\tagentrows [\w.]+)$", r"\tROLE\1", text, flags=re.MULTILINE)
 
 
 def commands() -> list[list[str]]:
