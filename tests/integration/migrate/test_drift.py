@@ -286,7 +286,7 @@ async def test_verify_and_apply_fail_on_what_a_method_needs(
         "DROP INDEX agentrows_event_order",
         "ALTER TABLE event ALTER COLUMN session_id SET NOT NULL",
         "ALTER TABLE feedback ALTER COLUMN is_positive DROP DEFAULT",
-        "ALTER TABLE lg_checkpoint ALTER COLUMN version TYPE integer",
+        "ALTER TABLE feedback ALTER COLUMN message_id TYPE integer",
         "ALTER TABLE tool ALTER COLUMN description TYPE varchar(50)",
         "ALTER TABLE session_share RENAME CONSTRAINT session_share_pkey TO shares",
     ],
