@@ -546,6 +546,13 @@ async def test_database_that_kagent_migrated_has_no_difference(
     await golang_migrate(kagent_made, CORE, core)
     await golang_migrate(kagent_made, VECTOR, 3)
 
+    checkup = await Migrator(database, TRACKS).doctor()
+    [narrow] = [each for track in checkup.tracks for each in track.differences]
+    assert str(narrow) == (
+        "column write_idx of lg_checkpoint_write is integer NOT NULL, expected bigint NOT NULL"
+    )
+    assert not narrow.is_needed, "methods other than store_checkpoint_writes work"
+    await kagent_made.execute(narrow.cure)
     await healthy(database)
     await Migrator(database, TRACKS).up()
     await healthy(database)
