@@ -118,6 +118,14 @@ def test_unreachable_server_is_one_line_and_exit_code_1() -> None:
     assert "Traceback" not in ended.err
 
 
+def test_schema_that_is_behind_is_exit_code_1(database: str) -> None:
+    """A schedule takes exit code 3 for success."""
+    ended = prune(database, "--older-than", "90d")
+
+    assert (ended.code, ended.out) == (1, "")
+    assert "this release needs" in ended.err
+
+
 @pytest.fixture
 def running(migrated: str) -> Iterator[subprocess.Popen[str]]:
     """The command in a process of its own, on 20,000 rows in small batches."""

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 INCOMPLETE: Final = 3
-CODES: Final = "0 done, 1 failed, 2 wrong usage"
+CODES: Final = "0 done, 1 failed, 2 wrong usage, 3 the table is missing"
 LONGEST_STATEMENT_S: Final = 3600.0
 """The time limit of a statement: the first one counts the memories of a whole table."""
 COPY_STOPPED: Final = (
@@ -193,7 +193,7 @@ class CopyLines:
     epilog=describe_use(
         "agentrows memory copy --dry-run",
         "agentrows memory copy --from-model small-1 --embed app.models:embed",
-        codes=f"{CODES}, 3 memories remain",
+        codes=f"{CODES}, or memories remain",
     ),
 )
 def copy_memories(  # noqa: PLR0913  one keyword per option

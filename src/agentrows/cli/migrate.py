@@ -223,11 +223,15 @@ def history(
 @migrations.command(
     epilog=describe_use(
         "agentrows migrate verify",
-        codes="0 this release works, 1 failed, 2 wrong usage, 3 a required file is\npending",
+        codes="0 this release works, 1 failed, 2 wrong usage, 3 a required file is\n"
+        "pending, or an object that methods need is missing or changed",
     )
 )
 def verify(dsn: Dsn = None, tracks: Tracks = None, *, as_json: AsJson = False) -> None:
-    """Exit with 3 if a required migration is pending. This only reads."""
+    """Exit with 3 if this release does not work on the database. This only reads.
+
+    Required files are pending then, or an object that methods need is missing or changed.
+    """
     _print_status(on_database(lambda m: m.verify(), dsn, tracks), as_json=as_json)
 
 

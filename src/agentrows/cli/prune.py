@@ -15,6 +15,7 @@ from agentrows.cli.json_output import print_json
 from agentrows.cli.options import AsJson, Interrupted, check_finite, run_until_signal
 from agentrows.cli.output import FIRST_TICK_S, LONGEST_TICK_S, print_table
 from agentrows.config import Settings
+from agentrows.errors import ConfigError, SchemaBehind
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -199,6 +200,9 @@ def _run_on_client(
         raise Interrupted(STOPPED) from None
     except asyncio.CancelledError:
         raise asyncio.CancelledError(STOPPED) from None
+    except SchemaBehind as error:
+        # Its exit code is 3, which a schedule takes for a run that a limit ended.
+        raise ConfigError(str(error)) from error
 
 
 def _print_report(report: PruneReport) -> None:
