@@ -49,12 +49,14 @@ class DowngradeTarget:
 
 def run_confirmed(
     target: DowngradeTarget,
-    find_losses: Callable[[Migrator], Awaitable[Sequence[Loss]]] | None,
+    find_losses: Callable[[Migrator], Awaitable[Sequence[Loss]]],
     act: Callable[[Migrator], Awaitable[Report]],
+    *,
+    asks: bool,
 ) -> Report:
-    """Move a track, after the question about the rows that are deleted; without it for None."""
+    """Move a track, if `asks` after the question about the rows that are deleted."""
     # The question is outside of the event loop, which would leave Ctrl-C without an answer.
-    if find_losses is not None:
+    if asks:
         confirm_losses(target.run(find_losses))
     return target.run(act)
 

@@ -111,8 +111,13 @@ def down(  # noqa: PLR0913  one keyword per option
     It asks before it deletes rows.
     """
     target = DowngradeTarget(dsn, tracks, track, lock_timeout, ddl_lock_timeout, statement_timeout)
-    losses = None if yes else lambda m: m.find_losses(track, count=count)
-    _print_report(run_confirmed(target, losses, lambda m: m.down(track, count)), as_json=as_json)
+    report = run_confirmed(
+        target,
+        lambda m: m.find_losses(track, count=count),
+        lambda m: m.down(track, count),
+        asks=not yes,
+    )
+    _print_report(report, as_json=as_json)
 
 
 @migrations.command(
@@ -139,8 +144,13 @@ def goto(  # noqa: PLR0913  one keyword per option
     It asks before it deletes rows.
     """
     target = DowngradeTarget(dsn, tracks, track, lock_timeout, ddl_lock_timeout, statement_timeout)
-    losses = None if yes else lambda m: m.find_losses(track, version=version)
-    _print_report(run_confirmed(target, losses, lambda m: m.goto(track, version)), as_json=as_json)
+    report = run_confirmed(
+        target,
+        lambda m: m.find_losses(track, version=version),
+        lambda m: m.goto(track, version),
+        asks=not yes,
+    )
+    _print_report(report, as_json=as_json)
 
 
 @migrations.command(epilog=describe_use("agentrows migrate force 2 --track app", codes=RUN))
