@@ -62,16 +62,11 @@ OTHERS: Final = ((150, CLUSTERS), (180, TWINS), (210, FORTIETH), (225, TENTH), (
 COPIES: Final = 10
 ROUNDING: Final = 2e-6
 """The greatest difference between a cosine of the server and one of numpy."""
-OWN_SUFFIX: Final = ", agentrows_memory"
+KAGENT_TABLE, OWN_TABLE = "memory", "agentrows_memory"
 GOAL: Final = (0.95, 10.0)
 EXACT: Final = (1.0, 10.0)
 LARGE: Final = (HALF, APART, CLUSTERS, TWINS, FORTIETH, TENTH)
-TARGETS: Final = {
-    owner + table: goal
-    for table in ("", OWN_SUFFIX)
-    for owners, goal in (((TEN, THOUSAND), EXACT), (LARGE, GOAL))
-    for owner in owners
-}
+TARGETS: Final = dict.fromkeys((TEN, THOUSAND), EXACT) | dict.fromkeys(LARGE, GOAL)
 """By owner, in the largest table: recall, and the median time in ms."""
 BUILD: Final = (
     "SET maintenance_work_mem = '2GB'",
@@ -170,7 +165,9 @@ async def run(dsn: str, table: Table) -> list[dict[str, Any]]:
     found = await search_all(dsn, table)
     await fill_own(dsn)
     own = await search_all(dsn, table, model=MODEL)
-    return found + [{**row, "owner": f"{row['owner']}{OWN_SUFFIX}"} for row in own]
+    return [{"table": KAGENT_TABLE, **row} for row in found] + [
+        {"table": OWN_TABLE, **row} for row in own
+    ]
 
 
 async def fill_own(dsn: str) -> None:
