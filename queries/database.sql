@@ -60,6 +60,7 @@ SELECT
     (to_regclass('agentrows_memory') IS NOT NULL)::boolean AS "has_own_memories!",
     (to_regclass('agentrows_task_event') IS NOT NULL)::boolean AS "has_task_events!",
     (to_regclass('agentrows_transcript') IS NOT NULL)::boolean AS "has_transcripts!",
+    (to_regclass('agentrows_history') IS NOT NULL)::boolean AS "has_histories!",
     (to_regclass('memory') IS NOT NULL)::boolean AS "has_memory!",
     (to_regclass('vector_schema_migrations') IS NOT NULL)::boolean AS "has_vector_track!",
     current_setting('transaction_isolation')::text AS "isolation!";
@@ -98,6 +99,8 @@ WHERE
             to_regclass('agentrows_push_config'),
             to_regclass('agentrows_transcript'),
             to_regclass('agentrows_transcript_entry'),
+            to_regclass('agentrows_history'),
+            to_regclass('agentrows_history_entry'),
             to_regclass('lg_checkpoint'),
             to_regclass('lg_checkpoint_write'),
             to_regclass('crewai_agent_memory'),

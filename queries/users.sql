@@ -392,6 +392,40 @@ SELECT
 FROM agentrows_transcript_entry AS each
 WHERE each.user_id = @user_id;
 
+-- name: ExportHistories :many
+-- Return the histories of a user and their entries, in the form of ExportUser.
+-- py: iterator
+-- py: row ExportedRow
+-- py: column large_values text?[]?
+-- py: column large_columns text[]?
+SELECT
+    json_build_object(
+        'table', 'agentrows_history',
+        'row', CASE
+            WHEN octet_length(each.data) > 100000000
+                THEN to_json(jsonb_populate_record(each, '{"data": null}'::jsonb))
+            ELSE to_json(each)
+        END
+    )::text AS "line!",
+    CASE WHEN octet_length(each.data) > 100000000 THEN '{data}'::text[] END AS large_columns,
+    CASE WHEN octet_length(each.data) > 100000000 THEN ARRAY[each.data] END AS large_values
+FROM agentrows_history AS each
+WHERE each.user_id = @user_id::text
+UNION ALL
+SELECT
+    json_build_object(
+        'table', 'agentrows_history_entry',
+        'row', CASE
+            WHEN octet_length(each.data) > 100000000
+                THEN to_json(jsonb_populate_record(each, '{"data": null}'::jsonb))
+            ELSE to_json(each)
+        END
+    )::text,
+    CASE WHEN octet_length(each.data) > 100000000 THEN '{data}'::text[] END,
+    CASE WHEN octet_length(each.data) > 100000000 THEN ARRAY[each.data] END
+FROM agentrows_history_entry AS each
+WHERE each.user_id = @user_id;
+
 -- name: FindUncoveredTables :many
 -- Return the tables with a column user_id that are not tables of this release.
 --
@@ -424,6 +458,8 @@ WHERE
         'agentrows_push_config',
         'agentrows_transcript',
         'agentrows_transcript_entry',
+        'agentrows_history',
+        'agentrows_history_entry',
         'lg_checkpoint',
         'lg_checkpoint_write',
         'crewai_agent_memory',
@@ -515,6 +551,8 @@ FROM (
 -- py: doc ErasedUser.push_configs others for the user's tasks.
 -- py: doc ErasedUser.transcripts Transcripts of sessions and of their subagents.
 -- py: doc ErasedUser.transcript_entries Entries of these transcripts.
+-- py: doc ErasedUser.histories Histories of conversations of Pydantic AI.
+-- py: doc ErasedUser.history_entries Messages of these histories.
 -- py: doc ErasedUser.uncovered_tables Tables of another release or of the application that have a
 -- py: doc ErasedUser.uncovered_tables column user_id; their rows stay.
 WITH erased_tasks AS (
@@ -623,6 +661,8 @@ SELECT
     0::bigint AS "push_configs!",
     0::bigint AS "transcripts!",
     0::bigint AS "transcript_entries!",
+    0::bigint AS "histories!",
+    0::bigint AS "history_entries!",
     0::bigint AS "memories!",
     0::bigint AS "own_memories!",
     0::bigint AS "store_items!",

@@ -34,6 +34,7 @@ from agentrows.stores.crewai import CrewAIStore
 from agentrows.stores.event_search import EventSearchStore
 from agentrows.stores.events import EventStore
 from agentrows.stores.feedback import FeedbackStore
+from agentrows.stores.histories import HistoryStore
 from agentrows.stores.memory import MemoryStore
 from agentrows.stores.memory_copies import MemoryCopyStore
 from agentrows.stores.push_configs import PushConfigStore
@@ -97,6 +98,7 @@ class Stores(
     MemoryCopyStore,
     ItemStore,
     TranscriptStore,
+    HistoryStore,
     RetentionStore,
     UserStore,
     TableStatsStore,

@@ -6,13 +6,14 @@ import asyncio
 import random
 import time
 from collections import Counter
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
 from agentrows import (
     Aborted,
+    HistoryEntry,
     NewEvent,
     NewStoreItem,
     NewTranscriptEntry,
@@ -75,6 +76,16 @@ transcripts AS (
 entries AS (
     INSERT INTO agentrows_transcript_entry (user_id, transcript_id, position, id, data)
     SELECT 'mira', id, 1, 'old', session_id FROM transcripts
+),
+histories AS (
+    INSERT INTO agentrows_history (
+        user_id, history_id, head_id, branches, revision, data, updated_at, saved_at
+    )
+    SELECT 'mira', id, 'old ' || id, '{}', 'old', '', time, time FROM input
+),
+history_entries AS (
+    INSERT INTO agentrows_history_entry (user_id, id, kind, data)
+    SELECT 'mira', 'old ' || id, 'message', '' FROM input
 )
 INSERT INTO tool (id, server_name, group_kind, deleted_at) SELECT id, 's', 'g', time FROM input
 """
@@ -88,6 +99,7 @@ STORED: Final = {
     "push config": "SELECT substr(task_id, 6) FROM agentrows_push_config",
     "item": "SELECT key FROM agentrows_store_item",
     "transcript": "SELECT data FROM agentrows_transcript_entry WHERE id = 'new'",
+    "history": "SELECT data FROM agentrows_history WHERE revision = 'new'",
     "tool": "SELECT id FROM tool WHERE deleted_at IS NULL",
 }
 ORPHANS: Final = """
@@ -98,6 +110,14 @@ SELECT
     ) + (
         SELECT count(*) FROM agentrows_transcript_entry AS e
         WHERE NOT EXISTS (SELECT FROM agentrows_transcript AS t WHERE t.id = e.transcript_id)
+    ) + (
+        SELECT count(*) FROM agentrows_history AS h
+        WHERE NOT EXISTS (SELECT FROM agentrows_history_entry AS e WHERE e.id = h.head_id)
+    ) + (
+        SELECT count(*) FROM agentrows_history_entry AS e
+        WHERE
+            NOT EXISTS (SELECT FROM agentrows_history AS h WHERE h.head_id = e.id)
+            AND NOT EXISTS (SELECT FROM agentrows_history_entry AS c WHERE c.parent_id = e.id)
     )
 """
 
@@ -154,6 +174,21 @@ async def transcript(client: PostgresClient, key: str) -> None:
     await client.append_transcript(key, [entry], project_key="p", user_id="mira", subpath="a")
 
 
+async def history(client: PostgresClient, key: str) -> None:
+    entry = HistoryEntry(id=f"new {key}", parent_id=f"old {key}", kind="message", data="")
+    saved = await client.save_history(
+        f"fork {key}",
+        user_id="mira",
+        data=key,
+        revision="new",
+        updated_at=datetime.now(UTC),
+        head_id=entry.id,
+        entries=[entry],
+    )
+    if not saved:
+        raise NotFound(key)
+
+
 async def tool(client: PostgresClient, key: str) -> None:
     await client.store_tool(key, server_name="s", group_kind="g")
 
@@ -169,6 +204,7 @@ WRITES: Final[list[tuple[str, Write]]] = [
     ("push config", push_config),
     ("item", item),
     ("transcript", transcript),
+    ("history", history),
     ("tool", tool),
 ]
 

@@ -146,9 +146,11 @@ OWNED: Final = (
     "agentrows_push_config",
     "agentrows_transcript",
     "agentrows_transcript_entry",
+    "agentrows_history",
+    "agentrows_history_entry",
 )
 OF_CHANCE: Final = {
-    *("created_at", "updated_at", "accessed_at", "deleted_at", "expires_at"),
+    *("created_at", "updated_at", "saved_at", "accessed_at", "deleted_at", "expires_at"),
     *("last_event_at", "last_stored", "revision", "token"),
 }
 """Fields with other values in each call."""

@@ -68,7 +68,9 @@ EXCEPT: Final = {
 """Methods that require another version than the others of their store."""
 WITH_EMBEDDINGS: Final = ("memory", "memory copies", "store vectors")
 """Stores that require pgvector."""
-OF_OUR_TRACKS: Final = {"store items", "store vectors", "threads", "thread imports", "transcripts"}
+OF_OUR_TRACKS: Final = {
+    *("histories", "store items", "store vectors", "threads", "thread imports", "transcripts"),
+}
 """Stores with tables of the track agentrows, which `tracks_at` applies from core 6 on."""
 NO_VECTOR: Final = Settings(vector_enabled=False)
 

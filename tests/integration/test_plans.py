@@ -18,6 +18,7 @@ from agentrows.gen import (
     event_search,
     events,
     feedback,
+    histories,
     memory,
     push_configs,
     push_notifications,
@@ -99,6 +100,17 @@ SELECT n, 'u-' || n % 1000, 'p', 's-' || n, '', 1, now() FROM generate_series(1,
 INSERT INTO agentrows_transcript_entry (user_id, transcript_id, position, id, data)
 SELECT 'u-' || n % 1000, n, 1, 'e-' || n, '' FROM generate_series(1, {ROWS}) AS n;
 
+INSERT INTO agentrows_history (
+    user_id, history_id, scope, head_id, branches, revision, data, updated_at
+)
+SELECT 'u-' || n % 1000, 'h-' || n, 'c-' || n % 10, 'he-' || n, '{{}}', 'r', '', now()
+FROM generate_series(1, {ROWS}) AS n;
+
+INSERT INTO agentrows_history_entry (user_id, id, parent_id, kind, data)
+SELECT 'u-' || n % 1000, 'he-' || n, nullif('he-' || n - 1000, 'he-0'), 'message', ''
+FROM generate_series(1, {ROWS}) AS n;
+
+ANALYZE agentrows_history; ANALYZE agentrows_history_entry;
 ANALYZE agentrows_transcript; ANALYZE agentrows_transcript_entry;
 ANALYZE agent; ANALYZE session; ANALYZE event; ANALYZE feedback; ANALYZE memory;
 ANALYZE task; ANALYZE agentrows_task_event; ANALYZE agentrows_push_config;
@@ -243,6 +255,39 @@ STATEMENTS = {
     "prune_targets_of_feedback": (retention.PRUNE_TARGETS_OF_FEEDBACK, "'{1}'"),
     "prune_feedback_targets": (retention.PRUNE_FEEDBACK_TARGETS, "interval '30 days', 1000"),
     "list_push_configs_all_users": (push_configs.LIST_PUSH_CONFIGS_ALL_USERS, "'t-1'"),
+    "find_history": (histories.FIND_HISTORY, "'u-1', 'h-1'"),
+    "list_histories": (histories.LIST_HISTORIES, "'u-1', 10"),
+    "list_histories_in_scope": (histories.LIST_HISTORIES_IN_SCOPE, "'u-1', 'c-1', 10"),
+    "find_history_entry": (histories.FIND_HISTORY_ENTRY, "'u-1', 'he-1'"),
+    "list_history_entries": (histories.LIST_HISTORY_ENTRIES, "'u-1', 'he-1001', 10"),
+    "create_history": (
+        histories.CREATE_HISTORY,
+        "'{e}', '{he-1}', '{k}', '{d}', 'u-1', '{he-1}', 'h', 'c', 'e', '{}', 'r', '', now()",
+    ),
+    "update_history": (
+        histories.UPDATE_HISTORY,
+        """'{e}', '{he-1}', '{k}', '{d}', 'u-1', '{he-1}', 'c', 'e', '{}', 's', '', now(), 'h-1',
+        'r'""",
+    ),
+    "lock_history_entries": (histories.LOCK_HISTORY_ENTRIES, "'u-1', 'h-1'"),
+    "delete_history": (histories.DELETE_HISTORY, "'u-1', 'h-1', 'r'"),
+    "delete_unused_history_entries": (
+        histories.DELETE_UNUSED_HISTORY_ENTRIES,
+        "'u-1', '{he-1}'",
+    ),
+    "list_histories_by_age": (
+        histories.LIST_HISTORIES_BY_AGE,
+        "interval '30 days', 'u-1', 'h-1', 10",
+    ),
+    "count_unused_history_entries": (
+        histories.COUNT_UNUSED_HISTORY_ENTRIES,
+        "'u-1', '{h-1}', interval '30 days', 'u-1', 'h-1'",
+    ),
+    "lock_idle_history_entries": (histories.LOCK_IDLE_HISTORY_ENTRIES, "'u-1', '{h-1}'"),
+    "prune_histories": (
+        histories.PRUNE_HISTORIES,
+        "'u-1', '{h-1}', interval '30 days', '{he-1}'",
+    ),
     "append_transcript": (
         transcripts.APPEND_TRANSCRIPT,
         "'{e-1}', '{x}', 'u-1', 'p', 's-1', ''",

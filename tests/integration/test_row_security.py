@@ -476,7 +476,7 @@ async def test_every_user_table_has_the_same_forced_policy(
         (True, True, "agentrows_owner", "*", True, True)
     }, "add a policy for each new table in a file of the track rls, as its other files do"
     assert len({row["rule"] for row in found if row["relname"] not in LINKS}) == 1
-    assert len(found) == 24, "update this number when a table of users' rows is added"
+    assert len(found) == 26, "update this number when a table of users' rows is added"
 
 
 async def test_policies_follow_the_tables_on_an_empty_database(
@@ -525,13 +525,13 @@ def test_command_line_selects_policy_tracks_by_setting_or_name(
         return done.stdout
 
     assert "rls" not in run("status")
-    assert "rls\t-\t8\t8 pending" in run("status", AGENTROWS_ROW_SECURITY="true")
-    run("goto", "8", "--track", "rls")
-    assert "rls\t8\t8\tcurrent" in run("status", AGENTROWS_ROW_SECURITY="true")
+    assert "rls\t-\t9\t9 pending" in run("status", AGENTROWS_ROW_SECURITY="true")
+    run("goto", "9", "--track", "rls")
+    assert "rls\t9\t9\tcurrent" in run("status", AGENTROWS_ROW_SECURITY="true")
     run("up", AGENTROWS_ROW_SECURITY="true")
-    assert run("version", AGENTROWS_ROW_SECURITY="true").endswith("rls\t8\nrls_vector\t3\n")
+    assert run("version", AGENTROWS_ROW_SECURITY="true").endswith("rls\t9\nrls_vector\t3\n")
     run("down", "1", "--track", "rls_vector")
-    assert run("version", AGENTROWS_ROW_SECURITY="true").endswith("rls\t8\nrls_vector\t2\n")
+    assert run("version", AGENTROWS_ROW_SECURITY="true").endswith("rls\t9\nrls_vector\t2\n")
     server.drop_database(name)
 
 

@@ -40,6 +40,7 @@ UNSCOPED = {
     "CountIdleThreads": {""},
     "CountExpiredTaskEvents": {""},
     "CountEntriesOfTranscripts": {""},
+    "ListHistoriesByAge": {""},
     "ListTranscriptsByAge": {""},
     "LockIdleTranscripts": {""},
     "PruneTranscripts": {""},
@@ -262,6 +263,25 @@ def test_more_than_400_mutants_are_tried() -> None:
             "WITH RECURSIVE s (id, user_id) AS (SELECT id, name FROM agent UNION ALL"
             " SELECT id, user_id FROM s) SELECT * FROM s JOIN event AS e ON e.user_id = s.user_id"
         ),
+        # The owner of a row that the recursion found is a value, and proves nothing.
+        (
+            "WITH RECURSIVE s AS (SELECT user_id, id, parent_id FROM agentrows_history_entry"
+            " WHERE user_id = @user_id AND id = @id UNION ALL SELECT e.user_id, e.id, e.parent_id"
+            " FROM s JOIN agentrows_history_entry AS e ON e.user_id = s.user_id"
+            " AND e.id = s.parent_id) SELECT * FROM s"
+        ),
+        (
+            "WITH RECURSIVE s AS (SELECT id, parent_id FROM agentrows_history_entry"
+            " WHERE user_id = @user_id AND id = @id UNION ALL SELECT e.id, e.parent_id FROM s"
+            " LEFT JOIN agentrows_history_entry AS e ON e.id = s.parent_id"
+            " AND e.user_id = @user_id) SELECT * FROM s"
+        ),
+        (
+            "WITH RECURSIVE s AS (SELECT id FROM agentrows_history_entry WHERE user_id = @user_id"
+            " UNION SELECT e.id FROM s JOIN agentrows_history_entry AS e ON e.parent_id = s.id"
+            " WHERE e.user_id = @user_id) DELETE FROM agentrows_history_entry"
+            " WHERE id IN (SELECT id FROM s)"
+        ),
         (
             "WITH s AS (SELECT id AS user_id FROM agent) SELECT * FROM s JOIN event AS e"
             " ON e.user_id = s.user_id"
@@ -357,6 +377,14 @@ def test_unbound_statement_is_reported(sql: str) -> None:
             "WITH RECURSIVE s AS (SELECT * FROM session WHERE user_id = @user_id UNION ALL"
             " SELECT e.* FROM session AS e JOIN s ON e.id = s.name WHERE e.user_id = @user_id)"
             " SELECT * FROM s JOIN event AS v ON v.user_id = @user_id AND v.session_id = s.id"
+        ),
+        (
+            "WITH RECURSIVE s AS (SELECT id, parent_id FROM agentrows_history_entry"
+            " WHERE user_id = @user_id AND id = @id UNION ALL SELECT e.id, e.parent_id FROM s"
+            " JOIN agentrows_history_entry AS e ON e.id = s.parent_id WHERE e.user_id = @user_id),"
+            " t AS (SELECT id FROM s UNION SELECT e.id FROM t JOIN agentrows_history_entry AS e"
+            " ON e.parent_id = t.id WHERE e.user_id = @user_id) DELETE FROM agentrows_history_entry"
+            " WHERE user_id = @user_id AND id IN (SELECT id FROM t)"
         ),
         (
             "DELETE FROM push_notification WHERE task_id IN"

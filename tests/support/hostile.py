@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from agentrows import (
     UNSET,
     FeedbackIssueType,
+    HistoryEntry,
     ImportedCheckpoint,
     ImportedValue,
     ImportedWrite,
@@ -359,6 +360,7 @@ KINDS: Final[dict[str, Kind]] = {
     "float | None": optional(NUMBER),
     "bool": FLAG,
     "bool | Unset": Kind(lambda value: value is UNSET or FLAG.fits(value), FLAG.corpus, FLAG.more),
+    "datetime": MOMENT,
     "datetime | None": optional(MOMENT),
     "datetime | Unset | None": optional(MOMENT),
     "timedelta": Kind(lambda value: isinstance(value, timedelta), SPANS, st.timedeltas()),
@@ -402,6 +404,7 @@ KINDS: Final[dict[str, Kind]] = {
     "Iterable[NewChannelValue]": batch_kind(NewChannelValue),
     "Iterable[NewThreadWrite]": batch_kind(NewThreadWrite),
     "Iterable[NewTranscriptEntry]": batch_kind(NewTranscriptEntry),
+    "Iterable[HistoryEntry]": batch_kind(HistoryEntry),
     "Iterable[NewStoreItem]": batch_kind(NewStoreItem),
     "Iterable[StoreCondition]": Kind(
         lambda value: (
@@ -471,6 +474,11 @@ BATCHES: Final[dict[str, tuple[str, str, dict[str, str]]]] = {
         "tools",
         "NewTool",
         {"id": "str", "description": "str | None"},
+    ),
+    "save_history": (
+        "entries",
+        "HistoryEntry",
+        {"id": "str", "parent_id": "str | None", "kind": "str", "data": "str"},
     ),
     "append_transcript": ("entries", "NewTranscriptEntry", {"id": "str", "data": "str"}),
     "store_checkpoint_writes": (

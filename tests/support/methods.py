@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import pytest
 
 from agentrows import (
+    HistoryEntry,
     ImportedCheckpoint,
     ImportedValue,
     ImportedWrite,
@@ -34,6 +35,7 @@ MIRA: Final[Arguments] = {"user_id": "mira"}
 THREAD: Final[Arguments] = {"thread_id": "t-1", **MIRA}
 APP: Final[Arguments] = {"app_name": "travel", **MIRA}
 BYTES_THREAD: Final[Arguments] = {"thread_id": "b-t", **MIRA}
+HISTORY: Final[Arguments] = {"history_id": "h-1", **MIRA}
 TRANSCRIPT: Final[Arguments] = {"session_id": "cl-1", "project_key": "p", **MIRA}
 SERVER: Final[Arguments] = {"server_name": "maps", "group_kind": "MCP"}
 WRITE: Final = NewCheckpointWrite(idx=0, channel="answer", value_type="json", value="eyI=")
@@ -318,6 +320,22 @@ METHODS: Final[dict[str, dict[str, Arguments]]] = {
         },
         "delete_transcripts": TRANSCRIPT,
     },
+    "histories": {
+        "save_history": {
+            "data": "{}",
+            "revision": "r-1",
+            "updated_at": datetime(2026, 1, 1, tzinfo=UTC),
+            "head_id": "he-1",
+            "scope": "work",
+            "entries": [HistoryEntry(id="he-1", parent_id=None, kind="message", data="{}")],
+            **HISTORY,
+        },
+        "find_history": HISTORY,
+        "list_histories": {"scope": "work", **MIRA},
+        "find_history_entry": {"id": "he-1", **MIRA},
+        "list_history_entries": {"head_id": "he-1", **MIRA},
+        "delete_history": {"revision": "r-1", **HISTORY},
+    },
     "memory copies": {
         "copy_memories": {"to_model": "plane", "dry_run": True},
     },
@@ -338,6 +356,7 @@ TEXTS: Final = frozenset(
         "key",
         "memory_data",
         "namespace",
+        "scope",
         "state_data",
         "summary",
         "task_description",

@@ -103,6 +103,8 @@ WITHOUT_PAGES: Final = {
     "list_channel_history": "the ancestors of one checkpoint",
     "list_checkpoint_digests": "compares a batch of an import",
     "list_checkpoints": "its position is the id of a checkpoint, which LangGraph passes",
+    "list_histories": "Pydantic AI lists conversations by a limit alone",
+    "list_history_entries": "the messages before one",
     "list_push_configs": "the webhooks of one task",
     "list_push_configs_all_users": "the webhooks of one task",
     "list_store_items": "items by their keys",

@@ -38,6 +38,8 @@ __all__ = [
     "ExportedRow",
     "Feedback",
     "FeedbackSummary",
+    "History",
+    "HistoryEntry",
     "IdleSession",
     "IdleThread",
     "ImportedCheckpoint",
@@ -45,6 +47,7 @@ __all__ = [
     "ImportedWrite",
     "LastOfBatch",
     "ListedCrewThread",
+    "ListedHistory",
     "ListedPushConfig",
     "ListedPushNotification",
     "ListedSession",
@@ -425,6 +428,7 @@ class AccessScope(BaseModel):
     has_own_memories: bool
     has_task_events: bool
     has_transcripts: bool
+    has_histories: bool
     has_memory: bool
     has_vector_track: bool = Field(
         description="Whether the table `memory` is that of the track vector.",
@@ -676,6 +680,8 @@ class ErasedUser(BaseModel):
     )
     transcripts: int = Field(description="Transcripts of sessions and of their subagents.")
     transcript_entries: int = Field(description="Entries of these transcripts.")
+    histories: int = Field(description="Histories of conversations of Pydantic AI.")
+    history_entries: int = Field(description="Messages of these histories.")
     memories: int
     own_memories: int = Field(description="Memories in agentrows_memory, of every model.")
     store_items: int = Field(description="JSON documents by namespace and key.")
@@ -751,6 +757,39 @@ class FeedbackSummary(BaseModel):
     factual: int
     incomplete: int
     tool: int
+
+
+class History(BaseModel):
+    """A history, without its messages."""
+
+    history_id: str = Field(
+        description="Chosen by the application; unique among the histories of a user.",
+    )
+    scope: str | None = Field(
+        description="A group of histories, such as a channel; NULL without one.",
+    )
+    head_id: str | None = Field(description="The last entry of the history; NULL without messages.")
+    branches: list[str] = Field(
+        description="The last entries of the branches that it left, oldest first.",
+    )
+    revision: str = Field(
+        description="Chosen by the application for each save; a save replaces one revision.",
+    )
+    data: str = Field(description="The record in the form of the application.")
+    updated_at: dt.datetime = Field(
+        description="When it was saved, by the clock of the application.",
+    )
+
+
+class HistoryEntry(BaseModel):
+    """A message of a history."""
+
+    id: str = Field(description="Chosen by the application; unique among the entries of a user.")
+    parent_id: str | None = Field(
+        description="The entry before this one; NULL for the first one of a history.",
+    )
+    kind: str = Field(description="The kind of the content, such as message.")
+    data: str = Field(description="The message in the form of the application.")
 
 
 class IdleSession(BaseModel):
@@ -862,6 +901,16 @@ class ListedCrewThread(BaseModel):
         description="The thread of the crew, usually the id of a session of the user.",
     )
     number_of_rows: int
+    is_idle: bool
+
+
+class ListedHistory(BaseModel):
+    """A history, and whether it can be removed."""
+
+    user_id: str = Field(description="The owner of the history.")
+    history_id: str = Field(
+        description="Chosen by the application; unique among the histories of a user.",
+    )
     is_idle: bool
 
 

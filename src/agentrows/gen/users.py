@@ -25,6 +25,7 @@ __all__ = [
     "EXPORT_CHECKPOINTS",
     "EXPORT_FEEDBACK_KEYS",
     "EXPORT_FEEDBACK_TARGETS",
+    "EXPORT_HISTORIES",
     "EXPORT_MEMORIES",
     "EXPORT_OWN_MEMORIES",
     "EXPORT_PUSH_CONFIGS",
@@ -58,6 +59,7 @@ __all__ = [
     "export_checkpoints",
     "export_feedback_keys",
     "export_feedback_targets",
+    "export_histories",
     "export_memories",
     "export_own_memories",
     "export_push_configs",
@@ -72,6 +74,7 @@ __all__ = [
     "iter_export_checkpoints",
     "iter_export_feedback_keys",
     "iter_export_feedback_targets",
+    "iter_export_histories",
     "iter_export_memories",
     "iter_export_own_memories",
     "iter_export_push_configs",
@@ -652,6 +655,53 @@ async def iter_export_transcripts(
         yield _read_exported_row(row)
 
 
+EXPORT_HISTORIES: Final = """-- name: ExportHistories :many
+SELECT
+    json_build_object(
+        'table', 'agentrows_history',
+        'row', CASE
+            WHEN octet_length(each.data) > 100000000
+                THEN to_json(jsonb_populate_record(each, '{"data": null}'::jsonb))
+            ELSE to_json(each)
+        END
+    )::text AS "line!",
+    CASE WHEN octet_length(each.data) > 100000000 THEN '{data}'::text[] END AS large_columns,
+    CASE WHEN octet_length(each.data) > 100000000 THEN ARRAY[each.data] END AS large_values
+FROM agentrows_history AS each
+WHERE each.user_id = $1::text
+UNION ALL
+SELECT
+    json_build_object(
+        'table', 'agentrows_history_entry',
+        'row', CASE
+            WHEN octet_length(each.data) > 100000000
+                THEN to_json(jsonb_populate_record(each, '{"data": null}'::jsonb))
+            ELSE to_json(each)
+        END
+    )::text,
+    CASE WHEN octet_length(each.data) > 100000000 THEN '{data}'::text[] END,
+    CASE WHEN octet_length(each.data) > 100000000 THEN ARRAY[each.data] END
+FROM agentrows_history_entry AS each
+WHERE each.user_id = $1"""
+
+
+async def export_histories(db: DBTX, /, *, user_id: str) -> list[models.ExportedRow]:
+    """Return the histories of a user and their entries, in the form of ExportUser."""
+    rows = await db.fetch(EXPORT_HISTORIES, user_id)
+    return [_read_exported_row(row) for row in rows]
+
+
+async def iter_export_histories(
+    db: CursorDBTX,
+    /,
+    *,
+    user_id: str,
+) -> AsyncIterator[models.ExportedRow]:
+    """Like export_histories, one row at a time over a cursor; needs a transaction."""
+    async for row in db.cursor(EXPORT_HISTORIES, user_id):
+        yield _read_exported_row(row)
+
+
 FIND_UNCOVERED_TABLES: Final = """-- name: FindUncoveredTables :many
 SELECT c.relname::text AS "name!"
 FROM pg_catalog.pg_class AS c
@@ -681,6 +731,8 @@ WHERE
         'agentrows_push_config',
         'agentrows_transcript',
         'agentrows_transcript_entry',
+        'agentrows_history',
+        'agentrows_history_entry',
         'lg_checkpoint',
         'lg_checkpoint_write',
         'crewai_agent_memory',
@@ -896,6 +948,8 @@ SELECT
     0::bigint AS "push_configs!",
     0::bigint AS "transcripts!",
     0::bigint AS "transcript_entries!",
+    0::bigint AS "histories!",
+    0::bigint AS "history_entries!",
     0::bigint AS "memories!",
     0::bigint AS "own_memories!",
     0::bigint AS "store_items!",
@@ -926,6 +980,8 @@ _read_erased_user: Final = reader(
         "push_configs",
         "transcripts",
         "transcript_entries",
+        "histories",
+        "history_entries",
         "memories",
         "own_memories",
         "store_items",

@@ -39,6 +39,7 @@ OWN_MEMORIES: Final = Requirement("agentrows_vector", 5)
 THREADS: Final = Requirement("agentrows", 19)
 TASK_VERSIONS: Final = Requirement("agentrows", 23)
 TRANSCRIPTS: Final = Requirement("agentrows", 35)
+HISTORIES: Final = Requirement("agentrows", 36)
 VECTORS: Final = Requirement("vector", 1)
 ROW_SECURITY: Final = Requirement("rls", 1)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 from agentrows.errors import ConfigError, SchemaBehind
+from agentrows.stores import _history_retention as histories
 from agentrows.stores import _session_retention as parents
 from agentrows.stores import _table_retention as tables_of
 from agentrows.stores import _transcript_retention as transcripts
@@ -13,6 +14,7 @@ from agentrows.stores import _unowned_retention as unowned
 from agentrows.stores._requirements import (
     FEEDBACK_KEYS,
     FEEDBACK_TARGETS,
+    HISTORIES,
     OWN_MEMORIES,
     STORE_ITEMS,
     TASK_OWNERS,
@@ -49,6 +51,7 @@ PruneTable: TypeAlias = Literal[
     "agentrows_memory",
     "agentrows_store_item",
     "agentrows_transcript",
+    "agentrows_history",
     "agent",
     "tool",
     "toolserver",
@@ -153,6 +156,13 @@ RULES: Final = (
         _always(transcripts.idle_transcripts),
         (TRANSCRIPTS,),
         lambda access: access.has_transcripts,
+        FIRST_PARENTS,
+    ),
+    Rule(
+        "agentrows_history",
+        _always(histories.idle_histories),
+        (HISTORIES,),
+        lambda access: access.has_histories,
         FIRST_PARENTS,
     ),
     Rule("agent", _always(tables_of.deleted_agents)),

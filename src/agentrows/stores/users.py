@@ -7,6 +7,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from agentrows.gen import histories as history_queries
 from agentrows.gen import transcripts as transcript_queries
 from agentrows.gen import users as queries
 from agentrows.gen.database import read_access_scope as read_access
@@ -70,9 +71,8 @@ class UserStore:
                 yield _format_line(row)
             async for line in _export_optional_tables(cursor, access, user_id):
                 yield line
-            if access.has_transcripts:
-                async for row in queries.iter_export_transcripts(cursor, user_id=user_id):
-                    yield _format_line(row)
+            async for row in _export_entries(cursor, access, user_id):
+                yield _format_line(row)
             if _has_memories(scope, access):
                 async for row in queries.iter_export_memories(cursor, user_id=user_id):
                     yield _format_line(row)
@@ -129,6 +129,8 @@ class UserStore:
             optional = await _erase_optional_tables(scope, access, user_id)
             if access.has_transcripts:
                 optional |= await _erase_transcripts(scope, user_id)
+            if access.has_histories:
+                optional |= await _erase_histories(scope, user_id)
         return erased.model_copy(
             update={**optional, "push_configs": configs, "uncovered_tables": uncovered}
         )
@@ -160,6 +162,20 @@ async def _export_optional_tables(
         if has_table:
             async for line in export(cursor, user_id=user_id):
                 yield line
+
+
+async def _export_entries(
+    cursor: _SmallBatchCursor, access: AccessScope, user_id: str
+) -> AsyncGenerator[ExportedRow]:
+    """Stream a user's transcripts and histories, and their entries."""
+    exports = (
+        (access.has_transcripts, queries.iter_export_transcripts),
+        (access.has_histories, queries.iter_export_histories),
+    )
+    for has_table, export in exports:
+        if has_table:
+            async for row in export(cursor, user_id=user_id):
+                yield row
 
 
 async def _erase_optional_tables(
@@ -199,6 +215,13 @@ async def _erase_transcripts(scope: Executor, user_id: str) -> dict[str, int]:
     ids = await queries.lock_transcripts_of_user(scope, user_id=user_id)
     gone = await transcript_queries.delete_transcripts(scope, user_id=user_id, id=ids)
     return {"transcripts": gone.transcripts, "transcript_entries": gone.entries}
+
+
+async def _erase_histories(scope: Executor, user_id: str) -> dict[str, int]:
+    locked = await history_queries.lock_history_entries_of_user(scope, user_id=user_id)
+    histories = await history_queries.delete_histories_of_user(scope, user_id=user_id)
+    entries = await history_queries.delete_unused_history_entries(scope, user_id=user_id, id=locked)
+    return {"histories": histories, "history_entries": entries}
 
 
 async def _find_uncovered_tables(db: Executor, access: AccessScope, method: str) -> list[str]:

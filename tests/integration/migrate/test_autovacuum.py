@@ -31,6 +31,7 @@ async def test_tables_that_grow_have_thresholds_of_their_own(
 
     assert await read_tables(db) == [
         "agentrows_checkpoint_blob",
+        "agentrows_history_entry",
         "agentrows_memory",
         "agentrows_session_state",
         "agentrows_store_item",

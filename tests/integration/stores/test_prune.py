@@ -114,6 +114,17 @@ INSERT INTO agentrows_transcript (
 INSERT INTO agentrows_transcript_entry (user_id, transcript_id, position, id, data) VALUES
 ('mira', 1, 1, 'a', ''), ('mira', 1, 2, 'b', ''), ('mira', 2, 1, 'a', ''), ('mira', 3, 1, 'a', '');
 
+INSERT INTO agentrows_history (
+    user_id, history_id, head_id, branches, revision, data, updated_at, saved_at
+) VALUES
+('mira', 'old', 'c', '{{x}}', 'r', '', now(), {time}),
+('mira', 'old fork', 'd', '{{}}', 'r', '', now(), {time}),
+('mira', 'empty', NULL, '{{}}', 'r', '', now(), {time}),
+('mira', 'live', 'e', '{{}}', 'r', '', {time}, now());
+INSERT INTO agentrows_history_entry (user_id, id, parent_id, kind, data) VALUES
+('mira', 'a', NULL, '', ''), ('mira', 'b', 'a', '', ''), ('mira', 'c', 'b', '', ''),
+('mira', 'x', 'a', '', ''), ('mira', 'd', 'b', '', ''), ('mira', 'e', 'a', '', '');
+
 INSERT INTO agent (id, type, deleted_at) VALUES ('a', '', NULL), ('b', '', {time});
 INSERT INTO tool (id, server_name, group_kind, deleted_at)
 VALUES ('a', 's', 'g', NULL), ('b', 's', 'g', {time});
@@ -138,6 +149,8 @@ REMOVED: Final = {
     "agentrows_store_item": 1,
     "agentrows_transcript": 2,
     "agentrows_transcript_entry": 3,
+    "agentrows_history": 3,
+    "agentrows_history_entry": 4,
     "agent": 1,
     "tool": 1,
     "toolserver": 1,
@@ -274,6 +287,7 @@ LOCKS: Final = {
     "agentrows_memory": "agentrows_memory",
     "agentrows_store_item": "agentrows_store_item",
     "agentrows_transcript": "agentrows_transcript",
+    "agentrows_history": "agentrows_history",
     "agent": "agent",
     "tool": "tool",
     "toolserver": "toolserver",
@@ -495,7 +509,7 @@ async def test_kagents_tables_alone_are_pruned_with_a_note_of_the_others(databas
         == set(dry.skipped)
         == {
             *("lg_checkpoint", "event", "agentrows_task_event", "agentrows_push_config"),
-            *("agentrows_feedback_target", "agentrows_transcript"),
+            *("agentrows_feedback_target", "agentrows_transcript", "agentrows_history"),
             *("agentrows_feedback_key", "memory", "agentrows_memory", "agentrows_store_item"),
         }
     )

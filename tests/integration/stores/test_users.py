@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections import Counter
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
@@ -14,6 +14,7 @@ import pytest
 
 from agentrows import (
     Aborted,
+    HistoryEntry,
     InvalidValue,
     NewChannelValue,
     NewCheckpointWrite,
@@ -63,6 +64,8 @@ COUNTED_AS: Final[Mapping[str, str]] = {
     "agentrows_store_vector": "store_vectors",
     "agentrows_transcript": "transcripts",
     "agentrows_transcript_entry": "transcript_entries",
+    "agentrows_history": "histories",
+    "agentrows_history_entry": "history_entries",
 }
 """A table of users' rows, and the field of ErasedUser that counts them."""
 TABLES_AND_COLUMNS: Final = """
@@ -162,6 +165,15 @@ async def fill(client: PostgresClient, user: str) -> None:
         )
         await client.append_transcript(
             thread, [NewTranscriptEntry(id=id_, data=user)], project_key="p", user_id=user
+        )
+        await client.save_history(
+            thread,
+            user_id=user,
+            data=user,
+            revision="r",
+            updated_at=datetime.now(UTC),
+            head_id=id_,
+            entries=[HistoryEntry(id=id_, parent_id=None, kind="message", data=user)],
         )
     await client.delete_push_notification(f"2-{user}", task_id=f"2-{user}", user_id=user)
     await client.delete_task(f"2-{user}", user_id=user)
