@@ -11,7 +11,7 @@ BENCH_LOCK := .ci/requirements-bench.txt
 # Frameworks with adapters, by environment: .venv-integrations-langgraph and .venv-integrations-agents.
 FAMILIES := langgraph agents
 ADAPTERS_langgraph := langgraph
-ADAPTERS_agents := adk openai_agents a2a claude
+ADAPTERS_agents := adk openai_agents a2a claude pydantic_ai
 ADAPTER_TESTS = -q -n auto --dist loadfile -c tests/integrations.ini \
 	$(wildcard tests/integrations/common $(ADAPTERS_$*:%=tests/integrations/%))
 INTEGRATIONS_VENV = .venv-integrations-$*
@@ -22,7 +22,8 @@ RESOLVE := uv pip compile pyproject.toml \
 # Each environment names its extras, so that no framework becomes a development dependency.
 EXTRAS := --extra codegen --extra embedded --extra uvloop
 EXTRAS_langgraph := --extra embedded --extra langgraph
-EXTRAS_agents := --extra a2a --extra adk --extra claude --extra embedded --extra openai-agents
+EXTRAS_agents := --extra a2a --extra adk --extra claude --extra embedded --extra openai-agents \
+	--extra pydantic-ai
 # Python 3.10 and older have to be able to run this line.
 CHECK_PYTHON := 'import sys; v = sys.version_info; \
 	sys.exit(v < (3, 11) and "Python 3.11 or later is needed, this is %d.%d; name one: make PYTHON=python3.11" % v[:2])'

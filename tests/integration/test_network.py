@@ -60,7 +60,8 @@ def server() -> Iterator[OwnServer]:
 
 
 ADAPTERS: Final = tuple(
-    f"agentrows.{name}" for name in ("a2a", "adk", "claude", "langgraph", "openai_agents")
+    f"agentrows.{name}"
+    for name in ("a2a", "adk", "claude", "langgraph", "openai_agents", "pydantic_ai")
 )
 
 

@@ -42,6 +42,7 @@ MAY_IMPORT = {
     "named_objects": {"errors"},
     "openai_agents": {"agentrows", "bridge", "lazy_client", "validation"},
     "owned_client": {"bridge", "client", "errors", "lazy_client", "validation"},
+    "pydantic_ai": {"agentrows", "errors", "lazy_client", "owned_client", "validation"},
     "roles": {"errors", "migrate"},
     "startup": {"config", "db", "errors", "gen", "migrate", "stores", "validation"},
     "stores": {"db", "errors", "gen", "validation"},
@@ -116,6 +117,7 @@ ADAPTERS = {
     "claude_agent_sdk": "claude",
     "langchain_core": "langgraph",
     "langgraph": "langgraph",
+    "pydantic_ai": "pydantic_ai",
 }
 # A part → libraries that it must not import.
 FORBIDDEN_LIBRARIES = {
@@ -128,6 +130,7 @@ FORBIDDEN_LIBRARIES = {
     "owned_client": {"asyncpg"},
     "langgraph": {"asyncpg"},
     "openai_agents": {"asyncpg"},
+    "pydantic_ai": {"asyncpg"},
     "sqlc_gen_asyncpg": {"agentrows", "asyncpg"},
 }
 

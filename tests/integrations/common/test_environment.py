@@ -8,7 +8,7 @@ from typing import Final
 
 FRAMEWORKS: Final = {
     *("a2a", "agents", "claude_agent_sdk", "google.adk"),
-    *("langchain_core", "langgraph"),
+    *("langchain_core", "langgraph", "pydantic_ai"),
 }
 
 
@@ -39,5 +39,5 @@ def test_frameworks_of_this_environment_are_importable() -> None:
 
     assert done.stdout.split() in (
         ["langchain_core", "langgraph"],
-        ["a2a", "agents", "claude_agent_sdk", "google.adk"],
+        ["a2a", "agents", "claude_agent_sdk", "google.adk", "pydantic_ai"],
     )

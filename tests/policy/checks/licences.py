@@ -25,7 +25,7 @@ ROOT: Final = Path(__file__).parents[3]
 LOCK: Final = ROOT / ".ci" / "requirements-dev.txt"
 PINNED: Final = re.compile(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)(?: ; ([^\\]+))?", re.MULTILINE)
 # The extras that need a framework, which only the environments of `make integrations` contain.
-ADAPTERS: Final = ("a2a", "adk", "claude", "langgraph", "openai-agents")
+ADAPTERS: Final = ("a2a", "adk", "claude", "langgraph", "openai-agents", "pydantic-ai")
 CLASSIFIERS: Final = {
     "Apache Software License": "Apache-2.0",
     "BSD License": "BSD",
