@@ -234,6 +234,22 @@ async def test_notified_events_reach_tails_through_and_beside_the_pooler(
             await tail.aclose()
 
 
+async def test_doctor_leaves_no_setting_on_the_process_of_a_pooler(
+    migrated: str, server: Server
+) -> None:
+    folder = Path(server.postgres.pgdata)
+    ignored = "ignore_startup_parameters = client_connection_check_interval, tcp_user_timeout"
+    ignored += ", tcp_keepalives_idle, tcp_keepalives_interval, tcp_keepalives_count\n"
+    with pgbouncer(folder, 5432, "postgres", pool_size=1, more=ignored) as port:
+        dsn = through(port, migrated)
+        assert (await Migrator(dsn, migrate.builtin_tracks()).doctor()).is_healthy
+        connection = await asyncpg.connect(dsn, statement_cache_size=0)
+        try:
+            assert await connection.fetchval("SHOW lock_timeout") == "0"
+        finally:
+            await connection.close()
+
+
 async def test_schema_is_verified_but_not_migrated_through_pooler(
     migrated: str, database: str, pooled: Pooled
 ) -> None:

@@ -133,7 +133,7 @@ class Checkup:
 
 
 async def check_tracks(db: asyncpg.Connection, loaded: Sequence[LoadedTrack]) -> Checkup:
-    """Check every track; a problem is in the result and raises no error."""
+    """Check every track in the caller's transaction; a problem is in the result, not raised."""
     session = await server.read_session(db)
     names_per_track = resolve_table_names([known.track for known in loaded], session)
     # A role that cannot read a tracking table gets a problem of the track, and the other checks.
@@ -153,7 +153,7 @@ async def check_tracks(db: asyncpg.Connection, loaded: Sequence[LoadedTrack]) ->
         else checkup
         for checkup, names in zip(checkups, names_per_track, strict=True)
     ]
-    checks = _DatabaseChecks()
+    checks = _DatabaseChecks(db)
     invalid = await checks.read("INVALID index", index_catalog.find_invalid_in_schemas(db, schemas))
     unindexed = await checks.read("memory index", find_unindexed_memories(db))
     return Checkup(
@@ -172,12 +172,14 @@ async def check_tracks(db: asyncpg.Connection, loaded: Sequence[LoadedTrack]) ->
 class _DatabaseChecks:
     """Checks that are independent of each other: an error of the server ends only one."""
 
+    db: asyncpg.Connection
     refused: list[RefusedCheck] = field(default_factory=list[RefusedCheck])
 
     async def read(self, check: str, rows: Awaitable[Sequence[T]]) -> tuple[T, ...]:
         """Return the rows of a check; none, and a `RefusedCheck`, if the server raises an error."""
         try:
-            return tuple(await rows)
+            async with self.db.transaction():
+                return tuple(await rows)
         except REFUSED as error:
             self.refused.append(RefusedCheck(check, server_message(error)))
             return ()

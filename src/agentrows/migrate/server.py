@@ -87,7 +87,7 @@ _EXTENSION: Final = """
 """
 
 
-LIMIT_LOCK_WAITS: Final = "SELECT set_config('lock_timeout', '2s', false)"
+LIMIT_LOCK_WAITS: Final = "SELECT set_config('lock_timeout', '2s', true)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ def quote(name: str) -> str:
 
 
 async def limit_lock_waits(db: Connection) -> None:
-    """Let each statement of the session wait at most 2 s for a locked table."""
+    """Let each statement of the transaction wait at most 2 s for a locked table."""
     await db.execute(LIMIT_LOCK_WAITS)
 
 
