@@ -20,6 +20,7 @@ _BASE_TYPES: Final = {
     r"^jsonb$": "json",
     r"^timestamp(?:\(\d\))? ": "timestamp ",
 }
+_INTEGERS: Final = ("smallint", "integer", "bigint")
 SERIAL: Final = "DEFAULT SERIAL"
 
 
@@ -60,6 +61,14 @@ def parse_column(definition: str) -> Column:
     return Column(
         match["type"], match["collation"], match["not_null"] is not None, match["default"]
     )
+
+
+def is_narrower(definition: str, expected: str) -> bool:
+    """Return whether a column has a smaller integer type than the expected definition."""
+    types = [parse_column(text).type for text in (definition, expected)]
+    if not set(types) <= set(_INTEGERS):
+        return False
+    return _INTEGERS.index(types[0]) < _INTEGERS.index(types[1])
 
 
 def force_command(track: str, version: int) -> str:

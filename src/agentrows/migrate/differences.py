@@ -16,6 +16,7 @@ from agentrows.migrate.cures import (
     drop_index,
     drop_policy,
     force_command,
+    is_narrower,
     parse_column,
     repair_statement,
 )
@@ -160,8 +161,9 @@ def compare(
 ) -> Differences:
     """Compare the objects of a built-in track with those of its schema.
 
-    Of a track that a newer release has migrated, only tables and columns are compared, because the
-    files of that release may change the others, and `up` creates none of them. The objects of a
+    Of a track that a newer release has migrated, only missing tables and columns are listed, and
+    columns of a smaller integer type, because the files of that release may change the others, and
+    `up` creates none of them. The objects of a
     missing table are not listed, nor those of the tables in `dropped`. A permissive policy that no
     file creates is listed, because rows that it accepts are visible to every user.
     """
@@ -171,7 +173,7 @@ def compare(
     rebuilt: set[int] = set()
     for key, wanted in sorted(expected.items(), key=_order):
         actual = stored.get(key)
-        if is_ahead and (key.kind not in ("table", "column") or actual is not None):
+        if is_ahead and not _is_compared_ahead(wanted, actual):
             continue
         if (actual.definition if actual else None) in wanted.accepted and (
             actual is None or actual.is_valid
@@ -183,6 +185,13 @@ def compare(
             found.append(comparison.describe(wanted, actual))
     found += [] if is_ahead else comparison.open_policies()
     return Differences(tuple(found), frozenset(rebuilt))
+
+
+def _is_compared_ahead(wanted: ExpectedObject, actual: StoredObject | None) -> bool:
+    """Return whether an object is compared of a track that a newer release has migrated."""
+    if actual is None:
+        return wanted.key.kind in ("table", "column")
+    return wanted.key.kind == "column" and is_narrower(actual.definition, wanted.definition)
 
 
 def _order(item: tuple[ObjectKey, ExpectedObject]) -> tuple[int, int, ObjectKey]:
