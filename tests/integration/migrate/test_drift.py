@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from agentrows import PostgresClient, SchemaBehind
+from agentrows import InvalidValue, NewThreadWrite, PostgresClient, SchemaBehind
 from agentrows.migrate import Migrator, builtin_tracks, status_on
 from agentrows.migrate.cures import UP
 from agentrows.migrate.track import load_all
@@ -551,11 +551,45 @@ async def test_database_that_kagent_migrated_has_no_difference(
     assert str(narrow) == (
         "column write_idx of lg_checkpoint_write is integer NOT NULL, expected bigint NOT NULL"
     )
-    assert not narrow.is_needed, "methods other than store_checkpoint_writes work"
+    assert not narrow.is_needed, "methods that store no write of a checkpoint work"
     await kagent_made.execute(narrow.cure)
     await healthy(database)
     await Migrator(database, TRACKS).up()
     await healthy(database)
+
+
+async def test_write_of_a_checkpoint_needs_the_cure_of_the_integer_of_kagent(
+    database: str, kagent_made: asyncpg.Connection
+) -> None:
+    """The rows that the saver of LangGraph stores with each step of a graph."""
+    await golang_migrate(kagent_made, CORE, 7)
+    await golang_migrate(kagent_made, VECTOR, 3)
+    migrator = Migrator(database, TRACKS)
+    await migrator.up()
+    await kagent_made.execute(
+        "INSERT INTO lg_checkpoint_write (user_id, thread_id, checkpoint_id, write_idx, value,"
+        " value_type, channel, task_id) VALUES ('mira', 'of-kagent', 'c-1', 0, '', 'm', 'c', 't')"
+    )
+
+    async with PostgresClient.open(database) as client:
+
+        async def store() -> None:
+            write = NewThreadWrite(idx=0, channel="messages", type="msgpack", value=b"x")
+            await client.store_thread_writes(
+                "t-1", user_id="mira", checkpoint_id="c-1", task_id="task-1", writes=[write]
+            )
+
+        with pytest.raises(InvalidValue, match="integer out of range"):
+            await store()
+        checkup = await migrator.doctor()
+        [narrow] = [each for track in checkup.tracks for each in track.differences]
+        await kagent_made.execute(narrow.cure)
+        await store()
+    rows = await kagent_made.fetch("SELECT thread_id, write_idx FROM lg_checkpoint_write")
+    indexes = {row["thread_id"]: row["write_idx"] for row in rows}
+    assert indexes.pop("of-kagent") == 0
+    assert indexes.pop("t-1") >= 1 << 31
+    assert not indexes
 
 
 async def test_database_of_kagent_at_core_13_is_served(
