@@ -148,17 +148,22 @@ def dropped_containers(file: File) -> tuple[tuple[str, str], ...]:
     )
 
 
-def emptied_tables(file: File) -> tuple[str, ...]:
-    """Return the tables of which a file deletes rows (DELETE, TRUNCATE), as it writes them."""
-    tables: list[str] = []
+def emptied_tables(file: File) -> tuple[tuple[str, bool], ...]:
+    """Return the tables of which a file deletes rows (DELETE, TRUNCATE), as it writes them.
+
+    Each has True if TRUNCATE … CASCADE empties it, and with it the tables that reference it.
+    """
+    tables: list[tuple[str, bool]] = []
     for words in _statements(file.sql):
         if words[:1] == ["truncate"]:
             stops = ("restart", "continue", "cascade", "restrict")
             last = min((words.index(word) for word in stops if word in words), default=None)
-            tables += [word for word in words[1:last] if word not in ("table", "only")]
+            names = [word for word in words[1:last] if word not in ("table", "only")]
+            tables += [(name, "cascade" in words) for name in names]
         for number, word in enumerate(words[:-1]):
             if word == "delete" and words[number + 1] == "from":
-                tables += [name for name in words[number + 2 : number + 4] if name != "only"][:1]
+                names = [name for name in words[number + 2 : number + 4] if name != "only"]
+                tables += [(name, False) for name in names[:1]]
     return tuple(dict.fromkeys(tables))
 
 

@@ -48,8 +48,8 @@ async def find_losses(
     """Return the tables with rows, and their columns, that a downgrade drops, in its order.
 
     The target is a version, or without one `count` versions below the applied one. Tables of which
-    the files delete rows are included, and what DROP SCHEMA, EXTENSION, TYPE and DOMAIN drop with
-    CASCADE.
+    the files delete rows are included, with those that TRUNCATE … CASCADE empties besides, and what
+    DROP SCHEMA, EXTENSION, TYPE and DOMAIN drop with CASCADE.
 
     It is read from the text of the files: statements in a DO block are not recognized. Views and
     materialized views have no rows of their own; a new type of a column keeps the rows.
@@ -77,12 +77,17 @@ async def _find_targets(
     """Return the schema, table and column of each target of a file, and whether the table stays."""
     home = state.table_names.schema
     written = [(name, column, False) for name, column in dropped_objects(file)]
-    written += [(name, None, True) for name in emptied_tables(file)]
+    written += [(name, None, True) for name, _ in emptied_tables(file)]
     targets = [
         (schema or home, table, column, is_kept)
         for name, column, is_kept in written
         for schema, table in [split_table_name(name)]
     ]
+    for name, is_cascade in emptied_tables(file):
+        schema, table = split_table_name(name)
+        if is_cascade:
+            referencing = await relations.find_referencing(db, schema or home, table)
+            targets += [(*row, None, True) for row in referencing]
     for kind, name in dropped_containers(file):
         schema, part = split_table_name(name)
         targets += [

@@ -123,6 +123,33 @@ _COLUMNS_OF_TYPES: Final = """
 """
 
 
+# The tables with a foreign key to a table or to its partitions, those with one to them, and so on.
+_REFERENCING: Final = """
+    WITH RECURSIVE emptied (oid) AS (
+        SELECT to_regclass($1)::oid
+        UNION
+        SELECT next.oid
+        FROM emptied
+        CROSS JOIN LATERAL (
+            SELECT conrelid FROM pg_catalog.pg_constraint
+            WHERE contype = 'f' AND confrelid = emptied.oid
+            UNION ALL
+            SELECT inhrelid FROM pg_catalog.pg_inherits WHERE inhparent = emptied.oid
+        ) AS next (oid)
+    )
+    SELECT namespace.nspname, class.relname
+    FROM emptied
+    JOIN pg_catalog.pg_class AS class ON class.oid = emptied.oid
+    JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = class.relnamespace
+    WHERE emptied.oid <> to_regclass($1)
+        AND NOT EXISTS (
+            SELECT FROM pg_catalog.pg_inherits
+            WHERE inhrelid = emptied.oid AND inhparent IN (SELECT oid FROM emptied)
+        )
+    ORDER BY 1, 2
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class OrmTables:
     """Properties of the tables that an ORM made before the first migration."""
@@ -169,6 +196,12 @@ async def find_contents(
     rows = await db.fetch(_TABLES_OF_SCHEMA, name) if kind == "schema" else []
     rows = [*rows, *await db.fetch(_COLUMNS_OF_TYPES, kind, schema, name)]
     return [(row[0], row[1], row[2]) for row in rows]
+
+
+async def find_referencing(db: Connection, schema: str, table: str) -> list[tuple[str, str]]:
+    """Return the schema and name of each table that TRUNCATE … CASCADE empties with a table."""
+    rows = await db.fetch(_REFERENCING, f"{quote(schema)}.{quote(table)}")
+    return [(row[0], row[1]) for row in rows]
 
 
 async def find_not_owned(

@@ -594,14 +594,21 @@ def test_losses_are_those_of_tables_with_rows(database: str, tmp_path: Path) -> 
     ]
 
 
+REFERENCING: Final = {("child", None), ("shop.grandchild", None), ("branch", None)}
+"""The tables with rows that reference the table parent, directly or not."""
 DOWN_LOSSES: Final = (
-    ("DROP SCHEMA IF EXISTS shop CASCADE", {("shop.item", None), ("person", "mood")}),
+    (
+        "DROP SCHEMA IF EXISTS shop CASCADE",
+        {("shop.item", None), ("shop.grandchild", None), ("person", "mood")},
+    ),
     ('DROP SCHEMA "shop"', set[object]()),  # fails on a schema with tables
     ("DROP EXTENSION vector CASCADE", {("person", "tags")}),
     ("DROP EXTENSION vector", set[object]()),
     ("DROP TYPE level, shop.mood CASCADE", {("person", "mood"), ("person", "grade")}),
     ("DROP DOMAIN short CASCADE", {("person", "nick")}),
-    ("TRUNCATE TABLE ONLY person, parent RESTART IDENTITY CASCADE", {("person", None)}),
+    ("TRUNCATE TABLE ONLY person, parent RESTART IDENTITY", {("person", None)}),
+    ("TRUNCATE parent", set[object]()),  # fails on a table that another one references
+    ("TRUNCATE person, ONLY parent RESTART IDENTITY CASCADE", {("person", None), *REFERENCING}),
     ("WITH old AS (DELETE FROM ONLY person RETURNING id) SELECT 1", {("person", None)}),
     ("DROP TABLE IF EXISTS part_1", {("part_1", None)}),
     ("DROP TABLE whole", {("whole", None)}),
@@ -618,12 +625,21 @@ LOSSES_UP: Final = """
     CREATE TABLE shop.item (id int);
     CREATE TABLE shop.empty (id int);
     CREATE TABLE person (id int, mood shop.mood, grade level[], nick short, tags vector(3));
-    CREATE TABLE parent (id int);
+    CREATE TABLE parent (id int PRIMARY KEY);
+    CREATE TABLE child (id int PRIMARY KEY, parent_id int REFERENCES parent, next int);
+    ALTER TABLE child ADD FOREIGN KEY (next) REFERENCES child;
+    CREATE TABLE shop.grandchild (child_id int REFERENCES child);
+    CREATE TABLE branch (id int, parent_id int REFERENCES parent) PARTITION BY RANGE (id);
+    CREATE TABLE branch_1 PARTITION OF branch FOR VALUES FROM (0) TO (9);
+    CREATE TABLE childless (id int REFERENCES child);
     CREATE TABLE whole (id int) PARTITION BY RANGE (id);
     CREATE TABLE part_1 PARTITION OF whole FOR VALUES FROM (0) TO (9);
     CREATE VIEW seen AS SELECT id FROM parent;
     CREATE MATERIALIZED VIEW kept AS SELECT id FROM whole;
     INSERT INTO shop.item VALUES (1);
+    INSERT INTO branch VALUES (1);
+    INSERT INTO child VALUES (1);
+    INSERT INTO shop.grandchild VALUES (NULL);
     INSERT INTO person VALUES (1);
     INSERT INTO whole VALUES (1);
     REFRESH MATERIALIZED VIEW kept;
