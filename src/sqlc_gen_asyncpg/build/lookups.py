@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlc_gen_asyncpg import ir
 from sqlc_gen_asyncpg.errors import Refused
+from sqlc_gen_asyncpg.infer import functions
 from sqlc_gen_asyncpg.sql import nodes
 from sqlc_gen_asyncpg.sql.keywords import RESERVED_WORDS
 from sqlc_gen_asyncpg.sql.line_breaks import break_long_lines
@@ -68,11 +69,30 @@ def _check_statement(context: QueryContext, analysis: Analysis | None) -> None:
     body = analysis.query.body if analysis else None
     if not isinstance(body, nodes.Select | nodes.SetOp):
         raise _refusal("it goes with a SELECT that the generator can read")
-    parts = nodes.walk(analysis.query, queries=True) if analysis else ()
+    parts = list(nodes.walk(analysis.query, queries=True)) if analysis else []
     if any(isinstance(part, nodes.Dml) for part in parts):
         raise _refusal("a statement that changes rows cannot be a subquery")
+    for part in parts:
+        if isinstance(part, nodes.Call) and _is_aggregate_of_parameters(part):
+            raise _refusal(
+                f"{part.name} is an aggregate of parameters alone, which the batch cannot contain; "
+                "name them in a subquery: FROM (SELECT @x::int AS x) AS given"
+            )
     if context.directives.order:
         raise _refusal("an order that an argument selects is not possible beside it")
+
+
+def _is_aggregate_of_parameters(call: nodes.Call) -> bool:
+    """Whether PostgreSQL moves an aggregate out of the subquery that the batch makes of a query.
+
+    An aggregate belongs to the query of its innermost column; in the batch the parameters are
+    columns of the outer query. Without any column, as in `count(*)`, it stays where it is.
+    """
+    if call.over is not None or not functions.is_aggregate(call.name):
+        return False
+    parts = list(nodes.walk((call.args, call.extra), queries=True))
+    has_column = any(isinstance(part, nodes.Ref) for part in parts)
+    return not has_column and any(isinstance(part, nodes.Param) for part in parts)
 
 
 def _element_type(context: QueryContext, number: int) -> str:

@@ -321,6 +321,34 @@ REFUSED = {
         ),
         "-- py: lookup: an order that an argument selects is not possible beside it",
     ),
+    "LookupOfLargestParameter": (
+        ":one",
+        "-- py: lookup\nSELECT id, (SELECT max(@low::int)) AS top FROM other WHERE id = @id",
+        (
+            "-- py: lookup: max is an aggregate of parameters alone, which the batch cannot "
+            "contain; name them in a subquery: FROM (SELECT @x::int AS x) AS given"
+        ),
+    ),
+    "LookupCountsFilteredByParameter": (
+        ":one",
+        "-- py: lookup\nSELECT count(*) FILTER (WHERE @wanted::bool) AS n FROM other",
+        "-- py: lookup: count is an aggregate of parameters alone",
+    ),
+    "LookupOfLargestNamedParameter": (
+        ":one",
+        "-- py: lookup\nSELECT max(g.x) AS top FROM (SELECT @x::int AS x) AS g",
+        "",
+    ),
+    "LookupCountsRows": (
+        ":one",
+        "-- py: lookup\nSELECT count(*) AS n FROM other WHERE id = @id",
+        "",
+    ),
+    "LookupSumsColumnAndParameter": (
+        ":one",
+        "-- py: lookup\nSELECT count(id || @tail::text) AS n FROM other",
+        "",
+    ),
     "LookupTwice": (
         ":one",
         "-- py: lookup\n-- py: lookup\nSELECT id FROM other WHERE id = @id",
