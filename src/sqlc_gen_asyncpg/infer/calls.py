@@ -156,7 +156,7 @@ def _with_origin_and_items(  # noqa: PLR0911  # one return per kind of function
     if expr.name == "array_remove" and isinstance(expr.args[1], nodes.Const):
         removed = expr.args[1].type == "null"
         return replace(typed, null_items=first.null_items and not removed)
-    if typed.dims:
+    if typed.dims and expr.name != "array_positions":  # its items are indexes, never NULL
         added = expr.name in _ADD_ITEMS and any(each.nullable and not each.dims for each in infos)
         return replace(typed, null_items=added or any(each.null_items for each in infos))
     return typed
