@@ -146,3 +146,40 @@ def test_field_with_the_name_of_a_renamed_column_is_refused(
     write_project(tmp_path, query=QUERIES, schema=SCHEMA, options=options)
     done = run(tmp_path, "sqlc", "generate")
     assert message in done.stderr
+
+
+def test_columns_called_as_names_of_generated_functions_keep_their_names(tmp_path: Path) -> None:
+    names = ["given", "row", "rows", "value", "sequences", "fields"]
+    columns = ", ".join(f'"{name}" int' for name in names)
+    schema = f"CREATE TABLE item (id int PRIMARY KEY, {columns});"
+    quoted = ", ".join(f'"{name}"' for name in names)
+    query = f"-- name: FindItem :one\nSELECT {quoted} FROM item WHERE given = @given;\n"
+    write_project(tmp_path, query=query, schema=schema, options={"package": "gen"})
+
+    completed = run(tmp_path, "sqlc", "generate")
+
+    assert completed.returncode == 0, completed.stderr
+    written = (tmp_path / "gen" / "query.py").read_text()
+    assert "given: int) ->" in written
+    assert all(f"\n    {name}: int | None" in written for name in names)
+
+
+def test_renamed_enum_has_its_new_name_in_tables_and_older_views(tmp_path: Path) -> None:
+    schema = (
+        "CREATE TYPE mood AS ENUM ('good', 'bad');"
+        "CREATE TABLE day (id int PRIMARY KEY, mood mood NOT NULL);"
+        "CREATE VIEW moods AS SELECT mood FROM day;"
+        "ALTER TYPE mood RENAME TO feeling;"
+    )
+    query = (
+        "-- name: ListDays :many\nSELECT mood FROM day WHERE mood = @mood::feeling;\n"
+        "-- name: ListMoods :many\nSELECT mood FROM moods;\n"
+    )
+    write_project(tmp_path, query=query, schema=schema, options={"package": "gen"})
+
+    completed = run(tmp_path, "sqlc", "generate")
+
+    assert completed.returncode == 0, completed.stderr
+    written = (tmp_path / "gen" / "query.py").read_text()
+    assert "mood: enums.Feeling) -> list[enums.Feeling]" in written
+    assert "async def list_moods(db: DBTX, /) -> list[enums.Feeling]" in written
