@@ -86,13 +86,24 @@ def _is_aggregate_of_parameters(call: nodes.Call) -> bool:
     """Whether PostgreSQL moves an aggregate out of the subquery that the batch makes of a query.
 
     An aggregate belongs to the query of its innermost column; in the batch the parameters are
-    columns of the outer query. Without any column, as in `count(*)`, it stays where it is.
+    columns of the outer query. The columns of a subquery in its argument do not count. Without any
+    column and parameter, as in `count(*)`, it stays where it is.
     """
     if call.over is not None or not functions.is_aggregate(call.name):
         return False
-    parts = list(nodes.walk((call.args, call.extra), queries=True))
-    has_column = any(isinstance(part, nodes.Ref) for part in parts)
-    return not has_column and any(isinstance(part, nodes.Param) for part in parts)
+    expressions = (call.args, call.extra)
+    parts = list(nodes.walk(expressions, queries=True))
+    if not any(isinstance(part, nodes.Param) for part in parts):
+        return False
+    if any(isinstance(part, nodes.Ref) for part in nodes.walk(expressions)):
+        return False
+    names = {
+        part.alias or (part.parts[-1] if isinstance(part, nodes.Table) else "")
+        for part in parts
+        if isinstance(part, nodes.Table | nodes.Derived | nodes.Functions | nodes.Join)
+    }
+    references = [part.parts for part in parts if isinstance(part, nodes.Ref)]
+    return all(len(each) == 1 or each[-2] in names for each in references)
 
 
 def _element_type(context: QueryContext, number: int) -> str:

@@ -334,6 +334,19 @@ REFUSED = {
         "-- py: lookup\nSELECT count(*) FILTER (WHERE @wanted::bool) AS n FROM other",
         "-- py: lookup: count is an aggregate of parameters alone",
     ),
+    "LookupOfLargestOfSubquery": (
+        ":one",
+        "-- py: lookup\nSELECT max((SELECT other.id FROM other WHERE id = @id)) AS top",
+        "-- py: lookup: max is an aggregate of parameters alone",
+    ),
+    "LookupOfLargestOfCorrelatedSubquery": (
+        ":one",
+        (
+            "-- py: lookup\nSELECT max((SELECT o.id FROM other AS o "
+            "WHERE o.id = p.id AND o.id = @id)) AS top FROM other AS p"
+        ),
+        "",
+    ),
     "LookupOfLargestNamedParameter": (
         ":one",
         "-- py: lookup\nSELECT max(g.x) AS top FROM (SELECT @x::int AS x) AS g",
