@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from sqlc_gen_asyncpg.errors import Refused
@@ -94,7 +95,14 @@ def camel(name: str, initialisms: Collection[str] = ()) -> str:
 
 def snake(name: str, initialisms: Iterable[str] = ()) -> str:
     """Return `GetHTTPURL` as `get_http_url`, `SearchCrewAIMemory` as `search_crewai_memory`."""
-    single_words = sorted({*INITIALISMS, *initialisms}, key=lambda word: (-len(word), word))
+    words = _word_pattern(frozenset(initialisms)).findall(normalized(name))
+    return "_".join(words).lower()
+
+
+@lru_cache
+def _word_pattern(initialisms: frozenset[str]) -> re.Pattern[str]:
+    """Return the pattern of a word of a name in capitals and small letters."""
+    single_words = sorted(INITIALISMS | initialisms, key=lambda word: (-len(word), word))
     pattern = "|".join(
         [
             *(re.escape(word) + r"s?(?![a-z])" for word in single_words),
@@ -103,8 +111,7 @@ def snake(name: str, initialisms: Iterable[str] = ()) -> str:
             r"[A-Z]",
         ]
     )
-    words = re.findall(pattern, normalized(name))
-    return "_".join(words).lower()
+    return re.compile(pattern)
 
 
 def renamed(rename: Mapping[str, str], keys: Iterable[str], position: Position) -> str:

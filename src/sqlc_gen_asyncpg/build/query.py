@@ -107,6 +107,8 @@ def _build(
 def _document_models(context: QueryContext) -> None:
     """Add the texts of the directives `doc` to the models of `row` and `batch`."""
     directives, catalog = context.directives, context.catalog
+    if not directives.model_docs:
+        return
     named = {directives.row, directives.batch.model if directives.batch else ""}
     tables = {table.model.name for table in catalog.tables.values()}
     schema_models = tables | catalog.composite_models.keys()

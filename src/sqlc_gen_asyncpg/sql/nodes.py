@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -346,12 +346,28 @@ class Query:
     limits: tuple[Expr, ...] = ()
 
 
+_FIELD_NAMES: Final[dict[type, tuple[str, ...] | None]] = {}
+_LEAVES: Final = frozenset({str, bool, int, type(None)})
+
+
 def walk(part: object, *, queries: bool = False) -> Iterator[object]:
     """Yield a node and its descendants; with `queries`, those inside of subqueries too."""
     if isinstance(part, tuple):
         for item in cast("tuple[object, ...]", part):
             yield from walk(item, queries=queries)
-    elif is_dataclass(part) and (queries or not isinstance(part, Query)):
+        return
+    names = _field_names(type(part))
+    if names is not None and (queries or not isinstance(part, Query)):
         yield part
-        for each in fields(part):
-            yield from walk(getattr(part, each.name), queries=queries)
+        for name in names:
+            value = getattr(part, name)
+            if type(value) not in _LEAVES:
+                yield from walk(value, queries=queries)
+
+
+def _field_names(kind: type) -> tuple[str, ...] | None:
+    """Return the names of the fields of a node's class, None for another class."""
+    if kind not in _FIELD_NAMES:
+        names = tuple(each.name for each in fields(kind)) if is_dataclass(kind) else None
+        _FIELD_NAMES[kind] = names
+    return _FIELD_NAMES[kind]
