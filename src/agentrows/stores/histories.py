@@ -18,14 +18,16 @@ from agentrows.stores._isolation import check_read_committed, choose_isolation
 from agentrows.stores._requirements import HISTORIES, require
 from agentrows.stores._row_security import read_access_scope
 from agentrows.validation import (
+    LONGEST_ID,
     check_batch,
     check_id,
     check_ids,
-    check_indexed_text,
     check_limit,
     check_moment,
     check_optional_id,
+    check_optional_text,
     check_text,
+    encoded_length,
 )
 
 if TYPE_CHECKING:
@@ -79,7 +81,7 @@ class HistoryStore:
         require(self.db, HISTORIES)
         check_id("user_id", user_id)
         check_limit("limit", limit)
-        if (chosen := check_indexed_text("scope", scope)) is None:
+        if (chosen := _check_scope(scope)) is None:
             return await queries.list_histories(self.db.repeatable, user_id=user_id, limit=limit)
         return await queries.list_histories_in_scope(
             self.db.repeatable, user_id=user_id, scope=chosen, limit=limit
@@ -153,7 +155,7 @@ class HistoryStore:
             history_id=check_id("history_id", history_id),
             head_id=check_optional_id("head_id", head_id),
             needed=_list_needed([*ends, head_id], columns),
-            scope=check_indexed_text("scope", scope),
+            scope=_check_scope(scope),
             branches=ends,
             revision=check_id("revision", revision),
             record=check_text("data", data),
@@ -192,6 +194,14 @@ class HistoryStore:
             return deleted > 0
 
         return await self.db.repeat(delete, isolation=choose_isolation(self.db))
+
+
+def _check_scope(scope: str | None) -> str | None:
+    """Return a scope, which an index contains beside two ids."""
+    text = check_optional_text("scope", scope)
+    if text is not None and encoded_length("scope", text) > LONGEST_ID:
+        raise InvalidValue(f"scope must have at most {LONGEST_ID} bytes")
+    return text
 
 
 def _choose_statement(expected_revision: str | None) -> Callable[..., Awaitable[int]]:

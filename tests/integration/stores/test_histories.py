@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
@@ -240,9 +241,21 @@ async def test_wrong_text_is_refused_by_name(
 
 
 async def test_wrong_scopes_are_refused(client: PostgresClient) -> None:
-    for scope in ("x" * 2001, "ü" * 1001, "\0", 7):
+    for scope in ("x" * 513, "ü" * 257, "\0", 7):
         with pytest.raises(InvalidValue, match="scope"):
             await client.list_histories(user_id="mira", scope=cast("str", scope))
+        with pytest.raises(InvalidValue, match="scope"):
+            await save(client, "h", "1", scope=scope)
+
+
+async def test_longest_scope_and_ids_fit_into_the_indexes(client: PostgresClient) -> None:
+    # Random text, which the server cannot compress.
+    user, history, scope, entry = (secrets.token_hex(256) for _ in range(4))
+    entries = chain(entry)
+    fields: dict[str, Any] = {"scope": scope, "entries": entries, "head_id": entry}
+    assert await save(client, history, "1", user_id=user, **fields)
+    [listed] = await client.list_histories(user_id=user, scope=scope)
+    assert listed.history_id == history
 
 
 async def test_wrong_limits_and_entries_are_refused(client: PostgresClient) -> None:
