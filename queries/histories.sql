@@ -48,13 +48,22 @@ WHERE e.user_id = @user_id::text AND e.id = @id::text;
 -- Return the entries up to the one with the id `head_id`, oldest first.
 --
 -- With a limit only the last ones. No rows if the last entry is not stored.
+--
+-- Another program may store a chain in a circle. So each row has a mark, the id at the last depth
+-- that is a power of 2: the rows end before that entry comes again.
 -- py: row HistoryEntry
 WITH RECURSIVE chain AS (
-    SELECT e.id, e.parent_id, e.kind, e.data, 1::bigint AS depth
+    SELECT e.id, e.parent_id, e.kind, e.data, 1::bigint AS depth, e.id AS mark
     FROM agentrows_history_entry AS e
     WHERE e.user_id = @user_id::text AND e.id = @head_id::text
     UNION ALL
-    SELECT before.id, before.parent_id, before.kind, before.data, chain.depth + 1
+    SELECT
+        before.id,
+        before.parent_id,
+        before.kind,
+        before.data,
+        chain.depth + 1,
+        CASE WHEN (chain.depth & (chain.depth + 1)) = 0 THEN before.id ELSE chain.mark END
     FROM
         chain,
         LATERAL (
@@ -62,7 +71,9 @@ WITH RECURSIVE chain AS (
             WHERE e.user_id = @user_id::text AND e.id = chain.parent_id
             OFFSET 0
         ) AS before
-    WHERE sqlc.narg('limit')::bigint IS NULL OR chain.depth < sqlc.narg('limit')
+    WHERE
+        chain.parent_id <> chain.mark
+        AND (sqlc.narg('limit')::bigint IS NULL OR chain.depth < sqlc.narg('limit'))
 )
 SELECT chain.id, chain.parent_id, chain.kind, chain.data FROM chain
 ORDER BY chain.depth DESC;

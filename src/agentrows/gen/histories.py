@@ -133,11 +133,17 @@ async def find_history_entry(db: DBTX, /, *, user_id: str, id: str) -> models.Hi
 
 LIST_HISTORY_ENTRIES: Final = """-- name: ListHistoryEntries :many
 WITH RECURSIVE chain AS (
-    SELECT e.id, e.parent_id, e.kind, e.data, 1::bigint AS depth
+    SELECT e.id, e.parent_id, e.kind, e.data, 1::bigint AS depth, e.id AS mark
     FROM agentrows_history_entry AS e
     WHERE e.user_id = $1::text AND e.id = $2::text
     UNION ALL
-    SELECT before.id, before.parent_id, before.kind, before.data, chain.depth + 1
+    SELECT
+        before.id,
+        before.parent_id,
+        before.kind,
+        before.data,
+        chain.depth + 1,
+        CASE WHEN (chain.depth & (chain.depth + 1)) = 0 THEN before.id ELSE chain.mark END
     FROM
         chain,
         LATERAL (
@@ -145,7 +151,9 @@ WITH RECURSIVE chain AS (
             WHERE e.user_id = $1::text AND e.id = chain.parent_id
             OFFSET 0
         ) AS before
-    WHERE $3::bigint IS NULL OR chain.depth < $3
+    WHERE
+        chain.parent_id <> chain.mark
+        AND ($3::bigint IS NULL OR chain.depth < $3)
 )
 SELECT chain.id, chain.parent_id, chain.kind, chain.data FROM chain
 ORDER BY chain.depth DESC"""
@@ -162,6 +170,9 @@ async def list_history_entries(
     """Return the entries up to the one with the id `head_id`, oldest first.
 
     With a limit only the last ones. No rows if the last entry is not stored.
+
+    Another program may store a chain in a circle. So each row has a mark, the id at the last depth
+    that is a power of 2: the rows end before that entry comes again.
     """
     rows = await db.fetch(LIST_HISTORY_ENTRIES, user_id, head_id, limit)
     return [_read_history_entry(row) for row in rows]

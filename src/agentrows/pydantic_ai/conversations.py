@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic_ai.conversation_store import ConversationConflict
 from pydantic_ai.conversation_store import ConversationStore as BaseConversationStore
 
-from agentrows import InvalidValue
+from agentrows import InvalidValue, UnreadableRow
 from agentrows.lazy_client import LazyClient
 from agentrows.owned_client import OwnedClient
 from agentrows.pydantic_ai.rows import (
@@ -227,7 +227,7 @@ class ConversationStore(BaseConversationStore):
         Raises:
             EntryNotFound: an entry of the history is not stored.
             InvalidValue: `limit` is negative.
-            UnreadableRow: another program stored data that is not a message.
+            UnreadableRow: another program stored data that is no message, or a circle of entries.
 
         """
         owner = self._client.resolve()
@@ -239,6 +239,8 @@ class ConversationStore(BaseConversationStore):
             rows = await stores.list_history_entries(head_id, user_id=owner, limit=limit)
             missing = rows[0].parent_id if rows else head_id
             if missing is not None and len(rows) != limit:
+                if any(row.id == missing for row in rows):
+                    raise UnreadableRow(f"entry {missing!r} is before itself")
                 raise EntryNotFound(f"entry {missing!r} is not stored")
             return decode_entries(rows)
 

@@ -104,7 +104,8 @@ class HistoryStore:
     ) -> list[HistoryEntry]:
         """Return the entries up to the one with the id `head_id`, oldest first, in one statement.
 
-        With a limit only the last ones, or all with None. No rows if `head_id` is not stored.
+        With a limit only the last ones, or all with None. No rows if `head_id` is not stored. If
+        another program stored a chain in a circle, the rows end after repeating some of it.
 
         Raises:
             SchemaBehind: migration 36 of the track agentrows is not applied.

@@ -74,6 +74,24 @@ async def test_history_is_read_up_to_any_entry(client: PostgresClient) -> None:
     assert await client.find_history_entry("d", user_id="juno") is None
 
 
+@pytest.mark.parametrize("length", [1, 2, 3, 7, 8, 9, 60])
+@pytest.mark.parametrize("before", [0, 1, 5])
+async def test_chain_in_a_circle_of_another_program_ends(
+    client: PostgresClient, db: asyncpg.Connection, length: int, before: int
+) -> None:
+    ids = [f"e-{number:02}" for number in range(length + before)]
+    await save(client, "h", "1", head_id=ids[-1], entries=chain(*ids))
+    await db.execute(
+        "UPDATE agentrows_history_entry SET parent_id = $1 WHERE id = $2", ids[length - 1], ids[0]
+    )
+    found = await read(client, ids[-1])
+    assert set(found) == set(ids)
+    assert len(found) <= 3 * len(ids)
+    assert await read(client, ids[-1], limit=1) == ids[-1:]
+    assert await client.delete_history("h", user_id="mira", revision="1")
+    assert await stored(db) == set()
+
+
 async def test_save_replaces_only_the_expected_revision(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:

@@ -439,6 +439,22 @@ async def test_history_with_a_missing_entry_raises_entry_not_found(client: Postg
     assert len(await store.load_entries("c", limit=2) or []) == 2
 
 
+async def test_circle_of_messages_raises_unreadable_row(client: PostgresClient) -> None:
+    store = ConversationStore(client, user_id="mira")
+    entries = await store.save(conversation("c", "one", "two"))
+    await client.db.execute(
+        "UPDATE agentrows_history_entry SET parent_id = $1 WHERE id = $2",
+        entries[1].id,
+        entries[0].id,
+    )
+    with pytest.raises(UnreadableRow, match="is before itself"):
+        await store.load("c")
+    with pytest.raises(UnreadableRow, match="is before itself"):
+        await store.load("c", limit=99)
+    await store.delete("c")
+    assert await client.db.fetchval("SELECT count(*) FROM agentrows_history_entry") == 0
+
+
 async def test_entries_are_stored_in_the_json_of_the_framework(client: PostgresClient) -> None:
     store = ConversationStore(client, user_id="mira")
     [entry, _] = await store.save(conversation("c", "one"))
