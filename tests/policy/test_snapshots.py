@@ -26,17 +26,22 @@ QUERIES = [
 REVIEWED: Final = {
     "AppendAppEvent": "compares the version in an update, which reads the newest row",
     "CopyThread": "replaces the locked rows, and deletes nothing",
+    "CreateHistory": "inserts a history beside the locked entries; a taken id stops it",
     "InsertEvents": "writes the locked session and new events, and deletes nothing",
     "InsertNewEvents": "writes the locked session and new events, and deletes nothing",
     "InsertSessionShare": "inserts a share of the locked session",
     "LockExpiredSessions": "returns keys; PruneSessions reads all again in a new snapshot",
+    "LockHistoryEntries": "returns ids; DeleteUnusedHistoryEntries reads all again",
+    "LockIdleHistoryEntries": "returns ids; PruneHistories reads all again in a new snapshot",
     "LockUnnamedValues": "returns keys; DeleteUnnamedValues reads all again in a new snapshot",
     "PruneFeedbackTargets": "a target and its feedback are stored by one statement",
+    "PruneHistories": "reads entries that an earlier statement locked, and the age again",
     "RecordShareAccess": "inserts a use of the locked share, which has a foreign key to it",
     **{
         f"SearchAndTouchOwnMemories{dimensions}": "reads the catalog beside the locked rows"
         for dimensions in memory_searches.ALL
     },
+    "UpdateHistory": "compares the revision in an update, which reads the newest row",
     "UpsertPushNotification": "inserts a config of the locked task; a taken id is a conflict",
 }
 """Reviewed statements, with the reason."""
