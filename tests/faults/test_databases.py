@@ -249,6 +249,7 @@ def full(request: pytest.FixtureRequest) -> Generator[tuple[OwnServer, str, str]
         yield own, "small", "No space left on device"
 
 
+@pytest.mark.slow
 async def test_full_disk_rolls_run_back(app: App, full: tuple[OwnServer, str, str]) -> None:
     own, space, words = full
     app.dsn = own.dsn()
