@@ -204,6 +204,64 @@ ON CONFLICT (user_id, thread_id, checkpoint_ns, checkpoint_id, write_idx) DO UPD
     deleted_at = NULL
 WHERE (excluded.write_idx & 1048575) < 16 OR lg_checkpoint_write.deleted_at IS NOT NULL;
 
+-- name: StoreTaskWrites :exec
+-- Store the writes of several tasks of a user in one statement, each as StoreThreadWrites does.
+--
+-- The arrays have a row for each write. No two of them may be the same write of a checkpoint.
+INSERT INTO lg_checkpoint_write (
+    user_id,
+    thread_id,
+    checkpoint_ns,
+    checkpoint_id,
+    write_idx,
+    value,
+    value_type,
+    channel,
+    task_id,
+    agentrows_task_path,
+    agentrows_value,
+    created_at,
+    updated_at
+)
+SELECT
+    @user_id::text,
+    input.thread_id,
+    input.checkpoint_ns,
+    input.checkpoint_id,
+    (input.task_hash << 20) | (input.idx + 16),
+    '',
+    'agentrows+' || input.type,
+    input.channel,
+    input.task_id,
+    input.task_path,
+    input.value,
+    statement_timestamp(),
+    statement_timestamp()
+FROM (
+    SELECT
+        unnest(@thread_id::text[]) AS thread_id,
+        unnest(@checkpoint_ns::text[]) AS checkpoint_ns,
+        unnest(@checkpoint_id::text[]) AS checkpoint_id,
+        unnest(@task_hash::bigint[]) AS task_hash,
+        unnest(@task_id::text[]) AS task_id,
+        unnest(@task_path::text[]) AS task_path,
+        unnest(@idx::bigint[]) AS idx,
+        unnest(@channel::text[]) AS channel,
+        unnest(@type::text[]) AS type,
+        unnest(@value::bytea[]) AS value
+) AS input
+ORDER BY input.thread_id, input.checkpoint_ns, input.checkpoint_id, input.task_hash, input.idx
+ON CONFLICT (user_id, thread_id, checkpoint_ns, checkpoint_id, write_idx) DO UPDATE SET
+    value = excluded.value,
+    value_type = excluded.value_type,
+    channel = excluded.channel,
+    task_id = excluded.task_id,
+    agentrows_task_path = excluded.agentrows_task_path,
+    agentrows_value = excluded.agentrows_value,
+    updated_at = excluded.updated_at,
+    deleted_at = NULL
+WHERE (excluded.write_idx & 1048575) < 16 OR lg_checkpoint_write.deleted_at IS NOT NULL;
+
 -- name: FindThreadCheckpoint :one
 -- Return a checkpoint of a thread with its values and writes, all of one snapshot.
 --

@@ -99,6 +99,7 @@ from agentrows.gen.pgvectors import VectorLike
 from agentrows.startup import init_connection
 from agentrows.stores._pages import Page
 from agentrows.stores._task_pages import TaskPosition
+from agentrows.stores._task_writes import TaskWrites
 from agentrows.stores.checkpoints import CheckpointTuple
 from agentrows.stores.memory_copies import MemoryCopyProgress, MemoryCopyReport
 from agentrows.stores.retention import PruneProgress, PruneReport, PruneTable
@@ -190,6 +191,7 @@ __all__ = [
     "Task",
     "TaskEvent",
     "TaskPosition",
+    "TaskWrites",
     "Thread",
     "ThreadAncestor",
     "ThreadCheckpoint",

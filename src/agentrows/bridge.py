@@ -61,6 +61,11 @@ class CallRunner:
         self._stores = client
         self._row_security = row_security
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop of the client."""
+        return self._stores.db.loop
+
     async def run(
         self, user_id: str, call: Callable[[Stores], Awaitable[T]], *, is_repeatable: bool = True
     ) -> T:

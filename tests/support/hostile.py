@@ -32,6 +32,7 @@ from agentrows import (
     NewTranscriptEntry,
     StoreCondition,
     TaskPosition,
+    TaskWrites,
     Vector,
 )
 from agentrows.gen import models as rows
@@ -406,6 +407,23 @@ KINDS: Final[dict[str, Kind]] = {
     "Iterable[NewTranscriptEntry]": batch_kind(NewTranscriptEntry),
     "Iterable[HistoryEntry]": batch_kind(HistoryEntry),
     "Iterable[NewStoreItem]": batch_kind(NewStoreItem),
+    "Iterable[TaskWrites]": Kind(
+        lambda value: (
+            isinstance(value, Iterable)
+            and all(isinstance(each, TaskWrites) for each in cast("Iterable[object]", value))
+        ),
+        (
+            (),
+            [TaskWrites("t-1", "", "c-1", "w-1", "", [])] * 2,
+            [TaskWrites(cast("str", 7), "", "c-1", "w-1", "", [])],
+            [TaskWrites("t-1", "", "c-1", "a\0b", "", [])],
+            [TaskWrites("t-1", "", "c-1", "w-1", "", cast("list[NewThreadWrite]", [None]))],
+            [("t-1", "", "c-1", "w-1", "", [])],
+            [None],
+            "text",
+        ),
+        MORE_OF_ANYTHING,
+    ),
     "Iterable[StoreCondition]": Kind(
         lambda value: (
             isinstance(value, Iterable)

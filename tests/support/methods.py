@@ -21,6 +21,7 @@ from agentrows import (
     NewThreadWrite,
     NewTool,
     NewTranscriptEntry,
+    TaskWrites,
 )
 from support.stores import event, towards
 
@@ -214,6 +215,16 @@ METHODS: Final[dict[str, dict[str, Arguments]]] = {
             "task_path": "p",
             "writes": [NewThreadWrite(idx=0, channel="c", type="msgpack", value=b"\0")],
             **BYTES_THREAD,
+        },
+        "store_task_writes": {
+            "tasks": [
+                TaskWrites(
+                    *("b-t", "", "b-2", f"w-{number}", "p"),
+                    [NewThreadWrite(idx=0, channel="c", type="msgpack", value=b"\0")],
+                )
+                for number in (2, 3)
+            ],
+            **MIRA,
         },
         "find_thread_checkpoint": {"checkpoint_ns": "", "checkpoint_id": "b-2", **BYTES_THREAD},
         "list_thread_checkpoints": {"checkpoint_ns": "", "metadata": {}, **BYTES_THREAD},

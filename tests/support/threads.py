@@ -38,6 +38,14 @@ async def put(  # noqa: PLR0913  one argument per column
     )
 
 
+def thread_writes(values: Mapping[int, bytes], channel: str = "c") -> list[NewThreadWrite]:
+    """Return writes on a channel, by index."""
+    return [
+        NewThreadWrite(idx=idx, channel=channel, type="t", value=value)
+        for idx, value in values.items()
+    ]
+
+
 async def put_writes(
     stores: Stores,
     checkpoint_id: str,
@@ -51,10 +59,7 @@ async def put_writes(
         user_id=more.pop("user_id", "mira"),
         checkpoint_id=checkpoint_id,
         task_id=task_id,
-        writes=[
-            NewThreadWrite(idx=i, channel=more.get("channel", "c"), type="t", value=v)
-            for i, v in values.items()
-        ],
+        writes=thread_writes(values, more.get("channel", "c")),
         **{key: value for key, value in more.items() if key != "channel"},
     )
 

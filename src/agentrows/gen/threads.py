@@ -46,6 +46,7 @@ __all__ = [
     "LOCK_IDLE_THREADS",
     "LOCK_UNNAMED_VALUES",
     "PRUNE_THREAD",
+    "STORE_TASK_WRITES",
     "STORE_THREAD_CHECKPOINT",
     "STORE_THREAD_WRITES",
     "copy_thread",
@@ -68,6 +69,7 @@ __all__ = [
     "lock_idle_threads",
     "lock_unnamed_values",
     "prune_thread",
+    "store_task_writes",
     "store_thread_checkpoint",
     "store_thread_writes",
 ]
@@ -325,6 +327,99 @@ async def store_thread_writes(
         [item.channel for item in writes],
         [item.type for item in writes],
         [item.value for item in writes],
+    )
+
+
+STORE_TASK_WRITES: Final = """-- name: StoreTaskWrites :exec
+INSERT INTO lg_checkpoint_write (
+    user_id,
+    thread_id,
+    checkpoint_ns,
+    checkpoint_id,
+    write_idx,
+    value,
+    value_type,
+    channel,
+    task_id,
+    agentrows_task_path,
+    agentrows_value,
+    created_at,
+    updated_at
+)
+SELECT
+    $1::text,
+    input.thread_id,
+    input.checkpoint_ns,
+    input.checkpoint_id,
+    (input.task_hash << 20) | (input.idx + 16),
+    '',
+    'agentrows+' || input.type,
+    input.channel,
+    input.task_id,
+    input.task_path,
+    input.value,
+    statement_timestamp(),
+    statement_timestamp()
+FROM (
+    SELECT
+        unnest($2::text[]) AS thread_id,
+        unnest($3::text[]) AS checkpoint_ns,
+        unnest($4::text[]) AS checkpoint_id,
+        unnest($5::bigint[]) AS task_hash,
+        unnest($6::text[]) AS task_id,
+        unnest($7::text[]) AS task_path,
+        unnest($8::bigint[]) AS idx,
+        unnest($9::text[]) AS channel,
+        unnest($10::text[]) AS type,
+        unnest($11::bytea[]) AS value
+) AS input
+ORDER BY input.thread_id, input.checkpoint_ns, input.checkpoint_id, input.task_hash, input.idx
+ON CONFLICT (user_id, thread_id, checkpoint_ns, checkpoint_id, write_idx) DO UPDATE SET
+    value = excluded.value,
+    value_type = excluded.value_type,
+    channel = excluded.channel,
+    task_id = excluded.task_id,
+    agentrows_task_path = excluded.agentrows_task_path,
+    agentrows_value = excluded.agentrows_value,
+    updated_at = excluded.updated_at,
+    deleted_at = NULL
+WHERE (excluded.write_idx & 1048575) < 16 OR lg_checkpoint_write.deleted_at IS NOT NULL"""
+
+
+async def store_task_writes(
+    db: DBTX,
+    /,
+    *,
+    user_id: str,
+    thread_id: Sequence[str],
+    checkpoint_ns: Sequence[str],
+    checkpoint_id: Sequence[str],
+    task_hash: Sequence[int],
+    task_id: Sequence[str],
+    task_path: Sequence[str],
+    idx: Sequence[int],
+    channel: Sequence[str],
+    type: Sequence[str],
+    value: Sequence[bytes],
+) -> None:
+    """Store the writes of several tasks of a user in one statement, each as StoreThreadWrites
+    does.
+
+    The arrays have a row for each write. No two of them may be the same write of a checkpoint.
+    """
+    await db.execute(
+        STORE_TASK_WRITES,
+        user_id,
+        thread_id,
+        checkpoint_ns,
+        checkpoint_id,
+        task_hash,
+        task_id,
+        task_path,
+        idx,
+        channel,
+        type,
+        value,
     )
 
 

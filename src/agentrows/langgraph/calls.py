@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from langgraph.checkpoint.serde.base import SerializerProtocol
     from pydantic import JsonValue
 
-    from agentrows import NewThreadWrite, Stores, ThreadAncestor, ThreadCheckpoint
+    from agentrows import Stores, ThreadAncestor, ThreadCheckpoint
     from agentrows.langgraph.rows import NewCheckpoint
 
     T = TypeVar("T")
@@ -72,26 +72,6 @@ def store_checkpoint(
             )
 
     return call
-
-
-def store_writes(
-    user_id: str,
-    key: CheckpointKey,
-    writes: Sequence[NewThreadWrite],
-    task_id: str,
-    task_path: str,
-) -> Call[None]:
-    """Return the call that stores the writes of a task to a checkpoint."""
-    checkpoint_id = key.require_id()
-    return lambda stores: stores.store_thread_writes(
-        key.thread_id,
-        user_id=user_id,
-        checkpoint_ns=key.checkpoint_ns,
-        checkpoint_id=checkpoint_id,
-        task_id=task_id,
-        task_path=task_path,
-        writes=writes,
-    )
 
 
 @dataclass(frozen=True, slots=True)

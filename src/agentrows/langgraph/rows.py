@@ -18,9 +18,9 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.types import TASKS
 
-from agentrows import NewChannelValue, NewThreadWrite
+from agentrows import NewChannelValue, NewThreadWrite, TaskWrites
 from agentrows.errors import InvalidValue
-from agentrows.validation import LONGEST_ID
+from agentrows.validation import LONGEST_ID, check_id
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -84,6 +84,24 @@ class CheckpointKey:
         if self.checkpoint_id is None:
             raise InvalidValue("config must have a checkpoint_id in `configurable`")
         return self.checkpoint_id
+
+    def task_writes(
+        self, writes: Sequence[NewThreadWrite], task_id: str, task_path: str
+    ) -> TaskWrites:
+        """Return the writes of a task to the checkpoint.
+
+        Raises:
+            InvalidValue: the config has no checkpoint_id, or `task_id` is no id.
+
+        """
+        return TaskWrites(
+            self.thread_id,
+            self.checkpoint_ns,
+            self.require_id(),
+            check_id("task_id", task_id),
+            task_path,
+            writes,
+        )
 
 
 def configurable(config: RunnableConfig | None) -> Mapping[str, Any]:

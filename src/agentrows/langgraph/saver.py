@@ -29,6 +29,7 @@ from agentrows.langgraph.rows import (
     stored_size,
 )
 from agentrows.langgraph.users import UserResolver
+from agentrows.langgraph.write_calls import WriteCalls
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -70,7 +71,8 @@ class AgentRowsSaver(BaseCheckpointSaver[str]):
 
     The methods work in any event loop and thread; the statements run in the event loop of the
     client. At most as many calls run at a time as the pool has connections; the others wait without
-    a time limit. With a `Transaction` as `client` the checkpoints are stored when it commits. With
+    a time limit. The writes of parallel tasks of a user are stored in one statement and one commit.
+    With a `Transaction` as `client` the checkpoints are stored when it commits. With
     `row_security` each call is restricted to the rows of its user by PostgreSQL
     (`client.as_user`), at the cost of three more round trips.
 
@@ -92,6 +94,7 @@ class AgentRowsSaver(BaseCheckpointSaver[str]):
     ) -> None:
         super().__init__(serde=serde)
         self._calls = CallRunner(client, row_security=row_security)
+        self._writes = WriteCalls(self._calls)
         self._users: UserResolver[RunnableConfig] = UserResolver(user)
 
     @classmethod
@@ -240,7 +243,7 @@ class AgentRowsSaver(BaseCheckpointSaver[str]):
         """Store the writes of a task to the checkpoint of the config."""
         user, key = self._users.resolve(config), CheckpointKey.of(config)
         rows = encode_writes(self.serde, writes)
-        self._calls.run_sync(user, calls.store_writes(user, key, rows, task_id, task_path))
+        self._writes.store_sync(user, key.task_writes(rows, task_id, task_path))
 
     async def aput_writes(
         self,
@@ -252,7 +255,7 @@ class AgentRowsSaver(BaseCheckpointSaver[str]):
         """Store the writes of a task to the checkpoint of the config."""
         user, key = self._users.resolve(config), CheckpointKey.of(config)
         rows = await _run_sized(estimate_size(writes), lambda: encode_writes(self.serde, writes))
-        await self._calls.run(user, calls.store_writes(user, key, rows, task_id, task_path))
+        await self._writes.store(user, key.task_writes(rows, task_id, task_path))
 
     def get_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]

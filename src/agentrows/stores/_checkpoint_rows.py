@@ -92,15 +92,15 @@ def check_key_size(**parts: str) -> None:
         )
 
 
-def check_indexes(indexes: Iterable[int]) -> None:
+def check_indexes(indexes: Iterable[int], name: str = "writes") -> None:
     """Raise InvalidValue unless the indexes of the writes of a task are unique and in the range."""
     seen: set[int] = set()
     for position, index in enumerate(indexes):
         if index not in INDEXES:
-            raise InvalidValue(f"writes[{position}].idx must be from -4 to {INDEXES.stop - 1}")
+            raise InvalidValue(f"{name}[{position}].idx must be from -4 to {INDEXES.stop - 1}")
         seen.add(index)
         if len(seen) <= position:
-            raise InvalidValue("writes contains the same idx more than once")
+            raise InvalidValue(f"{name} contains the same idx more than once")
 
 
 def hash_task_id(task_id: str) -> int:

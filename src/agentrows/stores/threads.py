@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Final, TypedDict
 
 from agentrows.errors import InvalidValue
 from agentrows.gen import threads as queries
-from agentrows.gen.models import NewChannelValue, NewThreadWrite
+from agentrows.gen.models import NewChannelValue
 from agentrows.stores._checkpoint_rows import (
     check_checkpoint_key,
-    check_indexes,
     check_key_size,
     check_namespace_key,
     decode_ancestor,
@@ -24,6 +23,7 @@ from agentrows.stores._checkpoint_rows import (
     hash_task_id,
 )
 from agentrows.stores._requirements import THREADS, require
+from agentrows.stores._task_writes import check_tasks, check_writes, hash_tasks
 from agentrows.validation import (
     check_batch,
     check_bytes,
@@ -41,9 +41,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from agentrows.db.executor import Executor
-    from agentrows.gen.models import ThreadAncestor, ThreadCheckpoint, ThreadHead
+    from agentrows.gen.models import NewThreadWrite, ThreadAncestor, ThreadCheckpoint, ThreadHead
     from agentrows.gen.pgjson import JsonLike
     from agentrows.stores._checkpoint_rows import FullKey
+    from agentrows.stores._task_writes import TaskWrites
 
 HISTORY_LIMIT: Final = 1000
 """Ancestors that one call of `list_channel_history` returns by default."""
@@ -135,7 +136,7 @@ class ThreadStore:
 
         """
         require(self.db, THREADS)
-        batch = _check_writes(writes)
+        batch = check_writes(writes)
         key = check_checkpoint_key(user_id, thread_id, checkpoint_ns, checkpoint_id)
         check_id("task_id", task_id)
         check_text("task_path", task_path)
@@ -147,6 +148,37 @@ class ThreadStore:
                 task_hash=hash_task_id(task_id),
                 task_path=task_path,
                 writes=batch,
+            )
+
+    async def store_task_writes(self, tasks: Iterable[TaskWrites], *, user_id: str) -> None:
+        """Store the writes of several tasks of a user, in one statement: all of them or none.
+
+        The tasks may be those of several checkpoints and threads. The rules are those of
+        `store_thread_writes`.
+
+        Raises:
+            InvalidValue: two tasks of a checkpoint have the same id, or two writes of a task the
+                same `idx`.
+            SchemaBehind: the database lacks the columns of the values.
+
+        """
+        require(self.db, THREADS)
+        check_id("user_id", user_id)
+        rows = check_tasks(tasks, user_id)
+        if rows:
+            await queries.store_task_writes(
+                self.db.repeatable,
+                user_id=user_id,
+                thread_id=[task.thread_id for task, _ in rows],
+                checkpoint_ns=[task.checkpoint_ns for task, _ in rows],
+                checkpoint_id=[task.checkpoint_id for task, _ in rows],
+                task_hash=hash_tasks(task.task_id for task, _ in rows),
+                task_id=[task.task_id for task, _ in rows],
+                task_path=[task.task_path for task, _ in rows],
+                idx=[write.idx for _, write in rows],
+                channel=[write.channel for _, write in rows],
+                type=[write.type for _, write in rows],
+                value=[write.value for _, write in rows],
             )
 
     async def find_thread_checkpoint(
@@ -314,15 +346,4 @@ def _check_values(
             raise InvalidValue(f"versions lacks {value.channel!r}, the channel of values[{index}]")
     if len({value.channel for value in batch}) < len(batch):
         raise InvalidValue("values contains the same channel more than once")
-    return batch
-
-
-def _check_writes(writes: Iterable[NewThreadWrite]) -> tuple[NewThreadWrite, ...]:
-    batch = check_batch("writes", writes, NewThreadWrite)
-    for index, write in enumerate(batch):
-        check_int64(f"writes[{index}].idx", write.idx)
-        check_text(f"writes[{index}].channel", write.channel)
-        check_text(f"writes[{index}].type", write.type)
-        check_bytes(f"writes[{index}].value", write.value)
-    check_indexes(write.idx for write in batch)
     return batch

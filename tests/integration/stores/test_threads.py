@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from agentrows import InvalidValue, NewChannelValue, PostgresClient, UnreadableRow
+from agentrows import InvalidValue, NewChannelValue, PostgresClient, TaskWrites, UnreadableRow
 from agentrows.gen import threads
 from agentrows.validation import LARGEST_TEXT
 from support import checkpoints
 from support.methods import NO_ID, NO_LIMIT, NO_TEXT, named, refuse_by_name
 from support.stores import count
-from support.threads import listed, put, put_writes, values_of, writes_of
+from support.threads import listed, put, put_writes, thread_writes, values_of, writes_of
 
 if TYPE_CHECKING:
     import asyncpg
@@ -120,6 +121,68 @@ async def test_special_writes_are_replaced_and_others_stay(client: PostgresClien
         ("p2", "a", -1, "c", "t", b"again"),
         ("p2", "a", 0, "c", "t", EVERY_BYTE),
     ]
+
+
+async def test_writes_of_several_tasks_are_stored_like_those_of_each(
+    client: PostgresClient, db: asyncpg.Connection
+) -> None:
+    await put_writes(client, "1", "a", {0: b"first", -1: b"error"})
+    for thread_id, checkpoint_id in (("t-1", "1"), ("t-1", "2"), ("t-2", "1")):
+        await put(client, checkpoint_id, thread_id=thread_id)
+
+    await client.store_task_writes(
+        [
+            TaskWrites("t-1", "", "1", "a", "p", thread_writes({-1: b"again", 0: b"late"})),
+            TaskWrites("t-1", "", "1", "b", "p2", thread_writes({1: EVERY_BYTE})),
+            TaskWrites("t-1", "", "2", "b", "", thread_writes({0: b""})),
+            TaskWrites("t-2", "", "1", "a", "", thread_writes({0: b"other"})),
+            TaskWrites("t-2", "", "1", "none", "", []),
+        ],
+        user_id="mira",
+    )
+
+    found = {
+        key: await client.find_thread_checkpoint(key[0], user_id="mira", checkpoint_id=key[1])
+        for key in (("t-1", "1"), ("t-1", "2"), ("t-2", "1"))
+    }
+    assert {key: writes_of(row) for key, row in found.items()} == {
+        ("t-1", "1"): [
+            ("", "a", 0, "c", "t", b"first"),
+            ("p", "a", -1, "c", "t", b"again"),
+            ("p2", "b", 1, "c", "t", EVERY_BYTE),
+        ],
+        ("t-1", "2"): [("", "b", 0, "c", "t", b"")],
+        ("t-2", "1"): [("", "a", 0, "c", "t", b"other")],
+    }
+    assert await count(db, "lg_checkpoint_write") == 5
+
+
+@pytest.mark.parametrize(
+    ("tasks", "message"),
+    [
+        (
+            [TaskWrites("t-1", "", "1", "a", "", []), TaskWrites("t-1", "", "1", "a", "p", [])],
+            "tasks contains the task 'a' of a checkpoint twice",
+        ),
+        (
+            [TaskWrites("t-1", "", "1", "a", "", thread_writes({-5: b""}))],
+            "tasks[0].writes[0].idx must be from -4 to 1048559",
+        ),
+        ([TaskWrites("t-1", "", "1", "", "", [])], "tasks[0].task_id"),
+        ([("t-1", "", "1", "a", "", [])], "tasks[0] must be a TaskWrites, not tuple"),
+        (7, "tasks must be an iterable of TaskWrites, not int"),
+    ],
+)
+async def test_bad_writes_of_tasks_are_refused_and_nothing_is_stored(
+    client: PostgresClient, db: asyncpg.Connection, tasks: object, message: str
+) -> None:
+    good = TaskWrites("t-1", "", "1", "good", "", thread_writes({0: b"1"}))
+    with pytest.raises(InvalidValue, match=re.escape(message)):
+        await client.store_task_writes(cast("Any", tasks), user_id="mira")
+    if isinstance(tasks, list):
+        with pytest.raises(InvalidValue):
+            await client.store_task_writes([good, *tasks], user_id="mira")
+    assert await count(db, "lg_checkpoint_write") == 0
 
 
 async def test_both_layouts_are_read_row_by_row_in_one_thread(

@@ -1,0 +1,236 @@
+"""Merged writes of parallel tasks: statements and flushes of a step, errors, order, threads."""
+
+from __future__ import annotations
+
+import asyncio
+import operator
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypedDict
+
+import asyncpg
+import pytest
+from langgraph.graph import START, StateGraph
+from langgraph.types import Send
+
+from agentrows import InvalidValue, PostgresClient, Settings
+from agentrows.langgraph import AgentRowsSaver
+from integrations.langgraph.graphs import key, thread
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from langchain_core.runnables import RunnableConfig
+
+    from agentrows import TaskWrites
+
+PARALLEL: Final = 40
+FLUSHES: Final = """
+    SELECT sum(fsyncs)::bigint FROM pg_stat_get_backend_io(pg_backend_pid()) WHERE object = 'wal'
+"""
+
+
+class State(TypedDict, total=False):
+    log: Annotated[list[str], operator.add]
+
+
+class Statements:
+    """Counts the statements of stores by the name of their query."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.counts: dict[str, int] = {}
+        for method in ("execute", "fetch", "fetchrow"):
+            self._count(method, monkeypatch)
+
+    def _count(self, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        original = getattr(asyncpg.Connection, method)
+
+        async def counted(self_: asyncpg.Connection, query: str, *args: Any, **more: Any) -> Any:  # noqa: ANN401
+            if query.startswith("-- name: "):
+                name = query.split()[2]
+                self.counts[name] = self.counts.get(name, 0) + 1
+            return await original(self_, query, *args, **more)
+
+        monkeypatch.setattr(asyncpg.Connection, method, counted)
+
+
+def fan_out_graph(saver: AgentRowsSaver, tasks: int) -> Any:  # noqa: ANN401
+    """Three steps; the second one has parallel tasks."""
+
+    async def one(_state: State) -> State:
+        return {"log": ["one"]}
+
+    async def work(task: dict[str, int]) -> State:
+        return {"log": [f"work {task['number']}"]}
+
+    graph: Any = StateGraph(State)
+    for name, node in (("first", one), ("work", work), ("last", one)):
+        graph.add_node(name, node)
+    graph.add_edge(START, "first")
+    graph.add_conditional_edges(
+        "first", lambda _: [Send("work", {"number": n}) for n in range(tasks)], ["work"]
+    )
+    graph.add_edge("work", "last")
+    return graph.compile(checkpointer=saver)
+
+
+async def put_checkpoint(saver: AgentRowsSaver, thread_id: str) -> RunnableConfig:
+    """Store an empty checkpoint of a thread, and return its config."""
+    checkpoint: Any = {
+        "v": 4,
+        "id": f"c-{thread_id}",
+        "ts": "2026-01-01T00:00:00+00:00",
+        "channel_values": {},
+        "channel_versions": {},
+        "versions_seen": {},
+    }
+    config: Any = {"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}}
+    return await saver.aput(config, checkpoint, {}, {})
+
+
+async def written(saver: AgentRowsSaver, config: RunnableConfig) -> Sequence[Any]:
+    """Return the pending writes of a checkpoint."""
+    found = await saver.aget_tuple(config)
+    assert found is not None
+    return found.pending_writes or []
+
+
+async def count_flushes(client: PostgresClient) -> int | None:
+    """Return the flushes of WAL by the only connection of a client; None before PostgreSQL 18."""
+    if await client.db.fetchval("SELECT current_setting('server_version_num')::int < 180000"):
+        return None
+    await client.db.fetchval("SELECT pg_stat_force_next_flush()")
+    flushes = await client.db.fetchval(FLUSHES)
+    assert isinstance(flushes, int)
+    return flushes
+
+
+@pytest.mark.parametrize("durability", ["sync", "async"])
+async def test_parallel_tasks_of_a_step_are_one_statement(
+    client: PostgresClient, monkeypatch: pytest.MonkeyPatch, durability: str
+) -> None:
+    graph = fan_out_graph(AgentRowsSaver(client, user="mira"), PARALLEL)
+    statements = Statements(monkeypatch)
+
+    result = await graph.ainvoke({"log": []}, thread("t-1"), durability=durability)
+
+    assert sorted(result["log"]) == sorted(["one", "one", *(f"work {n}" for n in range(PARALLEL))])
+    writes = [statements.counts.get(f"Store{name}Writes", 0) for name in ("Task", "Thread")]
+    # The input, three steps; the tasks of the second one may end in several turns of the loop.
+    assert sum(writes) <= 6
+    assert writes[0] >= 1
+    assert statements.counts["StoreThreadCheckpoint"] == 5
+    assert statements.counts["ListNamespaceCheckpoints"] == 1
+
+
+async def test_get_is_one_statement(
+    client: PostgresClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saver = AgentRowsSaver(client, user="mira")
+    config = await put_checkpoint(saver, "t-1")
+    await asyncio.gather(*(saver.aput_writes(config, [("c", n)], f"w-{n}") for n in range(20)))
+    statements = Statements(monkeypatch)
+
+    newest = await saver.aget_tuple(thread("t-1"))
+    assert newest is not None
+    assert statements.counts == {"ListNamespaceCheckpoints": 1}
+    assert await saver.aget_tuple(config) == newest
+    assert statements.counts == {"ListNamespaceCheckpoints": 1, "FindThreadCheckpoint": 1}
+    assert len(newest.pending_writes or []) == 20
+
+
+async def test_merged_writes_are_one_commit_and_flushed_once(migrated: str) -> None:
+    one = Settings(pool_min_size=1, pool_max_size=1, migrations="off")
+    async with PostgresClient.open(migrated, settings=one) as client:
+        saver = AgentRowsSaver(client, user="mira")
+        config = await put_checkpoint(saver, "t-1")
+        before = await count_flushes(client)
+
+        await asyncio.gather(
+            *(saver.aput_writes(config, [("c", n)], f"w-{n}") for n in range(PARALLEL))
+        )
+
+        after = await count_flushes(client)
+        transactions = "SELECT count(DISTINCT xmin::text) FROM lg_checkpoint_write"
+        assert await client.db.fetchval(transactions) == 1
+        assert len(await written(saver, config)) == PARALLEL
+    # The WAL writer may have flushed the commit already, and a full buffer is one flush more.
+    if before is not None and after is not None:
+        assert after - before <= 2
+
+
+async def test_wrong_task_fails_alone_among_merged_tasks(client: PostgresClient) -> None:
+    saver = AgentRowsSaver(client, user="mira")
+    config = await put_checkpoint(saver, "t-1")
+    too_long: Any = {"configurable": {**key(config), "checkpoint_id": "c" * 2700}}
+    unhashable: Any = ["w"]
+
+    results = await asyncio.gather(
+        *(
+            saver.aput_writes(too_long if n == 7 else config, [("c", n)], f"w-{n}")
+            for n in range(20)
+        ),
+        saver.aput_writes(config, [("nul\0", 1)], "w-20"),
+        saver.aput_writes(config, [("c", 1)], unhashable),
+        return_exceptions=True,
+    )
+
+    wrong = [place for place, result in enumerate(results) if isinstance(result, InvalidValue)]
+    assert wrong == [7, 20, 21]
+    assert {value for _, _, value in await written(saver, config)} == set(range(20)) - {7}
+
+
+async def test_writes_of_one_task_keep_their_order(client: PostgresClient) -> None:
+    saver = AgentRowsSaver(client, user="mira")
+    config = await put_checkpoint(saver, "t-1")
+
+    await asyncio.gather(
+        *(saver.aput_writes(config, [("__error__", n)], "w-1") for n in range(20)),
+        *(saver.aput_writes(config, [("c", n)], "w-2") for n in range(20)),
+    )
+
+    values = {(task, channel): value for task, channel, value in await written(saver, config)}
+    assert values == {("w-1", "__error__"): 19, ("w-2", "c"): 0}
+
+
+async def test_users_never_share_a_statement(
+    client: PostgresClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saver = AgentRowsSaver(client, user=lambda config: key(config)["owner"])
+    stored: list[tuple[str, int]] = []
+    original = PostgresClient.store_task_writes
+
+    async def store(self: PostgresClient, tasks: list[TaskWrites], *, user_id: str) -> None:
+        stored.append((user_id, len(tasks)))
+        await original(self, tasks, user_id=user_id)
+
+    monkeypatch.setattr(PostgresClient, "store_task_writes", store)
+    configs: dict[str, Any] = {}
+    for user in ("mira", "juno"):
+        own = await put_checkpoint(saver.for_user(user), "t-1")
+        configs[user] = {"configurable": {**key(own), "owner": user}}
+
+    await asyncio.gather(
+        *(
+            saver.aput_writes(configs[user], [("c", f"{user} {n}")], f"w-{n}")
+            for n in range(10)
+            for user in configs
+        )
+    )
+
+    assert sorted(stored) == [("juno", 10), ("mira", 10)]
+    for user, config in configs.items():
+        values = {value for _, _, value in await written(saver, config)}
+        assert values == {f"{user} {n}" for n in range(10)}
+
+
+async def test_cancelled_task_is_not_stored_and_the_others_are(client: PostgresClient) -> None:
+    saver = AgentRowsSaver(client, user="mira")
+    config = await put_checkpoint(saver, "t-1")
+    calls = [
+        asyncio.ensure_future(saver.aput_writes(config, [("c", n)], f"w-{n}")) for n in range(10)
+    ]
+    asyncio.get_running_loop().call_soon(calls[3].cancel)
+
+    results = await asyncio.gather(*calls, return_exceptions=True)
+
+    assert isinstance(results[3], asyncio.CancelledError)
+    assert {value for _, _, value in await written(saver, config)} == set(range(10)) - {3}
