@@ -28,18 +28,15 @@ MOST_RUNS: Final = 4
 class StoreCalls:
     """Executes the operations of batches.
 
-    Writes of concurrent batches are merged by their user. A get is a look-up, which the client
-    merges with those of other users while they wait for a connection; while one of a user runs, the
-    next gets of this user are merged here. A search is a call of its own, so no other
-    call waits for it.
+    Gets and writes of concurrent batches are merged by their user. A get that is alone in its run
+    is a look-up, which the client merges with those of other users while they wait for a
+    connection. A search is a call of its own, so no other call waits for it.
     """
 
     def __init__(self, calls: CallRunner, index: TextIndex | None, ttl: TTLConfig | None) -> None:
         self._calls = calls
         self._index = index
         self._ttl = ttl
-        self._finding: set[str] = set()
-        """The users of look-ups that run."""
         self._gets: CallMerger[str, GetOp, Item | None] = CallMerger(self._get, most_runs=MOST_RUNS)
         self._writes: CallMerger[str, Write, None] = CallMerger(
             self._write,
@@ -71,20 +68,14 @@ class StoreCalls:
     async def _fill_gets(
         self, user: str, gets: Sequence[tuple[int, GetOp]], results: list[Result]
     ) -> None:
-        if len(gets) == 1 and user not in self._finding and self._calls.merges_lookups:
-            ((place, op),) = gets
-            self._finding.add(user)
-            try:
-                results[place] = await self._find(user, op)
-            finally:
-                self._finding.discard(user)
-            return
         items = await self._gets.submit(user, [op for _, op in gets])
         for (place, _), item in zip(gets, items, strict=True):
             results[place] = item
 
     async def _get(self, user: str, ops: list[GetOp]) -> list[Item | None]:
         """Return the items of gets of one user."""
+        if len(ops) == 1 and self._calls.merges_lookups:
+            return [await self._find(user, ops[0])]
         keys = [(path_of(op.namespace), op.key) for op in ops]
         refreshed = {key for key, op in zip(keys, ops, strict=True) if op.refresh_ttl}
 

@@ -62,13 +62,32 @@ async def test_concurrent_calls_of_one_turn_are_merged(
     await asyncio.gather(*(store.aput(("a",), str(n % 80), {"n": n}) for n in range(100)))
     items = await asyncio.gather(*(store.aget(("a",), str(n)) for n in range(100)))
 
-    assert statements.counts == {"store_items": 1, "find_store_item": 1, "list_store_items": 1}
+    assert statements.counts == {"store_items": 1, "list_store_items": 1}
     # The last put of a key counts.
     assert [item and item.value["n"] for item in items] == [
         *range(80, 100),
         *range(20, 80),
         *[None] * 20,
     ]
+
+
+async def test_gets_of_one_user_need_no_more_statements_than_their_turns(
+    store: AgentRowsStore, client: PostgresClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [("a", str(n)) for n in range(32)]
+    await asyncio.gather(*(store.aput(("a",), key, {"of": key}) for _, key in keys))
+    statements = Statements(client, monkeypatch)
+
+    async def read(key: str) -> None:
+        for _ in range(20):
+            item = await store.aget(("a",), key)
+            assert item is not None
+            assert item.value == {"of": key}
+
+    await asyncio.gather(*(read(key) for _, key in keys))
+
+    # 640 gets: each turn of the 32 callers is one statement.
+    assert statements.counts == {"list_store_items": 20}
 
 
 async def test_gets_of_waiting_users_are_one_statement_of_the_client(
