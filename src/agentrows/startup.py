@@ -10,7 +10,6 @@ from uuid import uuid4
 
 from pydantic import ValidationError
 
-from agentrows import migrate
 from agentrows.config import has_password
 from agentrows.db import connect as connections
 from agentrows.db.codecs import register_codecs
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
+    from agentrows import migrate
     from agentrows.config import MigrationMode, Password, Settings
     from agentrows.db.retries import OnRetry
     from agentrows.db.sources import Connection, Source
@@ -147,6 +147,8 @@ async def use_pool(
         ConfigError: the pool's connections lack the codecs.
 
     """
+    from agentrows import migrate  # noqa: PLC0415  slow to import
+
     options = _store_options(settings)
     source = ApplicationPool(pool, acquire_timeout_s=settings.acquire_timeout_s)
     await _check_codecs(Executor(source), vector=settings.vector_enabled)
@@ -272,6 +274,8 @@ def _store_options(settings: Settings) -> StoreOptions:
 
 
 def _tracks(settings: Settings) -> tuple[migrate.Track, ...]:
+    from agentrows import migrate  # noqa: PLC0415  slow to import
+
     return migrate.builtin_tracks(
         vector=settings.vector_enabled, row_security=settings.row_security
     )
@@ -295,6 +299,8 @@ async def _migrate(
     dsn: str, settings: Settings, mode: MigrationMode | MigrationRunner, password: Password | None
 ) -> migrate.Status:
     """Migrate or verify the schema, as the mode requires, and return its status after that."""
+    from agentrows import migrate  # noqa: PLC0415  slow to import
+
     tracks = _tracks(settings)
     migrator = migrate.Migrator(dsn, tracks, password=password)
     if mode == "apply":

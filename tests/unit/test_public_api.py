@@ -304,14 +304,48 @@ def test_every_client_method_has_a_docstring(name: str) -> None:
     assert getattr(agentrows.PostgresClient, name).__doc__
 
 
-def test_import_of_package_imports_neither_typer_rich_nor_numpy() -> None:
-    code = (
-        "import sys, agentrows; print([m for m in ('typer', 'rich', 'numpy') if m in sys.modules])"
-    )
+def test_import_of_package_loads_only_the_client_and_its_libraries() -> None:
+    code = """if True:
+        import sys
+        before = set(sys.modules)
+        import agentrows
+        new = set(sys.modules) - before
+        libraries = {name.partition(".")[0] for name in new} - sys.stdlib_module_names
+        print(*sorted(name for name in libraries if not name.startswith("_")))
+        print(*sorted({name.split(".")[1] for name in new if name.startswith("agentrows.")}))
+    """
 
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
 
-    assert out.stdout.strip() == "[]"
+    libraries, parts = (line.split() for line in out.stdout.splitlines())
+    # The dependencies, with the libraries of asyncpg and pydantic.
+    assert set(libraries) <= {
+        "agentrows",
+        "asyncpg",
+        "cython_runtime",
+        "dotenv",
+        "pgvector",
+        "annotated_types",
+        "typing_extensions",
+        "typing_inspection",
+        "pydantic",
+        "pydantic_core",
+        "pydantic_settings",
+    }
+    # Neither the migrations nor the command line, the adapters, the roles and the copies.
+    assert parts == [
+        "_version",
+        "client",
+        "config",
+        "db",
+        "errors",
+        "gen",
+        "input_model",
+        "live_feeds",
+        "startup",
+        "stores",
+        "validation",
+    ]
 
 
 def test_adapter_without_its_framework_names_the_extra() -> None:
