@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypedDict, cast
 
 import asyncpg
+from delay import delayed
 from harness import LOOPS, is_installed
 
 if TYPE_CHECKING:
@@ -127,11 +128,11 @@ class Worker:
 
 def compare(subject: Subject, server: Server, options: Options) -> Comparison:
     """Measure every contender of a subject, on a new database."""
-    with server.database() as dsn:
+    with server.database() as dsn, delayed(dsn, subject.round_trip_ms) as remote:
         asyncio.run(subject.prepare(dsn))
         chosen, left_out = choose(subject, options)
         workers = [
-            Worker(subject, contender, dsn, loop)
+            Worker(subject, contender, remote, loop)
             for contender in chosen
             for loop in options.loops
             if loop == "asyncio" or is_installed(loop)

@@ -53,7 +53,8 @@ class Subject:
     """A piece of work, done by `tasks` at the same time for each contender.
 
     `prepare` stores the rows in a migrated database; `reset` is SQL that runs before every turn, so
-    that each begins with the same rows.
+    that each begins with the same rows. `round_trip_ms` is the time of a round trip to the server;
+    0 is that of the connection itself.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Subject:
     tasks: int = 1
     targets: tuple[Target, ...] = ()
     reset: str = ""
+    round_trip_ms: float = 0
 
 
 class Turn(TypedDict):

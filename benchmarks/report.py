@@ -24,6 +24,7 @@ DOCUMENT: Final = ROOT / "docs" / "performance.md"
 PICTURES: Final = ROOT / "docs" / "performance"
 KEPT: Final = PICTURES / "results.json"
 """The figures that the document shows."""
+LOAD_PICTURE: Final = "![p50 and p99 of get_session over offered load](performance/load.png)"
 
 
 def main() -> None:
@@ -38,6 +39,8 @@ def main() -> None:
     DOCUMENT.write_text(text)
     if "growth" in results:
         draw_growth(results["growth"])
+    if "offered_load" in results:
+        draw_offered_load(results["offered_load"])
 
 
 def sections(results: Mapping[str, Any]) -> dict[str, str]:
@@ -55,6 +58,9 @@ def sections(results: Mapping[str, Any]) -> dict[str, str]:
     }
     if "growth" in results:
         found["growth"] = tables.as_markdown(tables.growth(results["growth"]))
+    if "offered_load" in results:
+        table = tables.as_markdown(tables.offered_load(results["offered_load"]))
+        found["offered_load"] = f"{LOAD_PICTURE}\n\n{table}"
     if "memory_search" in results:
         found["memory_search"] = tables.as_markdown(tables.searches(results["memory_search"]))
     if "generate" in results:
@@ -98,6 +104,24 @@ def draw_growth(found: Mapping[str, Any]) -> None:
             axes.legend(fontsize=7)
     pages.set_ylabel(f"time of a call, {found['sizes'][0]:,} rows = 1")
     figure.savefig(PICTURES / "growth.png", dpi=110)
+
+
+def draw_offered_load(found: Mapping[str, Any]) -> None:
+    """Draw p50 and p99 of each contender over the rate of calls."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, parts = plt.subplots(1, 2, figsize=(11, 5), sharey=True, layout="constrained")
+    for axes, key, title in zip(parts, ("p50_ms", "p99_ms"), ("p50", "p99"), strict=True):
+        for row in found["rows"]:
+            axes.plot(found["rates"], row[key], marker="o", label=row["contender"])
+        axes.set(title=title, xscale="log", yscale="log", xlabel="calls offered per second")
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8)
+    parts[0].set_ylabel("milliseconds from the time at which a call is due")
+    figure.savefig(PICTURES / "load.png", dpi=110)
 
 
 if __name__ == "__main__":

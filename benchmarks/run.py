@@ -36,9 +36,13 @@ def measure(module: str, server: Server, options: Options) -> Mapping[str, Any]:
 
 
 RESULTS: Final = Path(".cache/bench/results.json")
+MODULES: Final = ("offered_load", "growth", "memory_search", "generate")
 BENCHMARKS: Final[Mapping[str, Callable[[Server, Options], Mapping[str, Any]]]] = {
     **{subject.name: partial(compare, subject) for subject in SUBJECTS},
-    **{name: partial(measure, name) for name in ("growth", "memory_search", "generate")},
+    **{
+        name: partial(measure, name)
+        for name in ("offered_load", "growth", "memory_search", "generate")
+    },
 }
 
 

@@ -12,6 +12,7 @@ import items
 import list_sessions
 import memories
 import store_events
+import turns
 
 if TYPE_CHECKING:
     from harness import Subject
@@ -30,6 +31,8 @@ SUBJECTS: Final = (
     adk_sessions.READ,
     items.ADD,
     items.READ,
+    turns.LANGGRAPH_TURN,
+    turns.ADK_TURN,
 )
 
 

@@ -52,6 +52,20 @@ def growth(found: Mapping[str, Any]) -> Table:
     ]
 
 
+def offered_load(found: Mapping[str, Any]) -> Table:
+    """Return the latencies of each contender at each rate of calls."""
+    heads = ["calls offered per second"]
+    for row in found["rows"]:
+        heads += [f"{row['contender']}, p50 ms", "p99 ms"]
+    return heads, [
+        [
+            f"{rate:,}",
+            *(number(row[key][place]) for row in found["rows"] for key in ("p50_ms", "p99_ms")),
+        ]
+        for place, rate in enumerate(found["rates"])
+    ]
+
+
 def searches(found: Mapping[str, Any]) -> Table:
     """Return recall and latency for each size, layout and owner."""
     heads = [
@@ -89,6 +103,7 @@ def generation(found: Mapping[str, Any]) -> Table:
 BY_KIND = {
     "comparison": comparison,
     "growth": growth,
+    "offered_load": offered_load,
     "searches": searches,
     "generation": generation,
 }

@@ -5,13 +5,17 @@ Other libraries are installed for `make bench` alone; the output says why they a
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 
 if TYPE_CHECKING:
@@ -34,6 +38,7 @@ COMPARISONS = {
     "adk_last_events": "agentrows, text given",
     "add_item": "agentrows",
     "get_items": "agentrows",
+    "turn_langgraph": "agentrows, bytes given",
 }
 """The measured calls, with the contender of this project that requires no other library."""
 BRIEF = ("--rounds", "1", "--seconds", "0.01", "--loop", "asyncio", "--rows", "1000")
@@ -98,6 +103,49 @@ def test_ratio_is_that_of_the_rounds_and_omissions_are_listed(
     assert ratio["ratio"] == pytest.approx(rounds["agentrows"] / rounds[ratio["peer"]])
     if importlib.util.find_spec("sqlalchemy") is None:
         assert "left out: SQLAlchemy ORM, because sqlalchemy is not installed" in printed
+
+
+def test_latency_is_measured_at_each_offered_load(server: Server, tmp_path: Path) -> None:
+    results, printed = run(server, tmp_path, "--only", "offered_load")
+
+    found = results["offered_load"]
+    assert len(found["rows"]) == 3
+    for row in found["rows"]:
+        assert len(row["p50_ms"]) == len(row["p99_ms"]) == len(found["rates"])
+        assert all(0 < p50 <= p99 for p50, p99 in zip(row["p50_ms"], row["p99_ms"], strict=True))
+        assert row["contender"] in printed
+
+
+def test_proxy_delays_a_round_trip_and_passes_every_byte(server: Server) -> None:
+    data = bytes(range(256)) * 10_000
+
+    async def use(port: int) -> tuple[list[float], bytes]:
+        user = urlsplit(server.dsn()).username or "postgres"
+        connection = await asyncpg.connect(
+            host="127.0.0.1", port=port, user=user, database="postgres", ssl=False
+        )
+        times: list[float] = []
+        for _ in range(5):
+            start = time.monotonic()
+            await connection.fetchval("SELECT 1")
+            times.append(time.monotonic() - start)
+        doubled = await connection.fetchval("SELECT $1::bytea || $1::bytea", data)
+        await connection.close()
+        return times, doubled
+
+    with subprocess.Popen(  # noqa: S603  our own file
+        [sys.executable, str(ROOT / "benchmarks" / "delay.py"), server.dsn(), "20"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        times, doubled = asyncio.run(use(int(process.stdout.readline())))
+        process.communicate()
+
+    assert process.returncode == 0
+    assert doubled == data * 2
+    assert min(times) >= 0.019
 
 
 def test_every_page_search_and_prune_is_measured_at_each_size(
