@@ -262,6 +262,187 @@ ON CONFLICT (user_id, thread_id, checkpoint_ns, checkpoint_id, write_idx) DO UPD
     deleted_at = NULL
 WHERE (excluded.write_idx & 1048575) < 16 OR lg_checkpoint_write.deleted_at IS NOT NULL;
 
+-- name: StoreThreadStep :many
+-- Store a checkpoint as StoreThreadCheckpoint does, and writes of tasks to its namespace.
+--
+-- The writes are stored also if a value is missing, and the checkpoint is not.
+WITH family AS MATERIALIZED (
+    SELECT c.checkpoint_id FROM lg_checkpoint AS c
+    WHERE
+        c.user_id = @user_id::text
+        AND c.thread_id = @thread_id::text
+        AND c.checkpoint_ns = @checkpoint_ns::text
+        AND c.checkpoint_id IN (@checkpoint_id::text, sqlc.narg('parent_checkpoint_id')::text)
+    ORDER BY c.checkpoint_id
+    FOR KEY SHARE
+),
+required AS MATERIALIZED (
+    SELECT each.key::text AS channel, each.value::text AS version
+    FROM json_each_text(@versions::json) AS each
+    WHERE (SELECT count(*) FROM family) >= 0
+),
+given AS MATERIALIZED (
+    SELECT
+        unnest(@channel::text[]) AS channel,
+        unnest(@type::text[]) AS type,
+        unnest(@value::bytea[]) AS value
+),
+older AS MATERIALIZED (
+    SELECT locked.channel, locked.version
+    FROM (
+        SELECT required.channel, required.version FROM required
+        WHERE required.channel NOT IN (SELECT given.channel FROM given)
+        UNION ALL
+        SELECT each.key, each.value FROM json_each_text(@optional_versions::json) AS each
+        WHERE (SELECT count(*) FROM family) >= 0
+        ORDER BY channel
+    ) AS lacking
+    CROSS JOIN LATERAL (
+        SELECT blob.channel, blob.version FROM agentrows_checkpoint_blob AS blob
+        WHERE
+            blob.user_id = @user_id
+            AND blob.thread_id = @thread_id
+            AND blob.checkpoint_ns = @checkpoint_ns
+            AND blob.channel = lacking.channel
+            AND blob.version = lacking.version
+        FOR KEY SHARE
+    ) AS locked
+),
+named AS MATERIALIZED (
+    SELECT older.channel, older.version FROM older
+    UNION ALL
+    SELECT required.channel, required.version FROM required
+    INNER JOIN given ON given.channel = required.channel
+),
+missing AS MATERIALIZED (
+    SELECT required.channel FROM required
+    WHERE required.channel NOT IN (SELECT named.channel FROM named)
+),
+stored_values AS (
+    INSERT INTO agentrows_checkpoint_blob AS blob (
+        user_id,
+        thread_id,
+        checkpoint_ns,
+        channel,
+        version,
+        type,
+        value
+    )
+    SELECT @user_id, @thread_id, @checkpoint_ns, given.channel, required.version, given.type, given.value
+    FROM given
+    INNER JOIN required ON required.channel = given.channel
+    WHERE NOT EXISTS (SELECT 1 FROM missing) AND (SELECT count(*) FROM older) >= 0
+    ORDER BY given.channel
+    ON CONFLICT (user_id, thread_id, checkpoint_ns, channel, version) DO UPDATE SET
+        type = excluded.type,
+        value = excluded.value
+    WHERE blob.type <> excluded.type OR blob.value <> excluded.value
+    RETURNING 1
+),
+stored_checkpoint AS (
+    INSERT INTO lg_checkpoint (
+        user_id,
+        thread_id,
+        checkpoint_ns,
+        checkpoint_id,
+        parent_checkpoint_id,
+        metadata,
+        checkpoint,
+        checkpoint_type,
+        version,
+        agentrows_run_id,
+        agentrows_checkpoint,
+        agentrows_channels,
+        agentrows_versions,
+        created_at,
+        updated_at
+    )
+    SELECT
+        @user_id,
+        @thread_id,
+        @checkpoint_ns,
+        @checkpoint_id,
+        sqlc.narg('parent_checkpoint_id'),
+        @metadata::text,
+        '',
+        'agentrows+' || @checkpoint_type,
+        @version::bigint,
+        sqlc.narg('run_id')::text,
+        @checkpoint::bytea,
+        array(SELECT named.channel FROM named ORDER BY named.channel),
+        array(SELECT named.version FROM named ORDER BY named.channel),
+        statement_timestamp(),
+        statement_timestamp()
+    WHERE NOT EXISTS (SELECT 1 FROM missing) AND (SELECT count(*) FROM stored_values) >= 0
+    ON CONFLICT (user_id, thread_id, checkpoint_ns, checkpoint_id) DO UPDATE SET
+        parent_checkpoint_id = excluded.parent_checkpoint_id,
+        metadata = excluded.metadata,
+        checkpoint = excluded.checkpoint,
+        checkpoint_type = excluded.checkpoint_type,
+        version = excluded.version,
+        agentrows_run_id = excluded.agentrows_run_id,
+        agentrows_checkpoint = excluded.agentrows_checkpoint,
+        agentrows_channels = excluded.agentrows_channels,
+        agentrows_versions = excluded.agentrows_versions,
+        updated_at = excluded.updated_at,
+        deleted_at = NULL
+),
+stored_writes AS (
+    INSERT INTO lg_checkpoint_write (
+        user_id,
+        thread_id,
+        checkpoint_ns,
+        checkpoint_id,
+        write_idx,
+        value,
+        value_type,
+        channel,
+        task_id,
+        agentrows_task_path,
+        agentrows_value,
+        created_at,
+        updated_at
+    )
+    SELECT
+        @user_id,
+        @thread_id,
+        @checkpoint_ns,
+        input.checkpoint_id,
+        (input.task_hash << 20) | (input.idx + 16),
+        '',
+        'agentrows+' || input.type,
+        input.channel,
+        input.task_id,
+        input.task_path,
+        input.value,
+        statement_timestamp(),
+        statement_timestamp()
+    FROM (
+        SELECT
+            unnest(@write_checkpoint_id::text[]) AS checkpoint_id,
+            unnest(@task_hash::bigint[]) AS task_hash,
+            unnest(@task_id::text[]) AS task_id,
+            unnest(@task_path::text[]) AS task_path,
+            unnest(@idx::bigint[]) AS idx,
+            unnest(@write_channel::text[]) AS channel,
+            unnest(@write_type::text[]) AS type,
+            unnest(@write_value::bytea[]) AS value
+    ) AS input
+    WHERE (SELECT count(*) FROM older) >= 0
+    ORDER BY input.checkpoint_id, input.task_hash, input.idx
+    ON CONFLICT (user_id, thread_id, checkpoint_ns, checkpoint_id, write_idx) DO UPDATE SET
+        value = excluded.value,
+        value_type = excluded.value_type,
+        channel = excluded.channel,
+        task_id = excluded.task_id,
+        agentrows_task_path = excluded.agentrows_task_path,
+        agentrows_value = excluded.agentrows_value,
+        updated_at = excluded.updated_at,
+        deleted_at = NULL
+    WHERE (excluded.write_idx & 1048575) < 16 OR lg_checkpoint_write.deleted_at IS NOT NULL
+)
+SELECT missing.channel::text AS "channel!" FROM missing;
+
 -- name: FindThreadCheckpoint :one
 -- Return a checkpoint of a thread with its values and writes, all of one snapshot.
 --

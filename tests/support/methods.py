@@ -206,6 +206,12 @@ METHODS: Final[dict[str, dict[str, Arguments]]] = {
             "values": [NewChannelValue(channel="c", type="msgpack", value=b"\0")],
             "versions": {"c": "1"},
             "run_id": "r-1",
+            "tasks": [
+                TaskWrites(
+                    *("b-t", "", "b-1", "w-0", "p"),
+                    [NewThreadWrite(idx=0, channel="c", type="msgpack", value=b"\0")],
+                )
+            ],
             **BYTES_THREAD,
         },
         "store_thread_writes": {

@@ -48,6 +48,7 @@ __all__ = [
     "PRUNE_THREAD",
     "STORE_TASK_WRITES",
     "STORE_THREAD_CHECKPOINT",
+    "STORE_THREAD_STEP",
     "STORE_THREAD_WRITES",
     "copy_thread",
     "count_idle_threads",
@@ -71,6 +72,7 @@ __all__ = [
     "prune_thread",
     "store_task_writes",
     "store_thread_checkpoint",
+    "store_thread_step",
     "store_thread_writes",
 ]
 
@@ -421,6 +423,247 @@ async def store_task_writes(
         type,
         value,
     )
+
+
+STORE_THREAD_STEP: Final = """-- name: StoreThreadStep :many
+WITH family AS MATERIALIZED (
+    SELECT c.checkpoint_id FROM lg_checkpoint AS c
+    WHERE
+        c.user_id = $1::text
+        AND c.thread_id = $2::text
+        AND c.checkpoint_ns = $3::text
+        AND c.checkpoint_id IN ($4::text, $5::text)
+    ORDER BY c.checkpoint_id
+    FOR KEY SHARE
+),
+required AS MATERIALIZED (
+    SELECT each.key::text AS channel, each.value::text AS version
+    FROM json_each_text($6::json) AS each
+    WHERE (SELECT count(*) FROM family) >= 0
+),
+given AS MATERIALIZED (
+    SELECT
+        unnest($7::text[]) AS channel,
+        unnest($8::text[]) AS type,
+        unnest($9::bytea[]) AS value
+),
+older AS MATERIALIZED (
+    SELECT locked.channel, locked.version
+    FROM (
+        SELECT required.channel, required.version FROM required
+        WHERE required.channel NOT IN (SELECT given.channel FROM given)
+        UNION ALL
+        SELECT each.key, each.value FROM json_each_text($10::json) AS each
+        WHERE (SELECT count(*) FROM family) >= 0
+        ORDER BY channel
+    ) AS lacking
+    CROSS JOIN LATERAL (
+        SELECT blob.channel, blob.version FROM agentrows_checkpoint_blob AS blob
+        WHERE
+            blob.user_id = $1
+            AND blob.thread_id = $2
+            AND blob.checkpoint_ns = $3
+            AND blob.channel = lacking.channel
+            AND blob.version = lacking.version
+        FOR KEY SHARE
+    ) AS locked
+),
+named AS MATERIALIZED (
+    SELECT older.channel, older.version FROM older
+    UNION ALL
+    SELECT required.channel, required.version FROM required
+    INNER JOIN given ON given.channel = required.channel
+),
+missing AS MATERIALIZED (
+    SELECT required.channel FROM required
+    WHERE required.channel NOT IN (SELECT named.channel FROM named)
+),
+stored_values AS (
+    INSERT INTO agentrows_checkpoint_blob AS blob (
+        user_id,
+        thread_id,
+        checkpoint_ns,
+        channel,
+        version,
+        type,
+        value
+    )
+    SELECT $1, $2, $3, given.channel, required.version, given.type, given.value
+    FROM given
+    INNER JOIN required ON required.channel = given.channel
+    WHERE NOT EXISTS (SELECT 1 FROM missing) AND (SELECT count(*) FROM older) >= 0
+    ORDER BY given.channel
+    ON CONFLICT (user_id, thread_id, checkpoint_ns, channel, version) DO UPDATE SET
+        type = excluded.type,
+        value = excluded.value
+    WHERE blob.type <> excluded.type OR blob.value <> excluded.value
+    RETURNING 1
+),
+stored_checkpoint AS (
+    INSERT INTO lg_checkpoint (
+        user_id,
+        thread_id,
+        checkpoint_ns,
+        checkpoint_id,
+        parent_checkpoint_id,
+        metadata,
+        checkpoint,
+        checkpoint_type,
+        version,
+        agentrows_run_id,
+        agentrows_checkpoint,
+        agentrows_channels,
+        agentrows_versions,
+        created_at,
+        updated_at
+    )
+    SELECT
+        $1,
+        $2,
+        $3,
+        $4,
+        $5,
+        $11::text,
+        '',
+        'agentrows+' || $12,
+        $13::bigint,
+        $14::text,
+        $15::bytea,
+        array(SELECT named.channel FROM named ORDER BY named.channel),
+        array(SELECT named.version FROM named ORDER BY named.channel),
+        statement_timestamp(),
+        statement_timestamp()
+    WHERE NOT EXISTS (SELECT 1 FROM missing) AND (SELECT count(*) FROM stored_values) >= 0
+    ON CONFLICT (user_id, thread_id, checkpoint_ns, checkpoint_id) DO UPDATE SET
+        parent_checkpoint_id = excluded.parent_checkpoint_id,
+        metadata = excluded.metadata,
+        checkpoint = excluded.checkpoint,
+        checkpoint_type = excluded.checkpoint_type,
+        version = excluded.version,
+        agentrows_run_id = excluded.agentrows_run_id,
+        agentrows_checkpoint = excluded.agentrows_checkpoint,
+        agentrows_channels = excluded.agentrows_channels,
+        agentrows_versions = excluded.agentrows_versions,
+        updated_at = excluded.updated_at,
+        deleted_at = NULL
+),
+stored_writes AS (
+    INSERT INTO lg_checkpoint_write (
+        user_id,
+        thread_id,
+        checkpoint_ns,
+        checkpoint_id,
+        write_idx,
+        value,
+        value_type,
+        channel,
+        task_id,
+        agentrows_task_path,
+        agentrows_value,
+        created_at,
+        updated_at
+    )
+    SELECT
+        $1,
+        $2,
+        $3,
+        input.checkpoint_id,
+        (input.task_hash << 20) | (input.idx + 16),
+        '',
+        'agentrows+' || input.type,
+        input.channel,
+        input.task_id,
+        input.task_path,
+        input.value,
+        statement_timestamp(),
+        statement_timestamp()
+    FROM (
+        SELECT
+            unnest($16::text[]) AS checkpoint_id,
+            unnest($17::bigint[]) AS task_hash,
+            unnest($18::text[]) AS task_id,
+            unnest($19::text[]) AS task_path,
+            unnest($20::bigint[]) AS idx,
+            unnest($21::text[]) AS channel,
+            unnest($22::text[]) AS type,
+            unnest($23::bytea[]) AS value
+    ) AS input
+    WHERE (SELECT count(*) FROM older) >= 0
+    ORDER BY input.checkpoint_id, input.task_hash, input.idx
+    ON CONFLICT (user_id, thread_id, checkpoint_ns, checkpoint_id, write_idx) DO UPDATE SET
+        value = excluded.value,
+        value_type = excluded.value_type,
+        channel = excluded.channel,
+        task_id = excluded.task_id,
+        agentrows_task_path = excluded.agentrows_task_path,
+        agentrows_value = excluded.agentrows_value,
+        updated_at = excluded.updated_at,
+        deleted_at = NULL
+    WHERE (excluded.write_idx & 1048575) < 16 OR lg_checkpoint_write.deleted_at IS NOT NULL
+)
+SELECT missing.channel::text AS "channel!" FROM missing"""
+
+
+async def store_thread_step(
+    db: DBTX,
+    /,
+    *,
+    user_id: str,
+    thread_id: str,
+    checkpoint_ns: str,
+    checkpoint_id: str,
+    parent_checkpoint_id: str | None = None,
+    versions: JsonLike,
+    channel: Sequence[str],
+    type: Sequence[str],
+    value: Sequence[bytes],
+    optional_versions: JsonLike,
+    metadata: str,
+    checkpoint_type: str,
+    version: int,
+    run_id: str | None = None,
+    checkpoint: bytes,
+    write_checkpoint_id: Sequence[str],
+    task_hash: Sequence[int],
+    task_id: Sequence[str],
+    task_path: Sequence[str],
+    idx: Sequence[int],
+    write_channel: Sequence[str],
+    write_type: Sequence[str],
+    write_value: Sequence[bytes],
+) -> list[str]:
+    """Store a checkpoint as StoreThreadCheckpoint does, and writes of tasks to its namespace.
+
+    The writes are stored also if a value is missing, and the checkpoint is not.
+    """
+    rows = await db.fetch(
+        STORE_THREAD_STEP,
+        user_id,
+        thread_id,
+        checkpoint_ns,
+        checkpoint_id,
+        parent_checkpoint_id,
+        versions,
+        channel,
+        type,
+        value,
+        optional_versions,
+        metadata,
+        checkpoint_type,
+        version,
+        run_id,
+        checkpoint,
+        write_checkpoint_id,
+        task_hash,
+        task_id,
+        task_path,
+        idx,
+        write_channel,
+        write_type,
+        write_value,
+    )
+    values = [row[0] for row in rows]
+    return _LIST_OF_STR_ADAPTER.validate_python(values)
 
 
 FIND_THREAD_CHECKPOINT: Final = """-- name: FindThreadCheckpoint :one

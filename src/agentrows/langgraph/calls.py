@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from langgraph.checkpoint.serde.base import SerializerProtocol
     from pydantic import JsonValue
 
-    from agentrows import Stores, ThreadAncestor, ThreadCheckpoint
+    from agentrows import Stores, TaskWrites, ThreadAncestor, ThreadCheckpoint
     from agentrows.langgraph.rows import NewCheckpoint
 
     T = TypeVar("T")
@@ -39,17 +39,19 @@ def find_checkpoint(user_id: str, key: CheckpointKey) -> Call[ThreadCheckpoint |
     )
 
 
-def store_checkpoint(
+def store_checkpoint(  # noqa: PLR0913, PLR0917  the parts of one statement
     user_id: str,
     key: CheckpointKey,
     new: NewCheckpoint,
     checkpoint: Checkpoint,
     serde: SerializerProtocol,
+    tasks: Sequence[TaskWrites] = (),
 ) -> Call[None]:
-    """Return the call that stores a checkpoint as the child of the one of the key."""
+    """Return the call that stores a checkpoint as the child of the one of the key, with writes."""
 
     async def call(stores: Stores) -> None:
         values = list(new.values)
+        writes = tasks
         while missing := await stores.store_thread_checkpoint(
             key.thread_id,
             user_id=user_id,
@@ -64,7 +66,9 @@ def store_checkpoint(
             optional_versions=new.optional_versions,
             run_id=new.run_id,
             version=checkpoint["v"],
+            tasks=writes,
         ):
+            writes = ()  # they are stored
             # Values of an older layout, or that were deleted since the previous step. Each turn
             # adds at least one channel, so the loop ends.
             values += await asyncio.to_thread(

@@ -91,6 +91,59 @@ class CallMerger(Generic[K, A, R]):
             loop.call_soon(self._start, key, queue)
         return result
 
+    async def run_with_waiting(
+        self,
+        key: K,
+        is_chosen: Callable[[A], bool],
+        run: Callable[[list[A]], Awaitable[list[R]]],
+    ) -> None:
+        """Run another function with the items of the waiting calls whose items are all chosen.
+
+        It returns their results. If it fails, these calls wait again, and it runs once more without
+        their items, because one of them may be the reason.
+        """
+        queue = self._queues.get(key)
+        part = [] if queue is None else self._take_chosen(queue, is_chosen)
+        if queue is None or not part or not await self._run_with(part, key, queue, run):
+            await run([])
+
+    async def _run_with(
+        self,
+        part: list[_Call[A, R]],
+        key: K,
+        queue: _Queue[A, R],
+        run: Callable[[list[A]], Awaitable[list[R]]],
+    ) -> bool:
+        """Run a function with the items of calls; return whether it succeeded."""
+        names = {name for call in part for name in self._names_of(call)}
+        queue.names |= names
+        queue.running += 1
+        try:
+            results = await run([item for call in part for item in call.items])
+        except BaseException as error:
+            queue.waiting[:0] = [call for call in part if not call.result.done()]
+            if not isinstance(error, Exception) or isinstance(error, COMMON_ERRORS):
+                raise
+            return False
+        else:
+            _answer(part, results)
+            return True
+        finally:
+            queue.running -= 1
+            queue.names -= names
+            if not queue.is_scheduled:
+                self._start(key, queue)
+
+    def _take_chosen(
+        self, queue: _Queue[A, R], is_chosen: Callable[[A], bool]
+    ) -> list[_Call[A, R]]:
+        """Remove and return the waiting calls that are chosen, within the limits of a run."""
+        rest = [call for call in queue.waiting if not all(map(is_chosen, call.items))]
+        queue.waiting = [call for call in queue.waiting if all(map(is_chosen, call.items))]
+        part = [call for call in self._take_part(queue) if not call.result.done()]
+        queue.waiting += rest
+        return part
+
     def _start(self, key: K, queue: _Queue[A, R]) -> None:
         """Start runs of the waiting calls, up to the limit."""
         queue.is_scheduled = False

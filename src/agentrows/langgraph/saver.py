@@ -229,8 +229,11 @@ class AgentRowsSaver(BaseCheckpointSaver[str]):
             estimate_size(changed),
             lambda: NewCheckpoint.encode(self.serde, config, checkpoint, metadata, new_versions),
         )
-        call = calls.store_checkpoint(user, key, new, checkpoint, self.serde)
-        await self._calls.run(user, call)
+        await self._writes.store_checkpoint(
+            user,
+            (key.thread_id, key.checkpoint_ns),
+            partial(calls.store_checkpoint, user, key, new, checkpoint, self.serde),
+        )
         return config_of(configurable(config)["thread_id"], key.checkpoint_ns, checkpoint["id"])
 
     def put_writes(

@@ -1,4 +1,4 @@
-"""The pending writes of tasks: those of parallel tasks of a user are stored in one statement."""
+"""The writes of a step: those of parallel tasks are one statement, also with the checkpoint."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from agentrows.bridge import run_in_loop, wait_in_thread
 from agentrows.langgraph.coalesce import CallMerger
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Callable, Hashable, Sequence
 
     from agentrows import Stores, TaskWrites
     from agentrows.bridge import CallRunner
+    from agentrows.langgraph.calls import Call
 
 __all__ = ["WriteCalls"]
 
@@ -48,6 +49,31 @@ class WriteCalls:
             await self._tasks.submit(user_id, [task])
         else:
             await run_in_loop(loop, lambda: self._submit(user_id, task))
+
+    async def store_checkpoint(
+        self,
+        user_id: str,
+        namespace: tuple[str, str],
+        make_call: Callable[[Sequence[TaskWrites]], Call[None]],
+    ) -> None:
+        """Run the call that stores a checkpoint, with the waiting writes of its namespace.
+
+        LangGraph puts the writes of the last task of a step and its checkpoint in one turn of the
+        event loop; both calls return after the one commit. After an error each is stored alone.
+
+        Raises:
+            ClientClosed: the event loop of the client is not running.
+
+        """
+
+        async def run(tasks: list[TaskWrites]) -> list[None]:
+            await self._calls.run(user_id, make_call(tasks))
+            return [None] * len(tasks)
+
+        if asyncio.get_running_loop() is not self._calls.loop:
+            await run([])
+            return
+        await self._tasks.run_with_waiting(user_id, lambda task: task[:2] == namespace, run)
 
     def store_sync(self, user_id: str, task: TaskWrites) -> None:
         """Store the writes of a task, for a caller that is not in the event loop of the client.

@@ -43,9 +43,12 @@ def check_writes(
 
 
 def check_tasks(
-    tasks: Iterable[TaskWrites], user_id: str
+    tasks: Iterable[TaskWrites], user_id: str, namespace: tuple[str, str] | None = None
 ) -> list[tuple[TaskWrites, NewThreadWrite]]:
-    """Return each write of tasks, with its task."""
+    """Return each write of tasks, with its task.
+
+    With the thread and namespace of a checkpoint, those of each task must be the same.
+    """
     if not isinstance(tasks, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidValue(f"tasks must be an iterable of TaskWrites, not {type(tasks).__name__}")
     rows: list[tuple[TaskWrites, NewThreadWrite]] = []
@@ -55,6 +58,10 @@ def check_tasks(
         if not isinstance(task, TaskWrites):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidValue(f"{name} must be a TaskWrites, not {type(task).__name__}")
         check_checkpoint_key(user_id, task.thread_id, task.checkpoint_ns, task.checkpoint_id)
+        if namespace is not None and (task.thread_id, task.checkpoint_ns) != namespace:
+            raise InvalidValue(
+                f"{name} must have the thread_id and checkpoint_ns of the checkpoint"
+            )
         check_id(f"{name}.task_id", task.task_id)
         check_text(f"{name}.task_path", task.task_path)
         seen.add((task.thread_id, task.checkpoint_ns, task.checkpoint_id, task.task_id))

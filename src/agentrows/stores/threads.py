@@ -13,6 +13,7 @@ from agentrows.errors import InvalidValue
 from agentrows.gen import threads as queries
 from agentrows.gen.models import NewChannelValue
 from agentrows.stores._checkpoint_rows import (
+    FullKey,
     check_checkpoint_key,
     check_key_size,
     check_namespace_key,
@@ -38,12 +39,11 @@ from agentrows.validation import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from agentrows.db.executor import Executor
     from agentrows.gen.models import NewThreadWrite, ThreadAncestor, ThreadCheckpoint, ThreadHead
     from agentrows.gen.pgjson import JsonLike
-    from agentrows.stores._checkpoint_rows import FullKey
     from agentrows.stores._task_writes import TaskWrites
 
 HISTORY_LIMIT: Final = 1000
@@ -59,6 +59,19 @@ class _Chosen(TypedDict):
     checkpoint_id: str | None
     before: str | None
     limit: int | None
+
+
+class _NewCheckpoint(FullKey):
+    """The arguments of a checkpoint without values, as the queries take them."""
+
+    parent_checkpoint_id: str | None
+    metadata: str
+    checkpoint: bytes
+    checkpoint_type: str
+    version: int
+    run_id: str | None
+    versions: JsonLike
+    optional_versions: JsonLike
 
 
 @dataclass(frozen=True)
@@ -83,24 +96,24 @@ class ThreadStore:
         parent_checkpoint_id: str | None = None,
         run_id: str | None = None,
         version: int = 4,
+        tasks: Iterable[TaskWrites] = (),
     ) -> list[str]:
         """Store a checkpoint and the new values of its channels; return the channels to add.
 
         `versions` contains the version of each channel with a value, and `values` the new values.
-        The others must be stored already, in the thread and namespace: if some are not, nothing is
-        stored, and the result contains their channels; call again with all values. Those of
-        `optional_versions` need not be stored. `checkpoint` is serialized without the values. A row
-        with the same key is replaced or restored, and keeps `created_at`.
+        The others must be stored already, in the thread and namespace: if some are not, only the
+        writes of `tasks` are stored, and the result contains their channels; call again with all
+        values. Those of `optional_versions` need not be stored. `checkpoint` is serialized without
+        the values. A row with the same key is replaced or restored, and keeps `created_at`. `tasks`
+        have writes to the same thread and namespace, for the same statement.
 
         Raises:
-            InvalidValue: the channels of the values and versions do not fit each other.
+            InvalidValue: values and versions do not fit each other, or a task is of another thread.
 
         """
         require(self.db, THREADS)
         key = check_checkpoint_key(user_id, thread_id, checkpoint_ns, checkpoint_id)
-        optional = _check_versions(versions, optional_versions, key)
-        return await queries.store_thread_checkpoint(
-            self.db.repeatable,
+        new = _NewCheckpoint(
             **key,
             parent_checkpoint_id=check_optional_id("parent_checkpoint_id", parent_checkpoint_id),
             metadata=encode_metadata(metadata),
@@ -108,10 +121,10 @@ class ThreadStore:
             checkpoint_type=check_text("checkpoint_type", checkpoint_type),
             version=check_int64("version", version),
             run_id=check_optional_id("run_id", run_id),
+            optional_versions=dict(_check_versions(versions, optional_versions, key)),
             versions=dict(versions),
-            optional_versions=dict(optional),
-            values=_check_values(values, versions),
         )
+        return await _store_checkpoint(self.db, new, _check_values(values, versions), tasks)
 
     async def store_thread_writes(
         self,
@@ -309,6 +322,33 @@ class ThreadStore:
             thread_id=check_id("thread_id", thread_id),
         )
         return [decode_head(row) for row in rows]
+
+
+async def _store_checkpoint(
+    db: Executor,
+    new: _NewCheckpoint,
+    batch: Sequence[NewChannelValue],
+    tasks: Iterable[TaskWrites],
+) -> list[str]:
+    """Store a checkpoint with its values and the writes of tasks; return the missing channels."""
+    rows = check_tasks(tasks, new["user_id"], (new["thread_id"], new["checkpoint_ns"]))
+    if not rows:
+        return await queries.store_thread_checkpoint(db.repeatable, **new, values=batch)
+    return await queries.store_thread_step(
+        db.repeatable,
+        **new,
+        channel=[value.channel for value in batch],
+        type=[value.type for value in batch],
+        value=[value.value for value in batch],
+        write_checkpoint_id=[task.checkpoint_id for task, _ in rows],
+        task_hash=hash_tasks(task.task_id for task, _ in rows),
+        task_id=[task.task_id for task, _ in rows],
+        task_path=[task.task_path for task, _ in rows],
+        idx=[write.idx for _, write in rows],
+        write_channel=[write.channel for _, write in rows],
+        write_type=[write.type for _, write in rows],
+        write_value=[write.value for _, write in rows],
+    )
 
 
 def _check_versions(

@@ -185,6 +185,38 @@ async def test_bad_writes_of_tasks_are_refused_and_nothing_is_stored(
     assert await count(db, "lg_checkpoint_write") == 0
 
 
+async def test_checkpoint_is_stored_in_one_statement_with_writes_of_its_namespace(
+    client: PostgresClient, db: asyncpg.Connection
+) -> None:
+    await put(client, "1", {"a": b"old"})
+    tasks = [
+        TaskWrites("t-1", "", "1", "w", "p", thread_writes({0: EVERY_BYTE, -1: b"e"})),
+        TaskWrites("t-1", "", "2", "w", "", thread_writes({3: b"own"})),
+    ]
+
+    # The writes are stored also where the checkpoint is not, and again without an effect.
+    assert await put(client, "2", {}, {"b": "2"}, parent_checkpoint_id="1", tasks=tasks) == ["b"]
+    assert await count(db, "lg_checkpoint") == 1
+    assert await count(db, "lg_checkpoint_write") == 3
+    new = {"b": b"new"}
+    versions = {"a": "1", "b": "2"}
+    assert await put(client, "2", new, versions, parent_checkpoint_id="1", tasks=tasks) == []
+
+    first = await client.find_thread_checkpoint("t-1", user_id="mira", checkpoint_id="1")
+    assert writes_of(first) == [
+        ("p", "w", -1, "c", "t", b"e"),
+        ("p", "w", 0, "c", "t", EVERY_BYTE),
+    ]
+    newest = await client.find_thread_checkpoint("t-1", user_id="mira")
+    assert values_of(newest) == {"a": b"old", "b": b"new"}
+    assert writes_of(newest) == [("", "w", 3, "c", "t", b"own")]
+    for thread_id, checkpoint_ns in (("t-2", ""), ("t-1", "inner")):
+        wrong = TaskWrites(thread_id, checkpoint_ns, "1", "w", "", thread_writes({0: b"1"}))
+        with pytest.raises(InvalidValue, match=r"tasks\[0\] must have the thread_id and"):
+            await put(client, "3", tasks=[wrong])
+    assert await count(db, "lg_checkpoint") == 2
+
+
 async def test_both_layouts_are_read_row_by_row_in_one_thread(
     client: PostgresClient, db: asyncpg.Connection
 ) -> None:

@@ -26,6 +26,11 @@ PARALLEL: Final = 40
 FLUSHES: Final = """
     SELECT sum(fsyncs)::bigint FROM pg_stat_get_backend_io(pg_backend_pid()) WHERE object = 'wal'
 """
+COMMITS: Final = """
+    SELECT count(DISTINCT xmin) FROM (
+        SELECT xmin::text FROM lg_checkpoint UNION ALL SELECT xmin::text FROM lg_checkpoint_write
+    ) AS stored
+"""
 
 
 class State(TypedDict, total=False):
@@ -44,8 +49,8 @@ class Statements:
         original = getattr(asyncpg.Connection, method)
 
         async def counted(self_: asyncpg.Connection, query: str, *args: Any, **more: Any) -> Any:  # noqa: ANN401
-            if query.startswith("-- name: "):
-                name = query.split()[2]
+            name = query.split()[2] if query.startswith("-- name: ") else ""
+            if name not in {"", "FindVectorSchema"}:  # the latter is that of a new connection
                 self.counts[name] = self.counts.get(name, 0) + 1
             return await original(self_, query, *args, **more)
 
@@ -72,18 +77,22 @@ def fan_out_graph(saver: AgentRowsSaver, tasks: int) -> Any:  # noqa: ANN401
     return graph.compile(checkpointer=saver)
 
 
-async def put_checkpoint(saver: AgentRowsSaver, thread_id: str) -> RunnableConfig:
-    """Store an empty checkpoint of a thread, and return its config."""
-    checkpoint: Any = {
+def new_checkpoint(checkpoint_id: str) -> Any:  # noqa: ANN401
+    """Return an empty checkpoint."""
+    return {
         "v": 4,
-        "id": f"c-{thread_id}",
+        "id": checkpoint_id,
         "ts": "2026-01-01T00:00:00+00:00",
         "channel_values": {},
         "channel_versions": {},
         "versions_seen": {},
     }
+
+
+async def put_checkpoint(saver: AgentRowsSaver, thread_id: str) -> RunnableConfig:
+    """Store an empty checkpoint of a thread, and return its config."""
     config: Any = {"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}}
-    return await saver.aput(config, checkpoint, {}, {})
+    return await saver.aput(config, new_checkpoint(f"c-{thread_id}"), {}, {})
 
 
 async def written(saver: AgentRowsSaver, config: RunnableConfig) -> Sequence[Any]:
@@ -113,12 +122,114 @@ async def test_parallel_tasks_of_a_step_are_one_statement(
     result = await graph.ainvoke({"log": []}, thread("t-1"), durability=durability)
 
     assert sorted(result["log"]) == sorted(["one", "one", *(f"work {n}" for n in range(PARALLEL))])
-    writes = [statements.counts.get(f"Store{name}Writes", 0) for name in ("Task", "Thread")]
-    # The input, three steps; the tasks of the second one may end in several turns of the loop.
-    assert sum(writes) <= 6
-    assert writes[0] >= 1
-    assert statements.counts["StoreThreadCheckpoint"] == 5
+    # Five checkpoints, the writes of the input, of two single tasks and of the parallel ones.
+    assert sum(count for name, count in statements.counts.items() if name[:5] == "Store") <= 9
+    assert statements.counts["StoreTaskWrites"] >= 1
     assert statements.counts["ListNamespaceCheckpoints"] == 1
+
+
+def chain_graph(saver: AgentRowsSaver, steps: int) -> Any:  # noqa: ANN401
+    """Steps of one task each."""
+
+    async def one(_state: State) -> State:
+        return {"log": ["one"]}
+
+    graph: Any = StateGraph(State)
+    names = [f"step-{n}" for n in range(steps)]
+    for name, before in zip(names, [START, *names], strict=False):
+        graph.add_node(name, one)
+        graph.add_edge(before, name)
+    return graph.compile(checkpointer=saver)
+
+
+async def test_step_is_one_statement_and_one_commit_with_durability_sync(
+    client: PostgresClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = chain_graph(AgentRowsSaver(client, user="mira"), 5)
+    statements = Statements(monkeypatch)
+
+    result = await graph.ainvoke({"log": []}, thread("t-1"), durability="sync")
+
+    assert result["log"] == ["one"] * 5
+    # The checkpoint of the input and that before the first step; the latter's writes follow it.
+    assert statements.counts == {
+        "ListNamespaceCheckpoints": 1,
+        "StoreThreadCheckpoint": 2,
+        "StoreThreadWrites": 1,
+        "StoreThreadStep": 5,
+    }
+    commits = await client.db.fetchval(COMMITS)
+    assert commits == 8
+    history = [state.values async for state in graph.aget_state_history(thread("t-1"))]
+    assert [len(values.get("log", [])) for values in history] == [5, 4, 3, 2, 1, 0, 0]
+
+
+async def test_wrong_writes_fail_alone_beside_a_checkpoint(client: PostgresClient) -> None:
+    saver = AgentRowsSaver(client, user="mira")
+    config = await put_checkpoint(saver, "t-1")
+
+    good, wrong, stored = await asyncio.gather(
+        saver.aput_writes(config, [("c", "good")], "w-1"),
+        saver.aput_writes(config, [("nul\0", "wrong")], "w-2"),
+        saver.aput(config, new_checkpoint("c-2"), {}, {}),
+        return_exceptions=True,
+    )
+
+    assert good is None
+    assert isinstance(wrong, InvalidValue)
+    assert key(stored)["checkpoint_id"] == "c-2"  # type: ignore[arg-type]
+    newest = await saver.aget_tuple(thread("t-1"))
+    assert newest is not None
+    assert newest.checkpoint["id"] == "c-2"
+    assert [value for _, _, value in await written(saver, config)] == ["good"]
+
+
+async def test_wrong_checkpoint_fails_alone_beside_writes(client: PostgresClient) -> None:
+    saver = AgentRowsSaver(client, user="mira")
+    config = await put_checkpoint(saver, "t-1")
+
+    *writes, put = await asyncio.gather(
+        *(saver.aput_writes(config, [("c", n)], f"w-{n}") for n in range(5)),
+        saver.aput(config, new_checkpoint("c" * 2700), {}, {}),
+        return_exceptions=True,
+    )
+
+    assert writes == [None] * 5
+    assert isinstance(put, InvalidValue)
+    assert {value for _, _, value in await written(saver, config)} == set(range(5))
+
+
+async def test_cancelled_checkpoint_leaves_the_writes_beside_it(client: PostgresClient) -> None:
+    saver = AgentRowsSaver(client, user="mira")
+    config = await put_checkpoint(saver, "t-1")
+    writes = [
+        asyncio.ensure_future(saver.aput_writes(config, [("c", n)], f"w-{n}")) for n in range(5)
+    ]
+    put = asyncio.ensure_future(saver.aput(config, new_checkpoint("c-2"), {}, {}))
+    await asyncio.sleep(0)
+
+    put.cancel()
+
+    assert await asyncio.gather(*writes) == [None] * 5
+    assert {value for _, _, value in await written(saver, config)} == set(range(5))
+
+
+async def test_writes_of_another_thread_are_not_in_the_statement_of_a_checkpoint(
+    client: PostgresClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saver = AgentRowsSaver(client, user="mira")
+    config, other = await put_checkpoint(saver, "t-1"), await put_checkpoint(saver, "t-2")
+    statements = Statements(monkeypatch)
+
+    await asyncio.gather(
+        saver.aput_writes(config, [("c", 1)], "w-1"),
+        saver.aput_writes(other, [("c", 2)], "w-1"),
+        saver.aput(config, new_checkpoint("c-2"), {}, {}),
+    )
+
+    assert statements.counts == {"StoreThreadStep": 1, "StoreThreadWrites": 1}
+    assert [value for _, _, value in await written(saver, config)] == [1]
+    assert [value for _, _, value in await written(saver, other)] == [2]
 
 
 async def test_get_is_one_statement(
