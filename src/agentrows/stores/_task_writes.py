@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agentrows.errors import InvalidValue
 from agentrows.gen.models import NewThreadWrite
-from agentrows.stores._checkpoint_rows import check_checkpoint_key, check_indexes, hash_task_id
+from agentrows.stores._checkpoint_rows import check_indexes, check_key_size, hash_task_id
 from agentrows.validation import check_batch, check_bytes, check_id, check_int64, check_text
 
 if TYPE_CHECKING:
@@ -57,19 +57,30 @@ def check_tasks(
         name = f"tasks[{index}]"
         if not isinstance(task, TaskWrites):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidValue(f"{name} must be a TaskWrites, not {type(task).__name__}")
-        check_checkpoint_key(user_id, task.thread_id, task.checkpoint_ns, task.checkpoint_id)
+        _check_key(name, task, user_id)
         if namespace is not None and (task.thread_id, task.checkpoint_ns) != namespace:
             raise InvalidValue(
                 f"{name} must have the thread_id and checkpoint_ns of the checkpoint"
             )
-        check_id(f"{name}.task_id", task.task_id)
-        check_text(f"{name}.task_path", task.task_path)
         seen.add((task.thread_id, task.checkpoint_ns, task.checkpoint_id, task.task_id))
         if len(seen) <= index:
             raise InvalidValue(f"tasks contains the task {task.task_id!r} of a checkpoint twice")
         rows += [(task, write) for write in check_writes(task.writes, f"{name}.writes")]
     check_batch("the writes of tasks", [write for _, write in rows], NewThreadWrite)
     return rows
+
+
+def _check_key(name: str, task: TaskWrites, user_id: str) -> None:
+    """Raise InvalidValue unless a task's texts can be stored and its key be indexed."""
+    check_id(f"{name}.task_id", task.task_id)
+    check_text(f"{name}.task_path", task.task_path)
+    parts = {
+        "user_id": user_id,
+        f"{name}.thread_id": check_id(f"{name}.thread_id", task.thread_id),
+        f"{name}.checkpoint_ns": check_text(f"{name}.checkpoint_ns", task.checkpoint_ns),
+        f"{name}.checkpoint_id": check_id(f"{name}.checkpoint_id", task.checkpoint_id),
+    }
+    check_key_size(**parts)
 
 
 def hash_tasks(task_ids: Iterable[str]) -> list[int]:

@@ -180,8 +180,9 @@ async def test_bad_writes_of_tasks_are_refused_and_nothing_is_stored(
     with pytest.raises(InvalidValue, match=re.escape(message)):
         await client.store_task_writes(cast("Any", tasks), user_id="mira")
     if isinstance(tasks, list):
+        wrong = cast("list[TaskWrites]", tasks)
         with pytest.raises(InvalidValue):
-            await client.store_task_writes([good, *tasks], user_id="mira")
+            await client.store_task_writes([good, *wrong], user_id="mira")
     assert await count(db, "lg_checkpoint_write") == 0
 
 
