@@ -5,10 +5,11 @@
 -- layout of a row: an upsert of another writer leaves the other columns behind. Rows without the
 -- prefix contain base64 text, as in checkpoints.sql.
 --
--- A writer locks the own checkpoint and its parent, then the older values, then the new values in
--- the order of their keys, and stores the checkpoint last. A deletion locks and deletes the
--- checkpoints first; then it locks the values that no checkpoint names, and deletes those of them
--- that no checkpoint names in the snapshot of the next statement. A value that a writer has locked
+-- A writer locks the own checkpoint and its parent, then stores the writes of its step, then locks the
+-- older values, then the new values in the order of their keys, and stores the checkpoint last. A
+-- deletion locks and deletes the checkpoints first, then the writes; then it locks the values that no
+-- checkpoint names, and deletes those of them that no checkpoint names in the snapshot of the next
+-- statement. A value that a writer has locked
 -- is therefore either named by the time that it would be deleted, or missing for the writer.
 -- py: file
 
@@ -265,7 +266,8 @@ WHERE (excluded.write_idx & 1048575) < 16 OR lg_checkpoint_write.deleted_at IS N
 -- name: StoreThreadStep :many
 -- Store a checkpoint as StoreThreadCheckpoint does, and writes of tasks to its namespace.
 --
--- The writes are stored also if a value is missing, and the checkpoint is not.
+-- The writes are stored also if a value is missing, and the checkpoint is not. They come before the
+-- values, because a deletion of the thread locks rows in this order.
 WITH family AS MATERIALIZED (
     SELECT c.checkpoint_id FROM lg_checkpoint AS c
     WHERE
@@ -276,10 +278,65 @@ WITH family AS MATERIALIZED (
     ORDER BY c.checkpoint_id
     FOR KEY SHARE
 ),
+stored_writes AS (
+    INSERT INTO lg_checkpoint_write (
+        user_id,
+        thread_id,
+        checkpoint_ns,
+        checkpoint_id,
+        write_idx,
+        value,
+        value_type,
+        channel,
+        task_id,
+        agentrows_task_path,
+        agentrows_value,
+        created_at,
+        updated_at
+    )
+    SELECT
+        @user_id,
+        @thread_id,
+        @checkpoint_ns,
+        input.checkpoint_id,
+        (input.task_hash << 20) | (input.idx + 16),
+        '',
+        'agentrows+' || input.type,
+        input.channel,
+        input.task_id,
+        input.task_path,
+        input.value,
+        statement_timestamp(),
+        statement_timestamp()
+    FROM (
+        SELECT
+            unnest(@write_checkpoint_id::text[]) AS checkpoint_id,
+            unnest(@task_hash::bigint[]) AS task_hash,
+            unnest(@task_id::text[]) AS task_id,
+            unnest(@task_path::text[]) AS task_path,
+            unnest(@idx::bigint[]) AS idx,
+            unnest(@write_channel::text[]) AS channel,
+            unnest(@write_type::text[]) AS type,
+            unnest(@write_value::bytea[]) AS value
+    ) AS input
+    WHERE (SELECT count(*) FROM family) >= 0
+    ORDER BY input.checkpoint_id, input.task_hash, input.idx
+    ON CONFLICT (user_id, thread_id, checkpoint_ns, checkpoint_id, write_idx) DO UPDATE SET
+        value = excluded.value,
+        value_type = excluded.value_type,
+        channel = excluded.channel,
+        task_id = excluded.task_id,
+        agentrows_task_path = excluded.agentrows_task_path,
+        agentrows_value = excluded.agentrows_value,
+        updated_at = excluded.updated_at,
+        deleted_at = NULL
+    WHERE (excluded.write_idx & 1048575) < 16 OR lg_checkpoint_write.deleted_at IS NOT NULL
+    RETURNING 1
+),
 required AS MATERIALIZED (
     SELECT each.key::text AS channel, each.value::text AS version
     FROM json_each_text(@versions::json) AS each
-    WHERE (SELECT count(*) FROM family) >= 0
+    WHERE (SELECT count(*) FROM stored_writes) >= 0
 ),
 given AS MATERIALIZED (
     SELECT
@@ -294,7 +351,7 @@ older AS MATERIALIZED (
         WHERE required.channel NOT IN (SELECT given.channel FROM given)
         UNION ALL
         SELECT each.key, each.value FROM json_each_text(@optional_versions::json) AS each
-        WHERE (SELECT count(*) FROM family) >= 0
+        WHERE (SELECT count(*) FROM stored_writes) >= 0
         ORDER BY channel
     ) AS lacking
     CROSS JOIN LATERAL (
@@ -386,60 +443,6 @@ stored_checkpoint AS (
         agentrows_versions = excluded.agentrows_versions,
         updated_at = excluded.updated_at,
         deleted_at = NULL
-),
-stored_writes AS (
-    INSERT INTO lg_checkpoint_write (
-        user_id,
-        thread_id,
-        checkpoint_ns,
-        checkpoint_id,
-        write_idx,
-        value,
-        value_type,
-        channel,
-        task_id,
-        agentrows_task_path,
-        agentrows_value,
-        created_at,
-        updated_at
-    )
-    SELECT
-        @user_id,
-        @thread_id,
-        @checkpoint_ns,
-        input.checkpoint_id,
-        (input.task_hash << 20) | (input.idx + 16),
-        '',
-        'agentrows+' || input.type,
-        input.channel,
-        input.task_id,
-        input.task_path,
-        input.value,
-        statement_timestamp(),
-        statement_timestamp()
-    FROM (
-        SELECT
-            unnest(@write_checkpoint_id::text[]) AS checkpoint_id,
-            unnest(@task_hash::bigint[]) AS task_hash,
-            unnest(@task_id::text[]) AS task_id,
-            unnest(@task_path::text[]) AS task_path,
-            unnest(@idx::bigint[]) AS idx,
-            unnest(@write_channel::text[]) AS channel,
-            unnest(@write_type::text[]) AS type,
-            unnest(@write_value::bytea[]) AS value
-    ) AS input
-    WHERE (SELECT count(*) FROM older) >= 0
-    ORDER BY input.checkpoint_id, input.task_hash, input.idx
-    ON CONFLICT (user_id, thread_id, checkpoint_ns, checkpoint_id, write_idx) DO UPDATE SET
-        value = excluded.value,
-        value_type = excluded.value_type,
-        channel = excluded.channel,
-        task_id = excluded.task_id,
-        agentrows_task_path = excluded.agentrows_task_path,
-        agentrows_value = excluded.agentrows_value,
-        updated_at = excluded.updated_at,
-        deleted_at = NULL
-    WHERE (excluded.write_idx & 1048575) < 16 OR lg_checkpoint_write.deleted_at IS NOT NULL
 )
 SELECT missing.channel::text AS "channel!" FROM missing;
 

@@ -8,10 +8,11 @@ Rows of this layout have a type that begins with `agentrows+`, and only that pre
 layout of a row: an upsert of another writer leaves the other columns behind. Rows without the
 prefix contain base64 text, as in checkpoints.sql.
 
-A writer locks the own checkpoint and its parent, then the older values, then the new values in
-the order of their keys, and stores the checkpoint last. A deletion locks and deletes the
-checkpoints first; then it locks the values that no checkpoint names, and deletes those of them
-that no checkpoint names in the snapshot of the next statement. A value that a writer has locked
+A writer locks the own checkpoint and its parent, then stores the writes of its step, then locks the
+older values, then the new values in the order of their keys, and stores the checkpoint last. A
+deletion locks and deletes the checkpoints first, then the writes; then it locks the values that no
+checkpoint names, and deletes those of them that no checkpoint names in the snapshot of the next
+statement. A value that a writer has locked
 is therefore either named by the time that it would be deleted, or missing for the writer.
 """
 
@@ -436,16 +437,71 @@ WITH family AS MATERIALIZED (
     ORDER BY c.checkpoint_id
     FOR KEY SHARE
 ),
+stored_writes AS (
+    INSERT INTO lg_checkpoint_write (
+        user_id,
+        thread_id,
+        checkpoint_ns,
+        checkpoint_id,
+        write_idx,
+        value,
+        value_type,
+        channel,
+        task_id,
+        agentrows_task_path,
+        agentrows_value,
+        created_at,
+        updated_at
+    )
+    SELECT
+        $1,
+        $2,
+        $3,
+        input.checkpoint_id,
+        (input.task_hash << 20) | (input.idx + 16),
+        '',
+        'agentrows+' || input.type,
+        input.channel,
+        input.task_id,
+        input.task_path,
+        input.value,
+        statement_timestamp(),
+        statement_timestamp()
+    FROM (
+        SELECT
+            unnest($6::text[]) AS checkpoint_id,
+            unnest($7::bigint[]) AS task_hash,
+            unnest($8::text[]) AS task_id,
+            unnest($9::text[]) AS task_path,
+            unnest($10::bigint[]) AS idx,
+            unnest($11::text[]) AS channel,
+            unnest($12::text[]) AS type,
+            unnest($13::bytea[]) AS value
+    ) AS input
+    WHERE (SELECT count(*) FROM family) >= 0
+    ORDER BY input.checkpoint_id, input.task_hash, input.idx
+    ON CONFLICT (user_id, thread_id, checkpoint_ns, checkpoint_id, write_idx) DO UPDATE SET
+        value = excluded.value,
+        value_type = excluded.value_type,
+        channel = excluded.channel,
+        task_id = excluded.task_id,
+        agentrows_task_path = excluded.agentrows_task_path,
+        agentrows_value = excluded.agentrows_value,
+        updated_at = excluded.updated_at,
+        deleted_at = NULL
+    WHERE (excluded.write_idx & 1048575) < 16 OR lg_checkpoint_write.deleted_at IS NOT NULL
+    RETURNING 1
+),
 required AS MATERIALIZED (
     SELECT each.key::text AS channel, each.value::text AS version
-    FROM json_each_text($6::json) AS each
-    WHERE (SELECT count(*) FROM family) >= 0
+    FROM json_each_text($14::json) AS each
+    WHERE (SELECT count(*) FROM stored_writes) >= 0
 ),
 given AS MATERIALIZED (
     SELECT
-        unnest($7::text[]) AS channel,
-        unnest($8::text[]) AS type,
-        unnest($9::bytea[]) AS value
+        unnest($15::text[]) AS channel,
+        unnest($16::text[]) AS type,
+        unnest($17::bytea[]) AS value
 ),
 older AS MATERIALIZED (
     SELECT locked.channel, locked.version
@@ -453,8 +509,8 @@ older AS MATERIALIZED (
         SELECT required.channel, required.version FROM required
         WHERE required.channel NOT IN (SELECT given.channel FROM given)
         UNION ALL
-        SELECT each.key, each.value FROM json_each_text($10::json) AS each
-        WHERE (SELECT count(*) FROM family) >= 0
+        SELECT each.key, each.value FROM json_each_text($18::json) AS each
+        WHERE (SELECT count(*) FROM stored_writes) >= 0
         ORDER BY channel
     ) AS lacking
     CROSS JOIN LATERAL (
@@ -523,12 +579,12 @@ stored_checkpoint AS (
         $3,
         $4,
         $5,
-        $11::text,
+        $19::text,
         '',
-        'agentrows+' || $12,
-        $13::bigint,
-        $14::text,
-        $15::bytea,
+        'agentrows+' || $20,
+        $21::bigint,
+        $22::text,
+        $23::bytea,
         array(SELECT named.channel FROM named ORDER BY named.channel),
         array(SELECT named.version FROM named ORDER BY named.channel),
         statement_timestamp(),
@@ -546,60 +602,6 @@ stored_checkpoint AS (
         agentrows_versions = excluded.agentrows_versions,
         updated_at = excluded.updated_at,
         deleted_at = NULL
-),
-stored_writes AS (
-    INSERT INTO lg_checkpoint_write (
-        user_id,
-        thread_id,
-        checkpoint_ns,
-        checkpoint_id,
-        write_idx,
-        value,
-        value_type,
-        channel,
-        task_id,
-        agentrows_task_path,
-        agentrows_value,
-        created_at,
-        updated_at
-    )
-    SELECT
-        $1,
-        $2,
-        $3,
-        input.checkpoint_id,
-        (input.task_hash << 20) | (input.idx + 16),
-        '',
-        'agentrows+' || input.type,
-        input.channel,
-        input.task_id,
-        input.task_path,
-        input.value,
-        statement_timestamp(),
-        statement_timestamp()
-    FROM (
-        SELECT
-            unnest($16::text[]) AS checkpoint_id,
-            unnest($17::bigint[]) AS task_hash,
-            unnest($18::text[]) AS task_id,
-            unnest($19::text[]) AS task_path,
-            unnest($20::bigint[]) AS idx,
-            unnest($21::text[]) AS channel,
-            unnest($22::text[]) AS type,
-            unnest($23::bytea[]) AS value
-    ) AS input
-    WHERE (SELECT count(*) FROM older) >= 0
-    ORDER BY input.checkpoint_id, input.task_hash, input.idx
-    ON CONFLICT (user_id, thread_id, checkpoint_ns, checkpoint_id, write_idx) DO UPDATE SET
-        value = excluded.value,
-        value_type = excluded.value_type,
-        channel = excluded.channel,
-        task_id = excluded.task_id,
-        agentrows_task_path = excluded.agentrows_task_path,
-        agentrows_value = excluded.agentrows_value,
-        updated_at = excluded.updated_at,
-        deleted_at = NULL
-    WHERE (excluded.write_idx & 1048575) < 16 OR lg_checkpoint_write.deleted_at IS NOT NULL
 )
 SELECT missing.channel::text AS "channel!" FROM missing"""
 
@@ -613,6 +615,14 @@ async def store_thread_step(
     checkpoint_ns: str,
     checkpoint_id: str,
     parent_checkpoint_id: str | None = None,
+    write_checkpoint_id: Sequence[str],
+    task_hash: Sequence[int],
+    task_id: Sequence[str],
+    task_path: Sequence[str],
+    idx: Sequence[int],
+    write_channel: Sequence[str],
+    write_type: Sequence[str],
+    write_value: Sequence[bytes],
     versions: JsonLike,
     channel: Sequence[str],
     type: Sequence[str],
@@ -623,18 +633,12 @@ async def store_thread_step(
     version: int,
     run_id: str | None = None,
     checkpoint: bytes,
-    write_checkpoint_id: Sequence[str],
-    task_hash: Sequence[int],
-    task_id: Sequence[str],
-    task_path: Sequence[str],
-    idx: Sequence[int],
-    write_channel: Sequence[str],
-    write_type: Sequence[str],
-    write_value: Sequence[bytes],
 ) -> list[str]:
     """Store a checkpoint as StoreThreadCheckpoint does, and writes of tasks to its namespace.
 
-    The writes are stored also if a value is missing, and the checkpoint is not.
+    The writes are stored also if a value is missing, and the checkpoint is not. They come before
+    the
+    values, because a deletion of the thread locks rows in this order.
     """
     rows = await db.fetch(
         STORE_THREAD_STEP,
@@ -643,6 +647,14 @@ async def store_thread_step(
         checkpoint_ns,
         checkpoint_id,
         parent_checkpoint_id,
+        write_checkpoint_id,
+        task_hash,
+        task_id,
+        task_path,
+        idx,
+        write_channel,
+        write_type,
+        write_value,
         versions,
         channel,
         type,
@@ -653,14 +665,6 @@ async def store_thread_step(
         version,
         run_id,
         checkpoint,
-        write_checkpoint_id,
-        task_hash,
-        task_id,
-        task_path,
-        idx,
-        write_channel,
-        write_type,
-        write_value,
     )
     values = [row[0] for row in rows]
     return _LIST_OF_STR_ADAPTER.validate_python(values)
