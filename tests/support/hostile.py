@@ -418,7 +418,7 @@ KINDS: Final[dict[str, Kind]] = {
             [TaskWrites(cast("str", 7), "", "c-1", "w-1", "", [])],
             [TaskWrites("t-1", "", "c-1", "a\0b", "", [])],
             [TaskWrites("t-1", "", "c-1", "w-1", "", cast("list[NewThreadWrite]", [None]))],
-            [("t-1", "", "c-1", "w-1", "", [])],
+            [("t-1", "", "c-1", "w-1", "")],
             [None],
             "text",
         ),

@@ -169,7 +169,7 @@ async def test_writes_of_several_tasks_are_stored_like_those_of_each(
             "tasks[0].writes[0].idx must be from -4 to 1048559",
         ),
         ([TaskWrites("t-1", "", "1", "", "", [])], "tasks[0].task_id"),
-        ([("t-1", "", "1", "a", "", [])], "tasks[0] must be a TaskWrites, not tuple"),
+        ([("t-1", "", "1", "a", "")], "tasks[0] must be a TaskWrites, not tuple"),
         (7, "tasks must be an iterable of TaskWrites, not int"),
     ],
 )
