@@ -8,12 +8,13 @@ Rows of this layout have a type that begins with `agentrows+`, and only that pre
 layout of a row: an upsert of another writer leaves the other columns behind. Rows without the
 prefix contain base64 text, as in checkpoints.sql.
 
-A writer locks the own checkpoint and its parent, then stores the writes of its step, then locks the
-older values, then the new values in the order of their keys, and stores the checkpoint last. A
-deletion locks and deletes the checkpoints first, then the writes; then it locks the values that no
-checkpoint names, and deletes those of them that no checkpoint names in the snapshot of the next
-statement. A value that a writer has locked
-is therefore either named by the time that it would be deleted, or missing for the writer.
+A writer locks the own checkpoint and its parent, then stores the writes of its step in the order
+of their keys, then locks the older values, then the new values in the order of their keys, and
+stores the checkpoint last; so does a copy. A deletion locks and deletes the checkpoints first,
+then locks the writes in the order of their keys and deletes them; then it locks the values that
+no checkpoint names, and deletes those of them that no checkpoint names in the snapshot of the
+next statement. A value that a writer has locked is therefore either named by the time that it
+would be deleted, or missing for the writer.
 """
 
 import datetime as dt
@@ -1789,9 +1790,18 @@ async def lock_checkpoints_of_threads(
 
 
 DELETE_THREADS: Final = """-- name: DeleteThreads :one
-WITH deleted_writes AS (
+WITH locked_writes AS MATERIALIZED (
+    SELECT w.write_idx FROM lg_checkpoint_write AS w
+    WHERE w.user_id = $1::text AND w.thread_id = ANY($2::text[])
+    ORDER BY w.thread_id, w.checkpoint_ns, w.checkpoint_id, w.write_idx
+    FOR UPDATE
+),
+deleted_writes AS (
     DELETE FROM lg_checkpoint_write
-    WHERE user_id = $1::text AND thread_id = ANY($2::text[])
+    WHERE
+        user_id = $1
+        AND thread_id = ANY($2)
+        AND (SELECT count(*) FROM locked_writes) >= 0
 ),
 deleted AS (
     DELETE FROM lg_checkpoint
@@ -1844,6 +1854,17 @@ WITH deleted AS (
     WHERE user_id = $1::text AND agentrows_run_id = ANY($2::text[])
     RETURNING thread_id, checkpoint_ns, checkpoint_id
 ),
+locked_writes AS MATERIALIZED (
+    SELECT w.write_idx FROM lg_checkpoint_write AS w
+    INNER JOIN deleted
+        ON
+            deleted.thread_id = w.thread_id
+            AND deleted.checkpoint_ns = w.checkpoint_ns
+            AND deleted.checkpoint_id = w.checkpoint_id
+    WHERE w.user_id = $1
+    ORDER BY w.thread_id, w.checkpoint_ns, w.checkpoint_id, w.write_idx
+    FOR UPDATE OF w
+),
 deleted_writes AS (
     DELETE FROM lg_checkpoint_write AS w USING deleted
     WHERE
@@ -1851,6 +1872,7 @@ deleted_writes AS (
         AND w.thread_id = deleted.thread_id
         AND w.checkpoint_ns = deleted.checkpoint_ns
         AND w.checkpoint_id = deleted.checkpoint_id
+        AND (SELECT count(*) FROM locked_writes) >= 0
 )
 SELECT deleted.thread_id, count(*) AS deleted FROM deleted
 GROUP BY deleted.thread_id"""
@@ -1958,6 +1980,14 @@ deleted AS (
         )
     RETURNING c.checkpoint_ns, c.checkpoint_id
 ),
+locked_writes AS MATERIALIZED (
+    SELECT w.write_idx FROM lg_checkpoint_write AS w
+    INNER JOIN deleted
+        ON deleted.checkpoint_ns = w.checkpoint_ns AND deleted.checkpoint_id = w.checkpoint_id
+    WHERE w.user_id = $5 AND w.thread_id = $6
+    ORDER BY w.checkpoint_ns, w.checkpoint_id, w.write_idx
+    FOR UPDATE OF w
+),
 deleted_writes AS (
     DELETE FROM lg_checkpoint_write AS w USING deleted
     WHERE
@@ -1965,6 +1995,7 @@ deleted_writes AS (
         AND w.thread_id = $6
         AND w.checkpoint_ns = deleted.checkpoint_ns
         AND w.checkpoint_id = deleted.checkpoint_id
+        AND (SELECT count(*) FROM locked_writes) >= 0
 ),
 cut AS (
     UPDATE lg_checkpoint AS c SET parent_checkpoint_id = NULL
@@ -2203,6 +2234,57 @@ replaced AS MATERIALIZED (
     ORDER BY t.checkpoint_ns, t.checkpoint_id
     FOR UPDATE
 ),
+copied_writes AS (
+    INSERT INTO lg_checkpoint_write AS t (
+        user_id,
+        thread_id,
+        checkpoint_ns,
+        checkpoint_id,
+        write_idx,
+        value,
+        value_type,
+        channel,
+        task_id,
+        agentrows_task_path,
+        agentrows_value,
+        created_at,
+        updated_at
+    )
+    SELECT
+        w.user_id,
+        $3,
+        w.checkpoint_ns,
+        w.checkpoint_id,
+        w.write_idx,
+        w.value,
+        w.value_type,
+        w.channel,
+        w.task_id,
+        w.agentrows_task_path,
+        w.agentrows_value,
+        w.created_at,
+        statement_timestamp()
+    FROM lg_checkpoint_write AS w
+    WHERE
+        w.user_id = $1
+        AND w.thread_id = $2
+        AND w.deleted_at IS NULL
+        AND NOT EXISTS (SELECT 1 FROM clashing)
+        AND (SELECT count(*) FROM replaced) >= 0
+    ORDER BY w.checkpoint_ns, w.checkpoint_id, w.write_idx
+    ON CONFLICT (user_id, thread_id, checkpoint_ns, checkpoint_id, write_idx) DO UPDATE SET
+        value = excluded.value,
+        value_type = excluded.value_type,
+        channel = excluded.channel,
+        task_id = excluded.task_id,
+        agentrows_task_path = excluded.agentrows_task_path,
+        agentrows_value = excluded.agentrows_value,
+        created_at = excluded.created_at,
+        updated_at = excluded.updated_at,
+        deleted_at = NULL
+    WHERE t.deleted_at IS NOT NULL
+    RETURNING 1
+),
 copied_values AS (
     INSERT INTO agentrows_checkpoint_blob AS t (
         user_id,
@@ -2230,7 +2312,7 @@ copied_values AS (
     WHERE
         original.user_id = $1
         AND original.thread_id = $2
-        AND (SELECT count(*) FROM replaced) >= 0
+        AND (SELECT count(*) FROM copied_writes) >= 0
         AND NOT EXISTS (SELECT 1 FROM clashing)
     ORDER BY original.checkpoint_ns, original.channel, original.version
     ON CONFLICT (user_id, thread_id, checkpoint_ns, channel, version) DO UPDATE SET
@@ -2291,56 +2373,6 @@ copied_checkpoints AS (
         deleted_at = NULL
     WHERE t.deleted_at IS NOT NULL
     RETURNING 1
-),
-copied_writes AS (
-    INSERT INTO lg_checkpoint_write AS t (
-        user_id,
-        thread_id,
-        checkpoint_ns,
-        checkpoint_id,
-        write_idx,
-        value,
-        value_type,
-        channel,
-        task_id,
-        agentrows_task_path,
-        agentrows_value,
-        created_at,
-        updated_at
-    )
-    SELECT
-        w.user_id,
-        $3,
-        w.checkpoint_ns,
-        w.checkpoint_id,
-        w.write_idx,
-        w.value,
-        w.value_type,
-        w.channel,
-        w.task_id,
-        w.agentrows_task_path,
-        w.agentrows_value,
-        w.created_at,
-        statement_timestamp()
-    FROM lg_checkpoint_write AS w
-    WHERE
-        w.user_id = $1
-        AND w.thread_id = $2
-        AND w.deleted_at IS NULL
-        AND NOT EXISTS (SELECT 1 FROM clashing)
-        AND (SELECT count(*) FROM copied_checkpoints) >= 0
-    ORDER BY w.checkpoint_ns, w.checkpoint_id, w.write_idx
-    ON CONFLICT (user_id, thread_id, checkpoint_ns, checkpoint_id, write_idx) DO UPDATE SET
-        value = excluded.value,
-        value_type = excluded.value_type,
-        channel = excluded.channel,
-        task_id = excluded.task_id,
-        agentrows_task_path = excluded.agentrows_task_path,
-        agentrows_value = excluded.agentrows_value,
-        created_at = excluded.created_at,
-        updated_at = excluded.updated_at,
-        deleted_at = NULL
-    WHERE t.deleted_at IS NOT NULL
 )
 SELECT
     (SELECT count(*) FROM source) AS checkpoints,
@@ -2514,9 +2546,19 @@ deleted AS (
     WHERE c.user_id = idle.user_id AND c.thread_id = idle.thread_id
     RETURNING c.user_id, c.thread_id
 ),
+locked_writes AS MATERIALIZED (
+    SELECT w.write_idx FROM lg_checkpoint_write AS w
+    INNER JOIN idle ON idle.user_id = w.user_id AND idle.thread_id = w.thread_id
+    WHERE (SELECT count(*) FROM deleted) >= 0
+    ORDER BY w.user_id, w.thread_id, w.checkpoint_ns, w.checkpoint_id, w.write_idx
+    FOR UPDATE OF w
+),
 deleted_writes AS (
     DELETE FROM lg_checkpoint_write AS w USING idle
-    WHERE w.user_id = idle.user_id AND w.thread_id = idle.thread_id
+    WHERE
+        w.user_id = idle.user_id
+        AND w.thread_id = idle.thread_id
+        AND (SELECT count(*) FROM locked_writes) >= 0
     RETURNING w.user_id, w.thread_id
 )
 SELECT
