@@ -41,7 +41,7 @@ from agentrows.validation import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from agentrows.db.executor import Executor
+    from agentrows.db.executor import Executor, StatementRunner
     from agentrows.gen.models import NewThreadWrite, ThreadAncestor, ThreadCheckpoint, ThreadHead
     from agentrows.gen.pgjson import JsonLike
     from agentrows.stores._task_writes import TaskWrites
@@ -124,7 +124,8 @@ class ThreadStore:
             optional_versions=dict(_check_versions(versions, optional_versions, key)),
             versions=dict(versions),
         )
-        return await _store_checkpoint(self.db, new, _check_values(values, versions), tasks)
+        batch = _check_values(values, versions)
+        return await _store_checkpoint(self.db.repeatable, new, batch, tasks)
 
     async def store_thread_writes(
         self,
@@ -325,7 +326,7 @@ class ThreadStore:
 
 
 async def _store_checkpoint(
-    db: Executor,
+    db: StatementRunner,
     new: _NewCheckpoint,
     batch: Sequence[NewChannelValue],
     tasks: Iterable[TaskWrites],
@@ -333,9 +334,9 @@ async def _store_checkpoint(
     """Store a checkpoint with its values and the writes of tasks; return the missing channels."""
     rows = check_tasks(tasks, new["user_id"], (new["thread_id"], new["checkpoint_ns"]))
     if not rows:
-        return await queries.store_thread_checkpoint(db.repeatable, **new, values=batch)
+        return await queries.store_thread_checkpoint(db, **new, values=batch)
     return await queries.store_thread_step(
-        db.repeatable,
+        db,
         **new,
         channel=[value.channel for value in batch],
         type=[value.type for value in batch],
