@@ -27,6 +27,9 @@ REVIEWED: Final = {
     "AppendAppEvent": "compares the version in an update, which reads the newest row",
     "CopyThread": "replaces the locked rows, and deletes nothing",
     "CreateHistory": "inserts a history beside the locked entries; a taken id stops it",
+    "DeleteIdleThreads": "its checkpoints are locked by LockIdleThreads, run before it",
+    "DeleteRuns": "its checkpoints are locked by LockCheckpointsOfRuns, run before it",
+    "DeleteThreads": "its checkpoints are locked by LockCheckpointsOfThreads, run before it",
     "InsertEvents": "writes the locked session and new events, and deletes nothing",
     "InsertNewEvents": "writes the locked session and new events, and deletes nothing",
     "InsertSessionShare": "inserts a share of the locked session",
@@ -34,6 +37,7 @@ REVIEWED: Final = {
     "LockHistoryEntries": "returns ids; DeleteUnusedHistoryEntries reads all again",
     "LockIdleHistoryEntries": "returns ids; PruneHistories reads all again in a new snapshot",
     "LockUnnamedValues": "returns keys; DeleteUnnamedValues reads all again in a new snapshot",
+    "PruneThread": "its checkpoints are locked by LockCheckpoints, run before it",
     "PruneFeedbackTargets": "a target and its feedback are stored by one statement",
     "PruneHistories": "reads entries that an earlier statement locked, and the age again",
     "RecordShareAccess": "inserts a use of the locked share, which has a foreign key to it",
@@ -41,6 +45,7 @@ REVIEWED: Final = {
         f"SearchAndTouchOwnMemories{dimensions}": "reads the catalog beside the locked rows"
         for dimensions in memory_searches.ALL
     },
+    "StoreThreadStep": "writes new rows beside the locked ones, and deletes nothing",
     "UpdateHistory": "compares the revision in an update, which reads the newest row",
     "UpsertPushNotification": "inserts a config of the locked task; a taken id is a conflict",
 }
