@@ -66,13 +66,14 @@ def fan_out_graph(saver: AgentRowsSaver, tasks: int) -> Any:  # noqa: ANN401
     async def work(task: dict[str, int]) -> State:
         return {"log": [f"work {task['number']}"]}
 
+    def fan_out(_state: State) -> list[Send]:
+        return [Send("work", {"number": number}) for number in range(tasks)]
+
     graph: Any = StateGraph(State)
     for name, node in (("first", one), ("work", work), ("last", one)):
         graph.add_node(name, node)
     graph.add_edge(START, "first")
-    graph.add_conditional_edges(
-        "first", lambda _: [Send("work", {"number": n}) for n in range(tasks)], ["work"]
-    )
+    graph.add_conditional_edges("first", fan_out, ["work"])
     graph.add_edge("work", "last")
     return graph.compile(checkpointer=saver)
 
