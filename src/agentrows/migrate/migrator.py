@@ -344,10 +344,7 @@ class Migrator:
 
         """
         loaded = load_all(self.tracks)
-        async with (
-            open_connection(self.dsn, self.password) as db,
-            db.transaction(readonly=True),
-        ):
+        async with open_connection(self.dsn, self.password) as db, db.transaction(readonly=True):
             await server.limit_lock_waits(db)
             return await checkups.check_tracks(db, loaded)
 

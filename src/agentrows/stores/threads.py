@@ -104,8 +104,7 @@ class ThreadStore:
         The others must be stored already, in the thread and namespace: if some are not, only the
         writes of `tasks` are stored, and the result contains their channels; call again with all
         values. Those of `optional_versions` need not be stored. `checkpoint` is serialized without
-        the values. A row with the same key is replaced or restored, and keeps `created_at`. `tasks`
-        have writes to the same thread and namespace, for the same statement.
+        the values. A row with the same key is replaced or restored, and keeps `created_at`.
 
         Raises:
             InvalidValue: values and versions do not fit each other, or a task is of another thread.
