@@ -39,10 +39,7 @@ RESULTS: Final = Path(".cache/bench/results.json")
 MODULES: Final = ("offered_load", "growth", "memory_search", "generate")
 BENCHMARKS: Final[Mapping[str, Callable[[Server, Options], Mapping[str, Any]]]] = {
     **{subject.name: partial(compare, subject) for subject in SUBJECTS},
-    **{
-        name: partial(measure, name)
-        for name in ("offered_load", "growth", "memory_search", "generate")
-    },
+    **{name: partial(measure, name) for name in MODULES},
 }
 
 

@@ -136,7 +136,7 @@ def adk_turn(name: str) -> Open:
                     await service.append_event(session, event())
                 found = await service.get_session(**key, session_id=session.id)
                 if found is None or len(found.events) != EVENTS:
-                    raise RuntimeError("the session has not the events that were appended")
+                    raise RuntimeError("the session lacks events that were appended")
 
             yield turn
 

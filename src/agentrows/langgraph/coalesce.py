@@ -138,8 +138,11 @@ class CallMerger(Generic[K, A, R]):
         self, queue: _Queue[A, R], is_chosen: Callable[[A], bool]
     ) -> list[_Call[A, R]]:
         """Remove and return the waiting calls that are chosen, within the limits of a run."""
-        rest = [call for call in queue.waiting if not all(map(is_chosen, call.items))]
-        queue.waiting = [call for call in queue.waiting if all(map(is_chosen, call.items))]
+        chosen: list[_Call[A, R]] = []
+        rest: list[_Call[A, R]] = []
+        for call in queue.waiting:
+            (chosen if all(map(is_chosen, call.items)) else rest).append(call)
+        queue.waiting = chosen
         part = [call for call in self._take_part(queue) if not call.result.done()]
         queue.waiting += rest
         return part

@@ -163,9 +163,9 @@ def compare(
 
     Of a track that a newer release has migrated, only missing tables and columns are listed, and
     columns of a smaller integer type, because the files of that release may change the others, and
-    `up` creates none of them. The objects of a
-    missing table are not listed, nor those of the tables in `dropped`. A permissive policy that no
-    file creates is listed, because rows that it accepts are visible to every user.
+    `up` creates none of them. The objects of a missing table are not listed, nor those of the
+    tables in `dropped`. A permissive policy that no file creates is listed, because rows that it
+    accepts are visible to every user.
     """
     is_ahead = applied.version > applied.known.newest
     comparison = _Comparison(applied.known, expected, stored, dropped, is_ahead=is_ahead)

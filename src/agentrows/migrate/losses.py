@@ -48,8 +48,8 @@ async def find_losses(
     """Return the tables with rows, and their columns, that a downgrade drops, in its order.
 
     The target is a version, or without one `count` versions below the applied one. Tables of which
-    the files delete rows are included, with those that TRUNCATE … CASCADE empties besides, and what
-    DROP SCHEMA, EXTENSION, TYPE and DOMAIN drop with CASCADE.
+    the files delete rows are included, with those that TRUNCATE … CASCADE empties besides, and the
+    tables and columns that DROP SCHEMA, EXTENSION, TYPE and DOMAIN drop with CASCADE.
 
     It is read from the text of the files: statements in a DO block are not recognized. Views and
     materialized views have no rows of their own; a new type of a column keeps the rows.
@@ -76,22 +76,19 @@ async def _find_targets(
 ) -> list[tuple[str, str, str | None, bool]]:
     """Return the schema, table and column of each target of a file, and whether the table stays."""
     home = state.table_names.schema
-    written = [(name, column, False) for name, column in dropped_objects(file)]
-    written += [(name, None, True) for name, _ in emptied_tables(file)]
-    targets = [
-        (schema or home, table, column, is_kept)
-        for name, column, is_kept in written
-        for schema, table in [split_table_name(name)]
-    ]
+    targets: list[tuple[str, str, str | None, bool]] = []
+    for name, column in dropped_objects(file):
+        schema, table = split_table_name(name)
+        targets.append((schema or home, table, column, False))
     for name, is_cascade in emptied_tables(file):
         schema, table = split_table_name(name)
+        targets.append((schema or home, table, None, True))
         if is_cascade:
             referencing = await relations.find_referencing(db, schema or home, table)
             targets += [(*row, None, True) for row in referencing]
     for kind, name in dropped_containers(file):
         schema, part = split_table_name(name)
-        targets += [
-            (*row, False) for row in await relations.find_contents(db, kind, schema or home, part)
-        ]
+        contents = await relations.find_contents(db, kind, schema or home, part)
+        targets += [(*row, False) for row in contents]
     # A table that is dropped as well is named once, as dropped.
     return sorted(targets, key=lambda target: target[3])

@@ -121,8 +121,6 @@ _COLUMNS_OF_TYPES: Final = """
         AND attribute.attnum > 0 AND NOT attribute.attisdropped
     ORDER BY 1, 2, 3
 """
-
-
 # The tables with a foreign key to a table or to its partitions, those with one to them, and so on.
 _REFERENCING: Final = """
     WITH RECURSIVE emptied (oid) AS (

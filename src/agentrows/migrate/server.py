@@ -85,9 +85,7 @@ _EXTENSION: Final = """
         ON version.name = available.name AND version.version = available.default_version
     WHERE available.name = $1
 """
-
-
-LIMIT_LOCK_WAITS: Final = "SELECT set_config('lock_timeout', '2s', true)"
+_LIMIT_LOCK_WAITS: Final = "SELECT set_config('lock_timeout', '2s', true)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +147,7 @@ def quote(name: str) -> str:
 
 async def limit_lock_waits(db: Connection) -> None:
     """Let each statement of the transaction wait at most 2 s for a locked table."""
-    await db.execute(LIMIT_LOCK_WAITS)
+    await db.execute(_LIMIT_LOCK_WAITS)
 
 
 async def read_session(db: Connection) -> Session:

@@ -240,7 +240,7 @@ class ConversationStore(BaseConversationStore):
             missing = rows[0].parent_id if rows else head_id
             if missing is not None and len(rows) != limit:
                 if any(row.id == missing for row in rows):
-                    raise UnreadableRow(f"entry {missing!r} is before itself")
+                    raise UnreadableRow(f"entry {missing!r} is its own ancestor")
                 raise EntryNotFound(f"entry {missing!r} is not stored")
             return decode_entries(rows)
 

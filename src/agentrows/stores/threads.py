@@ -101,10 +101,10 @@ class ThreadStore:
         """Store a checkpoint and the new values of its channels; return the channels to add.
 
         `versions` contains the version of each channel with a value, and `values` the new values.
-        The others must be stored already, in the thread and namespace: if some are not, only the
-        writes of `tasks` are stored, and the result contains their channels; call again with all
-        values. Those of `optional_versions` need not be stored. `checkpoint` is serialized without
-        the values. A row with the same key is replaced or restored, and keeps `created_at`.
+        The others must be stored in the thread and namespace: if some are not, only the writes of
+        `tasks`, of the same namespace, are stored, and the result contains the channels; call again
+        with all values. Those of `optional_versions` need not be stored. `checkpoint` is serialized
+        without the values. A row with the same key is replaced or restored, and keeps `created_at`.
 
         Raises:
             InvalidValue: values and versions do not fit each other, or a task is of another thread.

@@ -546,7 +546,7 @@ def test_example_of_a_repair_in_the_document_is_the_output(database: str, tmp_pa
 
 
 def mask(shown: str) -> str:
-    """Replace what differs from run to run or release: times, sizes, versions, roles, tables."""
+    """Replace the times, sizes, versions, roles and tables, which differ between runs."""
     text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d", "TIME", shown.strip())
     text = re.sub(r"[\d.]+ (s|B|kB)\b", "SIZE", text)
     text = re.sub(r"\tversion\t\d+", "\tversion\tN", text)

@@ -447,9 +447,9 @@ async def test_circle_of_messages_raises_unreadable_row(client: PostgresClient) 
         entries[1].id,
         entries[0].id,
     )
-    with pytest.raises(UnreadableRow, match="is before itself"):
+    with pytest.raises(UnreadableRow, match="is its own ancestor"):
         await store.load("c")
-    with pytest.raises(UnreadableRow, match="is before itself"):
+    with pytest.raises(UnreadableRow, match="is its own ancestor"):
         await store.load("c", limit=99)
     await store.delete("c")
     assert await client.db.fetchval("SELECT count(*) FROM agentrows_history_entry") == 0
